@@ -1,0 +1,76 @@
+# All that a newcomer needs. Each target sets up what it lacks; a second run installs nothing.
+
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+STAMP := $(VENV)/installed
+
+# Debian keeps mosquitto in /usr/sbin, which is not on everybody's path.
+export PATH := $(PATH):/usr/sbin
+
+.PHONY: help demo test check bench lock clean
+
+help:
+	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set"
+	@echo "make test    the whole test suite with its coverage gate"
+	@echo "make check   style, types, import rules, configuration schemas"
+	@echo "make bench   the measured promises"
+	@echo "make lock    refresh requirements/"
+	@echo "make clean   remove what the other targets made"
+
+demo: $(STAMP)
+	$(BIN)/python -m demo
+
+test: $(STAMP)
+	$(call debian,mosquitto,command -v mosquitto)
+	$(call debian,systemd,command -v systemd-analyze)
+	$(BIN)/python -m pytest --cov
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m agent schema --check
+	$(BIN)/python -m trainer schema --check
+
+bench: $(STAMP)
+	$(call debian,mosquitto,command -v mosquitto)
+	$(call debian,gcc libc6-dev,command -v cc)
+	$(call debian,libmosquitto-dev,test -e /usr/include/mosquitto.h)
+	$(BIN)/python -m benchmarks
+
+# dev.txt is resolved first, so that a gateway and a workstation get the same versions.
+LOCK = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe \
+	--build-deps-for=wheel --strip-extras --no-annotate --no-header --no-emit-index-url \
+	--no-emit-trusted-host --no-emit-find-links pyproject.toml
+
+lock: $(STAMP)
+	$(LOCK) --extra trainer,demo,dev --output-file requirements/dev.txt
+	$(LOCK) --constraint requirements/dev.txt --extra trainer --output-file requirements/trainer.txt
+	$(LOCK) --constraint requirements/dev.txt --output-file requirements/agent.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+		f"millhand needs Python 3.11 or newer, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=...")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# $(call debian,PACKAGES,TEST) installs Debian packages where TEST fails and this user may.
+define debian
+	@$(2) >/dev/null 2>&1 || { \
+		as=$$(test "$$(id -u)" = 0 || echo "sudo -n"); \
+		$$as apt-get --version >/dev/null 2>&1 \
+			|| { echo "missing: install $(1) first (sudo apt install $(1))" >&2; exit 1; }; \
+		$$as apt-get update -qq && $$as apt-get install -qq --no-install-recommends $(1); \
+	}
+endef

@@ -1,0 +1,1 @@
+"""The gateway service: sensor messages in, predictions out, models swapped between two turns."""

@@ -1,0 +1,105 @@
+"""`millhand-agent`: parse, build, run, and map errors to exit codes."""
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agent import log, preflight
+from agent.errors import EXIT_BUG, EXIT_CONFIG, ConfigError
+from agent.settings import load_settings, schema
+
+DEFAULT_CONFIG = Path("/etc/millhand/agent.toml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 78 tells systemd not to restart, 70 is a bug."""
+    chosen = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = chosen.command
+    try:
+        return command(chosen)
+    except ConfigError as exc:
+        print(exc, file=sys.stderr)
+        return EXIT_CONFIG
+    except KeyboardInterrupt:
+        return 130
+    except Exception:  # noqa: BLE001  the top of the process: a bug ends it, systemd restarts
+        traceback.print_exc()
+        return EXIT_BUG
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    settings = load_settings(chosen.config)
+    from agent.app import build  # noqa: PLC0415  a mistaken configuration is told at once
+
+    preflight.check_files(settings, chosen.config)
+    log.start()
+    reactor = build(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: reactor.stop())
+    reactor.run()
+    return 0
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    settings = load_settings(chosen.config)
+    preflight.check_files(settings, chosen.config)
+    for line in (*preflight.describe(settings), *preflight.list_models(settings)):
+        print(line)
+    answers: list[preflight.Answer] = []
+    if chosen.connect:
+        answers = [*preflight.ask_broker(settings), *preflight.ask_registry(settings)]
+    for answer in answers:
+        print(f"{'ok  ' if answer.good else 'FAIL'}  {answer.text}")
+    return 0 if all(answer.good for answer in answers) else 1
+
+
+def _models(chosen: argparse.Namespace) -> int:
+    for line in preflight.list_models(load_settings(chosen.config)):
+        print(line)
+    return 0
+
+
+def _schema(chosen: argparse.Namespace) -> int:
+    wanted = schema()
+    if not chosen.check:
+        chosen.file.write_text(wanted)
+    elif not chosen.file.exists() or chosen.file.read_text() != wanted:
+        print(f"{chosen.file} is stale; write it with: python -m agent schema", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="millhand-agent", description="Models behind MQTT.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    default = Path(os.environ.get("MILLHAND_CONFIG", DEFAULT_CONFIG))
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> None:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        added.add_argument(
+            "--config", type=Path, default=default, help=f"TOML file (default {default})"
+        )
+        parsers[name] = added
+
+    parsers: dict[str, argparse.ArgumentParser] = {}
+    add("run", _run, "Serve until stopped.")
+    add("check", _check, "Validate configuration, files and kept bundles without connecting.")
+    add("models", _models, "Show what serves and what is kept.")
+    add("schema", _schema, "Write the JSON schema of the configuration.")
+    parsers["check"].add_argument(
+        "--connect", action="store_true", help="also try broker and registry"
+    )
+    parsers["schema"].add_argument("--check", action="store_true", help="fail if it is stale")
+    parsers["schema"].add_argument(
+        "--file", type=Path, default=Path("config/agent.schema.json"), help="where it goes"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Bytes to readings, and predictions to bytes: one file a dialect."""

@@ -1,0 +1,302 @@
+"""At least once, in order: which inputs wait for which predictions, and what may be acknowledged.
+
+    input arrives ──► predictions posted ──► published ──► confirmed by the broker ──► input acked
+
+An input is acknowledged once the broker has confirmed every prediction that it triggered, in the
+order of arrival (MQTT 5, 4.6), and only on the connection it came on. So the broker is the buffer,
+and a crash loses nothing: what was not acknowledged comes again.
+
+When the connection is lost, predictions without a confirmation are published again, and inputs
+without an acknowledgement become orphans. The broker delivers those again; each is recognised by
+topic and payload and takes over what its first delivery already set going, so that no reading
+enters a window twice.
+
+Pure: no socket, no clock, no thread.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain, islice
+from typing import Protocol
+
+MAX_ORPHANS = 65_535  # a broker cannot have more in flight: packet ids are 16 bits
+MAX_DOCUMENTS = 1_000
+
+FINAL_REFUSALS = {0x90: "topic_invalid", 0x95: "too_large", 0x99: "payload_invalid"}
+"""PUBACK reason codes that repeating the publish cannot cure (MQTT 5, 3.4.2.1)."""
+
+
+class Outcome(Enum):
+    """What became of an input, for the counters that must balance."""
+
+    WINDOWED = "windowed"
+    PREDICTED = "predicted"
+    DROPPED = "dropped"
+    COMMAND = "command"
+
+
+class Input:
+    """One message that arrived.
+
+    Attributes:
+        mid: packet id to acknowledge.
+        key: topic and payload, by which a redelivery is recognised.
+        waiting: its predictions that are not confirmed yet, and one more until it is settled.
+        outcome: what has become of it so far.
+        reason: why it was dropped.
+    """
+
+    __slots__ = ("key", "mid", "outcome", "reason", "waiting")
+
+    def __init__(self, mid: int, key: tuple[str, bytes]) -> None:
+        self.mid = mid
+        self.key = key
+        self.waiting = 1
+        self.outcome = Outcome.WINDOWED
+        self.reason = ""
+
+    def drop(self, reason: str) -> None:
+        """Say that it is of no use, unless a prediction came of it elsewhere."""
+        if self.outcome is Outcome.WINDOWED:
+            self.outcome = Outcome.DROPPED
+            self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outgoing:
+    """A publish that is owed: a prediction of `source`, or a control document if that is None."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool = False
+    source: Input | None = None
+
+
+class Publisher(Protocol):
+    """The part of a connection that delivery needs."""
+
+    max_in_flight: int
+    max_packet_bytes: int
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether something waits to be sent, so that more would only pile up."""
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
+        """Queue one PUBLISH and return its packet id."""
+
+
+class Delivery:
+    """Inputs to acknowledge and predictions to publish, of one agent.
+
+    Args:
+        max_in_flight: publishes that may wait for the broker's confirmation at a time.
+        max_outbox: predictions of QoS 0 inputs kept while the broker does not keep up; beyond, the
+            oldest is dropped and counted as `outbox_full`. Of control documents the last
+            `MAX_DOCUMENTS` are kept.
+
+    Attributes:
+        outcomes: finished inputs by outcome.
+        dropped: inputs from which nothing came, by reason.
+        redelivered: inputs that came again and were recognised.
+    """
+
+    def __init__(self, max_in_flight: int, max_outbox: int) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.redelivered = 0
+        self._max_in_flight = max_in_flight
+        self._open = 0
+        self._unacked: deque[Input] = deque()
+        self._orphans: dict[tuple[str, bytes], deque[Input]] = {}
+        self._owed: deque[Outgoing] = deque()
+        self._documents: deque[Outgoing] = deque(maxlen=MAX_DOCUMENTS)
+        self._best_effort: deque[Outgoing] = deque()
+        self._max_outbox = max_outbox
+        self._in_flight: dict[int, Outgoing] = {}
+        self._refused: deque[Outgoing] = deque()
+        self._blocked_topics: set[str] = set()
+        self._refused_topics: dict[str, int] = {}
+
+    @property
+    def refusal(self) -> str:
+        """The first topic that the broker refuses for now, in words; empty if there is none."""
+        for topic, reason_code in self._refused_topics.items():
+            return f"{topic} is refused with reason code {reason_code:#04x}"
+        return ""
+
+    @property
+    def waiting(self) -> int:
+        """Inputs that arrived and are not finished."""
+        return self._open
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to publish, to confirm or to acknowledge."""
+        queued = self._owed or self._documents or self._best_effort
+        return not (queued or self._in_flight or self._unacked)
+
+    def arrived(self, topic: str, payload: bytes, mid: int, *, repeated: bool) -> Input | None:
+        """Note an input.
+
+        Args:
+            topic: its topic.
+            payload: its payload; kept until the input is acknowledged.
+            mid: packet id to acknowledge; 0 for QoS 0, which is never acknowledged.
+            repeated: the DUP flag.
+
+        Returns:
+            The input to work on, or None if it is a redelivery that is being worked on already.
+        """
+        key = (topic, payload)
+        if repeated and (orphans := self._orphans.get(key)):
+            orphan = orphans.popleft()
+            orphan.mid = mid
+            self._unacked.append(orphan)
+            self.redelivered += 1
+            return None
+        source = Input(mid, key)
+        self._open += 1
+        if mid:
+            self._unacked.append(source)
+        return source
+
+    def post(self, outgoing: Outgoing) -> None:
+        """Owe a publish; the input it belongs to waits for its confirmation."""
+        source = outgoing.source
+        if source is None:
+            self._documents.append(outgoing)
+            return
+        source.waiting += 1
+        source.outcome = Outcome.PREDICTED
+        if source.mid:
+            self._owed.append(outgoing)
+            return
+        self._best_effort.append(outgoing)
+        if len(self._best_effort) > self._max_outbox:
+            self._give_up(self._best_effort.popleft(), "outbox_full")
+
+    def settle(self, source: Input) -> None:
+        """Say that no more predictions of `source` will be posted; once for every input."""
+        self._release(source)
+
+    def pump(self, publisher: Publisher) -> None:
+        """Publish what is owed, as far as the window of unconfirmed publishes allows.
+
+        Predictions of QoS 0 inputs wait here, where their number is bounded, while the socket does
+        not take what is queued already.
+        """
+        limit = min(self._max_in_flight, publisher.max_in_flight)
+        best_effort = deque() if publisher.wants_write else self._best_effort
+        while len(self._in_flight) < limit:
+            queue = self._documents or self._owed or best_effort
+            if not queue:
+                break
+            outgoing = queue.popleft()
+            if outgoing.topic in self._blocked_topics:
+                self._refuse(outgoing)
+            elif _packet_bytes(outgoing) > publisher.max_packet_bytes:
+                self._give_up(outgoing, "too_large")
+            else:
+                self._publish(outgoing, publisher)
+
+    def confirmed(self, mid: int, reason_code: int) -> None:
+        """Take the broker's PUBACK; a refusal (reason code from 0x80) is no success.
+
+        A refusal that may pass (not authorised, quota exceeded) keeps the prediction and blocks
+        its topic until `retry`, so that order is kept and nothing is lost.
+        """
+        outgoing = self._in_flight.pop(mid, None)
+        if outgoing is None:
+            return
+        if reason_code >= 0x80 and reason_code not in FINAL_REFUSALS:  # noqa: PLR2004  MQTT 5, 2.4
+            self._refused_topics[outgoing.topic] = reason_code
+            self._blocked_topics.add(outgoing.topic)
+            self._refuse(outgoing)
+            return
+        self._refused_topics.pop(outgoing.topic, None)
+        if reason_code in FINAL_REFUSALS:
+            self._give_up(outgoing, FINAL_REFUSALS[reason_code])
+        else:
+            self._release(outgoing.source)
+
+    def retry(self) -> None:
+        """Try refused predictions again, before newer ones."""
+        self._owed.extendleft(reversed(self._refused))
+        self._refused.clear()
+        self._blocked_topics.clear()
+
+    def acknowledgeable(self) -> Iterator[int]:
+        """Packet ids that may be acknowledged now, in order of arrival."""
+        unacked = self._unacked
+        while unacked and not unacked[0].waiting:
+            yield unacked.popleft().mid
+
+    def connection_lost(self) -> None:
+        """Forget packet ids: publish again what was not confirmed, await what was not acked."""
+        lost = [*self._in_flight.values()]
+        self._in_flight.clear()
+        self._owed.extendleft(one for one in reversed(lost) if one.source is not None)
+        documents = [*(one for one in lost if one.source is None), *self._documents]
+        self._documents = deque(documents, maxlen=MAX_DOCUMENTS)
+        # Orphans that have not come back yet may still do so on the next connection.
+        orphans: dict[tuple[str, bytes], deque[Input]] = {}
+        for source in islice(chain(self._unacked, *self._orphans.values()), MAX_ORPHANS):
+            orphans.setdefault(source.key, deque()).append(source)
+        self._orphans = orphans
+        self._unacked.clear()
+
+    def connected(self, *, session_present: bool) -> None:
+        """Begin a connection; without a session on the broker no orphan will come again."""
+        if not session_present:
+            self._orphans.clear()
+
+    def _publish(self, outgoing: Outgoing, publisher: Publisher) -> None:
+        mid = publisher.publish(
+            outgoing.topic, outgoing.payload, outgoing.qos, retain=outgoing.retain
+        )
+        if outgoing.qos:
+            self._in_flight[mid] = outgoing
+        else:
+            self._release(outgoing.source)
+
+    def _refuse(self, outgoing: Outgoing) -> None:
+        """Keep a refused publish for `retry`, as far as that is bounded.
+
+        Predictions of QoS 1 inputs are: the broker sends no more than its Receive Maximum. Of
+        QoS 0 inputs there is no end, and of a control document only the latest is of use.
+        """
+        source = outgoing.source
+        if source is None:
+            kept = [one for one in self._refused if one.source or one.topic != outgoing.topic]
+            self._refused = deque([*kept, outgoing])
+        elif source.mid:
+            self._refused.append(outgoing)
+        else:
+            self._give_up(outgoing, "refused")
+
+    def _give_up(self, outgoing: Outgoing, reason: str) -> None:
+        if outgoing.source is not None:
+            outgoing.source.outcome = Outcome.DROPPED
+            outgoing.source.reason = reason
+        self._release(outgoing.source)
+
+    def _release(self, source: Input | None) -> None:
+        """One thing less that the input waits for; after the last it is finished."""
+        if source is None:
+            return
+        source.waiting -= 1
+        if source.waiting:
+            return
+        self.outcomes[source.outcome] += 1
+        if source.outcome is Outcome.DROPPED:
+            self.dropped[source.reason] += 1
+        self._open -= 1
+
+
+def _packet_bytes(outgoing: Outgoing) -> int:
+    """The size of the PUBLISH: at most 16 bytes beside topic and payload, without properties."""
+    return len(outgoing.topic.encode()) + len(outgoing.payload) + 16

@@ -1,0 +1,45 @@
+"""Counters that balance: received = predicted + windowed + dropped + waiting.
+
+`predicted` inputs had their predictions confirmed by the broker, `windowed` ones only filled
+windows, `dropped` ones are counted by reason, `waiting` ones are not finished.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.delivery import Delivery, Outcome
+from agent.link import Link
+from agent.pipeline import Pipeline
+from agent.router import Router
+
+
+class Metrics:
+    """Reads the counters where they are kept."""
+
+    def __init__(
+        self, router: Router, delivery: Delivery, link: Link, pipelines: Sequence[Pipeline]
+    ) -> None:
+        self._router = router
+        self._delivery = delivery
+        self._link = link
+        self._pipelines = pipelines
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """All counters since the start, as the `metrics` document carries them."""
+        delivery = self._delivery
+        return {
+            "received": self._router.received,
+            "predicted": delivery.outcomes[Outcome.PREDICTED],
+            "windowed": delivery.outcomes[Outcome.WINDOWED],
+            "dropped": dict(delivery.dropped),
+            "waiting": delivery.waiting,
+            "redelivered": delivery.redelivered,
+            "connects": self._link.connects,
+            "streams": {
+                pipeline.stream: {
+                    "predictions": dict(pipeline.predictions),
+                    "missing": dict(pipeline.missing),
+                }
+                for pipeline in self._pipelines
+            },
+        }

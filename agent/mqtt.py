@@ -1,0 +1,315 @@
+"""The one place that knows paho: one MQTT connection, driven from outside.
+
+A `Connection` lives as long as its socket. The next one is a new object, so nothing of a lost
+connection (packet ids, half packets, queues) can leak into it; what must outlive it is in
+`agent.delivery`. paho runs no thread here: the reactor calls `read`, `flush` and `tick`, and the
+callbacks only append to lists. They never raise, block or log.
+
+`read` and `publish` are the seam for a frame codec: everything above them works on lists of
+`Received` and on packet ids.
+"""
+
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import time_ns
+from typing import Any, NamedTuple
+
+from paho.mqtt.client import (
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+)
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.errors import BrokerError
+from agent.settings import Broker
+
+UNSUPPORTED_PROTOCOL = 0x84
+_NO_PACKET_LIMIT = 268_435_460  # MQTT 5, 2.1.4: the largest packet there can be
+_SEND_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5, 3.8.3.1: retain handling
+
+
+class Received(NamedTuple):
+    """One PUBLISH that arrived; `mid` is 0 at QoS 0, `at_ns` is this machine's wall clock."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    retained: bool
+    repeated: bool
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says in our name when we are gone."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A topic filter; `state` filters want the retained message too, live ones never do."""
+
+    filter: str
+    qos: int
+    state: bool = False
+
+
+class Connection:
+    """One connection to the broker, from `open` until `lost` says why it ended.
+
+    Args:
+        broker: where and how.
+        client_id: fixed, so that the broker finds our session again.
+        will: published by the broker if we vanish.
+        version: 5, or 4 for MQTT 3.1.1.
+
+    Attributes:
+        received: messages that arrived; whoever handles them clears the list.
+        confirmed: packet id and reason code of every PUBACK; likewise cleared by its reader.
+        accepted: whether the broker let us in.
+        session_present: whether it still had our session then.
+        refused_with: reason code of a refused CONNECT, else None.
+        refused_filters: topic filters that the broker did not grant.
+        subscribing: topic filters asked for and not answered yet, by packet id.
+        lost: why the connection ended; empty while it lives.
+        max_in_flight: the broker's Receive Maximum.
+        max_packet_bytes: the broker's Maximum Packet Size.
+    """
+
+    def __init__(self, broker: Broker, client_id: str, will: Will, version: int) -> None:
+        self.version = version
+        self.received: list[Received] = []
+        self.confirmed: list[tuple[int, int]] = []
+        self.accepted = False
+        self.session_present = False
+        self.refused_with: int | None = None
+        self.refused_filters: list[str] = []
+        self.lost = ""
+        self.max_in_flight = 65_535
+        self.max_packet_bytes = _NO_PACKET_LIMIT
+        self._broker = broker
+        self._events = 0
+        self.subscribing: dict[int, list[str]] = {}
+        self._client = self._build(client_id, will)
+
+    def open(self) -> None:
+        """Connect and send CONNECT; blocks, so it is called off the hot thread.
+
+        Raises:
+            BrokerError: no address, no connection, no TLS, or no readable credentials.
+        """
+        broker = self._broker
+        try:
+            self._authenticate()
+            arguments: dict[str, Any] = {}
+            if self.version == MQTTProtocolVersion.MQTTv5:
+                arguments = {"clean_start": False, "properties": self._connect_properties()}
+            self._client.connect(broker.host, broker.port, broker.keepalive_s, **arguments)
+        except ssl.SSLError as exc:
+            reason = getattr(exc, "verify_message", "") or exc.reason or str(exc)
+            raise BrokerError(f"TLS with {broker.host}:{broker.port} fails: {reason}") from exc
+        except (OSError, ValueError) as exc:
+            reason = getattr(exc, "strerror", None) or str(exc)
+            raise BrokerError(f"{broker.host}:{broker.port} cannot be reached: {reason}") from exc
+
+    def fileno(self) -> int | None:
+        """The descriptor to wait on, None when there is no socket."""
+        found = self._client.socket()
+        return found.fileno() if found is not None else None
+
+    @property
+    def has_decrypted(self) -> bool:
+        """Whether TLS holds bytes that waiting on the socket will not announce."""
+        found = self._client.socket()
+        return isinstance(found, ssl.SSLSocket) and found.pending() > 0
+
+    def read(self, limit: int) -> None:
+        """Take in what has arrived, until nothing is left or about `limit` messages are there."""
+        # loop_read handles a few packets a call and reports success for none: count callbacks.
+        for _ in range(limit):
+            before = self._events
+            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return
+            if self._events == before or len(self.received) >= limit:
+                return
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether something waits to be sent."""
+        return self._client.want_write()
+
+    def flush(self) -> None:
+        """Send as much as the socket takes."""
+        if self._client.want_write():
+            self._client.loop_write()
+
+    def tick(self) -> None:
+        """Keep the connection alive; to be called at least once a second."""
+        self._client.loop_misc()
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Ask for topics; what is not granted appears in `refused_filters`."""
+        if self.version == MQTTProtocolVersion.MQTTv5:
+            wanted: list[tuple[str, Any]] = [
+                (
+                    one.filter,
+                    SubscribeOptions(
+                        qos=one.qos,
+                        noLocal=True,
+                        retainAsPublished=False,
+                        retainHandling=_SEND_RETAINED if one.state else _NEVER_RETAINED,
+                    ),
+                )
+                for one in subscriptions
+            ]
+        else:
+            wanted = [(one.filter, one.qos) for one in subscriptions]
+        _, mid = self._client.subscribe(wanted)
+        if mid is not None:
+            self.subscribing[mid] = [one.filter for one in subscriptions]
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Drop filters that the session on the broker still has."""
+        self._client.unsubscribe(list(filters))
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> int:
+        """Queue one PUBLISH and return its packet id; `flush` sends it."""
+        return self._client.publish(topic, payload, qos, retain).mid
+
+    def acknowledge(self, mid: int) -> None:
+        """Queue the PUBACK of a QoS 1 message."""
+        self._client.ack(mid, 1)
+
+    def close(self) -> None:
+        """Say goodbye, so that the will is not sent."""
+        self._client.disconnect()
+        self.flush()
+
+    def _build(self, client_id: str, will: Will) -> Client:
+        # clean_session is 3.1.1's word; with 5 it is clean_start, given to connect.
+        clean = None if self.version == MQTTProtocolVersion.MQTTv5 else False
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=MQTTProtocolVersion(self.version),
+            reconnect_on_failure=False,
+            manual_ack=True,
+            clean_session=clean,
+        )
+        client.connect_timeout = self._broker.connect_timeout_s
+        client.max_inflight_messages_set(0)  # the window is delivery's
+        client.will_set(will.topic, will.payload, qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_socket_open = _without_delay
+        # Set, so that paho leaves writing to `flush` instead of one send a packet.
+        client.on_socket_register_write = _write_later
+        return client
+
+    def _authenticate(self) -> None:
+        broker = self._broker
+        if broker.username:
+            secret = broker.password_file.read_text().strip() if broker.password_file else None
+            self._client.username_pw_set(broker.username, secret)
+        if broker.uses_tls:
+            context = ssl.create_default_context(cafile=broker.ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if broker.cert_file:
+                # Without a password here OpenSSL asks for that of an encrypted key, and waits.
+                context.load_cert_chain(broker.cert_file, broker.key_file, password="")
+            self._client.tls_set_context(context)
+
+    def _connect_properties(self) -> Properties:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = self._broker.session_expiry_s
+        properties.ReceiveMaximum = self._broker.receive_maximum
+        return properties
+
+    def _on_connect(
+        self,
+        _client: Client,
+        _userdata: object,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        self._events += 1
+        if reason.is_failure:
+            self.refused_with = reason.value
+            self.lost = f"the broker refuses the connection: {reason}"
+            return
+        self.accepted = True
+        self.session_present = flags.session_present
+        self.max_in_flight = getattr(properties, "ReceiveMaximum", self.max_in_flight)
+        self.max_packet_bytes = getattr(properties, "MaximumPacketSize", self.max_packet_bytes)
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: object,
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._events += 1
+        self.lost = self.lost or f"connection lost: {reason}"
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        self._events += 1
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # no route leads there, so it is dropped and counted as any unknown topic
+        mid = message.mid if message.qos else 0
+        self.received.append(
+            Received(topic, bytes(message.payload), mid, message.retain, message.dup, time_ns())
+        )
+
+    def _on_publish(
+        self,
+        _client: Client,
+        _userdata: object,
+        mid: int,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._events += 1
+        self.confirmed.append((mid, reason.value))
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _userdata: object,
+        mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        self._events += 1
+        filters = self.subscribing.pop(mid, [])
+        answers = dict(zip(filters, reasons, strict=False))
+        self.refused_filters = [
+            *(one for one in self.refused_filters if one not in answers),
+            *(one for one, reason in answers.items() if reason.is_failure),
+        ]
+
+
+def _without_delay(_client: Client, _userdata: object, opened: Any) -> None:  # noqa: ANN401  paho's own union of sockets
+    """Send small packets at once: Nagle's algorithm costs 20 ms a message here (mosquitto#433)."""
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _write_later(_client: Client, _userdata: object, _socket: object) -> None:
+    """Leave the write to the end of the turn."""

@@ -1,0 +1,240 @@
+"""One stream's way from payloads to predictions: route, decode, window, infer, encode.
+
+Everything here runs on the hot thread, on whatever arrived since the last turn: one message when
+the line is quiet, hundreds under load. `take` is called for every message, `infer` once a turn.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import isfinite
+from typing import Any, NamedTuple
+
+from agent.binding import Binder, Route
+from agent.codecs.prediction import Prediction, PredictionCodec
+from agent.codecs.reading import Reading, TimeBounds
+from agent.delivery import Input, Outgoing
+from agent.errors import DecodeError, InferenceError
+from agent.mqtt import Received
+from agent.session import Session
+from agent.settings import Limits
+from agent.settings import Pipeline as PipelineSettings
+from agent.topics import TopicTemplate
+from models.errors import ReadingError
+from models.manifest import Manifest
+from models.quality import Quality
+from models.windows import Batch, Windows
+
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that has proven itself and may serve."""
+
+    session: Session
+    sha256: str
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model says of itself."""
+        return self.session.manifest
+
+
+class _Origin(NamedTuple):
+    """Which message made a window due, and as which of those that it made due."""
+
+    source: Input
+    route: Route
+    message: Received
+    position: str
+    ordinal: int
+
+
+class Pipeline:
+    """What turns one stream's messages into predictions.
+
+    Args:
+        settings: topics, dialects and signals.
+        limits: of assets and of time.
+
+    Attributes:
+        model: what serves, None until one is activated.
+        predictions: how many were made, by quality.
+        failed_batches: batches in a row on which the model failed.
+    """
+
+    def __init__(self, settings: PipelineSettings, limits: Limits) -> None:
+        self.settings = settings
+        self.stream = settings.stream
+        self.model: Model | None = None
+        self.predictions: Counter[str] = Counter()
+        self.failed_batches = 0
+        self._limits = limits
+        self._bounds = TimeBounds(
+            earliest_ns=round(limits.earliest.timestamp() * 1e9),
+            max_future_ns=round(limits.max_future_s * 1e9),
+        )
+        self._assets = frozenset(settings.assets)
+        self._binder: Binder | None = None
+        self._windows: Windows | None = None
+        self._codec: PredictionCodec
+        self._classes: tuple[str, ...] = ()
+        self._id = blake2b(digest_size=16)
+        self._origins: list[_Origin] = []
+
+    def activate(self, model: Model) -> bool:
+        """Serve `model` from the next turn on.
+
+        Windows under way are kept where the new model reads the same channels in the same windows.
+
+        Returns:
+            Whether they were kept; if not, the first prediction waits for a full window.
+
+        Raises:
+            IncompatibleBundleError: the model needs channels that no input carries.
+        """
+        manifest = model.manifest
+        binder = Binder(self.settings, manifest)
+        before = self.model.manifest if self.model is not None else None
+        kept = before is not None and (before.window, before.channels) == (
+            manifest.window,
+            manifest.channels,
+        )
+        if not kept:
+            self._windows = Windows(manifest.window, manifest.channels, self._limits.max_assets)
+        self.model, self._binder, self.failed_batches = model, binder, 0
+        output = manifest.outputs[0]
+        self._codec = PredictionCodec(
+            stream=self.stream, version=manifest.version, seq=manifest.seq, unit=output.unit
+        )
+        self._classes = output.classes
+        self._id = blake2b(f"{model.sha256}\0{self.stream}\0".encode(), digest_size=16)
+        return kept
+
+    @property
+    def filters(self) -> Sequence[tuple[str, int]]:
+        """Topic filter and QoS of every input."""
+        return [(TopicTemplate(one.topic).filter, one.qos) for one in self.settings.inputs]
+
+    @property
+    def missing(self) -> Mapping[str, int]:
+        """Samples in which a channel was missing, by channel."""
+        return self._windows.missing if self._windows is not None else {}
+
+    def route(self, topic: str) -> Route | None:
+        """Where a topic leads in this pipeline, None if it is none of its own."""
+        return self._binder.route(topic) if self._binder is not None else None
+
+    def take(self, route: Route, message: Received, source: Input) -> None:
+        """Decode a message into the windows of its asset.
+
+        Raises:
+            ReadingError: the message, or a reading in it, is of no use; the reason says why. The
+                other readings of the message have been taken.
+        """
+        windows = self._windows
+        if windows is None:
+            raise DecodeError("no_model")
+        if self._assets and route.asset not in self._assets:
+            raise DecodeError("unknown_asset")
+        if not route.channels:
+            raise DecodeError("unbound_signal")
+        made, refusal = 0, None
+        for reading in route.decode(message.payload):
+            try:
+                due = self._push(windows, route, message, reading)
+            except ReadingError as exc:
+                refusal = exc
+                continue
+            for ordinal in range(made, made + due):
+                self._origins.append(_Origin(source, route, message, reading.position, ordinal))
+            made += due
+        if refusal is not None:
+            raise refusal
+
+    def _push(self, windows: Windows, route: Route, message: Received, reading: Reading) -> int:
+        time_ns = reading.time_ns
+        if time_ns is None:
+            time_ns = message.at_ns
+        else:
+            self._bounds.check(time_ns, message.at_ns)
+        return windows.push(route.asset, time_ns, route.channels, reading.values, reading.quality)
+
+    def infer(self, now_ns: Callable[[], int]) -> list[Outgoing]:
+        """Answer every window that is due, in order, as publishes ready to be owed."""
+        if not self._origins or self._windows is None:
+            return []
+        batch, origins = self._windows.take(), self._origins
+        self._origins = []
+        values, scores = self._answers(batch)
+        encoded_ns = now_ns()
+        outgoing: list[Outgoing] = []
+        for index, origin in enumerate(origins):
+            prediction = self._prediction(
+                batch, index, origin, (values[index], scores[index], encoded_ns)
+            )
+            self.predictions[prediction.quality.name] += 1
+            outgoing += self._publishes(prediction, origin)
+        return outgoing
+
+    def _answers(self, batch: Batch) -> tuple[list[Any], list[Any]]:
+        """Value and score a window; None where there is none."""
+        assert self.model is not None  # noqa: S101  windows exist only with a model
+        usable = [index for index, q in enumerate(batch.qualities) if q is not Quality.BAD]
+        nothing: list[Any] = [None] * len(batch.assets)
+        if not usable:
+            return nothing, list(nothing)
+        every = len(usable) == len(batch.assets)
+        try:
+            outputs = self.model.session.run(batch.values if every else batch.values[usable])
+        except InferenceError:
+            self.failed_batches += 1
+            return nothing, list(nothing)
+        self.failed_batches = 0
+        values = outputs["value"].ravel().tolist()
+        scores = outputs["score"].ravel().tolist() if "score" in outputs else [None] * len(usable)
+        if every:
+            return values, scores
+        spread_values, spread_scores = list(nothing), list(nothing)
+        for index, value, score in zip(usable, values, scores, strict=True):
+            spread_values[index], spread_scores[index] = value, score
+        return spread_values, spread_scores
+
+    def _prediction(
+        self, batch: Batch, index: int, origin: _Origin, answer: tuple[Any, Any, int]
+    ) -> Prediction:
+        value, score, now_ns = answer
+        quality, time_ns = batch.qualities[index], batch.times_ns[index]
+        if value is None or not isfinite(value) or (score is not None and not isfinite(score)):
+            value, score, quality = None, None, Quality.BAD
+        label = None
+        if value is not None and 0 <= value < len(self._classes):
+            label = self._classes[int(value)]
+        identity = self._id.copy()
+        position = origin.position or time_ns
+        identity.update(f"{origin.route.asset}\0{position}\0{origin.ordinal}\0".encode())
+        identity.update(origin.message.payload)
+        return Prediction(
+            value=value,
+            score=score,
+            label=label,
+            quality=quality,
+            timestamp_ms=time_ns // NS_PER_MS,
+            id=identity.hexdigest(),
+            asset=origin.route.asset,
+            latency_ms=round((now_ns - origin.message.at_ns) / NS_PER_MS, 3),
+            input_age_ms=(now_ns - time_ns) // NS_PER_MS,
+        )
+
+    def _publishes(self, prediction: Prediction, origin: _Origin) -> list[Outgoing]:
+        topic, qos = origin.route.output_topic, self.settings.output.qos
+        source = origin.source
+        publishes = [Outgoing(topic, self._codec.encode(prediction), qos, source=source)]
+        if self.settings.output.scalars:
+            publishes += [
+                Outgoing(f"{topic}/{level}", plain, qos, source=source)
+                for level, plain in self._codec.scalars(prediction)
+            ]
+        return publishes

@@ -1,0 +1,189 @@
+"""What can be known before serving: files, kept bundles, and on request broker and registry."""
+
+import os
+import select
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from agent.control import PREFIX
+from agent.errors import BrokerError, ConfigError
+from agent.link import SPOKEN
+from agent.mqtt import UNSUPPORTED_PROTOCOL, Connection, Subscription, Will
+from agent.puller import PullRequest, pull
+from agent.settings import Broker, Settings
+from agent.store import Store
+from agent.topics import TopicTemplate
+from models.errors import BundleError, MillhandError
+
+_TURN_S = 0.2
+_REGISTRY_DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one of the outside parties said."""
+
+    good: bool
+    text: str
+
+
+def check_files(settings: Settings, path: Path) -> None:
+    """Check every file and folder that the configuration names.
+
+    Raises:
+        ConfigError: each that cannot be used, by key, with what is wrong and what to do.
+    """
+    broker = settings.broker
+    named = {
+        "registry.root": settings.registry.root,
+        "broker.password_file": broker.password_file,
+        "broker.ca_file": broker.ca_file,
+        "broker.cert_file": broker.cert_file,
+        "broker.key_file": broker.key_file,
+    }
+    mistakes = [
+        f"{path}: {key}: found '{file}', which cannot be read; install it or correct the path"
+        for key, file in named.items()
+        if file is not None and not (file.is_file() and os.access(file, os.R_OK))
+    ]
+    state_dir = settings.gateway.state_dir
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        mistakes.append(f"{path}: gateway.state_dir: '{state_dir}': {exc.strerror}")
+    else:
+        if not os.access(state_dir, os.W_OK):
+            mistakes.append(f"{path}: gateway.state_dir: '{state_dir}' cannot be written")
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+
+
+def describe(settings: Settings) -> list[str]:
+    """The configuration in words: what is read, what is written."""
+    broker = settings.broker
+    lines = [
+        f"gateway   {settings.gateway.id}, state in {settings.gateway.state_dir}",
+        f"broker    {broker.host}:{broker.port}, TLS {'on' if broker.uses_tls else 'off'}",
+        f"registry  {settings.registry.url}",
+    ]
+    for pipeline in settings.pipelines:
+        lines.append(f"stream    {pipeline.stream} -> {pipeline.output_topic}")
+        lines += [
+            f"  input   {TopicTemplate(one.topic).filter} as {one.dialect}, QoS {one.qos}"
+            for one in pipeline.inputs
+        ]
+    return lines
+
+
+def list_models(settings: Settings) -> list[str]:
+    """What every stream serves and keeps, each bundle read and verified anew."""
+    store = Store(settings.gateway.state_dir, settings.limits.keep_bundles)
+    lines: list[str] = []
+    for pipeline in settings.pipelines:
+        record = store.active(pipeline.stream)
+        if record is None:
+            lines.append(f"{pipeline.stream}  nothing kept; waits for a push or a poll")
+            continue
+        pinned = "follows the newest" if record.pinned is None else f"pinned to {record.pinned}"
+        for kept in record.candidates:
+            role = f"active, {pinned}" if kept == record.serving else "kept"
+            try:
+                store.load(kept)
+            except BundleError as exc:
+                role += f", DAMAGED: {exc}"
+            lines.append(
+                f"{pipeline.stream}  seq {kept.seq}  {kept.version}  {kept.sha256[:12]}  {role}"
+            )
+    return lines
+
+
+def ask_broker(settings: Settings) -> list[Answer]:
+    """Connect as the agent would, under another client id, and ask for its topics."""
+    broker = settings.broker.model_copy(update={"session_expiry_s": 0})
+    client_id = f"{broker.client_id or f'{PREFIX}-{settings.gateway.id}'}-check"
+    where = f"broker {broker.host}:{broker.port}"
+    versions = {"auto": (5, 4), "5": (5,), "3.1.1": (4,)}[broker.protocol]
+    for version in versions:
+        will = Will(f"{PREFIX}/{settings.gateway.id}/check", b"")
+        connection = Connection(broker, client_id, will, version)
+        try:
+            _handshake(connection, broker)
+        except BrokerError as exc:
+            if connection.refused_with == UNSUPPORTED_PROTOCOL and version != versions[-1]:
+                continue
+            return [Answer(good=False, text=f"{where}: {exc}")]
+        spoken = f"{where}: MQTT {SPOKEN[version]}, at most {connection.max_in_flight} in flight"
+        return [Answer(good=True, text=spoken), *_ask_topics(connection, settings)]
+    return []
+
+
+def ask_registry(settings: Settings) -> list[Answer]:
+    """Refresh the trusted metadata and see which bundle every stream would run."""
+    answers = []
+    for pipeline in settings.pipelines:
+        request = _question(settings, pipeline.stream)
+        try:
+            found = pull(request, on_progress=lambda *_: None, cancelled=threading.Event())
+        except MillhandError as exc:
+            text = f"registry {request.url}: {pipeline.stream}: {exc} ({exc.code})"
+            answers.append(Answer(good=False, text=text))
+        else:
+            text = f"registry {request.url}: {pipeline.stream} would run seq {found.seq}"
+            answers.append(Answer(good=True, text=text))
+    return answers
+
+
+def _question(settings: Settings, stream: str) -> PullRequest:
+    """Ask what the stream would run, without a download."""
+    registry, state_dir = settings.registry, settings.gateway.state_dir
+    return PullRequest(
+        url=registry.url,
+        root=registry.root,
+        state_dir=state_dir,
+        stream=stream,
+        seq=None,
+        destination_dir=state_dir / "bundles",
+        max_bytes=registry.max_bundle_bytes,
+        deadline_s=min(registry.deadline_s, _REGISTRY_DEADLINE_S),
+        check=True,
+    )
+
+
+def _handshake(connection: Connection, broker: Broker) -> None:
+    connection.open()
+    _turn_until(connection, broker, lambda: connection.accepted)
+    if not connection.accepted:
+        raise BrokerError(connection.lost or "does not answer CONNECT")
+
+
+def _ask_topics(connection: Connection, settings: Settings) -> Sequence[Answer]:
+    wanted = [
+        Subscription(TopicTemplate(one.topic).filter, one.qos)
+        for pipeline in settings.pipelines
+        for one in pipeline.inputs
+    ]
+    connection.subscribe(wanted)
+    _turn_until(connection, settings.broker, lambda: not connection.subscribing)
+    connection.close()
+    return [
+        Answer(
+            good=one.filter not in connection.refused_filters,
+            text=f"subscribe {one.filter}"
+            + (": refused by the broker" if one.filter in connection.refused_filters else ""),
+        )
+        for one in wanted
+    ]
+
+
+def _turn_until(connection: Connection, broker: Broker, done: Callable[[], bool]) -> None:
+    deadline = monotonic() + broker.connect_timeout_s
+    while not done() and not connection.lost and monotonic() < deadline:
+        descriptor = connection.fileno()
+        if descriptor is None:
+            return
+        connection.flush()
+        select.select([descriptor], [], [], _TURN_S)
+        connection.read(1)

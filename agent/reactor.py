@@ -1,0 +1,284 @@
+"""The hot loop: one thread that owns the socket and the whole way from bytes to bytes.
+
+    wait for the socket, a timer or a wake-up
+    read       what has arrived, at most max_batch      agent/mqtt.py
+    route      decode, window, infer, encode            agent/router.py, pipeline.py
+    publish    within the window of unconfirmed ones    agent/delivery.py
+    ack        inputs whose predictions are confirmed   agent/delivery.py
+
+The batch is whatever arrived since the last turn: one message when the line is quiet, many under
+load, with no timer and no knob. Nothing in a turn blocks but the wait.
+"""
+
+import selectors
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from agent import log
+from agent.control import Control
+from agent.delivery import Delivery, Publisher
+from agent.link import Link, State
+from agent.metrics import Metrics
+from agent.mqtt import Connection, Received, Subscription
+from agent.notify import Notifier
+from agent.pipeline import Pipeline
+from agent.router import Router
+from agent.settings import Limits
+from agent.store import Store
+from agent.updater import Updater
+from agent.worker import WakeUp, Worker
+
+TICK_S = 1.0
+RETRY_S = 5.0
+_SOON_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the reactor drives; put together in `agent.app`, the sole composition root."""
+
+    link: Link
+    router: Router
+    delivery: Delivery
+    control: Control
+    updater: Updater
+    metrics: Metrics
+    store: Store
+    notifier: Notifier
+    wake_up: WakeUp
+    workers: tuple[Worker, ...]
+    pipelines: tuple[Pipeline, ...]
+    limits: Limits
+    clock: Callable[[], float]
+
+
+class Transport(Publisher, Protocol):
+    """The part of a connection that takes part in the exchange."""
+
+    received: list[Received]
+    confirmed: list[tuple[int, int]]
+    lost: str
+
+    def flush(self) -> None:
+        """Send as much as the socket takes."""
+
+    def acknowledge(self, mid: int) -> None:
+        """Queue the PUBACK of a QoS 1 message."""
+
+
+def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
+    """Answer what has arrived, and settle what was confirmed."""
+    if transport.received:
+        messages, transport.received = transport.received, []
+        router.handle(messages)
+    if transport.confirmed:
+        confirmed, transport.confirmed = transport.confirmed, []
+        for mid, reason_code in confirmed:
+            delivery.confirmed(mid, reason_code)
+    if transport.lost:
+        return  # what was not acknowledged comes again, and is recognised then
+    transport.flush()
+    delivery.pump(transport)
+    for mid in delivery.acknowledgeable():
+        transport.acknowledge(mid)
+
+
+class Reactor:
+    """Turns until it is told to stop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(parts.wake_up, selectors.EVENT_READ)
+        self._watched: tuple[int, int] | None = None
+        self._up = False
+        self._stopping = False
+        self._due_tick = self._due_metrics = self._due_retry = 0.0
+        self._told_trouble = ""
+
+    def stop(self) -> None:
+        """End after the turn under way; safe in a signal handler."""
+        self._stopping = True
+        self._parts.wake_up.set()
+
+    def run(self) -> None:
+        """Serve until `stop`, then leave in flow order."""
+        self._parts.notifier.ready()
+        while not self._stopping:
+            self._turn()
+        self._leave()
+
+    def subscribe(self) -> None:
+        """Ask for the topics of every pipeline that has a model, and for what is desired.
+
+        Inputs of a pipeline without a model are not asked for: what nobody can answer is better
+        left at the broker's door than taken in and dropped.
+        """
+        connection = self._parts.link.connection
+        if not self._up or connection is None:
+            return
+        wanted = {self._parts.control.desired.filter: self._parts.control.desired}
+        for pipeline in self._parts.pipelines:
+            if pipeline.model is not None:
+                for topic_filter, qos in pipeline.filters:
+                    wanted[topic_filter] = Subscription(topic_filter, qos)
+        gone = [old for old in self._parts.store.subscriptions() if old not in wanted]
+        if gone:
+            connection.unsubscribe(gone)
+        connection.subscribe(list(wanted.values()))
+        self._parts.workers[0].submit(partial(self._keep_subscriptions, sorted(wanted)))
+
+    def _keep_subscriptions(self, filters: list[str]) -> None:
+        """On the worker. Without the record, a filter that is dropped later is not unsubscribed."""
+        try:
+            self._parts.store.keep_subscriptions(filters)
+        except OSError as exc:
+            log.warning("subscriptions cannot be recorded", reason=exc.strerror)
+
+    def _turn(self) -> None:
+        parts = self._parts
+        self._wait()
+        for worker in parts.workers:
+            worker.run_posted()
+        self._follow_link()
+        connection = parts.link.connection
+        if connection is not None and parts.link.state in (State.HANDSHAKE, State.UP):
+            connection.read(parts.limits.max_batch)
+            if self._up:
+                exchange(connection, parts.router, parts.delivery)
+            connection.flush()
+        self._run_timers()
+
+    def _wait(self) -> None:
+        parts = self._parts
+        connection = parts.link.connection
+        self._watch(connection if parts.link.state is not State.OPENING else None)
+        timeout_s = max(0.0, self._due_tick - parts.clock())
+        if connection is not None and (connection.has_decrypted or self._is_turning(connection)):
+            timeout_s = 0.0
+        elif parts.link.state is State.WAITING:
+            timeout_s = min(timeout_s, _SOON_S)
+        for key, _ in self._selector.select(timeout_s):
+            if key.fileobj is parts.wake_up:
+                parts.wake_up.clear()
+
+    def _is_turning(self, connection: Connection) -> bool:
+        """Whether the connection has just been accepted, or lost, and the link does not know."""
+        return bool(connection.lost) or (connection.accepted and not self._up)
+
+    def _watch(self, connection: Connection | None) -> None:
+        """Wait on the connection's descriptor, for writing only while something is left to send."""
+        wanted = None
+        descriptor = connection.fileno() if connection is not None else None
+        if connection is not None and descriptor is not None:
+            write = selectors.EVENT_WRITE if connection.wants_write else 0
+            wanted = (descriptor, selectors.EVENT_READ | write)
+        if wanted == self._watched:
+            return
+        if self._watched is not None:
+            self._selector.unregister(self._watched[0])
+        if wanted is not None:
+            self._selector.register(*wanted)
+        self._watched = wanted
+
+    def _follow_link(self) -> None:
+        parts = self._parts
+        is_up = parts.link.advance() is State.UP
+        if is_up == self._up:
+            return
+        self._up = is_up
+        if not is_up:
+            parts.delivery.connection_lost()
+            self._watch(None)
+            return
+        connection = parts.link.connection
+        if connection is not None:
+            log.info("connected", mqtt=parts.link.version, session=connection.session_present)
+            parts.delivery.connected(session_present=connection.session_present)
+        self.subscribe()
+        parts.control.online()
+        parts.updater.announce()
+
+    def _run_timers(self) -> None:
+        parts, now = self._parts, self._parts.clock()
+        if now < self._due_tick:
+            return
+        self._due_tick = now + TICK_S
+        parts.notifier.alive()
+        connection = parts.link.connection
+        parts.updater.tick()
+        if self._up and connection is not None:
+            connection.tick()
+        if now >= self._due_retry:
+            self._due_retry = now + RETRY_S
+            self._retry(connection)
+        if self._up and now >= self._due_metrics:
+            self._due_metrics = now + parts.limits.metrics_s
+            parts.control.metrics(parts.metrics.snapshot())
+        self._tell_trouble()
+
+    def _retry(self, connection: Connection | None) -> None:
+        """Ask again for what the broker refused; permissions change."""
+        if self._parts.delivery.refusal:
+            self._parts.delivery.retry()
+        if self._up and connection is not None and connection.refused_filters:
+            self.subscribe()
+
+    def _tell_trouble(self) -> None:
+        """Say once what is waited for: in STATUS= always, in the log when it changes."""
+        parts = self._parts
+        connection = parts.link.connection
+        refused = connection.refused_filters if connection is not None else []
+        trouble = "; ".join(
+            filter(
+                None,
+                (
+                    parts.link.trouble,
+                    f"the broker refuses {', '.join(refused)}" if refused else "",
+                    parts.delivery.refusal,
+                    parts.updater.trouble,
+                ),
+            )
+        )
+        serving = ", ".join(
+            f"{p.stream} {p.model.manifest.version}" for p in parts.pipelines if p.model is not None
+        )
+        parts.notifier.status(
+            f"serving {serving or 'nothing yet'}" + (f"; waiting: {trouble}" if trouble else "")
+        )
+        if trouble != self._told_trouble:
+            self._told_trouble = trouble
+            if trouble:
+                log.warning("waiting", reason=trouble)
+            else:
+                log.info("nothing left to wait for")
+
+    def _leave(self) -> None:
+        """Stop input, have the broker confirm what is owed, say goodbye, stop the workers."""
+        parts = self._parts
+        parts.notifier.stopping()
+        deadline = parts.clock() + parts.limits.stop_s
+        parts.control.offline()
+        while self._up and not parts.delivery.idle and parts.clock() < deadline:
+            self._drain_turn()
+        if self._up and parts.link.connection is not None:
+            parts.link.connection.close()
+        for worker in parts.workers:
+            worker.stop(max(0.1, deadline - parts.clock()))
+        self._selector.close()
+        parts.wake_up.close()
+
+    def _drain_turn(self) -> None:
+        """A turn without new inputs; the broker keeps them for the next start."""
+        self._due_tick = self._parts.clock() + _SOON_S
+        self._wait()
+        connection = self._parts.link.connection
+        if connection is None or connection.lost:
+            self._up = False
+            return
+        connection.read(self._parts.limits.max_batch)
+        connection.received.clear()
+        exchange(connection, self._parts.router, self._parts.delivery)
+        connection.flush()

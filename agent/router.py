@@ -1,0 +1,114 @@
+"""From what arrived in a turn to what is owed to the broker: the middle of the hot loop.
+
+A topic is parsed once and then found by a dictionary. Whatever happens to a message, it costs that
+message only, and it is counted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from time import time_ns
+
+from agent.binding import Route
+from agent.delivery import Delivery, Input, Outcome
+from agent.log import Limited
+from agent.mqtt import Received
+from agent.pipeline import Pipeline
+from agent.settings import Limits
+from models.errors import ReadingError
+
+
+class Router:
+    """Hands messages to the pipelines that want them.
+
+    Args:
+        pipelines: by stream.
+        command: takes a message on the gateway's own topics; says whether it was one.
+        delivery: keeps what must be confirmed and acknowledged.
+        limits: of payloads and topics.
+        log: for messages that are dropped.
+
+    Attributes:
+        received: messages that arrived, redeliveries of those at work not counted again.
+    """
+
+    def __init__(
+        self,
+        pipelines: Mapping[str, Pipeline],
+        command: Callable[[str, bytes], bool],
+        delivery: Delivery,
+        limits: Limits,
+        log: Limited,
+    ) -> None:
+        self.received = 0
+        self._pipelines = list(pipelines.values())
+        self._command = command
+        self._delivery = delivery
+        self._limits = limits
+        self._log = log
+        self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
+
+    def forget_routes(self) -> None:
+        """Resolve topics anew, because a pipeline has another model."""
+        self._routes.clear()
+
+    def handle(self, messages: Sequence[Received], now_ns: Callable[[], int] = time_ns) -> None:
+        """Take a turn's messages all the way to the predictions they trigger."""
+        delivery = self._delivery
+        sources: list[Input] = []
+        for message in messages:
+            source = delivery.arrived(
+                message.topic, message.payload, message.mid, repeated=message.repeated
+            )
+            if source is None:
+                continue
+            sources.append(source)
+            self._take(message, source)
+        for pipeline in self._pipelines:
+            for outgoing in pipeline.infer(now_ns):
+                delivery.post(outgoing)
+        for source in sources:
+            delivery.settle(source)
+
+    def _take(self, message: Received, source: Input) -> None:
+        routes = self._routes.get(message.topic)
+        if routes is None:
+            # Commands first: a wide input, {site}/{line}/{asset}/{signal}, describes them too.
+            if self._command(message.topic, message.payload):
+                source.outcome = Outcome.COMMAND
+                return
+            routes = self._resolve(message.topic)
+        self.received += 1
+        reason = self._refusal(message, routes)
+        if reason:
+            self._drop(source, message, reason)
+            return
+        for pipeline, route in routes:
+            try:
+                pipeline.take(route, message, source)
+            except ReadingError as exc:
+                self._drop(source, message, exc.reason)
+
+    def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
+        found = [(pipeline, pipeline.route(topic)) for pipeline in self._pipelines]
+        routes = [(pipeline, route) for pipeline, route in found if route is not None]
+        if len(self._routes) < self._limits.max_topics:
+            self._routes[topic] = routes
+        return routes
+
+    def _refusal(self, message: Received, routes: Sequence[object]) -> str:
+        if not routes:
+            return "no_pipeline"
+        if message.retained:
+            return "retained"  # a value from an unknown time past must not pass for a live one
+        if len(message.payload) > self._limits.max_payload_bytes:
+            return "payload_too_large"
+        return ""
+
+    def _drop(self, source: Input, message: Received, reason: str) -> None:
+        source.drop(reason)
+        self._log.warning(
+            reason,
+            "message dropped",
+            reason=reason,
+            topic=message.topic[:256],
+            payload_bytes=len(message.payload),
+        )

@@ -1,0 +1,108 @@
+"""`python -m benchmarks`: measure the contenders in turns and print what came out."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from benchmarks.children import BenchmarkError, python, run
+from benchmarks.contenders import Contender, limit, plain
+from benchmarks.machine import machine_line
+from benchmarks.millhand import millhand
+from benchmarks.native import compiled
+from benchmarks.report import Report
+from benchmarks.suite import EXPERIMENTS, Measurement, Step, Suite, steps
+
+RESULTS = Path(__file__).parent / "results"
+
+MAX_ROUNDS = 100
+MAX_SECONDS = 60.0
+
+_TRAIN_S = 120.0
+_WIDTH = 120  # where the output is no terminal
+
+
+def main() -> None:
+    """Parse, measure, print and write the results."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    try:
+        report = _measured(options, console)
+    except BenchmarkError as exc:
+        console.print(f"benchmark stopped: {exc}", markup=False)
+        sys.exit(1)
+    _print(report, console)
+    _write(report, console)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="turns of every contender (5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="measured time of a turn (3)")
+    parser.add_argument("--only", choices=EXPERIMENTS, help="one experiment instead of all")
+    options = parser.parse_args()
+    if not 1 <= options.rounds <= MAX_ROUNDS:
+        parser.error(f"--rounds is {options.rounds}, allowed is 1 to {MAX_ROUNDS}")
+    if not 0 < options.seconds <= MAX_SECONDS:
+        parser.error(f"--seconds is {options.seconds:g}, allowed is more than 0 to {MAX_SECONDS:g}")
+    return options
+
+
+def _measured(options: argparse.Namespace, console: Console) -> Report:
+    machine = machine_line()
+    experiments = [options.only] if options.only else list(EXPERIMENTS)
+    with tempfile.TemporaryDirectory(prefix="millhand-benchmark-") as name:
+        folder = Path(name)
+        suite = Suite(compiled("load"), folder, options.seconds)
+        with console.status("training the forest, publishing it, letting the agent fetch it"):
+            contenders = _prepared(suite, folder)
+        plan = steps(contenders, experiments, options.rounds)
+        return Report(machine, _take_turns(suite, plan, console))
+
+
+def _prepared(suite: Suite, folder: Path) -> list[Contender]:
+    """Make the forest known to all contenders; the agent fetches its bundle once and keeps it."""
+    run(python("benchmarks.forest", os.fspath(folder)), _TRAIN_S)
+    suite.measure(Step("start", 1, 0, millhand(folder, online=True)))
+    return [limit(), plain(folder), millhand(folder, online=False)]
+
+
+def _take_turns(suite: Suite, plan: list[Step], console: Console) -> list[Measurement]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    taken = []
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("", total=len(plan))
+        for step in plan:
+            told = f"round {step.round}, {step.experiment}, QoS {step.qos}, {step.contender.name}"
+            progress.update(task, description=told)
+            taken.append(suite.measure(step))
+            progress.advance(task)
+    return taken
+
+
+def _print(report: Report, console: Console) -> None:
+    for table in report.tables():
+        drawn = RichTable(*table.headers, title=table.title)
+        for row in table.rows:
+            drawn.add_row(*row)
+        console.print(drawn)
+
+
+def _write(report: Report, console: Console) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path.write_text(report.json())
+    path.with_suffix(".md").write_text(report.markdown())
+    console.print(f"written: {path} and .md", style="dim", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

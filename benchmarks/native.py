@@ -1,0 +1,33 @@
+"""The benchmark's own C programs, compiled when their sources are newer."""
+
+import os
+import shutil
+from pathlib import Path
+
+from benchmarks.children import ROOT, BenchmarkError, run
+
+_SOURCES = Path(__file__).parent
+_BUILD = ROOT / "build" / "benchmarks"
+_FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE")
+_COMPILE_S = 60.0
+
+
+def compiled(name: str) -> str:
+    """Return the path of the program made from `benchmarks/<name>.c`.
+
+    Raises:
+        BenchmarkError: no compiler, no libmosquitto, or the compiler refuses the source.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None or not Path("/usr/include/mosquitto.h").exists():
+        raise BenchmarkError(
+            "a C compiler and libmosquitto are needed; on Debian: apt install gcc libc6-dev "
+            "libmosquitto-dev"
+        )
+    source, program = _SOURCES / f"{name}.c", _BUILD / name
+    newest = max(file.stat().st_mtime for file in (source, *_SOURCES.glob("*.h")))
+    if not program.exists() or program.stat().st_mtime < newest:
+        _BUILD.mkdir(parents=True, exist_ok=True)
+        output = os.fspath(program)
+        run([compiler, *_FLAGS, "-o", output, os.fspath(source), "-lmosquitto"], _COMPILE_S)
+    return os.fspath(program)

@@ -1,0 +1,93 @@
+/*
+ * options: the command line of load, with a range for every number.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_ASSETS 1000
+#define MAX_COUNT 20000000L
+#define MAX_SECONDS 600.0
+#define MAX_WINDOW 65535 /* packet identifiers at QoS 1 */
+
+struct options {
+	int port, qos;
+	long assets, window, count;
+	double rate, warmup_s, seconds, wait_s;
+	const char *answers;
+	char *signals;
+};
+
+static const char usage[] =
+	"usage: load --port PORT --answers FILTER --signals NAME,NAME,...\n"
+	"  --qos 0|1      of readings and answers (0)\n"
+	"  --assets N     readings go round all assets (100)\n"
+	"  --rate R       readings a second; 0: as fast as answers come (0)\n"
+	"  --window W     without a rate: readings unanswered at most (500)\n"
+	"  --warmup S     driven but not measured (0.5)\n"
+	"  --seconds S    measured (3)\n"
+	"  --wait S       for the first answer (30)\n"
+	"  --count N      readings in all (2000000)\n";
+
+static void check_options(const struct options *options)
+{
+	const struct {
+		const char *name;
+		double value, least, most;
+	} ranges[] = {
+		{"--port", options->port, 1, 65535},
+		{"--qos", options->qos, 0, 1},
+		{"--assets", options->assets, 1, MAX_ASSETS},
+		{"--rate", options->rate, 0, 1e6},
+		{"--window", options->window, 1, MAX_WINDOW},
+		{"--warmup", options->warmup_s, 0, MAX_SECONDS},
+		{"--seconds", options->seconds, 0.001, MAX_SECONDS},
+		{"--wait", options->wait_s, 0, MAX_SECONDS},
+		{"--count", options->count, 1, MAX_COUNT},
+	};
+
+	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+		if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most)) {
+			fprintf(stderr, "load: %s is %g, allowed is %g to %g\n", ranges[i].name,
+				ranges[i].value, ranges[i].least, ranges[i].most);
+			exit(2);
+		}
+	}
+	if (options->answers == NULL || options->signals == NULL) {
+		fputs(usage, stderr);
+		exit(2);
+	}
+}
+
+static struct options parse(int argc, char **argv)
+{
+	static const struct option names[] = {
+		{"port", required_argument, NULL, 'p'},    {"qos", required_argument, NULL, 'q'},
+		{"answers", required_argument, NULL, 'a'}, {"signals", required_argument, NULL, 's'},
+		{"assets", required_argument, NULL, 'n'},  {"rate", required_argument, NULL, 'r'},
+		{"window", required_argument, NULL, 'w'},  {"warmup", required_argument, NULL, 'u'},
+		{"seconds", required_argument, NULL, 't'}, {"wait", required_argument, NULL, 'i'},
+		{"count", required_argument, NULL, 'c'},   {0},
+	};
+	struct options options = {.assets = 100, .window = 500, .warmup_s = 0.5, .seconds = 3,
+				  .wait_s = 30, .count = 2000000};
+
+	for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+		switch (name) {
+		case 'p': options.port = atoi(optarg); break;
+		case 'q': options.qos = atoi(optarg); break;
+		case 'a': options.answers = optarg; break;
+		case 's': options.signals = optarg; break;
+		case 'n': options.assets = atol(optarg); break;
+		case 'r': options.rate = atof(optarg); break;
+		case 'w': options.window = atol(optarg); break;
+		case 'u': options.warmup_s = atof(optarg); break;
+		case 't': options.seconds = atof(optarg); break;
+		case 'i': options.wait_s = atof(optarg); break;
+		case 'c': options.count = atol(optarg); break;
+		default: fputs(usage, stderr); exit(2);
+		}
+	}
+	check_options(&options);
+	return options;
+}

@@ -1,0 +1,54 @@
+"""Writes what a historian would have recorded: `python -m demo.history FOLDER DAYS`.
+
+One CSV file a day, one row a pump and sample: time, asset, every signal (empty where the sensor was
+silent) and the condition as the maintenance log has it. The same seed gives the same bytes.
+"""
+
+import argparse
+import csv
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from demo.plant import SIGNALS, Plant, Reading
+from demo.scenario import DAY_S, SAMPLE_S, history_faults
+
+BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
+COLUMNS = ["time", "asset", *SIGNALS, "condition"]
+SEED = 20260105
+
+
+def write_history(folder: Path, days: int, console: Console) -> list[Path]:
+    """Write `day-1.csv`, `day-2.csv` and so on; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plant = Plant(SEED, history_faults(SEED, days))
+    paths = [folder / f"day-{day}.csv" for day in range(1, days + 1)]
+    for path in paths:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for _ in track(range(int(DAY_S / SAMPLE_S)), path.name, console=console):
+                writer.writerows(map(_row, plant.step(SAMPLE_S)))
+    return paths
+
+
+def main() -> None:
+    """Write a history as the command line says."""
+    parser = argparse.ArgumentParser(description="Write the simulated plant's history as CSV.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("days", type=int)
+    called = parser.parse_args()
+    write_history(called.folder, called.days, Console())
+
+
+def _row(reading: Reading) -> list[str]:
+    time = (BEGIN + timedelta(seconds=reading.time_s)).isoformat().replace("+00:00", "Z")
+    values = [f"{value:.3f}" if math.isfinite(value) else "" for value in reading.signals.values()]
+    return [time, reading.asset, *values, reading.condition]
+
+
+if __name__ == "__main__":
+    main()

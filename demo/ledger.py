@@ -1,0 +1,172 @@
+"""The ledger of the demo's promises: every input sent against every prediction received.
+
+An input is one message of one asset; asset and event time name it. The first `warm_up` inputs of an
+asset complete no window and need no answer; every later one must be answered exactly once, in
+order, by a version that never goes back, and never as GOOD where a signal was missing.
+
+Pure: no clock, no input and output. Bounded: answered inputs are forgotten, ids are remembered for
+a while.
+"""
+
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass, field
+
+MAX_WAITING = 100_000
+MAX_IDS = 20_000
+MAX_LATENCIES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One message that was sent.
+
+    Args:
+        asset: The pump, as `line/pump`.
+        timestamp_ms: Event time, rising for each asset.
+        sent_s: Monotonic time of sending.
+        condition: What was truly the case.
+        complete: Whether every signal had a value.
+    """
+
+    asset: str
+    timestamp_ms: int
+    sent_s: float
+    condition: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One prediction that was received; fields as the agent publishes them."""
+
+    asset: str
+    timestamp_ms: int
+    id: str
+    seq: int
+    version: str
+    label: str
+    score: float | None
+    quality: str
+    latency_ms: float
+
+
+@dataclass(slots=True)
+class _Asset:
+    """What the ledger remembers of one asset."""
+
+    sent: int = 0
+    waiting: OrderedDict[int, Input] = field(default_factory=OrderedDict)
+    newest_ms: int = -1
+    seq: int = 0
+    changes: int = 0
+
+
+class Ledger:
+    """Counts what was promised against what came.
+
+    Args:
+        warm_up: Inputs of each asset, from its first on, that complete no window.
+
+    Attributes:
+        sent: Inputs sent, those of the warm-up among them.
+        answered: Inputs answered.
+        incomplete: Answered inputs that lacked a signal.
+        repeated: Predictions whose id came before: allowed after a redelivery, and counted.
+        broken: Broken promises by kind: `unasked` (no such input waits: never sent, not due, or
+            answered by another id), `reordered`, `version_back` (an older version after a newer
+            one), `outdated` (an older version than required), `hidden` (GOOD though a signal was
+            missing).
+        latencies_s: From sending to receiving, the newest ones.
+    """
+
+    def __init__(self, warm_up: int) -> None:
+        self.sent = 0
+        self.answered = 0
+        self.incomplete = 0
+        self.repeated = 0
+        self.broken: Counter[str] = Counter()
+        self.latencies_s: deque[float] = deque(maxlen=MAX_LATENCIES)
+        self._warm_up = warm_up
+        self._assets: dict[str, _Asset] = {}
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._required_seq = 0
+        self._required_from_s = 0.0
+        self._overflowed = 0
+
+    @property
+    def due(self) -> int:
+        """How many inputs must be answered."""
+        return sum(max(asset.sent - self._warm_up, 0) for asset in self._assets.values())
+
+    @property
+    def lost(self) -> int:
+        """How many inputs were passed over: a later one of their asset has its answer."""
+        passed_over = sum(
+            timestamp_ms < asset.newest_ms
+            for asset in self._assets.values()
+            for timestamp_ms in asset.waiting
+        )
+        return passed_over + self._overflowed
+
+    @property
+    def waiting(self) -> int:
+        """How many inputs still wait for their answer; when all is over these are lost too."""
+        return sum(len(asset.waiting) for asset in self._assets.values()) + self._overflowed
+
+    @property
+    def version_changes(self) -> dict[str, int]:
+        """How often the version changed, by asset."""
+        return {name: asset.changes for name, asset in self._assets.items()}
+
+    def send(self, sent: Input) -> None:
+        """Enter an input; call it before the message leaves."""
+        asset = self._assets.setdefault(sent.asset, _Asset())
+        self.sent += 1
+        asset.sent += 1
+        if asset.sent <= self._warm_up:
+            return
+        asset.waiting[sent.timestamp_ms] = sent
+        if len(asset.waiting) > MAX_WAITING:
+            asset.waiting.popitem(last=False)
+            self._overflowed += 1
+
+    def require(self, seq: int, since_s: float) -> None:
+        """Demand that inputs sent at or after `since_s` are answered by version `seq` or newer."""
+        self._required_seq = seq
+        self._required_from_s = since_s
+
+    def receive(self, answer: Answer, received_s: float) -> Input | None:
+        """Enter a prediction; return the input that it answers, None where it answers none."""
+        asset = self._assets.setdefault(answer.asset, _Asset())
+        if self._is_repeated(answer.id):
+            self.repeated += 1
+            return None
+        sent = asset.waiting.pop(answer.timestamp_ms, None)
+        if sent is None:
+            self.broken["unasked"] += 1
+            return None
+        self.answered += 1
+        self.latencies_s.append(received_s - sent.sent_s)
+        self._check_order(asset, answer)
+        if sent.sent_s >= self._required_from_s:
+            self.broken["outdated"] += answer.seq < self._required_seq
+        self.incomplete += not sent.complete
+        self.broken["hidden"] += answer.quality == "GOOD" and not sent.complete
+        return sent
+
+    def _is_repeated(self, prediction_id: str) -> bool:
+        if prediction_id in self._ids:
+            return True
+        self._ids[prediction_id] = None
+        if len(self._ids) > MAX_IDS:
+            self._ids.popitem(last=False)
+        return False
+
+    def _check_order(self, asset: _Asset, answer: Answer) -> None:
+        if answer.timestamp_ms < asset.newest_ms:
+            self.broken["reordered"] += 1
+        asset.newest_ms = max(asset.newest_ms, answer.timestamp_ms)
+        if answer.seq < asset.seq:
+            self.broken["version_back"] += 1
+        asset.changes += 0 < asset.seq != answer.seq
+        asset.seq = answer.seq

@@ -1,0 +1,185 @@
+"""The live part: the plant streams, the agent predicts, a second version comes while it does.
+
+One loop in one thread: every period the plant steps and its readings are sent; in between, what
+arrives is taken in. The inputs' event time is the wall clock's.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from demo.children import Child
+from demo.detection import Detection
+from demo.errors import DemoError
+from demo.gateway import Gateway
+from demo.ledger import Input, Ledger
+from demo.link import Arrival, Link
+from demo.plant import Plant, Reading
+from demo.promises import Swap
+from demo.release import BackgroundSteps
+from demo.scenario import LIVE_START_S, PERIOD_S, SAMPLE_S, WINDOW, live_faults
+from demo.screen import Screen
+from demo.table import Board
+from demo.telemetry import answer, telemetry
+
+CYCLE_S = 60.0  # of the faults, where the demo runs without an end
+IN_A_ROW = 3
+
+_SEED = 7
+_UPDATE_AFTER = 0.1  # of the cycle
+_AFTER_SWAP_S = 3.0
+_GRACE_S = 180.0  # for a slow machine to train the second version
+_DRAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the live part plays on."""
+
+    link: Link
+    screen: Screen
+    board: Board
+    ledger: Ledger
+    gateway: Gateway
+    update: BackgroundSteps
+    watched: Sequence[Child]
+
+
+class Performance:
+    """One run of the live part.
+
+    Args:
+        stage: What it plays on.
+        seconds: How long; None: until `stop` is set.
+
+    Attributes:
+        detection: Which faults were found.
+        swap: What was seen of the second version's way.
+        stop: Set it to end the run early, and in order.
+    """
+
+    def __init__(self, stage: Stage, seconds: float | None) -> None:
+        self.detection = Detection(in_a_row=IN_A_ROW, patience=WINDOW + IN_A_ROW)
+        self.swap = Swap(seq=2)
+        self.stop = threading.Event()
+        self._stage = stage
+        self._seconds = seconds
+        self._cycle_s = seconds or CYCLE_S
+        self._plant = Plant(_SEED, live_faults(self._cycle_s), start_s=LIVE_START_S)
+        self._conditions: dict[str, str] = {}
+        self._event_ms = 0
+
+    @property
+    def must_swap(self) -> bool:
+        """Whether the second version has to serve: a run that is stopped may end before."""
+        return self.swap.first_s is not None or not self.stop.is_set()
+
+    def play(self) -> None:
+        """Stream until the time is up, then wait for the last answers.
+
+        Raises:
+            DemoError: Broker, agent or a step of the update failed.
+        """
+        began_s = next_s = time.monotonic()
+        while not self.stop.is_set() and not self._is_over(time.monotonic() - began_s):
+            self._take_in(next_s)
+            if time.monotonic() < next_s:
+                continue
+            next_s = max(next_s, time.monotonic() - 1.0) + PERIOD_S
+            self._send()
+            self._watch()
+            if time.monotonic() - began_s > _UPDATE_AFTER * self._cycle_s:
+                self._update()
+            self._stage.screen.refresh()
+        self._drain()
+
+    def _is_over(self, elapsed_s: float) -> bool:
+        if self._seconds is None or elapsed_s < self._seconds:
+            return False
+        if elapsed_s > self._seconds + _GRACE_S:
+            return True
+        first_s = self.swap.first_s
+        return first_s is not None and time.monotonic() - first_s > _AFTER_SWAP_S
+
+    def _send(self) -> None:
+        # The wall clock may stand still or step back; event time may not.
+        self._event_ms = max(self._event_ms + 1, time.time_ns() // 1_000_000)
+        for reading in self._plant.step(SAMPLE_S):
+            topic, payload = telemetry(reading, self._event_ms)
+            complete = all(math.isfinite(value) for value in reading.signals.values())
+            self._stage.ledger.send(
+                Input(
+                    reading.asset,
+                    self._event_ms,
+                    sent_s=time.monotonic(),
+                    condition=reading.condition,
+                    complete=complete,
+                )
+            )
+            self._stage.link.publish(topic, payload)
+            self._show(reading)
+
+    def _show(self, reading: Reading) -> None:
+        self._stage.board.sensed(reading)
+        before = self._conditions.get(reading.asset, reading.condition)
+        if before != reading.condition:
+            self._tell(f"{reading.asset} is now {reading.condition} (was {before})")
+        self._conditions[reading.asset] = reading.condition
+
+    def _take_in(self, until_s: float) -> None:
+        for arrival in self._stage.link.arrivals(until_s):
+            if arrival.topic.startswith("plant/"):
+                self._take_answer(arrival)
+            else:
+                self._take_control(arrival)
+
+    def _take_answer(self, arrival: Arrival) -> None:
+        prediction = answer(arrival.payload)
+        asked = self._stage.ledger.receive(prediction, arrival.arrived_s)
+        if asked is None:
+            return
+        self._stage.board.predicted(prediction)
+        if prediction.seq == self.swap.seq and self.swap.first_s is None:
+            self.swap.first_s = arrival.arrived_s
+            self._tell(f"first prediction by version {prediction.version}")
+        found = self.detection.judge(
+            asked.asset, asked.timestamp_ms, truth=asked.condition, label=prediction.label
+        )
+        if found and found.found_after_ms is not None:
+            after_s = found.found_after_ms / 1000
+            self._tell(f"{found.asset}: {found.condition} found after {after_s:.1f} s")
+
+    def _take_control(self, arrival: Arrival) -> None:
+        gateway, swap = self._stage.gateway, self.swap
+        gateway.hear(arrival)
+        if gateway.refusal:
+            raise DemoError(f"the agent refused an update: {gateway.refusal}")
+        if gateway.desired_seq == swap.seq and swap.pushed_s is None:
+            swap.pushed_s = arrival.arrived_s
+        if gateway.seq == swap.seq and swap.serving_s is None and swap.pushed_s is not None:
+            swap.serving_s = arrival.arrived_s
+            self._stage.ledger.require(swap.seq, arrival.arrived_s)
+            took_ms = 1000 * (swap.serving_s - swap.pushed_s)
+            self._stage.board.pinned = f"version {swap.seq} serves {took_ms:.0f} ms after its push"
+            self._tell(self._stage.board.pinned)
+
+    def _update(self) -> None:
+        title = self._stage.update.advance()
+        if title:
+            self._tell(f"in the background: {title}")
+
+    def _watch(self) -> None:
+        for child in self._stage.watched:
+            if child.exit_code is not None:
+                raise child.failure()
+
+    def _drain(self) -> None:
+        deadline_s = time.monotonic() + _DRAIN_S
+        while self._stage.ledger.waiting and time.monotonic() < deadline_s:
+            self._take_in(min(time.monotonic() + PERIOD_S, deadline_s))
+        self._stage.screen.refresh()
+
+    def _tell(self, event: str) -> None:
+        self._stage.screen.happened(event)

@@ -1,0 +1,107 @@
+"""What millhand promises, and whether the demo saw it kept.
+
+Pure: reads the ledger, the detection and the swap, and words a verdict on each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from demo.detection import Detection
+from demo.ledger import Ledger
+
+
+@dataclass(slots=True)
+class Swap:
+    """What was seen of a version's way to the gateway; monotonic times.
+
+    Args:
+        seq: The version.
+        pushed_s: When the push was seen on the broker.
+        serving_s: When the agent said that it serves the version.
+        first_s: When the first prediction of the version came.
+    """
+
+    seq: int
+    pushed_s: float | None = None
+    serving_s: float | None = None
+    first_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One promise, whether it was kept, and the figures."""
+
+    promise: str
+    kept: bool
+    figures: str
+
+
+def verdicts(ledger: Ledger, detection: Detection, swap: Swap | None) -> list[Verdict]:
+    """Judge all promises once all is over; `swap` None: none was due."""
+    return [
+        _nothing_lost(ledger),
+        _once_and_in_order(ledger),
+        _quality_told(ledger),
+        _faults_found(detection),
+        *([_swapped(ledger, swap)] if swap else []),
+    ]
+
+
+def latency_figures(latencies_s: Sequence[float]) -> str:
+    """Return the median and the 99th percentile in ms."""
+    if len(latencies_s) < 2:  # noqa: PLR2004 - quantiles need two
+        return "not measured"
+    p99_s = quantiles(latencies_s, n=100)[-1]
+    return f"median {1000 * median(latencies_s):.1f} ms, p99 {1000 * p99_s:.1f} ms"
+
+
+def _nothing_lost(ledger: Ledger) -> Verdict:
+    # All is over: what still waits will not come.
+    lost = ledger.waiting
+    figures = f"{ledger.sent} sent, {ledger.due} due, {ledger.answered} answered, {lost} lost"
+    return Verdict("nothing lost", ledger.answered > 0 and lost == 0, figures)
+
+
+def _once_and_in_order(ledger: Ledger) -> Verdict:
+    broken = ledger.broken
+    figures = (
+        f"{broken['reordered']} out of order, {broken['unasked']} answered twice or unasked, "
+        f"{ledger.repeated} redelivered under their old id"
+    )
+    return Verdict("once and in order", not broken["reordered"] + broken["unasked"], figures)
+
+
+def _quality_told(ledger: Ledger) -> Verdict:
+    hidden = ledger.broken["hidden"]
+    figures = f"{ledger.incomplete} inputs lacked a signal, {hidden} of their predictions were GOOD"
+    return Verdict("a missing signal is told", not hidden, figures)
+
+
+def _faults_found(detection: Detection) -> Verdict:
+    found = [
+        f"{episode.condition.replace('_', ' ')} of {episode.asset} "
+        f"after {episode.found_after_ms / 1000:.1f} s"
+        for episode in detection.episodes
+        if episode.found_after_ms is not None
+    ]
+    missed = [f"{episode.condition} of {episode.asset} MISSED" for episode in detection.missed]
+    share = detection.agreed / detection.judged if detection.judged else 0.0
+    figures = "\n".join([*missed, *found[-5:], f"{share:.1%} of all predictions were true"])
+    return Verdict("faults found while they last", not missed, figures)
+
+
+def _swapped(ledger: Ledger, swap: Swap) -> Verdict:
+    name = "swapped under load"
+    if swap.pushed_s is None or swap.serving_s is None or swap.first_s is None:
+        return Verdict(name, kept=False, figures=f"version {swap.seq} never served")
+    broken = ledger.broken
+    changed_once = max(ledger.version_changes.values(), default=0) == 1
+    kept = changed_once and not broken["version_back"] + broken["outdated"]
+    figures = (
+        f"push to serving {1000 * (swap.serving_s - swap.pushed_s):.0f} ms, "
+        f"first prediction after {1000 * (swap.first_s - swap.pushed_s):.0f} ms\n"
+        f"{broken['outdated']} predictions by the old version afterwards, "
+        f"{broken['version_back']} steps back"
+    )
+    return Verdict(name, kept, figures)

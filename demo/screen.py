@@ -1,0 +1,69 @@
+"""Where the board is shown: live on a terminal, line by line elsewhere, and as a picture."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from demo.table import Board, export_svg
+
+_LINE_EVERY_S = 5.0
+
+
+class Screen:
+    """Shows a board, from entering the context to leaving it.
+
+    Args:
+        console: Where to.
+        board: What.
+        picture: File to write the most telling picture to, as SVG; None: no picture.
+    """
+
+    def __init__(self, console: Console, board: Board, picture: Path | None = None) -> None:
+        self._console = console
+        self._board = board
+        self._picture = picture
+        self._most_telling: tuple[int, RenderableType] | None = None
+        # Without a refresh thread of its own: the board changes between two refreshes of ours.
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._began_s = self._line_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._began_s = self._line_s = time.monotonic()
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+        if self._picture and self._most_telling:
+            export_svg(self._most_telling[1], self._picture)
+
+    def happened(self, event: str) -> None:
+        """Show an event."""
+        elapsed_s = time.monotonic() - self._began_s
+        self._board.happened(elapsed_s, event)
+        if not self._live:
+            self._console.print(f"{elapsed_s:6.1f} s  {event}", highlight=False, soft_wrap=True)
+
+    def refresh(self) -> None:
+        """Show the board as it is now."""
+        if self._picture and self._board.variety >= (self._most_telling or (0,))[0]:
+            self._most_telling = self._board.variety, self._board.render()
+        if self._live:
+            self._live.update(self._board.render(self._console.width), refresh=True)
+        elif time.monotonic() - self._line_s >= _LINE_EVERY_S:
+            self._line_s = time.monotonic()
+            elapsed_s = self._line_s - self._began_s
+            self._console.print(
+                f"{elapsed_s:6.1f} s  {self._board.line()}", highlight=False, soft_wrap=True
+            )

@@ -1,0 +1,152 @@
+"""The whole demo, from an empty folder to the summary."""
+
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from demo.broker import HOST, Choice, running_broker
+from demo.children import Child, python
+from demo.gateway import CONTROL_TOPICS, GATEWAY, Gateway, configuration
+from demo.ledger import Ledger
+from demo.link import Link
+from demo.live import Performance, Stage
+from demo.promises import latency_figures, verdicts
+from demo.release import BackgroundSteps, run_steps
+from demo.scenario import WINDOW
+from demo.screen import Screen
+from demo.table import Board
+from demo.telemetry import PREDICTIONS
+from demo.workshop import Workshop
+
+_SERVING_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run the demo.
+
+    Args:
+        seconds: How long to stream; None: until Ctrl-C.
+        broker: Which broker.
+        keep: Whether the work folder stays.
+        picture: File for the most telling picture of the table; None: no picture.
+    """
+
+    seconds: float | None
+    broker: Choice
+    keep: bool
+    picture: Path | None
+
+
+def run_demo(options: Options, console: Console) -> bool:
+    """Run the demo; return whether every promise was kept.
+
+    Raises:
+        DemoError: A part did not start, did not finish or died.
+    """
+    ledger = Ledger(warm_up=WINDOW - 1)
+    with ExitStack() as stack:
+        work = stack.enter_context(_work_folder(console, keep=options.keep))
+        broker = stack.enter_context(running_broker(work, options.broker))
+        console.print(f"{broker.kind} listens on {HOST}:{broker.port}", highlight=False)
+        workshop = Workshop(work, broker.port)
+        run_steps([*workshop.record(), *workshop.make(1)], console)
+        agent = stack.enter_context(_agent(workshop, broker.port))
+        link = stack.enter_context(Link(HOST, broker.port, [PREDICTIONS, *CONTROL_TOPICS]))
+        run_steps([workshop.push(1)], console)
+        gateway = _serving(agent, link)
+        board = Board(f"millhand demo: 4 pumps, {broker.kind}, gateway {GATEWAY}", ledger)
+        update = stack.enter_context(
+            BackgroundSteps([*workshop.make(2), workshop.push(2)], work / "update.log")
+        )
+        screen = stack.enter_context(Screen(console, board, options.picture))
+        stage = Stage(link, screen, board, ledger, gateway, update, [broker.child, agent])
+        performance = Performance(stage, options.seconds)
+        with _ended_by_signals(performance.stop):
+            performance.play()
+    return _sum_up(console, performance, ledger)
+
+
+@contextmanager
+def _work_folder(console: Console, *, keep: bool) -> Iterator[Path]:
+    work = Path(tempfile.mkdtemp(prefix="millhand-demo-"))
+    try:
+        yield work
+    finally:
+        if keep:
+            console.print(f"kept: {work}", highlight=False)
+        else:
+            shutil.rmtree(work)
+
+
+def _agent(workshop: Workshop, port: int) -> Child:
+    """Return the agent, configured and ready to be started."""
+    config = workshop.work / "agent.toml"
+    text = configuration(
+        port=port,
+        state=workshop.work / "state",
+        registry=workshop.registry,
+        root=workshop.trusted_root,
+    )
+    config.write_text(text, encoding="utf-8")
+    command = python("agent", "run", "--config", config)
+    return Child("agent", command, workshop.work / "agent.log")
+
+
+def _serving(agent: Child, link: Link) -> Gateway:
+    """Wait until the agent is online and serves the first version."""
+    gateway = Gateway()
+
+    def serves() -> bool:
+        for arrival in link.arrivals(time.monotonic()):
+            gateway.hear(arrival)
+        return gateway.online and gateway.seq == 1
+
+    agent.wait_until(serves, _SERVING_S)
+    return gateway
+
+
+@contextmanager
+def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM end the run in order; a second one interrupts it."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+
+    def restore() -> None:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        restore()
+
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _sum_up(console: Console, performance: Performance, ledger: Ledger) -> bool:
+    """Print the verdicts; return whether all are good."""
+    # Without an end the run may be stopped before the second version was pushed.
+    swap = performance.swap
+    judged = verdicts(ledger, performance.detection, swap if performance.must_swap else None)
+    table = Table(title="What was promised", title_justify="left", show_header=False)
+    for verdict in judged:
+        kept = "[green]kept[/green]" if verdict.kept else "[bold red]BROKEN[/bold red]"
+        table.add_row(verdict.promise, kept, verdict.figures)
+    console.print(table)
+    console.print(f"end to end: {latency_figures(ledger.latencies_s)}", highlight=False)
+    return all(verdict.kept for verdict in judged)

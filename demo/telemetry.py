@@ -1,0 +1,63 @@
+"""What goes over the wire: telemetry of a pump out, the agent's predictions in."""
+
+import json
+import math
+from typing import Any
+
+from demo.errors import DemoError
+from demo.ledger import Answer
+from demo.plant import Reading
+
+STREAM = "pump-health"
+TELEMETRY_TOPIC = "plant/{line}/{asset}/telemetry"
+PREDICTION_TOPIC = "plant/{line}/{asset}/_inference/{stream}"
+PREDICTIONS = PREDICTION_TOPIC.format(line="+", asset="+", stream=STREAM)
+
+# Where each signal sits in the payload: grouped as a controller would group them.
+PATHS = {
+    "load": "demand.load",
+    "speed": "drive.speed",
+    "current": "drive.current",
+    "motor_temperature": "drive.temperature",
+    "pressure": "hydraulics.pressure",
+    "flow": "hydraulics.flow",
+    "valve": "hydraulics.valve",
+    "bearing_temperature": "bearing.temperature",
+    "vibration": "bearing.vibration",
+}
+
+
+def telemetry(reading: Reading, timestamp_ms: int) -> tuple[str, bytes]:
+    """Return topic and payload of one reading; a silent sensor's signal is left out."""
+    payload: dict[str, Any] = {"ts": timestamp_ms}
+    for name, path in PATHS.items():
+        value = reading.signals[name]
+        if math.isfinite(value):
+            group, leaf = path.split(".")
+            payload.setdefault(group, {})[leaf] = round(value, 3)
+    topic = TELEMETRY_TOPIC.format(line=reading.line, asset=reading.pump)
+    return topic, json.dumps(payload).encode()
+
+
+def answer(payload: bytes) -> Answer:
+    """Read a prediction.
+
+    Raises:
+        DemoError: It is not JSON, or a field is missing or not of its type.
+    """
+    try:
+        fields = json.loads(payload)
+        score = fields.get("score")
+        return Answer(
+            asset=str(fields["asset"]),
+            timestamp_ms=int(fields["timestamp"]),
+            id=str(fields["id"]),
+            seq=int(fields["seq"]),
+            version=str(fields["version"]),
+            label=str(fields.get("label", fields["value"])),
+            score=None if score is None else float(score),
+            quality=str(fields["quality"]),
+            latency_ms=float(fields["latency_ms"]),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise DemoError(f"this is no prediction ({exc!r}): {payload[:500]!r}") from exc

@@ -1,0 +1,117 @@
+"""The trainer's side of the demo: recipes, and the commands that bring a version to the gateway."""
+
+from pathlib import Path
+
+from demo.broker import HOST
+from demo.children import python
+from demo.gateway import GATEWAY
+from demo.plant import CAVITATION, HEALTHY, SIGNALS, WORN_BEARING
+from demo.release import Step
+from demo.scenario import WINDOW
+from demo.telemetry import STREAM
+
+DAYS = {1: 1, 2: 2}  # of history that each version is trained on
+
+_RECIPE = """\
+seed = 1
+
+[bundle]
+stream = "{stream}"
+name = "condition of a circulation pump"
+version = "{version}"
+
+[data]
+files = [{files}]
+asset_column = "asset"
+time = {{ column = "time" }}
+
+{signals}
+[window]
+length = {window}
+hop = 1
+max_gap_s = 60
+
+[target]
+task = "classification"
+column = "condition"
+classes = {classes}
+
+[split]
+method = "time"
+test = 0.25
+"""
+_SIGNAL = """\
+[[signals]]
+name = "{name}"
+unit = "{unit}"
+range = [{low}, {high}]
+"""
+
+
+def recipe(seq: int) -> str:
+    """Return the recipe of a version as TOML: the second one reads more days than the first."""
+    return _RECIPE.format(
+        stream=STREAM,
+        version=f"1.{seq - 1}.0",
+        files=", ".join(f'"history/day-{day}.csv"' for day in range(1, DAYS[seq] + 1)),
+        signals="\n".join(
+            _SIGNAL.format(name=name, unit=s.unit, low=s.valid_range[0], high=s.valid_range[1])
+            for name, s in SIGNALS.items()
+        ),
+        window=WINDOW,
+        classes=f'["{HEALTHY}", "{WORN_BEARING}", "{CAVITATION}"]',
+    )
+
+
+class Workshop:
+    """Folders and commands of the trainer's side.
+
+    Args:
+        work: Folder for everything.
+        port: Of the broker.
+    """
+
+    def __init__(self, work: Path, port: int) -> None:
+        self.work = work
+        self.registry = work / "registry"
+        self.trusted_root = work / "root.json"
+        self._keys = work / "keys"
+        self._port = port
+
+    def record(self) -> list[Step]:
+        """Return the steps before any version: history, and an empty registry."""
+        folder = self.work / "history"
+        days = str(max(DAYS.values()))
+        begin = python("trainer", "registry", "init", self.registry, "--keys", self._keys)
+        return [
+            Step("the plant records its history", lambda: python("demo.history", folder, days)),
+            Step("create a registry and its keys", lambda: begin),
+        ]
+
+    def make(self, seq: int) -> list[Step]:
+        """Return the steps that train and publish a version."""
+        return [
+            Step(f"train version {seq} on {DAYS[seq]} days", lambda: self._train(seq)),
+            Step(f"sign and publish version {seq}", lambda: self._publish(seq)),
+        ]
+
+    def push(self, seq: int) -> Step:
+        """Return the step that tells the gateway to serve a version, and waits for its word."""
+        broker = f"{HOST}:{self._port}"
+        command = python(
+            "trainer", "push", STREAM, str(seq), "--gateway", GATEWAY, "--broker", broker
+        )
+        return Step(f"push version {seq} to the gateway", lambda: command)
+
+    def _train(self, seq: int) -> list[str]:
+        path = self.work / f"recipe-{seq}.toml"
+        path.write_text(recipe(seq), encoding="utf-8")
+        return python("trainer", "train", path, "--out", self._out(seq), "--seq", str(seq))
+
+    def _publish(self, seq: int) -> list[str]:
+        (bundle,) = self._out(seq).glob("*.zip")
+        registry = ("--registry", self.registry, "--keys", self._keys)
+        return python("trainer", "publish", bundle, *registry)
+
+    def _out(self, seq: int) -> Path:
+        return self.work / f"bundle-{seq}"

@@ -1,0 +1,1 @@
+"""What trainer and agent share: bundle, manifest, windows, golden vectors, the error root."""

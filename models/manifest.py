@@ -1,0 +1,258 @@
+"""The manifest: everything a gateway must know of a model before it runs it.
+
+Frozen, and strict about unknown keys: a manifest that says more than this agent understands is
+refused, because what it does not understand may matter.
+"""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from models.errors import ManifestError
+
+SCHEMA_VERSION = 1
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""A stream, channel or asset level: safe in a topic, in a path and in a metric label."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Task = Literal["classification", "regression", "anomaly"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+MAX_WINDOW_VALUES: Final = 1_000_000
+_MAX_TOLD: Final = 10
+_BY_KEY: Final = AfterValidator(lambda table: dict(sorted(table.items())))
+"""So that equal manifests are written as equal bytes."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Channel(_Frozen):
+    """One input signal of the model, in engineering units.
+
+    Attributes:
+        name: what the operator binds a topic or a payload path to.
+        unit: engineering unit, for people ("bar", "degC"); empty if it has none.
+        valid_range: values outside count as missing, on both sides; None takes every finite one.
+        missing: `impute` lets the graph fill a gap in (quality UNCERTAIN);
+            `require` gives no value at all (quality BAD).
+        max_age_ms: how long a reading stays the signal's value, samples without a new one
+            included; None keeps it for the sample it was reported for.
+    """
+
+    name: Name
+    unit: str = ""
+    valid_range: tuple[Finite, Finite] | None = None
+    missing: Literal["impute", "require"] = "impute"
+    max_age_ms: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        if self.valid_range is not None and self.valid_range[0] >= self.valid_range[1]:
+            raise ValueError(
+                f"valid_range of {self.name} is {self.valid_range}: lower must be below upper"
+            )
+        return self
+
+
+class WindowSpec(_Frozen):
+    """How samples become windows.
+
+    Attributes:
+        length: samples in a window.
+        hop: samples from one window to the next.
+        sample_period_ms: what the model was trained at; None where the rows have no time axis.
+        max_gap_ms: a longer pause between two samples restarts the window; None never does.
+    """
+
+    length: Annotated[int, Field(ge=1, le=65_536)]
+    hop: Annotated[int, Field(ge=1, le=65_536)] = 1
+    sample_period_ms: Annotated[int, Field(ge=1)] | None = None
+    max_gap_ms: Annotated[int, Field(ge=1)] | None = None
+
+
+class Output(_Frozen):
+    """One output tensor of the graph.
+
+    Attributes:
+        name: `value` (what to act on), `score` (how sure, or how abnormal) or `probabilities`.
+        dtype: `value` of a classifier or detector is the class index as int64, else float32.
+        meaning: one line for people.
+        unit: engineering unit of a regression.
+        classes: class names by index; empty for a regression.
+        threshold: score at which `value` turns 1, for information: the graph applies it.
+    """
+
+    name: Literal["value", "score", "probabilities"]
+    dtype: Literal["float32", "int64"]
+    meaning: str
+    unit: str = ""
+    classes: tuple[str, ...] = ()
+    threshold: Finite | None = None
+
+
+class GoldenSpec(_Frozen):
+    """How many golden windows there are and how near their outputs must come."""
+
+    count: Annotated[int, Field(ge=1)]
+    atol: Annotated[Finite, Field(ge=0)] = 1e-5
+    rtol: Annotated[Finite, Field(ge=0)] = 1e-4
+
+
+class Metrics(_Frozen):
+    """Figures on rows the training never saw, and how those rows were chosen."""
+
+    split: str
+    test_rows: Annotated[int, Field(ge=0)]
+    values: Annotated[dict[str, Finite], _BY_KEY]
+
+
+class Lineage(_Frozen):
+    """What the model was made from.
+
+    Attributes:
+        data: sha256 of every input file, by its name.
+        code_version: version of millhand that trained it.
+        packages: versions of the libraries that shape the result.
+        seed: of every random choice.
+    """
+
+    data: Annotated[dict[str, Sha256], _BY_KEY]
+    code_version: str
+    packages: Annotated[dict[str, str], _BY_KEY] = {}
+    seed: int
+
+
+class Budget(_Frozen):
+    """What serving costs, measured where it was trained, on one thread."""
+
+    latency_ms_p99: Annotated[Finite, Field(ge=0)]
+    model_bytes: Annotated[int, Field(ge=0)]
+
+
+class MemberFile(_Frozen):
+    """A member of the bundle beside the manifest."""
+
+    name: str
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+
+
+class Manifest(_Frozen):
+    """Identity, inputs, window, outputs and proof of one model.
+
+    `seq` rises with every bundle of a stream and is what gateways compare; `version` is for people.
+    """
+
+    schema_version: Literal[1] = 1
+    stream: Name
+    name: str
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
+    seq: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    created: Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+    task: Task
+    channels: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=4096)]
+    window: WindowSpec
+    outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=3)]
+    golden: GoldenSpec
+    metrics: Metrics
+    lineage: Lineage
+    budget: Budget
+    files: tuple[MemberFile, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_sizes_bounded(self) -> Self:
+        for what, names in (
+            ("channel", [channel.name for channel in self.channels]),
+            ("output", [str(output.name) for output in self.outputs]),
+        ):
+            repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+            if repeated:
+                raise ValueError(f"{what} names must differ; repeated: {', '.join(repeated)}")
+        if self.window.length * len(self.channels) > MAX_WINDOW_VALUES:
+            raise ValueError(f"a window has at most {MAX_WINDOW_VALUES} values (length x channels)")
+        return self
+
+    @model_validator(mode="after")
+    def _outputs_fit_the_task(self) -> Self:
+        if self.outputs[0].name != "value":
+            raise ValueError(f"the first output must be 'value', found '{self.outputs[0].name}'")
+        for output in self.outputs:
+            is_index = output.name == "value" and self.task != "regression"
+            dtype = "int64" if is_index else "float32"
+            if output.dtype != dtype:
+                raise ValueError(
+                    f"'{output.name}' of a {self.task} is {dtype}, found {output.dtype}"
+                )
+        return self
+
+    def output(self, name: str) -> Output | None:
+        """The output tensor called `name`, if the model has it."""
+        return next((output for output in self.outputs if output.name == name), None)
+
+
+def write_manifest(manifest: Manifest) -> bytes:
+    """UTF-8 JSON, keys in the order of the model, the same bytes for the same manifest."""
+    fields = manifest.model_dump(mode="json")
+    return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def read_manifest(content: bytes) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        ManifestError: not JSON, another schema version, an unknown key, or a value out of bounds;
+            every mistake found is named with its place.
+    """
+    try:
+        fields: Any = json.loads(content)
+    except (ValueError, RecursionError) as exc:
+        raise ManifestError(f"manifest.json is not JSON: {exc}") from exc
+    version = fields.get("schema_version") if isinstance(fields, dict) else None
+    if type(version) is not int or version != SCHEMA_VERSION:  # true and 1.0 are equal to 1
+        raise ManifestError(
+            f"manifest.json has schema_version {str(version)[:20]}; "
+            f"this release reads {SCHEMA_VERSION}"
+        )
+    try:
+        return Manifest.model_validate_json(content, strict=True)
+    except ValidationError as exc:
+        errors = exc.errors(include_url=False)
+        found = "; ".join(_told(error) for error in errors[:_MAX_TOLD])
+        more = f"; and {len(errors) - _MAX_TOLD} more" if len(errors) > _MAX_TOLD else ""
+        raise ManifestError(f"manifest.json is refused: {found}{more}") from exc
+
+
+def utc(moment: datetime) -> str:
+    """ISO 8601 in UTC with a Z, the one way times are written."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _told(error: ErrorDetails) -> str:
+    place = ".".join(map(str, error["loc"])) or "manifest"
+    if error["type"] == "extra_forbidden":
+        return f"{place[:100]}: unknown key; known here are {', '.join(_known(error['loc']))}"
+    return f"{place[:100]}: {error['msg'][:200]}"
+
+
+def _known(location: tuple[int | str, ...]) -> list[str]:
+    """Keys of the part of the manifest in which the last of `location` was found."""
+    if len(location) == 1:
+        return list(Manifest.model_fields)
+    annotation = Manifest.model_fields[str(location[0])].annotation
+    part: Any = next(iter(get_args(annotation)), annotation)  # tuple[Channel, ...]: Channel
+    return list(part.model_fields)

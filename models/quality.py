@@ -1,0 +1,14 @@
+"""How far a value can be believed, in the three words OPC UA has for it."""
+
+from enum import IntEnum
+
+
+class Quality(IntEnum):
+    """Good, uncertain, bad: severity bits 31-30 of an OPC UA StatusCode (Part 4, 7.39).
+
+    Ordered so that `max` of several qualities is the worst of them.
+    """
+
+    GOOD = 0
+    UNCERTAIN = 1
+    BAD = 2

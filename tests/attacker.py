@@ -1,0 +1,56 @@
+"""Somebody who can write a registry's folder, and has stolen some of its keys."""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # it is public
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+
+from trainer.keys import Keys
+
+Signers = Mapping[str, CryptoSigner]
+
+
+def stolen(keys: Keys) -> dict[str, CryptoSigner]:
+    """The keys that sign now, by TUF role."""
+    root = Metadata[Root].from_file(str(keys.root)).signed
+    held = keys.held()
+    return {name: held[role.keyids[0]] for name, role in root.roles.items()}
+
+
+def forge(
+    folder: Path,
+    signers: Signers,
+    change: Callable[[Targets], None] = lambda _: None,
+    *,
+    skip: int = 1,
+) -> None:
+    """Change the targets, and sign all roles but the root with whatever keys there are.
+
+    Args:
+        folder: the registry's metadata/.
+        signers: by TUF role: targets, snapshot, timestamp.
+        change: what is forged.
+        skip: by how much the versions rise.
+    """
+    timestamp = Metadata[Timestamp].from_file(str(folder / "timestamp.json"))
+    version = timestamp.signed.snapshot_meta.version
+    snapshot = Metadata[Snapshot].from_file(str(folder / f"{version}.snapshot.json"))
+    version = snapshot.signed.meta["targets.json"].version
+    targets = Metadata[Targets].from_file(str(folder / f"{version}.targets.json"))
+    change(targets.signed)
+    snapshot.signed.meta["targets.json"] = _sealed(targets, signers, folder, skip)
+    timestamp.signed.snapshot_meta = _sealed(snapshot, signers, folder, skip)
+    _sealed(timestamp, signers, folder, skip)
+
+
+def _sealed(metadata: Metadata[Any], signers: Signers, folder: Path, skip: int) -> MetaFile:
+    signed = metadata.signed
+    signed.version += skip
+    metadata.sign(signers[signed.type])
+    content = metadata.to_bytes()
+    prefix = "" if signed.type == "timestamp" else f"{signed.version}."
+    (folder / f"{prefix}{signed.type}.json").write_bytes(content)
+    return MetaFile(signed.version, len(content), {"sha256": sha256(content).hexdigest()})

@@ -1,0 +1,161 @@
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from demo.broker import find_mosquitto
+from demo.children import ROOT, Child
+from demo.errors import DemoError
+
+MARK = "DEMO_TEST_RUN"
+LIMIT_S = 400.0
+PROMISES = (
+    "nothing lost",
+    "once and in order",
+    "a missing signal is told",
+    "faults found while they last",
+    "swapped under load",
+)
+
+
+class Run:
+    """One run of the demo as a process; its descendants carry its mark in their environment."""
+
+    def __init__(self, folder: Path, arguments: tuple[str, ...], seconds: str) -> None:
+        self.mark = uuid.uuid4().hex
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "demo", *arguments],
+            cwd=ROOT,
+            env=os.environ
+            | {
+                MARK: self.mark,
+                "DEMO_SECONDS": seconds,
+                "TMPDIR": os.fspath(folder),
+                "COLUMNS": "160",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait(self) -> tuple[int, str]:
+        """Wait for its end; return exit code and the output that was not read yet."""
+        output, _ = self.process.communicate(timeout=LIMIT_S)
+        return self.process.returncode, output
+
+    def read_until(self, part: str) -> None:
+        """Read its output up to a line with `part`."""
+        assert self.process.stdout is not None
+        read = []
+        for line in self.process.stdout:
+            read.append(line)
+            if part in line:
+                return
+        pytest.fail(f"no line with '{part}' in:\n{''.join(read)}")
+
+    def left(self) -> list[int]:
+        """Return the process ids of its descendants that still run."""
+        return [
+            process.pid
+            for process in psutil.process_iter()
+            if _environment(process).get(MARK) == self.mark
+        ]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return dict(process.environ())
+    except psutil.Error:
+        return {}
+
+
+Start = Callable[..., Run]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start runs that keep their work in `tmp_path`, and see that they leave nothing behind."""
+    runs: list[Run] = []
+
+    def started(*arguments: str, seconds: str = "") -> Run:
+        runs.append(Run(tmp_path, arguments, seconds))
+        return runs[-1]
+
+    yield started
+    for run in runs:
+        if run.process.poll() is None:
+            run.process.terminate()
+        run.process.communicate(timeout=60)
+        assert run.left() == []
+    assert list(tmp_path.glob("millhand-demo-*")) == []
+
+
+@pytest.mark.parametrize("broker", ["mosquitto", "amqtt"])
+def test_the_demo_keeps_every_promise_and_ends_by_itself(
+    broker: str, start: Start, tmp_path: Path
+) -> None:
+    if broker == "mosquitto" and not find_mosquitto():
+        pytest.skip("mosquitto is not installed")
+    picture = tmp_path / "table.svg"
+    run = start("--broker", broker, "--export-table", os.fspath(picture), seconds="25")
+    exit_code, output = run.wait()
+    assert exit_code == 0, output
+    assert f"{broker} listens on 127.0.0.1:" in output
+    for promise in PROMISES:
+        (line,) = (line for line in output.splitlines() if f" {promise} " in line)
+        assert " kept " in line
+    assert "push to serving" in output
+    shown = picture.read_text().replace("&#160;", " ")
+    for word in ("line-1/pump-1", "cavitation", "UNCERTAIN", "1.1.0", "0 lost"):
+        assert word in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_preparation_ends_all_at_once(
+    number: signal.Signals, start: Start
+) -> None:
+    run = start("--broker", "amqtt")
+    run.read_until("amqtt listens on")
+    run.process.send_signal(number)
+    assert run.wait()[0] == 130
+
+
+def test_a_wrong_duration_is_told_before_anything_starts(start: Start) -> None:
+    exit_code, output = start(seconds="5").wait()
+    assert exit_code == 2
+    assert "found '5', allowed is a number from 20 on" in output
+
+
+def test_a_child_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; print('no oil'); sys.exit(4)"]
+    told = r"pump: ended with exit code 4\n  no oil"
+    with (
+        Child("pump", command, tmp_path / "log") as child,
+        pytest.raises(DemoError, match=told),
+    ):
+        child.wait_until(lambda: False, timeout_s=20.0)
+
+
+def test_a_child_that_does_not_exist_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DemoError, match="pump: /no/such/program does not start"):
+        Child("pump", ["/no/such/program"], tmp_path / "log").__enter__()
+
+
+def test_a_child_that_ignores_the_request_to_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demo.children._STOP_S", 0.2)
+    stubborn = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True)\n"
+        "while True: signal.pause()"
+    )
+    log = tmp_path / "log"
+    with Child("pump", [sys.executable, "-c", stubborn], log) as child:
+        child.wait_until(lambda: log.stat().st_size > 0, timeout_s=20.0)
+    assert child.exit_code == -signal.SIGKILL

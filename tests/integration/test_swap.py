@@ -1,0 +1,112 @@
+"""New versions while messages flow: nothing is lost, order is kept, the version changes once."""
+
+import threading
+import time
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.brokers import mosquitto
+from tests.gateway import Gateway, telemetry_pipeline
+from tests.graphs import linear_bundle
+from tests.mqtt_client import PlantClient
+from tests.published import Published, push
+from tests.waiting import eventually
+
+RATE = 2000
+PUSHES = 10
+ASSETS = 8
+BATCH = 20
+BASE_MS = 1_700_000_000_000
+MAX_ROWS = 120_000
+
+
+class Flow(threading.Thread):
+    """Publishes rows at a fixed rate until it is told to stop."""
+
+    def __init__(self, plant: PlantClient) -> None:
+        super().__init__(name="flow", daemon=True)
+        self.enough = threading.Event()
+        self.sent: list[tuple[str, int]] = []
+        self._plant = plant
+
+    def run(self) -> None:
+        started = time.monotonic()
+        while len(self.sent) < MAX_ROWS and not self.enough.is_set():
+            for _ in range(BATCH):
+                number = len(self.sent)
+                asset, ts = f"l1/p{number % ASSETS}", BASE_MS + number
+                self.sent.append((asset, ts))
+                self._plant.publish(f"plant/{asset}/telemetry", {"ts": ts, "c0": 1.0, "c1": 2.0})
+            ahead = len(self.sent) / RATE - (time.monotonic() - started)
+            self.enough.wait(max(0.0, ahead))
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Published:
+    made = Published.create(tmp_path)
+    made.publish(linear_bundle("mass", 1, [1.0, 10.0]))
+    made.publish(linear_bundle("mass", 2, [1.0, 10.0], bias=1000.0))
+    return made
+
+
+def test_ten_pushes_at_2000_messages_a_second_lose_nothing(
+    tmp_path: Path, published: Published
+) -> None:
+    filters = ["plant/+/+/_inference/mass", "millhand/gw1/#"]
+    with (
+        mosquitto(tmp_path / "broker", max_queued_messages=0) as broker,
+        Gateway(
+            tmp_path / "gw",
+            broker.port,
+            [telemetry_pipeline("mass")],
+            registry=published.url,
+            root=published.keys.root,
+        ) as gateway,
+        PlantClient(broker.port, filters) as scada,
+        PlantClient(broker.port) as plant,
+    ):
+        gateway.start_serving()
+        eventually(lambda: _current(scada)[0] == 2, message="the newest bundle serves")
+        flow = Flow(plant)
+        flow.start()
+        seconds = [_swap(scada, plant, seq=1 + number % 2) for number in range(PUSHES)]
+        flow.enough.set()
+        flow.join(30)
+        eventually(lambda: scada.count("_inference") >= len(flow.sent), 60)
+        answers = scada.documents("_inference")
+    _check(answers, flow.sent)
+    print(
+        f"\nswap: {PUSHES} pushes, {len(flow.sent)} inputs, 0 lost, order kept; "
+        f"push to serving median {median(seconds):.2f} s, worst {max(seconds):.2f} s"
+    )
+
+
+def _swap(scada: PlantClient, plant: PlantClient, seq: int) -> float:
+    pushed = time.monotonic()
+    activity = push(plant, "mass", seq)
+    eventually(lambda: _current(scada) == (seq, activity), 20, f"current to say seq {seq}")
+    seconds = time.monotonic() - pushed
+    answered = scada.count("_inference")
+    eventually(lambda: scada.count("_inference") > answered + RATE // 10)
+    return seconds
+
+
+def _check(answers: list[dict[str, object]], sent: list[tuple[str, int]]) -> None:
+    assert len(answers) == len(sent), "each input has exactly one prediction"
+    assert len({answer["id"] for answer in answers}) == len(sent)
+    assert {(a["asset"], a["timestamp"]) for a in answers} == set(sent)
+    for index in range(ASSETS):
+        times = [a["timestamp"] for a in answers if a["asset"] == f"l1/p{index}"]
+        assert times == sorted(times), "order is kept per asset"
+    versions = [seq for seq, _ in groupby(answers, key=lambda answer: answer["seq"])]
+    assert versions == [2, *[1 + number % 2 for number in range(PUSHES)]]
+    for answer in answers:
+        assert answer["value"] == (21.0 if answer["seq"] == 1 else 1021.0)
+
+
+def _current(scada: PlantClient) -> tuple[int | None, str]:
+    document = scada.latest("millhand/gw1/current/mass") or {"seq": None, "activity": ""}
+    return document["seq"], document["activity"]

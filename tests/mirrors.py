@@ -1,0 +1,132 @@
+"""A web server that carries a registry, well or badly."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from ssl import SSLContext
+from threading import Event, Thread
+
+
+@dataclass
+class Fault:
+    """How a server misbehaves for one file.
+
+    Attributes:
+        status: answered instead of the file.
+        location: where it redirects to.
+        cut_after: closes the connection after so many bytes of each answer.
+        ranges: "honoured", "ignored", "refused" (416), or "wrong" (another range is sent).
+        drip_s: pause after each byte.
+        endless: never stops sending.
+    """
+
+    status: int = 0
+    location: str = ""
+    cut_after: int = -1
+    ranges: str = "honoured"
+    drip_s: float = 0.0
+    endless: bool = False
+
+
+@dataclass
+class Mirror:
+    """A web server for a folder.
+
+    Attributes:
+        url: of the folder.
+        faults: by the last part of the path.
+        requests: path, Range header, and bytes sent, in order.
+    """
+
+    url: str
+    folder: Path
+    faults: dict[str, Fault] = field(default_factory=dict)
+    requests: list[tuple[str, str, int]] = field(default_factory=list)
+    stopping: Event = field(default_factory=Event)
+
+    def sent_of(self, name: str) -> int:
+        return sum(sent for path, _, sent in self.requests if path.endswith(name))
+
+
+@contextmanager
+def mirror(folder: Path, tls: SSLContext | None = None) -> Iterator[Mirror]:
+    """Serve `folder` on a free loopback port until the end of the block."""
+
+    class Handler(_Handler):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if tls is None else "https"
+    served = Handler.served = Mirror(f"{scheme}://127.0.0.1:{server.server_port}", folder)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield served
+    finally:
+        served.stopping.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    served: Mirror
+    timeout = 5
+
+    def do_GET(self) -> None:
+        fault = self.served.faults.get(self.path.rpartition("/")[2], Fault())
+        path = self.served.folder / self.path.lstrip("/")
+        if fault.location:
+            self.send_response(HTTPStatus.FOUND)
+            self.send_header("Location", fault.location)
+            self.end_headers()
+        elif fault.status or not path.is_file():
+            self.send_error(fault.status or HTTPStatus.NOT_FOUND)
+        else:
+            self._send(path.read_bytes(), fault)
+
+    def _send(self, content: bytes, fault: Fault) -> None:
+        asked = self.headers.get("Range", "")
+        begin = int(asked.removeprefix("bytes=").rstrip("-") or 0)
+        if begin and (fault.ranges == "refused" or begin >= len(content)):
+            self.send_error(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            return
+        if fault.ranges == "ignored":
+            begin = 0
+        if fault.ranges == "wrong" and begin:
+            begin += 1
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if begin else HTTPStatus.OK)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        if not fault.endless:
+            self.send_header("Content-Length", str(len(content) - begin))
+        self.end_headers()
+        sent = 0
+        with suppress(OSError):  # the client has seen enough
+            for chunk in _chunks(content[begin:], fault, self.served.stopping):
+                self.wfile.write(chunk)
+                sent += len(chunk)
+        self.served.requests.append((self.path, asked, sent))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as in http.server
+        """Say nothing."""
+
+
+def _chunks(content: bytes, fault: Fault, stopping: Event) -> Iterator[bytes]:
+    if fault.cut_after >= 0:
+        yield content[: fault.cut_after]
+    elif fault.drip_s:
+        for byte in content:
+            yield bytes([byte])
+            if stopping.wait(fault.drip_s):
+                return
+    else:
+        yield content
+        while fault.endless and not stopping.is_set():
+            yield bytes(65_536)

@@ -1,0 +1,136 @@
+"""The house rules that no linter knows."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CODE = ("agent", "models", "trainer", "demo", "benchmarks")
+INSTALLED = ("agent", "models", "trainer")
+
+# A library that is a boundary is imported in one file a side, which wraps its errors in ours.
+IMPORTERS = {
+    "onnxruntime": {"agent/session.py", "trainer/export.py"},
+    "paho": {"agent/mqtt.py", "trainer/broker.py"},
+    "skl2onnx": {"trainer/converters.py", "trainer/export.py"},
+    "tuf": {"agent/trust.py", "trainer/registry.py"},
+}
+
+# Built from parts, so that this file may be in the tree as well.
+INDEX_HOSTS = ("pypi." + "org", "python" + "hosted", "npm" + "js", "deb.debian." + "org")
+LEFT_UNDONE = "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX"))
+
+
+@pytest.mark.parametrize(("library", "allowed"), IMPORTERS.items())
+def test_boundary_library_is_imported_in_its_own_file_only(library: str, allowed: set[str]) -> None:
+    importers = {
+        name
+        for name in sources(*INSTALLED)
+        if any(module.split(".")[0] == library for module in imported(name))
+    }
+    assert importers <= allowed
+
+
+def test_source_file_is_shorter_than_350_lines() -> None:
+    assert [name for name in sources(*CODE) if line_count(name) >= 350] == []
+
+
+def test_test_file_is_shorter_than_600_lines() -> None:
+    assert [name for name in sources("tests") if line_count(name) >= 600] == []
+
+
+def test_no_function_body_is_longer_than_50_lines() -> None:
+    assert {name: lines for name, lines in bodies().items() if lines > 50} == {}
+
+
+def test_19_of_20_function_bodies_are_shorter_than_25_lines() -> None:
+    long = {name: lines for name, lines in bodies().items() if lines >= 25}
+    assert len(long) <= len(bodies()) / 20, long
+
+
+def test_package_file_holds_a_docstring_only() -> None:
+    packages = [name for name in sources(*CODE) if name.endswith("/__init__.py")]
+    assert [name for name in packages if len(parsed(name).body) != 1] == []
+
+
+def test_silenced_lint_rule_has_its_reason_on_the_line() -> None:
+    silenced = re.compile(r"# (?:noqa|type: ignore)\b(?P<rest>.*)")
+    reason = re.compile(r"(?:: [A-Z]+\d+(?:, ?[A-Z]+\d+)*|\[[a-z, -]+\])\W+[a-z]", re.IGNORECASE)
+    bare = [
+        f"{name}:{number}"
+        for name in sources(*CODE, "tests")
+        for number, line in enumerate((ROOT / name).read_text().splitlines(), start=1)
+        if (match := silenced.search(line)) and not reason.match(match["rest"])
+    ]
+    assert bare == []
+
+
+def test_tree_names_no_package_index() -> None:
+    assert occurrences("|".join(re.escape(host) for host in INDEX_HOSTS)) == []
+
+
+def test_tree_leaves_nothing_undone() -> None:
+    assert occurrences(rf"\b(?:{LEFT_UNDONE})\b") == []
+
+
+@cache
+def tree() -> tuple[str, ...]:
+    """The repository's files, from its root: those in git and those that could be."""
+    listing = subprocess.run(
+        ["/usr/bin/git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = listing.stdout.rstrip("\0").split("\0")
+    return tuple(sorted(name for name in names if (ROOT / name).is_file()))
+
+
+def sources(*folders: str) -> list[str]:
+    return [name for name in tree() if name.endswith(".py") and name.split("/")[0] in folders]
+
+
+def line_count(name: str) -> int:
+    return len((ROOT / name).read_text().splitlines())
+
+
+@cache
+def parsed(name: str) -> ast.Module:
+    return ast.parse((ROOT / name).read_text(), filename=name)
+
+
+def imported(name: str) -> Iterator[str]:
+    for node in ast.walk(parsed(name)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@cache
+def bodies() -> dict[str, int]:
+    """Lines of each function's body without its docstring."""
+    return {
+        f"{name}:{node.lineno} {node.name}": body_length(node)
+        for name in sources(*CODE)
+        for node in ast.walk(parsed(name))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    statements = function.body[1:] if ast.get_docstring(function) else function.body
+    if not statements:
+        return 0
+    return (statements[-1].end_lineno or 0) - statements[0].lineno + 1
+
+
+def occurrences(pattern: str) -> list[str]:
+    wanted = re.compile(pattern)
+    return [name for name in tree() if wanted.search((ROOT / name).read_text(errors="replace"))]

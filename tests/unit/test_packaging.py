@@ -1,0 +1,100 @@
+"""What is installed, under which names, and from what exactly."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import entry_points, packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = ROOT / "requirements"
+LOCKS = ("agent.txt", "trainer.txt", "dev.txt")
+TRAINING_LIBRARIES = {"onnx", "pandas", "pyarrow", "scikit-learn", "scipy", "skl2onnx"}
+
+
+@pytest.mark.parametrize("name", ["agent", "models", "trainer"])
+def test_no_other_distribution_claims_our_import_names(name: str) -> None:
+    assert set(packages_distributions()[name]) == {"millhand"}
+
+
+@pytest.mark.parametrize("name", ["config", "demo", "tests", "benchmarks"])
+def test_folders_of_the_checkout_are_not_installed(name: str) -> None:
+    assert "millhand" not in packages_distributions().get(name, [])
+
+
+@pytest.mark.parametrize("script", ["millhand-agent", "millhand-trainer"])
+def test_command_leads_to_a_function(script: str) -> None:
+    (command,) = {*entry_points(group="console_scripts", name=script)}
+    assert callable(command.load())
+
+
+def test_base_install_carries_no_training_library() -> None:
+    assert not TRAINING_LIBRARIES & {need.name for need in declared()}
+    assert not TRAINING_LIBRARIES & locked("agent.txt").keys()
+
+
+@pytest.mark.parametrize(
+    ("package", "extras"), [("agent", []), ("models", []), ("trainer", ["trainer"])]
+)
+def test_each_library_that_is_imported_is_declared(package: str, extras: list[str]) -> None:
+    owners = packages_distributions()
+    needed = {canonical(owners[name][0]) for name in imported(package)} - {"millhand"}
+    assert needed <= {need.name for need in declared(*extras)}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_pins_each_package_with_hashes_and_names_no_address(name: str) -> None:
+    joined = (REQUIREMENTS / name).read_text().replace("\\\n", " ").splitlines()
+    needs = [line for line in joined if line and not line.startswith("#")]
+    pinned = re.compile(r"[a-z0-9-]+==[\w.!+]+(?: ;[^-]*)?(?:\s+--hash=sha256:[0-9a-f]{64})+")
+    assert needs != []
+    assert [need for need in needs if not pinned.fullmatch(need)] == []
+
+
+@pytest.mark.parametrize("name", ["agent.txt", "trainer.txt"])
+def test_gateway_and_workstation_lock_the_same_versions(name: str) -> None:
+    assert locked(name).items() <= locked("dev.txt").items()
+
+
+def test_lock_satisfies_every_declared_dependency() -> None:
+    everything = locked("dev.txt")
+    missing = [
+        str(need)
+        for need in declared("trainer", "demo", "dev")
+        if need.name not in everything or not need.specifier.contains(everything[need.name])
+    ]
+    assert missing == []
+
+
+def declared(*extras: str) -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = list(project["dependencies"])
+    for extra in extras:
+        lines += project["optional-dependencies"][extra]
+    return [Requirement(line) for line in lines]
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(package: str) -> set[str]:
+    """Top-level names that a package of ours imports from outside the standard library."""
+    nodes = [
+        node
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+    ]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {module.split(".")[0] for module in modules} - sys.stdlib_module_names
+
+
+def locked(name: str) -> dict[str, str]:
+    lines = (REQUIREMENTS / name).read_text().splitlines()
+    pins = (re.match(r"([a-z0-9-]+)==(\S+)", line) for line in lines)
+    return {pin[1]: pin[2] for pin in pins if pin}

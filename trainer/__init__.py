@@ -1,0 +1,1 @@
+"""The cloud side: recorded plant data in, a proven and signed bundle out."""

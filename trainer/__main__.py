@@ -1,0 +1,68 @@
+"""`millhand-trainer`: reads the command line, runs one command, and turns errors into exit codes.
+
+0   done                            65  the recorded data is to be corrected
+1   did not work                    70  a bug in millhand, with its traceback
+2   wrong command line              78  the recipe is to be corrected
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from models.errors import MillhandError
+from trainer.errors import DataError, RecipeError, UsageError
+
+COMMANDS = {
+    "train": ("trainer.train", "train a model by a recipe, and write its bundle"),
+    "inspect": ("trainer.inspection", "show what is in a bundle, and prove it"),
+    "registry": ("trainer.registry_command", "make and keep a registry of signed bundles"),
+    "publish": ("trainer.publish_command", "sign a bundle into a registry"),
+    "push": ("trainer.push", "tell gateways what to run, and wait for their word"),
+    "replay": ("trainer.replay", "play recorded files onto a broker"),
+    "schema": ("trainer.schema", "write the recipe's JSON schema"),
+}
+"""Module and purpose of each command; only the one that is asked for is imported."""
+FAILED, BUG, INTERRUPTED = 1, 70, 130
+CODES = {UsageError: 2, DataError: 65, RecipeError: 78}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    given = list(sys.argv[1:] if words is None else words)
+    try:
+        options = _parser(given).parse_args(given)
+        code: int = import_module(COMMANDS[options.command][0]).run(options)
+    except MillhandError as exc:
+        return _told(exc)
+    except OSError as exc:
+        where = f"{exc.filename}: " if exc.filename else ""
+        print(f"millhand-trainer: {where}{exc.strerror or exc}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception:  # noqa: BLE001  the top of the process: a bug ends it with a code of its own
+        traceback.print_exc()
+        return BUG
+    return code
+
+
+def _parser(given: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="millhand-trainer", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, purpose) in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        if given[:1] == [name]:
+            import_module(module).arguments(command)
+    return parser
+
+
+def _told(error: MillhandError) -> int:
+    for line in str(error).splitlines():
+        print(f"millhand-trainer: {line}", file=sys.stderr)
+    return next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

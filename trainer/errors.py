@@ -1,0 +1,50 @@
+"""The trainer's own errors, by what the caller does about them.
+
+MillhandError
+├── UsageError      the command line asks for what cannot be; exit 2
+├── RecipeError     the recipe is to be corrected; exit 78
+├── DataError       the recorded data is to be corrected; exit 65
+├── ParityError     the exported graph is not the model; no bundle is written
+├── BrokerError     the broker cannot be reached, or refuses
+└── PushError       a gateway did not answer, or refused the bundle
+"""
+
+from typing import ClassVar
+
+from models.errors import MillhandError
+
+
+class UsageError(MillhandError):
+    """The command line asks for something that does not fit the recipe or the data."""
+
+    code: ClassVar[str] = "usage"
+
+
+class RecipeError(MillhandError):
+    """A mistake in the recipe: file, key, what was found, what is allowed."""
+
+    code: ClassVar[str] = "recipe_invalid"
+
+
+class DataError(MillhandError):
+    """Recorded data that cannot be used: file, column, row, what was found, what to do."""
+
+    code: ClassVar[str] = "data_invalid"
+
+
+class ParityError(MillhandError):
+    """The graph differs from the estimator beyond the tolerance, or costs more than its budget."""
+
+    code: ClassVar[str] = "parity"
+
+
+class BrokerError(MillhandError):
+    """The broker is not there, refuses the connection, or does not allow a topic."""
+
+    code: ClassVar[str] = "broker"
+
+
+class PushError(MillhandError):
+    """At least one gateway does not serve what was pushed."""
+
+    code: ClassVar[str] = "push"

@@ -1,0 +1,214 @@
+"""One good default estimator for each task, and how its answers are to be read.
+
+Gradient boosting on histograms for classes and numbers, a PCA monitor for what is not normal.
+Rare classes are neither repeated nor weighed up, which would spoil the probabilities: the decision
+threshold of a two-class model is chosen on held-out folds of the training part instead.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import precision_recall_curve
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from models.manifest import Output, Task
+from trainer.errors import DataError
+from trainer.features import WindowFeatures
+from trainer.monitor import PcaMonitor
+from trainer.recipe import Anomaly, Classification, Recipe, Regression
+from trainer.split import blocks, folds
+from trainer.targets import NORMAL_AND_NOT, Truth
+from trainer.windowed import Windowed
+
+MIN_WINDOWS = 20
+TWO = 2
+Answers = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A fitted pipeline from windows to an estimate, and what makes answers of it.
+
+    Attributes:
+        task: what it answers.
+        pipeline: features and estimator.
+        outputs: as the manifest describes them.
+        positive: index of the class the score is about, of a two-class model.
+    """
+
+    task: Task
+    pipeline: Pipeline
+    outputs: tuple[Output, ...]
+    positive: int = 1
+
+    @property
+    def threshold(self) -> float | None:
+        """The score above which the value is the positive class."""
+        return next((o.threshold for o in self.outputs if o.threshold is not None), None)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class; empty for a regression."""
+        return self.outputs[0].classes
+
+    def answer(self, windows: NDArray[np.float32]) -> Answers:
+        """What the graph must answer to windows `[n, length, channels]`, by output."""
+        if self.task == "regression":
+            return {"value": self.pipeline.predict(windows).astype(np.float32)}
+        if self.task == "anomaly":
+            score = self.pipeline.transform(windows)[:, 0]
+            return {"value": (score > 1).astype(np.int64), "score": score}
+        probabilities = self.pipeline.predict_proba(windows).astype(np.float32)
+        if self.threshold is None:
+            value = probabilities.argmax(axis=1).astype(np.int64)
+            score = probabilities.max(axis=1)
+        else:
+            score = probabilities[:, self.positive]
+            value = np.where(score > np.float32(self.threshold), self.positive, 1 - self.positive)
+        return {"value": value.astype(np.int64), "score": score, "probabilities": probabilities}
+
+    def margin(self, answers: Answers) -> NDArray[np.float32]:
+        """How far each answer is from being another class, in units of the score; inf if none."""
+        if self.task == "regression":
+            return np.full(len(answers["value"]), np.inf, dtype=np.float32)
+        if self.threshold is not None:
+            return np.abs(answers["score"] - np.float32(self.threshold))
+        ordered = np.sort(answers["probabilities"], axis=1)
+        margin: NDArray[np.float32] = ordered[:, -1] - ordered[:, -2]
+        return margin
+
+
+def fit(train: Windowed, truth: Truth, recipe: Recipe) -> Model:
+    """Fit the default estimator of the recipe's task on the training windows.
+
+    Raises:
+        DataError: too few windows, one class only, or a target that never changes.
+    """
+    if len(train) < MIN_WINDOWS:
+        raise DataError(
+            f"the training part has {len(train)} windows, at least {MIN_WINDOWS} are needed"
+        )
+    # One thread: sums of several depend on how many there are, and so would the bundle's bytes.
+    with threadpool_limits(limits=1):
+        if isinstance(recipe.target, Classification):
+            return _classifier(train, truth, recipe, recipe.target)
+        if isinstance(recipe.target, Regression):
+            return _regressor(train, truth, recipe, recipe.target)
+        return _detector(train, recipe, recipe.target)
+
+
+def _classifier(train: Windowed, truth: Truth, recipe: Recipe, target: Classification) -> Model:
+    y = truth.y[train.rows]
+    counts = np.bincount(y, minlength=len(truth.classes))
+    absent = [name for name, count in zip(truth.classes, counts, strict=True) if not count]
+    if absent or len(counts) < TWO:
+        raise DataError(
+            f"column '{target.column}': the training part has no window of "
+            f"{' or '.join(absent) or 'a second class'}; a classifier needs every class there"
+        )
+    features = WindowFeatures().fit(train.values)
+    X = features.transform(train.values)
+    estimator = HistGradientBoostingClassifier(early_stopping=False, random_state=recipe.seed)
+    positive, threshold = len(truth.classes) - 1, None
+    if len(truth.classes) == TWO:
+        if target.positive is not None:
+            positive = truth.classes.index(target.positive)
+        held = _held_out(estimator, X, y, folds(train, truth, recipe))[:, positive]
+        threshold = best_threshold(y[~np.isnan(held)] == positive, held[~np.isnan(held)])
+    pipeline = Pipeline([("features", features), ("estimator", estimator.fit(X, y))])
+    outputs = _class_outputs(truth.classes, truth.classes[positive], threshold)
+    return Model("classification", pipeline, outputs, positive)
+
+
+def _regressor(train: Windowed, truth: Truth, recipe: Recipe, target: Regression) -> Model:
+    y = truth.y[train.rows]
+    if y.min() == y.max():
+        raise DataError(f"the target is {y[0]:g} in the whole training part: nothing to learn")
+    features = WindowFeatures().fit(train.values)
+    estimator = HistGradientBoostingRegressor(early_stopping=False, random_state=recipe.seed)
+    estimator.fit(features.transform(train.values), y)
+    meaning = "estimate" if target.remaining is None else "remaining useful life"
+    output = Output(name="value", dtype="float32", meaning=meaning, unit=target.unit)
+    pipeline = Pipeline([("features", features), ("estimator", estimator)])
+    return Model("regression", pipeline, (output,))
+
+
+def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
+    features = WindowFeatures().fit(train.values)
+    gap = -(-recipe.window.length // recipe.window.hop)
+    parts = [(fitted, out) for fitted, out in blocks(train, gap) if len(fitted) >= MIN_WINDOWS]
+    if not parts:
+        raise DataError(
+            f"the training part has {len(train)} normal windows; with blocks held out "
+            f"{recipe.window.length} samples apart, fewer than {MIN_WINDOWS} remain to learn from"
+        )
+    monitor = PcaMonitor(false_alarms=target.false_alarms)
+    monitor.fit(features.transform(train.values), folds=parts)
+    outputs = (
+        Output(
+            name="value",
+            dtype="int64",
+            meaning="1 where the score is above its limit",
+            classes=NORMAL_AND_NOT,
+        ),
+        Output(
+            name="score",
+            dtype="float32",
+            meaning="the larger of T2 and Q, each as a ratio to its limit",
+            threshold=1.0,
+        ),
+    )
+    pipeline = Pipeline([("features", features), ("monitor", monitor)])
+    return Model("anomaly", pipeline, outputs)
+
+
+def best_threshold(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """The score above which "positive" gives the best F1; between two scores that occurred."""
+    if not positive.any():
+        return 0.5
+    precision, recall, thresholds = precision_recall_curve(positive, score)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = thresholds[int(np.argmax(f1[:-1]))]
+    lower = score[score < best]
+    return float(np.float32((best + (lower.max() if len(lower) else 0.0)) / 2))
+
+
+def _held_out(
+    estimator: HistGradientBoostingClassifier,
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    parts: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> NDArray[np.float64]:
+    """Probabilities of each window from a fit without its fold; NaN where a fold lacks a class."""
+    held = np.full((len(y), len(np.unique(y))), np.nan)
+    for fitted, out in parts:
+        if len(np.unique(y[fitted])) == held.shape[1]:
+            held[out] = clone(estimator).fit(X[fitted], y[fitted]).predict_proba(X[out])
+    return held
+
+
+def _class_outputs(
+    classes: tuple[str, ...], positive: str, threshold: float | None
+) -> tuple[Output, ...]:
+    about = "the winning class" if threshold is None else f"'{positive}'"
+    return (
+        Output(name="value", dtype="int64", meaning="index of the class", classes=classes),
+        Output(
+            name="score",
+            dtype="float32",
+            meaning=f"probability of {about}",
+            threshold=threshold,
+        ),
+        Output(
+            name="probabilities",
+            dtype="float32",
+            meaning="probability of each class",
+            classes=classes,
+        ),
+    )

@@ -1,0 +1,269 @@
+"""The recipe: one TOML file that says all there is to decide about a model.
+
+    [bundle]    which stream, which version
+    [data]      which files, and what time and asset are in them
+    [[signals]] the model's inputs: column, unit, range, what to do when missing
+    [window]    how many samples the model sees at once
+    [target]    what it is to answer
+    [split]     which rows it never sees in training, so that its figures are honest
+    [budget]    what serving it may cost
+
+It is checked whole before a row is read; all mistakes are told at once.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from models.manifest import Channel, Finite, Name, WindowSpec
+from trainer.description import Label, Section, Signal, Source, TimeUnit
+from trainer.errors import RecipeError
+from trainer.mistakes import told
+
+MAX_FILE_BYTES = 256 << 10
+
+
+class Identity(Section):
+    """Which stream the bundle belongs to, and what people call it."""
+
+    stream: Name
+    name: Annotated[str, Field(max_length=200, description="default: the stream")] = ""
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
+
+
+class Window(Section):
+    """How samples become windows; `period_s` is measured in the data if not given."""
+
+    length: Annotated[int, Field(ge=1, le=65_536)] = 1
+    hop: Annotated[int, Field(ge=1, le=65_536)] = 1
+    period_s: Annotated[Finite, Field(gt=0)] | None = None
+    max_gap_s: Annotated[Finite, Field(gt=0)] | None = None
+
+    def spec(self, period_ms: int | None) -> WindowSpec:
+        """What the manifest says of it, with the period that was measured."""
+        return WindowSpec(
+            length=self.length,
+            hop=self.hop,
+            sample_period_ms=_ms(self.period_s) or period_ms,
+            max_gap_ms=_ms(self.max_gap_s),
+        )
+
+
+class Classification(Section):
+    """Which of some classes.
+
+    Attributes:
+        column: of the labels.
+        classes: the labels in order, or `{ label = "name" }`; those found, sorted, if not given.
+        positive: the name of the class that a two-class model is about; the last if not given.
+    """
+
+    task: Literal["classification"]
+    column: str
+    classes: tuple[Label, ...] | dict[Label, str] = ()
+    positive: str | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name by label, in the order of the model's classes; empty if the data decides."""
+        if isinstance(self.classes, dict):
+            return self.classes
+        return {label: label for label in self.classes}
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Self:
+        names = list(self.names.values())
+        if len(set(names)) != len(self.classes) or len(names) == 1:
+            raise ValueError(f"classes must be at least two different ones, found {names}")
+        if names and self.positive is not None and self.positive not in names:
+            raise ValueError(f"positive is '{self.positive}', the classes are {names}")
+        return self
+
+
+class Regression(Section):
+    """A number.
+
+    Attributes:
+        column: of the numbers to learn, or
+        remaining: time until the asset's last row, in this unit (run to failure), at most `cap`.
+        unit: engineering unit of the answer.
+    """
+
+    task: Literal["regression"]
+    column: str | None = None
+    remaining: TimeUnit | None = None
+    cap: Annotated[Finite, Field(gt=0)] | None = None
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.column is None) == (self.remaining is None):
+            raise ValueError("give column, or remaining for the time until the last row: just one")
+        if self.cap is not None and self.remaining is None:
+            raise ValueError("cap is for remaining; a column is learned as it is")
+        return self
+
+
+class Anomaly(Section):
+    """Whether this is normal, learned from normal rows only.
+
+    Attributes:
+        column: of labels, if there are any: only rows that say `normal` are trained on, and the
+            others measure what is found.
+        normal: the label of a normal row.
+        false_alarms: share of normal windows that may raise an alarm.
+    """
+
+    task: Literal["anomaly"]
+    column: str | None = None
+    normal: Label = "0"
+    false_alarms: Annotated[Finite, Field(gt=0, le=0.5)] = 0.01
+
+
+Target = Annotated[Classification | Regression | Anomaly, Field(discriminator="task")]
+Share = Annotated[Finite, Field(gt=0, lt=1)]
+
+
+class TimeSplit(Section):
+    """The test part is the last: a share of the rows, or all after each asset's first rows."""
+
+    method: Literal["time"]
+    test: Share | None = None
+    train_rows: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.test is None) == (self.train_rows is None):
+            raise ValueError("give test, a share of the rows, or train_rows: just one")
+        return self
+
+
+class GroupSplit(Section):
+    """The test part is a share of the assets, whole."""
+
+    method: Literal["group"]
+    test: Share = 0.25
+
+
+class ShuffledSplit(Section):
+    """The test part is drawn at random; `stratified` keeps each class's share.
+
+    Only rows without a time axis are independent enough for that. `random-optimistic` does it
+    to a time series all the same, and the bundle says so wherever its figures are.
+    """
+
+    method: Literal["stratified", "random", "random-optimistic"]
+    test: Share = 0.25
+
+
+Split = Annotated[TimeSplit | GroupSplit | ShuffledSplit, Field(discriminator="method")]
+
+
+class Budget(Section):
+    """What serving may cost on one thread; a model that costs more is not written."""
+
+    latency_ms: Annotated[Finite, Field(gt=0)] = 20.0
+    model_mb: Annotated[Finite, Field(gt=0, le=512)] = 32.0
+
+
+class Recipe(Section):
+    """One model, from recorded files to a bundle."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="of every random choice")] = 0
+    bundle: Identity
+    data: Source
+    signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=4096)]
+    window: Window = Window()
+    target: Target
+    split: Split
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        mistakes = [*self._signal_mistakes(), *self._split_mistakes()]
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The model's inputs as the manifest names them."""
+        return tuple(signal.channel() for signal in self.signals)
+
+    @property
+    def label_column(self) -> str | None:
+        """The column with the truth, if the data has one."""
+        return self.target.column
+
+    def _signal_mistakes(self) -> list[str]:
+        names = [signal.name for signal in self.signals]
+        found = [f"signals: two are named '{n}'" for n in sorted({*names}) if names.count(n) > 1]
+        found += [
+            f"signals: '{name}' would lie inside '{outer}'; a dot in a name is a level"
+            for name in names
+            for outer in names
+            if name.startswith(f"{outer}.")
+        ]
+        if self.label_column is not None:
+            found += [
+                f"signals: '{signal.name}' reads the target's column '{self.label_column}'"
+                for signal in self.signals
+                if signal.source == self.label_column
+            ]
+        if self.window.length > 1 and self.data.time is None:
+            found.append(
+                f"window.length is {self.window.length}, but data.time is not given: rows without "
+                "a time axis stand alone, length must be 1"
+            )
+        return found
+
+    def _split_mistakes(self) -> list[str]:
+        found, method, timed = [], self.split.method, self.data.time is not None
+        if method == "time" and not timed:
+            found.append("split.method is 'time', which needs data.time")
+        if method == "group" and not self.data.names_assets:
+            found.append("split.method is 'group', which needs data.asset_column or asset_from")
+        if method in ("stratified", "random") and timed:
+            found.append(
+                f"split.method is '{method}', which flatters a model of a time series: neighbours "
+                "of a test row would be trained on; use 'time' or 'group', or ask for it by the "
+                "name 'random-optimistic'"
+            )
+        if method == "stratified" and self.target.task != "classification":
+            found.append("split.method is 'stratified', which needs classes; use 'random'")
+        if isinstance(self.target, Regression) and self.target.remaining is not None:
+            if not timed:
+                found.append("target.remaining needs data.time")
+            if method == "time":
+                found.append("target.remaining is known of whole runs only: split.method 'group'")
+        return found
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe; patterns of files become absolute.
+
+    Raises:
+        RecipeError: every mistake found, a line each: file, key, what was found, what is allowed.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        raise RecipeError(f"{path}: cannot be read: {exc.strerror}") from exc
+    if len(raw) > MAX_FILE_BYTES:
+        raise RecipeError(f"{path}: has more than {MAX_FILE_BYTES} bytes; no recipe has")
+    try:
+        content: dict[str, Any] = tomllib.loads(raw.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise RecipeError(f"{path}: is not TOML: {exc}") from exc
+    try:
+        return Recipe.model_validate(content, context={"folder": path.parent.absolute()})
+    except ValidationError as exc:
+        lines = [f"{path}: {mistake}" for mistake in told(exc, content, Recipe)]
+        raise RecipeError("\n".join(lines)) from exc
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else max(1, round(seconds * 1000))

@@ -1,0 +1,59 @@
+"""What a reader of the figures should know of the rows behind them."""
+
+import numpy as np
+
+from trainer.errors import DataError
+from trainer.recording import Recording
+from trainer.split import Parts
+
+
+def remarks(recording: Recording, parts: Parts) -> tuple[str, ...]:
+    """Sentences on what was cleaned, left out or is odd, for the terminal and the report.
+
+    Raises:
+        DataError: a signal has no value at all in the training part.
+    """
+    return (
+        *recording.notes,
+        *_signals(recording, parts),
+        *_left_out(parts),
+    )
+
+
+def _signals(recording: Recording, parts: Parts) -> list[str]:
+    said = []
+    samples = parts.train.samples + parts.test.samples
+    for index, name in enumerate(recording.channels):
+        column = parts.train.values[:, :, index]
+        present = column[~np.isnan(column)]
+        if not len(present):
+            raise DataError(
+                f"signal '{name}': has no value within its range in the training part; correct "
+                "its range, or leave it out"
+            )
+        if present.min() == present.max():
+            said.append(
+                f"signal '{name}': always {present[0]:g} in the training part, it adds nothing"
+            )
+        missing = parts.train.missing.get(name, 0) + parts.test.missing.get(name, 0)
+        if missing:
+            said.append(
+                f"signal '{name}': no value within its range in {missing} of {samples} samples "
+                f"({missing / samples:.1%})"
+            )
+    return said
+
+
+def _left_out(parts: Parts) -> list[str]:
+    said = []
+    repeated = parts.train.dropped.get("duplicate", 0) + parts.test.dropped.get("duplicate", 0)
+    if repeated:
+        said.append(f"{repeated} rows repeat one of the same time and asset: left out")
+    bad = parts.train.bad + parts.test.bad
+    if bad:
+        said.append(f"{bad} windows lack a required signal: left out")
+    if parts.unknown:
+        said.append(f"{parts.unknown} windows end with a row whose truth is not known: left out")
+    if parts.unusable:
+        said.append(f"{parts.unusable} training windows are not wholly normal: left out")
+    return said

@@ -1,0 +1,123 @@
+"""Recorded rows as the windows a gateway would see: replayed through `models.windows`.
+
+No other code makes windows, so a feature the model learned from is a feature it is served.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Channel, WindowSpec
+from models.quality import Quality
+from models.windows import Windows
+from trainer.errors import DataError
+from trainer.recording import Recording
+
+MAX_BYTES = 4 << 30
+_BLOCK = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """Windows in the order in which they became due; those of BAD quality are left out.
+
+    Attributes:
+        values: float32 `[n, length, channels]`, NaN = missing.
+        rows: the recording's row that completed each window, `[n]`.
+        asset: index of each window's asset, `[n]`.
+        bad: windows left out because a required signal was missing.
+        dropped: rows that were not used, by reason.
+        missing: samples without a value, by channel.
+        samples: rows that were used.
+    """
+
+    values: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    asset: NDArray[np.int64]
+    bad: int
+    dropped: Mapping[str, int]
+    missing: Mapping[str, int]
+    samples: int
+
+    def __len__(self) -> int:
+        """How many windows there are."""
+        return len(self.rows)
+
+    def take(self, chosen: NDArray[Any]) -> "Windowed":
+        """Some of the windows: a mask, or indices."""
+        return replace(
+            self,
+            values=self.values[chosen],
+            rows=self.rows[chosen],
+            asset=self.asset[chosen],
+        )
+
+
+def window_rows(
+    recording: Recording,
+    rows: NDArray[np.int64],
+    spec: WindowSpec,
+    channels: Sequence[Channel],
+    *,
+    advance: Callable[[int], object] = int,
+) -> Windowed:
+    """Replay rows, as whole messages, through a `Windows` of their own.
+
+    Args:
+        recording: in time order.
+        rows: which of its rows, rising; a window never spans rows outside.
+        spec: length, hop, gap.
+        channels: the model's inputs.
+        advance: is told how many rows were replayed since the last call.
+
+    Raises:
+        DataError: the windows would take more memory than is allowed.
+    """
+    _check_size(len(rows), spec, len(channels))
+    windows = Windows(spec, channels, max_assets=len(recording.assets))
+    order = range(len(channels))
+    values, ends, bad = [], [], 0
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        completed = []
+        for row, asset, time_ns, reading in zip(
+            block.tolist(),
+            recording.asset[block].tolist(),
+            recording.times_ns[block].tolist(),
+            recording.values[block].tolist(),
+            strict=True,
+        ):
+            # A whole row completes its sample, so a window that is due now ends with this row.
+            if windows.push(recording.assets[asset], time_ns, order, reading):
+                completed.append(row)
+        batch = windows.take()
+        sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
+        values.append(batch.values[sound])
+        ends.append(np.array(completed, dtype=np.int64)[sound])
+        bad += int((~sound).sum())
+        advance(len(block))
+    last = np.concatenate([np.empty(0, dtype=np.int64), *ends])
+    empty = np.empty((0, spec.length, len(channels)), dtype=np.float32)
+    return Windowed(
+        values=np.concatenate([empty, *values]),
+        rows=last,
+        asset=recording.asset[last],
+        bad=bad,
+        dropped=Counter(windows.dropped),
+        missing=Counter(windows.missing),
+        samples=len(rows) - windows.dropped.total(),
+    )
+
+
+def _check_size(rows: int, spec: WindowSpec, channels: int) -> None:
+    size = rows // spec.hop * spec.length * channels * 4
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{rows} rows in windows of {spec.length} with a hop of {spec.hop} take "
+            f"{size / 2**30:.0f} GiB, at most {MAX_BYTES >> 30} are used; set window.hop to "
+            f"{-(-size * spec.hop // MAX_BYTES)} or more"
+        )
