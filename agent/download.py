@@ -98,17 +98,25 @@ def _continue(promised: Promised, part: Path, fetcher: Fetcher, on_progress: Pro
     if shutil.disk_usage(part.parent).free < promised.length - received:
         raise OSError(errno.ENOSPC, "No space left on device")
     with fetcher.open(promised.url, received) as stream, part.open("ab") as file:
+        _check_total(promised, stream.total)
         if stream.offset != received:  # the server cannot resume
             received = stream.offset
             file.truncate(received)
         for chunk in stream.chunks:
             received += len(chunk)
             if received > promised.length:
-                raise OversizedError(f"{promised.url} is longer than the signed {promised.length}")
+                _check_total(promised, received)
             file.write(chunk)
             on_progress(received, promised.length)
     if received < promised.length:
         raise UnreachableError(f"{promised.url} ended at byte {received} of {promised.length}")
+
+
+def _check_total(promised: Promised, total: int | None) -> None:
+    if total is None or total == promised.length:
+        return
+    kind = OversizedError if total > promised.length else DigestMismatchError
+    raise kind(f"{promised.url} has {total} bytes or more, signed are {promised.length}")
 
 
 def _install(promised: Promised, part: Path, destination: Path) -> None:

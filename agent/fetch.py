@@ -52,10 +52,12 @@ class Stream:
 
     Attributes:
         offset: where `chunks` begin: as asked, or 0 where the server cannot resume.
+        total: length of the whole file, None where the server does not say it.
         chunks: the bytes, as they arrive. Iterating raises what opening raises.
     """
 
     offset: int
+    total: int | None
     chunks: Iterator[bytes]
 
 
@@ -97,7 +99,7 @@ class Fetcher:
             TooSlowError: less than the lowest rate; only iterating raises it.
             NotServedError: a missing file, any other status, a scheme or redirect not allowed.
         """
-        scheme = urlsplit(url).scheme
+        scheme = _scheme(url)
         if scheme == "file":
             with _open_file(url, offset) as stream:
                 yield stream
@@ -116,12 +118,14 @@ class Fetcher:
                 offset, response = 0, self._followed(url, 0)
             _check_status(response, url)
             begin = offset if response.status == HTTPStatus.PARTIAL_CONTENT else 0
-            yield Stream(begin, self._paced(response, url))
+            rest = response.length_remaining
+            total = None if rest is None else begin + rest
+            yield Stream(begin, total, self._paced(response, url))
         finally:
             response.close()
 
     def _followed(self, url: str, offset: int) -> BaseHTTPResponse:
-        """Send the request, and follow redirects that do not lead out of HTTP or out of TLS."""
+        """Send the request, and follow redirects."""
         target = url
         for _ in range(MAX_REDIRECTS + 1):
             response = self._sent(target, offset, shown=_shown(url))
@@ -129,10 +133,7 @@ class Fetcher:
             if not location:
                 return response
             response.close()
-            left, target = urlsplit(target).scheme, urljoin(target, location)
-            scheme = urlsplit(target).scheme
-            if scheme not in ("http", "https") or (left, scheme) == ("https", "http"):
-                raise NotServedError(f"{_shown(url)} redirects from {left} to {scheme}: refused")
+            target = _redirected(target, location)
         raise NotServedError(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
 
     def _sent(self, url: str, offset: int, *, shown: str) -> BaseHTTPResponse:
@@ -166,7 +167,10 @@ class Fetcher:
 
 @contextmanager
 def _open_file(url: str, offset: int) -> Iterator[Stream]:
-    path = Path(url2pathname(urlsplit(url).path))
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise NotServedError(f"{_shown(url)} names a host; file:///path names a folder")
+    path = Path(url2pathname(parts.path))
     try:
         if not path.is_file():
             raise NotServedError(
@@ -181,7 +185,7 @@ def _open_file(url: str, offset: int) -> Iterator[Stream]:
     with file:
         begin = offset if offset <= size else 0
         file.seek(begin)
-        yield Stream(begin, _chunks(file, path))
+        yield Stream(begin, size, _chunks(file, path))
 
 
 def _chunks(file: BufferedReader, path: Path) -> Iterator[bytes]:
@@ -212,6 +216,25 @@ def _reason(error: HTTPError) -> str:
     """The kind and the cause: urllib3's text names its own objects by address."""
     cause = error.__cause__ or error.__context__ or error
     return f"{type(error).__name__} ({getattr(cause, 'strerror', None) or type(cause).__name__})"
+
+
+def _redirected(url: str, location: str) -> str:
+    """Where a redirect leads, unless that is out of HTTP or out of TLS."""
+    try:
+        target = urljoin(url, location)
+    except ValueError as exc:
+        raise NotServedError(f"{_shown(url)} redirects to what is no URL: {exc}") from exc
+    left, scheme = _scheme(url), _scheme(target)
+    if scheme not in ("http", "https") or (left, scheme) == ("https", "http"):
+        raise NotServedError(f"{_shown(url)} redirects from {left} to {scheme}: refused")
+    return target
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError as exc:
+        raise NotServedError(f"{url[:200]!r} is no URL: {exc}") from exc
 
 
 def _shown(url: str) -> str:

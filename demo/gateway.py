@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from demo.broker import HOST
+from demo.broker import HOST, Broker
 from demo.link import Arrival
 from demo.telemetry import PATHS, PREDICTION_TOPIC, STREAM, TELEMETRY_TOPIC
 
@@ -22,6 +22,7 @@ state_dir = "{state}"
 [broker]
 host = "{host}"
 port = {port}
+protocol = "{protocol}"
 
 [registry]
 url = "{registry}"
@@ -44,13 +45,15 @@ timestamp_unit = "ms"
 """
 
 
-def configuration(*, port: int, state: Path, registry: Path, root: Path) -> str:
+def configuration(broker: Broker, *, state: Path, registry: Path, root: Path) -> str:
     """Return the agent's configuration as TOML."""
     return _CONFIGURATION.format(
         gateway=GATEWAY,
         state=state,
         host=HOST,
-        port=port,
+        port=broker.port,
+        # amqtt leaves a CONNECT of MQTT 5 with a will unanswered, so that asking costs a timeout.
+        protocol="3.1.1" if broker.kind == "amqtt" else "auto",
         registry=registry.as_uri(),
         root=root,
         stream=STREAM,

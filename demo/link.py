@@ -49,7 +49,7 @@ class Link:
         self._topics = topics
         self._inbox: queue.Queue[Arrival] = queue.Queue(MAX_INBOX)
         self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id="millhand-demo", protocol=mqtt.MQTTv311
+            CallbackAPIVersion.VERSION2, client_id="plant", protocol=mqtt.MQTTv311
         )
         self._client.on_socket_open = _send_at_once
         self._client.on_message = self._keep

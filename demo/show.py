@@ -14,7 +14,7 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
-from demo.broker import HOST, Choice, running_broker
+from demo.broker import HOST, Broker, Choice, running_broker
 from demo.children import Child, python
 from demo.gateway import CONTROL_TOPICS, GATEWAY, Gateway, configuration
 from demo.ledger import Ledger
@@ -61,7 +61,7 @@ def run_demo(options: Options, console: Console) -> bool:
         console.print(f"{broker.kind} listens on {HOST}:{broker.port}", highlight=False)
         workshop = Workshop(work, broker.port)
         run_steps([*workshop.record(), *workshop.make(1)], console)
-        agent = stack.enter_context(_agent(workshop, broker.port))
+        agent = stack.enter_context(_agent(workshop, broker))
         link = stack.enter_context(Link(HOST, broker.port, [PREDICTIONS, *CONTROL_TOPICS]))
         run_steps([workshop.push(1)], console)
         gateway = _serving(agent, link)
@@ -89,11 +89,11 @@ def _work_folder(console: Console, *, keep: bool) -> Iterator[Path]:
             shutil.rmtree(work)
 
 
-def _agent(workshop: Workshop, port: int) -> Child:
+def _agent(workshop: Workshop, broker: Broker) -> Child:
     """Return the agent, configured and ready to be started."""
     config = workshop.work / "agent.toml"
     text = configuration(
-        port=port,
+        broker,
         state=workshop.work / "state",
         registry=workshop.registry,
         root=workshop.trusted_root,

@@ -74,8 +74,9 @@ class Workshop:
     def __init__(self, work: Path, port: int) -> None:
         self.work = work
         self.registry = work / "registry"
-        self.trusted_root = work / "root.json"
+        self.trusted_root = work / "keys" / "root.json"
         self._keys = work / "keys"
+        self._bundles = work / "bundles"
         self._port = port
 
     def record(self) -> list[Step]:
@@ -91,7 +92,7 @@ class Workshop:
     def make(self, seq: int) -> list[Step]:
         """Return the steps that train and publish a version."""
         return [
-            Step(f"train version {seq} on {DAYS[seq]} days", lambda: self._train(seq)),
+            Step(f"train version {seq} on the days up to {DAYS[seq]}", lambda: self._train(seq)),
             Step(f"sign and publish version {seq}", lambda: self._publish(seq)),
         ]
 
@@ -106,12 +107,9 @@ class Workshop:
     def _train(self, seq: int) -> list[str]:
         path = self.work / f"recipe-{seq}.toml"
         path.write_text(recipe(seq), encoding="utf-8")
-        return python("trainer", "train", path, "--out", self._out(seq), "--seq", str(seq))
+        return python("trainer", "train", path, "--out", self._bundles, "--seq", str(seq))
 
     def _publish(self, seq: int) -> list[str]:
-        (bundle,) = self._out(seq).glob("*.zip")
-        registry = ("--registry", self.registry, "--keys", self._keys)
-        return python("trainer", "publish", bundle, *registry)
-
-    def _out(self, seq: int) -> Path:
-        return self.work / f"bundle-{seq}"
+        bundle = self._bundles / f"{STREAM}-{seq}.zip"
+        folders = ("--registry", self.registry, "--keys", self._keys)
+        return python("trainer", "publish", bundle, *folders)

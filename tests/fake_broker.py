@@ -41,7 +41,10 @@ class FakeBroker:
 
     Attributes:
         published: all that clients published and the broker took, wills among it.
+        refused: all that it did not take, with the reason code.
+        confirmed: those QoS 1 publishes whose success has reached the client.
         acknowledged: every input that a client acknowledged, in that order.
+        out_of_order: inputs that were acknowledged before an earlier one (MQTT 5, 4.6).
         refusals: reason code by topic, for publishes that it refuses (MQTT 5).
         refused_filters: topic filters that it does not grant.
         confirms: whether it answers publishes now; what it holds back is lost with a connection.
@@ -50,6 +53,9 @@ class FakeBroker:
 
     def __init__(self, *, receive_maximum: int = 200, max_packet_bytes: int = 1 << 20) -> None:
         self.published: list[Published] = []
+        self.refused: list[tuple[Published, int]] = []
+        self.confirmed: list[Published] = []
+        self.out_of_order: list[Published] = []
         self.acknowledged: list[Published] = []
         self.refusals: dict[str, int] = {}
         self.refused_filters: set[str] = set()
@@ -91,6 +97,10 @@ class FakeBroker:
             self.cut(client_id)
         self._sessions.clear()
 
+    def subscribed(self, client_id: str) -> bool:
+        """Whether messages for a client are kept."""
+        return client_id in self._sessions and bool(self._sessions[client_id].subscriptions)
+
     def waiting(self, client_id: str) -> int:
         """How many inputs of a client are queued, or sent and not acknowledged."""
         session = self._sessions[client_id]
@@ -130,7 +140,9 @@ class FakeBroker:
     def take(self, message: Published) -> int:
         """Take a publish of a client and return its reason code."""
         reason_code = self.refusals.get(message.topic, 0)
-        if not reason_code:
+        if reason_code:
+            self.refused.append((message, reason_code))
+        else:
             self.published.append(message)
             if message.retain:
                 self._retained[message.topic] = message
@@ -138,7 +150,12 @@ class FakeBroker:
 
     def acknowledge(self, connection: "FakeConnection", mid: int) -> None:
         """Forget a message that its receiver has dealt with."""
-        self.acknowledged.append(self._sessions[connection.client_id].in_flight.pop(mid))
+        in_flight = self._sessions[connection.client_id].in_flight
+        is_next = mid == next(iter(in_flight))
+        message = in_flight.pop(mid)
+        self.acknowledged.append(message)
+        if not is_next:
+            self.out_of_order.append(message)
 
     def send(self, connection: "FakeConnection", limit: int) -> None:
         """Send what is queued, as far as the Receive Maximum allows."""
@@ -180,7 +197,7 @@ class FakeConnection:
         self.max_packet_bytes = broker.max_packet_bytes
         self._broker = broker
         self._inbound: deque[Received] = deque()
-        self._unconfirmed: deque[tuple[int, int]] = deque()
+        self._unconfirmed: deque[tuple[int, int, Published]] = deque()
         self._outbound: deque[Callable[[], None]] = deque()
         self._last_mid = 0
 
@@ -212,7 +229,10 @@ class FakeConnection:
         while self._inbound and len(self.received) < limit:
             self.received.append(self._inbound.popleft())
         while self._broker.confirms and self._unconfirmed:
-            self.confirmed.append(self._unconfirmed.popleft())
+            mid, reason_code, message = self._unconfirmed.popleft()
+            self.confirmed.append((mid, reason_code))
+            if not reason_code:
+                self._broker.confirmed.append(message)
 
     @property
     def wants_write(self) -> bool:
@@ -244,7 +264,8 @@ class FakeConnection:
             reason_code = self._broker.take(message)
             if qos:
                 # A 3.1.1 broker answers plain success for what it refuses.
-                self._unconfirmed.append((mid, reason_code if self.version == MQTT_5 else 0))
+                told = reason_code if self.version == MQTT_5 else 0
+                self._unconfirmed.append((mid, told, message))
 
         self._outbound.append(send)
         return mid

@@ -18,6 +18,7 @@ class Fault:
         status: answered instead of the file.
         location: where it redirects to.
         cut_after: closes the connection after so many bytes of each answer.
+        stall_after: says nothing more after so many bytes of each answer.
         ranges: "honoured", "ignored", "refused" (416), or "wrong" (another range is sent).
         drip_s: pause after each byte.
         endless: never stops sending.
@@ -26,6 +27,7 @@ class Fault:
     status: int = 0
     location: str = ""
     cut_after: int = -1
+    stall_after: int = -1
     ranges: str = "honoured"
     drip_s: float = 0.0
     endless: bool = False
@@ -121,6 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
 def _chunks(content: bytes, fault: Fault, stopping: Event) -> Iterator[bytes]:
     if fault.cut_after >= 0:
         yield content[: fault.cut_after]
+    elif fault.stall_after >= 0:
+        yield content[: fault.stall_after]
+        stopping.wait()
     elif fault.drip_s:
         for byte in content:
             yield bytes([byte])

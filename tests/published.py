@@ -4,7 +4,6 @@ import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from models.bundle import Bundle
 from tests.mqtt_client import PlantClient
@@ -37,11 +36,11 @@ class Published:
         """As the agent's configuration names it."""
         return self.folder.as_uri()
 
-    def publish(self, bundle: Bundle, **more: Any) -> Release:
+    def publish(self, bundle: Bundle) -> Release:
         """Sign a bundle and put it in."""
         path = self.folder.parent / f"{bundle.manifest.stream}-{bundle.manifest.seq}.zip"
         path.write_bytes(bundle.content)
-        return registry.publish(self.folder, path, self.keys, **more)
+        return registry.publish(self.folder, path, self.keys)
 
     def bundle_path(self, release: Release) -> Path:
         """Where the bytes of a release lie."""

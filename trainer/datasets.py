@@ -237,7 +237,7 @@ class _Columns:
     def _counted(self, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64]:
         column = str(axis.column)
         count = self.numbers(column)
-        bad = pd.Series(~(np.abs(count * unit_ns) < 2**62), index=self.frame.index)
+        bad = pd.Series(~(np.abs(count) < 2**62 / unit_ns), index=self.frame.index)
         if bad.any():
             raise self._wrong(column, bad, f"a number of {axis.unit} since {axis.origin} is needed")
         whole = np.floor(count)

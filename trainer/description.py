@@ -39,15 +39,10 @@ TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 
 
 def label_text(value: object) -> str:
-    """One spelling for a label: `1`, `1.0`, `"1.0"` and ` 1 ` are all `1`."""
-    if isinstance(value, bool):
-        return str(value)
+    """One spelling for a label: `1`, `1.0`, `"1.0"` and ` 1 ` are all `1`; `01` is another."""
     text = str(value).strip()
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else text
+    whole = re.fullmatch(r"([+-]?(?:0|[1-9]\d*))\.0+", text)
+    return whole[1] if whole else text
 
 
 Label = Annotated[str, BeforeValidator(label_text)]

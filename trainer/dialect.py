@@ -76,11 +76,11 @@ def missing(columns: Sequence[str], wanted: Sequence[str], name: str) -> str | N
 def _fit(
     lines: Sequence[str], separator: str, source: Source, wanted: Sequence[str]
 ) -> tuple[int, bool]:
-    """How well a separator does: columns found that are wanted, then evenness of the lines."""
+    """How well a separator does: columns that are wanted and found, then evenness of the lines."""
     header = [field.strip() for field in fields(lines[0], separator)]
     counts = [len(fields(line, separator)) for line in lines if line.strip()]
     if source.columns:
-        return int(len(header) == len(source.columns)), len(set(counts)) == 1
+        return -abs(len(header) - len(source.columns)), len(set(counts)) == 1
     return sum(column in header for column in wanted), len(set(counts)) == 1
 
 

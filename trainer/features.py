@@ -5,7 +5,7 @@ values are exact in double precision whatever their order, so NumPy and the grap
 bit, and a tree decides on both sides of a threshold alike (`converters.py` is the other half).
 """
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,6 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         step = max(1, _BLOCK_VALUES // (X.shape[1] * X.shape[2]))
         blocks = [self._describe(X[at : at + step]) for at in range(0, len(X), step)]
         return np.concatenate(blocks) if blocks else np.empty((0, self.width), np.float32)
-
-    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:  # noqa: ARG002
-        """Kind and channel of each feature, such as `slope 3`."""
-        kinds = KINDS if self.length_ > 1 else KINDS[:1]
-        names = [f"{kind} {channel}" for kind in kinds for channel in range(len(self.medians_))]
-        return np.array(names, dtype=object)
 
     @property
     def width(self) -> int:

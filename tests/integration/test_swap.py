@@ -2,9 +2,11 @@
 
 import threading
 import time
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -53,7 +55,7 @@ def published(tmp_path: Path) -> Published:
 
 
 def test_ten_pushes_at_2000_messages_a_second_lose_nothing(
-    tmp_path: Path, published: Published
+    tmp_path: Path, published: Published, figure: Callable[[str], None]
 ) -> None:
     filters = ["plant/+/+/_inference/mass", "millhand/gw1/#"]
     with (
@@ -78,8 +80,8 @@ def test_ten_pushes_at_2000_messages_a_second_lose_nothing(
         eventually(lambda: scada.count("_inference") >= len(flow.sent), 60)
         answers = scada.documents("_inference")
     _check(answers, flow.sent)
-    print(
-        f"\nswap: {PUSHES} pushes, {len(flow.sent)} inputs, 0 lost, order kept; "
+    figure(
+        f"swap: {PUSHES} pushes, {len(flow.sent)} inputs, 0 lost, order kept; "
         f"push to serving median {median(seconds):.2f} s, worst {max(seconds):.2f} s"
     )
 
@@ -94,7 +96,7 @@ def _swap(scada: PlantClient, plant: PlantClient, seq: int) -> float:
     return seconds
 
 
-def _check(answers: list[dict[str, object]], sent: list[tuple[str, int]]) -> None:
+def _check(answers: list[dict[str, Any]], sent: list[tuple[str, int]]) -> None:
     assert len(answers) == len(sent), "each input has exactly one prediction"
     assert len({answer["id"] for answer in answers}) == len(sent)
     assert {(a["asset"], a["timestamp"]) for a in answers} == set(sent)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.graphs import linear_bundle
 from tests.mqtt_client import PlantClient
 from tests.published import Published, push
 from tests.waiting import eventually
+from trainer import registry
 from trainer.releases import Release
 
 WEIGHTS = [1.0, 10.0]
@@ -32,18 +33,12 @@ class Plant:
     def refusal_of(self, seq: int, stream: str = "mass") -> dict[str, Any]:
         """Push a bundle, and wait for the word that it is not to be."""
         activity = push(self.client, stream, seq)
-        return eventually(
-            lambda: next(
-                (
-                    document
-                    for document in self.client.documents("feedback")
-                    if document["activity"] == activity and "error" in document
-                ),
-                None,
-            ),
-            20,
-            f"a refusal on feedback:\n{self.gateway.log}",
-        )
+
+        def refusals() -> list[dict[str, Any]]:
+            told = self.client.documents("feedback")
+            return [one for one in told if one["activity"] == activity and "error" in one]
+
+        return eventually(refusals, 20, f"a refusal on feedback:\n{self.gateway.log}")[0]
 
     def assert_seq_1_serves(self) -> None:
         """Its model still answers, and `current` names it."""
@@ -115,9 +110,7 @@ def test_older_metadata_set_is_refused(plant: Plant, tmp_path: Path) -> None:
     older = tmp_path / "older"
     shutil.copytree(plant.published.folder / "metadata", older)
     plant.published.publish(linear_bundle("mass", 3, WEIGHTS, bias=1.0))
-    activity = push(plant.client, "mass", 99)
-    eventually(lambda: any(d["activity"] == activity for d in plant.client.documents("feedback")))
-    plant.refusal_of(98)  # by now the newer set has been seen
+    plant.refusal_of(99)  # by now the newer set has been seen
     shutil.rmtree(plant.published.folder / "metadata")
     shutil.copytree(older, plant.published.folder / "metadata")
     assert plant.refusal_of(2)["error"] == "rollback"
@@ -153,8 +146,6 @@ def test_model_that_needs_other_signals_is_refused(plant: Plant) -> None:
 
 
 def test_revoked_bundle_is_refused(plant: Plant) -> None:
-    from trainer import registry
-
     plant.published.publish(linear_bundle("mass", 2, WEIGHTS))
     registry.revoke(plant.published.folder, "mass", 2, plant.published.keys)
     assert plant.refusal_of(2)["error"] == "revoked"
@@ -168,8 +159,6 @@ def _publish_as(
 
     def mistaken(bundle: Bundle, floor_seq: int | None) -> Release:
         relabelled = bundle.manifest.model_copy(update={"stream": stream})
-        from dataclasses import replace
-
         return honest(replace(bundle, manifest=relabelled), floor_seq)
 
     monkeypatch.setattr(Release, "of", mistaken)

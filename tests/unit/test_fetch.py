@@ -143,6 +143,12 @@ def test_other_scheme_is_refused(fetcher: Fetcher, url: str) -> None:
         fetcher.read(url, 10)
 
 
+@pytest.mark.parametrize("url", ["http://[::1/x", "file://server/share/x", "http:///x"])
+def test_mistaken_url_is_told(fetcher: Fetcher, url: str) -> None:
+    with pytest.raises((NotServedError, UnreachableError)):
+        fetcher.read(url, 10)
+
+
 def test_nobody_listening_is_unreachable(fetcher: Fetcher, served: Mirror) -> None:
     gone = served.url.rpartition(":")[0] + ":1"
     with pytest.raises(UnreachableError, match="refused"):
@@ -169,7 +175,7 @@ def test_dripping_server_is_too_slow(served: Mirror, fetcher: Fetcher) -> None:
 
 def test_silent_server_is_unreachable(served: Mirror, fetcher: Fetcher) -> None:
     served.faults[NAME] = Fault(drip_s=30.0)
-    with pytest.raises(UnreachableError, match="timed out|TimeoutError"):
+    with pytest.raises(UnreachableError, match="TimeoutError"):
         fetcher.read(f"{served.url}/{NAME}", len(CONTENT))
 
 
@@ -185,10 +191,10 @@ def test_redirect_loop_ends(served: Mirror, fetcher: Fetcher) -> None:
         fetcher.read(f"{served.url}/{NAME}", 10)
 
 
-@pytest.mark.parametrize("location", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
+@pytest.mark.parametrize("location", ["file:///etc/hostname", "ftp://127.0.0.1/x", "http://[::1/x"])
 def test_redirect_out_of_http_is_refused(served: Mirror, fetcher: Fetcher, location: str) -> None:
     served.faults[NAME] = Fault(location=location)
-    with pytest.raises(NotServedError, match="refused"):
+    with pytest.raises(NotServedError, match=r"refused|is no URL"):
         fetcher.read(f"{served.url}/{NAME}", 10)
 
 
@@ -213,7 +219,7 @@ def test_certificate_of_a_stranger_is_refused(
     context.load_cert_chain(certificates.cert_file, certificates.key_file)
     with (
         mirror(served.folder, context) as secure,
-        pytest.raises(UnreachableError, match="SSLCertVerificationError|SSLError"),
+        pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         fetcher.read(f"{secure.url}/{NAME}", len(CONTENT))
 
@@ -333,7 +339,7 @@ def test_endless_bundle_is_refused_and_thrown_away(
     served: Mirror, fetcher: Fetcher, destination: Path
 ) -> None:
     served.faults[NAME] = Fault(endless=True)
-    with pytest.raises(OversizedError, match="longer than the signed"):
+    with pytest.raises(OversizedError, match="signed are"):
         bring(promised(served.url), destination, fetcher)
     assert files_beside(destination) == []
 
@@ -355,10 +361,22 @@ def test_client_error_is_not_tried_again(
         bring(Promised(f"{served.url}/nothing", "0" * 64, 1), destination, fetcher)
 
 
-def test_short_bundle_is_unreachable(served: Mirror, fetcher: Fetcher, destination: Path) -> None:
+def test_short_bundle_is_refused_before_its_bytes_are_taken(
+    served: Mirror, fetcher: Fetcher, destination: Path
+) -> None:
     (served.folder / NAME).write_bytes(CONTENT[:-1])
-    with pytest.raises(UnreachableError, match="ended at byte"):
-        bring(promised(served.url), destination, fetcher)
+    for url in (served.url, served.folder.as_uri()):
+        with pytest.raises(DigestMismatchError, match=f"signed are {len(CONTENT)}"):
+            bring(promised(url), destination, fetcher)
+        assert files_beside(destination) == []
+
+
+def test_transfer_of_unknown_length_that_ends_early_is_continued(
+    served: Mirror, fetcher: Fetcher, destination: Path
+) -> None:
+    served.faults[NAME] = Fault(endless=True, cut_after=len(CONTENT) // 2)
+    bring(promised(served.url), destination, fetcher)
+    assert served.sent_of(NAME) == len(CONTENT)
 
 
 def test_disk_that_fills_up_is_said_and_the_part_removed(

@@ -1,0 +1,185 @@
+from pathlib import Path
+
+import pytest
+
+from tests.recordings import recipe, write_recipe
+from trainer.description import label_text
+from trainer.errors import RecipeError
+from trainer.recipe import Classification, read_recipe
+from trainer.schema import recipe_schema
+
+ROOT = Path(__file__).parents[2]
+
+
+def refusal(folder: Path, **sections: object) -> str:
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(write_recipe(folder, **sections))
+    return str(caught.value)
+
+
+def test_shipped_recipe_is_valid() -> None:
+    assert len(read_recipe(ROOT / "config" / "recipe.toml").signals) == 4
+
+
+def test_schema_file_is_up_to_date() -> None:
+    assert (ROOT / "config" / "recipe.schema.json").read_bytes() == recipe_schema()
+
+
+def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None:
+    told = refusal(
+        tmp_path,
+        bundle={"stream": "two words"},
+        window={"length": "long"},
+        split={"method": "time", "tests": 0.2},
+    ).splitlines()
+    assert len(told) == 3
+    assert all(line.startswith(f"{tmp_path}/recipe.toml: ") for line in told)
+    assert "bundle.stream: found 'two words'" in told[0]
+    assert "window.length: found 'long'" in told[1]
+    assert "split.tests: is not known; did you mean 'test'?" in told[2]
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"windows": {}}, "windows: is not known; did you mean 'window'? allowed here: budget,"),
+        ({"data": {"tyme": 1}}, "data.tyme: is not known; did you mean 'time'?"),
+        ({"data": {"time": {"column": "t", "units": "s"}}}, "data.time.units: is not known"),
+        ({"data": {"time": {}}}, "data.time: give column, or unit"),
+        ({"data": {"time": {"unit": "s", "format": "%H", "column": "t"}}}, "give one of them"),
+        ({"data": {"time": {"column": "t", "zone": "Mars/Olympus"}}}, "no such time zone"),
+        ({"data": {"encoding": "utf-9"}}, "no such encoding"),
+        ({"data": {"decimal": ",", "separator": ","}}, "separator and decimal are both ','"),
+        ({"data": {"asset_column": "a", "asset_from": "file"}}, "not both"),
+        ({"data": {"files": []}}, "data.files"),
+        ({"signals": []}, "signals"),
+        ({"signals": [{"name": "a", "range": [3, 1]}]}, "lower must be below upper"),
+        ({"signals": [{"name": "a"}, {"name": "a"}]}, "two are named 'a'"),
+        ({"signals": [{"name": "a"}, {"name": "a.b"}]}, "'a.b' would lie inside 'a'"),
+        ({"signals": [{"nam": "a"}]}, "signals[0].nam: is not known; did you mean 'name'?"),
+        ({"signals": [{"name": "label"}]}, "'label' reads the target's column"),
+        ({"target": {"task": "magic"}}, "'classification', 'regression', 'anomaly'"),
+        ({"target": {"task": "regression"}}, "give column, or remaining"),
+        ({"target": {"task": "regression", "column": "y", "cap": 3}}, "cap is for remaining"),
+        ({"target": {"task": "classification", "column": "y", "classes": ["a"]}}, "at least two"),
+        (
+            {
+                "target": {
+                    "task": "classification",
+                    "column": "y",
+                    "classes": [0, 1],
+                    "positive": "2",
+                }
+            },
+            "positive is '2'",
+        ),
+        ({"split": {"method": "time"}}, "give test, a share of the rows, or train_rows"),
+        ({"split": {"method": "group"}}, "needs data.asset_column or asset_from"),
+        ({"split": {"method": "stratified"}}, "'random-optimistic'"),
+        ({"split": {"method": "random"}}, "flatters a model of a time series"),
+        (
+            {"target": {"task": "regression", "remaining": "h"}},
+            "target.remaining is known of whole runs only",
+        ),
+    ],
+)
+def test_mistake_is_told_with_what_is_allowed(
+    tmp_path: Path, sections: dict[str, object], said: str
+) -> None:
+    assert said in refusal(tmp_path, **sections)
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"window": {"length": 2}}, "window.length is 2, but data.time is not given"),
+        ({}, "split.method is 'time', which needs data.time"),
+        (
+            {
+                "target": {"task": "regression", "column": "y"},
+                "split": {"method": "stratified"},
+            },
+            "which needs classes; use 'random'",
+        ),
+        (
+            {"target": {"task": "regression", "remaining": "h"}, "split": {"method": "random"}},
+            "target.remaining needs data.time",
+        ),
+    ],
+)
+def test_rows_without_a_time_axis_stand_alone(
+    tmp_path: Path, sections: dict[str, object], said: str
+) -> None:
+    alone = {"data": {"time": None}, "window": {"length": 1}}
+    assert said in refusal(tmp_path, **{**alone, **sections})
+
+
+def test_file_patterns_are_relative_to_the_recipe(tmp_path: Path) -> None:
+    assert recipe(tmp_path).data.files == (f"{tmp_path}/*.csv",)
+
+
+def test_variable_in_a_pattern_comes_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANT_DATA", "/srv/plant")
+    read = recipe(tmp_path, data={"files": ["${PLANT_DATA}/a.csv"]})
+    assert read.data.files == ("/srv/plant/a.csv",)
+
+
+def test_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLANT_DATA", raising=False)
+    told = refusal(tmp_path, data={"files": ["${PLANT_DATA}/a.csv"]})
+    assert "data.files[0]" in told
+    assert "PLANT_DATA" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"[bundle", "is not TOML"), (b"\xff\xfe", "is not TOML"), (b"#" * 300_000, "no recipe has")],
+)
+def test_file_that_is_no_recipe_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=said):
+        read_recipe(path)
+
+
+def test_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none.toml: cannot be read: No such file"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_recipe(path).bundle.stream == "pump-health"
+
+
+def test_label_has_one_spelling() -> None:
+    assert {label_text(spelling) for spelling in (1, 1.0, "1", "1.0", " 1 ")} == {"1"}
+
+
+def test_label_that_is_no_whole_number_stays() -> None:
+    assert [label_text(x) for x in ("ok ", 1.5, True, "007")] == ["ok", "1.5", "True", "007"]
+
+
+def test_classes_may_have_names(tmp_path: Path) -> None:
+    classes = {"0": "healthy", "1": "failure"}
+    target = {"task": "classification", "column": "y", "classes": classes, "positive": "failure"}
+    read = recipe(tmp_path, target=target).target
+    assert isinstance(read, Classification)
+    assert read.names == classes
+
+
+def test_channel_has_what_the_signal_says(tmp_path: Path) -> None:
+    signal = {
+        "name": "flow",
+        "column": "Flow [m3/h]",
+        "unit": "m3/h",
+        "range": [0, 400],
+        "missing": "require",
+        "max_age_s": 1.5,
+    }
+    (channel,) = recipe(tmp_path, signals=[signal]).channels
+    assert (channel.name, channel.unit, channel.valid_range) == ("flow", "m3/h", (0, 400))
+    assert (channel.missing, channel.max_age_ms) == ("require", 1500)
