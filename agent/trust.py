@@ -9,6 +9,7 @@ on this side; the serving agent does not import this file, its child `agent.pull
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -62,15 +63,17 @@ def exclusive(state_dir: Path) -> Iterator[None]:
     Raises:
         StorageError, DiskFullError: the state directory cannot be written.
     """
-    path = state_dir / "registry.lock"
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
-        lock = path.open("wb")
+        # The folder itself, not a file in it: a `check` by root must not leave one of root's own.
+        lock = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as exc:
-        raise storage_error(exc, str(path)) from exc
-    with lock:
+        raise storage_error(exc, str(state_dir)) from exc
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 class TrustedRegistry:

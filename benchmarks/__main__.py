@@ -39,6 +39,8 @@ def main() -> None:
     except BenchmarkError as exc:
         console.print(f"benchmark stopped: {exc}", markup=False)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     _print(report, console)
     _write(report, console)
 

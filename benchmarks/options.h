@@ -26,7 +26,7 @@ static const char usage[] =
 	"  --window W     without a rate: readings unanswered at most (500)\n"
 	"  --warmup S     driven but not measured (0.5)\n"
 	"  --seconds S    measured (3)\n"
-	"  --wait S       for the first answer (30)\n"
+	"  --wait S       for the first answer (20)\n"
 	"  --count N      readings in all (2000000)\n";
 
 static void check_options(const struct options *options)
@@ -70,7 +70,7 @@ static struct options parse(int argc, char **argv)
 		{"count", required_argument, NULL, 'c'},   {0},
 	};
 	struct options options = {.assets = 100, .window = 500, .warmup_s = 0.5, .seconds = 3,
-				  .wait_s = 30, .count = 2000000};
+				  .wait_s = 20, .count = 2000000};
 
 	for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
 		switch (name) {

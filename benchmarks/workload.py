@@ -21,7 +21,7 @@ LARGEST_VALUE = 100.0
 PICKLE, REGISTRY, KEYS = "forest.pickle", "registry", "keys"
 """The model in the benchmark's folder, as the plain way and as millhand take it."""
 
-_WAIT_S = 30
+_WAIT_S = 20
 _DRAIN_S = 5
 _MARGIN_S = 10
 

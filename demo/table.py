@@ -91,13 +91,13 @@ class Board:
 
     @property
     def variety(self) -> int:
-        """How many different things the table shows: where it is high, a picture tells most."""
+        """How many different things the table shows: where it is high, a picture tells most.
+
+        A picture that tells of the swap tells more than any before it.
+        """
         answers = self._answers.values()
-        return (
-            len({answer.label for answer in answers})
-            + len({answer.quality for answer in answers})
-            + max((answer.seq for answer in answers), default=0)
-        )
+        shown = {answer.label for answer in answers} | {answer.quality for answer in answers}
+        return len(shown) + (100 if self.pinned else 0)
 
     def line(self) -> str:
         """Return the state in one line."""

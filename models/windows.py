@@ -27,6 +27,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import ReadingError
 from models.manifest import Channel, WindowSpec
 from models.quality import Quality
 
@@ -93,12 +94,9 @@ class Windows:
     Args:
         spec: length and hop in samples, and the gap that restarts a window.
         channels: the model's inputs, in the order of the last axis.
-        max_assets: readings of further assets are dropped and counted.
+        max_assets: readings of further assets are refused.
 
     Attributes:
-        dropped: messages that were not used, by reason: `late` (older than the asset's last
-            sample), `duplicate` (every reading as the channel had it at that time already),
-            `too_many_assets`.
         missing: samples in which a channel was missing, by channel name.
         restarts: windows that began anew because of a gap.
     """
@@ -108,7 +106,6 @@ class Windows:
     ) -> None:
         self.spec = spec
         self.channels = tuple(channels)
-        self.dropped: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
         self.restarts = 0
         self._max_assets = max_assets
@@ -126,6 +123,7 @@ class Windows:
         self._ages = any(age is not None for age in self._max_ages_ns)
         self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
         self._sample = struct.Struct(f"{len(channels)}f")
+        self._length, self._hop = spec.length, spec.hop
         self._window_bytes = spec.length * self._sample.size
         self._due: list[tuple[str, int, Quality, bytes]] = []
 
@@ -159,18 +157,19 @@ class Windows:
             How many windows became due through it (0, 1 or 2); `take` hands them over.
 
         Raises:
+            ReadingError: the message was not used: `late` (older than the asset's last sample),
+                `duplicate` (every reading as the channel had it at that time already), or
+                `too_many_assets`.
             ValueError: not as many values as channels.
         """
         if len(channels) != len(values):
             raise ValueError(f"{len(channels)} channels report {len(values)} values")
         track = self._tracks.get(asset) or self._open(asset)
-        if track is None:
-            return 0
         if quality is _BAD:
             values = [_MISSING] * len(channels)
         is_newest = time_ns > track.newest_ns
-        if not is_newest and self._is_stale(track, time_ns, channels, values):
-            return 0
+        if not is_newest:
+            self._check_fresh(track, time_ns, channels, values)
         waiting = len(self._due)
         reports = self._all if len(channels) == self._width else self._mask(channels)
         if track.reported and (
@@ -201,10 +200,9 @@ class Windows:
             values=values.reshape(len(due), self.spec.length, len(self.channels)),
         )
 
-    def _open(self, asset: str) -> _Track | None:
+    def _open(self, asset: str) -> _Track:
         if len(self._tracks) >= self._max_assets:
-            self.dropped["too_many_assets"] += 1
-            return None
+            raise ReadingError("too_many_assets")
         track = self._tracks[asset] = _Track(len(self.channels))
         return track
 
@@ -229,21 +227,19 @@ class Windows:
                 track.unusable_ns[index] = time_ns
         return unusable
 
-    def _is_stale(
+    def _check_fresh(
         self, track: _Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
-    ) -> bool:
-        """Whether the readings are late or a repetition; counts them if so."""
+    ) -> None:
+        """Refuse readings that are late or a repetition."""
         if time_ns < track.last_ns:
-            self.dropped["late"] += 1
-            return True
+            raise ReadingError("late")
         for index, value in zip(channels, values, strict=True):
             if self._low[index] <= value <= self._high[index]:
                 if track.held_ns[index] != time_ns or track.held[index] != value:
-                    return False
+                    return
             elif track.unusable_ns[index] != time_ns:
-                return False
-        self.dropped["duplicate"] += 1
-        return True
+                return
+        raise ReadingError("duplicate")
 
     def _complete(self, asset: str, track: _Track) -> None:
         """Close the round: one sample more, and with it perhaps a window."""
@@ -266,8 +262,8 @@ class Windows:
             track.uncertain_at = track.count
         elif quality is _BAD:
             track.bad_at = track.count
-        before = track.count - self.spec.length
-        if before >= 0 and before % self.spec.hop == 0:
+        before = track.count - self._length
+        if before >= 0 and before % self._hop == 0:
             worst = _UNCERTAIN if track.uncertain_at > before else _GOOD
             worst = _BAD if track.bad_at > before else worst
             self._due.append((asset, time_ns, worst, bytes(track.samples)))

@@ -156,7 +156,7 @@ def prove(
             excess = np.where(beyond, error, -1.0).reshape(len(windows), -1).max(axis=1)
             row = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
             raise ParityError(
-                f"the graph is not the model: '{name}' of held-out window {row} is "
+                f"the graph is not the model: '{name}' of window {row} is "
                 f"{given[name][row]} instead of {expected[row]}, the worst of "
                 f"{int(beyond.sum())} answers beyond atol {tolerance.atol:g}, rtol "
                 f"{tolerance.rtol:g}; no bundle is written"

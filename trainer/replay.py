@@ -84,6 +84,7 @@ def replay(
     publisher: Publisher,
     *,
     advance: Callable[[int], object] = int,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Played:
     """Play a recording in time order; returns once everything is confirmed.
 
@@ -92,26 +93,27 @@ def replay(
         plan: how.
         publisher: where to.
         advance: is told how many rows were played since the last call.
+        clock: seconds that only rise.
 
     Raises:
         UsageError: the plan does not fit the recording.
         BrokerError: of the publisher.
     """
     check(plan, recording)
-    started = time.monotonic()
+    started = clock()
     count = 0
     first_ns = int(recording.times_ns[0]) if len(recording) else 0
     for time_ns, row in rows_as_messages(recording, plan):
         if plan.speed is not None:
             due = started + (time_ns - first_ns) / 1e9 / plan.speed
-            if (early := due - time.monotonic()) > 0:
+            if (early := due - clock()) > 0:
                 publisher.wait(early)
         for topic, payload in row:
             publisher.publish(topic, payload, plan.qos)
         count += len(row)
         advance(1)
     publisher.flush()
-    return Played(len(recording), count, time.monotonic() - started)
+    return Played(len(recording), count, clock() - started)
 
 
 def check(plan: Plan, recording: Recording) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import ReadingError
 from models.manifest import Channel, WindowSpec
 from models.quality import Quality
 from models.windows import Windows
@@ -80,6 +81,7 @@ def window_rows(
     _check_size(len(rows), spec, len(channels))
     windows = Windows(spec, channels, max_assets=len(recording.assets))
     order = range(len(channels))
+    dropped: Counter[str] = Counter()
     values, ends, bad = [], [], 0
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
@@ -91,9 +93,13 @@ def window_rows(
             recording.values[block].tolist(),
             strict=True,
         ):
-            # A whole row completes its sample, so a window that is due now ends with this row.
-            if windows.push(recording.assets[asset], time_ns, order, reading):
-                completed.append(row)
+            try:
+                due = windows.push(recording.assets[asset], time_ns, order, reading)
+            except ReadingError as exc:
+                dropped[exc.reason] += 1
+            else:
+                # A whole row completes its sample, so a window that is due ends with this row.
+                completed += [row] * due
         batch = windows.take()
         sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
         values.append(batch.values[sound])
@@ -107,9 +113,9 @@ def window_rows(
         rows=last,
         asset=recording.asset[last],
         bad=bad,
-        dropped=Counter(windows.dropped),
+        dropped=dropped,
         missing=Counter(windows.missing),
-        samples=len(rows) - windows.dropped.total(),
+        samples=len(rows) - dropped.total(),
     )
 
 

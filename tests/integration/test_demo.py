@@ -12,6 +12,7 @@ import pytest
 from demo.broker import find_mosquitto
 from demo.children import ROOT, Child
 from demo.errors import DemoError
+from demo.plant import ASSETS
 
 MARK = "DEMO_TEST_RUN"
 LIMIT_S = 400.0
@@ -103,7 +104,7 @@ def test_the_demo_keeps_every_promise_and_ends_by_itself(
     if broker == "mosquitto" and not find_mosquitto():
         pytest.skip("mosquitto is not installed")
     picture = tmp_path / "table.svg"
-    run = start("--broker", broker, "--export-table", os.fspath(picture), seconds="25")
+    run = start("--broker", broker, "--export-table", os.fspath(picture), seconds="20")
     exit_code, output = run.wait()
     assert exit_code == 0, output
     assert f"{broker} listens on 127.0.0.1:" in output
@@ -112,8 +113,8 @@ def test_the_demo_keeps_every_promise_and_ends_by_itself(
         assert " kept " in line
     assert "push to serving" in output
     shown = picture.read_text().replace("&#160;", " ")
-    for word in ("line-1/pump-1", "cavitation", "UNCERTAIN", "1.1.0", "0 lost"):
-        assert word in shown
+    for words in (*ASSETS, "predicts", "1.1.0", "0 lost", "after its push"):
+        assert words in shown
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

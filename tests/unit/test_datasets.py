@@ -17,11 +17,9 @@ ROWS = [("2025-03-01T00:00:00Z", 4.0, 30.0), ("2025-03-01T00:00:01Z", 4.1, 31.0)
 START_NS = 1_740_787_200 * 10**9
 
 
-def read(
-    folder: Path, *, label: str | None = None, numeric: bool = False, **data: object
-) -> Recording:
+def read(folder: Path, **data: object) -> Recording:
     description = recipe(folder, data=data)
-    return load(description.data, description.signals, label=label, numeric_label=numeric)
+    return load(description.data, description.signals)
 
 
 def refusal(folder: Path, **data: object) -> str:
@@ -299,10 +297,11 @@ def test_asset_column_must_name_one_in_every_row(tmp_path: Path) -> None:
 def test_labels_are_read_in_one_spelling(tmp_path: Path) -> None:
     rows = [(*ROWS[0], "1.0"), (*ROWS[1], "")]
     write_csv(tmp_path / "a.csv", [*HEADER, "label"], rows)
-    labels = read(tmp_path, label="label").labels
+    description = recipe(tmp_path)
+    labels = load(description.data, description.signals, label="label").labels
     assert labels is not None
     assert labels.tolist() == ["1", ""]
-    numbers = read(tmp_path, label="label", numeric=True).labels
+    numbers = load(description.data, description.signals, label="label", numeric_label=True).labels
     assert numbers is not None
     assert numbers[0] == 1.0
     assert np.isnan(numbers[1])

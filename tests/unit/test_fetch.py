@@ -132,6 +132,11 @@ def test_missing_file_is_not_served(tmp_path: Path, fetcher: Fetcher) -> None:
     assert refused.value.status == 404
 
 
+def test_file_that_the_system_cannot_look_up_is_unreachable(fetcher: Fetcher) -> None:
+    with pytest.raises(UnreachableError, match="File name too long"):
+        fetcher.read(f"file:///{'x' * 300}", 10)
+
+
 def test_folder_is_no_file(tmp_path: Path, fetcher: Fetcher) -> None:
     with pytest.raises(NotServedError, match="no regular file"):
         fetcher.read(tmp_path.as_uri(), 10)
@@ -165,6 +170,12 @@ def test_endless_file_is_cut_at_its_cap(served: Mirror, fetcher: Fetcher) -> Non
     served.faults[NAME] = Fault(endless=True)
     with pytest.raises(OversizedError, match="longer than 2000000 bytes"):
         fetcher.read(f"{served.url}/{NAME}", 2_000_000)
+
+
+def test_server_that_keeps_the_pace_is_heard_out(served: Mirror) -> None:
+    every_chunk_is_a_window = Pace(lowest_rate=1.0, rate_window_s=0.0)
+    with Fetcher(every_chunk_is_a_window) as fetcher:
+        assert fetcher.read(f"{served.url}/{NAME}", len(CONTENT)) == CONTENT
 
 
 def test_dripping_server_is_too_slow(served: Mirror, fetcher: Fetcher) -> None:

@@ -89,9 +89,8 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     trace = tmp_path / "loaded"
     content = io.BytesIO()
     objects = np.array([Bomb(trace)] * 4, dtype=object)
-    np.savez(
-        content, allow_pickle=True, windows=GOLDEN.windows, **GOLDEN.outputs | {"value": objects}
-    )
+    arrays = {**GOLDEN.outputs, "windows": GOLDEN.windows, "value": objects}
+    np.savez(content, allow_pickle=True, **arrays)
     for attack in (
         content.getvalue(),
         with_member("value.npy", pickle.dumps(Bomb(trace))),

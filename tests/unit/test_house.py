@@ -18,7 +18,7 @@ IMPORTERS = {
     "onnxruntime": {"agent/session.py", "trainer/export.py"},
     "paho": {"agent/mqtt.py", "trainer/broker.py"},
     "skl2onnx": {"trainer/converters.py", "trainer/export.py"},
-    "tuf": {"agent/trust.py", "trainer/registry.py"},
+    "tuf": {"agent/trust.py", "trainer/publication.py"},
 }
 
 # Built from parts, so that this file may be in the tree as well.

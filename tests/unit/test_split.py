@@ -1,5 +1,6 @@
 """Windows of recorded rows, their truth, and the honest ways to part them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +45,7 @@ def recorded(
     )
     times = (made.rank() * step_s * S).astype(np.int64)
     order = np.argsort(times, kind="stable")
-    timed = Recording(
-        **{
-            **{name: getattr(made, name) for name in made.__dataclass_fields__},
-            "times_ns": times,
-        }
-    )
-    return timed.take(order)
+    return replace(made, times_ns=times).take(order)
 
 
 def rising(rows: int) -> NDArray[np.float64]:

@@ -221,6 +221,16 @@ def test_withheld_bundle_is_told(published: Published, gateway: Gateway) -> None
     assert gateway.refusal() == "not_served"
 
 
+def test_registry_that_is_elsewhere_is_told(gateway: Gateway) -> None:
+    gateway.url += "/elsewhere"
+    assert gateway.refusal() == "not_served"
+
+
+def test_registry_that_is_down_is_told(gateway: Gateway) -> None:
+    gateway.url = "http://127.0.0.1:1"
+    assert gateway.refusal() == "registry_unreachable"
+
+
 def test_bundle_longer_than_the_operator_allows_is_refused(gateway: Gateway) -> None:
     gateway.max_bytes = 1000
     assert gateway.refusal() == "oversized"
@@ -542,4 +552,8 @@ def test_key_that_is_added_resets_nothing() -> None:
 def test_state_that_cannot_be_written_is_told(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     gateway.state = tmp_path / "file"
+    assert gateway.refusal() == "storage"
+    gateway.state = tmp_path / "state"
+    gateway.state.mkdir()
+    (gateway.state / "registry").write_bytes(b"")
     assert gateway.refusal() == "storage"

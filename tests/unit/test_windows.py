@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import windows as shared
+from models.errors import ReadingError
 from models.manifest import Channel, WindowSpec
 from models.quality import Quality
-from models.windows import NS_PER_MS, Batch, Windows
+from models.windows import NS_PER_MS, Batch
 from tests.factories import make_channels
 
 GOOD, UNCERTAIN, BAD = Quality.GOOD, Quality.UNCERTAIN, Quality.BAD
@@ -156,14 +158,28 @@ def newest(messages: list[Message]) -> int:
     return max(message.time_ms for message in messages)
 
 
+class Windows(shared.Windows):
+    """Counts what is refused, as the agent and the trainer do."""
+
+    def __init__(
+        self, spec: WindowSpec, channels: Sequence[Channel], max_assets: int = 10_000
+    ) -> None:
+        super().__init__(spec, channels, max_assets)
+        self.dropped: Counter[str] = Counter()
+
+
 def push(windows: Windows, message: Message) -> int:
-    return windows.push(
-        message.asset,
-        message.time_ms * NS_PER_MS,
-        tuple(message.readings),
-        list(message.readings.values()),
-        message.quality,
-    )
+    try:
+        return windows.push(
+            message.asset,
+            message.time_ms * NS_PER_MS,
+            tuple(message.readings),
+            list(message.readings.values()),
+            message.quality,
+        )
+    except ReadingError as refused:
+        windows.dropped[refused.reason] += 1
+        return 0
 
 
 def listed(batch: Batch) -> list[Window]:
@@ -227,7 +243,7 @@ def streams(draw: st.DrawFn) -> tuple[WindowSpec, list[Channel], list[Message]]:
     spec, channels = draw(specs), draw(channel_lists)
     indices = range(len(channels))
     readings = st.one_of(
-        st.fixed_dictionaries({index: values for index in indices}),
+        st.fixed_dictionaries(dict.fromkeys(indices, values)),
         st.dictionaries(st.sampled_from(indices), values, min_size=1),
     )
     messages: list[Message] = []

@@ -1,0 +1,238 @@
+"""From a recipe to a bundle, whole or not at all."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.bundle import read_bundle, write_bundle
+from models.errors import BundleError, IncompatibleBundleError
+from models.golden import MIN_COUNT, read_golden
+from tests.recordings import pump_folder, pump_rows, write_csv, write_recipe
+from trainer.console import Screen
+from trainer.errors import DataError, ParityError
+from trainer.export import Graph
+from trainer.inspection import inspect
+from trainer.recipe import read_recipe
+from trainer.train import Outcome, next_seq, train
+
+HEADER = ["time", "pressure", "flow", "label"]
+NAMED = {
+    "task": "classification",
+    "column": "label",
+    "classes": {"0": "healthy", "1": "clogged"},
+}
+
+DETECTOR = {"task": "anomaly"}
+
+
+def trained(path: Path, out: Path | None = None, seq: int | None = None) -> Outcome:
+    return train(read_recipe(path), out or path.parent / "out", screen=Screen(), seq=seq)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return trained(pump_folder(tmp_path_factory.mktemp("pump"), target=NAMED))
+
+
+def test_bundle_is_written_under_stream_and_seq(classifier: Outcome) -> None:
+    assert classifier.path.name == "pump-health-1.zip"
+    assert read_bundle(classifier.path.read_bytes()).sha256 == classifier.bundle.sha256
+
+
+def test_manifest_says_what_the_model_is(classifier: Outcome) -> None:
+    manifest = classifier.bundle.manifest
+    assert (manifest.stream, manifest.seq, manifest.task) == ("pump-health", 1, "classification")
+    assert [channel.name for channel in manifest.channels] == ["pressure", "flow"]
+    assert (manifest.window.length, manifest.window.sample_period_ms) == (4, 1000)
+    assert manifest.outputs[0].classes == ("healthy", "clogged")
+    assert list(manifest.lineage.data) == ["pump.csv"]
+    assert manifest.metrics.values["f1"] > 0.9
+    assert manifest.metrics.test_rows == 297
+    assert manifest.golden.count >= MIN_COUNT
+
+
+def test_graph_answers_what_the_manifest_promises(classifier: Outcome) -> None:
+    manifest = classifier.bundle.manifest
+    graph = Graph(classifier.bundle.model)
+    golden = read_golden(classifier.bundle.golden, manifest)
+    assert graph.outputs == [output.name for output in manifest.outputs]
+    assert graph.marks == {"stream": "pump-health", "seq": "1"}
+    np.testing.assert_array_equal(graph.run(golden.windows)["value"], golden.outputs["value"])
+
+
+def test_reference_describes_signals_and_score(classifier: Outcome) -> None:
+    reference = json.loads(classifier.bundle.reference)
+    pressure = reference["signals"]["pressure"]
+    assert pressure["mean"] == pytest.approx(4.0, abs=0.05)
+    assert pressure["missing_share"] == 0
+    assert list(pressure["quantiles"]) == [
+        "0",
+        "0.01",
+        "0.05",
+        "0.25",
+        "0.5",
+        "0.75",
+        "0.95",
+        "0.99",
+        "1",
+    ]
+    assert reference["score"]["count"] == 297
+
+
+def test_report_holds_the_figures_of_the_manifest_and_no_script(classifier: Outcome) -> None:
+    page = classifier.bundle.report.decode()
+    for name, value in classifier.bundle.manifest.metrics.values.items():
+        assert f"<td>{name}</td><td>{value:g}</td>" in page
+    assert not re.search(r"<script|src=|href=|https?://", page)
+    assert "Nothing had to be cleaned or left out." in page
+
+
+def test_inspection_proves_the_bundle(classifier: Outcome) -> None:
+    bundle, worst = inspect(classifier.path)
+    assert bundle.sha256 == classifier.bundle.sha256
+    assert worst < 1e-5
+
+
+def test_inspection_refuses_a_changed_byte(classifier: Outcome, tmp_path: Path) -> None:
+    content = bytearray(classifier.bundle.content)
+    content[content.index(b"<h1>") + 4] ^= 1
+    changed = tmp_path / "changed.zip"
+    changed.write_bytes(content)
+    with pytest.raises(BundleError, match=r"report.html"):
+        inspect(changed)
+
+
+def test_inspection_refuses_a_graph_of_another_seq(tmp_path: Path, classifier: Outcome) -> None:
+    members = {
+        "model.onnx": classifier.bundle.model,
+        "golden.npz": classifier.bundle.golden,
+        "reference.json": classifier.bundle.reference,
+        "report.html": classifier.bundle.report,
+    }
+    manifest = classifier.bundle.manifest.model_copy(update={"seq": 2})
+    write_bundle(tmp_path / "b.zip", manifest, members)
+    with pytest.raises(IncompatibleBundleError, match="the graph in it says it is pump-health#1"):
+        inspect(tmp_path / "b.zip")
+
+
+@pytest.mark.parametrize("target", [NAMED, DETECTOR], ids=["trees", "monitor"])
+def test_same_recipe_and_data_give_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, object]
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    path = pump_folder(tmp_path, 600, split={"method": "time", "test": 0.5}, target=target)
+    one, two = (trained(path, tmp_path / name, seq=1).path.read_bytes() for name in ("a", "b"))
+    assert one == two
+    assert read_bundle(one).manifest.created.timestamp() == 1_700_000_000
+
+
+def test_seq_follows_the_highest_of_the_stream_in_the_folder(tmp_path: Path) -> None:
+    for name in ("pump-2.zip", "pump-10.zip", "pump-x.zip", "pump-health-99.zip", "pump-11.zip~"):
+        (tmp_path / name).touch()
+    assert next_seq(tmp_path, "pump") == 11
+    assert next_seq(tmp_path, "fan") == 1
+    assert next_seq(tmp_path / "none", "pump") == 1
+
+
+def test_regression_learns_a_number(tmp_path: Path) -> None:
+    rows = [(time, p, f, float(p) * 10) for time, p, f, _ in pump_rows(600)]  # type: ignore[arg-type]  # text
+    write_csv(tmp_path / "pump.csv", HEADER, rows)
+    target = {"task": "regression", "column": "label", "unit": "mbar"}
+    manifest = trained(write_recipe(tmp_path, target=target)).bundle.manifest
+    assert manifest.outputs[0].unit == "mbar"
+    assert manifest.metrics.values["r2"] > 0.9
+    assert manifest.golden.atol < 2e-5
+
+
+def test_detector_learns_from_normal_rows_and_finds_the_others(tmp_path: Path) -> None:
+    path = pump_folder(tmp_path, target={"task": "anomaly", "column": "label", "normal": 0})
+    outcome = trained(path)
+    values = outcome.bundle.manifest.metrics.values
+    assert values["recall"] > 0.9
+    assert values["false_alarm_rate"] < 0.1
+    assert any("not wholly normal: left out" in remark for remark in outcome.remarks)
+
+
+def test_single_rows_without_time_are_enough(tmp_path: Path) -> None:
+    outcome = trained(
+        pump_folder(
+            tmp_path,
+            600,
+            data={"time": None},
+            window={"length": 1},
+            target={"task": "regression", "column": "label"},
+            split={"method": "random", "test": 0.3},
+        )
+    )
+    assert outcome.bundle.manifest.window.sample_period_ms is None
+
+
+def test_optimistic_split_is_called_so_in_manifest_and_report(tmp_path: Path) -> None:
+    outcome = trained(
+        pump_folder(tmp_path, 600, target=DETECTOR, split={"method": "random-optimistic"})
+    )
+    assert "OPTIMISTIC" in outcome.bundle.manifest.metrics.split
+    assert '<p class="warning">random-optimistic' in outcome.bundle.report.decode()
+
+
+def test_text_from_the_recipe_is_text_in_the_report(tmp_path: Path) -> None:
+    path = pump_folder(
+        tmp_path,
+        600,
+        bundle={"stream": "pump", "name": "<b>bold</b>"},
+        target=DETECTOR,
+    )
+    page = trained(path).bundle.report.decode()
+    assert "&lt;b&gt;bold&lt;/b&gt;" in page
+    assert "<b>" not in page
+
+
+def refused(path: Path, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        trained(path)
+    assert not (path.parent / "out").exists()
+
+
+def test_one_class_only_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    write_csv(tmp_path / "pump.csv", HEADER, [(*row[:3], 0) for row in pump_rows(200)])
+    refused(write_recipe(tmp_path), DataError, "no window of a second class")
+
+
+def test_class_that_training_never_sees_is_refused(tmp_path: Path) -> None:
+    rows = [(*row[:3], int(number > 190)) for number, row in enumerate(pump_rows(200))]
+    write_csv(tmp_path / "pump.csv", HEADER, rows)
+    refused(write_recipe(tmp_path, target=NAMED), DataError, "no window of clogged")
+
+
+def test_target_that_never_changes_is_refused(tmp_path: Path) -> None:
+    write_csv(tmp_path / "pump.csv", HEADER, [(*row[:3], 5) for row in pump_rows(200)])
+    target = {"task": "regression", "column": "label"}
+    refused(write_recipe(tmp_path, target=target), DataError, "the target is 5 in the whole")
+
+
+def test_too_few_windows_are_refused(tmp_path: Path) -> None:
+    refused(pump_folder(tmp_path, 30), DataError, "at least 20 are needed")
+
+
+def test_too_little_normal_operation_is_refused(tmp_path: Path) -> None:
+    path = pump_folder(
+        tmp_path,
+        120,
+        target=DETECTOR,
+        window={"length": 40},
+        split={"method": "time", "test": 0.4},
+    )
+    refused(path, DataError, "fewer than 20 remain to learn from")
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [({"latency_ms": 1e-6}, "budget.latency_ms"), ({"model_mb": 1e-6}, "budget.model_mb")],
+)
+def test_model_beyond_its_budget_is_not_written(
+    tmp_path: Path, budget: dict[str, float], said: str
+) -> None:
+    refused(pump_folder(tmp_path, 600, budget=budget, target=DETECTOR), ParityError, said)
