@@ -115,16 +115,15 @@ def _targets(files: Iterable[SignedFile], stream: str) -> Mapping[int, Target]:
 def _target(file: SignedFile, match: re.Match[str]) -> Target:
     said: Any = file.description if isinstance(file.description, dict) else {}
     stream, seq, sha256 = match["stream"], int(match["seq"]), match["sha256"]
-    if (said.get("stream"), said.get("seq")) != (stream, seq):
-        raise WrongStreamError(
-            f"{file.path} is signed as stream {said.get('stream')!r}, seq {said.get('seq')!r}"
-        )
+    found = (said.get("stream"), said.get("seq"))
+    if found != (stream, seq):
+        raise WrongStreamError(f"{file.path} is signed as stream and seq {found!r:.100}")
     if file.sha256 != sha256:
-        raise WrongStreamError(f"{file.path} is signed with sha256 {file.sha256}")
+        raise WrongStreamError(f"{file.path} is signed with sha256 {file.sha256!r:.80}")
     floor_seq, revoked = said.get("floor_seq", 0), said.get("revoked", False)
     if type(floor_seq) is not int or type(revoked) is not bool:
         raise MetadataError(
             f"{file.path}: floor_seq must be a whole number and revoked a boolean, "
-            f"found {floor_seq!r} and {revoked!r}"
+            f"found {floor_seq!r:.20} and {revoked!r:.20}"
         )
     return Target(stream, seq, file.path, sha256, file.length, floor_seq, revoked)

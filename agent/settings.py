@@ -7,6 +7,7 @@ Everything that can grow has its limit under `[limits]`.
 import json
 import os
 import tomllib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -37,6 +38,7 @@ MAX_TOLD = 200
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Qos = Annotated[int, Field(strict=True, ge=0, le=1)]
 
 
 def _template(text: str) -> str:
@@ -85,6 +87,8 @@ class Broker(_Section):
             raise ValueError("password_file needs username beside it")
         if bool(self.cert_file) != bool(self.key_file):
             raise ValueError("cert_file and key_file belong together")
+        if self.cert_file and not self.uses_tls:
+            raise ValueError("cert_file needs TLS: set tls = true, or ca_file")
         return self
 
     @property
@@ -116,7 +120,7 @@ class Input(_Section):
 
     topic: Topic
     dialect: Literal["json", "scalar", "umh", "thingsboard"] = "json"
-    qos: Literal[0, 1] = 1
+    qos: Qos = 1
     signals: dict[Name, str] = Field(
         default={}, description="channel -> path in the payload, or name at the {signal} level"
     )
@@ -156,8 +160,8 @@ class Input(_Section):
 class Output(_Section):
     """Where predictions go. Named levels are those of the inputs, and `{stream}`."""
 
-    topic: Topic | None = Field(None, description="default: <input's levels>/_inference/{stream}")
-    qos: Literal[0, 1] = 1
+    topic: Topic | None = Field(None, description="default: <asset's levels>/_inference/{stream}")
+    qos: Qos = 1
     scalars: bool = Field(default=False, description="also one plain value a topic below it")
 
 
@@ -173,10 +177,13 @@ class Pipeline(_Section):
 
     @property
     def output_topic(self) -> str:
-        """The output template, as given or by default beside the first input's last level."""
+        """The output template, as given or by default below the asset of the first input."""
         if self.output.topic:
             return self.output.topic
-        return self.inputs[0].topic.rsplit("/", 1)[0] + "/_inference/{stream}"
+        above, _, last = self.inputs[0].topic.rpartition("/")
+        names_asset = last.startswith("{") and last != f"{{{SIGNAL}}}"
+        base = self.inputs[0].topic if names_asset or not above else above
+        return base + "/_inference/{stream}"
 
     @model_validator(mode="after")
     def _levels_fit(self) -> Self:
@@ -264,7 +271,8 @@ def load_settings(path: Path) -> Settings:
     try:
         return Settings(**content)
     except ValidationError as exc:
-        told = [f"{_place(error, path)}: {_told(error, content)}" for error in exc.errors()]
+        errors = [error for error in exc.errors() if not _follows(error, exc.errors())]
+        told = [f"{_place(error, path)}: {_told(error, content)}" for error in errors]
     except SettingsError as exc:
         told = [f"environment: {exc}; a section or list given there must be JSON"]
     raise ConfigError("\n".join(told))
@@ -292,6 +300,14 @@ def _read(path: Path) -> dict[str, Any]:
     if private := [key for key in content if key.startswith("_")]:
         raise ConfigError("\n".join(f"{path}: {key}: is not a setting" for key in private))
     return content
+
+
+def _follows(error: Any, errors: Sequence[Any]) -> bool:  # noqa: ANN401  pydantic's ErrorDetails
+    """Whether a list is only too short because what stands in it has mistakes of its own."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in errors
+    )
 
 
 def _place(error: Any, path: Path) -> str:  # noqa: ANN401  pydantic's own ErrorDetails

@@ -61,19 +61,18 @@ class TopicTemplate:
             raise TemplateError(f"topic '{text}' names a level twice")
         self._levels = text.split("/")
         for level in self._levels:
-            rest = _PLACEHOLDER.sub("", level)
-            if "{" in rest or "}" in rest or (rest and rest != level):
+            if ("{" in level or "}" in level) and not _PLACEHOLDER.fullmatch(level):
                 raise TemplateError(f"topic '{text}': level '{level}' must be a name or plain text")
         self.filter = "/".join("+" if level.startswith("{") else level for level in self._levels)
 
     def match(self, topic: str) -> Levels | None:
-        """The named levels of `topic`, or None if the template does not describe it."""
+        """The named levels of `topic`, none of them empty; None if it is another topic."""
         found = topic.split("/")
         if len(found) != len(self._levels):
             return None
         named = {}
         for wanted, level in zip(self._levels, found, strict=True):
-            if wanted.startswith("{"):
+            if wanted.startswith("{") and level:
                 named[wanted[1:-1]] = level
             elif wanted != level:
                 return None

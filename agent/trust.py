@@ -175,7 +175,7 @@ class TrustedRegistry:
         Updater offers no list of targets, so its cache is read; who could change it in between
         could change this program as well.
         """
-        return Metadata[S].from_file(str(self._cache / f"{kind.type}.json")).signed
+        return Metadata[S].from_bytes((self._cache / f"{kind.type}.json").read_bytes()).signed
 
 
 def bundle_path(target: Target, folder: Path) -> Path:

@@ -16,9 +16,9 @@ import orjson
 from agent import log
 from agent.binding import Binder
 from agent.control import Control
-from agent.errors import TransientError
 from agent.pipeline import Model, Pipeline
 from agent.puller import Pulled, PullRequest, pull
+from agent.refusals import storage_error
 from agent.session import Session
 from agent.settings import Registry
 from agent.store import Kept, Store
@@ -49,6 +49,7 @@ class _Stream:
     due_s: float = 0.0
     failures: int = 0
     activity: str = ""
+    trouble: str = ""
 
 
 class Updater:
@@ -60,9 +61,6 @@ class Updater:
         worker: does what is slow.
         control: tells how it goes.
         clock: monotonic seconds.
-
-    Attributes:
-        trouble: what updates wait for, in words; empty if nothing. Serving never waits for it.
     """
 
     def __init__(
@@ -74,7 +72,6 @@ class Updater:
         control: Control,
         clock: Callable[[], float],
     ) -> None:
-        self.trouble = ""
         self._registry = registry
         self._store = store
         self._worker = worker
@@ -82,6 +79,11 @@ class Updater:
         self._clock = clock
         self._streams: dict[str, _Stream] = {}
         self._activated: Callable[[], None] = lambda: None
+
+    @property
+    def trouble(self) -> str:
+        """What updates wait for, in words; empty if nothing. Serving never waits for it."""
+        return "; ".join(stream.trouble for stream in self._streams.values() if stream.trouble)
 
     def start(self, pipelines: Mapping[str, Pipeline], activated: Callable[[], None]) -> None:
         """Serve what is kept on disk, without a network; `activated` is called at every swap."""
@@ -126,7 +128,8 @@ class Updater:
                 self._roll_back(name, stream)
             elif self._clock() >= stream.due_s:
                 stream.busy = True
-                self._worker.submit(partial(self._update, name, stream.wish, self._serving(name)))
+                model = stream.pipeline.model
+                self._worker.submit(partial(self._update, name, stream.wish, model))
 
     def _serve_kept(self, pipeline: Pipeline, kept: Kept) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
@@ -141,12 +144,12 @@ class Updater:
         log.info("serving kept bundle", stream=pipeline.stream, seq=kept.seq, version=kept.version)
         return True
 
-    def _update(self, name: str, wish: Wish, serving: str) -> Callable[[], None]:
+    def _update(self, name: str, wish: Wish, serving: Model | None) -> Callable[[], None]:
         """On the worker: resolve, download, verify and prove, and say what the loop shall do."""
         try:
             pulled = self._pull(name, wish)
-            if pulled.sha256 == serving:
-                return self._pin(name, wish)
+            if serving is not None and pulled.sha256 == serving.sha256:
+                return self._record(name, wish, serving)
             self._worker.post(partial(self._tell, name, wish, "verifying", seq=pulled.seq))
             bundle = read_bundle(pulled.path.read_bytes())
             _check_identity(bundle, name, pulled)
@@ -154,7 +157,7 @@ class Updater:
         except MillhandError as exc:
             return partial(self._failed, name, wish, exc)
         except OSError as exc:
-            return partial(self._failed, name, wish, TransientError(f"disk: {exc.strerror}"))
+            return partial(self._failed, name, wish, storage_error(exc, "the bundle"))
         return partial(self._activate, name, wish, model)
 
     def _pull(self, name: str, wish: Wish) -> Pulled:
@@ -193,28 +196,23 @@ class Updater:
             sha256=model.sha256,
             windows="kept" if kept_windows else "restarted",
         )
-        self._worker.submit(partial(self._commit, name, wish, model))
+        self._worker.submit(partial(self._record, name, wish, model))
 
-    def _commit(self, name: str, wish: Wish, model: Model) -> Callable[[], None]:
-        """On the worker: make the swap survive a restart."""
-        try:
-            self._store.commit(name, _kept(model), wish.seq)
-        except OSError as exc:
-            return partial(self._failed, name, wish, TransientError(f"disk: {exc.strerror}"))
-        return partial(self._confirmed, name, wish, swapped=True)
-
-    def _pin(self, name: str, wish: Wish) -> Callable[[], None]:
-        """On the worker: the right model serves already; remember only what selected it."""
+    def _record(self, name: str, wish: Wish, model: Model) -> Callable[[], None]:
+        """On the worker: make what serves, and what selected it, survive a restart."""
         record = self._store.active(name)
-        if record is not None and record.pinned != wish.seq:
-            self._store.commit(name, record.serving, wish.seq)
-        return partial(self._confirmed, name, wish, swapped=False)
+        known = record is not None and (record.serving, record.pinned) == (_kept(model), wish.seq)
+        if not known:
+            try:
+                self._store.commit(name, _kept(model), wish.seq)
+            except OSError as exc:
+                return partial(self._failed, name, wish, storage_error(exc, "the new record"))
+        return partial(self._confirmed, name, wish, recorded=not known)
 
-    def _confirmed(self, name: str, wish: Wish, *, swapped: bool) -> None:
+    def _confirmed(self, name: str, wish: Wish, *, recorded: bool) -> None:
         stream = self._streams[name]
-        stream.failures = 0
-        self.trouble = ""
-        if swapped or wish.activity != stream.activity:
+        stream.failures, stream.trouble = 0, ""
+        if recorded or wish.activity != stream.activity:
             stream.activity = wish.activity
             self._tell(name, wish, "activated", seq=self._serving_seq(name))
             self._announce(name)
@@ -224,8 +222,11 @@ class Updater:
         stream = self._streams[name]
         stream.failures += 1
         self._tell(name, wish, "refused" if isinstance(error, BundleError) else "waiting", error)
-        self.trouble = f"update of {name}: {error}"
-        log.warning("update failed", stream=name, seq=wish.seq, code=error.code, reason=str(error))
+        if (trouble := f"update of {name}: {error}") != stream.trouble:
+            stream.trouble = trouble
+            log.warning(
+                "update failed", stream=name, seq=wish.seq, code=error.code, reason=str(error)
+            )
         if wish != stream.wish:
             self._again(stream, 0.0)
         elif isinstance(error, BundleError):
@@ -258,10 +259,6 @@ class Updater:
         if wait_s is None:
             wait_s = self._registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
         stream.due_s = self._clock() + wait_s
-
-    def _serving(self, name: str) -> str:
-        model = self._streams[name].pipeline.model
-        return model.sha256 if model is not None else ""
 
     def _serving_seq(self, name: str) -> int | None:
         model = self._streams[name].pipeline.model

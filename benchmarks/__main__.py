@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from benchmarks.children import BenchmarkError, python, run
 from benchmarks.contenders import Contender, limit, plain
 from benchmarks.machine import machine_line
-from benchmarks.millhand import millhand
+from benchmarks.millhand import fetch, millhand
 from benchmarks.native import compiled
 from benchmarks.report import Report
 from benchmarks.suite import EXPERIMENTS, Measurement, Step, Suite, steps
@@ -65,15 +65,15 @@ def _measured(options: argparse.Namespace, console: Console) -> Report:
         folder = Path(name)
         suite = Suite(compiled("load"), folder, options.seconds)
         with console.status("training the forest, publishing it, letting the agent fetch it"):
-            contenders = _prepared(suite, folder)
+            contenders = _prepared(folder)
         plan = steps(contenders, experiments, options.rounds)
         return Report(machine, _take_turns(suite, plan, console))
 
 
-def _prepared(suite: Suite, folder: Path) -> list[Contender]:
+def _prepared(folder: Path) -> list[Contender]:
     """Make the forest known to all contenders; the agent fetches its bundle once and keeps it."""
     run(python("benchmarks.forest", os.fspath(folder)), _TRAIN_S)
-    suite.measure(Step("start", 1, 0, millhand(folder, online=True)))
+    fetch(folder)
     return [limit(), plain(folder), millhand(folder, online=False)]
 
 

@@ -1,7 +1,7 @@
 /*
  * client: what load and forwarder share. One connection to a broker on 127.0.0.1, driven from one
  * thread: a turn waits once and then reads all that has arrived, where mosquitto_loop() would wait
- * again for every packet (a fifth less throughput at QoS 0).
+ * again for every packet (about a fifth less throughput at QoS 0; no gain at QoS 1).
  */
 #include <errno.h>
 #include <mosquitto.h>

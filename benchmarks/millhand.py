@@ -1,13 +1,16 @@
 """millhand as a contender: an agent that serves the bundle it has fetched."""
 
 import os
+import time
 from pathlib import Path
 
-from benchmarks.broker import HOST
-from benchmarks.children import python
+from benchmarks.broker import HOST, running_broker
+from benchmarks.children import BenchmarkError, python, running, tail
 from benchmarks.contenders import MILLHAND, Contender
 from benchmarks.workload import KEYS, REGISTRY, STREAM
 
+_FETCH_S = 60.0
+_POLL_S = 0.05
 _OUT_OF_REACH = f"http://{HOST}:9/"
 _CONFIG = """\
 [gateway]
@@ -52,3 +55,21 @@ def millhand(folder: Path, *, online: bool) -> Contender:
         return python("agent", "run", "--config", os.fspath(config))
 
     return Contender(MILLHAND, command)
+
+
+def fetch(folder: Path) -> None:
+    """Let the agent fetch its bundle, and wait until its record of what it serves is on disk.
+
+    The first prediction is not enough to wait for: the record is written after it.
+
+    Raises:
+        BenchmarkError: it did not; the agent's log is told.
+    """
+    record, log = folder / "state" / "active" / f"{STREAM}.json", folder / "fetch.log"
+    agent = millhand(folder, online=True)
+    with running_broker(folder) as port, running(agent.command(port, 1), log):
+        deadline = time.monotonic() + _FETCH_S
+        while not record.exists():
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"the agent kept no bundle within {_FETCH_S:g} s: {tail(log)}")
+            time.sleep(_POLL_S)

@@ -77,6 +77,7 @@ class Ledger:
             one), `outdated` (an older version than required), `hidden` (GOOD though a signal was
             missing).
         latencies_s: From sending to receiving, the newest ones.
+        agent_latencies_s: What of them the agent says it took, the newest ones.
     """
 
     def __init__(self, warm_up: int) -> None:
@@ -86,6 +87,7 @@ class Ledger:
         self.repeated = 0
         self.broken: Counter[str] = Counter()
         self.latencies_s: deque[float] = deque(maxlen=MAX_LATENCIES)
+        self.agent_latencies_s: deque[float] = deque(maxlen=MAX_LATENCIES)
         self._warm_up = warm_up
         self._assets: dict[str, _Asset] = {}
         self._ids: OrderedDict[str, None] = OrderedDict()
@@ -147,6 +149,7 @@ class Ledger:
             return None
         self.answered += 1
         self.latencies_s.append(received_s - sent.sent_s)
+        self.agent_latencies_s.append(answer.latency_ms / 1000)
         self._check_order(asset, answer)
         if sent.sent_s >= self._required_from_s:
             self.broken["outdated"] += answer.seq < self._required_seq

@@ -88,11 +88,12 @@ class Performance:
             if time.monotonic() < next_s:
                 continue
             next_s = max(next_s, time.monotonic() - 1.0) + PERIOD_S
-            self._send()
             self._watch()
             if time.monotonic() - began_s > _UPDATE_AFTER * self._cycle_s:
                 self._update()
+            # Drawing takes longer than predicting: after the sending it would be measured too.
             self._stage.screen.refresh()
+            self._send()
         self._drain()
 
     def _is_over(self, elapsed_s: float) -> bool:
@@ -125,7 +126,7 @@ class Performance:
         self._stage.board.sensed(reading)
         before = self._conditions.get(reading.asset, reading.condition)
         if before != reading.condition:
-            self._tell(f"{reading.asset} is now {reading.condition} (was {before})")
+            self._tell(f"{reading.asset}: from {before} to {reading.condition}")
         self._conditions[reading.asset] = reading.condition
 
     def _take_in(self, until_s: float) -> None:
@@ -182,4 +183,4 @@ class Performance:
         self._stage.screen.refresh()
 
     def _tell(self, event: str) -> None:
-        self._stage.screen.happened(event)
+        self._stage.screen.happened(event.replace("_", " "))

@@ -3,15 +3,16 @@
 A line's load moves its valves and drives; pumps and header find their balance (demo/hydraulics.py);
 hydraulic power over efficiency gives shaft power, motor current and losses; losses and friction
 heat motor and bearing as first-order thermal bodies; imbalance, bearing wear and cavitation add up
-to vibration as independent sources do, by root of squares (levels after ISO 20816-3). What the
-sensors say carries noise. The same seed, faults and steps give the same readings, bit for bit.
+to vibration as independent sources do, by root of squares (healthy and worn levels lie in different
+zones of ISO 20816-1). What the sensors say carries noise. The same seed, faults and steps give the
+same readings, bit for bit.
 
 Pure: no clock, no input and output.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -243,7 +244,7 @@ class _Line:
 
     name: str
     pumps: list[_Pump]
-    drift: float = field(default=0.0)
+    drift: float = 0.0
 
     def step(self, time_s: float, dt_s: float, noise: np.random.Generator) -> list[Reading]:
         """Advance all pumps of the line together."""

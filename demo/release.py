@@ -4,7 +4,7 @@ The first version's steps run one after the other in the terminal; the second ve
 background while the plant streams, and are looked after in passing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,10 @@ from demo.children import Child
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command: what it does, in words, and how to call it once the steps before are done."""
+    """One command, and what it does in words."""
 
     title: str
-    command: Callable[[], list[str]]
+    command: Sequence[str]
 
 
 def run_steps(steps: Sequence[Step], console: Console) -> None:
@@ -31,7 +31,7 @@ def run_steps(steps: Sequence[Step], console: Console) -> None:
     """
     for step in steps:
         console.rule(f"[bold]{step.title}", align="left")
-        with Child(step.title, step.command()) as child:
+        with Child(step.title, step.command) as child:
             child.wait()
 
 
@@ -69,5 +69,5 @@ class BackgroundSteps:
         if not self._steps:
             return None
         step = self._steps.pop(0)
-        self._running = self._stack.enter_context(Child(step.title, step.command(), self._log))
+        self._running = self._stack.enter_context(Child(step.title, step.command, self._log))
         return step.title

@@ -148,5 +148,9 @@ def _sum_up(console: Console, performance: Performance, ledger: Ledger) -> bool:
         kept = "[green]kept[/green]" if verdict.kept else "[bold red]BROKEN[/bold red]"
         table.add_row(verdict.promise, kept, verdict.figures)
     console.print(table)
-    console.print(f"end to end: {latency_figures(ledger.latencies_s)}", highlight=False)
+    for name, latencies_s in (
+        ("from sending to receiving", ledger.latencies_s),
+        ("of that within the agent", ledger.agent_latencies_s),
+    ):
+        console.print(f"{name}: {latency_figures(latencies_s)}", highlight=False)
     return all(verdict.kept for verdict in judged)

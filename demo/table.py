@@ -6,6 +6,7 @@ SVG file keeps it, and where there is no terminal `line` says the same in one li
 
 import io
 import math
+import re
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,12 @@ class Board:
         """
         answers = self._answers.values()
         shown = {answer.label for answer in answers} | {answer.quality for answer in answers}
-        return len(shown) + (100 if self.pinned else 0)
+        silent = any(
+            math.isnan(value)
+            for reading in self._readings.values()
+            for value in reading.signals.values()
+        )
+        return len(shown) + silent + (100 if self.pinned else 0)
 
     def line(self) -> str:
         """Return the state in one line."""
@@ -154,10 +160,12 @@ class Board:
 
 
 def export_svg(picture: RenderableType, path: Path) -> None:
-    """Write a picture as SVG."""
+    """Write a picture as SVG that needs nothing from the network."""
     console = Console(record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(picture)
-    console.save_svg(str(path), title="make demo")
+    drawn = console.export_svg(title="make demo", unique_id="demo")
+    # rich names web fonts; without them the viewer's own monospace font is taken.
+    path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
 def _fitting(width: int) -> list[_Column]:

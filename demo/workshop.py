@@ -76,40 +76,33 @@ class Workshop:
         self.registry = work / "registry"
         self.trusted_root = work / "keys" / "root.json"
         self._keys = work / "keys"
+        self._history = work / "history"
         self._bundles = work / "bundles"
         self._port = port
 
     def record(self) -> list[Step]:
         """Return the steps before any version: history, and an empty registry."""
-        folder = self.work / "history"
         days = str(max(DAYS.values()))
-        begin = python("trainer", "registry", "init", self.registry, "--keys", self._keys)
+        registry = ("registry", "init", self.registry, "--keys", self._keys)
         return [
-            Step("the plant records its history", lambda: python("demo.history", folder, days)),
-            Step("create a registry and its keys", lambda: begin),
+            Step("the plant records its history", python("demo.history", self._history, days)),
+            Step("create a registry and its keys", python("trainer", *registry)),
         ]
 
     def make(self, seq: int) -> list[Step]:
-        """Return the steps that train and publish a version."""
+        """Write the recipe of a version; return the steps that train and publish it."""
+        path = self.work / f"recipe-{seq}.toml"
+        path.write_text(recipe(seq), encoding="utf-8")
+        train = ("train", path, "--out", self._bundles, "--seq", str(seq))
+        bundle = self._bundles / f"{STREAM}-{seq}.zip"
+        publish = ("publish", bundle, "--registry", self.registry, "--keys", self._keys)
+        hours = 24 * DAYS[seq]
         return [
-            Step(f"train version {seq} on the days up to {DAYS[seq]}", lambda: self._train(seq)),
-            Step(f"sign and publish version {seq}", lambda: self._publish(seq)),
+            Step(f"train version {seq} on {hours} h of history", python("trainer", *train)),
+            Step(f"sign and publish version {seq}", python("trainer", *publish)),
         ]
 
     def push(self, seq: int) -> Step:
         """Return the step that tells the gateway to serve a version, and waits for its word."""
-        broker = f"{HOST}:{self._port}"
-        command = python(
-            "trainer", "push", STREAM, str(seq), "--gateway", GATEWAY, "--broker", broker
-        )
-        return Step(f"push version {seq} to the gateway", lambda: command)
-
-    def _train(self, seq: int) -> list[str]:
-        path = self.work / f"recipe-{seq}.toml"
-        path.write_text(recipe(seq), encoding="utf-8")
-        return python("trainer", "train", path, "--out", self._bundles, "--seq", str(seq))
-
-    def _publish(self, seq: int) -> list[str]:
-        bundle = self._bundles / f"{STREAM}-{seq}.zip"
-        folders = ("--registry", self.registry, "--keys", self._keys)
-        return python("trainer", "publish", bundle, *folders)
+        push = ("push", STREAM, str(seq), "--gateway", GATEWAY, "--broker", f"{HOST}:{self._port}")
+        return Step(f"push version {seq} to the gateway", python("trainer", *push))

@@ -138,7 +138,7 @@ class Lineage(_Frozen):
 
 
 class Budget(_Frozen):
-    """What serving costs, measured where it was trained, on one thread."""
+    """What serving may cost on one thread; the trainer measured less, or wrote no bundle."""
 
     latency_ms_p99: Annotated[Finite, Field(ge=0)]
     model_bytes: Annotated[int, Field(ge=0)]

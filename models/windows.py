@@ -84,7 +84,7 @@ class _Track:
         self.newest_ns = _NEVER  # newest reading
         self.last_ns = _NEVER  # last sample
         self.count = 0  # samples since the last gap
-        self.samples = bytearray()  # the last `length` of them, float32
+        self.samples = bytearray()  # the last `length` ever, float32
         self.uncertain_at = self.bad_at = 0  # count at the last such sample
 
 
@@ -249,7 +249,6 @@ class Windows:
         else:
             row, quality = track.held, _UNCERTAIN if track.doubtful else _GOOD
         if track.count and time_ns - track.last_ns > self._max_gap_ns:
-            track.samples.clear()
             track.count = track.uncertain_at = track.bad_at = 0
             self.restarts += 1
         track.reported = track.usable = 0

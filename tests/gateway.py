@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import tomli_w
 
@@ -83,14 +83,14 @@ class Gateway:
         root = self.root or self.folder / "root.json"
         if self.root is None:
             root.write_text("{}")
-        document: dict[str, object] = {
+        document: dict[str, Any] = {
             "gateway": {"id": self.id, "state_dir": str(self.state_dir)},
             "broker": {"host": "127.0.0.1", "port": self.port, "reconnect_max_s": 1.0},
             "registry": {"url": self.registry or "file:///nonexistent", "root": str(root)},
             "pipelines": self.pipelines,
         }
         for name, section in self.sections.items():
-            document[name] = {**document.get(name, {}), **section}  # type: ignore[dict-item]
+            document[name] = {**document.get(name, {}), **section}
         self.config.write_bytes(tomli_w.dumps(document).encode())
         return self.config
 

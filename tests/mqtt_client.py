@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +20,14 @@ class PlantClient:
         messages: topic and payload of all that came, in order.
     """
 
-    def __init__(self, port: int, filters: Iterable[str] = (), *, version: int = 5) -> None:
+    def __init__(
+        self,
+        port: int,
+        filters: Iterable[str] = (),
+        *,
+        version: int = 5,
+        ca_file: Path | None = None,
+    ) -> None:
         self.messages: list[tuple[str, bytes]] = []
         self._by_topic: dict[str, list[bytes]] = {}
         self._filters = list(filters)
@@ -29,6 +37,8 @@ class PlantClient:
         self._client = Client(
             CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version), client_id=""
         )
+        if ca_file is not None:
+            self._client.tls_set(str(ca_file))
         self._client.max_inflight_messages_set(0)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message

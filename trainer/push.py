@@ -130,7 +130,7 @@ def _take_feedback(
         refused[gateway] = f"refused it{reason}"
         del waiting[gateway]
     elif state == "waiting":
-        waiting[gateway] = f"does not serve it{reason};"
+        waiting[gateway] = f"is not there yet{reason}; it did not get there"
     tell(gateway, f"{state}{reason}")
 
 

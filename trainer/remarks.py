@@ -1,13 +1,16 @@
 """What a reader of the figures should know of the rows behind them."""
 
+from math import isclose
+
 import numpy as np
 
 from trainer.errors import DataError
+from trainer.recipe import Recipe
 from trainer.recording import Recording
 from trainer.split import Parts
 
 
-def remarks(recording: Recording, parts: Parts) -> tuple[str, ...]:
+def remarks(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ...]:
     """Sentences on what was cleaned, left out or is odd, for the terminal and the report.
 
     Raises:
@@ -15,9 +18,17 @@ def remarks(recording: Recording, parts: Parts) -> tuple[str, ...]:
     """
     return (
         *recording.notes,
+        *_pace(recording, recipe),
         *_signals(recording, parts),
         *_left_out(parts),
     )
+
+
+def _pace(recording: Recording, recipe: Recipe) -> list[str]:
+    found_ms, wanted_s = recording.period_ms(), recipe.window.period_s
+    if found_ms is None or wanted_s is None or isclose(found_ms / 1000, wanted_s, rel_tol=0.1):
+        return []
+    return [f"window.period_s is {wanted_s:g}, but rows are {found_ms / 1000:g} s apart (median)"]
 
 
 def _signals(recording: Recording, parts: Parts) -> list[str]:
@@ -49,6 +60,9 @@ def _left_out(parts: Parts) -> list[str]:
     repeated = parts.train.dropped.get("duplicate", 0) + parts.test.dropped.get("duplicate", 0)
     if repeated:
         said.append(f"{repeated} rows repeat one of the same time and asset: left out")
+    restarts = parts.train.restarts + parts.test.restarts
+    if restarts:
+        said.append(f"{restarts} pauses longer than window.max_gap_s: the window began anew")
     bad = parts.train.bad + parts.test.bad
     if bad:
         said.append(f"{bad} windows lack a required signal: left out")

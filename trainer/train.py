@@ -68,7 +68,7 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
     known = truth(recording, recipe)
     with screen.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
-    said = remarks(recording, parts)
+    said = remarks(recording, recipe, parts)
     with screen.stage("fitting"):
         model = fit(parts.train, known, recipe)
     with screen.stage("exporting"):

@@ -34,6 +34,7 @@ class Windowed:
         dropped: rows that were not used, by reason.
         missing: samples without a value, by channel.
         samples: rows that were used.
+        restarts: how often a pause longer than allowed began the window anew.
     """
 
     values: NDArray[np.float32]
@@ -43,6 +44,7 @@ class Windowed:
     dropped: Mapping[str, int]
     missing: Mapping[str, int]
     samples: int
+    restarts: int
 
     def __len__(self) -> int:
         """How many windows there are."""
@@ -80,30 +82,15 @@ def window_rows(
     """
     _check_size(len(rows), spec, len(channels))
     windows = Windows(spec, channels, max_assets=len(recording.assets))
-    order = range(len(channels))
     dropped: Counter[str] = Counter()
     values, ends, bad = [], [], 0
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        completed = []
-        for row, asset, time_ns, reading in zip(
-            block.tolist(),
-            recording.asset[block].tolist(),
-            recording.times_ns[block].tolist(),
-            recording.values[block].tolist(),
-            strict=True,
-        ):
-            try:
-                due = windows.push(recording.assets[asset], time_ns, order, reading)
-            except ReadingError as exc:
-                dropped[exc.reason] += 1
-            else:
-                # A whole row completes its sample, so a window that is due ends with this row.
-                completed += [row] * due
+        completed = _push(windows, recording, block, dropped)
         batch = windows.take()
         sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
         values.append(batch.values[sound])
-        ends.append(np.array(completed, dtype=np.int64)[sound])
+        ends.append(completed[sound])
         bad += int((~sound).sum())
         advance(len(block))
     last = np.concatenate([np.empty(0, dtype=np.int64), *ends])
@@ -116,7 +103,31 @@ def window_rows(
         dropped=dropped,
         missing=Counter(windows.missing),
         samples=len(rows) - dropped.total(),
+        restarts=windows.restarts,
     )
+
+
+def _push(
+    windows: Windows, recording: Recording, rows: NDArray[np.int64], dropped: Counter[str]
+) -> NDArray[np.int64]:
+    """Push rows, count those that are refused, and return the row that ends each due window."""
+    order = range(len(windows.channels))
+    completed = []
+    for row, asset, time_ns, reading in zip(
+        rows.tolist(),
+        recording.asset[rows].tolist(),
+        recording.times_ns[rows].tolist(),
+        recording.values[rows].tolist(),
+        strict=True,
+    ):
+        try:
+            due = windows.push(recording.assets[asset], time_ns, order, reading)
+        except ReadingError as exc:
+            dropped[exc.reason] += 1
+        else:
+            # A whole row completes its sample, so a window that is due ends with this row.
+            completed += [row] * due
+    return np.array(completed, dtype=np.int64)
 
 
 def _check_size(rows: int, spec: WindowSpec, channels: int) -> None:

@@ -138,19 +138,8 @@ def test_document_without_a_duplicate_key_is_never_refused(
     document: object, *, ascii_only: bool
 ) -> None:
     row = {"a": 1.0, "b": 2.0, "rest": document}
-    payload = json.dumps(row, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    has_surrogate = any(0xD800 <= ord(sign) <= 0xDFFF for sign in json.loads(f'"{text_of(row)}"'))
-    found = outcome(ROW, payload)
-    assert found == "not_json" if has_surrogate else not isinstance(found, str)
-
-
-def text_of(document: object) -> str:
-    """All texts of a document, escaped."""
-    if isinstance(document, dict):
-        return "".join(text_of(key) + text_of(value) for key, value in document.items())
-    if isinstance(document, list):
-        return "".join(map(text_of, document))
-    return json.dumps(document)[1:-1] if isinstance(document, str) else ""
+    payload = json.dumps(row, ensure_ascii=ascii_only).encode()
+    assert values(ROW(payload)) == [[1.0, 2.0]]
 
 
 @pytest.mark.parametrize("name", DECODERS)

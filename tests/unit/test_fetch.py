@@ -25,7 +25,8 @@ from tests.mirrors import Fault, Mirror, mirror
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 NAME = "bundle.zip"
-IMPATIENT = Pace(silence_s=0.3, lowest_rate=1000.0, rate_window_s=0.1)
+IMPATIENT = Pace(silence_s=0.3)
+DEMANDING = Pace(lowest_rate=1000.0, rate_window_s=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def served(tmp_path: Path) -> Iterator[Mirror]:
 
 @pytest.fixture
 def fetcher() -> Iterator[Fetcher]:
-    with Fetcher(IMPATIENT) as running:
+    with Fetcher() as running:
         yield running
 
 
@@ -178,15 +179,15 @@ def test_server_that_keeps_the_pace_is_heard_out(served: Mirror) -> None:
         assert fetcher.read(f"{served.url}/{NAME}", len(CONTENT)) == CONTENT
 
 
-def test_dripping_server_is_too_slow(served: Mirror, fetcher: Fetcher) -> None:
+def test_dripping_server_is_too_slow(served: Mirror) -> None:
     served.faults[NAME] = Fault(drip_s=0.01)
-    with pytest.raises(TooSlowError, match="lowest allowed 1000"):
+    with Fetcher(DEMANDING) as fetcher, pytest.raises(TooSlowError, match="lowest allowed 1000"):
         fetcher.read(f"{served.url}/{NAME}", len(CONTENT))
 
 
-def test_silent_server_is_unreachable(served: Mirror, fetcher: Fetcher) -> None:
-    served.faults[NAME] = Fault(drip_s=30.0)
-    with pytest.raises(UnreachableError, match="TimeoutError"):
+def test_silent_server_is_unreachable(served: Mirror) -> None:
+    served.faults[NAME] = Fault(stall_after=1)
+    with Fetcher(IMPATIENT) as fetcher, pytest.raises(UnreachableError, match="TimeoutError"):
         fetcher.read(f"{served.url}/{NAME}", len(CONTENT))
 
 
@@ -215,7 +216,7 @@ def test_redirect_out_of_tls_is_refused(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca_file))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.cert_file, certificates.key_file)
-    with mirror(served.folder, context) as secure, Fetcher(IMPATIENT) as fetcher:
+    with mirror(served.folder, context) as secure, Fetcher() as fetcher:
         assert fetcher.read(f"{secure.url}/{NAME}", len(CONTENT)) == CONTENT
         secure.faults[NAME] = Fault(location=f"{served.url}/{NAME}")
         with pytest.raises(NotServedError, match="from https to http: refused"):
@@ -355,11 +356,9 @@ def test_endless_bundle_is_refused_and_thrown_away(
     assert files_beside(destination) == []
 
 
-def test_dripping_bundle_is_given_up_and_kept(
-    served: Mirror, fetcher: Fetcher, destination: Path
-) -> None:
+def test_dripping_bundle_is_given_up_and_kept(served: Mirror, destination: Path) -> None:
     served.faults[NAME] = Fault(drip_s=0.01)
-    with pytest.raises(TooSlowError):
+    with Fetcher(DEMANDING) as fetcher, pytest.raises(TooSlowError):
         bring(promised(served.url), destination, fetcher)
     assert len(served.requests) <= 1
     assert files_beside(destination) == [f"{NAME}.part"]

@@ -155,7 +155,7 @@ def test_a_longer_history_begins_with_the_faults_of_a_shorter_one() -> None:
     assert set(day) < set(week)
 
 
-@pytest.mark.parametrize("cycle_s", [20.0, 60.0, 600.0])
+@pytest.mark.parametrize("cycle_s", [20.0, 60.0])
 def test_each_live_cycle_shows_every_fault_long_enough_to_be_found(cycle_s: float) -> None:
     plant = Plant(7, live_faults(cycle_s), start_s=LIVE_START_S)
     samples = round(cycle_s / PERIOD_S)

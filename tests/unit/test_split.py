@@ -277,6 +277,7 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
         tmp_path,
         signals=[{"name": "pressure", "range": [0, 90]}, {"name": "flow", "missing": "require"}],
         target=DETECTOR,
+        window={"length": 4, "period_s": 60},
     )
     values = rising(100)
     values[:, 1] = 7.0
@@ -284,13 +285,24 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     recording = recorded(values, labels=zeros(100))
     repeated = recording.take(np.sort(np.append(np.arange(100), 3)))
     parts, _ = parted(repeated, made)
-    assert remarks(repeated, parts) == (
+    assert remarks(repeated, made, parts) == (
+        "window.period_s is 60, but rows are 1 s apart (median)",
         "signal 'pressure': no value within its range in 9 of 100 samples (9.0%)",
         "signal 'flow': always 7 in the training part, it adds nothing",
         "signal 'flow': no value within its range in 2 of 100 samples (2.0%)",
         "1 rows repeat one of the same time and asset: left out",
         "5 windows lack a required signal: left out",
     )
+
+
+def test_pause_begins_the_window_anew_and_is_said(tmp_path: Path) -> None:
+    made = recipe(tmp_path, target=DETECTOR, window={"length": 4, "max_gap_s": 5})
+    recording = recorded(rising(100), labels=zeros(100))
+    paused = recording.take(np.delete(np.arange(100), np.arange(20, 30)))
+    parts, _ = parted(paused, made)
+    assert not set(parts.train.rows) & {20, 21, 22}
+    (said,) = remarks(paused, made, parts)
+    assert said == "1 pauses longer than window.max_gap_s: the window began anew"
 
 
 def test_signal_without_any_value_is_refused(tmp_path: Path) -> None:
@@ -300,4 +312,4 @@ def test_signal_without_any_value_is_refused(tmp_path: Path) -> None:
     recording = recorded(values, labels=zeros(100))
     parts, _ = parted(recording, made)
     with pytest.raises(DataError, match="signal 'pressure': has no value within its range"):
-        remarks(recording, parts)
+        remarks(recording, made, parts)

@@ -137,6 +137,18 @@ def test_seq_follows_the_highest_of_the_stream_in_the_folder(tmp_path: Path) -> 
     assert next_seq(tmp_path / "none", "pump") == 1
 
 
+def test_one_of_three_classes_is_told(tmp_path: Path) -> None:
+    rows = [
+        (time, p, f, "clogged" if bad else ("high" if float(p) > 4 else "low"))  # type: ignore[arg-type]  # text
+        for time, p, f, bad in pump_rows(1200)
+    ]
+    write_csv(tmp_path / "pump.csv", HEADER, rows)
+    manifest = trained(write_recipe(tmp_path)).bundle.manifest
+    assert manifest.outputs[0].classes == ("clogged", "high", "low")
+    assert manifest.outputs[1].threshold is None
+    assert manifest.metrics.values["macro_f1"] > 0.9
+
+
 def test_regression_learns_a_number(tmp_path: Path) -> None:
     rows = [(time, p, f, float(p) * 10) for time, p, f, _ in pump_rows(600)]  # type: ignore[arg-type]  # text
     write_csv(tmp_path / "pump.csv", HEADER, rows)

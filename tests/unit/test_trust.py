@@ -27,7 +27,7 @@ from trainer.releases import USUAL, Release, Validity
 
 STREAM = "pump-health"
 PAST = timedelta(days=-1)
-IMPATIENT = Pace(silence_s=0.5, lowest_rate=1000.0, rate_window_s=0.1)
+DEMANDING = Pace(lowest_rate=1000.0, rate_window_s=0.1)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Gateway:
 
     @contextmanager
     def _refreshed(self) -> Iterator[TrustedRegistry]:
-        with exclusive(self.state), Fetcher(IMPATIENT) as fetcher:
+        with exclusive(self.state), Fetcher(DEMANDING) as fetcher:
             trusted = TrustedRegistry(
                 self.url, self.root, self.state, fetcher=fetcher, max_bytes=self.max_bytes
             )

@@ -413,6 +413,12 @@ def test_a_held_value_stays_as_uncertain_as_it_was() -> None:
     assert [window.quality for window in due] == [GOOD]
 
 
+def test_a_held_value_stays_as_good_as_it_was() -> None:
+    windows = Windows(WindowSpec(length=1), make_channels(1, max_age_ms=1000))
+    due = feed(windows, row(0, 5.0), row(1, nan, quality=UNCERTAIN))
+    assert due[1] == Window("pump", 1, GOOD, [[5.0]])
+
+
 def test_without_a_maximum_age_nothing_is_held() -> None:
     due = feed(Windows(WindowSpec(length=1), make_channels(1)), row(0, 1.0), row(1, nan))
     assert np.isnan(due[1].rows[0][0])
