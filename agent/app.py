@@ -2,6 +2,7 @@
 
 from time import monotonic
 
+from agent import memory
 from agent.control import Control
 from agent.delivery import Delivery
 from agent.link import Link
@@ -19,6 +20,7 @@ from agent.worker import WakeUp, Worker
 
 def build(settings: Settings) -> Reactor:
     """Put the agent together and serve what is kept on disk; nothing is connected yet."""
+    memory.share_arenas()
     limits = settings.limits
     wake_up = WakeUp()
     updates, connects = Worker("updates", wake_up), Worker("connect", wake_up)

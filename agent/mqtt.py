@@ -109,18 +109,20 @@ class Connection:
             BrokerError: no address, no connection, no TLS, or no readable credentials.
         """
         broker = self._broker
+        where = f"{broker.host}:{broker.port}"
+        arguments: dict[str, Any] = {}
+        if self.version == MQTTProtocolVersion.MQTTv5:
+            arguments = {"clean_start": False, "properties": self._connect_properties()}
         try:
             self._authenticate()
-            arguments: dict[str, Any] = {}
-            if self.version == MQTTProtocolVersion.MQTTv5:
-                arguments = {"clean_start": False, "properties": self._connect_properties()}
+        except (OSError, ValueError) as exc:
+            raise BrokerError(f"the credentials for {where} cannot be used: {_why(exc)}") from exc
+        try:
             self._client.connect(broker.host, broker.port, broker.keepalive_s, **arguments)
         except ssl.SSLError as exc:
-            reason = getattr(exc, "verify_message", "") or exc.reason or str(exc)
-            raise BrokerError(f"TLS with {broker.host}:{broker.port} fails: {reason}") from exc
+            raise BrokerError(f"TLS with {where} fails: {_why(exc)}") from exc
         except (OSError, ValueError) as exc:
-            reason = getattr(exc, "strerror", None) or str(exc)
-            raise BrokerError(f"{broker.host}:{broker.port} cannot be reached: {reason}") from exc
+            raise BrokerError(f"{where} cannot be reached: {_why(exc)}") from exc
 
     def fileno(self) -> int | None:
         """The descriptor to wait on, None when there is no socket."""
@@ -309,6 +311,15 @@ class Connection:
 def _without_delay(_client: Client, _userdata: object, opened: Any) -> None:  # noqa: ANN401  paho's own union of sockets
     """Send small packets at once: Nagle's algorithm costs 20 ms a message here (mosquitto#433)."""
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _why(error: OSError | ValueError) -> str:
+    """The cause in words, with the file if it is about one; without the numbers around it."""
+    if isinstance(error, ssl.SSLError):
+        return getattr(error, "verify_message", "") or error.reason or str(error)
+    file = getattr(error, "filename", None)
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"{file}: {reason}" if file else reason
 
 
 def _write_later(_client: Client, _userdata: object, _socket: object) -> None:

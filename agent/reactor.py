@@ -96,7 +96,7 @@ class Reactor:
         self._up = False
         self._stopping = False
         self._due_tick = self._due_metrics = self._due_retry = 0.0
-        self._told_trouble = ""
+        self._told_troubles: list[str] = []
 
     def stop(self) -> None:
         """End after the turn under way; safe in a signal handler."""
@@ -217,7 +217,7 @@ class Reactor:
         if self._up and now >= self._due_metrics:
             self._due_metrics = now + parts.limits.metrics_s
             parts.control.metrics(parts.metrics.snapshot())
-        self._tell_trouble()
+        self._tell_troubles()
 
     def _retry(self, connection: Connection | None) -> None:
         """Ask again for what the broker refused; permissions change."""
@@ -226,34 +226,29 @@ class Reactor:
         if self._up and connection is not None and connection.refused_filters:
             self.subscribe()
 
-    def _tell_trouble(self) -> None:
-        """Say once what is waited for: in STATUS= always, in the log when it changes."""
+    def _tell_troubles(self) -> None:
+        """Say what is waited for: in `STATUS=` always, in the log once."""
         parts = self._parts
         connection = parts.link.connection
         refused = connection.refused_filters if connection is not None else []
-        trouble = "; ".join(
-            filter(
-                None,
-                (
-                    parts.link.trouble,
-                    f"the broker refuses {', '.join(refused)}" if refused else "",
-                    parts.delivery.refusal,
-                    parts.updater.trouble,
-                ),
-            )
+        possible = (
+            parts.link.trouble,
+            f"the broker refuses {', '.join(refused)}" if refused else "",
+            parts.delivery.refusal,
+            *parts.updater.troubles,
         )
+        troubles = [trouble for trouble in possible if trouble]
         serving = ", ".join(
             f"{p.stream} {p.model.manifest.version}" for p in parts.pipelines if p.model is not None
         )
-        parts.notifier.status(
-            f"serving {serving or 'nothing yet'}" + (f"; waiting: {trouble}" if trouble else "")
-        )
-        if trouble != self._told_trouble:
-            self._told_trouble = trouble
-            if trouble:
+        waiting = f"; waiting: {'; '.join(troubles)}" if troubles else ""
+        parts.notifier.status(f"serving {serving or 'nothing yet'}{waiting}")
+        for trouble in troubles:
+            if trouble not in self._told_troubles:
                 log.warning("waiting", reason=trouble)
-            else:
-                log.info("nothing left to wait for")
+        if self._told_troubles and not troubles:
+            log.info("nothing left to wait for")
+        self._told_troubles = troubles
 
     def _leave(self) -> None:
         """Stop input, have the broker confirm what is owed, say goodbye, stop the workers."""

@@ -36,6 +36,7 @@ _REFUSED = (
     ort_state.NotFound,
     ort_state.NotImplemented,
     ort_state.RuntimeException,
+    UnicodeDecodeError,  # of a name or a message about one
 )
 
 
@@ -55,12 +56,15 @@ class Session:
         self._names = [output.name for output in bundle.manifest.outputs]
         try:
             self._session = ort.InferenceSession(
-                bundle.model, sess_options=_options(), providers=["CPUExecutionProvider"]
+                bundle.model,
+                sess_options=_options(),
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same once more
             )
+            _check_graph(self._session, bundle.manifest, bundle.label)
         except _REFUSED as exc:
             message = f"{bundle.label}: onnxruntime {ort.__version__} refuses the graph: {exc}"
             raise IncompatibleBundleError(message) from exc
-        _check_graph(self._session, bundle.manifest, bundle.label)
 
     def run(self, windows: NDArray[np.float32]) -> Mapping[str, NDArray[Any]]:
         """Infer a whole batch.

@@ -13,7 +13,7 @@ from functools import partial
 
 import orjson
 
-from agent import log
+from agent import log, memory
 from agent.binding import Binder
 from agent.control import Control
 from agent.pipeline import Model, Pipeline
@@ -81,9 +81,9 @@ class Updater:
         self._activated: Callable[[], None] = lambda: None
 
     @property
-    def trouble(self) -> str:
-        """What updates wait for, in words; empty if nothing. Serving never waits for it."""
-        return "; ".join(stream.trouble for stream in self._streams.values() if stream.trouble)
+    def troubles(self) -> list[str]:
+        """What updates wait for, in words, one a stream. Serving never waits for it."""
+        return [stream.trouble for stream in self._streams.values() if stream.trouble]
 
     def start(self, pipelines: Mapping[str, Pipeline], activated: Callable[[], None]) -> None:
         """Serve what is kept on disk, without a network; `activated` is called at every swap."""
@@ -98,6 +98,7 @@ class Updater:
                 if self._serve_kept(pipeline, kept):
                     break
             stream.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
+        memory.give_back()
 
     def announce(self) -> None:
         """Publish `current` of every stream, as after each connect."""
@@ -200,6 +201,7 @@ class Updater:
 
     def _record(self, name: str, wish: Wish, model: Model) -> Callable[[], None]:
         """On the worker: make what serves, and what selected it, survive a restart."""
+        memory.give_back()  # the model before is gone by now
         record = self._store.active(name)
         known = record is not None and (record.serving, record.pinned) == (_kept(model), wish.seq)
         if not known:

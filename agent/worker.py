@@ -79,15 +79,16 @@ class Worker:
             self._calls.popleft()()
 
     def stop(self, timeout_s: float) -> None:
-        """Finish the job under way and end; a job that does not look at `stopping` is left."""
+        """Do what is queued and end: a swap that was made is recorded, whatever comes next.
+
+        A job that waits for others looks at `stopping`; one that does not end in time is left.
+        """
         self.stopping.set()
         self._jobs.put(None)
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if self.stopping.is_set():
-                continue
             try:
                 call = job()
             except BaseException as exc:  # noqa: BLE001  the top of a thread: its death is fatal

@@ -1,20 +1,22 @@
 """A plant in small: a gateway that answers, and a client that is its sensors and its SCADA."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.gateway import Gateway, telemetry_pipeline
 from tests.graphs import linear_bundle
 from tests.mqtt_client import PlantClient
 from tests.waiting import eventually
 
+T = TypeVar("T")
+
 STREAM = "mass"
 TOPIC = "plant/l1/p1/telemetry"
 FILTERS = ("plant/+/+/_inference/#", "millhand/gw1/#")
 BASE_MS = 1_700_000_000_000
-OFTEN: dict[str, dict[str, object]] = {"limits": {"metrics_s": 0.1}}
-"""Counters at every tick of the agent, which is a second."""
+OFTEN: dict[str, object] = {"metrics_s": 0.1}
+"""Limits that have the counters told at every tick of the agent, which is a second."""
 
 MASS = linear_bundle(STREAM, 1, [1.0, 10.0])
 MASS_PIPELINE = telemetry_pipeline(STREAM)
@@ -43,44 +45,33 @@ class Plant:
             self.client.publish(TOPIC, row)
         self.sent += count
 
-    def wait_for_answers(self, timeout_s: float = 20.0) -> list[dict[str, Any]]:
+    def wait_for_answers(self) -> list[dict[str, Any]]:
         """Wait until every row is answered: each once, in order, with the right value."""
-        eventually(
-            lambda: len(self.answers) >= self.sent,
-            timeout_s,
-            f"{self.sent} answers\n{self.gateway.log}",
-        )
-        answers = self.answers
+        self.wait(lambda: self.client.count("_inference") >= self.sent, f"{self.sent} answers")
+        answers = self.client.documents("_inference")
         numbers = range(self.sent)
         assert [one["timestamp"] for one in answers] == [BASE_MS + number for number in numbers]
         assert [one["value"] for one in answers] == [number % 100 + 10.0 for number in numbers]
         return answers
 
-    @property
-    def answers(self) -> list[dict[str, Any]]:
-        """Every prediction so far."""
-        return self.client.documents("_inference")
-
     def wait_until_online(self) -> None:
         """Wait until the agent says so: on one connection that comes after its subscriptions."""
-        eventually(
+        self.wait(
             lambda: (self.client.latest("millhand/gw1/status") or {}).get("state") == "online",
-            message=f"the agent to be online\n{self.gateway.log}",
+            "the agent to be online",
         )
 
     def wait_for_metrics(self, **wanted: object) -> dict[str, Any]:
         """Wait until the counters are as wanted; all that were ever told must balance."""
-
-        def latest() -> dict[str, Any]:
-            return self.client.latest("millhand/gw1/metrics") or {}
-
-        eventually(
-            lambda: wanted.items() <= latest().items(),
-            message=f"{wanted}, the counters are {latest()}\n{self.gateway.log}",
+        topic = "millhand/gw1/metrics"
+        self.wait(
+            lambda: wanted.items() <= (self.client.latest(topic) or {}).items(),
+            f"metrics with {wanted}",
         )
-        for told in self.client.documents("millhand/gw1/metrics"):
-            assert_balanced(told)
-        return latest()
+        told = self.client.documents(topic)
+        for metrics in told:
+            assert_balanced(metrics)
+        return told[-1]
 
     def wait_for_feedback(self, **wanted: object) -> dict[str, Any]:
         """Wait for a word on `feedback` of which all this is true."""
@@ -89,7 +80,16 @@ class Plant:
             words = self.client.documents("millhand/gw1/feedback")
             return [word for word in words if wanted.items() <= word.items()]
 
-        return eventually(told, 20, f"{wanted} on feedback\n{self.gateway.log}")[0]
+        return self.wait(told, f"feedback with {wanted}")[0]
+
+    def wait(self, condition: Callable[[], T], what: str) -> T:
+        """Wait for anything; where it does not come, show what the agent said last."""
+        try:
+            return eventually(condition, 20, what)
+        except AssertionError as error:
+            error.add_note(f"log:\n{self.gateway.log}")
+            error.add_note(f"metrics: {self.client.latest('millhand/gw1/metrics')}")
+            raise
 
 
 def assert_balanced(metrics: dict[str, Any]) -> None:

@@ -63,6 +63,10 @@ class Graph:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        # External tensors would be read from the working directory; from here there are none.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", "/nonexistent"
+        )
         try:
             self._session = ort.InferenceSession(
                 content, sess_options=options, providers=["CPUExecutionProvider"]
@@ -126,6 +130,9 @@ def export(model: Model, shape: tuple[int, int], stream: str, seq: int) -> bytes
     estimate = graph.output[-1].name  # a classifier has its label before its probabilities
     del graph.output[:]
     _HEADS[model.task](graph, model, estimate)
+    # skl2onnx lists the domains in the order of a set, which changes from process to process.
+    del proto.opset_import[:]
+    proto.opset_import.extend(helper.make_opsetid(*item) for item in TARGET_OPSET.items())
     helper.set_model_props(proto, {"stream": stream, "seq": str(seq)})
     onnx.checker.check_model(proto, full_check=True)
     content: bytes = proto.SerializeToString(deterministic=True)

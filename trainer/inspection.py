@@ -3,7 +3,6 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from models.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle
 from models.errors import BundleError, IncompatibleBundleError
@@ -57,32 +56,30 @@ def run(options: argparse.Namespace) -> int:
     screen = Screen()
     if options.json:
         screen.say(json.dumps(document, indent=1, ensure_ascii=False))
-        return 0
-    manifest = bundle.manifest
-    screen.table(f"{manifest.name} {manifest.version}", _summary(bundle, worst))
-    screen.grid(
-        "Signals",
-        ["name", "unit", "range", "missing", "max age"],
-        [
-            [
-                channel.name,
-                channel.unit,
-                "" if channel.valid_range is None else "{:g} to {:g}".format(*channel.valid_range),
-                channel.missing,
-                "" if channel.max_age_ms is None else f"{channel.max_age_ms} ms",
-            ]
-            for channel in manifest.channels
-        ],
-    )
-    screen.grid(
-        "Members",
-        ["name", "bytes", "sha256"],
-        [[file.name, str(file.size), file.sha256] for file in manifest.files],
-    )
+    else:
+        _show(bundle, worst, screen)
     return 0
 
 
-def _summary(bundle: Bundle, worst: float) -> dict[str, Any]:
+def _show(bundle: Bundle, worst: float, screen: Screen) -> None:
+    manifest = bundle.manifest
+    screen.table(f"{manifest.name} {manifest.version}", _summary(bundle, worst))
+    signals = [
+        [
+            channel.name,
+            channel.unit,
+            "" if channel.valid_range is None else "{:g} to {:g}".format(*channel.valid_range),
+            channel.missing,
+            "" if channel.max_age_ms is None else f"{channel.max_age_ms} ms",
+        ]
+        for channel in manifest.channels
+    ]
+    screen.grid("Signals", ["name", "unit", "range", "missing", "max age"], signals)
+    members = [[file.name, str(file.size), file.sha256] for file in manifest.files]
+    screen.grid("Members", ["name", "bytes", "sha256"], members)
+
+
+def _summary(bundle: Bundle, worst: float) -> dict[str, str]:
     manifest = bundle.manifest
     window, metrics = manifest.window, manifest.metrics
     return {

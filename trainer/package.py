@@ -64,11 +64,32 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
         graph: the model, proved.
         golden: vectors it answers rightly.
     """
-    recipe, parts, model = trained.recipe, trained.parts, trained.model
+    parts, model = trained.parts, trained.model
     answers = model.answer(parts.test.values)
     y = trained.truth.y[parts.test.rows]
     figures = measure(model, answers, y, labelled=trained.truth.labelled)
-    manifest = Manifest(
+    manifest = _manifest(trained, figures, len(golden.windows))
+    findings = Findings(
+        rows=len(trained.recording),
+        assets=len(trained.recording.assets),
+        train_windows=len(parts.train),
+        remarks=trained.remarks,
+        parity=trained.parity,
+    )
+    score = answers.get("score", answers["value"])
+    members = {
+        "model.onnx": graph,
+        "golden.npz": write_golden(golden),
+        "reference.json": describe(parts.train.values[:, -1], manifest.channels, score),
+        "report.html": render(manifest, findings),
+    }
+    return pack_bundle(manifest, members)
+
+
+def _manifest(trained: Trained, figures: dict[str, float], golden_count: int) -> Manifest:
+    recipe, parts, model = trained.recipe, trained.parts, trained.model
+    tolerance = tolerance_of(model, trained.truth.y[parts.train.rows])
+    return Manifest(
         stream=recipe.bundle.stream,
         name=recipe.bundle.name or recipe.bundle.stream,
         version=recipe.bundle.version,
@@ -78,30 +99,13 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
         channels=recipe.channels,
         window=trained.spec,
         outputs=model.outputs,
-        golden=tolerance_of(model, trained.truth.y[parts.train.rows]).model_copy(
-            update={"count": len(golden.windows)}
-        ),
+        golden=tolerance.model_copy(update={"count": golden_count}),
         metrics=Metrics(split=parts.said, test_rows=len(parts.test), values=figures),
         lineage=_lineage(trained),
         budget=Budget(
             latency_ms_p99=recipe.budget.latency_ms, model_bytes=round(recipe.budget.model_mb * 1e6)
         ),
     )
-    score = answers.get("score", answers["value"])
-    findings = Findings(
-        rows=len(trained.recording),
-        assets=len(trained.recording.assets),
-        train_windows=len(parts.train),
-        remarks=trained.remarks,
-        parity=trained.parity,
-    )
-    members = {
-        "model.onnx": graph,
-        "golden.npz": write_golden(golden),
-        "reference.json": describe(parts.train.values[:, -1], recipe.channels, score),
-        "report.html": render(manifest, findings),
-    }
-    return pack_bundle(manifest, members)
 
 
 def _lineage(trained: Trained) -> Lineage:

@@ -23,6 +23,8 @@ from trainer.errors import RecipeError
 from trainer.mistakes import told
 
 MAX_FILE_BYTES = 256 << 10
+MAX_WINDOW_VALUES = 100_000
+"""Samples times signals; about a hundred windows must fit into the bundle's golden vectors."""
 
 
 class Identity(Section):
@@ -30,7 +32,7 @@ class Identity(Section):
 
     stream: Name
     name: Annotated[str, Field(max_length=200, description="default: the stream")] = ""
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")] = "1.0.0"
 
 
 class Window(Section):
@@ -212,6 +214,10 @@ class Recipe(Section):
                 for signal in self.signals
                 if signal.source == self.label_column
             ]
+        if (values := self.window.length * len(self.signals)) > MAX_WINDOW_VALUES:
+            found.append(
+                f"window.length: {values} values a window, allowed are {MAX_WINDOW_VALUES}"
+            )
         if self.window.length > 1 and self.data.time is None:
             found.append(
                 f"window.length is {self.window.length}, but data.time is not given: rows without "

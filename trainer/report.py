@@ -102,7 +102,7 @@ def _outputs(manifest: Manifest) -> str:
 
 def _figures(manifest: Manifest, findings: Findings) -> str:
     said = (
-        f"<p>Split by {escape(manifest.metrics.split)}. Trained on {findings.train_windows} "
+        f"<p>Split: {escape(manifest.metrics.split)}. Trained on {findings.train_windows} "
         f"windows, tested on {manifest.metrics.test_rows}.</p>"
     )
     rows = (
@@ -131,14 +131,17 @@ def _channels(channels: Iterable[Channel]) -> str:
 def _data(manifest: Manifest, findings: Findings) -> str:
     window = manifest.window
     period = window.sample_period_ms
-    every = "" if period is None else f", a sample every {period / 1000:g} s"
-    said = (
-        f"<p>{findings.rows} rows of {findings.assets} assets. A window has "
-        f"{window.length} samples{every}, and the next begins {window.hop} later.</p>"
-    )
+    size = {
+        "rows": str(findings.rows),
+        "assets": str(findings.assets),
+        "samples in a window": str(window.length),
+        "samples from one window to the next": str(window.hop),
+        "time between samples": "no time axis" if period is None else f"{period / 1000:g} s",
+    }
     items = "".join(f"<li>{escape(remark)}</li>" for remark in findings.remarks)
     noted = f"<ul>{items}</ul>" if items else "<p>Nothing had to be cleaned or left out.</p>"
-    return said + noted + _pairs("file", "sha256", manifest.lineage.data)
+    files = _pairs("file", "sha256", manifest.lineage.data)
+    return _pairs("what", "how much", size) + noted + files
 
 
 def _checks(manifest: Manifest, findings: Findings) -> str:
@@ -147,14 +150,14 @@ def _checks(manifest: Manifest, findings: Findings) -> str:
     checks = {
         "graph equals estimator": f"on all {parity.rows} held-out windows; worst error {errors}; "
         f"allowed {golden.atol:g} + {golden.rtol:g} of the answer",
-        "too close to call": f"{parity.undecided} held-out windows are nearer to another class "
-        "than that",
         "golden vectors": f"{golden.count} windows, range edges and missing values among them",
         "budget": f"kept: at most {budget.latency_ms_p99:g} ms a window on one thread (p99), "
         f"{budget.model_bytes} bytes",
         "made by": f"millhand {manifest.lineage.code_version}, seed {manifest.lineage.seed}; "
         + ", ".join(f"{name} {version}" for name, version in manifest.lineage.packages.items()),
     }
+    if manifest.outputs[0].classes:
+        checks["too close to call"] = f"{parity.undecided} held-out windows, by that tolerance"
     return _pairs("check", "result", checks)
 
 

@@ -1,6 +1,7 @@
 """The trainer's commands as people run them, against real brokers where they need one."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -58,6 +59,20 @@ def test_train_prints_what_came_of_it(
     out = capsys.readouterr().out
     assert "alarm_share" in out
     assert f"{tmp_path}/pump-health-7.zip" in out
+
+
+def test_bytes_of_a_bundle_do_not_depend_on_the_process(tmp_path: Path) -> None:
+    path = pump_folder(tmp_path, 600, split={"method": "time", "test": 0.5})
+    bundles = []
+    for hash_seed in ("1", "2"):
+        subprocess.run(
+            [sys.executable, "-m", "trainer", "train", path, "--out", tmp_path / hash_seed],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "SOURCE_DATE_EPOCH": "1700000000"},
+            check=True,
+            capture_output=True,
+        )
+        bundles.append((tmp_path / hash_seed / "pump-health-1.zip").read_bytes())
+    assert bundles[0] == bundles[1]
 
 
 def test_inspect_shows_signals_and_figures(

@@ -1,9 +1,11 @@
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.recordings import recipe, write_recipe
-from trainer.description import label_text
+from trainer.description import TimeAxis, label_text
 from trainer.errors import RecipeError
 from trainer.recipe import Classification, read_recipe
 from trainer.schema import recipe_schema
@@ -73,6 +75,8 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             },
             "positive is '2'",
         ),
+        ({"window": {"length": 60_000}}, "120000 values a window, allowed are 100000"),
+        ({"bundle": {"version": "1.0"}}, "bundle.version: found '1.0'"),
         ({"split": {"method": "time"}}, "give test, a share of the rows, or train_rows"),
         ({"split": {"method": "group"}}, "needs data.asset_column or asset_from"),
         ({"split": {"method": "stratified"}}, "'random-optimistic'"),
@@ -183,3 +187,26 @@ def test_channel_has_what_the_signal_says(tmp_path: Path) -> None:
     (channel,) = recipe(tmp_path, signals=[signal]).channels
     assert (channel.name, channel.unit, channel.valid_range) == ("flow", "m3/h", (0, 400))
     assert (channel.missing, channel.max_age_ms) == ("require", 1500)
+
+
+def test_guide_explains_every_key() -> None:
+    guide = (ROOT / "docs" / "recipe.md").read_text()
+    schema = json.loads(recipe_schema())
+    keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
+    headings = {"bundle", "data", "signals", "window", "target", "split", "budget"}
+    assert {key for key in keys - headings if f"`{key}`" not in guide} == set()
+    assert all(f"[{heading}]" in guide for heading in headings)
+
+
+def test_every_time_axis_in_the_guide_is_valid() -> None:
+    guide = (ROOT / "docs" / "recipe.md").read_text()
+    examples = [line for line in guide.splitlines() if line.startswith("time = ")]
+    assert len(examples) == 4
+    for example in examples:
+        TimeAxis.model_validate(tomllib.loads(example)["time"])
+
+
+@pytest.mark.parametrize("name", ["ai4i", "cmapss", "gas_turbine", "skab"])
+def test_recipe_of_a_public_set_is_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLHAND_DATA", "/srv/data")
+    assert read_recipe(ROOT / "tests" / "realdata" / "recipes" / f"{name}.toml").bundle.name

@@ -1,7 +1,8 @@
 """Whatever a message is, it costs itself only, and it is counted."""
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -92,11 +93,15 @@ def pipeline(stream: str, topic: str, limits: Limits) -> Pipeline:
     return Pipeline(PipelineSettings.model_validate({"stream": stream, "inputs": [source]}), limits)
 
 
-@pytest.fixture(autouse=True)
-def _log_goes_to_standard_error() -> Iterator[None]:
-    log.start()
-    yield
-    log._LOGGER.handlers.clear()  # noqa: SLF001 - its handler holds the captured stream
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[str]]]:
+    """The lines that were logged since."""
+
+    def lines() -> list[str]:
+        return capsys.readouterr().err.splitlines()
+
+    yield lines
+    logging.getLogger("millhand").handlers.clear()  # they hold the captured stream
 
 
 def test_bad_messages_between_good_ones_are_counted_by_reason() -> None:
@@ -224,15 +229,15 @@ def test_topics_beyond_the_limit_are_served_too() -> None:
 
 
 def test_drops_are_logged_once_a_reason_without_the_payload(
-    capsys: pytest.CaptureFixture[str],
+    logged: Callable[[], list[str]],
 ) -> None:
+    log.start()
     agent = Agent()
     agent.handle(
         *(agent.message(b'{"secret": ') for _ in range(50)),
         *(agent.message(b"", f"t/\n{n}") for n in range(50)),
     )
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [
+    assert logged() == [
         'WARNING message dropped reason="not_json" topic="t/p1" payload_bytes=11',
         r'WARNING message dropped reason="empty" topic="t/\n0" payload_bytes=0',
     ]

@@ -1,0 +1,215 @@
+"""What the agent relies on in a connection, held against the made-up broker and real ones."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.delivery import FINAL_REFUSALS
+from agent.mqtt import UNSUPPORTED_PROTOCOL, Connection, Received, Subscription, Will
+from agent.settings import Broker
+from tests.brokers import amqtt
+from tests.sites import (
+    CLIENT,
+    HOST,
+    MAX_PACKET_BYTES,
+    RECEIVE_MAXIMUM,
+    WILL,
+    Site,
+    opened,
+    until,
+)
+
+MQTT_5 = 5
+LIVE = Subscription("in/+", 1)
+
+
+def subscribed(site: Site, *subscriptions: Subscription) -> Connection:
+    """A connection that the broker has answered everything."""
+    connection = opened(site.connection())
+    if subscriptions:
+        connection.subscribe(subscriptions)
+        # Answered in order: once a publish is confirmed, so is the subscription.
+        mid = connection.publish("out/probe", b"", 1)
+        until(connection, lambda: (mid, 0) in connection.confirmed)
+        connection.confirmed.clear()
+    return connection
+
+
+def take(connection: Connection, count: int) -> list[Received]:
+    """The next `count` messages."""
+    until(connection, lambda: len(connection.received) >= count)
+    taken, connection.received = connection.received, []
+    return taken
+
+
+def nothing_more(connection: Connection) -> bool:
+    """Whether no message comes before the answer to a publish."""
+    mid = connection.publish("out/probe", b"", 1)
+    until(connection, lambda: mid in dict(connection.confirmed))
+    connection.confirmed.clear()
+    return connection.received == []
+
+
+def test_messages_arrive_in_order_with_all_that_is_said_of_them(any_site: Site) -> None:
+    connection = subscribed(any_site, LIVE)
+    for number in range(5):
+        any_site.publish("in/a", b"%d" % number)
+    any_site.publish("in/ü", b"\xff\x00", qos=0)
+    messages = take(connection, 6)
+    assert [one.payload for one in messages] == [b"0", b"1", b"2", b"3", b"4", b"\xff\x00"]
+    assert [one.topic for one in messages] == ["in/a"] * 5 + ["in/ü"]
+    assert [bool(one.mid) for one in messages] == [True] * 5 + [False]
+    assert not any(one.repeated or one.retained for one in messages)
+
+
+def test_unacknowledged_messages_come_again_in_order_and_marked(any_site: Site) -> None:
+    connection = subscribed(any_site, LIVE)
+    for number in range(5):
+        any_site.publish("in/a", b"%d" % number)
+    first = take(connection, 5)
+    for one in first[:2]:
+        connection.acknowledge(one.mid)
+    assert nothing_more(connection)
+    any_site.cut(connection)
+    connection = subscribed(any_site)
+    assert connection.session_present
+    again = take(connection, 3)
+    assert [one.payload for one in again] == [b"2", b"3", b"4"]
+    assert all(one.repeated for one in again)
+
+
+def test_message_published_meanwhile_comes_after_those_that_come_again(any_site: Site) -> None:
+    connection = subscribed(any_site, LIVE)
+    any_site.publish("in/a", b"old")
+    take(connection, 1)
+    any_site.cut(connection)
+    any_site.publish("in/a", b"new")
+    messages = take(subscribed(any_site), 2)
+    assert [(one.payload, one.repeated) for one in messages] == [(b"old", True), (b"new", False)]
+
+
+def test_no_more_than_the_receive_maximum_arrives_unacknowledged(any_site: Site) -> None:
+    if any_site.version != MQTT_5:
+        pytest.skip("3.1.1 has no Receive Maximum")
+    connection = subscribed(any_site, LIVE)
+    for number in range(3 * RECEIVE_MAXIMUM):
+        any_site.publish("in/a", b"%d" % number)
+    seen: list[bytes] = []
+    for _ in range(3):
+        messages = take(connection, RECEIVE_MAXIMUM)
+        assert nothing_more(connection)
+        seen += [one.payload for one in messages]
+        for one in messages:
+            connection.acknowledge(one.mid)
+    assert seen == [b"%d" % number for number in range(3 * RECEIVE_MAXIMUM)]
+
+
+def test_publish_is_confirmed_under_its_packet_id(any_site: Site) -> None:
+    connection = subscribed(any_site)
+    mids = [connection.publish("out/a", b"%d" % number, 1) for number in range(5)]
+    assert connection.wants_write
+    until(connection, lambda: len(connection.confirmed) == 5)
+    assert connection.confirmed == [(mid, 0) for mid in mids]
+    assert not connection.wants_write
+    until(connection, lambda: len(any_site.published("out/a")) == 5)
+    assert any_site.published("out/a") == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_publish_at_qos_0_is_sent(any_site: Site) -> None:
+    connection = subscribed(any_site)
+    connection.publish("out/a", b"1", 0)
+    until(connection, lambda: any_site.published("out/a") == [b"1"])
+
+
+def test_refused_publish_is_no_success(any_site: Site) -> None:
+    if not any_site.refuses:
+        pytest.skip("a 3.1.1 broker answers a refused publish like any other")
+    connection = subscribed(any_site)
+    any_site.refuse("out/a")
+    refused = connection.publish("out/a", b"1", 1)
+    granted = connection.publish("out/b", b"1", 1)
+    until(connection, lambda: len(connection.confirmed) == 2)
+    codes = dict(connection.confirmed)
+    assert codes[granted] < 0x80
+    assert codes[refused] >= 0x80
+    assert codes[refused] not in FINAL_REFUSALS
+    any_site.grant()
+    again = connection.publish("out/a", b"1", 1)
+    until(connection, lambda: dict(connection.confirmed).get(again) == 0)
+
+
+def test_retained_message_comes_where_state_is_asked_for(any_site: Site) -> None:
+    any_site.publish("in/a", b"old", retain=True)
+    connection = subscribed(any_site, Subscription("in/a", 0, state=True))
+    (message,) = take(connection, 1)
+    assert (message.payload, message.retained, message.mid) == (b"old", True, 0)
+
+
+def test_retained_message_never_passes_for_a_live_one(any_site: Site) -> None:
+    any_site.publish("in/a", b"old", retain=True)
+    connection = subscribed(any_site, LIVE)
+    any_site.publish("in/a", b"new")
+    until(connection, lambda: any(one.payload == b"new" for one in connection.received))
+    assert all(one.retained for one in connection.received if one.payload == b"old")
+    if any_site.version == MQTT_5:
+        assert [one.payload for one in connection.received] == [b"new"]
+
+
+def test_filter_that_is_dropped_brings_nothing_more(any_site: Site) -> None:
+    connection = subscribed(any_site, LIVE)
+    connection.unsubscribe([LIVE.filter])
+    assert nothing_more(connection)
+    any_site.publish("in/a", b"1")
+    assert nothing_more(connection)
+
+
+def test_will_is_sent_when_the_connection_is_lost(any_site: Site) -> None:
+    connection = subscribed(any_site)
+    any_site.cut(connection)
+    other = opened(any_site.connection("other"))
+    until(other, lambda: any_site.published(WILL.topic) == [WILL.payload])
+    assert connection.lost
+
+
+def test_will_is_not_sent_after_a_goodbye(any_site: Site) -> None:
+    connection = subscribed(any_site)
+    connection.publish(WILL.topic, b"bye", 1)
+    connection.close()
+    other = opened(any_site.connection("other"))
+    until(other, lambda: any_site.published(WILL.topic))
+    assert nothing_more(other)
+    assert any_site.published(WILL.topic) == [b"bye"]
+
+
+def test_broker_that_forgot_the_session_says_so(any_site: Site) -> None:
+    connection = subscribed(any_site, LIVE)
+    any_site.publish("in/a", b"1")
+    take(connection, 1)
+    any_site.forget_sessions()
+    assert connection.lost
+    connection = subscribed(any_site)
+    assert not connection.session_present
+    assert nothing_more(connection)
+
+
+def test_client_that_takes_the_id_over_ends_the_connection(any_site: Site) -> None:
+    first = subscribed(any_site)
+    second = subscribed(any_site)
+    until(first, lambda: first.lost)
+    assert nothing_more(second)
+
+
+def test_largest_packet_is_known_from_the_broker(any_site: Site) -> None:
+    if any_site.version != MQTT_5:
+        pytest.skip("3.1.1 does not tell")
+    assert subscribed(any_site).max_packet_bytes == MAX_PACKET_BYTES
+
+
+def test_broker_of_3_1_1_refuses_5_in_a_way_that_is_recognised(tmp_path: Path) -> None:
+    with amqtt(tmp_path / "broker") as broker:
+        settings = Broker(host=HOST, port=broker.port)
+        connection = Connection(settings, CLIENT, Will("gw/status", b""), MQTT_5)
+        connection.open()
+        until(connection, lambda: connection.lost)
+        assert connection.refused_with == UNSUPPORTED_PROTOCOL
+        assert not connection.accepted
