@@ -56,14 +56,14 @@ class Link:
     ) -> None:
         self.state = State.WAITING
         self.connection: Connection | None = None
-        self.trouble = "not connected yet"
+        self.trouble = ""
         self.connects = 0
         self._broker = broker
         self._client_id = client_id
         self._will = will
         self._worker = worker
         self._clock = clock
-        self._version = _MQTT_3_1_1 if broker.protocol == "3.1.1" else _MQTT_5
+        self._version = self._preferred = _MQTT_3_1_1 if broker.protocol == "3.1.1" else _MQTT_5
         self._attempts = 0
         self._due_s = 0.0
 
@@ -114,13 +114,29 @@ class Link:
         self._attempts = 0
 
     def _fail(self, reason: str, refused_with: int | None) -> None:
+        self._choose_version(refused_with)
         self.state = State.WAITING
         self.connection = None
         self.trouble = reason
         if refused_with == UNSUPPORTED_PROTOCOL and self._broker.protocol == "auto":
-            self._version = _MQTT_3_1_1
             self._due_s = 0.0
             return
         ceiling = min(_FIRST_WAIT_S * 2**self._attempts, self._broker.reconnect_max_s)
         self._attempts = min(self._attempts + 1, 32)
         self._due_s = self._clock() + random.uniform(0.05, ceiling)  # noqa: S311  jitter, no secret
+
+    def _choose_version(self, refused_with: int | None) -> None:
+        """Which protocol the next attempt speaks, where the configuration leaves it open.
+
+        A broker that says it does not speak MQTT 5 is believed. One that leaves CONNECT without
+        an answer may mean the same (amqtt does) or be starting: then the two take turns, and
+        after a connection that came about so, 5 is tried first again.
+        """
+        if self._broker.protocol != "auto":
+            return
+        if refused_with == UNSUPPORTED_PROTOCOL:
+            self._version = self._preferred = _MQTT_3_1_1
+        elif self.state is State.UP:
+            self._version = self._preferred
+        elif self.state is State.HANDSHAKE and refused_with is None:
+            self._version = _MQTT_5 if self._version == _MQTT_3_1_1 else _MQTT_3_1_1

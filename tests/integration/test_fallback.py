@@ -15,7 +15,8 @@ def make_gateway(folder: Path, port: int, protocol: str) -> Gateway:
         folder / "gw",
         port,
         [MASS_PIPELINE],
-        sections={"limits": OFTEN, "broker": {"protocol": protocol}},
+        # amqtt leaves the CONNECT of MQTT 5 without an answer.
+        sections={"limits": OFTEN, "broker": {"protocol": protocol, "connect_timeout_s": 2.0}},
     )
     gateway.keep(MASS)
     return gateway
@@ -42,7 +43,7 @@ def test_agent_that_must_speak_5_waits(tmp_path: Path) -> None:
         make_gateway(tmp_path, broker.port, "5") as gateway,
     ):
         gateway.start()
-        gateway.wait_for_log("Unsupported protocol version")
+        gateway.wait_for_log("the broker does not answer CONNECT")
         assert gateway.stop() == 0
     assert "INFO connected" not in gateway.log
 
