@@ -5,46 +5,37 @@ connection (packet ids, half packets, queues) can leak into it; what must outliv
 `agent.delivery`. paho runs no thread here: the reactor calls `read`, `flush` and `tick`, and the
 callbacks only append to lists. They never raise, block or log.
 
-`read` and `publish` are the seam for a frame codec: everything above them works on lists of
-`Received` and on packet ids.
+PUBLISH and PUBACK, the packets that make up the stream, are read and written in blocks by
+`agent.wire`. CONNECT, authentication, TLS, will, SUBSCRIBE and keep-alive are paho's, which is fed
+with all other packets as they come.
 """
 
 import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import time_ns
-from typing import Any, NamedTuple
+from typing import Any
 
 from paho.mqtt.client import (
     Client,
     ConnectFlags,
     DisconnectFlags,
-    MQTTMessage,
 )
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.errors import BrokerError
+from agent.frames import Block, MalformedError, Received
 from agent.settings import Broker
+from agent.wire import MAX_IN_FLIGHT, Wire
 
 UNSUPPORTED_PROTOCOL = 0x84
 _NO_PACKET_LIMIT = 268_435_460  # MQTT 5, 2.1.4: the largest packet there can be
+_MAX_PACKET_BYTES = 80 << 20  # above the largest payload that the settings allow
 _SEND_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5, 3.8.3.1: retain handling
-
-
-class Received(NamedTuple):
-    """One PUBLISH that arrived; `mid` is 0 at QoS 0, `at_ns` is this machine's wall clock."""
-
-    topic: str
-    payload: bytes
-    mid: int
-    retained: bool
-    repeated: bool
-    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +53,28 @@ class Subscription:
     filter: str
     qos: int
     state: bool = False
+
+
+class _Client(Client):
+    """paho without its own reading: it is fed with the packets that are not ours.
+
+    Attributes:
+        fed: whole packets for paho to read.
+        ended: whether the other side is gone, which paho reads as the end of the stream.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401  paho's own
+        super().__init__(*arguments, **named)
+        self.fed = bytearray()
+        self.ended = False
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """Overrides the one private part of paho that is needed; a test holds it to its name."""
+        if not self.fed and not self.ended:
+            raise BlockingIOError
+        content = bytes(self.fed[:bufsize])
+        del self.fed[:bufsize]
+        return content
 
 
 class Connection:
@@ -95,11 +108,12 @@ class Connection:
         self.refused_with: int | None = None
         self.refused_filters: list[str] = []
         self.lost = ""
-        self.max_in_flight = 65_535
+        self.max_in_flight = MAX_IN_FLIGHT
         self.max_packet_bytes = _NO_PACKET_LIMIT
         self._broker = broker
-        self._events = 0
         self.subscribing: dict[int, list[str]] = {}
+        self._wire = Wire(version, _MAX_PACKET_BYTES)
+        self._is_mid_packet = False
         self._client = self._build(client_id, will)
 
     def open(self) -> None:
@@ -130,30 +144,45 @@ class Connection:
         return found.fileno() if found is not None else None
 
     @property
-    def has_decrypted(self) -> bool:
-        """Whether TLS holds bytes that waiting on the socket will not announce."""
+    def has_unread(self) -> bool:
+        """Whether something is here already that waiting on the socket will not announce."""
         found = self._client.socket()
-        return isinstance(found, ssl.SSLSocket) and found.pending() > 0
+        return self._wire.has_packets or (isinstance(found, ssl.SSLSocket) and found.pending() > 0)
 
     def read(self, limit: int) -> None:
-        """Take in what has arrived, until nothing is left or about `limit` messages are there."""
-        # loop_read handles a few packets a call and reports success for none: count callbacks.
-        for _ in range(limit):
-            before = self._events
-            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return
-            if self._events == before or len(self.received) >= limit:
-                return
+        """Take in what has arrived, at most `limit` messages; the rest is there the next time."""
+        found = self._client.socket()
+        if found is None:
+            return
+        try:
+            block = self._wire.receive(found, limit)
+        except MalformedError as exc:
+            self.lost = f"the broker sends {exc}"
+            block = Block()
+            self._wire.ended = True
+        self.received += block.received
+        self.confirmed += block.confirmations
+        self._client.fed += block.others
+        self._pass_on()
 
     @property
     def wants_write(self) -> bool:
         """Whether something waits to be sent."""
-        return self._client.want_write()
+        return self._wire.has_unsent or self._client.want_write()
 
     def flush(self) -> None:
-        """Send as much as the socket takes."""
-        if self._client.want_write():
+        """Send as much as the socket takes, never one packet inside another."""
+        if self._is_mid_packet:
             self._client.loop_write()
+            self._is_mid_packet = self._client.want_write()
+        found = self._client.socket()
+        if found is None or self._is_mid_packet:
+            return
+        self._wire.send(found)
+        if not self._wire.has_unsent and self._client.want_write():
+            self._client.loop_write()
+            self._is_mid_packet = self._client.want_write()
+        self._pass_on()
 
     def tick(self) -> None:
         """Keep the connection alive; to be called at least once a second."""
@@ -186,21 +215,28 @@ class Connection:
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> int:
         """Queue one PUBLISH and return its packet id; `flush` sends it."""
-        return self._client.publish(topic, payload, qos, retain).mid
+        return self._wire.publish(topic, payload, qos, retain=retain)
 
     def acknowledge(self, mid: int) -> None:
         """Queue the PUBACK of a QoS 1 message."""
-        self._client.ack(mid, 1)
+        self._wire.acknowledge(mid)
 
     def close(self) -> None:
         """Say goodbye, so that the will is not sent."""
+        self.flush()
         self._client.disconnect()
         self.flush()
 
-    def _build(self, client_id: str, will: Will) -> Client:
+    def _pass_on(self) -> None:
+        """Let paho handle its own packets, and the end of the connection."""
+        self._client.ended = self._wire.ended
+        while (self._client.fed or self._client.ended) and self._client.socket() is not None:
+            self._client.loop_read()
+
+    def _build(self, client_id: str, will: Will) -> "_Client":
         # clean_session is 3.1.1's word; with 5 it is clean_start, given to connect.
         clean = None if self.version == MQTTProtocolVersion.MQTTv5 else False
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=MQTTProtocolVersion(self.version),
@@ -213,8 +249,6 @@ class Connection:
         client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
-        client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_socket_open = _without_delay
         # Set, so that paho leaves writing to `flush` instead of one send a packet.
@@ -248,14 +282,14 @@ class Connection:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        self._events += 1
         if reason.is_failure:
             self.refused_with = reason.value
             self.lost = f"the broker refuses the connection: {reason}"
             return
         self.accepted = True
         self.session_present = flags.session_present
-        self.max_in_flight = getattr(properties, "ReceiveMaximum", self.max_in_flight)
+        granted = getattr(properties, "ReceiveMaximum", MAX_IN_FLIGHT)
+        self.max_in_flight = min(granted, MAX_IN_FLIGHT)
         self.max_packet_bytes = getattr(properties, "MaximumPacketSize", self.max_packet_bytes)
 
     def _on_disconnect(
@@ -266,30 +300,7 @@ class Connection:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self._events += 1
         self.lost = self.lost or f"connection lost: {reason}"
-
-    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        self._events += 1
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""  # no route leads there, so it is dropped and counted as any unknown topic
-        mid = message.mid if message.qos else 0
-        self.received.append(
-            Received(topic, bytes(message.payload), mid, message.retain, message.dup, time_ns())
-        )
-
-    def _on_publish(
-        self,
-        _client: Client,
-        _userdata: object,
-        mid: int,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        self._events += 1
-        self.confirmed.append((mid, reason.value))
 
     def _on_subscribe(
         self,
@@ -299,7 +310,6 @@ class Connection:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        self._events += 1
         filters = self.subscribing.pop(mid, [])
         answers = dict(zip(filters, reasons, strict=False))
         self.refused_filters = [

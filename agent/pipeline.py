@@ -16,7 +16,7 @@ from agent.codecs.prediction import Prediction, PredictionCodec
 from agent.codecs.reading import Reading, TimeBounds
 from agent.delivery import Input, Outgoing
 from agent.errors import DecodeError, InferenceError
-from agent.mqtt import Received
+from agent.frames import Received
 from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
@@ -83,6 +83,7 @@ class Pipeline:
         self._classes: tuple[str, ...] = ()
         self._id = blake2b(digest_size=16)
         self._origins: list[_Origin] = []
+        self._arrival_ns = 0
 
     def activate(self, model: Model) -> bool:
         """Serve `model` from the next turn on.
@@ -157,7 +158,8 @@ class Pipeline:
     def _push(self, windows: Windows, route: Route, message: Received, reading: Reading) -> int:
         time_ns = reading.time_ns
         if time_ns is None:
-            time_ns = message.at_ns
+            # One block has one time, and clocks are set back: arrivals are in order all the same.
+            time_ns = self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
         else:
             self._bounds.check(time_ns, message.at_ns)
         return windows.push(route.asset, time_ns, route.channels, reading.values, reading.quality)

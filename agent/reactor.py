@@ -21,7 +21,8 @@ from agent.control import Control
 from agent.delivery import Delivery, Publisher
 from agent.link import Link, State
 from agent.metrics import Metrics
-from agent.mqtt import Connection, Received, Subscription
+from agent.frames import Received
+from agent.mqtt import Connection, Subscription
 from agent.notify import Notifier
 from agent.pipeline import Pipeline
 from agent.router import Router
@@ -156,7 +157,7 @@ class Reactor:
         connection = parts.link.connection
         self._watch(connection if parts.link.state is not State.OPENING else None)
         timeout_s = max(0.0, self._due_tick - parts.clock())
-        if connection is not None and (connection.has_decrypted or self._is_turning(connection)):
+        if connection is not None and (connection.has_unread or self._is_turning(connection)):
             timeout_s = 0.0
         elif parts.link.state is State.WAITING:
             timeout_s = min(timeout_s, _SOON_S)

@@ -9,8 +9,8 @@ from time import time_ns
 
 from agent.binding import Route
 from agent.delivery import Delivery, Input, Outcome
+from agent.frames import Received
 from agent.log import Limited
-from agent.mqtt import Received
 from agent.pipeline import Pipeline
 from agent.settings import Limits
 from models.errors import ReadingError

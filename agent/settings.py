@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -246,6 +247,19 @@ class Settings(BaseSettings):
                         f"input topic '{source.topic}' would read the predictions written to "
                         f"'{pipeline.output_topic}'"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _inputs_are_delivered_once(self) -> Self:
+        """A broker delivers a message once for each filter that describes it (MQTT 5, 3.3.4)."""
+        inputs = [source for pipeline in self.pipelines for source in pipeline.inputs]
+        filters = sorted({TopicTemplate(source.topic).filter for source in inputs})
+        for one, other in combinations(filters, 2):
+            if overlap(one, other):
+                raise ValueError(
+                    f"inputs '{one}' and '{other}' have topics in common, which would arrive "
+                    "twice: write both topics alike, or give each an agent of its own"
+                )
         return self
 
     @classmethod

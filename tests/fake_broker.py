@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from time import time_ns
 from typing import NamedTuple
 
-from agent.mqtt import Received, Subscription, Will
+from agent.frames import Received
+from agent.mqtt import Subscription, Will
 
 MQTT_5 = 5
 NOT_AUTHORISED = 0x87
@@ -179,7 +180,7 @@ class FakeBroker:
 class FakeConnection:
     """One connection to a FakeBroker; see `agent.mqtt.Connection` for every name."""
 
-    has_decrypted = False
+    has_unread = False
 
     def __init__(self, broker: FakeBroker, client_id: str, will: Will, version: int) -> None:
         self.client_id = client_id

@@ -91,7 +91,8 @@ def to_time_ns(value: object, unit: TimeUnit) -> int:
         if type(value) is int:
             return value * _NS_PER_UNIT[unit]
         if type(value) is float:
-            return round(value * _NS_PER_UNIT[unit])
+            # A float holds today's time to a quarter of a microsecond: what is below is noise.
+            return round(value * _NS_PER_UNIT[unit] / 1_000) * 1_000
     except (ValueError, OverflowError) as exc:
         raise DecodeError("time_malformed") from exc
     raise DecodeError("time_malformed")

@@ -3,7 +3,8 @@
 import pytest
 
 from agent.delivery import FINAL_REFUSALS
-from agent.mqtt import Connection, Received, Subscription
+from agent.frames import Received
+from agent.mqtt import Connection, Subscription
 from tests.sites import MAX_PACKET_BYTES, RECEIVE_MAXIMUM, WILL, Site, opened, until
 
 MQTT_5 = 5
@@ -92,10 +93,13 @@ def test_no_more_than_the_receive_maximum_arrives_unacknowledged(any_site: Site)
     first = take(connection, RECEIVE_MAXIMUM)
     assert nothing_more(connection)
     # After the first acknowledgement Mosquitto 2.0 sends more than it may, so no more is asked.
-    for one in first:
-        connection.acknowledge(one.mid)
-    rest = take(connection, 2 * RECEIVE_MAXIMUM)
-    seen = [one.payload for one in (*first, *rest)]
+    seen = [one.payload for one in first]
+    batch = first
+    while len(seen) < 3 * RECEIVE_MAXIMUM:
+        for one in batch:
+            connection.acknowledge(one.mid)
+        batch = take(connection, 1)
+        seen += [one.payload for one in batch]
     assert seen == [b"%d" % number for number in range(3 * RECEIVE_MAXIMUM)]
 
 

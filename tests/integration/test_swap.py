@@ -1,6 +1,5 @@
 """New versions while messages flow: nothing is lost, order is kept, the version changes once."""
 
-import threading
 import time
 from collections.abc import Callable
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.brokers import mosquitto
+from tests.flow import Flow
 from tests.gateway import Gateway, telemetry_pipeline
 from tests.graphs import linear_bundle
 from tests.mqtt_client import PlantClient
@@ -20,30 +20,6 @@ from tests.waiting import eventually
 RATE = 2000
 PUSHES = 10
 ASSETS = 8
-BATCH = 20
-BASE_MS = 1_700_000_000_000
-MAX_ROWS = 120_000
-
-
-class Flow(threading.Thread):
-    """Publishes rows at a fixed rate until it is told to stop."""
-
-    def __init__(self, plant: PlantClient) -> None:
-        super().__init__(name="flow", daemon=True)
-        self.enough = threading.Event()
-        self.sent: list[tuple[str, int]] = []
-        self._plant = plant
-
-    def run(self) -> None:
-        started = time.monotonic()
-        while len(self.sent) < MAX_ROWS and not self.enough.is_set():
-            for _ in range(BATCH):
-                number = len(self.sent)
-                asset, ts = f"l1/p{number % ASSETS}", BASE_MS + number
-                self.sent.append((asset, ts))
-                self._plant.publish(f"plant/{asset}/telemetry", {"ts": ts, "c0": 1.0, "c1": 2.0})
-            ahead = len(self.sent) / RATE - (time.monotonic() - started)
-            self.enough.wait(max(0.0, ahead))
 
 
 @pytest.fixture
@@ -72,11 +48,10 @@ def test_ten_pushes_at_2000_messages_a_second_lose_nothing(
     ):
         gateway.start_serving()
         eventually(lambda: _current(scada)[0] == 2, message="the newest bundle serves")
-        flow = Flow(plant)
+        flow = Flow(plant, RATE, ASSETS)
         flow.start()
         seconds = [_swap(scada, plant, seq=1 + number % 2) for number in range(PUSHES)]
-        flow.enough.set()
-        flow.join(30)
+        flow.finish()
         eventually(lambda: scada.count("_inference") >= len(flow.sent), 60)
         answers = scada.documents("_inference")
     _check(answers, flow.sent)

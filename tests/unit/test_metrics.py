@@ -6,7 +6,8 @@ from agent.delivery import Delivery
 from agent.link import Link
 from agent.log import Limited
 from agent.metrics import Metrics
-from agent.mqtt import Received, Will
+from agent.frames import Received
+from agent.mqtt import Will
 from agent.pipeline import Model, Pipeline
 from agent.router import Router
 from agent.session import Session

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.delivery import Input, Outgoing
 from agent.errors import DecodeError
-from agent.mqtt import Received
+from agent.frames import Received
 from agent.pipeline import Model, Pipeline
 from agent.session import Session
 from agent.settings import Limits

@@ -1,0 +1,224 @@
+"""PUBLISH and PUBACK in blocks, the two packets of the stream (MQTT 3.1.1 and 5, 3.3 and 3.4).
+
+One `recv` brings many packets and one `send` takes many, so most of what a client library spends
+on a message is not spent at all. Every other packet is left whole for whoever owns the connection.
+Pure: bytes in, values out; no socket, no clock.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+MQTT_5: Final = 5
+MAX_TOPICS: Final = 100_000
+_PUBLISH, _PUBACK = 0x30, 0x40
+_MORE = 0x80  # 1.5.5: another length byte follows
+_MAX_LENGTH_BYTES = 4
+_SHORT = struct.Struct(">H")
+_ACK = struct.Struct(">BBH")
+
+
+class MalformedError(ValueError):
+    """Bytes that are no MQTT packet, or one that nobody may send us."""
+
+
+class Received(NamedTuple):
+    """One PUBLISH that arrived.
+
+    Attributes:
+        topic: empty if it was no UTF-8; no route leads there, so it is dropped and counted.
+        payload: as it came.
+        mid: packet id to acknowledge; 0 at QoS 0.
+        retained: the RETAIN flag.
+        repeated: the DUP flag.
+        at_ns: this machine's wall clock, nanoseconds since 1970.
+    """
+
+    topic: str
+    payload: bytes
+    mid: int
+    retained: bool
+    repeated: bool
+    at_ns: int
+
+
+@dataclass(slots=True)
+class Block:
+    """What a stretch of bytes held.
+
+    Attributes:
+        received: PUBLISHes in order of arrival.
+        confirmations: packet id and reason code of every PUBACK.
+        others: all other packets, whole, one behind the other.
+    """
+
+    received: list[Received] = field(default_factory=list)
+    confirmations: list[tuple[int, int]] = field(default_factory=list)
+    others: bytearray = field(default_factory=bytearray)
+
+
+class Reader:
+    """Splits a byte stream into packets, wherever it was cut.
+
+    Args:
+        version: 5, or 4 for MQTT 3.1.1: whether packets carry properties.
+        max_packet_bytes: a longer one ends the connection before it is taken in.
+    """
+
+    def __init__(self, version: int, max_packet_bytes: int) -> None:
+        self._properties = version == MQTT_5
+        self._max_packet_bytes = max_packet_bytes
+        self._buffer = bytearray()
+        self._needed = 2
+        self._topics: dict[bytes, str] = {}
+
+    @property
+    def has_packets(self) -> bool:
+        """Whether bytes that were fed may hold a whole packet that was not yet read."""
+        return len(self._buffer) >= self._needed
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in bytes as they came."""
+        self._buffer += chunk
+
+    def read(self, limit: int, at_ns: int) -> Block:
+        """Take out whole packets until `limit` PUBLISHes are there.
+
+        Raises:
+            MalformedError: what follows is no packet, or is too long; the connection cannot go on.
+        """
+        block = Block()
+        if not self.has_packets:
+            return block
+        buffer, at = bytes(self._buffer), 0
+        self._needed = 2
+        while len(block.received) < limit:
+            body, end = self._bounds(buffer, at)
+            if end > len(buffer):
+                self._needed = end - at
+                break
+            kind = buffer[at] & 0xF0
+            if kind == _PUBLISH:
+                block.received.append(self._publish(buffer, at, (body, end), at_ns))
+            elif kind == _PUBACK:
+                block.confirmations.append(_puback(buffer, body, end))
+            else:
+                block.others += buffer[at:end]
+            at = end
+        del self._buffer[:at]
+        return block
+
+    def _bounds(self, buffer: bytes, at: int) -> tuple[int, int]:
+        """Where the body of the packet at `at` begins and ends; the end lies beyond if unknown."""
+        length, shift, body = 0, 0, at + 1
+        while True:
+            if body >= len(buffer):
+                return body, max(body + 1, at + 2)
+            byte = buffer[body]
+            body += 1
+            length |= (byte & 0x7F) << shift
+            if not byte & _MORE:
+                break
+            shift += 7
+            if shift == 7 * _MAX_LENGTH_BYTES:
+                raise MalformedError("a length of more than four bytes")
+        if length > self._max_packet_bytes:
+            raise MalformedError(f"a packet of {length} bytes, at most {self._max_packet_bytes}")
+        return body, body + length
+
+    def _publish(self, buffer: bytes, start: int, bounds: tuple[int, int], at_ns: int) -> Received:
+        first, (body, end) = buffer[start], bounds
+        qos, begin = first >> 1 & 0x03, body + 2
+        if qos > 1 or begin > end:
+            raise MalformedError("a PUBLISH at QoS 2 or 3, or without a topic")
+        at = begin + (buffer[body] << 8 | buffer[body + 1])
+        name = buffer[begin:at]
+        mid = 0
+        if qos:
+            if at + 2 > end:
+                raise MalformedError("a PUBLISH at QoS 1 without a packet id")
+            mid = buffer[at] << 8 | buffer[at + 1]
+            at += 2
+            if not mid:
+                raise MalformedError("a PUBLISH at QoS 1 with packet id 0")
+        if self._properties and at < end:
+            at, length = _bounded(buffer, at, end)
+            at += length
+        elif self._properties:
+            raise MalformedError("a PUBLISH without properties")
+        if at > end:
+            raise MalformedError("a PUBLISH shorter than what it holds")
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._decode(name)
+        return Received(topic, buffer[at:end], mid, bool(first & 1), bool(first & 8), at_ns)
+
+    def _decode(self, name: bytes) -> str:
+        try:
+            topic = name.decode()
+        except UnicodeDecodeError:
+            return ""
+        if len(self._topics) < MAX_TOPICS:
+            self._topics[name] = topic
+        return topic
+
+
+class Writer:
+    """Encodes PUBLISH and PUBACK.
+
+    Args:
+        version: 5, or 4 for MQTT 3.1.1.
+    """
+
+    def __init__(self, version: int) -> None:
+        self._no_properties = b"\0" if version == MQTT_5 else b""
+        self._names: dict[str, bytes] = {}
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int, mid: int, retain: bool = False
+    ) -> bytes:
+        """One PUBLISH; `mid` counts at QoS 1 only."""
+        name = self._names.get(topic)
+        if name is None:
+            encoded = topic.encode()
+            name = _SHORT.pack(len(encoded)) + encoded
+            if len(self._names) < MAX_TOPICS:
+                self._names[topic] = name
+        number = _SHORT.pack(mid) if qos else b""
+        length = len(name) + len(number) + len(self._no_properties) + len(payload)
+        first = _PUBLISH | qos << 1 | retain
+        return b"".join((_head(first, length), name, number, self._no_properties, payload))
+
+
+def puback(mid: int) -> bytes:
+    """The PUBACK of success, which is the same in both versions."""
+    return _ACK.pack(_PUBACK, 2, mid)
+
+
+def _puback(buffer: bytes, body: int, end: int) -> tuple[int, int]:
+    if end - body < 2:  # noqa: PLR2004  the packet id
+        raise MalformedError("a PUBACK without a packet id")
+    reason_code = buffer[body + 2] if end - body > 2 else 0  # noqa: PLR2004  as above
+    return buffer[body] << 8 | buffer[body + 1], reason_code
+
+
+def _bounded(buffer: bytes, at: int, end: int) -> tuple[int, int]:
+    """A variable byte integer that must end before `end`: where it ends, and its value."""
+    value = shift = 0
+    while at < end and shift < 7 * _MAX_LENGTH_BYTES:
+        byte = buffer[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & _MORE:
+            return at, value
+        shift += 7
+    raise MalformedError("a property length that does not end")
+
+
+def _head(first: int, length: int) -> bytes:
+    head = bytearray((first,))
+    while length > 0x7F:  # noqa: PLR2004  seven bits a byte
+        head.append(length & 0x7F | _MORE)
+        length >>= 7
+    head.append(length)
+    return bytes(head)

@@ -1,0 +1,99 @@
+"""The hot packets on a socket: one `recv` for many that came, one `send` for many that go.
+
+Works on plain and TLS sockets that do not block. What is not PUBLISH or PUBACK is handed on.
+"""
+
+import ssl
+from time import time_ns
+from typing import Final, Protocol
+
+from agent.frames import Block, Reader, Writer, puback
+
+RECV_BYTES: Final = 1 << 16
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_FIRST_MID, _LAST_MID = 0x8000, 0xFFFF
+MAX_IN_FLIGHT: Final = _LAST_MID - _FIRST_MID
+
+
+class Socket(Protocol):
+    """The part of a socket that is needed here."""
+
+    def recv(self, buffer_size: int, /) -> bytes:
+        """Read what is there."""
+
+    def send(self, content: bytes | bytearray, /) -> int:
+        """Write as much as goes."""
+
+
+class Wire:
+    """PUBLISH and PUBACK of one connection, both ways.
+
+    Packet ids are taken from the upper half of their range; the lower is the connection's own, for
+    SUBSCRIBE and UNSUBSCRIBE.
+
+    Args:
+        version: 5, or 4 for MQTT 3.1.1.
+        max_packet_bytes: longest packet taken in.
+
+    Attributes:
+        ended: whether the other side is gone.
+    """
+
+    def __init__(self, version: int, max_packet_bytes: int) -> None:
+        self.ended = False
+        self._reader = Reader(version, max_packet_bytes)
+        self._writer = Writer(version)
+        self._unsent = bytearray()
+        self._mid = _LAST_MID
+
+    @property
+    def has_packets(self) -> bool:
+        """Whether packets that were received are not yet handed over."""
+        return self._reader.has_packets
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._unsent)
+
+    def receive(self, socket: Socket, limit: int) -> Block:
+        """Take in what is there, and hand over packets until `limit` PUBLISHes are among them.
+
+        Raises:
+            MalformedError: what came is no MQTT.
+        """
+        if not self._reader.has_packets:
+            self._fill(socket)
+        return self._reader.read(limit, time_ns())
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
+        """Queue one PUBLISH and return its packet id."""
+        if qos:
+            self._mid = self._mid + 1 if self._mid < _LAST_MID else _FIRST_MID
+        self._unsent += self._writer.publish(topic, payload, qos=qos, mid=self._mid, retain=retain)
+        return self._mid
+
+    def acknowledge(self, mid: int) -> None:
+        """Queue one PUBACK."""
+        self._unsent += puback(mid)
+
+    def send(self, socket: Socket) -> None:
+        """Write as much of what is queued as the socket takes."""
+        try:
+            while self._unsent:
+                sent = socket.send(self._unsent)
+                del self._unsent[:sent]
+        except _LATER:
+            return
+        except OSError:
+            self.ended = True
+
+    def _fill(self, socket: Socket) -> None:
+        try:
+            chunk = socket.recv(RECV_BYTES)
+        except _LATER:
+            return
+        except OSError:
+            chunk = b""
+        self.ended = not chunk
+        self._reader.feed(chunk)

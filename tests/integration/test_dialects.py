@@ -1,0 +1,217 @@
+"""Each dialect from the sensor's message to the prediction, all in one agent."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.brokers import mosquitto
+from tests.gateway import Gateway, telemetry_pipeline
+from tests.graphs import detector_bundle, linear_bundle
+from tests.plant import BASE_MS, OFTEN, Plant, serving
+
+WEIGHTS = [1.0, 10.0]
+OUTPUT = {"topic": "plant/{line}/{asset}/_inference/{stream}"}
+NAMES = {"c0": "Pressure", "c1": "Flow"}
+
+
+def pipeline(stream: str, *inputs: dict[str, object], **output: object) -> dict[str, object]:
+    return {"stream": stream, "inputs": list(inputs), "output": OUTPUT | output}
+
+
+PIPELINES = [
+    telemetry_pipeline("mass"),
+    telemetry_pipeline("detector") | {"output": OUTPUT | {"scalars": True}},
+    pipeline(
+        "nested",
+        {
+            "topic": "plant/{line}/{asset}/nested",
+            "signals": {"c0": "hydraulics.pressure", "c1": "hydraulics.inlet.flow"},
+            "timestamp": "meta.time",
+            "timestamp_unit": "iso8601",
+            "quality": "meta.quality",
+        },
+    ),
+    pipeline(
+        "plain",
+        {
+            "topic": "plant/{line}/{asset}/plain/{signal}",
+            "dialect": "scalar",
+            "signals": NAMES,
+        },
+    ),
+    pipeline(
+        "boxed",
+        {
+            "topic": "plant/{line}/{asset}/boxed/{signal}",
+            "dialect": "scalar",
+            "value": "reading.v",
+            "timestamp": "t",
+            "timestamp_unit": "s",
+            "quality": "q",
+        },
+    ),
+    pipeline(
+        "umh",
+        {
+            "topic": "umh/v1/acme/{line}/{asset}/_historian/{signal}",
+            "dialect": "umh",
+            "signals": NAMES,
+        },
+    ),
+    pipeline(
+        "board",
+        {
+            "topic": "v1/{line}/devices/{asset}/telemetry",
+            "dialect": "thingsboard",
+            "signals": NAMES,
+        },
+    ),
+    pipeline(
+        "numbered",
+        {"topic": "plant/{line}/{asset}/numbered", "sequence": "n"},
+    ),
+    pipeline(
+        "mixed",
+        {
+            "topic": "plant/{line}/{asset}/drive",
+            "signals": {"c0": "load"},
+            "timestamp": "ns",
+            "timestamp_unit": "ns",
+        },
+        {
+            "topic": "lab/{line}/{asset}/viscosity",
+            "dialect": "scalar",
+            "signals": {"c1": "viscosity"},
+            "value": "value",
+            "timestamp": "us",
+            "timestamp_unit": "us",
+        },
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    folder = tmp_path_factory.mktemp("dialects")
+    with mosquitto(folder / "broker") as broker:
+        gateway = Gateway(folder / "gw", broker.port, PIPELINES, sections={"limits": OFTEN})
+        for one in PIPELINES:
+            gateway.keep(linear_bundle(str(one["stream"]), 1, WEIGHTS))
+        gateway.keep(detector_bundle("detector", 1, WEIGHTS, threshold=15.0))
+        with serving(gateway) as plant:
+            yield plant
+            plant.wait_for_metrics(waiting=0, dropped={})
+
+
+def answers(plant: Plant, stream: str, count: int, asset: str = "l1/p1") -> list[dict[str, Any]]:
+    topic = f"plant/{asset}/_inference/{stream}"
+    plant.wait(lambda: plant.client.count(topic) >= count, f"{count} answers on {topic}")
+    found = [json.loads(payload) for name, payload in list(plant.client.messages) if name == topic]
+    assert len(found) == count
+    assert {answer["asset"] for answer in found} == {asset}
+    assert {answer["stream"] for answer in found} == {stream}
+    return found
+
+
+def test_json_with_nested_signals_time_and_quality(plant: Plant) -> None:
+    document = {
+        "meta": {"time": "2026-01-02T03:04:05.678+01:00", "quality": "Uncertain_LastUsable"},
+        "hydraulics": {"pressure": 4, "inlet": {"flow": 2.5, "unit": "l/min"}},
+        "other": [1, "two", None],
+    }
+    plant.client.publish("plant/l1/p1/nested", document)
+    (answer,) = answers(plant, "nested", 1)
+    assert answer["value"] == 29.0
+    assert answer["quality"] == "UNCERTAIN"
+    assert answer["timestamp"] == 1_767_319_445_678
+    assert (answer["version"], answer["seq"]) == ("1.0.1", 1)
+    assert answer["latency_ms"] >= 0
+    assert answer["input_age_ms"] > 0
+
+
+def test_scalar_as_plain_text_takes_the_time_of_arrival(plant: Plant) -> None:
+    before = time.time_ns() // 1_000_000
+    plant.client.publish("plant/l1/p1/plain/Pressure", "4.25")
+    plant.client.publish("plant/l1/p1/plain/Flow", b" -2e1\n")
+    (answer,) = answers(plant, "plain", 1)
+    assert answer["value"] == 4.25 - 200.0
+    assert before <= answer["timestamp"] <= time.time_ns() // 1_000_000
+    assert answer["quality"] == "GOOD"
+
+
+def test_scalar_as_json_has_value_time_and_quality(plant: Plant) -> None:
+    first, second = BASE_MS // 1000, BASE_MS / 1000 + 0.123
+    plant.client.publish("plant/l1/p1/boxed/c1", {"t": first, "reading": {"v": 2}, "q": 192})
+    plant.client.publish("plant/l1/p1/boxed/c0", {"t": second, "reading": {"v": 1.5}})
+    (answer,) = answers(plant, "boxed", 1)
+    assert (answer["value"], answer["quality"]) == (21.5, "GOOD")
+    assert answer["timestamp"] == BASE_MS + 123
+
+
+def test_umh_historian(plant: Plant) -> None:
+    topic = "umh/v1/acme/l1/p1/_historian"
+    plant.client.publish(f"{topic}/Pressure", {"timestamp_ms": BASE_MS, "value": 3.0})
+    plant.client.publish(f"{topic}/Flow", {"timestamp_ms": BASE_MS + 1, "value": 2})
+    (answer,) = answers(plant, "umh", 1)
+    assert (answer["value"], answer["timestamp"]) == (23.0, BASE_MS + 1)
+
+
+def test_thingsboard_in_all_its_shapes(plant: Plant) -> None:
+    topic = "v1/l1/devices/p1/telemetry"
+    both = {"Pressure": 1.0, "Flow": 2.0, "firmware": "1.2"}
+    plant.client.publish(topic, {"ts": BASE_MS, "values": both})
+    later, latest = {"ts": BASE_MS + 1, "values": both}, {"ts": BASE_MS + 2, "values": both}
+    plant.client.publish(topic, json.dumps([latest, {"ts": BASE_MS, "values": {"x": 1}}, later]))
+    plant.client.publish(topic, both)
+    found = answers(plant, "board", 4)
+    assert [answer["value"] for answer in found] == 4 * [21.0]
+    assert [answer["timestamp"] - BASE_MS for answer in found[:3]] == [0, 1, 2]
+    assert found[3]["timestamp"] > BASE_MS + 2, "without a time it is that of arrival"
+    assert len({answer["id"] for answer in found}) == 4
+
+
+def test_equal_rows_without_a_time_are_told_apart_by_their_sequence(plant: Plant) -> None:
+    for number in range(100):
+        plant.client.publish("plant/l1/p1/numbered", {"n": number, "c0": 1.0, "c1": 2.0})
+    found = answers(plant, "numbered", 100)
+    assert {answer["value"] for answer in found} == {21.0}
+    assert len({answer["id"] for answer in found}) == 100
+
+
+def test_several_inputs_of_one_pipeline_make_one_sample(plant: Plant) -> None:
+    plant.client.publish("plant/l1/p1/drive", {"ns": BASE_MS * 10**6, "load": 5.0})
+    plant.client.publish("lab/l1/p1/viscosity", {"us": BASE_MS * 10**3 + 500, "value": 1.0})
+    plant.client.publish("lab/l1/p2/viscosity", {"us": BASE_MS * 10**3, "value": 2.0})
+    plant.client.publish("plant/l1/p2/drive", {"ns": (BASE_MS + 3) * 10**6, "load": 6.0})
+    (first,) = answers(plant, "mixed", 1)
+    (second,) = answers(plant, "mixed", 1, asset="l1/p2")
+    assert (first["value"], first["timestamp"]) == (15.0, BASE_MS)
+    assert (second["value"], second["timestamp"]) == (26.0, BASE_MS + 3)
+
+
+def test_two_pipelines_answer_the_same_reading_and_one_also_in_scalars(plant: Plant) -> None:
+    plant.client.publish("plant/l1/p1/telemetry", {"ts": BASE_MS, "c0": 6.0, "c1": 1.0})
+    plant.client.publish("plant/l1/p1/telemetry", {"ts": BASE_MS + 1, "c0": 4.0, "c1": 1.0})
+    assert [answer["value"] for answer in answers(plant, "mass", 2)] == [16.0, 14.0]
+    found = answers(plant, "detector", 2)
+    assert [(a["value"], a["score"], a["label"]) for a in found] == [
+        (1, 16.0, "abnormal"),
+        (0, 14.0, "normal"),
+    ]
+    below = "plant/l1/p1/_inference/detector/"
+    plant.wait(lambda: plant.client.count(below) >= 10, "the scalars")
+    scalars: dict[str, list[bytes]] = {}
+    for topic, payload in plant.client.messages:
+        if topic.startswith(below):
+            scalars.setdefault(topic.removeprefix(below), []).append(payload)
+    times = [str(BASE_MS).encode(), str(BASE_MS + 1).encode()]
+    assert scalars == {
+        "value": [b"1", b"0"],
+        "score": [b"16.0", b"14.0"],
+        "quality": [b"GOOD", b"GOOD"],
+        "timestamp": times,
+        "seq": [b"1", b"1"],
+    }
