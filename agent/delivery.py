@@ -117,7 +117,8 @@ class Delivery:
         self._best_effort: deque[Outgoing] = deque()
         self._max_outbox = max_outbox
         self._in_flight: dict[int, Outgoing] = {}
-        self._refused: deque[Outgoing] = deque()
+        self._refused: deque[Outgoing] = deque()  # by the broker
+        self._held: deque[Outgoing] = deque()  # behind those, for the sake of order
         self._blocked_topics: set[str] = set()
         self._refused_topics: dict[str, int] = {}
 
@@ -197,7 +198,7 @@ class Delivery:
                 break
             outgoing = queue.popleft()
             if outgoing.topic in self._blocked_topics:
-                self._refuse(outgoing)
+                self._keep(outgoing, self._held)
             elif _packet_bytes(outgoing) > publisher.max_packet_bytes:
                 self._give_up(outgoing, "too_large")
             else:
@@ -215,7 +216,7 @@ class Delivery:
         if reason_code >= 0x80 and reason_code not in FINAL_REFUSALS:  # noqa: PLR2004  MQTT 5, 2.4
             self._refused_topics[outgoing.topic] = reason_code
             self._blocked_topics.add(outgoing.topic)
-            self._refuse(outgoing)
+            self._keep(outgoing, self._refused)
             return
         self._refused_topics.pop(outgoing.topic, None)
         if reason_code in FINAL_REFUSALS:
@@ -224,10 +225,16 @@ class Delivery:
             self._release(outgoing.source)
 
     def retry(self) -> None:
-        """Try refused predictions again, before newer ones."""
-        self._owed.extendleft(reversed(self._refused))
-        self._refused.clear()
-        self._blocked_topics.clear()
+        """Try refused predictions again, before newer ones.
+
+        A topic of which something is in flight has to wait: its refusal may be on the way.
+        """
+        self._blocked_topics &= {one.topic for one in self._in_flight.values()}
+        kept = [*self._refused, *self._held]
+        self._refused = deque(one for one in self._refused if one.topic in self._blocked_topics)
+        self._held = deque(one for one in self._held if one.topic in self._blocked_topics)
+        again = [one for one in kept if one.topic not in self._blocked_topics]
+        self._owed.extendleft(reversed(again))
 
     def acknowledgeable(self) -> Iterator[int]:
         """Packet ids that may be acknowledged now, in order of arrival."""
@@ -237,10 +244,12 @@ class Delivery:
 
     def connection_lost(self) -> None:
         """Forget packet ids: publish again what was not confirmed, await what was not acked."""
-        lost = [*self._in_flight.values()]
-        self._in_flight.clear()
-        self._owed.extendleft(one for one in reversed(lost) if one.source is not None)
-        documents = [*(one for one in lost if one.source is None), *self._documents]
+        # In the order in which they were posted, topic by topic.
+        again = [*self._refused, *self._in_flight.values(), *self._held]
+        for queue in (self._refused, self._in_flight, self._held, self._blocked_topics):
+            queue.clear()
+        self._owed.extendleft(one for one in reversed(again) if one.source is not None)
+        documents = [*(one for one in again if one.source is None), *self._documents]
         self._documents = deque(documents, maxlen=MAX_DOCUMENTS)
         # Orphans that have not come back yet may still do so on the next connection.
         orphans: dict[tuple[str, bytes], deque[Input]] = {}
@@ -263,20 +272,21 @@ class Delivery:
         else:
             self._release(outgoing.source)
 
-    def _refuse(self, outgoing: Outgoing) -> None:
-        """Keep a refused publish for `retry`, as far as that is bounded.
+    def _keep(self, outgoing: Outgoing, queue: deque[Outgoing]) -> None:
+        """Keep a publish for `retry`, as far as that is bounded.
 
         Predictions of QoS 1 inputs are: the broker sends no more than its Receive Maximum. Of
         QoS 0 inputs there is no end, and of a control document only the latest is of use.
         """
         source = outgoing.source
-        if source is None:
-            kept = [one for one in self._refused if one.source or one.topic != outgoing.topic]
-            self._refused = deque([*kept, outgoing])
-        elif source.mid:
-            self._refused.append(outgoing)
-        else:
+        if source is not None and not source.mid:
             self._give_up(outgoing, "refused")
+            return
+        if source is None:
+            older = [one for one in queue if one.source is None and one.topic == outgoing.topic]
+            for one in older:
+                queue.remove(one)
+        queue.append(outgoing)
 
     def _give_up(self, outgoing: Outgoing, reason: str) -> None:
         if outgoing.source is not None:

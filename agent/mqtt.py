@@ -296,11 +296,14 @@ class Connection:
         self,
         _client: Client,
         _userdata: object,
-        _flags: DisconnectFlags,
+        flags: DisconnectFlags,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self.lost = self.lost or f"connection lost: {reason}"
+        # Without a word from the broker paho calls the reason unspecified.
+        is_cut = self._client.ended and not flags.is_disconnect_packet_from_server
+        told = "closed by the other side" if is_cut else reason
+        self.lost = self.lost or f"connection lost: {told}"
 
     def _on_subscribe(
         self,

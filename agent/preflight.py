@@ -112,7 +112,8 @@ def ask_broker(settings: Settings) -> list[Answer]:
         try:
             _handshake(connection, broker)
         except BrokerError as exc:
-            if connection.refused_with == UNSUPPORTED_PROTOCOL and version != versions[-1]:
+            unwanted = connection.refused_with in (None, UNSUPPORTED_PROTOCOL)
+            if unwanted and version != versions[-1]:
                 continue
             return [Answer(good=False, text=f"{where}: {exc}")]
         spoken = f"{where}: MQTT {SPOKEN[version]}, at most {connection.max_in_flight} in flight"

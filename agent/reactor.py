@@ -19,9 +19,9 @@ from typing import Protocol
 from agent import log
 from agent.control import Control
 from agent.delivery import Delivery, Publisher
+from agent.frames import Received
 from agent.link import Link, State
 from agent.metrics import Metrics
-from agent.frames import Received
 from agent.mqtt import Connection, Subscription
 from agent.notify import Notifier
 from agent.pipeline import Pipeline
@@ -96,6 +96,7 @@ class Reactor:
         self._watched: tuple[int, int] | None = None
         self._up = False
         self._stopping = False
+        self._subscribed: set[str] = set()
         self._due_tick = self._due_metrics = self._due_retry = 0.0
         self._told_troubles: list[str] = []
 
@@ -129,7 +130,9 @@ class Reactor:
         if gone:
             connection.unsubscribe(gone)
         connection.subscribe(list(wanted.values()))
-        self._parts.workers[0].submit(partial(self._keep_subscriptions, sorted(wanted)))
+        if self._subscribed != wanted.keys():
+            self._subscribed = set(wanted)
+            self._parts.workers[0].submit(partial(self._keep_subscriptions, sorted(wanted)))
 
     def _keep_subscriptions(self, filters: list[str]) -> None:
         """On the worker. Without the record, a filter that is dropped later is not unsubscribed."""
@@ -193,6 +196,7 @@ class Reactor:
         if not is_up:
             parts.delivery.connection_lost()
             self._watch(None)
+            self._tell_troubles()  # now: it may be over before the next tick
             return
         connection = parts.link.connection
         if connection is not None:

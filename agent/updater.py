@@ -46,6 +46,7 @@ class _Stream:
     pipeline: Pipeline
     wish: Wish = Wish()
     busy: bool = False
+    rolled_back: Wish | None = None
     due_s: float = 0.0
     failures: int = 0
     activity: str = ""
@@ -115,8 +116,10 @@ class Updater:
         except IncompatibleBundleError as exc:
             self._tell(name, Wish(), "refused", exc)
             return
-        if wish == stream.wish and wish.seq in (None, self._serving_seq(name)):
+        if wish.seq is not None and wish == stream.rolled_back:
             return  # the retained document again, as after every connect
+        if wish == stream.wish and wish.seq in (None, self._serving_seq(name)):
+            return
         stream.wish, stream.failures, stream.due_s = wish, 0, 0.0
         self.tick()
 
@@ -243,7 +246,8 @@ class Updater:
         record = self._store.active(name)
         for kept in record.earlier if record is not None else ():
             if self._serve_kept(stream.pipeline, kept):
-                stream.wish = wish = Wish(kept.seq)
+                stream.rolled_back, stream.wish = stream.wish, Wish(kept.seq)
+                wish = stream.wish
                 self._tell(name, wish, "rolled_back", seq=kept.seq)
                 self._worker.submit(partial(self._remember, name, kept))
                 return

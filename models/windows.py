@@ -12,7 +12,8 @@ reported (a JSON row: at once), and unfinished when a channel reports again or a
 dead sensor delays a sample, it never stops them. The sample has the time of the newest reading so
 far. A channel contributes the value it reported in the round, or, where it has a `max_age_ms`, its
 last value while that is no older; otherwise it is missing (NaN). A reading without a usable value
-(NaN, out of range, BAD) has reported, and replaces nothing.
+(NaN, out of range, BAD) has reported, and replaces nothing; but a value that is held after its
+source has said UNCERTAIN or BAD is UNCERTAIN.
 
 Time is event time and comes with the readings; there is no clock, no I/O and no dependency but
 NumPy here, so that replaying history gives exactly what the gateway will see.
@@ -77,7 +78,7 @@ class _Track:
     def __init__(self, width: int) -> None:
         self.reported = 0  # channels of the round, with a usable value or without
         self.usable = 0  # those of them with one
-        self.doubtful = 0  # channels whose held value is UNCERTAIN
+        self.doubtful = 0  # channels whose held value, or a report since, was not GOOD
         self.held = [_MISSING] * width  # last usable value
         self.held_ns = [_NEVER] * width  # and its time
         self.unusable_ns = [_NEVER] * width  # time of the last report without one
@@ -179,8 +180,8 @@ class Windows:
         usable = reports ^ self._hold(track, time_ns, channels, values)
         track.reported |= reports
         track.usable |= usable
-        if quality is _UNCERTAIN:
-            track.doubtful |= usable
+        if quality is not _GOOD:
+            track.doubtful |= reports
         elif track.doubtful:
             track.doubtful &= ~usable
         if is_newest:

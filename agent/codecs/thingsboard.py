@@ -23,7 +23,9 @@ class ThingsBoard:
         self._row = JsonRow(paths, Fields())
 
     def __call__(self, payload: bytes) -> Sequence[Reading]:
-        """Decode one upload, oldest entry first; entries without a bound key are passed over.
+        """Decode one upload, oldest entry first, those without a time last.
+
+        Entries without a bound key are passed over.
 
         Raises:
             DecodeError: `not_an_object`, `too_many_entries`, and those of `JsonRow`; `no_signal`
@@ -38,7 +40,7 @@ class ThingsBoard:
         readings = [reading for entry in entries if (reading := self._entry(entry)) is not None]
         if not readings:
             raise DecodeError("no_signal")
-        return sorted(readings, key=lambda reading: reading.time_ns or 0)
+        return sorted(readings, key=_order)
 
     def _entry(self, entry: dict[str, Any]) -> Reading | None:
         values = entry.get("values") if "ts" in entry else entry
@@ -50,3 +52,7 @@ class ThingsBoard:
         if values is entry:
             return reading
         return reading._replace(time_ns=to_time_ns(entry["ts"], "ms"))
+
+
+def _order(reading: Reading) -> tuple[bool, int]:
+    return reading.time_ns is None, reading.time_ns or 0

@@ -54,17 +54,14 @@ class Agent:
         connection = opened(self.site.connection())
         self.delivery.connected(session_present=connection.session_present)
         connection.subscribe([Subscription("in/+", 1)])
+        answer_everything(connection)
+        connection.confirmed.clear()
         return connection
 
     def lose_connection(self) -> None:
         """Lose the connection; `connect` makes the next."""
         self.site.cut(self.connection)
         self.delivery.connection_lost()
-
-    def flush_to_the_broker(self) -> None:
-        """Have the broker take in everything, and tell delivery nothing of it."""
-        mid = self.connection.publish("out/probe", b"", 1)
-        until(self.connection, lambda: (mid, 0) in self.connection.confirmed)
 
     def turn_until_answered(self, count: int) -> None:
         """Turn until so many inputs have come to an end, and all that is due is sent."""
@@ -84,6 +81,12 @@ class Agent:
     @property
     def answers(self) -> list[dict[str, Any]]:
         return [json.loads(payload) for payload in self.site.published(OUT)]
+
+
+def answer_everything(connection: Connection) -> None:
+    """Wait until the broker has dealt with all that was sent; it answers in order."""
+    mid = connection.publish("out/probe", b"", 1)
+    until(connection, lambda: (mid, 0) in connection.confirmed)
 
 
 def row(number: int) -> bytes:
@@ -171,7 +174,7 @@ def test_loss_before_the_confirmation_repeats_predictions_but_no_window(any_site
     until(agent.connection, lambda: len(agent.connection.received) == 5)
     exchange(agent.connection, agent.router, agent.delivery)
     assert agent.delivery.waiting == 3
-    agent.flush_to_the_broker()
+    answer_everything(agent.connection)
     agent.lose_connection()
     agent.connection = agent.connect()
     send(any_site, [5])
@@ -227,6 +230,8 @@ def test_refused_topic_holds_its_inputs_back_until_it_is_granted(any_site: Site)
     until(agent.connection, is_refused)
     assert agent.answers == []
     agent.is_balanced()
+    answer_everything(agent.connection)  # every refusal has come
+    exchange(agent.connection, agent.router, agent.delivery)
     any_site.grant()
     agent.delivery.retry()
     agent.turn_until_answered(3)

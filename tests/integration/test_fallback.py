@@ -16,7 +16,7 @@ def make_gateway(folder: Path, port: int, protocol: str) -> Gateway:
         port,
         [MASS_PIPELINE],
         # amqtt leaves the CONNECT of MQTT 5 without an answer.
-        sections={"limits": OFTEN, "broker": {"protocol": protocol, "connect_timeout_s": 2.0}},
+        sections={"limits": OFTEN, "broker": {"protocol": protocol, "connect_timeout_s": 1.0}},
     )
     gateway.keep(MASS)
     return gateway

@@ -14,7 +14,7 @@ import pytest
 
 from agent.store import Store
 from models.bundle import Bundle, pack_bundle
-from tests.brokers import Mosquitto, free_port, mosquitto
+from tests.brokers import free_port, mosquitto
 from tests.certificates import make_certificates
 from tests.factories import REFERENCE
 from tests.gateway import Gateway
@@ -46,10 +46,9 @@ def published(tmp_path: Path) -> Published:
 
 
 def make_gateway(folder: Path, port: int, **broker: object) -> Gateway:
-    """A gateway that keeps `MASS`, under these settings of its broker."""
-    gateway = Gateway(
-        folder / "gw", port, [MASS_PIPELINE], sections={"limits": OFTEN, "broker": broker}
-    )
+    """A gateway that keeps `MASS`, and tries again several times a second."""
+    sections = {"limits": OFTEN, "broker": {"reconnect_max_s": 0.2} | broker}
+    gateway = Gateway(folder / "gw", port, [MASS_PIPELINE], sections=sections)
     gateway.keep(MASS)
     return gateway
 
@@ -67,10 +66,10 @@ def make_follower(folder: Path, port: int, published: Published) -> Gateway:
 
 
 def wait_until_told_once(gateway: Gateway, systemd: NotifySocket, text: str) -> None:
-    """Wait until `STATUS=` says it, and for two seconds in which the log does not repeat it."""
+    """Wait until `STATUS=` says it, and for a second in which the log does not repeat it."""
     eventually(lambda: text in systemd.status, 20, f"{text} in STATUS=")
     pings = systemd.pings
-    eventually(lambda: systemd.pings >= pings + 2, message="the loop to turn meanwhile")
+    eventually(lambda: systemd.pings >= pings + 1, message="the loop to turn meanwhile")
     assert text in systemd.status
     told = [line for line in gateway.log.splitlines() if text in line]
     assert sum(line.startswith("WARNING waiting ") for line in told) == 1, gateway.log
@@ -96,38 +95,54 @@ def test_agent_started_before_its_broker_serves_once_that_is_there(
             eventually(lambda: "Connection refused" not in systemd.status)
 
 
-@pytest.mark.parametrize("durable", [True, False])
-def test_restarted_and_killed_broker_is_found_again(tmp_path: Path, *, durable: bool) -> None:
+def test_broker_that_has_forgotten_the_session_is_subscribed_to_again(tmp_path: Path) -> None:
     with (
-        mosquitto(tmp_path / "broker", durable=durable) as broker,
+        mosquitto(tmp_path / "broker") as broker,
         serving(make_gateway(tmp_path, broker.port)) as plant,
     ):
         plant.send(3)
         plant.wait_for_answers()
-        for connects, end in enumerate((broker.stop, broker.kill), start=2):
-            end()
-            broker.start()
-            plant.wait_for_metrics(connects=connects)
-            plant.send(3)
-            plant.wait_for_answers()
-        metrics = plant.wait_for_metrics(predicted=9, waiting=0)
-        # A killed broker may have forgotten the last acknowledgements, and then delivers again.
-        assert metrics["dropped"].keys() <= {"late", "duplicate"}
-    log = plant.gateway.log
-    assert log.count("session=false") == (1 if durable else 3)
-    assert log.count("session=true") == (2 if durable else 0)
-
-
-def test_broker_that_hangs_is_noticed_by_keep_alive(tmp_path: Path) -> None:
-    with (
-        mosquitto(tmp_path / "broker") as broker,
-        serving(make_gateway(tmp_path, broker.port, keepalive_s=5)) as plant,
-    ):
-        with broker.frozen():
-            plant.gateway.wait_for_log("Keep alive timeout")
+        broker.restart()
         plant.wait_for_metrics(connects=2)
         plant.send(3)
         plant.wait_for_answers()
+        plant.wait_for_metrics(received=6, predicted=6, waiting=0)
+    assert plant.gateway.log.count("session=false") == 2
+
+
+def test_session_on_a_killed_broker_is_taken_up_again(tmp_path: Path) -> None:
+    with (
+        mosquitto(tmp_path / "broker", durable=True) as broker,
+        serving(make_gateway(tmp_path, broker.port)) as plant,
+    ):
+        plant.send(3)
+        plant.wait_for_answers()
+        broker.kill()
+        broker.start()
+        plant.wait_for_metrics(connects=2)
+        plant.send(3)
+        plant.wait_for_answers()
+        metrics = plant.wait_for_metrics(predicted=6, waiting=0)
+        # The broker may have forgotten the last acknowledgements, and then delivers again.
+        assert metrics["dropped"].keys() <= {"late", "duplicate"}
+    assert plant.gateway.log.count("session=true") == 1
+
+
+def test_broker_that_hangs_is_noticed_by_keep_alive_and_the_loop_goes_on(
+    tmp_path: Path, systemd: NotifySocket
+) -> None:
+    with mosquitto(tmp_path / "broker") as broker:
+        gateway = make_gateway(tmp_path, broker.port, keepalive_s=5)
+        gateway.environment = systemd.environment
+        with serving(gateway) as plant:
+            pings = systemd.pings
+            with broker.frozen():
+                gateway.wait_for_log("connection lost: Keep alive timeout")
+                eventually(lambda: "Keep alive timeout" in systemd.status)
+                assert systemd.pings >= pings + 5
+            plant.wait_for_metrics(connects=2)
+            plant.send(3)
+            plant.wait_for_answers()
 
 
 def test_wrong_password_is_told_and_the_right_one_is_taken_up(
@@ -147,7 +162,7 @@ def test_wrong_password_is_told_and_the_right_one_is_taken_up(
         gateway.start()
         wait_until_told_once(gateway, systemd, "the broker refuses the connection: Not authorized")
         secret.unlink()
-        wait_until_told_once(gateway, systemd, f"{secret}: No such file or directory")
+        gateway.wait_for_log(f"{secret}: No such file or directory")
         secret.write_text("hunter-right\n")
         plant = Plant(gateway, client)
         plant.wait_until_online()
@@ -177,38 +192,27 @@ def test_wrong_authority_is_told_and_the_right_one_is_taken_up(
         plant.wait_for_answers()
 
 
-def test_refused_predictions_arrive_in_order_once_they_are_permitted(
+def test_refused_predictions_are_held_back_over_a_crash_until_they_are_permitted(
     tmp_path: Path, systemd: NotifySocket
 ) -> None:
-    with mosquitto(tmp_path / "broker", acl=READ_ONLY) as broker:
+    with mosquitto(tmp_path / "broker", acl=READ_ONLY, durable=True) as broker:
         gateway = make_gateway(tmp_path, broker.port)
         gateway.environment = systemd.environment
         with serving(gateway) as plant:
             plant.send(5)
-            plant.wait_for_metrics(received=5, waiting=5, predicted=0)
             wait_until_told_once(gateway, systemd, f"{OUTPUT} is refused with reason code 0x87")
+            plant.wait_for_metrics(received=5, waiting=5, predicted=0)
+            broker.kill()
+            broker.start()  # and delivers again what was not acknowledged, which is all of it
+            plant.wait_for_metrics(received=5, waiting=5, redelivered=5, connects=2)
             assert plant.client.count("_inference") == 0
-            permit(broker)
+            broker.write_acl(PERMITTED)
+            broker.reload()
             plant.wait_for_answers()
             plant.send(5)
             plant.wait_for_answers()
             plant.wait_for_metrics(received=10, predicted=10, waiting=0)
             eventually(lambda: "refused" not in systemd.status)
-
-
-def test_inputs_of_refused_predictions_are_not_acknowledged(tmp_path: Path) -> None:
-    with (
-        mosquitto(tmp_path / "broker", acl=READ_ONLY, durable=True) as broker,
-        serving(make_gateway(tmp_path, broker.port)) as plant,
-    ):
-        plant.send(5)
-        plant.wait_for_metrics(received=5, waiting=5)
-        broker.kill()
-        broker.start()  # and delivers again whatever was not acknowledged
-        plant.wait_for_metrics(received=5, waiting=5, redelivered=5, connects=2)
-        permit(broker)
-        plant.wait_for_answers()
-        plant.wait_for_metrics(received=5, predicted=5, waiting=0)
 
 
 def test_update_arrives_by_itself_when_the_registry_is_back(
@@ -276,12 +280,6 @@ def test_swap_that_cannot_be_recorded_serves_and_is_recorded_later(
             kept = Store(gateway.state_dir, keep=3).active(STREAM)
             assert kept is not None
             assert (kept.serving.seq, kept.pinned) == (1, None)
-
-
-def permit(broker: Mosquitto) -> None:
-    """Let the gateway write its predictions from now on."""
-    broker.write_acl(PERMITTED)
-    broker.reload()
 
 
 @contextmanager

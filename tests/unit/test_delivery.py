@@ -324,7 +324,56 @@ def test_of_a_refused_control_topic_the_latest_document_is_kept() -> None:
     broker.refusals.clear()
     delivery.retry()
     turn(delivery, connection)
-    assert [one.payload for one in broker.published] == [b"4"]
+    assert [one.payload for one in broker.published] == [b"0", b"4"]
+
+
+def test_order_is_kept_when_refusals_come_one_by_one() -> None:
+    delivery, broker = Delivery(2, 10), FakeBroker()
+    connection = connected(broker)
+    broker.refusals["out/a"] = NOT_AUTHORISED
+    for number in (b"1", b"2", b"3"):
+        source = arrived(delivery, number, int(number))
+        answer(delivery, source, number)
+        delivery.settle(source)
+    delivery.pump(connection)
+    connection.flush()
+    connection.read(10)
+    (first, second), connection.confirmed = connection.confirmed, []
+    delivery.confirmed(*first)
+    delivery.pump(connection)  # the third is held back, the second is still under way
+    broker.refusals.clear()
+    delivery.retry()
+    turn(delivery, connection)
+    assert broker.published == []
+    delivery.confirmed(*second)
+    delivery.retry()
+    for _ in range(2):
+        turn(delivery, connection)
+    assert [one.payload for one in broker.published] == [b"1", b"2", b"3"]
+    assert acknowledged(delivery) == [1, 2, 3]
+
+
+def test_order_is_kept_when_the_connection_is_lost_among_refusals() -> None:
+    delivery, broker = Delivery(2, 10), FakeBroker()
+    connection = connected(broker)
+    broker.refusals["out/a"] = NOT_AUTHORISED
+    for number in (b"1", b"2", b"3", b"4"):
+        source = arrived(delivery, number, int(number))
+        answer(delivery, source, number)
+        delivery.settle(source)
+    delivery.pump(connection)
+    connection.flush()
+    connection.read(10)
+    delivery.confirmed(*connection.confirmed[0])
+    delivery.pump(connection)  # 1 is refused, 2 is under way, 3 and 4 are held back
+    delivery.connection_lost()
+    broker.refusals.clear()
+    delivery.connected(session_present=True)
+    connection = connected(broker)
+    broker.published.clear()
+    for _ in range(3):
+        turn(delivery, connection)
+    assert [one.payload for one in broker.published] == [b"1", b"2", b"3", b"4"]
 
 
 def test_unknown_confirmation_is_passed_over() -> None:

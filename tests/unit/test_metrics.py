@@ -3,10 +3,10 @@
 import json
 
 from agent.delivery import Delivery
+from agent.frames import Received
 from agent.link import Link
 from agent.log import Limited
 from agent.metrics import Metrics
-from agent.frames import Received
 from agent.mqtt import Will
 from agent.pipeline import Model, Pipeline
 from agent.router import Router

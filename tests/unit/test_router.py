@@ -8,8 +8,8 @@ import pytest
 
 from agent import log
 from agent.delivery import Delivery, Outcome
-from agent.log import Limited
 from agent.frames import Received
+from agent.log import Limited
 from agent.mqtt import Will
 from agent.pipeline import Model, Pipeline
 from agent.router import Router

@@ -135,13 +135,17 @@ class Account:
         row, quality = [], GOOD
         for position, channel in enumerate(self.channels):
             candidates = current if channel.max_age_ms is None else before + current
-            usable = [m for m in candidates if self._usable(m, position) is not None]
-            if channel.max_age_ms is not None and usable:
-                is_young = time_ms - usable[-1].time_ms <= channel.max_age_ms
-                usable = usable if is_young else []
-            if usable:
-                row.append(usable[-1].readings[position])
-                quality = max(quality, usable[-1].quality)
+            usable = [
+                index for index, m in enumerate(candidates) if self._usable(m, position) is not None
+            ]
+            since = candidates[usable[-1] :] if usable else []
+            if since and channel.max_age_ms is not None:
+                is_young = time_ms - since[0].time_ms <= channel.max_age_ms
+                since = since if is_young else []
+            if since:
+                row.append(since[0].readings[position])
+                stated = max(m.quality for m in since if position in m.readings)
+                quality = max(quality, min(stated, UNCERTAIN))
             else:
                 row.append(nan)
                 self.missing[channel.name] += 1
@@ -415,8 +419,20 @@ def test_a_held_value_stays_as_uncertain_as_it_was() -> None:
 
 def test_a_held_value_stays_as_good_as_it_was() -> None:
     windows = Windows(WindowSpec(length=1), make_channels(1, max_age_ms=1000))
-    due = feed(windows, row(0, 5.0), row(1, nan, quality=UNCERTAIN))
+    due = feed(windows, row(0, 5.0), row(1, nan))
     assert due[1] == Window("pump", 1, GOOD, [[5.0]])
+
+
+@pytest.mark.parametrize("quality", [UNCERTAIN, BAD])
+def test_a_held_value_is_uncertain_once_its_source_is_in_doubt(quality: Quality) -> None:
+    windows = Windows(WindowSpec(length=1), make_channels(1, max_age_ms=1000))
+    due = feed(windows, row(0, 5.0), row(1, nan, quality=quality), row(2, nan), row(3, 6.0))
+    assert [(window.quality, window.rows) for window in due] == [
+        (GOOD, [[5.0]]),
+        (UNCERTAIN, [[5.0]]),
+        (UNCERTAIN, [[5.0]]),
+        (GOOD, [[6.0]]),
+    ]
 
 
 def test_without_a_maximum_age_nothing_is_held() -> None:

@@ -1,0 +1,119 @@
+"""What a model was trained on is what it is served: both sides cut the same windows."""
+
+import json
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.delivery import Input
+from agent.frames import Received
+from agent.pipeline import Model, Pipeline
+from agent.session import Session
+from agent.settings import Limits
+from agent.settings import Pipeline as PipelineSettings
+from models.errors import ReadingError
+from models.manifest import Channel, Manifest, WindowSpec
+from models.windows import Batch
+from tests.graphs import linear_bundle
+from trainer.recording import Recording
+from trainer.windowed import Windowed, window_rows
+
+T0_MS = 1_700_000_000_000
+ASSETS = ("p0", "p1", "p2")
+
+channels = st.builds(
+    Channel,
+    name=st.just("c"),
+    valid_range=st.sampled_from([None, (-10.0, 10.0)]),
+    missing=st.sampled_from(["impute", "require"]),
+    max_age_ms=st.sampled_from([None, 0, 1500]),
+)
+specs = st.builds(
+    WindowSpec,
+    length=st.integers(1, 4),
+    hop=st.integers(1, 3),
+    max_gap_ms=st.sampled_from([None, 3000]),
+)
+values = st.none() | st.floats(-20, 20) | st.sampled_from([0.1, -10.0, 10.0, 1e300])
+rows = st.lists(
+    st.tuples(
+        st.integers(0, len(ASSETS) - 1),
+        st.sampled_from([0, 1, 1000, 1000, 5000]),  # milliseconds since the row before
+        values,
+        values,
+    ),
+    max_size=60,
+)
+Rows = list[tuple[int, int, float | None, float | None]]
+
+
+@settings(max_examples=150)
+@given(rows=rows, spec=specs, pair=st.tuples(channels, channels))
+def test_trainer_and_agent_cut_the_same_windows(
+    rows: Rows, spec: WindowSpec, pair: tuple[Channel, Channel]
+) -> None:
+    named = tuple(
+        channel.model_copy(update={"name": f"c{number}"}) for number, channel in enumerate(pair)
+    )
+    bundle = linear_bundle("mass", 1, [1.0, 1.0], channels=named, window=spec)
+    trained = as_trained(rows, bundle.manifest)
+    pipeline = Pipeline(pipeline_settings(), Limits())
+    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    dropped = stream(pipeline, rows)
+    served = windows_of(pipeline)
+    sound = [index for index, quality in enumerate(served.qualities) if quality.name != "BAD"]
+    np.testing.assert_array_equal(served.values[sound], trained.values)
+    assert len(served.assets) - len(sound) == trained.bad
+    assert [served.assets[index] for index in sound] == [ASSETS[n] for n in trained.asset]
+    times_ms = np.cumsum([row[1] for row in rows], dtype=np.int64)[trained.rows] + T0_MS
+    assert [served.times_ns[index] // 1_000_000 for index in sound] == list(times_ms)
+    assert pipeline.missing == trained.missing
+    assert dropped == sum(trained.dropped.values())
+
+
+def as_trained(rows: Rows, manifest: Manifest) -> Windowed:
+    """The trainer's way: a recording, replayed."""
+    count = len(rows)
+    recording = Recording(
+        channels=("c0", "c1"),
+        assets=ASSETS,
+        asset=np.array([row[0] for row in rows], dtype=np.int64),
+        times_ns=(np.cumsum([row[1] for row in rows], dtype=np.int64) + T0_MS) * 1_000_000,
+        timed=True,
+        values=np.array([row[2:] for row in rows], dtype=np.float64).reshape(count, 2),
+        labels=None,
+        files=("recorded.csv",),
+        file=np.zeros(count, dtype=np.int64),
+        line=np.arange(count),
+    )
+    return window_rows(recording, np.arange(count), manifest.window, manifest.channels)
+
+
+def stream(pipeline: Pipeline, rows: Rows) -> int:
+    """The agent's way: one JSON message a row; returns how many it refused."""
+    time_ms, refused = T0_MS, 0
+    for asset, step, c0, c1 in rows:
+        time_ms += step
+        topic = f"in/{ASSETS[asset]}"
+        payload = json.dumps({"ts": time_ms, "c0": c0, "c1": c1}).encode()
+        route = pipeline.route(topic)
+        assert route is not None
+        message = Received(topic, payload, 1, retained=False, repeated=False, at_ns=2**62)
+        try:
+            pipeline.take(route, message, Input(1, (topic, payload)))
+        except ReadingError:
+            refused += 1
+    return refused
+
+
+def windows_of(pipeline: Pipeline) -> Batch:
+    """What the pipeline would hand to its model."""
+    windows = pipeline._windows  # noqa: SLF001 - the very windows are what is compared
+    assert windows is not None
+    return windows.take()
+
+
+def pipeline_settings() -> PipelineSettings:
+    source = {"topic": "in/{asset}", "timestamp": "ts"}
+    return PipelineSettings.model_validate({"stream": "mass", "inputs": [source]})

@@ -1,0 +1,185 @@
+"""docs/topics.md, done as it says: its configurations load, its messages are answered."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.control import Control
+from agent.delivery import FINAL_REFUSALS, Delivery, Input, Outgoing
+from agent.frames import Received
+from agent.pipeline import Model, Pipeline
+from agent.session import Session
+from agent.settings import Settings
+from models import errors
+from models.bundle import Bundle
+from models.errors import MillhandError
+from models.manifest import Channel
+from tests.graphs import detector_bundle, linear_bundle
+
+ROOT = Path(__file__).parents[2]
+TOPICS = (ROOT / "docs/topics.md").read_text()
+NOW_NS = 1_760_000_003_000_000_000
+CHANNELS = (Channel(name="pressure"), Channel(name="flow"))
+BUNDLE = linear_bundle("pump-health", 1, [1.0, 10.0], channels=CHANNELS, version="1.0.0")
+BASE = {
+    "gateway": {"id": "gateway-1"},
+    "broker": {"host": "127.0.0.1"},
+    "registry": {"url": "file:///srv/registry", "root": "root.json"},
+}
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Language and content of every fenced block."""
+    return (
+        (found[1], found[2])
+        for found in re.finditer(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    )
+
+
+def examples() -> list[tuple[str, str]]:
+    """Every configuration with the messages that stand below it."""
+    configuration, found = "", []
+    for language, content in blocks(TOPICS.split("## Predictions")[0]):
+        if language == "toml":
+            configuration = content
+        elif language == "text":
+            found.append((configuration, content))
+    return found
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """Every JSON document by the topic that was named last before it."""
+    topic, found = "prediction", {}
+    named = re.compile(
+        r"`millhand/gateway-1/(\w+)[^`]*`|^```json\n(.*?)^```", re.MULTILINE | re.DOTALL
+    )
+    for match in named.finditer(TOPICS):
+        if match[2] is None:
+            topic = match[1]
+        else:
+            found[topic] = json.loads(match[2])
+    return found
+
+
+def serving(configuration: str, bundle: Bundle = BUNDLE) -> Pipeline:
+    settings = Settings.model_validate({**BASE, **tomllib.loads(configuration)})
+    pipeline = Pipeline(settings.pipelines[0], settings.limits)
+    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    return pipeline
+
+
+def answer(pipeline: Pipeline, messages: str) -> list[Outgoing]:
+    """Send lines of topic and payload, and return what goes out."""
+    for line in messages.splitlines():
+        topic, payload = line.split(maxsplit=1)
+        route = pipeline.route(topic)
+        assert route is not None, topic
+        message = Received(topic, payload.encode(), 1, retained=False, repeated=False, at_ns=NOW_NS)
+        pipeline.take(route, message, Input(1, (topic, message.payload)))
+    return pipeline.infer(lambda: NOW_NS + 436_000)
+
+
+@pytest.mark.parametrize(("configuration", "messages"), examples())
+def test_messages_of_every_dialect_are_answered(configuration: str, messages: str) -> None:
+    sent = answer(serving(configuration), messages)
+    assert sent
+    for outgoing in sent:
+        told = json.loads(outgoing.payload)
+        assert outgoing.topic.endswith("/_inference/pump-health")
+        assert told["value"] is not None or told["quality"] == "BAD"
+
+
+def test_there_is_an_example_of_every_dialect() -> None:
+    given = [tomllib.loads(toml)["pipelines"][0]["inputs"][0] for toml, _ in examples()]
+    assert {one.get("dialect", "json") for one in given} == {
+        "json",
+        "scalar",
+        "umh",
+        "thingsboard",
+    }
+
+
+def test_prediction_has_the_fields_that_are_shown() -> None:
+    configuration, messages = examples()[0]
+    told = json.loads(answer(serving(configuration), messages)[0].payload)
+    shown = documents()["prediction"]
+    assert list(told) == list(shown) or set(told) == set(shown)
+    changing = {"id", "latency_ms", "input_age_ms"}
+    assert {k: v for k, v in told.items() if k not in changing} == {
+        k: v for k, v in shown.items() if k not in changing
+    }
+
+
+def test_every_field_of_a_prediction_is_explained() -> None:
+    section = TOPICS.split("## Predictions")[1].split("## The gateway")[0]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    detector = detector_bundle("pump-health", 1, [1.0, 10.0])
+    rename = 'topic = "t/{asset}"\nsignals = { c0 = "pressure", c1 = "flow" }\n'
+    configuration = f'[[pipelines]]\nstream = "pump-health"\n[[pipelines.inputs]]\n{rename}'
+    (sent,) = answer(serving(configuration, detector), 't/p {"pressure": 1, "flow": 2}')
+    assert explained == {*json.loads(sent.payload), *documents()["prediction"]}
+
+
+def test_scalars_are_those_that_are_shown() -> None:
+    configuration, messages = examples()[0]
+    scalars = f"{configuration}\n[pipelines.output]\nscalars = true\n"
+    sent = answer(serving(scalars), messages.splitlines()[0])[1:]
+    shown = dict(
+        line.split()
+        for language, content in blocks(TOPICS.split("## Predictions")[1])
+        if language == "text"
+        for line in content.splitlines()
+    )
+    assert {one.topic: one.payload.decode() for one in sent} == shown
+
+
+def test_every_reason_is_listed() -> None:
+    table = TOPICS.split("### What is dropped")[1].split("## Predictions")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    raised = re.compile(r'(?:DecodeError|ReadingError)\("(\w+)"\)')
+    given_up = re.compile(r'_give_up\([^"]*"(\w+)"\)')
+    returned = re.compile(r'^ +return "(\w+)"', re.MULTILINE)
+    files = [*ROOT.glob("agent/**/*.py"), ROOT / "models/windows.py"]
+    found = {one for file in files for one in raised.findall(file.read_text())}
+    found |= set(given_up.findall((ROOT / "agent/delivery.py").read_text()))
+    for name in ("agent/router.py", "agent/codecs/document.py"):
+        found |= set(returned.findall((ROOT / name).read_text()))
+    assert listed == found | set(FINAL_REFUSALS.values())
+
+
+def test_documents_of_the_gateway_have_the_fields_that_are_shown() -> None:
+    posted: list[Outgoing] = []
+    control = Control("gateway-1", posted.append)
+    shown = documents()
+    control.online()
+    control.current("pump-health", {k: v for k, v in shown["current"].items() if k != "stream"})
+    control.feedback({k: v for k, v in shown["feedback"].items() if k != "time"})
+    control.metrics({k: v for k, v in shown["metrics"].items() if k not in ("time", "since")})
+    told = {one.topic.split("/")[2]: json.loads(one.payload) for one in posted}
+    assert {topic: list(fields) for topic, fields in told.items()} == {
+        topic: list(shown[topic]) for topic in told
+    }
+    assert control.stream_desired_by("millhand/gateway-1/desired/pump-health") == "pump-health"
+
+
+def test_counters_that_are_shown_balance() -> None:
+    shown = documents()["metrics"]
+    parts = shown["predicted"] + shown["windowed"] + sum(shown["dropped"].values())
+    assert shown["received"] == parts + shown["waiting"]
+    assert Delivery(1, 1).waiting == 0
+
+
+def test_error_that_is_shown_is_one_of_ours() -> None:
+    codes = {
+        one.code
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, MillhandError)
+    }
+    assert documents()["feedback"]["error"] in codes
