@@ -205,7 +205,7 @@ def test_garbage_as_desired_is_refused_and_changes_nothing(plant: Plant, *, reta
     ]
     for number, payload in enumerate(garbage, start=1):
         plant.client.publish("millhand/gw1/desired/mass", payload, retain=retain)
-        plant.wait(lambda: plant.client.count("feedback") >= number, "a refusal")  # noqa: B023
+        plant.client.wait_for("feedback", number)
     words = plant.client.documents("feedback")
     assert {(word["state"], word["error"]) for word in words} == {("refused", "incompatible")}
     plant.client.publish("millhand/gw1/desired/strange", '{"seq": 1}')
