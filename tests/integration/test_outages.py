@@ -200,10 +200,10 @@ def test_refused_predictions_are_held_back_over_all_crashes_until_they_are_permi
         gateway.environment = systemd.environment
         with serving(gateway) as plant:
             plant.send(5)
-            plant.wait_for_metrics(received=5, waiting=5, predicted=0)
-            gateway.kill()
-            gateway.start_serving()  # and has it all again: nothing was acknowledged
             wait_until_told_once(gateway, systemd, f"{OUTPUT} is refused with reason code 0x87")
+            gateway.kill()
+            gateway.start()  # and has it all again: nothing was acknowledged
+            gateway.wait_for_log(f"{OUTPUT} is refused", times=2)
             broker.kill()  # and forgets what is on its way, but the agent does not
             broker.start()
             plant.wait_for_metrics(received=5, waiting=5, predicted=0, connects=2)
