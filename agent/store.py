@@ -68,6 +68,7 @@ class Store:
         self._active_dir = state_dir / "active"
         self._subscriptions = state_dir / "subscriptions.json"
         self._keep = keep
+        self._set_aside: dict[str, str] = {}
 
     def active(self, stream: str) -> Active | None:
         """What the stream ran last, None if nothing or if the record is damaged."""
@@ -91,9 +92,34 @@ class Store:
         write_atomically(
             self._active_dir / f"{stream}.json", record.model_dump_json(indent=1).encode()
         )
-        for kept in others[self._keep - 1 :]:
-            self._forget(kept.sha256)
+        gone = [kept.sha256 for kept in others[self._keep - 1 :]]
+        if stream in self._set_aside:
+            gone.append(self._set_aside.pop(stream))
+        for sha256 in gone:
+            self._forget(sha256)
         return record
+
+    def set_aside(self, stream: str, sha256: str) -> None:
+        """Keep a bundle that was fetched and does not serve, so that it is not fetched again.
+
+        One a stream, and until the next one serves.
+        """
+        before = self._set_aside.get(stream, sha256)
+        self._set_aside[stream] = sha256
+        if before != sha256:
+            self._forget(before)
+
+    def sweep(self) -> None:
+        """Remove what no record names: fetched before a power cut, or set aside before a restart.
+
+        To be called before anything is fetched. Next to a damaged record nothing is removed.
+        """
+        records = [self.active(path.stem) for path in self._active_dir.glob("*.json")]
+        named = {kept.sha256 for record in records if record for kept in record.candidates}
+        if all(records):
+            for path in self.bundles_dir.glob("*.zip"):
+                if path.stem not in named:
+                    path.unlink(missing_ok=True)
 
     def load(self, kept: Kept) -> Bundle:
         """Read a kept bundle.

@@ -89,6 +89,10 @@ class Updater:
     def start(self, pipelines: Mapping[str, Pipeline], activated: Callable[[], None]) -> None:
         """Serve what is kept on disk, without a network; `activated` is called at every swap."""
         self._activated = activated
+        try:
+            self._store.sweep()
+        except OSError as exc:
+            log.warning("bundles cannot be tidied up", reason=exc.strerror)
         for name, pipeline in pipelines.items():
             stream = self._streams[name] = _Stream(pipeline)
             record = self._store.active(name)
@@ -155,14 +159,21 @@ class Updater:
             if serving is not None and pulled.sha256 == serving.sha256:
                 return self._record(name, wish, serving)
             self._worker.post(partial(self._tell, name, wish, "verifying", seq=pulled.seq))
-            bundle = read_bundle(pulled.path.read_bytes())
-            _check_identity(bundle, name, pulled)
-            model = _prove(bundle, self._streams[name].pipeline)
+            model = self._proven(name, pulled)
         except MillhandError as exc:
             return partial(self._failed, name, wish, exc)
         except OSError as exc:
             return partial(self._failed, name, wish, storage_error(exc, "the bundle"))
         return partial(self._activate, name, wish, model)
+
+    def _proven(self, name: str, pulled: Pulled) -> Model:
+        try:
+            bundle = read_bundle(pulled.path.read_bytes())
+            _check_identity(bundle, name, pulled)
+            return _prove(bundle, self._streams[name].pipeline)
+        except BundleError:
+            self._store.set_aside(name, pulled.sha256)
+            raise
 
     def _pull(self, name: str, wish: Wish) -> Pulled:
         request = PullRequest(
@@ -188,6 +199,7 @@ class Updater:
         manifest = model.manifest
         if wish != stream.wish:
             self._tell(name, wish, "superseded", seq=manifest.seq)
+            self._worker.submit(partial(self._store.set_aside, name, model.sha256))
             self._again(stream, 0.0)
             return
         kept_windows = stream.pipeline.activate(model)

@@ -21,8 +21,10 @@ _MIN_SECONDS = 20.0  # the faults need time to develop
 def main() -> int:
     """Run the demo as the command line and the environment say."""
     options = _options()
-    # An end from outside shall end the children as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # An end from outside shall end the children as Ctrl-C does, also in the background of a
+    # script, where the shell has SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     console = Console()
     try:
         return 0 if run_demo(options, console) else 1

@@ -27,13 +27,11 @@ class Site(Protocol):
 
     Attributes:
         version: of MQTT that the agent speaks here, 5 or 4 for 3.1.1.
-        refuses: whether the broker can refuse a topic and says so.
         keeps: whether it keeps its word on QoS and on sessions. amqtt does not: it raises the QoS
             of a message to the subscription's, delivers nothing again, and keeps nothing for later.
     """
 
     version: int
-    refuses: bool
     keeps: bool
 
     def connection(self, client_id: str = CLIENT) -> Connection:
@@ -65,7 +63,6 @@ class FakeSite:
 
     def __init__(self, version: int) -> None:
         self.version = version
-        self.refuses = version == 5
         self.broker = FakeBroker(receive_maximum=RECEIVE_MAXIMUM, max_packet_bytes=MAX_PACKET_BYTES)
 
     def connection(self, client_id: str = CLIENT) -> Connection:
@@ -102,7 +99,6 @@ class RealSite:
 
     def __init__(self, broker: Broker, version: int) -> None:
         self.version = version
-        self.refuses = isinstance(broker, Mosquitto) and version == 5
         self.keeps = isinstance(broker, Mosquitto)
         self._broker = broker
         self._stack = ExitStack()
@@ -170,7 +166,13 @@ class RealSite:
         self._plant = self._stack.enter_context(plant)
 
 
-SITES = ("fake-5", "fake-3.1.1", "mosquitto-5", "mosquitto-3.1.1", "amqtt-3.1.1")
+SITES_OF_5 = ("fake-5", "mosquitto-5")
+"""3.1.1 has no Receive Maximum, no Maximum Packet Size, and no word for a refused publish."""
+
+KEEPING_SITES = (*SITES_OF_5, "fake-3.1.1", "mosquitto-3.1.1")
+"""amqtt keeps nothing for a client that is away, and delivers nothing again."""
+
+SITES = (*KEEPING_SITES, "amqtt-3.1.1")
 
 
 @contextmanager

@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from agent.delivery import Delivery, Outcome
 from agent.log import Limited
 from agent.mqtt import Connection, Subscription
@@ -19,7 +17,6 @@ from models.bundle import Bundle
 from tests.graphs import linear_bundle
 from tests.sites import RECEIVE_MAXIMUM, Site, opened, until
 
-MQTT_5 = 5
 T0_MS = 1_760_000_000_000
 OUT = "out/p1"
 LIMITS = Limits()
@@ -154,7 +151,8 @@ def test_best_effort_inputs_are_answered(any_site: Site) -> None:
     agent = Agent(any_site, BUNDLE)
     send(any_site, range(5), qos=0)
     agent.turn_until_answered(5)
-    until(agent.connection, lambda: len(agent.answers) == 5)
+    until(agent.connection, lambda: len(agent.answers) >= 5)
+    assert values(agent.answers) == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
 def test_retained_reading_is_not_fed_as_live(any_site: Site) -> None:
@@ -166,18 +164,16 @@ def test_retained_reading_is_not_fed_as_live(any_site: Site) -> None:
     assert values(agent.answers) == [1.0]
 
 
-def test_loss_before_the_confirmation_repeats_predictions_but_no_window(any_site: Site) -> None:
-    if not any_site.keeps:
-        pytest.skip("amqtt delivers nothing again")
-    agent = Agent(any_site, linear_bundle("mass", 1, [1.0], length=3))
-    send(any_site, range(5))
+def test_loss_before_the_confirmation_repeats_predictions_but_no_window(keeping_site: Site) -> None:
+    agent = Agent(keeping_site, linear_bundle("mass", 1, [1.0], length=3))
+    send(keeping_site, range(5))
     until(agent.connection, lambda: len(agent.connection.received) == 5)
     exchange(agent.connection, agent.router, agent.delivery)
     assert agent.delivery.waiting == 3
     answer_everything(agent.connection)
     agent.lose_connection()
     agent.connection = agent.connect()
-    send(any_site, [5])
+    send(keeping_site, [5])
     agent.turn_until_answered(6)
     until(agent.connection, lambda: 5.0 in values(agent.answers))
     assert sorted(set(values(agent.answers))) == [2.0, 3.0, 4.0, 5.0]
@@ -187,17 +183,15 @@ def test_loss_before_the_confirmation_repeats_predictions_but_no_window(any_site
     assert len(ids) == 4, "a repeat carries the id of the first"
 
 
-def test_crash_before_the_confirmation_loses_nothing(any_site: Site) -> None:
-    if not any_site.keeps:
-        pytest.skip("amqtt delivers nothing again")
-    agent = Agent(any_site, BUNDLE)
-    send(any_site, range(5))
+def test_crash_before_the_confirmation_loses_nothing(keeping_site: Site) -> None:
+    agent = Agent(keeping_site, BUNDLE)
+    send(keeping_site, range(5))
     until(agent.connection, lambda: len(agent.connection.received) == 5)
     exchange(agent.connection, agent.router, agent.delivery)
     agent.connection.flush()
     until(agent.connection, lambda: len(agent.answers) == 5)
-    any_site.cut(agent.connection)
-    following = Agent(any_site, BUNDLE)
+    keeping_site.cut(agent.connection)
+    following = Agent(keeping_site, BUNDLE)
     following.turn_until_answered(5)
     until(following.connection, lambda: len(following.answers) == 10)
     assert values(following.answers) == [0.0, 1.0, 2.0, 3.0, 4.0] * 2
@@ -216,12 +210,10 @@ def test_forgotten_session_is_survived(any_site: Site) -> None:
     assert agent.router.received == 5
 
 
-def test_refused_topic_holds_its_inputs_back_until_it_is_granted(any_site: Site) -> None:
-    if not any_site.refuses:
-        pytest.skip("a 3.1.1 broker answers a refused publish like any other")
-    agent = Agent(any_site, BUNDLE)
-    any_site.refuse(OUT)
-    send(any_site, range(3))
+def test_refused_topic_holds_its_inputs_back_until_it_is_granted(site_of_5: Site) -> None:
+    agent = Agent(site_of_5, BUNDLE)
+    site_of_5.refuse(OUT)
+    send(site_of_5, range(3))
 
     def is_refused() -> bool:
         exchange(agent.connection, agent.router, agent.delivery)
@@ -232,7 +224,7 @@ def test_refused_topic_holds_its_inputs_back_until_it_is_granted(any_site: Site)
     agent.is_balanced()
     answer_everything(agent.connection)  # every refusal has come
     exchange(agent.connection, agent.router, agent.delivery)
-    any_site.grant()
+    site_of_5.grant()
     agent.delivery.retry()
     agent.turn_until_answered(3)
     until(agent.connection, lambda: len(agent.answers) == 3)
@@ -242,8 +234,6 @@ def test_refused_topic_holds_its_inputs_back_until_it_is_granted(any_site: Site)
 
 
 def test_prediction_larger_than_the_broker_takes_does_not_block_the_next(any_site: Site) -> None:
-    if any_site.version != MQTT_5:
-        pytest.skip("3.1.1 does not tell how much it takes")
     agent = Agent(any_site, BUNDLE)
     agent.connection.max_packet_bytes = 100  # less than any prediction
     send(any_site, [0])

@@ -165,7 +165,7 @@ def test_death_is_told_by_the_will(gateway: Gateway) -> None:
     gateway.start_serving()
     eventually(lambda: retained_state(gateway) == "online")
     gateway.kill()
-    eventually(lambda: retained_state(gateway) == "offline")
+    assert eventually(lambda: retained_state(gateway) == "offline")
 
 
 def retained_state(gateway: Gateway) -> str:
@@ -217,4 +217,4 @@ def test_session_that_another_client_takes_is_taken_back(gateway: Gateway) -> No
         plant.wait_for_metrics(connects=2)
         intruder.disconnect()
         plant.send()
-        plant.wait_for_answers()
+        assert len(plant.wait_for_answers()) == 2

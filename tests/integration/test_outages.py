@@ -91,7 +91,7 @@ def test_agent_started_before_its_broker_serves_once_that_is_there(
                 plant = Plant(gateway, client)
                 plant.wait_until_online()
                 plant.send(3)
-                plant.wait_for_answers()
+                assert len(plant.wait_for_answers()) == 3
             eventually(lambda: "Connection refused" not in systemd.status)
 
 
@@ -189,7 +189,7 @@ def test_wrong_authority_is_told_and_the_right_one_is_taken_up(
         plant = Plant(gateway, client)
         plant.wait_until_online()
         plant.send(1000)  # more than one TLS record holds
-        plant.wait_for_answers()
+        assert len(plant.wait_for_answers()) == 1000
 
 
 def test_refused_predictions_are_held_back_over_all_crashes_until_they_are_permitted(
@@ -231,7 +231,7 @@ def test_update_arrives_by_itself_when_the_registry_is_back(
             with web_server(published.folder, port):
                 plant.wait_for_feedback(state="activated", seq=1)
             plant.send(3)
-            plant.wait_for_answers()
+            assert len(plant.wait_for_answers()) == 3
 
 
 def test_full_disk_refuses_the_update_until_there_is_room(

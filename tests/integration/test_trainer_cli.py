@@ -379,7 +379,8 @@ def test_connection_that_is_lost_is_made_again_and_nothing_is_dropped(tmp_path: 
         connection.publish("b", b"2", 1, retain=True)
         connection.flush()
         with PlantClient(broker.port, ["b"]) as client:
-            eventually(lambda: client.messages == [("b", b"2")])
+            eventually(lambda: client.messages)
+            assert client.messages == [("b", b"2")]
 
 
 def test_connection_that_stays_lost_is_told(

@@ -44,7 +44,7 @@ def test_earlier_bundles_are_kept_newest_first_and_bounded(tmp_path: Path) -> No
     for one in kept:
         record = store.commit("pump-health", one, None)
     assert [one.seq for one in record.candidates] == [5, 4, 3]
-    assert {path.stem for path in store.bundles_dir.iterdir()} == {one.sha256 for one in kept[2:]}
+    assert on_disk(store) == {one.sha256 for one in kept[2:]}
 
 
 def test_going_back_keeps_both(tmp_path: Path) -> None:
@@ -63,6 +63,50 @@ def test_bundle_that_another_stream_keeps_is_not_removed(tmp_path: Path) -> None
     store.commit("pump-health", shared, None)
     store.commit("pump-health", put(store, 2), None)
     assert store.load(shared).manifest.seq == 1
+
+
+def on_disk(store: Store) -> set[str]:
+    return {path.stem for path in store.bundles_dir.iterdir()}
+
+
+def test_bundles_that_do_not_serve_are_kept_one_a_stream(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=2)
+    serving, *refused = (put(store, seq) for seq in range(1, 5))
+    store.commit("pump-health", serving, None)
+    for one in (*refused, refused[-1]):
+        store.set_aside("pump-health", one.sha256)
+    assert on_disk(store) == {serving.sha256, refused[-1].sha256}
+    following = put(store, 5)
+    store.commit("pump-health", following, None)
+    assert on_disk(store) == {serving.sha256, following.sha256}
+
+
+def test_bundle_that_was_set_aside_may_serve_after_all(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=2)
+    kept = put(store, 1)
+    store.set_aside("pump-health", kept.sha256)
+    store.commit("pump-health", kept, 1)
+    store.set_aside("pump-health", put(store, 2).sha256)
+    assert store.load(kept).manifest.seq == 1
+
+
+def test_bundles_that_no_record_names_are_swept_at_the_next_start(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=2)
+    serving, earlier = put(store, 2), put(store, 1)
+    for one in (earlier, serving):
+        store.commit("pump-health", one, None)
+    put(store, 3)
+    Store(tmp_path, keep=2).sweep()
+    assert on_disk(store) == {serving.sha256, earlier.sha256}
+
+
+def test_nothing_is_swept_next_to_a_damaged_record(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=2)
+    kept = put(store, 1)
+    store.commit("pump-health", kept, None)
+    (tmp_path / "active/pump-health.json").write_bytes(b"{")
+    store.sweep()
+    assert on_disk(store) == {kept.sha256}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def test_rendered_topic_matches_with_the_same_levels(line: str, asset: str, sign
 
 @given(topic=st.text())
 def test_any_topic_matches_or_does_not(topic: str) -> None:
-    PLANT.match(topic)
+    levels = PLANT.match(topic)
+    assert levels is None or PLANT.render(levels.by_name) == topic
 
 
 @pytest.mark.parametrize("asset", ["", "a/b", "a+", "#", "$SYS", "a\x00"])

@@ -202,31 +202,35 @@ def test_text_from_the_recipe_is_text_in_the_report(tmp_path: Path) -> None:
     assert "<b>" not in page
 
 
-def refused(path: Path, error: type[Exception], said: str) -> None:
-    with pytest.raises(error, match=said):
+def refusal(path: Path, error: type[Exception]) -> str:
+    """What is said of a recipe that is refused; nothing is written then."""
+    with pytest.raises(error) as caught:
         trained(path)
     assert not (path.parent / "out").exists()
+    return str(caught.value)
 
 
 def test_one_class_only_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     write_csv(tmp_path / "pump.csv", HEADER, [(*row[:3], 0) for row in pump_rows(200)])
-    refused(write_recipe(tmp_path), DataError, "no window of a second class")
+    assert "no window of a second class" in refusal(write_recipe(tmp_path), DataError)
 
 
 def test_class_that_training_never_sees_is_refused(tmp_path: Path) -> None:
     rows = [(*row[:3], int(number > 190)) for number, row in enumerate(pump_rows(200))]
     write_csv(tmp_path / "pump.csv", HEADER, rows)
-    refused(write_recipe(tmp_path, target=NAMED), DataError, "no window of clogged")
+    said = refusal(write_recipe(tmp_path, target=NAMED), DataError)
+    assert "no window of clogged" in said
 
 
 def test_target_that_never_changes_is_refused(tmp_path: Path) -> None:
     write_csv(tmp_path / "pump.csv", HEADER, [(*row[:3], 5) for row in pump_rows(200)])
     target = {"task": "regression", "column": "label"}
-    refused(write_recipe(tmp_path, target=target), DataError, "the target is 5 in the whole")
+    said = refusal(write_recipe(tmp_path, target=target), DataError)
+    assert "the target is 5 in the whole" in said
 
 
 def test_too_few_windows_are_refused(tmp_path: Path) -> None:
-    refused(pump_folder(tmp_path, 30), DataError, "at least 20 are needed")
+    assert "at least 20 are needed" in refusal(pump_folder(tmp_path, 30), DataError)
 
 
 def test_too_little_normal_operation_is_refused(tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ def test_too_little_normal_operation_is_refused(tmp_path: Path) -> None:
         window={"length": 40},
         split={"method": "time", "test": 0.4},
     )
-    refused(path, DataError, "fewer than 20 remain to learn from")
+    assert "fewer than 20 remain to learn from" in refusal(path, DataError)
 
 
 @pytest.mark.parametrize(
@@ -247,4 +251,5 @@ def test_too_little_normal_operation_is_refused(tmp_path: Path) -> None:
 def test_model_beyond_its_budget_is_not_written(
     tmp_path: Path, budget: dict[str, float], said: str
 ) -> None:
-    refused(pump_folder(tmp_path, 600, budget=budget, target=DETECTOR), ParityError, said)
+    recipe = pump_folder(tmp_path, 600, budget=budget, target=DETECTOR)
+    assert said in refusal(recipe, ParityError)

@@ -50,6 +50,7 @@ def test_wake_up_that_is_closed_is_left_alone() -> None:
     wake_up = WakeUp()
     wake_up.close()
     wake_up.set()
+    assert wake_up.fileno() == -1
 
 
 def test_result_of_a_job_is_called_on_the_thread_that_asks(worker: Worker, wake_up: WakeUp) -> None:
@@ -93,6 +94,7 @@ def test_job_can_report_while_it_runs(worker: Worker) -> None:
         return seen == ["half"]
 
     eventually(reported)
+    assert not release.is_set()
     release.set()
 
 
