@@ -64,7 +64,7 @@ class Input:
             self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that costs 2 us apiece
 class Outgoing:
     """A publish that is owed: a prediction of `source`, or a control document if that is None."""
 
@@ -191,10 +191,11 @@ class Delivery:
         not take what is queued already.
         """
         limit = min(self._max_in_flight, publisher.max_in_flight)
-        best_effort = deque() if publisher.wants_write else self._best_effort
-        while len(self._in_flight) < limit:
-            queue = self._documents or self._owed or best_effort
-            if not queue:
+        best_effort = self._best_effort
+        if best_effort and publisher.wants_write:
+            best_effort = deque()
+        while queue := self._documents or self._owed or best_effort:
+            if len(self._in_flight) >= limit:
                 break
             outgoing = queue.popleft()
             if outgoing.topic in self._blocked_topics:

@@ -68,18 +68,20 @@ class Reader:
     def __init__(self, version: int, max_packet_bytes: int) -> None:
         self._properties = version == MQTT_5
         self._max_packet_bytes = max_packet_bytes
-        self._buffer = bytearray()
+        self._chunks: list[bytes] = []
+        self._size = 0
         self._needed = 2
         self._topics: dict[bytes, str] = {}
 
     @property
     def has_packets(self) -> bool:
         """Whether bytes that were fed may hold a whole packet that was not yet read."""
-        return len(self._buffer) >= self._needed
+        return self._size >= self._needed
 
     def feed(self, chunk: bytes) -> None:
         """Take in bytes as they came."""
-        self._buffer += chunk
+        self._chunks.append(chunk)
+        self._size += len(chunk)
 
     def read(self, limit: int, at_ns: int) -> Block:
         """Take out whole packets until `limit` PUBLISHes are there.
@@ -88,24 +90,25 @@ class Reader:
             MalformedError: what follows is no packet, or is too long; the connection cannot go on.
         """
         block = Block()
-        if not self.has_packets:
+        if self._size < self._needed:
             return block
-        buffer, at = bytes(self._buffer), 0
+        buffer, at, size = b"".join(self._chunks), 0, self._size
+        received = block.received
         self._needed = 2
-        while len(block.received) < limit:
+        while len(received) < limit:
             body, end = self._bounds(buffer, at)
-            if end > len(buffer):
+            if end > size:
                 self._needed = end - at
                 break
             kind = buffer[at] & 0xF0
             if kind == _PUBLISH:
-                block.received.append(self._publish(buffer, at, (body, end), at_ns))
+                received.append(self._publish(buffer, at, body, end, at_ns))
             elif kind == _PUBACK:
                 block.confirmations.append(_puback(buffer, body, end))
             else:
                 block.others += buffer[at:end]
             at = end
-        del self._buffer[:at]
+        self._chunks, self._size = [buffer[at:]], size - at
         return block
 
     def _bounds(self, buffer: bytes, at: int) -> tuple[int, int]:
@@ -126,8 +129,8 @@ class Reader:
             raise MalformedError(f"a packet of {length} bytes, at most {self._max_packet_bytes}")
         return body, body + length
 
-    def _publish(self, buffer: bytes, start: int, bounds: tuple[int, int], at_ns: int) -> Received:
-        first, (body, end) = buffer[start], bounds
+    def _publish(self, buffer: bytes, start: int, body: int, end: int, at_ns: int) -> Received:
+        first = buffer[start]
         qos, begin = first >> 1 & 0x03, body + 2
         if qos > 1 or begin > end:
             raise MalformedError("a PUBLISH at QoS 2 or 3, or without a topic")
@@ -141,11 +144,14 @@ class Reader:
             at += 2
             if not mid:
                 raise MalformedError("a PUBLISH at QoS 1 with packet id 0")
-        if self._properties and at < end:
-            at, length = _bounded(buffer, at, end)
-            at += length
-        elif self._properties:
-            raise MalformedError("a PUBLISH without properties")
+        if self._properties:
+            if at >= end:
+                raise MalformedError("a PUBLISH without properties")
+            if buffer[at]:
+                at, length = _bounded(buffer, at, end)
+                at += length
+            else:
+                at += 1
         if at > end:
             raise MalformedError("a PUBLISH shorter than what it holds")
         topic = self._topics.get(name)

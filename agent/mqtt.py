@@ -114,6 +114,7 @@ class Connection:
         self.subscribing: dict[int, list[str]] = {}
         self._wire = Wire(version, _MAX_PACKET_BYTES)
         self._is_mid_packet = False
+        self._socket: socket.socket | None = None
         self._client = self._build(client_id, will)
 
     def open(self) -> None:
@@ -140,30 +141,29 @@ class Connection:
 
     def fileno(self) -> int | None:
         """The descriptor to wait on, None when there is no socket."""
-        found = self._client.socket()
-        return found.fileno() if found is not None else None
+        return self._socket.fileno() if self._socket is not None else None
 
     @property
     def has_unread(self) -> bool:
         """Whether something is here already that waiting on the socket will not announce."""
-        found = self._client.socket()
+        found = self._socket
         return self._wire.has_packets or (isinstance(found, ssl.SSLSocket) and found.pending() > 0)
 
     def read(self, limit: int) -> None:
         """Take in what has arrived, at most `limit` messages; the rest is there the next time."""
-        found = self._client.socket()
-        if found is None:
+        if self._socket is None:
             return
         try:
-            block = self._wire.receive(found, limit)
+            block = self._wire.receive(self._socket, limit)
         except MalformedError as exc:
             self.lost = f"the broker sends {exc}"
             block = Block()
             self._wire.ended = True
         self.received += block.received
         self.confirmed += block.confirmations
-        self._client.fed += block.others
-        self._pass_on()
+        if block.others or self._wire.ended:
+            self._client.fed += block.others
+            self._pass_on()
 
     @property
     def wants_write(self) -> bool:
@@ -175,14 +175,14 @@ class Connection:
         if self._is_mid_packet:
             self._client.loop_write()
             self._is_mid_packet = self._client.want_write()
-        found = self._client.socket()
-        if found is None or self._is_mid_packet:
+        if self._socket is None or self._is_mid_packet:
             return
-        self._wire.send(found)
-        if not self._wire.has_unsent and self._client.want_write():
+        self._wire.send(self._socket)
+        if self._client.want_write() and not self._wire.has_unsent:
             self._client.loop_write()
             self._is_mid_packet = self._client.want_write()
-        self._pass_on()
+        if self._wire.ended:
+            self._pass_on()
 
     def tick(self) -> None:
         """Keep the connection alive; to be called at least once a second."""
@@ -230,7 +230,7 @@ class Connection:
     def _pass_on(self) -> None:
         """Let paho handle its own packets, and the end of the connection."""
         self._client.ended = self._wire.ended
-        while (self._client.fed or self._client.ended) and self._client.socket() is not None:
+        while (self._client.fed or self._client.ended) and self._socket is not None:
             self._client.loop_read()
 
     def _build(self, client_id: str, will: Will) -> "_Client":
@@ -250,7 +250,8 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_socket_open = _without_delay
+        client.on_socket_open = self._on_socket_open
+        client.on_socket_close = self._on_socket_close
         # Set, so that paho leaves writing to `flush` instead of one send a packet.
         client.on_socket_register_write = _write_later
         return client
@@ -273,6 +274,14 @@ class Connection:
         properties.SessionExpiryInterval = self._broker.session_expiry_s
         properties.ReceiveMaximum = self._broker.receive_maximum
         return properties
+
+    def _on_socket_open(self, _client: Client, _userdata: object, opened: Any) -> None:  # noqa: ANN401  paho's own union of sockets
+        # Send small packets at once: Nagle's algorithm costs 20 ms a message (mosquitto#433).
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = opened
+
+    def _on_socket_close(self, _client: Client, _userdata: object, _socket: object) -> None:
+        self._socket = None
 
     def _on_connect(
         self,
@@ -319,11 +328,6 @@ class Connection:
             *(one for one in self.refused_filters if one not in answers),
             *(one for one, reason in answers.items() if reason.is_failure),
         ]
-
-
-def _without_delay(_client: Client, _userdata: object, opened: Any) -> None:  # noqa: ANN401  paho's own union of sockets
-    """Send small packets at once: Nagle's algorithm costs 20 ms a message here (mosquitto#433)."""
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _why(error: OSError | ValueError) -> str:

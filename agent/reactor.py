@@ -80,7 +80,8 @@ def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
             delivery.confirmed(mid, reason_code)
     if transport.lost:
         return  # what was not acknowledged comes again, and is recognised then
-    transport.flush()
+    if transport.wants_write:
+        transport.flush()
     delivery.pump(transport)
     for mid in delivery.acknowledgeable():
         transport.acknowledge(mid)
@@ -143,19 +144,20 @@ class Reactor:
 
     def _turn(self) -> None:
         parts = self._parts
-        self._wait()
-        for worker in parts.workers:
-            worker.run_posted()
+        if self._wait():
+            for worker in parts.workers:
+                worker.run_posted()
         self._follow_link()
         connection = parts.link.connection
-        if connection is not None and parts.link.state in (State.HANDSHAKE, State.UP):
+        if connection is not None and (self._up or parts.link.state is State.HANDSHAKE):
             connection.read(parts.limits.max_batch)
             if self._up:
                 exchange(connection, parts.router, parts.delivery)
             connection.flush()
         self._run_timers()
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """Wait for the socket, the next tick or a wake-up; says whether one came."""
         parts = self._parts
         connection = parts.link.connection
         self._watch(connection if parts.link.state is not State.OPENING else None)
@@ -167,6 +169,8 @@ class Reactor:
         for key, _ in self._selector.select(timeout_s):
             if key.fileobj is parts.wake_up:
                 parts.wake_up.clear()
+                return True
+        return False
 
     def _is_turning(self, connection: Connection) -> bool:
         """Whether the connection has just been accepted, or lost, and the link does not know."""

@@ -82,8 +82,11 @@ class Session:
             arrays = self._session.run(self._names, {INPUT: windows})
         except _REFUSED as exc:
             raise InferenceError(f"{self.manifest.stream}: {exc}") from exc
-        if any(array.shape[:1] != windows.shape[:1] for array in arrays):
-            raise InferenceError(f"{self.manifest.stream}: the graph does not keep the batch axis")
+        for array in arrays:
+            if array.shape[:1] != windows.shape[:1]:
+                raise InferenceError(
+                    f"{self.manifest.stream}: the graph does not keep the batch axis"
+                )
         return dict(zip(self._names, arrays, strict=True))
 
     def replay_golden(self, content: bytes) -> float:

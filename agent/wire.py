@@ -54,7 +54,7 @@ class Wire:
     @property
     def has_unsent(self) -> bool:
         """Whether something waits to be sent."""
-        return bool(self._unsent)
+        return len(self._unsent) > 0
 
     def receive(self, socket: Socket, limit: int) -> Block:
         """Take in what is there, and hand over packets until `limit` PUBLISHes are among them.
@@ -62,9 +62,10 @@ class Wire:
         Raises:
             MalformedError: what came is no MQTT.
         """
-        if not self._reader.has_packets:
+        reader = self._reader
+        if not reader.has_packets:
             self._fill(socket)
-        return self._reader.read(limit, time_ns())
+        return reader.read(limit, time_ns())
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
         """Queue one PUBLISH and return its packet id."""

@@ -79,12 +79,12 @@ def _graph(forest: RandomForestClassifier) -> bytes:
         forest, initial_types=[("rows", FloatTensorType([None, width]))], options={"zipmap": False}
     )
     trees = converted.graph
-    label, probabilities = (output.name for output in trees.output)
+    (forest_node,) = trees.node
+    forest_node.output[0] = "value"
     nodes = [
         helper.make_node("Flatten", ["window"], ["rows"], axis=1),
-        *trees.node,
-        helper.make_node("Identity", [label], ["value"]),
-        helper.make_node("Gather", [probabilities, "positive"], ["score"], axis=1),
+        forest_node,
+        helper.make_node("Gather", [forest_node.output[1], "positive"], ["score"], axis=1),
     ]
     inputs = [helper.make_tensor_value_info("window", TensorProto.FLOAT, ["batch", 1, width])]
     outputs = [

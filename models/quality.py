@@ -1,6 +1,7 @@
 """How far a value can be believed, in the three words OPC UA has for it."""
 
 from enum import IntEnum
+from typing import Final
 
 
 class Quality(IntEnum):
@@ -12,3 +13,7 @@ class Quality(IntEnum):
     GOOD = 0
     UNCERTAIN = 1
     BAD = 2
+
+
+NAMES: Final = {quality: quality.name for quality in Quality}
+"""For the hot loop: in Python 3.11 a member's own `name` costs five times as much."""

@@ -22,8 +22,8 @@ NumPy here, so that replaying history gives exactly what the gateway will see.
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from operator import le
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,7 @@ _MISSING: Final = float("nan")
 _GOOD, _UNCERTAIN, _BAD = Quality  # a member's lookup costs 0.1 us in Python 3.11
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Windows that are due, in the order in which they became so.
 
     Attributes:
@@ -115,6 +114,7 @@ class Windows:
         self._bits = [1 << index for index in range(len(channels))]
         self._all = (1 << len(channels)) - 1
         ranges = [channel.valid_range or (-_FLOAT32_MAX, _FLOAT32_MAX) for channel in channels]
+        self._in_order = tuple(range(len(channels)))
         self._low = [max(low, -_FLOAT32_MAX) for low, _ in ranges]
         self._high = [min(high, _FLOAT32_MAX) for _, high in ranges]
         self._max_ages_ns = [
@@ -193,12 +193,13 @@ class Windows:
     def take(self) -> Batch:
         """Hand over the windows that are due, as one batch the caller owns."""
         due, self._due = self._due, []
-        values = np.frombuffer(bytearray().join([window for *_, window in due]), dtype=np.float32)
+        shape = (len(due), self._length, self._width)
+        values = np.ndarray(shape, np.float32, bytearray().join([window for *_, window in due]))
         return Batch(
             assets=[asset for asset, *_ in due],
             times_ns=[time_ns for _, time_ns, *_ in due],
             qualities=[quality for _, _, quality, _ in due],
-            values=values.reshape(len(due), self.spec.length, len(self.channels)),
+            values=values,
         )
 
     def _open(self, asset: str) -> _Track:
@@ -217,8 +218,12 @@ class Windows:
         self, track: _Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> int:
         """Remember the usable values; returns the channels that have none."""
-        low, high, held, held_ns = self._low, self._high, track.held, track.held_ns
-        unusable = 0
+        low, high = self._low, self._high
+        every = channels == self._in_order
+        if every and all(map(le, low, values)) and all(map(le, values, high)):
+            track.held, track.held_ns = list(values), [time_ns] * self._width
+            return 0
+        held, held_ns, unusable = track.held, track.held_ns, 0
         for index, value in zip(channels, values):  # noqa: B905 - costs 0.3 us; push has checked
             if low[index] <= value <= high[index]:
                 held[index] = value

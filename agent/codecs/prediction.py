@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import orjson
 
-from models.quality import Quality
+from models.quality import NAMES, Quality
 
 
 class Prediction(NamedTuple):
@@ -48,7 +48,7 @@ class PredictionCodec:
         """The JSON object that goes to the prediction topic."""
         fields = {
             "value": prediction.value,
-            "quality": prediction.quality.name,
+            "quality": NAMES[prediction.quality],
             "timestamp": prediction.timestamp_ms,
             "asset": prediction.asset,
             **self._constant,
@@ -69,7 +69,7 @@ class PredictionCodec:
         """
         plain: list[tuple[str, object]] = [
             ("value", prediction.value),
-            ("quality", prediction.quality.name),
+            ("quality", NAMES[prediction.quality]),
             ("timestamp", prediction.timestamp_ms),
             ("seq", self._constant["seq"]),
         ]
