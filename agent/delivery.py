@@ -6,8 +6,9 @@ An input is acknowledged once the broker has confirmed every prediction that it 
 order of arrival (MQTT 5, 4.6), and only on the connection it came on. So the broker is the buffer,
 and a crash loses nothing: what was not acknowledged comes again.
 
-When the connection is lost, predictions without a confirmation are published again, and inputs
-without an acknowledgement become orphans. The broker delivers those again; each is recognised by
+When the connection is lost, predictions without a confirmation are published again, under their
+packet ids if the broker still has the session (MQTT 5, 4.4), and inputs without an acknowledgement
+become orphans. The broker delivers those again; each is recognised by
 topic and payload and takes over what its first delivery already set going, so that no reading
 enters a window twice.
 
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import chain, islice
 from typing import Protocol
+
+from agent.frames import FIRST_MID, LAST_MID, Publish
 
 MAX_ORPHANS = 65_535  # a broker cannot have more in flight: packet ids are 16 bits
 MAX_DOCUMENTS = 1_000
@@ -64,14 +67,13 @@ class Input:
             self.reason = reason
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that costs 2 us apiece
-class Outgoing:
-    """A publish that is owed: a prediction of `source`, or a control document if that is None."""
+@dataclass(slots=True, eq=False)
+class Outgoing(Publish):
+    """A publish that is owed: a prediction of `source`, or a control document if that is None.
 
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool = False
+    It has a packet id from its first sending until the broker confirms or refuses it.
+    """
+
     source: Input | None = None
 
 
@@ -85,8 +87,8 @@ class Publisher(Protocol):
     def wants_write(self) -> bool:
         """Whether something waits to be sent, so that more would only pile up."""
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
-        """Queue one PUBLISH and return its packet id."""
+    def publish(self, message: Publish) -> None:
+        """Queue one PUBLISH."""
 
 
 class Delivery:
@@ -117,6 +119,8 @@ class Delivery:
         self._best_effort: deque[Outgoing] = deque()
         self._max_outbox = max_outbox
         self._in_flight: dict[int, Outgoing] = {}
+        self._mid = LAST_MID  # the last that was given away
+        self._reserved: set[int] = set()  # of publishes to be repeated on this connection
         self._refused: deque[Outgoing] = deque()  # by the broker
         self._held: deque[Outgoing] = deque()  # behind those, for the sake of order
         self._blocked_topics: set[str] = set()
@@ -214,6 +218,7 @@ class Delivery:
         outgoing = self._in_flight.pop(mid, None)
         if outgoing is None:
             return
+        outgoing.mid, outgoing.repeated = 0, False
         if reason_code >= 0x80 and reason_code not in FINAL_REFUSALS:  # noqa: PLR2004  MQTT 5, 2.4
             self._refused_topics[outgoing.topic] = reason_code
             self._blocked_topics.add(outgoing.topic)
@@ -244,7 +249,7 @@ class Delivery:
             yield unacked.popleft().mid
 
     def connection_lost(self) -> None:
-        """Forget packet ids: publish again what was not confirmed, await what was not acked."""
+        """Publish again what was not confirmed, await what was not acknowledged."""
         # In the order in which they were posted, topic by topic.
         again = [*self._refused, *self._in_flight.values(), *self._held]
         for queue in (self._refused, self._in_flight, self._held, self._blocked_topics):
@@ -263,15 +268,29 @@ class Delivery:
         """Begin a connection; without a session on the broker no orphan will come again."""
         if not session_present:
             self._orphans.clear()
+        for outgoing in chain(self._owed, self._documents):
+            if not session_present:
+                outgoing.mid = 0
+            outgoing.repeated = bool(outgoing.mid)
+        self._reserved = {one.mid for one in chain(self._owed, self._documents) if one.mid}
 
     def _publish(self, outgoing: Outgoing, publisher: Publisher) -> None:
-        mid = publisher.publish(
-            outgoing.topic, outgoing.payload, outgoing.qos, retain=outgoing.retain
-        )
-        if outgoing.qos:
-            self._in_flight[mid] = outgoing
-        else:
+        if not outgoing.qos:
+            publisher.publish(outgoing)
             self._release(outgoing.source)
+            return
+        if not outgoing.mid:
+            outgoing.mid = self._free_mid()
+        publisher.publish(outgoing)
+        self._in_flight[outgoing.mid] = outgoing
+        self._reserved.discard(outgoing.mid)
+
+    def _free_mid(self) -> int:
+        mid = self._mid + 1
+        while mid > LAST_MID or mid in self._in_flight or mid in self._reserved:
+            mid = mid + 1 if mid < LAST_MID else FIRST_MID
+        self._mid = mid
+        return mid
 
     def _keep(self, outgoing: Outgoing, queue: deque[Outgoing]) -> None:
         """Keep a publish for `retry`, as far as that is bounded.

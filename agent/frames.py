@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 MQTT_5: Final = 5
+FIRST_MID, LAST_MID = 0x8000, 0xFFFF
+"""Packet ids of our publishes; the lower half of the range is paho's, for its own packets."""
+MAX_IN_FLIGHT: Final = LAST_MID - FIRST_MID + 1
 MAX_TOPICS: Final = 100_000
 _PUBLISH, _PUBACK = 0x30, 0x40
 _MORE = 0x80  # 1.5.5: another length byte follows
@@ -40,6 +43,27 @@ class Received(NamedTuple):
     retained: bool
     repeated: bool
     at_ns: int
+
+
+@dataclass(slots=True, eq=False)
+class Publish:
+    """One PUBLISH that leaves.
+
+    Attributes:
+        topic: where to.
+        payload: what.
+        qos: 0 or 1.
+        retain: the RETAIN flag.
+        mid: packet id, which counts at QoS 1 only.
+        repeated: the DUP flag.
+    """
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool = False
+    mid: int = 0
+    repeated: bool = False
 
 
 @dataclass(slots=True)
@@ -180,19 +204,18 @@ class Writer:
         self._no_properties = b"\0" if version == MQTT_5 else b""
         self._names: dict[str, bytes] = {}
 
-    def publish(
-        self, topic: str, payload: bytes, *, qos: int, mid: int, retain: bool = False
-    ) -> bytes:
-        """One PUBLISH; `mid` counts at QoS 1 only."""
+    def publish(self, message: Publish) -> bytes:
+        """One PUBLISH."""
+        topic, payload, qos = message.topic, message.payload, message.qos
         name = self._names.get(topic)
         if name is None:
             encoded = topic.encode()
             name = _SHORT.pack(len(encoded)) + encoded
             if len(self._names) < MAX_TOPICS:
                 self._names[topic] = name
-        number = _SHORT.pack(mid) if qos else b""
+        number = _SHORT.pack(message.mid) if qos else b""
         length = len(name) + len(number) + len(self._no_properties) + len(payload)
-        first = _PUBLISH | qos << 1 | retain
+        first = _PUBLISH | message.repeated << 3 | qos << 1 | message.retain
         return b"".join((_head(first, length), name, number, self._no_properties, payload))
 
 

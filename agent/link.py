@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
+from agent import log
 from agent.errors import BrokerError
 from agent.mqtt import UNSUPPORTED_PROTOCOL, Connection, Will
 from agent.settings import Broker
@@ -43,6 +44,7 @@ class Link:
         connection: the one under way or up, None while waiting.
         trouble: what is wrong in words; empty while up.
         connects: how often the broker let us in.
+        sessions_lost: how often it had forgotten our session by then, and what it kept for us.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Link:
         self.state = State.WAITING
         self.connection: Connection | None = None
         self.trouble = ""
-        self.connects = 0
+        self.connects = self.sessions_lost = 0
         self._broker = broker
         self._client_id = client_id
         self._will = will
@@ -82,7 +84,7 @@ class Link:
             self._fail(connection.lost, connection.refused_with)
         elif self.state is State.HANDSHAKE and connection is not None:
             if connection.accepted:
-                self._up()
+                self._up(connection)
             elif self._clock() >= self._due_s:
                 connection.close()
                 self._fail("the broker does not answer CONNECT", None)
@@ -107,9 +109,12 @@ class Link:
         self.state = State.HANDSHAKE
         self._due_s = self._clock() + self._broker.connect_timeout_s
 
-    def _up(self) -> None:
+    def _up(self, connection: Connection) -> None:
         self.state = State.UP
         self.trouble = ""
+        if self.connects and not connection.session_present:
+            self.sessions_lost += 1
+            log.warning("session lost: the broker has dropped what it kept for this gateway")
         self.connects += 1
         self._attempts = 0
 

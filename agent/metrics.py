@@ -35,6 +35,7 @@ class Metrics:
             "waiting": delivery.waiting,
             "redelivered": delivery.redelivered,
             "connects": self._link.connects,
+            "sessions_lost": self._link.sessions_lost,
             "streams": {
                 pipeline.stream: {
                     "predictions": dict(pipeline.predictions),

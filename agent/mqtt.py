@@ -28,12 +28,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.errors import BrokerError
-from agent.frames import Block, MalformedError, Received
+from agent.frames import Block, MalformedError, Publish, Received
 from agent.settings import Broker
-from agent.wire import MAX_IN_FLIGHT, Wire
+from agent.wire import Wire
 
 UNSUPPORTED_PROTOCOL = 0x84
 _NO_PACKET_LIMIT = 268_435_460  # MQTT 5, 2.1.4: the largest packet there can be
+_RECEIVE_MAXIMUM = 65_535  # MQTT 5, 3.2.2.3.3: where the broker names none
 _MAX_PACKET_BYTES = 80 << 20  # above the largest payload that the settings allow
 _SEND_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5, 3.8.3.1: retain handling
 
@@ -108,7 +109,7 @@ class Connection:
         self.refused_with: int | None = None
         self.refused_filters: list[str] = []
         self.lost = ""
-        self.max_in_flight = MAX_IN_FLIGHT
+        self.max_in_flight = _RECEIVE_MAXIMUM
         self.max_packet_bytes = _NO_PACKET_LIMIT
         self._broker = broker
         self.subscribing: dict[int, list[str]] = {}
@@ -213,9 +214,9 @@ class Connection:
         """Drop filters that the session on the broker still has."""
         self._client.unsubscribe(list(filters))
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> int:
-        """Queue one PUBLISH and return its packet id; `flush` sends it."""
-        return self._wire.publish(topic, payload, qos, retain=retain)
+    def publish(self, message: Publish) -> None:
+        """Queue one PUBLISH, with a packet id of ours; `flush` sends it."""
+        self._wire.publish(message)
 
     def acknowledge(self, mid: int) -> None:
         """Queue the PUBACK of a QoS 1 message."""
@@ -297,8 +298,7 @@ class Connection:
             return
         self.accepted = True
         self.session_present = flags.session_present
-        granted = getattr(properties, "ReceiveMaximum", MAX_IN_FLIGHT)
-        self.max_in_flight = min(granted, MAX_IN_FLIGHT)
+        self.max_in_flight = getattr(properties, "ReceiveMaximum", self.max_in_flight)
         self.max_packet_bytes = getattr(properties, "MaximumPacketSize", self.max_packet_bytes)
 
     def _on_disconnect(

@@ -31,6 +31,7 @@ from pydantic_settings import (
 )
 
 from agent.errors import ConfigError
+from agent.frames import MAX_IN_FLIGHT
 from agent.topics import SIGNAL, TopicTemplate, overlap
 from models.manifest import Name
 
@@ -206,7 +207,7 @@ class Limits(_Section):
     max_payload_bytes: Annotated[int, Field(ge=16, le=64 << 20)] = 1 << 20
     max_assets: Count = 10_000
     max_topics: Count = 100_000
-    max_in_flight: Annotated[int, Field(ge=1, le=65_535)] = 1_000
+    max_in_flight: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = 1_000
     max_outbox: Count = 10_000
     max_future_s: Seconds = 60.0
     earliest: AwareDatetime = datetime(2000, 1, 1, tzinfo=UTC)

@@ -7,12 +7,10 @@ import ssl
 from time import time_ns
 from typing import Final, Protocol
 
-from agent.frames import Block, Reader, Writer, puback
+from agent.frames import Block, Publish, Reader, Writer, puback
 
 RECV_BYTES: Final = 1 << 16
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_FIRST_MID, _LAST_MID = 0x8000, 0xFFFF
-MAX_IN_FLIGHT: Final = _LAST_MID - _FIRST_MID
 
 
 class Socket(Protocol):
@@ -28,9 +26,6 @@ class Socket(Protocol):
 class Wire:
     """PUBLISH and PUBACK of one connection, both ways.
 
-    Packet ids are taken from the upper half of their range; the lower is the connection's own, for
-    SUBSCRIBE and UNSUBSCRIBE.
-
     Args:
         version: 5, or 4 for MQTT 3.1.1.
         max_packet_bytes: longest packet taken in.
@@ -44,7 +39,6 @@ class Wire:
         self._reader = Reader(version, max_packet_bytes)
         self._writer = Writer(version)
         self._unsent = bytearray()
-        self._mid = _LAST_MID
 
     @property
     def has_packets(self) -> bool:
@@ -67,12 +61,9 @@ class Wire:
             self._fill(socket)
         return reader.read(limit, time_ns())
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> int:
-        """Queue one PUBLISH and return its packet id."""
-        if qos:
-            self._mid = self._mid + 1 if self._mid < _LAST_MID else _FIRST_MID
-        self._unsent += self._writer.publish(topic, payload, qos=qos, mid=self._mid, retain=retain)
-        return self._mid
+    def publish(self, message: Publish) -> None:
+        """Queue one PUBLISH."""
+        self._unsent += self._writer.publish(message)
 
     def acknowledge(self, mid: int) -> None:
         """Queue one PUBACK."""

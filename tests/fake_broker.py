@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import time_ns
 from typing import NamedTuple
 
-from agent.frames import Received
+from agent.frames import Publish, Received
 from agent.mqtt import Subscription, Will
 
 MQTT_5 = 5
@@ -34,6 +34,7 @@ class _Session:
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     queue: deque[Published] = field(default_factory=deque)
     in_flight: dict[int, Published] = field(default_factory=dict)
+    unconfirmed: dict[int, Published] = field(default_factory=dict)
     last_mid: int = 0
 
 
@@ -149,6 +150,18 @@ class FakeBroker:
                 self._retained[message.topic] = message
         return reason_code
 
+    def occupy(self, client_id: str, mid: int, message: Published, *, repeated: bool) -> None:
+        """Hold a client to MQTT 5, 2.2.1 and 4.4: a packet id is one publish until its PUBACK."""
+        unconfirmed = self._sessions[client_id].unconfirmed
+        assert unconfirmed.get(mid, message if repeated else None) == (
+            message if repeated else None
+        ), f"packet id {mid} is in use"
+        unconfirmed[mid] = message
+
+    def release(self, client_id: str, mid: int) -> None:
+        """Know that a PUBACK has arrived."""
+        del self._sessions[client_id].unconfirmed[mid]
+
     def acknowledge(self, connection: "FakeConnection", mid: int) -> None:
         """Forget a message that its receiver has dealt with."""
         in_flight = self._sessions[connection.client_id].in_flight
@@ -200,7 +213,6 @@ class FakeConnection:
         self._inbound: deque[Received] = deque()
         self._unconfirmed: deque[tuple[int, int, Published]] = deque()
         self._outbound: deque[Callable[[], None]] = deque()
-        self._last_mid = 0
 
     @property
     def arrived(self) -> int:
@@ -231,6 +243,7 @@ class FakeConnection:
             self.received.append(self._inbound.popleft())
         while self._broker.confirms and self._unconfirmed:
             mid, reason_code, message = self._unconfirmed.popleft()
+            self._broker.release(self.client_id, mid)
             self.confirmed.append((mid, reason_code))
             if not reason_code:
                 self._broker.confirmed.append(message)
@@ -256,20 +269,21 @@ class FakeConnection:
         """Drop filters."""
         self._outbound.append(lambda: self._broker.unsubscribe(self, filters))
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> int:
-        """Queue one publish and return its packet id."""
-        self._last_mid = mid = self._last_mid % 65_535 + 1
-        message = Published(topic, payload, qos, retain)
+    def publish(self, publish: Publish) -> None:
+        """Queue one publish."""
+        message = Published(publish.topic, publish.payload, publish.qos, publish.retain)
+        mid, repeated = publish.mid, publish.repeated
 
         def send() -> None:
+            if message.qos:
+                self._broker.occupy(self.client_id, mid, message, repeated=repeated)
             reason_code = self._broker.take(message)
-            if qos:
+            if message.qos:
                 # A 3.1.1 broker answers plain success for what it refuses.
                 told = reason_code if self.version == MQTT_5 else 0
                 self._unconfirmed.append((mid, told, message))
 
         self._outbound.append(send)
-        return mid
 
     def acknowledge(self, mid: int) -> None:
         """Queue the acknowledgement of a QoS 1 message."""

@@ -5,9 +5,11 @@ import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Protocol, cast
 
+from agent.frames import FIRST_MID, Publish
 from agent.mqtt import Connection, Will
 from agent.settings import Broker as BrokerSettings
 from tests.brokers import HOST, Broker, Mosquitto, amqtt, mosquitto
@@ -196,6 +198,16 @@ def site(name: str, folder: Path) -> Iterator[Site]:
             yield real
         finally:
             real.close()
+
+
+_MIDS = cycle(range(FIRST_MID // 2, FIRST_MID))
+
+
+def publish(connection: Connection, topic: str, payload: bytes, qos: int = 1) -> int:
+    """Publish beside an agent's delivery and paho, with a packet id of neither; returns that."""
+    mid = next(_MIDS)
+    connection.publish(Publish(topic, payload, qos, mid=mid))
+    return mid
 
 
 def until(connection: Connection, condition: Callable[[], object]) -> None:

@@ -3,7 +3,7 @@
 from agent.delivery import FINAL_REFUSALS
 from agent.frames import Received
 from agent.mqtt import Connection, Subscription
-from tests.sites import MAX_PACKET_BYTES, RECEIVE_MAXIMUM, WILL, Site, opened, until
+from tests.sites import MAX_PACKET_BYTES, RECEIVE_MAXIMUM, WILL, Site, opened, publish, until
 
 MQTT_5 = 5
 LIVE = Subscription("in/+", 1)
@@ -15,7 +15,7 @@ def subscribed(site: Site, *subscriptions: Subscription) -> Connection:
     if subscriptions:
         connection.subscribe(subscriptions)
         # Answered in order: once a publish is confirmed, so is the subscription.
-        mid = connection.publish("out/probe", b"", 1)
+        mid = publish(connection, "out/probe", b"")
         until(connection, lambda: (mid, 0) in connection.confirmed)
         connection.confirmed.clear()
     return connection
@@ -30,7 +30,7 @@ def take(connection: Connection, count: int) -> list[Received]:
 
 def nothing_more(connection: Connection) -> bool:
     """Whether no message comes before the answer to a publish."""
-    mid = connection.publish("out/probe", b"", 1)
+    mid = publish(connection, "out/probe", b"")
     until(connection, lambda: mid in dict(connection.confirmed))
     connection.confirmed.clear()
     return connection.received == []
@@ -94,7 +94,7 @@ def test_no_more_than_the_receive_maximum_arrives_unacknowledged(site_of_5: Site
 
 def test_publish_is_confirmed_under_its_packet_id(any_site: Site) -> None:
     connection = subscribed(any_site)
-    mids = [connection.publish("out/a", b"%d" % number, 1) for number in range(5)]
+    mids = [publish(connection, "out/a", b"%d" % number) for number in range(5)]
     assert connection.wants_write
     until(connection, lambda: len(connection.confirmed) == 5)
     assert connection.confirmed == [(mid, 0) for mid in mids]
@@ -105,7 +105,7 @@ def test_publish_is_confirmed_under_its_packet_id(any_site: Site) -> None:
 
 def test_publish_at_qos_0_is_sent(any_site: Site) -> None:
     connection = subscribed(any_site)
-    connection.publish("out/a", b"1", 0)
+    publish(connection, "out/a", b"1", 0)
     until(connection, lambda: any_site.published("out/a"))
     assert any_site.published("out/a") == [b"1"]
 
@@ -113,15 +113,15 @@ def test_publish_at_qos_0_is_sent(any_site: Site) -> None:
 def test_refused_publish_is_no_success(site_of_5: Site) -> None:
     connection = subscribed(site_of_5)
     site_of_5.refuse("out/a")
-    refused = connection.publish("out/a", b"1", 1)
-    granted = connection.publish("out/b", b"1", 1)
+    refused = publish(connection, "out/a", b"1")
+    granted = publish(connection, "out/b", b"1")
     until(connection, lambda: len(connection.confirmed) == 2)
     codes = dict(connection.confirmed)
     assert codes[granted] < 0x80
     assert codes[refused] >= 0x80
     assert codes[refused] not in FINAL_REFUSALS
     site_of_5.grant()
-    again = connection.publish("out/a", b"1", 1)
+    again = publish(connection, "out/a", b"1")
     until(connection, lambda: dict(connection.confirmed).get(again) == 0)
 
 
@@ -160,7 +160,7 @@ def test_will_is_sent_when_the_connection_is_lost(any_site: Site) -> None:
 
 def test_will_is_not_sent_after_a_goodbye(any_site: Site) -> None:
     connection = subscribed(any_site)
-    connection.publish(WILL.topic, b"bye", 1)
+    publish(connection, WILL.topic, b"bye")
     connection.close()
     other = opened(any_site.connection("other"))
     until(other, lambda: any_site.published(WILL.topic))

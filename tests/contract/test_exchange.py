@@ -15,7 +15,7 @@ from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
 from models.bundle import Bundle
 from tests.graphs import linear_bundle
-from tests.sites import RECEIVE_MAXIMUM, Site, opened, until
+from tests.sites import RECEIVE_MAXIMUM, Site, opened, publish, until
 
 T0_MS = 1_760_000_000_000
 OUT = "out/p1"
@@ -82,7 +82,7 @@ class Agent:
 
 def answer_everything(connection: Connection) -> None:
     """Wait until the broker has dealt with all that was sent; it answers in order."""
-    mid = connection.publish("out/probe", b"", 1)
+    mid = publish(connection, "out/probe", b"")
     until(connection, lambda: (mid, 0) in connection.confirmed)
 
 

@@ -9,7 +9,7 @@ from paho.mqtt import _packet as paho_packet
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from agent.frames import MalformedError, Reader, Received, Writer, puback
+from agent.frames import MalformedError, Publish, Reader, Received, Writer, puback
 from agent.mqtt import _Client
 
 NOW = 7
@@ -44,12 +44,13 @@ def test_publish_is_written_as_paho_writes_it(
     version: int, publish: tuple[str, bytes, int, int]
 ) -> None:
     topic, payload, qos, mid = publish
-    ours = Writer(version).publish(topic, payload, qos=qos, mid=mid)
+    ours = Writer(version).publish(Publish(topic, payload, qos, mid=mid))
     assert ours == paho_publish(version, topic, payload, qos, mid)
 
 
-def test_retained_publish_has_its_flag() -> None:
-    assert Writer(5).publish("t", b"x", qos=1, mid=1, retain=True)[0] == 0x33
+def test_retained_and_repeated_publish_has_its_flags() -> None:
+    assert Writer(5).publish(Publish("t", b"x", 1, retain=True, mid=1))[0] == 0x33
+    assert Writer(5).publish(Publish("t", b"x", 1, mid=1, repeated=True))[0] == 0x3A
 
 
 @given(versions, st.lists(publishes, min_size=1, max_size=8), st.lists(st.integers(0, 9999)))
@@ -102,7 +103,7 @@ def test_properties_of_a_publish_are_passed_over() -> None:
 def test_other_packets_are_left_whole_and_in_order() -> None:
     connack, pingresp = b"\x20\x03\x00\x00\x00", b"\xd0\x00"
     reader = Reader(5, LIMIT)
-    reader.feed(connack + Writer(5).publish("t", b"x", qos=0, mid=0) + pingresp)
+    reader.feed(connack + Writer(5).publish(Publish("t", b"x", 0)) + pingresp)
     block = reader.read(EVERYTHING, NOW)
     assert bytes(block.others) == connack + pingresp
     assert len(block.received) == 1
@@ -110,7 +111,7 @@ def test_other_packets_are_left_whole_and_in_order() -> None:
 
 def test_no_more_is_taken_out_than_asked_for() -> None:
     reader = Reader(5, LIMIT)
-    reader.feed(Writer(5).publish("t", b"x", qos=0, mid=0) * 5)
+    reader.feed(Writer(5).publish(Publish("t", b"x", 0)) * 5)
     assert [len(reader.read(2, NOW).received) for _ in range(4)] == [2, 2, 1, 0]
     assert not reader.has_packets
 

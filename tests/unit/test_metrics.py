@@ -42,6 +42,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
         "waiting": 3,  # predictions that the broker has not confirmed
         "redelivered": 0,
         "connects": 0,
+        "sessions_lost": 0,
         "streams": {"rul": {"predictions": {"GOOD": 1, "UNCERTAIN": 2}, "missing": {"c0": 1}}},
     }
     worker.stop(5)
