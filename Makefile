@@ -26,7 +26,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,systemd,command -v systemd-analyze)
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --numprocesses 2 --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check

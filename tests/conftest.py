@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import settings
@@ -7,20 +8,20 @@ from hypothesis import settings
 settings.register_profile("millhand", deadline=None, database=None, print_blob=True)
 settings.load_profile("millhand")
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURE = "figure"
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Tell a measured figure at the end of the run."""
-    return request.config.stash.setdefault(_FIGURES, []).append
+    return partial(record_property, _FIGURE)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show the figures that the promises were met with."""
-    if figures := config.stash.get(_FIGURES, []):
+    reports = terminalreporter.getreports("passed")
+    figures = [value for one in reports for name, value in one.user_properties if name == _FIGURE]
+    if figures:
         terminalreporter.section("figures")
         for line in figures:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(str(line))

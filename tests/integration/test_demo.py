@@ -33,7 +33,7 @@ class Run:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "demo", *arguments],
             cwd=ROOT,
-            env=os.environ
+            env=_without_coverage()
             | {
                 MARK: self.mark,
                 "DEMO_SECONDS": seconds,
@@ -67,6 +67,11 @@ class Run:
             for process in psutil.process_iter()
             if _environment(process).get(MARK) == self.mark
         ]
+
+
+def _without_coverage() -> dict[str, str]:
+    """The demo is run at the speed that its users see."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("COV_", "COVERAGE_"))}
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
