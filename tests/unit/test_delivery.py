@@ -13,7 +13,6 @@ from hypothesis.stateful import (
 )
 
 from agent.delivery import MAX_DOCUMENTS, Delivery, Input, Outcome, Outgoing
-from agent.frames import FIRST_MID, LAST_MID, MAX_IN_FLIGHT, Publish
 from agent.mqtt import Subscription, Will
 from tests.fake_broker import NOT_AUTHORISED, FakeBroker, FakeConnection, Published
 
@@ -40,22 +39,6 @@ def arrived(delivery: Delivery, payload: bytes = b"x", mid: int = 1) -> Input:
 
 def answer(delivery: Delivery, source: Input, payload: bytes = b"p", qos: int = 1) -> None:
     delivery.post(Outgoing("out/a", payload, qos, source=source))
-
-
-class Sent:
-    """A socket that takes everything, and remembers it."""
-
-    max_in_flight, max_packet_bytes, wants_write = 65_535, 1 << 20, False
-
-    def __init__(self) -> None:
-        self.payloads: list[bytes] = []
-        self.mids: list[int] = []
-        self.repeated: list[bool] = []
-
-    def publish(self, message: Publish) -> None:
-        self.payloads.append(message.payload)
-        self.mids.append(message.mid)
-        self.repeated.append(message.repeated)
 
 
 def acknowledged(delivery: Delivery) -> list[int]:
@@ -203,41 +186,6 @@ def test_unconfirmed_predictions_are_published_again_in_order_after_a_loss() -> 
     turn(delivery, connection)
     assert [one.payload for one in broker.published] == [b"1", b"2", b"3"]
     assert acknowledged(delivery) == [], "packet ids of the lost connection mean nothing now"
-
-
-def test_unconfirmed_predictions_keep_their_packet_ids_as_long_as_the_session_lives() -> None:
-    delivery, sent = Delivery(10, 10), Sent()
-    for number in (b"1", b"2"):
-        answer(delivery, arrived(delivery, number, int(number)), number)
-    delivery.pump(sent)
-    delivery.confirmed(sent.mids[0], 0)
-    delivery.connection_lost()
-    delivery.connected(session_present=True)
-    answer(delivery, arrived(delivery, b"3", 3), b"3")
-    again = Sent()
-    delivery.pump(again)
-    assert again.payloads == [b"2", b"3"]
-    assert again.repeated == [True, False]
-    assert again.mids[0] == sent.mids[1]
-    assert again.mids[1] not in sent.mids
-    delivery.connection_lost()
-    delivery.connected(session_present=False)
-    last = Sent()
-    delivery.pump(last)
-    assert (last.payloads, last.repeated) == ([b"2", b"3"], [False, False])
-
-
-def test_packet_id_of_an_unconfirmed_prediction_is_not_given_away_when_the_ids_begin_anew() -> None:
-    delivery, sent = Delivery(10, 10), Sent()
-    source = arrived(delivery)
-    answer(delivery, source)
-    delivery.pump(sent)
-    for _ in range(MAX_IN_FLIGHT):
-        answer(delivery, source)
-        delivery.pump(sent)
-        delivery.confirmed(sent.mids[-1], 0)
-    assert sent.mids.count(sent.mids[0]) == 1
-    assert set(sent.mids) == set(range(FIRST_MID, LAST_MID + 1))
 
 
 def test_redelivery_is_recognised_and_takes_over_the_predictions_under_way() -> None:

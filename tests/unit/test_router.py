@@ -44,9 +44,17 @@ class Agent:
             self.pipelines, self.command, self.delivery, limits, Limited(60.0, lambda: 0.0)
         )
         self.broker = FakeBroker()
+        self.connect()
+        self.mid = 0
+
+    def connect(self) -> None:
         self.connection = self.broker.connection("gw", Will("gw/status", b""))
         self.connection.open()
-        self.mid = 0
+
+    def lose_connection(self) -> None:
+        self.broker.cut("gw")
+        self.broker.published.pop()  # the will
+        self.delivery.connection_lost()
 
     def command(self, topic: str, payload: bytes) -> bool:
         if not topic.startswith("gw/"):
@@ -212,7 +220,8 @@ def test_redelivery_enters_no_window_twice() -> None:
     agent.broker.confirms = False
     messages = [agent.message(float(n)) for n in range(3)]
     agent.handle(*messages)
-    agent.delivery.connection_lost()
+    agent.lose_connection()
+    agent.connect()
     agent.delivery.connected(session_present=True)
     agent.broker.confirms = True
     agent.handle(*(one._replace(repeated=True, mid=9) for one in messages), agent.message(3.0))
