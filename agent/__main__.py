@@ -63,6 +63,22 @@ def _models(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _why(chosen: argparse.Namespace) -> int:
+    settings = load_settings(chosen.config)
+    from agent.why import explain  # noqa: PLC0415  as in _run
+
+    for line in explain(settings, chosen.topic, chosen.payload):
+        print(line)
+    return 0
+
+
+def _content(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as exc:
+        raise argparse.ArgumentTypeError(f"{file}: {exc.strerror}") from exc
+
+
 def _schema(chosen: argparse.Namespace) -> int:
     wanted = schema()
     if not chosen.check:
@@ -91,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     add("check", _check, "Validate configuration, files and kept bundles without connecting.")
     add("models", _models, "Show what serves and what is kept.")
     add("schema", _schema, "Write the JSON schema of the configuration.")
+    add("why", _why, "Tell what becomes of one message, and why.")
+    parsers["why"].add_argument("topic", help="the topic it came on")
+    parsers["why"].add_argument(
+        "--payload", type=_content, metavar="FILE", help="what it said; - is standard input"
+    )
     parsers["check"].add_argument(
         "--connect", action="store_true", help="also try broker and registry"
     )

@@ -127,6 +127,10 @@ class Pipeline:
         """Samples in which a channel was missing, by channel."""
         return self._windows.missing if self._windows is not None else {}
 
+    def awaited(self, asset: str) -> Sequence[str]:
+        """Channels without which the asset's sample is not complete, where one was begun."""
+        return self._windows.awaited(asset) if self._windows is not None else []
+
     def route(self, topic: str) -> Route | None:
         """Where a topic leads in this pipeline, None if it is none of its own."""
         return self._binder.route(topic) if self._binder is not None else None

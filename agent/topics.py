@@ -78,6 +78,18 @@ class TopicTemplate:
                 return None
         return Levels(named)
 
+    def difference(self, topic: str) -> str:
+        """Why `match` says no, in words; empty where it says yes."""
+        found = topic.split("/")
+        if len(found) != len(self._levels):
+            return f"has {len(self._levels)} levels, the topic {len(found)}"
+        for number, (wanted, level) in enumerate(zip(self._levels, found, strict=True), start=1):
+            if wanted.startswith("{") and not level:
+                return f"level {number} of the topic is empty"
+            if wanted != level and not wanted.startswith("{"):
+                return f"level {number} is '{wanted}', in the topic '{level}'"
+        return ""
+
     def render(self, levels: Mapping[str, str]) -> str:
         """The topic with the named levels filled in.
 

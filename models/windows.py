@@ -202,6 +202,17 @@ class Windows:
             values=values,
         )
 
+    def awaited(self, asset: str) -> list[str]:
+        """Channels that the asset's round still waits for; none where no round is under way."""
+        track = self._tracks.get(asset)
+        if track is None or not track.reported:
+            return []
+        return [
+            channel.name
+            for channel, bit in zip(self.channels, self._bits, strict=True)
+            if not track.reported & bit
+        ]
+
     def _open(self, asset: str) -> _Track:
         if len(self._tracks) >= self._max_assets:
             raise ReadingError("too_many_assets")

@@ -1,0 +1,127 @@
+"""`millhand-agent why`: what one message would come to, step by step, without a broker.
+
+It goes the way of the hot loop with the model that the gateway keeps, on windows of its own, so it
+disturbs nobody, and tells where the message stops and what would let it through.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from math import isnan
+from time import time_ns
+
+from agent.binding import Route
+from agent.delivery import Input
+from agent.frames import Received
+from agent.pipeline import Model, Pipeline
+from agent.reasons import REASONS
+from agent.session import Session
+from agent.settings import Pipeline as PipelineSettings
+from agent.settings import Settings
+from agent.store import Store
+from agent.topics import TopicTemplate
+from models.errors import BundleError, IncompatibleBundleError, ReadingError
+from models.manifest import Channel
+
+_NS_PER_S = 1_000_000_000
+
+
+def explain(settings: Settings, topic: str, payload: bytes | None) -> Iterator[str]:
+    """Lines about one message; without a payload only about its topic."""
+    yield f"topic {topic}"
+    for pipeline in settings.pipelines:
+        yield f"stream {pipeline.stream}"
+        matching = False
+        for source in pipeline.inputs:
+            difference = TopicTemplate(source.topic).difference(topic)
+            matching = matching or not difference
+            yield f"  input {source.topic} ({source.dialect}): {difference or 'matches'}"
+        if matching:
+            yield from _explain_in(settings, pipeline, topic, payload)
+
+
+def _explain_in(
+    settings: Settings, pipeline: PipelineSettings, topic: str, payload: bytes | None
+) -> Iterator[str]:
+    served = Pipeline(pipeline, settings.limits)
+    try:
+        served.activate(_kept_model(settings, pipeline.stream))
+    except BundleError as exc:
+        yield f"  no prediction: {exc}"
+        return
+    route = served.route(topic)
+    if route is None:
+        yield f"  no prediction: the topic has a level that no output topic may have ({topic})"
+        return
+    yield from _describe(served, route)
+    if payload is not None:
+        yield from _follow(served, route, Received(topic, payload, 0, False, False, time_ns()))  # noqa: FBT003  a live message that comes for the first time
+
+
+def _kept_model(settings: Settings, stream: str) -> Model:
+    store = Store(settings.gateway.state_dir, settings.limits.keep_bundles)
+    record = store.active(stream)
+    if record is None:
+        raise IncompatibleBundleError("no model is kept; push one, or wait for the next poll")
+    bundle = store.load(record.serving)
+    return Model(Session(bundle), bundle.sha256)
+
+
+def _describe(served: Pipeline, route: Route) -> Iterator[str]:
+    assert served.model is not None  # noqa: S101  activated just now
+    manifest = served.model.manifest
+    names = [manifest.channels[index].name for index in route.channels]
+    yield f"  model {manifest.stream}#{manifest.seq} {manifest.version}"
+    yield f"  asset {route.asset}, carries {', '.join(names) or 'no signal of the model'}"
+    yield f"  answers go to {route.output_topic}"
+
+
+def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
+    assert served.model is not None  # noqa: S101  as above
+    manifest = served.model.manifest
+    try:
+        for reading in route.decode(message.payload):
+            yield f"  reading at {_moment(reading.time_ns)}, quality {reading.quality.name}"
+            for index, value in zip(route.channels, reading.values, strict=False):
+                channel = manifest.channels[index]
+                yield f"    {channel.name}: {_shown(value, channel)}"
+        served.take(route, message, Input(0, (message.topic, message.payload)))
+    except ReadingError as exc:
+        yield f"  dropped as {exc.reason}: {REASONS[exc.reason]}"
+        return
+    outgoing = served.infer(time_ns)
+    for one in outgoing:
+        yield f"  publishes on {one.topic}: {one.payload.decode()}"
+    if not outgoing:
+        yield f"  no prediction yet: {_awaited(served, route.asset)}"
+    if served.missing:
+        yield f"  missing: {', '.join(served.missing)}"
+
+
+def _awaited(served: Pipeline, asset: str) -> str:
+    """What this message alone leaves open."""
+    assert served.model is not None  # noqa: S101  as above
+    if awaited := served.awaited(asset):
+        return f"the sample is complete once {', '.join(awaited)} has reported too"
+    length = served.model.manifest.window.length
+    return f"this is the first of the {length} samples that a window needs"
+
+
+def _moment(at_ns: int | None) -> str:
+    """A source time in words; years that datetime does not know stay numbers."""
+    if at_ns is None:
+        return "its arrival"
+    try:
+        return datetime.fromtimestamp(at_ns / _NS_PER_S, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{at_ns} ns"
+
+
+def _shown(value: float, channel: Channel) -> str:
+    if isnan(value):
+        return "missing"
+    told = f"{value:g} {channel.unit}".rstrip()
+    if channel.valid_range is not None:
+        low, high = channel.valid_range
+        if not low <= value <= high:
+            told += f", outside {low:g} to {high:g}: counts as missing"
+    return told
