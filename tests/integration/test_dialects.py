@@ -108,8 +108,12 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
 
 def answers(plant: Plant, stream: str, count: int, asset: str = "l1/p1") -> list[dict[str, Any]]:
     topic = f"plant/{asset}/_inference/{stream}"
-    plant.wait(lambda: plant.client.count(topic) >= count, f"{count} answers on {topic}")
-    found = [json.loads(payload) for name, payload in list(plant.client.messages) if name == topic]
+
+    def arrived() -> list[bytes]:
+        return [payload for name, payload in list(plant.client.messages) if name == topic]
+
+    plant.wait(lambda: len(arrived()) >= count, f"{count} answers on {topic}")
+    found = [json.loads(payload) for payload in arrived()]
     assert len(found) == count
     assert {answer["asset"] for answer in found} == {asset}
     assert {answer["stream"] for answer in found} == {stream}
