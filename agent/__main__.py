@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent import log, preflight
+from agent.broker_check import ask_broker
 from agent.errors import EXIT_BUG, EXIT_CONFIG, ConfigError
 from agent.settings import load_settings, schema
 
@@ -51,10 +52,10 @@ def _check(chosen: argparse.Namespace) -> int:
         print(line)
     answers: list[preflight.Answer] = []
     if chosen.connect:
-        answers = [*preflight.ask_broker(settings), *preflight.ask_registry(settings)]
+        answers = [*ask_broker(settings), *preflight.ask_registry(settings)]
     for answer in answers:
-        print(f"{'ok  ' if answer.good else 'FAIL'}  {answer.text}")
-    return 0 if all(answer.good for answer in answers) else 1
+        print(f"{answer.kind:<4}  {answer.text}")
+    return int(any(answer.kind == "FAIL" for answer in answers))
 
 
 def _models(chosen: argparse.Namespace) -> int:

@@ -16,8 +16,8 @@ from agent.settings import Broker
 from agent.worker import Worker
 
 _FIRST_WAIT_S = 1.0
-_MQTT_5, _MQTT_3_1_1 = 5, 4
-SPOKEN = {_MQTT_5: "5", _MQTT_3_1_1: "3.1.1"}
+MQTT_5, MQTT_3_1_1 = 5, 4
+SPOKEN = {MQTT_5: "5", MQTT_3_1_1: "3.1.1"}
 
 
 class State(Enum):
@@ -65,7 +65,7 @@ class Link:
         self._will = will
         self._worker = worker
         self._clock = clock
-        self._version = self._preferred = _MQTT_3_1_1 if broker.protocol == "3.1.1" else _MQTT_5
+        self._version = self._preferred = MQTT_3_1_1 if broker.protocol == "3.1.1" else MQTT_5
         self._attempts = 0
         self._due_s = 0.0
 
@@ -140,8 +140,8 @@ class Link:
         if self._broker.protocol != "auto":
             return
         if refused_with == UNSUPPORTED_PROTOCOL:
-            self._version = self._preferred = _MQTT_3_1_1
+            self._version = self._preferred = MQTT_3_1_1
         elif self.state is State.UP:
             self._version = self._preferred
         elif self.state is State.HANDSHAKE and refused_with is None:
-            self._version = _MQTT_5 if self._version == _MQTT_3_1_1 else _MQTT_3_1_1
+            self._version = MQTT_5 if self._version == MQTT_3_1_1 else MQTT_3_1_1

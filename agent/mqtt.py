@@ -222,10 +222,14 @@ class Connection:
         """Queue the PUBACK of a QoS 1 message."""
         self._wire.acknowledge(mid)
 
-    def close(self) -> None:
-        """Say goodbye, so that the will is not sent."""
+    def close(self, *, forget_session: bool = False) -> None:
+        """Say goodbye, so that the will is not sent; MQTT 5 can end the session with it."""
+        properties = None
+        if forget_session and self.version == MQTTProtocolVersion.MQTTv5:
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho
+            properties.SessionExpiryInterval = 0
         self.flush()
-        self._client.disconnect()
+        self._client.disconnect(properties=properties)
         self.flush()
 
     def _pass_on(self) -> None:

@@ -1,32 +1,26 @@
-"""What can be known before serving: files, kept bundles, and on request broker and registry."""
+"""What can be known before serving: files, kept bundles, and on request the registry."""
 
 import os
-import select
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from typing import Literal
 
-from agent.control import PREFIX
-from agent.errors import BrokerError, ConfigError
-from agent.link import SPOKEN
-from agent.mqtt import UNSUPPORTED_PROTOCOL, Connection, Subscription, Will
+from agent.errors import ConfigError
 from agent.puller import PullRequest, pull
-from agent.settings import Broker, Settings
+from agent.settings import Settings
 from agent.store import Store
 from agent.topics import TopicTemplate
 from models.errors import BundleError, MillhandError
 
-_TURN_S = 0.2
 _REGISTRY_DEADLINE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one of the outside parties said."""
+    """What one of the outside parties said; `warn` is what works and will be regretted."""
 
-    good: bool
+    kind: Literal["ok", "warn", "FAIL"]
     text: str
 
 
@@ -100,27 +94,6 @@ def list_models(settings: Settings) -> list[str]:
     return lines
 
 
-def ask_broker(settings: Settings) -> list[Answer]:
-    """Connect as the agent would, under another client id, and ask for its topics."""
-    broker = settings.broker.model_copy(update={"session_expiry_s": 0})
-    client_id = f"{broker.client_id or f'{PREFIX}-{settings.gateway.id}'}-check"
-    where = f"broker {broker.host}:{broker.port}"
-    versions = {"auto": (5, 4), "5": (5,), "3.1.1": (4,)}[broker.protocol]
-    for version in versions:
-        will = Will(f"{PREFIX}/{settings.gateway.id}/check", b"")
-        connection = Connection(broker, client_id, will, version)
-        try:
-            _handshake(connection, broker)
-        except BrokerError as exc:
-            unwanted = connection.refused_with in (None, UNSUPPORTED_PROTOCOL)
-            if unwanted and version != versions[-1]:
-                continue
-            return [Answer(good=False, text=f"{where}: {exc}")]
-        spoken = f"{where}: MQTT {SPOKEN[version]}, at most {connection.max_in_flight} in flight"
-        return [Answer(good=True, text=spoken), *_ask_topics(connection, settings)]
-    return []
-
-
 def ask_registry(settings: Settings) -> list[Answer]:
     """Refresh the trusted metadata and see which bundle every stream would run."""
     answers = []
@@ -130,10 +103,10 @@ def ask_registry(settings: Settings) -> list[Answer]:
             found = pull(request, on_progress=lambda *_: None, cancelled=threading.Event())
         except MillhandError as exc:
             text = f"registry {request.url}: {pipeline.stream}: {exc} ({exc.code})"
-            answers.append(Answer(good=False, text=text))
+            answers.append(Answer("FAIL", text))
         else:
             text = f"registry {request.url}: {pipeline.stream} would run seq {found.seq}"
-            answers.append(Answer(good=True, text=text))
+            answers.append(Answer("ok", text))
     return answers
 
 
@@ -151,40 +124,3 @@ def _question(settings: Settings, stream: str) -> PullRequest:
         deadline_s=min(registry.deadline_s, _REGISTRY_DEADLINE_S),
         check=True,
     )
-
-
-def _handshake(connection: Connection, broker: Broker) -> None:
-    connection.open()
-    _turn_until(connection, broker, lambda: connection.accepted)
-    if not connection.accepted:
-        raise BrokerError(connection.lost or "does not answer CONNECT")
-
-
-def _ask_topics(connection: Connection, settings: Settings) -> Sequence[Answer]:
-    wanted = [
-        Subscription(TopicTemplate(one.topic).filter, one.qos)
-        for pipeline in settings.pipelines
-        for one in pipeline.inputs
-    ]
-    connection.subscribe(wanted)
-    _turn_until(connection, settings.broker, lambda: not connection.subscribing)
-    connection.close()
-    return [
-        Answer(
-            good=one.filter not in connection.refused_filters,
-            text=f"subscribe {one.filter}"
-            + (": refused by the broker" if one.filter in connection.refused_filters else ""),
-        )
-        for one in wanted
-    ]
-
-
-def _turn_until(connection: Connection, broker: Broker, done: Callable[[], bool]) -> None:
-    deadline = monotonic() + broker.connect_timeout_s
-    while not done() and not connection.lost and monotonic() < deadline:
-        descriptor = connection.fileno()
-        if descriptor is None:
-            return
-        connection.flush()
-        select.select([descriptor], [], [], _TURN_S)
-        connection.read(1)

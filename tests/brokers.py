@@ -22,6 +22,7 @@ from tests.certificates import Certificates
 from tests.waiting import eventually
 
 HOST = "127.0.0.1"
+LISTENER_OPTIONS = ("use_username_as_clientid",)
 ROOT = Path(__file__).parents[1]
 _SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _START_S = 20.0
@@ -156,7 +157,8 @@ def mosquitto(
     if os.geteuid() == 0:
         lines["user"] = "root"  # it would give its rights up, and could not read the folder then
     # Options of the listener must stand below it.
-    lines |= options | {"listener": f"{port} {HOST}"}
+    below = {name: options.pop(name) for name in LISTENER_OPTIONS if name in options}
+    lines |= options | {"listener": f"{port} {HOST}"} | below
     if tls is not None:
         lines |= {"cafile": tls.ca_file, "certfile": tls.cert_file, "keyfile": tls.key_file}
     config = folder / "mosquitto.conf"

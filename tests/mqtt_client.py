@@ -27,6 +27,7 @@ class PlantClient:
         *,
         version: int = 5,
         ca_file: Path | None = None,
+        login: tuple[str, str] | None = None,
     ) -> None:
         self.messages: list[tuple[str, bytes]] = []
         self._by_topic: dict[str, list[bytes]] = {}
@@ -39,6 +40,8 @@ class PlantClient:
         )
         if ca_file is not None:
             self._client.tls_set(str(ca_file))
+        if login is not None:
+            self._client.username_pw_set(*login)
         self._client.max_inflight_messages_set(0)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
