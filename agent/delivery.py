@@ -8,9 +8,8 @@ and a crash loses nothing: what was not acknowledged comes again.
 
 When the connection is lost, predictions without a confirmation are published again, under their
 packet ids if the broker still has the session (MQTT 5, 4.4), and inputs without an acknowledgement
-become orphans. The broker delivers those again; each is recognised by
-topic and payload and takes over what its first delivery already set going, so that no reading
-enters a window twice.
+become orphans. The broker delivers those again; each is recognised by topic and payload and takes
+over what its first delivery already set going, so that no reading enters a window twice.
 
 Pure: no socket, no clock, no thread.
 """
