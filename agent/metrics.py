@@ -40,6 +40,7 @@ class Metrics:
                 pipeline.stream: {
                     "predictions": dict(pipeline.predictions),
                     "missing": dict(pipeline.missing),
+                    "forgotten_assets": pipeline.forgotten_assets,
                 }
                 for pipeline in self._pipelines
             },

@@ -131,6 +131,11 @@ class Pipeline:
         """Channels without which the asset's sample is not complete, where one was begun."""
         return self._windows.awaited(asset) if self._windows is not None else []
 
+    @property
+    def forgotten_assets(self) -> int:
+        """Assets that were forgotten for others, since the model was activated."""
+        return self._windows.forgotten if self._windows is not None else 0
+
     def route(self, topic: str) -> Route | None:
         """Where a topic leads in this pipeline, None if it is none of its own."""
         return self._binder.route(topic) if self._binder is not None else None

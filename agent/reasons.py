@@ -24,7 +24,6 @@ REASONS: Final = {
     "late": "older than the asset's last sample",
     "duplicate": "nothing new: the same values at the same time",
     "unknown_asset": "not listed in the pipeline's assets",
-    "too_many_assets": "beyond limits.max_assets",
     "payload_too_large": "beyond limits.max_payload_bytes",
     "retained": "a retained message: nobody knows how old it is",
     "no_pipeline": "a topic of no input",

@@ -20,7 +20,7 @@ NumPy here, so that replaying history gives exactly what the gateway will see.
 """
 
 import struct
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from operator import le
 from typing import Final, NamedTuple
@@ -94,9 +94,10 @@ class Windows:
     Args:
         spec: length and hop in samples, and the gap that restarts a window.
         channels: the model's inputs, in the order of the last axis.
-        max_assets: readings of further assets are refused.
+        max_assets: beyond, the asset that was heard of least recently is forgotten.
 
     Attributes:
+        forgotten: how many assets were; one that comes back begins anew.
         missing: samples in which a channel was missing, by channel name.
         restarts: windows that began anew because of a gap.
     """
@@ -107,9 +108,9 @@ class Windows:
         self.spec = spec
         self.channels = tuple(channels)
         self.missing: Counter[str] = Counter()
-        self.restarts = 0
+        self.restarts = self.forgotten = 0
         self._max_assets = max_assets
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: OrderedDict[str, _Track] = OrderedDict()  # least recently heard of first
         self._width = len(channels)
         self._bits = [1 << index for index in range(len(channels))]
         self._all = (1 << len(channels)) - 1
@@ -129,7 +130,7 @@ class Windows:
         self._due: list[tuple[str, int, Quality, bytes]] = []
 
     def __len__(self) -> int:
-        """How many assets have been seen."""
+        """How many assets are remembered."""
         return len(self._tracks)
 
     @property
@@ -158,14 +159,14 @@ class Windows:
             How many windows became due through it (0, 1 or 2); `take` hands them over.
 
         Raises:
-            ReadingError: the message was not used: `late` (older than the asset's last sample),
-                `duplicate` (every reading as the channel had it at that time already), or
-                `too_many_assets`.
+            ReadingError: the message was not used: `late` (older than the asset's last sample) or
+                `duplicate` (every reading as the channel had it at that time already).
             ValueError: not as many values as channels.
         """
         if len(channels) != len(values):
             raise ValueError(f"{len(channels)} channels report {len(values)} values")
         track = self._tracks.get(asset) or self._open(asset)
+        self._tracks.move_to_end(asset)
         if quality is _BAD:
             values = [_MISSING] * len(channels)
         is_newest = time_ns > track.newest_ns
@@ -215,7 +216,8 @@ class Windows:
 
     def _open(self, asset: str) -> _Track:
         if len(self._tracks) >= self._max_assets:
-            raise ReadingError("too_many_assets")
+            self._tracks.popitem(last=False)
+            self.forgotten += 1
         track = self._tracks[asset] = _Track(len(self.channels))
         return track
 

@@ -237,6 +237,7 @@ def test_missing_signals_and_qualities_are_counted(plant: Plant) -> None:
     expected = {
         "predictions": {"GOOD": 1, "UNCERTAIN": 1, "BAD": 1},
         "missing": {"c0": 1, "c1": 1},
+        "forgotten_assets": 0,
     }
 
     def counted() -> dict[str, Any]:

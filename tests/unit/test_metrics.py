@@ -43,7 +43,13 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
         "redelivered": 0,
         "connects": 0,
         "sessions_lost": 0,
-        "streams": {"rul": {"predictions": {"GOOD": 1, "UNCERTAIN": 2}, "missing": {"c0": 1}}},
+        "streams": {
+            "rul": {
+                "predictions": {"GOOD": 1, "UNCERTAIN": 2},
+                "missing": {"c0": 1},
+                "forgotten_assets": 0,
+            }
+        },
     }
     worker.stop(5)
     wake_up.close()

@@ -215,11 +215,12 @@ def test_unknown_asset_is_refused_where_assets_are_listed() -> None:
     assert len(predictions(pipeline, row())) == 1
 
 
-def test_more_assets_than_allowed_are_refused() -> None:
+def test_asset_beyond_the_limit_is_answered_and_another_forgotten() -> None:
     pipeline = serving(linear(), Limits(max_assets=1))
-    assert len(predictions(pipeline, row())) == 1
-    assert refusal(pipeline, row(), "plant/l1/p2/telemetry") == "too_many_assets"
-    assert len(predictions(pipeline, row(1))) == 1
+    for asset in ("p1", "p2", "p1"):
+        take(pipeline, message(row(), f"plant/l1/{asset}/telemetry"))
+        assert len(infer(pipeline)) == 1
+    assert pipeline.forgotten_assets == 2
 
 
 def test_late_and_repeated_readings_are_refused() -> None:

@@ -552,12 +552,15 @@ def test_other_values_at_the_same_time_are_a_sample_of_their_own() -> None:
     assert [window.rows for window in due] == [[[1.0]], [[2.0]]]
 
 
-def test_assets_beyond_the_maximum_are_dropped_and_the_others_served() -> None:
-    windows = Windows(WindowSpec(length=1), make_channels(1), max_assets=2)
-    due = feed(windows, *(row(0, 1.0, asset=asset) for asset in "abc"), row(1, 2.0, asset="a"))
-    assert [window.asset for window in due] == ["a", "b", "a"]
-    assert windows.dropped == {"too_many_assets": 1}
-    assert len(windows) == 2
+def test_beyond_the_maximum_the_asset_that_was_silent_longest_begins_anew() -> None:
+    windows = Windows(WindowSpec(length=2), make_channels(1), max_assets=2)
+    heard = [*zip("aba", (0, 0, 1), strict=True), ("c", 0), ("a", 2), ("b", 1), ("c", 1)]
+    due = feed(windows, *(row(at, float(at), asset=asset) for asset, at in heard))
+    assert [(window.asset, window.rows) for window in due] == [
+        ("a", [[0.0], [1.0]]),
+        ("a", [[1.0], [2.0]]),
+    ]
+    assert (windows.forgotten, len(windows), windows.dropped) == (3, 2, {})
 
 
 def test_more_values_than_channels_are_refused() -> None:
