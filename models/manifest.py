@@ -77,12 +77,16 @@ class WindowSpec(_Frozen):
         hop: samples from one window to the next.
         sample_period_ms: what the model was trained at; None where the rows have no time axis.
         max_gap_ms: a longer pause between two samples restarts the window; None never does.
+        trigger: what completes a sample: that every channel has reported (`all_fresh`), or any
+            message, with the other channels held as long as their `max_age_ms` allows
+            (`every_reading`).
     """
 
     length: Annotated[int, Field(ge=1, le=65_536)]
     hop: Annotated[int, Field(ge=1, le=65_536)] = 1
     sample_period_ms: Annotated[int, Field(ge=1)] | None = None
     max_gap_ms: Annotated[int, Field(ge=1)] | None = None
+    trigger: Literal["all_fresh", "every_reading"] = "all_fresh"
 
 
 class Output(_Frozen):

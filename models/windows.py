@@ -9,11 +9,12 @@
 
 The readings since the last sample are a round. A round becomes a sample when every channel has
 reported (a JSON row: at once), and unfinished when a channel reports again or a gap has passed: a
-dead sensor delays a sample, it never stops them. The sample has the time of the newest reading so
-far. A channel contributes the value it reported in the round, or, where it has a `max_age_ms`, its
-last value while that is no older; otherwise it is missing (NaN). A reading without a usable value
-(NaN, out of range, BAD) has reported, and replaces nothing; but a value that is held after its
-source has said UNCERTAIN or BAD is UNCERTAIN.
+dead sensor delays a sample, it never stops them. With the trigger `every_reading` each message is a
+round of its own. The sample has the time of the newest reading so far. A channel contributes the
+value it reported in the round, or, where it has a `max_age_ms`, its last value while that is no
+older; otherwise it is missing (NaN). A reading without a usable value (NaN, out of range, BAD) has
+reported, and replaces nothing; but a value that is held after its source has said UNCERTAIN or BAD
+is UNCERTAIN.
 
 Time is event time and comes with the readings; there is no clock, no I/O and no dependency but
 NumPy here, so that replaying history gives exactly what the gateway will see.
@@ -125,6 +126,7 @@ class Windows:
         self._ages = any(age is not None for age in self._max_ages_ns)
         self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
         self._sample = struct.Struct(f"{len(channels)}f")
+        self._is_each_a_sample = spec.trigger == "every_reading"
         self._length, self._hop = spec.length, spec.hop
         self._window_bytes = spec.length * self._sample.size
         self._due: list[tuple[str, int, Quality, bytes]] = []
@@ -187,7 +189,7 @@ class Windows:
             track.doubtful &= ~usable
         if is_newest:
             track.newest_ns = time_ns
-        if track.reported == self._all:
+        if track.reported == self._all or self._is_each_a_sample:
             self._complete(asset, track)
         return len(self._due) - waiting
 

@@ -42,6 +42,7 @@ class Window(Section):
     hop: Annotated[int, Field(ge=1, le=65_536)] = 1
     period_s: Annotated[Finite, Field(gt=0)] | None = None
     max_gap_s: Annotated[Finite, Field(gt=0)] | None = None
+    trigger: Literal["all_fresh", "every_reading"] = "all_fresh"
 
     def spec(self, period_ms: int | None) -> WindowSpec:
         """What the manifest says of it, with the period that was measured."""
@@ -50,6 +51,7 @@ class Window(Section):
             hop=self.hop,
             sample_period_ms=_ms(self.period_s) or period_ms,
             max_gap_ms=_ms(self.max_gap_s),
+            trigger=self.trigger,
         )
 
 

@@ -111,7 +111,7 @@ def _push(
     windows: Windows, recording: Recording, rows: NDArray[np.int64], dropped: Counter[str]
 ) -> NDArray[np.int64]:
     """Push rows, count those that are refused, and return the row that ends each due window."""
-    order = range(len(windows.channels))
+    order = tuple(range(len(windows.channels)))
     completed = []
     for row, asset, time_ns, reading in zip(
         rows.tolist(),

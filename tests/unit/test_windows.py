@@ -94,9 +94,9 @@ class Account:
                 samples.append(self._sample(index, before, current))
                 before, current = before + current, []
             current = [*current, message]
-            if {channel for m in current for channel in m.readings} == set(
-                range(len(self.channels))
-            ):
+            reported = {channel for m in current for channel in m.readings}
+            whole = len(reported) == len(self.channels)
+            if whole or self.spec.trigger == "every_reading":
                 samples.append(self._sample(index, before, current))
                 before, current = before + current, []
         return samples
@@ -221,7 +221,11 @@ def one_channel(**spec: int) -> Windows:
 
 optional_ms = st.none() | st.integers(1, 6)
 specs = st.builds(
-    WindowSpec, length=st.integers(1, 4), hop=st.integers(1, 5), max_gap_ms=optional_ms
+    WindowSpec,
+    length=st.integers(1, 4),
+    hop=st.integers(1, 5),
+    max_gap_ms=optional_ms,
+    trigger=st.sampled_from(["all_fresh", "every_reading"]),
 )
 channel_lists = st.lists(
     st.tuples(
@@ -545,6 +549,14 @@ def test_readings_that_are_delivered_again_change_nothing() -> None:
     due = feed(windows, *readings[:3], *readings, *readings)
     assert repr(due) == repr([Window("pump", 5, UNCERTAIN, [values])])
     assert windows.dropped == {"duplicate": 7}
+
+
+def test_every_reading_is_a_sample_with_the_others_held_where_the_trigger_says_so() -> None:
+    spec = WindowSpec(length=1, trigger="every_reading")
+    windows = Windows(spec, make_channels(2, max_age_ms=15))
+    due = feed(windows, reading(0, 0, 1.0), reading(10, 1, 2.0), reading(20, 1, 3.0))
+    assert repr([window.rows for window in due]) == repr([[[1.0, nan]], [[1.0, 2.0]], [[nan, 3.0]]])
+    assert [window.quality for window in due] == [UNCERTAIN, GOOD, UNCERTAIN]
 
 
 def test_other_values_at_the_same_time_are_a_sample_of_their_own() -> None:
