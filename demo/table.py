@@ -76,6 +76,7 @@ class Board:
         self.pinned = ""
         self._readings: dict[str, Reading] = {}
         self._answers: dict[str, Answer] = {}
+        self._versions: list[str] = []  # as they came
         self._events: deque[tuple[float, str]] = deque(maxlen=MAX_EVENTS)
 
     def sensed(self, reading: Reading) -> None:
@@ -85,6 +86,8 @@ class Board:
     def predicted(self, answer: Answer) -> None:
         """Show a pump's newest prediction."""
         self._answers[answer.asset] = answer
+        if answer.version not in self._versions:
+            self._versions.append(answer.version)
 
     def happened(self, elapsed_s: float, event: str) -> None:
         """Show an event below the table, the newest few."""
@@ -94,16 +97,18 @@ class Board:
     def variety(self) -> int:
         """How many different things the table shows: where it is high, a picture tells most.
 
-        A picture that tells of the swap tells more than any before it.
+        A picture that tells of the swap, and has all pumps swapped, tells more than any before it.
         """
         answers = self._answers.values()
+        latest = self._versions[-1:] if len(self._versions) > 1 else []
+        is_swapped = bool(self.pinned) and all([answer.version] == latest for answer in answers)
         shown = {answer.label for answer in answers} | {answer.quality for answer in answers}
         silent = any(
             math.isnan(value)
             for reading in self._readings.values()
             for value in reading.signals.values()
         )
-        return len(shown) + silent + (100 if self.pinned else 0)
+        return len(shown) + silent + (100 if is_swapped else 0)
 
     def line(self) -> str:
         """Return the state in one line."""
