@@ -61,6 +61,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 		f"millhand needs Python 3.11 or newer, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=...")'
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@# pip 23 wants coverage[toml] in a newer version than is locked, and then has no hash for it.
+	sed -n '/^pip==/,/[^\\]$$/p' requirements/dev.txt | $(PIP) install --require-hashes --requirement /dev/stdin
 	$(PIP) install --require-hashes --requirement requirements/dev.txt
 	PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
