@@ -10,8 +10,8 @@ from pathlib import Path
 
 from agent import log, preflight
 from agent.broker_check import ask_broker
+from agent.config_file import load_settings, schema
 from agent.errors import EXIT_BUG, EXIT_CONFIG, ConfigError
-from agent.settings import load_settings, schema
 
 DEFAULT_CONFIG = Path("/etc/millhand/agent.toml")
 

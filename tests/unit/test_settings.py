@@ -15,8 +15,9 @@ import pytest
 import tomli_w
 from pydantic import BaseModel
 
+from agent.config_file import MAX_FILE_BYTES, load_settings, schema
 from agent.errors import EXIT_CONFIG, ConfigError
-from agent.settings import MAX_FILE_BYTES, Limits, Settings, load_settings, schema
+from agent.settings import Limits, Settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config/agent.toml"
