@@ -5,12 +5,14 @@ from time import monotonic
 from agent import memory
 from agent.control import Control
 from agent.delivery import Delivery
+from agent.journal import Journal
+from agent.journal_file import JournalFile
 from agent.link import Link
-from agent.log import Limited
 from agent.metrics import Metrics
 from agent.notify import Notifier
 from agent.pipeline import Pipeline
 from agent.reactor import Parts, Reactor
+from agent.recovery import Recovery
 from agent.router import Router
 from agent.settings import Settings
 from agent.store import Store
@@ -24,6 +26,7 @@ def build(settings: Settings) -> Reactor:
     limits = settings.limits
     wake_up = WakeUp()
     updates, connects = Worker("updates", wake_up), Worker("connect", wake_up)
+    writes = Worker("journal", wake_up)
     delivery = Delivery(limits.max_in_flight, limits.max_outbox)
     control = Control(settings.gateway.id, delivery.post)
     pipelines = {one.stream: Pipeline(one, limits) for one in settings.pipelines}
@@ -44,20 +47,27 @@ def build(settings: Settings) -> Reactor:
         updater.desire(stream, payload)
         return True
 
-    log = Limited(limits.log_interval_s, monotonic)
-    router = Router(pipelines, command, delivery, limits, log)
+    journal = Journal(
+        JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync),
+        settings.journal,
+        tuple(pipelines.values()),
+        delivery,
+        writes,
+    )
+    router = Router(pipelines, command, delivery, limits, journal.note)
     reactor = Reactor(
         Parts(
             link=link,
             router=router,
             delivery=delivery,
+            journal=journal,
             control=control,
             updater=updater,
             metrics=Metrics(router, delivery, link, tuple(pipelines.values())),
             store=store,
             notifier=Notifier(),
             wake_up=wake_up,
-            workers=(updates, connects),
+            workers=(updates, connects, writes),
             pipelines=tuple(pipelines.values()),
             limits=limits,
             clock=monotonic,
@@ -66,7 +76,14 @@ def build(settings: Settings) -> Reactor:
 
     def activated() -> None:
         router.forget_routes()
+        journal.begin()
         reactor.subscribe()
 
     updater.start(pipelines, activated)
+    recovery = Recovery(settings.gateway.state_dir, tuple(pipelines.values()), delivery)
+    if settings.journal.enabled:
+        recovery.run(settings.broker.session_expiry_s)
+    router.received = recovery.open
+    journal.resume(recovery.serial, recovery.number, recovery.whole)
+    journal.begin()
     return reactor

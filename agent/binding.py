@@ -65,6 +65,11 @@ class Binder:
                 f"{wanted}; no input carries {without}: bind them in signals"
             )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every message carries all channels."""
+        return all(bound.is_whole for bound in self._inputs)
+
     def route(self, topic: str) -> Route | None:
         """Where `topic` leads, None if no input describes it."""
         for bound in self._inputs:
@@ -95,6 +100,7 @@ class _BoundInput:
         self._per_signal = source.dialect in ("scalar", "umh")
         self._by_level = {paths[name]: (names.index(name),) for name in known}
         self._channels = tuple(names.index(name) for name in known)
+        self.is_whole = not self._per_signal and len(known) == len(names)
         self._decode = _decoder(source, [paths[name] for name in known])
 
     def reading(self, levels: Levels) -> tuple[Sequence[int], Decode]:

@@ -9,7 +9,9 @@ and a crash loses nothing: what was not acknowledged comes again.
 When the connection is lost, predictions without a confirmation are published again, under their
 packet ids if the broker still has the session (MQTT 5, 4.4), and inputs without an acknowledgement
 become orphans. The broker delivers those again; each is recognised by topic and payload and takes
-over what its first delivery already set going, so that no reading enters a window twice.
+over what its first delivery already set going, so that no reading enters a window twice. The same
+holds after a crash: `agent.recovery` makes orphans of the inputs that the journal has noted, and an
+input that has entered windows is acknowledged only once the journal holds it (`kept`).
 
 Pure: no socket, no clock, no thread.
 """
@@ -17,53 +19,17 @@ Pure: no socket, no clock, no thread.
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
-from itertools import chain, islice
+from itertools import chain
 from typing import Protocol
 
 from agent.frames import FIRST_MID, LAST_MID, Publish
+from agent.inputs import Input, Orphans, Outcome
 
-MAX_ORPHANS = 65_535  # a broker cannot have more in flight: packet ids are 16 bits
 MAX_DOCUMENTS = 1_000
+ALL_KEPT = 2**63
 
 FINAL_REFUSALS = {0x90: "topic_invalid", 0x95: "too_large", 0x99: "payload_invalid"}
 """PUBACK reason codes that repeating the publish cannot cure (MQTT 5, 3.4.2.1)."""
-
-
-class Outcome(Enum):
-    """What became of an input, for the counters that must balance."""
-
-    WINDOWED = "windowed"
-    PREDICTED = "predicted"
-    DROPPED = "dropped"
-    COMMAND = "command"
-
-
-class Input:
-    """One message that arrived.
-
-    Attributes:
-        mid: packet id to acknowledge.
-        key: topic and payload, by which a redelivery is recognised.
-        waiting: its predictions that are not confirmed yet, and one more until it is settled.
-        outcome: what has become of it so far.
-        reason: why it was dropped.
-    """
-
-    __slots__ = ("key", "mid", "outcome", "reason", "waiting")
-
-    def __init__(self, mid: int, key: tuple[str, bytes]) -> None:
-        self.mid = mid
-        self.key = key
-        self.waiting = 1
-        self.outcome = Outcome.WINDOWED
-        self.reason = ""
-
-    def drop(self, reason: str) -> None:
-        """Say that it is of no use, unless a prediction came of it elsewhere."""
-        if self.outcome is Outcome.WINDOWED:
-            self.outcome = Outcome.DROPPED
-            self.reason = reason
 
 
 @dataclass(slots=True, eq=False)
@@ -103,16 +69,19 @@ class Delivery:
         outcomes: finished inputs by outcome.
         dropped: inputs from which nothing came, by reason.
         redelivered: inputs that came again and were recognised.
+        kept: inputs up to this serial stand in the journal.
+        acked: serial of the last input that was acknowledged.
     """
 
     def __init__(self, max_in_flight: int, max_outbox: int) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self.dropped: Counter[str] = Counter()
-        self.redelivered = 0
+        self.redelivered = self.acked = 0
+        self.kept = ALL_KEPT
         self._max_in_flight = max_in_flight
         self._open = 0
         self._unacked: deque[Input] = deque()
-        self._orphans: dict[tuple[str, bytes], deque[Input]] = {}
+        self._orphans = Orphans()
         self._owed: deque[Outgoing] = deque()
         self._documents: deque[Outgoing] = deque(maxlen=MAX_DOCUMENTS)
         self._best_effort: deque[Outgoing] = deque()
@@ -138,6 +107,11 @@ class Delivery:
         return self._open
 
     @property
+    def oldest_noted(self) -> int | None:
+        """Serial of the first input in the journal that is not acknowledged, if there is one."""
+        return next((source.serial for source in self._unacked if source.serial), None)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is left to publish, to confirm or to acknowledge."""
         queued = self._owed or self._documents or self._best_effort
@@ -156,10 +130,9 @@ class Delivery:
             The input to work on, or None if it is a redelivery that is being worked on already.
         """
         key = (topic, payload)
-        if repeated and (orphans := self._orphans.get(key)):
-            orphan = orphans.popleft()
-            orphan.mid = mid
-            self._unacked.append(orphan)
+        if repeated and (known := self._orphans.claim(mid, key)) is not None:
+            known.mid = mid
+            self._unacked.append(known)
             self.redelivered += 1
             return None
         source = Input(mid, key)
@@ -244,8 +217,15 @@ class Delivery:
     def acknowledgeable(self) -> Iterator[int]:
         """Packet ids that may be acknowledged now, in order of arrival."""
         unacked = self._unacked
-        while unacked and not unacked[0].waiting:
-            yield unacked.popleft().mid
+        while unacked and not unacked[0].waiting and unacked[0].serial <= self.kept:
+            source = unacked.popleft()
+            self._orphans.acknowledged(source)
+            self.acked = source.serial or self.acked
+            yield source.mid
+
+    def answered(self, source: Input) -> None:
+        """Note an input that was acknowledged before a restart."""
+        self._orphans.acknowledged(source)
 
     def connection_lost(self) -> None:
         """Publish again what was not confirmed, await what was not acknowledged."""
@@ -256,11 +236,7 @@ class Delivery:
         self._owed.extendleft(one for one in reversed(again) if one.source is not None)
         documents = [*(one for one in again if one.source is None), *self._documents]
         self._documents = deque(documents, maxlen=MAX_DOCUMENTS)
-        # Orphans that have not come back yet may still do so on the next connection.
-        orphans: dict[tuple[str, bytes], deque[Input]] = {}
-        for source in islice(chain(self._unacked, *self._orphans.values()), MAX_ORPHANS):
-            orphans.setdefault(source.key, deque()).append(source)
-        self._orphans = orphans
+        self._orphans.disconnected(self._unacked)
         self._unacked.clear()
 
     def connected(self, *, session_present: bool) -> None:

@@ -7,6 +7,7 @@ and secrets are never logged.
 import logging
 import sys
 from collections.abc import Callable
+from time import monotonic
 
 import orjson
 
@@ -59,7 +60,7 @@ class Limited:
         clock: monotonic seconds.
     """
 
-    def __init__(self, interval_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, interval_s: float, clock: Callable[[], float] = monotonic) -> None:
         self._interval_s = interval_s
         self._clock = clock
         self._last: dict[str, tuple[float, int]] = {}

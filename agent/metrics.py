@@ -7,7 +7,8 @@ windows, `dropped` ones are counted by reason, `waiting` ones are not finished.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.delivery import Delivery, Outcome
+from agent.delivery import Delivery
+from agent.inputs import Outcome
 from agent.link import Link
 from agent.pipeline import Pipeline
 from agent.router import Router

@@ -5,7 +5,7 @@ the line is quiet, hundreds under load. `take` is called for every message, `inf
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import isfinite
@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 from agent.binding import Binder, Route
 from agent.codecs.prediction import Prediction, PredictionCodec
 from agent.codecs.reading import Reading, TimeBounds
-from agent.delivery import Input, Outgoing
+from agent.delivery import Outgoing
 from agent.errors import DecodeError, InferenceError
 from agent.frames import Received
+from agent.inputs import Input
+from agent.records import State
 from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
@@ -65,6 +67,7 @@ class Pipeline:
         model: what serves, None until one is activated.
         predictions: how many were made, by quality.
         failed_batches: batches in a row on which the model failed.
+        is_stateful: whether a message can change what a later one is answered.
     """
 
     def __init__(self, settings: PipelineSettings, limits: Limits) -> None:
@@ -73,6 +76,7 @@ class Pipeline:
         self.model: Model | None = None
         self.predictions: Counter[str] = Counter()
         self.failed_batches = 0
+        self.is_stateful = False
         self._limits = limits
         self._bounds = TimeBounds(
             earliest_ns=round(limits.earliest.timestamp() * 1e9),
@@ -106,9 +110,10 @@ class Pipeline:
             manifest.window,
             manifest.channels,
         )
-        if not kept:
+        if self._windows is None or not kept:
             self._windows = Windows(manifest.window, manifest.channels, self._limits.max_assets)
         self.model, self._binder, self.failed_batches = model, binder, 0
+        self.is_stateful = not (binder.is_whole and self._windows.is_stateless)
         output = manifest.outputs[0]
         self._codec = PredictionCodec(
             stream=self.stream, version=manifest.version, seq=manifest.seq, unit=output.unit
@@ -135,6 +140,40 @@ class Pipeline:
     def forgotten_assets(self) -> int:
         """Assets that were forgotten for others, since the model was activated."""
         return self._windows.forgotten if self._windows is not None else 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that makes windows of messages; states of another fingerprint mean nothing."""
+        if self.model is None:
+            return ""
+        manifest = self.model.manifest
+        reading = self.settings.model_dump_json(exclude={"output"})
+        channels = [channel.model_dump_json() for channel in manifest.channels]
+        content = "\0".join((reading, manifest.window.model_dump_json(), *channels))
+        return blake2b(content.encode(), digest_size=16).hexdigest()
+
+    def states(self) -> Iterator[State]:
+        """What the windows remember of each asset, and in the end of the stream itself."""
+        if self._windows is None or not self.is_stateful:
+            return
+        for asset, remembered in self._windows.states():
+            yield State(self.stream, asset, remembered)
+        yield State(self.stream, None, [self._arrival_ns])
+
+    def restore(self, state: State) -> None:
+        """Remember what `states` has told."""
+        if self._windows is None:
+            return
+        if state.asset is not None:
+            self._windows.restore(state.asset, state.remembered)
+        else:
+            (self._arrival_ns,) = state.remembered
+
+    def discard(self) -> None:
+        """Let go of the windows that are due: they have been answered."""
+        self._origins.clear()
+        if self._windows is not None:
+            self._windows.discard()
 
     def route(self, topic: str) -> Route | None:
         """Where a topic leads in this pipeline, None if it is none of its own."""

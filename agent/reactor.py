@@ -20,6 +20,7 @@ from agent import log
 from agent.control import Control
 from agent.delivery import Delivery, Publisher
 from agent.frames import Received
+from agent.journal import Journal
 from agent.link import Link, State
 from agent.metrics import Metrics
 from agent.mqtt import Connection, Subscription
@@ -43,6 +44,7 @@ class Parts:
     link: Link
     router: Router
     delivery: Delivery
+    journal: Journal
     control: Control
     updater: Updater
     metrics: Metrics
@@ -154,6 +156,7 @@ class Reactor:
             if self._up:
                 exchange(connection, parts.router, parts.delivery)
             connection.flush()
+        parts.journal.turn()
         self._run_timers()
 
     def _wait(self) -> bool:
@@ -218,6 +221,7 @@ class Reactor:
         parts.notifier.alive()
         connection = parts.link.connection
         parts.updater.tick()
+        parts.journal.tick()
         if self._up and connection is not None:
             connection.tick()
         if now >= self._due_retry:
@@ -244,6 +248,7 @@ class Reactor:
             parts.link.trouble,
             f"the broker refuses {', '.join(refused)}" if refused else "",
             parts.delivery.refusal,
+            parts.journal.trouble,
             *parts.updater.troubles,
         )
         troubles = [trouble for trouble in possible if trouble]
@@ -269,6 +274,7 @@ class Reactor:
             self._drain_turn()
         if self._up and parts.link.connection is not None:
             parts.link.connection.close()
+        parts.journal.close()
         for worker in parts.workers:
             worker.stop(max(0.1, deadline - parts.clock()))
         self._selector.close()
@@ -278,6 +284,9 @@ class Reactor:
         """A turn without new inputs; the broker keeps them for the next start."""
         self._due_tick = self._parts.clock() + _SOON_S
         self._wait()
+        for worker in self._parts.workers:
+            worker.run_posted()
+        self._parts.journal.tick()
         connection = self._parts.link.connection
         if connection is None or connection.lost:
             self._up = False

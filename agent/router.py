@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 
 from agent.binding import Route
-from agent.delivery import Delivery, Input, Outcome
+from agent.delivery import Delivery
 from agent.frames import Received
+from agent.inputs import Input, Outcome
 from agent.log import Limited
 from agent.pipeline import Pipeline
 from agent.settings import Limits
@@ -23,8 +24,8 @@ class Router:
         pipelines: by stream.
         command: takes a message on the gateway's own topics; says whether it was one.
         delivery: keeps what must be confirmed and acknowledged.
-        limits: of payloads and topics.
-        log: for messages that are dropped.
+        limits: of payloads, topics and log lines.
+        note: keeps a message that enters windows, and says under which serial.
 
     Attributes:
         received: messages that arrived, redeliveries of those at work not counted again.
@@ -36,14 +37,15 @@ class Router:
         command: Callable[[str, bytes], bool],
         delivery: Delivery,
         limits: Limits,
-        log: Limited,
+        note: Callable[[Received], int],
     ) -> None:
         self.received = 0
         self._pipelines = list(pipelines.values())
         self._command = command
         self._delivery = delivery
+        self._note = note
         self._limits = limits
-        self._log = log
+        self._log = Limited(limits.log_interval_s)
         self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
 
     def forget_routes(self) -> None:
@@ -82,6 +84,8 @@ class Router:
             self._drop(source, message, reason)
             return
         for pipeline, route in routes:
+            if pipeline.is_stateful and not source.serial:
+                source.serial = self._note(message)
             try:
                 pipeline.take(route, message, source)
             except ReadingError as exc:

@@ -192,6 +192,18 @@ class Pipeline(_Section):
         return self
 
 
+class Journal(_Section):
+    """What windows remember, on disk under `gateway.state_dir`, so that it survives a crash."""
+
+    enabled: bool = Field(default=True, description="false: windows begin anew after a crash")
+    sync: bool = Field(
+        default=True,
+        description="false: a crash of the agent costs no reading, a power cut may cost a second",
+    )
+    file_inputs: Count = Field(5_000, description="a new file is begun after as many readings")
+    file_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
+
+
 class Limits(_Section):
     """Everything that can grow, and how far."""
 
@@ -221,6 +233,7 @@ class Settings(BaseSettings):
     registry: Registry
     pipelines: Annotated[tuple[Pipeline, ...], Field(min_length=1, max_length=64)]
     limits: Limits = Limits()
+    journal: Journal = Journal()
 
     @model_validator(mode="after")
     def _streams_differ_and_do_not_feed_themselves(self) -> Self:

@@ -10,8 +10,8 @@ from math import isnan
 from time import time_ns
 
 from agent.binding import Route
-from agent.delivery import Input
 from agent.frames import Received
+from agent.inputs import Input
 from agent.pipeline import Model, Pipeline
 from agent.reasons import REASONS
 from agent.session import Session

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agent.delivery import Delivery, Outcome
-from agent.log import Limited
+from agent.delivery import Delivery
+from agent.inputs import Outcome
 from agent.mqtt import Connection, Subscription
 from agent.pipeline import Model, Pipeline
 from agent.reactor import exchange
@@ -42,7 +42,7 @@ class Agent:
             lambda *_: False,
             self.delivery,
             LIMITS,
-            Limited(60.0, lambda: 0.0),
+            lambda _: 0,
         )
         self.connection = self.connect()
 

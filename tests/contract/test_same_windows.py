@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.delivery import Input
 from agent.frames import Received
+from agent.inputs import Input
 from agent.pipeline import Model, Pipeline
 from agent.session import Session
 from agent.settings import Limits

@@ -12,7 +12,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from agent.delivery import MAX_DOCUMENTS, Delivery, Input, Outcome, Outgoing
+from agent.delivery import MAX_DOCUMENTS, Delivery, Outgoing
+from agent.inputs import Input, Outcome
 from agent.mqtt import Subscription, Will
 from tests.fake_broker import NOT_AUTHORISED, FakeBroker, FakeConnection, Published
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from agent.control import Control
-from agent.delivery import FINAL_REFUSALS, Delivery, Input, Outgoing
+from agent.delivery import FINAL_REFUSALS, Delivery, Outgoing
 from agent.frames import Received
+from agent.inputs import Input
 from agent.pipeline import Model, Pipeline
 from agent.session import Session
 from agent.settings import Settings

@@ -5,7 +5,6 @@ import json
 from agent.delivery import Delivery
 from agent.frames import Received
 from agent.link import Link
-from agent.log import Limited
 from agent.metrics import Metrics
 from agent.mqtt import Will
 from agent.pipeline import Model, Pipeline
@@ -24,7 +23,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
     worker = Worker("test", wake_up)
     delivery, limits = Delivery(10, 10), Limits()
     pipeline = make_pipeline(limits)
-    router = Router({"rul": pipeline}, lambda *_: False, delivery, limits, Limited(60, lambda: 0.0))
+    router = Router({"rul": pipeline}, lambda *_: False, delivery, limits, lambda _: 0)
     link = Link(
         Broker(host="localhost"),
         client_id="gw",

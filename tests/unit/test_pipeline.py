@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.delivery import Input, Outgoing
+from agent.delivery import Outgoing
 from agent.errors import DecodeError
 from agent.frames import Received
+from agent.inputs import Input
 from agent.pipeline import Model, Pipeline
 from agent.session import Session
 from agent.settings import Limits

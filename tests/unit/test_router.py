@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from agent import log
-from agent.delivery import Delivery, Outcome
+from agent.delivery import Delivery
 from agent.frames import Received
-from agent.log import Limited
+from agent.inputs import Outcome
 from agent.mqtt import Will
 from agent.pipeline import Model, Pipeline
 from agent.router import Router
@@ -40,9 +40,7 @@ class Agent:
         for stream, one in self.pipelines.items():
             served = bundle or linear_bundle(stream, 1, [1.0])
             one.activate(Model(Session(served), served.sha256))
-        self.router = Router(
-            self.pipelines, self.command, self.delivery, limits, Limited(60.0, lambda: 0.0)
-        )
+        self.router = Router(self.pipelines, self.command, self.delivery, limits, lambda _: 0)
         self.broker = FakeBroker()
         self.connect()
         self.mid = 0

@@ -1,0 +1,103 @@
+"""Inputs, and those of them that the broker may deliver again."""
+
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum
+from itertools import chain, islice
+
+MAX_ORPHANS = 65_535  # a broker cannot have more in flight: packet ids are 16 bits
+MAX_ANSWERED = 1_000
+Key = tuple[str, bytes]
+"""Topic and payload."""
+_Trace = tuple[int, str, int, bytes]
+_TRACED_BYTES = 256  # of a payload: there may be thousands, and each may be long
+
+
+class Outcome(Enum):
+    """What became of an input, for the counters that must balance."""
+
+    WINDOWED = "windowed"
+    PREDICTED = "predicted"
+    DROPPED = "dropped"
+    COMMAND = "command"
+
+
+class Input:
+    """One message that arrived.
+
+    Attributes:
+        mid: packet id to acknowledge.
+        key: topic and payload, by which a redelivery is recognised.
+        waiting: its predictions that are not confirmed yet, and one more until it is settled.
+        serial: in the journal; 0 if it has no need to stand there.
+        outcome: what has become of it so far.
+        reason: why it was dropped.
+    """
+
+    __slots__ = ("key", "mid", "outcome", "reason", "serial", "waiting")
+
+    def __init__(self, mid: int, key: Key) -> None:
+        self.mid = mid
+        self.key = key
+        self.waiting = 1
+        self.serial = 0
+        self.outcome = Outcome.WINDOWED
+        self.reason = ""
+
+    def drop(self, reason: str) -> None:
+        """Say that it is of no use, unless a prediction came of it elsewhere."""
+        if self.outcome is Outcome.WINDOWED:
+            self.outcome = Outcome.DROPPED
+            self.reason = reason
+
+
+class Orphans:
+    """Inputs of connections that were lost.
+
+    Those that were not acknowledged come again, and those whose acknowledgement was lost with the
+    connection. The latter are told by their packet id too, which the broker repeats (MQTT 5, 4.4):
+    messages with equal payloads are common, and one never seen must not pass for one answered.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[Key, deque[Input]] = {}
+        self._answered: deque[_Trace] = deque(maxlen=MAX_ANSWERED)  # on this connection
+        self._unsure: set[_Trace] = set()  # the same, on the one before
+
+    def claim(self, mid: int, key: Key) -> Input | None:
+        """The input that comes again; it is an orphan no more."""
+        if found := self._open.get(key):
+            return found.popleft()
+        trace = _trace(mid, key)
+        if trace not in self._unsure:
+            return None
+        self._unsure.remove(trace)
+        answered = Input(mid, key)
+        answered.waiting = 0
+        return answered
+
+    def acknowledged(self, source: Input) -> None:
+        """Note that an input was acknowledged, as far as we know."""
+        self._answered.append(_trace(source.mid, source.key))
+
+    def disconnected(self, unacked: Iterable[Input]) -> None:
+        """Take in what the lost connection leaves.
+
+        Orphans that have not come back yet may still do so on the next connection.
+        """
+        waiting = islice(chain(unacked, *self._open.values()), MAX_ORPHANS)
+        self._open = {}
+        for source in waiting:
+            self._open.setdefault(source.key, deque()).append(source)
+        self._unsure = set(self._answered)
+        self._answered.clear()
+
+    def clear(self) -> None:
+        """Expect nothing again: the broker has no session."""
+        self._open.clear()
+        self._unsure.clear()
+
+
+def _trace(mid: int, key: Key) -> _Trace:
+    topic, payload = key
+    return mid, topic, len(payload), payload[-_TRACED_BYTES:]
