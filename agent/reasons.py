@@ -21,7 +21,7 @@ REASONS: Final = {
     "quality_unknown": "a quality in none of the words known for it",
     "sequence_missing": "no sequence number at its path",
     "sequence_malformed": "a sequence number that is none",
-    "late": "older than the asset's last sample",
+    "late": "older than the asset's last sample, or on a grid than the signal's own last reading",
     "duplicate": "nothing new: the same values at the same time",
     "unknown_asset": "not listed in the pipeline's assets",
     "payload_too_large": "beyond limits.max_payload_bytes",

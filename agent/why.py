@@ -102,7 +102,13 @@ def _awaited(served: Pipeline, asset: str) -> str:
     assert served.model is not None  # noqa: S101  as above
     if awaited := served.awaited(asset):
         return f"the sample is complete once {', '.join(awaited)} has reported too"
-    length = served.model.manifest.window.length
+    window = served.model.manifest.window
+    if window.is_on_grid:
+        return (
+            f"the sample is taken at the next full {window.sample_period_ms} ms, once a reading "
+            "from after it has come"
+        )
+    length = window.length
     return f"this is the first of the {length} samples that a window needs"
 
 

@@ -32,6 +32,9 @@ Task = Literal["classification", "regression", "anomaly"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 MAX_WINDOW_VALUES: Final = 1_000_000
+MAX_DUE_VALUES: Final = 4_000_000
+"""Values of all windows that one reading can make due; after a pause on a grid it is many."""
+MAX_GAP_PERIODS: Final = 1_000
 _MAX_TOLD: Final = 10
 _BY_KEY: Final = AfterValidator(lambda table: dict(sorted(table.items())))
 """So that equal manifests are written as equal bytes."""
@@ -79,14 +82,45 @@ class WindowSpec(_Frozen):
         max_gap_ms: a longer pause between two samples restarts the window; None never does.
         trigger: what completes a sample: that every channel has reported (`all_fresh`), or any
             message, with the other channels held as long as their `max_age_ms` allows
-            (`every_reading`).
+            (`every_reading`), or that a multiple of `sample_period_ms` since 1970 has passed
+            (`period`, which needs that and `max_gap_ms`): what each channel had last reported by
+            then, no longer ago than its `max_age_ms`, or than a period where it has none.
     """
 
     length: Annotated[int, Field(ge=1, le=65_536)]
     hop: Annotated[int, Field(ge=1, le=65_536)] = 1
     sample_period_ms: Annotated[int, Field(ge=1)] | None = None
     max_gap_ms: Annotated[int, Field(ge=1)] | None = None
-    trigger: Literal["all_fresh", "every_reading"] = "all_fresh"
+    trigger: Literal["all_fresh", "every_reading", "period"] = "all_fresh"
+
+    @model_validator(mode="after")
+    def _grid_is_bounded(self) -> Self:
+        if not self.is_on_grid:
+            return self
+        period_ms, max_gap_ms = self.sample_period_ms, self.max_gap_ms
+        if period_ms is None or max_gap_ms is None:
+            raise ValueError(
+                "trigger 'period' needs sample_period_ms and max_gap_ms, found "
+                f"{period_ms} and {max_gap_ms}"
+            )
+        if not period_ms <= max_gap_ms <= MAX_GAP_PERIODS * period_ms:
+            raise ValueError(
+                f"with trigger 'period' max_gap_ms is 1 to {MAX_GAP_PERIODS} times "
+                f"sample_period_ms, found {max_gap_ms} and {period_ms}"
+            )
+        return self
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether samples are taken at multiples of the period, not at the readings."""
+        return self.trigger == "period"
+
+    @property
+    def max_due(self) -> int:
+        """How many windows one reading can make due."""
+        if not self.is_on_grid:
+            return 2
+        return (self.max_gap_ms or 0) // (self.sample_period_ms or 1) // self.hop + 1
 
 
 class Output(_Frozen):
@@ -189,6 +223,12 @@ class Manifest(_Frozen):
                 raise ValueError(f"{what} names must differ; repeated: {', '.join(repeated)}")
         if self.window.length * len(self.channels) > MAX_WINDOW_VALUES:
             raise ValueError(f"a window has at most {MAX_WINDOW_VALUES} values (length x channels)")
+        if self.window.max_due * self.window.length * len(self.channels) > MAX_DUE_VALUES:
+            raise ValueError(
+                f"a reading makes at most {MAX_DUE_VALUES} values due (length x channels x "
+                f"{self.window.max_due} windows after a pause of max_gap_ms): lower max_gap_ms, or "
+                "raise hop"
+            )
         return self
 
     @model_validator(mode="after")

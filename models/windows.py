@@ -16,15 +16,22 @@ older; otherwise it is missing (NaN). A reading without a usable value (NaN, out
 reported, and replaces nothing; but a value that is held after its source has said UNCERTAIN or BAD
 is UNCERTAIN.
 
+The trigger `period` samples a grid instead: the multiples of `sample_period_ms` since 1970, so that
+every restart and replay means the same moments. The sample at a point of the grid has what each
+channel last reported up to that point, held for its `max_age_ms`, or since the point before where
+it has none. It is taken when a reading from after the point comes: one sample for each point that
+has passed. A pause longer than `max_gap_ms` restarts the window; the point that ends the last
+readings before it is sampled still, those in the pause are not.
+
 Time is event time and comes with the readings; there is no clock, no I/O and no dependency but
 NumPy here, so that replaying history gives exactly what the gateway will see.
 """
 
 import struct
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import le
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +39,11 @@ from numpy.typing import NDArray
 from models.errors import ReadingError
 from models.manifest import Channel, WindowSpec
 from models.quality import Quality
+from models.track import MISSING, NEVER, Track
 
 NS_PER_MS: Final = 1_000_000
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
-_NEVER: Final = -(2**62)
 _UNBOUNDED: Final = 2**63
-_MISSING: Final = float("nan")
 _GOOD, _UNCERTAIN, _BAD = Quality  # a member's lookup costs 0.1 us in Python 3.11
 
 
@@ -55,38 +61,6 @@ class Batch(NamedTuple):
     times_ns: list[int]
     qualities: list[Quality]
     values: NDArray[np.float32]
-
-
-class _Track:
-    """What is remembered of one asset. Sets of channels are bit masks, `1 << index`."""
-
-    __slots__ = (
-        "bad_at",
-        "count",
-        "doubtful",
-        "held",
-        "held_ns",
-        "last_ns",
-        "newest_ns",
-        "reported",
-        "samples",
-        "uncertain_at",
-        "unusable_ns",
-        "usable",
-    )
-
-    def __init__(self, width: int) -> None:
-        self.reported = 0  # channels of the round, with a usable value or without
-        self.usable = 0  # those of them with one
-        self.doubtful = 0  # channels whose held value, or a report since, was not GOOD
-        self.held = [_MISSING] * width  # last usable value
-        self.held_ns = [_NEVER] * width  # and its time
-        self.unusable_ns = [_NEVER] * width  # time of the last report without one
-        self.newest_ns = _NEVER  # newest reading
-        self.last_ns = _NEVER  # last sample
-        self.count = 0  # samples since the last gap
-        self.samples = bytearray()  # the last `length` ever, float32
-        self.uncertain_at = self.bad_at = 0  # count at the last such sample
 
 
 class Windows:
@@ -111,7 +85,7 @@ class Windows:
         self.missing: Counter[str] = Counter()
         self.restarts = self.forgotten = 0
         self._max_assets = max_assets
-        self._tracks: OrderedDict[str, _Track] = OrderedDict()  # least recently heard of first
+        self._tracks: OrderedDict[str, Track] = OrderedDict()  # least recently heard of first
         self._width = len(channels)
         self._bits = [1 << index for index in range(len(channels))]
         self._all = (1 << len(channels)) - 1
@@ -119,14 +93,19 @@ class Windows:
         self._in_order = tuple(range(len(channels)))
         self._low = [max(low, -_FLOAT32_MAX) for low, _ in ranges]
         self._high = [min(high, _FLOAT32_MAX) for _, high in ranges]
+        self._period_ns = (spec.sample_period_ms or 0) * NS_PER_MS if spec.is_on_grid else 0
+        by_default = self._period_ns - 1 if self._period_ns else None
         self._max_ages_ns = [
-            None if channel.max_age_ms is None else channel.max_age_ms * NS_PER_MS
+            by_default if channel.max_age_ms is None else channel.max_age_ms * NS_PER_MS
             for channel in channels
         ]
-        self._ages = any(age is not None for age in self._max_ages_ns)
+        ages = [age for age in self._max_ages_ns if age is not None]
+        self._ages = bool(ages)
+        self._shortest_age_ns = min(ages, default=0)
         self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
         self._sample = struct.Struct(f"{len(channels)}f")
         self._is_each_a_sample = spec.trigger == "every_reading"
+        self._whole = 0 if self._period_ns else self._all  # reports that complete a round
         self._length, self._hop = spec.length, spec.hop
         self._window_bytes = spec.length * self._sample.size
         self._due: list[tuple[str, int, Quality, bytes]] = []
@@ -158,10 +137,11 @@ class Windows:
             quality: of the readings; those of a BAD one have no usable value.
 
         Returns:
-            How many windows became due through it (0, 1 or 2); `take` hands them over.
+            How many windows became due through it, at most `spec.max_due`; `take` hands them over.
 
         Raises:
-            ReadingError: the message was not used: `late` (older than the asset's last sample) or
+            ReadingError: the message was not used: `late` (older than the asset's last sample; on
+                the grid also older than what each of its channels has reported since) or
                 `duplicate` (every reading as the channel had it at that time already).
             ValueError: not as many values as channels.
         """
@@ -170,16 +150,19 @@ class Windows:
         track = self._tracks.get(asset) or self._open(asset)
         self._tracks.move_to_end(asset)
         if quality is _BAD:
-            values = [_MISSING] * len(channels)
+            values = [MISSING] * len(channels)
         is_newest = time_ns > track.newest_ns
         if not is_newest:
             self._check_fresh(track, time_ns, channels, values)
+            channels, values = self._not_superseded(track, time_ns, channels, values)
         waiting = len(self._due)
         reports = self._all if len(channels) == self._width else self._mask(channels)
-        if track.reported and (
+        if self._period_ns:
+            self._sample_until(asset, track, time_ns)
+        elif track.reported and (
             track.reported & reports or time_ns - track.newest_ns > self._max_gap_ns
         ):
-            self._complete(asset, track)
+            self._complete(asset, track, track.newest_ns)
         usable = reports ^ self._hold(track, time_ns, channels, values)
         track.reported |= reports
         track.usable |= usable
@@ -189,8 +172,8 @@ class Windows:
             track.doubtful &= ~usable
         if is_newest:
             track.newest_ns = time_ns
-        if track.reported == self._all or self._is_each_a_sample:
-            self._complete(asset, track)
+        if track.reported == self._whole or self._is_each_a_sample:
+            self._complete(asset, track, track.newest_ns)
         return len(self._due) - waiting
 
     def take(self) -> Batch:
@@ -206,9 +189,9 @@ class Windows:
         )
 
     def awaited(self, asset: str) -> list[str]:
-        """Channels that the asset's round still waits for; none where no round is under way."""
+        """Channels that the asset's round waits for; none without one, or where time ends it."""
         track = self._tracks.get(asset)
-        if track is None or not track.reported:
+        if track is None or not track.reported or self._period_ns:
             return []
         return [
             channel.name
@@ -216,11 +199,19 @@ class Windows:
             if not track.reported & bit
         ]
 
-    def _open(self, asset: str) -> _Track:
+    def state(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Every asset and its state, the least recently heard of first."""
+        return ((asset, track.state()) for asset, track in self._tracks.items())
+
+    def restore(self, asset: str, state: tuple[Any, ...]) -> None:
+        """Go on where `state` was taken, with the same channels and windows."""
+        self._tracks[asset] = Track.of(state)
+
+    def _open(self, asset: str) -> Track:
         if len(self._tracks) >= self._max_assets:
             self._tracks.popitem(last=False)
             self.forgotten += 1
-        track = self._tracks[asset] = _Track(len(self.channels))
+        track = self._tracks[asset] = Track(len(self.channels))
         return track
 
     def _mask(self, channels: Sequence[int]) -> int:
@@ -230,7 +221,7 @@ class Windows:
         return mask
 
     def _hold(
-        self, track: _Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
+        self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> int:
         """Remember the usable values; returns the channels that have none."""
         low, high = self._low, self._high
@@ -249,10 +240,10 @@ class Windows:
         return unusable
 
     def _check_fresh(
-        self, track: _Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
+        self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> None:
         """Refuse readings that are late or a repetition."""
-        if time_ns < track.last_ns:
+        if time_ns < track.last_ns or (self._period_ns and time_ns == track.last_ns):
             raise ReadingError("late")
         for index, value in zip(channels, values, strict=True):
             if self._low[index] <= value <= self._high[index]:
@@ -262,16 +253,48 @@ class Windows:
                 return
         raise ReadingError("duplicate")
 
-    def _complete(self, asset: str, track: _Track) -> None:
-        """Close the round: one sample more, and with it perhaps a window."""
-        time_ns = track.newest_ns
-        if track.usable != self._all or (self._ages and min(track.held_ns) < time_ns):
-            row, quality = self._fill(track)
-        else:
-            row, quality = track.held, _UNCERTAIN if track.doubtful else _GOOD
-        if track.count and time_ns - track.last_ns > self._max_gap_ns:
+    def _not_superseded(
+        self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
+    ) -> tuple[Sequence[int], Sequence[float]]:
+        """On the grid those readings than which their channel has reported nothing newer."""
+        if not self._period_ns:
+            return channels, values
+        current = [
+            (index, value)
+            for index, value in zip(channels, values, strict=True)
+            if time_ns >= max(track.held_ns[index], track.unusable_ns[index])
+        ]
+        if not current:
+            raise ReadingError("late")
+        return [index for index, _ in current], [value for _, value in current]
+
+    def _sample_until(self, asset: str, track: Track, time_ns: int) -> None:
+        """Take the samples at all points of the grid that end before a reading of this time."""
+        period_ns = self._period_ns
+        is_paused = time_ns - track.newest_ns > self._max_gap_ns
+        end_ns = track.newest_ns + period_ns if is_paused else time_ns
+        while track.newest_ns > NEVER and track.last_ns + period_ns < end_ns:
+            track.usable = self._all  # on the grid it is only the age that counts
+            self._complete(asset, track, track.last_ns + period_ns)
+        if is_paused:
+            self._restart(track)
+            track.last_ns = (time_ns - 1) // period_ns * period_ns
+
+    def _restart(self, track: Track) -> None:
+        if track.count:
             track.count = track.uncertain_at = track.bad_at = 0
             self.restarts += 1
+
+    def _complete(self, asset: str, track: Track, time_ns: int) -> None:
+        """Close the round: one sample more, and with it perhaps a window."""
+        if track.usable != self._all or (
+            self._ages and min(track.held_ns) < time_ns - self._shortest_age_ns
+        ):
+            row, quality = self._fill(track, time_ns)
+        else:
+            row, quality = track.held, _UNCERTAIN if track.doubtful else _GOOD
+        if time_ns - track.last_ns > self._max_gap_ns:
+            self._restart(track)
         track.reported = track.usable = 0
         track.last_ns = time_ns
         track.count += 1
@@ -288,7 +311,7 @@ class Windows:
             worst = _BAD if track.bad_at > before else worst
             self._due.append((asset, time_ns, worst, bytes(track.samples)))
 
-    def _fill(self, track: _Track) -> tuple[list[float], Quality]:
+    def _fill(self, track: Track, time_ns: int) -> tuple[list[float], Quality]:
         """The sample of a round in which a value is missing or may be too old."""
         row, quality = list(track.held), _GOOD
         for index, (channel, max_age_ns) in enumerate(
@@ -298,9 +321,9 @@ class Windows:
             if max_age_ns is None:
                 has_value = bool(track.usable & bit)
             else:
-                has_value = track.newest_ns - track.held_ns[index] <= max_age_ns
+                has_value = time_ns - track.held_ns[index] <= max_age_ns
             if not has_value:
-                row[index] = _MISSING
+                row[index] = MISSING
                 self.missing[channel.name] += 1
                 worse = _BAD if channel.missing == "require" else _UNCERTAIN
                 quality = max(quality, worse)

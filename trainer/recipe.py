@@ -17,7 +17,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from models.manifest import Channel, Finite, Name, WindowSpec
+from models.manifest import (
+    MAX_DUE_VALUES,
+    MAX_GAP_PERIODS,
+    Channel,
+    Finite,
+    Name,
+    WindowSpec,
+)
 from trainer.description import Label, Section, Signal, Source, TimeUnit
 from trainer.errors import RecipeError
 from trainer.mistakes import told
@@ -42,7 +49,21 @@ class Window(Section):
     hop: Annotated[int, Field(ge=1, le=65_536)] = 1
     period_s: Annotated[Finite, Field(gt=0)] | None = None
     max_gap_s: Annotated[Finite, Field(gt=0)] | None = None
-    trigger: Literal["all_fresh", "every_reading"] = "all_fresh"
+    trigger: Literal["all_fresh", "every_reading", "period"] = "all_fresh"
+
+    @model_validator(mode="after")
+    def _grid_is_bounded(self) -> Self:
+        if self.trigger != "period":
+            return self
+        period_ms, max_gap_ms = _ms(self.period_s), _ms(self.max_gap_s)
+        if period_ms is None or max_gap_ms is None:
+            raise ValueError("trigger 'period' needs period_s and max_gap_s")
+        if not period_ms <= max_gap_ms <= MAX_GAP_PERIODS * period_ms:
+            raise ValueError(
+                f"with trigger 'period' max_gap_s is 1 to {MAX_GAP_PERIODS} times period_s, found "
+                f"{self.max_gap_s:g} and {self.period_s:g}"
+            )
+        return self
 
     def spec(self, period_ms: int | None) -> WindowSpec:
         """What the manifest says of it, with the period that was measured."""
@@ -220,6 +241,13 @@ class Recipe(Section):
             found.append(
                 f"window.length: {values} values a window, allowed are {MAX_WINDOW_VALUES}"
             )
+        if (due := values * self.window.spec(None).max_due) > MAX_DUE_VALUES:
+            found.append(
+                f"window.max_gap_s: after such a pause {due} values are due at once, allowed are "
+                f"{MAX_DUE_VALUES}; lower it, or raise hop"
+            )
+        if self.window.trigger == "period" and self.data.time is None:
+            found.append("window.trigger is 'period', which needs data.time")
         if self.window.length > 1 and self.data.time is None:
             found.append(
                 f"window.length is {self.window.length}, but data.time is not given: rows without "

@@ -1,11 +1,13 @@
 """The truth of every row: class index, number, or normal and not."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.windows import NS_PER_MS
 from trainer.description import UNIT_NS
 from trainer.errors import DataError
 from trainer.recipe import Anomaly, Classification, Recipe, Regression
@@ -46,7 +48,7 @@ def truth(recording: Recording, recipe: Recipe) -> Truth:
         return _classes(recording, target)
     if isinstance(target, Regression):
         return _numbers(recording, target)
-    return _normality(recording, target, recipe.window.length)
+    return _normality(recording, target, recipe)
 
 
 def _classes(recording: Recording, target: Classification) -> Truth:
@@ -82,7 +84,7 @@ def _numbers(recording: Recording, target: Regression) -> Truth:
     return Truth(y=y, known=known, usable=known, classes=())
 
 
-def _normality(recording: Recording, target: Anomaly, length: int) -> Truth:
+def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
     if target.column is None:
         everywhere = np.ones(len(recording), dtype=np.bool_)
         nowhere = np.zeros(len(recording), dtype=np.int64)
@@ -90,19 +92,45 @@ def _normality(recording: Recording, target: Anomaly, length: int) -> Truth:
     labels = _labels(recording)
     known = labels != ""
     y = np.where(known & (labels != target.normal), 1, 0).astype(np.int64)
-    usable = ~_within(recording, (y == 1) | ~known, length)
+    usable = ~_within(recording, (y == 1) | ~known, recipe)
     return Truth(y=y, known=known, usable=usable, classes=NORMAL_AND_NOT)
 
 
-def _within(recording: Recording, flagged: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
-    """Whether any of the asset's last `length` rows, up to each row, is flagged."""
+def _within(recording: Recording, flagged: NDArray[np.bool_], recipe: Recipe) -> NDArray[np.bool_]:
+    """Whether any of the rows in the asset's window that ends with each row is flagged."""
     order = np.argsort(recording.asset, kind="stable")
     total = np.concatenate([[0], np.cumsum(flagged[order])])
     end = np.arange(1, len(order) + 1)
-    start = np.maximum(end - length, end - 1 - recording.rank()[order])
+    first = end - 1 - recording.rank()[order]
+    if recipe.window.trigger == "period":
+        start = _since(recording.times_ns[order], first, _reach_ns(recipe))
+    else:
+        start = np.maximum(end - recipe.window.length, first)
     found = np.empty(len(order), dtype=np.bool_)
     found[order] = total[end] > total[start]
     return found
+
+
+def _reach_ns(recipe: Recipe) -> int:
+    """How far back a window on a grid can see: its length, and what is held at its beginning."""
+    held_ms = max(channel.max_age_ms or 0 for channel in recipe.channels)
+    spec = recipe.window.spec(None)
+    return (spec.length * (spec.sample_period_ms or 0) + held_ms) * NS_PER_MS
+
+
+def _since(
+    times_ns: NDArray[np.int64], first: NDArray[np.int64], reach_ns: int
+) -> NDArray[np.int64]:
+    """Of rows that are sorted by asset: for each the first of its asset not older than `reach_ns`.
+
+    `first` is the asset's first row of all.
+    """
+    start = np.empty_like(first)
+    bounds = [*np.unique(first).tolist(), len(first)]
+    for low, high in pairwise(bounds):
+        of_asset = times_ns[low:high]
+        start[low:high] = low + np.searchsorted(of_asset, of_asset - reach_ns)
+    return start
 
 
 def _labels(recording: Recording) -> NDArray[Any]:

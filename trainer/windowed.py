@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.errors import ReadingError
 from models.manifest import Channel, WindowSpec
 from models.quality import Quality
-from models.windows import Windows
+from models.windows import NS_PER_MS, Windows
 from trainer.errors import DataError
 from trainer.recording import Recording
 
@@ -28,7 +28,8 @@ class Windowed:
 
     Attributes:
         values: float32 `[n, length, channels]`, NaN = missing.
-        rows: the recording's row that completed each window, `[n]`.
+        rows: the recording's row whose truth each window has, `[n]`: the one that completed it; on
+            a grid the asset's last up to the window's end.
         asset: index of each window's asset, `[n]`.
         bad: windows left out because a required signal was missing.
         dropped: rows that were not used, by reason.
@@ -80,13 +81,14 @@ def window_rows(
     Raises:
         DataError: the windows would take more memory than is allowed.
     """
-    _check_size(len(rows), spec, len(channels))
+    _check_size(_samples(recording, rows, spec), spec, len(channels))
     windows = Windows(spec, channels, max_assets=len(recording.assets))
     dropped: Counter[str] = Counter()
     values, ends, bad = [], [], 0
+    before: dict[int, int] = {}
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        completed = _push(windows, recording, block, dropped)
+        completed = _push(windows, recording, block, dropped, before)
         batch = windows.take()
         sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
         values.append(batch.values[sound])
@@ -108,11 +110,18 @@ def window_rows(
 
 
 def _push(
-    windows: Windows, recording: Recording, rows: NDArray[np.int64], dropped: Counter[str]
+    windows: Windows,
+    recording: Recording,
+    rows: NDArray[np.int64],
+    dropped: Counter[str],
+    before: dict[int, int],
 ) -> NDArray[np.int64]:
-    """Push rows, count those that are refused, and return the row that ends each due window."""
+    """Push rows, count those that are refused, and return the row that ends each due window.
+
+    `before` has each asset's last row that was used.
+    """
     order = tuple(range(len(windows.channels)))
-    completed = []
+    completed: list[int] = []
     for row, asset, time_ns, reading in zip(
         rows.tolist(),
         recording.asset[rows].tolist(),
@@ -124,17 +133,31 @@ def _push(
             due = windows.push(recording.assets[asset], time_ns, order, reading)
         except ReadingError as exc:
             dropped[exc.reason] += 1
-        else:
-            # A whole row completes its sample, so a window that is due ends with this row.
-            completed += [row] * due
+            continue
+        # A whole row completes its sample, so a window that is due ends with this row. A point of
+        # the grid is sampled once a later row has come, so it ends with the row before.
+        completed += [before[asset] if windows.spec.is_on_grid else row] * due if due else ()
+        before[asset] = row
     return np.array(completed, dtype=np.int64)
 
 
-def _check_size(rows: int, spec: WindowSpec, channels: int) -> None:
-    size = rows // spec.hop * spec.length * channels * 4
+def _samples(recording: Recording, rows: NDArray[np.int64], spec: WindowSpec) -> int:
+    """How many samples the rows come to, at most."""
+    if not spec.is_on_grid:
+        return len(rows)
+    by_asset = rows[np.argsort(recording.asset[rows], kind="stable")]
+    pauses = np.diff(recording.times_ns[by_asset])[np.diff(recording.asset[by_asset]) == 0]
+    period_ns, max_gap_ns = (
+        (ms or 0) * NS_PER_MS for ms in (spec.sample_period_ms, spec.max_gap_ms)
+    )
+    return len(rows) + int((pauses[pauses <= max_gap_ns] // period_ns).sum())
+
+
+def _check_size(samples: int, spec: WindowSpec, channels: int) -> None:
+    size = samples // spec.hop * spec.length * channels * 4
     if size > MAX_BYTES:
         raise DataError(
-            f"{rows} rows in windows of {spec.length} with a hop of {spec.hop} take "
+            f"{samples} samples in windows of {spec.length} with a hop of {spec.hop} take "
             f"{size / 2**30:.0f} GiB, at most {MAX_BYTES >> 30} are used; set window.hop to "
             f"{-(-size * spec.hop // MAX_BYTES)} or more"
         )

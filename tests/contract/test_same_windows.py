@@ -34,6 +34,13 @@ specs = st.builds(
     length=st.integers(1, 4),
     hop=st.integers(1, 3),
     max_gap_ms=st.sampled_from([None, 3000]),
+) | st.builds(
+    WindowSpec,
+    length=st.integers(1, 4),
+    hop=st.integers(1, 3),
+    sample_period_ms=st.sampled_from([500, 700, 2000]),
+    max_gap_ms=st.just(3000),
+    trigger=st.just("period"),
 )
 values = st.none() | st.floats(-20, 20) | st.sampled_from([0.1, -10.0, 10.0, 1e300])
 rows = st.lists(
@@ -66,10 +73,28 @@ def test_trainer_and_agent_cut_the_same_windows(
     np.testing.assert_array_equal(served.values[sound], trained.values)
     assert len(served.assets) - len(sound) == trained.bad
     assert [served.assets[index] for index in sound] == [ASSETS[n] for n in trained.asset]
-    times_ms = np.cumsum([row[1] for row in rows], dtype=np.int64)[trained.rows] + T0_MS
-    assert [served.times_ns[index] // 1_000_000 for index in sound] == list(times_ms)
+    served_ms = [served.times_ns[index] // 1_000_000 for index in sound]
+    assert times_of(rows, trained) == [
+        ended_by(rows, asset, time_ms) if spec.is_on_grid else time_ms
+        for asset, time_ms in zip(trained.asset, served_ms, strict=True)
+    ]
     assert pipeline.missing == trained.missing
     assert dropped == sum(trained.dropped.values())
+
+
+def times_of(rows: Rows, trained: Windowed) -> list[int]:
+    """When the rows were recorded whose truth the windows have."""
+    return list(np.cumsum([row[1] for row in rows], dtype=np.int64)[trained.rows] + T0_MS)
+
+
+def ended_by(rows: Rows, asset: int, time_ms: int) -> int:
+    """When the asset's last row up to a time was recorded."""
+    at_ms, last_ms = T0_MS, 0
+    for row in rows:
+        at_ms += row[1]
+        if row[0] == asset and at_ms <= time_ms:
+            last_ms = at_ms
+    return last_ms
 
 
 def as_trained(rows: Rows, manifest: Manifest) -> Windowed:

@@ -12,7 +12,7 @@ from agent.settings import Settings
 from agent.store import Kept, Store
 from agent.why import explain
 from models.bundle import Bundle
-from models.manifest import Channel
+from models.manifest import Channel, WindowSpec
 from tests.graphs import linear_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -135,3 +135,11 @@ def test_payload_that_cannot_be_read_is_a_wrong_call(capsys: pytest.CaptureFixtu
         main(["why", TOPIC, "--payload", "/no/such/file"])
     assert caught.value.code == 2
     assert "/no/such/file: No such file or directory" in capsys.readouterr().err
+
+
+def test_on_a_grid_the_reading_that_a_sample_waits_for_is_told(tmp_path: Path) -> None:
+    window = WindowSpec(length=1, sample_period_ms=5000, max_gap_ms=60_000, trigger="period")
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
+    assert "no prediction yet: the sample is taken at the next full 5000 ms, once" in told(
+        tmp_path, payload=row(c0=1.0)
+    )
