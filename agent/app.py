@@ -1,5 +1,6 @@
 """The sole composition root: from settings to a reactor that can run."""
 
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from agent import memory
@@ -14,7 +15,7 @@ from agent.pipeline import Pipeline
 from agent.reactor import Parts, Reactor
 from agent.recovery import Recovery
 from agent.router import Router
-from agent.settings import Settings
+from agent.settings import Broker, Settings
 from agent.store import Store
 from agent.updater import Updater
 from agent.worker import WakeUp, Worker
@@ -30,31 +31,13 @@ def build(settings: Settings) -> Reactor:
     delivery = Delivery(limits.max_in_flight, limits.max_outbox)
     control = Control(settings.gateway.id, delivery.post)
     pipelines = {one.stream: Pipeline(one, limits) for one in settings.pipelines}
-    link = Link(
-        settings.broker,
-        client_id=settings.broker.client_id or f"millhand-{settings.gateway.id}",
-        will=control.will,
-        worker=connects,
-        clock=monotonic,
-    )
+    link = _link(settings.broker, settings.gateway.id, control, connects)
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
     updater = Updater(settings.registry, store, worker=updates, control=control, clock=monotonic)
-
-    def command(topic: str, payload: bytes) -> bool:
-        stream = control.stream_desired_by(topic)
-        if stream is None:
-            return False
-        updater.desire(stream, payload)
-        return True
-
-    journal = Journal(
-        JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync),
-        settings.journal,
-        tuple(pipelines.values()),
-        delivery,
-        writes,
-    )
-    router = Router(pipelines, command, delivery, limits, journal.note)
+    served = tuple(pipelines.values())
+    file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
+    journal = Journal(file, settings.journal, served, delivery, writes)
+    router = Router(pipelines, _command(control, updater), delivery, limits, journal.note)
     reactor = Reactor(
         Parts(
             link=link,
@@ -63,12 +46,12 @@ def build(settings: Settings) -> Reactor:
             journal=journal,
             control=control,
             updater=updater,
-            metrics=Metrics(router, delivery, link, tuple(pipelines.values())),
+            metrics=Metrics(router, delivery, link, served),
             store=store,
             notifier=Notifier(),
             wake_up=wake_up,
             workers=(updates, connects, writes),
-            pipelines=tuple(pipelines.values()),
+            pipelines=served,
             limits=limits,
             clock=monotonic,
         )
@@ -80,10 +63,39 @@ def build(settings: Settings) -> Reactor:
         reactor.subscribe()
 
     updater.start(pipelines, activated)
-    recovery = Recovery(settings.gateway.state_dir, tuple(pipelines.values()), delivery)
     if settings.journal.enabled:
-        recovery.run(settings.broker.session_expiry_s)
-    router.received = recovery.open
-    journal.resume(recovery.serial, recovery.number, recovery.whole)
-    journal.begin()
+        router.received = _recover(settings, served, delivery, journal)
+        journal.begin()
     return reactor
+
+
+def _command(control: Control, updater: Updater) -> Callable[[str, bytes], bool]:
+    def command(topic: str, payload: bytes) -> bool:
+        stream = control.stream_desired_by(topic)
+        if stream is None:
+            return False
+        updater.desire(stream, payload)
+        return True
+
+    return command
+
+
+def _link(broker: Broker, gateway: str, control: Control, worker: Worker) -> Link:
+    return Link(
+        broker,
+        client_id=broker.client_id or f"millhand-{gateway}",
+        will=control.will,
+        worker=worker,
+        clock=monotonic,
+    )
+
+
+def _recover(
+    settings: Settings, pipelines: Sequence[Pipeline], delivery: Delivery, journal: Journal
+) -> int:
+    """Be where the last run was; returns how many inputs of it are not finished."""
+    recovery = Recovery(settings.gateway.state_dir, pipelines, delivery)
+    recovery.run(settings.broker.session_expiry_s)
+    journal.resume(recovery.serial, recovery.number, recovery.whole)
+    memory.give_back()
+    return recovery.open

@@ -3,6 +3,8 @@
 No track refers to another, to the model, or to a clock.
 """
 
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Sequence
 from typing import Any, Final, Self
 
 NEVER: Final = -(2**62)
@@ -64,23 +66,24 @@ class Track:
         self.samples = bytearray()
         self.waiting: list[Waiting] | None = None  # none where nothing is put in order
 
-    def state(self) -> tuple[Any, ...]:
-        """All of it as a tuple of int, bytes, list and None that the track does not change."""
-        values = (getattr(self, name) for name in self.__slots__)
-        return tuple(
-            list(value)
-            if isinstance(value, list)
-            else bytes(value)
-            if isinstance(value, bytearray)
-            else value
-            for value in values
-        )
+    def state(self) -> list[Any]:
+        """All of it as JSON can carry it: masks in hex, samples in base64, NaN as null."""
+        masks = [f"{mask:x}" for mask in (self.reported, self.usable, self.doubtful)]
+        times = [self.newest_ns, self.last_ns, self.released_ns]
+        counts = [self.count, self.uncertain_at, self.bad_at]
+        held = [list(self.held), list(self.held_ns), list(self.unusable_ns)]
+        samples = b2a_base64(self.samples, newline=False).decode()
+        return [*masks, *times, *counts, *held, samples, self.waiting and list(self.waiting)]
 
     @classmethod
-    def of(cls, state: tuple[Any, ...]) -> Self:
-        """The track that said this of itself; it keeps nothing of `state` that can change."""
+    def of(cls, state: Sequence[Any]) -> Self:
+        """The track that said this of itself, also where it has been JSON in between."""
         track = cls(0)
-        for name, value in zip(cls.__slots__, state, strict=True):
-            copied = list(value) if isinstance(value, list) else value
-            setattr(track, name, bytearray(value) if isinstance(value, bytes) else copied)
+        track.reported, track.usable, track.doubtful = (int(mask, 16) for mask in state[:3])
+        track.newest_ns, track.last_ns, track.released_ns = state[3:6]
+        track.count, track.uncertain_at, track.bad_at = state[6:9]
+        track.held = [MISSING if value is None else value for value in state[9]]
+        track.held_ns, track.unusable_ns = list(state[10]), list(state[11])
+        track.samples = bytearray(a2b_base64(state[12]))
+        track.waiting = state[13] and list(state[13])
         return track

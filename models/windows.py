@@ -115,6 +115,11 @@ class Windows:
         return len(self._tracks)
 
     @property
+    def is_stateless(self) -> bool:
+        """Whether a message with all channels is a window of its own, whatever came before."""
+        return self._length == self._hop == 1 and not self._ages
+
+    @property
     def due(self) -> int:
         """How many windows wait to be taken."""
         return len(self._due)
@@ -199,13 +204,23 @@ class Windows:
             if not track.reported & bit
         ]
 
-    def state(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Every asset and its state, the least recently heard of first."""
-        return ((asset, track.state()) for asset, track in self._tracks.items())
+    def states(self) -> Iterator[tuple[str, list[Any]]]:
+        """Every asset and its state, the least recently heard of first.
 
-    def restore(self, asset: str, state: tuple[Any, ...]) -> None:
+        Readings may be pushed meanwhile; an asset that is new by then is left out.
+        """
+        for asset in list(self._tracks):
+            if track := self._tracks.get(asset):
+                yield asset, track.state()
+
+    def restore(self, asset: str, state: Sequence[Any]) -> None:
         """Go on where `state` was taken, with the same channels and windows."""
+        self._tracks.pop(asset, None)
         self._tracks[asset] = Track.of(state)
+
+    def discard(self) -> None:
+        """Let go of the windows that are due."""
+        self._due.clear()
 
     def _open(self, asset: str) -> Track:
         if len(self._tracks) >= self._max_assets:

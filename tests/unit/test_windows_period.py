@@ -6,6 +6,7 @@ from math import nan
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -210,8 +211,8 @@ def test_what_is_saved_and_restored_at_any_moment_goes_on_as_if_nothing_had_been
     cut = data.draw(st.integers(0, len(messages)))
     whole, first, second = (Windows(spec, channels) for _ in range(3))
     due = feed(first, *messages[:cut])
-    for asset, state in first.state():
-        second.restore(asset, state)
+    for asset, state in first.states():
+        second.restore(asset, orjson.loads(orjson.dumps(state)))
     due += feed(second, *messages[cut:])
     assert repr(due) == repr(feed(whole, *messages))
 
