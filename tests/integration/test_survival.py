@@ -4,13 +4,11 @@ import json
 import os
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from models.manifest import WindowSpec
 from models.windows import Windows

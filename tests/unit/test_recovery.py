@@ -1,0 +1,227 @@
+"""A crash at any moment, to the byte: what is answered is what an agent that never died answers."""
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent import journal as journal_module
+from agent.delivery import Delivery
+from agent.frames import Publish, Received
+from agent.journal import Journal
+from agent.journal_file import JournalFile, numbered
+from agent.pipeline import Model, Pipeline
+from agent.records import Noted, records
+from agent.recovery import Recovery
+from agent.router import Router
+from agent.session import Session
+from agent.settings import Journal as JournalSettings
+from agent.settings import Limits
+from agent.settings import Pipeline as PipelineSettings
+from agent.worker import WakeUp, Worker
+from models.bundle import Bundle
+from tests.graphs import history_bundle
+from tests.waiting import eventually
+
+LIMITS = Limits()
+T0_NS = 1_760_000_000_000_000_000
+WEIGHTS = (np.arange(6, dtype=np.float32) + 1).reshape(3, 2) / 4
+BUNDLE = history_bundle("s", 1, WEIGHTS, hop=2)
+ASSETS = ("a", "b", "c")
+
+
+@dataclass
+class Broker:
+    """Delivers in order, again what was not acknowledged, at most `window` at a time."""
+
+    inputs: list[tuple[str, bytes]]
+    window: int = 20
+    next: int = 0
+    unacked: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+    again: deque[int] = field(default_factory=deque)
+    predictions: list[tuple[str, bytes]] = field(default_factory=list)
+    unconfirmed: deque[int] = field(default_factory=deque)
+    max_in_flight: int = 1000
+    max_packet_bytes: int = 1 << 20
+    wants_write: bool = False
+
+    def publish(self, message: Publish) -> None:
+        self.predictions.append((message.topic, message.payload))
+        self.unconfirmed.append(message.mid)
+
+    def deliver(self, count: int) -> list[Received]:
+        messages = []
+        while self.again and len(messages) < count:
+            messages.append(self.message(self.again.popleft(), repeated=True))
+        while (
+            len(messages) < count
+            and self.next < len(self.inputs)
+            and len(self.unacked) < self.window
+        ):
+            mid = self.next + 1
+            self.unacked[mid] = self.inputs[self.next]
+            self.next += 1
+            messages.append(self.message(mid, repeated=False))
+        return messages
+
+    def message(self, mid: int, *, repeated: bool) -> Received:
+        topic, payload = self.unacked[mid]
+        return Received(topic, payload, mid, retained=False, repeated=repeated, at_ns=T0_NS)
+
+    def reconnected(self) -> None:
+        self.again = deque(sorted(self.unacked))
+        self.unconfirmed.clear()
+
+    @property
+    def idle(self) -> bool:
+        return self.next == len(self.inputs) and not self.unacked and not self.unconfirmed
+
+
+class Life:
+    """One run of the agent, from start to crash."""
+
+    def __init__(self, folder: Path, broker: Broker, bundle: Bundle = BUNDLE) -> None:
+        self.broker = broker
+        self.folder = folder
+        self.wake_up = WakeUp()
+        self.worker = Worker("journal", self.wake_up)
+        self.delivery = Delivery(100, 100)
+        self.pipeline = make_pipeline(bundle)
+        options = JournalSettings(sync=False, file_inputs=8)
+        self.file = JournalFile(folder, is_synced=False)
+        self.journal = Journal(self.file, options, [self.pipeline], self.delivery, self.worker)
+        self.router = Router(
+            {"s": self.pipeline}, lambda *_: False, self.delivery, LIMITS, self.journal.note
+        )
+        recovery = Recovery(folder, [self.pipeline], self.delivery)
+        recovery.run(3600)
+        self.journal.resume(recovery.serial, recovery.number, recovery.whole)
+        self.journal.begin()
+        self.delivery.connected(session_present=True)
+        broker.reconnected()
+
+    def turn(self, messages: int, confirmations: int) -> None:
+        self.worker.run_posted()
+        self.router.handle(self.broker.deliver(messages), lambda: T0_NS)
+        for _ in range(min(confirmations, len(self.broker.unconfirmed))):
+            self.delivery.confirmed(self.broker.unconfirmed.popleft(), 0)
+        self.delivery.pump(self.broker)
+        for mid in self.delivery.acknowledgeable():
+            del self.broker.unacked[mid]
+        self.journal.turn()
+
+    def finish_writing(self) -> None:
+        """All that was noted is on the disk, and the agent knows."""
+
+        def done() -> bool:
+            self.worker.run_posted()
+            self.journal.tick()
+            return not self.journal.is_behind
+
+        eventually(done)
+
+    def end(self) -> None:
+        self.worker.stop(10)
+        self.wake_up.close()
+        self.file.close()
+
+    def crash(self, part: float) -> None:
+        """End; of what the agent does not know to be on the disk, only a part is."""
+        kept = self.delivery.kept
+        self.end()
+        if not numbered(self.folder):
+            return
+        _, newest = numbered(self.folder)[-1]
+        content = newest.read_bytes()
+        floor = next((end for end, serial in frames(content) if serial >= kept), 0)
+        newest.write_bytes(content[: floor + round((len(content) - floor) * part)])
+
+
+def frames(content: bytes) -> Iterator[tuple[int, int]]:
+    """Where each frame ends, and the last input noted until then."""
+    end = serial = 0
+    while end + 8 <= len(content):
+        (length,) = struct.unpack_from("<I", content, end)
+        end += 8 + length
+        noted = [one.serial for one in records(content[:end]) if isinstance(one, Noted)]
+        serial = max([serial, *noted])
+        yield end, serial
+
+
+def make_pipeline(bundle: Bundle) -> Pipeline:
+    source = {"topic": "in/{asset}", "timestamp": "ts"}
+    options = PipelineSettings.model_validate(
+        {"stream": "s", "inputs": [source], "output": {"topic": "out/{asset}"}}
+    )
+    pipeline = Pipeline(options, LIMITS)
+    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    return pipeline
+
+
+def row(number: int) -> tuple[str, bytes]:
+    ts = T0_NS // 1_000_000 - 10_000 + number
+    values = {"ts": ts, "c0": number / 8, "c1": number**2 % 97}
+    return f"in/{ASSETS[number * number % 7 % 3]}", orjson.dumps(values)
+
+
+def answers(broker: Broker) -> dict[str, tuple[str, float]]:
+    """Topic and value by id; a repeat has the same."""
+    found: dict[str, tuple[str, float]] = {}
+    for topic, payload in broker.predictions:
+        document = orjson.loads(payload)
+        answer = (topic, document["value"])
+        assert found.setdefault(document["id"], answer) == answer
+    return found
+
+
+def live(life: Life) -> None:
+    """Go on until nothing is left to do."""
+    while not life.broker.idle:
+        life.turn(50, 50)
+        life.finish_writing()
+    life.turn(0, 50)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_state_a_turn() -> Iterator[None]:
+    """So that files begin over several turns, as with thousands of assets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal_module, "_STATES_A_TURN", 1)
+        patch.setattr(journal_module, "PACE_S", 0.0)
+        yield
+
+
+TURN = st.tuples(st.integers(0, 8), st.integers(0, 8), st.booleans())
+LIVES = st.lists(st.tuples(st.lists(TURN, max_size=8), st.floats(0, 1)), max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LIVES)
+def test_crashes_change_no_answer(lives: list[tuple[list[tuple[int, int, bool]], float]]) -> None:
+    inputs = [row(number) for number in range(60)]
+    with TemporaryDirectory() as calm, TemporaryDirectory() as rough:
+        undisturbed = Broker(inputs)
+        life = Life(Path(calm), undisturbed)
+        live(life)
+        life.end()
+        broker = Broker(inputs)
+        for turns, part in lives:
+            life = Life(Path(rough), broker)
+            for messages, confirmations, is_written in turns:
+                life.turn(messages, confirmations)
+                if is_written:
+                    life.finish_writing()
+            life.crash(part)
+        life = Life(Path(rough), broker)
+        live(life)
+        life.end()
+    assert answers(broker) == answers(undisturbed)
+    assert len(answers(undisturbed)) > 10
