@@ -28,7 +28,7 @@ def build(settings: Settings) -> Reactor:
     wake_up = WakeUp()
     updates, connects = Worker("updates", wake_up), Worker("connect", wake_up)
     writes = Worker("journal", wake_up)
-    delivery = Delivery(limits.max_in_flight, limits.max_outbox)
+    delivery = Delivery(limits.max_in_flight, limits.max_outbox, limits.max_refused)
     control = Control(settings.gateway.id, delivery.post)
     pipelines = {one.stream: Pipeline(one, limits) for one in settings.pipelines}
     link = _link(settings.broker, settings.gateway.id, control, connects)

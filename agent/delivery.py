@@ -64,6 +64,8 @@ class Delivery:
         max_outbox: predictions of QoS 0 inputs kept while the broker does not keep up; beyond, the
             oldest is dropped and counted as `outbox_full`. Of control documents the last
             `MAX_DOCUMENTS` are kept.
+        max_refused: predictions of QoS 1 inputs that wait while the broker refuses their topic;
+            beyond, the oldest is dropped and counted as `refused`.
 
     Attributes:
         outcomes: finished inputs by outcome.
@@ -73,7 +75,7 @@ class Delivery:
         acked: serial of the last input that was acknowledged.
     """
 
-    def __init__(self, max_in_flight: int, max_outbox: int) -> None:
+    def __init__(self, max_in_flight: int, max_outbox: int, max_refused: int = 10) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self.dropped: Counter[str] = Counter()
         self.redelivered = self.acked = 0
@@ -85,7 +87,7 @@ class Delivery:
         self._owed: deque[Outgoing] = deque()
         self._documents: deque[Outgoing] = deque(maxlen=MAX_DOCUMENTS)
         self._best_effort: deque[Outgoing] = deque()
-        self._max_outbox = max_outbox
+        self._max_outbox, self._max_refused = max_outbox, max_refused
         self._in_flight: dict[int, Outgoing] = {}
         self._mid = LAST_MID  # the last that was given away
         self._reserved: set[int] = set()  # of publishes to be repeated on this connection
@@ -185,7 +187,7 @@ class Delivery:
         """Take the broker's PUBACK; a refusal (reason code from 0x80) is no success.
 
         A refusal that may pass (not authorised, quota exceeded) keeps the prediction and blocks
-        its topic until `retry`, so that order is kept and nothing is lost.
+        its topic until `retry`, so that order is kept and nothing is lost that can be kept.
         """
         outgoing = self._in_flight.pop(mid, None)
         if outgoing is None:
@@ -270,8 +272,9 @@ class Delivery:
     def _keep(self, outgoing: Outgoing, queue: deque[Outgoing]) -> None:
         """Keep a publish for `retry`, as far as that is bounded.
 
-        Predictions of QoS 1 inputs are: the broker sends no more than its Receive Maximum. Of
-        QoS 0 inputs there is no end, and of a control document only the latest is of use.
+        Of QoS 0 inputs there is no end, and of a control document only the latest is of use. An
+        input of QoS 1 holds back all acknowledgements behind it, so a few may wait like that and
+        no more: the broker would stop sending.
         """
         source = outgoing.source
         if source is not None and not source.mid:
@@ -282,6 +285,11 @@ class Delivery:
             for one in older:
                 queue.remove(one)
         queue.append(outgoing)
+        waiting = [one for one in (*self._refused, *self._held) if one.source is not None]
+        if len(waiting) > self._max_refused:
+            oldest = waiting[0]
+            (self._refused if oldest in self._refused else self._held).remove(oldest)
+            self._give_up(oldest, "refused")
 
     def _give_up(self, outgoing: Outgoing, reason: str) -> None:
         if outgoing.source is not None:

@@ -29,7 +29,7 @@ REASONS: Final = {
     "no_pipeline": "a topic of no input",
     "no_model": "a stream whose model has not come yet",
     "outbox_full": "the prediction of a QoS 0 reading that the broker did not take in time",
-    "refused": "the prediction of a QoS 0 reading that the broker refuses for now",
+    "refused": "a prediction that the broker refuses: of QoS 0, or beyond limits.max_refused",
     "too_large": "a prediction larger than the broker takes",
     "topic_invalid": "a prediction whose topic the broker does not take",
     "payload_invalid": "a prediction whose payload the broker does not take",

@@ -213,6 +213,7 @@ class Limits(_Section):
     max_topics: Count = 100_000
     max_in_flight: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = 1_000
     max_outbox: Count = 10_000
+    max_refused: Count = 10
     max_future_s: Seconds = 60.0
     earliest: AwareDatetime = datetime(2000, 1, 1, tzinfo=UTC)
     keep_bundles: Annotated[int, Field(ge=2, le=100)] = 3

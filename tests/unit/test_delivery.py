@@ -287,6 +287,26 @@ def test_refused_predictions_of_best_effort_inputs_do_not_pile_up() -> None:
     assert delivery.waiting == 0
 
 
+def test_refused_topic_does_not_stop_the_others() -> None:
+    delivery, broker = Delivery(100, 10, max_refused=3), FakeBroker()
+    connection = connected(broker)
+    broker.refusals["out/a"] = NOT_AUTHORISED
+    for number in range(20):
+        refused, granted = (
+            arrived(delivery, b"a", 2 * number),
+            arrived(delivery, b"b", 2 * number + 1),
+        )
+        answer(delivery, refused)
+        delivery.post(Outgoing("out/b", b"%d" % number, 1, source=granted))
+        delivery.settle(refused)
+        delivery.settle(granted)
+        turn(delivery, connection)
+        list(delivery.acknowledgeable())
+    assert [one.payload for one in broker.published] == [b"%d" % number for number in range(20)]
+    assert delivery.dropped == {"refused": 17}
+    assert delivery.waiting == 3
+
+
 def test_control_documents_go_before_predictions() -> None:
     delivery, broker = Delivery(10, 10), FakeBroker()
     source = arrived(delivery)
