@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from agent.binding import Binder, Route
 from agent.codecs.prediction import Prediction, PredictionCodec
-from agent.codecs.reading import Reading, TimeBounds
+from agent.codecs.reading import TimeBounds
 from agent.delivery import Input, Outgoing
 from agent.errors import DecodeError, InferenceError
 from agent.frames import Received
@@ -21,6 +21,7 @@ from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
 from agent.topics import TopicTemplate
+from models.disorder import Disorder
 from models.errors import ReadingError
 from models.manifest import Manifest
 from models.quality import NAMES, Quality
@@ -45,13 +46,23 @@ class Model:
 
 
 class _Origin(NamedTuple):
-    """Which message made a window due, and as which of those that it made due."""
+    """Which message made a window due, and what tells the window from others at the same time.
+
+    Attributes:
+        source: whose acknowledgement waits for the prediction.
+        route: of the message.
+        message: that arrived.
+        position: of the reading that completed the window, where its source states one.
+        ordinal: which of the windows that the reading's message completed.
+        content: payload of the reading's message, or its digest where the reading has waited.
+    """
 
     source: Input
     route: Route
     message: Received
     position: str
-    ordinal: int
+    ordinal: int | str
+    content: bytes
 
 
 class Pipeline:
@@ -65,6 +76,8 @@ class Pipeline:
         model: what serves, None until one is activated.
         predictions: how many were made, by quality.
         failed_batches: batches in a row on which the model failed.
+        dropped_later: readings that were of no use after they had waited to be put in order, by
+            reason; their messages are counted as windowed.
     """
 
     def __init__(self, settings: PipelineSettings, limits: Limits) -> None:
@@ -81,6 +94,8 @@ class Pipeline:
         self._assets = frozenset(settings.assets)
         self._binder: Binder | None = None
         self._windows: Windows | None = None
+        self._disorder: Disorder | None = None
+        self.dropped_later: Counter[str] = Counter()
         self._codec: PredictionCodec
         self._classes: tuple[str, ...] = ()
         self._id = blake2b(digest_size=16)
@@ -108,6 +123,7 @@ class Pipeline:
         )
         if not kept:
             self._windows = Windows(manifest.window, manifest.channels, self._limits.max_assets)
+            self._disorder = self._in_order(self._windows)
         self.model, self._binder, self.failed_batches = model, binder, 0
         output = manifest.outputs[0]
         self._codec = PredictionCodec(
@@ -116,6 +132,11 @@ class Pipeline:
         self._classes = output.classes
         self._id = blake2b(f"{model.sha256}\0{self.stream}\0".encode(), digest_size=16)
         return kept
+
+    def _in_order(self, windows: Windows) -> Disorder | None:
+        """What puts readings in order before the windows see them, if the operator wants that."""
+        disorder_ms = self.settings.disorder_ms
+        return Disorder(windows, disorder_ms, self._limits.max_waiting) if disorder_ms else None
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
@@ -136,6 +157,15 @@ class Pipeline:
         """Assets that were forgotten for others, since the model was activated."""
         return self._windows.forgotten if self._windows is not None else 0
 
+    @property
+    def disorder(self) -> Mapping[str, Any]:
+        """Counters of readings that are put in order, by that name; none where that is not done."""
+        if self._windows is None or self._disorder is None:
+            return {}
+        early, dropped = self._disorder.early, dict(self.dropped_later)
+        counts = {"waiting": self._windows.waiting, "early": early, "dropped": dropped}
+        return {"disorder": counts}
+
     def route(self, topic: str) -> Route | None:
         """Where a topic leads in this pipeline, None if it is none of its own."""
         return self._binder.route(topic) if self._binder is not None else None
@@ -154,27 +184,65 @@ class Pipeline:
             raise DecodeError("unknown_asset")
         if not route.channels:
             raise DecodeError("unbound_signal")
+        if self._disorder is not None:
+            self._take_into(self._disorder, route, message, source)
+            return
         made, refusal = 0, None
-        for reading in route.decode(message.payload):
+        for time_ns, values, quality, position in route.decode(message.payload):
             try:
-                due = self._push(windows, route, message, reading)
+                at_ns = self._time_of(time_ns, message)
+                due = windows.push(route.asset, at_ns, route.channels, values, quality)
             except ReadingError as exc:
                 refusal = exc
                 continue
-            for ordinal in range(made, made + due):
-                self._origins.append(_Origin(source, route, message, reading.position, ordinal))
-            made += due
+            if due:
+                self._origins += [
+                    _Origin(source, route, message, position, ordinal, message.payload)
+                    for ordinal in range(made, made + due)
+                ]
+                made += due
         if refusal is not None:
             raise refusal
 
-    def _push(self, windows: Windows, route: Route, message: Received, reading: Reading) -> int:
-        time_ns = reading.time_ns
+    def _take_into(
+        self, disorder: Disorder, route: Route, message: Received, source: Input
+    ) -> None:
+        """As `take`, by way of what puts readings in order.
+
+        A window is identified by the reading that completed it, whichever message let that go.
+        """
+        refusal = None
+        digest = blake2b(message.payload, digest_size=16).digest()
+        for number, reading in enumerate(route.decode(message.payload)):
+            own = (reading.position, number, digest)
+            try:
+                time_ns = self._time_of(reading.time_ns, message)
+                content = (route.channels, reading.values, reading.quality)
+                released = disorder.push(route.asset, time_ns, content, own)
+            except ReadingError as exc:
+                refusal = exc
+                continue
+            for one in released:
+                if one.reason and one.origin is own:
+                    refusal = ReadingError(one.reason)
+                elif one.reason:
+                    self.dropped_later[one.reason] += 1
+                self._origins += [
+                    _Origin(source, route, message, position, f"{nth}.{ordinal}", of)
+                    for position, nth, of in (one.origin,)
+                    for ordinal in range(one.due)
+                ]
+        if refusal is not None:
+            raise refusal
+
+    def _time_of(self, time_ns: int | None, message: Received) -> int:
+        """Event time of a reading of this message."""
         if time_ns is None:
             # One block has one time, and clocks are set back: arrivals are in order all the same.
-            time_ns = self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
-        else:
-            self._bounds.check(time_ns, message.at_ns)
-        return windows.push(route.asset, time_ns, route.channels, reading.values, reading.quality)
+            self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
+            return self._arrival_ns
+        self._bounds.check(time_ns, message.at_ns)
+        return time_ns
 
     def infer(self, now_ns: Callable[[], int]) -> list[Outgoing]:
         """Answer every window that is due, in order, as publishes ready to be owed."""
@@ -224,7 +292,7 @@ class Pipeline:
         answer: tuple[Any, Any],
         now_ns: int,
     ) -> Prediction:
-        _, route, message, position, ordinal = origin
+        _, route, message, position, ordinal, content = origin
         value, score = answer
         if value is None or not isfinite(value) or (score is not None and not isfinite(score)):
             value, score, quality = None, None, _BAD
@@ -233,7 +301,7 @@ class Pipeline:
             label = self._classes[int(value)]
         identity = self._id.copy()
         identity.update(f"{route.asset}\0{position or time_ns}\0{ordinal}\0".encode())
-        identity.update(message.payload)
+        identity.update(content)
         return Prediction(
             value,
             score,

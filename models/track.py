@@ -62,7 +62,7 @@ class Track:
         self.newest_ns = self.last_ns = self.released_ns = NEVER
         self.count = self.uncertain_at = self.bad_at = 0
         self.samples = bytearray()
-        self.waiting: list[Waiting] | None = None  # none where nothing is put in order
+        self.waiting: list[Waiting] = []
 
     def state(self) -> tuple[Any, ...]:
         """All of it as a tuple of int, bytes, list and None that the track does not change."""

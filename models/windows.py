@@ -75,6 +75,7 @@ class Windows:
         forgotten: how many assets were; one that comes back begins anew.
         missing: samples in which a channel was missing, by channel name.
         restarts: windows that began anew because of a gap.
+        waiting: readings that wait in the tracks to be put in order; see models.disorder.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Windows:
         self.spec = spec
         self.channels = tuple(channels)
         self.missing: Counter[str] = Counter()
-        self.restarts = self.forgotten = 0
+        self.restarts = self.forgotten = self.waiting = 0
         self._max_assets = max_assets
         self._tracks: OrderedDict[str, Track] = OrderedDict()  # least recently heard of first
         self._width = len(channels)
@@ -147,8 +148,7 @@ class Windows:
         """
         if len(channels) != len(values):
             raise ValueError(f"{len(channels)} channels report {len(values)} values")
-        track = self._tracks.get(asset) or self._open(asset)
-        self._tracks.move_to_end(asset)
+        track = self.track(asset)
         if quality is _BAD:
             values = [MISSING] * len(channels)
         is_newest = time_ns > track.newest_ns
@@ -175,6 +175,12 @@ class Windows:
         if track.reported == self._whole or self._is_each_a_sample:
             self._complete(asset, track, track.newest_ns)
         return len(self._due) - waiting
+
+    def track(self, asset: str) -> Track:
+        """What is remembered of an asset, which has been heard of now."""
+        track = self._tracks.get(asset) or self._open(asset)
+        self._tracks.move_to_end(asset)
+        return track
 
     def take(self) -> Batch:
         """Hand over the windows that are due, as one batch the caller owns."""
@@ -205,11 +211,13 @@ class Windows:
 
     def restore(self, asset: str, state: tuple[Any, ...]) -> None:
         """Go on where `state` was taken, with the same channels and windows."""
-        self._tracks[asset] = Track.of(state)
+        track = self._tracks[asset] = Track.of(state)
+        self.waiting += len(track.waiting)
 
     def _open(self, asset: str) -> Track:
         if len(self._tracks) >= self._max_assets:
-            self._tracks.popitem(last=False)
+            _, forgotten = self._tracks.popitem(last=False)
+            self.waiting -= len(forgotten.waiting)
             self.forgotten += 1
         track = self._tracks[asset] = Track(len(self.channels))
         return track
