@@ -107,6 +107,7 @@ class Windows:
         self._sample = struct.Struct(f"{len(channels)}f")
         self._is_each_a_sample = spec.trigger == "every_reading"
         self._whole = 0 if self._period_ns else self._all  # reports that complete a round
+        self._step_ns = self._period_ns or _UNBOUNDED
         self._length, self._hop = spec.length, spec.hop
         self._window_bytes = spec.length * self._sample.size
         self._due: list[tuple[str, int, Quality, bytes]] = []
@@ -146,20 +147,21 @@ class Windows:
                 `duplicate` (every reading as the channel had it at that time already).
             ValueError: not as many values as channels.
         """
-        if len(channels) != len(values):
+        if (count := len(channels)) != len(values):
             raise ValueError(f"{len(channels)} channels report {len(values)} values")
-        track = self.track(asset)
+        track = self._tracks.get(asset) or self._open(asset)
+        self._tracks.move_to_end(asset)
         if quality is _BAD:
-            values = [MISSING] * len(channels)
+            values = [MISSING] * count
         is_newest = time_ns > track.newest_ns
         if not is_newest:
             self._check_fresh(track, time_ns, channels, values)
             channels, values = self._not_superseded(track, time_ns, channels, values)
         waiting = len(self._due)
-        reports = self._all if len(channels) == self._width else self._mask(channels)
-        if self._period_ns:
+        reports = self._all if count == self._width else self._mask(channels)
+        if time_ns - track.last_ns > self._step_ns:
             self._sample_until(asset, track, time_ns)
-        elif track.reported and (
+        elif track.reported & self._whole and (
             track.reported & reports or time_ns - track.newest_ns > self._max_gap_ns
         ):
             self._complete(asset, track, track.newest_ns)
@@ -223,6 +225,8 @@ class Windows:
         return track
 
     def _mask(self, channels: Sequence[int]) -> int:
+        if len(channels) == 1:
+            return self._bits[channels[0]]
         mask = 0
         for index in channels:
             mask |= self._bits[index]
@@ -253,7 +257,7 @@ class Windows:
         """Refuse readings that are late or a repetition."""
         if time_ns < track.last_ns or (self._period_ns and time_ns == track.last_ns):
             raise ReadingError("late")
-        for index, value in zip(channels, values, strict=True):
+        for index, value in zip(channels, values):  # noqa: B905 - as in _hold
             if self._low[index] <= value <= self._high[index]:
                 if track.held_ns[index] != time_ns or track.held[index] != value:
                     return
@@ -267,10 +271,16 @@ class Windows:
         """On the grid those readings than which their channel has reported nothing newer."""
         if not self._period_ns:
             return channels, values
+        held_ns, unusable_ns = track.held_ns, track.unusable_ns
+        for index in channels:
+            if not held_ns[index] <= time_ns >= unusable_ns[index]:
+                break
+        else:
+            return channels, values
         current = [
             (index, value)
             for index, value in zip(channels, values, strict=True)
-            if time_ns >= max(track.held_ns[index], track.unusable_ns[index])
+            if held_ns[index] <= time_ns >= unusable_ns[index]
         ]
         if not current:
             raise ReadingError("late")
