@@ -212,25 +212,26 @@ class Pipeline:
         A window is identified by the reading that completed it, whichever message let that go.
         """
         refusal = None
-        digest = blake2b(message.payload, digest_size=16).digest()
+        digest = blake2b(message.payload, digest_size=16).hexdigest()
         for number, reading in enumerate(route.decode(message.payload)):
             own = (reading.position, number, digest)
             try:
                 time_ns = self._time_of(reading.time_ns, message)
-                content = (route.channels, reading.values, reading.quality)
-                released = disorder.push(route.asset, time_ns, content, own)
+                brought = (route.channels, reading.values, reading.quality)
+                released = disorder.push(route.asset, time_ns, brought, own)
             except ReadingError as exc:
                 refusal = exc
                 continue
-            for one in released:
-                if one.reason and one.origin is own:
-                    refusal = ReadingError(one.reason)
-                elif one.reason:
-                    self.dropped_later[one.reason] += 1
+            for origin, due, reason in released:
+                position, nth, its_digest = origin
+                content = its_digest.encode()
+                if reason and origin is own:
+                    refusal = ReadingError(reason)
+                elif reason:
+                    self.dropped_later[reason] += 1
                 self._origins += [
-                    _Origin(source, route, message, position, f"{nth}.{ordinal}", of)
-                    for position, nth, of in (one.origin,)
-                    for ordinal in range(one.due)
+                    _Origin(source, route, message, position, f"{nth}.{ordinal}", content)
+                    for ordinal in range(due)
                 ]
         if refusal is not None:
             raise refusal

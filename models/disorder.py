@@ -15,9 +15,10 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from models.errors import ReadingError
+from models.hold import NS_PER_MS
 from models.quality import Quality
 from models.track import Track, Waiting
-from models.windows import NS_PER_MS, Windows
+from models.windows import Windows
 
 _TIME: Final = itemgetter(0)
 

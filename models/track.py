@@ -3,6 +3,8 @@
 No track refers to another, to the model, or to a clock.
 """
 
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Sequence
 from typing import Any, Final, Self
 
 NEVER: Final = -(2**62)
@@ -10,7 +12,7 @@ MISSING: Final = float("nan")
 
 Waiting = tuple[int, tuple[int, ...], tuple[float, ...], int, tuple[Any, ...]]
 """A reading that waits to be put in order: its time, channels, values and quality, and whatever its
-bringer wants back with it."""
+bringer wants back with it, as far as JSON can carry that."""
 
 
 class Track:
@@ -64,23 +66,36 @@ class Track:
         self.samples = bytearray()
         self.waiting: list[Waiting] = []
 
-    def state(self) -> tuple[Any, ...]:
-        """All of it as a tuple of int, bytes, list and None that the track does not change."""
-        values = (getattr(self, name) for name in self.__slots__)
-        return tuple(
-            list(value)
-            if isinstance(value, list)
-            else bytes(value)
-            if isinstance(value, bytearray)
-            else value
-            for value in values
-        )
+    def state(self) -> list[Any]:
+        """All of it as JSON can carry it: masks in hex, samples in base64, NaN as null."""
+        masks = [f"{mask:x}" for mask in (self.reported, self.usable, self.doubtful)]
+        times = [self.newest_ns, self.last_ns, self.released_ns]
+        counts = [self.count, self.uncertain_at, self.bad_at]
+        held = [list(self.held), list(self.held_ns), list(self.unusable_ns)]
+        samples = b2a_base64(self.samples, newline=False).decode()
+        return [*masks, *times, *counts, *held, samples, list(self.waiting)]
 
     @classmethod
-    def of(cls, state: tuple[Any, ...]) -> Self:
-        """The track that said this of itself; it keeps nothing of `state` that can change."""
+    def of(cls, state: Sequence[Any]) -> Self:
+        """The track that said this of itself, also where it has been JSON in between."""
         track = cls(0)
-        for name, value in zip(cls.__slots__, state, strict=True):
-            copied = list(value) if isinstance(value, list) else value
-            setattr(track, name, bytearray(value) if isinstance(value, bytes) else copied)
+        track.reported, track.usable, track.doubtful = (int(mask, 16) for mask in state[:3])
+        track.newest_ns, track.last_ns, track.released_ns = state[3:6]
+        track.count, track.uncertain_at, track.bad_at = state[6:9]
+        track.held = [MISSING if value is None else value for value in state[9]]
+        track.held_ns, track.unusable_ns = list(state[10]), list(state[11])
+        track.samples = bytearray(a2b_base64(state[12]))
+        track.waiting = [_waiting(*reading) for reading in state[13]]
         return track
+
+
+def _waiting(
+    time_ns: int,
+    channels: Sequence[int],
+    values: Sequence[float | None],
+    quality: int,
+    origin: Sequence[Any],
+) -> Waiting:
+    """A reading that waits, as it was before it became JSON."""
+    numbers = tuple(MISSING if value is None else value for value in values)
+    return time_ns, tuple(channels), numbers, quality, tuple(origin)

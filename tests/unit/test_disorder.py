@@ -4,6 +4,7 @@ import json
 import random
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,9 +18,9 @@ from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
 from models.disorder import Disorder, Released
 from models.errors import ReadingError
+from models.hold import NS_PER_MS
 from models.manifest import WindowSpec
 from models.quality import Quality
-from models.windows import NS_PER_MS
 from tests.factories import make_channels
 from tests.graphs import linear_bundle
 from tests.readings import Message, Window, Windows, feed, listed
@@ -124,8 +125,8 @@ def test_readings_that_wait_are_saved_and_restored_with_their_asset(
     cut = data.draw(st.integers(0, len(messages)))
     whole, first, second = (Reordered(spec, 2) for _ in range(3))
     due = first.feed(*messages[:cut])
-    for asset, state in first.windows.state():
-        second.windows.restore(asset, state)
+    for asset, state in first.windows.states():
+        second.windows.restore(asset, orjson.loads(orjson.dumps(state)))
     assert second.windows.waiting == first.windows.waiting
     due += second.feed(*messages[cut:])
     assert repr(due) == repr(whole.feed(*messages))

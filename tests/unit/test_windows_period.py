@@ -6,6 +6,7 @@ from math import nan
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -210,8 +211,8 @@ def test_what_is_saved_and_restored_at_any_moment_goes_on_as_if_nothing_had_been
     cut = data.draw(st.integers(0, len(messages)))
     whole, first, second = (Windows(spec, channels) for _ in range(3))
     due = feed(first, *messages[:cut])
-    for asset, state in first.state():
-        second.restore(asset, state)
+    for asset, state in first.states():
+        second.restore(asset, orjson.loads(orjson.dumps(state)))
     due += feed(second, *messages[cut:])
     assert repr(due) == repr(feed(whole, *messages))
 
@@ -221,8 +222,8 @@ def test_a_state_does_not_change_with_the_track_it_was_taken_of() -> None:
     state = track.state()
     track.held[0] = 1.0
     track.samples += b"more"
-    assert state == Track(2).state() != track.state()
-    assert Track.of(track.state()).state() == track.state()
+    assert repr(state) == repr(Track(2).state())  # repr, because nan != nan
+    assert repr(Track.of(track.state()).state()) == repr(track.state()) != repr(state)
 
 
 def test_each_channel_is_held_for_its_own_age() -> None:
