@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 from agent.binding import Binder, Route
 from agent.codecs.prediction import Prediction, PredictionCodec
@@ -17,11 +17,11 @@ from agent.codecs.reading import TimeBounds
 from agent.delivery import Input, Outgoing
 from agent.errors import DecodeError, InferenceError
 from agent.frames import Received
+from agent.ordering import Ordering, Origin
 from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
 from agent.topics import TopicTemplate
-from models.disorder import Disorder
 from models.errors import ReadingError
 from models.manifest import Manifest
 from models.quality import NAMES, Quality
@@ -45,26 +45,6 @@ class Model:
         return self.session.manifest
 
 
-class _Origin(NamedTuple):
-    """Which message made a window due, and what tells the window from others at the same time.
-
-    Attributes:
-        source: whose acknowledgement waits for the prediction.
-        route: of the message.
-        message: that arrived.
-        position: of the reading that completed the window, where its source states one.
-        ordinal: which of the windows that the reading's message completed.
-        content: payload of the reading's message, or its digest where the reading has waited.
-    """
-
-    source: Input
-    route: Route
-    message: Received
-    position: str
-    ordinal: int | str
-    content: bytes
-
-
 class Pipeline:
     """What turns one stream's messages into predictions.
 
@@ -76,8 +56,6 @@ class Pipeline:
         model: what serves, None until one is activated.
         predictions: how many were made, by quality.
         failed_batches: batches in a row on which the model failed.
-        dropped_later: readings that were of no use after they had waited to be put in order, by
-            reason; their messages are counted as windowed.
     """
 
     def __init__(self, settings: PipelineSettings, limits: Limits) -> None:
@@ -94,13 +72,12 @@ class Pipeline:
         self._assets = frozenset(settings.assets)
         self._binder: Binder | None = None
         self._windows: Windows | None = None
-        self._disorder: Disorder | None = None
-        self.dropped_later: Counter[str] = Counter()
+        self._ordering: Ordering | None = None
         self._codec: PredictionCodec
         self._classes: tuple[str, ...] = ()
         self._id = blake2b(digest_size=16)
         self._qos = settings.output.qos
-        self._origins: list[_Origin] = []
+        self._origins: list[Origin] = []
         self._arrival_ns = 0
 
     def activate(self, model: Model) -> bool:
@@ -123,7 +100,7 @@ class Pipeline:
         )
         if not kept:
             self._windows = Windows(manifest.window, manifest.channels, self._limits.max_assets)
-            self._disorder = self._in_order(self._windows)
+            self._ordering = self._in_order(self._windows)
         self.model, self._binder, self.failed_batches = model, binder, 0
         output = manifest.outputs[0]
         self._codec = PredictionCodec(
@@ -133,10 +110,10 @@ class Pipeline:
         self._id = blake2b(f"{model.sha256}\0{self.stream}\0".encode(), digest_size=16)
         return kept
 
-    def _in_order(self, windows: Windows) -> Disorder | None:
+    def _in_order(self, windows: Windows) -> Ordering | None:
         """What puts readings in order before the windows see them, if the operator wants that."""
         disorder_ms = self.settings.disorder_ms
-        return Disorder(windows, disorder_ms, self._limits.max_waiting) if disorder_ms else None
+        return Ordering(windows, disorder_ms, self._limits.max_waiting) if disorder_ms else None
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
@@ -160,11 +137,7 @@ class Pipeline:
     @property
     def disorder(self) -> Mapping[str, Any]:
         """Counters of readings that are put in order, by that name; none where that is not done."""
-        if self._windows is None or self._disorder is None:
-            return {}
-        early, dropped = self._disorder.early, dict(self.dropped_later)
-        counts = {"waiting": self._windows.waiting, "early": early, "dropped": dropped}
-        return {"disorder": counts}
+        return {"disorder": self._ordering.counters} if self._ordering is not None else {}
 
     def route(self, topic: str) -> Route | None:
         """Where a topic leads in this pipeline, None if it is none of its own."""
@@ -184,8 +157,9 @@ class Pipeline:
             raise DecodeError("unknown_asset")
         if not route.channels:
             raise DecodeError("unbound_signal")
-        if self._disorder is not None:
-            self._take_into(self._disorder, route, message, source)
+        if self._ordering is not None:
+            for origin in self._ordering.take(source, route, message, self._time_of):
+                self._origins.append(origin)  # one by one: a refusal comes at the end
             return
         made, refusal = 0, None
         for time_ns, values, quality, position in route.decode(message.payload):
@@ -197,42 +171,10 @@ class Pipeline:
                 continue
             if due:
                 self._origins += [
-                    _Origin(source, route, message, position, ordinal, message.payload)
+                    Origin(source, route, message, position, ordinal, message.payload)
                     for ordinal in range(made, made + due)
                 ]
                 made += due
-        if refusal is not None:
-            raise refusal
-
-    def _take_into(
-        self, disorder: Disorder, route: Route, message: Received, source: Input
-    ) -> None:
-        """As `take`, by way of what puts readings in order.
-
-        A window is identified by the reading that completed it, whichever message let that go.
-        """
-        refusal = None
-        digest = blake2b(message.payload, digest_size=16).hexdigest()
-        for number, reading in enumerate(route.decode(message.payload)):
-            own = (reading.position, number, digest)
-            try:
-                time_ns = self._time_of(reading.time_ns, message)
-                brought = (route.channels, reading.values, reading.quality)
-                released = disorder.push(route.asset, time_ns, brought, own)
-            except ReadingError as exc:
-                refusal = exc
-                continue
-            for origin, due, reason in released:
-                position, nth, its_digest = origin
-                content = its_digest.encode()
-                if reason and origin is own:
-                    refusal = ReadingError(reason)
-                elif reason:
-                    self.dropped_later[reason] += 1
-                self._origins += [
-                    _Origin(source, route, message, position, f"{nth}.{ordinal}", content)
-                    for ordinal in range(due)
-                ]
         if refusal is not None:
             raise refusal
 
@@ -289,7 +231,7 @@ class Pipeline:
 
     def _prediction(
         self,
-        origin: _Origin,
+        origin: Origin,
         time_ns: int,
         quality: Quality,
         answer: tuple[Any, Any],
@@ -317,7 +259,7 @@ class Pipeline:
             input_age_ms=(now_ns - time_ns) // NS_PER_MS,
         )
 
-    def _publish(self, prediction: Prediction, origin: _Origin, to: list[Outgoing]) -> None:
+    def _publish(self, prediction: Prediction, origin: Origin, to: list[Outgoing]) -> None:
         topic, source, qos = origin.route.output_topic, origin.source, self._qos
         to.append(Outgoing(topic, self._codec.encode(prediction), qos, source=source))
         if self.settings.output.scalars:
