@@ -42,6 +42,7 @@ class Metrics:
                     "predictions": dict(pipeline.predictions),
                     "missing": dict(pipeline.missing),
                     "forgotten_assets": pipeline.forgotten_assets,
+                    **pipeline.disorder,
                 }
                 for pipeline in self._pipelines
             },

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 from agent.binding import Binder, Route
 from agent.codecs.prediction import Prediction, PredictionCodec
-from agent.codecs.reading import Reading, TimeBounds
+from agent.codecs.reading import TimeBounds
 from agent.delivery import Outgoing
 from agent.errors import DecodeError, InferenceError
 from agent.frames import Received
 from agent.inputs import Input
+from agent.ordering import Ordering, Origin
 from agent.records import State
 from agent.session import Session
 from agent.settings import Limits
@@ -44,16 +45,6 @@ class Model:
     def manifest(self) -> Manifest:
         """What the model says of itself."""
         return self.session.manifest
-
-
-class _Origin(NamedTuple):
-    """Which message made a window due, and as which of those that it made due."""
-
-    source: Input
-    route: Route
-    message: Received
-    position: str
-    ordinal: int
 
 
 class Pipeline:
@@ -85,11 +76,12 @@ class Pipeline:
         self._assets = frozenset(settings.assets)
         self._binder: Binder | None = None
         self._windows: Windows | None = None
+        self._ordering: Ordering | None = None
         self._codec: PredictionCodec
         self._classes: tuple[str, ...] = ()
         self._id = blake2b(digest_size=16)
         self._qos = settings.output.qos
-        self._origins: list[_Origin] = []
+        self._origins: list[Origin] = []
         self._arrival_ns = 0
 
     def activate(self, model: Model) -> bool:
@@ -112,8 +104,11 @@ class Pipeline:
         )
         if self._windows is None or not kept:
             self._windows = Windows(manifest.window, manifest.channels, self._limits.max_assets)
+            self._ordering = self._in_order(self._windows)
         self.model, self._binder, self.failed_batches = model, binder, 0
-        self.is_stateful = not (binder.is_whole and self._windows.is_stateless)
+        self.is_stateful = not (
+            binder.is_whole and self._windows.is_stateless and self._ordering is None
+        )
         output = manifest.outputs[0]
         self._codec = PredictionCodec(
             stream=self.stream, version=manifest.version, seq=manifest.seq, unit=output.unit
@@ -121,6 +116,11 @@ class Pipeline:
         self._classes = output.classes
         self._id = blake2b(f"{model.sha256}\0{self.stream}\0".encode(), digest_size=16)
         return kept
+
+    def _in_order(self, windows: Windows) -> Ordering | None:
+        """What puts readings in order before the windows see them, if the operator wants that."""
+        disorder_ms = self.settings.disorder_ms
+        return Ordering(windows, disorder_ms, self._limits.max_waiting) if disorder_ms else None
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
@@ -140,6 +140,11 @@ class Pipeline:
     def forgotten_assets(self) -> int:
         """Assets that were forgotten for others, since the model was activated."""
         return self._windows.forgotten if self._windows is not None else 0
+
+    @property
+    def disorder(self) -> Mapping[str, Any]:
+        """Counters of readings that are put in order, by that name; none where that is not done."""
+        return {"disorder": self._ordering.counters} if self._ordering is not None else {}
 
     @property
     def fingerprint(self) -> str:
@@ -193,27 +198,37 @@ class Pipeline:
             raise DecodeError("unknown_asset")
         if not route.channels:
             raise DecodeError("unbound_signal")
+        if self._ordering is not None:
+            for origin in self._ordering.take(source, route, message, self._time_of):
+                self._origins.append(origin)  # one by one: a refusal comes at the end
+            return
         made, refusal = 0, None
-        for reading in route.decode(message.payload):
+        for time_ns, values, quality, position in route.decode(message.payload):
             try:
-                due = self._push(windows, route, message, reading)
+                at_ns = self._time_of(time_ns, message)
+                due = windows.push(route.asset, at_ns, route.channels, values, quality)
             except ReadingError as exc:
                 refusal = exc
                 continue
-            for ordinal in range(made, made + due):
-                self._origins.append(_Origin(source, route, message, reading.position, ordinal))
-            made += due
+            if due:
+                self._origins += [
+                    Origin(source, route, message, position, ordinal, message.payload)
+                    for ordinal in range(made, made + due)
+                ]
+                made += due
         if refusal is not None:
             raise refusal
 
-    def _push(self, windows: Windows, route: Route, message: Received, reading: Reading) -> int:
-        time_ns = reading.time_ns
+    def _time_of(self, time_ns: int | None, message: Received) -> int:
+        """Event time of a reading of this message."""
         if time_ns is None:
             # One block has one time, and clocks are set back: arrivals are in order all the same.
-            time_ns = self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
-        else:
-            self._bounds.check(time_ns, message.at_ns)
-        return windows.push(route.asset, time_ns, route.channels, reading.values, reading.quality)
+            self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
+            return self._arrival_ns
+        bounds, now_ns = self._bounds, message.at_ns
+        if not bounds.earliest_ns <= time_ns <= now_ns + bounds.max_future_ns:
+            bounds.check(time_ns, now_ns)
+        return time_ns
 
     def infer(self, now_ns: Callable[[], int]) -> list[Outgoing]:
         """Answer every window that is due, in order, as publishes ready to be owed."""
@@ -257,13 +272,13 @@ class Pipeline:
 
     def _prediction(
         self,
-        origin: _Origin,
+        origin: Origin,
         time_ns: int,
         quality: Quality,
         answer: tuple[Any, Any],
         now_ns: int,
     ) -> Prediction:
-        _, route, message, position, ordinal = origin
+        _, route, message, position, ordinal, content = origin
         value, score = answer
         if value is None or not isfinite(value) or (score is not None and not isfinite(score)):
             value, score, quality = None, None, _BAD
@@ -272,7 +287,7 @@ class Pipeline:
             label = self._classes[int(value)]
         identity = self._id.copy()
         identity.update(f"{route.asset}\0{position or time_ns}\0{ordinal}\0".encode())
-        identity.update(message.payload)
+        identity.update(content)
         return Prediction(
             value,
             score,
@@ -285,7 +300,7 @@ class Pipeline:
             input_age_ms=(now_ns - time_ns) // NS_PER_MS,
         )
 
-    def _publish(self, prediction: Prediction, origin: _Origin, to: list[Outgoing]) -> None:
+    def _publish(self, prediction: Prediction, origin: Origin, to: list[Outgoing]) -> None:
         topic, source, qos = origin.route.output_topic, origin.source, self._qos
         to.append(Outgoing(topic, self._codec.encode(prediction), qos, source=source))
         if self.settings.output.scalars:

@@ -168,6 +168,20 @@ class Pipeline(_Section):
     assets: tuple[str, ...] = Field(
         default=(), max_length=10_000, description="asset keys to take; empty: all"
     )
+    disorder_ms: Annotated[int, Field(ge=0, le=3_600_000)] = Field(
+        default=0, description="readings that come out of order by as much are put in order"
+    )
+
+    @model_validator(mode="after")
+    def _order_is_that_of_the_source(self) -> Self:
+        for number, source in enumerate(self.inputs):
+            is_timed = source.timestamp or source.dialect in ("umh", "thingsboard")
+            if self.disorder_ms and not is_timed:
+                raise ValueError(
+                    f"disorder_ms puts readings in order of their own time, but inputs[{number}] "
+                    "names no timestamp: name its path, or leave disorder_ms out"
+                )
+        return self
 
     @property
     def output_topic(self) -> str:
@@ -210,6 +224,7 @@ class Limits(_Section):
     max_batch: Count = 256
     max_payload_bytes: Annotated[int, Field(ge=16, le=64 << 20)] = 1 << 20
     max_assets: Count = 10_000
+    max_waiting: Count = 100_000
     max_topics: Count = 100_000
     max_in_flight: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = 1_000
     max_outbox: Count = 10_000

@@ -102,6 +102,10 @@ def _awaited(served: Pipeline, asset: str) -> str:
     assert served.model is not None  # noqa: S101  as above
     if awaited := served.awaited(asset):
         return f"the sample is complete once {', '.join(awaited)} has reported too"
+    if disorder_ms := served.settings.disorder_ms:
+        return (
+            f"readings wait until one has come that is {disorder_ms} ms newer, to be put in order"
+        )
     window = served.model.manifest.window
     if window.is_on_grid:
         return (

@@ -12,7 +12,7 @@ MISSING: Final = float("nan")
 
 Waiting = tuple[int, tuple[int, ...], tuple[float, ...], int, tuple[Any, ...]]
 """A reading that waits to be put in order: its time, channels, values and quality, and whatever its
-bringer wants back with it."""
+bringer wants back with it, as far as JSON can carry that."""
 
 
 class Track:
@@ -64,7 +64,7 @@ class Track:
         self.newest_ns = self.last_ns = self.released_ns = NEVER
         self.count = self.uncertain_at = self.bad_at = 0
         self.samples = bytearray()
-        self.waiting: list[Waiting] | None = None  # none where nothing is put in order
+        self.waiting: list[Waiting] = []
 
     def state(self) -> list[Any]:
         """All of it as JSON can carry it: masks in hex, samples in base64, NaN as null."""
@@ -73,7 +73,7 @@ class Track:
         counts = [self.count, self.uncertain_at, self.bad_at]
         held = [list(self.held), list(self.held_ns), list(self.unusable_ns)]
         samples = b2a_base64(self.samples, newline=False).decode()
-        return [*masks, *times, *counts, *held, samples, self.waiting and list(self.waiting)]
+        return [*masks, *times, *counts, *held, samples, list(self.waiting)]
 
     @classmethod
     def of(cls, state: Sequence[Any]) -> Self:
@@ -85,5 +85,17 @@ class Track:
         track.held = [MISSING if value is None else value for value in state[9]]
         track.held_ns, track.unusable_ns = list(state[10]), list(state[11])
         track.samples = bytearray(a2b_base64(state[12]))
-        track.waiting = state[13] and list(state[13])
+        track.waiting = [_waiting(*reading) for reading in state[13]]
         return track
+
+
+def _waiting(
+    time_ns: int,
+    channels: Sequence[int],
+    values: Sequence[float | None],
+    quality: int,
+    origin: Sequence[Any],
+) -> Waiting:
+    """A reading that waits, as it was before it became JSON."""
+    numbers = tuple(MISSING if value is None else value for value in values)
+    return time_ns, tuple(channels), numbers, quality, tuple(origin)

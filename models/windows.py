@@ -28,21 +28,18 @@ NumPy here, so that replaying history gives exactly what the gateway will see.
 """
 
 import struct
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from operator import le
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import ReadingError
+from models.hold import NS_PER_MS, Hold
 from models.manifest import Channel, WindowSpec
 from models.quality import Quality
 from models.track import MISSING, NEVER, Track
 
-NS_PER_MS: Final = 1_000_000
-_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _UNBOUNDED: Final = 2**63
 _GOOD, _UNCERTAIN, _BAD = Quality  # a member's lookup costs 0.1 us in Python 3.11
 
@@ -75,6 +72,7 @@ class Windows:
         forgotten: how many assets were; one that comes back begins anew.
         missing: samples in which a channel was missing, by channel name.
         restarts: windows that began anew because of a gap.
+        waiting: readings that wait in the tracks to be put in order; see models.disorder.
     """
 
     def __init__(
@@ -82,30 +80,18 @@ class Windows:
     ) -> None:
         self.spec = spec
         self.channels = tuple(channels)
-        self.missing: Counter[str] = Counter()
-        self.restarts = self.forgotten = 0
+        self.restarts = self.forgotten = self.waiting = 0
         self._max_assets = max_assets
         self._tracks: OrderedDict[str, Track] = OrderedDict()  # least recently heard of first
-        self._width = len(channels)
-        self._bits = [1 << index for index in range(len(channels))]
-        self._all = (1 << len(channels)) - 1
-        ranges = [channel.valid_range or (-_FLOAT32_MAX, _FLOAT32_MAX) for channel in channels]
-        self._in_order = tuple(range(len(channels)))
-        self._low = [max(low, -_FLOAT32_MAX) for low, _ in ranges]
-        self._high = [min(high, _FLOAT32_MAX) for _, high in ranges]
         self._period_ns = (spec.sample_period_ms or 0) * NS_PER_MS if spec.is_on_grid else 0
-        by_default = self._period_ns - 1 if self._period_ns else None
-        self._max_ages_ns = [
-            by_default if channel.max_age_ms is None else channel.max_age_ms * NS_PER_MS
-            for channel in channels
-        ]
-        ages = [age for age in self._max_ages_ns if age is not None]
-        self._ages = bool(ages)
-        self._shortest_age_ns = min(ages, default=0)
+        self._hold = hold = Hold(channels, self._period_ns - 1 if spec.is_on_grid else None)
+        self.missing = hold.missing
+        self._width, self._all, self._shortest_age_ns = hold.width, hold.all, hold.shortest_age_ns
         self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
         self._sample = struct.Struct(f"{len(channels)}f")
         self._is_each_a_sample = spec.trigger == "every_reading"
         self._whole = 0 if self._period_ns else self._all  # reports that complete a round
+        self._step_ns = self._period_ns or _UNBOUNDED
         self._length, self._hop = spec.length, spec.hop
         self._window_bytes = spec.length * self._sample.size
         self._due: list[tuple[str, int, Quality, bytes]] = []
@@ -117,7 +103,8 @@ class Windows:
     @property
     def is_stateless(self) -> bool:
         """Whether a message with all channels is a window of its own, whatever came before."""
-        return self._length == self._hop == 1 and not self._ages
+        holds = any(channel.max_age_ms is not None for channel in self.channels)
+        return self._length == self._hop == 1 and not (holds or self.spec.is_on_grid)
 
     @property
     def due(self) -> int:
@@ -150,25 +137,24 @@ class Windows:
                 `duplicate` (every reading as the channel had it at that time already).
             ValueError: not as many values as channels.
         """
-        if len(channels) != len(values):
+        if (count := len(channels)) != len(values):
             raise ValueError(f"{len(channels)} channels report {len(values)} values")
         track = self._tracks.get(asset) or self._open(asset)
         self._tracks.move_to_end(asset)
         if quality is _BAD:
-            values = [MISSING] * len(channels)
+            values = [MISSING] * count
         is_newest = time_ns > track.newest_ns
         if not is_newest:
-            self._check_fresh(track, time_ns, channels, values)
-            channels, values = self._not_superseded(track, time_ns, channels, values)
+            channels, values = self._hold.new(track, time_ns, channels, values)
         waiting = len(self._due)
-        reports = self._all if len(channels) == self._width else self._mask(channels)
-        if self._period_ns:
+        reports = self._all if count == self._width else self._hold.mask(channels)
+        if time_ns - track.last_ns > self._step_ns:
             self._sample_until(asset, track, time_ns)
-        elif track.reported and (
+        elif track.reported & self._whole and (
             track.reported & reports or time_ns - track.newest_ns > self._max_gap_ns
         ):
             self._complete(asset, track, track.newest_ns)
-        usable = reports ^ self._hold(track, time_ns, channels, values)
+        usable = reports ^ self._hold.take(track, time_ns, channels, values)
         track.reported |= reports
         track.usable |= usable
         if quality is not _GOOD:
@@ -180,6 +166,12 @@ class Windows:
         if track.reported == self._whole or self._is_each_a_sample:
             self._complete(asset, track, track.newest_ns)
         return len(self._due) - waiting
+
+    def track(self, asset: str) -> Track:
+        """What is remembered of an asset, which has been heard of now."""
+        track = self._tracks.get(asset) or self._open(asset)
+        self._tracks.move_to_end(asset)
+        return track
 
     def take(self) -> Batch:
         """Hand over the windows that are due, as one batch the caller owns."""
@@ -198,11 +190,7 @@ class Windows:
         track = self._tracks.get(asset)
         if track is None or not track.reported or self._period_ns:
             return []
-        return [
-            channel.name
-            for channel, bit in zip(self.channels, self._bits, strict=True)
-            if not track.reported & bit
-        ]
+        return self._hold.names(self._all & ~track.reported)
 
     def states(self) -> Iterator[tuple[str, list[Any]]]:
         """Every asset and its state, the least recently heard of first.
@@ -215,8 +203,9 @@ class Windows:
 
     def restore(self, asset: str, state: Sequence[Any]) -> None:
         """Go on where `state` was taken, with the same channels and windows."""
-        self._tracks.pop(asset, None)
-        self._tracks[asset] = Track.of(state)
+        before = self._tracks.pop(asset, None)
+        track = self._tracks[asset] = Track.of(state)
+        self.waiting += len(track.waiting) - (len(before.waiting) if before else 0)
 
     def discard(self) -> None:
         """Let go of the windows that are due."""
@@ -224,64 +213,11 @@ class Windows:
 
     def _open(self, asset: str) -> Track:
         if len(self._tracks) >= self._max_assets:
-            self._tracks.popitem(last=False)
+            _, forgotten = self._tracks.popitem(last=False)
+            self.waiting -= len(forgotten.waiting)
             self.forgotten += 1
         track = self._tracks[asset] = Track(len(self.channels))
         return track
-
-    def _mask(self, channels: Sequence[int]) -> int:
-        mask = 0
-        for index in channels:
-            mask |= self._bits[index]
-        return mask
-
-    def _hold(
-        self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
-    ) -> int:
-        """Remember the usable values; returns the channels that have none."""
-        low, high = self._low, self._high
-        every = channels == self._in_order
-        if every and all(map(le, low, values)) and all(map(le, values, high)):
-            track.held, track.held_ns = list(values), [time_ns] * self._width
-            return 0
-        held, held_ns, unusable = track.held, track.held_ns, 0
-        for index, value in zip(channels, values):  # noqa: B905 - costs 0.3 us; push has checked
-            if low[index] <= value <= high[index]:
-                held[index] = value
-                held_ns[index] = time_ns
-            else:
-                unusable |= self._bits[index]
-                track.unusable_ns[index] = time_ns
-        return unusable
-
-    def _check_fresh(
-        self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
-    ) -> None:
-        """Refuse readings that are late or a repetition."""
-        if time_ns < track.last_ns or (self._period_ns and time_ns == track.last_ns):
-            raise ReadingError("late")
-        for index, value in zip(channels, values, strict=True):
-            if self._low[index] <= value <= self._high[index]:
-                if track.held_ns[index] != time_ns or track.held[index] != value:
-                    return
-            elif track.unusable_ns[index] != time_ns:
-                return
-        raise ReadingError("duplicate")
-
-    def _not_superseded(
-        self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
-    ) -> tuple[Sequence[int], Sequence[float]]:
-        """On the grid those readings than which their channel has reported nothing newer."""
-        if not self._period_ns:
-            return channels, values
-        current = [
-            (index, value)
-            for index, value in zip(channels, values, strict=True)
-            if time_ns >= max(track.held_ns[index], track.unusable_ns[index])
-        ]
-        if not current:
-            raise ReadingError("late")
-        return [index for index, _ in current], [value for _, value in current]
 
     def _sample_until(self, asset: str, track: Track, time_ns: int) -> None:
         """Take the samples at all points of the grid that end before a reading of this time."""
@@ -303,9 +239,10 @@ class Windows:
     def _complete(self, asset: str, track: Track, time_ns: int) -> None:
         """Close the round: one sample more, and with it perhaps a window."""
         if track.usable != self._all or (
-            self._ages and min(track.held_ns) < time_ns - self._shortest_age_ns
+            self._shortest_age_ns is not None
+            and min(track.held_ns) < time_ns - self._shortest_age_ns
         ):
-            row, quality = self._fill(track, time_ns)
+            row, quality = self._hold.sample(track, time_ns)
         else:
             row, quality = track.held, _UNCERTAIN if track.doubtful else _GOOD
         if time_ns - track.last_ns > self._max_gap_ns:
@@ -325,23 +262,3 @@ class Windows:
             worst = _UNCERTAIN if track.uncertain_at > before else _GOOD
             worst = _BAD if track.bad_at > before else worst
             self._due.append((asset, time_ns, worst, bytes(track.samples)))
-
-    def _fill(self, track: Track, time_ns: int) -> tuple[list[float], Quality]:
-        """The sample of a round in which a value is missing or may be too old."""
-        row, quality = list(track.held), _GOOD
-        for index, (channel, max_age_ns) in enumerate(
-            zip(self.channels, self._max_ages_ns, strict=True)
-        ):
-            bit = self._bits[index]
-            if max_age_ns is None:
-                has_value = bool(track.usable & bit)
-            else:
-                has_value = time_ns - track.held_ns[index] <= max_age_ns
-            if not has_value:
-                row[index] = MISSING
-                self.missing[channel.name] += 1
-                worse = _BAD if channel.missing == "require" else _UNCERTAIN
-                quality = max(quality, worse)
-            elif track.doubtful & bit:
-                quality = max(quality, _UNCERTAIN)
-        return row, quality

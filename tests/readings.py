@@ -8,9 +8,10 @@ import numpy as np
 
 from models import windows as shared
 from models.errors import ReadingError
+from models.hold import NS_PER_MS
 from models.manifest import Channel, WindowSpec
 from models.quality import Quality
-from models.windows import NS_PER_MS, Batch
+from models.windows import Batch
 
 GOOD, UNCERTAIN, BAD = Quality.GOOD, Quality.UNCERTAIN, Quality.BAD
 

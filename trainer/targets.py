@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.windows import NS_PER_MS
+from models.hold import NS_PER_MS
 from trainer.description import UNIT_NS
 from trainer.errors import DataError
 from trainer.recipe import Anomaly, Classification, Recipe, Regression

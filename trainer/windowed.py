@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ReadingError
+from models.hold import NS_PER_MS
 from models.manifest import Channel, WindowSpec
 from models.quality import Quality
-from models.windows import NS_PER_MS, Windows
+from models.windows import Windows
 from trainer.errors import DataError
 from trainer.recording import Recording
 

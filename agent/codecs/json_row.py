@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.codecs.document import parse
 from agent.codecs.reading import (
+    NS_PER_UNIT,
     Reading,
     TimeUnit,
     at_path,
@@ -48,8 +49,10 @@ class JsonRow:
             if len(paths) > 1 and all(len(path) == 1 for path in self._paths)
             else None
         )
+        self._only = paths[0] if len(paths) == 1 and len(self._paths[0]) == 1 else None
         self._time = fields.timestamp.split(".") if fields.timestamp else None
         self._unit = fields.timestamp_unit
+        self._factor = NS_PER_UNIT.get(fields.timestamp_unit, 0)
         self._quality = fields.quality.split(".") if fields.quality else None
         self._sequence = fields.sequence.split(".") if fields.sequence else None
 
@@ -71,7 +74,10 @@ class JsonRow:
         values = self._values(document)
         time_ns = None
         if self._time is not None:
-            time_ns = to_time_ns(at_path(document, self._time), self._unit)
+            at = at_path(document, self._time)
+            # Most are whole numbers, and a call would cost more than the product.
+            whole = type(at) is int and self._factor
+            time_ns = at * self._factor if whole else to_time_ns(at, self._unit)
         quality = Quality.GOOD
         if self._quality is not None:
             quality = to_quality(at_path(document, self._quality))
@@ -91,6 +97,8 @@ class JsonRow:
         return any(isinstance(parent, dict) and key in parent for parent, key in parents)
 
     def _values(self, document: dict[str, Any]) -> Sequence[float]:
+        if self._only is not None and type(only := document.get(self._only)) is float:
+            return [only]
         if self._flat is not None:
             try:
                 found: Sequence[Any] = self._flat(document)

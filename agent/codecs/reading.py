@@ -11,7 +11,7 @@ from models.quality import Quality
 
 MISSING = float("nan")
 TimeUnit = Literal["ns", "us", "ms", "s", "iso8601"]
-_NS_PER_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+NS_PER_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _OPC_DA = {0xC0: Quality.GOOD, 0x40: Quality.UNCERTAIN, 0x00: Quality.BAD}
 _OPC_DA_MAX = 0xFF
 _SPARKPLUG_STALE = 500
@@ -89,10 +89,10 @@ def to_time_ns(value: object, unit: TimeUnit) -> int:
         if unit == "iso8601":
             return _from_iso(value)
         if type(value) is int:
-            return value * _NS_PER_UNIT[unit]
+            return value * NS_PER_UNIT[unit]
         if type(value) is float:
             # A float holds today's time to a quarter of a microsecond: what is below is noise.
-            return round(value * _NS_PER_UNIT[unit] / 1_000) * 1_000
+            return round(value * NS_PER_UNIT[unit] / 1_000) * 1_000
     except (ValueError, OverflowError) as exc:
         raise DecodeError("time_malformed") from exc
     raise DecodeError("time_malformed")

@@ -33,7 +33,7 @@ from tests.waiting import eventually
 
 LIMITS = Limits()
 T0_NS = 1_760_000_000_000_000_000
-WEIGHTS = (np.arange(6, dtype=np.float32) + 1).reshape(3, 2) / 4
+WEIGHTS = (np.arange(6).reshape(3, 2) / 4 + 0.25).astype(np.float32)
 BUNDLE = history_bundle("s", 1, WEIGHTS, hop=2)
 ASSETS = ("a", "b", "c")
 
@@ -58,7 +58,7 @@ class Broker:
         self.unconfirmed.append(message.mid)
 
     def deliver(self, count: int) -> list[Received]:
-        messages = []
+        messages: list[Received] = []
         while self.again and len(messages) < count:
             messages.append(self.message(self.again.popleft(), repeated=True))
         while (

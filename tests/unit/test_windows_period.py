@@ -222,8 +222,8 @@ def test_a_state_does_not_change_with_the_track_it_was_taken_of() -> None:
     state = track.state()
     track.held[0] = 1.0
     track.samples += b"more"
-    assert state == Track(2).state() != track.state()
-    assert Track.of(track.state()).state() == track.state()
+    assert repr(state) == repr(Track(2).state())  # repr, because nan != nan
+    assert repr(Track.of(track.state()).state()) == repr(track.state()) != repr(state)
 
 
 def test_each_channel_is_held_for_its_own_age() -> None:
