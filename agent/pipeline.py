@@ -5,13 +5,15 @@ the line is quiet, hundreds under load. `take` is called for every message, `inf
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import groupby
 from math import isfinite
 from typing import Any, NamedTuple
 
 from agent.binding import Binder, Route
+from agent.codecs.block import Block
 from agent.codecs.prediction import Prediction, PredictionCodec
 from agent.codecs.reading import Reading, TimeBounds
 from agent.delivery import Input, Outgoing
@@ -21,6 +23,7 @@ from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
 from agent.topics import TopicTemplate
+from models.blocks import Blocks
 from models.errors import ReadingError
 from models.manifest import Manifest
 from models.quality import NAMES, Quality
@@ -80,7 +83,8 @@ class Pipeline:
         )
         self._assets = frozenset(settings.assets)
         self._binder: Binder | None = None
-        self._windows: Windows | None = None
+        self._windows: Windows | Blocks | None = None
+        self._push: Callable[..., int]
         self._codec: PredictionCodec
         self._classes: tuple[str, ...] = ()
         self._id = blake2b(digest_size=16)
@@ -107,7 +111,7 @@ class Pipeline:
             manifest.channels,
         )
         if not kept:
-            self._windows = Windows(manifest.window, manifest.channels, self._limits.max_assets)
+            self._open_windows(manifest)
         self.model, self._binder, self.failed_batches = model, binder, 0
         output = manifest.outputs[0]
         self._codec = PredictionCodec(
@@ -167,7 +171,30 @@ class Pipeline:
         if refusal is not None:
             raise refusal
 
-    def _push(self, windows: Windows, route: Route, message: Received, reading: Reading) -> int:
+    def _open_windows(self, manifest: Manifest) -> None:
+        """Choose once how readings become windows, so that no message has to ask."""
+        kind = Blocks if self.settings.is_of_blocks else Windows
+        self._push = self._push_block if self.settings.is_of_blocks else self._push_reading
+        self._windows = kind(manifest.window, manifest.channels, self._limits.max_assets)
+
+    def _push_block(self, windows: Blocks, route: Route, message: Received, block: Block) -> int:
+        time_ns = block.time_ns
+        if time_ns is None:
+            time_ns = self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
+        else:
+            self._bounds.check(time_ns, message.at_ns)
+        return windows.push(
+            route.asset,
+            time_ns,
+            route.channels,
+            block.values,
+            block.quality,
+            arrived=block.time_ns is None,
+        )
+
+    def _push_reading(
+        self, windows: Windows, route: Route, message: Received, reading: Reading
+    ) -> int:
         time_ns = reading.time_ns
         if time_ns is None:
             # One block has one time, and clocks are set back: arrivals are in order all the same.
@@ -178,20 +205,31 @@ class Pipeline:
 
     def infer(self, now_ns: Callable[[], int]) -> list[Outgoing]:
         """Answer every window that is due, in order, as publishes ready to be owed."""
-        if not self._origins or self._windows is None:
-            return []
-        batch, origins = self._windows.take(), self._origins
-        self._origins = []
+        outgoing: list[Outgoing] = []
+        while self._origins and self._windows is not None:
+            batch = self._windows.take()
+            count = len(batch.assets)
+            origins, self._origins = self._origins[:count], self._origins[count:]
+            if self.settings.is_of_blocks:
+                origins = list(_with_digests(origins))
+            self._answer(batch, origins, now_ns, outgoing)
+        return outgoing
+
+    def _answer(
+        self,
+        batch: Batch,
+        origins: Sequence[_Origin],
+        now_ns: Callable[[], int],
+        to: list[Outgoing],
+    ) -> None:
         values, scores = self._answers(batch)
         encoded_ns = now_ns()
-        outgoing: list[Outgoing] = []
         for origin, time_ns, quality, value, score in zip(
             origins, batch.times_ns, batch.qualities, values, scores, strict=True
         ):
             prediction = self._prediction(origin, time_ns, quality, (value, score), encoded_ns)
             self.predictions[NAMES[prediction.quality]] += 1
-            self._publish(prediction, origin, outgoing)
-        return outgoing
+            self._publish(prediction, origin, to)
 
     def _answers(self, batch: Batch) -> tuple[list[Any], list[Any]]:
         """Value and score a window; None where there is none."""
@@ -254,3 +292,13 @@ class Pipeline:
                 Outgoing(f"{topic}/{level}", plain, qos, source=source)
                 for level, plain in self._codec.scalars(prediction)
             ]
+
+
+def _with_digests(origins: Sequence[_Origin]) -> Iterator[_Origin]:
+    """Put a digest in the place of each payload: one message may have made many windows due."""
+    for _, group in groupby(origins, key=lambda origin: id(origin.message)):
+        first, *others = group
+        digest = blake2b(first.message.payload, digest_size=16).digest()
+        short = first.message._replace(payload=digest)
+        for origin in (first, *others):
+            yield origin._replace(message=short)

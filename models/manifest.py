@@ -31,6 +31,13 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Task = Literal["classification", "regression", "anomaly"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
+Period = Annotated[
+    int | Finite,
+    Field(ge=1e-6),
+    AfterValidator(lambda period: int(period) if period == int(period) else period),
+]
+"""Milliseconds, a nanosecond at least; a whole number is written as one."""
+
 MAX_WINDOW_VALUES: Final = 1_000_000
 _MAX_TOLD: Final = 10
 _BY_KEY: Final = AfterValidator(lambda table: dict(sorted(table.items())))
@@ -84,7 +91,7 @@ class WindowSpec(_Frozen):
 
     length: Annotated[int, Field(ge=1, le=65_536)]
     hop: Annotated[int, Field(ge=1, le=65_536)] = 1
-    sample_period_ms: Annotated[int, Field(ge=1)] | None = None
+    sample_period_ms: Period | None = None
     max_gap_ms: Annotated[int, Field(ge=1)] | None = None
     trigger: Literal["all_fresh", "every_reading"] = "all_fresh"
 

@@ -29,7 +29,8 @@ def parse(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
     except orjson.JSONDecodeError as exc:
         raise DecodeError(_why_refused(payload, exc)) from exc
     colons = payload.count(b":")
-    if type(document) is dict and len(document) == colons and payload.count(b"[") < MAX_DEPTH:
+    keys = len(document) if type(document) is dict else 0
+    if keys == colons and payload.count(b"[") < MAX_DEPTH:
         return document  # every key brings a colon, so all keys are at the top, each once
     if (colons != _colons(document) or b"\\u003" in payload) and _has_duplicate_keys(payload):
         raise DecodeError("duplicate_key")
