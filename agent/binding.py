@@ -123,7 +123,7 @@ def _decoder(source: Input, paths: Sequence[str]) -> Decode | DecodeBlocks:
 
 
 def _block_decoder(source: Input, paths: Sequence[str], fields: Fields) -> DecodeBlocks:
-    assert source.encoding is not None  # noqa: S101  the settings are checked
+    assert source.encoding  # noqa: S101  the settings are checked
     is_per_signal = SIGNAL in TopicTemplate(source.topic).names
     width = 1 if is_per_signal else len(paths)
     is_bare = not (source.value or source.timestamp or source.quality or source.sequence)

@@ -114,8 +114,8 @@ class Input(_Section):
 
     topic: Topic
     dialect: Literal["json", "scalar", "umh", "thingsboard", "block"] = "json"
-    encoding: Literal["json", "base64", "float32"] | None = Field(
-        None, description="block: JSON numbers, base64 of float32, or nothing but float32"
+    encoding: Literal["", "json", "base64", "float32"] = Field(
+        "", description="block: JSON numbers, base64 of float32, or nothing but float32"
     )
     qos: Qos = 1
     signals: dict[Name, str] = Field(

@@ -275,11 +275,17 @@ class Blocks:
         if values.min() >= known.floor and values.max() <= known.ceiling:
             return values.astype(np.float32, copy=False), True
         chosen = list(channels)
-        within = (values >= known.low[chosen]) & (values <= known.high[chosen])
+        low, high = known.low[chosen], known.high[chosen]
+        if all(
+            column.min() >= low[index] and column.max() <= high[index]
+            for index, column in enumerate(values.T)
+        ):
+            return values.astype(np.float32, copy=False), True
+        within = (values >= low) & (values <= high)
         with np.errstate(over="ignore"):
             usable = values.astype(np.float32)
         usable[~within] = np.nan
-        return usable, bool(within.all())
+        return usable, False
 
     def _complete(self, asset: str, track: _Track, done: _Round) -> None:
         """Close the round: its samples more, and with them perhaps windows."""
