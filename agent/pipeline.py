@@ -85,6 +85,7 @@ class Pipeline:
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._push: Callable[..., int]
+        self._is_of_blocks = settings.is_of_blocks
         self._codec: PredictionCodec
         self._classes: tuple[str, ...] = ()
         self._id = blake2b(digest_size=16)
@@ -173,8 +174,8 @@ class Pipeline:
 
     def _open_windows(self, manifest: Manifest) -> None:
         """Choose once how readings become windows, so that no message has to ask."""
-        kind = Blocks if self.settings.is_of_blocks else Windows
-        self._push = self._push_block if self.settings.is_of_blocks else self._push_reading
+        kind = Blocks if self._is_of_blocks else Windows
+        self._push = self._push_block if self._is_of_blocks else self._push_reading
         self._windows = kind(manifest.window, manifest.channels, self._limits.max_assets)
 
     def _push_block(self, windows: Blocks, route: Route, message: Received, block: Block) -> int:
@@ -210,7 +211,7 @@ class Pipeline:
             batch = self._windows.take()
             count = len(batch.assets)
             origins, self._origins = self._origins[:count], self._origins[count:]
-            if self.settings.is_of_blocks:
+            if self._is_of_blocks:
                 origins = list(_with_digests(origins))
             self._answer(batch, origins, now_ns, outgoing)
         return outgoing
