@@ -6,12 +6,13 @@ The contract between a model and the operator's topics, checked before a model i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.codecs.block import BlockDocument, DecodeBlocks, RawBlock
 from agent.codecs.json_row import Fields, JsonRow
 from agent.codecs.reading import Decode
 from agent.codecs.scalar import decode_plain, decode_umh, scalar
 from agent.codecs.thingsboard import ThingsBoard
 from agent.settings import Input, Pipeline
-from agent.topics import MAX_TOPIC_BYTES, Levels, TemplateError, TopicTemplate
+from agent.topics import MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
 from models.errors import IncompatibleBundleError
 from models.manifest import Manifest
 
@@ -25,13 +26,13 @@ class Route:
     Attributes:
         asset: whose readings it carries.
         channels: which of the model's channels, by index; empty if the signal is not bound.
-        decode: payload to readings.
+        decode: payload to readings, or to blocks.
         output_topic: where the predictions of this asset go.
     """
 
     asset: str
     channels: Sequence[int]
-    decode: Decode
+    decode: Decode | DecodeBlocks
     output_topic: str
 
 
@@ -43,8 +44,8 @@ class Binder:
         manifest: the model's channels.
 
     Raises:
-        IncompatibleBundleError: a channel that no input carries, or a signal that no channel is;
-            the message names both sides.
+        IncompatibleBundleError: a channel that no input carries, a signal that no channel is, or
+            a model that cannot be fed blocks; the message names both sides.
     """
 
     def __init__(self, settings: Pipeline, manifest: Manifest) -> None:
@@ -64,6 +65,8 @@ class Binder:
             raise IncompatibleBundleError(
                 f"{wanted}; no input carries {without}: bind them in signals"
             )
+        if settings.is_of_blocks:
+            _check_takes_blocks(manifest)
 
     @property
     def is_whole(self) -> bool:
@@ -97,21 +100,23 @@ class _BoundInput:
         paths = source.signals or {name: name for name in names}
         self.names = list(paths)
         known = [name for name in paths if name in names]
-        self._per_signal = source.dialect in ("scalar", "umh")
+        self._per_signal = source.dialect in ("scalar", "umh", "block")
         self._by_level = {paths[name]: (names.index(name),) for name in known}
         self._channels = tuple(names.index(name) for name in known)
         self.is_whole = not self._per_signal and len(known) == len(names)
         self._decode = _decoder(source, [paths[name] for name in known])
 
-    def reading(self, levels: Levels) -> tuple[Sequence[int], Decode]:
+    def reading(self, levels: Levels) -> tuple[Sequence[int], Decode | DecodeBlocks]:
         """Channels and decoder of one topic."""
         if not self._per_signal or levels.signal is None:
             return self._channels, self._decode
         return self._by_level.get(levels.signal, ()), self._decode
 
 
-def _decoder(source: Input, paths: Sequence[str]) -> Decode:
+def _decoder(source: Input, paths: Sequence[str]) -> Decode | DecodeBlocks:
     fields = Fields(source.timestamp, source.timestamp_unit, source.quality, source.sequence)
+    if source.dialect == "block":
+        return _block_decoder(source, paths, fields)
     if source.dialect == "json":
         return JsonRow(paths, fields)
     if source.dialect == "thingsboard":
@@ -121,3 +126,32 @@ def _decoder(source: Input, paths: Sequence[str]) -> Decode:
     if source.value or source.timestamp or source.quality or source.sequence:
         return scalar(source.value, fields)
     return decode_plain
+
+
+def _block_decoder(source: Input, paths: Sequence[str], fields: Fields) -> DecodeBlocks:
+    assert source.encoding  # noqa: S101  the settings are checked
+    is_per_signal = SIGNAL in TopicTemplate(source.topic).names
+    width = 1 if is_per_signal else len(paths)
+    is_bare = not (source.value or source.timestamp or source.quality or source.sequence)
+    if source.encoding == "float32" or (is_bare and (is_per_signal or not source.signals)):
+        return RawBlock(source.encoding, width)
+    if source.value or is_per_signal:
+        paths = [source.value or "value"]
+    return BlockDocument(source.encoding, paths, width, fields)
+
+
+def _check_takes_blocks(manifest: Manifest) -> None:
+    """Refuse a model of which blocks cannot make the windows it was trained on."""
+    window = manifest.window
+    found = [f"max_age_ms of {one.name}" for one in manifest.channels if one.max_age_ms is not None]
+    if window.trigger != "all_fresh":
+        found.append(f"window.trigger {window.trigger}")
+    if window.sample_period_ms is None:
+        found.append("no window.sample_period_ms")
+    elif window.max_gap_ms is not None and window.max_gap_ms < window.sample_period_ms:
+        found.append("window.max_gap_ms below window.sample_period_ms")
+    if found:
+        raise IncompatibleBundleError(
+            f"{manifest.stream}#{manifest.seq} has {', '.join(found)}; inputs of dialect block "
+            "bring every sample of a known period: train it so, or bind other inputs"
+        )

@@ -1,16 +1,22 @@
 """Which reading completed a window, also where readings wait until they are in order."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from agent.binding import Route
 from agent.frames import Received
 from agent.inputs import Input
+from models.blocks import Blocks
 from models.disorder import Disorder
 from models.errors import ReadingError
 from models.windows import Windows
+
+if TYPE_CHECKING:
+    from agent.codecs.block import DecodeBlocks
+    from agent.codecs.reading import Decode
 
 
 class Origin(NamedTuple):
@@ -31,6 +37,10 @@ class Origin(NamedTuple):
     position: str
     ordinal: int | str
     content: bytes
+
+
+Intake = Callable[[Input, Route, Received, Callable[[int | None, Received], int]], Iterator[Origin]]
+"""Takes a message into windows, and tells of each that comes due."""
 
 
 class Ordering:
@@ -73,7 +83,7 @@ class Ordering:
         """
         refusal = None
         digest = blake2b(message.payload, digest_size=16).hexdigest()
-        for number, reading in enumerate(route.decode(message.payload)):
+        for number, reading in enumerate(cast("Decode", route.decode)(message.payload)):
             own = (reading.position, number, digest)
             try:
                 time_ns = time_of(reading.time_ns, message)
@@ -93,3 +103,30 @@ class Ordering:
                     yield Origin(source, route, message, position, f"{nth}.{ordinal}", content)
         if refusal is not None:
             raise refusal
+
+
+def take_blocks(
+    windows: Blocks,
+    source: Input,
+    route: Route,
+    message: Received,
+    time_of: Callable[[int | None, Received], int],
+) -> Iterator[Origin]:
+    """As `Ordering.take`, of blocks."""
+    for block in cast("DecodeBlocks", route.decode)(message.payload):
+        arrived = block.time_ns is None
+        time_ns = time_of(block.time_ns, message)
+        due = windows.push(
+            route.asset, time_ns, route.channels, block.values, block.quality, arrived=arrived
+        )
+        for ordinal in range(due):
+            yield Origin(source, route, message, block.position, ordinal, message.payload)
+
+
+def with_digests(origins: Sequence[Origin]) -> Iterator[Origin]:
+    """Put a digest in the place of each payload: one message may have made many windows due."""
+    for _, group in groupby(origins, key=lambda origin: id(origin.message)):
+        first, *others = group
+        digest = blake2b(first.content, digest_size=16).digest()
+        for origin in (first, *others):
+            yield origin._replace(content=digest)

@@ -7,6 +7,7 @@ the line is quiet, hundreds under load. `take` is called for every message, `inf
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from math import isfinite
 from typing import Any
@@ -18,12 +19,13 @@ from agent.delivery import Outgoing
 from agent.errors import DecodeError, InferenceError
 from agent.frames import Received
 from agent.inputs import Input
-from agent.ordering import Ordering, Origin
+from agent.ordering import Intake, Ordering, Origin, take_blocks, with_digests
 from agent.records import State
 from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
 from agent.topics import TopicTemplate
+from models.blocks import Blocks
 from models.errors import ReadingError
 from models.manifest import Manifest
 from models.quality import NAMES, Quality
@@ -75,8 +77,9 @@ class Pipeline:
         )
         self._assets = frozenset(settings.assets)
         self._binder: Binder | None = None
-        self._windows: Windows | None = None
+        self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None
+        self._intake: Intake | None = None  # where the plain way will not do
         self._codec: PredictionCodec
         self._classes: tuple[str, ...] = ()
         self._id = blake2b(digest_size=16)
@@ -103,8 +106,7 @@ class Pipeline:
             manifest.channels,
         )
         if self._windows is None or not kept:
-            self._windows = Windows(manifest.window, manifest.channels, self._limits.max_assets)
-            self._ordering = self._in_order(self._windows)
+            self._windows = self._open_windows(manifest)
         self.model, self._binder, self.failed_batches = model, binder, 0
         self.is_stateful = not (
             binder.is_whole and self._windows.is_stateless and self._ordering is None
@@ -198,15 +200,16 @@ class Pipeline:
             raise DecodeError("unknown_asset")
         if not route.channels:
             raise DecodeError("unbound_signal")
-        if self._ordering is not None:
-            for origin in self._ordering.take(source, route, message, self._time_of):
+        if self._intake is not None:
+            for origin in self._intake(source, route, message, self._time_of):
                 self._origins.append(origin)  # one by one: a refusal comes at the end
             return
+        push: Callable[..., int] = windows.push
         made, refusal = 0, None
         for time_ns, values, quality, position in route.decode(message.payload):
             try:
                 at_ns = self._time_of(time_ns, message)
-                due = windows.push(route.asset, at_ns, route.channels, values, quality)
+                due = push(route.asset, at_ns, route.channels, values, quality)
             except ReadingError as exc:
                 refusal = exc
                 continue
@@ -218,6 +221,20 @@ class Pipeline:
                 made += due
         if refusal is not None:
             raise refusal
+
+    def _open_windows(self, manifest: Manifest) -> Windows | Blocks:
+        """Choose once how readings become windows, so that no message has to ask."""
+        max_assets = self._limits.max_assets
+        self._intake = self._ordering = None
+        if self.settings.is_of_blocks:
+            blocks = Blocks(manifest.window, manifest.channels, max_assets)
+            self._intake = partial(take_blocks, blocks)
+            return blocks
+        windows = Windows(manifest.window, manifest.channels, max_assets)
+        self._ordering = self._in_order(windows)
+        if self._ordering is not None:
+            self._intake = self._ordering.take
+        return windows
 
     def _time_of(self, time_ns: int | None, message: Received) -> int:
         """Event time of a reading of this message."""
@@ -232,20 +249,31 @@ class Pipeline:
 
     def infer(self, now_ns: Callable[[], int]) -> list[Outgoing]:
         """Answer every window that is due, in order, as publishes ready to be owed."""
-        if not self._origins or self._windows is None:
-            return []
-        batch, origins = self._windows.take(), self._origins
-        self._origins = []
+        outgoing: list[Outgoing] = []
+        while self._origins and self._windows is not None:
+            batch = self._windows.take()
+            count = len(batch.assets)
+            origins, self._origins = self._origins[:count], self._origins[count:]
+            if self.settings.is_of_blocks:
+                origins = list(with_digests(origins))
+            self._answer(batch, origins, now_ns, outgoing)
+        return outgoing
+
+    def _answer(
+        self,
+        batch: Batch,
+        origins: Sequence[Origin],
+        now_ns: Callable[[], int],
+        to: list[Outgoing],
+    ) -> None:
         values, scores = self._answers(batch)
         encoded_ns = now_ns()
-        outgoing: list[Outgoing] = []
         for origin, time_ns, quality, value, score in zip(
             origins, batch.times_ns, batch.qualities, values, scores, strict=True
         ):
             prediction = self._prediction(origin, time_ns, quality, (value, score), encoded_ns)
             self.predictions[NAMES[prediction.quality]] += 1
-            self._publish(prediction, origin, outgoing)
-        return outgoing
+            self._publish(prediction, origin, to)
 
     def _answers(self, batch: Batch) -> tuple[list[Any], list[Any]]:
         """Value and score a window; None where there is none."""

@@ -10,6 +10,8 @@ REASONS: Final = {
     "not_an_object": "JSON, but no object where the dialect wants one",
     "unknown_layout": "umh: other keys than its two",
     "too_many_entries": "thingsboard: more than 10,000 entries",
+    "not_base64": "block: text that is no base64",
+    "block_length": "a block that is empty, ragged, too long, or not as long as the other axes'",
     "not_a_number": "text, true, false, an object or a list where a number belongs",
     "not_finite": "NaN, an infinity, a number too large",
     "no_signal": "none of the bound signals is there",

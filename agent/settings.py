@@ -113,12 +113,15 @@ class Input(_Section):
     """Topics that carry readings, and how to read them."""
 
     topic: Topic
-    dialect: Literal["json", "scalar", "umh", "thingsboard"] = "json"
+    dialect: Literal["json", "scalar", "umh", "thingsboard", "block"] = "json"
+    encoding: Literal["", "json", "base64", "float32"] = Field(
+        "", description="block: JSON numbers, base64 of float32, or nothing but float32"
+    )
     qos: Qos = 1
     signals: dict[Name, str] = Field(
         default={}, description="channel -> path in the payload, or name at the {signal} level"
     )
-    value: str = Field("", description="scalar: path to the value; empty for plain text")
+    value: str = Field("", description="scalar, block: path to what is measured; empty: plain")
     timestamp: str = Field("", description="path to the source time; empty: time of arrival")
     timestamp_unit: Literal["ns", "us", "ms", "s", "iso8601"] = "ms"
     quality: str = Field("", description="path to the quality; empty: good")
@@ -127,12 +130,18 @@ class Input(_Section):
     @model_validator(mode="after")
     def _paths_fit_dialect(self) -> Self:
         paths = {"timestamp": self.timestamp, "quality": self.quality, "sequence": self.sequence}
-        fixed = self.dialect in ("umh", "thingsboard")
+        is_raw = self.dialect == "block" and self.encoding == "float32"
+        fixed = is_raw or self.dialect in ("umh", "thingsboard")
         unused = [name for name, path in paths.items() if path and fixed]
-        if self.value and self.dialect != "scalar":
+        if self.value and (is_raw or self.dialect not in ("scalar", "block")):
             unused.append("value")
+        if self.encoding and self.dialect != "block":
+            unused.append("encoding")
         if unused:
-            raise ValueError(f"dialect {self.dialect} has no use for {', '.join(unused)}")
+            raw = " with encoding float32" if is_raw else ""
+            raise ValueError(f"dialect {self.dialect}{raw} has no use for {', '.join(unused)}")
+        if self.dialect == "block" and not self.encoding:
+            raise ValueError("dialect block needs encoding: json, base64 or float32")
         return self
 
     @model_validator(mode="after")
@@ -144,9 +153,10 @@ class Input(_Section):
                 f"dialect {self.dialect} has one topic a signal: name the level {{signal}} in "
                 "topic, or give exactly one entry in signals"
             )
-        if per_signal and len(set(self.signals.values())) < len(self.signals):
+        by_level = per_signal or has_level
+        if by_level and len(set(self.signals.values())) < len(self.signals):
             raise ValueError("signals: each channel has a level of its own; two have the same")
-        if not per_signal and has_level:
+        if not per_signal and has_level and self.dialect != "block":
             raise ValueError(f"dialect {self.dialect} carries all signals: topic has no {{signal}}")
         return self
 
@@ -192,6 +202,20 @@ class Pipeline(_Section):
         names_asset = last.startswith("{") and last != f"{{{SIGNAL}}}"
         base = self.inputs[0].topic if names_asset or not above else above
         return base + "/_inference/{stream}"
+
+    @property
+    def is_of_blocks(self) -> bool:
+        """Whether its inputs carry blocks of samples."""
+        return self.inputs[0].dialect == "block"
+
+    @model_validator(mode="after")
+    def _inputs_are_blocks_or_none_is(self) -> Self:
+        dialects = [source.dialect for source in self.inputs]
+        if any((dialect == "block") != self.is_of_blocks for dialect in dialects):
+            raise ValueError(
+                f"inputs are of dialects {', '.join(dialects)}: where one is block, all are"
+            )
+        return self
 
     @model_validator(mode="after")
     def _levels_fit(self) -> Self:

@@ -4,12 +4,15 @@ It goes the way of the hot loop with the model that the gateway keeps, on window
 disturbs nobody, and tells where the message stops and what would let it through.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from math import isnan
 from time import time_ns
 
+import numpy as np
+
 from agent.binding import Route
+from agent.codecs.block import Block
 from agent.frames import Received
 from agent.inputs import Input
 from agent.pipeline import Model, Pipeline
@@ -80,9 +83,12 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
     manifest = served.model.manifest
     try:
         for reading in route.decode(message.payload):
+            channels = [manifest.channels[index] for index in route.channels]
+            if isinstance(reading, Block):
+                yield from _describe_block(reading, channels)
+                continue
             yield f"  reading at {_moment(reading.time_ns)}, quality {reading.quality.name}"
-            for index, value in zip(route.channels, reading.values, strict=False):
-                channel = manifest.channels[index]
+            for channel, value in zip(channels, reading.values, strict=False):
                 yield f"    {channel.name}: {_shown(value, channel)}"
         served.take(route, message, Input(0, (message.topic, message.payload)))
     except ReadingError as exc:
@@ -97,6 +103,18 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         yield f"  missing: {', '.join(served.missing)}"
 
 
+def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:
+    moment = f"until {_moment(None)}" if block.time_ns is None else f"from {_moment(block.time_ns)}"
+    yield f"  block of {len(block.values)} samples {moment}, quality {block.quality.name}"
+    for channel, column in zip(channels, block.values.T, strict=False):
+        present = column[~np.isnan(column)]
+        told = f"{len(column) - len(present)} of {len(column)} missing"
+        if len(present):
+            low, high = (_shown(float(edge), channel) for edge in (present.min(), present.max()))
+            told = f"min {low}; max {high}; {told}"
+        yield f"    {channel.name}: {told}"
+
+
 def _awaited(served: Pipeline, asset: str) -> str:
     """What this message alone leaves open."""
     assert served.model is not None  # noqa: S101  as above
@@ -109,10 +127,12 @@ def _awaited(served: Pipeline, asset: str) -> str:
     window = served.model.manifest.window
     if window.is_on_grid:
         return (
-            f"the sample is taken at the next full {window.sample_period_ms} ms, once a reading "
+            f"the sample is taken at the next full {window.sample_period_ms:g} ms, once a reading "
             "from after it has come"
         )
     length = window.length
+    if served.settings.is_of_blocks:
+        return f"the block is shorter than the {length} samples that a window needs"
     return f"this is the first of the {length} samples that a window needs"
 
 

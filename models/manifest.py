@@ -31,6 +31,13 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Task = Literal["classification", "regression", "anomaly"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
+Period = Annotated[
+    int | Finite,
+    Field(ge=1e-6),
+    AfterValidator(lambda period: int(period) if period == int(period) else period),
+]
+"""Milliseconds, a nanosecond at least; a whole number is written as one."""
+
 MAX_WINDOW_VALUES: Final = 1_000_000
 MAX_DUE_VALUES: Final = 4_000_000
 """Values of all windows that one reading can make due; after a pause on a grid it is many."""
@@ -89,7 +96,7 @@ class WindowSpec(_Frozen):
 
     length: Annotated[int, Field(ge=1, le=65_536)]
     hop: Annotated[int, Field(ge=1, le=65_536)] = 1
-    sample_period_ms: Annotated[int, Field(ge=1)] | None = None
+    sample_period_ms: Period | None = None
     max_gap_ms: Annotated[int, Field(ge=1)] | None = None
     trigger: Literal["all_fresh", "every_reading", "period"] = "all_fresh"
 
@@ -116,11 +123,16 @@ class WindowSpec(_Frozen):
         return self.trigger == "period"
 
     @property
+    def period_ns(self) -> int:
+        """The sample period in nanoseconds, 0 without one."""
+        return round((self.sample_period_ms or 0) * 1_000_000)
+
+    @property
     def max_due(self) -> int:
         """How many windows one reading can make due."""
         if not self.is_on_grid:
             return 2
-        return (self.max_gap_ms or 0) // (self.sample_period_ms or 1) // self.hop + 1
+        return int((self.max_gap_ms or 0) // (self.sample_period_ms or 1)) // self.hop + 1
 
 
 class Output(_Frozen):

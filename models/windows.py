@@ -83,7 +83,7 @@ class Windows:
         self.restarts = self.forgotten = self.waiting = 0
         self._max_assets = max_assets
         self._tracks: OrderedDict[str, Track] = OrderedDict()  # least recently heard of first
-        self._period_ns = (spec.sample_period_ms or 0) * NS_PER_MS if spec.is_on_grid else 0
+        self._period_ns = spec.period_ns if spec.is_on_grid else 0
         self._hold = hold = Hold(channels, self._period_ns - 1 if spec.is_on_grid else None)
         self.missing = hold.missing
         self._width, self._all, self._shortest_age_ns = hold.width, hold.all, hold.shortest_age_ns

@@ -65,12 +65,12 @@ class Window(Section):
             )
         return self
 
-    def spec(self, period_ms: int | None) -> WindowSpec:
+    def spec(self, period_ms: float | None) -> WindowSpec:
         """What the manifest says of it, with the period that was measured."""
         return WindowSpec(
             length=self.length,
             hop=self.hop,
-            sample_period_ms=_ms(self.period_s) or period_ms,
+            sample_period_ms=period_ms if self.period_s is None else _exact_ms(self.period_s),
             max_gap_ms=_ms(self.max_gap_s),
             trigger=self.trigger,
         )
@@ -303,3 +303,8 @@ def read_recipe(path: Path) -> Recipe:
 
 def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else max(1, round(seconds * 1000))
+
+
+def _exact_ms(seconds: float) -> float:
+    """Fractions of a millisecond included, without what the multiplication adds: 1.1 stays 1.1."""
+    return float(f"{seconds * 1000:.12g}")

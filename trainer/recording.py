@@ -70,14 +70,17 @@ class Recording:
         rank[order] = np.arange(len(self)) - starts
         return rank
 
-    def period_ms(self) -> int | None:
-        """Median time between an asset's rows; None without a time axis or below a millisecond."""
+    def period_ms(self) -> float | None:
+        """Median time between an asset's rows, whole milliseconds unless it is below one.
+
+        None without a time axis, or where the rows have no time between them.
+        """
         if not self.timed:
             return None
         order = np.argsort(self.asset, kind="stable")
         steps = np.diff(self.times_ns[order])[np.diff(self.asset[order]) == 0]
-        period = round(float(np.median(steps)) / 1e6) if len(steps) else 0
-        return period if period >= 1 else None
+        period = float(np.median(steps)) / 1e6 if len(steps) else 0.0
+        return (round(period) if period >= 1 else period) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def _reach_ns(recipe: Recipe) -> int:
     """How far back a window on a grid can see: its length, and what is held at its beginning."""
     held_ms = max(channel.max_age_ms or 0 for channel in recipe.channels)
     spec = recipe.window.spec(None)
-    return (spec.length * (spec.sample_period_ms or 0) + held_ms) * NS_PER_MS
+    return spec.length * spec.period_ns + held_ms * NS_PER_MS
 
 
 def _since(

@@ -5,6 +5,7 @@ does not see (RFC 8259 leaves them open: the last one wins), so they are found h
 """
 
 import json
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ import orjson
 from agent.errors import DecodeError
 
 MAX_DEPTH = 100
+_PARENTS = {dict, list, str}
 
 
 def parse(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
@@ -29,7 +31,8 @@ def parse(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
     except orjson.JSONDecodeError as exc:
         raise DecodeError(_why_refused(payload, exc)) from exc
     colons = payload.count(b":")
-    if type(document) is dict and len(document) == colons and payload.count(b"[") < MAX_DEPTH:
+    keys = len(document) if type(document) is dict else 0
+    if keys == colons and payload.count(b"[") < MAX_DEPTH:
         return document  # every key brings a colon, so all keys are at the top, each once
     if (colons != _colons(document) or b"\\u003" in payload) and _has_duplicate_keys(payload):
         raise DecodeError("duplicate_key")
@@ -54,6 +57,14 @@ def _colons(document: object, depth: int = 0) -> int:
                 count += _colons(value, depth + 1)
         return count
     if isinstance(document, list):
+        kinds = set(map(type, document))
+        while kinds == {list}:  # a block: thousands of small lists
+            document, depth = list(chain.from_iterable(document)), depth + 1
+            kinds = set(map(type, document))
+            if depth > MAX_DEPTH:
+                raise DecodeError("too_deep")
+        if kinds.isdisjoint(_PARENTS):
+            return 0
         return sum(
             _colons(item, depth + 1) for item in document if isinstance(item, (dict, list, str))
         )

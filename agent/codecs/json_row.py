@@ -17,6 +17,7 @@ from agent.codecs.reading import (
     TimeUnit,
     at_path,
     to_number,
+    to_position,
     to_quality,
     to_time_ns,
 )
@@ -60,9 +61,8 @@ class JsonRow:
         """Decode one row.
 
         Raises:
-            DecodeError: see `parse`, `to_number`, `to_time_ns`, `to_quality`; `not_an_object`;
-                `no_signal` if none of the bound paths is there; `sequence_missing` and
-                `sequence_malformed`.
+            DecodeError: see `parse`, `to_number`, `to_time_ns`, `to_quality`, `to_position`;
+                `not_an_object`; `no_signal` if none of the bound paths is there.
         """
         document = parse(payload)
         if not isinstance(document, dict):
@@ -83,12 +83,7 @@ class JsonRow:
             quality = to_quality(at_path(document, self._quality))
         position = ""
         if self._sequence is not None:
-            found = at_path(document, self._sequence)
-            if found is None:
-                raise DecodeError("sequence_missing")
-            if type(found) not in (int, float, str):
-                raise DecodeError("sequence_malformed")
-            position = str(found)
+            position = to_position(at_path(document, self._sequence))
         return Reading(time_ns, values, quality, position)
 
     def reports(self, document: dict[str, Any]) -> bool:

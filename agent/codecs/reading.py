@@ -126,6 +126,20 @@ def to_quality(value: object) -> Quality:
     raise DecodeError("quality_unknown")
 
 
+def to_position(value: object) -> str:
+    """A sequence number, or whatever tells messages apart, as text.
+
+    Raises:
+        DecodeError: `sequence_missing` if there is none, `sequence_malformed` if it is no number
+            and no text.
+    """
+    if value is None:
+        raise DecodeError("sequence_missing")
+    if type(value) not in (int, float, str):
+        raise DecodeError("sequence_malformed")
+    return str(value)
+
+
 def at_path(document: Any, path: Sequence[str]) -> Any:  # noqa: ANN401  any JSON value
     """The value at a path of keys, None where the path ends early."""
     for key in path:

@@ -1,10 +1,12 @@
 """What a model was trained on is what it is served: both sides cut the same windows."""
 
+import base64
 import json
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from agent.frames import Received
 from agent.inputs import Input
@@ -99,14 +101,28 @@ def ended_by(rows: Rows, asset: int, time_ms: int) -> int:
 
 def as_trained(rows: Rows, manifest: Manifest) -> Windowed:
     """The trainer's way: a recording, replayed."""
-    count = len(rows)
+    return as_recorded(
+        np.array([row[2:] for row in rows], dtype=np.float64).reshape(len(rows), 2),
+        (np.cumsum([row[1] for row in rows], dtype=np.int64) + T0_MS) * 1_000_000,
+        manifest,
+        np.array([row[0] for row in rows], dtype=np.int64),
+    )
+
+
+def as_recorded(
+    values: NDArray[np.float64],
+    times_ns: NDArray[np.int64],
+    manifest: Manifest,
+    asset: NDArray[np.int64] | None = None,
+) -> Windowed:
+    count = len(values)
     recording = Recording(
         channels=("c0", "c1"),
         assets=ASSETS,
-        asset=np.array([row[0] for row in rows], dtype=np.int64),
-        times_ns=(np.cumsum([row[1] for row in rows], dtype=np.int64) + T0_MS) * 1_000_000,
+        asset=np.zeros(count, dtype=np.int64) if asset is None else asset,
+        times_ns=times_ns,
         timed=True,
-        values=np.array([row[2:] for row in rows], dtype=np.float64).reshape(count, 2),
+        values=values,
         labels=None,
         files=("recorded.csv",),
         file=np.zeros(count, dtype=np.int64),
@@ -142,3 +158,38 @@ def windows_of(pipeline: Pipeline) -> Batch:
 def pipeline_settings() -> PipelineSettings:
     source = {"topic": "in/{asset}", "timestamp": "ts"}
     return PipelineSettings.model_validate({"stream": "mass", "inputs": [source]})
+
+
+@settings(max_examples=100)
+@given(
+    sizes=st.lists(st.integers(1, 9), max_size=8),
+    spec=specs,
+    seed=st.integers(0, 1000),
+    low=st.sampled_from([-1.0, -0.5]),
+)
+def test_trainer_on_rows_and_agent_on_blocks_cut_the_same_windows(
+    sizes: list[int], spec: WindowSpec, seed: int, low: float
+) -> None:
+    period_ms = 1.5
+    spec = spec.model_copy(update={"sample_period_ms": period_ms})
+    pair = tuple(Channel(name=f"c{n}", valid_range=(low, 1.0)) for n in range(2))
+    bundle = linear_bundle("mass", 1, [1.0, 1.0], channels=pair, window=spec)
+    values = np.random.default_rng(seed).uniform(-1, 1, (sum(sizes), 2)).astype(np.float32)
+    times_ns = T0_MS * 1_000_000 + np.arange(len(values)) * 1_500_000
+    trained = as_recorded(values.astype(np.float64), times_ns, bundle.manifest)
+    source = {"topic": "in/{asset}", "dialect": "block", "encoding": "base64", "value": "v"}
+    timed = source | {"timestamp": "us", "timestamp_unit": "us"}
+    given = PipelineSettings.model_validate({"stream": "mass", "inputs": [timed]})
+    pipeline = Pipeline(given, Limits())
+    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    route = pipeline.route("in/p0")
+    assert route is not None
+    for start, size in zip(np.cumsum([0, *sizes]).tolist(), sizes, strict=False):
+        samples = base64.b64encode(values[start : start + size].tobytes()).decode()
+        payload = json.dumps({"us": int(times_ns[start]) // 1000, "v": samples}).encode()
+        message = Received("in/p0", payload, 1, retained=False, repeated=False, at_ns=2**62)
+        pipeline.take(route, message, Input(1, ("in/p0", payload)))
+    served = windows_of(pipeline)
+    np.testing.assert_array_equal(served.values, trained.values)
+    assert served.times_ns == times_ns[trained.rows].tolist()
+    assert pipeline.missing == trained.missing

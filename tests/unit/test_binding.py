@@ -1,15 +1,18 @@
 """The operator's topics and the model's channels, held against each other."""
 
+import struct
 from typing import Any
 
 import pytest
 
 from agent.binding import Binder
+from agent.codecs.block import Block
 from agent.codecs.reading import Reading
 from agent.settings import Pipeline
 from models.errors import IncompatibleBundleError
+from models.manifest import Manifest, WindowSpec
 from models.quality import Quality
-from tests.factories import make_manifest
+from tests.factories import make_channels, make_manifest
 
 MANIFEST = make_manifest(2)  # channels c0 and c1 of stream pump-health
 
@@ -123,3 +126,95 @@ def test_signal_that_is_no_channel_is_refused_with_both_sides() -> None:
     with pytest.raises(IncompatibleBundleError) as caught:
         Binder(pipeline({"topic": "t/{asset}", "signals": {"c0": "x", "flow": "y"}}), MANIFEST)
     assert "reads ['c0', 'c1']; signals ['flow'] are bound and not among them" in str(caught.value)
+
+
+def block_source(
+    encoding: str = "json", topic: str = "b/{asset}", **more: object
+) -> dict[str, Any]:
+    return {"topic": topic, "dialect": "block", "encoding": encoding, **more}
+
+
+def block_manifest(**window: object) -> Manifest:
+    return make_manifest(2, window=WindowSpec(**{"length": 4, "sample_period_ms": 0.5} | window))
+
+
+TWO_SAMPLES = [[1.0, 2.0], [3.0, 4.0]]
+AXES = {"c0": "x", "c1": "y"}
+
+
+@pytest.mark.parametrize(
+    ("source", "payload"),
+    [
+        (block_source("float32"), struct.pack("<4f", 1, 2, 3, 4)),
+        (block_source(), b"[1, 2, 3, 4]"),
+        (block_source("base64"), b"AACAPwAAAEAAAEBAAACAQA=="),
+        (block_source(value="v"), b'{"v": [1, 2, 3, 4]}'),
+        (block_source(value="v", signals=AXES), b'{"v": [1, 2, 3, 4]}'),
+        (block_source(signals=AXES), b'{"x": [1, 3], "y": [2, 4]}'),
+        (block_source(timestamp="t"), b'{"t": 1, "c0": [1, 3], "c1": [2, 4]}'),
+        (block_source(sequence="n"), b'{"n": 1, "c0": [1, 3], "c1": [2, 4]}'),
+    ],
+)
+def test_blocks_are_read_where_the_settings_say(source: dict[str, Any], payload: bytes) -> None:
+    route = Binder(pipeline(source), block_manifest()).route("b/p")
+    assert route is not None
+    assert list(route.channels) == [0, 1]
+    (block,) = route.decode(payload)
+    assert isinstance(block, Block)
+    assert block.values.tolist() == TWO_SAMPLES
+
+
+def test_columns_of_a_block_are_in_the_order_of_signals() -> None:
+    source = block_source("float32", signals={"c1": "y", "c0": "x"})
+    route = Binder(pipeline(source), block_manifest()).route("b/p")
+    assert route is not None
+    assert list(route.channels) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("source", "payload"),
+    [
+        (block_source("float32", "b/{asset}/{signal}", signals=AXES), struct.pack("<2f", 1, 2)),
+        (block_source("json", "b/{asset}/{signal}", signals=AXES), b"[1, 2]"),
+        (block_source("json", "b/{asset}/{signal}", signals=AXES, value="v"), b'{"v": [1, 2]}'),
+        (
+            block_source("json", "b/{asset}/{signal}", signals=AXES, sequence="n"),
+            b'{"n": 1, "value": [1, 2]}',
+        ),
+    ],
+)
+def test_axis_has_a_topic_of_its_own(source: dict[str, Any], payload: bytes) -> None:
+    binder = Binder(pipeline(source), block_manifest())
+    route, unbound = binder.route("b/p/y"), binder.route("b/p/z")
+    assert route is not None
+    assert unbound is not None
+    assert (list(route.channels), list(unbound.channels)) == ([1], [])
+    (block,) = route.decode(payload)
+    assert isinstance(block, Block)
+    assert block.values.tolist() == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        (block_manifest(sample_period_ms=None), "has no window.sample_period_ms;"),
+        (block_manifest(trigger="every_reading"), "has window.trigger every_reading;"),
+        (
+            block_manifest(sample_period_ms=7, max_gap_ms=5),
+            "has window.max_gap_ms below window.sample_period_ms;",
+        ),
+        (
+            make_manifest(
+                2,
+                window=WindowSpec(length=4, sample_period_ms=1),
+                channels=make_channels(2, max_age_ms=5),
+            ),
+            "has max_age_ms of c0, max_age_ms of c1;",
+        ),
+    ],
+)
+def test_model_that_blocks_cannot_feed_is_refused(manifest: Manifest, told: str) -> None:
+    with pytest.raises(IncompatibleBundleError) as caught:
+        Binder(pipeline(block_source("float32")), manifest)
+    assert f"pump-health#1 {told} inputs of dialect block" in str(caught.value)
+    Binder(pipeline({"topic": "t/{asset}"}), manifest)

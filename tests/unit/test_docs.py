@@ -19,14 +19,17 @@ from agent.settings import Settings
 from models import errors
 from models.bundle import Bundle
 from models.errors import MillhandError
-from models.manifest import Channel
+from models.manifest import Channel, WindowSpec
 from tests.graphs import detector_bundle, linear_bundle
 
 ROOT = Path(__file__).parents[2]
 TOPICS = (ROOT / "docs/topics.md").read_text()
 NOW_NS = 1_760_000_003_000_000_000
 CHANNELS = (Channel(name="pressure"), Channel(name="flow"))
-BUNDLE = linear_bundle("pump-health", 1, [1.0, 10.0], channels=CHANNELS, version="1.0.0")
+WINDOW = WindowSpec(length=1, sample_period_ms=1000)
+BUNDLE = linear_bundle(
+    "pump-health", 1, [1.0, 10.0], channels=CHANNELS, window=WINDOW, version="1.0.0"
+)
 BASE = {
     "gateway": {"id": "gateway-1"},
     "broker": {"host": "127.0.0.1"},
@@ -102,7 +105,9 @@ def test_there_is_an_example_of_every_dialect() -> None:
         "scalar",
         "umh",
         "thingsboard",
+        "block",
     }
+    assert {one["encoding"] for one in given if "encoding" in one} == {"json", "base64"}
 
 
 def test_prediction_has_the_fields_that_are_shown() -> None:

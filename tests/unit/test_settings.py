@@ -209,6 +209,17 @@ WHOLE_INPUT_MISTAKES = {
     ),
     "dialect thingsboard has no use for sequence": source(dialect="thingsboard", sequence="n"),
     "dialect json has no use for value": source(value="v"),
+    "dialect json has no use for encoding": source(encoding="json"),
+    "dialect block needs encoding: json, base64 or float32": source(dialect="block"),
+    "dialect block with encoding float32 has no use for timestamp, value": source(
+        dialect="block", encoding="float32", timestamp="t", value="v"
+    ),
+    "signals: each channel has a level of its own; two": source(
+        topic="p/{asset}/{signal}",
+        dialect="block",
+        encoding="json",
+        signals={"a": "x", "b": "x"},
+    ),
 }
 
 
@@ -218,6 +229,12 @@ def test_input_whose_keys_do_not_go_together_is_told(
 ) -> None:
     (line,) = mistakes(tmp_path, document(pipelines=[pipeline(inputs=[fields])]))
     assert line.startswith(f"pipelines[0].inputs[0]: {told}")
+
+
+def test_blocks_beside_other_inputs_are_told(tmp_path: Path) -> None:
+    inputs = [source(), source(topic="b/{asset}", dialect="block", encoding="float32")]
+    (line,) = mistakes(tmp_path, document(pipelines=[pipeline(inputs=inputs)]))
+    assert line == "pipelines[0]: inputs are of dialects json, block: where one is block, all are"
 
 
 def test_pipeline_without_inputs_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What the operator is told of one message that did not do what was expected."""
 
 import json
+import math
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,38 @@ def test_signals_that_are_still_awaited_are_told(tmp_path: Path) -> None:
     assert "once c0, c2 has reported too" in lines
     assert "carries no signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
     assert "unbound_signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
+
+
+def test_block_is_told_by_channel(tmp_path: Path) -> None:
+    window = WindowSpec(length=2, hop=2, sample_period_ms=0.5)
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
+    source = {"topic": "plant/{line}/{asset}/telemetry", "dialect": "block", "encoding": "float32"}
+    payload = struct.pack("<8f", 1, math.nan, 99, math.nan, 3, math.nan, 4, math.nan)
+    lines = told(tmp_path, payload=payload, inputs=[source])
+    assert "block of 4 samples until its arrival, quality GOOD" in lines
+    assert "c0: min 1 bar; max 99 bar, outside 0 to 16: counts as missing; 0 of 4 missing" in lines
+    assert "c1: 4 of 4 missing" in lines
+    published = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
+    assert [json.loads(one)["value"] for one in published] == [None, 4.0]
+    short = told(tmp_path, payload=payload[:8], inputs=[source])
+    assert "no prediction yet: the block is shorter than the 2 samples that a window needs" in short
+    broken = told(tmp_path, payload=payload[:9], inputs=[source])
+    assert f"dropped as block_length: {REASONS['block_length']}" in broken
+
+
+def test_block_of_one_axis_is_told_with_its_time(tmp_path: Path) -> None:
+    window = WindowSpec(length=2, hop=2, sample_period_ms=0.5)
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
+    source = {
+        "topic": "plant/{line}/{asset}/{signal}",
+        "dialect": "block",
+        "encoding": "json",
+        "timestamp": "ts",
+    }
+    payload = json.dumps({"ts": T0_MS, "value": [1, 2]}).encode()
+    lines = told(tmp_path, "plant/l1/p1/c0", payload, inputs=[source])
+    assert "block of 2 samples from 2025-10-09T08:53:20.000+00:00, quality GOOD" in lines
+    assert "once c1 has reported too" in lines
 
 
 def test_stream_without_a_model_is_told(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Account:
         assert spec.sample_period_ms is not None
         assert spec.max_gap_ms is not None
         self.channels, self.spec = channels, spec
-        self.period_ms, self.max_gap_ms = spec.sample_period_ms, spec.max_gap_ms
+        self.period_ms, self.max_gap_ms = int(spec.sample_period_ms), spec.max_gap_ms
         self.accepted: list[Message] = []
         self.newest: list[int] = []
         self.dropped: Counter[str] = Counter()
