@@ -158,16 +158,66 @@ def detector_bundle(
     return _pack(manifest, graph, golden_wrong=False)
 
 
+def history_bundle(stream: str, seq: int, weights: NDArray[np.float32], hop: int = 1) -> Bundle:
+    """A regression over the whole window: value = sum of `weights` `[length, channels]` times it.
+
+    A sample too many, too few or in another place gives another value; a missing one gives none.
+    """
+    length, width = weights.shape
+    manifest = make_manifest(
+        width,
+        stream=stream,
+        seq=seq,
+        version=f"1.0.{seq}",
+        window=WindowSpec(length=length, hop=hop),
+        golden=GOLDEN,
+    )
+    windows = np.nan_to_num(_golden_windows(manifest))
+    outputs = {"value": np.tensordot(windows, weights, 2).astype(np.float32)}
+    return _packed(manifest, _history_onnx(weights, stream, seq), Golden(windows, outputs))
+
+
+def _history_onnx(weights: NDArray[np.float32], stream: str, seq: int) -> bytes:
+    nodes = [
+        helper.make_node("Flatten", ["window"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["column"]),
+        helper.make_node("Squeeze", ["column", "axis"], ["value"]),
+    ]
+    shape = ["n", *weights.shape]
+    graph = helper.make_graph(
+        nodes,
+        "history",
+        [helper.make_tensor_value_info("window", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("value", TensorProto.FLOAT, ["n"])],
+        initializer=[
+            numpy_helper.from_array(weights.reshape(-1, 1).astype("f4"), "weights"),
+            numpy_helper.from_array(np.array([1]), "axis"),
+        ],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+    helper.set_model_props(model, {"stream": stream, "seq": str(seq)})
+    checker.check_model(model)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
 def _pack(manifest: Manifest, graph: LinearGraph, *, golden_wrong: bool) -> Bundle:
     windows = _golden_windows(manifest)
     outputs = graph.answer(windows)
     if golden_wrong:
         outputs["value"] = outputs["value"] + np.ones_like(outputs["value"])
+    model = graph.to_onnx(manifest.stream, manifest.seq)
+    return _packed(manifest, model, Golden(windows, outputs))
+
+
+def _packed(manifest: Manifest, model: bytes, golden: Golden) -> Bundle:
     return pack_bundle(
         manifest,
         {
-            "model.onnx": graph.to_onnx(manifest.stream, manifest.seq),
-            "golden.npz": write_golden(Golden(windows, outputs)),
+            "model.onnx": model,
+            "golden.npz": write_golden(golden),
             "reference.json": REFERENCE,
             "report.html": REPORT,
         },
