@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from chaos.traffic import BASE_MS, Reading, tick
 from tests.brokers import HOST
@@ -45,7 +45,6 @@ class Plant(threading.Thread):
         self._login = login
         self._extra: deque[Reading] = deque()
         self._unconfirmed: dict[int, Reading] = {}
-        self._confirmed: deque[int] = deque()
         self._enough = threading.Event()
         self._error: Exception | None = None
 
@@ -89,49 +88,40 @@ class Plant(threading.Thread):
         client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         client.username_pw_set(*self._login)
         client.max_inflight_messages_set(0)
-        client.on_publish = lambda _client, _userdata, mid, *_: self._confirmed.append(mid)
+        client.on_publish = self._on_publish
         try:
             client.connect(HOST, self._port)
         except OSError:
-            self._pause()
+            threading.Event().wait(_PAUSE_S)
             return None
-        client.loop_start()
         deadline = time.monotonic() + _CONNECT_S
-        while not client.is_connected() and time.monotonic() < deadline:
-            self._pause()
-        return client
+        while client.loop(_PAUSE_S) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if client.is_connected():
+                return client
+            if time.monotonic() > deadline:
+                break
+        return None
 
     def _use(self, client: Client) -> None:
         """Send again what was not confirmed, then go on, until the connection ends."""
         again, self._unconfirmed = list(self._unconfirmed.values()), {}
-        self._confirmed.clear()
         self._publish(client, again)
         next_s = time.monotonic()
-        while client.is_connected():
-            self._settle()
-            if self._enough.is_set():
-                if not self._unconfirmed:
-                    break
-                self._pause()
-                continue
-            self._publish(client, tick(self.ticks + 1))
-            self.ticks += 1
-            assert self.ticks < MAX_TICKS, "the plant was forgotten"
-            while self._extra:
-                self._publish(client, [self._extra.popleft()])
-            next_s += 1 / TICKS_A_SECOND
-            self._enough.wait(max(0.0, next_s - time.monotonic()))
+        while client.is_connected() and (self._unconfirmed or not self._enough.is_set()):
+            if time.monotonic() >= next_s and not self._enough.is_set():
+                self._publish(client, tick(self.ticks + 1))
+                self.ticks += 1
+                assert self.ticks < MAX_TICKS, "the plant was forgotten"
+                while self._extra:
+                    self._publish(client, [self._extra.popleft()])
+                next_s += 1 / TICKS_A_SECOND
+            client.loop(min(_PAUSE_S, max(0.0, next_s - time.monotonic())))
         client.disconnect()
-        client.loop_stop()
 
     def _publish(self, client: Client, readings: Iterable[Reading]) -> None:
         for reading in readings:
             self.sent[reading.topic, reading.payload] = reading
             self._unconfirmed[client.publish(reading.topic, reading.payload, 1).mid] = reading
 
-    def _settle(self) -> None:
-        while self._confirmed:
-            self._unconfirmed.pop(self._confirmed.popleft(), None)
-
-    def _pause(self) -> None:
-        threading.Event().wait(_PAUSE_S)
+    def _on_publish(self, _client: Client, _userdata: object, mid: int, *_: object) -> None:
+        self._unconfirmed.pop(mid, None)

@@ -1,18 +1,20 @@
-"""Everything that a fault can hit: a broker on the shipped profile, a proxy, an agent, its plant."""
+"""All that a fault can hit: a broker on the shipped profile, a proxy, an agent, its plant."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from chaos.ledger import Verdict, judge
 from chaos.plant import Plant
 from chaos.scada import Scada
-from chaos.traffic import STREAMS, bundle, expected, pipelines
+from chaos.traffic import STREAMS, Key, bundle, expected, pipelines
 from chaos.wire import Wire
 from tests.brokers import Mosquitto, shipped
 from tests.gateway import Gateway
 from tests.proxy import Proxy
+from tests.published import Published
 from tests.waiting import eventually
 
 GATEWAY = "gateway-1"
@@ -44,13 +46,13 @@ class Rig:
         wire: what broker and agent have said to each other.
     """
 
-    def __init__(self, folder: Path, broker: Mosquitto, stack: ExitStack) -> None:
+    def __init__(self, broker: Mosquitto, stack: ExitStack, make: Callable[[int], Gateway]) -> None:
         self.broker = broker
         self.plant = Plant(broker.port, ("plant", LOGINS["plant"]))
         self.wire = Wire(self.plant.sent)
         self.proxy = stack.enter_context(Proxy(broker.port, self.wire.hear))
         self.scada = stack.enter_context(Scada(broker.port, ("scada", LOGINS["scada"])))
-        self.gateway = stack.enter_context(_gateway(folder, self.proxy.port))
+        self.gateway = stack.enter_context(make(self.proxy.port))
         self.gateway.start_serving()
         self.plant.start()
         self.recovered(time.monotonic(), 0)
@@ -79,8 +81,7 @@ class Rig:
     def finish(self) -> dict[str, Verdict]:
         """End the flow, wait until nothing comes any more, and say what became of each stream."""
         self.plant.finish()
-        wanted = expected(self.plant.sent.values())
-        self._wait_for(wanted.keys())
+        self._wait_for(expected(self.plant.sent.values()).keys())
         wanted = expected(self.wire.delivered)
         return {
             stream: judge(
@@ -94,39 +95,44 @@ class Rig:
     @property
     def undelivered(self) -> dict[str, int]:
         """Readings that never reached the agent: the broker has confirmed and lost them."""
-        gone = [one.key.stream for one in self.plant.sent.values() if one not in self.wire.delivered]
+        gone = [
+            one.key.stream for one in self.plant.sent.values() if one not in self.wire.delivered
+        ]
         return {stream: gone.count(stream) for stream in STREAMS}
 
-    def _wait_for(self, wanted: object) -> None:
+    def _wait_for(self, wanted: AbstractSet[Key]) -> None:
         """Until everything has come, or nothing has for a while."""
-        assert isinstance(wanted, type({}.keys()))
         deadline = time.monotonic() + _SETTLE_S
-        seen: set[object] = set()
-        first, quiet_since = 0, time.monotonic()
+        seen: set[Key] = set()
+        first, heard_s = 0, time.monotonic()
 
         def settled() -> bool:
-            nonlocal first, quiet_since
+            nonlocal first, heard_s
             answers = self.scada.answers[first:]
-            if answers:
-                quiet_since = time.monotonic()
             first += len(answers)
             seen.update(answer.key for answer in answers)
             now = time.monotonic()
-            return wanted <= seen or now - quiet_since > _QUIET_S or now > deadline
+            heard_s = now if answers else heard_s
+            return wanted <= seen or now - heard_s > _QUIET_S or now > deadline
 
         eventually(settled, _SETTLE_S + _QUIET_S)
 
 
 @contextmanager
-def rig(folder: Path, **options: object) -> Iterator[Rig]:
-    """Run a site until the context is left; `options` of the broker replace the profile's."""
+def rig(folder: Path, published: Published | None = None, **options: object) -> Iterator[Rig]:
+    """Run a site until the context is left.
+
+    Args:
+        folder: for everything that lies on disk.
+        published: the registry that the agent looks into, if it shall have one.
+        **options: of the broker, in place of the profile's.
+    """
     with ExitStack() as stack:
         broker = stack.enter_context(shipped(folder / "broker", LOGINS, ACL, **options))
-        site = Rig(folder, broker, stack)
-        yield site
+        yield Rig(broker, stack, lambda port: _gateway(folder, port, published))
 
 
-def _gateway(folder: Path, port: int) -> Gateway:
+def _gateway(folder: Path, port: int, published: Published | None) -> Gateway:
     secret = folder / "password"
     secret.write_text(LOGINS[GATEWAY])
     secret.chmod(0o600)
@@ -136,6 +142,8 @@ def _gateway(folder: Path, port: int) -> Gateway:
         port,
         pipelines(),
         id=GATEWAY,
+        registry=published.url if published else "",
+        root=published.keys.root if published else None,
         sections={
             "broker": {"keepalive_s": KEEPALIVE_S, "reconnect_max_s": 0.2, **login},
             "limits": {"metrics_s": 0.5},

@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from types import TracebackType
 from typing import Any, Self
 
@@ -74,9 +75,12 @@ class Scada:
         """The predictions of one stream, from the `first` answer of all on."""
         return [answer for answer in self.answers[first:] if answer.key.stream == stream]
 
-    def publish(self, topic: str, payload: str) -> None:
-        """Say something, retained."""
-        self._client.publish(topic, payload, 1, retain=True)
+    def push(self, gateway: str, stream: str, seq: int) -> str:
+        """Select a model, as `millhand-trainer push` does, and return the activity's id."""
+        activity = uuid.uuid4().hex
+        document = json.dumps({"activity": activity, "stream": stream, "seq": seq})
+        self._client.publish(f"millhand/{gateway}/desired/{stream}", document, 1, retain=True)
+        return activity
 
     def _on_connect(self, client: Client, *_: object) -> None:
         client.subscribe([("plant/+/+/_inference/#", 1), ("millhand/#", 1)])

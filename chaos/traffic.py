@@ -7,7 +7,7 @@ numbers are small and whole, so that the sums of the models are exact in float32
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Final, NamedTuple
 
@@ -28,7 +28,7 @@ ROW_ASSETS: Final = tuple(f"l1/p{number}" for number in range(4))
 WINDOW_ASSETS: Final = tuple(f"l1/r{number}" for number in range(2))
 SCALAR_ASSETS: Final = tuple(f"l1/s{number}" for number in range(2))
 OVERSIZED_ASSET: Final = "l1/" + "x" * 1_200
-"""Whose predictions name it twice, and are larger than `SMALL_PACKET_BYTES`; its readings are not."""
+"""Its predictions name it twice and are larger than `SMALL_PACKET_BYTES`; its readings are not."""
 SMALL_PACKET_BYTES: Final = 2_000
 
 _ROW_WEIGHTS = np.array([[1.0, 10.0]], np.float32)
@@ -70,6 +70,11 @@ def bundle(stream: str) -> Bundle:
     return _BUNDLES[stream]
 
 
+def successor() -> Bundle:
+    """Another version of the model of `ROWS`, which answers the same."""
+    return linear_bundle(ROWS, 2, _ROW_WEIGHTS[0].tolist())
+
+
 def pipelines() -> list[dict[str, object]]:
     """Both streams, as in agent.toml."""
     template = "plant/{line}/{asset}"
@@ -105,13 +110,17 @@ def tick(number: int) -> Iterator[Reading]:
             yield Reading(key, topic, payload, (channel,), (value,))
 
 
-def row(
-    stream: str, asset: str, number: int, level: str, values: tuple[float, float]
-) -> Reading:
+def row(stream: str, asset: str, number: int, level: str, values: tuple[float, float]) -> Reading:
     """One sample as a JSON object."""
     key = Key(stream, asset, BASE_MS + number)
     document = {"ts": key.time_ms, "c0": values[0], "c1": values[1]}
     return Reading(key, f"plant/{asset}/{level}", json.dumps(document).encode(), (0, 1), values)
+
+
+def large_row(number: int) -> Reading:
+    """A row that takes half a megabyte, most of it of no use."""
+    plain = row(ROWS, "l1/large", number, "telemetry", (1.0, 2.0))
+    return replace(plain, payload=plain.payload[:-1] + b', "comment": "' + b"x" * 500_000 + b'"}')
 
 
 def expected(readings: Iterable[Reading]) -> dict[Key, float | None]:
@@ -126,6 +135,8 @@ def expected(readings: Iterable[Reading]) -> dict[Key, float | None]:
     }
     for reading in readings:
         stream, asset, time_ms = reading.key
+        if asset == OVERSIZED_ASSET:
+            continue
         cutter = cutters[stream]
         try:
             cutter.push(asset, time_ms * NS_PER_MS, reading.channels, reading.values)

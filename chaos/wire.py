@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.frames import MQTT_5, Reader, Received
-from chaos.traffic import ROWS, Key, Reading
+from chaos.traffic import OVERSIZED_ASSET, ROWS, Key, Reading
 from tests.proxy import TO_BROKER, TO_CLIENT
 
 _MAX_PACKET_BYTES = 1 << 22
@@ -93,5 +93,7 @@ class Wire:
             self.stale += 1
             return
         reading = talk.inputs.pop(mid)
-        if reading is not None and reading.key.stream == ROWS:
+        if reading is None or reading.key.asset == OVERSIZED_ASSET:
+            return
+        if reading.key.stream == ROWS:
             self.premature += reading.key not in self.confirmed

@@ -117,6 +117,11 @@ class Broker:
 class Mosquitto(Broker):
     """The reference broker: MQTT 5 and 3.1.1."""
 
+    @property
+    def acl(self) -> str:
+        """What the ACL file says now."""
+        return (self.folder / "acl").read_text()
+
     def write_acl(self, text: str) -> None:
         """Replace the ACL file; `reload` or `restart` makes it count."""
         (self.folder / "acl").write_text(text)
