@@ -83,7 +83,10 @@ def _take(report: Report, options: argparse.Namespace, console: Console) -> None
                 with _task(progress, fault.says, trials) as told:
                     folder = Path(name) / fault.name
                     folder.mkdir()
-                    report.rows += run(fault, trials, options.seed, folder, told)
+                    rows = run(fault, trials, options.seed, folder, told)
+                good = all(row.is_good for row in rows)
+                console.print(f"{fault.says}: {'good' if good else 'BROKEN'}", markup=False)
+                report.rows += rows
         if FUZZ in names:
             started = time.monotonic()
             with _task(progress, "fuzz of the codec", 60 * options.minutes) as told:

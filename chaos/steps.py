@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Final
 
-_KILLED_AT: Final = {
+_KILLED_AT: Final[dict[str, Sequence[int]]] = {
     "sendto": (*range(1, 17), 24, 40, 80),  # CONNECT, SUBSCRIBE, predictions, acknowledgements
     "recvfrom": (*range(1, 11), 20, 40, 80),  # CONNACK, the backlog, confirmations
     "epoll_wait": (*range(1, 11), 20, 40, 80),  # between two turns
@@ -17,8 +17,13 @@ _KILLED_AT: Final = {
     "fsync": range(1, 9),  # files: what is subscribed to, and what must survive
     "rename": range(1, 5),
 }
-STEPS: Final = tuple((call, when) for call, whens in _KILLED_AT.items() for when in whens)
-"""System call, and which of its calls on one thread since the start is the last."""
+STEPS: Final = tuple(
+    (call, whens[number])
+    for number in range(max(map(len, _KILLED_AT.values())))
+    for call, whens in _KILLED_AT.items()
+    if number < len(whens)
+)
+"""System call, and which of its calls on one thread since the start is the last; in turns."""
 
 
 def killed_at(call: str, when: int) -> Sequence[str]:
