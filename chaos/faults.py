@@ -97,16 +97,19 @@ def full_disk(site: Rig, dice: Random, _number: int) -> Moment:
 
 
 def raise_in_loop(site: Rig, dice: Random, number: int) -> Moment:
-    """Have the hot loop meet an error it does not know: the process must end, as a bug does."""
+    """Have the hot loop meet an error it does not know: the process must end, never half of it.
+
+    Without memory a library of ours may end it by a signal before Python can say anything.
+    """
     site.gateway.stop()
     if number % 2:
         site.gateway.under = failing(("epoll_wait",), "EIO", str(dice.randrange(20, 200)))
-        code = _run_until_death(site)
+        code, allowed = _run_until_death(site), {EXIT_BUG}
     else:
-        code = _run_out_of_memory(site)
+        code, allowed = _run_out_of_memory(site), {EXIT_BUG, -signal.SIGSEGV, -signal.SIGABRT}
     struck = moment(site)
-    assert code == EXIT_BUG, f"the agent ended with {code}, not as a bug:\n{site.gateway.log}"
     site.gateway.start()
+    assert code in allowed, f"the agent ended with {code}, allowed is one of {allowed}"
     return struck
 
 
