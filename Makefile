@@ -10,13 +10,14 @@ STAMP := $(VENV)/installed
 # Debian keeps mosquitto in /usr/sbin, which is not on everybody's path.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench chaos lock clean
 
 help:
 	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set"
 	@echo "make test    the whole test suite with its coverage gate"
 	@echo "make check   style, types, import rules, configuration schemas"
 	@echo "make bench   the measured promises"
+	@echo "make chaos   faults under load, a fuzz and a soak: half an hour; CHAOS='--only cut' for less"
 	@echo "make lock    refresh requirements/"
 	@echo "make clean   remove what the other targets made"
 
@@ -26,6 +27,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,systemd,command -v systemd-analyze)
+	$(call debian,strace,command -v strace)
 	$(BIN)/python -m pytest --cov --numprocesses 2 --dist worksteal
 
 check: $(STAMP)
@@ -41,6 +43,11 @@ bench: $(STAMP)
 	$(call debian,gcc libc6-dev,command -v cc)
 	$(call debian,libmosquitto-dev,test -e /usr/include/mosquitto.h)
 	$(BIN)/python -m benchmarks
+
+chaos: $(STAMP)
+	$(call debian,mosquitto,command -v mosquitto)
+	$(call debian,strace,command -v strace)
+	$(BIN)/python -m chaos $(CHAOS)
 
 # dev.txt is resolved first, so that a gateway and a workstation get the same versions.
 LOCK = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe \

@@ -5,10 +5,12 @@ with mosquitto(tmp_path / "broker", durable=True) as broker:      survives broke
 with mosquitto(tmp_path / "broker", acl=ACL, logins={"gw1": "secret"}) as broker:
 with mosquitto(tmp_path / "broker", tls=make_certificates(tmp_path)) as broker:
 with mosquitto(tmp_path / "broker", max_packet_size=1000) as broker:    any option by its name
+with shipped(tmp_path / "broker", {"gateway-1": "secret"}) as broker:   as config/mosquitto.conf
 with amqtt(tmp_path / "broker") as broker:                        speaks MQTT 3.1.1 only
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +26,7 @@ from tests.waiting import eventually
 HOST = "127.0.0.1"
 LISTENER_OPTIONS = ("use_username_as_clientid",)
 ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config"
 _SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _START_S = 20.0
 _STOP_S = 10.0
@@ -114,6 +117,11 @@ class Broker:
 class Mosquitto(Broker):
     """The reference broker: MQTT 5 and 3.1.1."""
 
+    @property
+    def acl(self) -> str:
+        """What the ACL file says now."""
+        return (self.folder / "acl").read_text()
+
     def write_acl(self, text: str) -> None:
         """Replace the ACL file; `reload` or `restart` makes it count."""
         (self.folder / "acl").write_text(text)
@@ -163,6 +171,40 @@ def mosquitto(
         lines |= {"cafile": tls.ca_file, "certfile": tls.cert_file, "keyfile": tls.key_file}
     config = folder / "mosquitto.conf"
     config.write_text("".join(f"{name} {_word(value)}\n" for name, value in lines.items()))
+    broker = Mosquitto(folder, [program("mosquitto"), "-c", str(config)], port)
+    with _running(broker):
+        yield broker
+
+
+@contextmanager
+def shipped(
+    folder: Path, logins: Mapping[str, str], acl: str = "", **options: object
+) -> Iterator[Mosquitto]:
+    """Run a Mosquitto on the profile that is shipped, at a port and in a folder of its own.
+
+    Args:
+        folder: for its files; made if it is not there.
+        logins: password by user.
+        acl: what further users may do, behind config/mosquitto.acl.
+        **options: lines of the profile that have another value here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    (folder / "acl").write_text((CONFIG / "mosquitto.acl").read_text() + acl)
+    _write_logins(folder / "passwords", logins)
+    profile = (CONFIG / "mosquitto.conf").read_text()
+    options = options | {
+        "acl_file": folder / "acl",
+        "password_file": folder / "passwords",
+        "listener": f"{port} {HOST}",
+    }
+    for name, value in options.items():
+        profile, count = re.subn(rf"(?m)^{name} .*$", f"{name} {_word(value)}", profile)
+        assert count == 1, f"{name} stands {count} times in the profile"
+    # Debian's own mosquitto.conf says where the state lies; root would give its rights up.
+    profile = f"persistence_location {folder}/\n{profile}"
+    config = folder / "mosquitto.conf"
+    config.write_text(f"user root\n{profile}" if os.geteuid() == 0 else profile)
     broker = Mosquitto(folder, [program("mosquitto"), "-c", str(config)], port)
     with _running(broker):
         yield broker

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +41,8 @@ class Gateway:
         registry: folder of the registry, or its URL.
         root: the trusted root metadata; a file that is not there stops the agent.
         sections: further TOML sections, merged over the defaults.
+        environment: further variables of the agent's.
+        under: what the agent is started under, such as strace; it must stay our own child.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class Gateway:
     id: str = "gw1"
     sections: dict[str, dict[str, object]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    under: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -99,7 +103,7 @@ class Gateway:
         self.write_config()
         with (self.folder / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "run", "--config", str(self.config)],
+                [*self.under, sys.executable, "-m", "agent", "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment},

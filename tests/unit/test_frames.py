@@ -1,7 +1,5 @@
 """The codec of the hot packets, with paho's own encoder and decoder as the oracle."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,41 +9,19 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.frames import MalformedError, Publish, Reader, Received, Writer, puback
 from agent.mqtt import _Client
+from tests.packets import Message, cuts, mids, paho_publish, publishes, split, versions
 
 NOW = 7
 LIMIT = 1 << 20
-VERSIONS = [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5]
 EVERYTHING = 10_000
-
-versions = st.sampled_from(VERSIONS)
-topics = st.text(st.characters(exclude_characters="+#\0", exclude_categories=["Cs"]), min_size=1)
-payloads = st.binary(max_size=300)
-publishes = st.tuples(topics, payloads, st.sampled_from([0, 1]), st.integers(1, 0xFFFF))
-
-
-def paho_publish(version: int, topic: str, payload: bytes, qos: int, mid: int) -> bytes:
-    """A PUBLISH as paho writes it."""
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
-    sent: list[bytes] = []
-    client._packet_queue = lambda _command, packet, *_: sent.append(bytes(packet)) or 0  # type: ignore[method-assign,assignment,func-returns-value] # noqa: SLF001 - the oracle's own
-    client._sock = object()  # type: ignore[assignment] # noqa: SLF001 - as if connected
-    client._send_publish(mid, topic.encode(), payload, qos)  # noqa: SLF001 - the oracle's own
-    client._sock = None  # noqa: SLF001 - nothing to close
-    return sent[0]
-
-
-def split(content: bytes, cuts: list[int]) -> list[bytes]:
-    edges = sorted({0, len(content), *(cut % (len(content) + 1) for cut in cuts)})
-    return [content[a:b] for a, b in pairwise(edges)]
 
 
 @given(versions, publishes)
-def test_publish_is_written_as_paho_writes_it(
-    version: int, publish: tuple[str, bytes, int, int]
-) -> None:
-    topic, payload, qos, mid = publish
-    ours = Writer(version).publish(Publish(topic, payload, qos, mid=mid))
-    assert ours == paho_publish(version, topic, payload, qos, mid)
+def test_publish_is_written_as_paho_writes_it(version: int, message: Message) -> None:
+    ours = Writer(version).publish(
+        Publish(message.topic, message.payload, message.qos, mid=message.mid)
+    )
+    assert ours == paho_publish(version, message)
 
 
 def test_retained_and_repeated_publish_has_its_flags() -> None:
@@ -53,23 +29,30 @@ def test_retained_and_repeated_publish_has_its_flags() -> None:
     assert Writer(5).publish(Publish("t", b"x", 1, mid=1, repeated=True))[0] == 0x3A
 
 
-@given(versions, st.lists(publishes, min_size=1, max_size=8), st.lists(st.integers(0, 9999)))
+@given(versions, st.lists(publishes, min_size=1, max_size=8), cuts)
 def test_what_paho_writes_is_read_wherever_the_stream_is_cut(
-    version: int, messages: list[tuple[str, bytes, int, int]], cuts: list[int]
+    version: int, messages: list[Message], places: list[int]
 ) -> None:
-    stream = b"".join(paho_publish(version, *message) for message in messages)
+    stream = b"".join(paho_publish(version, message) for message in messages)
     reader, received = Reader(version, LIMIT), []
-    for chunk in split(stream, cuts):
+    for chunk in split(stream, places):
         reader.feed(chunk)
         received += reader.read(EVERYTHING, NOW).received
     assert received == [
-        Received(topic, payload, mid if qos else 0, retained=False, repeated=False, at_ns=NOW)
-        for topic, payload, qos, mid in messages
+        Received(
+            one.topic,
+            one.payload,
+            one.mid if one.qos else 0,
+            retained=False,
+            repeated=False,
+            at_ns=NOW,
+        )
+        for one in messages
     ]
     assert not reader.has_packets
 
 
-@given(st.integers(1, 0xFFFF), versions)
+@given(mids, versions)
 def test_puback_is_one_that_paho_reads(mid: int, version: int) -> None:
     packet = puback(mid)
     assert packet[:2] == b"\x40\x02"

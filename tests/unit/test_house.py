@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE = ("agent", "models", "trainer", "demo", "benchmarks")
+CODE = ("agent", "models", "trainer", "demo", "benchmarks", "chaos")
 INSTALLED = ("agent", "models", "trainer")
 
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.

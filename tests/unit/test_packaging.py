@@ -21,7 +21,7 @@ def test_no_other_distribution_claims_our_import_names(name: str) -> None:
     assert set(packages_distributions()[name]) == {"millhand"}
 
 
-@pytest.mark.parametrize("name", ["config", "demo", "tests", "benchmarks"])
+@pytest.mark.parametrize("name", ["config", "demo", "tests", "benchmarks", "chaos"])
 def test_folders_of_the_checkout_are_not_installed(name: str) -> None:
     assert "millhand" not in packages_distributions().get(name, [])
 

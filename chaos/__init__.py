@@ -1,0 +1,1 @@
+"""Faults under load, a fuzz and a soak: what the agent promises, tried for half an hour."""

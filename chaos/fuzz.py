@@ -1,0 +1,310 @@
+"""The codec of the hot packets against paho's own encoder and decoder, for as long as you like.
+
+Hypothesis makes the examples from a seed, which is told; it shrinks what fails to the smallest
+example, and its bytes are told as hex. `--seed` makes the same examples again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from agent.frames import MQTT_5, MalformedError, Publish, Reader, Received, Writer, puback
+from tests.packets import (
+    OTHER_PACKETS,
+    Message,
+    cuts,
+    damaged,
+    damages,
+    flagged,
+    mids,
+    paho_publish,
+    paho_read,
+    pubacks,
+    split,
+    user_properties,
+    versions,
+)
+
+EXAMPLES = 400
+"""Of each property a round."""
+
+_MAX_PACKET_BYTES = 1 << 20
+_SMALL_PACKET_BYTES = 100
+_EVERYTHING = 1 << 20
+
+_words = st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=5)
+_properties = st.lists(st.tuples(_words, _words), max_size=2)
+_packets = st.lists(
+    st.tuples(flagged, _properties) | pubacks | st.sampled_from(OTHER_PACKETS), max_size=6
+)
+_Check = tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]
+_Packets = list[tuple[Message, list[tuple[str, str]]] | bytes]
+
+
+class DifferenceError(Exception):
+    """The codec and its oracle disagree about these bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzzed:
+    """What came of it.
+
+    Attributes:
+        seeds: first and last.
+        minutes: how long it took.
+        examples: that were tried.
+        failure: the smallest example that failed, and how; empty if none did.
+    """
+
+    seeds: tuple[int, int]
+    minutes: float
+    examples: int
+    failure: str
+
+    @property
+    def is_good(self) -> bool:
+        """Whether none failed."""
+        return not self.failure
+
+    @property
+    def line(self) -> str:
+        """All of it in words."""
+        tried = (
+            f"fuzz of the codec: {self.minutes:.1f} minutes, {self.examples:,} examples, "
+            f"seeds {self.seeds[0]} to {self.seeds[1]}"
+        )
+        return f"{tried}: {self.failure or 'no difference from paho'}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """What was read: PUBLISHes, PUBACKs, other packets, and whether it ended as malformed."""
+
+    received: tuple[Received, ...]
+    confirmations: tuple[tuple[int, int], ...]
+    others: bytes
+    malformed: bool
+
+
+def fuzz(
+    first_seed: int, minutes: float, told: Callable[[int], None], examples: int = EXAMPLES
+) -> Fuzzed:
+    """Try one seed after the other.
+
+    Args:
+        first_seed: of the first round.
+        minutes: how long; the round under way is finished.
+        told: called with the seed of each round before it begins.
+        examples: of each property a round; a seed makes the same ones for the same number.
+    """
+    started, tried, failure, last = time.monotonic(), 0, "", first_seed
+    for number in count(first_seed):
+        told(number)
+        last = number
+        for check in _CHECKS:
+            failure = _round(check, number, examples)
+            tried += examples
+            if failure:
+                break
+        gone = (time.monotonic() - started) / 60
+        if failure or gone >= minutes:
+            break
+    return Fuzzed((first_seed, last), (time.monotonic() - started) / 60, tried, failure)
+
+
+def _round(check: _Check, number: int, examples: int) -> str:
+    holds, strategies = check
+    profile = settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        suppress_health_check=[*HealthCheck],
+    )
+    try:
+        seed(number)(profile(given(*strategies)(holds)))()
+    except DifferenceError as exc:
+        return f"FAILED with --seed {number}: {exc}"
+    return ""
+
+
+def _is_written_as_paho_writes_it(version: int, message: Message) -> None:
+    publish = Publish(
+        message.topic,
+        message.payload,
+        message.qos,
+        retain=message.retain,
+        mid=message.mid,
+        repeated=message.repeated,
+    )
+    ours, theirs = Writer(version).publish(publish), paho_publish(version, message)
+    _same(ours, theirs, ours, "written by us, and by paho")
+    back = paho_read(version, ours).received
+    wanted = message._replace(mid=message.mid if message.qos else 0)
+    _same(back, [wanted], ours, "as paho reads what we have written")
+
+
+def _puback_is_one_that_paho_reads(version: int, mid: int) -> None:
+    packet = puback(mid)
+    _same(paho_read(version, packet).confirmations, [(mid, 0)], packet, "as paho reads it")
+
+
+def _is_read_as_paho_reads_it(version: int, packets: _Packets, places: list[int]) -> None:
+    stream = _bytes(version, packets)
+    ours, theirs = _read(version, [stream]), paho_read(version, stream)
+    if ours.malformed or theirs.refused:
+        raise DifferenceError(f"a valid stream is refused: v{version} {stream.hex()}")
+    _same(_as_messages(ours), theirs.received, stream, "PUBLISHes as we and as paho read them")
+    _same([*ours.confirmations], theirs.confirmations, stream, "PUBACKs likewise")
+    others = b"".join(one for one in packets if isinstance(one, bytes) and one in OTHER_PACKETS)
+    _same(ours.others, others, stream, "the other packets")
+    _is_the_same_in_pieces(version, stream, places)
+
+
+def _damage_is_read_as_paho_reads_it(
+    version: int, packets: _Packets, harm: list[tuple[str, int, bytes]], places: list[int]
+) -> None:
+    """Both may refuse what the other takes: paho looks into properties, we at QoS and packet id."""
+    stream = damaged(_bytes(version, packets), harm)
+    ours, theirs = _read(version, [stream]), paho_read(version, stream)
+    agreed = min(len(ours.received), len(theirs.received))
+    _same(_as_messages(ours)[:agreed], theirs.received[:agreed], stream, "PUBLISHes of damage")
+    if not (ours.malformed or theirs.refused):
+        _same(len(ours.received), len(theirs.received), stream, "how many PUBLISHes")
+    _is_the_same_in_pieces(version, stream, places)
+
+
+def _noise_is_read_or_refused(version: int, stream: bytes, places: list[int]) -> None:
+    _is_the_same_in_pieces(version, stream, places)
+
+
+def _oversized_is_refused_by_its_length(version: int, size: int) -> None:
+    head = paho_publish(version, Message("t", b"x" * size, 0, 0))[:3]
+    length = len(b"\0\1t") + (version == MQTT_5) + size
+    reader = Reader(version, _SMALL_PACKET_BYTES)
+    reader.feed(head)
+    try:
+        reader.read(_EVERYTHING, 0)
+        refused = False
+    except MalformedError:
+        refused = True
+    _same(refused, length > _SMALL_PACKET_BYTES, head, f"refusal of {length} bytes")
+
+
+_CHECKS: tuple[_Check, ...] = (
+    (
+        _is_written_as_paho_writes_it,
+        (
+            versions,
+            flagged,
+        ),
+    ),
+    (
+        _puback_is_one_that_paho_reads,
+        (
+            versions,
+            mids,
+        ),
+    ),
+    (
+        _is_read_as_paho_reads_it,
+        (
+            versions,
+            _packets,
+            cuts,
+        ),
+    ),
+    (
+        _damage_is_read_as_paho_reads_it,
+        (
+            versions,
+            _packets,
+            damages,
+            cuts,
+        ),
+    ),
+    (
+        _noise_is_read_or_refused,
+        (
+            versions,
+            st.binary(max_size=300),
+            cuts,
+        ),
+    ),
+    (
+        _oversized_is_refused_by_its_length,
+        (
+            versions,
+            st.integers(_SMALL_PACKET_BYTES - 20, _SMALL_PACKET_BYTES + 200),
+        ),
+    ),
+)
+
+
+def _same(ours: object, theirs: object, content: bytes, what: str) -> None:
+    if ours != theirs:
+        raise DifferenceError(f"{what}: {ours!r} is not {theirs!r}; bytes {content.hex()}")
+
+
+def _is_the_same_in_pieces(version: int, stream: bytes, places: list[int]) -> None:
+    """Wherever it is cut, and however many are taken out at a time.
+
+    What stands before something malformed may be gone with it, if it came in one piece: the
+    connection ends there, and what was neither acknowledged nor confirmed comes again.
+    """
+    whole, single = _read(version, [stream]), _read(version, [stream], at_a_time=1)
+    pieces = _read(version, split(stream, places), at_a_time=1)
+    for other in (single, pieces):
+        _same(other.malformed, whole.malformed, stream, f"refused, cut at {places}")
+        if not whole.malformed:
+            _same(other, whole, stream, f"cut at {places}")
+        agreed = min(len(single.received), len(other.received))
+        _same(other.received[:agreed], single.received[:agreed], stream, f"cut at {places}")
+
+
+def _read(version: int, chunks: list[bytes], at_a_time: int = _EVERYTHING) -> _Stream:
+    reader = Reader(version, _MAX_PACKET_BYTES)
+    received: list[Received] = []
+    confirmations: list[tuple[int, int]] = []
+    others, malformed = bytearray(), False
+    try:
+        for chunk in chunks:
+            reader.feed(chunk)
+            while reader.has_packets:
+                block = reader.read(at_a_time, 0)
+                received += block.received
+                confirmations += block.confirmations
+                others += block.others
+    except MalformedError:
+        malformed = True
+    except Exception as exc:
+        raise DifferenceError(f"{exc!r} in v{version}, pieces {[*map(bytes.hex, chunks)]}") from exc
+    return _Stream(tuple(received), tuple(confirmations), bytes(others), malformed)
+
+
+def _as_messages(stream: _Stream) -> list[Message]:
+    return [
+        Message(one.topic, one.payload, int(one.mid > 0), one.mid, one.retained, one.repeated)
+        for one in stream.received
+    ]
+
+
+def _bytes(version: int, packets: _Packets) -> bytes:
+    made = []
+    for one in packets:
+        if isinstance(one, bytes):
+            made.append(one if version == MQTT_5 or one in OTHER_PACKETS else puback(_mid(one)))
+        else:
+            message, pairs = one
+            made.append(paho_publish(version, message, user_properties(pairs)))
+    return b"".join(made)
+
+
+def _mid(packet: bytes) -> int:
+    """Of a PUBACK, whose reason code 3.1.1 does not have."""
+    return int.from_bytes(packet[2:4])

@@ -1,0 +1,127 @@
+"""The plant's sensors: a steady flow at QoS 1, in order, that waits out whatever happens.
+
+paho's own queue is not used over a reconnect: a publish made between TCP connect and CONNACK would
+overtake those that are sent again. So each connection is a client of its own, what the broker has
+not confirmed on the last one is sent again first, and nothing is made while there is none.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+
+from chaos.traffic import BASE_MS, Reading, tick
+from tests.brokers import HOST
+from tests.waiting import eventually
+
+TICKS_A_SECOND = 25
+MAX_TICKS = 200_000
+
+_CONNECT_S = 2.0
+_PAUSE_S = 0.05
+_CONFIRM_S = 60.0
+
+
+class Plant(threading.Thread):
+    """Publishes one tick after the other until `finish`.
+
+    Args:
+        port: of the broker.
+        login: user and password.
+
+    Attributes:
+        sent: every reading by topic and payload, in the order of their first publish.
+        ticks: how many are out.
+    """
+
+    def __init__(self, port: int, login: tuple[str, str]) -> None:
+        super().__init__(name="plant", daemon=True)
+        self.sent: dict[tuple[str, bytes], Reading] = {}
+        self.ticks = 0
+        self._port = port
+        self._login = login
+        self._extra: deque[Reading] = deque()
+        self._unconfirmed: dict[int, Reading] = {}
+        self._enough = threading.Event()
+        self._error: Exception | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """The source time of the newest reading."""
+        return BASE_MS + self.ticks
+
+    def add(self, reading: Reading) -> None:
+        """Send something else with the next tick."""
+        self._extra.append(reading)
+
+    def pass_ticks(self, count: int) -> None:
+        """Wait until so many more are out."""
+        wanted = self.ticks + count
+        eventually(lambda: self._is_past(wanted), _CONFIRM_S, f"the plant to send {count} ticks")
+
+    def finish(self) -> None:
+        """End, once the broker has confirmed everything."""
+        self._enough.set()
+        self.join(_CONFIRM_S)
+        assert not self.is_alive(), f"the broker does not confirm {len(self._unconfirmed)} readings"
+        self._is_past(0)
+
+    def run(self) -> None:
+        """Publish, on one connection after the other."""
+        try:
+            while not self._enough.is_set() or self._unconfirmed:
+                client = self._connected()
+                if client is not None:
+                    self._use(client)
+        except Exception as exc:  # noqa: BLE001  the top of a thread; whoever waits for it is told
+            self._error = exc
+
+    def _is_past(self, wanted: int) -> bool:
+        if self._error is not None:
+            raise self._error
+        return self.ticks >= wanted
+
+    def _connected(self) -> Client | None:
+        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        client.username_pw_set(*self._login)
+        client.max_inflight_messages_set(0)
+        client.on_publish = self._on_publish
+        try:
+            client.connect(HOST, self._port)
+        except OSError:
+            threading.Event().wait(_PAUSE_S)
+            return None
+        deadline = time.monotonic() + _CONNECT_S
+        while client.loop(_PAUSE_S) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if client.is_connected():
+                return client
+            if time.monotonic() > deadline:
+                break
+        return None
+
+    def _use(self, client: Client) -> None:
+        """Send again what was not confirmed, then go on, until the connection ends."""
+        again, self._unconfirmed = list(self._unconfirmed.values()), {}
+        self._publish(client, again)
+        next_s = time.monotonic()
+        while client.is_connected() and (self._unconfirmed or not self._enough.is_set()):
+            if time.monotonic() >= next_s and not self._enough.is_set():
+                self._publish(client, tick(self.ticks + 1))
+                self.ticks += 1
+                assert self.ticks < MAX_TICKS, "the plant was forgotten"
+                while self._extra:
+                    self._publish(client, [self._extra.popleft()])
+                next_s += 1 / TICKS_A_SECOND
+            client.loop(min(_PAUSE_S, max(0.0, next_s - time.monotonic())))
+        client.disconnect()
+
+    def _publish(self, client: Client, readings: Iterable[Reading]) -> None:
+        for reading in readings:
+            self.sent[reading.topic, reading.payload] = reading
+            self._unconfirmed[client.publish(reading.topic, reading.payload, 1).mid] = reading
+
+    def _on_publish(self, _client: Client, _userdata: object, mid: int, *_: object) -> None:
+        self._unconfirmed.pop(mid, None)

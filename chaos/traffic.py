@@ -1,0 +1,150 @@
+"""What the plant sends, and what an agent that was never disturbed would answer.
+
+Two streams. `rows` is stateless: a row of two signals is a window of its own. `windows` has windows
+of five samples every two, whose samples come as JSON rows or as one scalar topic a signal. All
+numbers are small and whole, so that the sums of the models are exact in float32.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.errors import ReadingError
+from models.windows import NS_PER_MS, Windows
+from tests.graphs import history_bundle, linear_bundle
+
+ROWS: Final = "rows"
+WINDOWS: Final = "windows"
+STREAMS: Final = (ROWS, WINDOWS)
+BASE_MS: Final = 1_700_000_000_000
+LENGTH, HOP = 5, 2
+
+ROW_ASSETS: Final = tuple(f"l1/p{number}" for number in range(4))
+WINDOW_ASSETS: Final = tuple(f"l1/r{number}" for number in range(2))
+SCALAR_ASSETS: Final = tuple(f"l1/s{number}" for number in range(2))
+OVERSIZED_ASSET: Final = "l1/" + "x" * 1_200
+"""Its predictions name it twice and are larger than `SMALL_PACKET_BYTES`; its readings are not."""
+SMALL_PACKET_BYTES: Final = 2_000
+
+_ROW_WEIGHTS = np.array([[1.0, 10.0]], np.float32)
+_WINDOW_WEIGHTS = np.arange(1, 2 * LENGTH + 1, dtype=np.float32).reshape(LENGTH, 2)
+_BUNDLES = {
+    ROWS: linear_bundle(ROWS, 1, _ROW_WEIGHTS[0].tolist()),
+    WINDOWS: history_bundle(WINDOWS, 1, _WINDOW_WEIGHTS, HOP),
+}
+_WEIGHTS = {ROWS: _ROW_WEIGHTS, WINDOWS: _WINDOW_WEIGHTS}
+
+
+class Key(NamedTuple):
+    """What a prediction is of; an input has no more than one a stream."""
+
+    stream: str
+    asset: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One message of the plant.
+
+    Attributes:
+        key: of the prediction that it would complete.
+        channels: that it carries, by index.
+        values: one a channel.
+    """
+
+    key: Key
+    topic: str
+    payload: bytes
+    channels: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def bundle(stream: str) -> Bundle:
+    """The model that serves a stream."""
+    return _BUNDLES[stream]
+
+
+def successor() -> Bundle:
+    """Another version of the model of `ROWS`, which answers the same."""
+    return linear_bundle(ROWS, 2, _ROW_WEIGHTS[0].tolist())
+
+
+def pipelines() -> list[dict[str, object]]:
+    """Both streams, as in agent.toml."""
+    template = "plant/{line}/{asset}"
+    rows = {"topic": f"{template}/telemetry", "timestamp": "ts"}
+    windows = [
+        {"topic": f"{template}/row", "timestamp": "ts"},
+        {
+            "topic": f"{template}/signal/{{signal}}",
+            "dialect": "scalar",
+            "value": "v",
+            "timestamp": "ts",
+        },
+    ]
+    output = {"topic": f"{template}/_inference/{{stream}}"}
+    return [
+        {"stream": ROWS, "inputs": [rows], "output": output},
+        {"stream": WINDOWS, "inputs": windows, "output": output},
+    ]
+
+
+def tick(number: int) -> Iterator[Reading]:
+    """What the plant says at one moment: a sample of every asset, ten messages in all."""
+    values = (float(number * 7 % 50), float(number % 11))
+    for asset in ROW_ASSETS:
+        yield row(ROWS, asset, number, "telemetry", values)
+    for asset in WINDOW_ASSETS:
+        yield row(WINDOWS, asset, number, "row", values)
+    for asset in SCALAR_ASSETS:
+        for channel, value in enumerate(values):
+            key = Key(WINDOWS, asset, BASE_MS + number)
+            payload = json.dumps({"ts": key.time_ms, "v": value}).encode()
+            topic = f"plant/{asset}/signal/c{channel}"
+            yield Reading(key, topic, payload, (channel,), (value,))
+
+
+def row(stream: str, asset: str, number: int, level: str, values: tuple[float, float]) -> Reading:
+    """One sample as a JSON object."""
+    key = Key(stream, asset, BASE_MS + number)
+    document = {"ts": key.time_ms, "c0": values[0], "c1": values[1]}
+    return Reading(key, f"plant/{asset}/{level}", json.dumps(document).encode(), (0, 1), values)
+
+
+def large_row(number: int) -> Reading:
+    """A row that takes half a megabyte, most of it of no use."""
+    plain = row(ROWS, "l1/large", number, "telemetry", (1.0, 2.0))
+    return replace(plain, payload=plain.payload[:-1] + b', "comment": "' + b"x" * 500_000 + b'"}')
+
+
+def expected(readings: Iterable[Reading]) -> dict[Key, float | None]:
+    """What an undisturbed agent answers to these readings, each given once and in order.
+
+    Windows are cut by the code that cuts the training data; the models are computed by NumPy.
+    """
+    answers: dict[Key, float | None] = {}
+    cutters = {
+        stream: Windows(one.manifest.window, one.manifest.channels)
+        for stream, one in _BUNDLES.items()
+    }
+    for reading in readings:
+        stream, asset, time_ms = reading.key
+        if asset == OVERSIZED_ASSET:
+            continue
+        cutter = cutters[stream]
+        try:
+            cutter.push(asset, time_ms * NS_PER_MS, reading.channels, reading.values)
+        except ReadingError:
+            continue
+        batch = cutter.take()
+        sums = np.tensordot(batch.values, _WEIGHTS[stream], 2)
+        for time_ns, value in zip(batch.times_ns, sums.tolist(), strict=True):
+            key = Key(stream, asset, time_ns // NS_PER_MS)
+            answers[key] = value if isfinite(value) else None
+    return answers

@@ -1,0 +1,132 @@
+"""One fault, struck a number of times at a site of its own, and what came of it."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from chaos.faults import Fault
+from chaos.ledger import Verdict, median
+from chaos.rig import Rig, rig
+from chaos.traffic import STREAMS
+
+_BETWEEN_TICKS = (4, 25)
+
+
+@dataclass
+class Row:
+    """What a fault did to one stream.
+
+    Attributes:
+        fault: its words.
+        stream: of models.
+        trials: strikes that hit.
+        verdict: what became of the predictions; None if it never came so far.
+        undelivered: readings that the broker confirmed to the plant and then lost.
+        recoveries_s: from each strike to the next prediction of something newer.
+        wrong: what else went wrong, one line each.
+    """
+
+    fault: str
+    stream: str
+    trials: int = 0
+    verdict: Verdict | None = None
+    undelivered: int = 0
+    recoveries_s: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing was lost, made up or out of order; repetitions are allowed."""
+        found = self.verdict
+        if found is None or self.wrong or not self.trials:
+            return False
+        return not (found.lost or found.phantom or found.out_of_order)
+
+    def cells(self) -> tuple[str, ...]:
+        """As the table shows it."""
+        found = self.verdict
+        counts: tuple[object, ...] = ("",) * 6
+        if found is not None:
+            counts = (
+                found.expected,
+                found.lost,
+                found.phantom,
+                found.repeated,
+                found.out_of_order,
+                found.broker_lost + self.undelivered,
+            )
+        took = self.recoveries_s
+        times = (f"{median(took):.2f}", f"{max(took):.2f}") if took else ("", "")
+        words = (self.fault, self.stream, str(self.trials))
+        return (*words, *map(str, counts), *times, "" if self.is_good else "BROKEN")
+
+    def document(self) -> dict[str, Any]:
+        """As the JSON file holds it."""
+        return {**asdict(self), "is_good": self.is_good}
+
+
+def run(
+    fault: Fault, trials: int, seed: int, folder: Path, told: Callable[[int], None]
+) -> list[Row]:
+    """Strike `trials` times.
+
+    Args:
+        fault: what to do.
+        trials: how often.
+        seed: of the moments.
+        folder: for everything that lies on disk.
+        told: called after each strike with how many were made.
+
+    Returns:
+        One row a stream.
+    """
+    rows = {stream: Row(fault.says, stream) for stream in STREAMS}
+    try:
+        with rig(folder, **fault.options) as site:
+            try:
+                _strike(fault, site, rows, Random(seed), trials, told)
+            except AssertionError as exc:
+                _note(rows, str(exc))
+            _judge(site, rows)
+    except AssertionError as exc:
+        _note(rows, str(exc))
+    return [*rows.values()]
+
+
+def _strike(  # noqa: PLR0913, PLR0917  the loop over everything that takes part
+    fault: Fault,
+    site: Rig,
+    rows: dict[str, Row],
+    dice: Random,
+    trials: int,
+    told: Callable[[int], None],
+) -> None:
+    hits = 0
+    for number in range(trials):
+        site.plant.pass_ticks(dice.randrange(*_BETWEEN_TICKS))
+        struck = fault.strike(site, dice, number)
+        told(number + 1)
+        if struck is None:
+            continue
+        hits += 1
+        for stream, took_s in site.recovered(struck.at_s, struck.mark_ms).items():
+            rows[stream].trials += 1
+            rows[stream].recoveries_s.append(took_s)
+    fault.check(site, hits)
+
+
+def _judge(site: Rig, rows: dict[str, Row]) -> None:
+    for stream, verdict in site.finish().items():
+        rows[stream].verdict = verdict
+        rows[stream].undelivered = site.undelivered[stream]
+    wire = site.wire
+    if wire.premature or wire.stale:
+        _note(rows, f"{wire.premature} acks too early, {wire.stale} of an older connection")
+
+
+def _note(rows: dict[str, Row], what: str) -> None:
+    first, *_ = what.splitlines() or ["an assertion without words"]
+    for row in rows.values():
+        row.wrong.append(first)

@@ -1,0 +1,177 @@
+"""MQTT packets for tests: generators, and paho's own encoder and decoder as the oracle."""
+
+import struct
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+from paho.mqtt import MQTTException
+from paho.mqtt import _packet as paho_packet
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+VERSIONS = [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5]
+OTHER_PACKETS = (b"\xd0\x00", b"\x20\x03\x00\x00\x00", b"\x90\x03\x00\x01\x00", b"\x62\x02\x00\x05")
+"""PINGRESP, CONNACK, SUBACK, PUBREL: none of the codec's own."""
+
+_PUBLISH, _PUBACK = 0x30, 0x40
+_PAHO_ERRORS = (struct.error, LookupError, ValueError, AssertionError, MQTTException)
+"""What paho's decoder raises for malformed packets, beside what it returns."""
+
+
+class Message(NamedTuple):
+    """One PUBLISH; `mid` counts at QoS 1 only."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    mid: int
+    retain: bool = False
+    repeated: bool = False
+
+
+class Read(NamedTuple):
+    """What paho reads from a stream.
+
+    Attributes:
+        received: PUBLISHes, those at QoS 2 among them.
+        confirmations: packet id and reason code of every PUBACK.
+        refused: whether it says that something is malformed; it reads no further then.
+    """
+
+    received: list[Message]
+    confirmations: list[tuple[int, int]]
+    refused: bool
+
+
+versions = st.sampled_from(VERSIONS)
+topics = st.text(st.characters(exclude_characters="+#\0", exclude_categories=["Cs"]), min_size=1)
+payloads = st.binary(max_size=300)
+mids = st.integers(1, 0xFFFF)
+_levels = st.sampled_from([0, 1])
+_never = st.sampled_from([False])
+publishes = st.builds(Message, topics, payloads, _levels, mids, _never, _never)
+flagged = st.builds(Message, topics, payloads, _levels, mids, st.booleans(), st.booleans())
+cuts = st.lists(st.integers(0, 9999))
+pubacks = st.builds(
+    lambda mid, rest: bytes([_PUBACK, 2 + len(rest)]) + mid.to_bytes(2) + rest,
+    mids,
+    st.sampled_from([b"", b"\x00", b"\x10", b"\x87", b"\x97\x00"]),
+)
+damages = st.lists(
+    st.tuples(
+        st.sampled_from(["overwrite", "insert", "delete", "repeat"]),
+        st.integers(0, 9999),
+        st.binary(min_size=1, max_size=6),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def paho_publish(version: int, message: Message, properties: Properties | None = None) -> bytes:
+    """A PUBLISH as paho writes it."""
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
+    sent: list[bytes] = []
+    client._packet_queue = lambda _command, packet, *_: sent.append(bytes(packet)) or 0  # type: ignore[method-assign,assignment,func-returns-value] # noqa: SLF001 - the oracle's own
+    client._sock = object()  # type: ignore[assignment] # noqa: SLF001 - as if connected
+    client._send_publish(  # noqa: SLF001 - the oracle's own
+        message.mid,
+        message.topic.encode(),
+        message.payload,
+        message.qos,
+        message.retain,
+        message.repeated,
+        properties=properties,
+    )
+    client._sock = None  # noqa: SLF001 - nothing to close
+    return sent[0]
+
+
+def user_properties(pairs: list[tuple[str, str]]) -> Properties:
+    """Properties of a PUBLISH that only a decoder with a mind of its own would look at."""
+    made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho
+    for pair in pairs:
+        made.UserProperty = pair
+    return made
+
+
+class _PahoReader(Client):
+    """paho's own reading of a stream, with what it does about a packet left out."""
+
+    def __init__(self, version: int, stream: bytes) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
+        self.read = Read([], [], refused=False)
+        self._stream = stream
+        self._at = 0
+        self._sock = object()  # type: ignore[assignment]  # as if connected
+
+    def run(self) -> Read:
+        """Read to the end of the stream, or to what is malformed."""
+        rc = MQTTErrorCode.MQTT_ERR_SUCCESS
+        try:
+            while rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                rc = self._packet_read()
+        except _PAHO_ERRORS:
+            rc = MQTTErrorCode.MQTT_ERR_PROTOCOL
+        self._sock = None
+        return self.read._replace(refused=rc == MQTTErrorCode.MQTT_ERR_PROTOCOL)
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._at >= len(self._stream):
+            raise BlockingIOError
+        chunk = self._stream[self._at : self._at + bufsize]
+        self._at += len(chunk)
+        return chunk
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        command, packet = self._in_packet["command"], self._in_packet["packet"]
+        kind = command & 0xF0
+        if kind == _PUBLISH:
+            found = paho_packet.decode_publish(command, packet, self._protocol)
+            if found.qos > 2:
+                return MQTTErrorCode.MQTT_ERR_PROTOCOL
+            topic = _text(found.topic)
+            self.read.received.append(
+                Message(topic, bytes(found.payload), found.qos, found.mid, found.retain, found.dup)
+            )
+        elif kind == _PUBACK:
+            decoded: Any = paho_packet.decode_puback(command, packet, self._protocol)
+            reason = getattr(decoded.reason, "value", 0)
+            self.read.confirmations.append((decoded.mid, reason))
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+def paho_read(version: int, stream: bytes) -> Read:
+    """What paho makes of a stream that a broker sends."""
+    return _PahoReader(version, stream).run()
+
+
+def split(content: bytes, cuts: list[int]) -> list[bytes]:
+    """Cut a stream into pieces."""
+    edges = sorted({0, len(content), *(cut % (len(content) + 1) for cut in cuts)})
+    return [content[a:b] for a, b in pairwise(edges)]
+
+
+def damaged(stream: bytes, damages: list[tuple[str, int, bytes]]) -> bytes:
+    """A stream in which some bytes are not what they were."""
+    for kind, place, content in damages:
+        at = place % (len(stream) + 1)
+        beyond = at + len(content)
+        middle, rest = {
+            "overwrite": (content, stream[beyond:]),
+            "insert": (content, stream[at:]),
+            "delete": (b"", stream[beyond:]),
+            "repeat": (stream[at : at + 16 * len(content)], stream[at:]),
+        }[kind]
+        stream = stream[:at] + middle + rest
+    return stream
+
+
+def _text(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return ""
