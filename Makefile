@@ -16,8 +16,8 @@ help:
 	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set"
 	@echo "make test    the whole test suite with its coverage gate"
 	@echo "make check   style, types, import rules, configuration schemas"
-	@echo "make bench   the measured promises"
 	@echo "make chaos   faults under load, a fuzz and a soak: half an hour; CHAOS='--only cut' for less"
+	@echo "make bench   the measured promises; PEERS=1: next to mqtt.js and Node-RED too"
 	@echo "make lock    refresh requirements/"
 	@echo "make clean   remove what the other targets made"
 
@@ -42,7 +42,7 @@ bench: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,gcc libc6-dev,command -v cc)
 	$(call debian,libmosquitto-dev,test -e /usr/include/mosquitto.h)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(PEERS),--peers)
 
 chaos: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)

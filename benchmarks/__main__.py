@@ -12,13 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from benchmarks.cases import EXPERIMENTS, Step, steps
 from benchmarks.children import BenchmarkError, python, run
 from benchmarks.contenders import Contender, limit, plain
 from benchmarks.machine import machine_line
 from benchmarks.millhand import fetch, millhand
 from benchmarks.native import compiled
+from benchmarks.peers import peers, versions
 from benchmarks.report import Report
-from benchmarks.suite import EXPERIMENTS, Measurement, Step, Suite, steps
+from benchmarks.suite import Measurement, Suite
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -50,6 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="turns of every contender (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="measured time of a turn (3)")
     parser.add_argument("--only", choices=EXPERIMENTS, help="one experiment instead of all")
+    parser.add_argument("--peers", action="store_true", help="measure programs in JavaScript too")
     options = parser.parse_args()
     if not 1 <= options.rounds <= MAX_ROUNDS:
         parser.error(f"--rounds is {options.rounds}, allowed is 1 to {MAX_ROUNDS}")
@@ -59,13 +62,16 @@ def _options() -> argparse.Namespace:
 
 
 def _measured(options: argparse.Namespace, console: Console) -> Report:
-    machine = machine_line()
+    machine = machine_line() + (f", {versions()}" if options.peers else "")
     experiments = [options.only] if options.only else list(EXPERIMENTS)
     with tempfile.TemporaryDirectory(prefix="millhand-benchmark-") as name:
         folder = Path(name)
         suite = Suite(compiled("load"), folder, options.seconds)
         with console.status("training the forest, publishing it, letting the agent fetch it"):
             contenders = _prepared(folder)
+        if options.peers:
+            with console.status("installing the peers"):
+                contenders += peers(folder)
         plan = steps(contenders, experiments, options.rounds)
         return Report(machine, _take_turns(suite, plan, console))
 
@@ -74,7 +80,12 @@ def _prepared(folder: Path) -> list[Contender]:
     """Make the forest known to all contenders; the agent fetches its bundle once and keeps it."""
     run(python("benchmarks.forest", os.fspath(folder)), _TRAIN_S)
     fetch(folder)
-    return [limit(), plain(folder), millhand(folder, online=False)]
+    return [
+        limit(),
+        plain(folder),
+        millhand(folder, online=False),
+        millhand(folder, online=True),
+    ]
 
 
 def _take_turns(suite: Suite, plan: list[Step], console: Console) -> list[Measurement]:
@@ -83,8 +94,7 @@ def _take_turns(suite: Suite, plan: list[Step], console: Console) -> list[Measur
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("", total=len(plan))
         for step in plan:
-            told = f"round {step.round}, {step.experiment}, QoS {step.qos}, {step.contender.name}"
-            progress.update(task, description=told)
+            progress.update(task, description=str(step))
             taken.append(suite.measure(step))
             progress.advance(task)
     return taken
@@ -103,7 +113,8 @@ def _write(report: Report, console: Console) -> None:
     path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(report.json())
     path.with_suffix(".md").write_text(report.markdown())
-    console.print(f"written: {path} and .md", style="dim", soft_wrap=True)
+    path.with_suffix(".svg").write_text(report.svg())
+    console.print(f"written: {path}, .md and .svg", style="dim", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.errors import ReadingError
-from models.windows import NS_PER_MS, Windows
+from models.hold import NS_PER_MS
+from models.windows import Windows
 from tests.graphs import history_bundle, linear_bundle
 
 ROWS: Final = "rows"
