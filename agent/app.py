@@ -3,6 +3,7 @@
 from time import monotonic
 
 from agent import memory
+from agent.clock import SteadyClock
 from agent.control import Control
 from agent.delivery import Delivery
 from agent.link import Link
@@ -21,12 +22,12 @@ from agent.worker import WakeUp, Worker
 def build(settings: Settings) -> Reactor:
     """Put the agent together and serve what is kept on disk; nothing is connected yet."""
     memory.share_arenas()
-    limits = settings.limits
+    limits, time_of_day = settings.limits, SteadyClock()
     wake_up = WakeUp()
     updates, connects = Worker("updates", wake_up), Worker("connect", wake_up)
     delivery = Delivery(limits.max_in_flight, limits.max_outbox)
     control = Control(settings.gateway.id, delivery.post)
-    pipelines = {one.stream: Pipeline(one, limits) for one in settings.pipelines}
+    pipelines = {one.stream: Pipeline(one, limits, time_of_day) for one in settings.pipelines}
     link = Link(
         settings.broker,
         client_id=settings.broker.client_id or f"millhand-{settings.gateway.id}",
@@ -44,8 +45,7 @@ def build(settings: Settings) -> Reactor:
         updater.desire(stream, payload)
         return True
 
-    log = Limited(limits.log_interval_s, monotonic)
-    router = Router(pipelines, command, delivery, limits, log)
+    router = Router(pipelines, command, delivery, limits, Limited(limits.log_interval_s, monotonic))
     reactor = Reactor(
         Parts(
             link=link,
@@ -61,6 +61,7 @@ def build(settings: Settings) -> Reactor:
             pipelines=tuple(pipelines.values()),
             limits=limits,
             clock=monotonic,
+            time_of_day=time_of_day,
         )
     )
 

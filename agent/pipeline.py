@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from agent.binding import Binder, Route
+from agent.clock import SteadyClock
 from agent.codecs.prediction import Prediction, PredictionCodec
 from agent.codecs.reading import Reading, TimeBounds
 from agent.delivery import Input, Outgoing
@@ -60,6 +61,7 @@ class Pipeline:
     Args:
         settings: topics, dialects and signals.
         limits: of assets and of time.
+        clock: that messages are stamped with; one of its own if omitted.
 
     Attributes:
         model: what serves, None until one is activated.
@@ -67,8 +69,11 @@ class Pipeline:
         failed_batches: batches in a row on which the model failed.
     """
 
-    def __init__(self, settings: PipelineSettings, limits: Limits) -> None:
+    def __init__(
+        self, settings: PipelineSettings, limits: Limits, clock: SteadyClock | None = None
+    ) -> None:
         self.settings = settings
+        self.clock = clock or SteadyClock()
         self.stream = settings.stream
         self.model: Model | None = None
         self.predictions: Counter[str] = Counter()
@@ -170,10 +175,10 @@ class Pipeline:
     def _push(self, windows: Windows, route: Route, message: Received, reading: Reading) -> int:
         time_ns = reading.time_ns
         if time_ns is None:
-            # One block has one time, and clocks are set back: arrivals are in order all the same.
+            # One block has one time: arrivals are in order all the same.
             time_ns = self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
         else:
-            self._bounds.check(time_ns, message.at_ns)
+            self._bounds.check(time_ns, message.at_ns - self.clock.ahead_ns)
         return windows.push(route.asset, time_ns, route.channels, reading.values, reading.quality)
 
     def infer(self, now_ns: Callable[[], int]) -> list[Outgoing]:
@@ -243,7 +248,7 @@ class Pipeline:
             id=identity.hexdigest(),
             asset=route.asset,
             latency_ms=(now_ns - message.at_ns) // NS_PER_US / 1_000,
-            input_age_ms=(now_ns - time_ns) // NS_PER_MS,
+            input_age_ms=(now_ns - self.clock.ahead_ns - time_ns) // NS_PER_MS,
         )
 
     def _publish(self, prediction: Prediction, origin: _Origin, to: list[Outgoing]) -> None:

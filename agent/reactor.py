@@ -53,6 +53,7 @@ class Parts:
     pipelines: tuple[Pipeline, ...]
     limits: Limits
     clock: Callable[[], float]
+    time_of_day: Callable[[], int]
 
 
 class Transport(Publisher, Protocol):
@@ -150,7 +151,7 @@ class Reactor:
         self._follow_link()
         connection = parts.link.connection
         if connection is not None and (self._up or parts.link.state is State.HANDSHAKE):
-            connection.read(parts.limits.max_batch)
+            connection.read(parts.limits.max_batch, parts.time_of_day)
             if self._up:
                 exchange(connection, parts.router, parts.delivery)
             connection.flush()

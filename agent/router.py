@@ -5,7 +5,6 @@ message only, and it is counted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from time import time_ns
 
 from agent.binding import Route
 from agent.delivery import Delivery, Input, Outcome
@@ -50,8 +49,13 @@ class Router:
         """Resolve topics anew, because a pipeline has another model."""
         self._routes.clear()
 
-    def handle(self, messages: Sequence[Received], now_ns: Callable[[], int] = time_ns) -> None:
-        """Take a turn's messages all the way to the predictions they trigger."""
+    def handle(self, messages: Sequence[Received], now_ns: Callable[[], int] | None = None) -> None:
+        """Take a turn's messages all the way to the predictions they trigger.
+
+        Args:
+            messages: in order of arrival.
+            now_ns: nanoseconds since 1970; each pipeline's own clock if omitted.
+        """
         delivery = self._delivery
         sources: list[Input] = []
         for message in messages:
@@ -63,7 +67,7 @@ class Router:
             sources.append(source)
             self._take(message, source)
         for pipeline in self._pipelines:
-            for outgoing in pipeline.infer(now_ns):
+            for outgoing in pipeline.infer(now_ns or pipeline.clock):
                 delivery.post(outgoing)
         for source in sources:
             delivery.settle(source)
