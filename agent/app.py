@@ -29,7 +29,7 @@ def build(settings: Settings) -> Reactor:
     control = Control(settings.gateway.id, delivery.post)
     pipelines = {one.stream: Pipeline(one, limits, time_of_day) for one in settings.pipelines}
     link = Link(
-        settings.broker,
+        settings.connection,
         client_id=settings.broker.client_id or f"millhand-{settings.gateway.id}",
         will=control.will,
         worker=connects,

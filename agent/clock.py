@@ -22,6 +22,7 @@ class SteadyClock:
         monotonic_ns: one that nobody sets, and that passes at the same rate.
 
     Attributes:
+        monotonic_ns: see above; for durations.
         ahead_ns: how far it was ahead of the system's clock when it was last called; 0 unless that
             was set back. What others say of the time is compared with the system's clock.
     """
@@ -33,13 +34,13 @@ class SteadyClock:
     ) -> None:
         self.ahead_ns = 0
         self._wall_ns = wall_ns
-        self._monotonic_ns = monotonic_ns
+        self.monotonic_ns = monotonic_ns
         self._steady_ns = wall_ns()
         self._read_ns = monotonic_ns()
 
     def __call__(self) -> int:
         """The time, nanoseconds since 1970."""
-        wall_ns, read_ns = self._wall_ns(), self._monotonic_ns()
+        wall_ns, read_ns = self._wall_ns(), self.monotonic_ns()
         passed_ns = read_ns - self._read_ns
         slowed_ns = self._steady_ns + passed_ns - passed_ns // _LOSS
         self._read_ns = read_ns

@@ -45,16 +45,19 @@ class Input:
     Attributes:
         mid: packet id to acknowledge.
         key: topic and payload, by which a redelivery is recognised.
+        held: whether the broker is to hold it until it is answered. What it does not hold is
+            acknowledged as soon as all before it is, and its predictions are best effort.
         waiting: its predictions that are not confirmed yet, and one more until it is settled.
         outcome: what has become of it so far.
         reason: why it was dropped.
     """
 
-    __slots__ = ("key", "mid", "outcome", "reason", "waiting")
+    __slots__ = ("held", "key", "mid", "outcome", "reason", "waiting")
 
     def __init__(self, mid: int, key: tuple[str, bytes]) -> None:
         self.mid = mid
         self.key = key
+        self.held = bool(mid)
         self.waiting = 1
         self.outcome = Outcome.WINDOWED
         self.reason = ""
@@ -95,9 +98,9 @@ class Delivery:
 
     Args:
         max_in_flight: publishes that may wait for the broker's confirmation at a time.
-        max_outbox: predictions of QoS 0 inputs kept while the broker does not keep up; beyond, the
-            oldest is dropped and counted as `outbox_full`. Of control documents the last
-            `MAX_DOCUMENTS` are kept.
+        max_outbox: predictions of inputs that the broker does not hold (QoS 0, or given back
+            early) kept while it does not keep up; beyond, the oldest is dropped and counted as
+            `outbox_full`. Of control documents the last `MAX_DOCUMENTS` are kept.
 
     Attributes:
         outcomes: finished inputs by outcome.
@@ -176,7 +179,7 @@ class Delivery:
             return
         source.waiting += 1
         source.outcome = Outcome.PREDICTED
-        if source.mid:
+        if source.held:
             self._owed.append(outgoing)
             return
         self._best_effort.append(outgoing)
@@ -190,8 +193,8 @@ class Delivery:
     def pump(self, publisher: Publisher) -> None:
         """Publish what is owed, as far as the window of unconfirmed publishes allows.
 
-        Predictions of QoS 0 inputs wait here, where their number is bounded, while the socket does
-        not take what is queued already.
+        Predictions of inputs that the broker does not hold wait here, where their number is
+        bounded, while the socket does not take what is queued already.
         """
         limit = min(self._max_in_flight, publisher.max_in_flight)
         best_effort = self._best_effort
@@ -244,7 +247,7 @@ class Delivery:
     def acknowledgeable(self) -> Iterator[int]:
         """Packet ids that may be acknowledged now, in order of arrival."""
         unacked = self._unacked
-        while unacked and not unacked[0].waiting:
+        while unacked and not (unacked[0].held and unacked[0].waiting):
             yield unacked.popleft().mid
 
     def connection_lost(self) -> None:
@@ -294,11 +297,11 @@ class Delivery:
     def _keep(self, outgoing: Outgoing, queue: deque[Outgoing]) -> None:
         """Keep a publish for `retry`, as far as that is bounded.
 
-        Predictions of QoS 1 inputs are: the broker sends no more than its Receive Maximum. Of
-        QoS 0 inputs there is no end, and of a control document only the latest is of use.
+        Predictions of inputs that the broker holds are: it sends no more than its Receive Maximum.
+        Of others there is no end, and of a control document only the latest is of use.
         """
         source = outgoing.source
-        if source is not None and not source.mid:
+        if source is not None and not source.held:
             self._give_up(outgoing, "refused")
             return
         if source is None:

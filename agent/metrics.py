@@ -41,6 +41,7 @@ class Metrics:
                     "predictions": dict(pipeline.predictions),
                     "missing": dict(pipeline.missing),
                     "forgotten_assets": pipeline.forgotten_assets,
+                    "shed": pipeline.shed,
                 }
                 for pipeline in self._pipelines
             },

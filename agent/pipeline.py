@@ -11,6 +11,7 @@ from hashlib import blake2b
 from math import isfinite
 from typing import Any, NamedTuple
 
+from agent.backlog import Backlog
 from agent.binding import Binder, Route
 from agent.clock import SteadyClock
 from agent.codecs.prediction import Prediction, PredictionCodec
@@ -29,7 +30,7 @@ from models.windows import Batch, Windows
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
-_BAD = Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
+_UNCERTAIN, _BAD = Quality.UNCERTAIN, Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Pipeline:
         model: what serves, None until one is activated.
         predictions: how many were made, by quality.
         failed_batches: batches in a row on which the model failed.
+        batch_ns: how long a batch takes, an average that follows the last dozen.
+        backlog: what waits to be taken, where some of it may be given up; else None.
     """
 
     def __init__(
@@ -78,6 +81,10 @@ class Pipeline:
         self.model: Model | None = None
         self.predictions: Counter[str] = Counter()
         self.failed_batches = 0
+        self.batch_ns = 0.0
+        self.backlog: Backlog | None = None
+        if settings.overload != "block":
+            self.backlog = Backlog(settings.overload, limits.max_batch)
         self._limits = limits
         self._bounds = TimeBounds(
             earliest_ns=round(limits.earliest.timestamp() * 1e9),
@@ -141,12 +148,31 @@ class Pipeline:
         """Assets that were forgotten for others, since the model was activated."""
         return self._windows.forgotten if self._windows is not None else 0
 
+    @property
+    def due(self) -> int:
+        """Windows that wait to be inferred."""
+        return len(self._origins)
+
+    @property
+    def shed(self) -> int:
+        """Messages that were given up because more came than could be answered."""
+        return self.backlog.shed if self.backlog is not None else 0
+
     def route(self, topic: str) -> Route | None:
         """Where a topic leads in this pipeline, None if it is none of its own."""
         return self._binder.route(topic) if self._binder is not None else None
 
-    def take(self, route: Route, message: Received, source: Input) -> None:
+    def take(
+        self, route: Route, message: Received, source: Input, *, follows_gap: bool = False
+    ) -> None:
         """Decode a message into the windows of its asset.
+
+        Args:
+            route: of the message's topic.
+            message: as it came.
+            source: what the predictions belong to.
+            follows_gap: whether messages before it were given up, so that its readings are
+                UNCERTAIN at best.
 
         Raises:
             ReadingError: the message, or a reading in it, is of no use; the reason says why. The
@@ -160,7 +186,10 @@ class Pipeline:
         if not route.channels:
             raise DecodeError("unbound_signal")
         made, refusal = 0, None
-        for reading in route.decode(message.payload):
+        readings = route.decode(message.payload)
+        if follows_gap:
+            readings = [one._replace(quality=max(one.quality, _UNCERTAIN)) for one in readings]
+        for reading in readings:
             try:
                 due = self._push(windows, route, message, reading)
             except ReadingError as exc:
@@ -187,7 +216,9 @@ class Pipeline:
             return []
         batch, origins = self._windows.take(), self._origins
         self._origins = []
+        started_ns = self.clock.monotonic_ns()
         values, scores = self._answers(batch)
+        self.batch_ns += (self.clock.monotonic_ns() - started_ns - self.batch_ns) / 8
         encoded_ns = now_ns()
         outgoing: list[Outgoing] = []
         for origin, time_ns, quality, value, score in zip(
