@@ -42,6 +42,7 @@ class Metrics:
                     "missing": dict(pipeline.missing),
                     "forgotten_assets": pipeline.forgotten_assets,
                     "shed": pipeline.shed,
+                    "batch_ms": round(pipeline.batch_ns / 1e6, 3),
                 }
                 for pipeline in self._pipelines
             },

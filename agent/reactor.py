@@ -90,13 +90,19 @@ def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
         transport.flush()
         if router.has_room:
             return
-    router.answer()
+    router.answer(between=partial(_send, transport, delivery))
     if transport.lost:
         return  # what was not acknowledged comes again, and is recognised then
     if transport.wants_write:
         transport.flush()
     delivery.pump(transport)
     _acknowledge(transport, delivery)
+
+
+def _send(transport: Transport, delivery: Delivery) -> None:
+    if not transport.lost:
+        delivery.pump(transport)
+        transport.flush()
 
 
 def _acknowledge(transport: Transport, delivery: Delivery) -> None:

@@ -5,6 +5,7 @@ message only, and it is counted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from agent.backlog import Backlog
 from agent.binding import Route
@@ -14,6 +15,8 @@ from agent.log import Limited
 from agent.pipeline import Pipeline
 from agent.settings import TURNS_GATHERED, Limits
 from models.errors import ReadingError
+
+_by_batch_ns = attrgetter("batch_ns")
 
 
 class Router:
@@ -90,16 +93,29 @@ class Router:
             self._sources.append(source)
             self._take(message, source)
 
-    def answer(self, now_ns: Callable[[], int] | None = None) -> None:
+    def answer(
+        self,
+        now_ns: Callable[[], int] | None = None,
+        between: Callable[[], None] | None = None,
+    ) -> None:
         """Bring what was received to its end: a prediction, a place in a window, or a drop.
+
+        The quickest models answer first, so that none waits for a slower one.
 
         Args:
             now_ns: nanoseconds since 1970; each pipeline's own clock if omitted.
+            between: sends what has been answered, before a slower model begins.
         """
         sources, self._sources = self._sources, []
-        for pipeline in self._pipelines:
+        has_answered = False
+        for pipeline in sorted(self._pipelines, key=_by_batch_ns):
             if pipeline.backlog is not None:
                 self._take_backlog(pipeline, pipeline.backlog)
+            if not pipeline.due:
+                continue
+            if has_answered and between is not None:
+                between()
+            has_answered = True
             for outgoing in pipeline.infer(now_ns or pipeline.clock):
                 self._delivery.post(outgoing)
         for source in sources:
