@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from agent import memory
+from agent.clock import SteadyClock
 from agent.control import Control
 from agent.delivery import Delivery
 from agent.journal import Journal
@@ -24,14 +25,14 @@ from agent.worker import WakeUp, Worker
 def build(settings: Settings) -> Reactor:
     """Put the agent together and serve what is kept on disk; nothing is connected yet."""
     memory.share_arenas()
-    limits = settings.limits
+    limits, time_of_day = settings.limits, SteadyClock()
     wake_up = WakeUp()
     updates, connects = Worker("updates", wake_up), Worker("connect", wake_up)
     writes = Worker("journal", wake_up)
     delivery = Delivery(limits.max_in_flight, limits.max_outbox, limits.max_refused)
     control = Control(settings.gateway.id, delivery.post)
-    pipelines = {one.stream: Pipeline(one, limits) for one in settings.pipelines}
-    link = _link(settings.broker, settings.gateway.id, control, connects)
+    pipelines = {one.stream: Pipeline(one, limits, time_of_day) for one in settings.pipelines}
+    link = _link(settings.connection, settings.gateway.id, control, connects)
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
     updater = Updater(settings.registry, store, worker=updates, control=control, clock=monotonic)
     served = tuple(pipelines.values())
@@ -54,6 +55,7 @@ def build(settings: Settings) -> Reactor:
             pipelines=served,
             limits=limits,
             clock=monotonic,
+            time_of_day=time_of_day,
         )
     )
 

@@ -5,6 +5,7 @@ The contract between a model and the operator's topics, checked before a model i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from agent.codecs.block import BlockDocument, DecodeBlocks, RawBlock
 from agent.codecs.json_row import Fields, JsonRow
@@ -155,3 +156,11 @@ def _check_takes_blocks(manifest: Manifest) -> None:
             f"{manifest.stream}#{manifest.seq} has {', '.join(found)}; inputs of dialect block "
             "bring every sample of a known period: train it so, or bind other inputs"
         )
+
+
+def fingerprint(settings: Pipeline, manifest: Manifest) -> str:
+    """Of all that makes windows of messages: what is equal here cuts the same windows."""
+    reading = settings.model_dump_json(exclude={"output"})
+    channels = [channel.model_dump_json() for channel in manifest.channels]
+    content = "\0".join((reading, manifest.window.model_dump_json(), *channels))
+    return blake2b(content.encode(), digest_size=16).hexdigest()

@@ -126,7 +126,11 @@ class _Visitor:
                 f"of {TRIAL_MESSAGES} messages for a gateway that is away, {kept} are kept: the"
                 " others are lost without a word; see config/mosquitto.conf",
             )
-        return Answer("ok", f"keeps {kept} messages for a gateway that is away")
+        return Answer(
+            "ok",
+            f"keeps {kept} messages for a gateway that is away; over its own restart only with"
+            " persistence, which cannot be asked: see config/mosquitto.conf",
+        )
 
     def _publish_trial(self) -> None:
         connection = self.connect("check-trial")

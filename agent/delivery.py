@@ -61,10 +61,10 @@ class Delivery:
 
     Args:
         max_in_flight: publishes that may wait for the broker's confirmation at a time.
-        max_outbox: predictions of QoS 0 inputs kept while the broker does not keep up; beyond, the
-            oldest is dropped and counted as `outbox_full`. Of control documents the last
-            `MAX_DOCUMENTS` are kept.
-        max_refused: predictions of QoS 1 inputs that wait while the broker refuses their topic;
+        max_outbox: predictions of inputs that the broker does not hold (QoS 0, or given back
+            early) kept while it does not keep up; beyond, the oldest is dropped and counted as
+            `outbox_full`. Of control documents the last `MAX_DOCUMENTS` are kept.
+        max_refused: predictions of held inputs that wait while the broker refuses their topic;
             beyond, the oldest is dropped and counted as `refused`.
 
     Attributes:
@@ -151,7 +151,7 @@ class Delivery:
             return
         source.waiting += 1
         source.outcome = Outcome.PREDICTED
-        if source.mid:
+        if source.held:
             self._owed.append(outgoing)
             return
         self._best_effort.append(outgoing)
@@ -165,8 +165,8 @@ class Delivery:
     def pump(self, publisher: Publisher) -> None:
         """Publish what is owed, as far as the window of unconfirmed publishes allows.
 
-        Predictions of QoS 0 inputs wait here, where their number is bounded, while the socket does
-        not take what is queued already.
+        Predictions of inputs that the broker does not hold wait here, where their number is
+        bounded, while the socket does not take what is queued already.
         """
         limit = min(self._max_in_flight, publisher.max_in_flight)
         best_effort = self._best_effort
@@ -219,7 +219,7 @@ class Delivery:
     def acknowledgeable(self) -> Iterator[int]:
         """Packet ids that may be acknowledged now, in order of arrival."""
         unacked = self._unacked
-        while unacked and not unacked[0].waiting and unacked[0].serial <= self.kept:
+        while unacked and self._may_go(unacked[0]):
             source = unacked.popleft()
             self._orphans.acknowledged(source)
             self.acked = source.serial or self.acked
@@ -251,6 +251,9 @@ class Delivery:
             outgoing.repeated = bool(outgoing.mid)
         self._reserved = {one.mid for one in chain(self._owed, self._documents) if one.mid}
 
+    def _may_go(self, source: Input) -> bool:
+        return not source.held or (not source.waiting and source.serial <= self.kept)
+
     def _publish(self, outgoing: Outgoing, publisher: Publisher) -> None:
         if not outgoing.qos:
             publisher.publish(outgoing)
@@ -272,12 +275,12 @@ class Delivery:
     def _keep(self, outgoing: Outgoing, queue: deque[Outgoing]) -> None:
         """Keep a publish for `retry`, as far as that is bounded.
 
-        Of QoS 0 inputs there is no end, and of a control document only the latest is of use. An
-        input of QoS 1 holds back all acknowledgements behind it, so a few may wait like that and
-        no more: the broker would stop sending.
+        Of inputs that the broker does not hold there is no end, and of a control document only the
+        latest is of use. One that it holds holds back all acknowledgements behind it, so a few may
+        wait like that and no more: the broker would stop sending.
         """
         source = outgoing.source
-        if source is not None and not source.mid:
+        if source is not None and not source.held:
             self._give_up(outgoing, "refused")
             return
         if source is None:

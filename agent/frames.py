@@ -34,7 +34,8 @@ class Received(NamedTuple):
         mid: packet id to acknowledge; 0 at QoS 0.
         retained: the RETAIN flag.
         repeated: the DUP flag.
-        at_ns: this machine's wall clock, nanoseconds since 1970.
+        at_ns: when, by this machine's clock that never goes back (agent/clock.py), in
+            nanoseconds since 1970.
     """
 
     topic: str

@@ -28,17 +28,20 @@ class Input:
     Attributes:
         mid: packet id to acknowledge.
         key: topic and payload, by which a redelivery is recognised.
+        held: whether the broker is to hold it until it is answered. What it does not hold is
+            acknowledged as soon as all before it is, and its predictions are best effort.
         waiting: its predictions that are not confirmed yet, and one more until it is settled.
         serial: in the journal; 0 if it has no need to stand there.
         outcome: what has become of it so far.
         reason: why it was dropped.
     """
 
-    __slots__ = ("key", "mid", "outcome", "reason", "serial", "waiting")
+    __slots__ = ("held", "key", "mid", "outcome", "reason", "serial", "waiting")
 
     def __init__(self, mid: int, key: Key) -> None:
         self.mid = mid
         self.key = key
+        self.held = bool(mid)
         self.waiting = 1
         self.serial = 0
         self.outcome = Outcome.WINDOWED

@@ -43,6 +43,8 @@ class Metrics:
                     "missing": dict(pipeline.missing),
                     "forgotten_assets": pipeline.forgotten_assets,
                     **pipeline.disorder,
+                    "shed": pipeline.shed,
+                    "batch_ms": round(pipeline.batch_ns / 1e6, 3),
                 }
                 for pipeline in self._pipelines
             },

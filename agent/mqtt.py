@@ -12,8 +12,9 @@ with all other packets as they come.
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import time_ns
 from typing import Any
 
 from paho.mqtt.client import (
@@ -150,12 +151,12 @@ class Connection:
         found = self._socket
         return self._wire.has_packets or (isinstance(found, ssl.SSLSocket) and found.pending() > 0)
 
-    def read(self, limit: int) -> None:
+    def read(self, limit: int, clock: Callable[[], int] = time_ns) -> None:
         """Take in what has arrived, at most `limit` messages; the rest is there the next time."""
         if self._socket is None:
             return
         try:
-            block = self._wire.receive(self._socket, limit)
+            block = self._wire.receive(self._socket, limit, clock)
         except MalformedError as exc:
             self.lost = f"the broker sends {exc}"
             block = Block()

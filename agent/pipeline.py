@@ -12,7 +12,9 @@ from hashlib import blake2b
 from math import isfinite
 from typing import Any
 
-from agent.binding import Binder, Route
+from agent.backlog import Backlog
+from agent.binding import Binder, Route, fingerprint
+from agent.clock import SteadyClock
 from agent.codecs.prediction import Prediction, PredictionCodec
 from agent.codecs.reading import TimeBounds
 from agent.delivery import Outgoing
@@ -55,21 +57,31 @@ class Pipeline:
     Args:
         settings: topics, dialects and signals.
         limits: of assets and of time.
+        clock: that messages are stamped with; one of its own if omitted.
 
     Attributes:
         model: what serves, None until one is activated.
         predictions: how many were made, by quality.
         failed_batches: batches in a row on which the model failed.
         is_stateful: whether a message can change what a later one is answered.
+        batch_ns: how long a batch takes, an average that follows the last dozen.
+        backlog: what waits to be taken, where some of it may be given up; else None.
     """
 
-    def __init__(self, settings: PipelineSettings, limits: Limits) -> None:
+    def __init__(
+        self, settings: PipelineSettings, limits: Limits, clock: SteadyClock | None = None
+    ) -> None:
         self.settings = settings
+        self.clock = clock or SteadyClock()
         self.stream = settings.stream
         self.model: Model | None = None
         self.predictions: Counter[str] = Counter()
         self.failed_batches = 0
         self.is_stateful = False
+        self.batch_ns = 0.0
+        self.backlog: Backlog | None = None
+        if settings.overload != "block":
+            self.backlog = Backlog(settings.overload, limits.max_batch)
         self._limits = limits
         self._bounds = TimeBounds(
             earliest_ns=round(limits.earliest.timestamp() * 1e9),
@@ -101,10 +113,8 @@ class Pipeline:
         manifest = model.manifest
         binder = Binder(self.settings, manifest)
         before = self.model.manifest if self.model is not None else None
-        kept = before is not None and (before.window, before.channels) == (
-            manifest.window,
-            manifest.channels,
-        )
+        cut = (manifest.window, manifest.channels)
+        kept = before is not None and (before.window, before.channels) == cut
         if self._windows is None or not kept:
             self._windows = self._open_windows(manifest)
         self.model, self._binder, self.failed_batches = model, binder, 0
@@ -118,11 +128,6 @@ class Pipeline:
         self._classes = output.classes
         self._id = blake2b(f"{model.sha256}\0{self.stream}\0".encode(), digest_size=16)
         return kept
-
-    def _in_order(self, windows: Windows) -> Ordering | None:
-        """What puts readings in order before the windows see them, if the operator wants that."""
-        disorder_ms = self.settings.disorder_ms
-        return Ordering(windows, disorder_ms, self._limits.max_waiting) if disorder_ms else None
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
@@ -144,6 +149,16 @@ class Pipeline:
         return self._windows.forgotten if self._windows is not None else 0
 
     @property
+    def due(self) -> int:
+        """Windows that wait to be inferred."""
+        return len(self._origins)
+
+    @property
+    def shed(self) -> int:
+        """Messages that were given up because more came than could be answered."""
+        return self.backlog.shed if self.backlog is not None else 0
+
+    @property
     def disorder(self) -> Mapping[str, Any]:
         """Counters of readings that are put in order, by that name; none where that is not done."""
         return {"disorder": self._ordering.counters} if self._ordering is not None else {}
@@ -151,13 +166,7 @@ class Pipeline:
     @property
     def fingerprint(self) -> str:
         """Of all that makes windows of messages; states of another fingerprint mean nothing."""
-        if self.model is None:
-            return ""
-        manifest = self.model.manifest
-        reading = self.settings.model_dump_json(exclude={"output"})
-        channels = [channel.model_dump_json() for channel in manifest.channels]
-        content = "\0".join((reading, manifest.window.model_dump_json(), *channels))
-        return blake2b(content.encode(), digest_size=16).hexdigest()
+        return fingerprint(self.settings, self.model.manifest) if self.model is not None else ""
 
     def states(self) -> Iterator[State]:
         """What the windows remember of each asset, and in the end of the stream itself."""
@@ -231,18 +240,18 @@ class Pipeline:
             self._intake = partial(take_blocks, blocks)
             return blocks
         windows = Windows(manifest.window, manifest.channels, max_assets)
-        self._ordering = self._in_order(windows)
-        if self._ordering is not None:
+        if disorder_ms := self.settings.disorder_ms:
+            self._ordering = Ordering(windows, disorder_ms, self._limits.max_waiting)
             self._intake = self._ordering.take
         return windows
 
     def _time_of(self, time_ns: int | None, message: Received) -> int:
         """Event time of a reading of this message."""
         if time_ns is None:
-            # One block has one time, and clocks are set back: arrivals are in order all the same.
+            # One block has one time: arrivals are in order all the same.
             self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
             return self._arrival_ns
-        bounds, now_ns = self._bounds, message.at_ns
+        bounds, now_ns = self._bounds, message.at_ns - self.clock.ahead_ns
         if not bounds.earliest_ns <= time_ns <= now_ns + bounds.max_future_ns:
             bounds.check(time_ns, now_ns)
         return time_ns
@@ -266,7 +275,9 @@ class Pipeline:
         now_ns: Callable[[], int],
         to: list[Outgoing],
     ) -> None:
+        started_ns = self.clock.monotonic_ns()
         values, scores = self._answers(batch)
+        self.batch_ns += (self.clock.monotonic_ns() - started_ns - self.batch_ns) / 8
         encoded_ns = now_ns()
         for origin, time_ns, quality, value, score in zip(
             origins, batch.times_ns, batch.qualities, values, scores, strict=True
@@ -325,7 +336,7 @@ class Pipeline:
             id=identity.hexdigest(),
             asset=route.asset,
             latency_ms=(now_ns - message.at_ns) // NS_PER_US / 1_000,
-            input_age_ms=(now_ns - time_ns) // NS_PER_MS,
+            input_age_ms=(now_ns - self.clock.ahead_ns - time_ns) // NS_PER_MS,
         )
 
     def _publish(self, prediction: Prediction, origin: Origin, to: list[Outgoing]) -> None:

@@ -35,6 +35,7 @@ from agent.worker import WakeUp, Worker
 TICK_S = 1.0
 RETRY_S = 5.0
 _SOON_S = 0.1
+_QUIET_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Parts:
     pipelines: tuple[Pipeline, ...]
     limits: Limits
     clock: Callable[[], float]
+    time_of_day: Callable[[], int]
 
 
 class Transport(Publisher, Protocol):
@@ -72,19 +74,40 @@ class Transport(Publisher, Protocol):
 
 
 def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
-    """Answer what has arrived, and settle what was confirmed."""
-    if transport.received:
+    """Answer what has arrived, and settle what was confirmed.
+
+    Where messages may be shed, the answer waits until nothing more comes at once: then it is seen
+    how many wait. What the broker need not hold is acknowledged first, so that it sends on.
+    """
+    has_arrived = bool(transport.received)
+    if has_arrived:
         messages, transport.received = transport.received, []
-        router.handle(messages)
+        router.receive(messages)
     if transport.confirmed:
         confirmed, transport.confirmed = transport.confirmed, []
         for mid, reason_code in confirmed:
             delivery.confirmed(mid, reason_code)
+    if router.sheds and has_arrived and not transport.lost:
+        _acknowledge(transport, delivery)
+        transport.flush()
+        if router.has_room:
+            return
+    router.answer(between=partial(_send, transport, delivery))
     if transport.lost:
         return  # what was not acknowledged comes again, and is recognised then
     if transport.wants_write:
         transport.flush()
     delivery.pump(transport)
+    _acknowledge(transport, delivery)
+
+
+def _send(transport: Transport, delivery: Delivery) -> None:
+    if not transport.lost:
+        delivery.pump(transport)
+        transport.flush()
+
+
+def _acknowledge(transport: Transport, delivery: Delivery) -> None:
     for mid in delivery.acknowledgeable():
         transport.acknowledge(mid)
 
@@ -102,6 +125,7 @@ class Reactor:
         self._subscribed: set[str] = set()
         self._due_tick = self._due_metrics = self._due_retry = 0.0
         self._told_troubles: list[str] = []
+        self._gathering_since = 0.0
 
     def stop(self) -> None:
         """End after the turn under way; safe in a signal handler."""
@@ -147,14 +171,17 @@ class Reactor:
     def _turn(self) -> None:
         parts = self._parts
         if self._wait():
+            parts.router.answer()  # by the models for which it was received
             for worker in parts.workers:
                 worker.run_posted()
         self._follow_link()
         connection = parts.link.connection
         if connection is not None and (self._up or parts.link.state is State.HANDSHAKE):
-            connection.read(parts.limits.max_batch)
+            connection.read(parts.limits.max_batch, parts.time_of_day)
             if self._up:
                 exchange(connection, parts.router, parts.delivery)
+                if not parts.router.is_gathering:
+                    self._gathering_since = 0.0
             connection.flush()
         parts.journal.turn()
         self._run_timers()
@@ -167,6 +194,8 @@ class Reactor:
         timeout_s = max(0.0, self._due_tick - parts.clock())
         if connection is not None and (connection.has_unread or self._is_turning(connection)):
             timeout_s = 0.0
+        elif parts.router.is_gathering:
+            timeout_s = self._patience_s()
         elif parts.link.state is State.WAITING:
             timeout_s = min(timeout_s, _SOON_S)
         for key, _ in self._selector.select(timeout_s):
@@ -174,6 +203,18 @@ class Reactor:
                 parts.wake_up.clear()
                 return True
         return False
+
+    def _patience_s(self) -> float:
+        """How long to wait for more before what is gathered is answered.
+
+        An eighth of what the answer takes, in all: so it costs little, and a broker that sends only
+        so much ahead has the time to send more.
+        """
+        now = self._parts.clock()
+        if not self._gathering_since:
+            self._gathering_since = now
+        left_s = self._gathering_since + self._parts.router.answer_s / 8 - now
+        return min(max(0.0, left_s), _QUIET_S)
 
     def _is_turning(self, connection: Connection) -> bool:
         """Whether the connection has just been accepted, or lost, and the link does not know."""
@@ -270,7 +311,7 @@ class Reactor:
         parts.notifier.stopping()
         deadline = parts.clock() + parts.limits.stop_s
         parts.control.offline()
-        while self._up and not parts.delivery.idle and parts.clock() < deadline:
+        while self._up and not self._is_done and parts.clock() < deadline:
             self._drain_turn()
         if self._up and parts.link.connection is not None:
             parts.link.connection.close()
@@ -279,6 +320,10 @@ class Reactor:
             worker.stop(max(0.1, deadline - parts.clock()))
         self._selector.close()
         parts.wake_up.close()
+
+    @property
+    def _is_done(self) -> bool:
+        return self._parts.delivery.idle and not self._parts.router.is_gathering
 
     def _drain_turn(self) -> None:
         """A turn without new inputs; the broker keeps them for the next start."""

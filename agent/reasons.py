@@ -30,6 +30,8 @@ REASONS: Final = {
     "retained": "a retained message: nobody knows how old it is",
     "no_pipeline": "a topic of no input",
     "no_model": "a stream whose model has not come yet",
+    "superseded": "overload latest: newer readings on its topic were waiting",
+    "decimated": "overload decimate: one of n on its topic was answered instead",
     "outbox_full": "the prediction of a QoS 0 reading that the broker did not take in time",
     "refused": "a prediction that the broker refuses: of QoS 0, or beyond limits.max_refused",
     "too_large": "a prediction larger than the broker takes",

@@ -5,16 +5,19 @@ message only, and it is counted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from time import time_ns
+from operator import attrgetter
 
+from agent.backlog import Backlog, doubted
 from agent.binding import Route
 from agent.delivery import Delivery
 from agent.frames import Received
 from agent.inputs import Input, Outcome
 from agent.log import Limited
 from agent.pipeline import Pipeline
-from agent.settings import Limits
+from agent.settings import TURNS_GATHERED, Limits
 from models.errors import ReadingError
+
+_by_batch_ns = attrgetter("batch_ns")
 
 
 class Router:
@@ -29,6 +32,7 @@ class Router:
 
     Attributes:
         received: messages that arrived, redeliveries of those at work not counted again.
+        sheds: whether some pipeline gives messages up when more come than it can answer.
     """
 
     def __init__(
@@ -41,6 +45,8 @@ class Router:
     ) -> None:
         self.received = 0
         self._pipelines = list(pipelines.values())
+        self.sheds = any(one.backlog is not None for one in self._pipelines)
+        self._sources: list[Input] = []
         self._command = command
         self._delivery = delivery
         self._note = note
@@ -52,23 +58,70 @@ class Router:
         """Resolve topics anew, because a pipeline has another model."""
         self._routes.clear()
 
-    def handle(self, messages: Sequence[Received], now_ns: Callable[[], int] = time_ns) -> None:
-        """Take a turn's messages all the way to the predictions they trigger."""
+    @property
+    def is_gathering(self) -> bool:
+        """Whether messages were received that are not answered."""
+        return bool(self._sources)
+
+    @property
+    def answer_s(self) -> float:
+        """How long an answer takes, by experience."""
+        return sum(pipeline.batch_ns for pipeline in self._pipelines) / 1e9
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be received before it is answered, so that it is seen what waits."""
+        most = self._limits.max_batch
+        return (
+            self.sheds
+            and 0 < len(self._sources) < TURNS_GATHERED * most
+            and max(pipeline.due for pipeline in self._pipelines) < most
+        )
+
+    def handle(self, messages: Sequence[Received], now_ns: Callable[[], int] | None = None) -> None:
+        """Take a turn's messages all the way to the predictions they trigger; see `answer`."""
+        self.receive(messages)
+        self.answer(now_ns)
+
+    def receive(self, messages: Sequence[Received]) -> None:
+        """Take messages in, in order of arrival; `answer` brings them to an end."""
         delivery = self._delivery
-        sources: list[Input] = []
         for message in messages:
             source = delivery.arrived(
                 message.topic, message.payload, message.mid, repeated=message.repeated
             )
             if source is None:
                 continue
-            sources.append(source)
+            self._sources.append(source)
             self._take(message, source)
-        for pipeline in self._pipelines:
-            for outgoing in pipeline.infer(now_ns):
-                delivery.post(outgoing)
+
+    def answer(
+        self,
+        now_ns: Callable[[], int] | None = None,
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        """Bring what was received to its end: a prediction, a place in a window, or a drop.
+
+        The quickest models answer first, so that none waits for a slower one.
+
+        Args:
+            now_ns: nanoseconds since 1970; each pipeline's own clock if omitted.
+            between: sends what has been answered, before a slower model begins.
+        """
+        sources, self._sources = self._sources, []
+        has_answered = False
+        for pipeline in sorted(self._pipelines, key=_by_batch_ns):
+            if pipeline.backlog is not None:
+                self._take_backlog(pipeline, pipeline.backlog)
+            if not pipeline.due:
+                continue
+            if has_answered and between is not None:
+                between()
+            has_answered = True
+            for outgoing in pipeline.infer(now_ns or pipeline.clock):
+                self._delivery.post(outgoing)
         for source in sources:
-            delivery.settle(source)
+            self._delivery.settle(source)
 
     def _take(self, message: Received, source: Input) -> None:
         routes = self._routes.get(message.topic)
@@ -83,11 +136,28 @@ class Router:
         if reason:
             self._drop(source, message, reason)
             return
+        is_shed = True
         for pipeline, route in routes:
+            if pipeline.backlog is not None:
+                pipeline.backlog.add(route, message, source)
+                continue
+            is_shed = False
             if pipeline.is_stateful and not source.serial:
                 source.serial = self._note(message)
             try:
                 pipeline.take(route, message, source)
+            except ReadingError as exc:
+                self._drop(source, message, exc.reason)
+        if is_shed:
+            source.held = False  # at the broker it would keep newer ones from being seen
+
+    def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
+        for route, message, source, follows_gap in backlog.take():
+            if pipeline.is_stateful and not source.serial:
+                # What the broker does not hold is not awaited from it after a crash.
+                source.serial = self._note(message if source.held else message._replace(mid=0))
+            try:
+                pipeline.take(doubted(route) if follows_gap else route, message, source)
             except ReadingError as exc:
                 self._drop(source, message, exc.reason)
 

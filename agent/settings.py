@@ -8,7 +8,7 @@ import os
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -33,6 +33,11 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Qos = Annotated[int, Field(strict=True, ge=0, le=1)]
+
+
+MAX_RECEIVE_MAXIMUM: Final = 65_535
+TURNS_GATHERED: Final = 16
+"""Where messages may be shed, that many turns' worth is taken in before some of it is answered."""
 
 
 def _template(text: str) -> str:
@@ -73,7 +78,7 @@ class Broker(_Section):
     connect_timeout_s: Seconds = 15.0
     reconnect_max_s: Seconds = 60.0
     session_expiry_s: Annotated[int, Field(ge=0, le=2**32 - 2)] = 86_400
-    receive_maximum: Annotated[int, Field(ge=1, le=65_535)] = 200
+    receive_maximum: Annotated[int, Field(ge=1, le=MAX_RECEIVE_MAXIMUM)] = 200
 
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> Self:
@@ -175,6 +180,9 @@ class Pipeline(_Section):
     stream: Name
     inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=64)]
     output: Output = Output()
+    overload: Literal["block", "latest", "decimate"] = Field(
+        "block", description="what is given up when more comes than can be answered; block: nothing"
+    )
     assets: tuple[str, ...] = Field(
         default=(), max_length=10_000, description="asset keys to take; empty: all"
     )
@@ -274,6 +282,14 @@ class Settings(BaseSettings):
     pipelines: Annotated[tuple[Pipeline, ...], Field(min_length=1, max_length=64)]
     limits: Limits = Limits()
     journal: Journal = Journal()
+
+    @property
+    def connection(self) -> Broker:
+        """The broker as it is connected to: where messages may be shed, all that wait are seen."""
+        sheds = any(pipeline.overload != "block" for pipeline in self.pipelines)
+        seen = min(TURNS_GATHERED * self.limits.max_batch, MAX_RECEIVE_MAXIMUM) if sheds else 1
+        most = max(self.broker.receive_maximum, seen)
+        return self.broker.model_copy(update={"receive_maximum": most})
 
     @model_validator(mode="after")
     def _streams_differ_and_do_not_feed_themselves(self) -> Self:

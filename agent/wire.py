@@ -4,6 +4,7 @@ Works on plain and TLS sockets that do not block. What is not PUBLISH or PUBACK 
 """
 
 import ssl
+from collections.abc import Callable
 from time import time_ns
 from typing import Final, Protocol
 
@@ -50,8 +51,10 @@ class Wire:
         """Whether something waits to be sent."""
         return len(self._unsent) > 0
 
-    def receive(self, socket: Socket, limit: int) -> Block:
+    def receive(self, socket: Socket, limit: int, clock: Callable[[], int] = time_ns) -> Block:
         """Take in what is there, and hand over packets until `limit` PUBLISHes are among them.
+
+        They are stamped by `clock`, in nanoseconds since 1970.
 
         Raises:
             MalformedError: what came is no MQTT.
@@ -59,7 +62,7 @@ class Wire:
         reader = self._reader
         if not reader.has_packets:
             self._fill(socket)
-        return reader.read(limit, time_ns())
+        return reader.read(limit, clock())
 
     def publish(self, message: Publish) -> None:
         """Queue one PUBLISH."""

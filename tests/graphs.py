@@ -21,6 +21,7 @@ OPSET = 17
 IR_VERSION = 8
 GOLDEN = GoldenSpec(count=32, atol=1e-3)
 """`atol` for sums of large values that cancel out, of which float32 leaves little."""
+LAYER_WIDTH = 512
 _TENSORS = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 
@@ -34,6 +35,8 @@ class LinearGraph:
         bias: added to the weighted sum.
         median: what a missing value counts as.
         threshold: of a detector: `score` above it makes `value` 1.
+        layers: products of 512 x 512 matrices that each window is put through, for nothing: what
+            makes a graph slow.
     """
 
     weights: Sequence[float]
@@ -41,6 +44,7 @@ class LinearGraph:
     bias: float = 0.0
     median: float = 0.0
     threshold: float | None = None
+    layers: int = 0
 
     def answer(self, windows: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """What the graph answers to windows `[n, length, channels]`, computed with NumPy."""
@@ -68,6 +72,9 @@ class LinearGraph:
                 numpy_helper.from_array(np.array([self.bias], "f4"), "bias"),
                 numpy_helper.from_array(np.array([1]), "axis"),
                 numpy_helper.from_array(np.array(self.threshold or 0.0, "f4"), "threshold"),
+                numpy_helper.from_array(np.array([1, LAYER_WIDTH]), "layer_row"),
+                numpy_helper.from_array(np.array([LAYER_WIDTH] * 2), "layer_shape"),
+                numpy_helper.from_array(np.array(0.0, "f4"), "nothing"),
             ],
         )
         model = helper.make_model(
@@ -85,7 +92,8 @@ class LinearGraph:
             helper.make_node("IsNaN", ["last"], ["is_missing"]),
             helper.make_node("Where", ["is_missing", "median", "last"], ["imputed"]),
             helper.make_node("MatMul", ["imputed", "weights"], ["weighted"]),
-            helper.make_node("Add", ["weighted", "bias"], ["column"]),
+            *self._layers(),
+            helper.make_node("Add", ["total", "bias"], ["column"]),
             helper.make_node("Squeeze", ["column", "axis"], [total]),
         ]
         if self.threshold is not None:
@@ -93,6 +101,23 @@ class LinearGraph:
                 helper.make_node("Greater", ["score", "threshold"], ["is_above"]),
                 helper.make_node("Cast", ["is_above"], ["value"], to=TensorProto.INT64),
             ]
+        return nodes
+
+    def _layers(self) -> list[NodeProto]:
+        """From `weighted` to `total`, the same but later."""
+        if not self.layers:
+            return [helper.make_node("Identity", ["weighted"], ["total"])]
+        nodes = [
+            helper.make_node("ConstantOfShape", ["layer_shape"], ["layer"]),
+            helper.make_node("Expand", ["weighted", "layer_row"], ["layer_0"]),
+            helper.make_node("ReduceSum", [f"layer_{self.layers}", "axis"], ["sum"]),
+            helper.make_node("Mul", ["sum", "nothing"], ["no_sum"]),
+            helper.make_node("Add", ["weighted", "no_sum"], ["total"]),
+        ]
+        nodes[2:2] = [
+            helper.make_node("MatMul", [f"layer_{n}", "layer"], [f"layer_{n + 1}"])
+            for n in range(self.layers)
+        ]
         return nodes
 
 
@@ -108,6 +133,7 @@ def linear_bundle(  # noqa: PLR0913 - each argument is one fact that some test v
     channels: Sequence[Channel] | None = None,
     window: WindowSpec | None = None,
     version: str | None = None,
+    layers: int = 0,
     golden_wrong: bool = False,
 ) -> Bundle:
     """A regression: value = weighted sum of the last sample's channels + `bias`.
@@ -123,10 +149,13 @@ def linear_bundle(  # noqa: PLR0913 - each argument is one fact that some test v
         channels: as many as weights; c0, c1, ... in -100 to 100 if omitted.
         window: instead of `length` and `hop`, where a test needs gaps.
         version: 1.0.<seq> if omitted.
+        layers: what makes it slow, see LinearGraph.
         golden_wrong: promise golden outputs that the graph does not give.
     """
     spec = window or WindowSpec(length=length, hop=hop)
-    graph = LinearGraph(weights=weights, length=spec.length, bias=bias, median=median)
+    graph = LinearGraph(
+        weights=weights, length=spec.length, bias=bias, median=median, layers=layers
+    )
     manifest = make_manifest(
         stream=stream,
         seq=seq,

@@ -17,6 +17,7 @@ _OPC_DA_MAX = 0xFF
 _SPARKPLUG_STALE = 500
 _OPC_UA_MAX = 0xFFFF_FFFF
 _OPC_UA_SEVERITY_SHIFT = 30
+_LATEST_NS = 2**62  # in 2116
 
 
 class Reading(NamedTuple):
@@ -45,7 +46,8 @@ class TimeBounds:
 
     Attributes:
         earliest_ns: readings before are refused with reason `time_past`.
-        max_future_ns: readings further ahead of our clock are refused with reason `time_future`.
+        max_future_ns: readings further ahead of our clock are refused with reason `time_future`,
+            or, while that clock is itself before `earliest_ns`, readings after 2116.
     """
 
     earliest_ns: int
@@ -55,7 +57,8 @@ class TimeBounds:
         """Raise DecodeError unless `time_ns` is plausible at `now_ns`."""
         if time_ns < self.earliest_ns:
             raise DecodeError("time_past")
-        if time_ns > now_ns + self.max_future_ns:
+        is_set = now_ns >= self.earliest_ns
+        if time_ns > (now_ns + self.max_future_ns if is_set else _LATEST_NS):
             raise DecodeError("time_future")
 
 

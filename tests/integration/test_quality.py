@@ -238,6 +238,7 @@ def test_missing_signals_and_qualities_are_counted(plant: Plant) -> None:
         "predictions": {"GOOD": 1, "UNCERTAIN": 1, "BAD": 1},
         "missing": {"c0": 1, "c1": 1},
         "forgotten_assets": 0,
+        "shed": 0,
     }
 
     def counted() -> dict[str, Any]:
@@ -245,4 +246,6 @@ def test_missing_signals_and_qualities_are_counted(plant: Plant) -> None:
         told: dict[str, Any] = metrics["streams"]["counted"] if metrics else {"predictions": {}}
         return told if sum(told["predictions"].values()) == 3 else {}
 
-    assert plant.wait(counted, "three predictions on metrics") == expected
+    told = plant.wait(counted, "three predictions on metrics")
+    assert told.pop("batch_ms") > 0
+    assert told == expected

@@ -302,6 +302,14 @@ def test_times_of_1970_and_of_next_year_are_implausible() -> None:
             bounds.check(time_ns, now_ns)
 
 
+def test_clock_that_was_never_set_judges_no_source_but_the_absurd_one() -> None:
+    bounds = TimeBounds(earliest_ns=946_684_800 * 10**9, max_future_ns=60 * 10**9)
+    bounds.check(1_760_000_000 * 10**9, now_ns=12)
+    for time_ns, wanted in ((0, "time_past"), (10**300, "time_future")):
+        with pytest.raises(DecodeError, match=wanted):
+            bounds.check(time_ns, now_ns=12)
+
+
 @pytest.mark.parametrize(
     ("payload", "wanted"),
     [(b"23.5", 23.5), (b" -1e3\r\n", -1000.0), (b"7", 7.0), (b"+.5", 0.5)],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.backlog import POLICIES
 from agent.control import Control
 from agent.delivery import FINAL_REFUSALS, Delivery, Outgoing
 from agent.frames import Received
@@ -157,7 +158,8 @@ def test_every_reason_is_listed() -> None:
     found |= set(given_up.findall((ROOT / "agent/delivery.py").read_text()))
     for name in ("agent/router.py", "agent/codecs/document.py"):
         found |= set(returned.findall((ROOT / name).read_text()))
-    assert listed == found | set(FINAL_REFUSALS.values())
+    shed = {reason for reason, _ in POLICIES.values()}
+    assert listed == found | shed | set(FINAL_REFUSALS.values())
 
 
 def test_documents_of_the_gateway_have_the_fields_that_are_shown() -> None:

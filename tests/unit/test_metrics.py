@@ -33,6 +33,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
     )
     router.handle([message(n) for n in range(5)], lambda: T0_MS * 1_000_000)
     snapshot = json.loads(json.dumps(Metrics(router, delivery, link, [pipeline]).snapshot()))
+    assert snapshot["streams"]["rul"].pop("batch_ms") > 0
     assert snapshot == {
         "received": 5,
         "predicted": 0,
@@ -47,6 +48,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
                 "predictions": {"GOOD": 1, "UNCERTAIN": 2},
                 "missing": {"c0": 1},
                 "forgotten_assets": 0,
+                "shed": 0,
             }
         },
     }

@@ -249,3 +249,20 @@ def test_drops_are_logged_once_a_reason_without_the_payload(
         'WARNING message dropped reason="not_json" topic="t/p1" payload_bytes=11',
         r'WARNING message dropped reason="empty" topic="t/\n0" payload_bytes=0',
     ]
+
+
+def test_quickest_model_answers_first_and_is_sent_before_the_next_begins() -> None:
+    agent = Agent("t/{asset}", "t/{asset}")
+    agent.pipelines["s0"].batch_ns, agent.pipelines["s1"].batch_ns = 2e7, 1e5
+    agent.router.receive([agent.message(1.0)])
+    sent: list[list[str]] = []
+
+    def send() -> None:
+        agent.delivery.pump(agent.connection)
+        agent.connection.flush()
+        sent.append([one.topic for one in agent.broker.published])
+
+    agent.router.answer(lambda: NOW_NS, between=send)
+    assert sent == [["t/p1/_inference/s1"]]
+    send()
+    assert sent[1] == ["t/p1/_inference/s1", "t/p1/_inference/s0"]

@@ -1,0 +1,224 @@
+"""`python -m benchmarks.overload`: what each policy does when more comes than a model can answer.
+
+Before each case the capacity: how fast an agent that gives nothing up answers readings that wait.
+Then readings at a multiple of it. Printed: goodput (answers a second, and as a part of the
+capacity), latency from the publishing of a reading to its answer, growth of the agent's memory
+while the load lasts. Asserted: every reading that was sent is answered, or counted as dropped.
+
+The model takes about 20 ms for a batch of 16. The broker has no limit of its own, so that whatever
+is lost would be the agent's loss.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from select import select
+from typing import Any
+
+from agent.frames import FIRST_MID, LAST_MID, Publish
+from agent.mqtt import Connection, Subscription, Will
+from agent.settings import Broker
+from benchmarks.children import BenchmarkError
+from tests.brokers import HOST, mosquitto
+from tests.gateway import Gateway, telemetry_pipeline
+from tests.graphs import linear_bundle
+
+ASSETS, BATCH, LAYERS = 8, 16, 600
+FACTORS = (2, 5, 10)
+BASE_MS = 1_700_000_000_000
+_STREAM = "slow"
+_METRICS = "millhand/gw1/metrics"
+_PACE_S = 0.002
+_BURST = 1_500
+_MAX_UNCONFIRMED = 20_000
+_DRAIN_S = 120.0
+_MB = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One load: `factor` times the capacity, where that is known."""
+
+    policy: str
+    qos: int
+    factor: float
+
+
+class Driver:
+    """Publishes numbered readings at a rate, and hears the answers and the counters.
+
+    Attributes:
+        sent: readings so far.
+        answers: when each answer came, and how long after its reading, in seconds.
+        metrics: the agent's latest counters.
+    """
+
+    def __init__(self, port: int, qos: int) -> None:
+        self.sent = 0
+        self.answers: list[tuple[float, float]] = []
+        self.metrics: dict[str, Any] = {}
+        self._qos = qos
+        self._sent_s: list[float] = []
+        self._unconfirmed = 0
+        broker = Broker(host=HOST, port=port, receive_maximum=65_535)
+        self._connection = Connection(broker, "driver", Will("driver", b""), 5)
+        self._connection.open()
+        self._until(lambda: self._connection.accepted)
+        self._connection.subscribe([Subscription("plant/+/+/_inference/+", 0)])
+        self._connection.subscribe([Subscription(_METRICS, 0)])
+        self._until(lambda: not self._connection.subscribing)
+
+    def burst(self, count: int) -> None:
+        """Publish so many at once."""
+        self._publish(count)
+        self._turn(_PACE_S)
+
+    def drive(self, rate: float, seconds: float) -> None:
+        """Publish at a rate for a while."""
+        started, before = time.monotonic(), self.sent
+        while (passed := time.monotonic() - started) < seconds:
+            if self._unconfirmed < _MAX_UNCONFIRMED:
+                self._publish(before + round(passed * rate) - self.sent)
+            self._turn(_PACE_S)
+
+    def settle(self) -> None:
+        """Wait until the agent has brought all that was sent to an end."""
+        self._until(
+            lambda: self.metrics.get("received") == self.sent and not self.metrics["waiting"]
+        )
+
+    def _publish(self, count: int) -> None:
+        now = time.monotonic()
+        for number in range(self.sent, self.sent + count):
+            row = b'{"ts":%d,"c0":1.0,"c1":2.0}' % (BASE_MS + number)
+            mid = FIRST_MID + number % (LAST_MID - FIRST_MID)
+            topic = f"plant/l1/p{number % ASSETS}/telemetry"
+            self._connection.publish(Publish(topic, row, self._qos, mid=mid))
+            self._sent_s.append(now)
+        self.sent += max(0, count)
+        self._unconfirmed += self._qos * max(0, count)
+
+    def _turn(self, wait_s: float) -> None:
+        connection = self._connection
+        connection.flush()
+        descriptor = connection.fileno()
+        if descriptor is None or connection.lost:
+            raise BenchmarkError(f"the driver has no connection: {connection.lost}")
+        if not connection.has_unread:
+            select([descriptor], [], [], wait_s)
+        connection.read(10_000)
+        connection.tick()
+        now = time.monotonic()
+        for message in connection.received:
+            document = json.loads(message.payload)
+            if message.topic == _METRICS:
+                self.metrics = document
+            else:
+                sent_s = self._sent_s[document["timestamp"] - BASE_MS]
+                self.answers.append((now, now - sent_s))
+        connection.received.clear()
+        self._unconfirmed -= len(connection.confirmed)
+        connection.confirmed.clear()
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _DRAIN_S
+        while not done():
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"not within {_DRAIN_S:g} s; sent {self.sent}, {self.metrics}")
+            self._turn(_PACE_S)
+
+
+def capacity(qos: int) -> float:
+    """Answers a second of an agent for which readings wait."""
+    with _serving("block", qos) as (driver, _):
+        driver.burst(_BURST)
+        driver.settle()
+        first, last = driver.answers[0][0], driver.answers[-1][0]
+        return len(driver.answers) / (last - first)
+
+
+def measure(case: Case, rate: float, seconds: float) -> dict[str, float]:
+    """Drive one agent at a rate.
+
+    Raises:
+        BenchmarkError: a reading is neither answered nor counted as dropped.
+    """
+    with _serving(case.policy, case.qos) as (driver, gateway):
+        return _figures(driver, gateway, rate, seconds)
+
+
+@contextmanager
+def _serving(policy: str, qos: int) -> Iterator[tuple[Driver, Gateway]]:
+    pipeline = telemetry_pipeline(_STREAM, qos=qos) | {"overload": policy}
+    limits: dict[str, object] = {"max_batch": BATCH, "metrics_s": 0.1}
+    with tempfile.TemporaryDirectory(prefix="millhand-overload-") as name:
+        folder = Path(name)
+        with mosquitto(folder / "broker", max_queued_messages=0, max_inflight_messages=0) as broker:
+            sections = {"limits": limits}
+            with Gateway(folder / "gw", broker.port, [pipeline], sections=sections) as gateway:
+                gateway.keep(linear_bundle(_STREAM, 1, [1.0, 10.0], layers=LAYERS))
+                driver = Driver(broker.port, qos)
+                gateway.start_serving()
+                yield driver, gateway
+
+
+def _figures(driver: Driver, gateway: Gateway, rate: float, seconds: float) -> dict[str, float]:
+    driver.drive(rate, 1.0)  # warm-up
+    begin, before = time.monotonic(), _rss_bytes(gateway)
+    driver.drive(rate, seconds)
+    end, growth = time.monotonic(), _rss_bytes(gateway) - before
+    driver.settle()
+    metrics, answered = driver.metrics, len(driver.answers)
+    dropped = sum(metrics["dropped"].values())
+    if not (metrics["predicted"] == answered and answered + dropped == driver.sent):
+        raise BenchmarkError(f"sent {driver.sent}, answered {answered}, {metrics}")
+    within = sorted(latency for at, latency in driver.answers if begin < at <= end)
+    return {
+        "sent": driver.sent,
+        "answered": answered,
+        "dropped": dropped,
+        "goodput": len(within) / (end - begin),
+        "p50_ms": within[len(within) // 2] * 1e3,
+        "p99_ms": within[len(within) * 99 // 100] * 1e3,
+        "growth_mb": growth / _MB,
+    }
+
+
+def _rss_bytes(gateway: Gateway) -> int:
+    assert gateway.process is not None  # noqa: S101  it serves
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if "VmRSS" in line)
+
+
+def cases() -> Iterator[Case]:
+    """All cases; `block` only once, as its backlog takes the longer the higher the factor."""
+    for qos in (0, 1):
+        yield Case("block", qos, FACTORS[0])
+        for policy in ("latest", "decimate"):
+            for factor in FACTORS:
+                yield Case(policy, qos, factor)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured time of a case (4)")
+    parser.add_argument("--policy", choices=["block", "latest", "decimate"], help="one only")
+    options = parser.parse_args()
+    for case in cases():
+        if options.policy in (None, case.policy):
+            able = capacity(case.qos)
+            seen = measure(case, case.factor * able, options.seconds)
+            part = seen["goodput"] / able
+            told = "  ".join(f"{name} {figure:.0f}" for name, figure in seen.items())
+            name = f"{case.policy:8} QoS {case.qos} {case.factor:3g}x"
+            print(f"{name}  {part:4.0%} of {able:.0f}/s  {told}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
