@@ -6,6 +6,7 @@ The contract between a model and the operator's topics, checked before a model i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from sys import intern
 
 from agent.codecs.block import BlockDocument, DecodeBlocks, RawBlock
 from agent.codecs.json_row import Fields, JsonRow
@@ -80,7 +81,7 @@ class Binder:
             levels = bound.template.match(topic)
             if levels is None:
                 continue
-            asset = levels.asset or self._stream
+            asset = intern(levels.asset or self._stream)  # one string for all topics of an asset
             try:
                 output = self._output.render({**levels.by_name, "stream": self._stream})
             except TemplateError:
@@ -88,7 +89,7 @@ class Binder:
             if len(output.encode()) > MAX_OUTPUT_BYTES:
                 return None
             channels, decode = bound.reading(levels)
-            return Route(asset, channels, decode, output)
+            return Route(asset, channels, decode, intern(output))
         return None
 
 

@@ -329,6 +329,7 @@ class Reactor:
         """A turn without new inputs; the broker keeps them for the next start."""
         self._due_tick = self._parts.clock() + _SOON_S
         self._wait()
+        self._parts.router.answer()
         for worker in self._parts.workers:
             worker.run_posted()
         self._parts.journal.tick()

@@ -1,0 +1,133 @@
+"""What a message of a scalar topic costs with one asset, 8 topics, and with 1,250, 10,000 topics.
+
+    python -m benchmarks.topics
+
+From the bytes of a block to the window, in one process, without a broker and without a model: the
+two take turns, and processor time is measured, so that the ratio holds on a busy machine as well.
+"""
+
+import gc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from statistics import median
+from time import thread_time_ns
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from agent.delivery import Delivery
+from agent.frames import MQTT_5, Reader
+from agent.log import Limited
+from agent.pipeline import Model, Pipeline
+from agent.router import Router
+from agent.settings import Limits
+from agent.settings import Pipeline as PipelineSettings
+from models.manifest import (
+    Budget,
+    Channel,
+    GoldenSpec,
+    Lineage,
+    Manifest,
+    Metrics,
+    Output,
+    WindowSpec,
+)
+
+SIGNALS, ROUNDS, BLOCK, BATCH = 8, 30, 10_000, 256
+T0_MS = 1_760_000_000_000
+Trigger = Literal["all_fresh", "every_reading", "period"]
+
+
+class Idle:
+    """Stands where a session is, and answers zero."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+
+    def run(self, values: Any) -> dict[str, Any]:  # noqa: ANN401  as a session's
+        """A zero a window."""
+        return {"value": np.zeros(len(values), np.float32)}
+
+
+class Plant:
+    """Assets that report a signal a topic, one after the other, once a second."""
+
+    def __init__(self, topics: int, trigger: Trigger, disorder_ms: int) -> None:
+        self._topics = [f"plant/l1/pump{n // SIGNALS}/c{n % SIGNALS}" for n in range(topics)]
+        self._numbers = count()
+        self._reader = Reader(MQTT_5, 1 << 20)
+        limits = Limits(max_future_s=3e7)
+        pipeline = Pipeline(_settings(disorder_ms), limits)
+        pipeline.activate(Model(cast("Any", Idle(_manifest(trigger))), "0" * 64))
+        delivery = Delivery(limits.max_in_flight, limits.max_outbox)
+        self._router = Router(
+            {"bench": pipeline}, lambda *_: False, delivery, limits, Limited(60.0, lambda: 0.0)
+        )
+
+    def run(self) -> float:
+        """Nanoseconds a message."""
+        self._reader.feed(b"".join(self._packets()))
+        gc.collect()
+        gc.disable()
+        started_ns = thread_time_ns()
+        while messages := self._reader.read(BATCH, T0_MS * 1_000_000).received:
+            self._router.handle(messages, lambda: 0)
+        taken_ns = thread_time_ns() - started_ns
+        gc.enable()
+        return taken_ns / BLOCK
+
+    def _packets(self) -> Iterator[bytes]:
+        for number in (next(self._numbers) for _ in range(BLOCK)):
+            second, position = divmod(number, len(self._topics))
+            topic = self._topics[position].encode()
+            payload = b'{"value": 4.25, "ts": %d}' % (T0_MS + second * 1000)
+            body = len(topic).to_bytes(2, "big") + topic + b"\0" + payload
+            yield b"\x30" + bytes([len(body)]) + body
+
+
+def _settings(disorder_ms: int) -> PipelineSettings:
+    source = {"topic": "plant/{line}/{asset}/{signal}", "dialect": "scalar", "timestamp": "ts"}
+    return PipelineSettings.model_validate(
+        {"stream": "bench", "inputs": [source], "disorder_ms": disorder_ms}
+    )
+
+
+def _manifest(trigger: Trigger) -> Manifest:
+    """Of a model that is never run, but for what windows and predictions need of it."""
+    grid = {"sample_period_ms": 1000, "max_gap_ms": 10_000} if trigger == "period" else {}
+    return Manifest(
+        stream="bench",
+        name="none",
+        version="1.0.0",
+        seq=1,
+        created=datetime.now(UTC),
+        task="regression",
+        channels=tuple(Channel(name=f"c{index}") for index in range(SIGNALS)),
+        window=WindowSpec(length=60, hop=60, trigger=trigger, **grid),
+        outputs=(Output(name="value", dtype="float32", meaning="nothing"),),
+        golden=GoldenSpec(count=1),
+        metrics=Metrics(split="none", test_rows=0, values={}),
+        lineage=Lineage(data={}, code_version="0", seed=0),
+        budget=Budget(latency_ms_p99=1.0, model_bytes=0),
+    )
+
+
+def main() -> None:
+    """Print the two costs and their ratio, for each way in which samples are made."""
+    cases: list[tuple[Trigger, int]] = [("all_fresh", 0), ("period", 0), ("period", 2000)]
+    for trigger, disorder_ms in cases:
+        few, many = (Plant(topics, trigger, disorder_ms) for topics in (SIGNALS, 10_000))
+        for plant in (few, many, few, many):
+            plant.run()
+        turns = [(few.run(), many.run()) for _ in range(ROUNDS)]
+        ratio = median(many_ns / few_ns for few_ns, many_ns in turns)
+        print(
+            f"{trigger}, disorder {disorder_ms} ms: {median(few_ns for few_ns, _ in turns):.0f} ns "
+            f"with {SIGNALS} topics, {median(many_ns for _, many_ns in turns):.0f} ns with 10,000: "
+            f"{ratio:.2f}x"
+        )
+
+
+if __name__ == "__main__":
+    main()
