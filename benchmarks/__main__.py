@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from benchmarks.cases import EXPERIMENTS, Step, steps
 from benchmarks.children import BenchmarkError, python, run
 from benchmarks.contenders import Contender, limit, plain
 from benchmarks.machine import machine_line
 from benchmarks.millhand import fetch, millhand
 from benchmarks.native import compiled
 from benchmarks.report import Report
-from benchmarks.suite import EXPERIMENTS, Measurement, Step, Suite, steps
+from benchmarks.suite import Measurement, Suite
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -74,7 +75,12 @@ def _prepared(folder: Path) -> list[Contender]:
     """Make the forest known to all contenders; the agent fetches its bundle once and keeps it."""
     run(python("benchmarks.forest", os.fspath(folder)), _TRAIN_S)
     fetch(folder)
-    return [limit(), plain(folder), millhand(folder, online=False)]
+    return [
+        limit(),
+        plain(folder),
+        millhand(folder, online=False),
+        millhand(folder, online=True),
+    ]
 
 
 def _take_turns(suite: Suite, plan: list[Step], console: Console) -> list[Measurement]:
@@ -83,8 +89,7 @@ def _take_turns(suite: Suite, plan: list[Step], console: Console) -> list[Measur
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("", total=len(plan))
         for step in plan:
-            told = f"round {step.round}, {step.experiment}, QoS {step.qos}, {step.contender.name}"
-            progress.update(task, description=told)
+            progress.update(task, description=str(step))
             taken.append(suite.measure(step))
             progress.advance(task)
     return taken

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <mosquitto.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +28,11 @@ static void check(int code, const char *what)
 		fail(what, mosquitto_strerror(code));
 }
 
-static struct mosquitto *new_client(const char *id, void *state)
+/* With `clean` false the broker keeps the session while the client is away. */
+static struct mosquitto *new_client(const char *id, bool clean, void *state)
 {
 	mosquitto_lib_init();
-	struct mosquitto *client = mosquitto_new(id, true, state);
+	struct mosquitto *client = mosquitto_new(id, clean, state);
 	if (client == NULL)
 		fail("mosquitto_new", "out of memory");
 	check(mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1), "TCP_NODELAY");

@@ -1,4 +1,4 @@
-"""millhand as a contender: an agent that serves the bundle it has fetched."""
+"""millhand as a contender: an agent that serves the bundles it has fetched."""
 
 import os
 import time
@@ -7,15 +7,18 @@ from pathlib import Path
 from benchmarks.broker import HOST, running_broker
 from benchmarks.children import BenchmarkError, python, running, tail
 from benchmarks.contenders import MILLHAND, Contender
-from benchmarks.workload import KEYS, REGISTRY, STREAM
+from benchmarks.workload import KEYS, REGISTRY, ROWS, SCALARS, Shape
 
+GATEWAY = "benchmark"
+
+_SERVING = ("throughput", "latency", "topics", "memory", "start", "backlog")
 _FETCH_S = 60.0
 _POLL_S = 0.05
 _OUT_OF_REACH = f"http://{HOST}:9/"
 _CONFIG = """\
 [gateway]
-id = "benchmark"
-state_dir = "{folder}/state"
+id = "{gateway}"
+state_dir = "{folder}/{stream}-state"
 
 [broker]
 host = "{host}"
@@ -33,10 +36,14 @@ topic = "plant/l1/{{asset}}/_inference/{{stream}}"
 qos = {qos}
 
 [[pipelines.inputs]]
-topic = "plant/l1/{{asset}}/telemetry"
 qos = {qos}
 timestamp = "timestamp"
+{source}
 """
+_SOURCES = {
+    ROWS: 'topic = "plant/l1/{asset}/telemetry"',
+    SCALARS: 'topic = "plant/l1/{asset}/raw/{signal}"\ndialect = "scalar"\nvalue = "value"',
+}
 
 
 def millhand(folder: Path, *, online: bool) -> Contender:
@@ -44,32 +51,42 @@ def millhand(folder: Path, *, online: bool) -> Contender:
 
     Args:
         folder: the benchmark's, with registry and keys in it.
-        online: whether it reaches the registry; if not, it serves what it has kept.
+        online: whether it reaches the registry, as it must to swap models; if not, it serves what
+            it has kept.
     """
-    registry = f"file://{folder / REGISTRY}" if online else _OUT_OF_REACH
-    places = {"folder": folder, "keys": KEYS, "registry": registry, "host": HOST, "stream": STREAM}
+    places = {
+        "gateway": GATEWAY,
+        "folder": folder,
+        "keys": KEYS,
+        "registry": f"file://{folder / REGISTRY}" if online else _OUT_OF_REACH,
+        "host": HOST,
+    }
 
-    def command(port: int, qos: int) -> list[str]:
+    def command(port: int, qos: int, shape: Shape) -> list[str]:
         config = folder / "agent.toml"
-        config.write_text(_CONFIG.format(port=port, qos=qos, **places))
+        asked = {"port": port, "qos": qos, "stream": shape.stream, "source": _SOURCES[shape]}
+        config.write_text(_CONFIG.format(**places, **asked))
         return python("agent", "run", "--config", os.fspath(config))
 
-    return Contender(MILLHAND, command)
+    experiments = frozenset({"swap"} if online else _SERVING)
+    return Contender(MILLHAND, command, experiments, has_windows=True)
 
 
 def fetch(folder: Path) -> None:
-    """Let the agent fetch its bundle, and wait until its record of what it serves is on disk.
+    """Let the agent fetch its bundles, and wait until its record of what it serves is on disk.
 
     The first prediction is not enough to wait for: the record is written after it.
 
     Raises:
         BenchmarkError: it did not; the agent's log is told.
     """
-    record, log = folder / "state" / "active" / f"{STREAM}.json", folder / "fetch.log"
-    agent = millhand(folder, online=True)
-    with running_broker(folder) as port, running(agent.command(port, 1), log):
-        deadline = time.monotonic() + _FETCH_S
-        while not record.exists():
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"the agent kept no bundle within {_FETCH_S:g} s: {tail(log)}")
-            time.sleep(_POLL_S)
+    for shape in _SOURCES:
+        state, log = folder / f"{shape.stream}-state", folder / "fetch.log"
+        record = state / "active" / f"{shape.stream}.json"
+        agent = millhand(folder, online=True)
+        with running_broker(folder) as port, running(agent.command(port, 1, shape), log):
+            deadline = time.monotonic() + _FETCH_S
+            while not record.exists():
+                if time.monotonic() > deadline:
+                    raise BenchmarkError(f"no bundle kept within {_FETCH_S:g} s: {tail(log)}")
+                time.sleep(_POLL_S)

@@ -4,30 +4,40 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define MAX_ASSETS 1000
+#define MAX_ASSETS 10000
+#define MAX_FILL 65536
 #define MAX_COUNT 20000000L
 #define MAX_SECONDS 600.0
 #define MAX_WINDOW 65535 /* packet identifiers at QoS 1 */
 
+enum shape { ROWS, SCALARS, SHAPES };
+
+static const char *const shape_names[SHAPES] = {"rows", "scalars"};
+
 struct options {
-	int port, qos;
-	long assets, window, count;
+	int port, qos, shape;
+	long assets, window, fill, backlog, count;
 	double rate, warmup_s, seconds, wait_s;
-	const char *answers;
+	const char *answers, *trace;
 	char *signals;
 };
 
 static const char usage[] =
 	"usage: load --port PORT --answers FILTER --signals NAME,NAME,...\n"
 	"  --qos 0|1      of readings and answers (0)\n"
+	"  --shape S      rows: a reading is one JSON object; scalars: one message a signal (rows)\n"
 	"  --assets N     readings go round all assets (100)\n"
 	"  --rate R       readings a second; 0: as fast as answers come (0)\n"
 	"  --window W     without a rate: readings unanswered at most (500)\n"
+	"  --fill N       readings of every asset before the first that counts (0)\n"
 	"  --warmup S     driven but not measured (0.5)\n"
 	"  --seconds S    measured (3)\n"
 	"  --wait S       for the first answer (20)\n"
-	"  --count N      readings in all (2000000)\n";
+	"  --backlog N    leave N readings at the broker, say \"driving\", and await their answers (0)\n"
+	"  --trace FILE   when each answer came, and the seq of the model that gave it\n"
+	"  --count N      readings in all (10000000)\n";
 
 static void check_options(const struct options *options)
 {
@@ -40,9 +50,11 @@ static void check_options(const struct options *options)
 		{"--assets", options->assets, 1, MAX_ASSETS},
 		{"--rate", options->rate, 0, 1e6},
 		{"--window", options->window, 1, MAX_WINDOW},
+		{"--fill", options->fill, 0, MAX_FILL},
 		{"--warmup", options->warmup_s, 0, MAX_SECONDS},
 		{"--seconds", options->seconds, 0.001, MAX_SECONDS},
 		{"--wait", options->wait_s, 0, MAX_SECONDS},
+		{"--backlog", options->backlog, 0, options->count},
 		{"--count", options->count, 1, MAX_COUNT},
 	};
 
@@ -53,10 +65,19 @@ static void check_options(const struct options *options)
 			exit(2);
 		}
 	}
-	if (options->answers == NULL || options->signals == NULL) {
+	if (options->answers == NULL || options->signals == NULL || options->shape == SHAPES) {
 		fputs(usage, stderr);
 		exit(2);
 	}
+}
+
+static int shape_of(const char *name)
+{
+	int shape = 0;
+
+	while (shape < SHAPES && strcmp(name, shape_names[shape]) != 0)
+		shape++;
+	return shape;
 }
 
 static struct options parse(int argc, char **argv)
@@ -64,13 +85,15 @@ static struct options parse(int argc, char **argv)
 	static const struct option names[] = {
 		{"port", required_argument, NULL, 'p'},    {"qos", required_argument, NULL, 'q'},
 		{"answers", required_argument, NULL, 'a'}, {"signals", required_argument, NULL, 's'},
-		{"assets", required_argument, NULL, 'n'},  {"rate", required_argument, NULL, 'r'},
-		{"window", required_argument, NULL, 'w'},  {"warmup", required_argument, NULL, 'u'},
+		{"shape", required_argument, NULL, 'h'},   {"assets", required_argument, NULL, 'n'},
+		{"rate", required_argument, NULL, 'r'},    {"window", required_argument, NULL, 'w'},
+		{"fill", required_argument, NULL, 'f'},    {"warmup", required_argument, NULL, 'u'},
 		{"seconds", required_argument, NULL, 't'}, {"wait", required_argument, NULL, 'i'},
+		{"backlog", required_argument, NULL, 'b'}, {"trace", required_argument, NULL, 'o'},
 		{"count", required_argument, NULL, 'c'},   {0},
 	};
 	struct options options = {.assets = 100, .window = 500, .warmup_s = 0.5, .seconds = 3,
-				  .wait_s = 20, .count = 2000000};
+				  .wait_s = 20, .count = 10000000};
 
 	for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
 		switch (name) {
@@ -78,12 +101,16 @@ static struct options parse(int argc, char **argv)
 		case 'q': options.qos = atoi(optarg); break;
 		case 'a': options.answers = optarg; break;
 		case 's': options.signals = optarg; break;
+		case 'h': options.shape = shape_of(optarg); break;
 		case 'n': options.assets = atol(optarg); break;
 		case 'r': options.rate = atof(optarg); break;
 		case 'w': options.window = atol(optarg); break;
+		case 'f': options.fill = atol(optarg); break;
 		case 'u': options.warmup_s = atof(optarg); break;
 		case 't': options.seconds = atof(optarg); break;
 		case 'i': options.wait_s = atof(optarg); break;
+		case 'b': options.backlog = atol(optarg); break;
+		case 'o': options.trace = optarg; break;
 		case 'c': options.count = atol(optarg); break;
 		default: fputs(usage, stderr); exit(2);
 		}

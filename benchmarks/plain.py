@@ -12,7 +12,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.workload import READINGS, SIGNALS, answer_topic
+from benchmarks.workload import ROWS, SIGNALS, answer_topic
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     model = pickle.loads(model_path.read_bytes())  # noqa: S301  the benchmark wrote it a moment ago
 
     def on_connect(client: mqtt.Client, *_: Any) -> None:  # noqa: ANN401  paho's other arguments
-        client.subscribe(READINGS, qos)
+        client.subscribe(ROWS.readings, qos)
 
     def on_message(client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         reading = json.loads(message.payload)

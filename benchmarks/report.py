@@ -9,8 +9,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
+from benchmarks.cases import BACKLOG, FEW_TOPICS, SWAP_RATE
 from benchmarks.contenders import LIMIT, PLAIN
-from benchmarks.suite import FIXED_RATE, Measurement
+from benchmarks.suite import Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,18 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One figure of an experiment, or its ratio to that of another contender."""
+    """One figure of an experiment, or its ratio to that of another contender or another case."""
 
     header: str
     figure: str
     scale: float = 1.0
-    relative_to: str | None = None
+    contender: str = ""
+    case: str = ""
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether it is relative to something."""
+        return bool(self.contender or self.case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +59,65 @@ _VIEWS = (
         "throughput",
         "Throughput, as fast as answers come",
         (
-            _Column("messages/s", "rate"),
-            _Column("x limit", "rate", relative_to=LIMIT),
-            _Column("x plain", "rate", relative_to=PLAIN),
+            _Column("messages/s", "messages_rate"),
+            _Column("x limit", "messages_rate", contender=LIMIT),
+            _Column("x plain", "messages_rate", contender=PLAIN),
             _Column("unanswered", "unanswered"),
+            _Column("CPU s a million", "cpu_s_per_million"),
         ),
     ),
     _View(
         "latency",
-        f"Latency at {FIXED_RATE:,} messages a second",
+        "Latency at a fixed rate",
         (
             _Column("p50 ms", "p50_us", 1e-3),
-            _Column("x limit", "p50_us", relative_to=LIMIT),
+            _Column("x limit", "p50_us", contender=LIMIT),
             _Column("p99 ms", "p99_us", 1e-3),
-            _Column("x limit", "p99_us", relative_to=LIMIT),
+            _Column("x limit", "p99_us", contender=LIMIT),
             _Column("p99.9 ms", "p999_us", 1e-3),
             _Column("answers/s", "rate"),
         ),
     ),
-    _View("memory", "Memory at full load", (_Column("PSS MB", "pss_bytes", 1e-6),)),
+    _View(
+        "topics",
+        "One topic a signal, windows of 60",
+        (
+            _Column("messages/s in", "messages_rate"),
+            _Column("x limit", "messages_rate", contender=LIMIT),
+            _Column("unanswered", "unanswered"),
+            _Column("CPU s a million", "cpu_s_per_million"),
+            _Column(f"x {FEW_TOPICS}", "cpu_s_per_million", case=FEW_TOPICS),
+            _Column("PSS MB", "pss_bytes", 1e-6),
+        ),
+    ),
+    _View(
+        "memory",
+        "Memory at full load",
+        (_Column("PSS MB", "pss_bytes", 1e-6), _Column("RSS MB", "rss_bytes", 1e-6)),
+    ),
     _View("start", "From start to first answer, offline", (_Column("s", "first_answer_s"),)),
+    _View(
+        "backlog",
+        f"Started with {BACKLOG:,} messages waiting",
+        (
+            _Column("first answer s", "first_answer_s"),
+            _Column("last answer s", "last_answer_s"),
+            _Column("unanswered", "unanswered"),
+            _Column("repeated", "repeated"),
+        ),
+    ),
+    _View(
+        "swap",
+        f"Models swapped under {SWAP_RATE:,} messages a second",
+        (
+            _Column("swaps a round", "swaps"),
+            _Column("gap ms", "gap_ms"),
+            _Column("worst gap ms", "worst_gap_ms"),
+            _Column("usual pause ms", "usual_ms"),
+            _Column("push to answer s", "swap_s"),
+            _Column("unanswered", "unanswered"),
+        ),
+    ),
 )
 
 
@@ -104,28 +150,35 @@ class Report:
 
     def _table(self, view: _View) -> Table:
         found = [m for m in self._measurements if m.experiment == view.experiment]
-        lines = dict.fromkeys((m.qos, m.contender) for m in found)  # as first measured, each once
+        lines = dict.fromkeys((m.case, m.qos, m.contender) for m in found)  # as first measured
+        is_split = any(case for case, _, _ in lines)
         rows = []
-        for qos, contender in lines:
+        for case, qos, contender in lines:
+            told = (contender, case, str(qos)) if is_split else (contender, str(qos))
             at_qos = [m for m in found if m.qos == qos]
-            cells = (_cell(at_qos, contender, column) for column in view.columns)
-            rows.append((contender, str(qos), *cells))
-        headers = ("contender", "QoS", *(column.header for column in view.columns))
+            cells = (_cell(at_qos, (contender, case), column) for column in view.columns)
+            rows.append((*told, *cells))
+        told = ("contender", "at", "QoS") if is_split else ("contender", "QoS")
+        headers = (*told, *(column.header for column in view.columns))
         return Table(view.title, headers, tuple(rows))
 
 
-def _cell(found: Sequence[Measurement], contender: str, column: _Column) -> str:
-    values = _by_round(found, contender, column.figure)
-    if column.relative_to == contender:
-        return ""
-    if column.relative_to:
-        base = _by_round(found, column.relative_to, column.figure)
-        values = {number: value / base[number] for number, value in values.items() if base[number]}
+def _cell(found: Sequence[Measurement], line: tuple[str, str], column: _Column) -> str:
+    """Return one cell of the line of a contender in a case."""
+    values = _by_round(found, line, column.figure)
+    if column.is_ratio:
+        base_line = (column.contender or line[0], column.case or line[1])
+        if base_line == line:
+            return ""
+        base = _by_round(found, base_line, column.figure)
+        values = {
+            number: value / base[number] for number, value in values.items() if base.get(number)
+        }
     return _spread([value * column.scale for value in values.values()])
 
 
-def _by_round(found: Sequence[Measurement], contender: str, figure: str) -> dict[int, float]:
-    return {m.round: m.figures[figure] for m in found if m.contender == contender}
+def _by_round(found: Sequence[Measurement], line: tuple[str, str], figure: str) -> dict[int, float]:
+    return {m.round: m.figures[figure] for m in found if (m.contender, m.case) == line}
 
 
 def _spread(values: Collection[float]) -> str:

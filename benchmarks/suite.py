@@ -1,34 +1,22 @@
-"""The experiments, and the order in which the contenders take turns."""
+"""How each experiment is measured: a broker, a contender and a load of their own a step."""
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.broker import running_broker
+from benchmarks.cases import BACKLOG, Case, Step
 from benchmarks.children import BenchmarkError, running, tail
 from benchmarks.contenders import Contender
-from benchmarks.memory import pss_bytes
-from benchmarks.workload import Workload, driving, outcome
-
-FIXED_RATE = 1000
-"""Readings a second at which latency is measured."""
-EXPERIMENTS = {"throughput": (0, 1), "latency": (0, 1), "memory": (1,), "start": (1,)}
-"""Every experiment with its levels of QoS."""
+from benchmarks.costs import Memory, cpu_seconds, memory
+from benchmarks.swaps import figures, push_in_turns
+from benchmarks.workload import Workload, driving
 
 _MEMORY_S = 1.0
 _MEMORY_POLL_S = 0.25
 _HEAD_START_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One contender's turn in one experiment."""
-
-    experiment: str
-    qos: int
-    round: int
-    contender: Contender
+_START_RATE = 1_000
+_SWAP_S = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +24,36 @@ class Measurement:
     """The figures of one step, by name."""
 
     experiment: str
+    case: str
     qos: int
     round: int
     contender: str
     figures: dict[str, float]
 
 
-def steps(contenders: Sequence[Contender], experiments: Iterable[str], rounds: int) -> list[Step]:
-    """Return all steps: within a round and an experiment, the contenders alternate."""
-    return [
-        Step(experiment, qos, number, contender)
-        for number in range(1, rounds + 1)
-        for experiment in experiments
-        for qos in EXPERIMENTS[experiment]
-        for contender in contenders
-    ]
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What a step has to itself: the broker's port, the contender's command line and log."""
+
+    case: Case
+    contender: Contender
+    port: int
+    command: list[str]
+    log: Path
+
+    def workload(self, seconds: float) -> Workload:
+        """Return the load of the case."""
+        case = self.case
+        fill = case.shape.length if self.contender.has_windows and case.shape.length > 1 else 0
+        return Workload(
+            case.qos,
+            seconds,
+            case.shape,
+            case.assets,
+            case.rate,
+            window=self.contender.window,
+            fill=fill,
+        )
 
 
 class Suite:
@@ -59,7 +62,7 @@ class Suite:
     Args:
         load: path of the load generator.
         folder: for configurations and logs.
-        seconds: measured time of a throughput or latency step.
+        seconds: measured time of a step.
     """
 
     def __init__(self, load: str, folder: Path, seconds: float) -> None:
@@ -73,48 +76,105 @@ class Suite:
         Raises:
             BenchmarkError: a process did not do its part; the contender's log is told.
         """
-        name = step.contender.name
+        case, name = step.case, step.contender.name
         log = self._folder / f"{name}.log"
         with running_broker(self._folder) as port:
+            command = step.contender.command(port, case.qos, case.shape)
             try:
-                figures = self._figures(step, port, log)
+                figures = self._figures(_Turn(case, step.contender, port, command, log))
             except BenchmarkError as exc:
                 raise BenchmarkError(f"{name}: {exc}\n{tail(log)}") from exc
-        return Measurement(step.experiment, step.qos, step.round, name, figures)
+        return Measurement(case.experiment, case.name, case.qos, step.round, name, figures)
 
-    def _figures(self, step: Step, port: int, log: Path) -> dict[str, float]:
-        command = step.contender.command(port, step.qos)
-        window = step.contender.window
-        if step.experiment == "start":
-            return self._start(port, step.qos, command, log)
-        if step.experiment == "memory":
-            return self._memory(port, Workload(step.qos, _MEMORY_S, window=window), command, log)
-        if step.experiment == "latency":
-            workload = Workload(step.qos, self._seconds, rate=FIXED_RATE)
-        else:
-            workload = Workload(step.qos, self._seconds, window=window)
-        with running(command, log), driving(self._load, port, workload) as load:
-            seen = outcome(load, workload)
-        return {**asdict(seen), "unanswered": seen.sent - seen.answered}
+    def _figures(self, turn: _Turn) -> dict[str, float]:
+        measured = {
+            "memory": self._memory,
+            "start": self._start,
+            "backlog": self._backlog,
+            "swap": self._swap,
+        }
+        return measured.get(turn.case.experiment, self._driven)(turn)
 
-    def _memory(
-        self, port: int, workload: Workload, command: list[str], log: Path
-    ) -> dict[str, float]:
-        """Proportional set size, the largest seen while the contender works at full load."""
-        most = 0
-        with running(command, log) as child, driving(self._load, port, workload) as load:
-            while load.poll() is None:
-                most = max(most, pss_bytes(child.pid))
+    def _driven(self, turn: _Turn) -> dict[str, float]:
+        """Rate, latency and cost; processor time is that of all readings that count."""
+        workload = turn.workload(turn.case.seconds(self._seconds))
+        with (
+            running(turn.command, turn.log) as child,
+            driving(self._load, turn.port, workload) as load,
+        ):
+            load.until_driving()
+            before_s = cpu_seconds(child.pid)
+            seen = load.outcome()
+            spent_s = cpu_seconds(child.pid) - before_s
+            occupied = memory(child.pid)
+        messages = turn.case.shape.messages
+        return {
+            **asdict(seen),
+            **asdict(occupied),
+            "unanswered": seen.sent - seen.answered,
+            "messages_rate": seen.rate * messages,
+            "cpu_s_per_million": 1e6 * spent_s / max(1, seen.answered * messages),
+        }
+
+    def _memory(self, turn: _Turn) -> dict[str, float]:
+        """Memory, the most seen while the contender works at full load."""
+        pss, rss = 0, 0
+        with (
+            running(turn.command, turn.log) as child,
+            driving(self._load, turn.port, turn.workload(_MEMORY_S)) as load,
+        ):
+            load.until_driving()
+            while load.is_running:
+                seen = memory(child.pid)
+                pss, rss = max(pss, seen.pss_bytes), max(rss, seen.rss_bytes)
                 time.sleep(_MEMORY_POLL_S)
-            outcome(load, workload)
-        return {"pss_bytes": most}
+            load.outcome()
+        return asdict(Memory(pss, rss))
 
-    def _start(self, port: int, qos: int, command: list[str], log: Path) -> dict[str, float]:
+    def _start(self, turn: _Turn) -> dict[str, float]:
         """Time from the start of the process to its first answer, while readings flow."""
-        workload = Workload(qos, 0.001, rate=FIXED_RATE, warmup_s=0.0)
-        with driving(self._load, port, workload) as load:
+        with driving(self._load, turn.port, self._single(turn)) as load:
             time.sleep(_HEAD_START_S)
             started_ns = time.monotonic_ns()
-            with running(command, log):
-                seen = outcome(load, workload)
+            with running(turn.command, turn.log):
+                seen = load.outcome()
         return {"first_answer_s": (seen.first_answer_ns - started_ns) / 1e9}
+
+    def _backlog(self, turn: _Turn) -> dict[str, float]:
+        """Time from the start of the process to the first and the last answer to what waited.
+
+        The contender has been there before, so that the broker keeps a session for it.
+        """
+        with (
+            running(turn.command, turn.log),
+            driving(self._load, turn.port, self._single(turn)) as load,
+        ):
+            load.outcome()
+        workload = Workload(turn.case.qos, self._seconds, window=1_000, backlog=BACKLOG)
+        with driving(self._load, turn.port, workload) as load:
+            load.until_driving()
+            started_ns = time.monotonic_ns()
+            with running(turn.command, turn.log):
+                seen = load.outcome()
+        return {
+            "first_answer_s": (seen.first_answer_ns - started_ns) / 1e9,
+            "last_answer_s": (seen.last_answer_ns - started_ns) / 1e9,
+            "unanswered": seen.sent - seen.answered,
+            "repeated": seen.repeated,
+        }
+
+    def _single(self, turn: _Turn) -> Workload:
+        return Workload(turn.case.qos, 0.001, rate=_START_RATE, warmup_s=0.0)
+
+    def _swap(self, turn: _Turn) -> dict[str, float]:
+        """Pauses and losses while models are pushed in turns."""
+        trace = self._folder / "answers.txt"
+        workload = replace(turn.workload(_SWAP_S), trace=trace)
+        with (
+            running(turn.command, turn.log),
+            driving(self._load, turn.port, workload) as load,
+        ):
+            load.until_driving()
+            pushes = push_in_turns(turn.port, _SWAP_S)
+            seen = load.outcome()
+        return {**figures(trace, pushes), "unanswered": seen.sent - seen.answered}

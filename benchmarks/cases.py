@@ -1,0 +1,86 @@
+"""What is measured: every experiment, and the settings at which it is run."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.contenders import Contender
+from benchmarks.workload import ROWS, SCALARS, Shape
+
+SWAP_RATE = 5_000
+"""Readings a second while models are swapped."""
+BACKLOG = 100_000
+"""Readings that wait at the broker when a contender starts."""
+FEW_TOPICS, MANY_TOPICS = "8 topics", "10,000 topics"
+
+_RARE = 1_000
+_RARE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One setting of an experiment.
+
+    Attributes:
+        experiment: what is measured.
+        qos: of readings and answers.
+        name: as in the tables; empty where the experiment has one case a QoS.
+        shape: of the readings.
+        assets: that take turns.
+        rate: readings a second; 0: as fast as answers come.
+    """
+
+    experiment: str
+    qos: int
+    name: str = ""
+    shape: Shape = ROWS
+    assets: int = 100
+    rate: int = 0
+
+    def seconds(self, asked: float) -> float:
+        """Return how long to measure: at low rates long enough for a 99.9th percentile."""
+        return max(asked, _RARE_S) if 0 < self.rate < _RARE else asked
+
+
+def _latency(rate: int) -> tuple[Case, ...]:
+    return tuple(Case("latency", qos, f"{rate:,}/s", rate=rate) for qos in (0, 1))
+
+
+def _topics(name: str, assets: int) -> tuple[Case, ...]:
+    return tuple(Case("topics", qos, name, SCALARS, assets) for qos in (0, 1))
+
+
+EXPERIMENTS: dict[str, tuple[Case, ...]] = {
+    "throughput": (Case("throughput", 0), Case("throughput", 1)),
+    "latency": (*_latency(100), *_latency(1_000), *_latency(5_000)),
+    "topics": (*_topics(FEW_TOPICS, 1), *_topics("800 topics", 100), *_topics(MANY_TOPICS, 1_250)),
+    "memory": (Case("memory", 1),),
+    "start": (Case("start", 1),),
+    "backlog": (Case("backlog", 1),),
+    "swap": (Case("swap", 1, rate=SWAP_RATE),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One contender's turn in one case."""
+
+    case: Case
+    round: int
+    contender: Contender
+
+    def __str__(self) -> str:
+        case = self.case
+        parts = (f"round {self.round}", case.experiment, case.name, f"QoS {case.qos}")
+        return ", ".join(part for part in (*parts, self.contender.name) if part)
+
+
+def steps(contenders: Sequence[Contender], experiments: Iterable[str], rounds: int) -> list[Step]:
+    """Return all steps: within a round and a case, the contenders alternate."""
+    return [
+        Step(case, number, contender)
+        for number in range(1, rounds + 1)
+        for experiment in experiments
+        for case in EXPERIMENTS[experiment]
+        for contender in contenders
+        if experiment in contender.experiments and case.rate <= contender.max_rate
+    ]

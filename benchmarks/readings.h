@@ -1,0 +1,76 @@
+/*
+ * readings: what load publishes. A reading is one sample of all signals of an asset, with a source
+ * timestamp (ms). As a row it is one JSON object; as scalars it is one message a signal.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#define ROW_TOPIC "plant/l1/a%03ld/telemetry"
+#define SCALAR_TOPIC "plant/l1/a%03ld/raw/%s"
+#define TIMESTAMP_KEY "\"timestamp\":"
+#define TOPIC_BYTES 128
+#define ROW_BYTES 512
+#define ROWS_RENDERED 256 /* distinct rows of values, rendered before the start */
+#define MAX_SIGNALS 32
+#define VALUE_BYTES 16
+
+struct readings {
+	char *signals[MAX_SIGNALS];
+	int width;
+	char rows[ROWS_RENDERED][ROW_BYTES]; /* what follows the timestamp: ,"pressure":12.345,...} */
+	char values[ROWS_RENDERED][MAX_SIGNALS][VALUE_BYTES];
+};
+
+static void name_signals(struct readings *readings, char *names)
+{
+	for (char *name; (name = strsep(&names, ",")) != NULL;) {
+		if (readings->width == MAX_SIGNALS)
+			fail("--signals", "32 at most");
+		readings->signals[readings->width++] = name;
+	}
+}
+
+static void render(struct readings *readings)
+{
+	for (int row = 0; row < ROWS_RENDERED; row++) {
+		char *text = readings->rows[row];
+		size_t used = 0;
+
+		for (int i = 0; i < readings->width; i++) {
+			char *value = readings->values[row][i];
+
+			snprintf(value, VALUE_BYTES, "%.3f", rand() % 100000 / 1000.0);
+			used += snprintf(text + used, ROW_BYTES - used, ",\"%s\":%s",
+					 readings->signals[i], value);
+			if (used + sizeof "}" > ROW_BYTES)
+				fail("--signals", "a reading must fit into 512 bytes");
+		}
+		strcpy(text + used, "}");
+	}
+}
+
+static void publish_row(const struct readings *readings, struct mosquitto *client, long asset,
+			int64_t time_ms, int qos, long row)
+{
+	char topic[TOPIC_BYTES], payload[ROW_BYTES + TOPIC_BYTES];
+	int length = snprintf(payload, sizeof payload, "{" TIMESTAMP_KEY "%" PRId64 "%s", time_ms,
+			      readings->rows[row]);
+
+	snprintf(topic, sizeof topic, ROW_TOPIC, asset);
+	check(mosquitto_publish(client, NULL, topic, length, payload, qos, false), "publish");
+}
+
+static void publish_scalars(const struct readings *readings, struct mosquitto *client, long asset,
+			    int64_t time_ms, int qos, long row)
+{
+	char topic[TOPIC_BYTES], payload[TOPIC_BYTES];
+
+	for (int i = 0; i < readings->width; i++) {
+		int length = snprintf(payload, sizeof payload,
+				      "{\"value\":%s," TIMESTAMP_KEY "%" PRId64 "}",
+				      readings->values[row][i], time_ms);
+
+		snprintf(topic, sizeof topic, SCALAR_TOPIC, asset, readings->signals[i]);
+		check(mosquitto_publish(client, NULL, topic, length, payload, qos, false), "publish");
+	}
+}

@@ -1,0 +1,114 @@
+"""Models pushed while readings flow: how long the answers pause, and whether any is missing.
+
+The load generator notes when each answer came and which model gave it. A swap is there with the
+first answer of the new model. Its pause is the longest between two answers from the push until a
+while after that; the pauses of as much time without a swap say what is usual on this machine.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from benchmarks.broker import HOST
+from benchmarks.children import BenchmarkError
+from benchmarks.millhand import GATEWAY
+from benchmarks.workload import ROWS
+from trainer.broker import Address, Broker
+from trainer.errors import BrokerError
+
+_DESIRED = f"millhand/{GATEWAY}/desired/{ROWS.stream}"
+_CURRENT = f"millhand/{GATEWAY}/current/{ROWS.stream}"
+_SEQS = (1, 2)  # as forest.py publishes them; the agent starts with the newest
+_QUIET_S, _BETWEEN_S = 2.0, 0.5
+_LONGEST_S = 5.0
+_AFTER_NS = 100_000_000
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One model selected: which, and when, on the monotonic clock."""
+
+    seq: int
+    at_ns: int
+
+
+def push_in_turns(port: int, seconds: float) -> list[Push]:
+    """Let the gateway serve one model after the other for about `seconds`, quiet at first.
+
+    Raises:
+        BenchmarkError: a model did not serve in time.
+    """
+    end_s = time.monotonic() + seconds
+    pushes: list[Push] = []
+    try:
+        with Broker(Address(HOST, port), [_CURRENT]) as broker:
+            broker.wait(_QUIET_S)
+            while time.monotonic() < end_s - _LONGEST_S:
+                pushes.append(_push(broker, _SEQS[len(pushes) % len(_SEQS)]))
+                broker.wait(_BETWEEN_S)
+    except BrokerError as exc:
+        raise BenchmarkError(f"pushing models: {exc}") from exc
+    return pushes
+
+
+def _push(broker: Broker, seq: int) -> Push:
+    activity = uuid.uuid4().hex
+    wish = {"activity": activity, "stream": ROWS.stream, "seq": seq}
+    pushed = Push(seq, time.monotonic_ns())
+    broker.publish(_DESIRED, json.dumps(wish).encode(), retain=True)
+    deadline_s = time.monotonic() + _LONGEST_S
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        for _, payload in broker.receive(left_s):
+            current = json.loads(payload)
+            if (current["seq"], current["activity"]) == (seq, activity):
+                return pushed
+    raise BenchmarkError(f"seq {seq} does not serve {_LONGEST_S:g} s after its push")
+
+
+def figures(trace: Path, pushes: Sequence[Push]) -> dict[str, float]:
+    """Return the pauses of one step's swaps.
+
+    Returns:
+        `swaps`, how many; `swap_s`, from push to first answer (median); `usual_ms`, the longest
+        pause in as much time without a swap (median); `gap_ms` and `worst_gap_ms`, what a swap's
+        longest pause is above it (median, most).
+    """
+    answers = [tuple(map(int, line.split())) for line in trace.read_text().splitlines()]
+    firsts = _first_answers(answers, pushes)
+    times = [at_ns for at_ns, _ in answers]
+    stretches = [
+        (push.at_ns, first + _AFTER_NS) for push, first in zip(pushes, firsts, strict=True)
+    ]
+    length = round(median(end - start for start, end in stretches))
+    quiet = range(times[0], pushes[0].at_ns - length, length)
+    usual = median(_longest_pause(times, start, start + length) for start in quiet)
+    gaps = [max(0.0, _longest_pause(times, *stretch) - usual) / 1e6 for stretch in stretches]
+    return {
+        "swaps": len(pushes),
+        "swap_s": (length - _AFTER_NS) / _NS_PER_S,
+        "usual_ms": usual / 1e6,
+        "gap_ms": median(gaps),
+        "worst_gap_ms": max(gaps),
+    }
+
+
+def _first_answers(answers: Sequence[Sequence[int]], pushes: Sequence[Push]) -> list[int]:
+    """When each pushed model answered first."""
+    found = (
+        next((at for at, seq in answers if at > push.at_ns and seq == push.seq), 0)
+        for push in pushes
+    )
+    firsts = list(found)
+    if not firsts or 0 in firsts:
+        raise BenchmarkError(f"{len(pushes)} pushes; not every model answered: {firsts}")
+    return firsts
+
+
+def _longest_pause(times: Sequence[int], start: int, end: int) -> int:
+    return max((b - a for a, b in pairwise(times) if b >= start and a <= end), default=0)
