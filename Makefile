@@ -16,7 +16,7 @@ help:
 	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set"
 	@echo "make test    the whole test suite with its coverage gate"
 	@echo "make check   style, types, import rules, configuration schemas"
-	@echo "make bench   the measured promises"
+	@echo "make bench   the measured promises; PEERS=1: next to mqtt.js and Node-RED too"
 	@echo "make lock    refresh requirements/"
 	@echo "make clean   remove what the other targets made"
 
@@ -40,7 +40,7 @@ bench: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,gcc libc6-dev,command -v cc)
 	$(call debian,libmosquitto-dev,test -e /usr/include/mosquitto.h)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(PEERS),--peers)
 
 # dev.txt is resolved first, so that a gateway and a workstation get the same versions.
 LOCK = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe \

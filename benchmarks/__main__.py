@@ -18,6 +18,7 @@ from benchmarks.contenders import Contender, limit, plain
 from benchmarks.machine import machine_line
 from benchmarks.millhand import fetch, millhand
 from benchmarks.native import compiled
+from benchmarks.peers import peers, versions
 from benchmarks.report import Report
 from benchmarks.suite import Measurement, Suite
 
@@ -51,6 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="turns of every contender (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="measured time of a turn (3)")
     parser.add_argument("--only", choices=EXPERIMENTS, help="one experiment instead of all")
+    parser.add_argument("--peers", action="store_true", help="measure programs in JavaScript too")
     options = parser.parse_args()
     if not 1 <= options.rounds <= MAX_ROUNDS:
         parser.error(f"--rounds is {options.rounds}, allowed is 1 to {MAX_ROUNDS}")
@@ -60,13 +62,16 @@ def _options() -> argparse.Namespace:
 
 
 def _measured(options: argparse.Namespace, console: Console) -> Report:
-    machine = machine_line()
+    machine = machine_line() + (f", {versions()}" if options.peers else "")
     experiments = [options.only] if options.only else list(EXPERIMENTS)
     with tempfile.TemporaryDirectory(prefix="millhand-benchmark-") as name:
         folder = Path(name)
         suite = Suite(compiled("load"), folder, options.seconds)
         with console.status("training the forest, publishing it, letting the agent fetch it"):
             contenders = _prepared(folder)
+        if options.peers:
+            with console.status("installing the peers"):
+                contenders += peers(folder)
         plan = steps(contenders, experiments, options.rounds)
         return Report(machine, _take_turns(suite, plan, console))
 

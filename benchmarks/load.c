@@ -26,6 +26,7 @@
 #define FILL_AHEAD 4             /* assets whose windows are under way */
 #define QUIET_NS SECOND_NS       /* drain: nobody answers any more */
 #define DRAIN_NS (3 * SECOND_NS) /* drain: the longest wait */
+#define STALL_NS (10 * SECOND_NS) /* backlog: nobody answers any more */
 #define PAST_MS 60000            /* few assets' timestamps run ahead of the clock */
 
 struct load {
@@ -242,7 +243,7 @@ static void await_backlog(struct load *load)
 	while (load->answers.answered < load->options.backlog && now_ns() < give_up) {
 		turn_until(load, give_up);
 		if (load->answers.answered > 0)
-			give_up = load->answers.last_ns + DRAIN_NS;
+			give_up = load->answers.last_ns + STALL_NS;
 	}
 }
 

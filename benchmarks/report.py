@@ -11,6 +11,7 @@ from statistics import median
 
 from benchmarks.cases import BACKLOG, FEW_TOPICS, SWAP_RATE
 from benchmarks.contenders import LIMIT, PLAIN
+from benchmarks.peers import MQTTJS, NODE_RED
 from benchmarks.suite import Measurement
 
 
@@ -62,6 +63,8 @@ _VIEWS = (
             _Column("messages/s", "messages_rate"),
             _Column("x limit", "messages_rate", contender=LIMIT),
             _Column("x plain", "messages_rate", contender=PLAIN),
+            _Column("x mqtt.js", "messages_rate", contender=MQTTJS),
+            _Column("x Node-RED", "messages_rate", contender=NODE_RED),
             _Column("unanswered", "unanswered"),
             _Column("CPU s a million", "cpu_s_per_million"),
         ),
@@ -151,16 +154,22 @@ class Report:
     def _table(self, view: _View) -> Table:
         found = [m for m in self._measurements if m.experiment == view.experiment]
         lines = dict.fromkeys((m.case, m.qos, m.contender) for m in found)  # as first measured
+        columns = [column for column in view.columns if _is_measured(column, found)]
         is_split = any(case for case, _, _ in lines)
         rows = []
         for case, qos, contender in lines:
             told = (contender, case, str(qos)) if is_split else (contender, str(qos))
             at_qos = [m for m in found if m.qos == qos]
-            cells = (_cell(at_qos, (contender, case), column) for column in view.columns)
+            cells = (_cell(at_qos, (contender, case), column) for column in columns)
             rows.append((*told, *cells))
         told = ("contender", "at", "QoS") if is_split else ("contender", "QoS")
-        headers = (*told, *(column.header for column in view.columns))
+        headers = (*told, *(column.header for column in columns))
         return Table(view.title, headers, tuple(rows))
+
+
+def _is_measured(column: _Column, found: Sequence[Measurement]) -> bool:
+    """Whether there is what the column is relative to."""
+    return any(column.contender in ("", m.contender) and column.case in ("", m.case) for m in found)
 
 
 def _cell(found: Sequence[Measurement], line: tuple[str, str], column: _Column) -> str:

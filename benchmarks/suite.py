@@ -156,6 +156,8 @@ class Suite:
             started_ns = time.monotonic_ns()
             with running(turn.command, turn.log):
                 seen = load.outcome()
+        if not seen.answered:
+            raise BenchmarkError("nothing that waited at the broker was answered")
         return {
             "first_answer_s": (seen.first_answer_ns - started_ns) / 1e9,
             "last_answer_s": (seen.last_answer_ns - started_ns) / 1e9,
