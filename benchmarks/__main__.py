@@ -113,7 +113,8 @@ def _write(report: Report, console: Console) -> None:
     path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(report.json())
     path.with_suffix(".md").write_text(report.markdown())
-    console.print(f"written: {path} and .md", style="dim", soft_wrap=True)
+    path.with_suffix(".svg").write_text(report.svg())
+    console.print(f"written: {path}, .md and .svg", style="dim", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
+from typing import Any
 
 from benchmarks.cases import BACKLOG, FEW_TOPICS, SWAP_RATE
 from benchmarks.contenders import LIMIT, PLAIN
 from benchmarks.peers import MQTTJS, NODE_RED
+from benchmarks.plot import plot
 from benchmarks.suite import Measurement
 
 
@@ -138,8 +140,12 @@ class Report:
 
     def json(self) -> str:
         """Return everything measured, one object a step."""
-        taken = [asdict(measurement) for measurement in self._measurements]
-        return json.dumps({"machine": self._machine, "measurements": taken}, indent=1) + "\n"
+        found = {"machine": self._machine, "measurements": self._taken()}
+        return json.dumps(found, indent=1) + "\n"
+
+    def svg(self) -> str:
+        """Return the picture."""
+        return plot(self._taken())
 
     def markdown(self) -> str:
         """Return the tables and the machine line."""
@@ -150,6 +156,9 @@ class Report:
         """Return one table an experiment that was run; a cell is the median (least-most)."""
         tables = [self._table(view) for view in _VIEWS]
         return [table for table in tables if table.rows]
+
+    def _taken(self) -> list[dict[str, Any]]:
+        return [asdict(measurement) for measurement in self._measurements]
 
     def _table(self, view: _View) -> Table:
         found = [m for m in self._measurements if m.experiment == view.experiment]
