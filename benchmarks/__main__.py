@@ -50,7 +50,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns of every contender (5)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="measured time of a turn (3)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="measured time of a turn (2)")
     parser.add_argument("--only", choices=EXPERIMENTS, help="one experiment instead of all")
     parser.add_argument("--peers", action="store_true", help="measure programs in JavaScript too")
     options = parser.parse_args()

@@ -18,7 +18,6 @@ import numpy as np
 
 from agent.delivery import Delivery
 from agent.frames import MQTT_5, Reader
-from agent.log import Limited
 from agent.pipeline import Model, Pipeline
 from agent.router import Router
 from agent.settings import Limits
@@ -61,9 +60,7 @@ class Plant:
         pipeline = Pipeline(_settings(disorder_ms), limits)
         pipeline.activate(Model(cast("Any", Idle(_manifest(trigger))), "0" * 64))
         delivery = Delivery(limits.max_in_flight, limits.max_outbox)
-        self._router = Router(
-            {"bench": pipeline}, lambda *_: False, delivery, limits, Limited(60.0, lambda: 0.0)
-        )
+        self._router = Router({"bench": pipeline}, lambda *_: False, delivery, limits, lambda _: 0)
 
     def run(self) -> float:
         """Nanoseconds a message."""

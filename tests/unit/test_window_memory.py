@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 
 from agent.binding import Route
-from agent.delivery import Input
 from agent.frames import Received
+from agent.inputs import Input
 from agent.pipeline import Model, Pipeline
 from agent.session import Session
 from agent.settings import Limits
