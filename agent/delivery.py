@@ -19,7 +19,7 @@ Pure: no socket, no clock, no thread.
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Protocol
 
 from agent.frames import FIRST_MID, LAST_MID, Publish
@@ -64,8 +64,8 @@ class Delivery:
         max_outbox: predictions of inputs that the broker does not hold (QoS 0, or given back
             early) kept while it does not keep up; beyond, the oldest is dropped and counted as
             `outbox_full`. Of control documents the last `MAX_DOCUMENTS` are kept.
-        max_refused: predictions of held inputs that wait while the broker refuses their topic;
-            beyond, the oldest is dropped and counted as `refused`.
+        max_refused: inputs that may wait behind one whose prediction the broker refuses; beyond,
+            that prediction is dropped and counted as `refused`.
 
     Attributes:
         outcomes: finished inputs by outcome.
@@ -168,6 +168,7 @@ class Delivery:
         Predictions of inputs that the broker does not hold wait here, where their number is
         bounded, while the socket does not take what is queued already.
         """
+        self._unblock()
         limit = min(self._max_in_flight, publisher.max_in_flight)
         best_effort = self._best_effort
         if best_effort and publisher.wants_write:
@@ -276,8 +277,7 @@ class Delivery:
         """Keep a publish for `retry`, as far as that is bounded.
 
         Of inputs that the broker does not hold there is no end, and of a control document only the
-        latest is of use. One that it holds holds back all acknowledgements behind it, so a few may
-        wait like that and no more: the broker would stop sending.
+        latest is of use. Those that it holds are given up by `_unblock`.
         """
         source = outgoing.source
         if source is not None and not source.held:
@@ -288,11 +288,17 @@ class Delivery:
             for one in older:
                 queue.remove(one)
         queue.append(outgoing)
-        waiting = [one for one in (*self._refused, *self._held) if one.source is not None]
-        if len(waiting) > self._max_refused:
-            oldest = waiting[0]
-            (self._refused if oldest in self._refused else self._held).remove(oldest)
-            self._give_up(oldest, "refused")
+
+    def _unblock(self) -> None:
+        """Give up what is refused and holds back too many acknowledgements."""
+        surplus = len(self._unacked) - self._max_refused
+        if surplus <= 0 or not (self._refused or self._held):
+            return
+        first = {id(source) for source in islice(self._unacked, surplus)}
+        for queue in (self._refused, self._held):
+            for one in [one for one in queue if id(one.source) in first]:
+                queue.remove(one)
+                self._give_up(one, "refused")
 
     def _give_up(self, outgoing: Outgoing, reason: str) -> None:
         if outgoing.source is not None:

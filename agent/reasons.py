@@ -33,7 +33,7 @@ REASONS: Final = {
     "superseded": "overload latest: newer readings on its topic were waiting",
     "decimated": "overload decimate: one of n on its topic was answered instead",
     "outbox_full": "the prediction of a QoS 0 reading that the broker did not take in time",
-    "refused": "a prediction that the broker refuses: of QoS 0, or beyond limits.max_refused",
+    "refused": "a refused prediction: of QoS 0, or with limits.max_refused readings behind it",
     "too_large": "a prediction larger than the broker takes",
     "topic_invalid": "a prediction whose topic the broker does not take",
     "payload_invalid": "a prediction whose payload the broker does not take",

@@ -171,7 +171,7 @@ def test_trainer_on_rows_and_agent_on_blocks_cut_the_same_windows(
     sizes: list[int], spec: WindowSpec, seed: int, low: float
 ) -> None:
     period_ms = 1.5
-    spec = spec.model_copy(update={"sample_period_ms": period_ms})
+    spec = spec.model_copy(update={"sample_period_ms": period_ms, "trigger": "all_fresh"})
     pair = tuple(Channel(name=f"c{n}", valid_range=(low, 1.0)) for n in range(2))
     bundle = linear_bundle("mass", 1, [1.0, 1.0], channels=pair, window=spec)
     values = np.random.default_rng(seed).uniform(-1, 1, (sum(sizes), 2)).astype(np.float32)

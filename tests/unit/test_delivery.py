@@ -303,8 +303,8 @@ def test_refused_topic_does_not_stop_the_others() -> None:
         turn(delivery, connection)
         list(delivery.acknowledgeable())
     assert [one.payload for one in broker.published] == [b"%d" % number for number in range(20)]
-    assert delivery.dropped == {"refused": 17}
-    assert delivery.waiting == 3
+    assert delivery.dropped == {"refused": 19}
+    assert delivery.waiting == 1, "the last may still be granted"
 
 
 def test_control_documents_go_before_predictions() -> None:
