@@ -27,7 +27,6 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,systemd,command -v systemd-analyze)
-	$(call debian,strace,command -v strace)
 	$(BIN)/python -m pytest --cov --numprocesses 2 --dist worksteal
 
 check: $(STAMP)
