@@ -40,7 +40,7 @@ class _Job(NamedTuple):
     old: Sequence[bytes]
     begin: int  # number of the new file; 0 for none
     new: Sequence[bytes]
-    drop_before: int
+    drop_before: int  # number of the first file that is still needed; 0 drops none
 
 
 class Journal:
@@ -181,6 +181,7 @@ class Journal:
         job = _Job(self._old, self._begun, self._pending, self._drop_before)
         self._bytes += sum(map(len, self._pending))
         self._old, self._begun, self._pending, self._pending_bytes = [], 0, [], 0
+        self._drop_before = 0
         self._handed = self.serial
         self._writing = True
         self._worker.submit(partial(self._write, job, self.serial))
@@ -204,7 +205,8 @@ class Journal:
             if job.begin:
                 self._file.begin(job.begin)
             self._file.append(job.new)
-            self._file.drop_before(job.drop_before)
+            if job.drop_before:
+                self._file.drop_before(job.drop_before)
         except OSError as exc:
             return partial(self._stop, exc.strerror or str(exc))
         # Each hand-over costs both threads some microseconds, so there are not too many.
@@ -215,6 +217,7 @@ class Journal:
         self._writing = False
         if self._is_on:
             self._delivery.kept = serial
+            self.trouble = ""
 
     def _stop(self, reason: str) -> None:
         """Go on without."""

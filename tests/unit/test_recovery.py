@@ -225,3 +225,35 @@ def test_crashes_change_no_answer(lives: list[tuple[list[tuple[int, int, bool]],
         life.end()
     assert answers(broker) == answers(undisturbed)
     assert len(answers(undisturbed)) > 10
+
+
+def test_disk_that_fails_stops_the_journal_and_not_the_predictions(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.write_text("a file where a folder is wanted")
+    broker = Broker([row(number) for number in range(60)])
+    life = Life(folder, broker)
+    live(life)
+    assert len(answers(broker)) > 10
+    assert "windows are not kept on disk" in life.journal.trouble
+    assert life.journal.errors == 1
+    folder.unlink()
+    for _ in range(60):
+        life.journal.tick()
+    life.finish_writing()
+
+    def well() -> bool:
+        life.worker.run_posted()
+        return not life.journal.trouble
+
+    eventually(well)
+    life.end()
+    assert numbered(folder), "it is tried again"
+
+
+def test_journal_keeps_two_whole_files_and_the_one_under_way(tmp_path: Path) -> None:
+    broker = Broker([row(number) for number in range(1000)])
+    life = Life(tmp_path, broker)
+    live(life)
+    life.end()
+    assert life.journal.number > 5
+    assert len(numbered(tmp_path)) <= 4
