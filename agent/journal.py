@@ -153,11 +153,6 @@ class Journal:
         self._is_on = False
 
     @property
-    def is_behind(self) -> bool:
-        """Whether an input waits to be kept."""
-        return self._is_on and self._delivery.kept < self.serial
-
-    @property
     def _is_long(self) -> bool:
         """Whether to begin anew: the longer the file, the longer the next start."""
         inputs = self.serial - self._first
