@@ -1,9 +1,12 @@
 """Child processes of the demo: each is started, watched and ended by its own process id."""
 
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,9 +39,20 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        output = self._log.open("wb") if self._log else None
         try:
-            self._process = subprocess.Popen(
+            with _signals_wait():
+                self._process = self._start()
+        except OSError as exc:
+            raise DemoError(f"{self.name}: {self._argv[0]} does not start: {exc}") from exc
+        except KeyboardInterrupt:
+            self.stop()  # nobody calls __exit__ of what was not entered
+            raise
+        return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with ExitStack() as stack:
+            output = stack.enter_context(self._log.open("wb")) if self._log else None
+            return subprocess.Popen(
                 self._argv,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -46,12 +60,6 @@ class Child:
                 stderr=subprocess.STDOUT if output else None,
                 start_new_session=True,
             )
-        except OSError as exc:
-            raise DemoError(f"{self.name}: {self._argv[0]} does not start: {exc}") from exc
-        finally:
-            if output:
-                output.close()
-        return self
 
     def __exit__(
         self,
@@ -115,6 +123,28 @@ class Child:
             return ""
         lines = self._log.read_text("utf-8", "replace").splitlines()[-_TAIL_LINES:]
         return "".join(f"\n  {line}" for line in lines)
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait: a child that they cut off from its start would outlive us.
+
+    A blocked mask would be inherited by the child, so the handlers are what changes. Only the main
+    thread is ever interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    came: list[int] = []
+    before = [signal.signal(number, lambda one, _frame: came.append(one)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def python(module: str, *arguments: str | Path) -> list[str]:

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_a_child_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> No
 def test_a_child_that_does_not_exist_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(DemoError, match="pump: /no/such/program does not start"):
         Child("pump", ["/no/such/program"], tmp_path / "log").__enter__()
+
+
+@pytest.mark.parametrize("moment_us", range(200, 700, 50))
+def test_an_interrupt_while_a_child_starts_leaves_none(moment_us: int, tmp_path: Path) -> None:
+    interrupt = threading.Timer(moment_us / 1e6, os.kill, (os.getpid(), signal.SIGINT))
+    before = set(psutil.Process().children())
+    with pytest.raises(KeyboardInterrupt):
+        interrupt.start()
+        with Child("pump", ["/bin/sleep", "60"], tmp_path / "log") as child:
+            child.wait()
+    assert set(psutil.Process().children()) == before
 
 
 def test_a_child_that_ignores_the_request_to_end_is_ended(
