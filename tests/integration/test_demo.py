@@ -158,10 +158,14 @@ def test_a_child_that_does_not_exist_is_told_by_name(tmp_path: Path) -> None:
 def test_an_interrupt_while_a_child_starts_leaves_none(moment_us: int, tmp_path: Path) -> None:
     interrupt = threading.Timer(moment_us / 1e6, os.kill, (os.getpid(), signal.SIGINT))
     before = set(psutil.Process().children())
-    with pytest.raises(KeyboardInterrupt):
+
+    def sleep() -> None:
         interrupt.start()
         with Child("pump", ["/bin/sleep", "60"], tmp_path / "log") as child:
             child.wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        sleep()
     assert set(psutil.Process().children()) == before
 
 
