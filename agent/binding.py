@@ -30,12 +30,14 @@ class Route:
         channels: which of the model's channels, by index; empty if the signal is not bound.
         decode: payload to readings, or to blocks.
         output_topic: where the predictions of this asset go.
+        refusal: why no message on this topic is of use; empty if it may be.
     """
 
     asset: str
     channels: Sequence[int]
     decode: Decode | DecodeBlocks
     output_topic: str
+    refusal: str = ""
 
 
 class Binder:
@@ -51,7 +53,7 @@ class Binder:
     """
 
     def __init__(self, settings: Pipeline, manifest: Manifest) -> None:
-        self._stream = settings.stream
+        self._stream, self._assets = settings.stream, frozenset(settings.assets)
         self._output = TopicTemplate(settings.output_topic)
         names = [channel.name for channel in manifest.channels]
         self._inputs = [_BoundInput(source, names) for source in settings.inputs]
@@ -89,8 +91,15 @@ class Binder:
             if len(output.encode()) > MAX_OUTPUT_BYTES:
                 return None
             channels, decode = bound.reading(levels)
-            return Route(asset, channels, decode, intern(output))
+            return Route(asset, channels, decode, intern(output), self._refusal(asset, channels))
         return None
+
+    def _refusal(self, asset: str, channels: Sequence[int]) -> str:
+        if self._assets and asset not in self._assets:
+            return "unknown_asset"
+        if not channels:
+            return "unbound_signal"
+        return ""
 
 
 class _BoundInput:

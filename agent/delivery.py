@@ -17,7 +17,7 @@ Pure: no socket, no clock, no thread.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Protocol
@@ -158,9 +158,12 @@ class Delivery:
         if len(self._best_effort) > self._max_outbox:
             self._give_up(self._best_effort.popleft(), "outbox_full")
 
-    def settle(self, source: Input) -> None:
-        """Say that no more predictions of `source` will be posted; once for every input."""
-        self._release(source)
+    def settle(self, sources: Iterable[Input]) -> None:
+        """Say that no more predictions of `sources` will be posted; once for every input."""
+        for source in sources:
+            source.waiting -= 1
+            if not source.waiting:
+                self._finish(source)
 
     def pump(self, publisher: Publisher) -> None:
         """Publish what is owed, as far as the window of unconfirmed publishes allows.
@@ -177,7 +180,7 @@ class Delivery:
             if len(self._in_flight) >= limit:
                 break
             outgoing = queue.popleft()
-            if outgoing.topic in self._blocked_topics:
+            if self._blocked_topics and outgoing.topic in self._blocked_topics:
                 self._keep(outgoing, self._held)
             elif _packet_bytes(outgoing) > publisher.max_packet_bytes:
                 self._give_up(outgoing, "too_large")
@@ -311,8 +314,10 @@ class Delivery:
         if source is None:
             return
         source.waiting -= 1
-        if source.waiting:
-            return
+        if not source.waiting:
+            self._finish(source)
+
+    def _finish(self, source: Input) -> None:
         self.outcomes[source.outcome] += 1
         if source.outcome is Outcome.DROPPED:
             self.dropped[source.reason] += 1
@@ -321,4 +326,6 @@ class Delivery:
 
 def _packet_bytes(outgoing: Outgoing) -> int:
     """The size of the PUBLISH: at most 16 bytes beside topic and payload, without properties."""
-    return len(outgoing.topic.encode()) + len(outgoing.payload) + 16
+    topic = outgoing.topic
+    topic_bytes = len(topic) if topic.isascii() else len(topic.encode())
+    return topic_bytes + len(outgoing.payload) + 16

@@ -19,6 +19,7 @@ _MORE = 0x80  # 1.5.5: another length byte follows
 _MAX_LENGTH_BYTES = 4
 _SHORT = struct.Struct(">H")
 _ACK = struct.Struct(">BBH")
+_HEAD = struct.Struct("BBB")
 
 
 class MalformedError(ValueError):
@@ -117,23 +118,33 @@ class Reader:
         block = Block()
         if self._size < self._needed:
             return block
-        buffer, at, size = b"".join(self._chunks), 0, self._size
-        received = block.received
+        chunks = self._chunks
+        buffer, at, size = chunks[0] if len(chunks) == 1 else b"".join(chunks), 0, self._size
+        received, room = block.received, limit
         self._needed = 2
-        while len(received) < limit:
-            body, end = self._bounds(buffer, at)
+        while room:
+            # Most lengths take two bytes, and a call would cost more than reading them.
+            if at + 2 < size and buffer[at + 1] & _MORE and not buffer[at + 2] & _MORE:
+                body = at + 3
+                end = body + (buffer[at + 1] & 0x7F | buffer[at + 2] << 7)
+            else:
+                body, end = self._bounds(buffer, at)
+            if end - body > self._max_packet_bytes:
+                what = f"a packet of {end - body} bytes, at most {self._max_packet_bytes}"
+                raise MalformedError(what)
             if end > size:
                 self._needed = end - at
                 break
             kind = buffer[at] & 0xF0
             if kind == _PUBLISH:
                 received.append(self._publish(buffer, at, body, end, at_ns))
+                room -= 1
             elif kind == _PUBACK:
                 block.confirmations.append(_puback(buffer, body, end))
             else:
                 block.others += buffer[at:end]
             at = end
-        self._chunks, self._size = [buffer[at:]], size - at
+        self._chunks, self._size = [buffer[at:]] if at < size else [], size - at
         return block
 
     def _bounds(self, buffer: bytes, at: int) -> tuple[int, int]:
@@ -150,8 +161,6 @@ class Reader:
             shift += 7
             if shift == 7 * _MAX_LENGTH_BYTES:
                 raise MalformedError("a length of more than four bytes")
-        if length > self._max_packet_bytes:
-            raise MalformedError(f"a packet of {length} bytes, at most {self._max_packet_bytes}")
         return body, body + length
 
     def _publish(self, buffer: bytes, start: int, body: int, end: int, at_ns: int) -> Received:
@@ -217,7 +226,11 @@ class Writer:
         number = _SHORT.pack(message.mid) if qos else b""
         length = len(name) + len(number) + len(self._no_properties) + len(payload)
         first = _PUBLISH | message.repeated << 3 | qos << 1 | message.retain
-        return b"".join((_head(first, length), name, number, self._no_properties, payload))
+        if 0x7F < length < 0x4000:  # noqa: PLR2004  two bytes, as most lengths take
+            head = _HEAD.pack(first, length & 0x7F | _MORE, length >> 7)
+        else:
+            head = _head(first, length)
+        return b"".join((head, name, number, self._no_properties, payload))
 
 
 def puback(mid: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum
+from enum import StrEnum
 from itertools import chain, islice
 
 MAX_ORPHANS = 65_535  # a broker cannot have more in flight: packet ids are 16 bits
@@ -13,8 +13,8 @@ _Trace = tuple[int, str, int, bytes]
 _TRACED_BYTES = 256  # of a payload: there may be thousands, and each may be long
 
 
-class Outcome(Enum):
-    """What became of an input, for the counters that must balance."""
+class Outcome(StrEnum):
+    """What became of an input, for the counters that must balance; text, as that is hashed fast."""
 
     WINDOWED = "windowed"
     PREDICTED = "predicted"

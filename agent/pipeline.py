@@ -6,49 +6,27 @@ the line is quiet, hundreds under load. `take` is called for every message, `inf
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
-from math import isfinite
 from typing import Any
 
 from agent.backlog import Backlog
 from agent.binding import Binder, Route, fingerprint
 from agent.clock import SteadyClock
-from agent.codecs.prediction import Prediction, PredictionCodec
 from agent.codecs.reading import TimeBounds
 from agent.delivery import Outgoing
-from agent.errors import DecodeError, InferenceError
+from agent.errors import DecodeError
 from agent.frames import Received
 from agent.inputs import Input
 from agent.ordering import Intake, Ordering, Origin, take_blocks, with_digests
+from agent.predictor import Model, Predictor
 from agent.records import State
-from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
 from agent.topics import TopicTemplate
 from models.blocks import Blocks
 from models.errors import ReadingError
 from models.manifest import Manifest
-from models.quality import NAMES, Quality
-from models.windows import Batch, Windows
-
-NS_PER_US = 1_000
-NS_PER_MS = 1_000_000
-_BAD = Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model that has proven itself and may serve."""
-
-    session: Session
-    sha256: str
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the model says of itself."""
-        return self.session.manifest
+from models.windows import Windows
 
 
 class Pipeline:
@@ -62,8 +40,8 @@ class Pipeline:
     Attributes:
         model: what serves, None until one is activated.
         predictions: how many were made, by quality.
-        failed_batches: batches in a row on which the model failed.
         is_stateful: whether a message can change what a later one is answered.
+        failed_batches: batches in a row on which the model failed.
         batch_ns: how long a batch takes, an average that follows the last dozen.
         backlog: what waits to be taken, where some of it may be given up; else None.
     """
@@ -87,15 +65,11 @@ class Pipeline:
             earliest_ns=round(limits.earliest.timestamp() * 1e9),
             max_future_ns=round(limits.max_future_s * 1e9),
         )
-        self._assets = frozenset(settings.assets)
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None
         self._intake: Intake | None = None  # where the plain way will not do
-        self._codec: PredictionCodec
-        self._classes: tuple[str, ...] = ()
-        self._id = blake2b(digest_size=16)
-        self._qos = settings.output.qos
+        self._predictor: Predictor | None = None
         self._origins: list[Origin] = []
         self._arrival_ns = 0
 
@@ -118,15 +92,10 @@ class Pipeline:
         if self._windows is None or not kept:
             self._windows = self._open_windows(manifest)
         self.model, self._binder, self.failed_batches = model, binder, 0
+        self._predictor = Predictor(model, self.settings, self.clock)
         self.is_stateful = not (
             binder.is_whole and self._windows.is_stateless and self._ordering is None
         )
-        output = manifest.outputs[0]
-        self._codec = PredictionCodec(
-            stream=self.stream, version=manifest.version, seq=manifest.seq, unit=output.unit
-        )
-        self._classes = output.classes
-        self._id = blake2b(f"{model.sha256}\0{self.stream}\0".encode(), digest_size=16)
         return kept
 
     @property
@@ -205,10 +174,8 @@ class Pipeline:
         windows = self._windows
         if windows is None:
             raise DecodeError("no_model")
-        if self._assets and route.asset not in self._assets:
-            raise DecodeError("unknown_asset")
-        if not route.channels:
-            raise DecodeError("unbound_signal")
+        if route.refusal:
+            raise DecodeError(route.refusal)
         if self._intake is not None:
             for origin in self._intake(source, route, message, self._time_of):
                 self._origins.append(origin)  # one by one: a refusal comes at the end
@@ -222,12 +189,10 @@ class Pipeline:
             except ReadingError as exc:
                 refusal = exc
                 continue
-            if due:
-                self._origins += [
-                    Origin(source, route, message, position, ordinal, message.payload)
-                    for ordinal in range(made, made + due)
-                ]
-                made += due
+            for ordinal in range(made, made + due):
+                origin = Origin(source, route, message, position, ordinal, message.payload)
+                self._origins.append(origin)
+            made += due
         if refusal is not None:
             raise refusal
 
@@ -259,91 +224,15 @@ class Pipeline:
     def infer(self, now_ns: Callable[[], int]) -> list[Outgoing]:
         """Answer every window that is due, in order, as publishes ready to be owed."""
         outgoing: list[Outgoing] = []
-        while self._origins and self._windows is not None:
+        while self._origins and self._windows is not None and self._predictor is not None:
             batch = self._windows.take()
             count = len(batch.assets)
             origins, self._origins = self._origins[:count], self._origins[count:]
             if self.settings.is_of_blocks:
                 origins = list(with_digests(origins))
-            self._answer(batch, origins, now_ns, outgoing)
+            began_ns = self.clock.monotonic_ns()
+            outgoing += self._predictor.predict(batch, origins, now_ns, self.predictions)
+            if self._predictor.has_failed is not None:
+                self.failed_batches = self.failed_batches + 1 if self._predictor.has_failed else 0
+            self.batch_ns += (self.clock.monotonic_ns() - began_ns - self.batch_ns) / 8
         return outgoing
-
-    def _answer(
-        self,
-        batch: Batch,
-        origins: Sequence[Origin],
-        now_ns: Callable[[], int],
-        to: list[Outgoing],
-    ) -> None:
-        started_ns = self.clock.monotonic_ns()
-        values, scores = self._answers(batch)
-        self.batch_ns += (self.clock.monotonic_ns() - started_ns - self.batch_ns) / 8
-        encoded_ns = now_ns()
-        for origin, time_ns, quality, value, score in zip(
-            origins, batch.times_ns, batch.qualities, values, scores, strict=True
-        ):
-            prediction = self._prediction(origin, time_ns, quality, (value, score), encoded_ns)
-            self.predictions[NAMES[prediction.quality]] += 1
-            self._publish(prediction, origin, to)
-
-    def _answers(self, batch: Batch) -> tuple[list[Any], list[Any]]:
-        """Value and score a window; None where there is none."""
-        assert self.model is not None  # noqa: S101  windows exist only with a model
-        nothing: list[Any] = [None] * len(batch.qualities)
-        every = _BAD not in batch.qualities
-        usable = () if every else [i for i, q in enumerate(batch.qualities) if q is not _BAD]
-        if not (every or usable):
-            return nothing, nothing
-        try:
-            outputs = self.model.session.run(batch.values if every else batch.values[usable])
-        except InferenceError:
-            self.failed_batches += 1
-            return nothing, nothing
-        self.failed_batches = 0
-        values = outputs["value"].ravel().tolist()
-        scores = outputs["score"].ravel().tolist() if "score" in outputs else [None] * len(values)
-        if every:
-            return values, scores
-        spread_values, spread_scores = list(nothing), list(nothing)
-        for index, value, score in zip(usable, values, scores, strict=True):
-            spread_values[index], spread_scores[index] = value, score
-        return spread_values, spread_scores
-
-    def _prediction(
-        self,
-        origin: Origin,
-        time_ns: int,
-        quality: Quality,
-        answer: tuple[Any, Any],
-        now_ns: int,
-    ) -> Prediction:
-        _, route, message, position, ordinal, content = origin
-        value, score = answer
-        if value is None or not isfinite(value) or (score is not None and not isfinite(score)):
-            value, score, quality = None, None, _BAD
-        label = None
-        if value is not None and 0 <= value < len(self._classes):
-            label = self._classes[int(value)]
-        identity = self._id.copy()
-        identity.update(f"{route.asset}\0{position or time_ns}\0{ordinal}\0".encode())
-        identity.update(content)
-        return Prediction(
-            value,
-            score,
-            label,
-            quality,
-            timestamp_ms=time_ns // NS_PER_MS,
-            id=identity.hexdigest(),
-            asset=route.asset,
-            latency_ms=(now_ns - message.at_ns) // NS_PER_US / 1_000,
-            input_age_ms=(now_ns - self.clock.ahead_ns - time_ns) // NS_PER_MS,
-        )
-
-    def _publish(self, prediction: Prediction, origin: Origin, to: list[Outgoing]) -> None:
-        topic, source, qos = origin.route.output_topic, origin.source, self._qos
-        to.append(Outgoing(topic, self._codec.encode(prediction), qos, source=source))
-        if self.settings.output.scalars:
-            to += [
-                Outgoing(f"{topic}/{level}", plain, qos, source=source)
-                for level, plain in self._codec.scalars(prediction)
-            ]

@@ -123,8 +123,7 @@ class Recovery:
         for pipeline in self._pipelines.values():
             for outgoing in pipeline.infer(time.time_ns):
                 self._delivery.post(outgoing)
-        for source in self._unsettled:
-            self._delivery.settle(source)
+        self._delivery.settle(self._unsettled)
         self._unsettled.clear()
 
     def _resolve(self, topic: str) -> list[tuple[Pipeline, Route]]:

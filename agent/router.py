@@ -50,7 +50,7 @@ class Router:
         self._command = command
         self._delivery = delivery
         self._note = note
-        self._limits = limits
+        self._limits, self._max_payload_bytes = limits, limits.max_payload_bytes
         self._log = Limited(limits.log_interval_s)
         self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
 
@@ -85,15 +85,13 @@ class Router:
 
     def receive(self, messages: Sequence[Received]) -> None:
         """Take messages in, in order of arrival; `answer` brings them to an end."""
-        delivery = self._delivery
+        arrived, sources, take = self._delivery.arrived, self._sources, self._take
         for message in messages:
-            source = delivery.arrived(
-                message.topic, message.payload, message.mid, repeated=message.repeated
-            )
-            if source is None:
-                continue
-            self._sources.append(source)
-            self._take(message, source)
+            topic, payload, mid, _, repeated, _ = message
+            source = arrived(topic, payload, mid, repeated=repeated)
+            if source is not None:
+                sources.append(source)
+                take(message, source)
 
     def answer(
         self,
@@ -120,8 +118,7 @@ class Router:
             has_answered = True
             for outgoing in pipeline.infer(now_ns or pipeline.clock):
                 self._delivery.post(outgoing)
-        for source in sources:
-            self._delivery.settle(source)
+        self._delivery.settle(sources)
 
     def _take(self, message: Received, source: Input) -> None:
         routes = self._routes.get(message.topic)
@@ -132,9 +129,8 @@ class Router:
                 return
             routes = self._resolve(message.topic)
         self.received += 1
-        reason = self._refusal(message, routes)
-        if reason:
-            self._drop(source, message, reason)
+        if not routes or message.retained or len(message.payload) > self._max_payload_bytes:
+            self._drop(source, message, self._refusal(message, routes))
             return
         is_shed = True
         for pipeline, route in routes:
@@ -173,9 +169,7 @@ class Router:
             return "no_pipeline"
         if message.retained:
             return "retained"  # a value from an unknown time past must not pass for a live one
-        if len(message.payload) > self._limits.max_payload_bytes:
-            return "payload_too_large"
-        return ""
+        return "payload_too_large"
 
     def _drop(self, source: Input, message: Received, reason: str) -> None:
         source.drop(reason)

@@ -16,7 +16,8 @@ import orjson
 from agent import log, memory
 from agent.binding import Binder
 from agent.control import Control
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.puller import Pulled, PullRequest, pull
 from agent.refusals import storage_error
 from agent.session import Session

@@ -15,7 +15,8 @@ from agent.binding import Route
 from agent.codecs.block import Block
 from agent.frames import Received
 from agent.inputs import Input
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.reasons import REASONS
 from agent.session import Session
 from agent.settings import Pipeline as PipelineSettings

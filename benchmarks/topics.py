@@ -18,7 +18,8 @@ import numpy as np
 
 from agent.delivery import Delivery
 from agent.frames import MQTT_5, Reader
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.router import Router
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings

@@ -136,8 +136,8 @@ def _signals_wait() -> Iterator[None]:
         yield
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
-    came: list[int] = []
-    before = [signal.signal(number, lambda one, _frame: came.append(one)) for number in numbers]
+    came: list[signal.Signals] = []
+    before = [signal.signal(number, lambda one, _frame: came.append(signal.Signals(one))) for number in numbers]
     try:
         yield
     finally:

@@ -66,14 +66,19 @@ class Hold:
             mask |= 1 << index
         return mask
 
+    def take_row(self, track: Track, time_ns: int, values: Sequence[float]) -> bool:
+        """Remember the values of all channels, in order, if every one of them is usable."""
+        if all(map(le, self._low, values)) and all(map(le, values, self._high)):
+            track.held, track.held_ns = list(values), [time_ns] * self.width
+            return True
+        return False
+
     def take(
         self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> int:
         """Remember the usable values; returns the mask of the channels that have none."""
         low, high = self._low, self._high
-        every = channels == self.in_order
-        if every and all(map(le, low, values)) and all(map(le, values, high)):
-            track.held, track.held_ns = list(values), [time_ns] * self.width
+        if channels == self.in_order and self.take_row(track, time_ns, values):
             return 0
         held, held_ns, unusable = track.held, track.held_ns, 0
         for index, value in zip(channels, values):  # noqa: B905 - costs 0.3 us; push has checked

@@ -15,5 +15,5 @@ class Quality(IntEnum):
     BAD = 2
 
 
-NAMES: Final = {quality: quality.name for quality in Quality}
-"""For the hot loop: in Python 3.11 a member's own `name` costs five times as much."""
+NAMES: Final = tuple(quality.name for quality in Quality)
+"""By number; for the hot loop: in Python 3.11 a member's own `name` costs five times as much."""

@@ -91,10 +91,11 @@ class Windows:
         self._sample = struct.Struct(f"{len(channels)}f")
         self._is_each_a_sample = spec.trigger == "every_reading"
         self._whole = 0 if self._period_ns else self._all  # reports that complete a round
+        self._whole_row = () if self._period_ns else hold.in_order  # of channels that do it at once
         self._step_ns = self._period_ns or _UNBOUNDED
         self._length, self._hop = spec.length, spec.hop
         self._window_bytes = spec.length * self._sample.size
-        self._due: list[tuple[str, int, Quality, bytes]] = []
+        self._due = _Due()
 
     def __len__(self) -> int:
         """How many assets are remembered."""
@@ -109,7 +110,7 @@ class Windows:
     @property
     def due(self) -> int:
         """How many windows wait to be taken."""
-        return len(self._due)
+        return len(self._due.times_ns)
 
     def push(
         self,
@@ -137,35 +138,24 @@ class Windows:
                 `duplicate` (every reading as the channel had it at that time already).
             ValueError: not as many values as channels.
         """
-        if (count := len(channels)) != len(values):
+        if len(channels) != len(values):
             raise ValueError(f"{len(channels)} channels report {len(values)} values")
         track = self._tracks.get(asset) or self._open(asset)
         self._tracks.move_to_end(asset)
-        if quality is _BAD:
-            values = [MISSING] * count
-        is_newest = time_ns > track.newest_ns
-        if not is_newest:
-            channels, values = self._hold.new(track, time_ns, channels, values)
-        waiting = len(self._due)
-        reports = self._all if count == self._width else self._hold.mask(channels)
-        if time_ns - track.last_ns > self._step_ns:
-            self._sample_until(asset, track, time_ns)
-        elif track.reported & self._whole and (
-            track.reported & reports or time_ns - track.newest_ns > self._max_gap_ns
+        waiting = len(self._due.times_ns)
+        if (
+            channels == self._whole_row
+            and quality is _GOOD
+            and time_ns > track.newest_ns
+            and not track.reported
+            and self._hold.take_row(track, time_ns, values)
         ):
-            self._complete(asset, track, track.newest_ns)
-        usable = reports ^ self._hold.take(track, time_ns, channels, values)
-        track.reported |= reports
-        track.usable |= usable
-        if quality is not _GOOD:
-            track.doubtful |= reports
-        elif track.doubtful:
-            track.doubtful &= ~usable
-        if is_newest:
-            track.newest_ns = time_ns
-        if track.reported == self._whole or self._is_each_a_sample:
-            self._complete(asset, track, track.newest_ns)
-        return len(self._due) - waiting
+            # A round of its own, whatever came before: nearly every row is one.
+            track.newest_ns, track.doubtful = time_ns, 0
+            self._add(asset, track, time_ns, values, _GOOD)
+        else:
+            self._take_some(asset, track, time_ns, channels, values, quality)
+        return len(self._due.times_ns) - waiting
 
     def track(self, asset: str) -> Track:
         """What is remembered of an asset, which has been heard of now."""
@@ -175,15 +165,10 @@ class Windows:
 
     def take(self) -> Batch:
         """Hand over the windows that are due, as one batch the caller owns."""
-        due, self._due = self._due, []
-        shape = (len(due), self._length, self._width)
-        values = np.ndarray(shape, np.float32, bytearray().join([window for *_, window in due]))
-        return Batch(
-            assets=[asset for asset, *_ in due],
-            times_ns=[time_ns for _, time_ns, *_ in due],
-            qualities=[quality for _, _, quality, _ in due],
-            values=values,
-        )
+        due, self._due = self._due, _Due()
+        shape = (len(due.assets), self._length, self._width)
+        values = np.ndarray(shape, np.float32, bytearray().join(due.windows))
+        return Batch(due.assets, due.times_ns, due.qualities, values)
 
     def awaited(self, asset: str) -> list[str]:
         """Channels that the asset's round waits for; none without one, or where time ends it."""
@@ -209,7 +194,7 @@ class Windows:
 
     def discard(self) -> None:
         """Let go of the windows that are due."""
-        self._due.clear()
+        self._due = _Due()
 
     def _open(self, asset: str) -> Track:
         if len(self._tracks) >= self._max_assets:
@@ -218,6 +203,40 @@ class Windows:
             self.forgotten += 1
         track = self._tracks[asset] = Track(len(self.channels))
         return track
+
+    def _take_some(  # noqa: PLR0913, PLR0917 - the message, taken apart
+        self,
+        asset: str,
+        track: Track,
+        time_ns: int,
+        channels: Sequence[int],
+        values: Sequence[float],
+        quality: Quality,
+    ) -> None:
+        """Take readings that are not all that a round needs, or not all usable, or not newest."""
+        if quality is _BAD:
+            values = [MISSING] * len(channels)
+        is_newest = time_ns > track.newest_ns
+        if not is_newest:
+            channels, values = self._hold.new(track, time_ns, channels, values)
+        reports = self._hold.mask(channels)
+        if time_ns - track.last_ns > self._step_ns:
+            self._sample_until(asset, track, time_ns)
+        elif track.reported & self._whole and (
+            track.reported & reports or time_ns - track.newest_ns > self._max_gap_ns
+        ):
+            self._complete(asset, track, track.newest_ns)
+        usable = reports ^ self._hold.take(track, time_ns, channels, values)
+        track.reported |= reports
+        track.usable |= usable
+        if quality is not _GOOD:
+            track.doubtful |= reports
+        elif track.doubtful:
+            track.doubtful &= ~usable
+        if is_newest:
+            track.newest_ns = time_ns
+        if track.reported == self._whole or self._is_each_a_sample:
+            self._complete(asset, track, track.newest_ns)
 
     def _sample_until(self, asset: str, track: Track, time_ns: int) -> None:
         """Take the samples at all points of the grid that end before a reading of this time."""
@@ -237,7 +256,7 @@ class Windows:
             self.restarts += 1
 
     def _complete(self, asset: str, track: Track, time_ns: int) -> None:
-        """Close the round: one sample more, and with it perhaps a window."""
+        """Close the round with what is held."""
         if track.usable != self._all or (
             self._shortest_age_ns is not None
             and min(track.held_ns) < time_ns - self._shortest_age_ns
@@ -245,9 +264,15 @@ class Windows:
             row, quality = self._hold.sample(track, time_ns)
         else:
             row, quality = track.held, _UNCERTAIN if track.doubtful else _GOOD
+        track.reported = track.usable = 0
+        self._add(asset, track, time_ns, row, quality)
+
+    def _add(
+        self, asset: str, track: Track, time_ns: int, row: Sequence[float], quality: Quality
+    ) -> None:
+        """One sample more, and with it perhaps a window."""
         if time_ns - track.last_ns > self._max_gap_ns:
             self._restart(track)
-        track.reported = track.usable = 0
         track.last_ns = time_ns
         track.count += 1
         track.samples += self._sample.pack(*row)
@@ -258,7 +283,23 @@ class Windows:
         elif quality is _BAD:
             track.bad_at = track.count
         before = track.count - self._length
-        if before >= 0 and before % self._hop == 0:
-            worst = _UNCERTAIN if track.uncertain_at > before else _GOOD
-            worst = _BAD if track.bad_at > before else worst
-            self._due.append((asset, time_ns, worst, bytes(track.samples)))
+        if before < 0 or before % self._hop:
+            return
+        worst = _UNCERTAIN if track.uncertain_at > before else _GOOD
+        due = self._due
+        due.assets.append(asset)
+        due.times_ns.append(time_ns)
+        due.qualities.append(_BAD if track.bad_at > before else worst)
+        due.windows.append(bytes(track.samples))
+
+
+class _Due:
+    """The columns of a batch to be."""
+
+    __slots__ = ("assets", "qualities", "times_ns", "windows")
+
+    def __init__(self) -> None:
+        self.assets: list[str] = []
+        self.times_ns: list[int] = []
+        self.qualities: list[Quality] = []
+        self.windows: list[bytes] = []

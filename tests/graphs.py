@@ -37,6 +37,7 @@ class LinearGraph:
         threshold: of a detector: `score` above it makes `value` 1.
         layers: products of 512 x 512 matrices that each window is put through, for nothing: what
             makes a graph slow.
+        fails_above: a weighted sum above it makes onnxruntime fail, on the whole batch.
     """
 
     weights: Sequence[float]
@@ -45,6 +46,7 @@ class LinearGraph:
     median: float = 0.0
     threshold: float | None = None
     layers: int = 0
+    fails_above: float | None = None
 
     def answer(self, windows: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """What the graph answers to windows `[n, length, channels]`, computed with NumPy."""
@@ -93,7 +95,8 @@ class LinearGraph:
             helper.make_node("Where", ["is_missing", "median", "last"], ["imputed"]),
             helper.make_node("MatMul", ["imputed", "weights"], ["weighted"]),
             *self._layers(),
-            helper.make_node("Add", ["total", "bias"], ["column"]),
+            helper.make_node("Add", ["total", "bias"], ["sum_of_all"]),
+            *self._trap(),
             helper.make_node("Squeeze", ["column", "axis"], [total]),
         ]
         if self.threshold is not None:
@@ -102,6 +105,21 @@ class LinearGraph:
                 helper.make_node("Cast", ["is_above"], ["value"], to=TensorProto.INT64),
             ]
         return nodes
+
+    def _trap(self) -> list[NodeProto]:
+        """From `sum_of_all` to `column`, the same unless it fails: an index beyond the only one."""
+        if self.fails_above is None:
+            return [helper.make_node("Identity", ["sum_of_all"], ["column"])]
+        limit = numpy_helper.from_array(np.array(self.fails_above, "f4"))
+        one = numpy_helper.from_array(np.zeros(1, "f4"))
+        return [
+            helper.make_node("Constant", [], ["limit"], value=limit),
+            helper.make_node("Constant", [], ["only"], value=one),
+            helper.make_node("Greater", ["sum_of_all", "limit"], ["is_beyond"]),
+            helper.make_node("Cast", ["is_beyond"], ["index"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["only", "index"], ["zeros"]),
+            helper.make_node("Add", ["sum_of_all", "zeros"], ["column"]),
+        ]
 
     def _layers(self) -> list[NodeProto]:
         """From `weighted` to `total`, the same but later."""
@@ -134,6 +152,7 @@ def linear_bundle(  # noqa: PLR0913 - each argument is one fact that some test v
     window: WindowSpec | None = None,
     version: str | None = None,
     layers: int = 0,
+    fails_above: float | None = None,
     golden_wrong: bool = False,
 ) -> Bundle:
     """A regression: value = weighted sum of the last sample's channels + `bias`.
@@ -150,11 +169,17 @@ def linear_bundle(  # noqa: PLR0913 - each argument is one fact that some test v
         window: instead of `length` and `hop`, where a test needs gaps.
         version: 1.0.<seq> if omitted.
         layers: what makes it slow, see LinearGraph.
+        fails_above: what makes it fail, see there.
         golden_wrong: promise golden outputs that the graph does not give.
     """
     spec = window or WindowSpec(length=length, hop=hop)
     graph = LinearGraph(
-        weights=weights, length=spec.length, bias=bias, median=median, layers=layers
+        weights=weights,
+        length=spec.length,
+        bias=bias,
+        median=median,
+        layers=layers,
+        fails_above=fails_above,
     )
     manifest = make_manifest(
         stream=stream,

@@ -14,6 +14,7 @@ from agent.errors import DecodeError
 
 MAX_DEPTH = 100
 _PARENTS = {dict, list, str}
+_BRACKET = ord("[")
 
 
 def parse(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
@@ -32,7 +33,7 @@ def parse(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
         raise DecodeError(_why_refused(payload, exc)) from exc
     colons = payload.count(b":")
     keys = len(document) if type(document) is dict else 0
-    if keys == colons and payload.count(b"[") < MAX_DEPTH:
+    if keys == colons and (_BRACKET not in payload or payload.count(b"[") < MAX_DEPTH):
         return document  # every key brings a colon, so all keys are at the top, each once
     if (colons != _colons(document) or b"\\u003" in payload) and _has_duplicate_keys(payload):
         raise DecodeError("duplicate_key")

@@ -5,7 +5,7 @@
 Paths are dotted (`hydraulics.pressure`) and compiled when the pipeline is bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -23,6 +23,8 @@ from agent.codecs.reading import (
 )
 from agent.errors import DecodeError
 from models.quality import Quality
+
+_NUMBERS = {float, int}  # orjson makes finite ones only
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,10 @@ class JsonRow:
 
     def __init__(self, paths: Sequence[str], fields: Fields) -> None:
         self._paths = [path.split(".") for path in paths]
-        self._flat = (
-            itemgetter(*paths)
-            if len(paths) > 1 and all(len(path) == 1 for path in self._paths)
-            else None
-        )
-        self._only = paths[0] if len(paths) == 1 and len(self._paths[0]) == 1 else None
+        is_flat = all(len(path) == 1 for path in (*self._paths, fields.timestamp.split(".")))
+        is_bare = not (fields.quality or fields.sequence or fields.timestamp_unit == "iso8601")
+        self._plain = _getter(paths) if is_flat and is_bare else None
+        self._time_key = fields.timestamp
         self._time = fields.timestamp.split(".") if fields.timestamp else None
         self._unit = fields.timestamp_unit
         self._factor = NS_PER_UNIT.get(fields.timestamp_unit, 0)
@@ -71,13 +71,21 @@ class JsonRow:
 
     def row(self, document: dict[str, Any]) -> Reading:
         """The reading in a parsed document."""
+        if self._plain is not None:
+            # Nearly every row is one of numbers alone, all at the top of the document.
+            try:
+                found, at = self._plain(document), document.get(self._time_key)
+            except KeyError:
+                found, at = (), None
+            if found and _NUMBERS.issuperset(map(type, found)):
+                if type(at) is int and self._factor:
+                    return Reading(at * self._factor, found)
+                if self._time is None:
+                    return Reading(None, found)
         values = self._values(document)
         time_ns = None
         if self._time is not None:
-            at = at_path(document, self._time)
-            # Most are whole numbers, and a call would cost more than the product.
-            whole = type(at) is int and self._factor
-            time_ns = at * self._factor if whole else to_time_ns(at, self._unit)
+            time_ns = to_time_ns(at_path(document, self._time), self._unit)
         quality = Quality.GOOD
         if self._quality is not None:
             quality = to_quality(at_path(document, self._quality))
@@ -92,19 +100,16 @@ class JsonRow:
         return any(isinstance(parent, dict) and key in parent for parent, key in parents)
 
     def _values(self, document: dict[str, Any]) -> Sequence[float]:
-        if self._only is not None and type(only := document.get(self._only)) is float:
-            return [only]
-        if self._flat is not None:
-            try:
-                found: Sequence[Any] = self._flat(document)
-            except KeyError:
-                found = [at_path(document, path) for path in self._paths]
-        else:
-            found = [at_path(document, path) for path in self._paths]
-        # Inside a float anything is finite already: orjson refuses what overflows.
-        if set(map(type, found)) == {float}:
-            return found
-        values = [to_number(value) for value in found]
+        found = [at_path(document, path) for path in self._paths]
+        values = tuple(to_number(value) for value in found)
         if all(value is None for value in found) and not self.reports(document):
             raise DecodeError("no_signal")
         return values
+
+
+def _getter(keys: Sequence[str]) -> Callable[[dict[str, Any]], Sequence[Any]]:
+    """What `itemgetter` is, of a single key too."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    (key,) = keys
+    return lambda document: (document[key],)

@@ -46,20 +46,21 @@ class PredictionCodec:
 
     def encode(self, prediction: Prediction) -> bytes:
         """The JSON object that goes to the prediction topic."""
+        value, score, label, quality, timestamp_ms, id_, asset, latency_ms, age_ms = prediction
         fields = {
-            "value": prediction.value,
-            "quality": NAMES[prediction.quality],
-            "timestamp": prediction.timestamp_ms,
-            "asset": prediction.asset,
+            "value": value,
+            "quality": NAMES[quality],
+            "timestamp": timestamp_ms,
+            "asset": asset,
             **self._constant,
-            "id": prediction.id,
-            "latency_ms": prediction.latency_ms,
-            "input_age_ms": prediction.input_age_ms,
+            "id": id_,
+            "latency_ms": latency_ms,
+            "input_age_ms": age_ms,
         }
-        if prediction.score is not None:
-            fields["score"] = prediction.score
-        if prediction.label is not None:
-            fields["label"] = prediction.label
+        if score is not None:
+            fields["score"] = score
+        if label is not None:
+            fields["label"] = label
         return orjson.dumps(fields)
 
     def scalars(self, prediction: Prediction) -> list[tuple[str, bytes]]:

@@ -7,7 +7,8 @@ from typing import Any
 from agent.delivery import Delivery
 from agent.inputs import Outcome
 from agent.mqtt import Connection, Subscription
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.reactor import exchange
 from agent.router import Router
 from agent.session import Session

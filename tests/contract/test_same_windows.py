@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from agent.frames import Received
 from agent.inputs import Input
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings

@@ -180,7 +180,7 @@ def is_sound(readings: Sequence[Reading] | str) -> bool:
 
 def is_usable(reading: Reading) -> bool:
     return (
-        all(type(value) is float and not math.isinf(value) for value in reading.values)
+        all(type(value) in (float, int) and not math.isinf(value) for value in reading.values)
         and (reading.time_ns is None or type(reading.time_ns) is int)
         and isinstance(reading.quality, Quality)
     )
@@ -188,7 +188,7 @@ def is_usable(reading: Reading) -> bool:
 
 def test_row_is_read_by_path_in_the_order_of_the_channels() -> None:
     (reading,) = JsonRow(["x.b", "a"], Fields())(b'{"a": 1, "x": {"b": 2.5, "a": 9}, "c": "text"}')
-    assert reading == Reading(None, [2.5, 1.0], Quality.GOOD, "")
+    assert reading == Reading(None, (2.5, 1.0), Quality.GOOD, "")
 
 
 def test_missing_signal_and_null_are_missing_values() -> None:
@@ -346,7 +346,7 @@ def test_what_is_no_plain_number_has_its_reason(payload: bytes, wanted: str) -> 
 
 def test_scalar_is_read_from_an_object_by_its_paths() -> None:
     decode = scalar("d.v", Fields(timestamp="t", timestamp_unit="s"))
-    assert decode(b'{"d": {"v": 1.5}, "t": 10}') == (Reading(10 * 10**9, [1.5]),)
+    assert decode(b'{"d": {"v": 1.5}, "t": 10}') == (Reading(10 * 10**9, (1.5,)),)
 
 
 def test_umh_takes_exactly_its_two_keys() -> None:
@@ -376,7 +376,7 @@ def test_thingsboard_takes_one_row_or_several_with_or_without_time() -> None:
 def test_thingsboard_entry_of_other_signals_is_passed_over() -> None:
     decode = ThingsBoard(["a"])
     payload = b'[{"ts": 5, "values": {"door": true}}, {"ts": 9, "values": {"a": 1.0}}]'
-    assert decode(payload) == [Reading(9 * MS, [1.0])]
+    assert decode(payload) == [Reading(9 * MS, (1.0,))]
     assert reason(decode, b'[{"door": true}]') == "no_signal"
 
 

@@ -60,7 +60,7 @@ def test_input_without_prediction_is_acknowledged_at_once() -> None:
     delivery = Delivery(10, 10)
     source = arrived(delivery, mid=7)
     assert acknowledged(delivery) == []
-    delivery.settle(source)
+    delivery.settle([source])
     assert acknowledged(delivery) == [7]
     assert delivery.outcomes == {Outcome.WINDOWED: 1}
     assert delivery.idle
@@ -72,7 +72,7 @@ def test_input_is_acknowledged_after_the_last_of_its_predictions_is_confirmed() 
     source = arrived(delivery)
     answer(delivery, source, b"1")
     answer(delivery, source, b"2")
-    delivery.settle(source)
+    delivery.settle([source])
     turn(delivery, connection)
     assert acknowledged(delivery) == []
     turn(delivery, connection)
@@ -85,8 +85,8 @@ def test_later_input_waits_for_an_earlier_one() -> None:
     connection = connected(broker)
     first, second = arrived(delivery, b"1", 1), arrived(delivery, b"2", 2)
     answer(delivery, first)
-    delivery.settle(first)
-    delivery.settle(second)
+    delivery.settle([first])
+    delivery.settle([second])
     assert acknowledged(delivery) == []
     turn(delivery, connection)
     assert acknowledged(delivery) == [1, 2]
@@ -94,7 +94,7 @@ def test_later_input_waits_for_an_earlier_one() -> None:
 
 def test_best_effort_input_is_never_acknowledged() -> None:
     delivery = Delivery(10, 10)
-    delivery.settle(arrived(delivery, mid=0))
+    delivery.settle([arrived(delivery, mid=0)])
     assert acknowledged(delivery) == []
     assert delivery.waiting == 0
 
@@ -106,7 +106,7 @@ def test_refusal_that_may_pass_keeps_the_prediction_and_its_order() -> None:
     for number in (b"1", b"2", b"3"):
         source = arrived(delivery, number, int(number))
         answer(delivery, source, number)
-        delivery.settle(source)
+        delivery.settle([source])
         turn(delivery, connection)
     assert delivery.refusal == "out/a is refused with reason code 0x87"
     assert len(broker.refused) == 1, "a blocked topic is not tried again before retry"
@@ -125,7 +125,7 @@ def test_refusal_is_told_until_the_topic_is_granted() -> None:
     broker.refusals["out/a"] = NOT_AUTHORISED
     source = arrived(delivery)
     answer(delivery, source)
-    delivery.settle(source)
+    delivery.settle([source])
     turn(delivery, connection)
     for _ in range(3):
         delivery.retry()
@@ -142,7 +142,7 @@ def test_refusal_that_repeating_cannot_cure_drops_the_prediction() -> None:
     broker.refusals["out/a"] = PAYLOAD_INVALID
     source = arrived(delivery)
     answer(delivery, source)
-    delivery.settle(source)
+    delivery.settle([source])
     turn(delivery, connection)
     assert acknowledged(delivery) == [1]
     assert delivery.dropped == {"payload_invalid": 1}
@@ -154,7 +154,7 @@ def test_prediction_larger_than_the_broker_takes_is_dropped_before_it_is_sent() 
     for mid, payload in enumerate([b"x" * 79, b"x" * 80], start=1):
         source = arrived(delivery, payload, mid)
         answer(delivery, source, payload)  # 16 bytes of overhead and 5 of the topic
-        delivery.settle(source)
+        delivery.settle([source])
     turn(delivery, connection)
     assert [len(one.payload) for one in broker.published] == [79]
     assert delivery.dropped == {"too_large": 1}
@@ -165,7 +165,7 @@ def test_size_of_a_packet_counts_the_bytes_of_its_topic() -> None:
     delivery, broker = Delivery(10, 10), FakeBroker(max_packet_bytes=100)
     source = arrived(delivery)
     delivery.post(Outgoing("ü" * 40, b"x" * 10, 1, source=source))
-    delivery.settle(source)
+    delivery.settle([source])
     turn(delivery, connected(broker))
     assert delivery.dropped == {"too_large": 1}
 
@@ -177,7 +177,7 @@ def test_unconfirmed_predictions_are_published_again_in_order_after_a_loss() -> 
     for number in (b"1", b"2", b"3"):
         source = arrived(delivery, number, int(number))
         answer(delivery, source, number)
-        delivery.settle(source)
+        delivery.settle([source])
     turn(delivery, connection)
     delivery.connection_lost()
     broker.confirms = True
@@ -193,7 +193,7 @@ def test_redelivery_is_recognised_and_takes_over_the_predictions_under_way() -> 
     delivery, broker = Delivery(10, 10), FakeBroker()
     source = arrived(delivery, mid=5)
     answer(delivery, source)
-    delivery.settle(source)
+    delivery.settle([source])
     delivery.connection_lost()
     delivery.connected(session_present=True)
     assert delivery.arrived("in/a", b"x", 9, repeated=True) is None
@@ -249,7 +249,7 @@ def test_best_effort_predictions_are_bounded_and_the_newest_are_kept() -> None:
     for number, source in enumerate(sources):
         answer(delivery, source, b"%d" % number)
     for source in sources:
-        delivery.settle(source)
+        delivery.settle([source])
     assert delivery.dropped == {"outbox_full": 3}
     assert delivery.waiting == 2
     turn(delivery, connected(broker))
@@ -265,7 +265,7 @@ def test_best_effort_predictions_wait_while_the_socket_takes_nothing() -> None:
     for number in range(9):
         source = arrived(delivery, mid=0)
         answer(delivery, source, b"%d" % number, qos=0)
-        delivery.settle(source)
+        delivery.settle([source])
         turn(delivery, connection)
     assert delivery.waiting == 2
     broker.stalls = False
@@ -281,7 +281,7 @@ def test_refused_predictions_of_best_effort_inputs_do_not_pile_up() -> None:
     for _ in range(5):
         source = arrived(delivery, mid=0)
         answer(delivery, source)
-        delivery.settle(source)
+        delivery.settle([source])
         turn(delivery, connection)
     assert delivery.dropped == {"refused": 5}
     assert delivery.waiting == 0
@@ -298,8 +298,8 @@ def test_refused_topic_does_not_stop_the_others() -> None:
         )
         answer(delivery, refused)
         delivery.post(Outgoing("out/b", b"%d" % number, 1, source=granted))
-        delivery.settle(refused)
-        delivery.settle(granted)
+        delivery.settle([refused])
+        delivery.settle([granted])
         turn(delivery, connection)
         list(delivery.acknowledgeable())
     assert [one.payload for one in broker.published] == [b"%d" % number for number in range(20)]
@@ -311,7 +311,7 @@ def test_control_documents_go_before_predictions() -> None:
     delivery, broker = Delivery(10, 10), FakeBroker()
     source = arrived(delivery)
     answer(delivery, source)
-    delivery.settle(source)
+    delivery.settle([source])
     delivery.post(Outgoing("gw/metrics", b"{}", 1))
     turn(delivery, connected(broker))
     assert [one.topic for one in broker.published] == ["gw/metrics", "out/a"]
@@ -355,7 +355,7 @@ def test_order_is_kept_when_refusals_come_one_by_one() -> None:
     for number in (b"1", b"2", b"3"):
         source = arrived(delivery, number, int(number))
         answer(delivery, source, number)
-        delivery.settle(source)
+        delivery.settle([source])
     delivery.pump(connection)
     connection.flush()
     connection.read(10)
@@ -381,7 +381,7 @@ def test_order_is_kept_when_the_connection_is_lost_among_refusals() -> None:
     for number in (b"1", b"2", b"3", b"4"):
         source = arrived(delivery, number, int(number))
         answer(delivery, source, number)
-        delivery.settle(source)
+        delivery.settle([source])
     delivery.pump(connection)
     connection.flush()
     connection.read(10)
@@ -562,7 +562,7 @@ class AnyBroker(RuleBasedStateMachine):
                     self.asked.append(one)
                 self.delivery.post(Outgoing(one.topic, one.payload, 1, source=source))
         for source in sources:
-            self.delivery.settle(source)
+            self.delivery.settle([source])
 
     def is_no_needless_repetition(self, payload: bytes) -> None:
         """Only an input whose acknowledgement was lost on its way may be worked on again."""

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from agent.delivery import Outgoing
 from agent.frames import Received
 from agent.inputs import Input
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings

@@ -7,7 +7,8 @@ from agent.frames import Received
 from agent.link import Link
 from agent.metrics import Metrics
 from agent.mqtt import Will
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.router import Router
 from agent.session import Session
 from agent.settings import Broker, Limits

@@ -13,7 +13,8 @@ from agent.delivery import Outgoing
 from agent.errors import DecodeError
 from agent.frames import Received
 from agent.inputs import Input
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
@@ -339,15 +340,10 @@ def test_prediction_never_says_nan(c0: float | None, c1: float | None, q: object
 
 
 def test_model_that_fails_gives_bad_predictions_until_it_works_again() -> None:
-    pipeline = serving(linear())
-    model = pipeline.model
-    assert model is not None
-    broken = Model(Session(linear(length=2)), "0" * 64)  # refuses windows of another length
-    pipeline.model = broken
-    told = predictions(pipeline, row())
+    pipeline = serving(linear(fails_above=50.0))
+    told = predictions(pipeline, row(c0=90.0, c1=90.0))
     assert [(one["value"], one["quality"]) for one in told] == [(None, "BAD")]
     assert pipeline.failed_batches == 1
-    pipeline.model = model
     assert predictions(pipeline, row(1))[0]["value"] == 21.0
     assert pipeline.failed_batches == 0
 

@@ -18,7 +18,8 @@ from agent.delivery import Delivery
 from agent.frames import Publish, Received
 from agent.journal import Journal
 from agent.journal_file import JournalFile, numbered
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.records import Noted, records
 from agent.recovery import Recovery
 from agent.router import Router

@@ -11,7 +11,8 @@ from agent.delivery import Delivery
 from agent.frames import Received
 from agent.inputs import Outcome
 from agent.mqtt import Will
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.router import Router
 from agent.session import Session
 from agent.settings import Limits

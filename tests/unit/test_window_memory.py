@@ -9,7 +9,8 @@ import pytest
 from agent.binding import Route
 from agent.frames import Received
 from agent.inputs import Input
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
