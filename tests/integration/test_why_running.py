@@ -23,7 +23,10 @@ from tests.waiting import eventually
 
 LENGTH = 5
 WEIGHTS = (np.arange(LENGTH * 2).reshape(LENGTH, 2) / 8 + 0.25).astype(np.float32)
-SECTIONS: dict[str, dict[str, object]] = {"limits": OFTEN, "journal": {"file_inputs": 20, "sync": False}}
+SECTIONS: dict[str, dict[str, object]] = {
+    "limits": OFTEN,
+    "journal": {"file_inputs": 20, "sync": False},
+}
 DROPPED = 4
 
 
@@ -53,15 +56,13 @@ def test_it_tells_beforehand_what_the_agent_answers(plant: Plant, broker: Mosqui
     row = {"ts": BASE_MS + LENGTH, "c0": 7.0, "c1": 2.0}
     payload = plant.gateway.folder / "row.json"
     payload.write_text(json.dumps(row))
-    broker.stop()
     command = [sys.executable, "-m", "agent", "why", TOPIC, "--payload", str(payload)]
-    said = subprocess.run(
-        [*command, "--config", str(plant.gateway.config)], check=True, capture_output=True
-    ).stdout.decode()
+    command += ["--config", str(plant.gateway.config)]
+    with broker.frozen():
+        said = subprocess.run(command, check=True, capture_output=True).stdout.decode()
     assert "windows of the agent: its journal was last written" in said
     (published,) = re.findall(rf"publishes on plant/l1/p1/_inference/{STREAM}: (.*)", said)
     foretold = json.loads(published)
-    broker.start()
     plant.client.publish(TOPIC, row)
     (answer,) = plant.client.wait_for("_inference")
     same = ("value", "quality", "timestamp", "id", "asset", "seq")
