@@ -1,16 +1,20 @@
 """`millhand-agent why`: what one message would come to, step by step, without a broker.
 
-It goes the way of the hot loop with the model that the gateway keeps, on windows of its own, so it
-disturbs nobody, and tells where the message stops and what would let it through.
+It goes the way of the hot loop with the model that the gateway keeps, on the windows that the
+running agent has in its journal, and tells where the message stops and what would let it through.
+Nothing is written and nobody is disturbed: the agent has not had the message.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from math import isnan
 from time import time_ns
 
 import numpy as np
 
+from agent import remembered
 from agent.binding import Route
 from agent.codecs.block import Block
 from agent.frames import Received
@@ -46,17 +50,21 @@ def explain(settings: Settings, topic: str, payload: bytes | None) -> Iterator[s
 def _explain_in(
     settings: Settings, pipeline: PipelineSettings, topic: str, payload: bytes | None
 ) -> Iterator[str]:
-    served = Pipeline(pipeline, settings.limits)
     try:
-        served.activate(_kept_model(settings, pipeline.stream))
+        model = _kept_model(settings, pipeline.stream)
+        found = remembered.recall(settings, partial(_serving, settings, pipeline, model))
     except BundleError as exc:
         yield f"  no prediction: {exc}"
         return
+    served = found.pipeline
     route = served.route(topic)
     if route is None:
         yield f"  no prediction: the topic has a level that no output topic may have ({topic})"
         return
     yield from _describe(served, route)
+    yield f"  {found.told}"
+    if found.is_agents:
+        yield from (f"    {line}" for line in remembered.describe(served, route.asset))
     if payload is not None:
         yield from _follow(served, route, Received(topic, payload, 0, False, False, time_ns()))  # noqa: FBT003  a live message that comes for the first time
 
@@ -70,6 +78,12 @@ def _kept_model(settings: Settings, stream: str) -> Model:
     return Model(Session(bundle), bundle.sha256)
 
 
+def _serving(settings: Settings, pipeline: PipelineSettings, model: Model) -> Pipeline:
+    served = Pipeline(pipeline, settings.limits)
+    served.activate(model)
+    return served
+
+
 def _describe(served: Pipeline, route: Route) -> Iterator[str]:
     assert served.model is not None  # noqa: S101  activated just now
     manifest = served.model.manifest
@@ -81,7 +95,7 @@ def _describe(served: Pipeline, route: Route) -> Iterator[str]:
 
 def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
     assert served.model is not None  # noqa: S101  as above
-    manifest = served.model.manifest
+    manifest, before = served.model.manifest, Counter(served.missing)
     try:
         for reading in route.decode(message.payload):
             channels = [manifest.channels[index] for index in route.channels]
@@ -100,8 +114,8 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         yield f"  publishes on {one.topic}: {one.payload.decode()}"
     if not outgoing:
         yield f"  no prediction yet: {_awaited(served, route.asset)}"
-    if served.missing:
-        yield f"  missing: {', '.join(served.missing)}"
+    if missing := Counter(served.missing) - before:
+        yield f"  missing: {', '.join(missing)}"
 
 
 def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:
@@ -117,7 +131,7 @@ def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:
 
 
 def _awaited(served: Pipeline, asset: str) -> str:
-    """What this message alone leaves open."""
+    """What this message leaves open."""
     assert served.model is not None  # noqa: S101  as above
     if awaited := served.awaited(asset):
         return f"the sample is complete once {', '.join(awaited)} has reported too"
@@ -131,10 +145,8 @@ def _awaited(served: Pipeline, asset: str) -> str:
             f"the sample is taken at the next full {window.sample_period_ms:g} ms, once a reading "
             "from after it has come"
         )
-    length = window.length
-    if served.settings.is_of_blocks:
-        return f"the block is shorter than the {length} samples that a window needs"
-    return f"this is the first of the {length} samples that a window needs"
+    there = remembered.samples(served, asset)
+    return f"{there} of the {window.length} samples that a window needs are there"
 
 
 def _moment(at_ns: int | None) -> str:
