@@ -67,7 +67,9 @@ def _measured(options: argparse.Namespace, console: Console) -> Report:
     with tempfile.TemporaryDirectory(prefix="millhand-benchmark-") as name:
         folder = Path(name)
         suite = Suite(compiled("load"), folder, options.seconds)
-        with console.status("training the forest, publishing it, letting the agent fetch it"):
+        with console.status(
+            "training the forest, publishing the models, having the agent fetch them"
+        ):
             contenders = _prepared(folder)
         if options.peers:
             with console.status("installing the peers"):
@@ -77,8 +79,8 @@ def _measured(options: argparse.Namespace, console: Console) -> Report:
 
 
 def _prepared(folder: Path) -> list[Contender]:
-    """Make the forest known to all contenders; the agent fetches its bundle once and keeps it."""
-    run(python("benchmarks.forest", os.fspath(folder)), _TRAIN_S)
+    """Make the models known to all contenders; the agent fetches its bundles and keeps them."""
+    run(python("benchmarks.prepare", os.fspath(folder)), _TRAIN_S)
     fetch(folder)
     return [
         limit(),

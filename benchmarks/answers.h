@@ -1,12 +1,15 @@
 /*
- * answers: what load has sent and what came back. Reading n belongs to asset n % assets and carries
- * the source timestamp base + n / assets (ms); an answer's topic and timestamp name its reading.
+ * answers: what load has sent and what came back. Reading n belongs to asset n % assets and has the
+ * name base + n / assets: its source timestamp (ms), or the first sample of a block, where base is 0.
+ * An answer's topic and the name in it tell its reading: as a row has it, as "value" of a block's
+ * prediction, or as the first sample where a block is given back.
  */
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
 #define ASSET_OFFSET (sizeof "plant/l1/a" - 1)
+#define VALUE_KEY "\"value\":"
 #define SEQ_KEY "\"seq\":"
 #define ANSWERED (-1)
 
@@ -18,7 +21,8 @@ struct answer {
 struct answers {
 	long assets, count; /* readings are numbered below count */
 	long fill;          /* readings of an asset that fill its window */
-	int64_t base_ms;
+	int shape;
+	int64_t base;
 	int64_t *sent_ns;   /* by reading; ANSWERED once it is, 0 if never sent */
 	long sent, first;   /* number of the next reading, and of the first that counts */
 	int64_t drive_ns, measure_ns, stop_ns; /* drive_ns is 0 before readings count */
@@ -47,14 +51,39 @@ static int64_t now_ns(void)
 static int64_t field(const struct mosquitto_message *answer, const char *key)
 {
 	const char *found = memmem(answer->payload, answer->payloadlen, key, strlen(key));
+	char *end;
 
-	return found == NULL ? -1 : strtoll(found + strlen(key), NULL, 10);
+	if (found == NULL)
+		return -1;
+	found += strlen(key);
+	int64_t number = strtoll(found, &end, 10);
+	return end == found ? -1 : number;
+}
+
+/* The first sample of a block that was given back, -1 if it is no name of one. */
+static int64_t first_sample(const struct mosquitto_message *answer)
+{
+	float first;
+
+	if (answer->payloadlen < (int)sizeof first)
+		return -1;
+	memcpy(&first, answer->payload, sizeof first);
+	return first >= 0 && first < MAX_COUNT ? (int64_t)first : -1;
+}
+
+/* What an answer calls its reading. */
+static int64_t name_in(const struct answers *answers, const struct mosquitto_message *answer)
+{
+	if (answers->shape != BLOCKS)
+		return field(answer, TIMESTAMP_KEY);
+	int64_t value = field(answer, VALUE_KEY);
+	return value >= 0 ? value : first_sample(answer);
 }
 
 /* The number of the reading that an answer names, -1 if it names none that was sent. */
 static long reading_of(const struct answers *answers, const struct mosquitto_message *answer)
 {
-	int64_t step = field(answer, TIMESTAMP_KEY) - answers->base_ms;
+	int64_t step = name_in(answers, answer) - answers->base;
 
 	if (strlen(answer->topic) < ASSET_OFFSET)
 		return -1;
@@ -156,10 +185,10 @@ static void *zeroed(long count, size_t size)
 	return memory;
 }
 
-static void prepare_answers(struct answers *answers, int64_t base_ms, const struct options *options)
+static void prepare_answers(struct answers *answers, int64_t base, const struct options *options)
 {
 	*answers = (struct answers){.assets = options->assets, .count = options->count,
-				    .fill = options->fill, .base_ms = base_ms};
+				    .fill = options->fill, .shape = options->shape, .base = base};
 	answers->sent_ns = zeroed(options->count, sizeof *answers->sent_ns);
 	answers->latency_ns = zeroed(options->count, sizeof *answers->latency_ns);
 	if (options->trace != NULL)

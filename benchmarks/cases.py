@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.contenders import Contender
-from benchmarks.workload import ROWS, SCALARS, Shape
+from benchmarks.workload import BLOCK_1K, BLOCK_4K, ROWS, SCALARS, Shape
 
 SWAP_RATE = 5_000
 """Readings a second while models are swapped."""
@@ -49,10 +49,15 @@ def _topics(name: str, assets: int) -> tuple[Case, ...]:
     return tuple(Case("topics", qos, name, SCALARS, assets) for qos in (0, 1))
 
 
+def _blocks(shape: Shape) -> tuple[Case, ...]:
+    return tuple(Case("blocks", qos, f"{shape.samples:,} samples", shape) for qos in (0, 1))
+
+
 EXPERIMENTS: dict[str, tuple[Case, ...]] = {
     "throughput": (Case("throughput", 0), Case("throughput", 1)),
     "latency": (*_latency(100), *_latency(1_000), *_latency(5_000)),
     "topics": (*_topics(FEW_TOPICS, 1), *_topics("800 topics", 100), *_topics(MANY_TOPICS, 1_250)),
+    "blocks": (*_blocks(BLOCK_1K), *_blocks(BLOCK_4K)),
     "memory": (Case("memory", 1),),
     "start": (Case("start", 1),),
     "backlog": (Case("backlog", 1),),

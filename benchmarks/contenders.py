@@ -46,7 +46,7 @@ def limit() -> Contender:
     def command(port: int, qos: int, shape: Shape) -> list[str]:
         return [program, str(port), str(qos), shape.readings, shape.last]
 
-    experiments = ("throughput", "latency", "topics", "memory", "start", "backlog")
+    experiments = ("throughput", "latency", "topics", "blocks", "memory", "start", "backlog")
     return Contender(LIMIT, command, frozenset(experiments))
 
 

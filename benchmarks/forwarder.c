@@ -2,7 +2,8 @@
  * forwarder: the limit. Takes every reading and publishes its payload unchanged, at the same QoS,
  * where an agent would publish its prediction. It parses nothing and infers nothing: the most that
  * a program on libmosquitto can do at the same broker. Where a reading is several messages it
- * answers the last of them, so that as many messages leave it as leave an agent.
+ * answers the last of them, so that as many messages leave it as leave an agent; where it is larger
+ * than a prediction it publishes only as much of it.
  *
  * Usage: forwarder PORT QOS FILTER LAST      (broker on 127.0.0.1; answers topics that end in LAST)
  */
@@ -13,6 +14,7 @@
 #define ASSET_LEVELS 3 /* plant/l1/<asset> */
 #define ANSWER_LEVELS "_inference/forwarded"
 #define TOPIC_BYTES 256
+#define PREDICTION_BYTES 240
 
 struct forwarder {
 	int qos;
@@ -41,8 +43,8 @@ static void answer(struct mosquitto *client, const struct mosquitto_message *rea
 			      reading->topic);
 	if (length >= TOPIC_BYTES)
 		fail("topic", "too long");
-	check(mosquitto_publish(client, NULL, topic, reading->payloadlen, reading->payload, qos, false),
-	      "publish");
+	int size = reading->payloadlen < PREDICTION_BYTES ? reading->payloadlen : PREDICTION_BYTES;
+	check(mosquitto_publish(client, NULL, topic, size, reading->payload, qos, false), "publish");
 }
 
 static void on_message(struct mosquitto *client, void *state, const struct mosquitto_message *reading)

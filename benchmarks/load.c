@@ -2,8 +2,8 @@
  * load: publishes readings of many assets, receives the answers of whoever is measured, and prints
  * rate, loss and latency as one line of JSON. Bounded in time and count; ends by itself.
  *
- * Asset and timestamp of an answer name its reading: no order is assumed, and missing, repeated and
- * unknown answers are counted exactly (answers.h).
+ * Asset and timestamp of an answer (of a block: its number) name its reading: no order is assumed,
+ * and missing, repeated and unknown answers are counted exactly (answers.h).
  *
  * Four phases. Probe: readings of the first asset at a low rate until the first answer shows that
  * the other side is there (readings before that may be lost and count for nothing). Fill: readings
@@ -43,16 +43,17 @@ struct load {
 static void publish_reading(struct load *load, long n, int qos)
 {
 	struct answers *answers = &load->answers;
-	int64_t time_ms = answers->base_ms + n / answers->assets;
+	int64_t name = answers->base + n / answers->assets;
 	long asset = n % answers->assets, row = n % ROWS_RENDERED;
 
 	if (n >= answers->count)
 		fail("--count", "no reading is left");
 	answers->sent_ns[n] = now_ns();
-	if (load->options.shape == SCALARS)
-		publish_scalars(&load->readings, load->client, asset, time_ms, qos, row);
-	else
-		publish_row(&load->readings, load->client, asset, time_ms, qos, row);
+	switch (load->options.shape) {
+	case SCALARS: publish_scalars(&load->readings, load->client, asset, name, qos, row); break;
+	case BLOCKS: publish_block(&load->readings, load->client, asset, name, qos, row); break;
+	default: publish_row(&load->readings, load->client, asset, name, qos, row);
+	}
 }
 
 /* ---- connection ---- */
@@ -252,10 +253,15 @@ static struct load *prepare(int argc, char **argv)
 	struct load *load = zeroed(1, sizeof *load);
 
 	load->options = parse(argc, argv);
-	prepare_answers(&load->answers, clock_ns(CLOCK_REALTIME) / 1000000 - PAST_MS, &load->options);
+	bool is_block = load->options.shape == BLOCKS;
+	int64_t past_ms = clock_ns(CLOCK_REALTIME) / 1000000 - PAST_MS;
+	prepare_answers(&load->answers, is_block ? 0 : past_ms, &load->options);
 	srand(1); /* every run sends the same rows */
 	name_signals(&load->readings, load->options.signals);
-	render(&load->readings);
+	if (is_block)
+		render_blocks(&load->readings, load->options.samples);
+	else
+		render(&load->readings);
 	return load;
 }
 

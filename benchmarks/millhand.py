@@ -7,11 +7,11 @@ from pathlib import Path
 from benchmarks.broker import HOST, running_broker
 from benchmarks.children import BenchmarkError, python, running, tail
 from benchmarks.contenders import MILLHAND, Contender
-from benchmarks.workload import KEYS, REGISTRY, ROWS, SCALARS, Shape
+from benchmarks.workload import BLOCKS, KEYS, REGISTRY, ROWS, SCALARS, Shape
 
 GATEWAY = "benchmark"
 
-_SERVING = ("throughput", "latency", "topics", "memory", "start", "backlog")
+_SERVING = ("throughput", "latency", "topics", "blocks", "memory", "start", "backlog")
 _FETCH_S = 60.0
 _POLL_S = 0.05
 _OUT_OF_REACH = f"http://{HOST}:9/"
@@ -37,13 +37,24 @@ qos = {qos}
 
 [[pipelines.inputs]]
 qos = {qos}
-timestamp = "timestamp"
 {source}
 """
-_SOURCES = {
-    ROWS: 'topic = "plant/l1/{asset}/telemetry"',
-    SCALARS: 'topic = "plant/l1/{asset}/raw/{signal}"\ndialect = "scalar"\nvalue = "value"',
-}
+_ROW = """\
+topic = "plant/l1/{asset}/telemetry"
+timestamp = "timestamp"
+"""
+_SCALAR = """\
+topic = "plant/l1/{asset}/raw/{signal}"
+dialect = "scalar"
+value = "value"
+timestamp = "timestamp"
+"""
+_BLOCK = """\
+topic = "plant/l1/{asset}/vibration"
+dialect = "block"
+encoding = "float32"
+"""
+_SOURCES = {ROWS: _ROW, SCALARS: _SCALAR} | dict.fromkeys(BLOCKS, _BLOCK)
 
 
 def millhand(folder: Path, *, online: bool) -> Contender:

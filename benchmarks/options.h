@@ -8,17 +8,18 @@
 
 #define MAX_ASSETS 10000
 #define MAX_FILL 65536
-#define MAX_COUNT 20000000L
+#define MAX_COUNT (1L << 24) /* a float32 counts so far: the number of a block */
+#define MAX_SAMPLES 4096
 #define MAX_SECONDS 600.0
 #define MAX_WINDOW 65535 /* packet identifiers at QoS 1 */
 
-enum shape { ROWS, SCALARS, SHAPES };
+enum shape { ROWS, SCALARS, BLOCKS, SHAPES };
 
-static const char *const shape_names[SHAPES] = {"rows", "scalars"};
+static const char *const shape_names[SHAPES] = {"rows", "scalars", "blocks"};
 
 struct options {
 	int port, qos, shape;
-	long assets, window, fill, backlog, count;
+	long assets, window, fill, backlog, count, samples;
 	double rate, warmup_s, seconds, wait_s;
 	const char *answers, *trace;
 	char *signals;
@@ -27,7 +28,9 @@ struct options {
 static const char usage[] =
 	"usage: load --port PORT --answers FILTER --signals NAME,NAME,...\n"
 	"  --qos 0|1      of readings and answers (0)\n"
-	"  --shape S      rows: a reading is one JSON object; scalars: one message a signal (rows)\n"
+	"  --shape S      rows: a reading is one JSON object; scalars: one message a signal;\n"
+	"                 blocks: raw float32, signals interleaved (rows)\n"
+	"  --samples N    of each signal in a block (1)\n"
 	"  --assets N     readings go round all assets (100)\n"
 	"  --rate R       readings a second; 0: as fast as answers come (0)\n"
 	"  --window W     without a rate: readings unanswered at most (500)\n"
@@ -56,6 +59,7 @@ static void check_options(const struct options *options)
 		{"--wait", options->wait_s, 0, MAX_SECONDS},
 		{"--backlog", options->backlog, 0, options->count},
 		{"--count", options->count, 1, MAX_COUNT},
+		{"--samples", options->samples, 1, MAX_SAMPLES},
 	};
 
 	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
@@ -90,10 +94,11 @@ static struct options parse(int argc, char **argv)
 		{"fill", required_argument, NULL, 'f'},    {"warmup", required_argument, NULL, 'u'},
 		{"seconds", required_argument, NULL, 't'}, {"wait", required_argument, NULL, 'i'},
 		{"backlog", required_argument, NULL, 'b'}, {"trace", required_argument, NULL, 'o'},
-		{"count", required_argument, NULL, 'c'},   {0},
+		{"count", required_argument, NULL, 'c'},   {"samples", required_argument, NULL, 'm'},
+		{0},
 	};
 	struct options options = {.assets = 100, .window = 500, .warmup_s = 0.5, .seconds = 3,
-				  .wait_s = 20, .count = 10000000};
+				  .wait_s = 20, .count = 10000000, .samples = 1};
 
 	for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
 		switch (name) {
@@ -112,6 +117,7 @@ static struct options parse(int argc, char **argv)
 		case 'b': options.backlog = atol(optarg); break;
 		case 'o': options.trace = optarg; break;
 		case 'c': options.count = atol(optarg); break;
+		case 'm': options.samples = atol(optarg); break;
 		default: fputs(usage, stderr); exit(2);
 		}
 	}

@@ -96,6 +96,18 @@ _VIEWS = (
         ),
     ),
     _View(
+        "blocks",
+        "Raw blocks of three axes, float32",
+        (
+            _Column("messages/s", "messages_rate"),
+            _Column("MB/s of samples", "sample_bytes_rate", 1e-6),
+            _Column("x limit", "messages_rate", contender=LIMIT),
+            _Column("unanswered", "unanswered"),
+            _Column("CPU s a million", "cpu_s_per_million"),
+            _Column("PSS MB", "pss_bytes", 1e-6),
+        ),
+    ),
+    _View(
         "memory",
         "Memory at full load",
         (_Column("PSS MB", "pss_bytes", 1e-6), _Column("RSS MB", "rss_bytes", 1e-6)),

@@ -107,12 +107,13 @@ class Suite:
             seen = load.outcome()
             spent_s = cpu_seconds(child.pid) - before_s
             occupied = memory(child.pid)
-        messages = turn.case.shape.messages
+        shape, messages = turn.case.shape, turn.case.shape.messages
         return {
             **asdict(seen),
             **asdict(occupied),
             "unanswered": seen.sent - seen.answered,
             "messages_rate": seen.rate * messages,
+            "sample_bytes_rate": seen.rate * shape.sample_bytes,
             "cpu_s_per_million": 1e6 * spent_s / max(1, seen.answered * messages),
         }
 

@@ -1,7 +1,8 @@
 """What is asked of a contender, and what the load generator saw of it.
 
-Every reading carries a source timestamp (ms) and eight signals of one asset. Every answer is due on
-`plant/l1/<asset>/_inference/<stream>` and carries that timestamp.
+A reading carries a source timestamp (ms) and eight signals of one asset; as a raw block nothing but
+samples of three axes, of which the first is its number. Every answer is due on
+`plant/l1/<asset>/_inference/<stream>` and carries that timestamp or number.
 """
 
 import json
@@ -20,6 +21,8 @@ PICKLE, GRAPH, REGISTRY, KEYS = "forest.pickle", "forest.onnx", "registry", "key
 """The model in the benchmark's folder, as the contenders take it."""
 
 _ANSWERS = "plant/l1/+/_inference/+"
+_AXES = ("x", "y", "z")
+_SAMPLE_RATE_HZ = 25_600
 _WAIT_S = 20
 _DRAIN_S = 5
 _MARGIN_S = 10
@@ -36,7 +39,10 @@ class Shape:
         readings: topic filter.
         last: the last level of the topic after whose message the answer is due.
         messages: a reading.
-        length: readings in a window.
+        length: readings in a window; with each reading one more window is full.
+        signals: of an asset.
+        samples: of each signal in a reading.
+        sample_period_ms: from one of them to the next; None where there is but one.
     """
 
     name: str
@@ -45,12 +51,33 @@ class Shape:
     last: str
     messages: int
     length: int
+    signals: tuple[str, ...] = SIGNALS
+    samples: int = 1
+    sample_period_ms: float | None = None
+
+    @property
+    def window(self) -> int:
+        """Samples in a window."""
+        return self.length * self.samples
+
+    @property
+    def sample_bytes(self) -> int:
+        """What a reading's samples are as float32."""
+        return 4 * self.samples * len(self.signals)
+
+
+def _block(samples: int) -> Shape:
+    stream, last = f"vibration-{samples}", "vibration"
+    readings, period_ms = f"plant/l1/+/{last}", 1000 / _SAMPLE_RATE_HZ
+    return Shape("blocks", stream, readings, last, 1, 1, _AXES, samples, period_ms)
 
 
 ROWS = Shape("rows", "forest", "plant/l1/+/telemetry", "telemetry", messages=1, length=1)
 """One JSON object a reading."""
 SCALARS = Shape("scalars", "trend", "plant/l1/+/raw/+", SIGNALS[-1], len(SIGNALS), length=60)
 """One JSON scalar with its timestamp a signal and topic, and windows of 60 readings."""
+BLOCK_1K, BLOCK_4K = BLOCKS = (_block(1024), _block(4096))
+"""Raw float32, interleaved, and nothing else; a window is a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +118,8 @@ class Workload:
             "wait": _WAIT_S,
             "backlog": self.backlog,
             "answers": _ANSWERS,
-            "signals": ",".join(SIGNALS),
+            "signals": ",".join(self.shape.signals),
+            "samples": self.shape.samples,
         }
         if self.trace is not None:
             given["trace"] = self.trace

@@ -1,0 +1,75 @@
+"""A model of the benchmark as a bundle."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.workload import Shape
+from models.bundle import write_bundle
+from models.golden import Golden, write_golden
+from models.manifest import (
+    Budget,
+    Channel,
+    GoldenSpec,
+    Lineage,
+    Manifest,
+    Metrics,
+    Output,
+    Task,
+    WindowSpec,
+)
+
+SEED = 1
+"""Of every random choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a bundle is made from.
+
+    Attributes:
+        name: for people.
+        task: of the manifest; outputs likewise.
+        graph: ONNX, marked with stream and seq.
+        golden: windows as long as the shape has them, and their outputs.
+    """
+
+    name: str
+    task: Task
+    outputs: tuple[Output, ...]
+    graph: bytes
+    golden: Golden
+
+
+def write(folder: Path, model: Model, shape: Shape, seq: int) -> Path:
+    """Write the bundle that answers readings of a shape; returns its path in `folder`."""
+    members = {
+        "model.onnx": model.graph,
+        "golden.npz": write_golden(model.golden),
+        "reference.json": b"{}\n",
+        "report.html": b"<!doctype html><title>model</title><p>Made by the benchmark.\n",
+    }
+    path = folder / f"{shape.stream}-{seq}.zip"
+    write_bundle(path, _manifest(model, shape, seq), members)
+    return path
+
+
+def _manifest(model: Model, shape: Shape, seq: int) -> Manifest:
+    return Manifest(
+        stream=shape.stream,
+        name=model.name,
+        version=f"{seq}.0.0",
+        seq=seq,
+        created=datetime.now(UTC),
+        task=model.task,
+        channels=tuple(Channel(name=signal) for signal in shape.signals),
+        window=WindowSpec(
+            length=shape.window, hop=shape.samples, sample_period_ms=shape.sample_period_ms
+        ),
+        outputs=model.outputs,
+        golden=GoldenSpec(count=len(model.golden.windows)),
+        metrics=Metrics(split="none", test_rows=0, values={}),
+        lineage=Lineage(data={}, code_version=version("millhand"), seed=SEED),
+        budget=Budget(latency_ms_p99=1.0, model_bytes=len(model.graph)),
+    )

@@ -1,0 +1,35 @@
+"""The models that are served: the forest as pickle and graph, and all of them in a registry.
+
+Run as `python -m benchmarks.prepare FOLDER`, a process of its own, so that the benchmark itself
+shares no library pages with the contenders whose memory it measures.
+"""
+
+import pickle
+import sys
+from pathlib import Path
+
+from benchmarks import bundle, forest, vibration
+from benchmarks.workload import BLOCKS, GRAPH, KEYS, PICKLE, REGISTRY, ROWS, SCALARS
+from trainer import registry
+from trainer.keys import Keys
+
+_FORESTS = ((ROWS, 1), (ROWS, 2), (SCALARS, 1))
+"""Shape and seq; two of one stream, so that there is something to swap."""
+
+
+def main() -> None:
+    """Train the forest, write it in all its forms, and publish the bundles."""
+    folder = Path(sys.argv[1])
+    trees = forest.fitted()
+    (folder / PICKLE).write_bytes(pickle.dumps(trees))
+    (folder / GRAPH).write_bytes(forest.graph(trees, ROWS, 1))
+    keys = Keys(folder / KEYS)
+    registry.init(folder / REGISTRY, keys)
+    served = [(forest.model(trees, shape, seq), shape, seq) for shape, seq in _FORESTS]
+    served += [(vibration.model(shape, 1), shape, 1) for shape in BLOCKS]
+    for model, shape, seq in served:
+        registry.publish(folder / REGISTRY, bundle.write(folder, model, shape, seq), keys)
+
+
+if __name__ == "__main__":
+    main()
