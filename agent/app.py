@@ -68,6 +68,7 @@ def build(settings: Settings) -> Reactor:
     if settings.journal.enabled:
         router.received = _recover(settings, served, delivery, journal)
         journal.begin()
+    memory.settle()
     return reactor
 
 
@@ -99,5 +100,4 @@ def _recover(
     recovery = Recovery(settings.gateway.state_dir, pipelines, delivery)
     recovery.run(settings.broker.session_expiry_s)
     journal.resume(recovery.serial, recovery.number, recovery.whole)
-    memory.give_back()
     return recovery.open

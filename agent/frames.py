@@ -14,6 +14,8 @@ FIRST_MID, LAST_MID = 0x8000, 0xFFFF
 """Packet ids of our publishes; the lower half of the range is paho's, for its own packets."""
 MAX_IN_FLIGHT: Final = LAST_MID - FIRST_MID + 1
 MAX_TOPICS: Final = 100_000
+"""Kept decoded, or encoded; longer ones than this never are, so that this bounds memory too:"""
+MAX_KEPT_TOPIC: Final = 512
 _PUBLISH, _PUBACK = 0x30, 0x40
 _MORE = 0x80  # 1.5.5: another length byte follows
 _MAX_LENGTH_BYTES = 4
@@ -198,7 +200,7 @@ class Reader:
             topic = name.decode()
         except UnicodeDecodeError:
             return ""
-        if len(self._topics) < MAX_TOPICS:
+        if len(self._topics) < MAX_TOPICS and len(name) <= MAX_KEPT_TOPIC:
             self._topics[name] = topic
         return topic
 
@@ -221,7 +223,7 @@ class Writer:
         if name is None:
             encoded = topic.encode()
             name = _SHORT.pack(len(encoded)) + encoded
-            if len(self._names) < MAX_TOPICS:
+            if len(self._names) < MAX_TOPICS and len(encoded) <= MAX_KEPT_TOPIC:
                 self._names[topic] = name
         number = _SHORT.pack(message.mid) if qos else b""
         length = len(name) + len(number) + len(self._no_properties) + len(payload)

@@ -117,7 +117,7 @@ class Predictor:
             source, route, message, *_ = origin
             if value is None or not isfinite(value) or (score is not None and not isfinite(score)):
                 value = score = None  # noqa: PLW2901  what the model said is no answer
-                quality = _BAD  # noqa: PLW2901
+                quality = _BAD  # noqa: PLW2901  as before
             counted[NAMES[quality]] += 1
             prediction = Prediction(
                 value,
@@ -131,7 +131,7 @@ class Predictor:
                 (wall_ns - time_ns) // NS_PER_MS,
             )
             topic, payload = route.output_topic, self._codec.encode(prediction)
-            outgoing.append(Outgoing(topic, payload, self._qos, False, 0, False, source))
+            outgoing.append(Outgoing(topic, payload, self._qos, source=source))
             if self._has_scalars:
                 outgoing += self._scalars(prediction, topic, source)
         return outgoing

@@ -10,7 +10,7 @@ from operator import attrgetter
 from agent.backlog import Backlog, doubted
 from agent.binding import Route
 from agent.delivery import Delivery
-from agent.frames import Received
+from agent.frames import MAX_KEPT_TOPIC, Received
 from agent.inputs import Input, Outcome
 from agent.log import Limited
 from agent.pipeline import Pipeline
@@ -160,7 +160,7 @@ class Router:
     def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
         found = [(pipeline, pipeline.route(topic)) for pipeline in self._pipelines]
         routes = [(pipeline, route) for pipeline, route in found if route is not None]
-        if len(self._routes) < self._limits.max_topics:
+        if len(self._routes) < self._limits.max_topics and len(topic) <= MAX_KEPT_TOPIC:
             self._routes[topic] = routes
         return routes
 

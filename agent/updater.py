@@ -104,7 +104,6 @@ class Updater:
                 if self._serve_kept(pipeline, kept):
                     break
             stream.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
-        memory.give_back()
 
     def announce(self) -> None:
         """Publish `current` of every stream, as after each connect."""

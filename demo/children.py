@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from demo.errors import DemoError
@@ -137,7 +137,11 @@ def _signals_wait() -> Iterator[None]:
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
     came: list[signal.Signals] = []
-    before = [signal.signal(number, lambda one, _frame: came.append(signal.Signals(one))) for number in numbers]
+
+    def wait(number: int, _frame: FrameType | None) -> None:
+        came.append(signal.Signals(number))
+
+    before = [signal.signal(number, wait) for number in numbers]
     try:
         yield
     finally:

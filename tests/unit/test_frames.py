@@ -1,5 +1,7 @@
 """The codec of the hot packets, with paho's own encoder and decoder as the oracle."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,6 +139,19 @@ def test_topic_that_is_no_utf8_is_empty() -> None:
     reader = Reader(4, LIMIT)
     reader.feed(b"\x30\x03\x00\x01\xff")
     assert reader.read(EVERYTHING, NOW).received[0].topic == ""
+
+
+def test_many_long_topics_are_not_kept() -> None:
+    reader = Reader(4, LIMIT)
+    tracemalloc.start()
+    for number in range(100):
+        topic = b"%065535d" % number
+        reader.feed(b"\x30\x81\x80\x04\xff\xff" + topic)
+        (received,) = reader.read(EVERYTHING, NOW).received
+        assert received.topic == topic.decode()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 def test_paho_still_reads_through_the_method_that_is_overridden() -> None:

@@ -17,7 +17,8 @@ from agent.__main__ import main
 from agent.frames import Received
 from agent.inputs import Input
 from agent.journal_file import JournalFile
-from agent.pipeline import Model, Pipeline
+from agent.pipeline import Pipeline
+from agent.predictor import Model
 from agent.reasons import REASONS
 from agent.records import Acked, Header, State, Whole, encoded, frame, noted
 from agent.remembered import recall, samples
