@@ -171,7 +171,8 @@ class Delivery:
         Predictions of inputs that the broker does not hold wait here, where their number is
         bounded, while the socket does not take what is queued already.
         """
-        self._unblock()
+        if self._refused or self._held:
+            self._unblock()
         limit = min(self._max_in_flight, publisher.max_in_flight)
         best_effort = self._best_effort
         if best_effort and publisher.wants_write:
@@ -295,7 +296,7 @@ class Delivery:
     def _unblock(self) -> None:
         """Give up what is refused and holds back too many acknowledgements."""
         surplus = len(self._unacked) - self._max_refused
-        if surplus <= 0 or not (self._refused or self._held):
+        if surplus <= 0:
             return
         first = {id(source) for source in islice(self._unacked, surplus)}
         for queue in (self._refused, self._held):

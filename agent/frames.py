@@ -6,7 +6,8 @@ Pure: bytes in, values out; no socket, no clock.
 """
 
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 MQTT_5: Final = 5
@@ -70,8 +71,7 @@ class Publish:
     repeated: bool = False
 
 
-@dataclass(slots=True)
-class Block:
+class Block(NamedTuple):
     """What a stretch of bytes held.
 
     Attributes:
@@ -80,9 +80,9 @@ class Block:
         others: all other packets, whole, one behind the other.
     """
 
-    received: list[Received] = field(default_factory=list)
-    confirmations: list[tuple[int, int]] = field(default_factory=list)
-    others: bytearray = field(default_factory=bytearray)
+    received: Sequence[Received] = ()
+    confirmations: Sequence[tuple[int, int]] = ()
+    others: bytes | bytearray = b""
 
 
 class Reader:
@@ -117,12 +117,13 @@ class Reader:
         Raises:
             MalformedError: what follows is no packet, or is too long; the connection cannot go on.
         """
-        block = Block()
         if self._size < self._needed:
-            return block
+            return Block()
         chunks = self._chunks
         buffer, at, size = chunks[0] if len(chunks) == 1 else b"".join(chunks), 0, self._size
-        received, room = block.received, limit
+        received: list[Received] = []
+        confirmations: list[tuple[int, int]] = []
+        others, room = bytearray(), limit
         self._needed = 2
         while room:
             # Most lengths take two bytes, and a call would cost more than reading them.
@@ -142,12 +143,12 @@ class Reader:
                 received.append(self._publish(buffer, at, body, end, at_ns))
                 room -= 1
             elif kind == _PUBACK:
-                block.confirmations.append(_puback(buffer, body, end))
+                confirmations.append(_puback(buffer, body, end))
             else:
-                block.others += buffer[at:end]
+                others += buffer[at:end]
             at = end
         self._chunks, self._size = [buffer[at:]] if at < size else [], size - at
-        return block
+        return Block(received, confirmations, others)
 
     def _bounds(self, buffer: bytes, at: int) -> tuple[int, int]:
         """Where the body of the packet at `at` begins and ends; the end lies beyond if unknown."""

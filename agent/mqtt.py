@@ -161,10 +161,11 @@ class Connection:
             self.lost = f"the broker sends {exc}"
             block = Block()
             self._wire.ended = True
-        self.received += block.received
-        self.confirmed += block.confirmations
-        if block.others or self._wire.ended:
-            self._client.fed += block.others
+        received, confirmations, others = block
+        self.received += received
+        self.confirmed += confirmations
+        if others or self._wire.ended:
+            self._client.fed += others
             self._pass_on()
 
     @property

@@ -226,8 +226,10 @@ class Pipeline:
         outgoing: list[Outgoing] = []
         while self._origins and self._windows is not None and self._predictor is not None:
             batch = self._windows.take()
-            count = len(batch.assets)
-            origins, self._origins = self._origins[:count], self._origins[count:]
+            origins, self._origins = self._origins, []
+            if len(batch.assets) < len(origins):
+                count = len(batch.assets)
+                origins, self._origins = origins[:count], origins[count:]
             if self.settings.is_of_blocks:
                 origins = list(with_digests(origins))
             began_ns = self.clock.monotonic_ns()

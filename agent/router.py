@@ -108,7 +108,10 @@ class Router:
         """
         sources, self._sources = self._sources, []
         has_answered = False
-        for pipeline in sorted(self._pipelines, key=_by_batch_ns):
+        ordered = self._pipelines
+        if len(ordered) > 1:
+            ordered = sorted(ordered, key=_by_batch_ns)
+        for pipeline in ordered:
             if pipeline.backlog is not None:
                 self._take_backlog(pipeline, pipeline.backlog)
             if not pipeline.due:

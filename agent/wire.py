@@ -61,7 +61,14 @@ class Wire:
         """
         reader = self._reader
         if not reader.has_packets:
-            self._fill(socket)
+            try:
+                chunk = socket.recv(RECV_BYTES)
+            except _LATER:
+                return Block()
+            except OSError:
+                chunk = b""
+            self.ended = not chunk
+            reader.feed(chunk)
         return reader.read(limit, clock())
 
     def publish(self, message: Publish) -> None:
@@ -82,13 +89,3 @@ class Wire:
             return
         except OSError:
             self.ended = True
-
-    def _fill(self, socket: Socket) -> None:
-        try:
-            chunk = socket.recv(RECV_BYTES)
-        except _LATER:
-            return
-        except OSError:
-            chunk = b""
-        self.ended = not chunk
-        self._reader.feed(chunk)

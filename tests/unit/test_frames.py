@@ -36,7 +36,8 @@ def test_what_paho_writes_is_read_wherever_the_stream_is_cut(
     version: int, messages: list[Message], places: list[int]
 ) -> None:
     stream = b"".join(paho_publish(version, message) for message in messages)
-    reader, received = Reader(version, LIMIT), []
+    reader = Reader(version, LIMIT)
+    received: list[Received] = []
     for chunk in split(stream, places):
         reader.feed(chunk)
         received += reader.read(EVERYTHING, NOW).received
