@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -398,3 +399,17 @@ def test_predictions_equal_those_of_the_session_alone() -> None:
     windows = np.lib.stride_tricks.sliding_window_view(values.astype(np.float32), 4, axis=0)
     offline = Session(bundle).run(np.ascontiguousarray(windows.transpose(0, 2, 1)))
     assert [one["value"] for one in told] == offline["value"].tolist()
+
+
+def test_prediction_that_waits_takes_no_more_memory_than_its_text() -> None:
+    pipeline = serving(linear())
+    take(pipeline, message(row()))
+    infer(pipeline)  # what is made once is not what is asked for
+    for number in range(1, 101):
+        take(pipeline, message(row(ts=T0_MS + number)))
+    tracemalloc.start()
+    waiting = infer(pipeline)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(waiting) == 100
+    assert taken / 100 < len(waiting[0].payload) + 512
