@@ -61,7 +61,7 @@ class PredictionCodec:
             fields["score"] = score
         if label is not None:
             fields["label"] = label
-        # orjson from 3.12 on returns 4 kB whatever is in them (home-assistant/core#181245), and what
+        # What orjson returns takes 4 kB from release 3.12 on (home-assistant/core#181245), and what
         # waits for its confirmation is kept: a copy of the right size.
         return b"".join((orjson.dumps(fields), b""))
 
