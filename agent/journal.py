@@ -30,7 +30,7 @@ SOON_INPUTS: Final = 10
 """Half of what Mosquitto keeps in flight by default: if more had to wait, it might wait for us."""
 PACE_S: Final = 0.005
 _STATES_A_TURN: Final = 100
-_TICKS_TO_RETRY: Final = 60
+_TICKS_TO_RETRY: Final = 10
 _MAX_PENDING_BYTES: Final = 256 << 20
 
 
@@ -221,5 +221,6 @@ class Journal:
         self._old, self._pending, self._pending_bytes = [], [], 0
         self._begun, self._states = 0, None
         self.errors += 1
+        if not self.trouble:
+            log.warning("journal stopped", reason=reason)
         self.trouble = f"windows are not kept on disk: {reason}; after a crash they begin anew"
-        log.warning("journal stopped", reason=reason)

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from agent.journal_file import numbered
 from chaos.rig import GATEWAY, LOGINS, RECOVER_S, Rig
 from chaos.steps import STEPS, failing, killed_at
 from chaos.traffic import OVERSIZED_ASSET, ROW_ASSETS, ROWS, SMALL_PACKET_BYTES, large_row, row
@@ -84,12 +85,21 @@ def kill_at_step(site: Rig, _dice: Random, number: int) -> Moment | None:
 
 
 def full_disk(site: Rig, dice: Random, _number: int) -> Moment:
-    """Nothing can be made durable for a while; then the agent is killed, and there is room."""
+    """Nothing can be made durable for a while; once it can, and windows are kept, a kill."""
     site.gateway.stop()
-    site.gateway.under = failing(("fsync", "fdatasync", "rename"), "ENOSPC")
+    files = numbered(site.gateway.state_dir)
+    before = files[-1][0] if files else 0
+    site.gateway.under = failing(("fsync", "fdatasync", "rename"), "ENOSPC", "1")
     site.gateway.start()
-    site.plant.pass_ticks(dice.randrange(40, 80))
     site.gateway.under = ()
+    site.plant.pass_ticks(dice.randrange(40, 80))
+
+    def is_kept() -> bool:
+        files = numbered(site.gateway.state_dir)
+        # The next file is the one that fails.
+        return bool(files) and files[-1][0] > before + 1 and files[-1][1].stat().st_size > 0
+
+    eventually(is_kept, RECOVER_S, "windows to be kept again")
     struck = moment(site)
     site.gateway.kill()
     site.gateway.start()
@@ -238,7 +248,7 @@ FAULTS: Final = (
     Fault("agent-kill", "kill -9 of the agent, any time", 100, kill_agent),
     Fault("agent-steps", "kill -9 of the agent at each step", len(STEPS), kill_at_step),
     Fault("agent-bug", "an error nobody expects, in the loop", 10, raise_in_loop),
-    Fault("full-disk", "full disk, then kill -9 of the agent", 10, full_disk),
+    Fault("full-disk", "full disk for a while, then kill -9 of the agent", 5, full_disk),
     Fault("broker-term", "SIGTERM of the broker", 10, stop_broker),
     Fault("broker-kill", "kill -9 of the broker", 20, kill_broker),
     Fault("cut", "connection cut within a packet", 30, cut),
