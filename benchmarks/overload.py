@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.frames import FIRST_MID, LAST_MID, Publish
 from agent.mqtt import Connection, Subscription, Will
@@ -40,6 +40,11 @@ _DRAIN_S = 120.0
 _MB = 1e6
 
 
+def telemetry_topic(number: int) -> str:
+    """The assets take turns."""
+    return f"plant/l1/p{number % ASSETS}/telemetry"
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One load: `factor` times the capacity, where that is known."""
@@ -49,18 +54,34 @@ class Case:
     factor: float
 
 
+class Answer(NamedTuple):
+    """One answer: on which topic, when it came, and how long after its reading, in seconds."""
+
+    topic: str
+    at_s: float
+    took_s: float
+
+
 class Driver:
     """Publishes numbered readings at a rate, and hears the answers and the counters.
 
+    Args:
+        port: of the broker.
+        qos: of the readings.
+        topic_of: where the reading of a number goes.
+
     Attributes:
         sent: readings so far.
-        answers: when each answer came, and how long after its reading, in seconds.
+        answers: in order of arrival.
         metrics: the agent's latest counters.
     """
 
-    def __init__(self, port: int, qos: int) -> None:
+    def __init__(
+        self, port: int, qos: int, topic_of: Callable[[int], str] = telemetry_topic
+    ) -> None:
         self.sent = 0
-        self.answers: list[tuple[float, float]] = []
+        self._topic_of = topic_of
+        self.answers: list[Answer] = []
         self.metrics: dict[str, Any] = {}
         self._qos = qos
         self._sent_s: list[float] = []
@@ -97,8 +118,7 @@ class Driver:
         for number in range(self.sent, self.sent + count):
             row = b'{"ts":%d,"c0":1.0,"c1":2.0}' % (BASE_MS + number)
             mid = FIRST_MID + number % (LAST_MID - FIRST_MID)
-            topic = f"plant/l1/p{number % ASSETS}/telemetry"
-            self._connection.publish(Publish(topic, row, self._qos, mid=mid))
+            self._connection.publish(Publish(self._topic_of(number), row, self._qos, mid=mid))
             self._sent_s.append(now)
         self.sent += max(0, count)
         self._unconfirmed += self._qos * max(0, count)
@@ -120,7 +140,7 @@ class Driver:
                 self.metrics = document
             else:
                 sent_s = self._sent_s[document["timestamp"] - BASE_MS]
-                self.answers.append((now, now - sent_s))
+                self.answers.append(Answer(message.topic, now, now - sent_s))
         connection.received.clear()
         self._unconfirmed -= len(connection.confirmed)
         connection.confirmed.clear()
@@ -138,7 +158,7 @@ def capacity(qos: int) -> float:
     with _serving("block", qos) as (driver, _):
         driver.burst(_BURST)
         driver.settle()
-        first, last = driver.answers[0][0], driver.answers[-1][0]
+        first, last = driver.answers[0].at_s, driver.answers[-1].at_s
         return len(driver.answers) / (last - first)
 
 
@@ -177,7 +197,7 @@ def _figures(driver: Driver, gateway: Gateway, rate: float, seconds: float) -> d
     dropped = sum(metrics["dropped"].values())
     if not (metrics["predicted"] == answered and answered + dropped == driver.sent):
         raise BenchmarkError(f"sent {driver.sent}, answered {answered}, {metrics}")
-    within = sorted(latency for at, latency in driver.answers if begin < at <= end)
+    within = sorted(one.took_s for one in driver.answers if begin < one.at_s <= end)
     return {
         "sent": driver.sent,
         "answered": answered,

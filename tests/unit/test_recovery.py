@@ -238,7 +238,7 @@ def test_disk_that_fails_stops_the_journal_and_not_the_predictions(tmp_path: Pat
     assert "windows are not kept on disk" in life.journal.trouble
     assert life.journal.errors == 1
     folder.unlink()
-    for _ in range(60):
+    for _ in range(10):
         life.journal.tick()
     life.finish_writing()
 
