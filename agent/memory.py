@@ -33,7 +33,7 @@ def settle() -> None:
 
 
 def give_back() -> None:
-    """Collect garbage and return what is not in use; takes milliseconds, so never on the hot thread.
+    """Collect garbage and return what is not in use; takes milliseconds: not on the hot thread.
 
     Free memory goes back to the system, and the libraries' code is taken out of the process: half
     of what start-up or the building of a session has touched is not needed again, and the rest
