@@ -44,6 +44,8 @@ class Fault:
         strike: does it once, the n-th time; None if there was nothing to strike this time.
         check: after the last, raises AssertionError if something else went wrong.
         options: of the broker, in place of the profile's.
+        gives_up: the reason under which the agent may give predictions up, as long as it counts
+            every one; empty: it may not.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Fault:
     strike: Callable[[Rig, Random, int], Moment | None]
     check: Callable[[Rig, int], None] = lambda _site, _strikes: None
     options: dict[str, Any] = field(default_factory=dict)
+    gives_up: str = ""
 
 
 def moment(site: Rig) -> Moment:
@@ -183,7 +186,10 @@ def lost_sessions_are_told(site: Rig, strikes: int) -> None:
 
 
 def refuse_output(site: Rig, _dice: Random, _number: int) -> Moment:
-    """Permit the predictions of one asset no more, until many others have come."""
+    """Permit the predictions of one asset no more, until many others have come.
+
+    Those that ten readings wait behind are given up by then (`limits.max_refused`).
+    """
     topic = f"plant/{ROW_ASSETS[0]}/_inference/#"
     permitted = site.broker.acl
     _permit(site, permitted.replace(f"user {GATEWAY}\n", f"user {GATEWAY}\ntopic deny {topic}\n"))
@@ -255,7 +261,13 @@ FAULTS: Final = (
     Fault("half-open", "half-open connection", 4, half_open),
     Fault("throttled", "connection throttled for 2 s", 6, throttle),
     Fault("session-lost", "session lost at the broker", 10, lose_session, lost_sessions_are_told),
-    Fault("refused", "output of one asset not permitted for 2 s", 3, refuse_output),
+    Fault(
+        "refused",
+        "output of one asset not permitted for 2 s",
+        3,
+        refuse_output,
+        gives_up="refused",
+    ),
     Fault(
         "oversized",
         "output larger than the broker takes",

@@ -14,6 +14,7 @@ HEADERS = (
     "trials",
     "predictions",
     "lost",
+    "counted",
     "phantom",
     "repeated",
     "out of order",
@@ -65,7 +66,7 @@ class Report:
 
     def markdown(self) -> str:
         """The table, the remarks and the machine line."""
-        lines = [_line(HEADERS), _line(("---",) * 2 + ("---:",) * 9 + ("---",))]
+        lines = [_line(HEADERS), _line(("---",) * 2 + ("---:",) * 10 + ("---",))]
         lines += [_line(row.cells()) for row in self.rows]
         parts = ["\n".join(lines)] if self.rows else []
         parts += self.remarks
