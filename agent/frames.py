@@ -126,10 +126,13 @@ class Reader:
         others, room = bytearray(), limit
         self._needed = 2
         while room:
-            # Most lengths take two bytes, and a call would cost more than reading them.
-            if at + 2 < size and buffer[at + 1] & _MORE and not buffer[at + 2] & _MORE:
+            # Most lengths take one byte or two, and a call would cost more than reading them.
+            low = buffer[at + 1] if at + 2 < size else _MORE
+            if not low & _MORE:
+                body, end = at + 2, at + 2 + low
+            elif at + 2 < size and not buffer[at + 2] & _MORE:
                 body = at + 3
-                end = body + (buffer[at + 1] & 0x7F | buffer[at + 2] << 7)
+                end = body + (low & 0x7F | buffer[at + 2] << 7)
             else:
                 body, end = self._bounds(buffer, at)
             if end - body > self._max_packet_bytes:
