@@ -13,7 +13,7 @@ is told, and a new file is tried from time to time.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, count, islice
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -34,12 +34,17 @@ _TICKS_TO_RETRY: Final = 10
 _MAX_PENDING_BYTES: Final = 256 << 20
 
 
+_Part = bytes | Received
+"""A record, or a message whose record the worker makes: on the hot thread it would cost most."""
+
+
 class _Job(NamedTuple):
     """What the worker writes: the rest of the old file, then perhaps a new one, and its content."""
 
-    old: Sequence[bytes]
+    handed: int  # serial of the last message before these
+    old: Sequence[_Part]
     begin: int  # number of the new file; 0 for none
-    new: Sequence[bytes]
+    new: Sequence[_Part]
     drop_before: int  # number of the first file that is still needed; 0 drops none
 
 
@@ -78,8 +83,8 @@ class Journal:
         self._is_on = False
         self._writing = False
         self._ticks_off = 0  # since the disk failed
-        self._old: list[bytes] = []  # what still belongs into the file before
-        self._pending: list[bytes] = []
+        self._old: list[_Part] = []  # what still belongs into the file before
+        self._pending: list[_Part] = []
         self._pending_bytes = 0
         self._begun = 0  # number of the file, as long as it has not been handed over
         self._states: Iterator[State] | None = None  # those still to be noted
@@ -97,9 +102,8 @@ class Journal:
         """Keep a message that enters windows; returns its serial."""
         self.serial += 1
         if self._is_on:
-            parts = noted(self.serial, message)
-            self._pending += parts
-            self._pending_bytes += len(message.payload)
+            self._pending.append(message)
+            self._pending_bytes += len(message.topic) + len(message.payload)
         return self.serial
 
     def begin(self) -> None:
@@ -166,15 +170,17 @@ class Journal:
             self._states = None
             some.append(encoded(Whole()))
             self._whole.append((self.number, self.serial))
-        self._state_bytes += sum(map(len, some))
+        state_bytes = sum(map(len, some))
+        self._state_bytes += state_bytes
+        self._pending_bytes += state_bytes
         self._pending += some
 
     def _hand_over(self) -> None:
         self._marked = self._delivery.acked
         self._pending.append(encoded(Acked(self._marked)))
         self._forget_old_files()
-        job = _Job(self._old, self._begun, self._pending, self._drop_before)
-        self._bytes += sum(map(len, self._pending))
+        job = _Job(self._handed, self._old, self._begun, self._pending, self._drop_before)
+        self._bytes += self._pending_bytes
         self._old, self._begun, self._pending, self._pending_bytes = [], 0, [], 0
         self._drop_before = 0
         self._handed = self.serial
@@ -195,11 +201,12 @@ class Journal:
     def _write(self, job: _Job, serial: int) -> Callable[[], None]:
         """On the worker."""
         began_s = monotonic()
+        serials = count(job.handed + 1)
         try:
-            self._file.append(job.old)
+            self._file.append(_records(job.old, serials))
             if job.begin:
                 self._file.begin(job.begin)
-            self._file.append(job.new)
+            self._file.append(_records(job.new, serials))
             if job.drop_before:
                 self._file.drop_before(job.drop_before)
         except OSError as exc:
@@ -224,3 +231,14 @@ class Journal:
         if not self.trouble:
             log.warning("journal stopped", reason=reason)
         self.trouble = f"windows are not kept on disk: {reason}; after a crash they begin anew"
+
+
+def _records(parts: Sequence[_Part], serials: Iterator[int]) -> Sequence[bytes]:
+    """The bytes of records, those of the messages under the next serials."""
+    found: list[bytes] = []
+    for part in parts:
+        if isinstance(part, bytes):
+            found.append(part)
+        else:
+            found += noted(next(serials), part)
+    return found
