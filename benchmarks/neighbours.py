@@ -20,9 +20,9 @@ from tests.gateway import Gateway, telemetry_pipeline
 from tests.graphs import linear_bundle
 
 LIGHT, HEAVY = "light", "heavy"
-BATCH, LAYERS = 16, 600
-"""About 20 ms for a batch of the heavy model."""
-LIGHT_RATE, HEAVY_RATE = 500.0, 250.0
+BATCH, LAYERS = 16, 3_000
+"""About 20 ms for a batch of one reading of the heavy model."""
+LIGHT_RATE, HEAVY_RATE = 500.0, 25.0
 _WARM_UP_S = 1.0
 
 
