@@ -174,8 +174,10 @@ class Reactor:
             parts.router.answer()  # by the models for which it was received
             for worker in parts.workers:
                 worker.run_posted()
-        self._follow_link()
         connection = parts.link.connection
+        if not self._up or connection is None or connection.lost:
+            self._follow_link()
+            connection = parts.link.connection
         if connection is not None and (self._up or parts.link.state is State.HANDSHAKE):
             connection.read(parts.limits.max_batch, parts.time_of_day)
             if self._up:
