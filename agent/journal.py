@@ -219,7 +219,15 @@ class Journal:
         self._writing = False
         if self._is_on:
             self._delivery.kept = serial
+            if self.trouble and self._states is None:
+                self._end_trouble()
+
+    def _end_trouble(self) -> None:
+        """A crash costs nothing any more once all that came before the file is acknowledged."""
+        oldest_open = self._delivery.oldest_noted
+        if oldest_open is None or oldest_open > self._first:
             self.trouble = ""
+            log.info("windows are kept on disk again")
 
     def _stop(self, reason: str) -> None:
         """Go on without."""

@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from agent.journal_file import numbered
 from chaos.rig import GATEWAY, LOGINS, RECOVER_S, Rig
 from chaos.steps import STEPS, failing, killed_at
 from chaos.traffic import OVERSIZED_ASSET, ROW_ASSETS, ROWS, SMALL_PACKET_BYTES, large_row, row
@@ -24,6 +23,7 @@ from tests.proxy import TO_BROKER, TO_CLIENT
 from tests.waiting import eventually
 
 EXIT_BUG = 70
+KEPT_AGAIN = "windows are kept on disk again"
 
 
 class Moment(NamedTuple):
@@ -90,19 +90,16 @@ def kill_at_step(site: Rig, _dice: Random, number: int) -> Moment | None:
 def full_disk(site: Rig, dice: Random, _number: int) -> Moment:
     """Nothing can be made durable for a while; once it can, and windows are kept, a kill."""
     site.gateway.stop()
-    files = numbered(site.gateway.state_dir)
-    before = files[-1][0] if files else 0
+    before = site.gateway.log.count(KEPT_AGAIN)
     site.gateway.under = failing(("fsync", "fdatasync", "rename"), "ENOSPC", "1")
     site.gateway.start()
     site.gateway.under = ()
     site.plant.pass_ticks(dice.randrange(40, 80))
-
-    def is_kept() -> bool:
-        files = numbered(site.gateway.state_dir)
-        # The next file is the one that fails.
-        return bool(files) and files[-1][0] > before + 1 and files[-1][1].stat().st_size > 0
-
-    eventually(is_kept, RECOVER_S, "windows to be kept again")
+    eventually(
+        lambda: site.gateway.log.count(KEPT_AGAIN) > before,
+        RECOVER_S,
+        "windows to be kept again",
+    )
     struck = moment(site)
     site.gateway.kill()
     site.gateway.start()

@@ -94,9 +94,7 @@ def run(
                 _strike(fault, site, rows, Random(seed), trials, told)
             except AssertionError as exc:
                 _note(rows, str(exc))
-            _judge(site, rows)
-            if fault.gives_up:
-                _excuse(site, rows, fault.gives_up)
+            _judge(fault, site, rows)
     except AssertionError as exc:
         _note(rows, str(exc))
     return [*rows.values()]
@@ -124,13 +122,16 @@ def _strike(  # noqa: PLR0913, PLR0917  the loop over everything that takes part
     fault.check(site, hits)
 
 
-def _judge(site: Rig, rows: dict[str, Row]) -> None:
+def _judge(fault: Fault, site: Rig, rows: dict[str, Row]) -> None:
     for stream, verdict in site.finish().items():
         rows[stream].verdict = verdict
         rows[stream].undelivered = site.undelivered[stream]
-    wire = site.wire
-    if wire.premature or wire.stale:
-        _note(rows, f"{wire.premature} acks too early, {wire.stale} of an older connection")
+    if fault.gives_up:
+        _excuse(site, rows, fault.gives_up)
+    # What is given up is acknowledged, and was never confirmed.
+    premature = site.wire.premature - sum(row.given_up for row in rows.values())
+    if premature or site.wire.stale:
+        _note(rows, f"{premature} acks too early, {site.wire.stale} of an older connection")
 
 
 def _excuse(site: Rig, rows: dict[str, Row], reason: str) -> None:
