@@ -240,10 +240,9 @@ def test_disk_that_fails_stops_the_journal_and_not_the_predictions(tmp_path: Pat
     folder.unlink()
     for _ in range(10):
         life.journal.tick()
-    life.finish_writing()
 
     def well() -> bool:
-        life.worker.run_posted()
+        life.turn(0, 0)
         return not life.journal.trouble
 
     eventually(well)
