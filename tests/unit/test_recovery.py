@@ -242,7 +242,8 @@ def test_disk_that_fails_stops_the_journal_and_not_the_predictions(tmp_path: Pat
         life.journal.tick()
 
     def well() -> bool:
-        life.turn(0, 0)
+        life.turn(0, 100)
+        life.journal.tick()
         return not life.journal.trouble
 
     eventually(well)
