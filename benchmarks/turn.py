@@ -1,0 +1,178 @@
+"""`python -m benchmarks.turn`: what a turn of the hot loop costs, part by part.
+
+From the bytes of PUBLISHes to the bytes of predictions, in one process, without a broker and
+without a socket: workload A, the forest of 100 trees. Every turn brings equally many messages, and
+the confirmations of the turn before. Printed are microseconds a message, medians over the turns;
+`--profile` prints the functions that take longest instead.
+"""
+
+import argparse
+import cProfile
+import pstats
+import random
+import tempfile
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns, time_ns
+
+from agent import memory
+from agent.delivery import Delivery
+from agent.frames import MQTT_5, Publish, Writer, puback
+from agent.inputs import Outcome
+from agent.pipeline import Pipeline
+from agent.predictor import Model
+from agent.router import Router
+from agent.session import Session
+from agent.settings import Limits
+from agent.settings import Pipeline as PipelineSettings
+from agent.wire import Wire
+from benchmarks import bundle, forest
+from benchmarks.workload import LARGEST_VALUE, ROWS
+from models.bundle import read_bundle
+
+PARTS = ("read", "take", "answer", "publish", "send")
+SIZES = (1, 10, 64, 256)
+_ASSETS, _MESSAGES, _MAX_TURNS = 100, 40_000, 4_000
+
+
+class Script:
+    """A socket of which everything is known before: what comes in, and that all goes out."""
+
+    def __init__(self) -> None:
+        self.incoming = b""
+
+    def recv(self, _buffer_size: int, /) -> bytes:
+        """All that comes in this turn."""
+        return self.incoming
+
+    def send(self, content: bytes | bytearray, /) -> int:
+        """Take all of it."""
+        return len(content)
+
+
+class Loop:
+    """The parts of the hot loop, and a wire without a network.
+
+    Args:
+        pipeline: with its model.
+        qos: of readings and predictions.
+    """
+
+    max_in_flight, max_packet_bytes, wants_write = 20_000, 1 << 20, False
+
+    def __init__(self, pipeline: Pipeline, qos: int) -> None:
+        limits = Limits(max_in_flight=self.max_in_flight)
+        self.delivery = Delivery(limits.max_in_flight, limits.max_outbox)
+        self._router = Router(
+            {pipeline.stream: pipeline}, lambda *_: False, self.delivery, limits, lambda _: 0
+        )
+        self._pipeline, self._qos = pipeline, qos
+        self._wire, self._socket = Wire(MQTT_5, 1 << 20), Script()
+        self._unconfirmed: list[int] = []
+
+    def publish(self, message: Publish) -> None:
+        """Queue one prediction, and confirm it in the next turn."""
+        self._wire.publish(message)
+        if message.qos:
+            self._unconfirmed.append(message.mid)
+
+    def turn(self, incoming: bytes) -> list[int]:
+        """One turn; returns when it began, and when each part ended, in nanoseconds."""
+        confirmations, self._unconfirmed = map(puback, self._unconfirmed), []
+        self._socket.incoming = b"".join((*confirmations, incoming))
+        at_ns = [perf_counter_ns()]
+        block = self._wire.receive(self._socket, 10_000, self._pipeline.clock)
+        at_ns.append(perf_counter_ns())
+        self._router.receive(block.received)
+        at_ns.append(perf_counter_ns())
+        self._router.answer()
+        at_ns.append(perf_counter_ns())
+        for mid, reason_code in block.confirmations:
+            self.delivery.confirmed(mid, reason_code)
+        self.delivery.pump(self)
+        for mid in self.delivery.acknowledgeable():
+            self._wire.acknowledge(mid)
+        at_ns.append(perf_counter_ns())
+        self._wire.send(self._socket)
+        at_ns.append(perf_counter_ns())
+        return at_ns
+
+
+def readings(qos: int, size: int) -> Iterator[bytes]:
+    """The bytes of one turn after the other, with readings as the load generator sends them."""
+    dice, writer = random.Random(1), Writer(MQTT_5)
+    began_ms = time_ns() // 1_000_000
+    packets = (
+        writer.publish(
+            Publish(
+                f"plant/l1/a{n % _ASSETS}/telemetry",
+                _row(dice, began_ms + n),
+                qos,
+                mid=n % 60_000 + 1,
+            )
+        )
+        for n in count()
+    )
+    while True:
+        yield b"".join(islice(packets, size))
+
+
+def _row(dice: random.Random, time_ms: int) -> bytes:
+    values = (f'"{signal}":{dice.uniform(0.0, LARGEST_VALUE):.3f}' for signal in ROWS.signals)
+    return f'{{"timestamp":{time_ms},{",".join(values)}}}'.encode()
+
+
+def measure(session: Session, qos: int, size: int) -> list[float]:
+    """Microseconds a message of each part: medians over the turns of the second half."""
+    loop = Loop(_pipeline(session, qos), qos)
+    turns = min(_MAX_TURNS, _MESSAGES // size)
+    incoming = list(islice(readings(qos, size), turns))
+    taken = [loop.turn(content) for content in incoming]
+    answered = loop.delivery.outcomes[Outcome.PREDICTED]
+    assert answered >= (turns - 1) * size, f"{answered} of {turns * size} were answered"  # noqa: S101
+    return [
+        median(at_ns[part + 1] - at_ns[part] for at_ns in taken[turns // 2 :]) / size / 1e3
+        for part in range(len(PARTS))
+    ]
+
+
+def _pipeline(session: Session, qos: int) -> Pipeline:
+    source = {"topic": "plant/l1/{asset}/telemetry", "timestamp": "timestamp", "qos": qos}
+    settings = {"stream": ROWS.stream, "inputs": [source], "output": {"qos": qos}}
+    # The source times of a turn run ahead of the clock: a second for a thousand messages.
+    pipeline = Pipeline(PipelineSettings.model_validate(settings), Limits(max_future_s=3600))
+    pipeline.activate(Model(session, "0" * 64))
+    return pipeline
+
+
+def _session() -> Session:
+    with tempfile.TemporaryDirectory(prefix="millhand-turn-") as folder:
+        model = forest.model(forest.fitted(), ROWS, 1)
+        path = bundle.write(Path(folder), model, ROWS, 1)
+        return Session(read_bundle(path.read_bytes()))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.turn", description=__doc__)
+    parser.add_argument("--profile", type=int, metavar="SIZE", help="of turns of so many messages")
+    options = parser.parse_args()
+    session = _session()
+    memory.settle()
+    if options.profile:
+        with cProfile.Profile() as profile:
+            measure(session, 1, options.profile)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+        return
+    print(f"{'us a message':18}{''.join(f'{part:>9}' for part in (*PARTS, 'all'))}")
+    for qos in (0, 1):
+        for size in SIZES:
+            parts = measure(session, qos, size)
+            cells = "".join(f"{part:9.2f}" for part in (*parts, sum(parts)))
+            print(f"QoS {qos}, turns of {size:3}{cells}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
