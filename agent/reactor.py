@@ -7,19 +7,20 @@
     ack        inputs whose predictions are confirmed   agent/delivery.py
 
 The batch is whatever arrived since the last turn: one message when the line is quiet, many under
-load, with no timer and no knob. Nothing in a turn blocks but the wait.
+load, with no knob. Turns that bring many begin a millisecond apart at least (ADR 13). Nothing in a
+turn blocks but the wait.
 """
 
 import selectors
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from time import sleep
 
 from agent import log
 from agent.control import Control
-from agent.delivery import Delivery, Publisher
-from agent.frames import Received
+from agent.delivery import Delivery
+from agent.exchange import exchange
 from agent.journal import Journal
 from agent.link import Link, State
 from agent.metrics import Metrics
@@ -36,6 +37,8 @@ TICK_S = 1.0
 RETRY_S = 5.0
 _SOON_S = 0.1
 _QUIET_S = 0.001
+_MANY = 8  # messages, from which on a turn is a busy one
+_BUSY_TURN_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,59 +62,6 @@ class Parts:
     time_of_day: Callable[[], int]
 
 
-class Transport(Publisher, Protocol):
-    """The part of a connection that takes part in the exchange."""
-
-    received: list[Received]
-    confirmed: list[tuple[int, int]]
-    lost: str
-
-    def flush(self) -> None:
-        """Send as much as the socket takes."""
-
-    def acknowledge(self, mid: int) -> None:
-        """Queue the PUBACK of a QoS 1 message."""
-
-
-def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
-    """Answer what has arrived, and settle what was confirmed.
-
-    Where messages may be shed, the answer waits until nothing more comes at once: then it is seen
-    how many wait. What the broker need not hold is acknowledged first, so that it sends on.
-    """
-    has_arrived = bool(transport.received)
-    if has_arrived:
-        messages, transport.received = transport.received, []
-        router.receive(messages)
-    if transport.confirmed:
-        confirmed, transport.confirmed = transport.confirmed, []
-        for mid, reason_code in confirmed:
-            delivery.confirmed(mid, reason_code)
-    if router.sheds and has_arrived and not transport.lost:
-        _acknowledge(transport, delivery)
-        transport.flush()
-        if router.has_room:
-            return
-    router.answer(between=partial(_send, transport, delivery))
-    if transport.lost:
-        return  # what was not acknowledged comes again, and is recognised then
-    if transport.wants_write:
-        transport.flush()
-    delivery.pump(transport)
-    _acknowledge(transport, delivery)
-
-
-def _send(transport: Transport, delivery: Delivery) -> None:
-    if not transport.lost:
-        delivery.pump(transport)
-        transport.flush()
-
-
-def _acknowledge(transport: Transport, delivery: Delivery) -> None:
-    for mid in delivery.acknowledgeable():
-        transport.acknowledge(mid)
-
-
 class Reactor:
     """Turns until it is told to stop."""
 
@@ -125,7 +75,8 @@ class Reactor:
         self._subscribed: set[str] = set()
         self._due_tick = self._due_metrics = self._due_retry = 0.0
         self._told_troubles: list[str] = []
-        self._gathering_since = 0.0
+        self._gathering_since = self._began_s = 0.0
+        self._is_busy = False
 
     def stop(self) -> None:
         """End after the turn under way; safe in a signal handler."""
@@ -181,6 +132,7 @@ class Reactor:
         if connection is not None and (self._up or parts.link.state is State.HANDSHAKE):
             connection.read(parts.limits.max_batch, parts.time_of_day)
             if self._up:
+                self._is_busy = len(connection.received) >= _MANY
                 exchange(connection, parts.router, parts.delivery)
                 if not parts.router.is_gathering:
                     self._gathering_since = 0.0
@@ -200,7 +152,12 @@ class Reactor:
             timeout_s = self._patience_s()
         elif parts.link.state is State.WAITING:
             timeout_s = min(timeout_s, _SOON_S)
-        for key, _ in self._selector.select(timeout_s):
+        elif self._is_busy:
+            sleep(max(0.0, self._began_s + _BUSY_TURN_S - parts.clock()))
+        self._is_busy = False
+        events = self._selector.select(timeout_s)
+        self._began_s = parts.clock()
+        for key, _ in events:
             if key.fileobj is parts.wake_up:
                 parts.wake_up.clear()
                 return True

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.delivery import Delivery
+from agent.exchange import exchange
 from agent.inputs import Outcome
 from agent.mqtt import Connection, Subscription
 from agent.pipeline import Pipeline
 from agent.predictor import Model
-from agent.reactor import exchange
 from agent.router import Router
 from agent.session import Session
 from agent.settings import Limits
