@@ -154,6 +154,15 @@ def test_a_child_that_does_not_exist_is_told_by_name(tmp_path: Path) -> None:
         Child("pump", ["/no/such/program"], tmp_path / "log").__enter__()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt: a shell ignores it in what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("moment_us", range(200, 700, 50))
 def test_an_interrupt_while_a_child_starts_leaves_none(moment_us: int, tmp_path: Path) -> None:
     interrupt = threading.Timer(moment_us / 1e6, os.kill, (os.getpid(), signal.SIGINT))
