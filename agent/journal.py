@@ -185,7 +185,8 @@ class Journal:
         self._drop_before = 0
         self._handed = self.serial
         self._writing = True
-        self._worker.submit(partial(self._write, job, self.serial))
+        written = partial(self._written, self.serial, is_whole=self._states is None)
+        self._worker.submit(partial(self._write, job, written))
 
     def _forget_old_files(self) -> None:
         """Find what may be dropped: nothing open stands before the second newest whole file.
@@ -198,7 +199,7 @@ class Journal:
                 del self._whole[0]
                 self._drop_before = self._whole[0][0]
 
-    def _write(self, job: _Job, serial: int) -> Callable[[], None]:
+    def _write(self, job: _Job, written: Callable[[], None]) -> Callable[[], None]:
         """On the worker."""
         began_s = monotonic()
         serials = count(job.handed + 1)
@@ -213,13 +214,13 @@ class Journal:
             return partial(self._stop, exc.strerror or str(exc))
         # Each hand-over costs both threads some microseconds, so there are not too many.
         self._worker.stopping.wait(max(0.0, began_s + PACE_S - monotonic()))
-        return partial(self._written, serial)
+        return written
 
-    def _written(self, serial: int) -> None:
+    def _written(self, serial: int, *, is_whole: bool) -> None:
         self._writing = False
         if self._is_on:
             self._delivery.kept = serial
-            if self.trouble and self._states is None:
+            if self.trouble and is_whole:
                 self._end_trouble()
 
     def _end_trouble(self) -> None:
