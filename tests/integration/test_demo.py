@@ -168,13 +168,13 @@ def test_an_interrupt_while_a_child_starts_leaves_none(moment_us: int, tmp_path:
     interrupt = threading.Timer(moment_us / 1e6, os.kill, (os.getpid(), signal.SIGINT))
     before = set(psutil.Process().children())
 
-    def sleep() -> None:
+    def interrupted() -> None:
         interrupt.start()
         with Child("pump", ["/bin/sleep", "60"], tmp_path / "log") as child:
             child.wait()
 
     with pytest.raises(KeyboardInterrupt):
-        sleep()
+        interrupted()
     assert set(psutil.Process().children()) == before
 
 
