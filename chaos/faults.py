@@ -177,7 +177,7 @@ def lose_session(site: Rig, _dice: Random, _number: int) -> Moment:
 def lost_sessions_are_told(site: Rig, strikes: int) -> None:
     """Each is a gap, and counted as one."""
     eventually(
-        lambda: site.scada.metrics["sessions_lost"] == strikes,
+        lambda: site.scada.metrics.get("sessions_lost") == strikes,
         message=f"the agent to count {strikes} lost sessions",
     )
 
@@ -210,7 +210,7 @@ def oversize_output(site: Rig, _dice: Random, number: int) -> Moment:
 def oversized_are_counted(site: Rig, strikes: int) -> None:
     """As drops, one each."""
     eventually(
-        lambda: site.scada.metrics["dropped"].get("too_large") == strikes,
+        lambda: site.scada.dropped("too_large") == strikes,
         message=f"the agent to count {strikes} predictions as too large",
     )
 

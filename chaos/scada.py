@@ -30,7 +30,7 @@ class Scada:
 
     Attributes:
         answers: every prediction in the order of arrival, repetitions among them.
-        metrics: the newest counters of the gateway.
+        metrics: the newest counters of the gateway; empty until the first were heard.
         current: the newest word of each stream's model.
     """
 
@@ -74,6 +74,11 @@ class Scada:
     def of(self, stream: str, first: int = 0) -> list[Answer]:
         """The predictions of one stream, from the `first` answer of all on."""
         return [answer for answer in self.answers[first:] if answer.key.stream == stream]
+
+    def dropped(self, reason: str) -> int:
+        """Inputs that the gateway has counted as dropped for a reason, as far as was heard."""
+        counted: dict[str, int] = self.metrics.get("dropped", {})
+        return counted.get(reason, 0)
 
     def push(self, gateway: str, stream: str, seq: int) -> str:
         """Select a model, as `millhand-trainer push` does, and return the activity's id."""

@@ -140,7 +140,7 @@ def _excuse(site: Rig, rows: dict[str, Row], reason: str) -> None:
         row.given_up = row.verdict.lost if row.verdict is not None else 0
     lost = sum(row.given_up for row in rows.values())
     eventually(
-        lambda: site.scada.metrics["dropped"].get(reason, 0) == lost,
+        lambda: site.scada.dropped(reason) == lost,
         message=f"{lost} never came, and the agent to count as many as {reason}",
     )
 
