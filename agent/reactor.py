@@ -71,6 +71,7 @@ class Reactor:
         self._selector.register(parts.wake_up, selectors.EVENT_READ)
         self._watched: tuple[int, int] | None = None
         self._up = False
+        self._is_subscribing = False
         self._stopping = False
         self._subscribed: set[str] = set()
         self._due_tick = self._due_metrics = self._due_retry = 0.0
@@ -108,6 +109,7 @@ class Reactor:
         if gone:
             connection.unsubscribe(gone)
         connection.subscribe(list(wanted.values()))
+        self._is_subscribing = True
         if self._subscribed != wanted.keys():
             self._subscribed = set(wanted)
             self._parts.workers[0].submit(partial(self._keep_subscriptions, sorted(wanted)))
@@ -132,6 +134,8 @@ class Reactor:
         if connection is not None and (self._up or parts.link.state is State.HANDSHAKE):
             connection.read(parts.limits.max_batch, parts.time_of_day)
             if self._up:
+                if self._is_subscribing and not connection.subscribing:
+                    self._tell_subscribed(connection)
                 self._is_busy = len(connection.received) >= _MANY
                 exchange(connection, parts.router, parts.delivery)
                 if not parts.router.is_gathering:
@@ -212,6 +216,12 @@ class Reactor:
         self.subscribe()
         parts.control.online()
         parts.updater.announce()
+
+    def _tell_subscribed(self, connection: Connection) -> None:
+        """From now on nothing that the plant publishes passes by."""
+        self._is_subscribing = False
+        refused = connection.refused_filters
+        log.info("subscribed", filters=len(self._subscribed) - len(refused), refused=len(refused))
 
     def _run_timers(self) -> None:
         parts, now = self._parts, self._parts.clock()

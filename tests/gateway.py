@@ -111,10 +111,10 @@ class Gateway:
         return self
 
     def start_serving(self) -> Self:
-        """Start, and wait until the broker let the agent in."""
-        connects = self.log.count("INFO connected")
+        """Start, and wait until the broker has subscribed the agent: nothing passes it by then."""
+        times = self.log.count("INFO subscribed")
         self.start()
-        self.wait_for_log("INFO connected", times=connects + 1)
+        self.wait_for_log("INFO subscribed", times=times + 1)
         return self
 
     def wait_for_log(self, text: str, times: int = 1, timeout_s: float = START_S) -> None:
