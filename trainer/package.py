@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.bundle import Bundle, pack_bundle
 from models.golden import MIN_COUNT, Golden, write_golden
 from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics, WindowSpec
+from trainer.checks.finding import Finding
 from trainer.estimators import Model
 from trainer.export import Parity
 from trainer.metrics import measure
@@ -43,6 +44,7 @@ class Trained:
     parts: Parts
     model: Model
     remarks: tuple[str, ...]
+    findings: tuple[Finding, ...]
     parity: Parity
 
 
@@ -74,6 +76,7 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
         assets=len(trained.recording.assets),
         train_windows=len(parts.train),
         remarks=trained.remarks,
+        checked=trained.findings,
         parity=trained.parity,
     )
     score = answers.get("score", answers["value"])

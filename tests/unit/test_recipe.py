@@ -52,7 +52,6 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ({"data": {"time": {"column": "t", "zone": "Mars/Olympus"}}}, "no such time zone"),
         ({"data": {"encoding": "utf-9"}}, "no such encoding"),
         ({"data": {"decimal": ",", "separator": ","}}, "separator and decimal are both ','"),
-        ({"data": {"asset_column": "a", "asset_from": "file"}}, "not both"),
         ({"data": {"files": []}}, "data.files"),
         ({"signals": []}, "signals"),
         ({"signals": [{"name": "a", "range": [3, 1]}]}, "lower must be below upper"),
