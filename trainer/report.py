@@ -51,6 +51,7 @@ class Findings:
     train_windows: int
     remarks: tuple[str, ...]
     checked: tuple[Finding, ...]
+    drawn: str
     parity: Parity
 
 
@@ -107,11 +108,12 @@ def _outputs(manifest: Manifest) -> str:
 def _figures(manifest: Manifest, findings: Findings) -> str:
     said = (
         f"<p>Split: {escape(manifest.metrics.split)}. Trained on {findings.train_windows} "
-        f"windows, tested on {manifest.metrics.test_rows}.</p>"
+        f"windows, tested on {manifest.metrics.test_rows}. In brackets "
+        f"{escape(findings.drawn)}.</p>"
     )
     rows = (
-        (name, f"{value:g}", _MEANINGS.get(name, ""))
-        for name, value in manifest.metrics.values.items()
+        (name, manifest.metrics.said(name), _MEANINGS.get(name, ""))
+        for name in manifest.metrics.values
     )
     return said + _table(("figure", "value", "meaning"), rows)
 

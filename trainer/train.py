@@ -123,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
         {
             "split": manifest.metrics.split,
             "test windows": str(manifest.metrics.test_rows),
-            **{name: f"{value:g}" for name, value in manifest.metrics.values.items()},
+            **{name: manifest.metrics.said(name) for name in manifest.metrics.values},
             "parity": ", ".join(f"{k} {v:.1e}" for k, v in outcome.parity.worst.items()),
             "latency p99": f"{outcome.latency_ms_p99:.2f} ms on one thread",
             "bundle": f"{outcome.path} ({len(outcome.bundle.content)} bytes)",

@@ -20,7 +20,7 @@ def too_few_positives(subject: Subject) -> Iterator[Finding]:
     if isinstance(target, Regression):
         if target.remaining is not None:
             whole = np.ones(len(every), dtype=np.bool_)
-            yield from _of(subject, "runs to an end", subject.recording.asset, whole)
+            yield from _of(subject, "whole runs", subject.recording.asset, whole)
         return
     if not subject.truth.labelled:
         return
@@ -46,16 +46,16 @@ def _of(
     counts = [tested] if is_detector else [learned, tested]
     if min(counts) >= ENOUGH:
         return
-    said = f"{tested} {what} in the test part"
+    said = f"{what}: {tested} in the test part"
     if not is_detector:
-        said = f"{learned} {what} in the training part, {tested} in the test part"
+        said = f"{what}: {learned} in the training part, {tested} in the test part"
     if 0 < tested < ENOUGH:
         said += (
-            f": even if all {tested} are answered rightly, the 95 % interval of their share begins "
+            f"; even if all {tested} are answered rightly, the 95 % interval of their share begins "
             f"at {_TAIL ** (1 / tested):.2f}"
         )
     elif not tested:
-        said += ": how well they are found is not measured"
+        said += "; how well they are found is not measured"
     remedy = f"record more of them, or do not promise more than they show; {ENOUGH} a part are few"
     yield Finding(NAME, "warning", said, remedy)
 
