@@ -123,10 +123,11 @@ class _Reader:
         return list(dict.fromkeys(column for column in named if column is not None))
 
     def _assets(self, columns: "_Columns", path: Path) -> NDArray[Any]:
-        if self.source.asset_column is not None:
-            return columns.names(self.source.asset_column)
         name = path.name.split(".")[0] if self.source.asset_from == "file" else "asset"
-        return np.full(len(columns.lines), name, dtype=object)
+        if self.source.asset_column is None:
+            return np.full(len(columns.lines), name, dtype=object)
+        names = columns.names(self.source.asset_column)
+        return names if self.source.asset_from is None else f"{name}-" + names
 
     def _labels(self, columns: "_Columns") -> NDArray[Any] | None:
         if self.label is None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from trainer.description import UNIT_NS, Source
 from trainer.errors import DataError
 
+LATE = "rows were not in time order: sorted"
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -130,7 +132,7 @@ def join(parts: Sequence[Part], source: Source, channels: tuple[str, ...]) -> Re
     notes = []
     late = _late(recording)
     if late:
-        notes.append(f"{late} rows were not in time order: sorted")
+        notes.append(f"{late} {LATE}")
     order = np.argsort(recording.times_ns, kind="stable")
     # A message without a single value is dropped by gateways, so its row must not count here.
     silent = np.isnan(recording.values[order]).all(axis=1)

@@ -28,6 +28,7 @@ class Truth:
             window everything is normal.
         classes: name of each class; empty for a regression.
         labelled: whether the recording says the truth; a detector can do without.
+        member: text of the recipe's `split.column` at each row, `[rows]`, if it names one.
     """
 
     y: NDArray[Any]
@@ -35,6 +36,7 @@ class Truth:
     usable: NDArray[np.bool_]
     classes: tuple[str, ...]
     labelled: bool = True
+    member: NDArray[Any] | None = None
 
 
 def truth(recording: Recording, recipe: Recipe) -> Truth:
