@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from sys import intern
 
-from agent.codecs.block import BlockDocument, DecodeBlocks, RawBlock
-from agent.codecs.json_row import Fields, JsonRow
-from agent.codecs.reading import Decode
-from agent.codecs.scalar import decode_plain, decode_umh, scalar
-from agent.codecs.thingsboard import ThingsBoard
 from agent.settings import Input, Pipeline
-from agent.topics import MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
+from models.codecs.block import BlockDocument, DecodeBlocks, RawBlock
+from models.codecs.json_row import Fields, JsonRow
+from models.codecs.reading import Decode
+from models.codecs.scalar import decode_plain, decode_umh, scalar
+from models.codecs.thingsboard import ThingsBoard
 from models.errors import IncompatibleBundleError
 from models.manifest import Manifest
+from models.topics import MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
 
 MAX_OUTPUT_BYTES = MAX_TOPIC_BYTES - len("/timestamp")  # the longest level a scalar adds
 

@@ -15,8 +15,8 @@ from models.errors import ReadingError
 from models.windows import Windows
 
 if TYPE_CHECKING:
-    from agent.codecs.block import DecodeBlocks
-    from agent.codecs.reading import Decode
+    from models.codecs.block import DecodeBlocks
+    from models.codecs.reading import Decode
 
 
 class Origin(NamedTuple):

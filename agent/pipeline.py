@@ -12,9 +12,7 @@ from typing import Any
 from agent.backlog import Backlog
 from agent.binding import Binder, Route, fingerprint
 from agent.clock import SteadyClock
-from agent.codecs.reading import TimeBounds
 from agent.delivery import Outgoing
-from agent.errors import DecodeError
 from agent.frames import Received
 from agent.inputs import Input
 from agent.ordering import Intake, Ordering, Origin, take_blocks, with_digests
@@ -22,10 +20,11 @@ from agent.predictor import Model, Predictor
 from agent.records import State
 from agent.settings import Limits
 from agent.settings import Pipeline as PipelineSettings
-from agent.topics import TopicTemplate
 from models.blocks import Blocks
-from models.errors import ReadingError
+from models.codecs.reading import TimeBounds
+from models.errors import DecodeError, ReadingError
 from models.manifest import Manifest
+from models.topics import TopicTemplate
 from models.windows import Windows
 
 

@@ -26,8 +26,8 @@ from pydantic_settings import (
 )
 
 from agent.frames import MAX_IN_FLIGHT
-from agent.topics import SIGNAL, TopicTemplate, overlap
 from models.manifest import Name
+from models.topics import SIGNAL, TopicTemplate, overlap
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
