@@ -6,12 +6,12 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from agent.binding import Route
 from agent.frames import Received
 from agent.inputs import Input
 from models.blocks import Blocks
 from models.disorder import Disorder
 from models.errors import ReadingError
+from models.routes import Route
 from models.windows import Windows
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from agent.inputs import Input
 from agent.ordering import Origin
 from agent.prediction import Prediction, PredictionCodec
 from agent.session import Session
-from agent.settings import Pipeline as PipelineSettings
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Manifest
 from models.quality import NAMES, Quality
 from models.windows import Batch

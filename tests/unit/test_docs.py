@@ -157,7 +157,7 @@ def test_every_reason_is_listed() -> None:
     files = [*ROOT.glob("agent/**/*.py"), *ROOT.glob("models/**/*.py")]
     found = {one for file in files for one in raised.findall(file.read_text())}
     found |= set(given_up.findall((ROOT / "agent/delivery.py").read_text()))
-    for name in ("agent/binding.py", "agent/router.py", "models/codecs/document.py"):
+    for name in ("models/routes.py", "agent/router.py", "models/codecs/document.py"):
         found |= set(returned.findall((ROOT / name).read_text()))
     shed = {reason for reason, _ in POLICIES.values()}
     assert listed == found | shed | set(FINAL_REFUSALS.values())

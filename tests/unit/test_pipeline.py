@@ -17,9 +17,9 @@ from agent.pipeline import Pipeline
 from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from models.bundle import Bundle
 from models.errors import DecodeError, IncompatibleBundleError, ReadingError
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Channel, WindowSpec
 from tests.factories import make_channels
 from tests.graphs import detector_bundle, linear_bundle
