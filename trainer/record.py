@@ -115,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
     connection = Broker(address, wanted.filters, patience_s=PATIENCE_S)
     try:
         with closing(files), connection, bounds.interrupts.heard(), screen.stage("recording"):
+            screen.remark(f"listening on {', '.join(wanted.filters)}; Ctrl-C ends")
             record(connection, intake, files, bounds, turned=progress)
     finally:
         if connection.losses:

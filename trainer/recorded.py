@@ -13,6 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -218,7 +219,10 @@ class _Part:
     def discard(self) -> None:
         """Leave nothing of it."""
         self._temporary.unlink(missing_ok=True)
-        self._file.close()
+        with suppress(OSError):  # the reason to discard it may be that nothing can be written
+            self._writer.close()
+        with suppress(OSError):
+            self._file.close()
 
 
 def reported(

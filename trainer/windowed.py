@@ -4,8 +4,9 @@ No other code makes windows, so a feature the model learned from is a feature it
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress, repeat
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def window_rows(
     *,
     advance: Callable[[int], object] = int,
 ) -> Windowed:
-    """Replay rows, as whole messages, through a `Windows` of their own.
+    """Replay rows, as the messages they are, through a `Windows` of their own.
 
     Args:
         recording: in time order.
@@ -89,8 +90,12 @@ def window_rows(
     before: dict[int, int] = {}
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        completed = _push(windows, recording, block, dropped, before)
+        pushed, earlier = _push(windows, recording, block, dropped, before)
         batch = windows.take()
+        # A window ends with the row that made it due, or with the one before: where time or a
+        # signal that reports again closes the sample, and on a grid.
+        is_earlier = np.array(batch.times_ns, dtype=np.int64) < recording.times_ns[pushed]
+        completed = np.where(is_earlier, earlier, pushed)
         sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
         values.append(batch.values[sound])
         ends.append(completed[sound])
@@ -116,30 +121,44 @@ def _push(
     rows: NDArray[np.int64],
     dropped: Counter[str],
     before: dict[int, int],
-) -> NDArray[np.int64]:
-    """Push rows, count those that are refused, and return the row that ends each due window.
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Push rows, count those that are refused, and return two rows for each window that came due.
 
-    `before` has each asset's last row that was used.
+    They are the one that made it due, and the asset's row before that; `before` has each asset's
+    last row that was used.
     """
     order = tuple(range(len(windows.channels)))
-    completed: list[int] = []
+    pushed: list[int] = []
+    earlier: list[int] = []
     for row, asset, time_ns, reading in zip(
         rows.tolist(),
         recording.asset[rows].tolist(),
         recording.times_ns[rows].tolist(),
-        recording.values[rows].tolist(),
+        _readings(recording, rows, order),
         strict=True,
     ):
         try:
-            due = windows.push(recording.assets[asset], time_ns, order, reading)
+            due = windows.push(recording.assets[asset], time_ns, *reading)
         except ReadingError as exc:
             dropped[exc.reason] += 1
             continue
-        # A whole row completes its sample, so a window that is due ends with this row. A point of
-        # the grid is sampled once a later row has come, so it ends with the row before.
-        completed += [before[asset] if windows.spec.is_on_grid else row] * due if due else ()
+        pushed += [row] * due
+        earlier += [before.get(asset, row)] * due
         before[asset] = row
-    return np.array(completed, dtype=np.int64)
+    return np.array(pushed, dtype=np.int64), np.array(earlier, dtype=np.int64)
+
+
+def _readings(
+    recording: Recording, rows: NDArray[np.int64], order: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], list[float]]]:
+    """Channels and values that each row's message carried."""
+    whole = recording.values[rows].tolist()
+    if recording.reported is None:
+        yield from zip(repeat(order), whole, strict=False)
+        return
+    for values, carried in zip(whole, recording.reported[rows].tolist(), strict=True):
+        channels = tuple(compress(order, carried))
+        yield channels, list(compress(values, carried))
 
 
 def _samples(recording: Recording, rows: NDArray[np.int64], spec: WindowSpec) -> int:
