@@ -12,8 +12,8 @@ complete; what a kill leaves hidden has no end, and cannot be read.
 import os
 import secrets
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ class Files:
 
     Attributes:
         paths: files that are complete.
-        rows: rows that were taken.
+        rows: rows that were taken, less those of a file that could not be written.
 
     Raises:
         UsageError: the file is there already or no Parquet, or a signal has the name of another
@@ -156,19 +156,30 @@ class Files:
 
     def _write(self, part: "_Part") -> None:
         rows, self._buffer = self._buffer, []
-        try:
+        with self._lost_if_it_fails(part):
             part.write(_table(rows, self._schema))
-        except BaseException:
-            self._part = None
-            part.discard()
-            raise
 
     def _complete(self, part: "_Part") -> None:
         if self._buffer:
             self._write(part)
+        with self._lost_if_it_fails(part):
+            self._bytes_before += part.keep()
         self._part = None
-        self._bytes_before += part.keep()
         self.paths.append(part.path)
+
+    @contextmanager
+    def _lost_if_it_fails(self, part: "_Part") -> Iterator[None]:
+        """Leave nothing of a file that cannot be written, and say how much that was."""
+        try:
+            yield
+        except BaseException as exc:
+            self._part = None
+            self.rows -= part.rows
+            part.discard()
+            if not isinstance(exc, OSError):
+                raise
+            lost = f"{exc.strerror or exc}; the {part.rows} rows of this file are lost"
+            raise OSError(exc.errno, lost, str(part.path)) from exc
 
 
 class _Part:
@@ -203,16 +214,12 @@ class _Part:
 
     def keep(self) -> int:
         """End the file, give it its name, and return its size."""
-        try:
-            self._writer.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            size = self.size_bytes
-            self._file.close()
-            self._temporary.replace(self.path)
-        except BaseException:
-            self.discard()
-            raise
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        size = self.size_bytes
+        self._file.close()
+        self._temporary.replace(self.path)
         sync_directory(self.path.parent)
         return size
 

@@ -1,12 +1,14 @@
 """`millhand-trainer record` against a real broker, as people run it."""
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,7 @@ def test_rows_are_recorded_as_they_were_sent(plant: Mosquitto, tmp_path: Path) -
         with PlantClient(plant.port) as client:
             for one in sent:
                 client.publish(*one)
-        assert running.end() == 0
+            assert running.end() == 0
         recording = loaded(running, "pressure", "flow")
     assert recording.assets == ("l1/pump0", "l1/pump1")
     assert recording.asset.tolist() == [n % 2 for n in range(50)]
@@ -342,3 +344,35 @@ def test_mistake_in_the_configuration_is_told_with_its_key(
     command = ["record", "--broker", "localhost:1", "--out", "a.parquet", "--config", str(path)]
     assert main(command) == 78
     assert f"{path}: pipelines[0].inputs[0].dialect: found 'jsn'" in capsys.readouterr().err
+
+
+def test_terminal_is_shown_how_it_goes(plant: Mosquitto, tmp_path: Path) -> None:
+    topic = ("--topic", "shown/{asset}", "--signal", "flow", "--out", str(tmp_path / "a.parquet"))
+    command = [sys.executable, "-m", "trainer", "record", "--broker", f"127.0.0.1:{plant.port}"]
+    screen, terminal = os.openpty()
+    with (
+        subprocess.Popen([*command, *topic], stdout=subprocess.DEVNULL, stderr=terminal) as process,
+        PlantClient(plant.port) as client,
+    ):
+        os.close(terminal)
+        seen = shown(screen, "listening on")
+        client.publish("shown/p", {"ts": T0_MS, "flow": 1})
+        client.publish("shown/p", b"nonsense")
+        client.flush()
+        seen += shown(screen, "1 dropped")
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # a terminal that nobody writes to any more
+            shown(screen, "\0")
+    os.close(screen)
+    for part in ("1 rows", "rows/s", "kB written"):
+        assert part in seen
+
+
+def shown(screen: int, wanted: str) -> str:
+    """What a terminal shows until something wanted is there."""
+    seen = ""
+    while wanted not in seen:
+        ready, _, _ = select.select([screen], [], [], END_S)
+        assert ready, seen
+        seen += os.read(screen, 4096).decode(errors="replace")
+    return seen

@@ -1,5 +1,6 @@
 """Rows that are messages: files of them, and what an empty cell in them means."""
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,24 @@ def test_place_that_cannot_be_written_is_told_before_a_row_comes(tmp_path: Path)
         Files(tmp_path / "history", NAMES)
     with pytest.raises(OSError, match="history"):
         Files(tmp_path / "history" / "a.parquet", NAMES)
+
+
+def test_file_that_cannot_be_written_on_is_lost_alone_and_told(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=(2000, 2)).tolist()
+    files = Files(tmp_path / "history", NAMES, FileLimits(rows=1000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        for row in noise[:1999]:
+            files.add(message(0, *row))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(OSError, match="the 1000 rows of this file are lost"):
+            files.add(message(0, *noise[1999]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    files.close()
+    assert files.rows == 1000
+    assert list((tmp_path / "history").iterdir()) == files.paths
+    assert counts(files.paths) == [1000]
 
 
 def test_null_is_not_carried_and_nan_is_carried_without_a_value(tmp_path: Path) -> None:
