@@ -7,6 +7,7 @@
     [target]    what it is to answer
     [split]     which rows it never sees in training, so that its figures are honest
     [budget]    what serving it may cost
+    [drift]     how a gateway notices that the data has changed
 
 It is checked whole before a row is read; all mistakes are told at once.
 """
@@ -26,6 +27,7 @@ from models.manifest import (
     WindowSpec,
 )
 from trainer.description import Label, Section, Signal, Source, TimeUnit
+from trainer.drift_section import DriftSection
 from trainer.errors import RecipeError
 from trainer.mistakes import told
 
@@ -204,6 +206,7 @@ class Recipe(Section):
     target: Target
     split: Split
     budget: Budget = Budget()
+    drift: DriftSection = DriftSection()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
