@@ -195,6 +195,6 @@ def test_what_has_no_node_is_refused_when_the_graph_is_written() -> None:
     with pytest.raises(TypeError, match=r"np\.cos\."):
         np.cos(symbol)
     with pytest.raises(TypeError, match=r"np\.median"):
-        np.median(symbol)  # type: ignore[call-overload]
+        np.median(symbol)  # type: ignore[call-overload]  # the wrong type on purpose
     with pytest.raises(TypeError, match="step of 2"):
         symbol[::2]
