@@ -165,7 +165,7 @@ def _input(foreign: Foreign, wanted: Declaration) -> ValueInfoProto:
     taken: ValueInfoProto = foreign.model.graph.input[0]
     dtype = taken.type.tensor_type.elem_type
     if dtype not in _TAKEN:
-        found = TensorProto.DataType.Name(dtype).lower()
+        found = {number: name.lower() for name, number in TensorProto.DataType.items()}.get(dtype)
         raise GraphError(
             f"input '{names[0]}' takes {found}, allowed are {', '.join(_TAKEN.values())}; signals "
             "are numbers with fractions: put the rounding or the look-up into the graph"

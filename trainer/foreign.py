@@ -24,9 +24,11 @@ from models.bundle import CAPS
 from trainer.errors import GraphError
 
 MAX_BYTES: Final = CAPS["model.onnx"]
-MIN_OPSET: Final = 9
-"""Older operators mean other things under the same names."""
+MIN_OPSET: Final = 7
+"""Older operators mean other things under the same names; converters of trees still write 8."""
 ML: Final = "ai.onnx.ml"
+_OWN_OPSET: Final = 13
+"""Of a graph that has none, as trees have; any file version that is in use can carry it."""
 _PREFIX: Final = "model/"
 _STANDARD: Final = frozenset({"", "ai.onnx", ML})
 _CONTRIBUTED: Final = frozenset({"com.microsoft"})
@@ -100,6 +102,9 @@ def _whole(path: Path) -> tuple[ModelProto, dict[str, str]]:
         model = onnx.load_model_from_string(content)
     except DecodeError as exc:
         raise GraphError(f"{path}: is not an ONNX model: {exc}") from exc
+    # protobuf hands out as bytes what is not UTF-8.
+    if not all(isinstance(name, str) for name in _names(model)):
+        raise GraphError(f"{path}: is damaged: a name in it is not text")
     beside = _external(model, path)
     for name in beside:
         digests[name] = _digest(path.parent / name)
@@ -172,8 +177,8 @@ def _opset(model: ModelProto) -> int:
     """The version of ONNX's operators, which is ours to choose where the graph uses none."""
     versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
     if not versions:
-        model.opset_import.append(onnx.helper.make_opsetid("", 21))
-        return 21
+        model.opset_import.append(onnx.helper.make_opsetid("", _OWN_OPSET))
+        return _OWN_OPSET
     return int(versions[0])
 
 
@@ -192,7 +197,7 @@ def _without_zipmaps(graph: GraphProto) -> tuple[dict[str, str], dict[str, tuple
     tensors = {one.name: one.name for one in graph.output}
     labels = {}
     for node in [node for node in graph.node if node.op_type == "ZipMap" and node.domain == ML]:
-        if node.output[0] in tensors:
+        if node.input and node.output and node.output[0] in tensors:
             tensors[node.output[0]] = node.input[0]
             labels[node.output[0]] = _zipmap_labels(node)
             graph.node.remove(node)
@@ -207,6 +212,23 @@ def _zipmap_labels(node: NodeProto) -> tuple[str, ...]:
         if attribute.name == "classlabels_strings" and value:
             return tuple(text.decode("utf-8", "replace") for text in value)
     return ()
+
+
+def _names(model: ModelProto) -> Iterator[object]:
+    """Every name that the graph goes by, its own operators' included."""
+    yield from (model.producer_name, model.producer_version)
+    yield from (one.domain for one in model.opset_import)
+    nodes = [node for function in model.functions for node in function.node]
+    for function in model.functions:
+        yield from (function.domain, function.name)
+    for graph in _graphs(model.graph):
+        nodes += graph.node
+        yield from (one.name for one in (*graph.input, *graph.output, *graph.initializer))
+        for tensor in graph.initializer:
+            yield from (entry.value for entry in tensor.external_data)
+    for node in nodes:
+        yield from (node.domain, node.op_type, node.name, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
