@@ -130,6 +130,49 @@ def test_trees_with_a_zipmap_answer_as_they_were(
     assert ours.bundle.manifest.outputs[0].classes == ("ok", "worn")
 
 
+def test_trees_in_the_oldest_operators_are_looked_up_too(tmp_path: Path) -> None:
+    """As LightGBM's converter writes them: opset 8, and an ai.onnx.ml with no such look-up."""
+    x = rows()
+    model = from_sklearn(GradientBoostingClassifier(n_estimators=5).fit(x, 4 * (x[:, 1] > 0)))
+    ages = {"": 8, "ai.onnx.ml": 1}
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(*one) for one in ages.items())
+    outputs = [{**TREES[0], "classes": {"0": "ok", "4": "worn"}}, TREES[1]]
+    ours = packed(tmp_path, model, task="classification", outputs=outputs)
+    given = windows(50)
+    answers = served(ours.bundle, given)
+    np.testing.assert_array_equal(answers["value"] * 4, original(model, given[:, 0])[0])
+
+
+def test_trees_without_an_opset_get_one(tmp_path: Path) -> None:
+    x = rows()
+    model = from_sklearn(GradientBoostingClassifier(n_estimators=5).fit(x, x[:, 1] > 0))
+    (trees,) = [node for node in model.graph.node if node.op_type == "TreeEnsembleClassifier"]
+    del model.graph.node[:], model.opset_import[:], model.graph.output[:]
+    model.graph.node.append(trees)
+    model.graph.output.append(onnx.ValueInfoProto(name=trees.output[1]))
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    shares = {**TREES[1], "tensor": trees.output[1], "classes": ["ok", "worn"]}
+    ours = packed(tmp_path, model, task="classification", outputs=[shares])
+    given = windows(50)
+    answers = served(ours.bundle, given)
+    np.testing.assert_array_equal(answers["probabilities"], original(model, given[:, 0])[0])
+
+
+def test_functions_that_the_file_brings_along_are_no_foreign_operators(tmp_path: Path) -> None:
+    """As PyTorch's newer exporter writes them."""
+    opset = helper.make_opsetid("", 17)
+    add = helper.make_node("Add", ["a", "a"], ["b"])
+    twice = helper.make_function("pkg.torch", "Twice", ["a"], ["b"], [add], [opset])
+    node = helper.make_node("Twice", ["y"], ["out"], domain="pkg.torch")
+    imports = [opset, helper.make_opsetid("pkg.torch", 1)]
+    model = linear(node, output="out", opset_imports=imports, functions=[twice])
+    outputs = [{"name": "value", "tensor": "out", "meaning": "hours left"}]
+    given = windows(5)
+    answers = served(packed(tmp_path, model, outputs=outputs).bundle, given)
+    np.testing.assert_allclose(answers["value"], 2 * (given[:, 0] @ [1, 2]), rtol=1e-5)
+
+
 def test_threshold_decides_where_the_graph_does_not(tmp_path: Path) -> None:
     x = rows()
     forest = RandomForestClassifier(10, max_depth=4, random_state=0).fit(x, x[:, 0] > 5)

@@ -1,12 +1,15 @@
 """A graph that a gateway could not serve is refused with what to do, and nothing is written."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import tomli_w
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import ModelProto, NodeProto, TensorProto, helper
 from sklearn.ensemble import GradientBoostingClassifier
 
@@ -21,6 +24,8 @@ from tests.foreign import (
     made,
     packed,
     rows,
+    served,
+    windows,
 )
 from tests.recordings import write_csv
 from trainer.console import Screen
@@ -225,6 +230,24 @@ def test_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "net.toml").write_text(tomli_w.dumps(document()))
     with pytest.raises(GraphError, match="is not an ONNX model"):
         pack(path, tmp_path / "net.toml", tmp_path / "out", screen=Screen())
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_damaged_graph_is_refused_or_packed_but_never_breaks_out(data: st.DataObject) -> None:
+    content = bytearray(convolution(1).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with TemporaryDirectory() as folder:
+        path, description = Path(folder) / "net.onnx", Path(folder) / "net.toml"
+        path.write_bytes(content)
+        description.write_text(tomli_w.dumps(document(**NET)))
+        try:
+            bundle = pack(path, description, Path(folder), screen=Screen()).bundle
+        except GraphError:
+            assert [one.name for one in Path(folder).glob("*.zip")] == []
+        else:
+            assert served(bundle, windows(3, LENGTH))["value"].shape == (3,)
 
 
 @pytest.mark.parametrize("location", ["gone.bin", "../secret.bin", "/etc/hostname"])
