@@ -7,6 +7,7 @@ MillhandError
 ├── GraphError      a foreign graph cannot be served; no bundle is written
 ├── ParityError     the exported graph is not the model; no bundle is written
 ├── BrokerError     the broker cannot be reached, or refuses
+├── RecordError     nothing was recorded
 └── PushError       a gateway did not answer, or refused the bundle
 """
 
@@ -49,6 +50,12 @@ class BrokerError(MillhandError):
     """The broker is not there, refuses the connection, or does not allow a topic."""
 
     code: ClassVar[str] = "broker"
+
+
+class RecordError(MillhandError):
+    """Nothing came that could be recorded."""
+
+    code: ClassVar[str] = "record"
 
 
 class PushError(MillhandError):

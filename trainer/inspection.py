@@ -91,7 +91,7 @@ def _summary(bundle: Bundle, worst: float) -> dict[str, str]:
         "window": f"{window.length} samples, hop {window.hop}, {_period(window)}",
         "split": metrics.split,
         "test windows": str(metrics.test_rows),
-        **{name: f"{value:g}" for name, value in metrics.values.items()},
+        **{name: metrics.said(name) for name in metrics.values},
         "golden vectors": f"{manifest.golden.count} answered, worst error {worst:.1e}",
         **_maker(manifest.lineage),
         "sha256": f"{bundle.sha256} ({len(bundle.content)} bytes, members verified)",

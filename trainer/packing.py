@@ -19,6 +19,7 @@ from models.bundle import Bundle, pack_bundle
 from models.files import write_atomically
 from models.golden import write_golden
 from models.manifest import Budget, Lineage, Manifest, Metrics, WindowSpec
+from models.reference import write_reference
 from trainer.adaptation import for_looking, with_answers, with_window
 from trainer.console import Screen
 from trainer.datasets import load
@@ -30,10 +31,10 @@ from trainer.foreign import Foreign, read_foreign
 from trainer.looking import look, runnable
 from trainer.package import created
 from trainer.packed_report import Tried, render
-from trainer.reference import describe
+from trainer.reference import Samples, describe
 from trainer.train import next_seq
-from trainer.trial import Proof, made_up, prove
-from trainer.windowed import window_rows
+from trainer.trial import Proof, made_up, probe_count, prove
+from trainer.windowed import Windowed, window_rows
 
 PACKAGES = ("numpy", "onnx", "onnxruntime")
 """Whose versions shape a bundle."""
@@ -43,18 +44,18 @@ MAX_SCORED = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
-    """Recorded windows for the golden vectors.
+class Recorded:
+    """Recorded rows for the golden vectors.
 
     Attributes:
-        windows: float32 `[n, length, channels]`, NaN = missing; None without recorded data.
+        windowed: the windows they make; None without recorded data.
         spec: of the windows, with the period that was measured.
         rows: that were read.
         digests: sha256 of the files by name.
         notes: what was cleaned.
     """
 
-    windows: NDArray[np.float32] | None
+    windowed: Windowed | None
     spec: WindowSpec
     rows: int
     digests: Mapping[str, str]
@@ -106,8 +107,9 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
     foreign = read_foreign(model)
     stream = wanted.bundle.stream
     seq = next_seq(folder, stream) if seq is None else seq
-    samples = _samples(wanted, description, files, screen)
-    probes = made_up(wanted, samples.windows)
+    recorded = _recorded(wanted, description, files, screen)
+    shown = None if recorded.windowed is None else _shown(recorded.windowed)
+    probes = made_up(wanted, shown)
     with screen.stage("fitting to the contract"):
         behind = with_window(foreign, wanted)
         seen = look(for_looking(behind, foreign, wanted), foreign, wanted, probes)
@@ -115,18 +117,17 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
         content = with_answers(behind, foreign, wanted, seen, marks)
         graph = runnable(content)
     with screen.stage("trying"):
-        usual = probes if samples.windows is None else samples.windows
-        proof = prove(graph, wanted, usual, probes)
+        proof = prove(graph, wanted, probes if shown is None else shown, probes)
         latency = _within_budget(graph, content, probes, wanted)
-    remarks = (*foreign.notes, *samples.notes, *proof.remarks)
-    digests = {**foreign.digests, description.name: _sha256(description), **samples.digests}
-    manifest = _manifest(wanted, seq, samples.spec, proof, _lineage(foreign, model, digests))
+    remarks = (*foreign.notes, *recorded.notes, *proof.remarks)
+    digests = {**foreign.digests, description.name: _sha256(description), **recorded.digests}
+    manifest = _manifest(wanted, seq, recorded.spec, proof, _lineage(foreign, model, digests))
     changes = {str(one.name): one.source for one in wanted.outputs}
     members = {
         "model.onnx": content,
         "golden.npz": write_golden(proof.golden),
-        "reference.json": _reference(graph, manifest, samples.windows),
-        "report.html": render(manifest, Tried(len(probes), samples.rows, remarks, changes)),
+        "reference.json": _reference(graph, manifest, recorded.windowed),
+        "report.html": render(manifest, Tried(len(probes), recorded.rows, remarks, changes)),
     }
     bundle = pack_bundle(manifest, members)
     path = folder / f"{stream}-{seq}.zip"
@@ -176,13 +177,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _samples(
+def _recorded(
     wanted: Declaration, description: Path, files: Sequence[Path], screen: Screen
-) -> Samples:
+) -> Recorded:
     source = _source(wanted, files)
     if source is None:
         _check_ranges(wanted, description)
-        return Samples(None, wanted.window.spec(None), 0, {}, ())
+        return Recorded(None, wanted.window.spec(None), 0, {}, ())
     with screen.stage("reading"):
         recording = load(source, wanted.signals, opened=screen.detail)
     spec = wanted.window.spec(recording.period_ms())
@@ -194,7 +195,7 @@ def _samples(
             f"{', '.join(recording.files[:3])}: {len(recording)} rows give no window of "
             f"{spec.length} samples with every required signal in its range; name more rows"
         )
-    return Samples(windowed.values, spec, len(recording), recording.digests, tuple(recording.notes))
+    return Recorded(windowed, spec, len(recording), recording.digests, tuple(recording.notes))
 
 
 def _source(wanted: Declaration, files: Sequence[Path]) -> Source | None:
@@ -280,15 +281,35 @@ def _lineage(foreign: Foreign, model: Path, digests: Mapping[str, str]) -> Linea
     )
 
 
-def _reference(graph: Graph, manifest: Manifest, windows: NDArray[np.float32] | None) -> bytes:
-    """Of recorded rows only: made-up ones would say what never was."""
-    if windows is None:
-        nothing = np.empty((0, len(manifest.channels)), np.float32)
-        return describe(nothing, manifest.channels, nothing[:, 0])
-    shown = windows[np.linspace(0, len(windows) - 1, min(len(windows), MAX_SCORED)).astype(int)]
-    answers = graph.run(shown)
-    score = answers.get("score", answers["value"]).astype(np.float32)
-    return describe(windows[:, -1], manifest.channels, score)
+def _reference(graph: Graph, manifest: Manifest, windowed: Windowed | None) -> bytes:
+    """Of recorded rows only: made-up ones would say what never was. Drift is not judged by them."""
+    reason = "packed from a foreign graph: what it was trained on is not known"
+    width = len(manifest.channels)
+    asset, values = np.empty(0, np.int64), np.empty((0, width), np.float32)
+    scores = np.empty(0, np.float32)
+    if windowed is not None:
+        asset, values = windowed.asset, windowed.values[:, -1]
+        scores = np.full(len(windowed), np.nan, np.float32)
+        asked = _spread(len(windowed), MAX_SCORED)
+        answers = graph.run(windowed.values[asked])
+        scores[asked] = answers.get("score", answers["value"])
+    document = describe(Samples(asset, values, scores), manifest.channels, None)
+    return write_reference(document.model_copy(update={"reason": reason}))
+
+
+def _shown(windowed: Windowed) -> NDArray[np.float32]:
+    """Some of the windows: spread over all, and those that end with an extreme of a signal."""
+    values = windowed.values
+    count, last = probe_count(*values.shape[1:]), values[:, -1]
+    lowest = np.where(np.isnan(last), np.inf, last).argmin(axis=0)
+    highest = np.where(np.isnan(last), -np.inf, last).argmax(axis=0)
+    extremes = np.concatenate([lowest, highest])[:count]
+    chosen = np.unique(np.concatenate([_spread(len(values), count), extremes]))
+    return np.asarray(values[chosen])
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
 def _sha256(path: Path) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import escape
 
 from models.manifest import Channel, Manifest, utc
+from trainer.checks.finding import Finding
+from trainer.checks.suite import CHECKS
 from trainer.export import Parity
 
 _STYLE = """
@@ -42,12 +44,14 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the manifest does not say: size of the data, remarks on it, and parity."""
+    """What the manifest does not say: size of the data, remarks on it, checks, and parity."""
 
     rows: int
     assets: int
     train_windows: int
     remarks: tuple[str, ...]
+    checked: tuple[Finding, ...]
+    drawn: str
     parity: Parity
 
 
@@ -58,7 +62,8 @@ def render(manifest: Manifest, findings: Findings) -> bytes:
         "How good it is on data it never saw": _figures(manifest, findings),
         "What it reads": channels(manifest.channels),
         "Data": _data(manifest, findings),
-        "Checks": _checks(manifest, findings),
+        "Checks before the training": _checked(findings.checked),
+        "Proof of the graph": _checks(manifest, findings),
     }
     return page(manifest, sections, warning=_warning(manifest))
 
@@ -116,11 +121,12 @@ def outputs(manifest: Manifest) -> str:
 def _figures(manifest: Manifest, findings: Findings) -> str:
     said = (
         f"<p>Split: {escape(manifest.metrics.split)}. Trained on {findings.train_windows} "
-        f"windows, tested on {manifest.metrics.test_rows}.</p>"
+        f"windows, tested on {manifest.metrics.test_rows}. In brackets "
+        f"{escape(findings.drawn)}.</p>"
     )
     rows = (
-        (name, f"{value:g}", MEANINGS.get(name, ""))
-        for name, value in manifest.metrics.values.items()
+        (name, manifest.metrics.said(name), MEANINGS.get(name, ""))
+        for name in manifest.metrics.values
     )
     return said + table(("figure", "value", "meaning"), rows)
 
@@ -156,6 +162,16 @@ def _data(manifest: Manifest, findings: Findings) -> str:
     noted = f"<ul>{items}</ul>" if items else "<p>Nothing had to be cleaned or left out.</p>"
     files = pairs("file", "sha256", manifest.lineage.data)
     return pairs("what", "how much", size) + noted + files
+
+
+def _checked(found: tuple[Finding, ...]) -> str:
+    rows: list[tuple[str, str, str, str]] = [
+        (one.name, "overridden" if one.overridden else one.severity, one.evidence, one.remedy)
+        for one in found
+    ]
+    named = {one.name for one in found}
+    rows += [(name, "nothing found", "", "") for name in CHECKS if name not in named]
+    return table(("check", "result", "found", "what to do"), rows)
 
 
 def _checks(manifest: Manifest, findings: Findings) -> str:

@@ -86,11 +86,10 @@ def prove(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> P
     Raises:
         GraphError: what it did, on which window, and the remedy.
     """
-    shown = usual[np.linspace(0, len(usual) - 1, min(len(usual), len(probes))).round().astype(int)]
     answers = answers_of(graph, probes)
     _check_sound(answers, probes, wanted)
     remarks = [*_missing(graph, wanted, probes), *_oddities(answers, wanted)]
-    windows = np.concatenate([shown[_spread(shown)], _odd(usual, wanted)])
+    windows = np.concatenate([usual[_spread(usual)], _odd(usual, wanted)])
     given = answers_of(graph, windows)
     _check_sound(given, windows, wanted)
     tolerance = _tolerance(answers)

@@ -355,7 +355,13 @@ def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:
     golden = read_golden(ours.bundle.golden, manifest)
     recorded = np.array([row[1:3] for row in pump_rows(300)], np.float32)
     np.testing.assert_array_equal(golden.windows[0], recorded[:4])
-    assert json.loads(ours.bundle.reference)["signals"]["pressure"]["count"] == 297
+    extremes = recorded.min(axis=0), recorded.max(axis=0)
+    assert golden.windows.min(axis=(0, 1)).tolist() == extremes[0].tolist()
+    assert golden.windows.max(axis=(0, 1)).tolist() == extremes[1].tolist()
+    reference = json.loads(ours.bundle.reference)
+    assert reference["signals"]["pressure"]["count"] == 297
+    assert reference["score"]["count"] == 297
+    assert "what it was trained on is not known" in reference["reason"]
 
 
 def test_rows_of_the_command_line_need_no_data_section(tmp_path: Path) -> None:
