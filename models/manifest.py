@@ -203,15 +203,18 @@ class Lineage(_Frozen):
 
     Attributes:
         data: sha256 of every input file, by its name.
-        code_version: version of millhand that trained it.
+        code_version: version of millhand that trained or packed it.
         packages: versions of the libraries that shape the result.
         seed: of every random choice.
+        origin: where the graph is from, if millhand did not train it; then its golden vectors are
+            its own answers, which prove how it was carried here and not that it is right.
     """
 
     data: Annotated[dict[str, Sha256], _BY_KEY]
     code_version: str
     packages: Annotated[dict[str, str], _BY_KEY] = {}
     seed: int
+    origin: str = ""
 
 
 class Budget(_Frozen):

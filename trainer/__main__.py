@@ -22,6 +22,7 @@ COMMANDS = {
     "push": ("trainer.push", "tell gateways what to run, and wait for their word"),
     "record": ("trainer.record", "record what a broker carries, to train on"),
     "replay": ("trainer.replay", "play recorded files onto a broker"),
+    "pack": ("trainer.packing", "wrap a foreign ONNX file into a bundle"),
     "schema": ("trainer.schema", "write the recipe's JSON schema"),
 }
 """Module and purpose of each command; only the one that is asked for is imported."""

@@ -4,6 +4,7 @@ MillhandError
 ├── UsageError      the command line asks for what cannot be; exit 2
 ├── RecipeError     the recipe is to be corrected; exit 78
 ├── DataError       the recorded data is to be corrected; exit 65
+├── GraphError      a foreign graph cannot be served; no bundle is written
 ├── ParityError     the exported graph is not the model; no bundle is written
 ├── BrokerError     the broker cannot be reached, or refuses
 ├── RecordError     nothing was recorded
@@ -31,6 +32,12 @@ class DataError(MillhandError):
     """Recorded data that cannot be used: file, column, row, what was found, what to do."""
 
     code: ClassVar[str] = "data_invalid"
+
+
+class GraphError(MillhandError):
+    """A foreign graph that no gateway could serve: what was found, what is allowed, what to do."""
+
+    code: ClassVar[str] = "graph_invalid"
 
 
 class ParityError(MillhandError):

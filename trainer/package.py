@@ -133,7 +133,7 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
         name=recipe.bundle.name or recipe.bundle.stream,
         version=recipe.bundle.version,
         seq=trained.seq,
-        created=_created(),
+        created=created(),
         task=model.task,
         channels=recipe.channels,
         window=trained.spec,
@@ -156,7 +156,8 @@ def _lineage(trained: Trained) -> Lineage:
     )
 
 
-def _created() -> datetime:
+def created() -> datetime:
+    """Now, to the second, or what SOURCE_DATE_EPOCH says."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is None:
         return datetime.now(UTC).replace(microsecond=0)
