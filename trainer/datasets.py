@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from trainer.description import UNIT_NS, Signal, Source, TimeAxis, label_text
 from trainer.dialect import Dialect, missing, sniff
 from trainer.errors import DataError
+from trainer.recorded import reported
 from trainer.recording import Part, Recording, join
 from trainer.sources import find, first_lines, not_in
 
@@ -107,14 +108,22 @@ class _Reader:
             self.note("empty: left out", name)
             return None
         columns = _Columns(frame, self.source, name)
+        values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])
         return Part(
             name=name,
             times_ns=columns.times(self.source.time),
             assets=self._assets(columns, path),
-            values=np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals]),
+            values=values,
             labels=self._labels(columns),
             lines=columns.lines,
+            reported=self._reported(path, values),
         )
+
+    def _reported(self, path: Path, values: NDArray[np.float64]) -> NDArray[np.bool_] | None:
+        """Which signals each row's message carried; None where rows are samples."""
+        if path.suffix == ".parquet":
+            return reported(path, [signal.source for signal in self.signals], self.source.rows)
+        return ~np.isnan(values) if self.source.rows == "messages" else None
 
     def _wanted(self) -> list[str]:
         """Every column that must be there, once."""

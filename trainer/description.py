@@ -119,6 +119,9 @@ class Source(Section):
         asset_column: whose rows they are.
         asset_from: `file` makes every file an asset, named as the file without its suffix; with
             `asset_column` every asset of a file is one of its own, named `<file>-<asset>`.
+        rows: `samples` have all signals, and an empty cell is a signal without a value; `messages`
+            carry some, and an empty cell is a signal that the message did not carry. Without it
+            as a Parquet file says of itself, and `samples` where it says nothing.
     """
 
     files: Annotated[
@@ -132,6 +135,7 @@ class Source(Section):
     time: TimeAxis | None = None
     asset_column: str | None = None
     asset_from: Literal["file"] | None = None
+    rows: Literal["samples", "messages"] | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:

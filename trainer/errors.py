@@ -6,6 +6,7 @@ MillhandError
 ├── DataError       the recorded data is to be corrected; exit 65
 ├── ParityError     the exported graph is not the model; no bundle is written
 ├── BrokerError     the broker cannot be reached, or refuses
+├── RecordError     nothing was recorded
 └── PushError       a gateway did not answer, or refused the bundle
 """
 
@@ -42,6 +43,12 @@ class BrokerError(MillhandError):
     """The broker is not there, refuses the connection, or does not allow a topic."""
 
     code: ClassVar[str] = "broker"
+
+
+class RecordError(MillhandError):
+    """Nothing came that could be recorded."""
+
+    code: ClassVar[str] = "record"
 
 
 class PushError(MillhandError):

@@ -20,13 +20,13 @@ from models.bundle import Bundle, pack_bundle
 from models.golden import MIN_COUNT, Golden, write_golden
 from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics, WindowSpec
 from trainer.checks.finding import Finding
+from trainer.drift import reference
 from trainer.estimators import Answers, Model
 from trainer.export import Parity
 from trainer.intervals import Units, intervals, units
 from trainer.metrics import figures, losses, measure, trials
 from trainer.recipe import Recipe
 from trainer.recording import Recording
-from trainer.reference import describe
 from trainer.report import Findings, render
 from trainer.split import Parts
 from trainer.targets import Truth
@@ -83,11 +83,10 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
         drawn=drawn,
         parity=trained.parity,
     )
-    score = answers.get("score", answers["value"])
     members = {
         "model.onnx": graph,
         "golden.npz": write_golden(golden),
-        "reference.json": describe(parts.train.values[:, -1], manifest.channels, score),
+        "reference.json": reference(model, parts.train, trained.truth, trained.recipe),
         "report.html": render(manifest, findings),
     }
     return pack_bundle(manifest, members)

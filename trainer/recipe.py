@@ -8,6 +8,7 @@
     [split]     which rows it never sees in training, so that its figures are honest
     [checks]    which findings do not end the training
     [budget]    what serving it may cost
+    [drift]     how a gateway notices that the data has changed
 
 It is checked whole before a row is read; all mistakes are told at once.
 """
@@ -27,6 +28,7 @@ from models.manifest import (
     WindowSpec,
 )
 from trainer.description import Label, Section, Signal, Source, TimeUnit
+from trainer.drift_section import DriftSection
 from trainer.errors import RecipeError
 from trainer.mistakes import told
 from trainer.partition import Checks, Split, split_mistakes
@@ -171,6 +173,7 @@ class Recipe(Section):
     split: Split
     checks: Checks = Checks()
     budget: Budget = Budget()
+    drift: DriftSection = DriftSection()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -107,7 +107,8 @@ def _within(recording: Recording, flagged: NDArray[np.bool_], recipe: Recipe) ->
     if recipe.window.trigger == "period":
         start = _since(recording.times_ns[order], first, _reach_ns(recipe))
     else:
-        start = np.maximum(end - recipe.window.length, first)
+        per_sample = 1 if recipe.window.trigger == "every_reading" else recording.rows_per_sample
+        start = np.maximum(end - recipe.window.length * per_sample, first)
     found = np.empty(len(order), dtype=np.bool_)
     found[order] = total[end] > total[start]
     return found
