@@ -191,6 +191,29 @@ def test_optimistic_split_is_called_so_in_manifest_and_report(tmp_path: Path) ->
     assert '<p class="warning">random-optimistic' in outcome.bundle.report.decode()
 
 
+def test_figures_come_with_their_interval(classifier: Outcome) -> None:
+    metrics = classifier.bundle.manifest.metrics
+    low, high = metrics.intervals["accuracy"]
+    assert low < high
+    assert low <= metrics.values["accuracy"] <= high
+    assert "blocks of" in classifier.bundle.report.decode()
+
+
+def leaking(folder: Path, **sections: object) -> Path:
+    rows = [(time, p, bad, bad) for time, p, _, bad in pump_rows(1200)]
+    write_csv(folder / "pump.csv", HEADER, rows)
+    return write_recipe(folder, target=NAMED, **sections)
+
+
+def test_leak_ends_the_training_unless_the_recipe_allows_it(tmp_path: Path) -> None:
+    assert "target-leak: each value of 'flow'" in refusal(leaking(tmp_path / "no"), DataError)
+    outcome = trained(leaking(tmp_path / "yes", checks={"allow": ["target-leak"]}))
+    assert [one.name for one in outcome.findings if one.overridden] == ["target-leak"]
+    page = outcome.bundle.report.decode()
+    assert "<td>target-leak</td><td>overridden</td>" in page
+    assert "<td>stuck-signal</td><td>nothing found</td>" in page
+
+
 def test_text_from_the_recipe_is_text_in_the_report(tmp_path: Path) -> None:
     path = pump_folder(
         tmp_path,
