@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from trainer.description import Source
-from trainer.dialect import Dialect, sniff
+from trainer.dialect import Dialect, fields, sniff
 from trainer.errors import DataError
-from trainer.sources import begin, not_in, readable
+from trainer.sources import begin, last_line, not_in, readable
 
 _BLOCK_CELLS = 1 << 20
 
@@ -44,13 +44,35 @@ def blocks(
         note(text)
     chosen = [dialect.columns.index(column) for column in wanted]
     blank_lines = 0
-    for frame in _parsed(path, name, dialect, opening.encoding):
+    cut = _ends_early(path, dialect, opening.encoding)
+    frames = _parsed(path, name, dialect, opening.encoding)
+    for frame in _without_last_row(frames) if cut else frames:
         blank = (frame == "").all(axis=1)
         blank_lines += int(blank.sum())
         rows = frame.set_axis(frame.index + dialect.first, axis=0)
         yield rows.loc[~blank.to_numpy(), chosen].set_axis(list(wanted), axis=1)
     if blank_lines:
         note(f"{blank_lines} blank lines: left out")
+    if cut:
+        note("ends in the middle of its last line: that line is left out")
+
+
+def _ends_early(path: Path, dialect: Dialect, encoding: str) -> bool:
+    """Whether the last line was cut off, so that a number in it may be another."""
+    cut = last_line(path, encoding)
+    return cut is not None and len(fields(cut, dialect.separator, dialect.quote)) < len(
+        dialect.columns
+    )
+
+
+def _without_last_row(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    held = next(frames, None)
+    for frame in frames:
+        if held is not None:
+            yield held
+        held = frame
+    if held is not None:
+        yield held.iloc[:-1]
 
 
 def _parsed(path: Path, name: str, dialect: Dialect, encoding: str) -> Iterator[pd.DataFrame]:
@@ -70,7 +92,6 @@ def _parsed(path: Path, name: str, dialect: Dialect, encoding: str) -> Iterator[
                 dtype=str,
                 keep_default_na=False,
                 skip_blank_lines=False,
-                # Where "utf-8" is given, a mark within the compression is nobody's business.
                 encoding=encoding,
                 chunksize=max(1, _BLOCK_CELLS // count),
             )
@@ -96,6 +117,8 @@ def _next(reader: Any) -> pd.DataFrame | None:  # noqa: ANN401  pandas keeps its
 
 def _misfit(reason: str, name: str, dialect: Dialect) -> str:
     told = reason.replace("Error tokenizing data. C error: ", "").strip()
+    if told.startswith("Length of header"):
+        told = "all have more fields"
     remedy = (
         "; if numbers have a decimal comma, quote them or separate columns by ';'"
         if dialect.separator == ","

@@ -65,7 +65,7 @@ def _remedy_for_number(text: str) -> str:
     if (compact := _COMPACT.get(len(text))) and text.isdecimal():
         ways.append(f"format = '{compact}' as digits of a date")
     shown = f": {', '.join(ways)}" if ways else ""
-    return f"the column holds numbers; set data.time.unit or data.time.format{shown}"
+    return f"a number; set data.time.unit or data.time.format{shown}"
 
 
 def _since(origin: datetime, seconds: float) -> str | None:

@@ -1,8 +1,8 @@
 """Numbers in text: the decimal mark is found in the data, and never guessed.
 
 `12,5` can only have a decimal comma. `1,234` could be 1.234 or 1234: if every number with a comma
-is of that kind, the recipe must say. A comma in one place and a point in another is an error, for one
-of the two then separates thousands.
+is of that kind, the recipe must say. A comma in one place and a point in another is an error, for
+one of the two then separates thousands.
 """
 
 from collections.abc import Callable
@@ -50,16 +50,15 @@ class DecimalMark:
             return plain
         if self.given == ",":
             plain = plain.mask(text.str.contains(".", regex=False))
-        if plain.notna().all():
-            self._see(plain.notna() & text.str.contains(".", regex=False), place)
-            return plain
-        comma = plain.isna() & text.str.fullmatch(_WITH_COMMA)
-        if comma.any():
-            read = text[comma].str.replace(",", ".", regex=False)
-            plain[comma] = pd.to_numeric(read, errors="coerce").astype("float64")
-            self.comma = self.comma or place(comma.idxmax())
-            self.proven |= not text[comma].str.fullmatch(_MAYBE_THOUSANDS).all()
-        self._see(plain.notna() & text.str.contains(".", regex=False), place)
+        odd = text[plain.isna()]
+        comma = odd[odd.str.fullmatch(_WITH_COMMA)]
+        if len(comma):
+            read = pd.to_numeric(comma.str.replace(",", ".", regex=False))
+            plain = plain.where(plain.notna(), read.astype("float64"))
+            self.comma = self.comma or place(comma.index[0])
+            self.proven |= not comma.str.fullmatch(_MAYBE_THOUSANDS).all()
+        if self.given is None:
+            self._refuse_both(text, plain, place)
         return plain
 
     def settle(self) -> str | None:
@@ -78,11 +77,14 @@ class DecimalMark:
             )
         return f"numbers have a decimal comma: {self.comma}"
 
-    def _see(self, with_point: "pd.Series[bool]", place: Place) -> None:
-        """Note a decimal point, and refuse it beside a comma."""
-        if not self.point and with_point.any():
-            self.point = place(with_point.idxmax())
-        if self.given is None and self.comma and self.point:
+    def _refuse_both(
+        self, text: "pd.Series[str]", number: "pd.Series[float]", place: Place
+    ) -> None:
+        """Look for a decimal point, and refuse it beside a comma."""
+        if not self.point:
+            with_point = number.notna() & text.str.contains(".", regex=False)
+            self.point = place(with_point.idxmax()) if with_point.any() else ""
+        if self.comma and self.point:
             raise DataError(
                 f"{self.comma}, but {self.point}; one of the two marks separates thousands: export "
                 "numbers without separators, and with one decimal mark"

@@ -64,11 +64,17 @@ def blocks(
         with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, read_dictionary=coded) as file:
             rows = min(_MOST_ROWS, max(1, _BLOCK_CELLS // len(chosen)))
             first = 1
-            for batch in file.iter_batches(batch_size=rows, columns=chosen):
+            for batch in _batches(file, rows, chosen):
                 frame = pd.DataFrame({raw: _series(batch.column(raw)) for raw in chosen})
                 frame = frame.set_axis(list(wanted), axis=1)
                 yield frame.set_axis(pd.RangeIndex(first, first + len(frame)), axis=0)
                 first += len(frame)
+
+
+def _batches(file: Any, rows: int, columns: Sequence[str]) -> Iterator[Any]:  # noqa: ANN401  pyarrow has no types
+    """All batches; a reader of many row groups would hold what it has read of each to its end."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
 
 
 def _chosen(
@@ -98,13 +104,11 @@ def _series(column: Any) -> "pd.Series[Any]":  # noqa: ANN401  pyarrow has no ty
     kind = column.type
     if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
         column, kind = column.dictionary_decode(), kind.value_type
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
+    if pa.types.is_decimal(kind) or pa.types.is_null(kind):
         column = column.cast(pa.float64())
     elif pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
-    series: pd.Series[Any] = column.to_pandas()
+    series: pd.Series[Any] = column.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
     return series
 
 

@@ -95,6 +95,22 @@ def begin(path: Path, encoding: str | None, name: str) -> Opening:
     return Opening(tuple(lines[:_SNIFFED_LINES]), found, notes)
 
 
+def last_line(path: Path, encoding: str) -> str | None:
+    """The last line of a CSV if nothing ends it; None otherwise, and of compressed files.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if path.suffix.lower() == ".gz":
+        return None
+    with path.open("rb") as file:
+        file.seek(-min(_SNIFFED_CHARACTERS, path.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    if encoding.startswith(("utf-16", "utf-32")) or not tail or tail[-1:] in b"\r\n":
+        return None
+    return tail.decode(encoding, errors="replace").splitlines()[-1]
+
+
 @contextmanager
 def readable(name: str, *errors: type[Exception]) -> Iterator[None]:
     """Turn what the disk, the compression or a library's `errors` say into one about the file.
@@ -102,7 +118,7 @@ def readable(name: str, *errors: type[Exception]) -> Iterator[None]:
     Raises:
         DataError: the file cannot be read.
     """
-    known = (OSError, EOFError, zlib.error, *errors)
+    known: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, *errors)
     try:
         yield
     except known as exc:

@@ -97,8 +97,11 @@ class Timestamps:
         """What to say of the format, if it was found rather than given."""
         if self.axis is None or self.axis.format or chosen in (PLAIN, ISO_LOCAL, ISO_ZONED):
             return None
-        proof = next(iter(self._against.values()), self._first)
-        return f"times read as '{chosen}', {meant(chosen)}: {proof}"
+        if len(self.alive or ()) > 1:
+            return f"times read as '{chosen}', which differs nowhere from other ways to read them"
+        order = meant(chosen)
+        proofs = (where for form, where in self._against.items() if meant(form) != order)
+        return f"times read as '{chosen}', {order}: {next(proofs, self._first)}"
 
     def _read_text(self, columns: Columns, axis: TimeAxis) -> Times:
         column = str(axis.column)
@@ -140,23 +143,23 @@ class Timestamps:
         """The error about the row under which the last format falls."""
         column = str(axis.column)
         last = max(bad.values(), key=lambda where: int(where.to_numpy().argmax()))
-        found = text.iloc[int(last.to_numpy().argmax())]
-        against = {form: columns.place(column, where.idxmax()) for form, where in bad.items()}
-        against.update(self._against)
+        found, here = text.iloc[int(last.to_numpy().argmax())], columns.place(column, last.idxmax())
         if axis.format:
             return columns.wrong(column, last, _needed(axis))
-        if {ISO_LOCAL, ISO_ZONED} <= {*formats_of(found), *bad}:
-            remedy = f"some name a time zone, some do not ({self._first})"
-            return columns.wrong(column, last, f"{remedy}; export all with it, or all without")
-        if not formats_of(found) or columns.place(column, last.idxmax()) == self._first:
+        own = formats_of(found)
+        if not own:
             return columns.wrong(column, last, remedy_for(found))
-        other = next((against[form] for form in formats_of(found) if form in against), self._first)
-        return columns.wrong(
-            column,
-            last,
-            f"dates are written in more than one way, for there is {other}; export the column in "
-            "one form, best ISO 8601",
-        )
+        against = {form: columns.place(column, where.idxmax()) for form, where in bad.items()}
+        against.update(self._against)
+        others = [against[form] for form in own if against.get(form, here) != here]
+        if not others and {*own} & {*bad}:
+            years = f"from {_YEARS[0]} to {_YEARS[1]}"
+            return columns.wrong(column, last, f"there is no such date in the years {years}")
+        if {ISO_LOCAL, ISO_ZONED} == {*own, *bad}:
+            remedy = "some name a time zone, some do not; export all with it, or all without"
+        else:
+            remedy = "dates are written in more than one way; export all in one, best ISO 8601"
+        return columns.wrong(column, last, f"but {[*others, self._first][0]}; {remedy}")
 
     def _undecided(self, forms: tuple[str, str], times: Times, row: int, place: str) -> str:
         """The error about two formats that fit all rows."""
