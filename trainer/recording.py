@@ -67,9 +67,7 @@ class Recording:
         """
         if not (self.times_ns[1:] < self.times_ns[:-1]).any():
             return self, 0
-        by_asset = np.argsort(self.asset, kind="stable")
-        steps = np.diff(self.times_ns[by_asset])[np.diff(self.asset[by_asset]) == 0]
-        del by_asset
+        late = int((self._steps() < 0).sum())
         order = np.argsort(self.times_ns, kind="stable")
         for channel in range(len(self.channels)):  # one at a time: all at once would be twice
             self.values[:, channel] = self.values[order, channel]
@@ -81,7 +79,7 @@ class Recording:
             file=self.file[order],
             line=self.line[order],
         )
-        return ordered, int((steps < 0).sum())
+        return ordered, late
 
     def rank(self) -> NDArray[np.int64]:
         """Each row's position among the rows of its asset, from 0."""
@@ -99,7 +97,12 @@ class Recording:
         """
         if not self.timed:
             return None
-        order = np.argsort(self.asset, kind="stable")
-        steps = np.diff(self.times_ns[order])[np.diff(self.asset[order]) == 0]
+        steps = self._steps()
         period = float(np.median(steps)) / 1e6 if len(steps) else 0.0
         return (round(period) if period >= 1 else period) or None
+
+    def _steps(self) -> NDArray[np.int64]:
+        """Nanoseconds from each row to the next of the same asset."""
+        order = np.argsort(self.asset, kind="stable")
+        steps: NDArray[np.int64] = np.diff(self.times_ns[order])[np.diff(self.asset[order]) == 0]
+        return steps
