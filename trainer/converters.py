@@ -1,7 +1,9 @@
 """Teaches skl2onnx our steps, and the trees of scikit-learn.
 
 A step of ours has `compute`, which writes the graph when it is given a `Symbol`, and `width`, the
-number of columns that come out. Trees are written by `trees.py`, all in one way.
+number of columns that come out. Trees are written by `trees.py`, all in one way. Support vectors
+and networks of numbers are written in double precision: in float32, sums over many vectors lose
+more digits than the tolerance has.
 """
 
 from collections.abc import Callable
@@ -22,9 +24,11 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.svm import SVR
 
 from trainer.features import WindowFeatures
 from trainer.monitor import Monitor
+from trainer.network import Network
 from trainer.scaling import Standardise
 from trainer.symbols import Nodes, Symbol
 from trainer.trees import boosted, grown, summed
@@ -38,7 +42,7 @@ def register() -> None:
     """Teach skl2onnx our converters; doing it again changes nothing."""
     for step in STEPS:
         update_registered_converter(step, f"Millhand{step.__name__}", _shape, _step, overwrite=True)
-    for kind, (shape, converter) in _TREES.items():
+    for kind, (shape, converter) in _ESTIMATORS.items():
         options = _OPTIONS if converter in (_boosted_classes, _forest_classes) else None
         name = f"Millhand{kind.__name__}"
         update_registered_converter(kind, name, shape, converter, overwrite=True, options=options)
@@ -79,6 +83,23 @@ def _forest_classes(scope: Any, operator: Any, container: Any) -> None:  # noqa:
     _write_classes(_of_forest(_input(scope, operator, container), operator.raw_operator), operator)
 
 
+def _network(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    x = operator.raw_operator.compute(_input(scope, operator, container))
+    x.astype(np.float32).write(operator.outputs[0].full_name)
+
+
+def _support(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    machine = operator.raw_operator
+    x = _input(scope, operator, container).astype(np.float64)
+    vectors = machine.support_vectors_.astype(np.float64)
+    own = (x * x).sum(axis=1, keepdims=True)
+    across = x @ np.ascontiguousarray(vectors.T)
+    squared = np.maximum(own + (vectors * vectors).sum(axis=1) - 2.0 * across, 0.0)
+    kernel = np.exp(squared * -float(machine._gamma))  # noqa: SLF001  what "scale" came to
+    value = kernel @ np.ascontiguousarray(machine.dual_coef_.T) + machine.intercept_
+    value.astype(np.float32).write(operator.outputs[0].full_name)
+
+
 def _of_boosting(x: Symbol, model: Any) -> Symbol:  # noqa: ANN401  scikit-learn is untyped
     base = np.ravel(model._baseline_prediction)  # noqa: SLF001  nowhere public
     return summed(x, boosted(model), base)
@@ -104,11 +125,13 @@ def _input(scope: Any, operator: Any, container: Any) -> Symbol:  # noqa: ANN401
 
 _CLASSES = calculate_linear_classifier_output_shapes
 _NUMBERS = calculate_linear_regressor_output_shapes
-_TREES: dict[type, tuple[Callable[[Any], None], Written]] = {
+_ESTIMATORS: dict[type, tuple[Callable[[Any], None], Written]] = {
     ExtraTreesClassifier: (_CLASSES, _forest_classes),
     ExtraTreesRegressor: (_NUMBERS, _forest_numbers),
     HistGradientBoostingClassifier: (_CLASSES, _boosted_classes),
     HistGradientBoostingRegressor: (_NUMBERS, _boosted_numbers),
+    Network: (_NUMBERS, _network),
     RandomForestClassifier: (_CLASSES, _forest_classes),
     RandomForestRegressor: (_NUMBERS, _forest_numbers),
+    SVR: (_NUMBERS, _support),
 }

@@ -1,6 +1,7 @@
-"""One good default estimator for each task, and how its answers are to be read.
+"""From a choice to a fitted model, and how its answers are to be read.
 
-Gradient boosting on histograms for classes and numbers, a PCA monitor for what is not normal.
+Without a search, gradient boosting on histograms for classes and numbers; a monitor for what is not
+normal.
 Rare classes are neither repeated nor weighed up, which would spoil the probabilities: the decision
 threshold of a two-class model is chosen on held-out folds of the training part instead.
 """
@@ -12,18 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.metrics import precision_recall_curve
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from models.manifest import Output, Task
+from trainer.choice import Choice, default
+from trainer.crossval import fitted_quietly
 from trainer.errors import DataError
 from trainer.features import WindowFeatures
 from trainer.monitor import Monitor
 from trainer.recipe import Anomaly, Classification, Recipe, Regression
 from trainer.split import blocks, folds
 from trainer.targets import NORMAL_AND_NOT, Truth
+from trainer.threshold import best_threshold
 from trainer.windowed import Windowed
 
 MIN_WINDOWS = 20
@@ -84,8 +86,26 @@ class Model:
         return margin
 
 
-def fit(train: Windowed, truth: Truth, recipe: Recipe) -> Model:
-    """Fit the default estimator of the recipe's task on the training windows.
+def fit(train: Windowed, truth: Truth, recipe: Recipe, choice: Choice | None = None) -> Model:
+    """Fit a choice, or else the task's default, on the training windows.
+
+    Raises:
+        DataError: as `check_learnable`.
+    """
+    check_learnable(train, truth, recipe)
+    target = recipe.target
+    # One thread: sums of several depend on how many there are, and so would the bundle's bytes.
+    with threadpool_limits(limits=1):
+        if isinstance(target, Anomaly):
+            return _detector(train, recipe, target)
+        chosen = choice or default(target.task, recipe.seed)
+        if isinstance(target, Classification):
+            return _classifier(train, truth, recipe, chosen)
+        return _regressor(train, truth, target, chosen)
+
+
+def check_learnable(train: Windowed, truth: Truth, recipe: Recipe) -> None:
+    """Make sure that there is something to learn.
 
     Raises:
         DataError: too few windows, one class only, or a target that never changes.
@@ -94,17 +114,11 @@ def fit(train: Windowed, truth: Truth, recipe: Recipe) -> Model:
         raise DataError(
             f"the training part has {len(train)} windows, at least {MIN_WINDOWS} are needed"
         )
-    # One thread: sums of several depend on how many there are, and so would the bundle's bytes.
-    with threadpool_limits(limits=1):
-        if isinstance(recipe.target, Classification):
-            return _classifier(train, truth, recipe, recipe.target)
-        if isinstance(recipe.target, Regression):
-            return _regressor(train, truth, recipe, recipe.target)
-        return _detector(train, recipe, recipe.target)
-
-
-def _classifier(train: Windowed, truth: Truth, recipe: Recipe, target: Classification) -> Model:
-    y = truth.y[train.rows]
+    y, target = truth.y[train.rows], recipe.target
+    if isinstance(target, Regression) and y.min() == y.max():
+        raise DataError(f"the target is {y[0]:g} in the whole training part: nothing to learn")
+    if not isinstance(target, Classification):
+        return
     counts = np.bincount(y, minlength=len(truth.classes))
     absent = [name for name, count in zip(truth.classes, counts, strict=True) if not count]
     if absent or len(counts) < TWO:
@@ -112,31 +126,37 @@ def _classifier(train: Windowed, truth: Truth, recipe: Recipe, target: Classific
             f"column '{target.column}': the training part has no window of "
             f"{' or '.join(absent) or 'a second class'}; a classifier needs every class there"
         )
-    features = WindowFeatures().fit(train.values)
+
+
+def positive_class(truth: Truth, recipe: Recipe) -> int:
+    """Index of the class that a two-class model is about: the last if the recipe names none."""
+    target = recipe.target
+    named = target.positive if isinstance(target, Classification) else None
+    two = len(truth.classes) == TWO and named is not None
+    return truth.classes.index(str(named)) if two else len(truth.classes) - 1
+
+
+def _classifier(train: Windowed, truth: Truth, recipe: Recipe, choice: Choice) -> Model:
+    y = truth.y[train.rows]
+    features = clone(choice.features).fit(train.values)
     X = features.transform(train.values)
-    estimator = HistGradientBoostingClassifier(early_stopping=False, random_state=recipe.seed)
-    positive, threshold = len(truth.classes) - 1, None
+    positive, threshold = positive_class(truth, recipe), None
     if len(truth.classes) == TWO:
-        if target.positive is not None:
-            positive = truth.classes.index(target.positive)
-        held = _held_out(estimator, X, y, folds(train, truth, recipe))[:, positive]
+        held = _held_out(choice.steps, X, y, folds(train, truth, recipe))[:, positive]
         threshold = best_threshold(y[~np.isnan(held)] == positive, held[~np.isnan(held)])
-    pipeline = Pipeline([("features", features), ("estimator", estimator.fit(X, y))])
+    fitted = fitted_quietly(clone(choice.steps), X, y)
+    pipeline = Pipeline([("features", features), *fitted.steps])
     outputs = _class_outputs(truth.classes, truth.classes[positive], threshold)
     return Model("classification", pipeline, outputs, positive)
 
 
-def _regressor(train: Windowed, truth: Truth, recipe: Recipe, target: Regression) -> Model:
-    y = truth.y[train.rows]
-    if y.min() == y.max():
-        raise DataError(f"the target is {y[0]:g} in the whole training part: nothing to learn")
-    features = WindowFeatures().fit(train.values)
-    estimator = HistGradientBoostingRegressor(early_stopping=False, random_state=recipe.seed)
-    estimator.fit(features.transform(train.values), y)
+def _regressor(train: Windowed, truth: Truth, target: Regression, choice: Choice) -> Model:
+    features = clone(choice.features).fit(train.values)
+    X = features.transform(train.values)
+    fitted = fitted_quietly(clone(choice.steps), X, truth.y[train.rows])
     meaning = "estimate" if target.remaining is None else "remaining useful life"
     output = Output(name="value", dtype="float32", meaning=meaning, unit=target.unit)
-    pipeline = Pipeline([("features", features), ("estimator", estimator)])
-    return Model("regression", pipeline, (output,))
+    return Model("regression", Pipeline([("features", features), *fitted.steps]), (output,))
 
 
 def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
@@ -168,19 +188,8 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
     return Model("anomaly", pipeline, outputs)
 
 
-def best_threshold(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
-    """The score above which "positive" gives the best F1; between two scores that occurred."""
-    if not positive.any():
-        return 0.5
-    precision, recall, thresholds = precision_recall_curve(positive, score)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = thresholds[int(np.argmax(f1[:-1]))]
-    lower = score[score < best]
-    return float(np.float32((best + (lower.max() if len(lower) else 0.0)) / 2))
-
-
 def _held_out(
-    estimator: HistGradientBoostingClassifier,
+    steps: Pipeline,
     X: NDArray[np.float32],
     y: NDArray[np.int64],
     parts: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
@@ -189,7 +198,7 @@ def _held_out(
     held = np.full((len(y), len(np.unique(y))), np.nan)
     for fitted, out in parts:
         if len(np.unique(y[fitted])) == held.shape[1]:
-            held[out] = clone(estimator).fit(X[fitted], y[fitted]).predict_proba(X[out])
+            held[out] = fitted_quietly(clone(steps), X[fitted], y[fitted]).predict_proba(X[out])
     return held
 
 

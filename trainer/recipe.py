@@ -7,6 +7,7 @@
     [target]    what it is to answer
     [split]     which rows it never sees in training, so that its figures are honest
     [checks]    which findings do not end the training
+    [search]    which kinds of models are tried, and for how long
     [budget]    what serving it may cost
     [drift]     how a gateway notices that the data has changed
 
@@ -32,6 +33,7 @@ from trainer.drift_section import DriftSection
 from trainer.errors import RecipeError
 from trainer.mistakes import told
 from trainer.partition import Checks, Split, split_mistakes
+from trainer.search_section import Search, search_mistakes
 
 MAX_FILE_BYTES = 256 << 10
 MAX_WINDOW_VALUES = 100_000
@@ -172,12 +174,14 @@ class Recipe(Section):
     target: Target
     split: Split
     checks: Checks = Checks()
+    search: Search | None = None
     budget: Budget = Budget()
     drift: DriftSection = DriftSection()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         mistakes = [*self._signal_mistakes(), *self._split_mistakes()]
+        mistakes += search_mistakes(self.search, self.target.task)
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

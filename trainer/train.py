@@ -6,27 +6,29 @@ bundle appears whole, or not at all.
 
 import argparse
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.bundle import Bundle
 from models.files import write_atomically
+from trainer.board import Board
 from trainer.checks.finding import Finding, Subject
 from trainer.checks.suite import examine
+from trainer.choice import Choice
 from trainer.console import Screen
 from trainer.datasets import load
 from trainer.errors import ParityError
 from trainer.estimators import fit
-from trainer.export import Graph, Parity, export, prove
-from trainer.golden import vectors
+from trainer.export import Parity
+from trainer.journal import path_of
 from trainer.membership import with_membership
-from trainer.package import Trained, pack, tolerance_of
+from trainer.package import Trained, pack
+from trainer.proof import Proven, proven
 from trainer.recipe import Recipe, Regression, read_recipe
 from trainer.recording import Recording
 from trainer.remarks import remarks
+from trainer.search import search
 from trainer.split import split
 from trainer.targets import truth
 
@@ -42,6 +44,7 @@ class Outcome:
         parity: of the graph with the estimator, on all held-out windows.
         latency_ms_p99: of one window on one thread, as measured here. It is no part of the bundle:
             the same recipe and data are to give the same bytes.
+        board: of the search, where there was one.
     """
 
     bundle: Bundle
@@ -50,6 +53,7 @@ class Outcome:
     findings: tuple[Finding, ...]
     parity: Parity
     latency_ms_p99: float
+    board: Board | None = None
 
 
 def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = None) -> Outcome:
@@ -64,6 +68,7 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
     Raises:
         DataError: the recorded data does not do, or a check found an error.
         ParityError: the graph is not the model, or costs more than the budget.
+        KeyboardInterrupt: somebody wanted an end during a search, which the next call continues.
         OSError: the bundle cannot be written.
     """
     stream = recipe.bundle.stream
@@ -76,22 +81,26 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
     with screen.stage("checking"):
         findings = examine(Subject(recording, known, recipe, parts))
     said = remarks(recording, recipe, parts)
-    with screen.stage("fitting"):
-        model = fit(parts.train, known, recipe)
-    with screen.stage("exporting"):
-        content = export(model, parts.test.values.shape[1:], stream, seq)
-        graph = Graph(content)
-    with screen.stage("proving"):
-        tolerance = tolerance_of(model, known.y[parts.train.rows])
-        parity = prove(graph, model, parts.test.values, tolerance)
-        golden = vectors(model, parts.test.values, recipe.channels, tolerance)
-        prove(graph, model, golden.windows, tolerance)
-        latency = _within_budget(graph, content, parts.test.values, recipe)
-    trained = Trained(recipe, seq, recording, known, spec, parts, model, said, findings, parity)
-    bundle = pack(trained, content, golden)
+    if recipe.search is not None:
+        journal = path_of(folder, recipe, recording.digests)
+        board = search(parts.train, known, recipe, journal=journal, screen=screen)
+    else:
+        board = None
+
+    def attempt(choice: Choice | None) -> Proven:
+        with screen.stage("fitting"):
+            model = fit(parts.train, known, recipe, choice)
+        return proven(model, parts, known, (recipe, seq), screen)
+
+    found, more = _first_proven(board, attempt)
+    said += more
+    trained = Trained(
+        recipe, seq, recording, known, spec, parts, found.model, said, findings, found.parity
+    )
+    bundle = pack(trained, found.content, found.golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Outcome(bundle, path, said, findings, parity, latency)
+    return Outcome(bundle, path, said, findings, found.parity, found.latency_ms_p99, board)
 
 
 def next_seq(folder: Path, stream: str) -> int:
@@ -117,6 +126,9 @@ def run(options: argparse.Namespace) -> int:
         screen.remark(remark)
     for finding in outcome.findings:
         screen.remark(str(finding))
+    if outcome.board is not None:
+        board = outcome.board
+        screen.grid(f"{board.tried} candidates", board.header(board.metric), board.rows())
     manifest = outcome.bundle.manifest
     screen.table(
         f"{manifest.name} {manifest.version}",
@@ -144,22 +156,28 @@ def _read(recipe: Recipe, screen: Screen) -> Recording:
         )
 
 
-def _within_budget(
-    graph: Graph, content: bytes, windows: NDArray[np.float32], recipe: Recipe
-) -> float:
-    """The latency measured, if latency and size are within what the recipe allows."""
-    latency, budget = graph.latency_ms_p99(windows), recipe.budget
-    if latency > budget.latency_ms:
-        raise ParityError(
-            f"one window takes {latency:.2f} ms (p99, one thread), budget.latency_ms is "
-            f"{budget.latency_ms:g}; no bundle is written"
+def _first_proven(
+    board: Board | None, attempt: Callable[[Choice | None], Proven]
+) -> tuple[Proven, tuple[str, ...]]:
+    """The best of the board that proves itself, or the default; and what is to be said of it."""
+    if board is None:
+        try:
+            return attempt(None), ()
+        except ParityError as exc:
+            raise ParityError(f"{exc}; no bundle is written") from exc
+    said = list(board.remarks)
+    for entry in board.entries:
+        try:
+            found = attempt(entry.choice)
+        except ParityError as exc:
+            said.append(f"search: {entry.family} is left out: {exc}")
+            continue
+        said.append(
+            f"search: {board.tried} candidates tried on folds of the training part; the model is "
+            f"{entry.family} on {entry.features} features, {board.metric} {entry.said} there"
         )
-    if len(content) > budget.model_mb * 1e6:
-        raise ParityError(
-            f"the model has {len(content) / 1e6:.1f} MB, budget.model_mb is "
-            f"{budget.model_mb:g}; no bundle is written"
-        )
-    return latency
+        return found, tuple(said)
+    raise ParityError("\n".join([*said, "search: no family is left; no bundle is written"]))
 
 
 def _seq(text: str) -> int:

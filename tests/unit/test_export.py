@@ -14,11 +14,12 @@ from models.errors import IncompatibleBundleError
 from models.golden import MIN_COUNT, compare
 from models.manifest import Channel, GoldenSpec, Output
 from trainer.errors import ParityError
-from trainer.estimators import Model, best_threshold
+from trainer.estimators import Model
 from trainer.export import INPUT, Graph, clear, export, prove
 from trainer.features import WindowFeatures
 from trainer.golden import vectors
 from trainer.metrics import measure
+from trainer.threshold import best_threshold
 
 SHAPE = (3, 2)
 TOLERANCE = GoldenSpec(count=MIN_COUNT)
