@@ -5,6 +5,7 @@ whole before the next is drawn: bounded by trials, the winner depends on the see
 are joblib's, so another backend of joblib can spread them over machines.
 """
 
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class _Run:
             found.clear()
             try:
                 interrupts.wait(lambda: found.append(next(results)))
-            except TimeoutError:
+            except multiprocessing.TimeoutError:
                 return
             if interrupts.asked:
                 return
