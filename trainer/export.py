@@ -7,6 +7,7 @@ of the class are inside, so a gateway computes nothing.
 
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -142,13 +143,16 @@ def _converted(model: Model, shape: tuple[int, int], name: str) -> Any:  # noqa:
     converters.register()
     last = model.pipeline.steps[-1][1]
     try:
-        return convert_sklearn(
-            model.pipeline,
-            name=name,
-            initial_types=[(INPUT, FloatTensorType([None, *shape]))],
-            target_opset=TARGET_OPSET,
-            options={id(last): {"zipmap": False}} if model.task == "classification" else None,
-        )
+        with warnings.catch_warnings():
+            # skl2onnx asks support vector machines for what scikit-learn is about to give up.
+            warnings.filterwarnings("ignore", "Attribute `prob._`", FutureWarning)
+            return convert_sklearn(
+                model.pipeline,
+                name=name,
+                initial_types=[(INPUT, FloatTensorType([None, *shape]))],
+                target_opset=TARGET_OPSET,
+                options={id(last): {"zipmap": False}} if model.task == "classification" else None,
+            )
     except RuntimeError as exc:  # of skl2onnx: no converter, or not for this setting
         reason = str(exc).strip().split("\n")[0]
         raise ParityError(f"{type(last).__name__} cannot be written as ONNX: {reason}") from exc
