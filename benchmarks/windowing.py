@@ -7,19 +7,15 @@ copied. `copied` copies all of them. Printed are medians over the rounds.
 """
 
 import argparse
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.errors import ReadingError
 from models.manifest import Channel, WindowSpec
-from models.quality import Quality
-from models.windows import Windows
+from trainer.messages import replay
 from trainer.recording import Recording
 from trainer.windowed import Windowed, window_rows
 
@@ -101,79 +97,26 @@ def recorded(shape: Shape, count: int) -> Recording:
     )
 
 
-def row_by_row(
-    recording: Recording,
-    rows: NDArray[np.int64],
-    spec: WindowSpec,
-    channels: Sequence[Channel],
-) -> Windowed:
-    """What `trainer.windowed.window_rows` returns, made by the gateway's windows."""
-    windows = Windows(spec, channels, max_assets=len(recording.assets))
-    dropped: Counter[str] = Counter()
-    ends = _push(windows, recording, rows, dropped)
-    batch = windows.take()
-    sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
-    values, ends = batch.values[sound], ends[sound]
-    return Windowed(
-        series=values.reshape(-1, len(channels)),
-        ends=np.arange(1, len(values) + 1) * spec.length - 1,
-        length=spec.length,
-        rows=ends,
-        asset=recording.asset[ends],
-        bad=int(np.count_nonzero(~sound)),
-        dropped=dropped,
-        missing=windows.missing,
-        samples=len(rows) - dropped.total(),
-        restarts=windows.restarts,
-    )
-
-
-def _push(
-    windows: Windows, recording: Recording, rows: NDArray[np.int64], dropped: Counter[str]
-) -> NDArray[np.int64]:
-    """Push rows, count those that are refused, and return the row that ends each due window."""
-    order = tuple(range(len(windows.channels)))
-    before: dict[int, int] = {}
-    ends: list[int] = []
-    for row, asset, time_ns, values in zip(
-        rows.tolist(),
-        recording.asset[rows].tolist(),
-        recording.times_ns[rows].tolist(),
-        recording.values[rows].tolist(),
-        strict=True,
-    ):
-        try:
-            due = windows.push(recording.assets[asset], time_ns, order, values)
-        except ReadingError as exc:
-            dropped[exc.reason] += 1
-            continue
-        # A whole row completes its sample, so a window that is due ends with this row. A point of
-        # the grid is sampled once a later row has come, so it ends with the row before.
-        ends += [before[asset] if windows.spec.is_on_grid else row] * due if due else ()
-        before[asset] = row
-    return np.array(ends, dtype=np.int64)
-
-
 def measure(shape: Shape, count: int, rounds: int) -> list[float]:
     """Rows a second of each form: medians over the rounds, in which the forms take turns."""
     whole = recorded(shape, count)
     # As many rows of an asset as fill its windows, but no more than is patience for.
     fewer = whole.take(np.arange(min(count, max(count // 20, (LENGTH + 1) * shape.assets))))
 
-    def run(form: Callable[..., Windowed], recording: Recording) -> Windowed:
-        return form(recording, np.arange(len(recording)), shape.spec, shape.channels)
+    def at_once() -> Windowed:
+        return window_rows(whole, np.arange(count), shape.spec, shape.channels)
 
-    forms: list[tuple[Recording, Callable[[], object]]] = [
-        (fewer, lambda: run(row_by_row, fewer).values),
-        (whole, lambda: run(window_rows, whole).values),
-        (whole, lambda: np.array(run(window_rows, whole).values)),
+    forms: list[tuple[int, Callable[[], object]]] = [
+        (len(fewer), lambda: replay(fewer, np.arange(len(fewer)), shape.spec, shape.channels, int)),
+        (count, lambda: at_once().values),
+        (count, lambda: np.array(at_once().values)),
     ]
     paces: list[list[float]] = [[] for _ in forms]
     for _ in range(rounds):
-        for (recording, form), pace in zip(forms, paces, strict=True):
+        for (rows, form), pace in zip(forms, paces, strict=True):
             began_s = perf_counter()
             form()
-            pace.append(len(recording) / (perf_counter() - began_s))
+            pace.append(rows / (perf_counter() - began_s))
     return [median(pace) for pace in paces]
 
 

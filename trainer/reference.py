@@ -1,50 +1,170 @@
 """What the signals and the score looked like in training, so that a gateway can tell a change."""
 
-import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.drift import MISSING, ORDINARY, OUTSIDE, REPEATED
 from models.manifest import Channel
+from models.reference import (
+    BINS,
+    CONDITIONS,
+    Condition,
+    Document,
+    Histogram,
+    Judgement,
+    Quantity,
+    Relation,
+)
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+MAX_RELATED = 128
+"""Signals; beyond, relations are left out, as they cost the gateway the square of it."""
+MIN_SAMPLES_A_SIGNAL = 20
+"""Samples without a gap; fewer do not tell how the signals go together."""
+_RIDGE = 1e-6
+_OUTSIDE = 0.25
+_BESIDE = (0.01, 0.5, 4.0)
+"""Where cells beyond all that was seen begin, in ranges of it."""
+
+Floats = NDArray[np.float64]
 
 
-def describe(
-    samples: NDArray[np.float32], channels: tuple[Channel, ...], score: NDArray[np.float32]
-) -> bytes:
-    """The bundle's `reference.json`.
+class Samples(NamedTuple):
+    """What a gateway would have seen: one sample a window, those of an asset in order of time.
+
+    Attributes:
+        asset: index of the asset, `[n]`.
+        values: the last sample of each window, float32 `[n, channels]`, NaN = missing.
+        scores: of each window, by a model that has not learned from it, `[n]`; NaN = unknown.
+    """
+
+    asset: NDArray[np.int64]
+    values: NDArray[np.float32]
+    scores: NDArray[Any]
+
+    def take(self, chosen: NDArray[Any]) -> "Samples":
+        """Some of the samples: a mask, or indices in rising order."""
+        return Samples(self.asset[chosen], self.values[chosen], self.scores[chosen])
+
+
+def describe(samples: Samples, channels: Sequence[Channel], drift: Judgement | None) -> Document:
+    """Everything in `reference.json` but the limits of drift, which are 1 here.
 
     Args:
-        samples: the last sample of each training window, `[n, channels]`, NaN = missing.
+        samples: of the training part.
         channels: names and units.
-        score: the score, or a regression's value, of the test windows: those of the training
-            windows would flatter.
+        drift: how it is to be judged.
     """
-    document = {
-        "schema_version": 1,
-        "signals": {
-            channel.name: {"unit": channel.unit, **_summary(samples[:, index])}
-            for index, channel in enumerate(channels)
-        },
-        "score": _summary(score),
-    }
-    return json.dumps(document, indent=1, allow_nan=False).encode() + b"\n"
+    rows = samples.values.astype(np.float64)
+    quantities = [
+        _quantity(column, samples.asset, unit)
+        for column, unit in zip(
+            [*rows.T, samples.scores.astype(np.float64)],
+            [*(channel.unit for channel in channels), ""],
+            strict=True,
+        )
+    ]
+    signals, score = quantities[:-1], quantities[-1]
+    if len(channels) > 1:
+        signals = _related(signals, rows)
+    named = {channel.name: signal for channel, signal in zip(channels, signals, strict=True)}
+    return Document(signals=named, score=score, drift=drift)
 
 
-def _summary(values: NDArray[np.float32]) -> dict[str, object]:
-    present = values[~np.isnan(values)].astype(np.float64)
+def _quantity(values: Floats, asset: NDArray[np.int64], unit: str) -> Quantity:
+    present = values[~np.isnan(values)]
     if not len(present):
-        return {"count": 0, "missing_share": 1.0}
+        nothing = Histogram(edges=(), counts=(0,))
+        return Quantity(
+            unit=unit,
+            count=0,
+            missing_share=1.0,
+            level=nothing,
+            condition=_condition(values, asset, None),
+        )
+    mean, std = _short(present.mean()), _short(present.std())
+    z = (present - mean) / (std or 1.0)
+    low, high = float(present.min()), float(present.max())
+    margin = _OUTSIDE * (high - low or abs(low) or 1.0)
+    outside = _short(low - margin), _short(high + margin)
     quantiles = np.quantile(present, QUANTILES)
-    return {
-        "count": len(present),
-        "missing_share": _short(1 - len(present) / len(values)),
-        "mean": _short(present.mean()),
-        "std": _short(present.std()),
-        "quantiles": {f"{q:g}": _short(v) for q, v in zip(QUANTILES, quantiles, strict=True)},
-    }
+    return Quantity(
+        unit=unit,
+        count=len(present),
+        missing_share=_short(1 - len(present) / len(values)),
+        mean=mean,
+        std=std,
+        skewness=_short((z**3).mean()),
+        kurtosis=_short((z**4).mean()),
+        quantiles={f"{q:g}": _short(v) for q, v in zip(QUANTILES, quantiles, strict=True)},
+        outside=outside,
+        level=_histogram(present),
+        condition=_condition(values, asset, outside),
+    )
+
+
+def _histogram(values: Floats) -> Histogram:
+    """Cells that are equally full, as far as equal values allow, and some beyond either end."""
+    low, high = float(values.min()), float(values.max())
+    reach = high - low or 0.01 * abs(low) or 0.01
+    inner = np.quantile(values, np.arange(1, BINS) / BINS, method="inverted_cdf")
+    beyond = [edge for far in _BESIDE for edge in (low - far * reach, high + far * reach)]
+    edges = np.unique([_short(edge) for edge in (*inner[inner > low], *beyond)])
+    cells = np.searchsorted(edges, values, side="right")
+    counts = np.bincount(cells, minlength=len(edges) + 1)
+    return Histogram(
+        edges=tuple(edges.tolist()),
+        counts=tuple(counts.tolist()),
+        scale=_short(float(values.std())) or reach,
+    )
+
+
+def _condition(
+    values: Floats, asset: NDArray[np.int64], outside: tuple[float, float] | None
+) -> Condition:
+    order = np.argsort(asset, kind="stable")
+    values, asset = values[order], asset[order]
+    condition = np.full(len(values), ORDINARY)
+    condition[1:][(values[1:] == values[:-1]) & (asset[1:] == asset[:-1])] = REPEATED
+    if outside is not None:
+        condition[(values < outside[0]) | (values > outside[1])] = OUTSIDE
+    condition[np.isnan(values)] = MISSING
+    counts = np.bincount(condition, minlength=len(CONDITIONS))
+    return Condition(counts=tuple(counts.tolist()))
+
+
+def _related(signals: list[Quantity], rows: Floats) -> list[Quantity]:
+    """The signals with what each has that the others do not tell of it, by linear regression.
+
+    The coefficients of all of them are in the inverse of the correlation matrix
+    (D. R. Cox, N. Wermuth: Multivariate Dependencies, 1996, section 3.4).
+    """
+    whole = rows[~np.isnan(rows).any(axis=1)]
+    width = len(signals)
+    if width > MAX_RELATED or len(whole) < MIN_SAMPLES_A_SIGNAL * width:
+        return signals
+    z = (whole - [s.mean for s in signals]) / [s.std or 1.0 for s in signals]
+    inverse = np.linalg.inv(z.T @ z / len(z) + _RIDGE * np.eye(width))
+    weights = np.vectorize(_precise)(inverse / np.diag(inverse))
+    return [
+        signal.model_copy(
+            update={
+                "relation": Relation(
+                    **_histogram(z @ weights[:, index]).model_dump(),
+                    weights=tuple(weights[:, index].tolist()),
+                )
+            }
+        )
+        for index, signal in enumerate(signals)
+    ]
 
 
 def _short(value: float) -> float:
     return float(f"{value:.7g}")
+
+
+def _precise(value: float) -> float:
+    return float(f"{value:.12g}")

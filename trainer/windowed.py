@@ -1,7 +1,8 @@
 """Recorded rows as the windows a gateway would see, made at once by `models.batch`.
 
-On the gateway `models.windows` makes them. A test holds the two against each other, so a feature
-the model learned from is a feature it is served.
+Messages that carry some of the signals go through `trainer.messages`. On the gateway
+`models.windows` makes the windows. A test holds the two against each other, so a feature the model
+learned from is a feature it is served.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from models.batch import Replay, Rows
 from models.manifest import Channel, WindowSpec
 from trainer.errors import DataError
+from trainer.messages import Replayed, replay
 from trainer.recording import Recording
 
 MAX_BYTES = 4 << 30
@@ -92,7 +94,7 @@ def window_rows(
     *,
     advance: Callable[[int], object] = int,
 ) -> Windowed:
-    """Make windows of rows, each of them a whole message.
+    """Make windows of rows, each of them a message.
 
     Args:
         recording: in time order.
@@ -104,11 +106,13 @@ def window_rows(
     Raises:
         DataError: the windows would take more memory than is allowed.
     """
-    replay = Replay(
+    whole = Replay(
         Rows(recording.asset, recording.times_ns, recording.values, rows), spec, channels
     )
-    _check_size(replay.samples, spec, len(channels))
-    cut = replay.cut()
+    _check_size(whole.samples, spec, len(channels))
+    if recording.reported is not None and not recording.reported[rows].all():
+        return _of_messages(recording, replay(recording, rows, spec, channels, advance), len(rows))
+    cut = whole.cut()
     sound = ~cut.is_bad
     advance(len(rows))
     return Windowed(
@@ -118,10 +122,27 @@ def window_rows(
         rows=cut.rows[sound],
         asset=recording.asset[cut.rows[sound]],
         bad=len(sound) - int(np.count_nonzero(sound)),
-        dropped=replay.dropped,
+        dropped=whole.dropped,
         missing=cut.missing,
-        samples=len(rows) - replay.dropped.total(),
-        restarts=replay.restarts,
+        samples=len(rows) - whole.dropped.total(),
+        restarts=whole.restarts,
+    )
+
+
+def _of_messages(recording: Recording, found: Replayed, count: int) -> Windowed:
+    """Windows that lie one after the other instead of overlapping."""
+    length, channels = found.values.shape[1:]
+    return Windowed(
+        series=found.values.reshape(-1, channels),
+        ends=np.arange(1, len(found.rows) + 1) * length - 1,
+        length=length,
+        rows=found.rows,
+        asset=recording.asset[found.rows],
+        bad=found.bad,
+        dropped=found.dropped,
+        missing=found.missing,
+        samples=count - sum(found.dropped.values()),
+        restarts=found.restarts,
     )
 
 
