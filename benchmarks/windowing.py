@@ -21,6 +21,8 @@ from trainer.windowed import Windowed, window_rows
 
 WIDTH, LENGTH, PERIOD_MS = 8, 30, 1000
 FORMS = ("incremental", "windows", "copied")
+MAX_ROWS = 500_000
+"""Five times as many windows of `LENGTH` take 2.4 GB."""
 Form = Callable[[], object]
 _NS_PER_MS = 1_000_000
 _PLAIN = WindowSpec(length=LENGTH, max_gap_ms=10 * PERIOD_MS)
@@ -124,9 +126,13 @@ def measure(shape: Shape, count: int, rounds: int) -> list[float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.windowing", description=__doc__)
-    parser.add_argument("--rows", type=int, default=500_000, help="of the batch form")
+    parser.add_argument(
+        "--rows", type=int, default=MAX_ROWS, help="at most and by default %(default)s"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    if not 0 < options.rows <= MAX_ROWS:
+        parser.error(f"--rows is 1 to {MAX_ROWS}, found {options.rows}")
     print(f"{'rows a second':30}{''.join(f'{form:>14}' for form in FORMS)}")
     for shape in SHAPES:
         paces = measure(shape, options.rows, options.rounds)
