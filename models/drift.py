@@ -157,14 +157,14 @@ class Drift:
         values = values[order]
         before = np.empty_like(values)
         before[1:] = values[:-1]
-        first = np.flatnonzero(np.diff(owners.index, prepend=-1))
+        first = np.flatnonzero(np.diff(owners.owner, prepend=-1))
         last = np.append(first[1:], len(order)) - 1
         for start, end, stretch in zip(
             first.tolist(), last.tolist(), owners.stretches, strict=True
         ):
             before[start], stretch.last = stretch.last, values[end]
         filled = np.array([stretch.filled for stretch in owners.stretches], dtype=np.int64)
-        position = np.arange(len(order)) + (filled - first)[owners.index]
+        position = np.arange(len(order)) + (filled - first)[owners.owner]
         yield from self._count(owners, position // self.block, order, self._cells(values, before))
 
     def _count(
@@ -175,7 +175,7 @@ class Drift:
         cells: NDArray[np.int64],
     ) -> Iterator[Decision]:
         """Add samples to the blocks that they belong to, and judge where a block is full."""
-        begins = (np.diff(owners.index, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
+        begins = (np.diff(owners.owner, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
         group = np.cumsum(begins) - 1
         count = int(group[-1]) + 1 if len(group) else 0
         flat = cells + (group * self._size)[:, np.newaxis]
@@ -184,13 +184,13 @@ class Drift:
         starts = np.flatnonzero(begins)
         ends = np.append(starts[1:], len(order))
         for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            stretch = owners.stretches[owners.index[start]]
+            stretch = owners.stretches[owners.owner[start]]
             stretch.add(counts[number], end - start)
             if stretch.filled == self.block:
                 whole = stretch.turn()
                 if whole is not None:
                     stretch.ratios = self._judge(whole)
-                    asset = owners.names[owners.index[start]]
+                    asset = owners.names[owners.owner[start]]
                     yield Decision(asset, int(order[end - 1]), stretch.ratios)
 
     def _judge(self, counts: NDArray[np.int64]) -> Floats:
@@ -258,11 +258,11 @@ class Drift:
 
 
 class _Owners(NamedTuple):
-    """Whose samples are in a batch; `index` has each sample's place in the two lists."""
+    """Whose samples are in a batch; `owner` has each sample's place in the two lists."""
 
     names: list[str]
     stretches: "list[_Stretch]"
-    index: NDArray[np.int64]
+    owner: NDArray[np.int64]
 
 
 class _Stretch:

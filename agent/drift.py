@@ -1,0 +1,91 @@
+"""What a model was given and answered, watched for drift: an alarm to people, nothing else.
+
+A batch is only noted; samples are counted many at a time, when enough have come or somebody asks,
+so that a quiet line is not slowed and a busy one pays little.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent import log
+from models.drift import Drift
+from models.quality import Quality
+from models.reference import Reference
+from models.windows import Batch
+
+MAX_NOTED: Final = 256
+"""Samples that wait to be counted."""
+_BAD = Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
+
+
+class DriftWatch:
+    """The drift of one stream since its model was activated.
+
+    Args:
+        stream: for the log.
+        reference: of the model.
+    """
+
+    def __init__(self, stream: str, reference: Reference) -> None:
+        self._stream = stream
+        self._drift = Drift(reference)
+        self._assets: list[str] = []
+        self._rows: list[NDArray[np.float32]] = []
+        self._scores: list[Any] = []
+        self._is_alarm = False
+
+    def note(self, batch: Batch, scores: Sequence[Any]) -> None:
+        """Take the last sample of each window, and the score that the model gave it.
+
+        Windows of quality BAD have no score and do not count, as in training.
+        """
+        assets, rows = batch.assets, batch.values[:, -1]
+        if _BAD in batch.qualities:
+            sound = [index for index, one in enumerate(batch.qualities) if one is not _BAD]
+            assets, rows = [assets[index] for index in sound], rows[sound]
+            scores = [scores[index] for index in sound]
+        self._assets += assets
+        self._rows.append(rows.copy())  # a view would keep whole windows
+        self._scores += scores
+        if len(self._assets) >= MAX_NOTED:
+            self._count()
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Whether there is drift and where most of it is, as `metrics` has it."""
+        self._count()
+        worst = self._drift.worst()
+        return {
+            "alarm": self._is_alarm,
+            "worst": worst.name if worst else None,
+            "view": worst.view if worst else None,
+            "asset": worst.asset if worst else None,
+            "ratio": round(worst.ratio, 3) if worst else None,
+            "watched": len(self._drift),
+            "unwatched": self._drift.unwatched,
+        }
+
+    def _count(self) -> None:
+        """Count what was noted; says when an alarm begins, and when none is left."""
+        if not self._assets:
+            return
+        rows, scores = np.concatenate(self._rows), np.array(self._scores, dtype=np.float64)
+        decisions = sum(1 for _ in self._drift.feed(self._assets, rows, scores))
+        self._assets, self._rows, self._scores = [], [], []
+        if not decisions or (is_alarm := bool(self._drift.alarmed())) == self._is_alarm:
+            return
+        self._is_alarm = is_alarm
+        worst = self._drift.worst()
+        if is_alarm and worst is not None:
+            log.warning(
+                "drift began",
+                stream=self._stream,
+                asset=worst.asset,
+                signal=worst.name,
+                view=worst.view,
+                ratio=round(worst.ratio, 3),
+            )
+        else:
+            log.info("drift ended", stream=self._stream)
