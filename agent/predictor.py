@@ -120,9 +120,9 @@ class Predictor:
             counted: takes the number of predictions by quality.
         """
         values, scores = self.infer(batch)
-        if self.drift is not None and self.has_failed is False:
-            self.drift.note(batch, scores if self._has_score else values)
         at_ns = now_ns()
+        if self.drift is not None and self.has_failed is False:
+            self.drift.note(batch, scores if self._has_score else values, at_ns)
         wall_ns = at_ns - self._clock.ahead_ns
         outgoing: list[Outgoing] = []
         for origin, time_ns, quality, value, score in zip(

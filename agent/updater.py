@@ -307,7 +307,7 @@ class Updater:
 
 
 def _prove(bundle: Bundle, pipeline: Pipeline) -> Model:
-    """Build the session, check that it fits the topics, replay the golden vectors, read the rest."""
+    """Build the session, check that it fits the topics, and replay the golden vectors."""
     session = Session(bundle)
     Binder(pipeline.settings, bundle.manifest)
     session.replay_golden(bundle.golden)
