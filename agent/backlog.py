@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from agent.binding import Route
 from agent.frames import Received
 from agent.inputs import Input
 from models.quality import Quality
+from models.routes import Route
 
 _UNCERTAIN = Quality.UNCERTAIN
 Shed = Callable[[Sequence[str], int], list[bool]]

@@ -17,7 +17,7 @@ from agent.link import MQTT_3_1_1, MQTT_5, SPOKEN
 from agent.mqtt import UNSUPPORTED_PROTOCOL, Connection, Subscription, Will
 from agent.preflight import Answer
 from agent.settings import Settings
-from agent.topics import TopicTemplate
+from models.topics import TopicTemplate
 
 TRIAL_MESSAGES = 1_200  # above 1,000, the default limit of Mosquitto's queue
 _IN_FLIGHT = 100

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agent import log
 from models.drift import Drift
@@ -39,7 +38,7 @@ class DriftWatch:
         self._stream = stream
         self._drift = Drift(reference)
         self._assets: list[str] = []
-        self._rows: list[NDArray[np.float32]] = []
+        self._rows: list[Any] = []  # float32 `[n, channels]` each
         self._scores: list[Any] = []
         self._is_alarm = False
         self._allowed, self._at_ns, self._left_out = float(BURST), 0, 0

@@ -5,13 +5,12 @@ MillhandError
 ├── TransientError    back off with jitter and try again; never a reason to exit
 │   └── BrokerError   the broker cannot be reached, or does not let us in
 ├── ReadingError      one message is dropped and counted by `reason` (models.errors)
-│   └── DecodeError   its payload cannot be read
 └── InferenceError    the model failed on a batch: dropped and counted
 """
 
 from typing import ClassVar
 
-from models.errors import MillhandError, ReadingError
+from models.errors import MillhandError
 
 EXIT_BUG = 70
 EXIT_CONFIG = 78
@@ -33,12 +32,6 @@ class BrokerError(TransientError):
     """The broker cannot be reached, or refuses us for now."""
 
     code: ClassVar[str] = "broker"
-
-
-class DecodeError(ReadingError):
-    """A payload that cannot be read."""
-
-    code: ClassVar[str] = "decode"
 
 
 class InferenceError(MillhandError):

@@ -6,17 +6,17 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from agent.binding import Route
 from agent.frames import Received
 from agent.inputs import Input
 from models.blocks import Blocks
 from models.disorder import Disorder
 from models.errors import ReadingError
+from models.routes import Route
 from models.windows import Windows
 
 if TYPE_CHECKING:
-    from agent.codecs.block import DecodeBlocks
-    from agent.codecs.reading import Decode
+    from models.codecs.block import DecodeBlocks
+    from models.codecs.reading import Decode
 
 
 class Origin(NamedTuple):

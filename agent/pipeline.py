@@ -10,22 +10,21 @@ from functools import partial
 from typing import Any
 
 from agent.backlog import Backlog
-from agent.binding import Binder, Route, fingerprint
+from agent.binding import Binder, fingerprint
 from agent.clock import SteadyClock
-from agent.codecs.reading import TimeBounds
 from agent.delivery import Outgoing
-from agent.errors import DecodeError
 from agent.frames import Received
 from agent.inputs import Input
 from agent.ordering import Intake, Ordering, Origin, take_blocks, with_digests
 from agent.predictor import Model, Predictor
 from agent.records import State
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
-from agent.topics import TopicTemplate
 from models.blocks import Blocks
-from models.errors import ReadingError
+from models.errors import DecodeError, ReadingError
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Manifest
+from models.routes import Route
+from models.topics import TopicTemplate
 from models.windows import Windows
 
 
@@ -61,10 +60,7 @@ class Pipeline:
         if settings.overload != "block":
             self.backlog = Backlog(settings.overload, limits.max_batch)
         self._limits = limits
-        self._bounds = TimeBounds(
-            earliest_ns=round(limits.earliest.timestamp() * 1e9),
-            max_future_ns=round(limits.max_future_s * 1e9),
-        )
+        self._bounds = limits.time_bounds
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None

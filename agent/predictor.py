@@ -12,14 +12,14 @@ from math import isfinite
 from typing import Any
 
 from agent.clock import SteadyClock
-from agent.codecs.prediction import Prediction, PredictionCodec
 from agent.delivery import Outgoing
 from agent.drift import DriftWatch
 from agent.errors import InferenceError
 from agent.inputs import Input
 from agent.ordering import Origin
+from agent.prediction import Prediction, PredictionCodec
 from agent.session import Session
-from agent.settings import Pipeline as PipelineSettings
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Manifest
 from models.quality import NAMES, Quality
 from models.reference import Reference

@@ -10,8 +10,8 @@ from agent.errors import ConfigError
 from agent.puller import PullRequest, pull
 from agent.settings import Settings
 from agent.store import Store
-from agent.topics import TopicTemplate
 from models.errors import BundleError, MillhandError
+from models.topics import TopicTemplate
 
 _REGISTRY_DEADLINE_S = 30.0
 

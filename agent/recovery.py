@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from agent import log
-from agent.binding import Route
 from agent.delivery import Delivery
 from agent.inputs import Input
 from agent.journal_file import numbered
 from agent.pipeline import Pipeline
 from agent.records import Acked, Header, Noted, Record, State, Whole, records
 from models.errors import ReadingError
+from models.routes import Route
 
 
 class Recovery:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 from agent.backlog import Backlog, doubted
-from agent.binding import Route
 from agent.delivery import Delivery
 from agent.frames import MAX_KEPT_TOPIC, Received
 from agent.inputs import Input, Outcome
@@ -16,6 +15,7 @@ from agent.log import Limited
 from agent.pipeline import Pipeline
 from agent.settings import TURNS_GATHERED, Limits
 from models.errors import ReadingError
+from models.routes import Route
 
 _by_batch_ns = attrgetter("batch_ns")
 

@@ -5,54 +5,25 @@ Everything that can grow has its limit under `[limits]`.
 """
 
 import os
-from datetime import UTC, datetime
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    model_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.frames import MAX_IN_FLIGHT
-from agent.topics import SIGNAL, TopicTemplate, overlap
+from models.inputs import Count, IntakeLimits, Pipeline, Seconds, Section, check_delivered_once
 from models.manifest import Name
+from models.topics import TopicTemplate, overlap
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
-Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Qos = Annotated[int, Field(strict=True, ge=0, le=1)]
-
-
 MAX_RECEIVE_MAXIMUM: Final = 65_535
 TURNS_GATHERED: Final = 16
 """Where messages may be shed, that many turns' worth is taken in before some of it is answered."""
 
 
-def _template(text: str) -> str:
-    TopicTemplate(text)  # raises TemplateError, a ValueError, which pydantic reports
-    return text
-
-
-Topic = Annotated[str, AfterValidator(_template)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Gateway(_Section):
+class Gateway(Section):
     """Who this agent is, and where it keeps what must survive a restart."""
 
     id: Name
@@ -61,7 +32,7 @@ class Gateway(_Section):
     )
 
 
-class Broker(_Section):
+class Broker(Section):
     """The MQTT connection. TLS is used when `ca_file` or `tls` is set."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)]
@@ -96,7 +67,7 @@ class Broker(_Section):
         return self.tls or self.ca_file is not None
 
 
-class Registry(_Section):
+class Registry(Section):
     """Where signed bundles come from, and the root of trust the operator installed."""
 
     url: str
@@ -114,131 +85,7 @@ class Registry(_Section):
         return self
 
 
-class Input(_Section):
-    """Topics that carry readings, and how to read them."""
-
-    topic: Topic
-    dialect: Literal["json", "scalar", "umh", "thingsboard", "block"] = "json"
-    encoding: Literal["", "json", "base64", "float32"] = Field(
-        "", description="block: JSON numbers, base64 of float32, or nothing but float32"
-    )
-    qos: Qos = 1
-    signals: dict[Name, str] = Field(
-        default={}, description="channel -> path in the payload, or name at the {signal} level"
-    )
-    value: str = Field("", description="scalar, block: path to what is measured; empty: plain")
-    timestamp: str = Field("", description="path to the source time; empty: time of arrival")
-    timestamp_unit: Literal["ns", "us", "ms", "s", "iso8601"] = "ms"
-    quality: str = Field("", description="path to the quality; empty: good")
-    sequence: str = Field("", description="path to a number that tells messages apart")
-
-    @model_validator(mode="after")
-    def _paths_fit_dialect(self) -> Self:
-        paths = {"timestamp": self.timestamp, "quality": self.quality, "sequence": self.sequence}
-        is_raw = self.dialect == "block" and self.encoding == "float32"
-        fixed = is_raw or self.dialect in ("umh", "thingsboard")
-        unused = [name for name, path in paths.items() if path and fixed]
-        if self.value and (is_raw or self.dialect not in ("scalar", "block")):
-            unused.append("value")
-        if self.encoding and self.dialect != "block":
-            unused.append("encoding")
-        if unused:
-            raw = " with encoding float32" if is_raw else ""
-            raise ValueError(f"dialect {self.dialect}{raw} has no use for {', '.join(unused)}")
-        if self.dialect == "block" and not self.encoding:
-            raise ValueError("dialect block needs encoding: json, base64 or float32")
-        return self
-
-    @model_validator(mode="after")
-    def _signal_level_fits_dialect(self) -> Self:
-        per_signal = self.dialect in ("scalar", "umh")
-        has_level = SIGNAL in TopicTemplate(self.topic).names
-        if per_signal and not has_level and len(self.signals) != 1:
-            raise ValueError(
-                f"dialect {self.dialect} has one topic a signal: name the level {{signal}} in "
-                "topic, or give exactly one entry in signals"
-            )
-        by_level = per_signal or has_level
-        if by_level and len(set(self.signals.values())) < len(self.signals):
-            raise ValueError("signals: each channel has a level of its own; two have the same")
-        if not per_signal and has_level and self.dialect != "block":
-            raise ValueError(f"dialect {self.dialect} carries all signals: topic has no {{signal}}")
-        return self
-
-
-class Output(_Section):
-    """Where predictions go. Named levels are those of the inputs, and `{stream}`."""
-
-    topic: Topic | None = Field(None, description="default: <asset's levels>/_inference/{stream}")
-    qos: Qos = 1
-    scalars: bool = Field(default=False, description="also one plain value a topic below it")
-
-
-class Pipeline(_Section):
-    """One stream of models, fed by some topics."""
-
-    stream: Name
-    inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=64)]
-    output: Output = Output()
-    overload: Literal["block", "latest", "decimate"] = Field(
-        "block", description="what is given up when more comes than can be answered; block: nothing"
-    )
-    assets: tuple[str, ...] = Field(
-        default=(), max_length=10_000, description="asset keys to take; empty: all"
-    )
-    disorder_ms: Annotated[int, Field(ge=0, le=3_600_000)] = Field(
-        default=0, description="readings that come out of order by as much are put in order"
-    )
-
-    @model_validator(mode="after")
-    def _order_is_that_of_the_source(self) -> Self:
-        for number, source in enumerate(self.inputs):
-            is_timed = source.timestamp or source.dialect in ("umh", "thingsboard")
-            if self.disorder_ms and not is_timed:
-                raise ValueError(
-                    f"disorder_ms puts readings in order of their own time, but inputs[{number}] "
-                    "names no timestamp: name its path, or leave disorder_ms out"
-                )
-        return self
-
-    @property
-    def output_topic(self) -> str:
-        """The output template, as given or by default below the asset of the first input."""
-        if self.output.topic:
-            return self.output.topic
-        above, _, last = self.inputs[0].topic.rpartition("/")
-        names_asset = last.startswith("{") and last != f"{{{SIGNAL}}}"
-        base = self.inputs[0].topic if names_asset or not above else above
-        return base + "/_inference/{stream}"
-
-    @property
-    def is_of_blocks(self) -> bool:
-        """Whether its inputs carry blocks of samples."""
-        return self.inputs[0].dialect == "block"
-
-    @model_validator(mode="after")
-    def _inputs_are_blocks_or_none_is(self) -> Self:
-        dialects = [source.dialect for source in self.inputs]
-        if any((dialect == "block") != self.is_of_blocks for dialect in dialects):
-            raise ValueError(
-                f"inputs are of dialects {', '.join(dialects)}: where one is block, all are"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _levels_fit(self) -> Self:
-        wanted = set(TopicTemplate(self.output_topic).names) - {"stream"}
-        for number, source in enumerate(self.inputs):
-            given = set(TopicTemplate(source.topic).names) - {SIGNAL}
-            if wanted - given:
-                raise ValueError(
-                    f"output topic needs {sorted(wanted - given)}, which inputs[{number}].topic "
-                    f"does not name; it names {sorted(given)}"
-                )
-        return self
-
-
-class Journal(_Section):
+class Journal(Section):
     """What windows remember, on disk under `gateway.state_dir`, so that it survives a crash."""
 
     enabled: bool = Field(default=True, description="false: windows begin anew after a crash")
@@ -250,19 +97,15 @@ class Journal(_Section):
     file_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
 
 
-class Limits(_Section):
+class Limits(IntakeLimits):
     """Everything that can grow, and how far."""
 
     max_batch: Count = 256
-    max_payload_bytes: Annotated[int, Field(ge=16, le=64 << 20)] = 1 << 20
-    max_assets: Count = 10_000
     max_waiting: Count = 100_000
     max_topics: Count = 100_000
     max_in_flight: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = 1_000
     max_outbox: Count = 10_000
     max_refused: Count = 10
-    max_future_s: Seconds = 60.0
-    earliest: AwareDatetime = datetime(2000, 1, 1, tzinfo=UTC)
     keep_bundles: Annotated[int, Field(ge=2, le=100)] = 3
     metrics_s: Seconds = 10.0
     log_interval_s: Seconds = 60.0
@@ -313,15 +156,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _inputs_are_delivered_once(self) -> Self:
-        """A broker delivers a message once for each filter that describes it (MQTT 5, 3.3.4)."""
-        inputs = [source for pipeline in self.pipelines for source in pipeline.inputs]
-        filters = sorted({TopicTemplate(source.topic).filter for source in inputs})
-        for one, other in combinations(filters, 2):
-            if overlap(one, other):
-                raise ValueError(
-                    f"inputs '{one}' and '{other}' have topics in common, which would arrive "
-                    "twice: write both topics alike, or give each an agent of its own"
-                )
+        check_delivered_once([source for one in self.pipelines for source in one.inputs])
         return self
 
     @classmethod

@@ -15,20 +15,20 @@ from time import time_ns
 import numpy as np
 
 from agent import remembered
-from agent.binding import Route
-from agent.codecs.block import Block
 from agent.frames import Received
 from agent.inputs import Input
 from agent.pipeline import Pipeline
 from agent.predictor import Model
-from agent.reasons import REASONS
 from agent.session import Session
-from agent.settings import Pipeline as PipelineSettings
 from agent.settings import Settings
 from agent.store import Store
-from agent.topics import TopicTemplate
+from models.codecs.block import Block
 from models.errors import BundleError, IncompatibleBundleError, ReadingError
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Channel
+from models.reasons import REASONS
+from models.routes import Route
+from models.topics import TopicTemplate
 
 _NS_PER_S = 1_000_000_000
 

@@ -64,7 +64,7 @@ def _push(broker: Broker, seq: int) -> Push:
     broker.publish(_DESIRED, json.dumps(wish).encode(), retain=True)
     deadline_s = time.monotonic() + _LONGEST_S
     while (left_s := deadline_s - time.monotonic()) > 0:
-        for _, payload in broker.receive(left_s):
+        for _, payload, _, _ in broker.receive(left_s):
             current = json.loads(payload)
             if (current["seq"], current["activity"]) == (seq, activity):
                 return pushed

@@ -22,7 +22,7 @@ from agent.pipeline import Pipeline
 from agent.predictor import Model
 from agent.router import Router
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import (
     Budget,
     Channel,

@@ -26,12 +26,12 @@ from agent.predictor import Model
 from agent.router import Router
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from agent.wire import Wire
 from benchmarks import bundle, forest
 from benchmarks.children import BenchmarkError
 from benchmarks.workload import LARGEST_VALUE, ROWS
 from models.bundle import read_bundle
+from models.inputs import Pipeline as PipelineSettings
 
 PARTS = ("read", "take", "answer", "publish", "send")
 SIZES = (1, 10, 64, 256)

@@ -154,17 +154,19 @@ class Drift:
 
     def _feed(self, assets: Sequence[str], values: Floats) -> Iterator[Decision]:
         order, owners = self._sorted(assets)
+        if not len(order):
+            return
         values = values[order]
         before = np.empty_like(values)
         before[1:] = values[:-1]
-        first = np.flatnonzero(np.diff(owners.owner, prepend=-1))
+        first = np.flatnonzero(np.diff(owners.place, prepend=-1))
         last = np.append(first[1:], len(order)) - 1
         for start, end, stretch in zip(
             first.tolist(), last.tolist(), owners.stretches, strict=True
         ):
             before[start], stretch.last = stretch.last, values[end]
         filled = np.array([stretch.filled for stretch in owners.stretches], dtype=np.int64)
-        position = np.arange(len(order)) + (filled - first)[owners.owner]
+        position = np.arange(len(order)) + (filled - first)[owners.place]
         yield from self._count(owners, position // self.block, order, self._cells(values, before))
 
     def _count(
@@ -175,22 +177,22 @@ class Drift:
         cells: NDArray[np.int64],
     ) -> Iterator[Decision]:
         """Add samples to the blocks that they belong to, and judge where a block is full."""
-        begins = (np.diff(owners.owner, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
+        begins = (np.diff(owners.place, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
         group = np.cumsum(begins) - 1
-        count = int(group[-1]) + 1 if len(group) else 0
+        count = int(group[-1]) + 1
         flat = cells + (group * self._size)[:, np.newaxis]
         counts = np.bincount(flat.ravel(), minlength=count * self._size)
         counts = counts.reshape(count, self._size)
         starts = np.flatnonzero(begins)
         ends = np.append(starts[1:], len(order))
         for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            stretch = owners.stretches[owners.owner[start]]
+            stretch = owners.stretches[owners.place[start]]
             stretch.add(counts[number], end - start)
             if stretch.filled == self.block:
                 whole = stretch.turn()
                 if whole is not None:
                     stretch.ratios = self._judge(whole)
-                    asset = owners.names[owners.owner[start]]
+                    asset = owners.names[owners.place[start]]
                     yield Decision(asset, int(order[end - 1]), stretch.ratios)
 
     def _judge(self, counts: NDArray[np.int64]) -> Floats:
@@ -258,11 +260,11 @@ class Drift:
 
 
 class _Owners(NamedTuple):
-    """Whose samples are in a batch; `owner` has each sample's place in the two lists."""
+    """Whose samples are in a batch; `place` has each sample's place in the two lists."""
 
     names: list[str]
     stretches: "list[_Stretch]"
-    owner: NDArray[np.int64]
+    place: NDArray[np.int64]
 
 
 class _Stretch:

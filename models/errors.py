@@ -1,7 +1,8 @@
-"""The error root, and the errors of a bundle.
+"""The error root, and the errors of a reading and of a bundle.
 
 MillhandError
 ├── ReadingError                 one message is of no use: dropped and counted by `reason`
+│   └── DecodeError              its payload cannot be read
 └── BundleError                  a bundle is refused; what runs keeps running
     ├── ManifestError            the manifest does not say what it must
     ├── DigestMismatchError      the bytes are not those that were promised
@@ -33,6 +34,12 @@ class ReadingError(MillhandError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class DecodeError(ReadingError):
+    """A payload that cannot be read."""
+
+    code: ClassVar[str] = "decode"
 
 
 class BundleError(MillhandError):

@@ -17,6 +17,8 @@ from models.track import MISSING, Track
 
 NS_PER_MS: Final = 1_000_000
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+_LONGEST_NS: Final = 2**61
+"""73 years; a longer age would hold what was never reported."""
 
 
 class Hold:
@@ -31,6 +33,9 @@ class Hold:
         width: how many channels there are.
         all: bit mask of all of them.
         in_order: their indices.
+        low: each channel's least usable value.
+        high: and its greatest.
+        max_ages_ns: how long each channel's value is held; None: for its round only.
         shortest_age_ns: what no older than this is held by every channel that has an age; None
             where none has.
         missing: samples in which a channel was missing, by channel name.
@@ -44,13 +49,15 @@ class Hold:
         self._channels = channels
         self._is_on_grid = grid_age_ns is not None
         ranges = [channel.valid_range or (-_FLOAT32_MAX, _FLOAT32_MAX) for channel in channels]
-        self._low = [max(low, -_FLOAT32_MAX) for low, _ in ranges]
-        self._high = [min(high, _FLOAT32_MAX) for _, high in ranges]
-        self._max_ages_ns = [
-            grid_age_ns if channel.max_age_ms is None else channel.max_age_ms * NS_PER_MS
+        self.low = [max(low, -_FLOAT32_MAX) for low, _ in ranges]
+        self.high = [min(high, _FLOAT32_MAX) for _, high in ranges]
+        self.max_ages_ns = [
+            grid_age_ns
+            if channel.max_age_ms is None
+            else min(channel.max_age_ms * NS_PER_MS, _LONGEST_NS)
             for channel in channels
         ]
-        ages = (age_ns for age_ns in self._max_ages_ns if age_ns is not None)
+        ages = (age_ns for age_ns in self.max_ages_ns if age_ns is not None)
         self.shortest_age_ns = min(ages, default=None)
 
     def names(self, mask: int) -> list[str]:
@@ -68,7 +75,7 @@ class Hold:
 
     def take_row(self, track: Track, time_ns: int, values: Sequence[float]) -> bool:
         """Remember the values of all channels, in order, if every one of them is usable."""
-        if all(map(le, self._low, values)) and all(map(le, values, self._high)):
+        if all(map(le, self.low, values)) and all(map(le, values, self.high)):
             track.held, track.held_ns = list(values), [time_ns] * self.width
             return True
         return False
@@ -77,7 +84,7 @@ class Hold:
         self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> int:
         """Remember the usable values; returns the mask of the channels that have none."""
-        low, high = self._low, self._high
+        low, high = self.low, self.high
         if channels == self.in_order and self.take_row(track, time_ns, values):
             return 0
         held, held_ns, unusable = track.held, track.held_ns, 0
@@ -104,7 +111,7 @@ class Hold:
         if time_ns < track.last_ns or (self._is_on_grid and time_ns == track.last_ns):
             raise ReadingError("late")
         for index, value in zip(channels, values):  # noqa: B905 - as in take
-            if self._low[index] <= value <= self._high[index]:
+            if self.low[index] <= value <= self.high[index]:
                 if track.held_ns[index] != time_ns or track.held[index] != value:
                     break
             elif track.unusable_ns[index] != time_ns:
@@ -138,7 +145,7 @@ class Hold:
         """What is held at a time, where a value is missing or may be too old."""
         row, quality = list(track.held), Quality.GOOD
         for index, (channel, max_age_ns) in enumerate(
-            zip(self._channels, self._max_ages_ns, strict=True)
+            zip(self._channels, self.max_ages_ns, strict=True)
         ):
             bit = 1 << index
             if max_age_ns is None:

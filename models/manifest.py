@@ -5,6 +5,7 @@ refused, because what it does not understand may matter.
 """
 
 import json
+import math
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self, get_args
@@ -164,11 +165,37 @@ class GoldenSpec(_Frozen):
 
 
 class Metrics(_Frozen):
-    """Figures on rows the training never saw, and how those rows were chosen."""
+    """Figures on rows the training never saw, and how those rows were chosen.
+
+    Attributes:
+        intervals: in which the figure lies with 95 % certainty, of those that have one.
+    """
 
     split: str
     test_rows: Annotated[int, Field(ge=0)]
     values: Annotated[dict[str, Finite], _BY_KEY]
+    intervals: Annotated[dict[str, tuple[Finite, Finite]], _BY_KEY] = {}
+
+    @model_validator(mode="after")
+    def _intervals_fit(self) -> Self:
+        for name, (low, high) in self.intervals.items():
+            if name not in self.values:
+                raise ValueError(f"intervals has '{name}', values has not")
+            if low > high:
+                raise ValueError(f"the interval of {name} is ({low}, {high}): lower comes first")
+        return self
+
+    def said(self, name: str) -> str:
+        """A figure as people read it: with its interval, if any, to the digits that this allows.
+
+        As in `0.91 (0.88 to 0.93)`.
+        """
+        value = self.values[name]
+        low, high = self.intervals.get(name, (value, value))
+        if low == high:
+            return f"{value:g}"
+        places = max(0, 1 - math.floor(math.log10(high - low)))
+        return f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
 
 class Lineage(_Frozen):
@@ -176,15 +203,18 @@ class Lineage(_Frozen):
 
     Attributes:
         data: sha256 of every input file, by its name.
-        code_version: version of millhand that trained it.
+        code_version: version of millhand that trained or packed it.
         packages: versions of the libraries that shape the result.
         seed: of every random choice.
+        origin: where the graph is from, if millhand did not train it; then its golden vectors are
+            its own answers, which prove how it was carried here and not that it is right.
     """
 
     data: Annotated[dict[str, Sha256], _BY_KEY]
     code_version: str
     packages: Annotated[dict[str, str], _BY_KEY] = {}
     seed: int
+    origin: str = ""
 
 
 class Budget(_Frozen):

@@ -1,6 +1,7 @@
 """Recorded plant data as files, and recipes for it, small enough for a test."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
+from numpy.typing import NDArray
 
 from trainer.recipe import Recipe, read_recipe
+from trainer.recording import Recording
 
 Row = Sequence[object]
 
@@ -80,3 +83,30 @@ def pump_folder(folder: Path, count: int = 1200, **sections: object) -> Path:
     """A folder with `pump.csv` and a recipe for it; returns the recipe's path."""
     write_csv(folder / "pump.csv", ["time", "pressure", "flow", "label"], pump_rows(count))
     return write_recipe(folder, **sections)
+
+
+def recorded(
+    values: NDArray[np.float64],
+    *,
+    asset: NDArray[np.int64] | None = None,
+    labels: object = None,
+    step_s: float = 1.0,
+) -> Recording:
+    """Rows of two signals, one step apart per asset, interleaved."""
+    rows = len(values)
+    asset = np.zeros(rows, dtype=np.int64) if asset is None else asset
+    made = Recording(
+        channels=("pressure", "flow"),
+        assets=tuple(f"p{index}" for index in range(int(asset.max()) + 1)),
+        asset=asset,
+        times_ns=np.arange(rows, dtype=np.int64),
+        timed=True,
+        values=values,
+        labels=None if labels is None else np.asarray(labels),
+        files=("a.csv",),
+        file=np.zeros(rows, dtype=np.int64),
+        line=np.arange(rows) + 2,
+    )
+    times = (made.rank() * step_s * 10**9).astype(np.int64)
+    order = np.argsort(times, kind="stable")
+    return replace(made, times_ns=times).take(order)

@@ -2,7 +2,7 @@
 
 0   done                            65  the recorded data is to be corrected
 1   did not work                    70  a bug in millhand, with its traceback
-2   wrong command line              78  the recipe is to be corrected
+2   wrong command line              78  a recipe or configuration is to be corrected
 """
 
 import argparse
@@ -21,7 +21,9 @@ COMMANDS = {
     "publish": ("trainer.publish_command", "sign a bundle into a registry"),
     "push": ("trainer.push", "tell gateways what to run, and wait for their word"),
     "drift": ("trainer.drift_command", "tell when recorded data drifts from the training part"),
+    "record": ("trainer.record", "record what a broker carries, to train on"),
     "replay": ("trainer.replay", "play recorded files onto a broker"),
+    "pack": ("trainer.packing", "wrap a foreign ONNX file into a bundle"),
     "schema": ("trainer.schema", "write the recipe's JSON schema"),
 }
 """Module and purpose of each command; only the one that is asked for is imported."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -49,21 +49,44 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
+class Message(NamedTuple):
+    """What has arrived.
+
+    Attributes:
+        retained: whether the broker had kept it, for nobody knows how long.
+        at_ns: when, nanoseconds since 1970 by the clock of this machine.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool
+    at_ns: int
+
+
 class Broker:
     """One connection; a context that ends it in order.
 
     Args:
         address: where to.
         filters: topics to listen to, at QoS 1.
+        patience_s: how long a connection that was lost may be away.
+
+    Attributes:
+        losses: how often the connection was lost and made again; what others published meanwhile
+            has not been heard.
 
     Raises:
         BrokerError: on entering: no connection, refused, or a topic that is not granted.
     """
 
-    def __init__(self, address: Address, filters: Sequence[str] = ()) -> None:
+    def __init__(
+        self, address: Address, filters: Sequence[str] = (), *, patience_s: float | None = None
+    ) -> None:
+        self.losses = 0
         self._address = address
         self._filters = list(filters)
-        self._received: list[tuple[str, bytes]] = []
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
+        self._received: list[Message] = []
         self._unconfirmed: set[int] = set()
         self._limit = MAX_IN_FLIGHT
         self._refused = ""
@@ -128,8 +151,8 @@ class Broker:
         while (left := deadline - time.monotonic()) > 0:
             self._turn(min(left, _IDLE_S))
 
-    def receive(self, timeout_s: float) -> list[tuple[str, bytes]]:
-        """Topic and payload of what has arrived; waits for the first at most `timeout_s`.
+    def listen(self, timeout_s: float) -> None:
+        """Wait until something has arrived, at most `timeout_s`; `receive` hands it over.
 
         Raises:
             BrokerError: see `publish`.
@@ -137,6 +160,14 @@ class Broker:
         deadline = time.monotonic() + timeout_s
         while not self._received and (left := deadline - time.monotonic()) > 0:
             self._turn(min(left, _IDLE_S))
+
+    def receive(self, timeout_s: float = 0.0) -> list[Message]:
+        """What has arrived; waits for the first at most `timeout_s`.
+
+        Raises:
+            BrokerError: see `publish`; never without a wait.
+        """
+        self.listen(timeout_s)
         received, self._received = self._received, []
         return received
 
@@ -203,17 +234,19 @@ class Broker:
 
     def _again(self) -> None:
         """Connect again; paho sends what was not confirmed once more."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         while not self._refused and time.monotonic() < deadline:
             self._lost, self._ready = "", False
             with contextlib.suppress(OSError, BrokerError):
                 self._client.reconnect()
                 self._until_ready()
+                self.losses += 1
                 return
             Event().wait(_RETRY_S)
         if self._refused:
             return
-        raise BrokerError(f"{self._address}: connection lost, and not back in {PATIENCE_S:g} s")
+        lost = f"connection lost, and not back in {self._patience_s:g} s"
+        raise BrokerError(f"{self._address}: {lost}")
 
     def _on_connect(
         self,
@@ -246,7 +279,8 @@ class Broker:
         self._lost = self._lost or f"connection lost: {reason}"
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        self._received.append((message.topic, bytes(message.payload)))
+        arrived = Message(message.topic, bytes(message.payload), message.retain, time.time_ns())
+        self._received.append(arrived)
 
     def _on_publish(
         self,

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from trainer.description import UNIT_NS, Signal, Source, TimeAxis, label_text
 from trainer.dialect import Dialect, missing, sniff
 from trainer.errors import DataError
+from trainer.recorded import reported
 from trainer.recording import Part, Recording, join
 from trainer.sources import find, first_lines, not_in
 
@@ -107,14 +108,22 @@ class _Reader:
             self.note("empty: left out", name)
             return None
         columns = _Columns(frame, self.source, name)
+        values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])
         return Part(
             name=name,
             times_ns=columns.times(self.source.time),
             assets=self._assets(columns, path),
-            values=np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals]),
+            values=values,
             labels=self._labels(columns),
             lines=columns.lines,
+            reported=self._reported(path, values),
         )
+
+    def _reported(self, path: Path, values: NDArray[np.float64]) -> NDArray[np.bool_] | None:
+        """Which signals each row's message carried; None where rows are samples."""
+        if path.suffix == ".parquet":
+            return reported(path, [signal.source for signal in self.signals], self.source.rows)
+        return ~np.isnan(values) if self.source.rows == "messages" else None
 
     def _wanted(self) -> list[str]:
         """Every column that must be there, once."""
@@ -123,10 +132,11 @@ class _Reader:
         return list(dict.fromkeys(column for column in named if column is not None))
 
     def _assets(self, columns: "_Columns", path: Path) -> NDArray[Any]:
-        if self.source.asset_column is not None:
-            return columns.names(self.source.asset_column)
         name = path.name.split(".")[0] if self.source.asset_from == "file" else "asset"
-        return np.full(len(columns.lines), name, dtype=object)
+        if self.source.asset_column is None:
+            return np.full(len(columns.lines), name, dtype=object)
+        names = columns.names(self.source.asset_column)
+        return names if self.source.asset_from is None else f"{name}-" + names
 
     def _labels(self, columns: "_Columns") -> NDArray[Any] | None:
         if self.label is None:

@@ -117,7 +117,11 @@ class Source(Section):
         na_values: further texts that mean "no value", beside the empty field, NaN, NA and null.
         time: the time axis; without one every row stands alone.
         asset_column: whose rows they are.
-        asset_from: `file` makes every file an asset, named as the file without its suffix.
+        asset_from: `file` makes every file an asset, named as the file without its suffix; with
+            `asset_column` every asset of a file is one of its own, named `<file>-<asset>`.
+        rows: `samples` have all signals, and an empty cell is a signal without a value; `messages`
+            carry some, and an empty cell is a signal that the message did not carry. Without it
+            as a Parquet file says of itself, and `samples` where it says nothing.
     """
 
     files: Annotated[
@@ -131,13 +135,12 @@ class Source(Section):
     time: TimeAxis | None = None
     asset_column: str | None = None
     asset_from: Literal["file"] | None = None
+    rows: Literal["samples", "messages"] | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both '{self.decimal}'")
-        if self.asset_column is not None and self.asset_from is not None:
-            raise ValueError("give asset_column or asset_from, not both")
         return self
 
     @property

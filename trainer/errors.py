@@ -4,8 +4,10 @@ MillhandError
 ├── UsageError      the command line asks for what cannot be; exit 2
 ├── RecipeError     the recipe is to be corrected; exit 78
 ├── DataError       the recorded data is to be corrected; exit 65
+├── GraphError      a foreign graph cannot be served; no bundle is written
 ├── ParityError     the exported graph is not the model; no bundle is written
 ├── BrokerError     the broker cannot be reached, or refuses
+├── RecordError     nothing was recorded
 └── PushError       a gateway did not answer, or refused the bundle
 """
 
@@ -32,6 +34,12 @@ class DataError(MillhandError):
     code: ClassVar[str] = "data_invalid"
 
 
+class GraphError(MillhandError):
+    """A foreign graph that no gateway could serve: what was found, what is allowed, what to do."""
+
+    code: ClassVar[str] = "graph_invalid"
+
+
 class ParityError(MillhandError):
     """The graph differs from the estimator beyond the tolerance, or costs more than its budget."""
 
@@ -42,6 +50,12 @@ class BrokerError(MillhandError):
     """The broker is not there, refuses the connection, or does not allow a topic."""
 
     code: ClassVar[str] = "broker"
+
+
+class RecordError(MillhandError):
+    """Nothing came that could be recorded."""
+
+    code: ClassVar[str] = "record"
 
 
 class PushError(MillhandError):

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from models.manifest import Output, Task
 from trainer.errors import DataError
 from trainer.features import WindowFeatures
-from trainer.monitor import PcaMonitor
+from trainer.monitor import Monitor
 from trainer.recipe import Anomaly, Classification, Recipe, Regression
 from trainer.split import blocks, folds
 from trainer.targets import NORMAL_AND_NOT, Truth
@@ -148,7 +148,7 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
             f"the training part has {len(train)} normal windows; with blocks held out "
             f"{recipe.window.length} samples apart, fewer than {MIN_WINDOWS} remain to learn from"
         )
-    monitor = PcaMonitor(false_alarms=target.false_alarms)
+    monitor = Monitor(false_alarms=target.false_alarms, seed=recipe.seed)
     monitor.fit(features.transform(train.values), folds=parts)
     outputs = (
         Output(
@@ -160,7 +160,7 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
         Output(
             name="score",
             dtype="float32",
-            meaning="the larger of T2 and Q, each as a ratio to its limit",
+            meaning="distance from normal, as a ratio to its limit",
             threshold=1.0,
         ),
     )

@@ -40,6 +40,7 @@ _REFUSED = (
     ort_state.InvalidProtobuf,
     ort_state.NotImplemented,
     ort_state.RuntimeException,
+    UnicodeDecodeError,  # of a name or a message about one
 )
 
 
@@ -69,7 +70,10 @@ class Graph:
         )
         try:
             self._session = ort.InferenceSession(
-                content, sess_options=options, providers=["CPUExecutionProvider"]
+                content,
+                sess_options=options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same once more
             )
         except _REFUSED as exc:
             raise IncompatibleBundleError(f"onnxruntime refuses the graph: {exc}") from exc

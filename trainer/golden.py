@@ -29,19 +29,25 @@ def vectors(
         channels: for the edges of their ranges.
         tolerance: answers that an error within it could turn into another class are left out.
     """
-    unusual = np.stack(list(_unusual(windows, channels)))
-    unusual = unusual[clear(model, model.answer(unusual), tolerance)]
+    odd = np.stack(list(unusual(windows, channels)))
+    odd = odd[clear(model, model.answer(odd), tolerance)]
     held_out = windows[clear(model, model.answer(windows), tolerance)]
     if not len(held_out):
-        held_out = unusual
+        held_out = odd
     spread = np.linspace(0, len(held_out) - 1, MIN_COUNT).round().astype(np.int64)
-    chosen = np.concatenate([held_out[spread], unusual])
+    chosen = np.concatenate([held_out[spread], odd])
     return Golden(windows=chosen, outputs=model.answer(chosen))
 
 
-def _unusual(windows: Window, channels: tuple[Channel, ...]) -> Iterator[Window]:
+def unusual(windows: Window, channels: tuple[Channel, ...]) -> Iterator[Window]:
+    """Windows at the edges of every range, and with values missing, each `[length, channels]`.
+
+    Args:
+        windows: what is usual, at least one window, `[n, length, channels]`.
+        channels: with their ranges; of one without, the edges are those in `windows`.
+    """
     usual = windows[len(windows) // 2]
-    lowest, highest = _edges(windows, channels)
+    lowest, highest = edges(windows, channels)
     yield np.broadcast_to(lowest, usual.shape)
     yield np.broadcast_to(highest, usual.shape)
     yield np.full_like(usual, np.nan)
@@ -56,8 +62,8 @@ def _unusual(windows: Window, channels: tuple[Channel, ...]) -> Iterator[Window]
         yield window
 
 
-def _edges(windows: Window, channels: tuple[Channel, ...]) -> tuple[Window, Window]:
-    """Lowest and highest value of each channel: its range, or what was seen."""
+def edges(windows: Window, channels: tuple[Channel, ...]) -> tuple[Window, Window]:
+    """Lowest and highest value of each channel, `[channels]`: its range, or what was seen."""
     seen = np.where(np.isnan(windows), np.float32(0), windows)
     lowest, highest = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
     for index, channel in enumerate(channels):

@@ -7,7 +7,7 @@ from pathlib import Path
 from models.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle
 from models.errors import BundleError, IncompatibleBundleError
 from models.golden import compare, read_golden
-from models.manifest import WindowSpec, utc
+from models.manifest import Lineage, WindowSpec, utc
 from trainer.console import Screen
 from trainer.export import Graph
 
@@ -91,11 +91,17 @@ def _summary(bundle: Bundle, worst: float) -> dict[str, str]:
         "window": f"{window.length} samples, hop {window.hop}, {_period(window)}",
         "split": metrics.split,
         "test windows": str(metrics.test_rows),
-        **{name: f"{value:g}" for name, value in metrics.values.items()},
+        **{name: metrics.said(name) for name in metrics.values},
         "golden vectors": f"{manifest.golden.count} answered, worst error {worst:.1e}",
-        "trained by": f"millhand {manifest.lineage.code_version}, seed {manifest.lineage.seed}",
+        **_maker(manifest.lineage),
         "sha256": f"{bundle.sha256} ({len(bundle.content)} bytes, members verified)",
     }
+
+
+def _maker(lineage: Lineage) -> dict[str, str]:
+    if lineage.origin:
+        return {"packed by": f"millhand {lineage.code_version}", "origin": lineage.origin}
+    return {"trained by": f"millhand {lineage.code_version}, seed {lineage.seed}"}
 
 
 def _period(window: WindowSpec) -> str:

@@ -6,6 +6,7 @@ which the measured figures have kept.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,14 +14,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from models.bundle import Bundle, pack_bundle
 from models.golden import MIN_COUNT, Golden, write_golden
 from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics, WindowSpec
+from trainer.checks.finding import Finding
 from trainer.drift import reference
-from trainer.estimators import Model
+from trainer.estimators import Answers, Model
 from trainer.export import Parity
-from trainer.metrics import measure
+from trainer.intervals import Units, intervals, units
+from trainer.metrics import figures, losses, measure, trials
 from trainer.recipe import Recipe
 from trainer.recording import Recording
 from trainer.report import Findings, render
@@ -43,6 +47,7 @@ class Trained:
     parts: Parts
     model: Model
     remarks: tuple[str, ...]
+    findings: tuple[Finding, ...]
     parity: Parity
 
 
@@ -67,13 +72,15 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
     parts, model = trained.parts, trained.model
     answers = model.answer(parts.test.values)
     y = trained.truth.y[parts.test.rows]
-    figures = measure(model, answers, y, labelled=trained.truth.labelled)
-    manifest = _manifest(trained, figures, len(golden.windows))
+    metrics, drawn = _measured(trained, answers, y)
+    manifest = _manifest(trained, metrics, len(golden.windows))
     findings = Findings(
         rows=len(trained.recording),
         assets=len(trained.recording.assets),
         train_windows=len(parts.train),
         remarks=trained.remarks,
+        checked=trained.findings,
+        drawn=drawn,
         parity=trained.parity,
     )
     members = {
@@ -85,7 +92,40 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
     return pack_bundle(manifest, members)
 
 
-def _manifest(trained: Trained, figures: dict[str, float], golden_count: int) -> Manifest:
+def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metrics, str]:
+    """The figures on the test part with their intervals, and how those were drawn."""
+    model, parts, labelled = trained.model, trained.parts, trained.truth.labelled
+    values = measure(model, answers, y, labelled=labelled)
+    drawn = _units(trained, losses(model, answers, y))
+    with threadpool_limits(limits=1):  # the order of a sum shows in its last digit
+        bounds = intervals(
+            figures(model, answers, y, labelled=labelled),
+            drawn,
+            trials=trials(model, y),
+            seed=trained.recipe.seed,
+        )
+    known = {name: bounds[name] for name in values if name in bounds}
+    metrics = Metrics(split=parts.said, test_rows=len(parts.test), values=values, intervals=known)
+    return metrics, drawn.said
+
+
+def _units(trained: Trained, series: Mapping[str, NDArray[Any]]) -> Units:
+    """What of the test part is drawn as a whole: groups that were held out, else blocks or rows."""
+    parts, window, member = trained.parts, trained.recipe.window, trained.truth.member
+    group, timed = parts.test.asset, trained.recording.timed
+    apart = not len(np.intersect1d(parts.train.asset, group))
+    if trained.recipe.split.method == "group" and member is not None:
+        group, apart = np.unique(member[parts.test.rows], return_inverse=True)[1], True
+    return units(
+        group,
+        series,
+        timed=timed,
+        whole=apart or (not timed and trained.recipe.data.names_assets),
+        least=-(-window.length // window.hop),
+    )
+
+
+def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest:
     recipe, parts, model = trained.recipe, trained.parts, trained.model
     tolerance = tolerance_of(model, trained.truth.y[parts.train.rows])
     return Manifest(
@@ -93,13 +133,13 @@ def _manifest(trained: Trained, figures: dict[str, float], golden_count: int) ->
         name=recipe.bundle.name or recipe.bundle.stream,
         version=recipe.bundle.version,
         seq=trained.seq,
-        created=_created(),
+        created=created(),
         task=model.task,
         channels=recipe.channels,
         window=trained.spec,
         outputs=model.outputs,
         golden=tolerance.model_copy(update={"count": golden_count}),
-        metrics=Metrics(split=parts.said, test_rows=len(parts.test), values=figures),
+        metrics=metrics,
         lineage=_lineage(trained),
         budget=Budget(
             latency_ms_p99=recipe.budget.latency_ms, model_bytes=round(recipe.budget.model_mb * 1e6)
@@ -116,7 +156,8 @@ def _lineage(trained: Trained) -> Lineage:
     )
 
 
-def _created() -> datetime:
+def created() -> datetime:
+    """Now, to the second, or what SOURCE_DATE_EPOCH says."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is None:
         return datetime.now(UTC).replace(microsecond=0)

@@ -72,9 +72,9 @@ def push(
     refused: dict[str, str] = {}
     deadline = time.monotonic() + timeout_s
     while waiting and time.monotonic() < deadline:
-        for topic, payload in connection.receive(_WAIT_S):
-            _, gateway, leaf = topic.split("/", 2)
-            document = _parsed(payload)
+        for message in connection.receive(_WAIT_S):
+            _, gateway, leaf = message.topic.split("/", 2)
+            document = _parsed(message.payload)
             if gateway not in waiting:
                 continue
             if leaf == "status":

@@ -6,6 +6,7 @@
     [window]    how many samples the model sees at once
     [target]    what it is to answer
     [split]     which rows it never sees in training, so that its figures are honest
+    [checks]    which findings do not end the training
     [budget]    what serving it may cost
     [drift]     how a gateway notices that the data has changed
 
@@ -30,6 +31,7 @@ from trainer.description import Label, Section, Signal, Source, TimeUnit
 from trainer.drift_section import DriftSection
 from trainer.errors import RecipeError
 from trainer.mistakes import told
+from trainer.partition import Checks, Split, split_mistakes
 
 MAX_FILE_BYTES = 256 << 10
 MAX_WINDOW_VALUES = 100_000
@@ -150,42 +152,6 @@ class Anomaly(Section):
 
 
 Target = Annotated[Classification | Regression | Anomaly, Field(discriminator="task")]
-Share = Annotated[Finite, Field(gt=0, lt=1)]
-
-
-class TimeSplit(Section):
-    """The test part is the last: a share of the rows, or all after each asset's first rows."""
-
-    method: Literal["time"]
-    test: Share | None = None
-    train_rows: Annotated[int, Field(ge=1)] | None = None
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
-        if (self.test is None) == (self.train_rows is None):
-            raise ValueError("give test, a share of the rows, or train_rows: just one")
-        return self
-
-
-class GroupSplit(Section):
-    """The test part is a share of the assets, whole."""
-
-    method: Literal["group"]
-    test: Share = 0.25
-
-
-class ShuffledSplit(Section):
-    """The test part is drawn at random; `stratified` keeps each class's share.
-
-    Only rows without a time axis are independent enough for that. `random-optimistic` does it
-    to a time series all the same, and the bundle says so wherever its figures are.
-    """
-
-    method: Literal["stratified", "random", "random-optimistic"]
-    test: Share = 0.25
-
-
-Split = Annotated[TimeSplit | GroupSplit | ShuffledSplit, Field(discriminator="method")]
 
 
 class Budget(Section):
@@ -205,6 +171,7 @@ class Recipe(Section):
     window: Window = Window()
     target: Target
     split: Split
+    checks: Checks = Checks()
     budget: Budget = Budget()
     drift: DriftSection = DriftSection()
 
@@ -259,25 +226,13 @@ class Recipe(Section):
         return found
 
     def _split_mistakes(self) -> list[str]:
-        found, method, timed = [], self.split.method, self.data.time is not None
-        if method == "time" and not timed:
-            found.append("split.method is 'time', which needs data.time")
-        if method == "group" and not self.data.names_assets:
-            found.append("split.method is 'group', which needs data.asset_column or asset_from")
-        if method in ("stratified", "random") and timed:
-            found.append(
-                f"split.method is '{method}', which flatters a model of a time series: neighbours "
-                "of a test row would be trained on; use 'time' or 'group', or ask for it by the "
-                "name 'random-optimistic'"
-            )
-        if method == "stratified" and self.target.task != "classification":
-            found.append("split.method is 'stratified', which needs classes; use 'random'")
-        if isinstance(self.target, Regression) and self.target.remaining is not None:
-            if not timed:
-                found.append("target.remaining needs data.time")
-            if method == "time":
-                found.append("target.remaining is known of whole runs only: split.method 'group'")
-        return found
+        return split_mistakes(
+            self.split,
+            timed=self.data.time is not None,
+            named=self.data.names_assets,
+            classes=self.target.task == "classification",
+            remaining=isinstance(self.target, Regression) and self.target.remaining is not None,
+        )
 
 
 def read_recipe(path: Path) -> Recipe:

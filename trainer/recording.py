@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from trainer.description import UNIT_NS, Source
 from trainer.errors import DataError
 
+LATE = "rows were not in time order: sorted"
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -26,6 +28,8 @@ class Recording:
         files: name of each file, and `file` and `line`: where a row came from, `[rows]`.
         digests: sha256 of each file by its name.
         notes: what was cleaned, and what a reader should know.
+        reported: whether the row's message carried the signal at all, with a value or without,
+            `[rows, channels]`; None where every row is a sample, which has all of them.
     """
 
     channels: tuple[str, ...]
@@ -40,6 +44,7 @@ class Recording:
     line: NDArray[np.int64]
     digests: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    reported: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -59,7 +64,14 @@ class Recording:
             labels=None if self.labels is None else self.labels[rows],
             file=self.file[rows],
             line=self.line[rows],
+            reported=None if self.reported is None else self.reported[rows],
         )
+
+    @property
+    def rows_per_sample(self) -> int:
+        """How many rows a sample takes at most: one, or a message of each signal."""
+        is_whole = self.reported is None or bool(self.reported.all())
+        return 1 if is_whole else len(self.channels)
 
     def rank(self) -> NDArray[np.int64]:
         """Each row's position among the rows of its asset, from 0."""
@@ -73,14 +85,20 @@ class Recording:
     def period_ms(self) -> float | None:
         """Median time between an asset's rows, whole milliseconds unless it is below one.
 
+        Where rows are messages, that of the signal which comes least often: samples wait for it.
         None without a time axis, or where the rows have no time between them.
         """
         if not self.timed:
             return None
-        order = np.argsort(self.asset, kind="stable")
-        steps = np.diff(self.times_ns[order])[np.diff(self.asset[order]) == 0]
-        period = float(np.median(steps)) / 1e6 if len(steps) else 0.0
+        carrying = [slice(None)] if self.reported is None else list(self.reported.T)
+        period = max(self._median_step_ns(rows) for rows in carrying) / 1e6
         return (round(period) if period >= 1 else period) or None
+
+    def _median_step_ns(self, rows: Any) -> float:  # noqa: ANN401  whatever indexes an array
+        asset, times_ns = self.asset[rows], self.times_ns[rows]
+        order = np.argsort(asset, kind="stable")
+        steps = np.diff(times_ns[order])[np.diff(asset[order]) == 0]
+        return float(np.median(steps)) if len(steps) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,7 @@ class Part:
         name: of the file.
         assets: the asset's name in each row.
         lines: where each row is in the file, from 1.
+        reported: None where the file's rows are samples.
     """
 
     name: str
@@ -99,6 +118,7 @@ class Part:
     values: NDArray[np.float64]
     labels: NDArray[Any] | None
     lines: NDArray[np.int64]
+    reported: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -126,17 +146,32 @@ def join(parts: Sequence[Part], source: Source, channels: tuple[str, ...]) -> Re
         files=tuple(part.name for part in parts),
         file=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
         line=np.concatenate([part.lines for part in parts]),
+        reported=_reported(parts),
     )
     notes = []
     late = _late(recording)
     if late:
-        notes.append(f"{late} rows were not in time order: sorted")
+        notes.append(f"{late} {LATE}")
     order = np.argsort(recording.times_ns, kind="stable")
     # A message without a single value is dropped by gateways, so its row must not count here.
     silent = np.isnan(recording.values[order]).all(axis=1)
+    if recording.reported is not None:
+        silent &= ~recording.reported[order].any(axis=1)
     if silent.any():
         notes.append(f"{int(silent.sum())} rows have no value of any signal: left out")
     return replace(recording.take(order[~silent]), notes=tuple(notes))
+
+
+def _reported(parts: Sequence[Part]) -> NDArray[np.bool_] | None:
+    """Of files some of which may have samples for rows, which carry everything."""
+    if all(part.reported is None for part in parts):
+        return None
+    return np.concatenate(
+        [
+            np.ones(part.values.shape, dtype=np.bool_) if part.reported is None else part.reported
+            for part in parts
+        ]
+    )
 
 
 def _check_names_differ(parts: Sequence[Part]) -> None:

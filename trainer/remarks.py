@@ -4,20 +4,19 @@ from math import isclose
 
 import numpy as np
 
-from trainer.errors import DataError
+from trainer.checks.signals import NEARLY
 from trainer.recipe import Recipe
-from trainer.recording import Recording
+from trainer.recording import LATE, Recording
 from trainer.split import Parts
 
 
 def remarks(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ...]:
-    """Sentences on what was cleaned, left out or is odd, for the terminal and the report.
+    """Sentences on what was cleaned or left out, for the terminal and the report.
 
-    Raises:
-        DataError: a signal has no value at all in the training part.
+    What `trainer.checks` finds is said there, and not here again.
     """
     return (
-        *recording.notes,
+        *(note for note in recording.notes if not note.endswith(LATE)),
         *_pace(recording, recipe),
         *_signals(recording, parts),
         *_left_out(parts),
@@ -35,19 +34,8 @@ def _signals(recording: Recording, parts: Parts) -> list[str]:
     said = []
     samples = parts.train.samples + parts.test.samples
     for index, name in enumerate(recording.channels):
-        column = parts.train.values[:, :, index]
-        present = column[~np.isnan(column)]
-        if not len(present):
-            raise DataError(
-                f"signal '{name}': has no value within its range in the training part; correct "
-                "its range, or leave it out"
-            )
-        if present.min() == present.max():
-            said.append(
-                f"signal '{name}': always {present[0]:g} in the training part, it adds nothing"
-            )
         missing = parts.train.missing.get(name, 0) + parts.test.missing.get(name, 0)
-        if missing:
+        if missing and np.isnan(parts.train.values[:, :, index]).mean() < NEARLY:
             said.append(
                 f"signal '{name}': no value within its range in {missing} of {samples} samples "
                 f"({missing / samples:.1%})"

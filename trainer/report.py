@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import escape
 
 from models.manifest import Channel, Manifest, utc
+from trainer.checks.finding import Finding
+from trainer.checks.suite import CHECKS
 from trainer.export import Parity
 
 _STYLE = """
@@ -22,7 +24,7 @@ th { font-weight: 600 } .warning { background: #fff3cd; padding: .6rem 1rem }
 code { font-size: .85em }
 """
 
-_MEANINGS = {
+MEANINGS = {
     "mae": "mean absolute error",
     "rmse": "root mean squared error",
     "bias": "mean of answer minus truth",
@@ -42,28 +44,45 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the manifest does not say: size of the data, remarks on it, and parity."""
+    """What the manifest does not say: size of the data, remarks on it, checks, and parity."""
 
     rows: int
     assets: int
     train_windows: int
     remarks: tuple[str, ...]
+    checked: tuple[Finding, ...]
+    drawn: str
     parity: Parity
 
 
 def render(manifest: Manifest, findings: Findings) -> bytes:
     """The page as UTF-8; the same for the same manifest and findings."""
+    sections = {
+        "What it answers": outputs(manifest),
+        "How good it is on data it never saw": _figures(manifest, findings),
+        "What it reads": channels(manifest.channels),
+        "Data": _data(manifest, findings),
+        "Checks before the training": _checked(findings.checked),
+        "Proof of the graph": _checks(manifest, findings),
+    }
+    return page(manifest, sections, warning=_warning(manifest))
+
+
+def page(manifest: Manifest, sections: Mapping[str, str], *, warning: str = "") -> bytes:
+    """A page about a bundle, as UTF-8.
+
+    Args:
+        manifest: for the title.
+        sections: HTML by heading.
+        warning: text that stands above all sections, if any.
+    """
     title = f"{manifest.name} {manifest.version}"
     body = "".join(
         (
             f"<h1>{escape(title)}</h1>",
             _identity(manifest),
-            _warning(manifest),
-            _section("What it answers", _outputs(manifest)),
-            _section("How good it is on data it never saw", _figures(manifest, findings)),
-            _section("What it reads", _channels(manifest.channels)),
-            _section("Data", _data(manifest, findings)),
-            _section("Checks", _checks(manifest, findings)),
+            f'<p class="warning">{escape(warning)}</p>' if warning else "",
+            *(f"<h2>{escape(heading)}</h2>{content}" for heading, content in sections.items()),
         )
     )
     head = (
@@ -79,13 +98,12 @@ def _identity(manifest: Manifest) -> str:
 
 
 def _warning(manifest: Manifest) -> str:
-    if "OPTIMISTIC" not in manifest.metrics.split:
-        return ""
-    return f'<p class="warning">{escape(manifest.metrics.split)}</p>'
+    return manifest.metrics.split if "OPTIMISTIC" in manifest.metrics.split else ""
 
 
-def _outputs(manifest: Manifest) -> str:
-    return _table(
+def outputs(manifest: Manifest) -> str:
+    """What the model answers, as HTML."""
+    return table(
         ("output", "meaning", "unit", "classes", "threshold"),
         (
             (
@@ -103,17 +121,19 @@ def _outputs(manifest: Manifest) -> str:
 def _figures(manifest: Manifest, findings: Findings) -> str:
     said = (
         f"<p>Split: {escape(manifest.metrics.split)}. Trained on {findings.train_windows} "
-        f"windows, tested on {manifest.metrics.test_rows}.</p>"
+        f"windows, tested on {manifest.metrics.test_rows}. In brackets "
+        f"{escape(findings.drawn)}.</p>"
     )
     rows = (
-        (name, f"{value:g}", _MEANINGS.get(name, ""))
-        for name, value in manifest.metrics.values.items()
+        (name, manifest.metrics.said(name), MEANINGS.get(name, ""))
+        for name in manifest.metrics.values
     )
-    return said + _table(("figure", "value", "meaning"), rows)
+    return said + table(("figure", "value", "meaning"), rows)
 
 
-def _channels(channels: Iterable[Channel]) -> str:
-    return _table(
+def channels(read: Iterable[Channel]) -> str:
+    """What the model reads, as HTML."""
+    return table(
         ("signal", "unit", "range", "when missing", "held for"),
         (
             (
@@ -123,7 +143,7 @@ def _channels(channels: Iterable[Channel]) -> str:
                 "filled in" if channel.missing == "impute" else "no answer",
                 "" if channel.max_age_ms is None else f"{channel.max_age_ms / 1000:g} s",
             )
-            for channel in channels
+            for channel in read
         ),
     )
 
@@ -140,8 +160,18 @@ def _data(manifest: Manifest, findings: Findings) -> str:
     }
     items = "".join(f"<li>{escape(remark)}</li>" for remark in findings.remarks)
     noted = f"<ul>{items}</ul>" if items else "<p>Nothing had to be cleaned or left out.</p>"
-    files = _pairs("file", "sha256", manifest.lineage.data)
-    return _pairs("what", "how much", size) + noted + files
+    files = pairs("file", "sha256", manifest.lineage.data)
+    return pairs("what", "how much", size) + noted + files
+
+
+def _checked(found: tuple[Finding, ...]) -> str:
+    rows: list[tuple[str, str, str, str]] = [
+        (one.name, "overridden" if one.overridden else one.severity, one.evidence, one.remedy)
+        for one in found
+    ]
+    named = {one.name for one in found}
+    rows += [(name, "nothing found", "", "") for name in CHECKS if name not in named]
+    return table(("check", "result", "found", "what to do"), rows)
 
 
 def _checks(manifest: Manifest, findings: Findings) -> str:
@@ -158,18 +188,16 @@ def _checks(manifest: Manifest, findings: Findings) -> str:
     }
     if manifest.outputs[0].classes:
         checks["too close to call"] = f"{parity.undecided} held-out windows, by that tolerance"
-    return _pairs("check", "result", checks)
+    return pairs("check", "result", checks)
 
 
-def _section(title: str, content: str) -> str:
-    return f"<h2>{escape(title)}</h2>{content}"
+def pairs(name: str, value: str, rows: Mapping[str, str]) -> str:
+    """A table of names and values, as HTML."""
+    return table((name, value), rows.items())
 
 
-def _pairs(name: str, value: str, rows: Mapping[str, str]) -> str:
-    return _table((name, value), rows.items())
-
-
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table, as HTML; cells are text."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     lines = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>"

@@ -1,12 +1,12 @@
 """Which windows train and which test, so that a figure says what it would be on tomorrow's data.
 
-A time series is cut in time or by asset, and the two parts are windowed apart: the first window of
-the test part begins after the last training row, so a gap as long as the window lies between the
-last rows of the two. Rows without a time axis may be drawn at random.
+A time series is cut in time, by group or as the data says, and the two parts are windowed apart: a
+window never has rows of both, so a gap as long as the window lies between the last rows of the two.
+Rows without a time axis may be drawn at random.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,15 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from models.manifest import WindowSpec
 from trainer.errors import DataError
-from trainer.recipe import GroupSplit, Recipe, ShuffledSplit, TimeSplit
+from trainer.partition import GroupSplit, PredefinedSplit, ShuffledSplit, TimeSplit
+from trainer.recipe import Recipe
 from trainer.recording import Recording
 from trainer.targets import Truth
 from trainer.windowed import Windowed, window_rows
 
 FOLDS = 5
+MAX_PIECES = 100_000
+NS_PER_S = 10**9
 _LISTED = 12
 
 Indices = NDArray[np.int64]
@@ -59,15 +62,14 @@ def split(
         DataError: a part would be empty, or there are too few assets or rows of a class.
     """
 
-    def windowed(rows: Indices) -> Windowed:
-        return window_rows(recording, rows, spec, recipe.channels, advance=advance)
+    def windowed(rows: Indices, pieces: Recording = recording) -> Windowed:
+        whole = window_rows(pieces, rows, spec, recipe.channels, advance=advance)
+        return replace(whole, asset=recording.asset[whole.rows])
 
-    everything = np.arange(len(recording))
     if isinstance(recipe.split, ShuffledSplit):
-        train, test, said = _shuffled(windowed(everything), truth, recipe)
+        train, test, said = _shuffled(windowed(np.arange(len(recording))), truth, recipe)
     else:
-        tested, said = _tested(recording, recipe.split, recipe.seed)
-        train, test = windowed(everything[~tested]), windowed(everything[tested])
+        train, test, said = _apart(recording, truth, recipe.split, recipe, windowed)
     count = len(train) + len(test)
     train, test = (part.take(truth.known[part.rows]) for part in (train, test))
     unknown = count - len(train) - len(test)
@@ -84,9 +86,9 @@ def split(
 
 def folds(train: Windowed, truth: Truth, recipe: Recipe) -> Iterator[tuple[Indices, Indices]]:
     """Windows to fit on and windows held out, `FOLDS` times, apart in the manner of the split."""
-    method = recipe.split.method
-    if method == "group" and len(np.unique(train.asset)) >= FOLDS:
-        yield from _by_asset(train, recipe.seed)
+    group = _grouped(train, truth, recipe)
+    if group is not None and len(np.unique(group)) >= FOLDS:
+        yield from _by_group(group, recipe.seed)
     elif recipe.data.time is None and truth.classes and recipe.target.task == "classification":
         drawn = StratifiedKFold(FOLDS, shuffle=True, random_state=recipe.seed)
         yield from drawn.split(np.zeros(len(train)), truth.y[train.rows])
@@ -107,30 +109,116 @@ def blocks(train: Windowed, gap: int) -> Iterator[tuple[Indices, Indices]]:
         yield np.sort(order[~near]), np.sort(order[held])
 
 
-def _tested(
-    recording: Recording, wanted: TimeSplit | GroupSplit, seed: int
-) -> tuple[NDArray[np.bool_], str]:
-    """Mask of the test rows, and a sentence."""
-    if isinstance(wanted, GroupSplit):
-        return _some_assets(recording, wanted.test, seed)
+def _apart(
+    recording: Recording,
+    truth: Truth,
+    wanted: TimeSplit | GroupSplit | PredefinedSplit,
+    recipe: Recipe,
+    windowed: Callable[..., Windowed],
+) -> tuple[Windowed, Windowed, str]:
+    """Both parts, each windowed by itself, and a sentence."""
+    if isinstance(wanted, TimeSplit):
+        tested, near, said = _later(recording, wanted)
+        return windowed(np.flatnonzero(~tested)), windowed(np.flatnonzero(tested & ~near)), said
+    if isinstance(wanted, PredefinedSplit):
+        tested, said = _predefined(recording, truth, wanted)
+    else:
+        tested, said = _some_groups(recording, truth, wanted.test, recipe.seed)
+    pieces = _pieces(recording, tested) if recipe.window.length > 1 else recording
+    train, test = (windowed(np.flatnonzero(part), pieces) for part in (~tested, tested))
+    return train, test, said
+
+
+def _later(
+    recording: Recording, wanted: TimeSplit
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], str]:
+    """Mask of the test rows, of those too near to the training rows, and a sentence."""
     if wanted.train_rows is not None:
+        tested = recording.rank() >= wanted.train_rows
         said = f"time: the first {wanted.train_rows} rows of each asset train, the rest test"
-        return recording.rank() >= wanted.train_rows, said
-    share = wanted.test or 0.0
-    cut = recording.times_ns[int(len(recording) * (1 - share))]
-    moment = np.datetime64(int(cut), "ns").astype("datetime64[s]")
-    return recording.times_ns >= cut, f"time: rows from {moment}Z on test ({share:.0%})"
+        last = np.full(len(recording.assets), np.iinfo(np.int64).min)
+        np.maximum.at(last, recording.asset[~tested], recording.times_ns[~tested])
+        since = recording.times_ns - last[recording.asset]
+    else:
+        share = wanted.test or 0.0
+        cut = recording.times_ns[int(len(recording) * (1 - share))]
+        tested = recording.times_ns >= cut
+        moment = np.datetime64(int(cut), "ns").astype("datetime64[s]")
+        said = f"time: rows from {moment}Z on test ({share:.0%})"
+        since = recording.times_ns - cut
+    near = tested & (since < wanted.gap_s * NS_PER_S)
+    if wanted.gap_s:
+        said += f"; {int(near.sum())} rows within {wanted.gap_s:g} s of the training part left out"
+    return tested, near, said
 
 
-def _some_assets(recording: Recording, share: float, seed: int) -> tuple[NDArray[np.bool_], str]:
-    count = len(recording.assets)
+def _predefined(
+    recording: Recording, truth: Truth, wanted: PredefinedSplit
+) -> tuple[NDArray[np.bool_], str]:
+    if wanted.column is None:
+        chosen = [index for index, f in enumerate(recording.files) if wanted.is_test_file(f)]
+        names = [recording.files[index] for index in chosen]
+        if not names:
+            raise DataError(
+                f"split.test_files: {_listed(wanted.test_files)} match none of the files "
+                f"{_listed(recording.files)}"
+            )
+        return np.isin(recording.file, chosen), f"predefined: the rows of {_listed(names)} test"
+    member = _member(truth)
+    found = np.unique(member)
+    absent = [label for label in wanted.test if label not in found]
+    if absent:
+        raise DataError(
+            f"split.test: no row has '{absent[0]}' in column '{wanted.column}'; found there: "
+            f"{_listed(found.tolist())}"
+        )
+    said = f"predefined: rows whose '{wanted.column}' is {_listed(wanted.test)} test"
+    return np.isin(member, wanted.test), said
+
+
+def _some_groups(
+    recording: Recording, truth: Truth, share: float, seed: int
+) -> tuple[NDArray[np.bool_], str]:
+    """A share of the groups, drawn at random."""
+    groups, group, what = recording.assets, recording.asset, "asset"
+    if truth.member is not None:
+        named, group = np.unique(truth.member, return_inverse=True)
+        groups, what = tuple(named.tolist()), "group"
+    count = len(groups)
     if count < 2:  # noqa: PLR2004  one to train on, one to test on
-        raise DataError("split.method is 'group', but there is one asset only; use 'time'")
+        raise DataError(f"split.method is 'group', but there is one {what} only; use 'time'")
     drawn = np.random.default_rng(seed).permutation(count)
     chosen = drawn[: min(max(1, round(share * count)), count - 1)]
-    names = [recording.assets[index] for index in np.sort(chosen)]
-    listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-    return np.isin(recording.asset, chosen), f"group: {len(names)} of {count} assets test: {listed}"
+    names = _listed([groups[index] for index in np.sort(chosen)])
+    return np.isin(group, chosen), f"group: {len(chosen)} of {count} {what}s test: {names}"
+
+
+def _pieces(recording: Recording, tested: NDArray[np.bool_]) -> Recording:
+    """The recording with every stretch of an asset's rows in one part as an asset of its own.
+
+    So no window spans a hole that the other part has left.
+    """
+    order = np.argsort(recording.asset, kind="stable")
+    new = (np.diff(recording.asset[order]) != 0) | (np.diff(tested[order]) != 0)
+    piece = np.empty(len(recording), dtype=np.int64)
+    piece[order] = np.concatenate([[0], np.cumsum(new)])
+    count = int(piece.max()) + 1
+    if count > MAX_PIECES:
+        raise DataError(
+            f"the split cuts the rows into {count} stretches, at most {MAX_PIECES} are windowed "
+            "apart; part them by longer stretches, or set window.length to 1"
+        )
+    return replace(recording, assets=tuple(map(str, range(count))), asset=piece)
+
+
+def _member(truth: Truth) -> NDArray[Any]:
+    if truth.member is None:
+        raise AssertionError("the truth was read without split.column")
+    return truth.member
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def _shuffled(whole: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed, Windowed, str]:
@@ -155,8 +243,17 @@ def _shuffled(whole: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed, 
     return whole.take(np.sort(train)), whole.take(np.sort(test)), said
 
 
-def _by_asset(train: Windowed, seed: int) -> Iterator[tuple[Indices, Indices]]:
-    assets = np.random.default_rng(seed).permutation(np.unique(train.asset))
-    for part in np.array_split(assets, FOLDS):
-        held = np.isin(train.asset, part)
+def _grouped(train: Windowed, truth: Truth, recipe: Recipe) -> NDArray[Any] | None:
+    """What a fold holds out whole: the groups of the split, or assets that a table parts."""
+    wanted = recipe.split
+    if isinstance(wanted, GroupSplit):
+        return train.asset if wanted.column is None else _member(truth)[train.rows]
+    if isinstance(wanted, PredefinedSplit) and recipe.data.names_assets:
+        return train.asset
+    return None
+
+
+def _by_group(group: NDArray[Any], seed: int) -> Iterator[tuple[Indices, Indices]]:
+    for part in np.array_split(np.random.default_rng(seed).permutation(np.unique(group)), FOLDS):
+        held = np.isin(group, part)
         yield np.flatnonzero(~held), np.flatnonzero(held)

@@ -28,6 +28,7 @@ class Truth:
             window everything is normal.
         classes: name of each class; empty for a regression.
         labelled: whether the recording says the truth; a detector can do without.
+        member: text of the recipe's `split.column` at each row, `[rows]`, if it names one.
     """
 
     y: NDArray[Any]
@@ -35,6 +36,7 @@ class Truth:
     usable: NDArray[np.bool_]
     classes: tuple[str, ...]
     labelled: bool = True
+    member: NDArray[Any] | None = None
 
 
 def truth(recording: Recording, recipe: Recipe) -> Truth:
@@ -105,7 +107,8 @@ def _within(recording: Recording, flagged: NDArray[np.bool_], recipe: Recipe) ->
     if recipe.window.trigger == "period":
         start = _since(recording.times_ns[order], first, _reach_ns(recipe))
     else:
-        start = np.maximum(end - recipe.window.length, first)
+        per_sample = 1 if recipe.window.trigger == "every_reading" else recording.rows_per_sample
+        start = np.maximum(end - recipe.window.length * per_sample, first)
     found = np.empty(len(order), dtype=np.bool_)
     found[order] = total[end] > total[start]
     return found

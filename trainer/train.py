@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle
 from models.files import write_atomically
+from trainer.checks.finding import Finding, Subject
+from trainer.checks.suite import examine
 from trainer.console import Screen
 from trainer.datasets import load
 from trainer.errors import ParityError
 from trainer.estimators import fit
 from trainer.export import Graph, Parity, export, prove
 from trainer.golden import vectors
+from trainer.membership import with_membership
 from trainer.package import Trained, pack, tolerance_of
 from trainer.recipe import Recipe, Regression, read_recipe
 from trainer.recording import Recording
@@ -34,7 +37,8 @@ class Outcome:
 
     Attributes:
         path: where it is.
-        remarks: what was cleaned, left out or is odd.
+        remarks: what was cleaned or left out.
+        findings: of the checks before the training.
         parity: of the graph with the estimator, on all held-out windows.
         latency_ms_p99: of one window on one thread, as measured here. It is no part of the bundle:
             the same recipe and data are to give the same bytes.
@@ -43,6 +47,7 @@ class Outcome:
     bundle: Bundle
     path: Path
     remarks: tuple[str, ...]
+    findings: tuple[Finding, ...]
     parity: Parity
     latency_ms_p99: float
 
@@ -57,7 +62,7 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
         seq: of the bundle; one above the highest of its stream in `folder` if not given.
 
     Raises:
-        DataError: the recorded data does not do.
+        DataError: the recorded data does not do, or a check found an error.
         ParityError: the graph is not the model, or costs more than the budget.
         OSError: the bundle cannot be written.
     """
@@ -65,9 +70,11 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
     seq = next_seq(folder, stream) if seq is None else seq
     recording = _read(recipe, screen)
     spec = recipe.window.spec(recording.period_ms())
-    known = truth(recording, recipe)
+    known = with_membership(truth(recording, recipe), recording, recipe)
     with screen.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
+    with screen.stage("checking"):
+        findings = examine(Subject(recording, known, recipe, parts))
     said = remarks(recording, recipe, parts)
     with screen.stage("fitting"):
         model = fit(parts.train, known, recipe)
@@ -80,11 +87,11 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
         golden = vectors(model, parts.test.values, recipe.channels, tolerance)
         prove(graph, model, golden.windows, tolerance)
         latency = _within_budget(graph, content, parts.test.values, recipe)
-    trained = Trained(recipe, seq, recording, known, spec, parts, model, said, parity)
+    trained = Trained(recipe, seq, recording, known, spec, parts, model, said, findings, parity)
     bundle = pack(trained, content, golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Outcome(bundle, path, said, parity, latency)
+    return Outcome(bundle, path, said, findings, parity, latency)
 
 
 def next_seq(folder: Path, stream: str) -> int:
@@ -108,13 +115,15 @@ def run(options: argparse.Namespace) -> int:
     outcome = train(recipe, options.out, screen=screen, seq=options.seq)
     for remark in outcome.remarks:
         screen.remark(remark)
+    for finding in outcome.findings:
+        screen.remark(str(finding))
     manifest = outcome.bundle.manifest
     screen.table(
         f"{manifest.name} {manifest.version}",
         {
             "split": manifest.metrics.split,
             "test windows": str(manifest.metrics.test_rows),
-            **{name: f"{value:g}" for name, value in manifest.metrics.values.items()},
+            **{name: manifest.metrics.said(name) for name in manifest.metrics.values},
             "parity": ", ".join(f"{k} {v:.1e}" for k, v in outcome.parity.worst.items()),
             "latency p99": f"{outcome.latency_ms_p99:.2f} ms on one thread",
             "bundle": f"{outcome.path} ({len(outcome.bundle.content)} bytes)",

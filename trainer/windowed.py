@@ -1,34 +1,39 @@
-"""Recorded rows as the windows a gateway would see: replayed through `models.windows`.
+"""Recorded rows as the windows a gateway would see, made at once by `models.batch`.
 
-No other code makes windows, so a feature the model learned from is a feature it is served.
+Messages that carry some of the signals go through `trainer.messages`. On the gateway
+`models.windows` makes the windows. A test holds the two against each other, so a feature the model
+learned from is a feature it is served.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from models.errors import ReadingError
-from models.hold import NS_PER_MS
+from models.batch import Replay, Rows
 from models.manifest import Channel, WindowSpec
-from models.quality import Quality
-from models.windows import Windows
 from trainer.errors import DataError
+from trainer.messages import Replayed, replay
 from trainer.recording import Recording
 
 MAX_BYTES = 4 << 30
-_BLOCK = 8192
+MAX_POINTS = 1 << 26
+"""Of a grid, on which a few rows can come to many samples."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Windowed:
     """Windows in the order in which they became due; those of BAD quality are left out.
 
     Attributes:
-        values: float32 `[n, length, channels]`, NaN = missing.
+        series: float32 `[samples, channels]`, NaN = missing, asset by asset: what the windows
+            overlap in.
+        ends: where in it each window's last sample is, `[n]`.
+        length: samples in a window.
         rows: the recording's row whose truth each window has, `[n]`: the one that completed it; on
             a grid the asset's last up to the window's end.
         asset: index of each window's asset, `[n]`.
@@ -39,7 +44,9 @@ class Windowed:
         restarts: how often a pause longer than allowed began the window anew.
     """
 
-    values: NDArray[np.float32]
+    series: NDArray[np.float32]
+    ends: NDArray[np.int64]
+    length: int
     rows: NDArray[np.int64]
     asset: NDArray[np.int64]
     bad: int
@@ -52,11 +59,28 @@ class Windowed:
         """How many windows there are."""
         return len(self.rows)
 
+    @cached_property
+    def values(self) -> NDArray[np.float32]:
+        """The windows, float32 `[n, length, channels]`, NaN = missing; not to be written.
+
+        Where they follow one another at one distance they overlap in memory and take none;
+        otherwise they are copied, once.
+        """
+        if not len(self):
+            return np.empty((0, self.length, self.series.shape[1]), dtype=np.float32)
+        windows = sliding_window_view(self.series, self.length, axis=0).transpose(0, 2, 1)
+        starts = self.ends - (self.length - 1)
+        steps = np.diff(starts)
+        step = int(steps[0]) if len(steps) else 1
+        if step > 0 and (steps == step).all():
+            return windows[starts[0] : starts[-1] + 1 : step]
+        return windows[starts]
+
     def take(self, chosen: NDArray[Any]) -> "Windowed":
         """Some of the windows: a mask, or indices."""
         return replace(
             self,
-            values=self.values[chosen],
+            ends=self.ends[chosen],
             rows=self.rows[chosen],
             asset=self.asset[chosen],
         )
@@ -70,88 +94,56 @@ def window_rows(
     *,
     advance: Callable[[int], object] = int,
 ) -> Windowed:
-    """Replay rows, as whole messages, through a `Windows` of their own.
+    """Make windows of rows, each of them a message.
 
     Args:
         recording: in time order.
         rows: which of its rows, rising; a window never spans rows outside.
         spec: length, hop, gap.
         channels: the model's inputs.
-        advance: is told how many rows were replayed since the last call.
+        advance: is told how many rows there were when they are done.
 
     Raises:
         DataError: the windows would take more memory than is allowed.
     """
-    _check_size(_samples(recording, rows, spec), spec, len(channels))
-    windows = Windows(spec, channels, max_assets=len(recording.assets))
-    dropped: Counter[str] = Counter()
-    values, ends, bad = [], [], 0
-    before: dict[int, int] = {}
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        completed = _push(windows, recording, block, dropped, before)
-        batch = windows.take()
-        sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
-        values.append(batch.values[sound])
-        ends.append(completed[sound])
-        bad += int((~sound).sum())
-        advance(len(block))
-    last = np.concatenate([np.empty(0, dtype=np.int64), *ends])
-    empty = np.empty((0, spec.length, len(channels)), dtype=np.float32)
+    whole = Replay(
+        Rows(recording.asset, recording.times_ns, recording.values, rows), spec, channels
+    )
+    _check_size(whole.samples, spec, len(channels))
+    if recording.reported is not None:
+        return _of_messages(recording, replay(recording, rows, spec, channels, advance), len(rows))
+    cut = whole.cut()
+    sound = ~cut.is_bad
+    advance(len(rows))
     return Windowed(
-        values=np.concatenate([empty, *values]),
-        rows=last,
-        asset=recording.asset[last],
-        bad=bad,
-        dropped=dropped,
-        missing=Counter(windows.missing),
-        samples=len(rows) - dropped.total(),
-        restarts=windows.restarts,
+        series=cut.samples,
+        ends=cut.ends[sound],
+        length=spec.length,
+        rows=cut.rows[sound],
+        asset=recording.asset[cut.rows[sound]],
+        bad=len(sound) - int(np.count_nonzero(sound)),
+        dropped=whole.dropped,
+        missing=cut.missing,
+        samples=len(rows) - whole.dropped.total(),
+        restarts=whole.restarts,
     )
 
 
-def _push(
-    windows: Windows,
-    recording: Recording,
-    rows: NDArray[np.int64],
-    dropped: Counter[str],
-    before: dict[int, int],
-) -> NDArray[np.int64]:
-    """Push rows, count those that are refused, and return the row that ends each due window.
-
-    `before` has each asset's last row that was used.
-    """
-    order = tuple(range(len(windows.channels)))
-    completed: list[int] = []
-    for row, asset, time_ns, reading in zip(
-        rows.tolist(),
-        recording.asset[rows].tolist(),
-        recording.times_ns[rows].tolist(),
-        recording.values[rows].tolist(),
-        strict=True,
-    ):
-        try:
-            due = windows.push(recording.assets[asset], time_ns, order, reading)
-        except ReadingError as exc:
-            dropped[exc.reason] += 1
-            continue
-        # A whole row completes its sample, so a window that is due ends with this row. A point of
-        # the grid is sampled once a later row has come, so it ends with the row before.
-        completed += [before[asset] if windows.spec.is_on_grid else row] * due if due else ()
-        before[asset] = row
-    return np.array(completed, dtype=np.int64)
-
-
-def _samples(recording: Recording, rows: NDArray[np.int64], spec: WindowSpec) -> int:
-    """How many samples the rows come to, at most."""
-    if not spec.is_on_grid:
-        return len(rows)
-    by_asset = rows[np.argsort(recording.asset[rows], kind="stable")]
-    pauses = np.diff(recording.times_ns[by_asset])[np.diff(recording.asset[by_asset]) == 0]
-    period_ns, max_gap_ns = (
-        (ms or 0) * NS_PER_MS for ms in (spec.sample_period_ms, spec.max_gap_ms)
+def _of_messages(recording: Recording, found: Replayed, count: int) -> Windowed:
+    """Windows that lie one after the other instead of overlapping."""
+    length, channels = found.values.shape[1:]
+    return Windowed(
+        series=found.values.reshape(-1, channels),
+        ends=np.arange(1, len(found.rows) + 1) * length - 1,
+        length=length,
+        rows=found.rows,
+        asset=recording.asset[found.rows],
+        bad=found.bad,
+        dropped=found.dropped,
+        missing=found.missing,
+        samples=count - sum(found.dropped.values()),
+        restarts=found.restarts,
     )
-    return len(rows) + int((pauses[pauses <= max_gap_ns] // period_ns).sum())
 
 
 def _check_size(samples: int, spec: WindowSpec, channels: int) -> None:
@@ -161,4 +153,9 @@ def _check_size(samples: int, spec: WindowSpec, channels: int) -> None:
             f"{samples} samples in windows of {spec.length} with a hop of {spec.hop} take "
             f"{size / 2**30:.0f} GiB, at most {MAX_BYTES >> 30} are used; set window.hop to "
             f"{-(-size * spec.hop // MAX_BYTES)} or more"
+        )
+    if spec.is_on_grid and samples > MAX_POINTS:
+        raise DataError(
+            f"the rows come to {samples} samples at {spec.sample_period_ms:g} ms, at most "
+            f"{MAX_POINTS} are used; raise window.period_s, or lower window.max_gap_s"
         )

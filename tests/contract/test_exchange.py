@@ -13,8 +13,8 @@ from agent.predictor import Model
 from agent.router import Router
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from models.bundle import Bundle
+from models.inputs import Pipeline as PipelineSettings
 from tests.graphs import linear_bundle
 from tests.sites import RECEIVE_MAXIMUM, Site, opened, publish, until
 

@@ -14,8 +14,8 @@ from agent.pipeline import Pipeline
 from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from models.errors import ReadingError
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Channel, Manifest, WindowSpec
 from models.windows import Batch
 from tests.graphs import linear_bundle

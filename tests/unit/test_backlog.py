@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.backlog import POLICIES, Backlog, Waiting, decimate, latest
-from agent.binding import Route
 from agent.frames import Received
 from agent.inputs import Input, Outcome
+from models.routes import Route
 
 topics = st.lists(st.sampled_from("abcd"), max_size=60)
 limits = st.integers(1, 20)

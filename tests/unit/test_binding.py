@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from agent.binding import Binder
-from agent.codecs.block import Block
-from agent.codecs.reading import Reading
-from agent.settings import Pipeline
+from models.codecs.block import Block
+from models.codecs.reading import Reading
 from models.errors import IncompatibleBundleError
+from models.inputs import Pipeline
 from models.manifest import Manifest, WindowSpec
 from models.quality import Quality
 from tests.factories import make_channels, make_manifest

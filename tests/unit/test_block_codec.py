@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.codecs.block import Block, BlockDocument, DecodeBlocks, RawBlock
-from agent.codecs.json_row import Fields
-from agent.errors import DecodeError
-from agent.reasons import REASONS
-from models.errors import ReadingError
+from models.codecs.block import Block, BlockDocument, DecodeBlocks, RawBlock
+from models.codecs.json_row import Fields
+from models.errors import DecodeError, ReadingError
 from models.quality import Quality
+from models.reasons import REASONS
 
 FIELDS = Fields(timestamp="ts", quality="q", sequence="n")
 FLOATS = RawBlock("float32", 3)

@@ -13,10 +13,10 @@ from agent.pipeline import Pipeline
 from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from models import blocks
 from models.bundle import Bundle
 from models.errors import ReadingError
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import WindowSpec
 from tests.factories import make_channels
 from tests.graphs import linear_bundle

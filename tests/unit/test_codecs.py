@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.codecs.document import MAX_DEPTH
-from agent.codecs.json_row import Fields, JsonRow
-from agent.codecs.prediction import Prediction, PredictionCodec
-from agent.codecs.reading import Decode, Reading, TimeBounds, TimeUnit, to_quality, to_time_ns
-from agent.codecs.scalar import MAX_PLAIN_BYTES, decode_plain, decode_umh, scalar
-from agent.codecs.thingsboard import MAX_ENTRIES, ThingsBoard
-from agent.errors import DecodeError
-from models.errors import ReadingError
+from agent.prediction import Prediction, PredictionCodec
+from models.codecs.document import MAX_DEPTH
+from models.codecs.json_row import Fields, JsonRow
+from models.codecs.reading import Decode, Reading, TimeBounds, TimeUnit, to_quality, to_time_ns
+from models.codecs.scalar import MAX_PLAIN_BYTES, decode_plain, decode_umh, scalar
+from models.codecs.thingsboard import MAX_ENTRIES, ThingsBoard
+from models.errors import DecodeError, ReadingError
 from models.quality import Quality
 
 ROW = JsonRow(["a", "b"], Fields())

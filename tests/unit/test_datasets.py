@@ -278,6 +278,14 @@ def test_file_can_be_an_asset(tmp_path: Path) -> None:
     assert recording.rank().tolist() == [0, 0, 1, 1]
 
 
+def test_assets_that_each_file_numbers_anew_are_told_apart(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        write_csv(tmp_path / f"{name}.csv", [*HEADER, "engine"], [(*row, 1) for row in ROWS])
+    recording = read(tmp_path, asset_from="file", asset_column="engine")
+    assert recording.assets == ("test-1", "train-1")
+    assert recording.rank().tolist() == [0, 0, 1, 1]
+
+
 def test_files_of_the_same_name_are_no_two_assets(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_csv(tmp_path / folder / "1.csv", HEADER, ROWS)

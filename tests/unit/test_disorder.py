@@ -17,10 +17,10 @@ from agent.pipeline import Pipeline
 from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from models.disorder import Disorder, Released
 from models.errors import ReadingError
 from models.hold import NS_PER_MS
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import WindowSpec
 from models.quality import Quality
 from tests.factories import make_channels

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 from models.manifest import Output
 from trainer.estimators import Model
 from trainer.export import Graph, export
-from trainer.features import KINDS, WindowFeatures
-from trainer.monitor import MAX_SCORE, PcaMonitor
+from trainer.features import BASIC, WindowFeatures
+from trainer.monitor import MAX_SCORE, Monitor
 
 LENGTH, CHANNELS = 5, 2
 LARGEST = float(np.finfo(np.float32).max)
@@ -38,7 +38,7 @@ def detector(windows: Array) -> Model:
     features = WindowFeatures().fit(windows)
     half = np.arange(len(windows)) < len(windows) // 2
     folds = [(np.flatnonzero(half), np.flatnonzero(~half))]
-    monitor = PcaMonitor().fit(features.transform(windows), folds=folds)
+    monitor = Monitor().fit(features.transform(windows), folds=folds)
     outputs = (
         Output(name="value", dtype="int64", meaning="alarm", classes=("normal", "anomaly")),
         Output(name="score", dtype="float32", meaning="ratio", threshold=1.0),
@@ -53,7 +53,7 @@ def graph(model: Model, length: int = LENGTH) -> Graph:
 def test_features_are_what_their_names_say() -> None:
     windows = drawn(50)
     features = WindowFeatures().fit(windows).transform(windows)
-    by_kind = dict(zip(KINDS, np.split(features, len(KINDS), axis=1), strict=True))
+    by_kind = dict(zip(BASIC, np.split(features, len(BASIC), axis=1), strict=True))
     exact = windows.astype(np.float64)
     np.testing.assert_array_equal(by_kind["last"], windows[:, -1])
     np.testing.assert_allclose(by_kind["mean"], exact.mean(axis=1), rtol=1e-6)
@@ -85,7 +85,7 @@ def test_channel_without_any_value_counts_as_zero() -> None:
 
 def test_no_window_has_no_features() -> None:
     features = WindowFeatures().fit(drawn(9))
-    assert features.transform(drawn(0)).shape == (0, len(KINDS) * CHANNELS)
+    assert features.transform(drawn(0)).shape == (0, len(BASIC) * CHANNELS)
 
 
 HOSTILE = st.one_of(
@@ -140,7 +140,7 @@ def test_trees_decide_alike_where_values_are_one_float32_apart(offset: float) ->
 def test_constant_windows_have_no_spread_and_no_slope() -> None:
     constant = np.full((4, LENGTH, CHANNELS), 1e6 + 0.0625, dtype=np.float32)
     features = WindowFeatures().fit(constant).transform(constant)
-    by_kind = dict(zip(KINDS, np.split(features, len(KINDS), axis=1), strict=True))
+    by_kind = dict(zip(BASIC, np.split(features, len(BASIC), axis=1), strict=True))
     assert not by_kind["std"].any()
     assert not by_kind["slope"].any()
 
@@ -167,7 +167,7 @@ def test_monitor_holds_its_share_of_false_alarms() -> None:
     features = np.random.default_rng(1).normal(size=(4000, 6)).astype(np.float32)
     parts = np.array_split(np.arange(2000), 5)
     folds = [(np.setdiff1d(np.arange(2000), part), part) for part in parts]
-    fitted = PcaMonitor(false_alarms=0.02).fit(features[:2000], folds=folds)
+    fitted = Monitor(false_alarms=0.02).fit(features[:2000], folds=folds)
     share = float((fitted.transform(features[2000:]) > 1).mean())
     assert 0.01 < share < 0.04
 
@@ -178,7 +178,7 @@ def test_monitor_finds_what_leaves_the_plane_and_what_goes_too_far_along_it() ->
     noise = np.random.default_rng(3).normal(size=plane.shape).astype(np.float32) * np.float32(0.05)
     normal = plane + noise
     halves = [(np.arange(250), np.arange(250, 500)), (np.arange(250, 500), np.arange(250))]
-    fitted = PcaMonitor().fit(normal, folds=halves)
+    fitted = Monitor().fit(normal, folds=halves)
     odd = np.array([[2, -2, 0], [9, 9, 9], [1, 1, 1]], dtype=np.float32)
     assert (fitted.transform(odd)[:, 0] > 1).tolist() == [True, True, False]
 
@@ -186,7 +186,7 @@ def test_monitor_finds_what_leaves_the_plane_and_what_goes_too_far_along_it() ->
 def test_monitor_takes_a_signal_that_never_changed() -> None:
     features = np.random.default_rng(4).normal(size=(100, 3)).astype(np.float32)
     features[:, 1] = 5.0
-    fitted = PcaMonitor().fit(features, folds=[(np.arange(50), np.arange(50, 100))])
+    fitted = Monitor().fit(features, folds=[(np.arange(50), np.arange(50, 100))])
     odd = features[:1].copy()
     odd[0, 1] = 50.0
     assert fitted.transform(odd)[0, 0] > 1

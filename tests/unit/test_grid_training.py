@@ -73,11 +73,21 @@ def test_rows_far_apart_are_counted_as_the_many_samples_they_make(
     rows, spec = np.arange(10), made.window.spec(None)
     samples = len(window_rows(recording, rows, spec, made.channels))
     assert samples == 90
-    monkeypatch.setattr(windowed, "MAX_BYTES", samples * 2 * 4)
+    monkeypatch.setattr(windowed, "MAX_BYTES", samples * 2 * 4 - 1)
     with pytest.raises(DataError, match=r"set window\.hop to 2 or more"):
         window_rows(recording, rows, spec, made.channels)
     apart = replace(recording, times_ns=recording.times_ns * 2)
     assert len(window_rows(apart, rows, spec, made.channels)) == 9
+
+
+def test_a_grid_of_too_many_points_is_refused_before_it_takes_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = grid_recipe(tmp_path, window={"hop": 50})
+    recording, spec = recorded([10.0 * index for index in range(10)]), made.window.spec(None)
+    monkeypatch.setattr(windowed, "MAX_POINTS", 89)
+    with pytest.raises(DataError, match=r"come to 90 samples at 1000 ms.*raise window\.period_s"):
+        window_rows(recording, np.arange(10), spec, made.channels)
 
 
 @pytest.mark.parametrize(

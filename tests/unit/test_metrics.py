@@ -12,8 +12,8 @@ from agent.predictor import Model
 from agent.router import Router
 from agent.session import Session
 from agent.settings import Broker, Limits
-from agent.settings import Pipeline as PipelineSettings
 from agent.worker import WakeUp, Worker
+from models.inputs import Pipeline as PipelineSettings
 from tests.graphs import linear_bundle
 
 T0_MS = 1_760_000_000_000

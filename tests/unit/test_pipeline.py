@@ -11,16 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.delivery import Outgoing
-from agent.errors import DecodeError
 from agent.frames import Received
 from agent.inputs import Input
 from agent.pipeline import Pipeline
 from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from models.bundle import Bundle
-from models.errors import IncompatibleBundleError, ReadingError
+from models.errors import DecodeError, IncompatibleBundleError, ReadingError
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Channel, WindowSpec
 from tests.factories import make_channels
 from tests.graphs import detector_bundle, linear_bundle

@@ -52,7 +52,6 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ({"data": {"time": {"column": "t", "zone": "Mars/Olympus"}}}, "no such time zone"),
         ({"data": {"encoding": "utf-9"}}, "no such encoding"),
         ({"data": {"decimal": ",", "separator": ","}}, "separator and decimal are both ','"),
-        ({"data": {"asset_column": "a", "asset_from": "file"}}, "not both"),
         ({"data": {"files": []}}, "data.files"),
         ({"signals": []}, "signals"),
         ({"signals": [{"name": "a", "range": [3, 1]}]}, "lower must be below upper"),
@@ -79,6 +78,10 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ({"bundle": {"version": "1.0"}}, "bundle.version: found '1.0'"),
         ({"split": {"method": "time"}}, "give test, a share of the rows, or train_rows"),
         ({"split": {"method": "group"}}, "needs data.asset_column or asset_from"),
+        ({"split": {"method": "predefined"}}, "give test_files, or column and test"),
+        ({"split": {"method": "predefined", "column": "part"}}, "give both"),
+        ({"split": {"method": "time", "test": 0.2, "gap_s": -1}}, "split.gap_s"),
+        ({"checks": {"allow": ["target-leek"]}}, "'target-leak'"),
         ({"split": {"method": "stratified"}}, "'random-optimistic'"),
         ({"split": {"method": "random"}}, "flatters a model of a time series"),
         (
@@ -193,7 +196,7 @@ def test_guide_explains_every_key() -> None:
     guide = (ROOT / "docs" / "recipe.md").read_text()
     schema = json.loads(recipe_schema())
     keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
-    headings = {"bundle", "data", "signals", "window", "target", "split", "budget"}
+    headings = {"bundle", "data", "signals", "window", "target", "split", "checks", "budget"}
     assert {key for key in keys - headings if f"`{key}`" not in guide} == set()
     assert all(f"[{heading}]" in guide for heading in headings)
 

@@ -26,9 +26,9 @@ from agent.router import Router
 from agent.session import Session
 from agent.settings import Journal as JournalSettings
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from agent.worker import WakeUp, Worker
 from models.bundle import Bundle
+from models.inputs import Pipeline as PipelineSettings
 from tests.graphs import history_bundle
 from tests.waiting import eventually
 

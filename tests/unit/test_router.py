@@ -16,8 +16,8 @@ from agent.predictor import Model
 from agent.router import Router
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
 from models.bundle import Bundle
+from models.inputs import Pipeline as PipelineSettings
 from tests.fake_broker import FakeBroker
 from tests.graphs import linear_bundle
 

@@ -8,44 +8,17 @@ import pytest
 from numpy.typing import NDArray
 
 from models.windows import Windows
-from tests.recordings import recipe
+from tests.recordings import pump_rows, recipe, recorded, write_csv
 from trainer import windowed
+from trainer.datasets import load
 from trainer.errors import DataError
+from trainer.membership import with_membership
 from trainer.recipe import Recipe
 from trainer.recording import Recording
 from trainer.remarks import remarks
 from trainer.split import FOLDS, Parts, blocks, folds, split
 from trainer.targets import Truth, truth
 from trainer.windowed import window_rows
-
-S = 10**9
-
-
-def recorded(
-    values: NDArray[np.float64],
-    *,
-    asset: NDArray[np.int64] | None = None,
-    labels: object = None,
-    step_s: float = 1.0,
-) -> Recording:
-    """Rows of two signals, one step apart per asset, interleaved."""
-    rows = len(values)
-    asset = np.zeros(rows, dtype=np.int64) if asset is None else asset
-    made = Recording(
-        channels=("pressure", "flow"),
-        assets=tuple(f"p{index}" for index in range(int(asset.max()) + 1)),
-        asset=asset,
-        times_ns=np.arange(rows, dtype=np.int64),
-        timed=True,
-        values=values,
-        labels=None if labels is None else np.asarray(labels),
-        files=("a.csv",),
-        file=np.zeros(rows, dtype=np.int64),
-        line=np.arange(rows) + 2,
-    )
-    times = (made.rank() * step_s * S).astype(np.int64)
-    order = np.argsort(times, kind="stable")
-    return replace(made, times_ns=times).take(order)
 
 
 def rising(rows: int) -> NDArray[np.float64]:
@@ -64,6 +37,7 @@ def parted(recording: Recording, made: Recipe) -> tuple[Parts, Truth]:
 DETECTOR = {"task": "anomaly", "column": "label", "normal": 0}
 REMAINING = {"task": "regression", "remaining": "s", "cap": 5}
 BY_ASSET = {"asset_column": "pump"}
+PUMP = pump_rows(300)
 
 
 def test_windows_are_those_of_the_shared_code(tmp_path: Path) -> None:
@@ -288,7 +262,6 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     assert remarks(repeated, made, parts) == (
         "window.period_s is 60, but rows are 1 s apart (median)",
         "signal 'pressure': no value within its range in 9 of 100 samples (9.0%)",
-        "signal 'flow': always 7 in the training part, it adds nothing",
         "signal 'flow': no value within its range in 2 of 100 samples (2.0%)",
         "1 rows repeat one of the same time and asset: left out",
         "5 windows lack a required signal: left out",
@@ -305,11 +278,108 @@ def test_pause_begins_the_window_anew_and_is_said(tmp_path: Path) -> None:
     assert said == "1 pauses longer than window.max_gap_s: the window began anew"
 
 
-def test_signal_without_any_value_is_refused(tmp_path: Path) -> None:
-    made = recipe(tmp_path, target=DETECTOR)
-    values = rising(100)
-    values[:90, 0] = np.nan
-    recording = recorded(values, labels=zeros(100))
+def test_rows_soon_after_the_training_part_can_be_left_out(tmp_path: Path) -> None:
+    split = {"method": "time", "test": 0.25, "gap_s": 10}
+    made = recipe(tmp_path, target=DETECTOR, split=split)
+    parts, _ = parted(recorded(rising(100), labels=zeros(100)), made)
+    assert parts.train.rows.max() == 74
+    assert parts.test.values[0, 0, 0] == 85
+    assert parts.said.endswith("; 10 rows within 10 s of the training part left out")
+
+
+def test_gap_follows_the_last_training_row_of_each_asset(tmp_path: Path) -> None:
+    split = {"method": "time", "train_rows": 10, "gap_s": 5}
+    made = recipe(tmp_path, data=BY_ASSET, target=DETECTOR, split=split)
+    recording = recorded(rising(60), asset=np.arange(60) % 2, labels=zeros(60))
     parts, _ = parted(recording, made)
-    with pytest.raises(DataError, match="signal 'pressure': has no value within its range"):
-        remarks(recording, made, parts)
+    # Row 9 is trained on; those less than 5 s after it are left out, so 14 is the first to test.
+    assert recording.rank()[parts.test.rows].min() == 14 + 3
+
+
+def test_files_can_be_the_test_part(tmp_path: Path) -> None:
+    split = {"method": "predefined", "test_files": ["b*.csv"]}
+    made = recipe(tmp_path, target=DETECTOR, split=split)
+    recording = recorded(rising(100), labels=zeros(100))
+    recording = replace(recording, files=("x/a.csv", "x/b.csv"), file=np.arange(100) // 50)
+    parts, _ = parted(recording, made)
+    assert (parts.train.rows.max(), parts.test.rows.min()) == (49, 53)
+    assert parts.said == "predefined: the rows of x/b.csv test"
+
+
+def test_pattern_that_names_no_test_file_is_told(tmp_path: Path) -> None:
+    split = {"method": "predefined", "test_files": ["test_*.csv"]}
+    made = recipe(tmp_path, target=DETECTOR, split=split)
+    with pytest.raises(DataError, match=r"split.test_files: test_\*.csv match none .* a.csv"):
+        parted(recorded(rising(100), labels=zeros(100)), made)
+
+
+BY_COLUMN = {"method": "predefined", "column": "part", "test": ["test"]}
+
+
+def test_column_can_name_the_test_part_and_no_window_spans_its_holes(tmp_path: Path) -> None:
+    made = recipe(tmp_path, target=DETECTOR, split=BY_COLUMN)
+    recording = recorded(rising(100), labels=zeros(100))
+    member = np.where((np.arange(100) // 20) % 2, "test", "train").astype(object)
+    known = replace(truth(recording, made), member=member)
+    parts = split(recording, known, made, made.window.spec(1000))
+    assert set(member[parts.test.rows]) == {"test"}
+    assert set(member[parts.train.rows]) == {"train"}
+    for part in (parts.train, parts.test):
+        assert np.ptp(part.values[:, :, 0], axis=1).max() == 3
+    assert len(parts.train) == 3 * (20 - 3)
+
+
+def test_value_that_no_row_has_is_told(tmp_path: Path) -> None:
+    made = recipe(tmp_path, target=DETECTOR, split={**BY_COLUMN, "test": "tset"})
+    recording = recorded(rising(100), labels=zeros(100))
+    known = replace(truth(recording, made), member=np.full(100, "test", dtype=object))
+    with pytest.raises(DataError, match="no row has 'tset' in column 'part'; found there: test"):
+        split(recording, known, made, made.window.spec(1000))
+
+
+def test_groups_of_a_column_stay_whole_in_parts_and_folds(tmp_path: Path) -> None:
+    made = recipe(tmp_path, target=DETECTOR, split={"method": "group", "column": "batch"})
+    recording = recorded(rising(400), labels=zeros(400))
+    batch = np.array([f"b{number // 20}" for number in range(400)], dtype=object)
+    known = replace(truth(recording, made), member=batch)
+    parts = split(recording, known, made, made.window.spec(1000))
+    assert not {*batch[parts.train.rows]} & {*batch[parts.test.rows]}
+    assert parts.said.startswith("group: 5 of 20 groups test: b")
+    for fitted, out in folds(parts.train, known, made):
+        assert not {*batch[parts.train.rows[fitted]]} & {*batch[parts.train.rows[out]]}
+        assert len(out)
+
+
+def test_column_of_the_split_is_read_from_the_files(tmp_path: Path) -> None:
+    rows = [(stamp, p, f, label, f"b{n // 100}") for n, (stamp, p, f, label) in enumerate(PUMP)]
+    write_csv(tmp_path / "pump.csv", ["time", "pressure", "flow", "label", "batch"], rows)
+    made = recipe(tmp_path, split={"method": "group", "column": "batch"})
+    recording = load(made.data, made.signals, label="label")
+    known = with_membership(truth(recording, made), recording, made)
+    assert known.member is not None
+    assert known.member.tolist() == [f"b{number // 100}" for number in range(len(rows))]
+
+
+def test_row_without_a_group_is_told_with_its_place(tmp_path: Path) -> None:
+    rows = [(*row, "b" if number != 7 else "") for number, row in enumerate(PUMP)]
+    write_csv(tmp_path / "pump.csv", ["time", "pressure", "flow", "label", "batch"], rows)
+    made = recipe(tmp_path, split={"method": "group", "column": "batch"})
+    recording = load(made.data, made.signals, label="label")
+    with pytest.raises(DataError, match=r"pump.csv line 9, column 'batch': is empty"):
+        with_membership(truth(recording, made), recording, made)
+
+
+def test_too_many_stretches_to_window_apart_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.split.MAX_PIECES", 10)
+    made = recipe(tmp_path, target=DETECTOR, split=BY_COLUMN)
+    recording = recorded(rising(100), labels=zeros(100))
+    member = np.where(np.arange(100) % 2, "test", "train").astype(object)
+    with pytest.raises(DataError, match="cuts the rows into 100 stretches, at most 10"):
+        split(
+            recording,
+            replace(truth(recording, made), member=member),
+            made,
+            made.window.spec(1000),
+        )

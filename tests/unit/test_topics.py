@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.topics import TemplateError, TopicTemplate, overlap
+from models.topics import TemplateError, TopicTemplate, overlap
 
 PLANT = TopicTemplate("plant/{line}/{asset}/{signal}")
 level = st.text(st.characters(exclude_characters="/+#$\x00", exclude_categories=["Cs"]), min_size=1)

@@ -84,8 +84,9 @@ def test_reference_describes_signals_and_score(classifier: Outcome) -> None:
 
 def test_report_holds_the_figures_of_the_manifest_and_no_script(classifier: Outcome) -> None:
     page = classifier.bundle.report.decode()
-    for name, value in classifier.bundle.manifest.metrics.values.items():
-        assert f"<td>{name}</td><td>{value:g}</td>" in page
+    metrics = classifier.bundle.manifest.metrics
+    for name in metrics.values:
+        assert f"<td>{name}</td><td>{metrics.said(name)}</td>" in page
     assert not re.search(r"<script|src=|href=|https?://", page)
     assert "Nothing had to be cleaned or left out." in page
 
@@ -150,7 +151,7 @@ def test_one_of_three_classes_is_told(tmp_path: Path) -> None:
 
 
 def test_regression_learns_a_number(tmp_path: Path) -> None:
-    rows = [(time, p, f, float(p) * 10) for time, p, f, _ in pump_rows(600)]  # type: ignore[arg-type]  # text
+    rows = [(time, p, f, float(p) * 5 + float(f) / 10) for time, p, f, _ in pump_rows(600)]  # type: ignore[arg-type]  # text
     write_csv(tmp_path / "pump.csv", HEADER, rows)
     target = {"task": "regression", "column": "label", "unit": "mbar"}
     manifest = trained(write_recipe(tmp_path, target=target)).bundle.manifest
@@ -188,6 +189,29 @@ def test_optimistic_split_is_called_so_in_manifest_and_report(tmp_path: Path) ->
     )
     assert "OPTIMISTIC" in outcome.bundle.manifest.metrics.split
     assert '<p class="warning">random-optimistic' in outcome.bundle.report.decode()
+
+
+def test_figures_come_with_their_interval(classifier: Outcome) -> None:
+    metrics = classifier.bundle.manifest.metrics
+    low, high = metrics.intervals["accuracy"]
+    assert low < high
+    assert low <= metrics.values["accuracy"] <= high
+    assert "blocks of" in classifier.bundle.report.decode()
+
+
+def leaking(folder: Path, **sections: object) -> Path:
+    rows = [(time, p, bad, bad) for time, p, _, bad in pump_rows(1200)]
+    write_csv(folder / "pump.csv", HEADER, rows)
+    return write_recipe(folder, target=NAMED, **sections)
+
+
+def test_leak_ends_the_training_unless_the_recipe_allows_it(tmp_path: Path) -> None:
+    assert "target-leak: each value of 'flow'" in refusal(leaking(tmp_path / "no"), DataError)
+    outcome = trained(leaking(tmp_path / "yes", checks={"allow": ["target-leak"]}))
+    assert [one.name for one in outcome.findings if one.overridden] == ["target-leak"]
+    page = outcome.bundle.report.decode()
+    assert "<td>target-leak</td><td>overridden</td>" in page
+    assert "<td>stuck-signal</td><td>nothing found</td>" in page
 
 
 def test_text_from_the_recipe_is_text_in_the_report(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from agent.control import Control
 from agent.pipeline import Pipeline
 from agent.settings import Limits, Registry
-from agent.settings import Pipeline as PipelineSettings
 from agent.store import Kept, Store
 from agent.updater import MAX_FAILED_BATCHES, Updater
 from agent.worker import WakeUp, Worker
 from models.bundle import Bundle
+from models.inputs import Pipeline as PipelineSettings
 from tests.graphs import linear_bundle
 from tests.waiting import eventually
 

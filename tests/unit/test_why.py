@@ -19,7 +19,6 @@ from agent.inputs import Input
 from agent.journal_file import JournalFile
 from agent.pipeline import Pipeline
 from agent.predictor import Model
-from agent.reasons import REASONS
 from agent.records import Acked, Header, State, Whole, encoded, frame, noted
 from agent.remembered import recall, samples
 from agent.session import Session
@@ -28,6 +27,7 @@ from agent.store import Kept, Store
 from agent.why import explain
 from models.bundle import Bundle
 from models.manifest import Channel, WindowSpec
+from models.reasons import REASONS
 from tests.graphs import linear_bundle
 
 ROOT = Path(__file__).parents[2]

@@ -6,15 +6,15 @@ import tracemalloc
 
 import pytest
 
-from agent.binding import Route
 from agent.frames import Received
 from agent.inputs import Input
 from agent.pipeline import Pipeline
 from agent.predictor import Model
 from agent.session import Session
 from agent.settings import Limits
-from agent.settings import Pipeline as PipelineSettings
+from models.inputs import Pipeline as PipelineSettings
 from models.manifest import WindowSpec
+from models.routes import Route
 from tests.factories import make_channels
 from tests.graphs import linear_bundle
 

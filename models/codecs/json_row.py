@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from agent.codecs.document import parse
-from agent.codecs.reading import (
+from models.codecs.document import parse
+from models.codecs.reading import (
     NS_PER_UNIT,
     Reading,
     TimeUnit,
@@ -21,7 +21,7 @@ from agent.codecs.reading import (
     to_quality,
     to_time_ns,
 )
-from agent.errors import DecodeError
+from models.errors import DecodeError
 from models.quality import Quality
 
 _NUMBERS = {float, int}  # orjson makes finite ones only

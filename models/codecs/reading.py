@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from agent.errors import DecodeError
+from models.errors import DecodeError
 from models.quality import Quality
 
 MISSING = float("nan")

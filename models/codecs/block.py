@@ -16,10 +16,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.codecs.document import parse
-from agent.codecs.json_row import Fields
-from agent.codecs.reading import at_path, to_position, to_quality, to_time_ns
-from agent.errors import DecodeError
+from models.codecs.document import parse
+from models.codecs.json_row import Fields
+from models.codecs.reading import at_path, to_position, to_quality, to_time_ns
+from models.errors import DecodeError
 from models.quality import Quality
 
 Encoding = Literal["json", "base64", "float32"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from agent.errors import DecodeError
+from models.errors import DecodeError
 
 MAX_DEPTH = 100
 _PARENTS = {dict, list, str}

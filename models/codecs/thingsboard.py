@@ -8,10 +8,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agent.codecs.document import parse
-from agent.codecs.json_row import Fields, JsonRow
-from agent.codecs.reading import Reading, to_time_ns
-from agent.errors import DecodeError
+from models.codecs.document import parse
+from models.codecs.json_row import Fields, JsonRow
+from models.codecs.reading import Reading, to_time_ns
+from models.errors import DecodeError
 
 MAX_ENTRIES = 10_000
 

@@ -7,10 +7,10 @@
 
 from collections.abc import Sequence
 
-from agent.codecs.document import parse
-from agent.codecs.json_row import Fields, JsonRow
-from agent.codecs.reading import Reading, to_number
-from agent.errors import DecodeError
+from models.codecs.document import parse
+from models.codecs.json_row import Fields, JsonRow
+from models.codecs.reading import Reading, to_number
+from models.errors import DecodeError
 
 MAX_PLAIN_BYTES = 64
 _UMH_KEYS = {"timestamp_ms", "value"}

@@ -1,1 +1,0 @@
-"""Bytes to readings, and predictions to bytes: one file a dialect."""

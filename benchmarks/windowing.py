@@ -1,0 +1,193 @@
+"""`python -m benchmarks.windowing`: recorded rows a second that become windows.
+
+The batch form, with which the trainer makes windows, next to the incremental one of the gateway.
+Both make the same of the same rows of eight channels, in turns; the incremental form has fewer.
+`windows` is what the trainer asks for: those that follow one another overlap in memory, others are
+copied. `copied` copies all of them. Printed are medians over the rounds.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ReadingError
+from models.manifest import Channel, WindowSpec
+from models.quality import Quality
+from models.windows import Windows
+from trainer.recording import Recording
+from trainer.windowed import Windowed, window_rows
+
+WIDTH, LENGTH, PERIOD_MS = 8, 30, 1000
+FORMS = ("incremental", "windows", "copied")
+_NS_PER_MS = 1_000_000
+_PLAIN = WindowSpec(length=LENGTH, max_gap_ms=10 * PERIOD_MS)
+_GRID = WindowSpec(
+    length=LENGTH, sample_period_ms=PERIOD_MS, max_gap_ms=10 * PERIOD_MS, trigger="period"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One kind of recording.
+
+    Attributes:
+        name: as it is printed.
+        assets: how many take turns.
+        missing: share of the values that are.
+        spoilt: share of the rows that come with the time of another: repeated, or late.
+        max_age_ms: of every channel.
+        spec: the windows.
+    """
+
+    name: str
+    assets: int = 1
+    missing: float = 0.0
+    spoilt: float = 0.0
+    max_age_ms: int | None = None
+    spec: WindowSpec = _PLAIN
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The model's inputs."""
+        return tuple(
+            Channel(name=f"c{index}", valid_range=(-4.0, 4.0), max_age_ms=self.max_age_ms)
+            for index in range(WIDTH)
+        )
+
+
+SHAPES = (
+    Shape("one asset"),
+    Shape("100 assets in turns", assets=100),
+    Shape("10,000 assets in turns", assets=10_000),
+    Shape("2 % missing", missing=0.02),
+    Shape("2 % missing, held 5 s", missing=0.02, max_age_ms=5000),
+    Shape("1 % late or repeated", assets=100, spoilt=0.01),
+    Shape("grid", spec=_GRID),
+    Shape("grid, 100 assets, 2 % missing", assets=100, missing=0.02, max_age_ms=5000, spec=_GRID),
+    Shape(
+        "grid, 5 points a row", spec=_GRID.model_copy(update={"sample_period_ms": PERIOD_MS // 5})
+    ),
+)
+
+
+def recorded(shape: Shape, count: int) -> Recording:
+    """Rows of normally distributed values, each asset's a second apart, give or take."""
+    dice = np.random.default_rng(1)
+    values = dice.normal(size=(count, WIDTH))
+    values[dice.random(values.shape) < shape.missing] = np.nan
+    number = np.arange(count, dtype=np.int64)
+    times_ns = (number // shape.assets * PERIOD_MS + dice.integers(0, 300, count)) * _NS_PER_MS
+    spoilt = np.flatnonzero(dice.random(count) < shape.spoilt)
+    spoilt = spoilt[spoilt >= 2 * shape.assets]
+    source = spoilt - shape.assets * dice.integers(1, 3, len(spoilt))
+    times_ns[spoilt], values[spoilt] = times_ns[source], values[source]
+    return Recording(
+        channels=tuple(f"c{index}" for index in range(WIDTH)),
+        assets=tuple(f"a{index}" for index in range(shape.assets)),
+        asset=number % shape.assets,
+        times_ns=times_ns,
+        timed=True,
+        values=values,
+        labels=None,
+        files=("recorded",),
+        file=np.zeros(count, dtype=np.int64),
+        line=number,
+    )
+
+
+def row_by_row(
+    recording: Recording,
+    rows: NDArray[np.int64],
+    spec: WindowSpec,
+    channels: Sequence[Channel],
+) -> Windowed:
+    """What `trainer.windowed.window_rows` returns, made by the gateway's windows."""
+    windows = Windows(spec, channels, max_assets=len(recording.assets))
+    dropped: Counter[str] = Counter()
+    ends = _push(windows, recording, rows, dropped)
+    batch = windows.take()
+    sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
+    values, ends = batch.values[sound], ends[sound]
+    return Windowed(
+        series=values.reshape(-1, len(channels)),
+        ends=np.arange(1, len(values) + 1) * spec.length - 1,
+        length=spec.length,
+        rows=ends,
+        asset=recording.asset[ends],
+        bad=int(np.count_nonzero(~sound)),
+        dropped=dropped,
+        missing=windows.missing,
+        samples=len(rows) - dropped.total(),
+        restarts=windows.restarts,
+    )
+
+
+def _push(
+    windows: Windows, recording: Recording, rows: NDArray[np.int64], dropped: Counter[str]
+) -> NDArray[np.int64]:
+    """Push rows, count those that are refused, and return the row that ends each due window."""
+    order = tuple(range(len(windows.channels)))
+    before: dict[int, int] = {}
+    ends: list[int] = []
+    for row, asset, time_ns, values in zip(
+        rows.tolist(),
+        recording.asset[rows].tolist(),
+        recording.times_ns[rows].tolist(),
+        recording.values[rows].tolist(),
+        strict=True,
+    ):
+        try:
+            due = windows.push(recording.assets[asset], time_ns, order, values)
+        except ReadingError as exc:
+            dropped[exc.reason] += 1
+            continue
+        # A whole row completes its sample, so a window that is due ends with this row. A point of
+        # the grid is sampled once a later row has come, so it ends with the row before.
+        ends += [before[asset] if windows.spec.is_on_grid else row] * due if due else ()
+        before[asset] = row
+    return np.array(ends, dtype=np.int64)
+
+
+def measure(shape: Shape, count: int, rounds: int) -> list[float]:
+    """Rows a second of each form: medians over the rounds, in which the forms take turns."""
+    whole = recorded(shape, count)
+    # As many rows of an asset as fill its windows, but no more than is patience for.
+    fewer = whole.take(np.arange(min(count, max(count // 20, (LENGTH + 1) * shape.assets))))
+
+    def run(form: Callable[..., Windowed], recording: Recording) -> Windowed:
+        return form(recording, np.arange(len(recording)), shape.spec, shape.channels)
+
+    forms: list[tuple[Recording, Callable[[], object]]] = [
+        (fewer, lambda: run(row_by_row, fewer).values),
+        (whole, lambda: run(window_rows, whole).values),
+        (whole, lambda: np.array(run(window_rows, whole).values)),
+    ]
+    paces: list[list[float]] = [[] for _ in forms]
+    for _ in range(rounds):
+        for (recording, form), pace in zip(forms, paces, strict=True):
+            began_s = perf_counter()
+            form()
+            pace.append(len(recording) / (perf_counter() - began_s))
+    return [median(pace) for pace in paces]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.windowing", description=__doc__)
+    parser.add_argument("--rows", type=int, default=500_000, help="of the batch form")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    print(f"{'rows a second':30}{''.join(f'{form:>14}' for form in FORMS)}")
+    for shape in SHAPES:
+        paces = measure(shape, options.rows, options.rounds)
+        print(f"{shape.name:30}{''.join(f'{pace:14,.0f}' for pace in paces)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

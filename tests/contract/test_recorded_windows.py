@@ -1,0 +1,167 @@
+"""What was recorded trains as it is served: windows of a recording are those of the gateway."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.frames import Received
+from agent.inputs import Input
+from agent.pipeline import Pipeline
+from agent.predictor import Model
+from agent.session import Session
+from agent.settings import Limits
+from models.bundle import Bundle
+from models.errors import ReadingError
+from models.inputs import IntakeLimits
+from models.inputs import Pipeline as PipelineSettings
+from models.manifest import Channel, WindowSpec
+from models.windows import Batch
+from tests.graphs import linear_bundle
+from trainer.broker import Message
+from trainer.datasets import load
+from trainer.description import Signal, Source, TimeAxis
+from trainer.intake import Intake
+from trainer.recorded import Files
+from trainer.recording import Recording
+from trainer.windowed import window_rows
+
+T0_MS = 1_700_000_000_000
+NOW_NS = 2**62
+NAMES = ("c0", "c1", "c2")
+PIPELINE = PipelineSettings.model_validate(
+    {
+        "stream": "mass",
+        "inputs": [
+            {
+                "topic": "rows/{asset}",
+                "timestamp": "ts",
+                "quality": "q",
+                "signals": {"c0": "c0", "c1": "c1"},
+            },
+            {
+                "topic": "single/{asset}/{signal}",
+                "dialect": "scalar",
+                "timestamp": "ts",
+                "quality": "q",
+                "signals": {"c2": "c2", "c1": "PT1"},
+            },
+        ],
+    }
+)
+
+max_ages = st.sampled_from([None, 0, 1500])
+specs = st.builds(
+    WindowSpec,
+    length=st.integers(1, 3),
+    hop=st.integers(1, 2),
+    max_gap_ms=st.sampled_from([None, 3000]),
+    trigger=st.sampled_from(["all_fresh", "every_reading"]),
+) | st.builds(
+    WindowSpec,
+    length=st.integers(1, 3),
+    sample_period_ms=st.sampled_from([700, 2000]),
+    max_gap_ms=st.just(3000),
+    trigger=st.just("period"),
+)
+values = st.none() | st.sampled_from([0.1, 1.0, -7.25, 50.0])
+said = st.sampled_from(["good", "good", "good", "uncertain", "bad"])
+steps = st.sampled_from([0, 1, 600, 1000, 1000, 5000])
+assets = st.sampled_from(["p0", "p1"])
+rows = st.builds(
+    lambda asset, step, q, c0, c1: (step, f"rows/{asset}", {"q": q, "c0": c0, "c1": c1}),
+    assets,
+    steps,
+    said,
+    values,
+    values,
+)
+singles = st.builds(
+    lambda asset, step, q, level, value: (
+        step,
+        f"single/{asset}/{level}",
+        {"q": q, "value": value},
+    ),
+    assets,
+    steps,
+    said,
+    st.sampled_from(["c2", "PT1", "unbound"]),
+    values,
+)
+Sent = list[tuple[str, bytes]]
+
+
+@settings(max_examples=150, deadline=None)
+@given(messages=st.lists(rows | singles, max_size=40), spec=specs, ages=st.tuples(*[max_ages] * 3))
+def test_windows_of_a_recording_are_those_of_the_gateway(
+    messages: list[tuple[int, str, dict[str, object]]],
+    spec: WindowSpec,
+    ages: tuple[int | None, ...],
+) -> None:
+    channels = tuple(
+        Channel(name=name, valid_range=(-10.0, 10.0), max_age_ms=age, missing=missing)
+        for name, age, missing in zip(NAMES, ages, ("impute", "require", "impute"), strict=True)
+    )
+    sent = timed(messages)
+    bundle = linear_bundle("mass", 1, [1.0, 1.0, 1.0], channels=channels, window=spec)
+    served, refused = as_served(bundle, sent)
+    sound = [index for index, quality in enumerate(served.qualities) if quality.name != "BAD"]
+    recording = as_recorded(sent)
+    if recording is None:
+        assert served.assets == []
+        return
+    trained = window_rows(recording, np.arange(len(recording)), spec, channels)
+    np.testing.assert_array_equal(served.values[sound], trained.values)
+    assert [served.assets[one] for one in sound] == [recording.assets[n] for n in trained.asset]
+    assert len(served.assets) - len(sound) == trained.bad
+    assert refused == sum(trained.dropped.values())
+    ends = [served.times_ns[one] for one in sound]
+    if not spec.is_on_grid:
+        assert recording.times_ns[trained.rows].tolist() == ends
+
+
+def timed(messages: list[tuple[int, str, dict[str, object]]]) -> Sent:
+    """Topics and payloads, in order of time."""
+    at_ms, sent = T0_MS, []
+    for step, topic, document in messages:
+        at_ms += step
+        sent.append((topic, json.dumps({"ts": at_ms, **document}).encode()))
+    return sent
+
+
+def as_served(bundle: Bundle, sent: Sent) -> tuple[Batch, int]:
+    """The agent's way; the windows, and how many messages they refused."""
+    pipeline = Pipeline(PIPELINE, Limits())
+    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    refused = 0
+    for topic, payload in sent:
+        route = pipeline.route(topic)
+        assert route is not None
+        message = Received(topic, payload, 1, retained=False, repeated=False, at_ns=NOW_NS)
+        try:
+            pipeline.take(route, message, Input(1, (topic, payload)))
+        except ReadingError as exc:
+            refused += exc.reason != "unbound_signal"
+    windows = pipeline._windows  # noqa: SLF001 - the very windows are what is compared
+    assert windows is not None
+    return windows.take(), refused
+
+
+def as_recorded(sent: Sent) -> Recording | None:
+    """The trainer's way: recorded to a file, and read by a description."""
+    intake = Intake(PIPELINE, NAMES, IntakeLimits())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.parquet"
+        files = Files(path, NAMES)
+        for topic, payload in sent:
+            for row in intake.rows(Message(topic, payload, retained=False, at_ns=NOW_NS)):
+                files.add(row)
+        files.close()
+        if not files.rows:
+            return None
+        time = TimeAxis(column="time")
+        source = Source(files=(str(path),), time=time, asset_column="asset")
+        return load(source, [Signal(name=name) for name in NAMES])

@@ -1,0 +1,69 @@
+"""What the checks say of public sets whose traps are known."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trainer.checks.finding import Finding, Subject
+from trainer.checks.suite import CHECKS
+from trainer.datasets import load
+from trainer.membership import with_membership
+from trainer.recipe import Regression, read_recipe
+from trainer.split import split
+from trainer.targets import truth
+
+RECIPES = Path(__file__).parent / "recipes"
+
+pytestmark = pytest.mark.usefixtures("data")
+
+
+def found(recipe: str, folder: Path, change: Callable[[str], str] = str) -> dict[str, Finding]:
+    """The last finding of each check, of a recipe that is changed before."""
+    path = folder / f"{recipe}.toml"
+    path.write_text(change((RECIPES / f"{recipe}.toml").read_text()))
+    made = read_recipe(path)
+    is_number = isinstance(made.target, Regression)
+    recording = load(made.data, made.signals, label=made.target.column, numeric_label=is_number)
+    known = with_membership(truth(recording, made), recording, made)
+    parts = split(recording, known, made, made.window.spec(recording.period_ms()))
+    subject = Subject(recording, known, made, parts)
+    return {one.name: one for check in CHECKS.values() for one in check(subject)}
+
+
+def with_signals(*names: str) -> Callable[[str], str]:
+    added = "".join(f'[[signals]]\nname = "{name}"\n\n' for name in names)
+    return lambda text: text.replace("[target]", f"{added}[target]")
+
+
+def test_failure_modes_of_ai4i_are_found_and_its_signals_are_not(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    assert found("ai4i", tmp_path) == {}
+    all_modes = found("ai4i", tmp_path, with_signals("TWF", "HDF", "PWF", "OSF"))["target-leak"]
+    assert all_modes.severity == "error"
+    assert found("ai4i", tmp_path, with_signals("HDF"))["target-leak"].severity == "warning"
+    figure(f"AI4I (synthetic): {all_modes.evidence}")
+
+
+def test_age_of_the_turbofans_is_no_leak(tmp_path: Path) -> None:
+    assert found("cmapss", tmp_path) == {}
+
+
+def test_nox_drifts_from_2014_on_and_not_before(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    drift = found("gas_turbine", tmp_path)["target-drift"]
+
+    def three_years(text: str) -> str:
+        return text.replace("gt_*.csv", "gt_201[123].csv").replace("22191", "15000")
+
+    assert "target-drift" not in found("gas_turbine", tmp_path, three_years)
+    figure(f"gas turbine: {drift.evidence}")
+
+
+def test_random_split_of_the_turbine_is_called_what_it_is(tmp_path: Path) -> None:
+    def at_random(text: str) -> str:
+        return text.replace('"time"', '"random-optimistic"').replace("train_rows = 22191", "")
+
+    assert "random-split-of-time-series" in found("gas_turbine", tmp_path, at_random)

@@ -1,0 +1,1 @@
+"""Checks of the recorded data before anything is learned from it."""

@@ -1,0 +1,121 @@
+"""A target that is distributed otherwise in the test part than in training.
+
+With enough rows every difference is significant, and rows in time are no independent ones. So the
+size of the difference is told, and compared with what pure chance gives when blocks of rows, as
+long as the target remembers, or whole assets, are dealt out to the parts anew.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.autocorrelation import memory
+from trainer.checks.finding import Finding, Subject
+
+NAME = "target-drift"
+NOTED = 0.1
+"""Difference from which on it matters: in a tenth of the rows."""
+CHANCE = 0.99
+_DEALS = 999
+_BINS = 50
+_MAX_UNITS = 2000
+_MIN_UNITS = 4
+
+
+def target_drift(subject: Subject) -> Iterator[Finding]:
+    """Whether the test part's target is far from that of the training part."""
+    task, parts = subject.recipe.target.task, subject.parts
+    if task == "anomaly":
+        return
+    rows = np.concatenate([parts.train.rows, parts.test.rows])
+    tested = np.repeat([False, True], [len(parts.train), len(parts.test)])
+    order = np.lexsort((rows, subject.recording.asset[rows]))
+    rows, tested = rows[order], tested[order]
+    y = subject.truth.y[rows]
+    level = _levels(y) if task == "regression" else y
+    unit = _units(subject, rows, y.astype(np.float64))
+    found, chance = _difference(level, tested, unit, ordered=task == "regression")
+    if found < NOTED or found <= chance:
+        return
+    before, after = y[~tested], y[tested]
+    if task == "regression":
+        spread = float(before.std()) or 1.0
+        said = (
+            f"mean {before.mean():.4g} in the training part, {after.mean():.4g} in the test part "
+            f"({(after.mean() - before.mean()) / spread:+.2f} standard deviations); the two "
+            f"distributions differ by {found:.2f}"
+        )
+    else:
+        said = f"{_shares(before, after, subject.truth.classes)}; the shares differ by {found:.2f}"
+    said += f", chance would give at most {chance:.2f} with rows as alike as these"
+    remedy = "look for what has changed in between; the figures of the test part count, not folds'"
+    yield Finding(NAME, "warning", said, remedy)
+
+
+def _levels(y: NDArray[np.float64]) -> NDArray[np.int64]:
+    edges = np.unique(np.quantile(y, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    return np.searchsorted(edges, y)
+
+
+def _units(subject: Subject, rows: NDArray[np.int64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """What is dealt out as a whole: assets of a group split, blocks in time, or rows."""
+    asset = subject.recording.asset[rows]
+    if subject.recipe.split.method == "group" and subject.truth.member is None:
+        return asset
+    if not subject.recording.timed or subject.recipe.split.method == "random-optimistic":
+        return np.random.default_rng(0).integers(0, _MAX_UNITS, len(rows))
+    length = max(memory(y, asset), -(-len(rows) // _MAX_UNITS))
+    first = np.concatenate([[0], np.flatnonzero(np.diff(asset)) + 1])
+    rank = np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows))))
+    block = rank // length
+    return np.cumsum(np.concatenate([[0], (np.diff(block) != 0) | (np.diff(asset) != 0)]))
+
+
+def _difference(
+    level: NDArray[np.int64], tested: NDArray[np.bool_], unit: NDArray[np.int64], *, ordered: bool
+) -> tuple[float, float]:
+    """How far the parts are apart, and how far they would be by chance at most.
+
+    It is the largest difference of the cumulative shares (Kolmogorov and Smirnov's), or, of
+    classes, half the sum of the differences of their shares.
+    """
+    _, unit = np.unique(unit, return_inverse=True)
+    units, levels = int(unit.max()) + 1, int(level.max()) + 1
+    share = float(tested.mean())
+    found = _apart(
+        np.bincount(level[tested], minlength=levels)[None],
+        np.bincount(level[~tested], minlength=levels)[None],
+        ordered=ordered,
+    )
+    if units < _MIN_UNITS:
+        return float(found[0]), 1.0
+    counts = np.bincount(unit * levels + level, minlength=units * levels).reshape(units, levels)
+    drawn = np.random.default_rng(0).random((_DEALS, units)).argsort(axis=1).argsort(axis=1)
+    dealt = (drawn < max(1, round(share * units))).astype(np.float64) @ counts
+    chance = _apart(dealt, counts.sum(axis=0) - dealt, ordered=ordered)
+    return float(found[0]), float(np.quantile(chance, CHANCE))
+
+
+def _apart(one: NDArray[Any], other: NDArray[Any], *, ordered: bool) -> NDArray[np.float64]:
+    """Of histograms `[n, levels]`, pair by pair."""
+    shares = [part / np.maximum(1, part.sum(axis=1, keepdims=True)) for part in (one, other)]
+    difference = shares[0] - shares[1]
+    apart: NDArray[np.float64] = (
+        np.abs(difference.cumsum(axis=1)).max(axis=1)
+        if ordered
+        else np.abs(difference).sum(axis=1) / 2
+    )
+    return apart
+
+
+def _shares(before: NDArray[Any], after: NDArray[Any], classes: tuple[str, ...]) -> str:
+    """Of the classes whose shares differ most."""
+    changes = [(after == c).mean() - (before == c).mean() for c in range(len(classes))]
+    most = np.argsort(-np.abs(changes), kind="stable")[:3]
+    return ", ".join(
+        f"'{classes[c]}' {(before == c).mean():.1%} in the training part, "
+        f"{(after == c).mean():.1%} in the test part"
+        for c in most
+    )

@@ -1,0 +1,78 @@
+"""Too few positives for the claim: what counts is independent events, not rows."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.checks.finding import Finding, Subject
+from trainer.recipe import Classification, Regression
+
+NAME = "too-few-positives"
+ENOUGH = 10
+_TWO = 2
+_TAIL = 0.025
+
+
+def too_few_positives(subject: Subject) -> Iterator[Finding]:
+    """Classes, or failures, of which there are too few to learn or to measure."""
+    target, every = subject.recipe.target, np.arange(len(subject.recording))
+    if isinstance(target, Regression):
+        if target.remaining is not None:
+            whole = np.ones(len(every), dtype=np.bool_)
+            yield from _of(subject, "whole runs", subject.recording.asset, whole)
+        return
+    if not subject.truth.labelled:
+        return
+    names, runs = subject.truth.classes, run_numbers(subject, every)
+    wanted = list(range(len(names)))
+    if isinstance(target, Classification) and len(names) == _TWO:
+        wanted = [1 if target.positive is None else names.index(target.positive)]
+    elif target.task == "anomaly":
+        wanted = [1]
+    for klass in wanted:
+        yield from _of(subject, f"events of '{names[klass]}'", runs, subject.truth.y == klass)
+
+
+def _of(
+    subject: Subject, what: str, event: NDArray[np.int64], positive: NDArray[np.bool_]
+) -> Iterator[Finding]:
+    """Count the events that the windows of both parts belong to, where their row is positive."""
+    learned, tested = (
+        len(np.unique(event[part.rows][positive[part.rows]]))
+        for part in (subject.parts.train, subject.parts.test)
+    )
+    is_detector = subject.recipe.target.task == "anomaly"
+    counts = [tested] if is_detector else [learned, tested]
+    if min(counts) >= ENOUGH:
+        return
+    said = f"{what}: {tested} in the test part"
+    if not is_detector:
+        said = f"{what}: {learned} in the training part, {tested} in the test part"
+    if 0 < tested < ENOUGH:
+        said += (
+            f"; even if all {tested} are answered rightly, the 95 % interval of their share begins "
+            f"at {_TAIL ** (1 / tested):.2f}"
+        )
+    elif not tested:
+        said += "; how well they are found is not measured"
+    remedy = f"record more of them, or do not promise more than they show; {ENOUGH} a part are few"
+    yield Finding(NAME, "warning", said, remedy)
+
+
+def run_numbers(subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of the run that each row belongs to: rows of one asset on end with one truth.
+
+    Without a time axis there are no runs: every row is an event, or every asset, where rows name
+    theirs.
+    """
+    recording = subject.recording
+    if not recording.timed:
+        named = subject.recipe.data.names_assets
+        return recording.asset[rows] if named else rows
+    order = np.argsort(recording.asset, kind="stable")
+    y = subject.truth.y[order]
+    new = (np.diff(recording.asset[order]) != 0) | (np.diff(y) != 0)
+    run = np.empty(len(order), dtype=np.int64)
+    run[order] = np.concatenate([[0], np.cumsum(new)])
+    return run[rows]

@@ -1,0 +1,114 @@
+"""Windows that contradict each other, or are in both parts; files and rows that come twice."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.checks.finding import Finding, Subject, listed
+
+NOTED_SHARE = 0.01
+"""From which share on windows that come twice are named; a standstill alone repeats itself."""
+COPIED = 0.1
+_COARSE = 4
+"""So many windows of the same samples, on average, are coarse inputs rather than copies."""
+
+
+def contradictory_rows(subject: Subject) -> Iterator[Finding]:
+    """Equal inputs with different truth, and what no model can be better than because of it."""
+    keys = np.concatenate(subject.keys)
+    rows = np.concatenate([subject.parts.train.rows, subject.parts.test.rows])
+    if not subject.truth.labelled or not len(rows):
+        return
+    _, group = np.unique(keys, return_inverse=True)
+    y = subject.truth.y[rows]
+    size = np.bincount(group)
+    is_number = subject.recipe.target.task == "regression"
+    spoiled = _spoiled(group, y)[group]
+    share = float(spoiled.mean())
+    if not spoiled.any() or (is_number and share < NOTED_SHARE):
+        return
+    first, other = _pair(group, y, int(group[np.argmax(spoiled)]))
+    said = (
+        f"{int(spoiled.sum())} of {len(rows)} windows ({share:.1%}) have the same samples as "
+        f"another with a different truth, such as {subject.recording.place(rows[first])} and "
+        f"{subject.recording.place(rows[other])}"
+    )
+    if is_number:
+        mean = np.bincount(group, weights=y) / size
+        bound = float(np.sqrt(np.mean((y - mean[group]) ** 2)))
+        said += f"; no model can have an rmse below {bound:.3g} on them all"
+    else:
+        said += f"; no model can have an accuracy above {_best_share(group, y):.2%} on them all"
+    remedy = "add the signal that tells them apart, or correct the labels"
+    yield Finding("contradictory-rows", "warning", said, remedy)
+
+
+def duplicated_rows(subject: Subject) -> Iterator[Finding]:
+    """Test windows whose very samples were trained on.
+
+    Every content counts once, so that a machine that stands still does not look like copies.
+    """
+    trained, tested = (np.unique(keys) for keys in subject.keys)
+    shared = np.intersect1d(trained, tested, assume_unique=True)
+    share = len(shared) / max(1, len(tested))
+    if share < NOTED_SHARE:
+        return
+    windows = sum(map(len, subject.keys))
+    coarse = windows > _COARSE * len(np.union1d(trained, tested))
+    found = int(np.isin(subject.keys[1], shared).sum())
+    row = subject.parts.test.rows[int(np.argmax(np.isin(subject.keys[1], shared)))]
+    said = (
+        f"the samples of {found} of {len(subject.keys[1])} test windows are in the training part "
+        f"too ({share:.1%} of the different ones), such as {subject.recording.place(row)}"
+    )
+    if coarse:
+        remedy = "inputs of few values repeat themselves: the figures are for known inputs"
+    else:
+        remedy = "leave out the copies, or split so that they stay together"
+    severe = share >= COPIED and not coarse
+    yield Finding("duplicated-rows", "error" if severe else "warning", said, remedy)
+
+
+def duplicated_files(subject: Subject) -> Iterator[Finding]:
+    """Files of the same content: rows count twice, unless they are of the same time and asset."""
+    recording, data = subject.recording, subject.recipe.data
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in recording.files:
+        if name in recording.digests:
+            alike[recording.digests[name]].append(name)
+    pairs = [" = ".join(names) for names in alike.values() if len(names) > 1]
+    if not pairs:
+        return
+    stamped = data.time is not None and data.time.column is not None and data.asset_from is None
+    said = f"the same content in different files: {listed(pairs)}"
+    if stamped:
+        said += "; their rows are of the same time and asset, and count once"
+    remedy = "name each only once in data.files"
+    yield Finding("duplicated-files", "warning" if stamped else "error", said, remedy)
+
+
+def _spoiled(group: NDArray[np.int64], y: NDArray[Any]) -> NDArray[np.bool_]:
+    """Of each group of equal windows: whether it has more than one truth."""
+    low, high = (np.full(int(group.max()) + 1, start) for start in (np.inf, -np.inf))
+    np.minimum.at(low, group, y)
+    np.maximum.at(high, group, y)
+    return low < high
+
+
+def _pair(group: NDArray[np.int64], y: NDArray[Any], wanted: int) -> tuple[int, int]:
+    """Two windows of a group that differ in truth."""
+    members = np.flatnonzero(group == wanted)
+    other = members[y[members] != y[members[0]]]
+    return int(members[0]), int(other[0])
+
+
+def _best_share(group: NDArray[np.int64], y: NDArray[Any]) -> float:
+    """Share of windows that are right if each group is given its commonest class."""
+    _, both = np.unique(np.column_stack([group, y]), axis=0, return_counts=True)
+    pair = np.unique(np.column_stack([group, y]), axis=0)
+    best = np.zeros(int(group.max()) + 1)
+    np.maximum.at(best, pair[:, 0], both)
+    return float(best.sum() / len(group))

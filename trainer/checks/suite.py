@@ -1,0 +1,63 @@
+"""All checks, in the order in which the report lists them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from trainer.checks.drift import target_drift
+from trainer.checks.events import too_few_positives
+from trainer.checks.finding import Finding, Subject
+from trainer.checks.leak import target_leak
+from trainer.checks.parting import (
+    groups_on_both_sides,
+    random_split_of_time_series,
+    timestamps_out_of_order,
+)
+from trainer.checks.rows import contradictory_rows, duplicated_files, duplicated_rows
+from trainer.checks.signals import constant_signal, nearly_empty_signal, stuck_signal
+from trainer.errors import DataError
+from trainer.partition import ALLOWABLE, Checks
+
+Check = Callable[[Subject], Iterator[Finding]]
+
+CHECKS: Final[Mapping[str, Check]] = {
+    "target-leak": target_leak,
+    "groups-on-both-sides": groups_on_both_sides,
+    "random-split-of-time-series": random_split_of_time_series,
+    "duplicated-files": duplicated_files,
+    "duplicated-rows": duplicated_rows,
+    "contradictory-rows": contradictory_rows,
+    "target-drift": target_drift,
+    "too-few-positives": too_few_positives,
+    "timestamps-out-of-order": timestamps_out_of_order,
+    "constant-signal": constant_signal,
+    "nearly-empty-signal": nearly_empty_signal,
+    "stuck-signal": stuck_signal,
+}
+
+
+def examine(subject: Subject) -> tuple[Finding, ...]:
+    """Run every check; what the recipe allows is marked as overridden.
+
+    Raises:
+        DataError: the errors found that are not allowed, a line each.
+    """
+    found = [finding for check in CHECKS.values() for finding in check(subject)]
+    marked = _overridden(found, subject.recipe.checks)
+    errors = [one for one in marked if one.severity == "error" and not one.overridden]
+    if errors:
+        raise DataError("\n".join(map(_told, errors)))
+    return tuple(marked)
+
+
+def _overridden(found: Iterable[Finding], checks: Checks) -> list[Finding]:
+    return [
+        replace(one, overridden=one.severity == "error" and one.name in checks.allow)
+        for one in found
+    ]
+
+
+def _told(error: Finding) -> str:
+    if error.name not in ALLOWABLE:
+        return str(error)
+    return f'{error}; if it is right as it is, set checks.allow = ["{error.name}"]'
