@@ -32,6 +32,9 @@ class DriftWatch:
     Args:
         stream: for the log.
         reference: of the model.
+
+    Attributes:
+        counted: samples that were taken; `RATE` leaves out others.
     """
 
     def __init__(self, stream: str, reference: Reference) -> None:
@@ -41,6 +44,7 @@ class DriftWatch:
         self._rows: list[Any] = []  # float32 `[n, channels]` each
         self._scores: list[Any] = []
         self._is_alarm = False
+        self.counted = 0
         self._allowed, self._at_ns, self._left_out = float(BURST), 0, 0
 
     def note(self, batch: Batch, scores: Sequence[Any], at_ns: int) -> None:
@@ -75,6 +79,7 @@ class DriftWatch:
         self._rows.append(rows)
         self._scores += scores
         self._allowed -= len(assets)
+        self.counted += len(assets)
         if len(self._assets) >= MAX_NOTED:
             self._count()
 

@@ -85,8 +85,8 @@ def follow(reference: Reference, graph: Graph, windows: Windowed, recording: Rec
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--recipe", type=Path, required=True, help="describes the files")
     parser.add_argument("files", type=Path, nargs="*", help="default: those of the recipe")
+    parser.add_argument("--recipe", type=Path, required=True, help="describes the files")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
