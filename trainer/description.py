@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from models.manifest import Channel, Finite, Name
+from trainer.file_template import fields
 
 UNIT_NS = {
     "ns": 1,
@@ -66,6 +67,11 @@ def _zone(name: str) -> str:
     return name
 
 
+def _template(template: str) -> str:
+    fields(template)
+    return template
+
+
 def _encoding(name: str) -> str:
     try:
         return codecs.lookup(name).name
@@ -84,7 +90,8 @@ class TimeAxis(Section):
 
     Attributes:
         column: the column; without one the rows are `unit` apart, in the order of the files.
-        format: of timestamps in text, as in strptime; without one only ISO 8601 is taken.
+        format: of timestamps in text, as in strptime; without one it is found if the data proves
+            it.
         zone: of timestamps in text that name none.
         unit: of a column of numbers, counted from `origin`.
         origin: what the count starts from.
@@ -111,8 +118,8 @@ class Source(Section):
     Attributes:
         files: patterns relative to the recipe; `${NAME}` is taken from the environment.
         separator: of CSV columns; found by itself if not given, `blank` is one or more blanks.
-        decimal: mark of a CSV.
-        encoding: of a CSV.
+        decimal: mark of numbers in text; found if not given and the data proves it.
+        encoding: of a CSV; UTF-8 if not given, or what its byte-order mark says.
         columns: names by position, for a CSV without a header.
         na_values: further texts that mean "no value", beside the empty field, NaN, NA and null.
         time: the time axis; without one every row stands alone.
@@ -122,24 +129,26 @@ class Source(Section):
         rows: `samples` have all signals, and an empty cell is a signal without a value; `messages`
             carry some, and an empty cell is a signal that the message did not carry. Without it
             as a Parquet file says of itself, and `samples` where it says nothing.
+        file_template: columns that the end of a file's path gives to its rows, in braces.
     """
 
     files: Annotated[
         tuple[Annotated[str, AfterValidator(_anchored)], ...], Field(min_length=1, max_length=1000)
     ]
     separator: Literal[",", ";", "\t", "|", "blank"] | None = None
-    decimal: Literal[".", ","] = "."
-    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+    decimal: Literal[".", ","] | None = None
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     columns: Annotated[tuple[str, ...], Field(max_length=4096)] = ()
     na_values: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     time: TimeAxis | None = None
     asset_column: str | None = None
     asset_from: Literal["file"] | None = None
     rows: Literal["samples", "messages"] | None = None
+    file_template: Annotated[str, AfterValidator(_template)] | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
-        if self.separator == self.decimal:
+        if self.separator is not None and self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both '{self.decimal}'")
         return self
 

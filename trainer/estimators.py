@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 
 from models.manifest import Output, Task
 from trainer.errors import DataError
-from trainer.features import WindowFeatures
 from trainer.monitor import Monitor
 from trainer.recipe import Anomaly, Classification, Recipe, Regression
 from trainer.split import blocks, folds
@@ -112,7 +111,7 @@ def _classifier(train: Windowed, truth: Truth, recipe: Recipe, target: Classific
             f"column '{target.column}': the training part has no window of "
             f"{' or '.join(absent) or 'a second class'}; a classifier needs every class there"
         )
-    features = WindowFeatures().fit(train.values)
+    features = recipe.described.fit(train.values)
     X = features.transform(train.values)
     estimator = HistGradientBoostingClassifier(early_stopping=False, random_state=recipe.seed)
     positive, threshold = len(truth.classes) - 1, None
@@ -130,7 +129,7 @@ def _regressor(train: Windowed, truth: Truth, recipe: Recipe, target: Regression
     y = truth.y[train.rows]
     if y.min() == y.max():
         raise DataError(f"the target is {y[0]:g} in the whole training part: nothing to learn")
-    features = WindowFeatures().fit(train.values)
+    features = recipe.described.fit(train.values)
     estimator = HistGradientBoostingRegressor(early_stopping=False, random_state=recipe.seed)
     estimator.fit(features.transform(train.values), y)
     meaning = "estimate" if target.remaining is None else "remaining useful life"
@@ -140,7 +139,7 @@ def _regressor(train: Windowed, truth: Truth, recipe: Recipe, target: Regression
 
 
 def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
-    features = WindowFeatures().fit(train.values)
+    features = recipe.described.fit(train.values)
     gap = -(-recipe.window.length // recipe.window.hop)
     parts = [(fitted, out) for fitted, out in blocks(train, gap) if len(fitted) >= MIN_WINDOWS]
     if not parts:
@@ -148,7 +147,7 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
             f"the training part has {len(train)} normal windows; with blocks held out "
             f"{recipe.window.length} samples apart, fewer than {MIN_WINDOWS} remain to learn from"
         )
-    monitor = Monitor(false_alarms=target.false_alarms, seed=recipe.seed)
+    monitor = Monitor(target.detectors, target.false_alarms, recipe.seed)
     monitor.fit(features.transform(train.values), folds=parts)
     outputs = (
         Output(

@@ -30,6 +30,8 @@ from models.manifest import (
 from trainer.description import Label, Section, Signal, Source, TimeUnit
 from trainer.drift_section import DriftSection
 from trainer.errors import RecipeError
+from trainer.feature_section import Derived, FeatureSection, derived_mistakes
+from trainer.features import WindowFeatures
 from trainer.mistakes import told
 from trainer.partition import Checks, Split, split_mistakes
 
@@ -135,6 +137,9 @@ class Regression(Section):
         return self
 
 
+Detecting = Literal["pca", "mahalanobis", "isolation-forest", "one-class-svm", "autoencoder"]
+
+
 class Anomaly(Section):
     """Whether this is normal, learned from normal rows only.
 
@@ -143,12 +148,14 @@ class Anomaly(Section):
             others measure what is found.
         normal: the label of a normal row.
         false_alarms: share of normal windows that may raise an alarm.
+        detectors: any of which may raise it.
     """
 
     task: Literal["anomaly"]
     column: str | None = None
     normal: Label = "0"
     false_alarms: Annotated[Finite, Field(gt=0, le=0.5)] = 0.01
+    detectors: Annotated[tuple[Detecting, ...], Field(min_length=1)] = ("mahalanobis",)
 
 
 Target = Annotated[Classification | Regression | Anomaly, Field(discriminator="task")]
@@ -168,7 +175,9 @@ class Recipe(Section):
     bundle: Identity
     data: Source
     signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=4096)]
+    derived: Annotated[tuple[Derived, ...], Field(max_length=100)] = ()
     window: Window = Window()
+    features: FeatureSection = FeatureSection()
     target: Target
     split: Split
     checks: Checks = Checks()
@@ -177,7 +186,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        mistakes = [*self._signal_mistakes(), *self._split_mistakes()]
+        names = [signal.name for signal in self.signals]
+        mistakes = [
+            *self._signal_mistakes(),
+            *derived_mistakes(names, self.derived),
+            *self._split_mistakes(),
+        ]
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self
@@ -186,6 +200,12 @@ class Recipe(Section):
     def channels(self) -> tuple[Channel, ...]:
         """The model's inputs as the manifest names them."""
         return tuple(signal.channel() for signal in self.signals)
+
+    @property
+    def described(self) -> WindowFeatures:
+        """What computes the features, not fitted yet."""
+        names = [signal.name for signal in self.signals]
+        return self.features.step(self.target.task, names, self.derived)
 
     @property
     def label_column(self) -> str | None:

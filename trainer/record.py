@@ -17,7 +17,6 @@ from models.reasons import REASONS
 from trainer import broker, subscription
 from trainer.broker import Broker, Message
 from trainer.console import Screen
-from trainer.datasets import MAX_ROWS
 from trainer.errors import RecordError, UsageError
 from trainer.intake import Intake
 from trainer.interrupts import Interrupts
@@ -28,6 +27,7 @@ PATIENCE_S = 3600.0
 """A recording outlasts a broker that is away for so long."""
 MAX_S = 366 * 86_400.0
 _TURN_S = 0.2
+MAX_ROWS = 20_000_000
 _TOLD_S = 0.5
 _MB = 1_000_000
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from models.files import sync_directory
 from trainer.errors import UsageError
+from trainer.sources import readable
 
 TIME, ASSET, QUALITY = "time", "asset", "quality"
 MAX_GROUP_ROWS = 65_536
@@ -245,7 +246,8 @@ def reported(
     Returns:
         None where a row is a sample, which has all columns.
     """
-    schema = pq.read_schema(path)
+    with readable(path.name, pa.ArrowException):
+        schema = pq.read_schema(path)
     said = (schema.metadata or {}).get(_ROWS_KEY, b"").decode()
     if (rows or said) != "messages":
         return None

@@ -16,6 +16,13 @@ INSTALLED = ("agent", "models", "trainer")
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
     "onnxruntime": {"agent/session.py", "trainer/export.py"},
+    "pandas": {
+        "trainer/columns.py",
+        "trainer/csv_file.py",
+        "trainer/numerals.py",
+        "trainer/parquet_file.py",
+        "trainer/timestamps.py",
+    },
     "paho": {"agent/mqtt.py", "trainer/broker.py"},
     "skl2onnx": {"trainer/converters.py", "trainer/export.py"},
     "tuf": {"agent/trust.py", "trainer/publication.py"},
