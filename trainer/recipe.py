@@ -13,11 +13,10 @@
 It is checked whole before a row is read; all mistakes are told at once.
 """
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from models.manifest import (
     MAX_DUE_VALUES,
@@ -29,13 +28,11 @@ from models.manifest import (
 )
 from trainer.description import Label, Section, Signal, Source, TimeUnit
 from trainer.drift_section import DriftSection
-from trainer.errors import RecipeError
 from trainer.feature_section import Derived, FeatureSection, derived_mistakes
 from trainer.features import WindowFeatures
-from trainer.mistakes import told
 from trainer.partition import Checks, Split, split_mistakes
+from trainer.toml_file import read_toml
 
-MAX_FILE_BYTES = 256 << 10
 MAX_WINDOW_VALUES = 100_000
 """Samples times signals; about a hundred windows must fit into the bundle's golden vectors."""
 
@@ -256,27 +253,12 @@ class Recipe(Section):
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read and check a recipe; patterns of files become absolute.
+    """Read and check a recipe; see `read_toml`.
 
     Raises:
-        RecipeError: every mistake found, a line each: file, key, what was found, what is allowed.
+        RecipeError: every mistake found, a line each.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        raise RecipeError(f"{path}: cannot be read: {exc.strerror}") from exc
-    if len(raw) > MAX_FILE_BYTES:
-        raise RecipeError(f"{path}: has more than {MAX_FILE_BYTES} bytes; no recipe has")
-    try:
-        content: dict[str, Any] = tomllib.loads(raw.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise RecipeError(f"{path}: is not TOML: {exc}") from exc
-    try:
-        return Recipe.model_validate(content, context={"folder": path.parent.absolute()})
-    except ValidationError as exc:
-        lines = [f"{path}: {mistake}" for mistake in told(exc, content, Recipe)]
-        raise RecipeError("\n".join(lines)) from exc
+    return read_toml(path, Recipe)
 
 
 def _ms(seconds: float | None) -> int | None:
