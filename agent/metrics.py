@@ -43,6 +43,7 @@ class Metrics:
                     "missing": dict(pipeline.missing),
                     "forgotten_assets": pipeline.forgotten_assets,
                     **pipeline.disorder,
+                    **pipeline.drift,
                     "shed": pipeline.shed,
                     "batch_ms": round(pipeline.batch_ns / 1e6, 3),
                 }

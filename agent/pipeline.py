@@ -129,6 +129,12 @@ class Pipeline:
         return {"disorder": self._ordering.counters} if self._ordering is not None else {}
 
     @property
+    def drift(self) -> Mapping[str, Any]:
+        """Whether readings or scores drift, by that name; none where nothing says how to tell."""
+        watch = self._predictor.drift if self._predictor is not None else None
+        return {"drift": watch.snapshot()} if watch is not None else {}
+
+    @property
     def fingerprint(self) -> str:
         """Of all that makes windows of messages; states of another fingerprint mean nothing."""
         return fingerprint(self.settings, self.model.manifest) if self.model is not None else ""

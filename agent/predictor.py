@@ -13,6 +13,7 @@ from typing import Any
 
 from agent.clock import SteadyClock
 from agent.delivery import Outgoing
+from agent.drift import DriftWatch
 from agent.errors import InferenceError
 from agent.inputs import Input
 from agent.ordering import Origin
@@ -21,6 +22,7 @@ from agent.session import Session
 from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Manifest
 from models.quality import NAMES, Quality
+from models.reference import Reference
 from models.windows import Batch
 
 NS_PER_US = 1_000
@@ -30,10 +32,17 @@ _BAD = Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that has proven itself and may serve."""
+    """A model that has proven itself and may serve.
+
+    Attributes:
+        session: answers windows.
+        sha256: of its bundle.
+        reference: what drift is judged by; None where it is not.
+    """
 
     session: Session
     sha256: str
+    reference: Reference | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -51,6 +60,7 @@ class Predictor:
 
     Attributes:
         has_failed: whether the model failed on the last batch; None if it was not asked.
+        drift: watches what it is given and answers; None where the bundle has no reference for it.
     """
 
     def __init__(self, model: Model, settings: PipelineSettings, clock: SteadyClock) -> None:
@@ -58,6 +68,8 @@ class Predictor:
         manifest, stream = model.manifest, settings.stream
         output = manifest.outputs[0]
         self._session = model.session
+        self.drift = DriftWatch(stream, model.reference) if model.reference is not None else None
+        self._has_score = manifest.output("score") is not None
         self._clock = clock
         self._codec = PredictionCodec(
             stream=stream, version=manifest.version, seq=manifest.seq, unit=output.unit
@@ -109,6 +121,8 @@ class Predictor:
         """
         values, scores = self.infer(batch)
         at_ns = now_ns()
+        if self.drift is not None and self.has_failed is False:
+            self.drift.note(batch, scores if self._has_score else values, at_ns)
         wall_ns = at_ns - self._clock.ahead_ns
         outgoing: list[Outgoing] = []
         for origin, time_ns, quality, value, score in zip(

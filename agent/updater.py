@@ -26,6 +26,7 @@ from agent.store import Kept, Store
 from agent.worker import Worker
 from models.bundle import Bundle, read_bundle
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
+from models.reference import read_reference
 
 MAX_FAILED_BATCHES = 3
 _FIRST_RETRY_S = 5.0
@@ -310,7 +311,8 @@ def _prove(bundle: Bundle, pipeline: Pipeline) -> Model:
     session = Session(bundle)
     Binder(pipeline.settings, bundle.manifest)
     session.replay_golden(bundle.golden)
-    return Model(session, bundle.sha256)
+    reference = read_reference(bundle.reference, bundle.manifest.channels)
+    return Model(session, bundle.sha256, reference)
 
 
 def _check_identity(bundle: Bundle, stream: str, pulled: Pulled) -> None:

@@ -3,28 +3,27 @@
 The batch form, with which the trainer makes windows, next to the incremental one of the gateway.
 Both make the same of the same rows of eight channels, in turns; the incremental form has fewer.
 `windows` is what the trainer asks for: those that follow one another overlap in memory, others are
-copied. `copied` copies all of them. Printed are medians over the rounds.
+copied. `copied` has none that overlap. Printed are medians over the rounds.
 """
 
 import argparse
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.errors import ReadingError
 from models.manifest import Channel, WindowSpec
-from models.quality import Quality
-from models.windows import Windows
+from trainer.messages import replay
 from trainer.recording import Recording
 from trainer.windowed import Windowed, window_rows
 
 WIDTH, LENGTH, PERIOD_MS = 8, 30, 1000
 FORMS = ("incremental", "windows", "copied")
+MAX_ROWS = 500_000
+"""Five times as many windows of `LENGTH` take 2.4 GB."""
+Form = Callable[[], object]
 _NS_PER_MS = 1_000_000
 _PLAIN = WindowSpec(length=LENGTH, max_gap_ms=10 * PERIOD_MS)
 _GRID = WindowSpec(
@@ -101,88 +100,39 @@ def recorded(shape: Shape, count: int) -> Recording:
     )
 
 
-def row_by_row(
-    recording: Recording,
-    rows: NDArray[np.int64],
-    spec: WindowSpec,
-    channels: Sequence[Channel],
-) -> Windowed:
-    """What `trainer.windowed.window_rows` returns, made by the gateway's windows."""
-    windows = Windows(spec, channels, max_assets=len(recording.assets))
-    dropped: Counter[str] = Counter()
-    ends = _push(windows, recording, rows, dropped)
-    batch = windows.take()
-    sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
-    values, ends = batch.values[sound], ends[sound]
-    return Windowed(
-        series=values.reshape(-1, len(channels)),
-        ends=np.arange(1, len(values) + 1) * spec.length - 1,
-        length=spec.length,
-        rows=ends,
-        asset=recording.asset[ends],
-        bad=int(np.count_nonzero(~sound)),
-        dropped=dropped,
-        missing=windows.missing,
-        samples=len(rows) - dropped.total(),
-        restarts=windows.restarts,
-    )
-
-
-def _push(
-    windows: Windows, recording: Recording, rows: NDArray[np.int64], dropped: Counter[str]
-) -> NDArray[np.int64]:
-    """Push rows, count those that are refused, and return the row that ends each due window."""
-    order = tuple(range(len(windows.channels)))
-    before: dict[int, int] = {}
-    ends: list[int] = []
-    for row, asset, time_ns, values in zip(
-        rows.tolist(),
-        recording.asset[rows].tolist(),
-        recording.times_ns[rows].tolist(),
-        recording.values[rows].tolist(),
-        strict=True,
-    ):
-        try:
-            due = windows.push(recording.assets[asset], time_ns, order, values)
-        except ReadingError as exc:
-            dropped[exc.reason] += 1
-            continue
-        # A whole row completes its sample, so a window that is due ends with this row. A point of
-        # the grid is sampled once a later row has come, so it ends with the row before.
-        ends += [before[asset] if windows.spec.is_on_grid else row] * due if due else ()
-        before[asset] = row
-    return np.array(ends, dtype=np.int64)
-
-
 def measure(shape: Shape, count: int, rounds: int) -> list[float]:
     """Rows a second of each form: medians over the rounds, in which the forms take turns."""
     whole = recorded(shape, count)
     # As many rows of an asset as fill its windows, but no more than is patience for.
     fewer = whole.take(np.arange(min(count, max(count // 20, (LENGTH + 1) * shape.assets))))
 
-    def run(form: Callable[..., Windowed], recording: Recording) -> Windowed:
-        return form(recording, np.arange(len(recording)), shape.spec, shape.channels)
+    def at_once() -> Windowed:
+        return window_rows(whole, np.arange(count), shape.spec, shape.channels)
 
-    forms: list[tuple[Recording, Callable[[], object]]] = [
-        (fewer, lambda: run(row_by_row, fewer).values),
-        (whole, lambda: run(window_rows, whole).values),
-        (whole, lambda: np.array(run(window_rows, whole).values)),
+    forms: list[tuple[int, Form]] = [
+        (len(fewer), lambda: replay(fewer, np.arange(len(fewer)), shape.spec, shape.channels, int)),
+        (count, lambda: at_once().values),
+        (count, lambda: np.ascontiguousarray(at_once().values)),
     ]
     paces: list[list[float]] = [[] for _ in forms]
     for _ in range(rounds):
-        for (recording, form), pace in zip(forms, paces, strict=True):
+        for (rows, form), pace in zip(forms, paces, strict=True):
             began_s = perf_counter()
             form()
-            pace.append(len(recording) / (perf_counter() - began_s))
+            pace.append(rows / (perf_counter() - began_s))
     return [median(pace) for pace in paces]
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.windowing", description=__doc__)
-    parser.add_argument("--rows", type=int, default=500_000, help="of the batch form")
+    parser.add_argument(
+        "--rows", type=int, default=MAX_ROWS, help="at most and by default %(default)s"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    if not 0 < options.rows <= MAX_ROWS:
+        parser.error(f"--rows is 1 to {MAX_ROWS}, found {options.rows}")
     print(f"{'rows a second':30}{''.join(f'{form:>14}' for form in FORMS)}")
     for shape in SHAPES:
         paces = measure(shape, options.rows, options.rounds)

@@ -162,11 +162,11 @@ def _used(rows: Rows, spec: WindowSpec, hold: Hold) -> tuple[Indices, Counter[st
     times_ns, is_first = rows.times_ns[order], _is_first(rows.asset[order])
     newest_ns = _newest_before(times_ns, is_first)
     is_current = times_ns >= newest_ns
-    if spec.is_on_grid:  # what was reported after the last point may be a duplicate, if not newer
-        sampled_ns = (newest_ns - 1) // spec.period_ns * spec.period_ns
-        is_known = (times_ns <= newest_ns) & (times_ns > sampled_ns) & (newest_ns > NEVER)
+    is_known = (times_ns <= newest_ns) & (newest_ns > NEVER)
+    if spec.is_on_grid:  # all since the last point may be told from late, if not from newer
+        is_known &= times_ns > (newest_ns - 1) // spec.period_ns * spec.period_ns
     else:
-        is_known = (times_ns == newest_ns) & ~is_first
+        is_known &= is_current
     is_late = ~is_current
     if is_known.any():
         repeated = _repeated(rows, order, is_current, np.flatnonzero(is_known), hold)

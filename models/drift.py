@@ -154,6 +154,8 @@ class Drift:
 
     def _feed(self, assets: Sequence[str], values: Floats) -> Iterator[Decision]:
         order, owners = self._sorted(assets)
+        if not len(order):
+            return
         values = values[order]
         before = np.empty_like(values)
         before[1:] = values[:-1]
@@ -177,7 +179,7 @@ class Drift:
         """Add samples to the blocks that they belong to, and judge where a block is full."""
         begins = (np.diff(owners.place, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
         group = np.cumsum(begins) - 1
-        count = int(group[-1]) + 1 if len(group) else 0
+        count = int(group[-1]) + 1
         flat = cells + (group * self._size)[:, np.newaxis]
         counts = np.bincount(flat.ravel(), minlength=count * self._size)
         counts = counts.reshape(count, self._size)

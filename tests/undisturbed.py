@@ -1,5 +1,7 @@
 """Data that never changes its nature, however much each sample repeats the one before."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,14 +16,19 @@ CHANNELS = tuple(Channel(name=f"s{index}") for index in range(WIDTH))
 
 def repeating(rho: float, count: int, seed: int) -> NDArray[np.float32]:
     """AR(1), `[count, WIDTH]`, of mean 0 and deviation 1; half of the variance is common to all."""
-    drawn = np.random.default_rng(seed).standard_normal((count, WIDTH + 1))
-    series = np.empty_like(drawn)
+    alone: NDArray[np.float32] = assets(rho, count, seed, 1)[0]
+    return alone
+
+
+def assets(rho: float, count: int, seed: int, many: int) -> NDArray[np.float32]:
+    """As many of these that have nothing to do with each other, `[many, count, WIDTH]`."""
+    drawn = np.random.default_rng(seed).standard_normal((count, many, WIDTH + 1))
+    series, scale = np.empty_like(drawn), np.sqrt(1 - rho**2)
     series[0] = drawn[0]
-    scale = np.sqrt(1 - rho**2)
     for now in range(1, count):
         series[now] = rho * series[now - 1] + scale * drawn[now]
-    mixed: NDArray[np.float32] = ((series[:, :-1] + series[:, -1:]) / np.sqrt(2)).astype(np.float32)
-    return mixed
+    mixed = (series[:, :, :-1] + series[:, :, -1:]) / np.sqrt(2)
+    return np.ascontiguousarray(mixed.swapaxes(0, 1), dtype=np.float32)
 
 
 def samples(values: NDArray[np.float32]) -> Samples:
@@ -33,9 +40,7 @@ def reference(values: NDArray[np.float32], window: int, false_alarms: float = 0.
     """Limits calibrated on five blocks in time."""
     bounds = np.arange(6) * len(values) // 5
     every = np.arange(len(values))
-    blocks = [
-        (every >= first) & (every < last) for first, last in zip(bounds, bounds[1:], strict=False)
-    ]
+    blocks = [(every >= first) & (every < last) for first, last in pairwise(bounds)]
     folds = [(np.flatnonzero(~held), np.flatnonzero(held)) for held in blocks]
     judgement = Judgement(window=window, false_alarms=false_alarms)
     found = Reference.of(calibrated(samples(values), CHANNELS, folds, judgement))

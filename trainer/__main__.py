@@ -20,6 +20,7 @@ COMMANDS = {
     "registry": ("trainer.registry_command", "make and keep a registry of signed bundles"),
     "publish": ("trainer.publish_command", "sign a bundle into a registry"),
     "push": ("trainer.push", "tell gateways what to run, and wait for their word"),
+    "drift": ("trainer.drift_command", "tell when recorded data drifts from the training part"),
     "record": ("trainer.record", "record what a broker carries, to train on"),
     "replay": ("trainer.replay", "play recorded files onto a broker"),
     "pack": ("trainer.packing", "wrap a foreign ONNX file into a bundle"),

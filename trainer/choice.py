@@ -1,13 +1,15 @@
 """What is to be fitted: features, and the steps after them; the default without a search."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
+from trainer.feature_section import FeatureSection
 from trainer.features import BASIC, KINDS, WindowFeatures
+from trainer.recipe import Recipe
 from trainer.scaling import Standardise
 
 
@@ -24,14 +26,14 @@ class Choice:
     steps: Pipeline
 
 
-def default(task: str, seed: int) -> Choice:
-    """Gradient boosting on plain features."""
+def default(features: WindowFeatures, task: str, seed: int) -> Choice:
+    """Gradient boosting."""
     kinds = {
         "classification": HistGradientBoostingClassifier,
         "regression": HistGradientBoostingRegressor,
     }
     estimator = kinds[task](early_stopping=False, random_state=seed)
-    return Choice(WindowFeatures(), steps(estimator, scaled=False))
+    return Choice(features, steps(estimator, scaled=False))
 
 
 def steps(estimator: Any, *, scaled: bool) -> Pipeline:  # noqa: ANN401  scikit-learn is untyped
@@ -40,10 +42,23 @@ def steps(estimator: Any, *, scaled: bool) -> Pipeline:  # noqa: ANN401  scikit-
     return Pipeline([*before, ("estimator", estimator)])
 
 
-def presets(length: int) -> Mapping[str, WindowFeatures]:
-    """Sets of features for windows of `length` samples, by name; the first is the default's."""
-    found = {"plain": WindowFeatures()}
-    if length > 1:
-        found["multiscale"] = WindowFeatures(BASIC, (length // 2, length // 6))
-        found["rich"] = WindowFeatures(KINDS, (length // 3,))
-    return found
+def presets(recipe: Recipe) -> Mapping[str, WindowFeatures]:
+    """Sets of features by name, the recipe's own first, and alone where it says which.
+
+    A window of one sample has no lengths to choose from.
+    """
+    own = recipe.described
+    if recipe.features != FeatureSection():
+        return {"given": own}
+    length = recipe.window.length
+    if length == 1:
+        return {"plain": own}
+    return {
+        "plain": own,
+        "multiscale": _varied(own, BASIC, (length // 2, length // 6)),
+        "rich": _varied(own, KINDS, (length // 3,)),
+    }
+
+
+def _varied(own: WindowFeatures, kinds: Sequence[str], lengths: Sequence[int]) -> WindowFeatures:
+    return WindowFeatures(kinds, lengths, own.signals, own.derived)

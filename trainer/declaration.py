@@ -13,18 +13,16 @@
 As of a recipe, all mistakes are told at once, each with its key.
 """
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from models.manifest import MAX_DUE_VALUES, Channel, Finite, Output, Task
 from trainer.description import Label, Section, Signal, Source
-from trainer.errors import RecipeError
-from trainer.mistakes import told
-from trainer.recipe import MAX_FILE_BYTES, MAX_WINDOW_VALUES, Budget, Identity, Window
+from trainer.recipe import MAX_WINDOW_VALUES, Budget, Identity, Window
 from trainer.targets import MAX_CLASSES, NORMAL_AND_NOT
+from trainer.toml_file import read_toml
 
 Layout = Literal["nlc", "ncl", "flat"]
 TWO = 2
@@ -243,24 +241,9 @@ class Declaration(Section):
 
 
 def read_declaration(path: Path) -> Declaration:
-    """Read and check a description; patterns of files become absolute.
+    """Read and check a description; see `read_toml`.
 
     Raises:
-        RecipeError: every mistake found, a line each: file, key, what was found, what is allowed.
+        RecipeError: every mistake found, a line each.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        raise RecipeError(f"{path}: cannot be read: {exc.strerror}") from exc
-    if len(raw) > MAX_FILE_BYTES:
-        raise RecipeError(f"{path}: has more than {MAX_FILE_BYTES} bytes; no description has")
-    try:
-        content: dict[str, Any] = tomllib.loads(raw.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise RecipeError(f"{path}: is not TOML: {exc}") from exc
-    try:
-        return Declaration.model_validate(content, context={"folder": path.parent.absolute()})
-    except ValidationError as exc:
-        lines = [f"{path}: {mistake}" for mistake in told(exc, content, Declaration)]
-        raise RecipeError("\n".join(lines)) from exc
+    return read_toml(path, Declaration)

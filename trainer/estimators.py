@@ -20,7 +20,6 @@ from models.manifest import Output, Task
 from trainer.choice import Choice, default
 from trainer.crossval import fitted_quietly
 from trainer.errors import DataError
-from trainer.features import WindowFeatures
 from trainer.monitor import Monitor
 from trainer.recipe import Anomaly, Classification, Recipe, Regression
 from trainer.split import blocks, folds
@@ -98,7 +97,7 @@ def fit(train: Windowed, truth: Truth, recipe: Recipe, choice: Choice | None = N
     with threadpool_limits(limits=1):
         if isinstance(target, Anomaly):
             return _detector(train, recipe, target)
-        chosen = choice or default(target.task, recipe.seed)
+        chosen = choice or default(recipe.described, target.task, recipe.seed)
         if isinstance(target, Classification):
             return _classifier(train, truth, recipe, chosen)
         return _regressor(train, truth, target, chosen)
@@ -160,7 +159,7 @@ def _regressor(train: Windowed, truth: Truth, target: Regression, choice: Choice
 
 
 def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
-    features = WindowFeatures().fit(train.values)
+    features = recipe.described.fit(train.values)
     gap = -(-recipe.window.length // recipe.window.hop)
     parts = [(fitted, out) for fitted, out in blocks(train, gap) if len(fitted) >= MIN_WINDOWS]
     if not parts:
@@ -168,7 +167,7 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
             f"the training part has {len(train)} normal windows; with blocks held out "
             f"{recipe.window.length} samples apart, fewer than {MIN_WINDOWS} remain to learn from"
         )
-    monitor = Monitor(false_alarms=target.false_alarms, seed=recipe.seed)
+    monitor = Monitor(target.detectors, target.false_alarms, recipe.seed)
     monitor.fit(features.transform(train.values), folds=parts)
     outputs = (
         Output(

@@ -5,7 +5,7 @@ values are exact in double precision whatever their order, so NumPy and the grap
 bit, and a tree decides on both sides of a threshold alike (`symbols.py` writes the graph).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from trainer.expression import Expression
 from trainer.symbols import power_spectrum
 
 BASIC = ("last", "mean", "std", "min", "max", "slope")
@@ -87,22 +88,33 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
     Args:
         kinds: of `KINDS`, in order. A window of one sample has no more than `last` and `residual`.
         lengths: figures are also computed over so many last samples, beside the whole window.
+        signals: names of the channels, where some are derived.
+        derived: names and expressions of further channels, which are computed sample by sample.
 
     Attributes:
-        medians_: what a missing value is taken for, float32 `[channels]`.
+        medians_: what a missing value is taken for, float64 `[channels]`, the derived ones last.
         length_: samples in a window.
         centre_, scale_, plane_: of the channels' means, where `residual` is asked for.
     """
 
-    def __init__(self, kinds: Sequence[str] = BASIC, lengths: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[str] = BASIC,
+        lengths: Sequence[int] = (),
+        signals: Sequence[str] = (),
+        derived: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.kinds = kinds
         self.lengths = lengths
+        self.signals = signals
+        self.derived = derived
 
     def fit(self, X: NDArray[np.float32], y: object = None) -> Self:  # noqa: ARG002  sklearn's
         """Learn the medians from windows `[n, length, channels]`; of no value at all, zero."""
-        present = ~np.isnan(X).all(axis=(0, 1))
-        self.medians_ = np.zeros(X.shape[2], dtype=np.float32)
-        self.medians_[present] = np.nanmedian(X[:, -1][:, present], axis=0)
+        last = self._extended(X[:, -1:])[:, 0]
+        present = ~np.isnan(last).all(axis=0)
+        self.medians_ = np.zeros(last.shape[1])
+        self.medians_[present] = np.nanmedian(last[:, present], axis=0)
         self.length_ = X.shape[1]
         if "residual" in self.kinds:
             self._fit_plane(X)
@@ -110,13 +122,13 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def transform(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Describe windows `[n, length, channels]` as float32 `[n, features]`."""
-        step = max(1, _BLOCK_VALUES // (X.shape[1] * X.shape[2]))
-        blocks = [self.compute(X[at : at + step]) for at in range(0, len(X), step)]
+        blocks = [self.compute(block) for block in _blocks(X)]
         return np.concatenate(blocks) if blocks else np.empty((0, self.width), np.float32)
 
     def names(self, channels: Sequence[str]) -> list[str]:
         """What each feature is, in order: `pressure mean 30`."""
-        return [f"{channel} {figure}" for figure in self._figures() for channel in channels]
+        every = [*channels, *(name for name, _ in self.derived)]
+        return [f"{channel} {figure}" for figure in self._figures() for channel in every]
 
     @property
     def width(self) -> int:
@@ -125,7 +137,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def compute(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
         """The features of windows, numbers or a symbol."""
-        x = np.where(np.isnan(X), self.medians_, X).astype(np.float64)
+        x = self._filled(X)
         stretches = [_Stretch(x[:, -length:], length) for length in self._stretches()]
         whole = stretches[0] if stretches else None
         found = []
@@ -140,6 +152,22 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
                 found += [_OF_A_STRETCH[kind](stretch) for stretch in stretches]
         described = np.concatenate(found, axis=1)
         return np.minimum(np.maximum(described, -_LARGEST), _LARGEST).astype(np.float32)
+
+    def _filled(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
+        """All channels without gaps, in double precision."""
+        x = self._extended(X)
+        return np.where(np.isnan(x), self.medians_, x)
+
+    def _extended(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
+        """The channels and those derived from them, NaN = missing, or not to be computed."""
+        x = X.astype(np.float64)
+        columns = {name: x[:, :, at : at + 1] for at, name in enumerate(self.signals)}
+        with np.errstate(all="ignore"):
+            for name, text in self.derived:
+                value = Expression(text).of(columns)
+                columns[name] = np.where(np.abs(value) < _LARGEST, value, np.nan)
+        further = [columns[name] for name, _ in self.derived]
+        return np.concatenate([x, *further], axis=2) if further else x
 
     def _kinds(self) -> list[str]:
         alone = self.length_ == 1
@@ -195,7 +223,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return found
 
     def _fit_plane(self, X: NDArray[np.float32]) -> None:
-        means = np.where(np.isnan(X), self.medians_, X).astype(np.float64).mean(axis=1)
+        means = np.concatenate([self._filled(block).mean(axis=1) for block in _blocks(X)])
         self.centre_ = means.mean(axis=0)
         deviation = means.std(axis=0)
         steady = deviation <= np.abs(self.centre_) * np.finfo(np.float32).eps
@@ -209,3 +237,10 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _residual(self, means: Any) -> Any:  # noqa: ANN401  an array, or a symbol
         z = (means - self.centre_) / self.scale_
         return (z - z @ self.plane_) * self.scale_
+
+
+def _blocks(X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Windows in numbers that do not fill the memory in double precision."""
+    step = max(1, _BLOCK_VALUES // (X.shape[1] * X.shape[2]))
+    for at in range(0, len(X), step):
+        yield X[at : at + step]

@@ -27,15 +27,12 @@ Folds = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 def folds(train: Windowed, recipe: Recipe) -> Folds:
     """Folds that are apart as a gateway's data is from the training part.
 
-    Some assets each, where there are enough of them: it may be another asset. Else blocks in time.
-    Without a time axis rows stand alone, and it is every fifth.
+    Some assets each, where there are enough of them: it may be another asset. Else blocks of each;
+    also without a time axis, as rows that come after each other may still be alike.
     """
-    if recipe.data.time is None:
-        group = np.arange(len(train))
-    elif len(np.unique(train.asset)) >= FOLDS:
-        group = np.unique(train.asset, return_inverse=True)[1]
-    else:
+    if len(np.unique(train.asset)) < FOLDS:
         return list(blocks(train, -(-recipe.window.length // recipe.window.hop)))
+    group = np.unique(train.asset, return_inverse=True)[1]
     return [
         (np.flatnonzero(group % FOLDS != fold), np.flatnonzero(group % FOLDS == fold))
         for fold in range(FOLDS)

@@ -22,7 +22,7 @@ from trainer.errors import DataError
 from trainer.recipe import Recipe
 
 FOLDER = ".search"
-_SHAPES = {"seed", "data", "signals", "window", "target", "split", "search"}
+_SHAPES = {"seed", "data", "signals", "derived", "window", "features", "target", "split", "search"}
 """Sections that decide how a candidate does."""
 _FREE: Any = {"search": {"trials", "seconds", "jobs"}, "data": {"files"}}
 _RANDOM_FIRST = 10

@@ -90,7 +90,7 @@ def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folde
         raise DataError("search.candidates: " + "; ".join(remarks))
     spread = float(y.std()) if task == "regression" else 1.0
     setting = Setting(task, recipe.seed, min(len(fitted) for fitted, _ in parts), spread)
-    sets = presets(recipe.window.length)
+    sets = presets(recipe)
     computed = {name: _on_disk(one, train, folder / name) for name, one in sets.items()}
     return Plan(chosen, sets, computed, Ground(y, parts, judge), setting, remarks)
 

@@ -14,11 +14,10 @@
 It is checked whole before a row is read; all mistakes are told at once.
 """
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from models.manifest import (
     MAX_DUE_VALUES,
@@ -30,12 +29,12 @@ from models.manifest import (
 )
 from trainer.description import Label, Section, Signal, Source, TimeUnit
 from trainer.drift_section import DriftSection
-from trainer.errors import RecipeError
-from trainer.mistakes import told
+from trainer.feature_section import Derived, FeatureSection, derived_mistakes
+from trainer.features import WindowFeatures
 from trainer.partition import Checks, Split, split_mistakes
 from trainer.search_section import Search, search_mistakes
+from trainer.toml_file import read_toml
 
-MAX_FILE_BYTES = 256 << 10
 MAX_WINDOW_VALUES = 100_000
 """Samples times signals; about a hundred windows must fit into the bundle's golden vectors."""
 
@@ -137,6 +136,9 @@ class Regression(Section):
         return self
 
 
+Detecting = Literal["pca", "mahalanobis", "isolation-forest", "one-class-svm", "autoencoder"]
+
+
 class Anomaly(Section):
     """Whether this is normal, learned from normal rows only.
 
@@ -145,12 +147,14 @@ class Anomaly(Section):
             others measure what is found.
         normal: the label of a normal row.
         false_alarms: share of normal windows that may raise an alarm.
+        detectors: any of which may raise it.
     """
 
     task: Literal["anomaly"]
     column: str | None = None
     normal: Label = "0"
     false_alarms: Annotated[Finite, Field(gt=0, le=0.5)] = 0.01
+    detectors: Annotated[tuple[Detecting, ...], Field(min_length=1)] = ("mahalanobis",)
 
 
 Target = Annotated[Classification | Regression | Anomaly, Field(discriminator="task")]
@@ -170,7 +174,9 @@ class Recipe(Section):
     bundle: Identity
     data: Source
     signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=4096)]
+    derived: Annotated[tuple[Derived, ...], Field(max_length=100)] = ()
     window: Window = Window()
+    features: FeatureSection = FeatureSection()
     target: Target
     split: Split
     checks: Checks = Checks()
@@ -180,8 +186,13 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        mistakes = [*self._signal_mistakes(), *self._split_mistakes()]
-        mistakes += search_mistakes(self.search, self.target.task)
+        names = [signal.name for signal in self.signals]
+        mistakes = [
+            *self._signal_mistakes(),
+            *derived_mistakes(names, self.derived),
+            *self._split_mistakes(),
+            *search_mistakes(self.search, self.target.task),
+        ]
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self
@@ -190,6 +201,12 @@ class Recipe(Section):
     def channels(self) -> tuple[Channel, ...]:
         """The model's inputs as the manifest names them."""
         return tuple(signal.channel() for signal in self.signals)
+
+    @property
+    def described(self) -> WindowFeatures:
+        """What computes the features, not fitted yet."""
+        names = [signal.name for signal in self.signals]
+        return self.features.step(self.target.task, names, self.derived)
 
     @property
     def label_column(self) -> str | None:
@@ -240,27 +257,12 @@ class Recipe(Section):
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read and check a recipe; patterns of files become absolute.
+    """Read and check a recipe; see `read_toml`.
 
     Raises:
-        RecipeError: every mistake found, a line each: file, key, what was found, what is allowed.
+        RecipeError: every mistake found, a line each.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        raise RecipeError(f"{path}: cannot be read: {exc.strerror}") from exc
-    if len(raw) > MAX_FILE_BYTES:
-        raise RecipeError(f"{path}: has more than {MAX_FILE_BYTES} bytes; no recipe has")
-    try:
-        content: dict[str, Any] = tomllib.loads(raw.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise RecipeError(f"{path}: is not TOML: {exc}") from exc
-    try:
-        return Recipe.model_validate(content, context={"folder": path.parent.absolute()})
-    except ValidationError as exc:
-        lines = [f"{path}: {mistake}" for mistake in told(exc, content, Recipe)]
-        raise RecipeError("\n".join(lines)) from exc
+    return read_toml(path, Recipe)
 
 
 def _ms(seconds: float | None) -> int | None:

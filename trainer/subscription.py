@@ -4,7 +4,6 @@ Either way they are the settings that the agent itself is given, checked by the 
 """
 
 import argparse
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.inputs import Input, IntakeLimits, Pipeline, check_delivered_once
 from models.routes import Routes
 from models.topics import TopicTemplate
-from trainer.errors import RecipeError, UsageError
+from trainer.errors import UsageError
 from trainer.mistakes import told
+from trainer.toml_file import read_toml
 
-MAX_FILE_BYTES = 64 << 10
 DIALECTS = ("json", "scalar", "plain", "umh", "thingsboard")
 LONE_ASSET = "asset"
 """What the asset is called where no level of the topic names it."""
@@ -112,7 +111,7 @@ def _of_config(options: argparse.Namespace) -> Subscription:
     if unfit := [name for name in _TOPIC_ONLY if getattr(options, name) is not None]:
         word = unfit[0].replace("_", "-")
         raise UsageError(f"--{word} belongs to --topic; with --config the configuration says it")
-    configuration = _read(options.config)
+    configuration = read_toml(options.config, _Configuration)
     pipeline = _chosen(configuration.pipelines, options)
     own = [name for source in pipeline.inputs for name in source.signals]
     if any("=" in name for name in options.signal):
@@ -183,30 +182,6 @@ def _as_option(line: str, content: dict[str, Any]) -> str:
     name = key.split(".")[0]
     option = "signal" if name == "signals" else name.replace("_", "-")
     return f"--{option}:{rest}" if name in content else line
-
-
-def _read(path: Path) -> _Configuration:
-    """The pipelines of a gateway's configuration.
-
-    Raises:
-        RecipeError: every mistake in them, with the key.
-    """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        raise RecipeError(f"{path}: cannot be read: {exc.strerror}") from exc
-    if len(raw) > MAX_FILE_BYTES:
-        raise RecipeError(f"{path}: larger than {MAX_FILE_BYTES} bytes; no configuration is")
-    try:
-        content = tomllib.loads(raw.decode())
-    except (ValueError, RecursionError) as exc:
-        raise RecipeError(f"{path}: is not TOML: {exc}") from exc
-    try:
-        return _Configuration.model_validate(content)
-    except ValidationError as exc:
-        lines = [f"{path}: {line}" for line in told(exc, content, _Configuration)]
-        raise RecipeError("\n".join(lines)) from exc
 
 
 def _chosen(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> Pipeline:

@@ -30,6 +30,7 @@ _UFUNCS: Mapping[str, str] = {
     "exp": "Exp",
     "greater": "Greater",
     "isnan": "IsNaN",
+    "less": "Less",
     "log": "Log",
     "logical_and": "And",
     "matmul": "MatMul",
@@ -41,7 +42,7 @@ _UFUNCS: Mapping[str, str] = {
     "subtract": "Sub",
     "tanh": "Tanh",
 }
-_ANSWERS_WITH_BOOL = {"greater", "isnan", "logical_and"}
+_ANSWERS_WITH_BOOL = {"greater", "isnan", "less", "logical_and"}
 
 
 class Nodes:

@@ -28,6 +28,7 @@ from tests.published import Published, push
 from tests.waiting import eventually
 
 RECIPES = Path(__file__).parent / "recipes"
+SKAB_LENGTH = 30
 CMAPSS_NAMES = (
     "altitude mach tra T2 T24 T30 T50 P2 P15 P30 Nf Nc epr Ps30 phi NRf NRc BPR farB htBleed "
     "Nf_dmd PCNfR_dmd W31 W32"
@@ -91,12 +92,12 @@ def test_skab_rest_of_the_experiment(
     rest = table.iloc[400:]
     with _line(tmp_path, "skab", telemetry_pipeline("skab-valve")) as line:
         line.replay("skab", "--topic", "plant/l1/{asset}/telemetry", "--rows", "400:")
-        windows = sliding_window_view(rest.iloc[:, 1:9].to_numpy(np.float32), 10, axis=0)
+        windows = sliding_window_view(rest.iloc[:, 1:9].to_numpy(np.float32), SKAB_LENGTH, axis=0)
         windows = np.ascontiguousarray(windows.transpose(0, 2, 1))
         answers = line.answers(len(windows))
         line.assert_equal(answers, windows)
     times = rest["datetime"].dt.tz_localize("UTC").astype("datetime64[ms, UTC]").astype(np.int64)
-    assert [answer["timestamp"] for answer in answers] == times.iloc[9:].tolist()
+    assert [answer["timestamp"] for answer in answers] == times.iloc[SKAB_LENGTH - 1 :].tolist()
     figure(f"SKAB valve1/1: {len(answers)} predictions of {len(rest)} rows equal offline")
 
 

@@ -20,6 +20,7 @@ from benchmarks.costs import Memory, cpu_seconds, memory
 from benchmarks.report import Report, Table
 from benchmarks.suite import Measurement
 from benchmarks.swaps import Push, figures
+from benchmarks.windowing import SHAPES, measure
 from benchmarks.workload import BLOCK_1K, BLOCK_4K, BLOCKS, ROWS, SCALARS, SIGNALS, Shape, Workload
 from models.bundle import read_bundle
 
@@ -266,6 +267,13 @@ def test_swap_without_an_answer_stops_the_benchmark(tmp_path: Path, pushes: list
     trace = trace_of(tmp_path / "trace", swapped((0, 10, 2), (11, 40, 1)))
     with pytest.raises(BenchmarkError, match="not every model answered"):
         figures(trace, pushes)
+
+
+# windows of recorded rows
+
+
+def test_each_form_of_making_windows_is_measured() -> None:
+    assert all(pace > 0 for pace in measure(SHAPES[0], count=100, rounds=1))
 
 
 # processes

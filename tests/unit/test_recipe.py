@@ -142,7 +142,11 @@ def test_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"[bundle", "is not TOML"), (b"\xff\xfe", "is not TOML"), (b"#" * 300_000, "no recipe has")],
+    [
+        (b"[bundle", "is not TOML"),
+        (b"\xff\xfe", "is not TOML"),
+        (b"#" * 300_000, "nobody writes as much"),
+    ],
 )
 def test_file_that_is_no_recipe_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "recipe.toml"
@@ -196,7 +200,8 @@ def test_guide_explains_every_key() -> None:
     guide = (ROOT / "docs" / "recipe.md").read_text()
     schema = json.loads(recipe_schema())
     keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
-    headings = {"bundle", "data", "signals", "window", "target", "split", "checks", "budget"}
+    headings = {"bundle", "data", "signals", "derived", "window", "features", "target", "split"}
+    headings |= {"checks", "budget", "drift"}
     assert {key for key in keys - headings if f"`{key}`" not in guide} == set()
     assert all(f"[{heading}]" in guide for heading in headings)
 

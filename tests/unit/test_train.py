@@ -79,7 +79,8 @@ def test_reference_describes_signals_and_score(classifier: Outcome) -> None:
         "0.99",
         "1",
     ]
-    assert reference["score"]["count"] == 297
+    assert reference["score"]["count"] == pressure["count"] == 897  # each by a model without it
+    assert reference["drift"]["window"] == 88
 
 
 def test_report_holds_the_figures_of_the_manifest_and_no_script(classifier: Outcome) -> None:

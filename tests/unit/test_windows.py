@@ -341,6 +341,12 @@ def test_a_value_that_is_too_old_is_missing_also_in_the_sample_it_was_reported_f
     assert repr(due) == repr([Window("pump", 101, UNCERTAIN, [[nan, 2.0]])])
 
 
+def test_what_was_never_reported_is_missing_however_long_a_value_is_held() -> None:
+    for_centuries = make_channels(2, max_age_ms=10**13)
+    (window,) = feed(Windows(WindowSpec(length=1), for_centuries), row(1_700_000_000_000, 1.0, nan))
+    assert window.quality == UNCERTAIN
+
+
 def test_a_held_value_stays_as_uncertain_as_it_was() -> None:
     windows = Windows(WindowSpec(length=1), make_channels(2, max_age_ms=1000))
     push(windows, reading(0, 1, 5.0, UNCERTAIN))
