@@ -6,7 +6,9 @@ are joblib's, so another backend of joblib can spread them over machines.
 """
 
 import multiprocessing
+import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +85,9 @@ class _Run:
         self.start_s = time.monotonic()
         self.advance(self.done)
         interrupts = Interrupts()
-        with interrupts.heard():
+        with interrupts.heard(), warnings.catch_warnings():
+            # Of what is under way when the time is over; the journal has it.
+            warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning)
             while (count := self._due()) and not interrupts.asked:
                 self._batch(count, interrupts)
                 self.journal.spent(self._elapsed_s())
@@ -128,6 +132,7 @@ class _Run:
             pre_dispatch=jobs,
             batch_size=1,
             timeout=self._left_s(),
+            initializer=_deaf,
             return_as="generator_unordered",
         )(tasks)
         return results
@@ -158,6 +163,11 @@ class _Run:
             return "none is complete yet"
         judge = self.plan.ground.judge
         return f"best {judge.metric} {judge.sign() * best.value:.4g} ({best.params['family']})"
+
+
+def _deaf() -> None:
+    """In a worker: a terminal's Ctrl-C goes to all processes, and ours ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _numbered(index: int, *arguments: object) -> tuple[int, Tried]:

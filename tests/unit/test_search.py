@@ -1,5 +1,9 @@
 """The search: what wins, what is left out, and that it depends on the seed alone."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
@@ -9,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.recordings import pump_folder, write_csv, write_recipe
+from tests.waiting import eventually
 from trainer.console import Screen
 from trainer.errors import DataError, ParityError, RecipeError
 from trainer.journal import FOLDER
@@ -16,6 +21,7 @@ from trainer.recipe import read_recipe
 from trainer.search_section import FamilyName
 from trainer.train import Outcome, train
 
+ROOT = Path(__file__).parents[2]
 NUMBERS = {"task": "regression", "column": "label"}
 Truth = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -203,3 +209,30 @@ def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
     (tmp_path / "pump.csv").write_text("\n".join([table[0], *rows]) + "\n")
     with pytest.raises(DataError, match="about one of two classes, and there are"):
         trained(path)
+
+
+def test_ctrl_c_keeps_the_journal_and_leaves_no_bundle(tmp_path: Path) -> None:
+    path = folder_of(tmp_path, stepwise, search={"trials": 1000, "candidates": ["linear"]})
+    out = tmp_path / "out"
+    words = [sys.executable, "-m", "trainer", "train", str(path), "--out", str(out)]
+    with subprocess.Popen(
+        words, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        eventually(lambda: finished(out) > 2, timeout_s=60, message="three candidates")
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=20)
+    kept = finished(out)
+    assert running.returncode == 130
+    assert said.startswith("note interrupted: ")
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    assert list(out.glob("*.zip")) == []
+    again = trained(folder_of(tmp_path, stepwise, search={"trials": 1, "candidates": ["linear"]}))
+    assert again.board is not None
+    assert 2 < again.board.tried <= kept
+
+
+def finished(out: Path) -> int:
+    """Candidates that the journal says have come to an end."""
+    journals = (out / FOLDER).glob("*.journal")
+    return sum(path.read_bytes().count(b'"seconds"') for path in journals)
