@@ -214,7 +214,9 @@ def test_every_time_axis_in_the_guide_is_valid() -> None:
         TimeAxis.model_validate(tomllib.loads(example)["time"])
 
 
-@pytest.mark.parametrize("name", ["ai4i", "cmapss", "gas_turbine", "skab"])
+@pytest.mark.parametrize(
+    "name", ["ai4i", "cmapss", "gas_turbine", "gas_turbine_line", "nab", "skab"]
+)
 def test_recipe_of_a_public_set_is_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLHAND_DATA", "/srv/data")
     assert read_recipe(ROOT / "tests" / "realdata" / "recipes" / f"{name}.toml").bundle.name
