@@ -23,6 +23,8 @@ from trainer.split import folds
 from trainer.targets import Truth
 from trainer.windowed import Windowed
 
+MAX_FEATURE_BYTES = 2 << 30
+"""Of one set; all are in temporary files at once."""
 _ABOUT_ONE = {"f1", "average_precision"}
 _OF_BOTH = {"f1", "average_precision", "macro_f1"}
 
@@ -90,8 +92,9 @@ def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folde
         raise DataError("search.candidates: " + "; ".join(remarks))
     spread = float(y.std()) if task == "regression" else 1.0
     setting = Setting(task, recipe.seed, min(len(fitted) for fitted, _ in parts), spread)
-    sets = presets(recipe)
+    sets, large = _affordable(presets(recipe), train)
     computed = {name: _on_disk(one, train, folder / name) for name, one in sets.items()}
+    remarks += large
     return Plan(chosen, sets, computed, Ground(y, parts, judge), setting, remarks)
 
 
@@ -117,6 +120,23 @@ def _too_many(name: str, rows: int) -> str:
         f"search: {name} is left out: {rows} training windows, it takes at most "
         f"{FAMILIES[name].most_rows}"
     )
+
+
+def _affordable(
+    sets: Mapping[str, WindowFeatures], train: Windowed
+) -> tuple[dict[str, WindowFeatures], tuple[str, ...]]:
+    """Sets of features that are small enough, the first in any case; and which are not."""
+    some = train.values[:1]
+    sizes = {name: len(train) * clone(one).fit(some).width * 4 for name, one in sets.items()}
+    first = next(iter(sets))
+    kept = {n: one for n, one in sets.items() if n == first or sizes[n] <= MAX_FEATURE_BYTES}
+    said = (
+        f"search: {name} features are left out: they would take {sizes[name] / 2**30:.1f} GiB, at "
+        f"most {MAX_FEATURE_BYTES >> 30} are used; a longer window.hop makes fewer windows"
+        for name in sets
+        if name not in kept
+    )
+    return kept, tuple(said)
 
 
 def _on_disk(features: WindowFeatures, train: Windowed, path: Path) -> NDArray[np.float32]:

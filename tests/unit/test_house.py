@@ -15,7 +15,14 @@ INSTALLED = ("agent", "models", "trainer")
 
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
+    "joblib": {"trainer/search.py"},
     "onnxruntime": {"agent/session.py", "trainer/export.py"},
+    "optuna": {
+        "trainer/families.py",
+        "trainer/journal.py",
+        "trainer/plan.py",
+        "trainer/search.py",
+    },
     "pandas": {
         "trainer/columns.py",
         "trainer/csv_file.py",
