@@ -1,5 +1,7 @@
 """Every feature and detector: the graph computes what NumPy does, also if hostile."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,8 +23,10 @@ from sklearn.pipeline import Pipeline
 from trainer import converters
 from trainer.detectors import DETECTORS
 from trainer.export import TARGET_OPSET
+from trainer.feature_section import Kind
 from trainer.features import KINDS, WindowFeatures
 from trainer.monitor import Monitor
+from trainer.recipe import Detecting
 from trainer.scaling import Standardise
 from trainer.symbols import Nodes, Symbol
 
@@ -198,3 +202,8 @@ def test_what_has_no_node_is_refused_when_the_graph_is_written() -> None:
         np.median(symbol)  # type: ignore[call-overload]  # the wrong type on purpose
     with pytest.raises(TypeError, match="step of 2"):
         symbol[::2]
+
+
+def test_recipe_offers_every_feature_and_detector() -> None:
+    assert set(get_args(Kind)) == set(KINDS)
+    assert set(get_args(Detecting)) == set(DETECTORS)
