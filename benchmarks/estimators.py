@@ -1,0 +1,117 @@
+"""What each estimator of the trainer costs as a graph, and how near the graph comes.
+
+    python -m benchmarks.estimators
+
+Every family of a search, with the hyper-parameters that it tries first, and every detector: fitted
+on 1,500 made-up windows, exported, and held against scikit-learn on 1,500 others. The table stands
+in docs/estimators.md.
+"""
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.trial import FixedTrial
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from models.manifest import Output, Task
+from trainer.choice import steps
+from trainer.detectors import DETECTORS
+from trainer.estimators import Model
+from trainer.export import Graph, export
+from trainer.families import FAMILIES, Setting
+from trainer.features import WindowFeatures
+from trainer.monitor import Monitor
+from trainer.package import tolerance_of
+
+ROWS, LENGTH, CHANNELS = 1500, 10, 4
+CLASSES = ("low", "middle", "high")
+HEADER = "| task | estimator | worst error | beyond tolerance | kB | ms a window (p99) |"
+
+Windows = NDArray[np.float32]
+
+
+def drawn() -> tuple[Windows, NDArray[np.float64]]:
+    """Windows, and a number that hangs on them with a bend and a step."""
+    windows = np.random.default_rng(0).normal(size=(2 * ROWS, LENGTH, CHANNELS))
+    y = 2 * windows[:, -1, 0] + np.sin(3 * windows[:, -1, 2]) + (windows[:, :, 3].mean(axis=1) > 0)
+    windows[:, :, 1] = windows[:, :, 1] * 50 + 640
+    return windows.astype(np.float32), y
+
+
+def models() -> Iterator[tuple[str, Model]]:
+    """Every estimator by name, fitted."""
+    windows, y = drawn()
+    classes = np.digitize(y, np.quantile(y, [0.5, 0.9])).astype(np.float64)
+    train = windows[:ROWS]
+    features = WindowFeatures().fit(train)
+    described = features.transform(train)
+    truths: dict[Task, NDArray[np.float64]] = {"classification": classes, "regression": y}
+    for task, truth in truths.items():
+        of = Setting(task, 0, ROWS, float(np.std(truth[:ROWS])) if task == "regression" else 1.0)
+        for name, family in FAMILIES.items():
+            estimator = family.draw(FixedTrial(dict(family.first(of))), of)
+            unfitted = steps(estimator, scaled=family.scaled)
+            with warnings.catch_warnings():
+                # A network's rounds are a hyper-parameter: that they end too soon is no news.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                fitted = unfitted.fit(described, truth[:ROWS])
+            yield name, modelled(task, Pipeline([("features", features), *fitted.steps]))
+    halves = [(np.arange(ROWS // 2), np.arange(ROWS // 2, ROWS))]
+    for name in DETECTORS:
+        monitor = Monitor((name,)).fit(described, folds=halves)
+        yield name, modelled("anomaly", Pipeline([("features", features), ("monitor", monitor)]))
+
+
+def modelled(task: Task, pipeline: Pipeline) -> Model:
+    """The pipeline with the outputs of its task."""
+    names = {
+        "classification": (("value", "int64"), ("score", "float32"), ("probabilities", "float32")),
+        "regression": (("value", "float32"),),
+        "anomaly": (("value", "int64"), ("score", "float32")),
+    }
+    classes = {"classification": CLASSES, "anomaly": ("normal", "anomaly"), "regression": ()}
+    outputs = tuple(
+        Output(
+            name=name,
+            dtype=dtype,
+            meaning="",
+            classes=() if name == "score" else classes[task],
+            threshold=1.0 if task == "anomaly" and name == "score" else None,
+        )
+        for name, dtype in names[task]
+    )
+    return Model(task, pipeline, outputs)
+
+
+def row(name: str, model: Model) -> str:
+    """One line of the table."""
+    windows, y = drawn()
+    tested = windows[ROWS:]
+    content = export(model, (LENGTH, CHANNELS), "estimators", 1)
+    graph = Graph(content)
+    output = {"classification": "probabilities", "anomaly": "score"}.get(model.task, "value")
+    wanted, given = model.answer(tested), graph.run(tested)
+    error = np.abs(given[output].astype(np.float64) - wanted[output])
+    tolerance = tolerance_of(model, y[:ROWS])
+    beyond = int((error > tolerance.atol + tolerance.rtol * np.abs(wanted[output])).sum())
+    return (
+        f"| {model.task} | {name} | {error.max():.1e} | {beyond} of {error.size} | "
+        f"{len(content) / 1000:.0f} | {graph.latency_ms_p99(tested):.3f} |"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    print(HEADER)
+    print("| --- " * 6 + "|")
+    with threadpool_limits(limits=1):
+        for name, model in models():
+            print(row(name, model), flush=True)
+
+
+if __name__ == "__main__":
+    main()
