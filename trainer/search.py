@@ -7,6 +7,7 @@ are joblib's, so another backend of joblib can spread them over machines.
 
 import multiprocessing
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from trainer.targets import Truth
 from trainer.windowed import Windowed
 
 BATCH = 8
+_JOBLIBS_THREAD = "ExecutorManagerThread"
 
 
 def search(
@@ -85,6 +87,7 @@ class _Run:
         self.start_s = time.monotonic()
         self.advance(self.done)
         interrupts = Interrupts()
+        self._hush(interrupts)
         with interrupts.heard(), warnings.catch_warnings():
             # Of what is under way when the time is over; the journal has it.
             warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning)
@@ -97,6 +100,18 @@ class _Run:
                 "goes on from there"
             )
             raise KeyboardInterrupt
+
+    def _hush(self, interrupts: Interrupts) -> None:
+        """Keep to itself what joblib's thread says when its workers are ended in their midst."""
+        told = threading.excepthook
+
+        def hook(found: threading.ExceptHookArgs) -> None:
+            left_s = self._left_s()
+            is_over = interrupts.asked or (left_s is not None and left_s <= 0)
+            if not is_over or getattr(found.thread, "name", "") != _JOBLIBS_THREAD:
+                told(found)
+
+        threading.excepthook = hook  # for good: the thread may speak after the search
 
     def _batch(self, count: int, interrupts: Interrupts) -> None:
         bars = self.journal.bars(len(self.plan.ground.folds))
