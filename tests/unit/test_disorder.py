@@ -50,8 +50,8 @@ class Reordered:
             self.windows.dropped[refused.reason] += 1
             return []
 
-    def feed(self, *messages: Message) -> list[Window]:
-        for number, message in enumerate(messages):
+    def feed(self, *messages: Message, first: int = 0) -> list[Window]:
+        for number, message in enumerate(messages, start=first):
             for one in self.push(message, number):
                 self.windows.dropped[one.reason] += 1 if one.reason else 0
         return listed(self.windows.take())
@@ -130,7 +130,7 @@ def test_readings_that_wait_are_saved_and_restored_with_their_asset(
     for asset, state in first.windows.states():
         second.windows.restore(asset, orjson.loads(orjson.dumps(state)))
     assert second.windows.waiting == first.windows.waiting
-    due += second.feed(*messages[cut:])
+    due += second.feed(*messages[cut:], first=cut)
     assert repr(due) == repr(whole.feed(*messages))
 
 
