@@ -18,14 +18,14 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from models.manifest import Output, Task
-from trainer.choice import steps
-from trainer.detectors import DETECTORS
-from trainer.estimators import Model
-from trainer.export import Graph, export
-from trainer.families import FAMILIES, Setting
-from trainer.features import WindowFeatures
-from trainer.monitor import Monitor
-from trainer.package import tolerance_of
+from trainer.bundle.export import Graph, export
+from trainer.bundle.package import tolerance_of
+from trainer.estimators.choice import steps
+from trainer.estimators.detectors import DETECTORS
+from trainer.estimators.estimators import Model
+from trainer.estimators.families import FAMILIES, Setting
+from trainer.estimators.monitor import Monitor
+from trainer.features.features import WindowFeatures
 
 ROWS, LENGTH, CHANNELS = 1500, 10, 4
 CLASSES = ("low", "middle", "high")

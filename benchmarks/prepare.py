@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks import bundle, forest, vibration
 from benchmarks.workload import BLOCKS, GRAPH, KEYS, PICKLE, REGISTRY, ROWS, SCALARS
-from trainer import registry
-from trainer.keys import Keys
+from trainer.registry import registry
+from trainer.registry.keys import Keys
 
 _FORESTS = ((ROWS, 1), (ROWS, 2), (SCALARS, 1))
 """Shape and seq; two of one stream, so that there is something to swap."""

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
 
+from trainer.bundle.export import Graph
+from trainer.commands.train import train
 from trainer.console import Screen
-from trainer.datasets import load
-from trainer.export import Graph
-from trainer.recipe import Recipe, Regression, read_recipe
-from trainer.recording import Recording
-from trainer.train import train
-from trainer.windowed import Windowed, window_rows
+from trainer.recipe.recipe import Recipe, Regression, read_recipe
+from trainer.recordings.datasets import load
+from trainer.recordings.recording import Recording
+from trainer.recordings.windowed import Windowed, window_rows
 
 RECIPES = Path("tests/realdata/recipes")
 SEED = 42

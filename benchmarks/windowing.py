@@ -15,9 +15,9 @@ from time import perf_counter
 import numpy as np
 
 from models.manifest import Channel, WindowSpec
-from trainer.messages import replay
-from trainer.recording import Recording
-from trainer.windowed import Windowed, window_rows
+from trainer.recordings.messages import replay
+from trainer.recordings.recording import Recording
+from trainer.recordings.windowed import Windowed, window_rows
 
 WIDTH, LENGTH, PERIOD_MS = 8, 30, 1000
 FORMS = ("incremental", "windows", "copied")

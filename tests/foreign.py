@@ -15,8 +15,8 @@ from skl2onnx.common.data_types import FloatTensorType
 
 from agent.session import Session
 from models.bundle import Bundle
+from trainer.commands.pack import Packed, pack
 from trainer.console import Screen
-from trainer.packing import Packed, pack
 
 LENGTH = 16
 SIGNALS = ({"name": "pressure", "range": [0, 10]}, {"name": "flow", "range": [-50, 50]})

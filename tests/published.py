@@ -7,9 +7,9 @@ from pathlib import Path
 
 from models.bundle import Bundle
 from tests.mqtt_client import PlantClient
-from trainer import registry
-from trainer.keys import Keys
-from trainer.releases import Release
+from trainer.registry import registry
+from trainer.registry.keys import Keys
+from trainer.registry.releases import Release
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import tomli_w
 from numpy.typing import NDArray
 
-from trainer.recipe import Recipe, read_recipe
-from trainer.recording import Recording
+from trainer.recipe.recipe import Recipe, read_recipe
+from trainer.recordings.recording import Recording
 
 Row = Sequence[object]
 

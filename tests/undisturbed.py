@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from models.manifest import Channel
 from models.reference import Judgement, Reference
-from trainer.drift import calibrated
-from trainer.reference import Samples
+from trainer.drift.drift import calibrated
+from trainer.drift.reference import Samples
 
 WIDTH = 3
 CHANNELS = tuple(Channel(name=f"s{index}") for index in range(WIDTH))

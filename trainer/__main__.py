@@ -15,16 +15,16 @@ from models.errors import MillhandError
 from trainer.errors import DataError, RecipeError, UsageError
 
 COMMANDS = {
-    "train": ("trainer.train", "train a model by a recipe, and write its bundle"),
-    "inspect": ("trainer.inspection", "show what is in a bundle, and prove it"),
-    "registry": ("trainer.registry_command", "make and keep a registry of signed bundles"),
-    "publish": ("trainer.publish_command", "sign a bundle into a registry"),
-    "push": ("trainer.push", "tell gateways what to run, and wait for their word"),
-    "drift": ("trainer.drift_command", "tell when recorded data drifts from the training part"),
-    "record": ("trainer.record", "record what a broker carries, to train on"),
-    "replay": ("trainer.replay", "play recorded files onto a broker"),
-    "pack": ("trainer.packing", "wrap a foreign ONNX file into a bundle"),
-    "schema": ("trainer.schema", "write the recipe's JSON schema"),
+    "train": ("trainer.commands.train", "train a model by a recipe, and write its bundle"),
+    "inspect": ("trainer.commands.inspect", "show what is in a bundle, and prove it"),
+    "registry": ("trainer.commands.registry", "make and keep a registry of signed bundles"),
+    "publish": ("trainer.commands.publish", "sign a bundle into a registry"),
+    "push": ("trainer.commands.push", "tell gateways what to run, and wait for their word"),
+    "drift": ("trainer.commands.drift", "tell when recorded data drifts from the training part"),
+    "record": ("trainer.commands.record", "record what a broker carries, to train on"),
+    "replay": ("trainer.commands.replay", "play recorded files onto a broker"),
+    "pack": ("trainer.commands.pack", "wrap a foreign ONNX file into a bundle"),
+    "schema": ("trainer.commands.schema", "write the recipe's JSON schema"),
 }
 """Module and purpose of each command; only the one that is asked for is imported."""
 FAILED, BUG, INTERRUPTED = 1, 70, 130

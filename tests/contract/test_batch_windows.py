@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from benchmarks.windowing import SHAPES, Shape, recorded
 from models.manifest import Channel, WindowSpec
 from models.track import NEVER
-from trainer.messages import replay
-from trainer.recording import Recording
-from trainer.windowed import Windowed, window_rows
+from trainer.recordings.messages import replay
+from trainer.recordings.recording import Recording
+from trainer.recordings.windowed import Windowed, window_rows
 
 NAN, INF = float("nan"), float("inf")
 T0_MS = 1_700_000_000_000

@@ -21,13 +21,13 @@ from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Channel, WindowSpec
 from models.windows import Batch
 from tests.graphs import linear_bundle
-from trainer.broker import Message
-from trainer.datasets import load
-from trainer.description import Signal, Source, TimeAxis
-from trainer.intake import Intake
-from trainer.recorded import Files
-from trainer.recording import Recording
-from trainer.windowed import window_rows
+from trainer.broker.broker import Message
+from trainer.broker.intake import Intake
+from trainer.recipe.description import Signal, Source, TimeAxis
+from trainer.recordings.datasets import load
+from trainer.recordings.recorded import Files
+from trainer.recordings.recording import Recording
+from trainer.recordings.windowed import window_rows
 
 T0_MS = 1_700_000_000_000
 NOW_NS = 2**62

@@ -19,8 +19,8 @@ from models.inputs import Pipeline as PipelineSettings
 from models.manifest import Channel, Manifest, WindowSpec
 from models.windows import Batch
 from tests.graphs import linear_bundle
-from trainer.recording import Recording
-from trainer.windowed import Windowed, window_rows
+from trainer.recordings.recording import Recording
+from trainer.recordings.windowed import Windowed, window_rows
 
 T0_MS = 1_700_000_000_000
 ASSETS = ("p0", "p1", "p2")

@@ -18,7 +18,7 @@ from agent.settings import Settings
 from models.bundle import read_bundle
 from tests.foreign import LENGTH, convolution, document, linear, original, windows
 from trainer.__main__ import main
-from trainer.declaration import read_declaration
+from trainer.foreign.declaration import read_declaration
 
 DOCS = (Path(__file__).parents[2] / "docs/pack.md").read_text()
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)

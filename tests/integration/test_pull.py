@@ -27,8 +27,8 @@ from tests.factories import make_bundle, make_manifest, make_members
 from tests.mirrors import Fault, Mirror, mirror
 from tests.published import Published
 from tests.waiting import eventually
-from trainer import registry
-from trainer.releases import Release
+from trainer.registry import registry
+from trainer.registry.releases import Release
 
 STREAM = "pump-health"
 ROOT = Path(__file__).parents[2]

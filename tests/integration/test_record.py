@@ -21,9 +21,9 @@ from tests.brokers import Mosquitto, mosquitto
 from tests.mqtt_client import PlantClient
 from tests.waiting import eventually
 from trainer.__main__ import main
-from trainer.datasets import load
-from trainer.description import Signal, Source
-from trainer.recording import Recording
+from trainer.recipe.description import Signal, Source
+from trainer.recordings.datasets import load
+from trainer.recordings.recording import Recording
 
 T0_MS = 1_760_000_000_000
 END_S = 20.0

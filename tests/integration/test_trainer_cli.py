@@ -17,10 +17,10 @@ from tests.certificates import make_certificates
 from tests.mqtt_client import PlantClient
 from tests.recordings import Row, pump_folder, write_csv, write_recipe
 from tests.waiting import eventually
-from trainer import broker as link
-from trainer import schema
 from trainer.__main__ import main
-from trainer.broker import Address, Broker
+from trainer.broker import broker as link
+from trainer.broker.broker import Address, Broker
+from trainer.commands import schema
 from trainer.errors import BrokerError
 
 ROWS = 240

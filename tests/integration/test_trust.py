@@ -15,8 +15,8 @@ from tests.graphs import linear_bundle
 from tests.mqtt_client import PlantClient
 from tests.published import Published, push
 from tests.waiting import eventually
-from trainer import registry
-from trainer.releases import Release
+from trainer.registry import registry
+from trainer.registry.releases import Release
 
 WEIGHTS = [1.0, 10.0]
 

@@ -7,11 +7,11 @@ import pytest
 
 from trainer.checks.finding import Finding, Subject
 from trainer.checks.suite import CHECKS
-from trainer.datasets import load
-from trainer.membership import with_membership
-from trainer.recipe import Regression, read_recipe
-from trainer.split import split
-from trainer.targets import truth
+from trainer.evaluation.split import split
+from trainer.recipe.recipe import Regression, read_recipe
+from trainer.recordings.datasets import load
+from trainer.recordings.membership import with_membership
+from trainer.recordings.targets import truth
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -13,9 +13,9 @@ from trainer.checks.finding import Finding, Subject
 from trainer.checks.fingerprint import fingerprints
 from trainer.checks.suite import CHECKS, examine
 from trainer.errors import DataError
-from trainer.recording import Recording
-from trainer.split import split
-from trainer.targets import truth
+from trainer.evaluation.split import split
+from trainer.recordings.recording import Recording
+from trainer.recordings.targets import truth
 
 ALONE: dict[str, Any] = {"data": {"time": None}, "window": {"length": 1}}
 RANDOM = {**ALONE, "split": {"method": "random", "test": 0.3}}

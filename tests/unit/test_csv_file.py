@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.recordings import recipe, write_csv
-from trainer.datasets import load
 from trainer.errors import DataError
-from trainer.recording import Recording
+from trainer.recordings.datasets import load
+from trainer.recordings.recording import Recording
 
 HEADER = ["time", "pressure", "flow"]
 TEXT = "time,pressure,flow\n2025-03-01T00:00:00Z,4.0,30\n2025-03-01T00:00:01Z,4.1,31\n"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.recordings import recipe, write_csv, write_parquet
-from trainer.datasets import load
 from trainer.errors import DataError
-from trainer.recording import Recording
+from trainer.recordings.datasets import load
+from trainer.recordings.recording import Recording
 
 HEADER = ["time", "pressure", "flow"]
 ROWS = [("2025-03-01T00:00:00Z", 4.0, 30.0), ("2025-03-01T00:00:01Z", 4.1, 31.0)]

@@ -10,9 +10,9 @@ import pytest
 
 from tests.recordings import Row, pump_folder, pump_rows, write_csv, write_recipe
 from trainer.__main__ import main
+from trainer.commands.train import train
 from trainer.console import Screen
-from trainer.recipe import read_recipe
-from trainer.train import train
+from trainer.recipe.recipe import read_recipe
 
 HEADER = ["time", "pressure", "flow", "label"]
 BEGIN = datetime(2025, 3, 1, tzinfo=UTC)

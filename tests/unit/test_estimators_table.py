@@ -7,8 +7,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from benchmarks.estimators import HEADER, models, row
-from trainer.detectors import DETECTORS
-from trainer.families import FAMILIES
+from trainer.estimators.detectors import DETECTORS
+from trainer.estimators.families import FAMILIES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "estimators.md"
 

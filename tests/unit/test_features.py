@@ -11,10 +11,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from models.manifest import Output
-from trainer.estimators import Model
-from trainer.export import Graph, export
-from trainer.features import BASIC, WindowFeatures
-from trainer.monitor import MAX_SCORE, Monitor
+from trainer.bundle.export import Graph, export
+from trainer.estimators.estimators import Model
+from trainer.estimators.monitor import MAX_SCORE, Monitor
+from trainer.features.features import BASIC, WindowFeatures
 
 LENGTH, CHANNELS = 5, 2
 LARGEST = float(np.finfo(np.float32).max)

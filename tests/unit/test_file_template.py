@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.recordings import recipe, write_csv
-from trainer.datasets import load
 from trainer.errors import DataError, RecipeError
+from trainer.recordings.datasets import load
 
 HEADER = ["time", "pressure", "flow"]
 TEMPLATE = "{line}/{machine}_{condition}.csv"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.recordings import recipe
-from trainer import windowed
 from trainer.errors import DataError, RecipeError
-from trainer.recipe import Recipe
-from trainer.recording import Recording
-from trainer.targets import truth
-from trainer.windowed import window_rows
+from trainer.recipe.recipe import Recipe
+from trainer.recordings import windowed
+from trainer.recordings.recording import Recording
+from trainer.recordings.targets import truth
+from trainer.recordings.windowed import window_rows
 
 NS_PER_S = 10**9
 

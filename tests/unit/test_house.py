@@ -15,24 +15,24 @@ INSTALLED = ("agent", "models", "trainer")
 
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
-    "joblib": {"trainer/search.py"},
-    "onnxruntime": {"agent/session.py", "trainer/export.py"},
+    "joblib": {"trainer/search/search.py"},
+    "onnxruntime": {"agent/session.py", "trainer/bundle/export.py"},
     "optuna": {
-        "trainer/families.py",
-        "trainer/journal.py",
-        "trainer/plan.py",
-        "trainer/search.py",
+        "trainer/estimators/families.py",
+        "trainer/search/journal.py",
+        "trainer/search/plan.py",
+        "trainer/search/search.py",
     },
     "pandas": {
-        "trainer/columns.py",
-        "trainer/csv_file.py",
-        "trainer/numerals.py",
-        "trainer/parquet_file.py",
-        "trainer/timestamps.py",
+        "trainer/recordings/columns.py",
+        "trainer/recordings/csv_file.py",
+        "trainer/recordings/numerals.py",
+        "trainer/recordings/parquet_file.py",
+        "trainer/recordings/timestamps.py",
     },
-    "paho": {"agent/mqtt.py", "trainer/broker.py"},
-    "skl2onnx": {"trainer/converters.py", "trainer/export.py"},
-    "tuf": {"agent/trust.py", "trainer/publication.py"},
+    "paho": {"agent/mqtt.py", "trainer/broker/broker.py"},
+    "skl2onnx": {"trainer/bundle/converters.py", "trainer/bundle/export.py"},
+    "tuf": {"agent/trust.py", "trainer/registry/publication.py"},
 }
 
 # Built from parts, so that this file may be in the tree as well.

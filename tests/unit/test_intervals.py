@@ -21,11 +21,11 @@ from sklearn.metrics import (
 from sklearn.pipeline import Pipeline
 
 from models.manifest import Output
-from trainer import intervals as module
-from trainer.autocorrelation import memory
-from trainer.estimators import Model
-from trainer.intervals import Units, intervals, paired_difference, units
-from trainer.metrics import Figures, figures, measure, trials
+from trainer.estimators.estimators import Model
+from trainer.evaluation import intervals as module
+from trainer.evaluation.autocorrelation import memory
+from trainer.evaluation.intervals import Units, intervals, paired_difference, units
+from trainer.evaluation.metrics import Figures, figures, measure, trials
 
 Series = NDArray[np.float64]
 SIMULATIONS = 150

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.recordings import pump_rows, recipe, write_csv, write_parquet
-from trainer import recorded
-from trainer.datasets import load
-from trainer.description import Signal, Source
-from trainer.recorded import FileLimits, Files, Row
-from trainer.recording import Recording
-from trainer.remarks import remarks
-from trainer.split import split
-from trainer.targets import truth
+from trainer.evaluation.remarks import remarks
+from trainer.evaluation.split import split
+from trainer.recipe.description import Signal, Source
+from trainer.recordings import recorded
+from trainer.recordings.datasets import load
+from trainer.recordings.recorded import FileLimits, Files, Row
+from trainer.recordings.recording import Recording
+from trainer.recordings.targets import truth
 
 NAMES = ("pressure", "flow")
 T0_NS = 1_760_000_000 * 10**9

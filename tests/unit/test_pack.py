@@ -35,7 +35,7 @@ from tests.foreign import (
     windows,
 )
 from tests.recordings import pump_rows, write_csv
-from trainer.inspection import inspect
+from trainer.commands.inspect import inspect
 
 SHARES: dict[str, Any] = {
     "name": "probabilities",

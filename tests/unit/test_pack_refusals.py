@@ -28,10 +28,10 @@ from tests.foreign import (
     windows,
 )
 from tests.recordings import write_csv
+from trainer.commands.pack import pack
 from trainer.console import Screen
-from trainer.declaration import read_declaration
 from trainer.errors import DataError, GraphError, RecipeError, UsageError
-from trainer.packing import pack
+from trainer.foreign.declaration import read_declaration
 
 STATE = {"name": "value", "tensor": "y", "meaning": "state", "classes": ["ok", "worn"]}
 SHARES = {"name": "probabilities", "tensor": "y", "meaning": "each", "classes": ["ok", "worn"]}

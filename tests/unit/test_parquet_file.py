@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.recordings import recipe, write_parquet
-from trainer.datasets import load
 from trainer.errors import DataError
-from trainer.recording import Recording
+from trainer.recordings.datasets import load
+from trainer.recordings.recording import Recording
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 TIMES = [START, START + timedelta(seconds=1)]

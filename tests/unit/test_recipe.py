@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.recordings import recipe, write_recipe
-from trainer.description import TimeAxis, label_text
+from trainer.commands.schema import recipe_schema
 from trainer.errors import RecipeError
-from trainer.recipe import Classification, read_recipe
-from trainer.schema import recipe_schema
+from trainer.recipe.description import TimeAxis, label_text
+from trainer.recipe.recipe import Classification, read_recipe
 
 ROOT = Path(__file__).parents[2]
 

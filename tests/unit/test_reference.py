@@ -12,7 +12,7 @@ from models.errors import ManifestError
 from models.manifest import Channel
 from models.reference import Judgement, read_document, read_reference, write_reference
 from tests.undisturbed import CHANNELS, repeating, samples
-from trainer.reference import Samples, describe
+from trainer.drift.reference import Samples, describe
 
 JUDGEMENT = Judgement(window=200, false_alarms=0.001)
 

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from models.errors import BundleError, MillhandError
 from tests.attacker import forge, stolen
 from tests.factories import make_bundle, make_manifest
-from trainer import registry
-from trainer.keys import Keys, KeysError
-from trainer.publication import KEPT_VERSIONS, Role, trusted_root
-from trainer.releases import RegistryError, Release, Validity
+from trainer.registry import registry
+from trainer.registry.keys import Keys, KeysError
+from trainer.registry.publication import KEPT_VERSIONS, Role, trusted_root
+from trainer.registry.releases import RegistryError, Release, Validity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from trainer import replay as command
+from trainer.commands import replay as command
+from trainer.commands.replay import Plan, replay
 from trainer.errors import DataError, UsageError
-from trainer.recording import Recording
-from trainer.replay import Plan, replay
+from trainer.recordings.recording import Recording
 
 START_NS = 1_740_787_200 * 10**9
 ROW = Plan("plant/{asset}/telemetry")

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from tests.recordings import pump_folder, write_csv, write_recipe
 from tests.waiting import eventually
+from trainer.commands.train import Outcome, train
 from trainer.console import Screen
 from trainer.errors import DataError, ParityError, RecipeError
-from trainer.journal import FOLDER
-from trainer.recipe import read_recipe
-from trainer.search_section import FamilyName
-from trainer.train import Outcome, train
+from trainer.recipe.recipe import read_recipe
+from trainer.recipe.search_section import FamilyName
+from trainer.search.journal import FOLDER
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = {"task": "regression", "column": "label"}

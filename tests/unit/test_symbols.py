@@ -20,15 +20,15 @@ from sklearn.ensemble import (
 )
 from sklearn.pipeline import Pipeline
 
-from trainer import converters
-from trainer.detectors import DETECTORS
-from trainer.export import TARGET_OPSET
-from trainer.feature_section import Kind
-from trainer.features import KINDS, WindowFeatures
-from trainer.monitor import Monitor
-from trainer.recipe import Detecting
-from trainer.scaling import Standardise
-from trainer.symbols import Nodes, Symbol
+from trainer.bundle import converters
+from trainer.bundle.export import TARGET_OPSET
+from trainer.estimators.detectors import DETECTORS
+from trainer.estimators.monitor import Monitor
+from trainer.features.features import KINDS, WindowFeatures
+from trainer.features.scaling import Standardise
+from trainer.features.symbols import Nodes, Symbol
+from trainer.recipe.feature_section import Kind
+from trainer.recipe.recipe import Detecting
 
 LENGTH, CHANNELS = 11, 2
 LARGEST = float(np.finfo(np.float32).max)

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.recordings import recipe, write_csv, write_parquet
-from trainer.datasets import load
 from trainer.errors import DataError
-from trainer.recording import Recording
+from trainer.recordings.datasets import load
+from trainer.recordings.recording import Recording
 
 HEADER = ["time", "pressure", "flow"]
 

@@ -11,12 +11,12 @@ from models.bundle import read_bundle, write_bundle
 from models.errors import BundleError, IncompatibleBundleError
 from models.golden import MIN_COUNT, read_golden
 from tests.recordings import pump_folder, pump_rows, write_csv, write_recipe
+from trainer.bundle.export import Graph
+from trainer.commands.inspect import inspect
+from trainer.commands.train import Outcome, next_seq, train
 from trainer.console import Screen
 from trainer.errors import DataError, ParityError
-from trainer.export import Graph
-from trainer.inspection import inspect
-from trainer.recipe import read_recipe
-from trainer.train import Outcome, next_seq, train
+from trainer.recipe.recipe import read_recipe
 
 HEADER = ["time", "pressure", "flow", "label"]
 NAMED = {

@@ -21,9 +21,9 @@ from tests.attacker import forge, stolen
 from tests.factories import make_bundle, make_manifest
 from tests.mirrors import Fault, mirror
 from tests.published import Published
-from trainer import registry
-from trainer.keys import Keys
-from trainer.releases import USUAL, Release, Validity
+from trainer.registry import registry
+from trainer.registry.keys import Keys
+from trainer.registry.releases import USUAL, Release, Validity
 
 STREAM = "pump-health"
 PAST = timedelta(days=-1)

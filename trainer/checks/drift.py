@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.autocorrelation import memory
 from trainer.checks.finding import Finding, Subject
+from trainer.evaluation.autocorrelation import memory
 
 NAME = "target-drift"
 NOTED = 0.1

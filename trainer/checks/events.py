@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding, Subject
-from trainer.recipe import Classification, Regression
+from trainer.recipe.recipe import Classification, Regression
 
 NAME = "too-few-positives"
 ENOUGH = 10

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.fingerprint import fingerprints
-from trainer.recipe import Recipe
-from trainer.recording import Recording
-from trainer.split import Parts
-from trainer.targets import Truth
+from trainer.evaluation.split import Parts
+from trainer.recipe.recipe import Recipe
+from trainer.recordings.recording import Recording
+from trainer.recordings.targets import Truth
 
 _LISTED = 5
 

@@ -16,8 +16,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from trainer.checks.events import run_numbers
 from trainer.checks.finding import Finding, Subject, listed
-from trainer.split import folds
-from trainer.windowed import Windowed
+from trainer.evaluation.split import folds
+from trainer.recordings.windowed import Windowed
 
 NAME = "target-leak"
 TELLING = 0.98

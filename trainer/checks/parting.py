@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from trainer.checks.finding import Finding, Subject, listed
-from trainer.partition import GroupSplit
+from trainer.recipe.partition import GroupSplit
 
 
 def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from trainer.checks.parting import (
 from trainer.checks.rows import contradictory_rows, duplicated_files, duplicated_rows
 from trainer.checks.signals import constant_signal, nearly_empty_signal, stuck_signal
 from trainer.errors import DataError
-from trainer.partition import ALLOWABLE, Checks
+from trainer.recipe.partition import ALLOWABLE, Checks
 
 Check = Callable[[Subject], Iterator[Finding]]
 

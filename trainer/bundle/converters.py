@@ -1,0 +1,137 @@
+"""Teaches skl2onnx our steps, and the trees of scikit-learn.
+
+A step of ours has `compute`, which writes the graph when it is given a `Symbol`, and `width`, the
+number of columns that come out. Trees are written by `trees.py`, all in one way. Support vectors
+and networks of numbers are written in double precision: in float32, sums over many vectors lose
+more digits than the tolerance has.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from skl2onnx import update_registered_converter
+from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.shape_calculator import (
+    calculate_linear_classifier_output_shapes,
+    calculate_linear_regressor_output_shapes,
+)
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.svm import SVR
+
+from trainer.estimators.monitor import Monitor
+from trainer.estimators.network import Network
+from trainer.estimators.trees import boosted, grown, summed
+from trainer.features.features import WindowFeatures
+from trainer.features.scaling import Standardise
+from trainer.features.symbols import Nodes, Symbol
+
+STEPS = (WindowFeatures, Standardise, Monitor)
+_OPTIONS = {"zipmap": [True, False], "nocl": [True, False]}
+Written = Callable[[Any, Any, Any], None]
+
+
+def register() -> None:
+    """Teach skl2onnx our converters; doing it again changes nothing."""
+    for step in STEPS:
+        update_registered_converter(step, f"Millhand{step.__name__}", _shape, _step, overwrite=True)
+    for kind, (shape, converter) in _ESTIMATORS.items():
+        options = _OPTIONS if converter in (_boosted_classes, _forest_classes) else None
+        name = f"Millhand{kind.__name__}"
+        update_registered_converter(kind, name, shape, converter, overwrite=True, options=options)
+
+
+def _shape(operator: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    operator.outputs[0].type = FloatTensorType([None, operator.raw_operator.width])
+
+
+def _step(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    step = operator.raw_operator
+    step.compute(_input(scope, operator, container)).write(operator.outputs[0].full_name)
+
+
+def _boosted_numbers(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    model = operator.raw_operator
+    x = _input(scope, operator, container)
+    _of_boosting(x, model).write(operator.outputs[0].full_name)
+
+
+def _boosted_classes(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    model = operator.raw_operator
+    raw = _of_boosting(_input(scope, operator, container), model)
+    if model.n_trees_per_iteration_ == 1:
+        either = [raw.nodes.add("Sigmoid", one.name) for one in (-raw, raw)]
+        name = raw.nodes.add("Concat", *either, axis=1)
+    else:
+        name = raw.nodes.add("Softmax", raw.name, axis=1)
+    _write_classes(Symbol(raw.nodes, name, np.float32), operator)
+
+
+def _forest_numbers(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    x = _input(scope, operator, container)
+    _of_forest(x, operator.raw_operator).write(operator.outputs[0].full_name)
+
+
+def _forest_classes(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    _write_classes(_of_forest(_input(scope, operator, container), operator.raw_operator), operator)
+
+
+def _network(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    x = operator.raw_operator.compute(_input(scope, operator, container))
+    x.astype(np.float32).write(operator.outputs[0].full_name)
+
+
+def _support(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    machine = operator.raw_operator
+    x = _input(scope, operator, container).astype(np.float64)
+    vectors = machine.support_vectors_.astype(np.float64)
+    own = (x * x).sum(axis=1, keepdims=True)
+    across = x @ np.ascontiguousarray(vectors.T)
+    squared = np.maximum(own + (vectors * vectors).sum(axis=1) - 2.0 * across, 0.0)
+    kernel = np.exp(squared * -float(machine._gamma))  # noqa: SLF001  what "scale" came to
+    value = kernel @ np.ascontiguousarray(machine.dual_coef_.T) + machine.intercept_
+    value.astype(np.float32).write(operator.outputs[0].full_name)
+
+
+def _of_boosting(x: Symbol, model: Any) -> Symbol:  # noqa: ANN401  scikit-learn is untyped
+    base = np.ravel(model._baseline_prediction)  # noqa: SLF001  nowhere public
+    return summed(x, boosted(model), base)
+
+
+def _of_forest(x: Symbol, forest: Any) -> Symbol:  # noqa: ANN401  scikit-learn is untyped
+    """The mean of all trees: numbers, or the share of each class."""
+    trees = [one.tree_ for one in forest.estimators_]
+    weights = [tree.value[:, 0, :] / len(trees) for tree in trees]
+    columns = (grown(tree, weight) for tree, weight in zip(trees, weights, strict=True))
+    return summed(x, columns, np.zeros(weights[0].shape[1]))
+
+
+def _write_classes(probabilities: Symbol, operator: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+    label, likely = (output.full_name for output in operator.outputs)
+    probabilities.write(likely)
+    probabilities.nodes.add("ArgMax", probabilities.name, axis=1, keepdims=0, output=label)
+
+
+def _input(scope: Any, operator: Any, container: Any) -> Symbol:  # noqa: ANN401  skl2onnx is untyped
+    return Symbol(Nodes(scope, container), operator.inputs[0].full_name, np.float32)
+
+
+_CLASSES = calculate_linear_classifier_output_shapes
+_NUMBERS = calculate_linear_regressor_output_shapes
+_ESTIMATORS: dict[type, tuple[Callable[[Any], None], Written]] = {
+    ExtraTreesClassifier: (_CLASSES, _forest_classes),
+    ExtraTreesRegressor: (_NUMBERS, _forest_numbers),
+    HistGradientBoostingClassifier: (_CLASSES, _boosted_classes),
+    HistGradientBoostingRegressor: (_NUMBERS, _boosted_numbers),
+    Network: (_NUMBERS, _network),
+    RandomForestClassifier: (_CLASSES, _forest_classes),
+    RandomForestRegressor: (_NUMBERS, _forest_numbers),
+    SVR: (_NUMBERS, _support),
+}

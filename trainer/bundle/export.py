@@ -1,0 +1,255 @@
+"""The model as an ONNX graph, and the proof that it is the same model.
+
+The only file that converts (skl2onnx) and runs (onnxruntime) graphs on the trainer's side. Input
+`window`, outputs `value`, `score`, `probabilities`; imputation, features, thresholds and the choice
+of the class are inside, so a gateway computes nothing.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
+
+from models.errors import IncompatibleBundleError
+from models.manifest import GoldenSpec
+from trainer.bundle import converters
+from trainer.errors import ParityError
+from trainer.estimators.estimators import Answers, Model
+
+INPUT = "window"
+TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
+_BLOCK = 4096
+_TIMED_ROUNDS = 5
+_TIMED_RUNS = 100
+_REFUSED = (
+    ort_state.Fail,
+    ort_state.InvalidArgument,
+    ort_state.InvalidGraph,
+    ort_state.InvalidProtobuf,
+    ort_state.NotImplemented,
+    ort_state.RuntimeException,
+    UnicodeDecodeError,  # of a name or a message about one
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How near the graph's answers are to the estimator's: worst absolute error by output."""
+
+    rows: int
+    worst: Mapping[str, float]
+    undecided: int
+
+
+class Graph:
+    """A graph ready to run, on one thread as on a gateway.
+
+    Raises:
+        IncompatibleBundleError: onnxruntime refuses it.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        # External tensors would be read from the working directory; from here there are none.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", "/nonexistent"
+        )
+        try:
+            self._session = ort.InferenceSession(
+                content,
+                sess_options=options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same once more
+            )
+        except _REFUSED as exc:
+            raise IncompatibleBundleError(f"onnxruntime refuses the graph: {exc}") from exc
+        self.outputs = [output.name for output in self._session.get_outputs()]
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Stream and seq as the graph itself names them."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def run(self, windows: NDArray[np.float32]) -> Answers:
+        """Answer windows `[n, length, channels]`, in blocks."""
+        blocks = [self._run(windows[at : at + _BLOCK]) for at in range(0, len(windows), _BLOCK)]
+        return {
+            name: np.concatenate([block[index] for block in blocks])
+            for index, name in enumerate(self.outputs)
+        }
+
+    def latency_ms_p99(self, windows: NDArray[np.float32]) -> float:
+        """What one window alone costs: 99th percentile, in the calmest of some rounds.
+
+        Other load on the machine can only add to it, so the least is nearest to the model's own.
+        """
+        return min(self._p99(windows) for _ in range(_TIMED_ROUNDS))
+
+    def _p99(self, windows: NDArray[np.float32]) -> float:
+        taken = []
+        for run in range(_TIMED_RUNS):
+            window = windows[run % len(windows)][np.newaxis]
+            start = time.perf_counter_ns()
+            self._run(window)
+            taken.append(time.perf_counter_ns() - start)
+        return float(np.quantile(taken, 0.99)) / 1e6
+
+    def _run(self, windows: NDArray[np.float32]) -> list[NDArray[Any]]:
+        try:
+            answers: list[NDArray[Any]] = self._session.run(self.outputs, {INPUT: windows})
+        except _REFUSED as exc:
+            raise IncompatibleBundleError(f"the graph fails on {windows.shape}: {exc}") from exc
+        return answers
+
+
+def export(model: Model, shape: tuple[int, int], stream: str, seq: int) -> bytes:
+    """The ONNX graph of a model for windows of `shape` (length, channels).
+
+    The same model gives the same bytes.
+
+    Raises:
+        ParityError: there is no way to write this estimator as a graph.
+    """
+    proto = _converted(model, shape, f"{stream}-{seq}")
+    graph = proto.graph
+    estimate = graph.output[-1].name  # a classifier has its label before its probabilities
+    del graph.output[:]
+    _HEADS[model.task](graph, model, estimate)
+    # skl2onnx lists the domains in the order of a set, which changes from process to process.
+    del proto.opset_import[:]
+    proto.opset_import.extend(helper.make_opsetid(*item) for item in TARGET_OPSET.items())
+    helper.set_model_props(proto, {"stream": stream, "seq": str(seq)})
+    onnx.checker.check_model(proto, full_check=True)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
+
+
+def _converted(model: Model, shape: tuple[int, int], name: str) -> Any:  # noqa: ANN401  a ModelProto
+    converters.register()
+    last = model.pipeline.steps[-1][1]
+    try:
+        with warnings.catch_warnings():
+            # skl2onnx asks support vector machines for what scikit-learn is about to give up.
+            warnings.filterwarnings("ignore", "Attribute `prob._`", FutureWarning)
+            return convert_sklearn(
+                model.pipeline,
+                name=name,
+                initial_types=[(INPUT, FloatTensorType([None, *shape]))],
+                target_opset=TARGET_OPSET,
+                options={id(last): {"zipmap": False}} if model.task == "classification" else None,
+            )
+    except RuntimeError as exc:  # of skl2onnx: no converter, or not for this setting
+        reason = str(exc).strip().split("\n")[0]
+        raise ParityError(f"{type(last).__name__} cannot be written as ONNX: {reason}") from exc
+
+
+def prove(
+    graph: Graph, model: Model, windows: NDArray[np.float32], tolerance: GoldenSpec
+) -> Parity:
+    """Hold the graph's answers against the estimator's on every one of `windows`.
+
+    A class may only differ where the estimator itself is undecided: two classes, or score and
+    threshold, are nearer to each other than the tolerance.
+
+    Raises:
+        ParityError: an answer is beyond the tolerance; worst error, output and row are named.
+    """
+    wanted, given = model.answer(windows), graph.run(windows)
+    decided = clear(model, wanted, tolerance)
+    worst = {}
+    for name, expected in wanted.items():
+        error = np.abs(given[name].astype(np.float64) - expected.astype(np.float64))
+        allowed = tolerance.atol + tolerance.rtol * np.abs(expected)
+        if name == "value" and model.classes:
+            error, allowed = np.where(decided, error, 0.0), np.zeros(len(expected))
+        beyond = ~(error <= allowed)  # a NaN compares false, so it counts as beyond
+        if beyond.any():
+            excess = np.where(beyond, error, -1.0).reshape(len(windows), -1).max(axis=1)
+            row = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
+            raise ParityError(
+                f"the graph is not the model: '{name}' of window {row} is "
+                f"{given[name][row]} instead of {expected[row]}, the worst of "
+                f"{int(beyond.sum())} answers beyond atol {tolerance.atol:g}, rtol "
+                f"{tolerance.rtol:g}"
+            )
+        worst[name] = float(error.max())
+    return Parity(rows=len(windows), worst=worst, undecided=int((~decided).sum()))
+
+
+def clear(model: Model, answers: Answers, tolerance: GoldenSpec) -> NDArray[np.bool_]:
+    """Answers whose class no error within the tolerance could change, `[n]`."""
+    scale = np.abs(answers["score"]) if "score" in answers else np.float32(0)
+    decided: NDArray[np.bool_] = model.margin(answers) > 2 * (
+        tolerance.atol + tolerance.rtol * scale
+    )
+    return decided
+
+
+def _regression_head(graph: Any, _: Model, estimate: str) -> None:  # noqa: ANN401  a GraphProto
+    _add(graph, "Reshape", [estimate, _constant(graph, "flat", [-1])], "value")
+    _declare(graph, "value", TensorProto.FLOAT)
+
+
+def _anomaly_head(graph: Any, _: Model, estimate: str) -> None:  # noqa: ANN401  a GraphProto
+    _add(graph, "Reshape", [estimate, _constant(graph, "flat", [-1])], "score")
+    limit = _constant(graph, "limit", np.float32(1))
+    _add(graph, "Greater", ["score", limit], "is_beyond")
+    _add(graph, "Cast", ["is_beyond"], "value", to=TensorProto.INT64)
+    _declare(graph, "value", TensorProto.INT64)
+    _declare(graph, "score", TensorProto.FLOAT)
+
+
+def _classification_head(graph: Any, model: Model, estimate: str) -> None:  # noqa: ANN401  a GraphProto
+    if estimate != "probabilities":
+        _add(graph, "Identity", [estimate], "probabilities")
+    if model.threshold is None:
+        _add(graph, "ArgMax", [estimate], "value", axis=1, keepdims=0)
+        _add(graph, "ReduceMax", [estimate, _constant(graph, "axes", [1])], "score", keepdims=0)
+    else:
+        _add(
+            graph, "Gather", [estimate, _constant(graph, "about", model.positive)], "score", axis=1
+        )
+        limit = _constant(graph, "limit", np.float32(model.threshold))
+        _add(graph, "Greater", ["score", limit], "is_beyond")
+        choices = [_constant(graph, f"class_{i}", i) for i in (model.positive, 1 - model.positive)]
+        _add(graph, "Where", ["is_beyond", *choices], "value")
+    _declare(graph, "value", TensorProto.INT64)
+    _declare(graph, "score", TensorProto.FLOAT)
+    _declare(graph, "probabilities", TensorProto.FLOAT, len(model.classes))
+
+
+_HEADS = {
+    "regression": _regression_head,
+    "anomaly": _anomaly_head,
+    "classification": _classification_head,
+}
+
+
+def _add(graph: Any, kind: str, inputs: list[str], output: str, **marks: Any) -> None:  # noqa: ANN401  a GraphProto
+    graph.node.append(helper.make_node(kind, inputs, [output], name=f"head_{output}", **marks))
+
+
+def _constant(graph: Any, name: str, value: object) -> str:  # noqa: ANN401  a GraphProto
+    array = np.asarray(value)
+    graph.initializer.append(numpy_helper.from_array(array, f"head_{name}"))
+    return f"head_{name}"
+
+
+def _declare(graph: Any, name: str, dtype: int, width: int | None = None) -> None:  # noqa: ANN401  a GraphProto
+    shape = [None] if width is None else [None, width]
+    graph.output.append(helper.make_tensor_value_info(name, dtype, shape))

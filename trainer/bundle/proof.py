@@ -1,0 +1,82 @@
+"""A fitted model as a graph that has proved itself: the same answers, within the budget."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.golden import Golden
+from trainer.bundle.export import Graph, Parity, export, prove
+from trainer.bundle.golden import vectors
+from trainer.bundle.package import tolerance_of
+from trainer.console import Screen
+from trainer.errors import ParityError
+from trainer.estimators.estimators import Model
+from trainer.evaluation.split import Parts
+from trainer.recipe.recipe import Recipe
+from trainer.recordings.targets import Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A model that may be packed.
+
+    Attributes:
+        content: the graph.
+        golden: vectors it answers rightly.
+        parity: with the estimator, on all held-out windows.
+        latency_ms_p99: of one window on one thread, as measured here.
+    """
+
+    model: Model
+    content: bytes
+    golden: Golden
+    parity: Parity
+    latency_ms_p99: float
+
+
+def proven(
+    model: Model, parts: Parts, truth: Truth, marks: tuple[Recipe, int], screen: Screen
+) -> Proven:
+    """Export a model and prove it.
+
+    Args:
+        model: fitted.
+        parts: windows; the test part's are what it is proved on.
+        truth: of the recording's rows.
+        marks: the recipe, and the seq that the graph will name.
+        screen: where progress goes.
+
+    Raises:
+        ParityError: the graph is not the model, costs more than the budget, or cannot be written.
+    """
+    recipe, seq = marks
+    windows = parts.test.values
+    with screen.stage("exporting"):
+        content = export(model, windows.shape[1:], recipe.bundle.stream, seq)
+        graph = Graph(content)
+    with screen.stage("proving"):
+        tolerance = tolerance_of(model, truth.y[parts.train.rows])
+        parity = prove(graph, model, windows, tolerance)
+        golden = vectors(model, windows, recipe.channels, tolerance)
+        prove(graph, model, golden.windows, tolerance)
+        latency = _within_budget(graph, content, windows, recipe)
+    return Proven(model, content, golden, parity, latency)
+
+
+def _within_budget(
+    graph: Graph, content: bytes, windows: NDArray[np.float32], recipe: Recipe
+) -> float:
+    """The latency measured, if latency and size are within what the recipe allows."""
+    budget = recipe.budget
+    if len(content) > budget.model_mb * 1e6:
+        raise ParityError(
+            f"the model has {len(content) / 1e6:.3g} MB, budget.model_mb is {budget.model_mb:g}"
+        )
+    latency = graph.latency_ms_p99(windows)
+    if latency > budget.latency_ms:
+        raise ParityError(
+            f"one window takes {latency:.2f} ms (p99, one thread), budget.latency_ms is "
+            f"{budget.latency_ms:g}"
+        )
+    return latency

@@ -1,0 +1,1 @@
+"""The commands of `millhand-trainer`: each file is one, with its arguments and its run."""

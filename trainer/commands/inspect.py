@@ -1,0 +1,110 @@
+"""`millhand-trainer inspect`: what is in a bundle, and whether it keeps its promises."""
+
+import argparse
+import json
+from pathlib import Path
+
+from models.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle
+from models.errors import BundleError, IncompatibleBundleError
+from models.golden import compare, read_golden
+from models.manifest import Lineage, WindowSpec, utc
+from trainer.bundle.export import Graph
+from trainer.console import Screen
+
+
+def inspect(path: Path) -> tuple[Bundle, float]:
+    """Read a bundle, verify its digests, and replay its golden vectors.
+
+    Returns:
+        The bundle, and the worst absolute error of its graph on the golden vectors.
+
+    Raises:
+        BundleError: see `models.bundle.read_bundle` and `models.golden`; or the graph is refused
+            by onnxruntime, or is another stream's.
+        OSError: the file cannot be read.
+    """
+    size = path.stat().st_size
+    if size > MAX_BUNDLE_BYTES:
+        raise BundleError(f"{path}: has {size} bytes, a bundle at most {MAX_BUNDLE_BYTES}")
+    bundle = read_bundle(path.read_bytes())
+    manifest = bundle.manifest
+    graph = Graph(bundle.model)
+    marks = (graph.marks.get("stream"), graph.marks.get("seq"))
+    if marks != (manifest.stream, str(manifest.seq)):
+        raise IncompatibleBundleError(
+            f"{bundle.label}: the graph in it says it is {marks[0]}#{marks[1]}"
+        )
+    golden = read_golden(bundle.golden, manifest)
+    return bundle, compare(golden.outputs, graph.run(golden.windows), manifest.golden)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Inspect, and print."""
+    bundle, worst = inspect(options.bundle)
+    document = {
+        "sha256": bundle.sha256,
+        "bytes": len(bundle.content),
+        "golden_worst_error": worst,
+        "manifest": bundle.manifest.model_dump(mode="json"),
+    }
+    screen = Screen()
+    if options.json:
+        screen.say(json.dumps(document, indent=1, ensure_ascii=False))
+    else:
+        _show(bundle, worst, screen)
+    return 0
+
+
+def _show(bundle: Bundle, worst: float, screen: Screen) -> None:
+    manifest = bundle.manifest
+    screen.table(f"{manifest.name} {manifest.version}", _summary(bundle, worst))
+    signals = [
+        [
+            channel.name,
+            channel.unit,
+            "" if channel.valid_range is None else "{:g} to {:g}".format(*channel.valid_range),
+            channel.missing,
+            "" if channel.max_age_ms is None else f"{channel.max_age_ms} ms",
+        ]
+        for channel in manifest.channels
+    ]
+    screen.grid("Signals", ["name", "unit", "range", "missing", "max age"], signals)
+    members = [[file.name, str(file.size), file.sha256] for file in manifest.files]
+    screen.grid("Members", ["name", "bytes", "sha256"], members)
+
+
+def _summary(bundle: Bundle, worst: float) -> dict[str, str]:
+    manifest = bundle.manifest
+    window, metrics = manifest.window, manifest.metrics
+    return {
+        "stream": f"{manifest.stream} #{manifest.seq}",
+        "created": utc(manifest.created),
+        "task": manifest.task,
+        "classes": ", ".join(manifest.outputs[0].classes) or "none",
+        "outputs": ", ".join(output.name for output in manifest.outputs),
+        "window": f"{window.length} samples, hop {window.hop}, {_period(window)}",
+        "split": metrics.split,
+        "test windows": str(metrics.test_rows),
+        **{name: metrics.said(name) for name in metrics.values},
+        "golden vectors": f"{manifest.golden.count} answered, worst error {worst:.1e}",
+        **_maker(manifest.lineage),
+        "sha256": f"{bundle.sha256} ({len(bundle.content)} bytes, members verified)",
+    }
+
+
+def _maker(lineage: Lineage) -> dict[str, str]:
+    if lineage.origin:
+        return {"packed by": f"millhand {lineage.code_version}", "origin": lineage.origin}
+    return {"trained by": f"millhand {lineage.code_version}, seed {lineage.seed}"}
+
+
+def _period(window: WindowSpec) -> str:
+    if window.sample_period_ms is None:
+        return "no time axis"
+    return f"a sample every {window.sample_period_ms} ms"

@@ -1,0 +1,316 @@
+"""`millhand-trainer pack`: a graph that something else has made becomes a bundle.
+
+`pack` reads from top to bottom what happens. Nothing is written before everything has passed: the
+bundle appears whole, or not at all.
+"""
+
+import argparse
+import glob
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import Bundle, pack_bundle
+from models.files import write_atomically
+from models.golden import write_golden
+from models.manifest import Budget, Lineage, Manifest, Metrics, WindowSpec
+from models.reference import write_reference
+from trainer.bundle.export import Graph
+from trainer.bundle.package import created
+from trainer.commands.train import next_seq
+from trainer.console import Screen
+from trainer.drift.reference import Samples, describe
+from trainer.errors import DataError, GraphError, RecipeError, UsageError
+from trainer.foreign.adaptation import for_looking, with_answers, with_window
+from trainer.foreign.declaration import Declaration, read_declaration
+from trainer.foreign.foreign import Foreign, read_foreign
+from trainer.foreign.looking import look, runnable
+from trainer.foreign.packed_report import Tried, render
+from trainer.foreign.trial import Proof, made_up, probe_count, prove
+from trainer.recipe.description import Source
+from trainer.recordings.datasets import load
+from trainer.recordings.windowed import Windowed, window_rows
+
+PACKAGES = ("numpy", "onnx", "onnxruntime")
+"""Whose versions shape a bundle."""
+NOT_MEASURED = "not measured by millhand"
+MAX_SCORED = 4096
+"""Recorded windows whose scores the reference describes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Recorded rows for the golden vectors.
+
+    Attributes:
+        windowed: the windows they make; None without recorded data.
+        spec: of the windows, with the period that was measured.
+        rows: that were read.
+        digests: sha256 of the files by name.
+        notes: what was cleaned.
+    """
+
+    windowed: Windowed | None
+    spec: WindowSpec
+    rows: int
+    digests: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A bundle that was written, and what is to be said of it.
+
+    Attributes:
+        path: where it is.
+        remarks: what is odd, or for nobody here to know.
+        latency_ms_p99: of one window on one thread, as measured here; no part of the bundle.
+    """
+
+    bundle: Bundle
+    path: Path
+    remarks: tuple[str, ...]
+    latency_ms_p99: float
+
+
+def pack(  # noqa: PLR0913  what there is to say on the command line
+    model: Path,
+    description: Path,
+    folder: Path,
+    *,
+    screen: Screen,
+    files: Sequence[Path] = (),
+    seq: int | None = None,
+) -> Packed:
+    """Fit, try and write the bundle `<stream>-<seq>.zip` into `folder`.
+
+    Args:
+        model: an ONNX file, with its weights in it or beside it.
+        description: what it is, see `trainer.foreign.declaration`.
+        folder: where bundles go.
+        screen: where progress goes.
+        files: recorded rows, instead of those the description names.
+        seq: of the bundle; one above the highest of its stream in `folder` if not given.
+
+    Raises:
+        RecipeError: the description is wrong, or too little to make golden vectors from.
+        DataError: the recorded rows do not do.
+        GraphError: the graph cannot be served.
+        OSError: a file cannot be read, or the bundle not be written.
+    """
+    wanted = read_declaration(description)
+    foreign = read_foreign(model)
+    stream = wanted.bundle.stream
+    seq = next_seq(folder, stream) if seq is None else seq
+    recorded = _recorded(wanted, description, files, screen)
+    shown = None if recorded.windowed is None else _shown(recorded.windowed)
+    probes = made_up(wanted, shown)
+    with screen.stage("fitting to the contract"):
+        behind = with_window(foreign, wanted)
+        seen = look(for_looking(behind, foreign, wanted), foreign, wanted, probes)
+        marks = {"stream": stream, "seq": str(seq)}
+        content = with_answers(behind, foreign, wanted, seen, marks)
+        graph = runnable(content)
+    with screen.stage("trying"):
+        proof = prove(graph, wanted, probes if shown is None else shown, probes)
+        latency = _within_budget(graph, content, probes, wanted)
+    remarks = (*foreign.notes, *recorded.notes, *proof.remarks)
+    digests = {**foreign.digests, description.name: _sha256(description), **recorded.digests}
+    manifest = _manifest(wanted, seq, recorded.spec, proof, _lineage(foreign, model, digests))
+    changes = {str(one.name): one.source for one in wanted.outputs}
+    members = {
+        "model.onnx": content,
+        "golden.npz": write_golden(proof.golden),
+        "reference.json": _reference(graph, manifest, recorded.windowed),
+        "report.html": render(manifest, Tried(len(probes), recorded.rows, remarks, changes)),
+    }
+    bundle = pack_bundle(manifest, members)
+    path = folder / f"{stream}-{seq}.zip"
+    write_atomically(path, bundle.content)
+    return Packed(bundle, path, remarks, latency)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("model", type=Path, help="the graph, an ONNX file")
+    parser.add_argument("--manifest", type=Path, required=True, help="what it is, a TOML file")
+    parser.add_argument("--out", type=Path, required=True, help="folder the bundle goes to")
+    parser.add_argument(
+        "--samples", type=Path, nargs="+", default=(), help="recorded rows for the golden vectors"
+    )
+    parser.add_argument("--seq", type=int, help="default: one above the highest in the folder")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Pack, and tell how it went."""
+    if options.seq is not None and options.seq < 1:
+        raise UsageError(f"--seq is {options.seq}; seq is a number from 1 on")
+    screen = Screen()
+    packed = pack(
+        options.model,
+        options.manifest,
+        options.out,
+        screen=screen,
+        files=options.samples,
+        seq=options.seq,
+    )
+    for remark in packed.remarks:
+        screen.remark(remark)
+    manifest = packed.bundle.manifest
+    screen.table(
+        f"{manifest.name} {manifest.version}",
+        {
+            "origin": manifest.lineage.origin,
+            "figures": manifest.metrics.split,
+            **{name: f"{value:g}" for name, value in manifest.metrics.values.items()},
+            "golden vectors": f"{manifest.golden.count}, the graph's own answers",
+            "latency p99": f"{packed.latency_ms_p99:.2f} ms on one thread",
+            "bundle": f"{packed.path} ({len(packed.bundle.content)} bytes)",
+            "sha256": packed.bundle.sha256,
+        },
+    )
+    return 0
+
+
+def _recorded(
+    wanted: Declaration, description: Path, files: Sequence[Path], screen: Screen
+) -> Recorded:
+    source = _source(wanted, files)
+    if source is None:
+        _check_ranges(wanted, description)
+        return Recorded(None, wanted.window.spec(None), 0, {}, ())
+    with screen.stage("reading"):
+        recording = load(source, wanted.signals, opened=screen.detail)
+    spec = wanted.window.spec(recording.period_ms())
+    rows = np.arange(len(recording), dtype=np.int64)
+    with screen.stage("windows", total=len(rows)) as advance:
+        windowed = window_rows(recording, rows, spec, wanted.channels, advance=advance)
+    if not len(windowed):
+        raise DataError(
+            f"{', '.join(recording.files[:3])}: {len(recording)} rows give no window of "
+            f"{spec.length} samples with every required signal in its range; name more rows"
+        )
+    return Recorded(windowed, spec, len(recording), recording.digests, tuple(recording.notes))
+
+
+def _source(wanted: Declaration, files: Sequence[Path]) -> Source | None:
+    """The recorded rows: those of the command line, read as `[data]` says, or its own."""
+    if not files:
+        return wanted.data
+    patterns = tuple(glob.escape(str(path.absolute())) for path in files)
+    if wanted.data is not None:
+        return wanted.data.model_copy(update={"files": patterns})
+    if wanted.window.length > 1 or wanted.window.trigger == "period":
+        raise UsageError(
+            "--samples needs [data] with a time in the description: without one rows stand alone, "
+            "and make no windows"
+        )
+    return Source(files=patterns)
+
+
+def _check_ranges(wanted: Declaration, description: Path) -> None:
+    lines = [
+        f"{description}: signals[{index}].range: is missing; without --samples or [data] the "
+        "golden vectors are made up within the ranges, so every signal needs one"
+        for index, signal in enumerate(wanted.signals)
+        if signal.range is None
+    ]
+    if lines:
+        raise RecipeError("\n".join(lines))
+
+
+def _within_budget(
+    graph: Graph, content: bytes, windows: NDArray[np.float32], wanted: Declaration
+) -> float:
+    """The latency measured, if latency and size are within what the description allows."""
+    budget = wanted.budget
+    if len(content) > budget.model_mb * 1e6:
+        raise GraphError(
+            f"the graph has {len(content) / 1e6:.1f} MB, budget.model_mb is "
+            f"{budget.model_mb:g}; no bundle is written"
+        )
+    latency = graph.latency_ms_p99(windows)
+    if latency > budget.latency_ms:
+        raise GraphError(
+            f"one window takes {latency:.2f} ms (p99, one thread), budget.latency_ms is "
+            f"{budget.latency_ms:g}; no bundle is written"
+        )
+    return latency
+
+
+def _manifest(
+    wanted: Declaration, seq: int, spec: WindowSpec, proof: Proof, lineage: Lineage
+) -> Manifest:
+    claim = wanted.metrics
+    metrics = Metrics(split=NOT_MEASURED, test_rows=0, values={})
+    if claim is not None:
+        split = f"claimed by the description, {NOT_MEASURED}: {claim.split}"
+        metrics = Metrics(split=split, test_rows=claim.test_rows, values=claim.values)
+    return Manifest(
+        stream=wanted.bundle.stream,
+        name=wanted.bundle.name or wanted.bundle.stream,
+        version=wanted.bundle.version,
+        seq=seq,
+        created=created(),
+        task=wanted.task,
+        channels=wanted.channels,
+        window=spec,
+        outputs=wanted.promised(),
+        golden=proof.tolerance,
+        metrics=metrics,
+        lineage=lineage,
+        budget=Budget(
+            latency_ms_p99=wanted.budget.latency_ms, model_bytes=round(wanted.budget.model_mb * 1e6)
+        ),
+    )
+
+
+def _lineage(foreign: Foreign, model: Path, digests: Mapping[str, str]) -> Lineage:
+    return Lineage(
+        data=dict(digests),
+        code_version=version("millhand"),
+        packages={package: version(package) for package in PACKAGES},
+        seed=0,
+        origin=f"packed from {model.name}, made by {foreign.producer}; self-referential golden "
+        "vectors: they prove the transport, not the truth",
+    )
+
+
+def _reference(graph: Graph, manifest: Manifest, windowed: Windowed | None) -> bytes:
+    """Of recorded rows only: made-up ones would say what never was. Drift is not judged by them."""
+    reason = "packed from a foreign graph: what it was trained on is not known"
+    width = len(manifest.channels)
+    asset, values = np.empty(0, np.int64), np.empty((0, width), np.float32)
+    scores = np.empty(0, np.float32)
+    if windowed is not None:
+        asset, values = windowed.asset, windowed.values[:, -1]
+        scores = np.full(len(windowed), np.nan, np.float32)
+        asked = _spread(len(windowed), MAX_SCORED)
+        answers = graph.run(windowed.values[asked])
+        scores[asked] = answers.get("score", answers["value"])
+    document = describe(Samples(asset, values, scores), manifest.channels, None)
+    return write_reference(document.model_copy(update={"reason": reason}))
+
+
+def _shown(windowed: Windowed) -> NDArray[np.float32]:
+    """Some of the windows: spread over all, and those that end with an extreme of a signal."""
+    values = windowed.values
+    count, last = probe_count(*values.shape[1:]), values[:, -1]
+    lowest = np.where(np.isnan(last), np.inf, last).argmin(axis=0)
+    highest = np.where(np.isnan(last), -np.inf, last).argmax(axis=0)
+    extremes = np.concatenate([lowest, highest])[:count]
+    chosen = np.unique(np.concatenate([_spread(len(values), count), extremes]))
+    return np.asarray(values[chosen])
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

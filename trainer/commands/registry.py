@@ -1,0 +1,129 @@
+"""`millhand-trainer registry`: the command line of `trainer.registry.registry`."""
+
+import argparse
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+from models.manifest import utc
+from trainer.console import Screen
+from trainer.registry import registry
+from trainer.registry.keys import Keys
+from trainer.registry.releases import USUAL, TrustedRoot, Validity
+
+Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  the type has no public name
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    init = _action(actions, "init", "make an empty registry, and its keys")
+    init.add_argument("--root-keys", type=int, default=1, help="how many root keys to make")
+    init.add_argument("--root-threshold", type=int, default=1, help="how many must sign a new root")
+    _action(actions, "refresh", "sign anew what would expire; to be run by a timer")
+    revoke = _action(actions, "revoke", "withdraw a bundle")
+    revoke.add_argument("stream")
+    revoke.add_argument("seq", type=int)
+    rotate = _action(actions, "rotate", "replace the keys of a role")
+    rotate.add_argument("role", choices=("root", "targets", "online"))
+    listing = actions.add_parser("list", help="what it holds, unverified")
+    listing.add_argument("directory", type=Path)
+
+
+def signing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe what every command that signs needs."""
+    parser.add_argument("--keys", type=Path, required=True, help="folder of keys")
+    parser.add_argument("--passphrase-file", type=Path, help="its first line unlocks them")
+    parser.add_argument(
+        "--online-days",
+        type=int,
+        default=USUAL.online.days,
+        help=f"how long a gateway may be kept from news unnoticed; default {USUAL.online.days}",
+    )
+
+
+def keys_of(options: argparse.Namespace) -> Keys:
+    """The keys a command line names."""
+    return Keys(options.keys, options.passphrase_file)
+
+
+def validity_of(options: argparse.Namespace) -> Validity:
+    """How long what is signed holds."""
+    return Validity(online=timedelta(days=options.online_days))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked for."""
+    _RUN[options.action](options, Screen())
+    return 0
+
+
+def _init(options: argparse.Namespace, screen: Screen) -> None:
+    root = registry.init(
+        options.directory,
+        keys_of(options),
+        validity=validity_of(options),
+        root_keys=options.root_keys,
+        root_threshold=options.root_threshold,
+    )
+    screen.say(f"made {options.directory}; keep the root keys in {options.keys} offline")
+    _say_root(root, screen)
+
+
+def _refresh(options: argparse.Namespace, screen: Screen) -> None:
+    standing = registry.refresh(options.directory, keys_of(options), validity=validity_of(options))
+    for warning in standing.warnings:
+        screen.remark(warning)
+    expires = {role: f"until {utc(moment)}" for role, moment in standing.expires.items()}
+    screen.table("Signatures hold", expires)
+
+
+def _revoke(options: argparse.Namespace, screen: Screen) -> None:
+    release = registry.revoke(
+        options.directory,
+        options.stream,
+        options.seq,
+        keys_of(options),
+        validity=validity_of(options),
+    )
+    screen.say(f"revoked {release.stream}#{release.seq}; push another to gateways that serve it")
+
+
+def _rotate(options: argparse.Namespace, screen: Screen) -> None:
+    root = registry.rotate(
+        options.directory, options.role, keys_of(options), validity=validity_of(options)
+    )
+    _say_root(root, screen)
+
+
+def _list(options: argparse.Namespace, screen: Screen) -> None:
+    screen.grid(
+        str(options.directory),
+        ["stream", "seq", "bytes", "floor seq", "state", "sha256"],
+        [
+            [
+                release.stream,
+                str(release.seq),
+                str(release.length),
+                str(release.floor_seq),
+                "revoked" if release.revoked else "",
+                release.sha256,
+            ]
+            for release in registry.listing(options.directory)
+        ],
+    )
+
+
+_RUN = {"init": _init, "refresh": _refresh, "revoke": _revoke, "rotate": _rotate, "list": _list}
+
+
+def _action(actions: Actions, name: str, purpose: str) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=purpose, description=purpose)
+    parser.add_argument("directory", type=Path, help="the registry")
+    signing_arguments(parser)
+    return parser
+
+
+def _say_root(root: TrustedRoot, screen: Screen) -> None:
+    screen.say(f"trusted root, to be installed on every gateway: {root.path}")
+    screen.say(f"version {root.version}, sha256 {root.sha256}")

@@ -1,0 +1,64 @@
+"""What is to be fitted: features, and the steps after them; the default without a search."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
+
+from trainer.features.features import BASIC, KINDS, WindowFeatures
+from trainer.features.scaling import Standardise
+from trainer.recipe.feature_section import FeatureSection
+from trainer.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An unfitted model of a classification or a regression.
+
+    Attributes:
+        features: what is seen in a window.
+        steps: from features to an estimate, `estimator` the last.
+    """
+
+    features: WindowFeatures
+    steps: Pipeline
+
+
+def default(features: WindowFeatures, task: str, seed: int) -> Choice:
+    """Gradient boosting."""
+    kinds = {
+        "classification": HistGradientBoostingClassifier,
+        "regression": HistGradientBoostingRegressor,
+    }
+    estimator = kinds[task](early_stopping=False, random_state=seed)
+    return Choice(features, steps(estimator, scaled=False))
+
+
+def steps(estimator: Any, *, scaled: bool) -> Pipeline:  # noqa: ANN401  scikit-learn is untyped
+    """An estimator, behind features of one scale where it measures distances."""
+    before = [("scaling", Standardise())] if scaled else []
+    return Pipeline([*before, ("estimator", estimator)])
+
+
+def presets(recipe: Recipe) -> Mapping[str, WindowFeatures]:
+    """Sets of features by name, the recipe's own first, and alone where it says which.
+
+    A window of one sample has no lengths to choose from.
+    """
+    own = recipe.described
+    if recipe.features != FeatureSection():
+        return {"given": own}
+    length = recipe.window.length
+    if length == 1:
+        return {"plain": own}
+    return {
+        "plain": own,
+        "multiscale": _varied(own, BASIC, (length // 2, length // 6)),
+        "rich": _varied(own, KINDS, (length // 3,)),
+    }
+
+
+def _varied(own: WindowFeatures, kinds: Sequence[str], lengths: Sequence[int]) -> WindowFeatures:
+    return WindowFeatures(kinds, lengths, own.signals, own.derived)

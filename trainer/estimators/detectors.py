@@ -1,0 +1,187 @@
+"""How far from normal: statistics that are learned from normal features only, none below zero.
+
+Each detector is written once: `statistics` computes on numbers and writes the graph on a symbol.
+Where a plant has few normal hours and many features, estimates are shrunk, never inverted raw.
+
+- `Pca`: T2 within the plane of normal variation and Q off it. J. F. MacGregor, T. Kourti:
+  Statistical process control of multivariate processes. Control Engineering Practice 3(3), 1995,
+  403-414.
+- `Mahalanobis`: distance under a shrunk covariance. O. Ledoit, M. Wolf: A well-conditioned
+  estimator for large-dimensional covariance matrices. J. Multivariate Analysis 88, 2004, 365-411.
+- `Isolation`: how few cuts set a row apart. F. T. Liu, K. M. Ting, Z.-H. Zhou: Isolation forest.
+  ICDM 2008, 413-422.
+- `OneClass`: distance from the support of normal rows. B. Schölkopf et al.: Estimating the support
+  of a high-dimensional distribution. Neural Computation 13(7), 2001, 1443-1471.
+- `Autoencoder`: what a narrow neural network cannot reproduce.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
+from sklearn.ensemble import IsolationForest
+from sklearn.neural_network import MLPRegressor
+from sklearn.svm import OneClassSVM
+
+from trainer.estimators.trees import grown, summed
+from trainer.features.symbols import Symbol
+
+Array = NDArray[np.float64]
+_LEAST = 1e-9
+"""Rounding errors of a statistic that is always zero stay below this."""
+_EXPLAINED = 0.9
+_TREES = 100
+_SUPPORT = 0.05
+_MOST_ROWS = 2000
+"""A support vector machine takes the square of its rows; more are thinned out evenly."""
+
+
+class Detector(Protocol):
+    """Learns from scaled normal features; float64 `[n, features]`."""
+
+    def fit(self, z: Array, seed: int) -> Self:
+        """Learn what is normal."""
+
+    def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
+        """One `[n, 1]` each, none below zero, larger is less normal."""
+
+
+class Pca:
+    """T2 and Q."""
+
+    def fit(self, z: Array, seed: int) -> Self:  # noqa: ARG002  nothing here is random
+        """Find the plane that explains nine tenths of the variation."""
+        variances, axes = np.linalg.eigh(z.T @ z / len(z))
+        variances, axes = np.maximum(variances[::-1], 0.0), axes[:, ::-1]
+        explained = np.cumsum(variances) / max(float(variances.sum()), _LEAST)
+        kept = min(int(np.searchsorted(explained, _EXPLAINED)) + 1, len(variances))
+        self.axes = np.ascontiguousarray(axes[:, :kept])
+        self.variances = np.maximum(variances[:kept], _LEAST)
+        return self
+
+    def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
+        """Squared distance within the plane, and off it."""
+        along = z @ self.axes
+        off = z - along @ np.ascontiguousarray(self.axes.T)
+        return [
+            (along * along / self.variances).sum(axis=1, keepdims=True),
+            (off * off).sum(axis=1, keepdims=True),
+        ]
+
+
+class Mahalanobis:
+    """Squared distance under a shrunk covariance."""
+
+    def fit(self, z: Array, seed: int) -> Self:  # noqa: ARG002  nothing here is random
+        """Estimate the covariance."""
+        covariance, _ = ledoit_wolf(z, assume_centered=True)
+        variances, axes = np.linalg.eigh(covariance)
+        self.whitening = axes / np.sqrt(np.maximum(variances, _LEAST))
+        return self
+
+    def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
+        """The squared distance from the middle."""
+        white = z @ self.whitening
+        return [(white * white).sum(axis=1, keepdims=True)]
+
+
+class Isolation:
+    """Anomaly score of an isolation forest, between 0 and 1."""
+
+    def fit(self, z: Array, seed: int) -> Self:
+        """Grow the trees."""
+        self.forest = IsolationForest(n_estimators=_TREES, random_state=seed).fit(_single(z))
+        return self
+
+    def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
+        """2 to the power of minus the mean depth, in units of what chance would need."""
+        if not isinstance(z, Symbol):
+            return [-self.forest.score_samples(_single(z))[:, np.newaxis]]
+        usual = self.forest._average_path_length_per_tree  # noqa: SLF001  depths are nowhere public
+        features = self.forest.estimators_features_
+        chance = len(usual) * _usual_depth(self.forest.max_samples_)
+        columns = []
+        for tree, lengths, depths, at in zip(
+            (one.tree_ for one in self.forest.estimators_),
+            usual,
+            self.forest._decision_path_lengths,  # noqa: SLF001  as above
+            features,
+            strict=True,
+        ):
+            grown_tree = grown(tree, (depths + lengths - 1.0)[:, np.newaxis])
+            grown_tree["nodes_featureids"] = at[grown_tree["nodes_featureids"]].tolist()
+            columns.append(grown_tree)
+        depth = summed(z.astype(np.float32), columns, np.zeros(1)).astype(np.float64)
+        return [np.exp(depth * (-np.log(2.0) / chance))]
+
+
+class OneClass:
+    """How far outside the support of normal rows, of a radial kernel."""
+
+    def fit(self, z: Array, seed: int) -> Self:  # noqa: ARG002  nothing here is random
+        """Find the support."""
+        thinned = z[np.linspace(0, len(z) - 1, min(len(z), _MOST_ROWS)).astype(np.int64)]
+        machine = OneClassSVM(nu=_SUPPORT, gamma="scale").fit(thinned)
+        self.gamma = float(machine._gamma)  # noqa: SLF001  what "scale" came to
+        self.vectors = machine.support_vectors_
+        # Their sum grows with the rows, and the limits come from fewer of them.
+        self.weights = machine.dual_coef_.T / machine.dual_coef_.sum()
+        return self
+
+    def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
+        """What is lacking to being where all support vectors are, between 0 and 1."""
+        own = (z * z).sum(axis=1, keepdims=True)
+        across = z @ np.ascontiguousarray(self.vectors.T)
+        theirs = (self.vectors * self.vectors).sum(axis=1)
+        squared = np.maximum(own + theirs - 2.0 * across, 0.0)
+        return [np.maximum(1.0 - np.exp(squared * -self.gamma) @ self.weights, 0.0)]
+
+
+class Autoencoder:
+    """Squared error of a narrow network that learned to repeat normal rows."""
+
+    def fit(self, z: Array, seed: int) -> Self:
+        """Train the network."""
+        narrow = max(1, z.shape[1] // 3)
+        network = MLPRegressor(
+            hidden_layer_sizes=(narrow,),
+            activation="tanh",
+            solver="lbfgs",
+            alpha=0.1,
+            max_iter=300,
+            random_state=seed,
+        )
+        network.fit(z, z if z.shape[1] > 1 else z[:, 0])
+        self.layers = list(zip(network.coefs_, network.intercepts_, strict=True))
+        return self
+
+    def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
+        """What is not reproduced."""
+        (inwards, shift), (outwards, back) = self.layers
+        off = z - (np.tanh(z @ inwards + shift) @ outwards + back)
+        return [(off * off).sum(axis=1, keepdims=True)]
+
+
+DETECTORS: Mapping[str, Callable[[], Detector]] = {
+    "pca": Pca,
+    "mahalanobis": Mahalanobis,
+    "isolation-forest": Isolation,
+    "one-class-svm": OneClass,
+    "autoencoder": Autoencoder,
+}
+
+
+def _single(z: Array) -> NDArray[np.float32]:
+    return z.astype(np.float32)
+
+
+def _usual_depth(rows: int) -> float:
+    """Mean depth of an unsuccessful search in a binary tree of so many rows."""
+    if rows <= 1:
+        return 0.0 if rows < 1 else 1.0
+    two = 2
+    if rows == two:
+        return 1.0
+    return float(2.0 * (np.log(rows - 1.0) + np.euler_gamma) - 2.0 * (rows - 1.0) / rows)

@@ -1,0 +1,213 @@
+"""The families of models a search chooses from, and what can be varied in each.
+
+A family draws its hyper-parameters from an Optuna trial under names of its own (`forest.leaves`)
+and makes an unfitted estimator of them: seeded, on one thread. Whatever depends on the target's
+scale is a ratio to its deviation, so that bar and pascal give the same model.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import BaseTrial
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC, SVR
+
+from trainer.estimators.network import Network
+
+Estimator = Any
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What an estimator is made for.
+
+    Attributes:
+        task: classification or regression.
+        seed: of whatever it draws.
+        rows: the fewest it is fitted on.
+        spread: standard deviation of the numbers to learn; 1 of classes.
+    """
+
+    task: str
+    seed: int
+    rows: int
+    spread: float = 1.0
+
+    @property
+    def numbers(self) -> bool:
+        """Whether numbers are learned, not classes."""
+        return self.task == "regression"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of model.
+
+    Attributes:
+        draw: hyper-parameters from a trial, an unfitted estimator from them.
+        first: the hyper-parameters that are tried first, by task.
+        scaled: whether it measures distances, and needs features of one scale.
+        most_rows: beyond, a fit or an answer takes too long.
+    """
+
+    draw: Callable[[BaseTrial, Setting], Estimator]
+    first: Callable[[Setting], Parameters]
+    scaled: bool = False
+    most_rows: int | None = None
+
+
+def _linear(trial: BaseTrial, of: Setting) -> Estimator:
+    if not of.numbers:
+        strength = trial.suggest_float("linear.c", 1e-4, 1e3, log=True)
+        penalty = trial.suggest_categorical("linear.penalty", ["l2", "l1"])
+        if penalty == "l2":
+            return LogisticRegression(C=strength, max_iter=500)
+        return LogisticRegression(
+            C=strength, l1_ratio=1.0, solver="saga", max_iter=200, random_state=of.seed
+        )
+    kind = trial.suggest_categorical("linear.kind", ["ridge", "lasso", "elastic-net"])
+    alpha = trial.suggest_float("linear.alpha", 1e-5, 10.0, log=True)
+    if kind == "ridge":
+        return Ridge(alpha=alpha * of.rows)
+    if kind == "lasso":
+        return Lasso(alpha=alpha * of.spread, max_iter=2000)
+    # Half of each, the half that is no square on the target's scale.
+    both = alpha * (of.spread + 1) / 2
+    return ElasticNet(alpha=both, l1_ratio=of.spread / (of.spread + 1), max_iter=2000)
+
+
+def _first_linear(of: Setting) -> Parameters:
+    if of.numbers:
+        return {"linear.kind": "ridge", "linear.alpha": 1e-3}
+    return {"linear.penalty": "l2", "linear.c": 1.0}
+
+
+def _boosting(trial: BaseTrial, of: Setting) -> Estimator:
+    drawn: dict[str, Any] = {
+        "learning_rate": trial.suggest_float("boosting.rate", 0.02, 0.3, log=True),
+        "max_iter": trial.suggest_int("boosting.trees", 30, 400, log=True),
+        "max_leaf_nodes": trial.suggest_int("boosting.leaves", 4, 63, log=True),
+        "min_samples_leaf": trial.suggest_int("boosting.leaf_rows", 5, 100, log=True),
+        "l2_regularization": trial.suggest_float("boosting.l2", 1e-3, 10.0, log=True),
+        "max_features": trial.suggest_float("boosting.features", 0.3, 1.0),
+        "early_stopping": False,
+        "random_state": of.seed,
+    }
+    if not of.numbers:
+        return HistGradientBoostingClassifier(**drawn)
+    drawn["loss"] = trial.suggest_categorical("boosting.loss", ["squared_error", "absolute_error"])
+    return HistGradientBoostingRegressor(**drawn)
+
+
+def _first_boosting(of: Setting) -> Parameters:
+    loss = {"boosting.loss": "squared_error"} if of.numbers else {}
+    return {
+        "boosting.rate": 0.1,
+        "boosting.trees": 100,
+        "boosting.leaves": 31,
+        "boosting.leaf_rows": 20,
+        "boosting.l2": 1e-3,
+        "boosting.features": 1.0,
+        **loss,
+    }
+
+
+def _grown(name: str, numbers: Any, classes: Any) -> Callable[[BaseTrial, Setting], Estimator]:  # noqa: ANN401  scikit-learn is untyped
+    def draw(trial: BaseTrial, of: Setting) -> Estimator:
+        kind = numbers if of.numbers else classes
+        return kind(
+            n_estimators=trial.suggest_int(f"{name}.trees", 50, 150, log=True),
+            max_leaf_nodes=trial.suggest_int(f"{name}.leaves", 16, 1024, log=True),
+            min_samples_leaf=trial.suggest_int(f"{name}.leaf_rows", 1, 50, log=True),
+            max_features=trial.suggest_float(f"{name}.features", 0.1, 1.0),
+            random_state=of.seed,
+            n_jobs=1,
+        )
+
+    return draw
+
+
+def _first_grown(name: str) -> Callable[[Setting], Parameters]:
+    return lambda of: {
+        f"{name}.trees": 100,
+        f"{name}.leaves": 512,
+        f"{name}.leaf_rows": 2,
+        f"{name}.features": 1.0 if of.numbers else 0.4,
+    }
+
+
+def _neighbours(trial: BaseTrial, of: Setting) -> Estimator:
+    # All count alike: weights by distance cannot be written as a graph within the tolerance.
+    count = min(trial.suggest_int("neighbours.count", 1, 100, log=True), max(1, of.rows // 2))
+    kind = KNeighborsRegressor if of.numbers else KNeighborsClassifier
+    return kind(n_neighbors=count, n_jobs=1)
+
+
+def _svm(trial: BaseTrial, of: Setting) -> Estimator:
+    c = trial.suggest_float("svm.c", 1e-2, 1e3, log=True)
+    gamma = trial.suggest_float("svm.gamma", 1e-4, 1.0, log=True)
+    if not of.numbers:
+        return CalibratedClassifierCV(SVC(C=c, gamma=gamma), ensemble=False, cv=3)
+    epsilon = trial.suggest_float("svm.epsilon", 1e-3, 0.5, log=True)
+    return SVR(C=c * of.spread, gamma=gamma, epsilon=epsilon * of.spread)
+
+
+def _first_svm(of: Setting) -> Parameters:
+    drawn: dict[str, Any] = {"svm.c": 1.0, "svm.gamma": 0.02}
+    return {**drawn, "svm.epsilon": 0.1} if of.numbers else drawn
+
+
+def _mlp(trial: BaseTrial, of: Setting) -> Estimator:
+    width = trial.suggest_categorical("mlp.width", [16, 32, 64, 128])
+    layers = trial.suggest_int("mlp.layers", 1, 2)
+    kind = Network if of.numbers else MLPClassifier
+    return kind(
+        hidden_layer_sizes=(width,) * layers,
+        alpha=trial.suggest_float("mlp.alpha", 1e-6, 1.0, log=True),
+        learning_rate_init=trial.suggest_float("mlp.rate", 3e-4, 1e-2, log=True),
+        max_iter=trial.suggest_int("mlp.rounds", 30, 200, log=True),
+        batch_size=max(1, min(of.rows, max(64, of.rows // 100))),
+        random_state=of.seed,
+    )
+
+
+FAMILIES: Mapping[str, Family] = {
+    "linear": Family(_linear, _first_linear, scaled=True),
+    "boosting": Family(_boosting, _first_boosting),
+    "extra-trees": Family(
+        _grown("extra-trees", ExtraTreesRegressor, ExtraTreesClassifier),
+        _first_grown("extra-trees"),
+    ),
+    "forest": Family(
+        _grown("forest", RandomForestRegressor, RandomForestClassifier), _first_grown("forest")
+    ),
+    "neighbours": Family(
+        _neighbours, lambda _: {"neighbours.count": 10}, scaled=True, most_rows=20_000
+    ),
+    "svm": Family(_svm, _first_svm, scaled=True, most_rows=5_000),
+    "mlp": Family(
+        _mlp,
+        lambda _: {
+            "mlp.width": 32,
+            "mlp.layers": 1,
+            "mlp.alpha": 1e-3,
+            "mlp.rate": 3e-3,
+            "mlp.rounds": 100,
+        },
+        scaled=True,
+    ),
+}
+"""By name, the cheapest first."""

@@ -1,0 +1,111 @@
+"""Fitted trees of scikit-learn as one ONNX node, which decides as they do for every float32 value.
+
+scikit-learn compares with thresholds in double precision, an ONNX tree with float32. skl2onnx
+rounds thresholds of gradient boosting to the nearest float32, so that a value between both decides
+differently (1 row in 20,000, off by a whole leaf), and writes booleans where protobuf wants
+integers. Here they are rounded down: `x <= t` stays the same question.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.features.symbols import ML, Symbol
+
+Columns = dict[str, list[Any]]
+
+
+def summed(x: Symbol, trees: Iterable[Columns], base: NDArray[np.float64]) -> Symbol:
+    """The sum of all trees' leaves and `base`, a float32 symbol `[n, targets]`."""
+    columns: Columns = {}
+    for number, tree in enumerate(trees):
+        for name, values in tree.items():
+            columns.setdefault(name, []).extend(values)
+        nodes = len(tree["nodes_nodeids"])
+        columns.setdefault("nodes_treeids", []).extend([number] * nodes)
+        columns.setdefault("target_treeids", []).extend([number] * len(tree["target_nodeids"]))
+    marks: dict[str, Any] = {
+        "n_targets": len(base),
+        "base_values": base.astype(np.float32).tolist(),
+        "post_transform": "NONE",
+    }
+    name = x.nodes.add("TreeEnsembleRegressor", x.name, domain=ML, **(marks | columns))
+    return Symbol(x.nodes, name, np.float32)
+
+
+def boosted(model: Any) -> Iterable[Columns]:  # noqa: ANN401  scikit-learn is untyped
+    """The trees of a histogram gradient boosting."""
+    for iteration in model._predictors:  # noqa: SLF001  the fitted trees are nowhere public
+        for target, predictor in enumerate(iteration):
+            tree = predictor.nodes
+            leaf = tree["is_leaf"].astype(bool)
+            yield _columns(
+                leaf=leaf,
+                features=tree["feature_idx"],
+                thresholds=tree["num_threshold"],
+                children=(tree["left"], tree["right"]),
+                missing_left=tree["missing_go_to_left"],
+                weights=_one_target(tree["value"][leaf], target),
+            )
+
+
+def grown(tree: Any, weights: NDArray[np.float64]) -> Columns:  # noqa: ANN401  scikit-learn is untyped
+    """One tree of a forest.
+
+    Args:
+        tree: the `tree_` of a fitted decision tree.
+        weights: what each node is worth as a leaf, `[nodes, targets]`.
+    """
+    leaf = tree.children_left < 0
+    return _columns(
+        leaf=leaf,
+        features=tree.feature,
+        thresholds=tree.threshold,
+        children=(tree.children_left, tree.children_right),
+        missing_left=np.zeros(len(leaf), dtype=np.int64),
+        weights=weights[leaf],
+    )
+
+
+def _one_target(values: NDArray[np.float64], target: int) -> NDArray[np.float64]:
+    """Weights of leaves that speak of one target only, `[leaves, targets]`, NaN of the others."""
+    weights = np.full((len(values), target + 1), np.nan)
+    weights[:, target] = values
+    return weights
+
+
+def _columns(  # noqa: PLR0913  the attributes of the ONNX node
+    *,
+    leaf: NDArray[np.bool_],
+    features: NDArray[Any],
+    thresholds: NDArray[np.float64],
+    children: tuple[NDArray[Any], NDArray[Any]],
+    missing_left: NDArray[Any],
+    weights: NDArray[np.float64],
+) -> Columns:
+    """One tree's share of each attribute of TreeEnsembleRegressor, but for its own number."""
+    count = len(leaf)
+    at, targets = np.nonzero(~np.isnan(weights))
+    left, right = children
+    return {
+        "nodes_nodeids": list(range(count)),
+        "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        "nodes_featureids": np.where(leaf, 0, features).tolist(),
+        "nodes_values": np.where(leaf, 0.0, _rounded_down(thresholds)).tolist(),
+        "nodes_truenodeids": np.where(leaf, 0, left).tolist(),
+        "nodes_falsenodeids": np.where(leaf, 0, right).tolist(),
+        "nodes_missing_value_tracks_true": missing_left.astype(int).tolist(),
+        "nodes_hitrates": [1.0] * count,
+        "target_nodeids": np.flatnonzero(leaf)[at].tolist(),
+        "target_ids": targets.tolist(),
+        "target_weights": weights[at, targets].astype(np.float32).tolist(),
+    }
+
+
+def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 that is not above each threshold: `x <= t` stays what it was."""
+    nearest = thresholds.astype(np.float32)
+    below = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(nearest > thresholds, below, nearest)

@@ -1,0 +1,1 @@
+"""Which windows judge a model, and how sure the figures are."""

@@ -1,0 +1,246 @@
+"""What is seen in a window: figures of each channel, and of how the channels hang together.
+
+Everything is computed in double precision and rounded to float32 once at the end. Sums of float32
+values are exact in double precision whatever their order, so NumPy and the graph agree to the last
+bit, and a tree decides on both sides of a threshold alike (`symbols.py` writes the graph).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from trainer.features.expression import Expression
+from trainer.features.symbols import power_spectrum
+
+BASIC = ("last", "mean", "std", "min", "max", "slope")
+_BLOCK_VALUES = 4_000_000
+_STEADY = 1e-24
+"""A variance below this share of the squared mean is rounding, not movement."""
+_SILENT = 1e-9
+"""A band below this share of the whole deviation is rounding, not sound."""
+_TINY = 1e-150
+"""Divided by nothing smaller; float32 squared has nothing smaller but zero."""
+_LARGEST = float(np.finfo(np.float32).max)
+_EXPLAINED = 0.9
+_SHORTEST_SPECTRUM = 8
+
+
+class _Stretch:
+    """The last samples of every window, and what several figures of them share."""
+
+    def __init__(self, x: Any, length: int) -> None:  # noqa: ANN401  an array, or a symbol
+        self.x, self.length = x, length
+        self.mean = x.sum(axis=1, keepdims=True) / length
+        self.apart = x - self.mean
+        variance = (self.apart * self.apart).sum(axis=1) / length
+        middle = self.mean[:, 0]
+        self.variance = np.where(variance > _STEADY * middle * middle, variance, 0.0)
+
+    @property
+    def rms(self) -> Any:  # noqa: ANN401  an array, or a symbol
+        """Root of the mean square."""
+        return np.sqrt((self.x * self.x).sum(axis=1) / self.length)
+
+    def slope(self) -> Any:  # noqa: ANN401  an array, or a symbol
+        """Least squares, per sample."""
+        time = np.arange(self.length, dtype=np.float64) - (self.length - 1) / 2
+        spread = max(float((time * time).sum()), 1.0)
+        return (self.apart * time[:, np.newaxis]).sum(axis=1) / spread
+
+    def crest(self) -> Any:  # noqa: ANN401  an array, or a symbol
+        """Peak as a ratio to the root of the mean square; 0 of a silent signal."""
+        rms = self.rms
+        return np.where(rms > 0.0, np.abs(self.x).max(axis=1) / np.maximum(rms, _TINY), 0.0)
+
+    def kurtosis(self) -> Any:  # noqa: ANN401  an array, or a symbol
+        """Fourth moment over the squared variance, 3 of noise; 0 of a constant signal."""
+        squares = self.apart * self.apart
+        fourth = (squares * squares).sum(axis=1) / self.length
+        spread = np.maximum(self.variance, _TINY)
+        return np.where(self.variance > _TINY, fourth / spread / spread, 0.0)
+
+
+_OF_A_STRETCH: dict[str, Callable[[_Stretch], Any]] = {
+    "mean": lambda s: s.mean[:, 0],
+    "std": lambda s: np.sqrt(s.variance),
+    "min": lambda s: s.x.min(axis=1),
+    "max": lambda s: s.x.max(axis=1),
+    "range": lambda s: s.x.max(axis=1) - s.x.min(axis=1),
+    "rms": lambda s: s.rms,
+    "slope": _Stretch.slope,
+    "crest": _Stretch.crest,
+    "kurtosis": _Stretch.kurtosis,
+    "difference": lambda s: s.x[:, -1] - s.x[:, 0],
+}
+KINDS = ("last", *_OF_A_STRETCH, "bands", "residual")
+"""All features: the last sample; figures of the last so many samples; octave bands of the
+spectrum, as the root of the mean square in each; what the other channels do not explain of the
+means."""
+
+
+class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """Fill gaps with the channel's median, then describe each channel.
+
+    Args:
+        kinds: of `KINDS`, in order. A window of one sample has no more than `last` and `residual`.
+        lengths: figures are also computed over so many last samples, beside the whole window.
+        signals: names of the channels, where some are derived.
+        derived: names and expressions of further channels, which are computed sample by sample.
+
+    Attributes:
+        medians_: what a missing value is taken for, float64 `[channels]`, the derived ones last.
+        length_: samples in a window.
+        centre_, scale_, plane_: of the channels' means, where `residual` is asked for.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str] = BASIC,
+        lengths: Sequence[int] = (),
+        signals: Sequence[str] = (),
+        derived: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.kinds = kinds
+        self.lengths = lengths
+        self.signals = signals
+        self.derived = derived
+
+    def fit(self, X: NDArray[np.float32], y: object = None) -> Self:  # noqa: ARG002  sklearn's
+        """Learn the medians from windows `[n, length, channels]`; of no value at all, zero."""
+        last = self._extended(X[:, -1:])[:, 0]
+        present = ~np.isnan(last).all(axis=0)
+        self.medians_ = np.zeros(last.shape[1])
+        self.medians_[present] = np.nanmedian(last[:, present], axis=0)
+        self.length_ = X.shape[1]
+        if "residual" in self.kinds:
+            self._fit_plane(X)
+        return self
+
+    def transform(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Describe windows `[n, length, channels]` as float32 `[n, features]`."""
+        blocks = [self.compute(block) for block in _blocks(X)]
+        return np.concatenate(blocks) if blocks else np.empty((0, self.width), np.float32)
+
+    def names(self, channels: Sequence[str]) -> list[str]:
+        """What each feature is, in order: `pressure mean 30`."""
+        every = [*channels, *(name for name, _ in self.derived)]
+        return [f"{channel} {figure}" for figure in self._figures() for channel in every]
+
+    @property
+    def width(self) -> int:
+        """How many features there are."""
+        return len(self._figures()) * len(self.medians_)
+
+    def compute(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
+        """The features of windows, numbers or a symbol."""
+        x = self._filled(X)
+        stretches = [_Stretch(x[:, -length:], length) for length in self._stretches()]
+        whole = stretches[0] if stretches else None
+        found = []
+        for kind in self._kinds():
+            if kind == "last":
+                found.append(x[:, -1])
+            elif kind == "bands":
+                found += self._bands(x)
+            elif kind == "residual":
+                found.append(self._residual(whole.mean[:, 0] if whole else x[:, -1]))
+            else:
+                found += [_OF_A_STRETCH[kind](stretch) for stretch in stretches]
+        described = np.concatenate(found, axis=1)
+        return np.minimum(np.maximum(described, -_LARGEST), _LARGEST).astype(np.float32)
+
+    def _filled(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
+        """All channels without gaps, in double precision."""
+        x = self._extended(X)
+        return np.where(np.isnan(x), self.medians_, x)
+
+    def _extended(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
+        """The channels and those derived from them, NaN = missing, or not to be computed."""
+        x = X.astype(np.float64)
+        columns = {name: x[:, :, at : at + 1] for at, name in enumerate(self.signals)}
+        with np.errstate(all="ignore"):
+            for name, text in self.derived:
+                value = Expression(text).of(columns)
+                columns[name] = np.where(np.abs(value) < _LARGEST, value, np.nan)
+        further = [columns[name] for name, _ in self.derived]
+        return np.concatenate([x, *further], axis=2) if further else x
+
+    def _kinds(self) -> list[str]:
+        alone = self.length_ == 1
+        return [kind for kind in self.kinds if not alone or kind in {"last", "residual"}] or [
+            "last"
+        ]
+
+    def _stretches(self) -> list[int]:
+        """Lengths to describe, the whole window first."""
+        if self.length_ == 1:
+            return []
+        shorter = sorted({n for n in self.lengths if 1 < n < self.length_}, reverse=True)
+        return [self.length_, *shorter]
+
+    def _figures(self) -> list[str]:
+        found = []
+        for kind in self._kinds():
+            if kind in {"last", "residual"}:
+                found.append(kind)
+            elif kind == "bands":
+                found += [f"band {low}-{high - 1}" for low, high in self._octaves()]
+            else:
+                found += [f"{kind} {length}" for length in self._stretches()]
+        return found
+
+    def _octaves(self) -> list[tuple[int, int]]:
+        """First bin of each band, and the first beyond it, for the power of two that fits."""
+        size = self._spectrum_length()
+        if size < _SHORTEST_SPECTRUM:
+            return []
+        edges = [1 << k for k in range(size.bit_length() - 1)]
+        bands = list(pairwise(edges))
+        return [*bands[:-1], (bands[-1][0], size // 2 + 1)]
+
+    def _spectrum_length(self) -> int:
+        size: int = 1 << (self.length_.bit_length() - 1)
+        return size
+
+    def _bands(self, x: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
+        """Root of the mean square of each octave band, by Parseval's theorem."""
+        size = self._spectrum_length()
+        if not self._octaves():
+            return []
+        stretch = _Stretch(x[:, -size:], size)
+        share = np.full((size // 2 + 1, 1), 2.0 / size**2)
+        share[-1] = 1.0 / size**2  # the highest frequency has no mirror image
+        power = power_spectrum(stretch.apart, size) * share
+        floor = np.sqrt(stretch.variance) * _SILENT
+        found = []
+        for low, high in self._octaves():
+            band = np.sqrt(power[:, low:high].sum(axis=1))
+            found.append(np.where(band > floor, band, 0.0))
+        return found
+
+    def _fit_plane(self, X: NDArray[np.float32]) -> None:
+        means = np.concatenate([self._filled(block).mean(axis=1) for block in _blocks(X)])
+        self.centre_ = means.mean(axis=0)
+        deviation = means.std(axis=0)
+        steady = deviation <= np.abs(self.centre_) * np.finfo(np.float32).eps
+        self.scale_ = np.where(steady, 1.0, deviation)
+        z = (means - self.centre_) / self.scale_
+        variances, axes = np.linalg.eigh(z.T @ z / len(z))
+        explained = np.cumsum(variances[::-1]) / max(float(variances.sum()), _TINY)
+        kept = min(int(np.searchsorted(explained, _EXPLAINED)) + 1, len(variances))
+        self.plane_ = axes[:, ::-1][:, :kept] @ axes[:, ::-1][:, :kept].T
+
+    def _residual(self, means: Any) -> Any:  # noqa: ANN401  an array, or a symbol
+        z = (means - self.centre_) / self.scale_
+        return (z - z @ self.plane_) * self.scale_
+
+
+def _blocks(X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Windows in numbers that do not fill the memory in double precision."""
+    step = max(1, _BLOCK_VALUES // (X.shape[1] * X.shape[2]))
+    for at in range(0, len(X), step):
+        yield X[at : at + step]

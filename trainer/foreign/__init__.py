@@ -1,0 +1,1 @@
+"""Graphs that something else has made: read, adapted, tried."""

@@ -1,0 +1,1 @@
+"""The recipe: all there is to decide about a model, in one TOML file."""

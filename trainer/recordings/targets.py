@@ -1,0 +1,150 @@
+"""The truth of every row: class index, number, or normal and not."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.hold import NS_PER_MS
+from trainer.errors import DataError
+from trainer.recipe.description import UNIT_NS
+from trainer.recipe.recipe import Anomaly, Classification, Recipe, Regression
+from trainer.recordings.recording import Recording
+
+MAX_CLASSES = 1000
+NORMAL_AND_NOT = ("normal", "anomaly")
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the model is to answer at each row of a recording.
+
+    Attributes:
+        y: `[rows]`; int64 class index, float64 number, or int64 1 = abnormal.
+        known: where `y` is known at all, `[rows]`.
+        usable: rows whose window may be trained on, `[rows]`; of a detector's those in whose
+            window everything is normal.
+        classes: name of each class; empty for a regression.
+        labelled: whether the recording says the truth; a detector can do without.
+        member: text of the recipe's `split.column` at each row, `[rows]`, if it names one.
+    """
+
+    y: NDArray[Any]
+    known: NDArray[np.bool_]
+    usable: NDArray[np.bool_]
+    classes: tuple[str, ...]
+    labelled: bool = True
+    member: NDArray[Any] | None = None
+
+
+def truth(recording: Recording, recipe: Recipe) -> Truth:
+    """Read the truth off a recording as the recipe's target says.
+
+    Raises:
+        DataError: a label that is no class, too many classes, or no label at all.
+    """
+    target = recipe.target
+    if isinstance(target, Classification):
+        return _classes(recording, target)
+    if isinstance(target, Regression):
+        return _numbers(recording, target)
+    return _normality(recording, target, recipe)
+
+
+def _classes(recording: Recording, target: Classification) -> Truth:
+    labels = _labels(recording)
+    found = {str(label) for label in np.unique(labels)} - {""}
+    names = target.names or {label: label for label in sorted(found, key=_by_number)}
+    if len(names) > MAX_CLASSES:
+        raise DataError(
+            f"column '{target.column}': has {len(names)} different labels, at most {MAX_CLASSES} "
+            "classes are learned; is it a number to be learned by task = 'regression'?"
+        )
+    strange = sorted(found - set(names))
+    if strange:
+        row = int(np.argmax(labels == strange[0]))
+        raise DataError(
+            f"{recording.place(row)}, column '{target.column}': found '{strange[0]}'; "
+            f"target.classes are {', '.join(names)}"
+        )
+    index = {"": -1, **{label: position for position, label in enumerate(names)}}
+    y = np.array([index[label] for label in labels], dtype=np.int64)
+    return Truth(y=y, known=y >= 0, usable=y >= 0, classes=tuple(names.values()))
+
+
+def _numbers(recording: Recording, target: Regression) -> Truth:
+    if target.remaining is None:
+        y = _labels(recording).astype(np.float64)
+    else:
+        last = np.zeros(len(recording.assets), dtype=np.int64)
+        np.maximum.at(last, recording.asset, recording.times_ns)
+        y = (last[recording.asset] - recording.times_ns) / UNIT_NS[target.remaining]
+        y = np.minimum(y, target.cap or np.inf)
+    known = np.isfinite(y)
+    return Truth(y=y, known=known, usable=known, classes=())
+
+
+def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
+    if target.column is None:
+        everywhere = np.ones(len(recording), dtype=np.bool_)
+        nowhere = np.zeros(len(recording), dtype=np.int64)
+        return Truth(nowhere, everywhere, everywhere, NORMAL_AND_NOT, labelled=False)
+    labels = _labels(recording)
+    known = labels != ""
+    y = np.where(known & (labels != target.normal), 1, 0).astype(np.int64)
+    usable = ~_within(recording, (y == 1) | ~known, recipe)
+    return Truth(y=y, known=known, usable=usable, classes=NORMAL_AND_NOT)
+
+
+def _within(recording: Recording, flagged: NDArray[np.bool_], recipe: Recipe) -> NDArray[np.bool_]:
+    """Whether any of the rows in the asset's window that ends with each row is flagged."""
+    order = np.argsort(recording.asset, kind="stable")
+    total = np.concatenate([[0], np.cumsum(flagged[order])])
+    end = np.arange(1, len(order) + 1)
+    first = end - 1 - recording.rank()[order]
+    if recipe.window.trigger == "period":
+        start = _since(recording.times_ns[order], first, _reach_ns(recipe))
+    else:
+        per_sample = 1 if recipe.window.trigger == "every_reading" else recording.rows_per_sample
+        start = np.maximum(end - recipe.window.length * per_sample, first)
+    found = np.empty(len(order), dtype=np.bool_)
+    found[order] = total[end] > total[start]
+    return found
+
+
+def _reach_ns(recipe: Recipe) -> int:
+    """How far back a window on a grid can see: its length, and what is held at its beginning."""
+    held_ms = max(channel.max_age_ms or 0 for channel in recipe.channels)
+    spec = recipe.window.spec(None)
+    return spec.length * spec.period_ns + held_ms * NS_PER_MS
+
+
+def _since(
+    times_ns: NDArray[np.int64], first: NDArray[np.int64], reach_ns: int
+) -> NDArray[np.int64]:
+    """Of rows that are sorted by asset: for each the first of its asset not older than `reach_ns`.
+
+    `first` is the asset's first row of all.
+    """
+    start = np.empty_like(first)
+    bounds = [*np.unique(first).tolist(), len(first)]
+    for low, high in pairwise(bounds):
+        of_asset = times_ns[low:high]
+        start[low:high] = low + np.searchsorted(of_asset, of_asset - reach_ns)
+    return start
+
+
+def _labels(recording: Recording) -> NDArray[Any]:
+    if recording.labels is None:
+        raise AssertionError("the recording was loaded without its labels")
+    return recording.labels
+
+
+def _by_number(label: str) -> tuple[float, str]:
+    """Sort key: numbers by value, then texts."""
+    try:
+        return float(label), label
+    except ValueError:
+        return float("inf"), label

@@ -1,0 +1,1 @@
+"""The signed folder that gateways pull from."""
