@@ -103,7 +103,7 @@ class Limits(IntakeLimits):
     max_batch: Count = 256
     max_waiting: Count = 100_000
     max_topics: Count = 100_000
-    max_in_flight: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = 1_000
+    max_in_flight: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = 10_000
     max_outbox: Count = 10_000
     max_refused: Count = 10
     keep_bundles: Annotated[int, Field(ge=2, le=100)] = 3

@@ -2,6 +2,7 @@
 
 from agent.delivery import Delivery, Outgoing
 from agent.frames import FIRST_MID, LAST_MID, MAX_IN_FLIGHT, Publish
+from agent.settings import Limits
 
 
 class Sent:
@@ -58,3 +59,14 @@ def test_packet_id_of_an_unconfirmed_prediction_is_not_given_away_when_the_ids_b
         delivery.confirmed(sent.mids[-1], 0)
     assert sent.mids.count(sent.mids[0]) == 1
     assert set(sent.mids) == set(range(FIRST_MID, LAST_MID + 1))
+
+
+def test_predictions_go_out_while_confirmations_wait_behind_a_flood_of_readings() -> None:
+    # Mosquitto 2.0.11 sends thousands of readings beyond the Receive Maximum (mosquitto#2301), and
+    # what it confirms comes behind them. Predictions that waited for that came seconds late.
+    limits = Limits()
+    delivery, sent = Delivery(limits.max_in_flight, limits.max_outbox), Sent()
+    for _ in range(5_000):
+        owe(delivery)
+    delivery.pump(sent)
+    assert len(sent.payloads) == 5_000
