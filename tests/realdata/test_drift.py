@@ -8,20 +8,22 @@ import pytest
 
 from trainer.__main__ import main
 
-RECIPE = Path(__file__).parent / "recipes" / "gas_turbine.toml"
+RECIPES = Path(__file__).parent / "recipes"
 ROWS_TO_2013 = 22_191
 BEGIN = datetime(2011, 1, 1, tzinfo=UTC)
 
 pytestmark = pytest.mark.usefixtures("data")
 
 
+@pytest.mark.parametrize("name", ["gas_turbine", "gas_turbine_line"])
 def test_turbine_is_silent_to_2013_and_flagged_from_2014(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", str(RECIPE), "--out", str(tmp_path)]) == 0
+    recipe = RECIPES / f"{name}.toml"
+    assert main(["train", str(recipe), "--out", str(tmp_path)]) == 0
     capsys.readouterr()
-    bundle = str(tmp_path / "turbine-nox-1.zip")
-    assert main(["drift", bundle, "--recipe", str(RECIPE), "--json"]) == 0
+    (bundle,) = tmp_path.glob("*.zip")
+    assert main(["drift", str(bundle), "--recipe", str(recipe), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     # The files have no time; their rows are taken as hours without a pause.
     first = datetime.fromisoformat(found["first_alarm"]) - BEGIN

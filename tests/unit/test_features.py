@@ -50,6 +50,24 @@ def graph(model: Model, length: int = LENGTH) -> Graph:
     return Graph(export(model, (length, CHANNELS), "test", 1))
 
 
+def test_signal_that_is_only_watched_changes_no_answer() -> None:
+    features = WindowFeatures(
+        signals=("flow", "heat"), derived=(("twice", "2 * flow"),), described=("twice", "flow")
+    )
+    windows = drawn(50)
+    features.fit(windows)
+    assert features.names(["flow", "heat"])[:2] == ["flow last", "twice last"]
+    trees = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2, early_stopping=False)
+    trees.fit(features.transform(windows), windows[:, -1, 0])
+    output = Output(name="value", dtype="float32", meaning="estimate")
+    model = Model("regression", Pipeline([("f", features), ("e", trees)]), (output,))
+    other = windows.copy()
+    other[:, :, 1] = np.nan
+    answers = [graph(model).run(one)["value"] for one in (windows, other)]
+    np.testing.assert_array_equal(*answers)
+    np.testing.assert_allclose(answers[0], model.answer(other)["value"], rtol=1e-5)
+
+
 def test_features_are_what_their_names_say() -> None:
     windows = drawn(50)
     features = WindowFeatures().fit(windows).transform(windows)

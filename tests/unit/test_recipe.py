@@ -59,6 +59,7 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ({"signals": [{"name": "a"}, {"name": "a.b"}]}, "'a.b' would lie inside 'a'"),
         ({"signals": [{"nam": "a"}]}, "signals[0].nam: is not known; did you mean 'name'?"),
         ({"signals": [{"name": "label"}]}, "'label' reads the target's column"),
+        ({"features": {"signals": ["flow", "z"]}}, "'z' is no signal; there are pressure, flow"),
         ({"target": {"task": "magic"}}, "'classification', 'regression', 'anomaly'"),
         ({"target": {"task": "regression"}}, "give column, or remaining"),
         ({"target": {"task": "regression", "column": "y", "cap": 3}}, "cap is for remaining"),

@@ -48,7 +48,7 @@ def presets(recipe: Recipe) -> Mapping[str, WindowFeatures]:
     A window of one sample has no lengths to choose from.
     """
     own = recipe.described
-    if recipe.features != FeatureSection():
+    if recipe.features != FeatureSection(signals=recipe.features.signals):
         return {"given": own}
     length = recipe.window.length
     if length == 1:
@@ -61,4 +61,4 @@ def presets(recipe: Recipe) -> Mapping[str, WindowFeatures]:
 
 
 def _varied(own: WindowFeatures, kinds: Sequence[str], lengths: Sequence[int]) -> WindowFeatures:
-    return WindowFeatures(kinds, lengths, own.signals, own.derived)
+    return WindowFeatures(kinds, lengths, own.signals, own.derived, own.described)

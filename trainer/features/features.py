@@ -88,11 +88,12 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
     Args:
         kinds: of `KINDS`, in order. A window of one sample has no more than `last` and `residual`.
         lengths: figures are also computed over so many last samples, beside the whole window.
-        signals: names of the channels, where some are derived.
+        signals: names of the channels, where some are derived or only some are described.
         derived: names and expressions of further channels, which are computed sample by sample.
+        described: names of the channels and derived ones to describe; all where there are none.
 
     Attributes:
-        medians_: what a missing value is taken for, float64 `[channels]`, the derived ones last.
+        medians_: what a missing value is taken for, float64 `[described]`, the derived ones last.
         length_: samples in a window.
         centre_, scale_, plane_: of the channels' means, where `residual` is asked for.
     """
@@ -103,11 +104,13 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         lengths: Sequence[int] = (),
         signals: Sequence[str] = (),
         derived: Sequence[tuple[str, str]] = (),
+        described: Sequence[str] = (),
     ) -> None:
         self.kinds = kinds
         self.lengths = lengths
         self.signals = signals
         self.derived = derived
+        self.described = described
 
     def fit(self, X: NDArray[np.float32], y: object = None) -> Self:  # noqa: ARG002  sklearn's
         """Learn the medians from windows `[n, length, channels]`; of no value at all, zero."""
@@ -128,7 +131,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
     def names(self, channels: Sequence[str]) -> list[str]:
         """What each feature is, in order: `pressure mean 30`."""
         every = [*channels, *(name for name, _ in self.derived)]
-        return [f"{channel} {figure}" for figure in self._figures() for channel in every]
+        seen = [name for name in every if name in self.described] if self.described else every
+        return [f"{channel} {figure}" for figure in self._figures() for channel in seen]
 
     @property
     def width(self) -> int:
@@ -159,7 +163,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return np.where(np.isnan(x), self.medians_, x)
 
     def _extended(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """The channels and those derived from them, NaN = missing, or not to be computed."""
+        """The channels and those derived from them that are described, NaN = no value."""
         x = X.astype(np.float64)
         columns = {name: x[:, :, at : at + 1] for at, name in enumerate(self.signals)}
         with np.errstate(all="ignore"):
@@ -167,6 +171,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
                 value = Expression(text).of(columns)
                 columns[name] = np.where(np.abs(value) < _LARGEST, value, np.nan)
         further = [columns[name] for name, _ in self.derived]
+        if self.described:
+            return np.concatenate([columns[name] for name in columns if name in self.described], 2)
         return np.concatenate([x, *further], axis=2) if further else x
 
     def _kinds(self) -> list[str]:

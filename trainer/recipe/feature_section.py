@@ -55,12 +55,15 @@ class FeatureSection(Section):
         kinds: which; `auto` takes the last sample, mean, deviation, extremes and slope, or mean and
             deviation where the task is to tell what is not normal.
         lengths: figures are also computed over so many last samples, beside the whole window.
+        signals: which are looked at, derived ones among them; all if not given. The others are only
+            watched: the gateway compares them with the training part, and tells when they drift.
     """
 
     kinds: Literal["auto"] | Annotated[tuple[Kind, ...], Field(min_length=1)] = "auto"
     lengths: Annotated[
         tuple[Annotated[int, Field(ge=2, le=65_536)], ...], Field(max_length=10)
     ] = ()
+    signals: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
 
     def step(self, task: str, signals: Sequence[str], derived: Sequence[Derived]) -> WindowFeatures:
         """What computes them, not fitted yet."""
@@ -68,12 +71,25 @@ class FeatureSection(Section):
         return WindowFeatures(
             kinds=auto if self.kinds == "auto" else self.kinds,
             lengths=self.lengths,
-            signals=tuple(signals) if derived else (),
+            signals=tuple(signals) if derived or self.signals else (),
             derived=tuple((one.name, one.expression) for one in derived),
+            described=self.signals or (),
         )
 
 
-def derived_mistakes(signals: Sequence[str], derived: Sequence[Derived]) -> list[str]:
+def feature_mistakes(
+    signals: Sequence[str], derived: Sequence[Derived], features: FeatureSection
+) -> list[str]:
+    """Names that are taken, and names that nobody has."""
+    known = [*signals, *(one.name for one in derived)]
+    return _derived_mistakes(signals, derived) + [
+        f"features.signals: '{name}' is no signal; there are {', '.join(known)}"
+        for name in features.signals or ()
+        if name not in known
+    ]
+
+
+def _derived_mistakes(signals: Sequence[str], derived: Sequence[Derived]) -> list[str]:
     """Names that are taken, and names in an expression that nobody has by then."""
     known, found = list(signals), []
     for one in derived:

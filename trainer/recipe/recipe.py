@@ -30,7 +30,7 @@ from models.manifest import (
 from trainer.features.features import WindowFeatures
 from trainer.recipe.description import Label, Section, Signal, Source, TimeUnit
 from trainer.recipe.drift_section import DriftSection
-from trainer.recipe.feature_section import Derived, FeatureSection, derived_mistakes
+from trainer.recipe.feature_section import Derived, FeatureSection, feature_mistakes
 from trainer.recipe.partition import Checks, Split, split_mistakes
 from trainer.recipe.search_section import Search, search_mistakes
 from trainer.recipe.toml_file import read_toml
@@ -189,7 +189,7 @@ class Recipe(Section):
         names = [signal.name for signal in self.signals]
         mistakes = [
             *self._signal_mistakes(),
-            *derived_mistakes(names, self.derived),
+            *feature_mistakes(names, self.derived, self.features),
             *self._split_mistakes(),
             *search_mistakes(self.search, self.target.task),
         ]
