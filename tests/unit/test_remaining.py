@@ -84,6 +84,12 @@ def test_cap_holds_for_what_was_left_too(tmp_path: Path) -> None:
     assert truths(counted(tmp_path, "left.txt", cap=3)) == {"p1": [3, 3, 2]}
 
 
+def test_run_before_1970_is_counted_down_too(tmp_path: Path) -> None:
+    write_csv(tmp_path / "fleet.csv", HEADER, [("p1", -9, 0, 0), ("p1", -7, 0, 0)])
+    target = {"task": "regression", "remaining": "s"}
+    assert truths(recipe(tmp_path, data=BY_COLUMN, target=target, split=BY_GROUP)) == {"p1": [2, 0]}
+
+
 def test_lines_are_of_the_assets_in_the_order_of_their_file(tmp_path: Path) -> None:
     write_csv(tmp_path / "fleet.csv", HEADER, [("p9", 1, 0, 0), ("p1", 0, 0, 0)])
     (tmp_path / "left.txt").write_text("7 \n5 \n")
