@@ -105,16 +105,9 @@ def skab(data: Path) -> Iterator[str]:
 def cmapss(data: Path) -> Iterator[str]:
     """Trained on all 100 engines; RMSE at the last cycle of the 100 others, truth not capped."""
     true = np.loadtxt(data / "cmapss" / "RUL_FD001.txt")
-    with tempfile.TemporaryDirectory() as folder:
-        for part, truth in engines(data, true, RUL_CAP).items():
-            truth.to_csv(Path(folder) / f"{part}.csv", index=False)
-        recipe = changed(
-            "cmapss",
-            data={"files": [f"{folder}/*.csv"], "columns": (), "asset_from": "file"},
-            target={"column": "rul", "remaining": None, "cap": None},
-            split={"method": "predefined", "test_files": ["test.csv"]},
-        )
-        found = answered(recipe, lambda one: np.array(one.files)[one.file] == "test.csv")
+    found = answered(
+        changed("cmapss"), lambda one: np.array(one.files)[one.file] == "test_FD001.txt.gz"
+    )
     of = found.windows.asset
     ends = [np.flatnonzero(of == asset)[-1] for asset in np.unique(of)]
     engine = [int(found.recording.assets[asset].split("-")[1]) for asset in of[ends]]
@@ -122,19 +115,6 @@ def cmapss(data: Path) -> Iterator[str]:
     yield f"{len(ends)} engines"
     yield f"RMSE {rmse(found.value[ends], left):.2f}"
     yield f"of the truth capped {rmse(found.value[ends], np.minimum(left, RUL_CAP)):.2f}"
-
-
-def engines(data: Path, true: NDArray[Any], cap: float) -> dict[str, pd.DataFrame]:
-    """Both parts with the remaining cycles of each row; those of the training part are capped."""
-    names = list(read_recipe(RECIPES / "cmapss.toml").data.columns)
-    found = {}
-    for part in ("train", "test"):
-        path = data / "cmapss" / f"{part}_FD001.txt.gz"
-        frame = pd.read_csv(path, sep=r"\s+", header=None).set_axis(names, axis=1)
-        left = frame.groupby("engine")["cycle"].transform("max") - frame["cycle"]
-        beyond = true[frame["engine"] - 1] if part == "test" else 0.0
-        found[part] = frame.assign(rul=left.clip(upper=cap) if part == "train" else left + beyond)
-    return found
 
 
 def rmse(value: NDArray[Any], truth: NDArray[Any]) -> float:
@@ -182,12 +162,14 @@ def nab(data: Path) -> Iterator[str]:
     for first, last in spans:
         within = (at >= np.datetime64(first)) & (at <= np.datetime64(last))
         outside &= ~within
-        raised = at[within & alarm]
-        when = str(raised[0])[:16] if len(raised) else "never"
+        first_alarm = at[within & alarm][:1]
+        when = str(first_alarm[0])[:16] if len(first_alarm) else "never"
         yield f"{first[:10]}: " + ("in the training part" if not within.any() else when)
-    begun = np.count_nonzero(np.diff((alarm & outside).astype(int), prepend=0) == 1)
+    raised = outside & (np.diff(alarm.astype(int), prepend=0) == 1)
     weeks = np.count_nonzero(outside) / ROWS_A_WEEK
-    yield f"false alarms a week {begun / weeks:.1f}, {alarm[outside].mean():.1%} of the time"
+    count = np.count_nonzero(raised)
+    yield f"false alarms {count} in {weeks:.1f} weeks, {count / weeks:.1f} a week"
+    yield f"an alarm in {alarm[outside].mean():.1%} of the time outside"
 
 
 SETS: Mapping[str, Callable[[Path], Iterator[str]]] = {

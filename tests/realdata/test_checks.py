@@ -47,7 +47,8 @@ def test_failure_modes_of_ai4i_are_found_and_its_signals_are_not(
 
 
 def test_age_of_the_turbofans_is_no_leak(tmp_path: Path) -> None:
-    assert found("cmapss", tmp_path) == {}
+    # The engines of the test part were stopped early, so they have longer left on the whole.
+    assert set(found("cmapss", tmp_path)) == {"target-drift"}
 
 
 def test_nox_drifts_from_2014_on_and_not_before(

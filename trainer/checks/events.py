@@ -19,8 +19,10 @@ def too_few_positives(subject: Subject) -> Iterator[Finding]:
     target, every = subject.recipe.target, np.arange(len(subject.recording))
     if isinstance(target, Regression):
         if target.remaining is not None:
-            whole = np.ones(len(every), dtype=np.bool_)
-            yield from _of(subject, "whole runs", subject.recording.asset, whole)
+            asset = subject.recording.asset
+            end = np.zeros(len(subject.recording.assets), dtype=np.int64)
+            np.maximum.at(end, asset, every)
+            yield from _of(subject, "whole runs", asset, subject.truth.known[end][asset])
         return
     if not subject.truth.labelled:
         return

@@ -27,7 +27,7 @@ from trainer.recipe.recipe import Recipe, Regression, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.membership import with_membership
 from trainer.recordings.recording import Recording
-from trainer.recordings.targets import truth
+from trainer.recordings.targets import truth, with_tables
 from trainer.search.board import Board
 from trainer.search.journal import path_of
 from trainer.search.search import search
@@ -76,6 +76,7 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
     recording = _read(recipe, screen)
     spec = recipe.window.spec(recording.period_ms())
     known = with_membership(truth(recording, recipe), recording, recipe)
+    recording = with_tables(recording, known)
     with screen.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
     with screen.stage("checking"):

@@ -49,8 +49,12 @@ def label_text(value: object) -> str:
 Label = Annotated[str, BeforeValidator(label_text)]
 
 
-def _anchored(pattern: str, info: ValidationInfo) -> str:
-    """Fill in `${VARIABLES}` and read the pattern relative to the recipe's folder."""
+def anchored(pattern: str, info: ValidationInfo) -> str:
+    """Fill in `${VARIABLES}` and read the pattern relative to the recipe's folder.
+
+    Raises:
+        ValueError: the environment has no such variable.
+    """
     missing = [name for name in re.findall(r"\$\{(\w+)\}", pattern) if name not in os.environ]
     if missing:
         raise ValueError(f"the environment has no {', '.join(missing)}; set it to a folder")
@@ -133,7 +137,7 @@ class Source(Section):
     """
 
     files: Annotated[
-        tuple[Annotated[str, AfterValidator(_anchored)], ...], Field(min_length=1, max_length=1000)
+        tuple[Annotated[str, AfterValidator(anchored)], ...], Field(min_length=1, max_length=1000)
     ]
     separator: Literal[",", ";", "\t", "|", "blank"] | None = None
     decimal: Literal[".", ","] | None = None

@@ -15,9 +15,9 @@ It is checked whole before a row is read; all mistakes are told at once.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from models.manifest import (
     MAX_DUE_VALUES,
@@ -28,7 +28,7 @@ from models.manifest import (
     WindowSpec,
 )
 from trainer.features.features import WindowFeatures
-from trainer.recipe.description import Label, Section, Signal, Source, TimeUnit
+from trainer.recipe.description import Label, Section, Signal, Source, TimeUnit, anchored
 from trainer.recipe.drift_section import DriftSection
 from trainer.recipe.feature_section import Derived, FeatureSection, feature_mistakes
 from trainer.recipe.partition import Checks, Split, split_mistakes
@@ -112,12 +112,24 @@ class Classification(Section):
         return self
 
 
+def _tables(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  any TOML value
+    """Paths of tables, relative to the recipe's folder."""
+    if isinstance(value, dict) and value and all(isinstance(path, str) for path in value.values()):
+        return {file: anchored(path, info) for file, path in value.items()}
+    if value is None or isinstance(value, str):
+        return value and anchored(value, info)
+    raise ValueError('give a file, or { "DATA FILE" = "FILE" }')
+
+
 class Regression(Section):
     """A number.
 
     Attributes:
         column: of the numbers to learn, or
         remaining: time until the asset's last row, in this unit (run to failure), at most `cap`.
+        left: how long assets that had not failed at their last row still had there, in the same
+            unit: a table of `asset` and `left`; or, by the name of a data file, a table of one
+            number a line, in the order of that file's assets.
         unit: engineering unit of the answer.
     """
 
@@ -125,6 +137,7 @@ class Regression(Section):
     column: str | None = None
     remaining: TimeUnit | None = None
     cap: Annotated[Finite, Field(gt=0)] | None = None
+    left: Annotated[str | dict[str, str] | None, BeforeValidator(_tables)] = None
     unit: str = ""
 
     @model_validator(mode="after")
@@ -133,6 +146,8 @@ class Regression(Section):
             raise ValueError("give column, or remaining for the time until the last row: just one")
         if self.cap is not None and self.remaining is None:
             raise ValueError("cap is for remaining; a column is learned as it is")
+        if self.left is not None and self.remaining is None:
+            raise ValueError("left is for remaining; a column is learned as it is")
         return self
 
 
@@ -190,6 +205,7 @@ class Recipe(Section):
         mistakes = [
             *self._signal_mistakes(),
             *feature_mistakes(names, self.derived, self.features),
+            *self._target_mistakes(),
             *self._split_mistakes(),
             *search_mistakes(self.search, self.target.task),
         ]
@@ -245,6 +261,12 @@ class Recipe(Section):
                 "a time axis stand alone, length must be 1"
             )
         return found
+
+    def _target_mistakes(self) -> list[str]:
+        has_table = isinstance(self.target, Regression) and self.target.left is not None
+        if has_table and not self.data.names_assets:
+            return ["target.left is of assets, which data.asset_column or asset_from must name"]
+        return []
 
     def _split_mistakes(self) -> list[str]:
         return split_mistakes(

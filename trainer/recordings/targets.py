@@ -1,6 +1,7 @@
 """The truth of every row: class index, number, or normal and not."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +10,9 @@ from numpy.typing import NDArray
 
 from models.hold import NS_PER_MS
 from trainer.errors import DataError
-from trainer.recipe.description import UNIT_NS
 from trainer.recipe.recipe import Anomaly, Classification, Recipe, Regression
 from trainer.recordings.recording import Recording
+from trainer.recordings.remaining import remaining
 
 MAX_CLASSES = 1000
 NORMAL_AND_NOT = ("normal", "anomaly")
@@ -29,6 +30,8 @@ class Truth:
         classes: name of each class; empty for a regression.
         labelled: whether the recording says the truth; a detector can do without.
         member: text of the recipe's `split.column` at each row, `[rows]`, if it names one.
+        digests: sha256 of the tables that the truth was read from, beside the recording, by name.
+        notes: what these tables say.
     """
 
     y: NDArray[Any]
@@ -37,20 +40,32 @@ class Truth:
     classes: tuple[str, ...]
     labelled: bool = True
     member: NDArray[Any] | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def truth(recording: Recording, recipe: Recipe) -> Truth:
     """Read the truth off a recording as the recipe's target says.
 
     Raises:
-        DataError: a label that is no class, too many classes, or no label at all.
+        DataError: a label that is no class, too many classes, no label at all, or a table of what
+            is left that does not fit.
     """
     target = recipe.target
     if isinstance(target, Classification):
         return _classes(recording, target)
     if isinstance(target, Regression):
-        return _numbers(recording, target)
+        return _numbers(recording, target, recipe)
     return _normality(recording, target, recipe)
+
+
+def with_tables(recording: Recording, known: Truth) -> Recording:
+    """The recording with what is to be said of the tables that its truth was read from."""
+    return replace(
+        recording,
+        digests={**recording.digests, **known.digests},
+        notes=(*recording.notes, *known.notes),
+    )
 
 
 def _classes(recording: Recording, target: Classification) -> Truth:
@@ -74,16 +89,14 @@ def _classes(recording: Recording, target: Classification) -> Truth:
     return Truth(y=y, known=y >= 0, usable=y >= 0, classes=tuple(names.values()))
 
 
-def _numbers(recording: Recording, target: Regression) -> Truth:
+def _numbers(recording: Recording, target: Regression, recipe: Recipe) -> Truth:
     if target.remaining is None:
         y = _labels(recording).astype(np.float64)
-    else:
-        last = np.zeros(len(recording.assets), dtype=np.int64)
-        np.maximum.at(last, recording.asset, recording.times_ns)
-        y = (last[recording.asset] - recording.times_ns) / UNIT_NS[target.remaining]
-        y = np.minimum(y, target.cap or np.inf)
-    known = np.isfinite(y)
-    return Truth(y=y, known=known, usable=known, classes=())
+        known = np.isfinite(y)
+        return Truth(y=y, known=known, usable=known, classes=())
+    left = remaining(recording, target, recipe.data)
+    known = np.isfinite(left.y)
+    return Truth(left.y, known, known, classes=(), digests=left.digests, notes=left.notes)
 
 
 def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
