@@ -51,6 +51,19 @@ def test_age_of_the_turbofans_is_no_leak(tmp_path: Path) -> None:
     assert set(found("cmapss", tmp_path)) == {"target-drift"}
 
 
+def test_temperatures_of_the_water_circulation_wander_and_nothing_else_does(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    wandering = "wandering-signal"
+    assert wandering not in found("skab", tmp_path)
+    named = found("skab", tmp_path, with_signals("Temperature", "Thermocouple"))[wandering]
+    assert "'Temperature' (98%, " in named.evidence
+    assert "'Thermocouple' (8" in named.evidence
+    assert named.evidence.count("'") == 4
+    figure(f"SKAB: {named.evidence}")
+    assert wandering not in found("nab", tmp_path)
+
+
 def test_nox_drifts_from_2014_on_and_not_before(
     tmp_path: Path, figure: Callable[[str], None]
 ) -> None:

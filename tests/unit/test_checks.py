@@ -325,6 +325,39 @@ def test_signal_that_moves_in_steps_is_not_stuck(tmp_path: Path) -> None:
     assert not found("stuck-signal", tmp_path, recorded(values, labels=texts(rare(2000))))
 
 
+def wandering(rows: int) -> NDArray[np.float64]:
+    """The first signal is noise; the second climbs and falls once, with a little noise on it."""
+    values = noise(rows)
+    values[:, 1] = 20 + 5 * np.sin(np.arange(rows) * 2 * np.pi / rows) + 0.7 * values[:, 1]
+    values[::7, 1] = np.nan
+    return values
+
+
+def test_signal_that_wandered_through_its_range_once_is_named_to_a_detector(tmp_path: Path) -> None:
+    sections = {"target": DETECTOR, "window": {"length": 20}}
+    recording = recorded(wandering(2000), labels=texts(np.zeros(2000)))
+    finding = one("wandering-signal", tmp_path, recording, **sections)
+    assert finding.severity == "warning"
+    assert "'flow' (9" in finding.evidence
+    assert "'pressure'" not in finding.evidence
+    assert "leave them out" in finding.remedy
+
+
+def test_signal_that_came_back_often_or_of_many_assets_does_not_wander(tmp_path: Path) -> None:
+    often = np.tile(wandering(500), (12, 1))
+    sections = {"target": DETECTOR, "window": {"length": 20}}
+    recording = recorded(often, labels=texts(np.zeros(6000)))
+    assert not found("wandering-signal", tmp_path, recording, **sections)
+    recording = recorded(wandering(6000), asset=np.arange(6000) % 12, labels=texts(np.zeros(6000)))
+    several = {**sections, "data": BY_ASSET}
+    assert not found("wandering-signal", tmp_path, recording, **several)
+
+
+def test_wandering_is_no_matter_where_labels_tell_what_is_normal(tmp_path: Path) -> None:
+    recording = recorded(wandering(2000), labels=texts(rare(2000)))
+    assert not found("wandering-signal", tmp_path, recording, window={"length": 20})
+
+
 def test_events_are_counted_not_rows(tmp_path: Path) -> None:
     event = (np.arange(1000) // 50 % 5 == 4).astype(np.int64)
     finding = one("too-few-positives", tmp_path, recorded(noise(1000), labels=texts(event)))

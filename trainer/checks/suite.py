@@ -15,6 +15,7 @@ from trainer.checks.parting import (
 )
 from trainer.checks.rows import contradictory_rows, duplicated_files, duplicated_rows
 from trainer.checks.signals import constant_signal, nearly_empty_signal, stuck_signal
+from trainer.checks.wandering import wandering_signal
 from trainer.errors import DataError
 from trainer.recipe.partition import ALLOWABLE, Checks
 
@@ -33,6 +34,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "constant-signal": constant_signal,
     "nearly-empty-signal": nearly_empty_signal,
     "stuck-signal": stuck_signal,
+    "wandering-signal": wandering_signal,
 }
 
 
