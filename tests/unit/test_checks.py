@@ -13,8 +13,8 @@ from trainer.checks.finding import Finding, Subject
 from trainer.checks.fingerprint import fingerprints
 from trainer.checks.suite import CHECKS, examine
 from trainer.errors import DataError
-from trainer.evaluation.split import split
 from trainer.recordings.recording import Recording
+from trainer.recordings.split import split
 from trainer.recordings.targets import truth
 
 ALONE: dict[str, Any] = {"data": {"time": None}, "window": {"length": 1}}

@@ -11,9 +11,9 @@ from trainer.checks.finding import Subject
 from trainer.commands.train import train
 from trainer.console import Screen
 from trainer.errors import DataError, RecipeError
-from trainer.evaluation.split import split
 from trainer.recipe.recipe import Recipe, read_recipe
 from trainer.recordings.datasets import load
+from trainer.recordings.split import split
 from trainer.recordings.targets import truth
 
 HEADER = ["pump", "time", "pressure", "flow"]

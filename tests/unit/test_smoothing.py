@@ -18,10 +18,10 @@ from trainer.console import Screen
 from trainer.errors import DataError
 from trainer.estimators import estimators
 from trainer.estimators.estimators import Model, fit
-from trainer.evaluation.split import split
 from trainer.features.features import BASIC, WindowFeatures
 from trainer.features.sliding import MOST_POSITIONS, SlidingFeatures, positions
 from trainer.recipe.recipe import read_recipe
+from trainer.recordings.split import split
 from trainer.recordings.targets import truth
 
 LENGTH, CHANNELS = 20, 2

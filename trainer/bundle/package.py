@@ -26,9 +26,9 @@ from trainer.drift.drift import reference
 from trainer.estimators.estimators import Answers, Model
 from trainer.evaluation.intervals import Units, intervals, units
 from trainer.evaluation.metrics import figures, losses, measure, trials
-from trainer.evaluation.split import Parts
 from trainer.recipe.recipe import Recipe
 from trainer.recordings.recording import Recording
+from trainer.recordings.split import Parts
 from trainer.recordings.targets import Truth
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")

@@ -12,8 +12,8 @@ from trainer.bundle.package import tolerance_of
 from trainer.console import Screen
 from trainer.errors import ParityError
 from trainer.estimators.estimators import Model
-from trainer.evaluation.split import Parts
 from trainer.recipe.recipe import Recipe
+from trainer.recordings.split import Parts
 from trainer.recordings.targets import Truth
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.fingerprint import fingerprints
-from trainer.evaluation.split import Parts
 from trainer.recipe.recipe import Recipe
 from trainer.recordings.recording import Recording
+from trainer.recordings.split import Parts
 from trainer.recordings.targets import Truth
 
 _LISTED = 5

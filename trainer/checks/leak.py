@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from trainer.checks.events import run_numbers
 from trainer.checks.finding import Finding, Subject, listed
-from trainer.evaluation.split import folds
+from trainer.recordings.split import folds
 from trainer.recordings.windowed import Windowed
 
 NAME = "target-leak"

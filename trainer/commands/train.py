@@ -16,17 +16,17 @@ from trainer.bundle.export import Parity
 from trainer.bundle.package import Trained, pack
 from trainer.bundle.proof import Proven, proven
 from trainer.checks.finding import Finding, Subject
+from trainer.checks.remarks import remarks
 from trainer.checks.suite import examine
 from trainer.console import Screen
 from trainer.errors import ParityError
 from trainer.estimators.choice import Choice
 from trainer.estimators.estimators import fit
-from trainer.evaluation.remarks import remarks
-from trainer.evaluation.split import split
 from trainer.recipe.recipe import Recipe, Regression, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.membership import with_membership
 from trainer.recordings.recording import Recording
+from trainer.recordings.split import split
 from trainer.recordings.targets import truth, with_tables
 from trainer.search.board import Board
 from trainer.search.journal import path_of

@@ -19,15 +19,15 @@ from threadpoolctl import threadpool_limits
 from models.manifest import Output, Task
 from trainer.errors import DataError
 from trainer.estimators.choice import Choice, default
+from trainer.estimators.crossval import fitted_quietly
 from trainer.estimators.monitor import Monitor
 from trainer.estimators.threshold import best_threshold
-from trainer.evaluation.split import blocks, folds
 from trainer.features.features import WindowFeatures
 from trainer.features.sliding import SlidingFeatures, positions
 from trainer.recipe.recipe import Anomaly, Classification, Recipe, Regression
+from trainer.recordings.split import blocks, folds
 from trainer.recordings.targets import NORMAL_AND_NOT, Truth
 from trainer.recordings.windowed import MAX_BYTES, Windowed
-from trainer.search.crossval import fitted_quietly
 
 MIN_WINDOWS = 20
 TWO = 2

@@ -18,8 +18,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from trainer.errors import DataError
+from trainer.estimators.crossval import Tried
 from trainer.recipe.recipe import Recipe
-from trainer.search.crossval import Tried
 
 FOLDER = ".search"
 _SHAPES = {"seed", "data", "signals", "derived", "window", "features", "target", "split", "search"}

@@ -21,6 +21,7 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial
 
 from trainer.console import Screen
 from trainer.errors import DataError
+from trainer.estimators.crossval import Tried, cross_validate
 from trainer.estimators.estimators import check_learnable
 from trainer.interrupts import Interrupts
 from trainer.recipe.recipe import Recipe
@@ -28,7 +29,6 @@ from trainer.recipe.search_section import Search
 from trainer.recordings.targets import Truth
 from trainer.recordings.windowed import Windowed
 from trainer.search.board import Board, Entry
-from trainer.search.crossval import Tried, cross_validate
 from trainer.search.journal import Journal
 from trainer.search.plan import Plan, planned
 
