@@ -6,6 +6,7 @@ MillhandError
 ├── DataError       the recorded data is to be corrected; exit 65
 ├── GraphError      a foreign graph cannot be served; no bundle is written
 ├── ParityError     the exported graph is not the model; no bundle is written
+├── ComparisonError an earlier bundle cannot be held against the new model; training goes on
 ├── BrokerError     the broker cannot be reached, or refuses
 ├── RecordError     nothing was recorded
 └── PushError       a gateway did not answer, or refused the bundle
@@ -44,6 +45,12 @@ class ParityError(MillhandError):
     """The graph differs from the estimator beyond the tolerance, or costs more than its budget."""
 
     code: ClassVar[str] = "parity"
+
+
+class ComparisonError(MillhandError):
+    """An earlier bundle and the new model have no figure on the same rows: what differs."""
+
+    code: ClassVar[str] = "comparison"
 
 
 class BrokerError(MillhandError):
