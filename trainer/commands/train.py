@@ -36,6 +36,7 @@ from trainer.recordings.targets import truth
 from trainer.search.board import Board
 from trainer.search.journal import path_of
 from trainer.search.search import search
+from trainer.search.weighing import weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ def train(
     said = remarks(recording, recipe, parts)
     if recipe.search is not None:
         journal = path_of(folder, recipe, recording.digests)
-        board = search(parts.train, known, recipe, journal=journal, screen=screen)
+        found_by = search(parts.train, known, recipe, journal=journal, screen=screen)
+        board = weighed(found_by, parts.train, known, recipe, screen)
     else:
         board = None
 
