@@ -136,6 +136,15 @@ def test_rows_the_champion_has_no_window_at_are_counted(tmp_path: Path) -> None:
     assert found.caveats[1].startswith("20 of 294 test windows are not compared: ")
 
 
+def test_champion_with_no_window_at_all_is_not_compared(first: Outcome, tmp_path: Path) -> None:
+    table = [(*row, number // 3) for number, row in enumerate(rows())]
+    write_csv(tmp_path / "pump.csv", [*HEADER, "asset"], table)
+    given = {"target": NUMBERS, "window": {"length": 1}, "data": {"asset_column": "asset"}}
+    path = write_recipe(tmp_path, **given, split={"method": "group"})
+    said = refused(trained(path, first.path))
+    assert said.endswith("it has no window that ends at a row of the test part")
+
+
 def test_signals_are_found_by_name_in_any_order(first: Outcome, tmp_path: Path) -> None:
     turned = [{"name": "flow"}, {"name": "pressure", "unit": "bar"}]
     path = beside(first, tmp_path)
