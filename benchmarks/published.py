@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
 
-from trainer.bundle.export import Graph
 from trainer.commands.train import train
 from trainer.console import Screen
+from trainer.graph.export import Graph
 from trainer.recipe.recipe import Recipe, Regression, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.recording import Recording

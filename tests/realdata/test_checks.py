@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from trainer.checks.finding import Finding, Subject
+from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS
 from trainer.recipe.recipe import Regression, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.membership import with_membership
 from trainer.recordings.split import split
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth
 
 RECIPES = Path(__file__).parent / "recipes"

@@ -9,12 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.recordings import recipe, recorded
-from trainer.checks.finding import Finding, Subject
-from trainer.checks.fingerprint import fingerprints
+from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS, examine
 from trainer.errors import DataError
+from trainer.recordings.fingerprint import fingerprints
 from trainer.recordings.recording import Recording
 from trainer.recordings.split import split
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth
 
 ALONE: dict[str, Any] = {"data": {"time": None}, "window": {"length": 1}}

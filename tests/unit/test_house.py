@@ -16,7 +16,7 @@ INSTALLED = ("agent", "models", "trainer")
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
     "joblib": {"trainer/search/search.py"},
-    "onnxruntime": {"agent/session.py", "trainer/bundle/export.py"},
+    "onnxruntime": {"agent/session.py", "trainer/graph/export.py"},
     "optuna": {
         "trainer/estimators/families.py",
         "trainer/search/journal.py",
@@ -31,7 +31,7 @@ IMPORTERS = {
         "trainer/recordings/timestamps.py",
     },
     "paho": {"agent/mqtt.py", "trainer/broker/broker.py"},
-    "skl2onnx": {"trainer/bundle/converters.py", "trainer/bundle/export.py"},
+    "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
     "tuf": {"agent/trust.py", "trainer/registry/publication.py"},
 }
 

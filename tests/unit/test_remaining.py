@@ -7,13 +7,13 @@ import pytest
 
 from tests.recordings import recipe, write_csv, write_recipe
 from trainer.checks.events import too_few_positives
-from trainer.checks.finding import Subject
 from trainer.commands.train import train
 from trainer.console import Screen
 from trainer.errors import DataError, RecipeError
 from trainer.recipe.recipe import Recipe, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.split import split
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth
 
 HEADER = ["pump", "time", "pressure", "flow"]

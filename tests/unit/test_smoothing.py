@@ -12,7 +12,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tests.recordings import pump_folder, recipe, recorded
-from trainer.bundle.export import Graph, export
 from trainer.commands.train import train
 from trainer.console import Screen
 from trainer.errors import DataError
@@ -20,6 +19,7 @@ from trainer.estimators import estimators
 from trainer.estimators.estimators import Model, fit
 from trainer.features.features import BASIC, WindowFeatures
 from trainer.features.sliding import MOST_POSITIONS, SlidingFeatures, positions
+from trainer.graph.export import Graph, export
 from trainer.recipe.recipe import read_recipe
 from trainer.recordings.split import split
 from trainer.recordings.targets import truth

@@ -11,11 +11,11 @@ from models.bundle import read_bundle, write_bundle
 from models.errors import BundleError, IncompatibleBundleError
 from models.golden import MIN_COUNT, read_golden
 from tests.recordings import pump_folder, pump_rows, write_csv, write_recipe
-from trainer.bundle.export import Graph
 from trainer.commands.inspect import inspect
 from trainer.commands.train import Outcome, next_seq, train
 from trainer.console import Screen
 from trainer.errors import DataError, ParityError
+from trainer.graph.export import Graph
 from trainer.recipe.recipe import read_recipe
 
 HEADER = ["time", "pressure", "flow", "label"]

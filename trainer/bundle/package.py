@@ -6,7 +6,6 @@ which the measured figures have kept.
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,16 +18,19 @@ from threadpoolctl import threadpool_limits
 from models.bundle import Bundle, pack_bundle
 from models.golden import MIN_COUNT, Golden, write_golden
 from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics, WindowSpec
-from trainer.bundle.export import Parity
 from trainer.bundle.report import Findings, render
 from trainer.checks.finding import Finding
 from trainer.drift.drift import reference
 from trainer.estimators.estimators import Answers, Model
-from trainer.evaluation.intervals import Units, intervals, units
+from trainer.evaluation.champion import Comparison
+from trainer.evaluation.intervals import intervals
 from trainer.evaluation.metrics import figures, losses, measure, trials
+from trainer.evaluation.resampling import units_of
+from trainer.graph.export import Parity
 from trainer.recipe.recipe import Recipe
 from trainer.recordings.recording import Recording
 from trainer.recordings.split import Parts
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import Truth
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
@@ -37,7 +39,11 @@ PACKAGES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Everything that a bundle is made from, once the model has proved itself."""
+    """Everything that a bundle is made from, once the model has proved itself.
+
+    Attributes:
+        comparison: with the stream's earlier bundle, where there is one that can be compared.
+    """
 
     recipe: Recipe
     seq: int
@@ -49,6 +55,7 @@ class Trained:
     remarks: tuple[str, ...]
     findings: tuple[Finding, ...]
     parity: Parity
+    comparison: Comparison | None = None
 
 
 def tolerance_of(model: Model, y: NDArray[Any]) -> GoldenSpec:
@@ -96,7 +103,8 @@ def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metr
     """The figures on the test part with their intervals, and how those were drawn."""
     model, parts, labelled = trained.model, trained.parts, trained.truth.labelled
     values = measure(model, answers, y, labelled=labelled)
-    drawn = _units(trained, losses(model, answers, y))
+    subject = Subject(trained.recording, trained.truth, trained.recipe, parts)
+    drawn = units_of(subject, parts.test, losses(model, answers, y))
     with threadpool_limits(limits=1):  # the order of a sum shows in its last digit
         bounds = intervals(
             figures(model, answers, y, labelled=labelled),
@@ -107,22 +115,6 @@ def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metr
     known = {name: bounds[name] for name in values if name in bounds}
     metrics = Metrics(split=parts.said, test_rows=len(parts.test), values=values, intervals=known)
     return metrics, drawn.said
-
-
-def _units(trained: Trained, series: Mapping[str, NDArray[Any]]) -> Units:
-    """What of the test part is drawn as a whole: groups that were held out, else blocks or rows."""
-    parts, window, member = trained.parts, trained.recipe.window, trained.truth.member
-    group, timed = parts.test.asset, trained.recording.timed
-    apart = not len(np.intersect1d(parts.train.asset, group))
-    if trained.recipe.split.method == "group" and member is not None:
-        group, apart = np.unique(member[parts.test.rows], return_inverse=True)[1], True
-    return units(
-        group,
-        series,
-        timed=timed,
-        whole=apart or (not timed and trained.recipe.data.names_assets),
-        least=-(-window.length // window.hop),
-    )
 
 
 def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest:

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.golden import Golden
-from trainer.bundle.export import Graph, Parity, export, prove
 from trainer.bundle.golden import vectors
 from trainer.bundle.package import tolerance_of
 from trainer.console import Screen
 from trainer.errors import ParityError
 from trainer.estimators.estimators import Model
+from trainer.graph.export import Graph, Parity, export, prove
 from trainer.recipe.recipe import Recipe
 from trainer.recordings.split import Parts
 from trainer.recordings.targets import Truth

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from html import escape
 
 from models.manifest import Channel, Manifest, utc
-from trainer.bundle.export import Parity
 from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS
+from trainer.graph.export import Parity
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trainer.checks.finding import Finding, Subject, listed
+from trainer.checks.finding import Finding
+from trainer.errors import listed
 from trainer.recipe.partition import GroupSplit
+from trainer.recordings.subject import Subject
 
 
 def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:

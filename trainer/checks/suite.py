@@ -6,7 +6,7 @@ from typing import Final
 
 from trainer.checks.drift import target_drift
 from trainer.checks.events import too_few_positives
-from trainer.checks.finding import Finding, Subject
+from trainer.checks.finding import Finding
 from trainer.checks.leak import target_leak
 from trainer.checks.parting import (
     groups_on_both_sides,
@@ -18,6 +18,7 @@ from trainer.checks.signals import constant_signal, nearly_empty_signal, stuck_s
 from trainer.checks.wandering import wandering_signal
 from trainer.errors import DataError
 from trainer.recipe.partition import ALLOWABLE, Checks
+from trainer.recordings.subject import Subject
 
 Check = Callable[[Subject], Iterator[Finding]]
 

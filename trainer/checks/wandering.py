@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.checks.finding import Finding, Subject, listed
+from trainer.checks.finding import Finding
+from trainer.errors import listed
+from trainer.recordings.subject import Subject
 
 MOSTLY = 0.5
 """Share of a signal's variance that lies between windows, from which on it wanders."""

@@ -20,7 +20,6 @@ from models.files import write_atomically
 from models.golden import write_golden
 from models.manifest import Budget, Lineage, Manifest, Metrics, WindowSpec
 from models.reference import write_reference
-from trainer.bundle.export import Graph
 from trainer.bundle.package import created
 from trainer.commands.train import next_seq
 from trainer.console import Screen
@@ -32,6 +31,7 @@ from trainer.foreign.foreign import Foreign, read_foreign
 from trainer.foreign.looking import look, runnable
 from trainer.foreign.packed_report import Tried, render
 from trainer.foreign.trial import Proof, made_up, probe_count, prove
+from trainer.graph.export import Graph
 from trainer.recipe.description import Source
 from trainer.recordings.datasets import load
 from trainer.recordings.windowed import Windowed, window_rows

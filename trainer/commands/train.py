@@ -9,28 +9,35 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from models.bundle import Bundle
+from models.errors import BundleError
 from models.files import write_atomically
-from trainer.bundle.export import Parity
+from models.manifest import WindowSpec
 from trainer.bundle.package import Trained, pack
 from trainer.bundle.proof import Proven, proven
-from trainer.checks.finding import Finding, Subject
+from trainer.checks.finding import Finding
 from trainer.checks.remarks import remarks
 from trainer.checks.suite import examine
+from trainer.commands.inspect import inspect
 from trainer.console import Screen
-from trainer.errors import ParityError
+from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.choice import Choice
 from trainer.estimators.estimators import fit
+from trainer.evaluation.champion import Comparison, compare
+from trainer.graph.export import Graph, Parity
 from trainer.recipe.recipe import Recipe, Regression, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.membership import with_membership
 from trainer.recordings.recording import Recording
 from trainer.recordings.split import split
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth, with_tables
 from trainer.search.board import Board
 from trainer.search.journal import path_of
 from trainer.search.search import search
+from trainer.search.weighing import weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class Outcome:
         latency_ms_p99: of one window on one thread, as measured here. It is no part of the bundle:
             the same recipe and data are to give the same bytes.
         board: of the search, where there was one.
+        comparison: with the champion, where there is one that can be compared.
     """
 
     bundle: Bundle
@@ -54,9 +62,21 @@ class Outcome:
     parity: Parity
     latency_ms_p99: float
     board: Board | None = None
+    comparison: Comparison | None = None
 
 
-def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = None) -> Outcome:
+Champion = Path | Literal["none"] | None
+"""A bundle, none at all, or (None) the stream's last one before in the folder."""
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    screen: Screen,
+    seq: int | None = None,
+    champion: Champion = None,
+) -> Outcome:
     """Train, prove and write the bundle `<stream>-<seq>.zip` into `folder`.
 
     Args:
@@ -64,6 +84,7 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
         folder: where bundles go.
         screen: where progress goes.
         seq: of the bundle; one above the highest of its stream in `folder` if not given.
+        champion: what the new bundle is held against.
 
     Raises:
         DataError: the recorded data does not do, or a check found an error.
@@ -79,12 +100,14 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
     recording = with_tables(recording, known)
     with screen.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
+    subject = Subject(recording, known, recipe, parts)
     with screen.stage("checking"):
-        findings = examine(Subject(recording, known, recipe, parts))
+        findings = examine(subject)
     said = remarks(recording, recipe, parts)
     if recipe.search is not None:
         journal = path_of(folder, recipe, recording.digests)
-        board = search(parts.train, known, recipe, journal=journal, screen=screen)
+        found_by = search(parts.train, known, recipe, journal=journal, screen=screen)
+        board = weighed(found_by, parts.train, known, recipe, screen)
     else:
         board = None
 
@@ -94,21 +117,39 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
         return proven(model, parts, known, (recipe, seq), screen)
 
     found, more = _first_proven(board, attempt)
-    said += more
+    against = champion if champion is not None else last_before(folder, stream, seq)
+    comparison, still_more = _compared(against, subject, spec, found, screen)
+    said += more + still_more
     trained = Trained(
-        recipe, seq, recording, known, spec, parts, found.model, said, findings, found.parity
+        recipe,
+        seq,
+        recording,
+        known,
+        spec,
+        parts,
+        found.model,
+        said,
+        findings,
+        found.parity,
+        comparison,
     )
     bundle = pack(trained, found.content, found.golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Outcome(bundle, path, said, findings, found.parity, found.latency_ms_p99, board)
+    return Outcome(
+        bundle, path, said, findings, found.parity, found.latency_ms_p99, board, comparison
+    )
 
 
 def next_seq(folder: Path, stream: str) -> int:
     """One above the highest seq of the stream's bundles in `folder`; 1 if there is none."""
-    pattern = re.compile(re.escape(stream) + r"-(\d{1,15})\.zip")
-    names = (pattern.fullmatch(path.name) for path in folder.glob("*.zip"))
-    return 1 + max((int(name[1]) for name in names if name), default=0)
+    return 1 + max(_by_seq(folder, stream), default=0)
+
+
+def last_before(folder: Path, stream: str, seq: int) -> Path | None:
+    """The stream's bundle in `folder` with the highest seq below `seq`."""
+    found = _by_seq(folder, stream)
+    return found.get(max((one for one in found if one < seq), default=0))
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,17 +157,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="the recipe, a TOML file")
     parser.add_argument("--out", type=Path, required=True, help="folder the bundle goes to")
     parser.add_argument("--seq", type=_seq, help="default: one above the highest in the folder")
+    parser.add_argument(
+        "--champion",
+        type=_champion,
+        metavar="BUNDLE",
+        help="an earlier bundle to compare with, or none; default: the stream's last in the folder",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and tell how it went."""
     screen = Screen()
     recipe = read_recipe(options.recipe)
-    outcome = train(recipe, options.out, screen=screen, seq=options.seq)
+    champion: Champion = options.champion
+    if isinstance(champion, Path) and not champion.is_file():
+        raise UsageError(f"--champion {champion}: there is no such file; name a bundle, or 'none'")
+    outcome = train(recipe, options.out, screen=screen, seq=options.seq, champion=champion)
     for remark in outcome.remarks:
         screen.remark(remark)
     for finding in outcome.findings:
         screen.remark(str(finding))
+    comparison = outcome.comparison
+    for caveat in comparison.caveats if comparison is not None else ():
+        screen.remark(f"comparison: {caveat}")
     if outcome.board is not None:
         board = outcome.board
         screen.grid(f"{board.tried} candidates", board.header(board.metric), board.rows())
@@ -137,6 +190,7 @@ def run(options: argparse.Namespace) -> int:
             "split": manifest.metrics.split,
             "test windows": str(manifest.metrics.test_rows),
             **{name: manifest.metrics.said(name) for name in manifest.metrics.values},
+            **({} if comparison is None else {"comparison": str(comparison)}),
             "parity": ", ".join(f"{k} {v:.1e}" for k, v in outcome.parity.worst.items()),
             "latency p99": f"{outcome.latency_ms_p99:.2f} ms on one thread",
             "bundle": f"{outcome.path} ({len(outcome.bundle.content)} bytes)",
@@ -155,6 +209,24 @@ def _read(recipe: Recipe, screen: Screen) -> Recording:
             numeric_label=isinstance(recipe.target, Regression),
             opened=screen.detail,
         )
+
+
+def _compared(
+    champion: Champion, subject: Subject, spec: WindowSpec, found: Proven, screen: Screen
+) -> tuple[Comparison | None, tuple[str, ...]]:
+    """How the model does against the champion; or why that is not known, which ends nothing."""
+    if not isinstance(champion, Path):
+        return None, ()
+    with screen.stage("comparing"):
+        try:
+            earlier, _ = inspect(champion)
+            graph = Graph(found.content)
+            return compare(earlier, subject, spec, found.model, graph), ()
+        except OSError as exc:
+            why = exc.strerror or type(exc).__name__
+        except (BundleError, ComparisonError) as exc:
+            why = str(exc).removeprefix(f"{champion}: ")
+    return None, (f"comparison: not with {champion.name}: {why}",)
 
 
 def _first_proven(
@@ -179,6 +251,17 @@ def _first_proven(
         )
         return found, tuple(said)
     raise ParityError("\n".join([*said, "search: no family is left; no bundle is written"]))
+
+
+def _by_seq(folder: Path, stream: str) -> dict[int, Path]:
+    """The bundles of a stream, as their names say."""
+    pattern = re.compile(re.escape(stream) + r"-(\d{1,15})\.zip")
+    named = ((pattern.fullmatch(path.name), path) for path in sorted(folder.glob("*.zip")))
+    return {int(name[1]): path for name, path in named if name}
+
+
+def _champion(text: str) -> Champion:
+    return "none" if text == "none" else Path(text)
 
 
 def _seq(text: str) -> int:

@@ -25,9 +25,9 @@ from skl2onnx.common.data_types import FloatTensorType
 
 from models.errors import IncompatibleBundleError
 from models.manifest import GoldenSpec
-from trainer.bundle import converters
 from trainer.errors import ParityError
 from trainer.estimators.estimators import Answers, Model
+from trainer.graph import converters
 
 INPUT = "window"
 TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
@@ -100,14 +100,18 @@ class Graph:
         """
         return min(self._p99(windows) for _ in range(_TIMED_ROUNDS))
 
-    def _p99(self, windows: NDArray[np.float32]) -> float:
-        taken = []
-        for run in range(_TIMED_RUNS):
+    def durations_ms(self, windows: NDArray[np.float32], runs: int) -> NDArray[np.float64]:
+        """What one window alone takes, `runs` times, with one window after the other, `[runs]`."""
+        taken = np.empty(runs)
+        for run in range(runs):
             window = windows[run % len(windows)][np.newaxis]
             start = time.perf_counter_ns()
             self._run(window)
-            taken.append(time.perf_counter_ns() - start)
-        return float(np.quantile(taken, 0.99)) / 1e6
+            taken[run] = time.perf_counter_ns() - start
+        return taken / 1e6
+
+    def _p99(self, windows: NDArray[np.float32]) -> float:
+        return float(np.quantile(self.durations_ms(windows, _TIMED_RUNS), 0.99))
 
     def _run(self, windows: NDArray[np.float32]) -> list[NDArray[Any]]:
         try:
