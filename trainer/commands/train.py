@@ -95,12 +95,23 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
     found, more = _first_proven(board, attempt)
     said += more
     trained = Trained(
-        recipe, seq, recording, known, spec, parts, found.model, said, findings, found.parity
+        recipe,
+        seq,
+        recording,
+        known,
+        spec,
+        parts,
+        found.model,
+        said,
+        findings,
+        found.parity,
+        board,
+        found.latency,
     )
     bundle = pack(trained, found.content, found.golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Outcome(bundle, path, said, findings, found.parity, found.latency_ms_p99, board)
+    return Outcome(bundle, path, said, findings, found.parity, found.latency.p99_ms, board)
 
 
 def next_seq(folder: Path, stream: str) -> int:
