@@ -22,6 +22,7 @@ from trainer.report.canvas import (
     picture,
     thinned,
 )
+from trainer.report.classes_section import calibration
 from trainer.report.markup import figure as told
 from trainer.report.markup import joined, paragraph, side_by_side
 from trainer.report.subject import Subject
@@ -40,6 +41,8 @@ def alarms(subject: Subject) -> Markup:
     narrow = [_histogram(subject)]
     if subject.event.any() and not subject.event.all():
         narrow += [_roc(subject), _precision(subject)]
+    if subject.manifest.task == "classification":
+        narrow.append(calibration(subject))
     return joined((_timeline(subject), side_by_side(narrow)))
 
 
@@ -93,7 +96,7 @@ def _course(axes: Axes, subject: Subject, windows: NDArray[np.int64]) -> None:
         logarithmic(axes, 2)
     _marked(axes, subject, windows, at)
     axes.margins(x=0.005)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.3 * max(float(score.max()), threshold))  # the marks have room above
     dated(axes)
 
 
@@ -120,7 +123,7 @@ def _marked(
     )
     axes.plot(
         false,
-        np.full(len(false), 0.88),
+        np.full(len(false), 0.9),
         "x",
         ms=4,
         color=RED,
@@ -188,7 +191,7 @@ def _sides(
     if not subject.is_labelled:
         return [(~event, {**filled, "label": "all windows"})]
     names = subject.classes
-    lined = {"edgecolor": RED, "hatch": "///", "fill": True, "facecolor": (1, 0.5, 0.3, 0.25)}
+    lined = {"edgecolor": RED, "hatch": "///", "fill": True, "facecolor": (0.9, 0.35, 0.1, 0.4)}
     return [
         (~event, {**filled, "label": names[1 - subject.positive]}),
         (event, {**lined, "label": names[subject.positive]}),

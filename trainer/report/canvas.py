@@ -8,6 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
@@ -108,12 +109,33 @@ def thinned(x: NDArray[Any], y: NDArray[Any], columns: int = COLUMNS) -> NDArray
     """
     if len(x) <= 2 * columns:
         return np.arange(len(x))
-    along = (x - x[0]).astype(np.float64)
-    column = (along / (along[-1] or 1.0) * (columns - 1)).astype(np.int64)
+    column = _columns(x, columns)
     order = np.lexsort((y, column))
     first = np.flatnonzero(np.diff(column[order], prepend=-1))
     last = np.append(first[1:], len(order)) - 1
     return np.unique(order[np.concatenate([first, last])])
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """A long line by columns: the first moment of each, and the least, mean and most within."""
+
+    x: NDArray[Any]
+    low: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def bands(x: NDArray[Any], y: NDArray[np.float64], columns: int) -> Bands:
+    """Put a line together by columns; arguments as of `thinned`."""
+    first = np.flatnonzero(np.diff(_columns(x, columns), prepend=-1))
+    count = np.diff(first, append=len(x))
+    return Bands(
+        x[first],
+        np.minimum.reduceat(y, first),
+        np.add.reduceat(y, first) / count,
+        np.maximum.reduceat(y, first),
+    )
 
 
 def logarithmic(axes: Axes, linear: float) -> None:
@@ -128,6 +150,12 @@ def apart(x: NDArray[Any]) -> NDArray[np.int64]:
     steps = np.diff(x).astype(np.float64)
     usual = np.median(steps) if len(steps) else 0.0
     return np.flatnonzero(steps > max(20 * usual, 0.0)) + 1
+
+
+def _columns(x: NDArray[Any], columns: int) -> NDArray[np.int64]:
+    """Which column each point is in; `x` rises."""
+    passed = (x - x[0]).astype(np.float64)
+    return np.asarray(passed / (passed[-1] or 1.0) * (columns - 1)).astype(np.int64)
 
 
 def _inline(svg: str, title: str, text: str) -> Markup:

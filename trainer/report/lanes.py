@@ -1,5 +1,6 @@
 """The split on a time axis: which stretch of each asset or file trains, tests, or does neither."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ MAX_LANES: Final = 40
 COLUMNS: Final = 400
 _SLIVER = 0.2
 """Lanes shorter than this share of all time are drawn from their own beginnings."""
+
+_PIECES = re.compile(r"(\D*)(\d{0,18})")
 
 NONE, NEITHER, TRAIN, TEST, BOTH = range(5)
 SAID: Final = {TRAIN: "training", TEST: "test", BOTH: "both, mixed", NEITHER: "in neither part"}
@@ -74,6 +77,7 @@ def lanes(subject: Subject) -> Lanes:
     if is_relative:
         times = times - low[key]
         start, end = 0, int((high - low)[recorded].max())
+    recorded = np.array(sorted(recorded, key=lambda lane: _by_number(names[lane])))
     chosen = recorded[
         np.unique(np.linspace(0, len(recorded) - 1, MAX_LANES).round().astype(np.int64))
     ]
@@ -89,6 +93,11 @@ def _sides(key: NDArray[Any], count: int, parts: Parts) -> NDArray[np.int64]:
         np.bincount(key[part.rows], minlength=count) > 0 for part in (parts.train, parts.test)
     )
     return np.where(trains & tests, BOTH, np.where(trains, TRAIN, np.where(tests, TEST, NEITHER)))
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sort key: 9 before 10."""
+    return [(int(part or 0), text) for text, part in _PIECES.findall(name)]
 
 
 def _keys(recording: Recording) -> tuple[str, tuple[str, ...], NDArray[Any]]:

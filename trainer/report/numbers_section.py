@@ -7,7 +7,18 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainer.report.canvas import BLACK, BLUE, NARROW, ORANGE, Look, apart, picture, thinned
+from trainer.report.canvas import (
+    BLACK,
+    BLUE,
+    COLUMNS,
+    NARROW,
+    ORANGE,
+    Look,
+    apart,
+    bands,
+    picture,
+    thinned,
+)
 from trainer.report.markup import joined, side_by_side
 from trainer.report.subject import Subject
 from trainer.report.time_axis import along, dated
@@ -17,6 +28,7 @@ MAX_POINTS: Final = 400
 _BINS = 40
 _LEVELS = 12
 _EACH = 20
+_BANDS = 150
 _TAILS = (0.5, 99.5)
 
 
@@ -41,6 +53,8 @@ def _over_time(subject: Subject) -> Markup:
 
     which = "" if wide else " From left to right: from the asset answered worst to the best."
     text = f"The model's answers on the test part, and what was true.{which}"
+    if any(_is_long(windows) for windows in chosen.values()):
+        text += " Of long series the lines are means, the bands the least and the most."
     return picture("Answer and truth over time", text, draw, size=(9.0, 3.0))
 
 
@@ -50,11 +64,23 @@ def _course(axes: Axes, subject: Subject, windows: np.ndarray) -> None:
     answer: Look = {"color": BLUE, "lw": 0.9, "label": "answer"}
     for series, look in ((subject.y, truth), (subject.value, answer)):
         y = series[windows].astype(np.float64)
+        if _is_long(windows):
+            by_column = bands(moments, y, _BANDS)
+            x = along(by_column.x)
+            axes.fill_between(
+                x, by_column.low, by_column.high, color=look["color"], alpha=0.25, lw=0
+            )
+            axes.plot(x, by_column.mean, **look)
+            continue
         kept = thinned(moments, y)
         x, y = along(moments[kept]), y[kept]
         breaks = apart(moments[kept])
         axes.plot(np.insert(x, breaks, x[breaks]), np.insert(y, breaks, np.nan), **look)
     dated(axes)
+
+
+def _is_long(windows: np.ndarray) -> bool:
+    return len(windows) > 2 * COLUMNS
 
 
 def _histogram(subject: Subject) -> Markup:
@@ -81,9 +107,10 @@ def _histogram(subject: Subject) -> Markup:
 
 def _against(subject: Subject) -> Markup:
     off, y = _residuals(subject), subject.y.astype(np.float64)
-    order = np.argsort(y, kind="stable")
     few = int(np.clip(len(y) // _EACH, 1, _LEVELS))
-    groups = [group for group in np.array_split(order, few) if len(group)]
+    edges = np.unique(np.quantile(y, np.linspace(0, 1, few + 1)[1:-1]))
+    level = np.searchsorted(edges, y, side="right")
+    groups = [np.flatnonzero(level == one) for one in np.unique(level)]
     middle = [float(np.median(y[group])) for group in groups]
     low, half, high = np.array([np.percentile(off[group], [5, 50, 95]) for group in groups]).T
     rng = np.random.default_rng(subject.trained.recipe.seed)
@@ -99,9 +126,9 @@ def _against(subject: Subject) -> Markup:
         axes.set_ylabel("answer minus truth")
 
     text = (
-        f"{len(points)} of {len(y)} test windows as points; over groups of equal size the median "
-        "error (line) and where nine in ten errors are (band). A line that leaves zero says where "
-        "the model answers too high or too low."
+        f"{len(points)} of {len(y)} test windows as points; over groups of equal size the "
+        "median error (line) and where nine in ten errors are (band). A line that leaves zero says "
+        "where the model answers too high or too low."
     )
     return picture("Residuals against truth", text, draw, size=NARROW)
 

@@ -30,7 +30,7 @@ thead th { border-bottom: 2px solid #57606a } tbody th { font-weight: 500 }
 .notice { border: 2px solid #1a7f37; border-left-width: 10px; background: #eefbf1;
           padding: .4rem 1rem; margin: 1rem 0 }
 .warning { border-color: #b42318; background: #fff1ee }
-.warning strong:first-child { color: #8f1d13; font-size: 1.1rem }
+.warning > strong { color: #8f1d13; font-size: 1.1rem }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; padding: 0; margin: 1rem 0; list-style: none }
 .cards li { border: 1px solid #8c959f; border-radius: 4px; padding: .5rem 1rem }
 .cards b { display: block; font-size: 1.35rem }

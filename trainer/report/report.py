@@ -12,7 +12,7 @@ from markupsafe import Markup
 from trainer.report.alarms_section import alarms
 from trainer.report.classes_section import calibration, confusion
 from trainer.report.importance_section import signals_that_matter
-from trainer.report.markup import joined
+from trainer.report.markup import side_by_side
 from trainer.report.numbers_section import numbers
 from trainer.report.page import page
 from trainer.report.sections import (
@@ -42,12 +42,10 @@ def curves(subject: Subject) -> Markup:
     task = subject.manifest.task
     if task == "regression":
         return numbers(subject)
-    parts = [alarms(subject)] if subject.is_two_sided else []
-    if task == "classification":
-        parts += [confusion(subject), calibration(subject)]
-    elif subject.is_labelled:
-        parts.append(confusion(subject))
-    return joined(parts)
+    if subject.is_two_sided:
+        matrix = confusion(subject) if subject.is_labelled else Markup("")
+        return alarms(subject) + matrix
+    return confusion(subject) + side_by_side([calibration(subject)])
 
 
 SECTIONS: Final[dict[str, Section]] = {

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from trainer.checks.finding import Finding
 from trainer.estimators.estimators import TWO
+from trainer.recipe.recipe import Regression
 from trainer.report.markup import figure, items, joined, paragraph
 from trainer.report.page import MEANINGS, all_clear, notice
 from trainer.report.subject import Subject
@@ -29,18 +30,23 @@ def verdict(subject: Subject) -> Markup:
 def _what(subject: Subject) -> str:
     manifest = subject.manifest
     value, window = manifest.outputs[0], manifest.window
-    unit = f" in {value.unit}" if value.unit else ""
     about = {
-        "regression": f"{value.meaning}{unit}",
+        "regression": _number(subject),
         "classification": f"one of {len(value.classes)} classes ({_few(value.classes)})",
         "anomaly": "whether the asset runs as it did in the training part",
     }[manifest.task]
     period = window.sample_period_ms
-    every = "" if period is None else f", {_duration(window.length * period / 1000)} of them"
-    return (
-        f"This model answers {about}, from {len(manifest.channels)} signals over the last "
-        f"{window.length} samples{every}."
-    )
+    span = "" if period is None else f", {_duration(window.length * period / 1000)} in all"
+    seen = "the last sample" if window.length == 1 else f"the last {window.length} samples{span}"
+    return f"This model answers {about}, from {seen} of {len(manifest.channels)} signals."
+
+
+def _number(subject: Subject) -> str:
+    target, value = subject.trained.recipe.target, subject.manifest.outputs[0]
+    column = target.column if isinstance(target, Regression) and target.remaining is None else None
+    of = f" of {column}" if column else ""
+    unit = f" in {value.unit}" if value.unit else ""
+    return f"the {value.meaning}{of}{unit}"
 
 
 def _few(names: tuple[str, ...], most: int = 6) -> str:
@@ -89,10 +95,11 @@ def _told(subject: Subject, said: dict[str, Markup]) -> Iterator[str | Markup]:
         yield Markup("its answer was off by {} {} on average.").format(said["mae"], unit)
     elif "recall" in said:
         yield Markup(
-            "it found a share of {} of the events, and of its alarms {} were right"
-        ).format(said["recall"], said["precision"])
+            "it found a share of {} of those that are '{}', and of its alarms a share of {} was "
+            "right"
+        ).format(said["recall"], subject.classes[subject.positive], said["precision"])
         if "false_alarm_rate" in said:
-            yield Markup("; in {} of the normal windows it raised a false one").format(
+            yield Markup("; it raised an alarm in a share of {} of the normal ones").format(
                 said["false_alarm_rate"]
             )
         yield "."
