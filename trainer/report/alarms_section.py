@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -17,6 +18,7 @@ from trainer.report.canvas import (
     NARROW,
     ORANGE,
     RED,
+    Look,
     apart,
     logarithmic,
     picture,
@@ -30,6 +32,7 @@ from trainer.report.time_axis import along, dated
 
 MAX_ASSETS: Final = 4
 MAX_STEPS: Final = 300
+_TRUTH: Final[Look] = {"facecolor": "#f6c9b7", "edgecolor": "#d98f73", "hatch": "///", "lw": 0}
 _BINS = 40
 _MARKS = 200
 _FAR = 10.0
@@ -56,9 +59,11 @@ def _timeline(subject: Subject) -> Markup:
         panels = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
         for axes, (name, windows) in zip(panels, chosen.items(), strict=True):
             _course(axes, subject, windows)
-            axes.set_title(name if several else "", loc="left")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=5)
+            axes.set_title(f"asset {name}" if several else "", loc="left")
+        handles, _ = panels[0].get_legend_handles_labels()
+        if subject.is_labelled:
+            handles.append(Patch(label="truth", **_TRUTH))
+        figure.legend(handles=handles, loc="outside upper left", ncols=5)
 
     text = "The score on the test part; above the dashed threshold it is an alarm."
     if subject.is_labelled:
@@ -78,9 +83,7 @@ def _course(axes: Axes, subject: Subject, windows: NDArray[np.int64]) -> None:
     threshold = _threshold(subject)
     at = along(moments)
     for first, last in _stretches(subject.event[windows], moments):
-        axes.axvspan(
-            at[first], at[last], facecolor="#f6c9b7", edgecolor="#d98f73", hatch="///", lw=0
-        )
+        axes.axvspan(at[first], at[last], **_TRUTH)
     kept = thinned(moments, score)
     breaks = apart(moments[kept])
     x, y = at[kept], score[kept]
@@ -95,7 +98,8 @@ def _course(axes: Axes, subject: Subject, windows: NDArray[np.int64]) -> None:
     if subject.manifest.task == "anomaly" and score.max() > _FAR:
         logarithmic(axes, 2)
     _marked(axes, subject, windows, at)
-    axes.margins(x=0.005)
+    margin = max(0.005 * (at[-1] - at[0]), 1e-6)
+    axes.set_xlim(at[0] - margin, at[-1] + margin)
     axes.set_ylim(0, 1.3 * max(float(score.max()), threshold))  # the marks have room above
     dated(axes)
 
@@ -105,35 +109,16 @@ def _marked(
 ) -> None:
     """Alarms along the upper edge, few enough to be told apart."""
     alarm, event = subject.alarm[windows], subject.event[windows]
-    top = axes.get_xaxis_transform()
-    if not subject.is_labelled:
-        x = _spread(at, alarm)
-        axes.plot(x, np.full(len(x), 0.94), "o", ms=3, color=RED, transform=top, label="alarm")
-        return
-    right, false = _spread(at, alarm & event), _spread(at, alarm & ~event)
-    axes.plot(
-        right,
-        np.full(len(right), 0.97),
-        "o",
-        ms=3,
-        color=GREEN,
-        transform=top,
-        label="right alarm",
-        clip_on=False,
-    )
-    axes.plot(
-        false,
-        np.full(len(false), 0.9),
-        "x",
-        ms=4,
-        color=RED,
-        transform=top,
-        label="false alarm",
-        clip_on=False,
-    )
-    axes.fill_between(
-        [], [], [], facecolor="#f6c9b7", edgecolor="#d98f73", hatch="///", lw=0, label="truth"
-    )
+    marks = [("alarm", alarm, 0.94, "o", RED)]
+    if subject.is_labelled:
+        marks = [
+            ("right alarm", alarm & event, 0.96, "o", GREEN),
+            ("false alarm", alarm & ~event, 0.9, "x", RED),
+        ]
+    for label, chosen, height, sign, color in marks:
+        x = _spread(at, chosen)
+        look: Look = {"ms": 3.5, "color": color, "transform": axes.get_xaxis_transform()}
+        axes.plot(x, np.full(len(x), height), sign, label=label, **look)
 
 
 def _spread(at: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:

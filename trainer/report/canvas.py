@@ -155,7 +155,8 @@ def apart(x: NDArray[Any]) -> NDArray[np.int64]:
 def _columns(x: NDArray[Any], columns: int) -> NDArray[np.int64]:
     """Which column each point is in; `x` rises."""
     passed = (x - x[0]).astype(np.float64)
-    return np.asarray(passed / (passed[-1] or 1.0) * (columns - 1)).astype(np.int64)
+    column: NDArray[np.int64] = (passed / (passed[-1] or 1.0) * columns).astype(np.int64)
+    return np.minimum(column, columns - 1, out=column)
 
 
 def _inline(svg: str, title: str, text: str) -> Markup:

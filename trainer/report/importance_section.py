@@ -46,8 +46,7 @@ def _drawn(found: Importance, order: np.ndarray) -> Markup:
         axes.axvline(0, color=BLACK, lw=0.8)
         names = [found.signals[one] for one in shown]
         axes.set_yticks(at, [n if len(n) <= _LETTERS else f"{n[:_LETTERS]}…" for n in names])
-        axes.invert_yaxis()
-        axes.margins(y=0.02)
+        axes.set_ylim(max(3, len(shown)) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         is_change = found.figure == SCORE_CHANGE
         axes.set_xlabel(found.figure if is_change else f"how much worse {found.figure} becomes")

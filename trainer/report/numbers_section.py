@@ -47,7 +47,7 @@ def _over_time(subject: Subject) -> Markup:
         panels = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
         for axes, (name, windows) in zip(panels, chosen.items(), strict=True):
             _course(axes, subject, windows)
-            axes.set_title("" if wide else name)
+            axes.set_title("" if wide else f"asset {name}")
         panels[0].set_ylabel(_named("value", subject.trained.model.outputs[0].unit))
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
 

@@ -26,8 +26,8 @@ from trainer.report.time_axis import axis_of
 LOOKS: Final[dict[int, Look]] = {
     TRAIN: {"facecolor": BLUE, "edgecolor": "white", "hatch": ""},
     TEST: {"facecolor": ORANGE, "edgecolor": "#5c4000", "hatch": "//"},
-    BOTH: {"facecolor": "#b58fd0", "edgecolor": "black", "hatch": "xxxx"},
-    NEITHER: {"facecolor": "#e4e7ea", "edgecolor": GREY, "hatch": "...."},
+    BOTH: {"facecolor": "#b58fd0", "edgecolor": "black", "hatch": "xx"},
+    NEITHER: {"facecolor": "#e4e7ea", "edgecolor": GREY, "hatch": "\\\\"},
 }
 """Told apart by colour, by pattern and in the legend, so that a grey print tells them too."""
 _LANE = 0.17
@@ -77,6 +77,8 @@ def _bar(subject: Subject) -> Markup:
         axes = figure.subplots()
         left = 0
         for state, count in counts.items():
+            if not count:
+                continue
             axes.barh(0, count, left=left, height=0.7, lw=0, **LOOKS[state])
             left += count
         axes.set_yticks([])
@@ -108,12 +110,12 @@ def _said(found: Lanes) -> str:
         NEITHER: "do neither",
     }
     sides = ", ".join(f"{found.counts[s]} {said}" for s, said in counted.items() if found.counts[s])
-    text = f"A line is one {found.what}; of {total}, {sides}."
+    text = f"A line is one {found.what}; of {total}, {sides}." if total > 1 else ""
     if total > MAX_LANES:
         text += f" {len(found.lanes)} are drawn, evenly chosen."
     if found.is_relative:
         text += " Time counts from the first row of each line."
-    return text + " Blank is where nothing was recorded."
+    return f"{text} Blank is where nothing was recorded.".strip()
 
 
 def _short(name: str) -> str:
