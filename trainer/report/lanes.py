@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from models.manifest import WindowSpec
 from trainer.evaluation.split import Parts
 from trainer.recordings.recording import Recording
-from trainer.report.subject import Subject
 
 MAX_LANES: Final = 40
 COLUMNS: Final = 400
@@ -63,25 +62,24 @@ class Lanes:
     is_relative: bool
 
 
-def lanes(subject: Subject) -> Lanes:
-    """Lay the windows of both parts over the rows. The rows have a time axis."""
-    recording, parts = subject.trained.recording, subject.trained.parts
+def lanes(recording: Recording, parts: Parts, spec: WindowSpec) -> Lanes:
+    """Lay the windows of both parts over the rows, which have a time axis."""
     what, names, key = _keys(recording)
     times = recording.times_ns
     low, high = _extent(times, key, len(names))
-    start, end = int(times.min()), int(times.max())
+    start, end = int(times.min()), int(times.max()) + spec.period_ns
     recorded = np.flatnonzero(high >= low)
     is_relative = len(recorded) > 1 and float(np.median((high - low)[recorded])) < _SLIVER * (
         end - start
     )
     if is_relative:
         times = times - low[key]
-        start, end = 0, int((high - low)[recorded].max())
+        start, end = 0, int((high - low)[recorded].max()) + spec.period_ns
     recorded = np.array(sorted(recorded, key=lambda lane: _by_number(names[lane])))
     chosen = recorded[
         np.unique(np.linspace(0, len(recorded) - 1, MAX_LANES).round().astype(np.int64))
     ]
-    drawing = _Drawing(times, key, _Axis(start, max(1, end - start), subject.trained.spec))
+    drawing = _Drawing(times, key, _Axis(start, max(1, end - start), spec))
     drawn = tuple(Lane(names[lane], drawing.state(lane, parts)) for lane in chosen)
     counts = Counter(_sides(key, len(names), parts)[recorded].tolist())
     return Lanes(what, drawn, counts, start, end, is_relative)

@@ -33,7 +33,7 @@ thead th { border-bottom: 2px solid #57606a } tbody th { font-weight: 500 }
 .warning > strong { color: #8f1d13; font-size: 1.1rem }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; padding: 0; margin: 1rem 0; list-style: none }
 .cards li { border: 1px solid #8c959f; border-radius: 4px; padding: .5rem 1rem }
-.cards b { display: block; font-size: 1.35rem }
+.cards strong { display: block; font-size: 1.35rem }
 figure { margin: 1rem 0; break-inside: avoid }
 figcaption { font-size: .88rem; color: #424a53; max-width: 48rem }
 svg { display: block; width: 100%; height: auto } svg * { stroke-linejoin: round }

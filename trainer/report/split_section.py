@@ -45,7 +45,8 @@ def split_drawn(subject: Subject) -> Markup:
 
 
 def _on_time(subject: Subject) -> Markup:
-    found = lanes(subject)
+    trained = subject.trained
+    found = lanes(trained.recording, trained.parts, trained.spec)
     height = 1.0 + _LANE * max(4, len(found.lanes))
 
     def draw(figure: Figure) -> None:

@@ -66,7 +66,7 @@ def _cards(subject: Subject) -> Markup:
     shown = [name for name in _main(subject) if name in metrics.values][:_CARDS]
     return Markup('<ul class="cards">{}</ul>').format(
         joined(
-            Markup("<li><b>{}</b>{}</li>").format(
+            Markup("<li><strong>{}</strong>{}</li>").format(
                 figure(name, metrics.said(name)), f"{name}: {MEANINGS[name]}"
             )
             for name in shown
