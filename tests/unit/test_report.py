@@ -178,7 +178,10 @@ def test_verdict_says_what_it_is_and_warns_before_anything_else(
         page_of(outcomes[name]).root
         for name in ("two classes", "optimistic", "allowed", "unlabelled")
     )
-    assert "one of 2 classes (healthy, clogged), from the last 4 samples, 4 s in all" in sound.text
+    assert (
+        "one of 2 classes (healthy, clogged), from the last 4 samples (4 s) of 2 signals"
+        in sound.text
+    )
     assert "The checks found nothing that speaks against these figures" not in flattering.text
     for root, said in (
         (flattering, "Optimistic split: random-optimistic"),

@@ -155,7 +155,7 @@ class _Drawing:
         )
         found[trains] = TRAIN
         found[tests] = TEST
-        found[_inside(trains) & _inside(tests)] = BOTH
+        found[_broad(trains & tests)] = BOTH
         return found
 
     def _windows(self, rows: NDArray[np.int64], lane: int, first: int) -> Mask:
@@ -166,6 +166,7 @@ class _Drawing:
         return self.axis.covered(begin, ends + spec.period_ns)
 
 
-def _inside(mask: Mask) -> Mask:
-    """Columns whose neighbours are covered too: at a border both parts share a column."""
-    return np.asarray(mask & np.append(mask[1:], True) & np.append(True, mask[:-1]))
+def _broad(mask: Mask) -> Mask:
+    """Columns that are not alone: where one part ends and the other begins, both share one."""
+    beside = np.append(mask[1:], False) | np.append(False, mask[:-1])
+    return np.asarray(mask & beside)

@@ -39,6 +39,7 @@ figcaption { font-size: .88rem; color: #424a53; max-width: 48rem }
 svg { display: block; width: 100%; height: auto } svg * { stroke-linejoin: round }
 svg text { font-family: "DejaVu Sans", Verdana, sans-serif }
 .wide svg { min-width: 36rem }
+[data-figure] { white-space: nowrap }
 .row { display: flex; flex-wrap: wrap; gap: 0 1.5rem }
 .row figure { flex: 1 1 20rem; max-width: 29rem; min-width: 0 }
 .matrix td { text-align: right; padding: .3rem .6rem; border: 1px solid #fff }

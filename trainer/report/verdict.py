@@ -36,7 +36,7 @@ def _what(subject: Subject) -> str:
         "anomaly": "whether the asset runs as it did in the training part",
     }[manifest.task]
     period = window.sample_period_ms
-    span = "" if period is None else f", {_duration(window.length * period / 1000)} in all"
+    span = "" if period is None else f" ({_duration(window.length * period / 1000)})"
     seen = "the last sample" if window.length == 1 else f"the last {window.length} samples{span}"
     return f"This model answers {about}, from {seen} of {len(manifest.channels)} signals."
 
