@@ -207,7 +207,7 @@ def test_importance_ends_when_time_is_over_unless_bytes_are_to_be_equal(tmp_path
     hours = count()
     found = importance(subject(tmp_path / "a", 400, reproducible=False), hurried)
     assert found is not None
-    assert (len(found.losses), found.cut_short) == (1, True)
+    assert (found.losses.shape, found.left_out, found.cut_short) == ((1, 1), 1, True)
     steady = importance(subject(tmp_path / "b", 400), hurried)
     assert steady is not None
     assert (len(steady.losses), steady.cut_short) == (REPEATS, False)

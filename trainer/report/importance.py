@@ -24,7 +24,8 @@ MAX_WINDOWS: Final = 2000
 MAX_SIGNALS: Final = 60
 REPEATS: Final = 5
 PATIENCE_S: Final = 10.0
-"""After which no further repeat is begun, unless the same bytes are to come out."""
+"""After which no further signal is tried and no further repeat begun, unless the same bytes are to
+come out."""
 _MIN_WINDOWS = 50
 _WORK = 300_000_000
 """Values that all shuffled windows together may have; beyond, fewer windows are drawn."""
@@ -42,7 +43,7 @@ class Importance:
         signals: name of each.
         losses: how much worse, `[repeats, signals]`; below 0 is better by chance.
         windows: how many of the test part were drawn.
-        left_out: signals that were not tried, as there are too many.
+        left_out: signals that were not tried: there are too many, or time ran out.
         cut_short: whether time ran out before the last repeat.
     """
 
@@ -66,25 +67,28 @@ def importance(subject: Subject, clock: Callable[[], float] = monotonic) -> Impo
     rng = np.random.default_rng(trained.recipe.seed)
     values = trained.parts.test.values
     names = tuple(channel.name for channel in subject.manifest.channels)
-    tried = names[:MAX_SIGNALS]
-    chosen = _chosen(len(values), values[0].size * len(tried), rng)
+    most = min(len(names), MAX_SIGNALS)
+    chosen = _chosen(len(values), values[0].size * most, rng)
     windows = values[chosen].copy()
     judge = _Judge(subject, {n: a[chosen] for n, a in subject.answers.items()}, subject.y[chosen])
     whole = judge.measure(judge.before)
     if whole is None:
         return None
     until = np.inf if subject.reproducible else clock() + PATIENCE_S
-    rounds: list[list[float]] = []
     with threadpool_limits(limits=1):  # as where the figures are measured
-        while len(rounds) < REPEATS and (not rounds or clock() < until):
-            rounds.append([_loss(windows, one, judge, whole, rng) for one in range(len(tried))])
+        first = [_loss(windows, 0, judge, whole, rng)]
+        while len(first) < most and clock() < until:
+            first.append(_loss(windows, len(first), judge, whole, rng))
+        rounds = [first]
+        while len(rounds) < REPEATS and clock() < until:
+            rounds.append([_loss(windows, one, judge, whole, rng) for one in range(len(first))])
     return Importance(
         judge.figure,
         whole,
-        tried,
+        names[: len(first)],
         np.array(rounds),
         len(chosen),
-        left_out=len(names) - len(tried),
+        left_out=len(names) - len(first),
         cut_short=len(rounds) < REPEATS,
     )
 
