@@ -120,4 +120,4 @@ def _said(found: Lanes) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
+    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"  # names differ at the end
