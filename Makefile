@@ -27,6 +27,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,systemd,command -v systemd-analyze)
+	$(call debian,chromium,command -v chromium)
 	$(BIN)/python -m pytest --cov --numprocesses 2 --dist worksteal
 
 check: $(STAMP)

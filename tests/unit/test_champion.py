@@ -107,7 +107,12 @@ def test_better_model_is_told_from_a_poor_champion(tmp_path: Path) -> None:
 
 def test_worse_model_is_written_and_called_worse(first: Outcome, tmp_path: Path) -> None:
     outcome = trained(beside(first, tmp_path, features=POOR))
-    assert compared(outcome).verdict == "worse"
+    found = compared(outcome)
+    assert found.verdict == "worse"
+    report = outcome.bundle.report.decode()
+    assert "The new model is worse" in report
+    assert f"{found.champion:.4g}" in report
+    assert found.caveats[0] in report
     assert outcome.path.name == "pump-health-2.zip"
 
 

@@ -1,7 +1,6 @@
 """From a recipe to a bundle, whole or not at all."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -81,15 +80,6 @@ def test_reference_describes_signals_and_score(classifier: Outcome) -> None:
     ]
     assert reference["score"]["count"] == pressure["count"] == 897  # each by a model without it
     assert reference["drift"]["window"] == 88
-
-
-def test_report_holds_the_figures_of_the_manifest_and_no_script(classifier: Outcome) -> None:
-    page = classifier.bundle.report.decode()
-    metrics = classifier.bundle.manifest.metrics
-    for name in metrics.values:
-        assert f"<td>{name}</td><td>{metrics.said(name)}</td>" in page
-    assert not re.search(r"<script|src=|href=|https?://", page)
-    assert "Nothing had to be cleaned or left out." in page
 
 
 def test_inspection_proves_the_bundle(classifier: Outcome) -> None:
@@ -184,12 +174,11 @@ def test_single_rows_without_time_are_enough(tmp_path: Path) -> None:
     assert outcome.bundle.manifest.window.sample_period_ms is None
 
 
-def test_optimistic_split_is_called_so_in_manifest_and_report(tmp_path: Path) -> None:
+def test_optimistic_split_is_called_so_in_the_manifest(tmp_path: Path) -> None:
     outcome = trained(
         pump_folder(tmp_path, 600, target=DETECTOR, split={"method": "random-optimistic"})
     )
     assert "OPTIMISTIC" in outcome.bundle.manifest.metrics.split
-    assert '<p class="warning">random-optimistic' in outcome.bundle.report.decode()
 
 
 def test_figures_come_with_their_interval(classifier: Outcome) -> None:
@@ -210,21 +199,6 @@ def test_leak_ends_the_training_unless_the_recipe_allows_it(tmp_path: Path) -> N
     assert "target-leak: each value of 'flow'" in refusal(leaking(tmp_path / "no"), DataError)
     outcome = trained(leaking(tmp_path / "yes", checks={"allow": ["target-leak"]}))
     assert [one.name for one in outcome.findings if one.overridden] == ["target-leak"]
-    page = outcome.bundle.report.decode()
-    assert "<td>target-leak</td><td>overridden</td>" in page
-    assert "<td>stuck-signal</td><td>nothing found</td>" in page
-
-
-def test_text_from_the_recipe_is_text_in_the_report(tmp_path: Path) -> None:
-    path = pump_folder(
-        tmp_path,
-        600,
-        bundle={"stream": "pump", "name": "<b>bold</b>"},
-        target=DETECTOR,
-    )
-    page = trained(path).bundle.report.decode()
-    assert "&lt;b&gt;bold&lt;/b&gt;" in page
-    assert "<b>" not in page
 
 
 def refusal(path: Path, error: type[Exception]) -> str:

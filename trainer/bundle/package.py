@@ -1,12 +1,11 @@
 """What was trained, as a bundle: manifest and members.
 
-Nothing in it depends on when or how fast it was made: `created` follows SOURCE_DATE_EPOCH where it
-is set (https://reproducible-builds.org/specs/source-date-epoch/), and the budget is the recipe's,
-which the measured figures have kept.
+Where SOURCE_DATE_EPOCH is set (https://reproducible-builds.org/specs/source-date-epoch/), nothing
+in it depends on when or how fast it was made: `created` follows it, and the report leaves out what
+a clock has measured. The manifest's budget is the recipe's, which the measured figures have kept.
 """
 
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -17,45 +16,18 @@ from threadpoolctl import threadpool_limits
 
 from models.bundle import Bundle, pack_bundle
 from models.golden import MIN_COUNT, Golden, write_golden
-from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics, WindowSpec
-from trainer.bundle.report import Findings, render
-from trainer.checks.finding import Finding
+from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics
 from trainer.drift.drift import reference
 from trainer.estimators.estimators import Answers, Model
-from trainer.evaluation.champion import Comparison
 from trainer.evaluation.intervals import intervals
 from trainer.evaluation.metrics import figures, losses, measure, trials
 from trainer.evaluation.resampling import units_of
-from trainer.graph.export import Parity
-from trainer.recipe.recipe import Recipe
-from trainer.recordings.recording import Recording
-from trainer.recordings.split import Parts
 from trainer.recordings.subject import Subject
-from trainer.recordings.targets import Truth
+from trainer.report.reported import Reported
+from trainer.report.trained import Trained
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
 """Whose versions shape a bundle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """Everything that a bundle is made from, once the model has proved itself.
-
-    Attributes:
-        comparison: with the stream's earlier bundle, where there is one that can be compared.
-    """
-
-    recipe: Recipe
-    seq: int
-    recording: Recording
-    truth: Truth
-    spec: WindowSpec
-    parts: Parts
-    model: Model
-    remarks: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    parity: Parity
-    comparison: Comparison | None = None
 
 
 def tolerance_of(model: Model, y: NDArray[Any]) -> GoldenSpec:
@@ -76,27 +48,21 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
         graph: the model, proved.
         golden: vectors it answers rightly.
     """
+    from trainer.report.report import render  # noqa: PLC0415  what draws is loaded when it is needed
+
     parts, model = trained.parts, trained.model
     answers = model.answer(parts.test.values)
     y = trained.truth.y[parts.test.rows]
     metrics, drawn = _measured(trained, answers, y)
     manifest = _manifest(trained, metrics, len(golden.windows))
-    findings = Findings(
-        rows=len(trained.recording),
-        assets=len(trained.recording.assets),
-        train_windows=len(parts.train),
-        remarks=trained.remarks,
-        checked=trained.findings,
-        drawn=drawn,
-        parity=trained.parity,
-    )
     members = {
         "model.onnx": graph,
         "golden.npz": write_golden(golden),
         "reference.json": reference(model, parts.train, trained.truth, trained.recipe),
-        "report.html": render(manifest, findings),
     }
-    return pack_bundle(manifest, members)
+    sizes = {name: len(content) for name, content in members.items()}
+    subject = Reported(manifest, trained, answers, drawn, sizes, reproducible())
+    return pack_bundle(manifest, {**members, "report.html": render(subject)})
 
 
 def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metrics, str]:
@@ -150,7 +116,11 @@ def _lineage(trained: Trained) -> Lineage:
 
 def created() -> datetime:
     """Now, to the second, or what SOURCE_DATE_EPOCH says."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is None:
+    if not reproducible():
         return datetime.now(UTC).replace(microsecond=0)
-    return datetime.fromtimestamp(int(epoch), UTC)
+    return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
+
+
+def reproducible() -> bool:
+    """Whether the same recipe and data are to give the same bytes."""
+    return "SOURCE_DATE_EPOCH" in os.environ

@@ -15,7 +15,7 @@ from models.bundle import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
 from models.manifest import WindowSpec
-from trainer.bundle.package import Trained, pack
+from trainer.bundle.package import pack
 from trainer.bundle.proof import Proven, proven
 from trainer.checks.finding import Finding
 from trainer.checks.remarks import remarks
@@ -34,6 +34,7 @@ from trainer.recordings.recording import Recording
 from trainer.recordings.split import split
 from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth, with_tables
+from trainer.report.trained import Trained
 from trainer.search.board import Board
 from trainer.search.journal import path_of
 from trainer.search.search import search
@@ -131,14 +132,15 @@ def train(
         said,
         findings,
         found.parity,
+        board,
+        found.latency,
         comparison,
     )
     bundle = pack(trained, found.content, found.golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Outcome(
-        bundle, path, said, findings, found.parity, found.latency_ms_p99, board, comparison
-    )
+    latency = found.latency.p99_ms
+    return Outcome(bundle, path, said, findings, found.parity, latency, board, comparison)
 
 
 def next_seq(folder: Path, stream: str) -> int:
