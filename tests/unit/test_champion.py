@@ -41,15 +41,17 @@ def trained(path: Path, champion: Champion = None, seq: int | None = None) -> Ou
 
 
 def compared(outcome: Outcome) -> Comparison:
-    assert outcome.comparison is not None, outcome.remarks
-    return outcome.comparison
+    assert outcome.trained.comparison is not None, outcome.trained.remarks
+    return outcome.trained.comparison
 
 
 def refused(outcome: Outcome) -> str:
     """Why there is no comparison; the bundle is there all the same."""
-    assert outcome.comparison is None
+    assert outcome.trained.comparison is None
     assert outcome.path.is_file()
-    return next(said for said in outcome.remarks if said.startswith("comparison: not with "))
+    return next(
+        said for said in outcome.trained.remarks if said.startswith("comparison: not with ")
+    )
 
 
 def repacked(bundle: Bundle, path: Path, **changes: object) -> Path:
@@ -77,8 +79,8 @@ def beside(first: Outcome, folder: Path, **sections: object) -> Path:
 
 
 def test_first_bundle_of_a_stream_has_no_champion(first: Outcome) -> None:
-    assert first.comparison is None
-    assert not any("comparison" in said for said in first.remarks)
+    assert first.trained.comparison is None
+    assert not any("comparison" in said for said in first.trained.remarks)
 
 
 def test_same_model_is_not_shown_to_be_better(first: Outcome, tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_other_champion_can_be_named_or_none(first: Outcome, tmp_path: Path) -> 
     path = folder_of(tmp_path)
     assert compared(trained(path, first.path)).label == "pump-health#1"
     outcome = trained(path, "none")
-    assert (outcome.path.name, outcome.comparison) == ("pump-health-2.zip", None)
+    assert (outcome.path.name, outcome.trained.comparison) == ("pump-health-2.zip", None)
 
 
 def test_champion_that_is_not_there_is_a_wrong_command_line(
@@ -294,7 +296,7 @@ def test_same_champion_gives_the_same_bytes(
     path = beside(first, tmp_path, features=POOR)
     one, two = (trained(path, seq=2) for _ in range(2))
     assert one.bundle.content == two.bundle.content
-    assert one.comparison == two.comparison
+    assert one.trained.comparison == two.trained.comparison
 
 
 NAMED = {"task": "classification", "column": "label", "classes": {"0": "healthy", "1": "clogged"}}

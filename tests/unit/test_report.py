@@ -225,9 +225,9 @@ def test_split_by_group_counts_its_lanes(outcomes: dict[str, Outcome]) -> None:
 
 def test_board_lists_families_with_seconds(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["searched"]
-    assert outcome.board is not None
+    assert outcome.trained.board is not None
     listed = rows(page_of(outcome).section("Leader board"))
-    assert listed == outcome.board.rows()
+    assert listed == outcome.trained.board.rows()
     assert "Leader board" not in page_of(outcomes["two classes"]).headings
 
 
@@ -236,7 +236,7 @@ def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
 ) -> None:
     cost = "What serving costs"
     measured = page_of(outcomes["searched"]).section(cost).text
-    assert f"{outcomes['searched'].latency_ms_p99:.3f} ms p99" in measured
+    assert f"{outcomes['searched'].trained.latency.p99_ms:.3f} ms p99" in measured
     monkeypatch.setenv(EPOCH, "1700000000")
     search = {"trials": 2, "candidates": ["linear", "boosting"], "jobs": 1}
     pages = [

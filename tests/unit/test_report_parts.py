@@ -19,6 +19,7 @@ from trainer.graph.export import Latency, Parity
 from trainer.recipe.recipe import Recipe
 from trainer.recordings.recording import Recording
 from trainer.recordings.split import Parts, split
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth
 from trainer.report.canvas import bands, thinned
 from trainer.report.importance import MAX_WINDOWS, REPEATS, SCORE_CHANGE, importance
@@ -152,18 +153,16 @@ def subject(folder: Path, rows: int, *, reproducible: bool = True, **sections: o
     model = fit(parts.train, known, made)
     answers = model.answer(parts.test.values)
     trained = Trained(
-        made,
-        1,
-        recording,
-        known,
-        made.window.spec(1000),
-        parts,
-        model,
-        (),
-        (),
-        Parity(len(parts.test), {"value": 0.0}, 0),
-        None,
-        Latency(0.1, 0.2),
+        subject=Subject(recording, known, made, parts),
+        seq=1,
+        spec=made.window.spec(1000),
+        model=model,
+        remarks=(),
+        findings=(),
+        parity=Parity(len(parts.test), {"value": 0.0}, 0),
+        latency=Latency(0.1, 0.2),
+        board=None,
+        comparison=None,
     )
     values = measure(model, answers, known.y[parts.test.rows], labelled=known.labelled)
     metrics = Metrics(split="time", test_rows=len(parts.test), values=values)

@@ -157,7 +157,7 @@ def test_detector_learns_from_normal_rows_and_finds_the_others(tmp_path: Path) -
     values = outcome.bundle.manifest.metrics.values
     assert values["recall"] > 0.9
     assert values["false_alarm_rate"] < 0.1
-    assert any("not wholly normal: left out" in remark for remark in outcome.remarks)
+    assert any("not wholly normal: left out" in remark for remark in outcome.trained.remarks)
 
 
 def test_single_rows_without_time_are_enough(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def leaking(folder: Path, **sections: object) -> Path:
 def test_leak_ends_the_training_unless_the_recipe_allows_it(tmp_path: Path) -> None:
     assert "target-leak: each value of 'flow'" in refusal(leaking(tmp_path / "no"), DataError)
     outcome = trained(leaking(tmp_path / "yes", checks={"allow": ["target-leak"]}))
-    assert [one.name for one in outcome.findings if one.overridden] == ["target-leak"]
+    assert [one.name for one in outcome.trained.findings if one.overridden] == ["target-leak"]
 
 
 def refusal(path: Path, error: type[Exception]) -> str:

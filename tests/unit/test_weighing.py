@@ -42,17 +42,17 @@ def trained(path: Path, out: str = "out", seq: int | None = None) -> Outcome:
 
 
 def board_of(outcome: Outcome) -> Board:
-    assert outcome.board is not None
-    return outcome.board
+    assert outcome.trained.board is not None
+    return outcome.trained.board
 
 
 def rule(outcome: Outcome) -> str:
-    return next(said for said in outcome.remarks if "measured" in said)
+    return next(said for said in outcome.trained.remarks if "measured" in said)
 
 
 def taken(outcome: Outcome) -> str:
     """The family of the bundle's model, as the remarks name it."""
-    return next(said for said in outcome.remarks if "the model is" in said)
+    return next(said for said in outcome.trained.remarks if "the model is" in said)
 
 
 def cost_of(entry: Entry) -> Cost:

@@ -22,7 +22,6 @@ from trainer.estimators.estimators import Answers, Model
 from trainer.evaluation.intervals import intervals
 from trainer.evaluation.metrics import figures, losses, measure, trials
 from trainer.evaluation.resampling import units_of
-from trainer.recordings.subject import Subject
 from trainer.report.reported import Reported
 from trainer.report.trained import Trained
 
@@ -69,8 +68,7 @@ def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metr
     """The figures on the test part with their intervals, and how those were drawn."""
     model, parts, labelled = trained.model, trained.parts, trained.truth.labelled
     values = measure(model, answers, y, labelled=labelled)
-    subject = Subject(trained.recording, trained.truth, trained.recipe, parts)
-    drawn = units_of(subject, parts.test, losses(model, answers, y))
+    drawn = units_of(trained.subject, parts.test, losses(model, answers, y))
     with threadpool_limits(limits=1):  # the order of a sum shows in its last digit
         bounds = intervals(
             figures(model, answers, y, labelled=labelled),

@@ -8,6 +8,7 @@ import argparse
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,6 @@ from models.files import write_atomically
 from models.manifest import WindowSpec
 from trainer.bundle.package import pack
 from trainer.bundle.proof import Proven, proven
-from trainer.checks.finding import Finding
 from trainer.checks.remarks import remarks
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
@@ -26,14 +26,14 @@ from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.choice import Choice
 from trainer.estimators.estimators import fit
 from trainer.evaluation.champion import Comparison, compare
-from trainer.graph.export import Graph, Parity
+from trainer.graph.export import Graph
 from trainer.recipe.recipe import Recipe, Regression, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.membership import with_membership
 from trainer.recordings.recording import Recording
 from trainer.recordings.split import split
 from trainer.recordings.subject import Subject
-from trainer.recordings.targets import truth, with_tables
+from trainer.recordings.targets import Truth, truth, with_tables
 from trainer.report.trained import Trained
 from trainer.search.board import Board
 from trainer.search.journal import path_of
@@ -43,27 +43,16 @@ from trainer.search.weighing import weighed
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A bundle that was written, and what is to be said of it.
+    """A bundle that was written, and what it was made of.
 
     Attributes:
         path: where it is.
-        remarks: what was cleaned or left out.
-        findings: of the checks before the training.
-        parity: of the graph with the estimator, on all held-out windows.
-        latency_ms_p99: of one window on one thread, as measured here. It is no part of the bundle:
-            the same recipe and data are to give the same bytes.
-        board: of the search, where there was one.
-        comparison: with the champion, where there is one that can be compared.
+        trained: the model, and all that is to be said of it.
     """
 
     bundle: Bundle
     path: Path
-    remarks: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    parity: Parity
-    latency_ms_p99: float
-    board: Board | None = None
-    comparison: Comparison | None = None
+    trained: Trained
 
 
 Champion = Path | Literal["none"] | None
@@ -95,52 +84,34 @@ def train(
     """
     stream = recipe.bundle.stream
     seq = next_seq(folder, stream) if seq is None else seq
-    recording = _read(recipe, screen)
+    recording, known = _read(recipe, screen)
     spec = recipe.window.spec(recording.period_ms())
-    known = with_membership(truth(recording, recipe), recording, recipe)
-    recording = with_tables(recording, known)
     with screen.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
     subject = Subject(recording, known, recipe, parts)
     with screen.stage("checking"):
         findings = examine(subject)
-    said = remarks(recording, recipe, parts)
-    if recipe.search is not None:
-        journal = path_of(folder, recipe, recording.digests)
-        found_by = search(parts.train, known, recipe, journal=journal, screen=screen)
-        board = weighed(found_by, parts.train, known, recipe, screen)
-    else:
-        board = None
-
-    def attempt(choice: Choice | None) -> Proven:
-        with screen.stage("fitting"):
-            model = fit(parts.train, known, recipe, choice)
-        return proven(model, parts, known, (recipe, seq), screen)
-
-    found, more = _first_proven(board, attempt)
+    board = _searched(subject, folder, screen)
+    found, chosen = _first_proven(board, partial(_attempt, subject, seq, screen))
     against = champion if champion is not None else last_before(folder, stream, seq)
-    comparison, still_more = _compared(against, subject, spec, found, screen)
-    said += more + still_more
+    comparison, compared = _compared(against, subject, spec, found, screen)
     trained = Trained(
-        recipe,
-        seq,
-        recording,
-        known,
-        spec,
-        parts,
-        found.model,
-        said,
-        findings,
-        found.parity,
-        board,
-        found.latency,
-        comparison,
+        subject=subject,
+        seq=seq,
+        spec=spec,
+        model=found.model,
+        remarks=(*remarks(recording, recipe, parts), *chosen, *compared),
+        findings=findings,
+        parity=found.parity,
+        latency=found.latency,
+        board=board,
+        comparison=comparison,
     )
-    bundle = pack(trained, found.content, found.golden)
+    with screen.stage("reporting"):
+        bundle = pack(trained, found.content, found.golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    latency = found.latency.p99_ms
-    return Outcome(bundle, path, said, findings, found.parity, latency, board, comparison)
+    return Outcome(bundle, path, trained)
 
 
 def next_seq(folder: Path, stream: str) -> int:
@@ -175,17 +146,22 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(champion, Path) and not champion.is_file():
         raise UsageError(f"--champion {champion}: there is no such file; name a bundle, or 'none'")
     outcome = train(recipe, options.out, screen=screen, seq=options.seq, champion=champion)
-    for remark in outcome.remarks:
-        screen.remark(remark)
-    for finding in outcome.findings:
-        screen.remark(str(finding))
-    comparison = outcome.comparison
-    for caveat in comparison.caveats if comparison is not None else ():
-        screen.remark(f"comparison: {caveat}")
-    if outcome.board is not None:
-        board = outcome.board
+    _tell(outcome, screen)
+    return 0
+
+
+def _tell(outcome: Outcome, screen: Screen) -> None:
+    manifest, trained = outcome.bundle.manifest, outcome.trained
+    comparison, board = trained.comparison, trained.board
+    caveats = () if comparison is None else comparison.caveats
+    for said in (
+        *trained.remarks,
+        *(str(finding) for finding in trained.findings),
+        *(f"comparison: {caveat}" for caveat in caveats),
+    ):
+        screen.remark(said)
+    if board is not None:
         screen.grid(f"{board.tried} candidates", board.header(board.metric), board.rows())
-    manifest = outcome.bundle.manifest
     screen.table(
         f"{manifest.name} {manifest.version}",
         {
@@ -193,24 +169,41 @@ def run(options: argparse.Namespace) -> int:
             "test windows": str(manifest.metrics.test_rows),
             **{name: manifest.metrics.said(name) for name in manifest.metrics.values},
             **({} if comparison is None else {"comparison": str(comparison)}),
-            "parity": ", ".join(f"{k} {v:.1e}" for k, v in outcome.parity.worst.items()),
-            "latency p99": f"{outcome.latency_ms_p99:.2f} ms on one thread",
+            "parity": ", ".join(f"{k} {v:.1e}" for k, v in trained.parity.worst.items()),
+            "latency p99": f"{trained.latency.p99_ms:.2f} ms on one thread",
             "bundle": f"{outcome.path} ({len(outcome.bundle.content)} bytes)",
             "sha256": outcome.bundle.sha256,
         },
     )
-    return 0
 
 
-def _read(recipe: Recipe, screen: Screen) -> Recording:
+def _read(recipe: Recipe, screen: Screen) -> tuple[Recording, Truth]:
     with screen.stage("reading"):
-        return load(
+        recording = load(
             recipe.data,
             recipe.signals,
             label=recipe.target.column,
             numeric_label=isinstance(recipe.target, Regression),
             opened=screen.detail,
         )
+    known = with_membership(truth(recording, recipe), recording, recipe)
+    return with_tables(recording, known), known
+
+
+def _searched(subject: Subject, folder: Path, screen: Screen) -> Board | None:
+    recipe, train_part = subject.recipe, subject.parts.train
+    if recipe.search is None:
+        return None
+    journal = path_of(folder, recipe, subject.recording.digests)
+    found = search(train_part, subject.truth, recipe, journal=journal, screen=screen)
+    return weighed(found, train_part, subject.truth, recipe, screen)
+
+
+def _attempt(subject: Subject, seq: int, screen: Screen, choice: Choice | None) -> Proven:
+    parts, known, recipe = subject.parts, subject.truth, subject.recipe
+    with screen.stage("fitting"):
+        model = fit(parts.train, known, recipe, choice)
+    return proven(model, parts, known, (recipe, seq), screen)
 
 
 def _compared(

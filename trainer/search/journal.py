@@ -24,7 +24,11 @@ from trainer.recipe.recipe import Recipe
 FOLDER = ".search"
 _SHAPES = {"seed", "data", "signals", "derived", "window", "features", "target", "split", "search"}
 """Sections that decide how a candidate does."""
-_FREE: Any = {"search": {"trials", "seconds", "jobs", "prefer", "tolerance"}, "data": {"files"}}
+_FREE: Any = {
+    "search": {"trials", "seconds", "jobs", "prefer", "tolerance"},
+    "data": {"files"},  # the digests are in the key, wherever the files lie
+    "target": {"left"},
+}
 _RANDOM_FIRST = 10
 _LEAST_TO_PRUNE = 4
 _ENDED = {TrialState.COMPLETE, TrialState.PRUNED}
