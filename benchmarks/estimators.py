@@ -100,7 +100,7 @@ def row(name: str, model: Model) -> str:
     beyond = int((error > tolerance.atol + tolerance.rtol * np.abs(wanted[output])).sum())
     return (
         f"| {model.task} | {name} | {error.max():.1e} | {beyond} of {error.size} | "
-        f"{len(content) / 1000:.0f} | {graph.latency_ms_p99(tested):.3f} |"
+        f"{len(content) / 1000:.0f} | {graph.latency(tested).p99_ms:.3f} |"
     )
 
 

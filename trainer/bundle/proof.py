@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.golden import Golden
+from trainer.bundle.budget import within_budget
 from trainer.bundle.golden import vectors
 from trainer.bundle.package import tolerance_of
 from trainer.console import Screen
@@ -60,23 +58,5 @@ def proven(
         parity = prove(graph, model, windows, tolerance)
         golden = vectors(model, windows, recipe.channels, tolerance)
         prove(graph, model, golden.windows, tolerance)
-        latency = _within_budget(graph, content, windows, recipe)
+        latency = within_budget(graph, content, windows, recipe.budget, ParityError)
     return Proven(model, content, golden, parity, latency)
-
-
-def _within_budget(
-    graph: Graph, content: bytes, windows: NDArray[np.float32], recipe: Recipe
-) -> Latency:
-    """The latency measured, if latency and size are within what the recipe allows."""
-    budget = recipe.budget
-    if len(content) > budget.model_mb * 1e6:
-        raise ParityError(
-            f"the model has {len(content) / 1e6:.3g} MB, budget.model_mb is {budget.model_mb:g}"
-        )
-    latency = graph.latency(windows)
-    if latency.p99_ms > budget.latency_ms:
-        raise ParityError(
-            f"one window takes {latency.p99_ms:.2f} ms (p99, one thread), budget.latency_ms is "
-            f"{budget.latency_ms:g}"
-        )
-    return latency

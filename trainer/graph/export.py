@@ -101,10 +101,6 @@ class Graph:
             for index, name in enumerate(self.outputs)
         }
 
-    def latency_ms_p99(self, windows: NDArray[np.float32]) -> float:
-        """What one window alone costs: 99th percentile, as `latency`."""
-        return self.latency(windows).p99_ms
-
     def latency(self, windows: NDArray[np.float32]) -> Latency:
         """What one window alone costs, in the calmest of some rounds.
 
