@@ -91,6 +91,8 @@ def leader_board(subject: Reported) -> Markup:
     header = board.header(board.metric)
     shown = [not (subject.reproducible and name in TIMED) for name in header]
     rows = table(compress(header, shown), (compress(row, shown) for row in board.rows()))
+    if len(board.entries) == 1:
+        return joined((text, rows))
     at = np.arange(len(board.entries))
     mean = np.array([entry.figure for entry in board.entries])
     error = np.array([entry.error for entry in board.entries])
