@@ -58,6 +58,7 @@ def test_linear_truth_is_found_by_a_linear_model(tmp_path: Path) -> None:
     outcome = trained(folder_of(tmp_path, linear, search={"trials": 7}))
     assert ranked(outcome)[0][0] == "linear"
     assert outcome.bundle.manifest.metrics.values["rmse"] < 0.4
+    assert "optuna" in outcome.bundle.manifest.lineage.packages
     assert any("the model is linear on plain features" in said for said in outcome.trained.remarks)
 
 

@@ -26,7 +26,8 @@ from trainer.report.reported import Reported
 from trainer.report.trained import Trained
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
-"""Whose versions shape a bundle."""
+SEARCHED = (*PACKAGES, "optuna")
+"""Whose versions shape a bundle, without and with a search."""
 
 
 def tolerance_of(model: Model, y: NDArray[Any]) -> GoldenSpec:
@@ -107,7 +108,9 @@ def _lineage(trained: Trained) -> Lineage:
     return Lineage(
         data=dict(trained.recording.digests),
         code_version=version("millhand"),
-        packages={package: version(package) for package in PACKAGES},
+        packages={
+            package: version(package) for package in (SEARCHED if trained.board else PACKAGES)
+        },
         seed=trained.recipe.seed,
     )
 
