@@ -102,9 +102,47 @@ def test_pattern_without_a_file_is_refused(tmp_path: Path) -> None:
     assert f"no file matches '{tmp_path}/*.csv'" in refusal(tmp_path)
 
 
-def test_suffix_that_is_not_known_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.xlsx").write_text("")
-    assert "suffix is not known" in refusal(tmp_path, files=["*.xlsx"])
+def test_any_suffix_is_text_as_public_sets_have_it(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for number, name in enumerate(("2004.02.12.10.32.39", "secom.data", "run.7.tsv", "motor.txt")):
+        rows = [(time, pressure, number) for time, pressure, _ in ROWS]
+        write_csv(tmp_path / "runs" / name, HEADER, rows)
+    recording = read(tmp_path, files=["runs/*"], asset_from="file")
+    assert recording.assets == ("2004.02.12.10.32.39", "motor", "run.7", "secom")
+    assert len(recording) == 4 * len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"PK\x03\x04" + bytes(50), "is an Excel workbook or a zip archive; export it as CSV"),
+        (gzip.compress(b"time,pressure\n"), "is compressed by gzip; let its name end in .gz"),
+        (b"PAR1" + bytes(50), "is Parquet; let its name end in .parquet"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "fetch it by 'git lfs pull'"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html>", "is a web page; fetch the file itself"),
+    ],
+)
+def test_file_that_is_no_csv_is_told_by_what_it_is(tmp_path: Path, start: bytes, said: str) -> None:
+    (tmp_path / "a.csv").write_bytes(start)
+    assert said in refusal(tmp_path)
+
+
+def test_folder_for_a_file_is_told_with_a_pattern(tmp_path: Path) -> None:
+    (tmp_path / "history").mkdir()
+    told = refusal(tmp_path, files=["history"])
+    assert f"'{tmp_path}/history' is a folder" in told
+    assert f"such as '{tmp_path}/history/*.csv'" in told
+
+
+def test_file_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> None:
+    write_csv(tmp_path / "pump_7.csv", HEADER, ROWS)
+    assert "did you mean 'pump_7.csv'?" in refusal(tmp_path, files=["pump7.csv"])
+    assert f"there is no folder '{tmp_path}/no'" in refusal(tmp_path, files=["no/pump7.csv"])
+
+
+def test_brackets_in_a_name_that_is_there_are_no_pattern(tmp_path: Path) -> None:
+    write_csv(tmp_path / "pump[7].csv", HEADER, ROWS)
+    assert len(read(tmp_path, files=["pump[7].csv"])) == len(ROWS)
 
 
 def test_text_among_numbers_is_told_with_file_line_and_column(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ class Classification(Section):
 
     Attributes:
         column: of the labels.
-        classes: the labels in order, or `{ label = "name" }`; those found, sorted, if not given.
+        classes: the labels in order, or `{ label = "name" }`, where several may have one name;
+            those found, sorted, if not given.
         positive: the name of the class that a two-class model is about; the last if not given.
     """
 
@@ -105,7 +106,8 @@ class Classification(Section):
     @model_validator(mode="after")
     def _classes_fit(self) -> Self:
         names = list(self.names.values())
-        if len(set(names)) != len(self.classes) or len(names) == 1:
+        is_list = not isinstance(self.classes, dict)
+        if (is_list and len({*names}) != len(self.classes)) or len({*names}) == 1:
             raise ValueError(f"classes must be at least two different ones, found {names}")
         if names and self.positive is not None and self.positive not in names:
             raise ValueError(f"positive is '{self.positive}', the classes are {names}")

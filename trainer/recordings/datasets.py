@@ -23,7 +23,7 @@ from trainer.recordings.numerals import DecimalMark
 from trainer.recordings.recorded import reported
 from trainer.recordings.recording import Recording
 from trainer.recordings.rows import Block, Rows
-from trainer.recordings.sources import find, readable
+from trainer.recordings.sources import PARQUET, find, readable, stem
 from trainer.recordings.timestamps import Timestamps
 
 
@@ -123,7 +123,7 @@ class _Reader:
             )
 
     def _check_asset(self, path: Path, name: str) -> None:
-        other = self.assets.setdefault(_stem(path), name)
+        other = self.assets.setdefault(stem(path), name)
         if other != name:
             raise DataError(
                 f"data.asset_from is 'file', but {other} and {name} have the same name; rename "
@@ -143,7 +143,7 @@ class _Reader:
         def note(text: str) -> None:
             self.note(text, name)
 
-        if path.suffix.lower() == ".parquet":
+        if path.suffix.lower() == PARQUET:
             repeating = [c for c in (self.source.asset_column, self.label) if c is not None]
             frames = parquet_file.blocks(path, name, wanted, note, repeating=repeating)
         else:
@@ -171,7 +171,7 @@ class _Reader:
 
     def _carried(self, path: Path) -> NDArray[np.bool_] | None:
         """Which signals each row of a Parquet file carried, if its rows are messages."""
-        if path.suffix.lower() != ".parquet":
+        if path.suffix.lower() != PARQUET:
             return None
         return reported(path, [signal.source for signal in self.signals], self.source.rows)
 
@@ -182,7 +182,7 @@ class _Reader:
         return ~np.isnan(values) if self.source.rows == "messages" else None
 
     def _assets(self, columns: Columns, path: Path) -> Texts:
-        name = _stem(path) if self.source.asset_from == "file" else "asset"
+        name = stem(path) if self.source.asset_from == "file" else "asset"
         if self.source.asset_column is None:
             return Texts(np.zeros(len(columns), dtype=np.int32), (name,))
         found = columns.names(self.source.asset_column)
@@ -194,8 +194,3 @@ class _Reader:
         if self.label is None:
             return None
         return columns.numbers(self.label) if self.numeric_label else columns.texts(self.label)
-
-
-def _stem(path: Path) -> str:
-    """The name of the asset that a file is."""
-    return path.name.split(".")[0]
