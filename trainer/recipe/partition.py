@@ -124,7 +124,13 @@ def split_mistakes(
     return found
 
 
-Allowable = Literal["duplicated-files", "duplicated-rows", "groups-on-both-sides", "target-leak"]
+Allowable = Literal[
+    "duplicated-files",
+    "duplicated-rows",
+    "groups-on-both-sides",
+    "same-time-rows",
+    "target-leak",
+]
 ALLOWABLE = frozenset(get_args(Allowable))
 """Checks whose errors a recipe may allow."""
 
