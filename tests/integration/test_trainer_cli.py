@@ -102,7 +102,8 @@ def test_recipe_mistakes_are_lines_and_exit_code_78(tmp_path: Path) -> None:
     assert ended.returncode == 78
     window, split = ended.stderr.splitlines()
     assert window.startswith(f"millhand-trainer: {path}: window.lenght: is not known; did you mean")
-    assert split.startswith(f"millhand-trainer: {path}: split: Input tag 'tiem' found")
+    said = f"millhand-trainer: {path}: split.method: found 'tiem'; did you mean 'time'? allowed: "
+    assert split.startswith(said)
 
 
 def test_bad_data_is_one_line_and_exit_code_65(

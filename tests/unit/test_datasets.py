@@ -253,7 +253,11 @@ def test_file_with_other_columns_than_the_recipe_names_is_refused(tmp_path: Path
         (["yesterday"], {}, "nor a date in a form that is known; say how it is written"),
         (["2025-03-01 00:00Z", "2025-03-01 00:01"], {}, "some name a time zone, some do not"),
         (["01.03.2025", "2025-03-02"], {"format": "%d.%m.%Y"}, "line 3, column 'time': found '20"),
-        (["2025-10-26 02:30"], {"zone": "Europe/Berlin"}, "twice or never there in Europe/Berlin"),
+        (
+            ["2025-10-26 02:30"],
+            {"zone": "Europe/Berlin"},
+            "that hour is there twice in Europe/Berlin",
+        ),
         (["2025-03-01 00:00", ""], {}, "line 3, column 'time': found ''"),
         (["1", "x"], {"unit": "s"}, "line 3, column 'time': found 'x'"),
         (["1", "1e300"], {"unit": "s"}, "a number of s since"),
@@ -323,6 +327,18 @@ def test_assets_that_each_file_numbers_anew_are_told_apart(tmp_path: Path) -> No
     assert recording.assets == ("test-1", "train-1")
     assert recording.asset.tolist() == [0, 1, 1]
     assert recording.rank().tolist() == [0, 0, 1]
+
+
+def test_several_columns_together_can_name_the_asset(tmp_path: Path) -> None:
+    header = ["fault", "run", *HEADER]
+    rows = [(fault, run, *ROWS[0]) for fault in (0, 1) for run in (1, 2)]
+    write_csv(tmp_path / "a.csv", header, rows)
+    recording = read(tmp_path, asset_column=["fault", "run"])
+    assert recording.assets == ("0-1", "0-2", "1-1", "1-2")
+    assert recording.asset.tolist() == [0, 1, 2, 3]
+    write_csv(tmp_path / "a.csv", header, [(0, "", *ROWS[0])])
+    told = refusal(tmp_path, asset_column=["fault", "run"])
+    assert "column 'run': found ''; every row must name its asset" in told
 
 
 def test_files_of_the_same_name_are_no_two_assets(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_hour_that_is_never_there_counts_only_under_the_right_format(tmp_path: P
     write(tmp_path, "09/03/2025 02:30", "09/13/2025 02:30")
     assert moments(read(tmp_path, zone="America/New_York"))[0] == "2025-09-03T06:30:00.000"
     write(tmp_path, "09/03/2025 02:30", "13/03/2025 02:30")
-    assert "never there in America/New_York" in refusal(tmp_path, zone="America/New_York")
+    assert "that hour is left out in America/New_York" in refusal(tmp_path, zone="America/New_York")
 
 
 def test_dates_stay_undecided_across_blocks_until_one_row_proves(tmp_path: Path) -> None:
@@ -215,3 +215,39 @@ def test_times_of_a_parquet_file_go_with_dates_in_text(tmp_path: Path) -> None:
     recording = read(tmp_path)
     assert moments(recording)[:3] == ["2025-03-01T12:00:00.000"] * 2 + ["2025-04-03T00:00:00.000"]
     assert np.array_equal(recording.values[:, 0], [1.0, 2.0, 1.0, 1.0])
+
+
+def test_date_and_time_in_two_columns_are_one_time(tmp_path: Path) -> None:
+    rows = [("16/12/2006", "17:24:00", 1, 2), ("17/12/2006", " 00:00:00", 1, 2)]
+    write_csv(tmp_path / "a.csv", ["Date", "Time", "pressure", "flow"], rows, ";")
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": ["Date", "Time"]}})
+    recording = load(made.data, made.signals)
+    assert moments(recording) == ["2006-12-16T17:24:00.000", "2006-12-17T00:00:00.000"]
+    assert "column 'Date Time': found '16/12/2006 17:24:00'" in recording.notes[0]
+
+
+def test_two_columns_that_are_ambiguous_are_told_with_the_line_to_write(tmp_path: Path) -> None:
+    rows = [("06/12/2006", "17:24:00", 1, 2)]
+    write_csv(tmp_path / "a.csv", ["Date", "Time", "pressure", "flow"], rows, ";")
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": ["Date", "Time"]}})
+    with pytest.raises(DataError) as caught:
+        load(made.data, made.signals)
+    assert 'time = { column = ["Date", "Time"], format = "%d/%m/%Y %H:%M:%S" }' in str(caught.value)
+
+
+def test_format_that_does_not_fit_is_told_with_one_that_does(tmp_path: Path) -> None:
+    write(tmp_path, "2015-01-01 06:00:00")
+    told = refusal(tmp_path, format="%m/%d/%Y %I:%M:%S %p")
+    assert "data.time.format is '%m/%d/%Y %I:%M:%S %p', this is 'ISO 8601'" in told
+
+
+def test_count_in_another_unit_is_told_with_the_likely_one(tmp_path: Path) -> None:
+    write(tmp_path, "1740787200000")
+    assert "unit = 'ms' reads it as 2025-03-01 00:00:00" in refusal(tmp_path, unit="s")
+
+
+def test_clock_that_is_not_set_twice_a_year_is_told_as_such(tmp_path: Path) -> None:
+    write(tmp_path, "2025-03-30 01:55", "2025-03-30 02:00")
+    told = refusal(tmp_path, zone="Europe/Berlin")
+    assert "that hour is left out in Europe/Berlin" in told
+    assert "'Etc/GMT-1'" in told

@@ -94,7 +94,7 @@ def _why_none(windows: int, known: int, recording: Recording) -> str:
         return (
             f"its {windows} windows end with rows whose target is empty; correct it, or the split"
         )
-    if recording.timed and recording.times_ns[0] == recording.times_ns[-1]:
+    if len(recording) > 1 and recording.timed and recording.times_ns[0] == recording.times_ns[-1]:
         moment = np.datetime64(int(recording.times_ns[0]), "ns").astype("datetime64[s]")
         return f"all {len(recording)} rows have the same time, {moment}Z; correct data.time"
     return (

@@ -16,6 +16,25 @@ from trainer.recordings.numerals import DecimalMark
 
 NO_VALUE = frozenset({"", "NaN", "nan", "NAN", "NA", "N/A", "null", "NULL", "None"})
 _THOUSANDS = r"[+-]?\d{1,3}(?:([.,' \u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:[.,]\d+)?"
+_LIKE_NUMBERS = (
+    (r"[+-]?\d+,\d+", ".", "looks like a decimal comma; set data.decimal = ','"),
+    (
+        r"[+-]?\d+\.\d+",
+        ",",
+        "data.decimal is ',', this has a point; export all numbers with one decimal mark",
+    ),
+    (
+        _THOUSANDS,
+        None,
+        "thousands are separated; export numbers without separators, such as 1234.5",
+    ),
+    (
+        r"[+-]?\d[\d.,]*\s*[^\d\s]+",
+        None,
+        "a number is needed, without its unit; the recipe's signals have a unit",
+    ),
+)
+"""Texts that are no numbers but look like some, under which `data.decimal`, and what to do."""
 _MAX_SHOWN = 80
 _MAX_STATES = 10
 
@@ -31,6 +50,19 @@ class Texts:
 
     codes: NDArray[np.int32]
     names: tuple[str, ...]
+
+
+def joined(columns: Sequence[Texts]) -> Texts:
+    """Several columns as one, whose names have `-` between."""
+    if len(columns) == 1:
+        return columns[0]
+    rows, codes = np.unique(
+        np.column_stack([one.codes for one in columns]), axis=0, return_inverse=True
+    )
+    names = [
+        "-".join(one.names[code] for one, code in zip(columns, row, strict=True)) for row in rows
+    ]
+    return Texts(codes.ravel().astype(np.int32), tuple(names))
 
 
 class Columns:
@@ -111,6 +143,14 @@ class Columns:
             raise self.wrong(column, nameless, "every row must name its asset")
         return texts
 
+    def join(self, columns: Sequence[str], name: str) -> None:
+        """Add a further column of the texts of several, with a blank between."""
+        if name not in self.frame:
+            first, *others = (self.text(column) for column in columns)
+            for other in others:
+                first = first.str.cat(other, sep=" ")
+            self.frame[name] = first.str.strip()
+
     def text(self, column: str) -> "pd.Series[str]":
         """A column as text without the blanks around it; "" = none."""
         return self.frame[column].astype("str").fillna("").str.strip()
@@ -135,7 +175,9 @@ class Columns:
     def _found(self, column: str, line: Any) -> str:  # noqa: ANN401  as above
         """A field, without the bytes that would steer a terminal."""
         text = str(self.frame[column].loc[line])[:_MAX_SHOWN]
-        return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+        return "".join(
+            sign if sign.isprintable() or sign.isspace() else repr(sign)[1:-1] for sign in text
+        )
 
     def _stands_alone(self, column: str, row: int) -> bool:
         """Whether nothing but this column has something in a row, as in a line of remarks."""
@@ -169,23 +211,23 @@ def _numbers_in(texts: Collection[str]) -> list[float]:
     return [number for number in found if np.isfinite(number)]
 
 
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _remedy(
     found: Sequence[str], codes: Mapping[str, float] | None, decimal: str | None, *, is_all: bool
 ) -> str:
     """What to do about texts that are no numbers; `is_all` if a column has nothing else."""
-    first = found[0]
     if codes is not None:
         return f"known states are {', '.join(codes)}; add it to the signal's codes"
-    if decimal == "." and re.fullmatch(r"[+-]?\d+,\d+", first):
-        return "looks like a decimal comma; set data.decimal = ','"
-    if decimal == "," and re.fullmatch(r"[+-]?\d+\.\d+", first):
-        return "data.decimal is ',', this has a point; export all numbers with one decimal mark"
-    if re.fullmatch(_THOUSANDS, first):
-        return "thousands are separated; export numbers without separators, such as 1234.5"
+    for shape, mark, remedy in _LIKE_NUMBERS:
+        if mark in (None, decimal) and re.fullmatch(shape, found[0]):
+            return remedy
     if is_all:
-        states = ", ".join(f"{json.dumps(word)} = {code}" for code, word in enumerate(found))
+        states = ", ".join(f"{_quoted(word)} = {code}" for code, word in enumerate(found))
         return f"a number is needed; if these are states, give the signal codes = {{ {states} }}"
-    shown = ", ".join(map(json.dumps, found[:_MAX_STATES])) + (
+    shown = ", ".join(map(_quoted, found[:_MAX_STATES])) + (
         ", ..." if len(found) > _MAX_STATES else ""
     )
     return (

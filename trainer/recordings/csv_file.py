@@ -63,25 +63,19 @@ class _Lines:
 
     def __init__(self, dialect: Dialect, source: Source) -> None:
         self._header = [] if source.columns else list(dialect.columns)
-        self._blank = self._headers = self._short = 0
-        self._first_short = 0
+        self._blank = self._headers = 0
 
     def that_are_rows(self, lines: pd.DataFrame) -> NDArray[np.bool_]:
-        """Which are, `[lines]`: not blank, nor the header once more."""
-        last = lines.columns[-1]
-        blank = (lines.isna() | (lines == "")).all(axis=1).to_numpy()
-        other = blank.copy()
+        """Which are, `[lines]`: not blank, nor the header once more, as where files were joined."""
+        blank = (lines == "").all(axis=1).to_numpy()
+        headers = np.zeros(len(lines), dtype=np.bool_)
         if self._header:
             likely = np.flatnonzero(lines[0].str.strip() == self._header[0])
-            again = (lines.iloc[likely].apply(lambda c: c.str.strip()) == self._header).all(axis=1)
-            other[likely[again.to_numpy()]] = True
-        short = lines[last].isna().to_numpy() & ~other
-        if short.any() and not self._short:
-            self._first_short = int(lines.index[int(short.argmax())])
+            found = lines.iloc[likely].apply(lambda column: column.str.strip())
+            headers[likely] = (found == self._header).all(axis=1).to_numpy() & ~blank[likely]
         self._blank += int(blank.sum())
-        self._headers += int((other & ~blank).sum())
-        self._short += int(short.sum())
-        return ~other
+        self._headers += int(headers.sum())
+        return ~(blank | headers)
 
     def notes(self) -> Iterator[str]:
         """What there is to say of the other lines, once all were seen."""
@@ -89,11 +83,6 @@ class _Lines:
             yield f"{self._blank} blank lines: left out"
         if self._headers:
             yield f"the header is repeated in {self._headers} lines: left out"
-        if self._short:
-            yield (
-                f"{self._short} lines have fewer fields than the header, the first is line "
-                f"{self._first_short}: what is not there counts as empty"
-            )
 
 
 def _ends_early(path: Path, dialect: Dialect, encoding: str) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer.errors import DataError
 from trainer.recipe.description import Signal, Source
 from trainer.recordings import csv_file, file_template, parquet_file
-from trainer.recordings.columns import Columns, Texts
+from trainer.recordings.columns import Columns, Texts, joined
 from trainer.recordings.numerals import DecimalMark
 from trainer.recordings.recorded import reported
 from trainer.recordings.recording import Recording
@@ -144,7 +144,7 @@ class _Reader:
             self.note(text, name)
 
         if path.suffix.lower() == PARQUET:
-            repeating = [c for c in (self.source.asset_column, self.label) if c is not None]
+            repeating = [*self.source.asset_columns, *([self.label] if self.label else [])]
             frames = parquet_file.blocks(path, name, wanted, note, repeating=repeating)
         else:
             frames = csv_file.blocks(path, name, self.source, wanted, note)
@@ -154,9 +154,10 @@ class _Reader:
 
     def _needed(self) -> list[str]:
         """Every column that must be there, once."""
-        time = self.source.time.column if self.source.time else None
-        named = [time, self.source.asset_column, *(s.source for s in self.signals), self.label]
-        return list(dict.fromkeys(column for column in named if column is not None))
+        time = self.source.time.columns if self.source.time else ()
+        signals = [signal.source for signal in self.signals]
+        label = [] if self.label is None else [self.label]
+        return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *label]))
 
     def _block(self, columns: Columns, path: Path) -> Block:
         values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])
@@ -183,9 +184,9 @@ class _Reader:
 
     def _assets(self, columns: Columns, path: Path) -> Texts:
         name = stem(path) if self.source.asset_from == "file" else "asset"
-        if self.source.asset_column is None:
+        if not self.source.asset_columns:
             return Texts(np.zeros(len(columns), dtype=np.int32), (name,))
-        found = columns.names(self.source.asset_column)
+        found = joined([columns.names(column) for column in self.source.asset_columns])
         if self.source.asset_from is None:
             return found
         return Texts(found.codes, tuple(f"{name}-{one}" for one in found.names))

@@ -148,7 +148,7 @@ def _fit(
     counts = {len(fields(line, *way)) for line in lines if line.strip()}
     even = len(counts) == 1
     if source.columns:
-        return -abs(len(header) - len(source.columns)), even, 0
+        return int(len(header) == len(source.columns)), even, len(header)
     found = sum(column in header for column in wanted)
     # Where nothing is found, the likeliest way is at least told as it is.
     return found, even, 0 if found else len(header)

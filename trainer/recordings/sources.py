@@ -189,7 +189,7 @@ def _instead(path: Path) -> str:
     if not path.parent.is_dir():
         return f"; there is no folder '{path.parent}'"
     names = [one.name for one in path.parent.iterdir() if one.is_file()]
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

@@ -5,6 +5,8 @@ is a date is tried on every row of every file. If one is left at the end it is t
 `03/04/2025` could be March or April to the last row, the recipe must say.
 """
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -58,19 +60,20 @@ class Timestamps:
         """
         first, self.rows = self.rows, self.rows + len(columns)
         axis = self.axis
-        if axis is None or axis.column is None:
+        if axis is None or not axis.columns:
             return {PLAIN: _of_rows(np.arange(first, self.rows, dtype=np.int64), axis)}
         if axis.unit is not None:
             return {PLAIN: _counted(columns, axis, UNIT_NS[axis.unit])}
-        raw = columns.frame[axis.column]
+        columns.join(axis.columns, axis.name)
+        raw = columns.frame[axis.name]
         if pd.api.types.is_datetime64_any_dtype(raw.dtype):
             moments = _within_years(raw)
             if moments.isna().any():
-                raise columns.wrong(axis.column, moments.isna(), _needed(axis))
+                raise columns.wrong(axis.name, moments.isna(), _needed(axis))
             return {PLAIN: _nanoseconds(moments, columns, axis)}
         if pd.api.types.is_numeric_dtype(raw.dtype):
             numeric = np.ones(len(raw), dtype=np.bool_)
-            raise columns.wrong(axis.column, numeric, remedy_for(str(raw.iloc[0])))
+            raise columns.wrong(axis.name, numeric, remedy_for(str(raw.iloc[0])))
         return self._read_text(columns, axis)
 
     def chosen(self, times: Times, place: Callable[[int], str]) -> str:
@@ -104,7 +107,7 @@ class Timestamps:
         return f"times read as '{chosen}', {order}: {next(proofs, self._first)}"
 
     def _read_text(self, columns: Columns, axis: TimeAxis) -> Times:
-        column = str(axis.column)
+        column = axis.name
         text = columns.text(column)
         if self.alive is None:
             start = text.iloc[0]
@@ -141,11 +144,11 @@ class Timestamps:
         bad: Mapping[str, "pd.Series[bool]"],
     ) -> DataError:
         """The error about the row under which the last format falls."""
-        column = str(axis.column)
+        column = axis.name
         last = max(bad.values(), key=lambda where: int(where.to_numpy().argmax()))
         found, here = text.iloc[int(last.to_numpy().argmax())], columns.place(column, last.idxmax())
         if axis.format:
-            return columns.wrong(column, last, _needed(axis))
+            return columns.wrong(column, last, _needed(axis, found))
         own = formats_of(found)
         if not own:
             return columns.wrong(column, last, remedy_for(found))
@@ -163,7 +166,9 @@ class Timestamps:
 
     def _undecided(self, forms: tuple[str, str], times: Times, row: int, place: str) -> str:
         """The error about two formats that fit all rows."""
-        column = self.axis.column if self.axis else None
+        column = self.axis.column if self.axis else ""
+        written = json.dumps(column, ensure_ascii=False)
+        name = self.axis.name if self.axis else ""
         zone = self.axis.zone if self.axis else "UTC"
         zoned = "" if zone == "UTC" else f', zone = "{zone}"'
         ways = [
@@ -171,9 +176,9 @@ class Timestamps:
             f"({meant(form)})"
             for form in forms
         ]
-        lines = [f'time = {{ column = "{column}", format = "{form}"{zoned} }}' for form in forms]
+        lines = [f'time = {{ column = {written}, format = "{form}"{zoned} }}' for form in forms]
         return (
-            f"{place}, column '{column}': is {ways[0]} or {ways[1]}, and so are all rows, from "
+            f"{place}, column '{name}': is {ways[0]} or {ways[1]}, and so are all rows, from "
             f"{self._first}; say which by {lines[0]} or {lines[1]} in [data]"
         )
 
@@ -194,16 +199,27 @@ def _within_years(moments: "pd.Series[Any]") -> "pd.Series[Any]":
 def _nanoseconds(moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis) -> NDArray[np.int64]:
     """Nanoseconds since 1970 of moments that are all there."""
     if moments.dt.tz is None:
-        moments = moments.dt.tz_localize(axis.zone, ambiguous="NaT", nonexistent="NaT")
+        local = moments
+        moments = local.dt.tz_localize(axis.zone, ambiguous="NaT", nonexistent="NaT")
         if moments.isna().any():
-            remedy = f"that hour is twice or never there in {axis.zone}; record in UTC"
-            raise columns.wrong(str(axis.column), moments.isna(), remedy)
+            raise columns.wrong(axis.name, moments.isna(), _clock_change(local, moments, axis.zone))
     stamps: NDArray[np.int64] = moments.dt.as_unit("ns").astype("int64").to_numpy()
     return stamps
 
 
+def _clock_change(local: "pd.Series[Any]", moments: "pd.Series[Any]", zone: str) -> str:
+    """What to do about an hour that a change of clocks repeats, or leaves out."""
+    first = local[moments.isna()].iloc[:1]
+    if first.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().any():
+        return f"that hour is there twice in {zone}; export in UTC, or leave its rows out"
+    return (
+        f"that hour is left out in {zone}, so this clock is not set twice a year; say which it is, "
+        "such as zone = 'UTC', or 'Etc/GMT-1' for an hour ahead of it all year"
+    )
+
+
 def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64]:
-    column = str(axis.column)
+    column = axis.name
     raw = columns.frame[column]
     if not pd.api.types.is_numeric_dtype(raw.dtype):
         raw = pd.to_numeric(columns.text(column), errors="coerce")
@@ -212,7 +228,10 @@ def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64
     count = raw.to_numpy(dtype=np.int64) if whole else columns.numbers(column).astype(np.float64)
     bad = ~(np.abs(count) < 2**62 // unit_ns)
     if bad.any():
-        raise columns.wrong(column, bad, f"a number of {axis.unit} since {axis.origin} is needed")
+        needed = f"a number of {axis.unit} since {axis.origin} is needed"
+        text = str(raw[bad].iloc[0])
+        more = f"; {remedy_for(text)}" if re.fullmatch(r"\d+(\.\d*)?", text) else ""
+        raise columns.wrong(column, bad, needed + more)
     units = np.floor(count).astype(np.int64)
     elapsed = units * unit_ns + np.round((count - units) * unit_ns).astype(np.int64)
     shifted: NDArray[np.int64] = elapsed + pd.Timestamp(axis.origin).as_unit("ns").value
@@ -226,6 +245,12 @@ def _of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int
     return number * UNIT_NS[axis.unit] + round(axis.origin.timestamp()) * 10**9
 
 
-def _needed(axis: TimeAxis) -> str:
-    form = f"data.time.format is '{axis.format}'" if axis.format else "every row needs its time"
-    return f"{form}; years from {_YEARS[0]} to {_YEARS[1]} can be read"
+def _needed(axis: TimeAxis, found: str = "") -> str:
+    if not axis.format:
+        return f"every row needs its time; years from {_YEARS[0]} to {_YEARS[1]} can be read"
+    said = f"data.time.format is '{axis.format}'"
+    own = formats_of(found)
+    if own and axis.format not in own:
+        forms = " or ".join(f"'{form}'" for form in own)
+        return f"{said}, this is {forms}; correct it, or leave it out"
+    return f"{said}; years from {_YEARS[0]} to {_YEARS[1]} can be read"
