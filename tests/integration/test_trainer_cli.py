@@ -124,7 +124,27 @@ def test_command_that_is_not_known_is_exit_code_2(capsys: pytest.CaptureFixture[
 def test_seq_below_1_is_exit_code_2(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(words("train", recipe, "--out", "x", "--seq", 0))
-    assert "seq is a number from 1 on" in capsys.readouterr().err
+    assert "seq is a whole number from 1 on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seq", ["1e3", "99999999999999999999", "-1"])
+def test_seq_that_is_no_whole_number_is_exit_code_2(
+    recipe: Path, seq: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words("train", recipe, "--out", recipe.parent, f"--seq={seq}"))
+    assert ended.value.code == 2
+    assert f"'{seq}': seq is a whole number from 1 on" in capsys.readouterr().err
+
+
+def test_file_for_a_folder_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bundles").write_text("")
+    for out in (tmp_path / "bundles", tmp_path / "bundles" / "mine"):
+        assert main(words("train", write_recipe(tmp_path), "--out", out)) == 2
+        said = f"--out {out}: {tmp_path}/bundles is a file; give a folder"
+        assert said in capsys.readouterr().err
 
 
 def test_file_that_is_not_there_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 import json
 import tomllib
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,14 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             {"data": {"time": {"column": 3}}},
             "found 3; text is needed, in quotes, or a list is needed",
         ),
-        ({"data": {"time": {"column": "t", "origin": 7 * [1]}}}, "data.time.origin: "),
+        (
+            {"data": {"time": {"column": "t", "origin": date(1899, 12, 30)}}},
+            "it must name its zone",
+        ),
+        (
+            {"data": {"time": {"unit": "d", "origin": datetime(9999, 1, 1, tzinfo=UTC)}}},
+            "years from 1678 to 2261",
+        ),
         ({"data": {"time": {"column": "t", "format": "%H:%M"}}}, "has no year or no day"),
         ({"data": {"time": {"column": ["d", "t"], "unit": "s"}}}, "unit is for one column"),
         (

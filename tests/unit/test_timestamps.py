@@ -251,3 +251,19 @@ def test_clock_that_is_not_set_twice_a_year_is_told_as_such(tmp_path: Path) -> N
     told = refusal(tmp_path, zone="Europe/Berlin")
     assert "that hour is left out in Europe/Berlin" in told
     assert "'Etc/GMT-1'" in told
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        {"column": "time", "unit": "d", "origin": datetime(2200, 1, 1, tzinfo=UTC)},
+        {"unit": "d", "origin": datetime(2254, 12, 30, tzinfo=UTC)},
+    ],
+)
+def test_count_that_leads_beyond_all_years_is_refused(
+    tmp_path: Path, time: dict[str, object]
+) -> None:
+    write(tmp_path, *["100000"] * 200)
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": time})
+    with pytest.raises(DataError, match="since 2"):
+        load(made.data, made.signals)

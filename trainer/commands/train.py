@@ -5,6 +5,7 @@ bundle appears whole, or not at all.
 """
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from trainer.bundle.proof import Proven, proven
 from trainer.checks.finding import Finding, Subject
 from trainer.checks.suite import examine
 from trainer.console import Screen
-from trainer.errors import ParityError
+from trainer.errors import ParityError, UsageError
 from trainer.estimators.choice import Choice
 from trainer.estimators.estimators import fit
 from trainer.evaluation.remarks import remarks
@@ -121,6 +122,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, and tell how it went."""
     screen = Screen()
+    _check_folder(options.out)
     recipe = read_recipe(options.recipe)
     outcome = train(recipe, options.out, screen=screen, seq=options.seq)
     for remark in outcome.remarks:
@@ -182,7 +184,19 @@ def _first_proven(
 
 
 def _seq(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("seq is a number from 1 on")
-    return number
+    if not re.fullmatch(r"[1-9]\d{0,14}", text):
+        raise argparse.ArgumentTypeError(f"'{text}': seq is a whole number from 1 on")
+    return int(text)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse, before hours of work, what no bundle could be written to.
+
+    Raises:
+        UsageError: it is no folder, or nothing may be written there.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"--out {folder}: {there} is a file; give a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {folder}: nothing may be written to {there}; give another folder")

@@ -36,6 +36,8 @@ UNIT_NS = {
     "d": 86_400 * 10**9,
 }
 """Nanoseconds in each unit of time a recipe may name."""
+YEARS = (1678, 2261)
+"""What nanoseconds since 1970 can say in 64 bits, whole years."""
 TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 
 
@@ -69,6 +71,12 @@ def _zone(name: str) -> str:
     except (ValueError, OSError, ZoneInfoNotFoundError) as exc:
         raise ValueError("no such time zone; one is named like 'Europe/Berlin'") from exc
     return name
+
+
+def _within_years(moment: datetime) -> datetime:
+    if moment.year not in range(YEARS[0], YEARS[1] + 1):
+        raise ValueError(f"years from {YEARS[0]} to {YEARS[1]} can be told to the nanosecond")
+    return moment
 
 
 def _dated(form: str) -> str:
@@ -123,7 +131,9 @@ class TimeAxis(Section):
     format: Annotated[str, AfterValidator(_dated)] | None = None
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     unit: TimeUnit | None = None
-    origin: AwareDatetime = datetime(1970, 1, 1, tzinfo=UTC)
+    origin: Annotated[AwareDatetime, AfterValidator(_within_years)] = datetime(
+        1970, 1, 1, tzinfo=UTC
+    )
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainer.errors import DataError
-from trainer.recipe.description import UNIT_NS, TimeAxis
+from trainer.recipe.description import UNIT_NS, YEARS, TimeAxis
 from trainer.recordings.columns import Columns
 from trainer.recordings.date_formats import (
     ISO_LOCAL,
@@ -29,10 +29,9 @@ from trainer.recordings.date_formats import (
 
 PLAIN = ""
 """The format of times that are no text."""
+_END_NS = 9 * 10**18  # in the year 2255
 Times = Mapping[str, NDArray[np.int64]]
 """Nanoseconds since 1970, by the format under which text was read."""
-# What nanoseconds since 1970 can say in 64 bits, whole years.
-_YEARS = (1678, 2261)
 
 
 class Timestamps:
@@ -156,7 +155,7 @@ class Timestamps:
         against.update(self._against)
         others = [against[form] for form in own if against.get(form, here) != here]
         if not others and {*own} & {*bad}:
-            years = f"from {_YEARS[0]} to {_YEARS[1]}"
+            years = f"from {YEARS[0]} to {YEARS[1]}"
             return columns.wrong(column, last, f"there is no such date in the years {years}")
         if {ISO_LOCAL, ISO_ZONED} == {*own, *bad}:
             remedy = "some name a time zone, some do not; export all with it, or all without"
@@ -193,7 +192,7 @@ def _parsed(text: "pd.Series[str]", form: str) -> "pd.Series[Any]":
 
 
 def _within_years(moments: "pd.Series[Any]") -> "pd.Series[Any]":
-    return moments.where(moments.dt.year.between(*_YEARS))
+    return moments.where(moments.dt.year.between(*YEARS))
 
 
 def _nanoseconds(moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis) -> NDArray[np.int64]:
@@ -226,7 +225,8 @@ def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64
     # Whole numbers stay whole: a double holds nanoseconds since 1970 to a quarter of a microsecond.
     whole = pd.api.types.is_integer_dtype(raw.dtype)
     count = raw.to_numpy(dtype=np.int64) if whole else columns.numbers(column).astype(np.float64)
-    bad = ~(np.abs(count) < 2**62 // unit_ns)
+    start_ns = pd.Timestamp(axis.origin).as_unit("ns").value
+    bad = ~(np.abs(count + start_ns / unit_ns) < _END_NS / unit_ns)
     if bad.any():
         needed = f"a number of {axis.unit} since {axis.origin} is needed"
         text = str(raw[bad].iloc[0])
@@ -234,23 +234,33 @@ def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64
         raise columns.wrong(column, bad, needed + more)
     units = np.floor(count).astype(np.int64)
     elapsed = units * unit_ns + np.round((count - units) * unit_ns).astype(np.int64)
-    shifted: NDArray[np.int64] = elapsed + pd.Timestamp(axis.origin).as_unit("ns").value
+    shifted: NDArray[np.int64] = elapsed + start_ns
     return shifted
 
 
 def _of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int64]:
-    """Times of rows that follow each other evenly; their number where there is no time axis."""
+    """Times of rows that follow each other evenly; their number where there is no time axis.
+
+    Raises:
+        DataError: the last row lies too far in the future.
+    """
     if axis is None or axis.unit is None:
         return number
-    return number * UNIT_NS[axis.unit] + round(axis.origin.timestamp()) * 10**9
+    start, step = round(axis.origin.timestamp()) * 10**9, UNIT_NS[axis.unit]
+    if len(number) and start + int(number[-1]) * step >= _END_NS:
+        raise DataError(
+            f"row {int(number[-1]) + 1} would be after the year {YEARS[1]}, {axis.unit} apart "
+            f"since {axis.origin}; correct data.time.unit or origin"
+        )
+    return number * step + start
 
 
 def _needed(axis: TimeAxis, found: str = "") -> str:
     if not axis.format:
-        return f"every row needs its time; years from {_YEARS[0]} to {_YEARS[1]} can be read"
+        return f"every row needs its time; years from {YEARS[0]} to {YEARS[1]} can be read"
     said = f"data.time.format is '{axis.format}'"
     own = formats_of(found)
     if own and axis.format not in own:
         forms = " or ".join(f"'{form}'" for form in own)
         return f"{said}, this is {forms}; correct it, or leave it out"
-    return f"{said}; years from {_YEARS[0]} to {_YEARS[1]} can be read"
+    return f"{said}; years from {YEARS[0]} to {YEARS[1]} can be read"
