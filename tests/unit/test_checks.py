@@ -357,6 +357,15 @@ def test_constant_empty_and_stuck_signals_are_named(tmp_path: Path) -> None:
     assert "'flow' is 3.25 in 100 rows from a.csv line 502 on" in stuck.evidence
 
 
+def test_derived_signal_that_cannot_be_computed_is_an_error(tmp_path: Path) -> None:
+    recording = recorded(np.abs(noise(1000)), labels=texts(rare(1000)))
+    derived = [{"name": "power", "expression": "log(0 - flow)"}]
+    finding = one("nearly-empty-signal", tmp_path, recording, derived=derived)
+    assert (finding.severity, "'power'" in finding.evidence) == ("error", True)
+    derived = [{"name": "power", "expression": "log(flow)"}]
+    assert not found("nearly-empty-signal", tmp_path, recording, derived=derived)
+
+
 def test_signal_that_moves_in_steps_is_not_stuck(tmp_path: Path) -> None:
     values = noise(2000)
     values[:, 1] = np.arange(2000) // 60

@@ -283,7 +283,7 @@ def test_guide_explains_every_key() -> None:
 def test_every_time_axis_in_the_guide_is_valid() -> None:
     guide = (ROOT / "docs" / "recipe.md").read_text()
     examples = [line for line in guide.splitlines() if line.startswith("time = ")]
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         TimeAxis.model_validate(tomllib.loads(example)["time"])
 

@@ -1,12 +1,14 @@
 """Signals that say nothing: always the same, hardly ever there, or stuck for a while."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding, Subject, listed
+from trainer.features.expression import Expression
 
 NEARLY = 0.95
 """Share of samples without a value from which on a signal counts as nearly empty."""
@@ -35,13 +37,13 @@ def constant_signal(subject: Subject) -> Iterator[Finding]:
 def nearly_empty_signal(subject: Subject) -> Iterator[Finding]:
     """Signals with hardly a value, or none, within their range."""
     none, few = [], []
-    for name, column in _columns(subject):
+    for name, column in chain(_columns(subject), _derived(subject)):
         share = float(np.isnan(column).mean())
         if share == 1:
             none.append(f"'{name}'")
         elif share >= NEARLY:
             few.append(f"'{name}' in {share:.1%}")
-    remedy = "correct its range or column, or leave it out"
+    remedy = "correct its range, column or expression, or leave it out"
     if none:
         said = f"in the training part signal {listed(none)} has no value within its range"
         yield Finding("nearly-empty-signal", "error", said, remedy)
@@ -148,3 +150,14 @@ def _longest(column: NDArray[np.float64], apart: NDArray[np.bool_]) -> tuple[int
 def _columns(subject: Subject) -> Iterator[tuple[str, NDArray[Any]]]:
     for index, name in enumerate(subject.recording.channels):
         yield name, subject.parts.train.values[:, :, index]
+
+
+def _derived(subject: Subject) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Derived signals at the last sample of each window; NaN where they cannot be computed."""
+    last = subject.parts.train.values[:, -1].astype(np.float64)
+    columns = dict(zip(subject.recording.channels, last.T, strict=True))
+    with np.errstate(all="ignore"):
+        for derived in subject.recipe.derived:
+            value = Expression(derived.expression).of(columns)
+            columns[derived.name] = np.where(np.isfinite(value), value, np.nan)
+            yield derived.name, columns[derived.name]
