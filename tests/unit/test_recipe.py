@@ -94,6 +94,10 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ({"data": {"time": {"column": "t", "format": "%H:%M"}}}, "has no year or no day"),
         ({"data": {"time": {"column": ["d", "t"], "unit": "s"}}}, "unit is for one column"),
         (
+            {"data": {"time": {"unit": "s", "step_s": 1}}},
+            "step_s is for rows that column gives one",
+        ),
+        (
             {"signals": [{"name": "Druck [bar]"}]},
             "begins with one of the first two, such as 'Druck_bar'",
         ),
@@ -283,7 +287,7 @@ def test_guide_explains_every_key() -> None:
 def test_every_time_axis_in_the_guide_is_valid() -> None:
     guide = (ROOT / "docs" / "recipe.md").read_text()
     examples = [line for line in guide.splitlines() if line.startswith("time = ")]
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         TimeAxis.model_validate(tomllib.loads(example)["time"])
 

@@ -267,3 +267,36 @@ def test_count_that_leads_beyond_all_years_is_refused(
     made = recipe(tmp_path, data={"files": ["*.csv"], "time": time})
     with pytest.raises(DataError, match="since 2"):
         load(made.data, made.signals)
+
+
+def test_rows_of_one_time_are_a_step_apart(tmp_path: Path) -> None:
+    # So wide that a block holds some hundred rows.
+    columns = [*(f"c{number}" for number in range(4000)), "pressure", "flow"]
+    for start in ("2004.02.12.10.32.39", "2004.02.12.10.42.39"):
+        lines = ["\t".join(["0"] * 4000 + [str(number), start[14]]) for number in range(600)]
+        (tmp_path / start).write_text("\n".join(lines) + "\n")
+    time = {"column": "start", "format": "%Y.%m.%d.%H.%M.%S", "step_s": 0.0005}
+    data = {"files": ["2004*"], "columns": columns, "file_template": "{start}", "time": time}
+    made = recipe(tmp_path, data=data)
+    recording = load(made.data, made.signals)
+    assert recording.values[:, 0].tolist() == [*range(600)] * 2
+    assert {*np.diff(recording.times_ns[:600]).tolist()} == {500_000}
+    assert {*np.diff(recording.times_ns[600:]).tolist()} == {500_000}
+    assert moments(recording)[599:601] == ["2004-02-12T10:32:39.299", "2004-02-12T10:42:39.000"]
+
+
+def test_step_is_of_rows_that_follow_each_other(tmp_path: Path) -> None:
+    write(tmp_path, *["2025-03-01 00:00:00"] * 2, *["2025-03-01 00:00:01"] * 2)
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": "time", "step_s": 0.5}})
+    times = load(made.data, made.signals).times_ns
+    assert ((times - times[0]) / 1e9).tolist() == [0, 0.5, 1, 1.5]
+
+
+def test_unit_that_leads_to_an_unlikely_year_is_told(tmp_path: Path) -> None:
+    write(tmp_path, "1740787200", "1740787260")
+    (said,) = read(tmp_path, unit="ms").notes
+    assert said.startswith("times begin in 1970-01-21T03:33:07Z, for a.csv line 2")
+    assert said.endswith("unit = 's' reads it as 2025-03-01 00:00:00")
+    assert not read(tmp_path, unit="s").notes
+    write(tmp_path, "1", "2")
+    assert not read(tmp_path, unit="h").notes

@@ -125,6 +125,7 @@ class TimeAxis(Section):
         zone: of timestamps in text that name none.
         unit: of a column of numbers, counted from `origin`.
         origin: what the count starts from.
+        step_s: what rows of a file that follow each other with one time are apart.
     """
 
     column: str | Columns | None = None
@@ -135,8 +136,12 @@ class TimeAxis(Section):
         1970, 1, 1, tzinfo=UTC
     )
 
+    step_s: Annotated[Finite, Field(gt=0, le=86_400)] | None = None
+
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
+        if self.column is None and self.step_s is not None:
+            raise ValueError("step_s is for rows that column gives one time; unit is given already")
         if self.column is None and self.unit is None:
             raise ValueError("give column, or unit when the rows are evenly apart")
         if self.unit is not None and self.format is not None:

@@ -21,8 +21,8 @@ _MONTH_DAY = r"[A-Za-z]{3,9} \d{1,2}(?P<sep>,? )\d{4}"
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?"
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _SPREADSHEET_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
-_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PLAUSIBLE_YEARS = range(1990, 2101)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PLAUSIBLE_YEARS = range(1990, 2101)
 
 
 def formats_of(text: str) -> tuple[str, ...]:
@@ -56,10 +56,7 @@ def remedy_for(text: str) -> str:
 
 def _remedy_for_number(text: str) -> str:
     number = float(text.replace(",", "."))
-    ways = []
-    for unit, per_second in (("s", 1), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
-        if moment := _since(_UNIX_EPOCH, number / per_second):
-            ways.append(f"unit = '{unit}' reads it as {moment}")
+    ways = [way] if (way := ways_to_count(text)) else []
     if moment := _since(_SPREADSHEET_EPOCH, number * 86_400):
         ways.append(f"unit = 'd' with origin = 1899-12-30T00:00:00Z as {moment}")
     if (compact := _COMPACT.get(len(text))) and text.isdecimal():
@@ -68,13 +65,24 @@ def _remedy_for_number(text: str) -> str:
     return f"a number; set data.time.unit or data.time.format{shown}"
 
 
+def ways_to_count(text: str) -> str:
+    """In which unit a number that counts since 1970 is a likely moment; "" if in none."""
+    if not re.fullmatch(_NUMBER, text.strip()):
+        return ""
+    number, ways = float(text.replace(",", ".")), []
+    for unit, per_second in (("s", 1), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
+        if moment := _since(UNIX_EPOCH, number / per_second):
+            ways.append(f"unit = '{unit}' reads it as {moment}")
+    return ", ".join(ways)
+
+
 def _since(origin: datetime, seconds: float) -> str | None:
     """A moment, if it is one that a plant may have recorded."""
     try:
         moment = origin + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
         return None
-    if moment.year not in _PLAUSIBLE_YEARS:
+    if moment.year not in PLAUSIBLE_YEARS:
         return None
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 

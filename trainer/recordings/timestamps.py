@@ -22,13 +22,17 @@ from trainer.recordings.date_formats import (
     ISO_SHAPE,
     ISO_ZONED,
     OFFSET,
+    PLAUSIBLE_YEARS,
+    UNIX_EPOCH,
     formats_of,
     meant,
     remedy_for,
+    ways_to_count,
 )
 
 PLAIN = ""
 """The format of times that are no text."""
+NS_PER_S = 10**9
 _END_NS = 9 * 10**18  # in the year 2255
 Times = Mapping[str, NDArray[np.int64]]
 """Nanoseconds since 1970, by the format under which text was read."""
@@ -48,6 +52,9 @@ class Timestamps:
         self.rows = 0
         self.alive: tuple[str, ...] | None = None
         self._first = ""
+        self._file = ""
+        self._unlikely: str | None = None
+        self._runs: dict[str, tuple[int, int]] = {}
         self._against: dict[str, str] = {}
         self._never: dict[str, DataError] = {}
 
@@ -57,12 +64,36 @@ class Timestamps:
         Raises:
             DataError: a row's time cannot be read safely.
         """
+        times = self._read(columns)
+        if self.axis is None or self.axis.step_s is None:
+            return times
+        if columns.name != self._file:
+            self._file, self._runs = columns.name, {}
+        step_ns = self.axis.step_s * NS_PER_S
+        return {form: self._spread(form, stamps, step_ns) for form, stamps in times.items()}
+
+    def _spread(self, form: str, stamps: NDArray[np.int64], step_ns: float) -> NDArray[np.int64]:
+        """Rows of one time, a step apart; the last of the block before may have had it too."""
+        row = np.arange(len(stamps))
+        begins = np.diff(stamps, prepend=stamps[0]) != 0
+        since = row - np.maximum.accumulate(np.where(begins, row, 0))
+        last, count = self._runs.get(form, (0, 0))
+        if count and last == stamps[0]:
+            since[: int(begins.argmax()) if begins.any() else len(row)] += count
+        self._runs[form] = int(stamps[-1]), int(since[-1]) + 1
+        spread: NDArray[np.int64] = stamps + np.round(since * step_ns).astype(np.int64)
+        return spread
+
+    def _read(self, columns: Columns) -> Times:
         first, self.rows = self.rows, self.rows + len(columns)
         axis = self.axis
         if axis is None or not axis.columns:
             return {PLAIN: _of_rows(np.arange(first, self.rows, dtype=np.int64), axis)}
         if axis.unit is not None:
-            return {PLAIN: _counted(columns, axis, UNIT_NS[axis.unit])}
+            counted = _counted(columns, axis, UNIT_NS[axis.unit])
+            if first == 0:
+                self._unlikely = _unlikely(columns, axis, counted)
+            return {PLAIN: counted}
         columns.join(axis.columns, axis.name)
         raw = columns.frame[axis.name]
         if pd.api.types.is_datetime64_any_dtype(raw.dtype):
@@ -96,7 +127,9 @@ class Timestamps:
         return first
 
     def note(self, chosen: str) -> str | None:
-        """What to say of the format, if it was found rather than given."""
+        """What to say of the format, if it was found rather than given; or of an unlikely unit."""
+        if self._unlikely:
+            return self._unlikely
         if self.axis is None or self.axis.format or chosen in (PLAIN, ISO_LOCAL, ISO_ZONED):
             return None
         if len(self.alive or ()) > 1:
@@ -236,6 +269,17 @@ def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64
     elapsed = units * unit_ns + np.round((count - units) * unit_ns).astype(np.int64)
     shifted: NDArray[np.int64] = elapsed + start_ns
     return shifted
+
+
+def _unlikely(columns: Columns, axis: TimeAxis, counted: NDArray[np.int64]) -> str | None:
+    """What to say of a count since 1970 that leads to a likely year in another unit only."""
+    text = str(columns.frame[axis.name].iloc[0])
+    moment = np.datetime64(int(counted[0]), "ns").astype("datetime64[s]")
+    if axis.origin != UNIX_EPOCH or moment.astype("M8[Y]").astype(int) + 1970 in PLAUSIBLE_YEARS:
+        return None
+    ways = ways_to_count(text)
+    place = columns.place(axis.name, columns.lines[0])
+    return f"times begin in {moment}Z, for {place}; {ways}" if ways else None
 
 
 def _of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int64]:
