@@ -12,7 +12,7 @@ from trainer.checks.finding import Finding, Subject, listed
 NOTED_SHARE = 0.01
 """From which share on windows that come twice are named; a standstill alone repeats itself."""
 COPIED = 0.1
-_MAX_DRAWN = 2_000
+_MAX_DRAWN, _MAX_SEEN = 2_000, 1_000_000
 _COARSE = 4
 """So many windows of the same samples, on average, are coarse inputs rather than copies."""
 
@@ -79,7 +79,8 @@ def _by_chance(subject: Subject) -> float:
     As if every sample of every signal were drawn by itself from the values that the signal has.
     """
     _, first = np.unique(subject.keys[1], return_index=True)
-    trained = subject.parts.train.values
+    whole = subject.parts.train.values
+    trained = whole[:: 1 + whole[:, :, 0].size // _MAX_SEEN]
     tested = subject.parts.test.values[first[:_MAX_DRAWN]]
     likely = np.zeros(len(tested))
     for channel in range(trained.shape[2]):
@@ -89,7 +90,7 @@ def _by_chance(subject: Subject) -> float:
         share = np.where(known, counts[place] / counts.sum(), 0.0)
         with np.errstate(divide="ignore"):
             likely += np.log(share).sum(axis=1)
-    return float(-np.expm1(-len(trained) * np.exp(likely)).mean())
+    return float(-np.expm1(-len(whole) * np.exp(likely)).mean())
 
 
 def duplicated_files(subject: Subject) -> Iterator[Finding]:
