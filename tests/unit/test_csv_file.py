@@ -241,3 +241,11 @@ def test_texts_among_numbers_are_told_with_the_line_to_write(
 def test_states_in_text_are_told_with_codes_to_write(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(TEXT.replace("4.0", "Läuft").replace("4.1", "Störung"))
     assert 'codes = { "Läuft" = 0, "Störung" = 1 }' in refusal(tmp_path)
+
+
+def test_sign_that_only_looks_like_the_end_of_a_line_stays_in_its_name(tmp_path: Path) -> None:
+    text = TEXT.replace("flow", "flow\x85\x0c(corrected)")
+    (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
+    signals = [{"name": "pressure"}, {"name": "flow", "column": "flow\x85\x0c(corrected)"}]
+    made = recipe(tmp_path, data={"encoding": "latin-1"}, signals=signals)
+    assert load(made.data, made.signals).values.tolist() == [[4.0, 30.0], [4.1, 31.0]]

@@ -95,7 +95,8 @@ def begin(path: Path, encoding: str | None, name: str) -> Opening:
                 text: str = file.read(_SNIFFED_CHARACTERS)
         except UnicodeDecodeError as exc:
             raise DataError(not_in(found, name, exc)) from exc
-    lines = text.splitlines()
+    # Not splitlines, which also splits at signs that may stand in a name, such as U+0085.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     if len(text) == _SNIFFED_CHARACTERS and len(lines) > 1:
         del lines[-1]  # cut anywhere
     return Opening(tuple(lines[:_SNIFFED_LINES]), found, notes)
