@@ -92,6 +92,9 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             "years from 1678 to 2261",
         ),
         ({"data": {"time": {"column": "t", "format": "%H:%M"}}}, "has no year or no day"),
+        ({"data": {"time": {"column": "t", "format": "%Y-%m-%d %"}}}, "is no format of strptime"),
+        ({"data": {"time": {"column": "t", "format": "%Y-%m-%d %Q"}}}, "'Q' is a bad directive"),
+        ({"data": {"time": {"column": "t", "format": "%d.%d.%Y"}}}, "is no format of strptime"),
         ({"data": {"time": {"column": ["d", "t"], "unit": "s"}}}, "unit is for one column"),
         (
             {"data": {"time": {"unit": "s", "step_s": 1}}},

@@ -300,3 +300,18 @@ def test_unit_that_leads_to_an_unlikely_year_is_told(tmp_path: Path) -> None:
     assert not read(tmp_path, unit="s").notes
     write(tmp_path, "1", "2")
     assert not read(tmp_path, unit="h").notes
+
+
+@pytest.mark.parametrize(
+    ("stamp", "form"),
+    [
+        ("2025-03-01 13:00:00 CET", "%Y-%m-%d %H:%M:%S CET"),
+        ("28.03.2025 13:00:00 CET", "%d.%m.%Y %H:%M:%S CET"),
+    ],
+)
+def test_name_of_a_time_zone_is_told_with_a_format_that_reads_it(
+    tmp_path: Path, stamp: str, form: str
+) -> None:
+    write(tmp_path, stamp)
+    assert f"set data.time.format = '{form}'" in refusal(tmp_path)
+    assert moments(read(tmp_path, format=form, zone="Etc/GMT-1"))[0].endswith("T12:00:00.000")

@@ -115,7 +115,8 @@ def same_time_rows(subject: Subject) -> Iterator[Finding]:
         said += ": windows would have samples of both"
     remedy = (
         "if they are of different machines or runs, name those by data.asset_column, which may be "
-        "a list of columns, or by data.asset_from = 'file'; if they are repeated, leave one out"
+        "a list of columns, or by data.asset_from = 'file'; if the clock is coarse, set "
+        "data.time.step_s; if they are repeated, leave one out"
     )
     severe = mixed and subject.recipe.window.length > 1
     yield Finding("same-time-rows", "error" if severe else "warning", said, remedy)

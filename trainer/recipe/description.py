@@ -73,6 +73,9 @@ def _zone(name: str) -> str:
     return name
 
 
+_MOMENT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
 def _within_years(moment: datetime) -> datetime:
     if moment.year not in range(YEARS[0], YEARS[1] + 1):
         raise ValueError(f"years from {YEARS[0]} to {YEARS[1]} can be told to the nanosecond")
@@ -85,6 +88,10 @@ def _dated(form: str) -> str:
             "has no year or no day; where these are in another column, or in the files' names, "
             "column may be a list, such as ['Date', 'Time']"
         )
+    try:
+        datetime.strptime(_MOMENT.strftime(form), form)  # noqa: DTZ007  only tried, never used
+    except (ValueError, re.error) as exc:
+        raise ValueError(f"is no format of strptime: {exc}; one is '%d.%m.%Y %H:%M:%S'") from exc
     return form
 
 

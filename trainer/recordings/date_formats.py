@@ -48,6 +48,13 @@ def remedy_for(text: str) -> str:
         return "every row needs its time"
     if re.fullmatch(_NUMBER, text):
         return _remedy_for_number(text)
+    if (named := re.fullmatch(r"(.*\d) ([A-Z]{2,5})", text)) and (forms := formats_of(named[1])):
+        form = "%Y-%m-%d %H:%M:%S" if forms[0] == ISO_LOCAL else forms[0]
+        return (
+            f"it ends with the name of a time zone: set data.time.format = '{form} {named[2]}', if "
+            f"that is the form of the rest, and data.time.zone to what {named[2]} means, such as "
+            "'UTC' or 'Etc/GMT-1'"
+        )
     return (
         "not ISO 8601, nor a date in a form that is known; say how it is written, such as "
         "data.time.format = '%d.%m.%Y %H:%M:%S'"

@@ -6,7 +6,6 @@ is a date is tried on every row of every file. If one is left at the end it is t
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -262,9 +261,8 @@ def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64
     bad = ~(np.abs(count + start_ns / unit_ns) < _END_NS / unit_ns)
     if bad.any():
         needed = f"a number of {axis.unit} since {axis.origin} is needed"
-        text = str(raw[bad].iloc[0])
-        more = f"; {remedy_for(text)}" if re.fullmatch(r"\d+(\.\d*)?", text) else ""
-        raise columns.wrong(column, bad, needed + more)
+        ways = ways_to_count(str(raw[bad].iloc[0]))
+        raise columns.wrong(column, bad, f"{needed}; {ways}" if ways else needed)
     units = np.floor(count).astype(np.int64)
     elapsed = units * unit_ns + np.round((count - units) * unit_ns).astype(np.int64)
     shifted: NDArray[np.int64] = elapsed + start_ns
