@@ -83,7 +83,7 @@ def _within_years(moment: datetime) -> datetime:
 
 
 def _dated(form: str) -> str:
-    if not re.search(r"%[YyGcxs]", form) or not re.search(r"%[djcxs]", form):
+    if not re.search(r"%[YyG]", form) or not re.search(r"%[djuw]", form):
         raise ValueError(
             "has no year or no day; where these are in another column, or in the files' names, "
             "column may be a list, such as ['Date', 'Time']"
