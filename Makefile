@@ -10,7 +10,7 @@ STAMP := $(VENV)/installed
 # Debian keeps mosquitto in /usr/sbin, which is not on everybody's path.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help demo test check bench chaos lock clean
+.PHONY: help demo test check bench chaos lock upgrade clean
 
 help:
 	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set"
@@ -18,7 +18,8 @@ help:
 	@echo "make check   style, types, import rules, configuration schemas"
 	@echo "make chaos   faults under load, a fuzz and a soak: half an hour; CHAOS='--only cut' for less"
 	@echo "make bench   the measured promises; PEERS=1: next to mqtt.js and Node-RED too"
-	@echo "make lock    refresh requirements/"
+	@echo "make lock    requirements/ after a change of pyproject.toml; what is locked stays"
+	@echo "make upgrade requirements/ with the newest versions that pyproject.toml allows"
 	@echo "make clean   remove what the other targets made"
 
 demo: $(STAMP)
@@ -27,6 +28,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,systemd,command -v systemd-analyze)
+	$(call debian,chromium,command -v chromium)
 	$(BIN)/python -m pytest --cov --numprocesses 2 --dist worksteal
 
 check: $(STAMP)
@@ -49,11 +51,12 @@ chaos: $(STAMP)
 	$(BIN)/python -m chaos $(CHAOS)
 
 # dev.txt is resolved first, so that a gateway and a workstation get the same versions.
-LOCK = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe \
+LOCK = $(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe \
 	--build-deps-for=wheel --strip-extras --no-annotate --no-header --no-emit-index-url \
 	--no-emit-trusted-host --no-emit-find-links pyproject.toml
 
-lock: $(STAMP)
+upgrade: UPGRADE = --upgrade
+lock upgrade: $(STAMP)
 	$(LOCK) --extra trainer,demo,dev --output-file requirements/dev.txt
 	$(LOCK) --constraint requirements/dev.txt --extra trainer --output-file requirements/trainer.txt
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/agent.txt

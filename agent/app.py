@@ -9,6 +9,7 @@ from agent.control import Control
 from agent.delivery import Delivery
 from agent.journal import Journal
 from agent.journal_file import JournalFile
+from agent.kept_drift import KeptDrift
 from agent.link import Link
 from agent.metrics import Metrics
 from agent.notify import Notifier
@@ -38,6 +39,7 @@ def build(settings: Settings) -> Reactor:
     served = tuple(pipelines.values())
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)
+    kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)
     router = Router(pipelines, _command(control, updater), delivery, limits, journal.note)
     reactor = Reactor(
         Parts(
@@ -45,6 +47,7 @@ def build(settings: Settings) -> Reactor:
             router=router,
             delivery=delivery,
             journal=journal,
+            kept_drift=kept_drift,
             control=control,
             updater=updater,
             metrics=Metrics(router, delivery, link, served),
@@ -65,6 +68,7 @@ def build(settings: Settings) -> Reactor:
         reactor.subscribe()
 
     updater.start(pipelines, activated)
+    kept_drift.restore()
     if settings.journal.enabled:
         router.received = _recover(settings, served, delivery, journal)
         journal.begin()

@@ -12,8 +12,8 @@ from time import monotonic
 
 from agent.control import PREFIX
 from agent.errors import BrokerError
-from agent.frames import FIRST_MID, Publish
-from agent.link import MQTT_3_1_1, MQTT_5, SPOKEN
+from agent.frames import FIRST_MID, MQTT_3_1_1, MQTT_5, Publish
+from agent.link import SPOKEN
 from agent.mqtt import UNSUPPORTED_PROTOCOL, Connection, Subscription, Will
 from agent.preflight import Answer
 from agent.settings import Settings

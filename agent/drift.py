@@ -6,7 +6,7 @@ by sample, and a busy line pays a thousandth of a core. Samples that are further
 other less than those that the limits were measured on, so leaving some out adds no false alarms.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +27,7 @@ _BAD = Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
 
 
 class DriftWatch:
-    """The drift of one stream since its model was activated.
+    """The drift of one stream since its model was activated, restarts of the agent included.
 
     Args:
         stream: for the log.
@@ -39,6 +39,7 @@ class DriftWatch:
 
     def __init__(self, stream: str, reference: Reference) -> None:
         self._stream = stream
+        self._reference = reference
         self._drift = Drift(reference)
         self._assets: list[str] = []
         self._rows: list[Any] = []  # float32 `[n, channels]` each
@@ -96,6 +97,24 @@ class DriftWatch:
             "watched": len(self._drift),
             "unwatched": self._drift.unwatched,
         }
+
+    def states(self) -> Iterator[tuple[str, bytes]]:
+        """Each watched asset and what was counted of it; samples may be noted meanwhile."""
+        self._count()
+        return self._drift.states()
+
+    def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
+        """Go on where `states` were taken by the same reference; to be called before any sample.
+
+        An alarm that was told then is not told again.
+
+        Raises:
+            ValueError: one is not of this reference; nothing is restored.
+        """
+        drift = Drift(self._reference)
+        for asset, state in states:
+            drift.restore(asset, state)
+        self._drift, self._is_alarm = drift, bool(drift.alarmed())
 
     def _count(self) -> None:
         """Count what was noted; says when an alarm begins, and when none is left."""

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+MQTT_3_1_1: Final = 4
 MQTT_5: Final = 5
+"""As CONNECT names the protocol's versions."""
 FIRST_MID, LAST_MID = 0x8000, 0xFFFF
 """Packet ids of our publishes; the lower half of the range is paho's, for its own packets."""
 MAX_IN_FLIGHT: Final = LAST_MID - FIRST_MID + 1

@@ -11,12 +11,12 @@ from enum import Enum
 
 from agent import log
 from agent.errors import BrokerError
+from agent.frames import MQTT_3_1_1, MQTT_5
 from agent.mqtt import UNSUPPORTED_PROTOCOL, Connection, Will
 from agent.settings import Broker
 from agent.worker import Worker
 
 _FIRST_WAIT_S = 1.0
-MQTT_5, MQTT_3_1_1 = 5, 4
 SPOKEN = {MQTT_5: "5", MQTT_3_1_1: "3.1.1"}
 
 

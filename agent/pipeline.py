@@ -13,6 +13,7 @@ from agent.backlog import Backlog
 from agent.binding import Binder, fingerprint
 from agent.clock import SteadyClock
 from agent.delivery import Outgoing
+from agent.drift import DriftWatch
 from agent.frames import Received
 from agent.inputs import Input
 from agent.ordering import Intake, Ordering, Origin, take_blocks, with_digests
@@ -131,8 +132,12 @@ class Pipeline:
     @property
     def drift(self) -> Mapping[str, Any]:
         """Whether readings or scores drift, by that name; none where nothing says how to tell."""
-        watch = self._predictor.drift if self._predictor is not None else None
-        return {"drift": watch.snapshot()} if watch is not None else {}
+        return {"drift": self.watch.snapshot()} if self.watch is not None else {}
+
+    @property
+    def watch(self) -> DriftWatch | None:
+        """What watches the model's readings and scores for drift."""
+        return self._predictor.drift if self._predictor is not None else None
 
     @property
     def fingerprint(self) -> str:
@@ -223,8 +228,13 @@ class Pipeline:
             bounds.check(time_ns, now_ns)
         return time_ns
 
-    def infer(self, now_ns: Callable[[], int]) -> list[Outgoing]:
-        """Answer every window that is due, in order, as publishes ready to be owed."""
+    def infer(self, now_ns: Callable[[], int], *, again: bool = False) -> list[Outgoing]:
+        """Answer every window that is due, in order, as publishes ready to be owed.
+
+        Args:
+            now_ns: the clock that the messages were stamped by.
+            again: they may have been answered before a crash, and are not watched for drift.
+        """
         outgoing: list[Outgoing] = []
         while self._origins and self._windows is not None and self._predictor is not None:
             batch = self._windows.take()
@@ -235,7 +245,9 @@ class Pipeline:
             if self.settings.is_of_blocks:
                 origins = list(with_digests(origins))
             began_ns = self.clock.monotonic_ns()
-            outgoing += self._predictor.predict(batch, origins, now_ns, self.predictions)
+            outgoing += self._predictor.predict(
+                batch, origins, now_ns, self.predictions, again=again
+            )
             if self._predictor.has_failed is not None:
                 self.failed_batches = self.failed_batches + 1 if self._predictor.has_failed else 0
             self.batch_ns += (self.clock.monotonic_ns() - began_ns - self.batch_ns) / 8

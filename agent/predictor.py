@@ -110,6 +110,8 @@ class Predictor:
         origins: Sequence[Origin],
         now_ns: Callable[[], int],
         counted: Counter[str],
+        *,
+        again: bool = False,
     ) -> list[Outgoing]:
         """The publishes that answer a batch, in its order.
 
@@ -118,10 +120,11 @@ class Predictor:
             origins: of each window.
             now_ns: the clock that the messages were stamped by.
             counted: takes the number of predictions by quality.
+            again: they may have been answered and counted for drift before a crash.
         """
         values, scores = self.infer(batch)
         at_ns = now_ns()
-        if self.drift is not None and self.has_failed is False:
+        if self.drift is not None and self.has_failed is False and not again:
             self.drift.note(batch, scores if self._has_score else values, at_ns)
         wall_ns = at_ns - self._clock.ahead_ns
         outgoing: list[Outgoing] = []

@@ -22,6 +22,7 @@ from agent.control import Control
 from agent.delivery import Delivery
 from agent.exchange import exchange
 from agent.journal import Journal
+from agent.kept_drift import KeptDrift
 from agent.link import Link, State
 from agent.metrics import Metrics
 from agent.mqtt import Connection, Subscription
@@ -49,6 +50,7 @@ class Parts:
     router: Router
     delivery: Delivery
     journal: Journal
+    kept_drift: KeptDrift
     control: Control
     updater: Updater
     metrics: Metrics
@@ -232,6 +234,7 @@ class Reactor:
         connection = parts.link.connection
         parts.updater.tick()
         parts.journal.tick()
+        parts.kept_drift.tick()
         if self._up and connection is not None:
             connection.tick()
         if now >= self._due_retry:
@@ -285,6 +288,7 @@ class Reactor:
         if self._up and parts.link.connection is not None:
             parts.link.connection.close()
         parts.journal.close()
+        parts.kept_drift.close()
         for worker in parts.workers:
             worker.stop(max(0.1, deadline - parts.clock()))
         self._selector.close()

@@ -121,7 +121,7 @@ class Recovery:
         if not self._unsettled:
             return
         for pipeline in self._pipelines.values():
-            for outgoing in pipeline.infer(time.time_ns):
+            for outgoing in pipeline.infer(time.time_ns, again=True):
                 self._delivery.post(outgoing)
         self._delivery.settle(self._unsettled)
         self._unsettled.clear()

@@ -107,6 +107,7 @@ class Limits(IntakeLimits):
     max_outbox: Count = 10_000
     max_refused: Count = 10
     keep_bundles: Annotated[int, Field(ge=2, le=100)] = 3
+    keep_drift_s: Seconds = 60.0
     metrics_s: Seconds = 10.0
     log_interval_s: Seconds = 60.0
     stop_s: Seconds = 10.0

@@ -3,6 +3,7 @@
     <state_dir>/bundles/<sha256>.zip     verified bundles, named by their digest
     <state_dir>/active/<stream>.json     which one serves, which served before, what is pinned
     <state_dir>/subscriptions.json       filters the broker's session has
+    <state_dir>/drift/<stream>           what drift was counted, see agent/kept_drift.py
     <state_dir>/registry/, trust.json    the trust plane's own state
 
 Every file is replaced atomically and fsynced: a power cut leaves the old one or the new one.
@@ -65,6 +66,7 @@ class Store:
     def __init__(self, state_dir: Path, keep: int) -> None:
         self.state_dir = state_dir
         self.bundles_dir = state_dir / "bundles"
+        self.drift_dir = state_dir / "drift"
         self._active_dir = state_dir / "active"
         self._subscriptions = state_dir / "subscriptions.json"
         self._keep = keep

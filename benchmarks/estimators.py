@@ -18,7 +18,6 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from models.manifest import Output, Task
-from trainer.bundle.export import Graph, export
 from trainer.bundle.package import tolerance_of
 from trainer.estimators.choice import steps
 from trainer.estimators.detectors import DETECTORS
@@ -26,6 +25,7 @@ from trainer.estimators.estimators import Model
 from trainer.estimators.families import FAMILIES, Setting
 from trainer.estimators.monitor import Monitor
 from trainer.features.features import WindowFeatures
+from trainer.graph.export import Graph, export
 
 ROWS, LENGTH, CHANNELS = 1500, 10, 4
 CLASSES = ("low", "middle", "high")
@@ -100,7 +100,7 @@ def row(name: str, model: Model) -> str:
     beyond = int((error > tolerance.atol + tolerance.rtol * np.abs(wanted[output])).sum())
     return (
         f"| {model.task} | {name} | {error.max():.1e} | {beyond} of {error.size} | "
-        f"{len(content) / 1000:.0f} | {graph.latency_ms_p99(tested):.3f} |"
+        f"{len(content) / 1000:.0f} | {graph.latency(tested).p99_ms:.3f} |"
     )
 
 

@@ -91,6 +91,7 @@ class Drift:
         self.unwatched = 0
         self.block = reference.window // BLOCKS
         self._size = len(reference.views) * _WIDTH
+        self._layout = _layout(reference)
         self.max_assets = max(1, min(max_assets, MAX_BYTES // (4 * BLOCKS * self._size)))
         self._stretches: OrderedDict[str, _Stretch] = OrderedDict()  # longest silent first
         self._fed = 0
@@ -136,19 +137,25 @@ class Drift:
             if stretch.ratios is not None and stretch.ratios.max() > 1
         ]
 
-    def states(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each watched asset and its state in plain lists, the longest silent first."""
-        for asset, stretch in self._stretches.items():
-            yield asset, stretch.state()
+    def states(self) -> Iterator[tuple[str, bytes]]:
+        """Each watched asset and its state, the longest silent first.
 
-    def restore(self, asset: str, state: dict[str, Any]) -> None:
+        Samples may be fed meanwhile. All states are of one length, in this machine's byte order.
+        """
+        for asset in list(self._stretches):
+            if stretch := self._stretches.get(asset):
+                yield asset, stretch.state(self._layout)
+
+    def restore(self, asset: str, state: bytes) -> None:
         """Go on where `state` was taken, with the same reference.
 
         Raises:
-            ValueError: the state is of another reference.
+            ValueError: the state is not one of this reference.
         """
+        if len(state) != self._layout.itemsize:
+            raise ValueError("a state of another reference")
         if len(self._stretches) < self.max_assets or asset in self._stretches:
-            stretch = _Stretch.of(state, self._size, len(self.reference.names))
+            stretch = _Stretch.of(np.frombuffer(state, self._layout)[0])
             stretch.heard = self._fed
             self._stretches[asset] = stretch
 
@@ -289,24 +296,31 @@ class _Stretch:
         self.blocks[self.turned % BLOCKS] = 0
         return whole
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "blocks": self.blocks.tolist(),
-            "filled": self.filled,
-            "turned": self.turned,
-            "last": [None if np.isnan(value) else value for value in self.last.tolist()],
-            "ratios": None if self.ratios is None else self.ratios.tolist(),
-        }
+    def state(self, layout: np.dtype[np.void]) -> bytes:
+        record = np.empty(1, layout)
+        record["filled"], record["turned"], record["last"] = self.filled, self.turned, self.last
+        record["ratios"] = np.nan if self.ratios is None else self.ratios
+        record["blocks"] = self.blocks
+        return record.tobytes()
 
     @classmethod
-    def of(cls, state: dict[str, Any], size: int, quantities: int) -> "_Stretch":
-        stretch = cls(size, quantities)
-        blocks = np.array(state["blocks"], dtype=np.uint32)
-        last = np.array(state["last"], dtype=np.float64)
-        if (blocks.shape, last.shape) != (stretch.blocks.shape, stretch.last.shape):
-            raise ValueError("a state of another reference")
-        stretch.blocks, stretch.last = blocks, last
-        stretch.filled, stretch.turned = int(state["filled"]), int(state["turned"])
-        if state["ratios"] is not None:
-            stretch.ratios = np.array(state["ratios"], dtype=np.float64)
+    def of(cls, record: np.void) -> "_Stretch":
+        stretch = cls(record["blocks"].shape[1], len(record["last"]))
+        stretch.filled, stretch.turned = int(record["filled"]), int(record["turned"])
+        stretch.last, stretch.blocks = record["last"].copy(), record["blocks"].copy()
+        if not np.isnan(record["ratios"]).all():
+            stretch.ratios = record["ratios"].copy()
         return stretch
+
+
+def _layout(reference: Reference) -> np.dtype[np.void]:
+    """Of a state."""
+    return np.dtype(
+        [
+            ("filled", np.int64),
+            ("turned", np.int64),
+            ("last", np.float64, len(reference.names)),
+            ("ratios", np.float64, len(reference.views)),
+            ("blocks", np.uint32, (BLOCKS, len(reference.views) * _WIDTH)),
+        ]
+    )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sys import intern
 
 from models.codecs.block import BlockDocument, DecodeBlocks, RawBlock
-from models.codecs.json_row import Fields, JsonRow
+from models.codecs.fields import Fields
+from models.codecs.json_row import JsonRow
 from models.codecs.reading import Decode
 from models.codecs.scalar import decode_plain, decode_umh, scalar
 from models.codecs.thingsboard import ThingsBoard

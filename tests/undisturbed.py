@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Channel
-from models.reference import Judgement, Reference
+from models.reference import Document, Judgement, Reference
 from trainer.drift.drift import calibrated
 from trainer.drift.reference import Samples
 
@@ -38,11 +38,16 @@ def samples(values: NDArray[np.float32]) -> Samples:
 
 def reference(values: NDArray[np.float32], window: int, false_alarms: float = 0.001) -> Reference:
     """Limits calibrated on five blocks in time."""
+    found = Reference.of(document(values, window, false_alarms))
+    assert found is not None
+    return found
+
+
+def document(values: NDArray[np.float32], window: int, false_alarms: float = 0.001) -> Document:
+    """The same, as a bundle has it."""
     bounds = np.arange(6) * len(values) // 5
     every = np.arange(len(values))
     blocks = [(every >= first) & (every < last) for first, last in pairwise(bounds)]
     folds = [(np.flatnonzero(~held), np.flatnonzero(held)) for held in blocks]
     judgement = Judgement(window=window, false_alarms=false_alarms)
-    found = Reference.of(calibrated(samples(values), CHANNELS, folds, judgement))
-    assert found is not None
-    return found
+    return calibrated(samples(values), CHANNELS, folds, judgement)

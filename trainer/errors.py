@@ -6,14 +6,18 @@ MillhandError
 ├── DataError       the recorded data is to be corrected; exit 65
 ├── GraphError      a foreign graph cannot be served; no bundle is written
 ├── ParityError     the exported graph is not the model; no bundle is written
+├── ComparisonError an earlier bundle cannot be held against the new model; training goes on
 ├── BrokerError     the broker cannot be reached, or refuses
 ├── RecordError     nothing was recorded
 └── PushError       a gateway did not answer, or refused the bundle
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
 from models.errors import MillhandError
+
+_LISTED: Final = 5
 
 
 class UsageError(MillhandError):
@@ -46,6 +50,12 @@ class ParityError(MillhandError):
     code: ClassVar[str] = "parity"
 
 
+class ComparisonError(MillhandError):
+    """An earlier bundle and the new model have no figure on the same rows: what differs."""
+
+    code: ClassVar[str] = "comparison"
+
+
 class BrokerError(MillhandError):
     """The broker is not there, refuses the connection, or does not allow a topic."""
 
@@ -62,3 +72,9 @@ class PushError(MillhandError):
     """At least one gateway does not serve what was pushed."""
 
     code: ClassVar[str] = "push"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.codecs.document import parse
-from models.codecs.json_row import Fields
-from models.codecs.reading import at_path, to_position, to_quality, to_time_ns
+from models.codecs.fields import Fields, FieldsReader
+from models.codecs.reading import at_path
 from models.errors import DecodeError
 from models.quality import Quality
 
@@ -138,32 +138,21 @@ class BlockDocument:
         self._read = from_list if encoding == "json" else from_base64
         self._paths = [path.split(".") for path in paths]
         self._width = width // len(paths)
-        self._time = fields.timestamp.split(".") if fields.timestamp else None
-        self._unit = fields.timestamp_unit
-        self._quality = fields.quality.split(".") if fields.quality else None
-        self._sequence = fields.sequence.split(".") if fields.sequence else None
+        self._fields = FieldsReader(fields)
 
     def __call__(self, payload: bytes) -> Sequence[Block]:
         """Decode one block.
 
         Raises:
-            DecodeError: see `parse`, `from_list`, `from_base64`, `to_time_ns`, `to_quality`,
-                `to_position`; `not_an_object`; `no_signal` if a path is not there or null;
-                `block_length` if channels have not equally many samples.
+            DecodeError: see `parse`, `from_list`, `from_base64`, `FieldsReader`;
+                `not_an_object`; `no_signal` if a path is not there or null; `block_length` if
+                channels have not equally many samples.
         """
         document = parse(payload)
         if not isinstance(document, dict):
             raise DecodeError("not_an_object")
         values = self._values(document)
-        time_ns = None
-        if self._time is not None:
-            time_ns = to_time_ns(at_path(document, self._time), self._unit)
-        quality = Quality.GOOD
-        if self._quality is not None:
-            quality = to_quality(at_path(document, self._quality))
-        position = ""
-        if self._sequence is not None:
-            position = to_position(at_path(document, self._sequence))
+        time_ns, quality, position = self._fields(document)
         return (Block(time_ns, values, quality, position),)
 
     def _values(self, document: dict[str, Any]) -> Samples:

@@ -6,35 +6,15 @@ Paths are dotted (`hydraulics.pressure`) and compiled when the pipeline is bound
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from models.codecs.document import parse
-from models.codecs.reading import (
-    NS_PER_UNIT,
-    Reading,
-    TimeUnit,
-    at_path,
-    to_number,
-    to_position,
-    to_quality,
-    to_time_ns,
-)
+from models.codecs.fields import Fields, FieldsReader
+from models.codecs.reading import NS_PER_UNIT, Reading, at_path, to_number
 from models.errors import DecodeError
-from models.quality import Quality
 
 _NUMBERS = {float, int}  # orjson makes finite ones only
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Where time, quality and position stand in a payload; empty paths are not looked for."""
-
-    timestamp: str = ""
-    timestamp_unit: TimeUnit = "ms"
-    quality: str = ""
-    sequence: str = ""
 
 
 class JsonRow:
@@ -51,18 +31,15 @@ class JsonRow:
         is_bare = not (fields.quality or fields.sequence or fields.timestamp_unit == "iso8601")
         self._plain = _getter(paths) if is_flat and is_bare else None
         self._time_key = fields.timestamp
-        self._time = fields.timestamp.split(".") if fields.timestamp else None
-        self._unit = fields.timestamp_unit
         self._factor = NS_PER_UNIT.get(fields.timestamp_unit, 0)
-        self._quality = fields.quality.split(".") if fields.quality else None
-        self._sequence = fields.sequence.split(".") if fields.sequence else None
+        self._fields = FieldsReader(fields)
 
     def __call__(self, payload: bytes) -> Sequence[Reading]:
         """Decode one row.
 
         Raises:
-            DecodeError: see `parse`, `to_number`, `to_time_ns`, `to_quality`, `to_position`;
-                `not_an_object`; `no_signal` if none of the bound paths is there.
+            DecodeError: see `parse`, `to_number`, `FieldsReader`; `not_an_object`;
+                `no_signal` if none of the bound paths is there.
         """
         document = parse(payload)
         if not isinstance(document, dict):
@@ -80,18 +57,10 @@ class JsonRow:
             if found and _NUMBERS.issuperset(map(type, found)):
                 if type(at) is int and self._factor:
                     return Reading(at * self._factor, found)
-                if self._time is None:
+                if not self._time_key:
                     return Reading(None, found)
         values = self._values(document)
-        time_ns = None
-        if self._time is not None:
-            time_ns = to_time_ns(at_path(document, self._time), self._unit)
-        quality = Quality.GOOD
-        if self._quality is not None:
-            quality = to_quality(at_path(document, self._quality))
-        position = ""
-        if self._sequence is not None:
-            position = to_position(at_path(document, self._sequence))
+        time_ns, quality, position = self._fields(document)
         return Reading(time_ns, values, quality, position)
 
     def reports(self, document: dict[str, Any]) -> bool:

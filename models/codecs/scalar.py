@@ -8,7 +8,8 @@
 from collections.abc import Sequence
 
 from models.codecs.document import parse
-from models.codecs.json_row import Fields, JsonRow
+from models.codecs.fields import Fields
+from models.codecs.json_row import JsonRow
 from models.codecs.reading import Reading, to_number
 from models.errors import DecodeError
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.codecs.document import parse
-from models.codecs.json_row import Fields, JsonRow
+from models.codecs.fields import Fields
+from models.codecs.json_row import JsonRow
 from models.codecs.reading import Reading, to_time_ns
 from models.errors import DecodeError
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from trainer.checks.finding import Finding, Subject
+from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS
-from trainer.evaluation.split import split
 from trainer.recipe.recipe import Regression, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.membership import with_membership
+from trainer.recordings.split import split
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -49,6 +50,19 @@ def test_failure_modes_of_ai4i_are_found_and_its_signals_are_not(
 def test_age_of_the_turbofans_is_no_leak(tmp_path: Path) -> None:
     # The engines of the test part were stopped early, so they have longer left on the whole.
     assert set(found("cmapss", tmp_path)) == {"target-drift"}
+
+
+def test_temperatures_of_the_water_circulation_wander_and_nothing_else_does(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    wandering = "wandering-signal"
+    assert wandering not in found("skab", tmp_path)
+    named = found("skab", tmp_path, with_signals("Temperature", "Thermocouple"))[wandering]
+    assert "'Temperature' (98%, " in named.evidence
+    assert "'Thermocouple' (8" in named.evidence
+    assert named.evidence.count("'") == 4
+    figure(f"SKAB: {named.evidence}")
+    assert wandering not in found("nab", tmp_path)
 
 
 def test_nox_drifts_from_2014_on_and_not_before(

@@ -90,8 +90,8 @@ def test_skab_all_experiments(data: Path, tmp_path: Path, figure: Callable[[str]
     assert not answers
     assert streamed.tolist() == graph.tolist()
     f1, false_alarms, missed = _rates(streamed)
-    assert f1 >= 0.76
-    assert false_alarms <= 0.27
+    assert f1 >= 0.80
+    assert false_alarms <= 0.13
     figure(
         f"SKAB, {len(files)} models: {sum(len(one.ends) for one in experiments)} decisions on "
         f"{streamed.sum()} rows, {streamed[:, 1].sum()} of them alarms, equal offline; {near} are "
@@ -185,15 +185,17 @@ def test_ai4i_one_row_one_prediction(
 
 
 def _experiment(file: Path, folder: Path) -> Experiment:
-    """Train on the first rows of a file; windows begin anew after too long a pause."""
+    """Train on the first rows of a file, whatever they are; windows begin anew after a pause."""
     name = f"skab-{file.parent.name}-{file.stem}"
     text = (RECIPES / "skab.toml").read_text().replace('"skab-valve"', f'"{name}"')
     recipe = folder / f"{name}.toml"
-    recipe.write_text(text.replace("${MILLHAND_DATA}/skab/valve1/1.csv", str(file)))
+    text = text.replace("${MILLHAND_DATA}/skab/valve1/1.csv", str(file))
+    recipe.write_text(text.replace('column = "anomaly"', ""))
     rest = pd.read_csv(file, sep=";", parse_dates=["datetime"]).iloc[SKAB_TRAINED:]
     pauses = np.flatnonzero(rest["datetime"].diff().dt.total_seconds() > SKAB_MAX_GAP_S)
     stretches = np.split(np.arange(len(rest)), pauses)
-    windows = [cut(rest.iloc[rows, 1:9], SKAB_LENGTH) for rows in stretches]
+    signals = rest.iloc[:, 1:9].drop(columns=["Temperature", "Thermocouple"])
+    windows = [cut(signals.iloc[rows], SKAB_LENGTH) for rows in stretches]
     ends = np.concatenate([rows[SKAB_LENGTH - 1 :] for rows in stretches])
     return Experiment(
         name=name,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.codecs.block import Block, BlockDocument, DecodeBlocks, RawBlock
-from models.codecs.json_row import Fields
+from models.codecs.fields import Fields
 from models.errors import DecodeError, ReadingError
 from models.quality import Quality
 from models.reasons import REASONS

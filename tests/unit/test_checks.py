@@ -9,12 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.recordings import recipe, recorded
-from trainer.checks.finding import Finding, Subject
-from trainer.checks.fingerprint import fingerprints
+from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS, examine
 from trainer.errors import DataError
-from trainer.evaluation.split import split
+from trainer.recordings.fingerprint import fingerprints
 from trainer.recordings.recording import Recording
+from trainer.recordings.split import split
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth
 
 ALONE: dict[str, Any] = {"data": {"time": None}, "window": {"length": 1}}
@@ -397,6 +398,39 @@ def test_number_of_the_row_is_told_but_not_the_age_of_a_run(tmp_path: Path) -> N
     recording = recorded(values, asset=np.arange(1000) // 50, labels=texts(rare(1000)))
     of_runs = {"data": BY_ASSET, "split": {"method": "group"}}
     assert not found("counting-signal", tmp_path, recording, **of_runs)
+
+
+def wandering(rows: int) -> NDArray[np.float64]:
+    """The first signal is noise; the second climbs and falls once, with a little noise on it."""
+    values = noise(rows)
+    values[:, 1] = 20 + 5 * np.sin(np.arange(rows) * 2 * np.pi / rows) + 0.7 * values[:, 1]
+    values[::7, 1] = np.nan
+    return values
+
+
+def test_signal_that_wandered_through_its_range_once_is_named_to_a_detector(tmp_path: Path) -> None:
+    sections = {"target": DETECTOR, "window": {"length": 20}}
+    recording = recorded(wandering(2000), labels=texts(np.zeros(2000)))
+    finding = one("wandering-signal", tmp_path, recording, **sections)
+    assert finding.severity == "warning"
+    assert "'flow' (9" in finding.evidence
+    assert "'pressure'" not in finding.evidence
+    assert "leave them out" in finding.remedy
+
+
+def test_signal_that_came_back_often_or_of_many_assets_does_not_wander(tmp_path: Path) -> None:
+    often = np.tile(wandering(500), (12, 1))
+    sections = {"target": DETECTOR, "window": {"length": 20}}
+    recording = recorded(often, labels=texts(np.zeros(6000)))
+    assert not found("wandering-signal", tmp_path, recording, **sections)
+    recording = recorded(wandering(6000), asset=np.arange(6000) % 12, labels=texts(np.zeros(6000)))
+    several = {**sections, "data": BY_ASSET}
+    assert not found("wandering-signal", tmp_path, recording, **several)
+
+
+def test_wandering_is_no_matter_where_labels_tell_what_is_normal(tmp_path: Path) -> None:
+    recording = recorded(wandering(2000), labels=texts(rare(2000)))
+    assert not found("wandering-signal", tmp_path, recording, window={"length": 20})
 
 
 def test_events_are_counted_not_rows(tmp_path: Path) -> None:

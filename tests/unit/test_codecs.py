@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from agent.prediction import Prediction, PredictionCodec
 from models.codecs.document import MAX_DEPTH
-from models.codecs.json_row import Fields, JsonRow
+from models.codecs.fields import Fields
+from models.codecs.json_row import JsonRow
 from models.codecs.reading import Decode, Reading, TimeBounds, TimeUnit, to_quality, to_time_ns
 from models.codecs.scalar import MAX_PLAIN_BYTES, decode_plain, decode_umh, scalar
 from models.codecs.thingsboard import MAX_ENTRIES, ThingsBoard

@@ -13,13 +13,13 @@ from threadpoolctl import threadpool_limits
 from models.errors import IncompatibleBundleError
 from models.golden import MIN_COUNT, compare
 from models.manifest import Channel, GoldenSpec, Output
-from trainer.bundle.export import INPUT, Graph, clear, export, prove
 from trainer.bundle.golden import vectors
 from trainer.errors import ParityError
 from trainer.estimators.estimators import Model
 from trainer.estimators.threshold import best_threshold
 from trainer.evaluation.metrics import measure
 from trainer.features.features import WindowFeatures
+from trainer.graph.export import INPUT, Graph, clear, export, prove
 
 SHAPE = (3, 2)
 TOLERANCE = GoldenSpec(count=MIN_COUNT)

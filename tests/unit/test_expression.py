@@ -11,10 +11,10 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.pipeline import Pipeline
 
-from trainer.bundle import converters
-from trainer.bundle.export import TARGET_OPSET
 from trainer.features.expression import Expression
 from trainer.features.features import WindowFeatures
+from trainer.graph import converters
+from trainer.graph.export import TARGET_OPSET
 
 SIGNALS = ("torque", "speed")
 HOSTILE = st.one_of(

@@ -11,10 +11,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from models.manifest import Output
-from trainer.bundle.export import Graph, export
 from trainer.estimators.estimators import Model
 from trainer.estimators.monitor import MAX_SCORE, Monitor
 from trainer.features.features import BASIC, WindowFeatures
+from trainer.graph.export import Graph, export
 
 LENGTH, CHANNELS = 5, 2
 LARGEST = float(np.finfo(np.float32).max)

@@ -16,7 +16,7 @@ INSTALLED = ("agent", "models", "trainer")
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
     "joblib": {"trainer/search/search.py"},
-    "onnxruntime": {"agent/session.py", "trainer/bundle/export.py"},
+    "onnxruntime": {"agent/session.py", "trainer/graph/export.py"},
     "optuna": {
         "trainer/estimators/families.py",
         "trainer/search/journal.py",
@@ -30,8 +30,18 @@ IMPORTERS = {
         "trainer/recordings/parquet_file.py",
         "trainer/recordings/timestamps.py",
     },
+    "matplotlib": {
+        "trainer/report/alarms_section.py",
+        "trainer/report/canvas.py",
+        "trainer/report/classes_section.py",
+        "trainer/report/importance_section.py",
+        "trainer/report/numbers_section.py",
+        "trainer/report/sections.py",
+        "trainer/report/split_section.py",
+        "trainer/report/time_axis.py",
+    },
     "paho": {"agent/mqtt.py", "trainer/broker/broker.py"},
-    "skl2onnx": {"trainer/bundle/converters.py", "trainer/bundle/export.py"},
+    "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
     "tuf": {"agent/trust.py", "trainer/registry/publication.py"},
 }
 

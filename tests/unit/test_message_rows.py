@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.recordings import pump_rows, recipe, write_csv, write_parquet
-from trainer.evaluation.remarks import remarks
-from trainer.evaluation.split import split
+from trainer.checks.remarks import remarks
 from trainer.recipe.description import Signal, Source
 from trainer.recordings import recorded
 from trainer.recordings.datasets import load
 from trainer.recordings.recorded import FileLimits, Files, Row
 from trainer.recordings.recording import Recording
+from trainer.recordings.split import split
 from trainer.recordings.targets import truth
 
 NAMES = ("pressure", "flow")

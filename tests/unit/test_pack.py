@@ -333,7 +333,7 @@ def test_claimed_figures_are_called_claims(tmp_path: Path) -> None:
     metrics = ours.bundle.manifest.metrics
     assert metrics.split.startswith("claimed by the description, not measured by millhand: last")
     assert (metrics.test_rows, metrics.values) == (900, {"mae": 1.5})
-    assert "<th>claimed figure</th>" in ours.bundle.report.decode()
+    assert '<th scope="col">claimed figure</th>' in ours.bundle.report.decode()
 
 
 def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:

@@ -131,6 +131,11 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             },
             "positive is '2'",
         ),
+        ({"target": {"task": "anomaly", "smooth": 5}}, "smooth is 5, but a window has 4 samples"),
+        (
+            {"target": {"task": "anomaly", "smooth": 40}, "window": {"length": 20_000}},
+            "14 moments with 19961 samples each are 558908 values",
+        ),
         ({"window": {"length": 60_000}}, "120000 values a window, allowed are 100000"),
         ({"bundle": {"version": "1.0"}}, "bundle.version: found '1.0'"),
         ({"split": {"method": "time"}}, "give test, a share of the rows, or train_rows"),

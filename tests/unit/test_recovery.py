@@ -29,8 +29,10 @@ from agent.settings import Limits
 from agent.worker import WakeUp, Worker
 from models.bundle import Bundle
 from models.inputs import Pipeline as PipelineSettings
+from models.reference import Judgement, Reference
 from tests.graphs import history_bundle
 from tests.waiting import eventually
+from trainer.drift.reference import Samples, describe
 
 LIMITS = Limits()
 T0_NS = 1_760_000_000_000_000_000
@@ -89,13 +91,15 @@ class Broker:
 class Life:
     """One run of the agent, from start to crash."""
 
-    def __init__(self, folder: Path, broker: Broker, bundle: Bundle = BUNDLE) -> None:
+    def __init__(
+        self, folder: Path, broker: Broker, bundle: Bundle = BUNDLE, known: Reference | None = None
+    ) -> None:
         self.broker = broker
         self.folder = folder
         self.wake_up = WakeUp()
         self.worker = Worker("journal", self.wake_up)
         self.delivery = Delivery(100, 100)
-        self.pipeline = make_pipeline(bundle)
+        self.pipeline = make_pipeline(bundle, known)
         options = JournalSettings(sync=False, file_inputs=8)
         self.file = JournalFile(folder, is_synced=False)
         self.journal = Journal(self.file, options, [self.pipeline], self.delivery, self.worker)
@@ -157,13 +161,13 @@ def frames(content: bytes) -> Iterator[tuple[int, int]]:
         yield end, serial
 
 
-def make_pipeline(bundle: Bundle) -> Pipeline:
+def make_pipeline(bundle: Bundle, known: Reference | None) -> Pipeline:
     source = {"topic": "in/{asset}", "timestamp": "ts"}
     options = PipelineSettings.model_validate(
         {"stream": "s", "inputs": [source], "output": {"topic": "out/{asset}"}}
     )
     pipeline = Pipeline(options, LIMITS)
-    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    pipeline.activate(Model(Session(bundle), bundle.sha256, known))
     return pipeline
 
 
@@ -226,6 +230,30 @@ def test_crashes_change_no_answer(lives: list[tuple[list[tuple[int, int, bool]],
         life.end()
     assert answers(broker) == answers(undisturbed)
     assert len(answers(undisturbed)) > 10
+
+
+def test_what_a_crash_has_answered_again_is_not_counted_for_drift_again(tmp_path: Path) -> None:
+    values = np.zeros((10, 2), np.float32)
+    channels, judgement = BUNDLE.manifest.channels, Judgement(window=40, false_alarms=0.5)
+    samples = Samples(np.zeros(10, np.int64), values, values[:, 0])
+    known = Reference.of(describe(samples, channels, judgement))
+    broker = Broker([row(number) for number in range(60)], window=60)
+    life = Life(tmp_path, broker, known=known)
+    life.turn(messages=40, confirmations=0)
+    life.finish_writing()
+    before = counted(life)
+    assert before > 5
+    life.crash(1.0)
+    life = Life(tmp_path, broker, known=known)
+    live(life)
+    life.end()
+    assert len(broker.predictions) == len(answers(broker)) + before, "all came twice"
+    assert counted(life) == len(answers(broker)) - before
+
+
+def counted(life: Life) -> int:
+    assert life.pipeline.watch is not None
+    return life.pipeline.watch.counted
 
 
 def test_disk_that_fails_stops_the_journal_and_not_the_predictions(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ import pytest
 
 from tests.recordings import recipe, write_csv, write_recipe
 from trainer.checks.events import too_few_positives
-from trainer.checks.finding import Subject
 from trainer.commands.train import train
 from trainer.console import Screen
 from trainer.errors import DataError, RecipeError
-from trainer.evaluation.split import split
 from trainer.recipe.recipe import Recipe, read_recipe
 from trainer.recordings.datasets import load
+from trainer.recordings.split import split
+from trainer.recordings.subject import Subject
 from trainer.recordings.targets import truth
 
 HEADER = ["pump", "time", "pressure", "flow"]
@@ -225,4 +225,4 @@ def test_table_is_part_of_what_a_bundle_was_made_of(tmp_path: Path) -> None:
     data = outcome.bundle.manifest.lineage.data
     assert data["target.left/left.txt"] == hashlib.sha256(text.encode()).hexdigest()
     said = "left.txt: 2 of 4 assets were alive at their last row; of 1 the end is not known"
-    assert said in outcome.remarks
+    assert said in outcome.trained.remarks

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from models.windows import Windows
 from tests.recordings import pump_rows, recipe, recorded, write_csv
+from trainer.checks.remarks import remarks
 from trainer.errors import DataError
-from trainer.evaluation.remarks import remarks
-from trainer.evaluation.split import FOLDS, Parts, blocks, folds, split
 from trainer.recipe.recipe import Recipe
 from trainer.recordings import windowed
 from trainer.recordings.datasets import load
 from trainer.recordings.membership import with_membership
 from trainer.recordings.recording import Recording
+from trainer.recordings.split import FOLDS, Parts, blocks, folds, split
 from trainer.recordings.targets import Truth, truth
 from trainer.recordings.windowed import window_rows
 
@@ -372,7 +372,7 @@ def test_row_without_a_group_is_told_with_its_place(tmp_path: Path) -> None:
 def test_too_many_stretches_to_window_apart_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.evaluation.split.MAX_PIECES", 10)
+    monkeypatch.setattr("trainer.recordings.split.MAX_PIECES", 10)
     made = recipe(tmp_path, target=DETECTOR, split=BY_COLUMN)
     recording = recorded(rising(100), labels=zeros(100))
     member = np.where(np.arange(100) % 2, "test", "train").astype(object)

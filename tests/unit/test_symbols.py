@@ -20,13 +20,13 @@ from sklearn.ensemble import (
 )
 from sklearn.pipeline import Pipeline
 
-from trainer.bundle import converters
-from trainer.bundle.export import TARGET_OPSET
 from trainer.estimators.detectors import DETECTORS
 from trainer.estimators.monitor import Monitor
 from trainer.features.features import KINDS, WindowFeatures
 from trainer.features.scaling import Standardise
 from trainer.features.symbols import Nodes, Symbol
+from trainer.graph import converters
+from trainer.graph.export import TARGET_OPSET
 from trainer.recipe.feature_section import Kind
 from trainer.recipe.recipe import Detecting
 

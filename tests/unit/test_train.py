@@ -1,7 +1,6 @@
 """From a recipe to a bundle, whole or not at all."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ from models.bundle import read_bundle, write_bundle
 from models.errors import BundleError, IncompatibleBundleError
 from models.golden import MIN_COUNT, read_golden
 from tests.recordings import pump_folder, pump_rows, write_csv, write_recipe
-from trainer.bundle.export import Graph
 from trainer.commands.inspect import inspect
 from trainer.commands.train import Outcome, next_seq, train
 from trainer.console import Screen
 from trainer.errors import DataError, ParityError
+from trainer.graph.export import Graph
 from trainer.recipe.recipe import read_recipe
 
 HEADER = ["time", "pressure", "flow", "label"]
@@ -49,6 +48,7 @@ def test_manifest_says_what_the_model_is(classifier: Outcome) -> None:
     assert (manifest.window.length, manifest.window.sample_period_ms) == (4, 1000)
     assert manifest.outputs[0].classes == ("healthy", "clogged")
     assert list(manifest.lineage.data) == ["pump.csv"]
+    assert "optuna" not in manifest.lineage.packages
     assert manifest.metrics.values["f1"] > 0.9
     assert manifest.metrics.test_rows == 297
     assert manifest.golden.count >= MIN_COUNT
@@ -81,15 +81,6 @@ def test_reference_describes_signals_and_score(classifier: Outcome) -> None:
     ]
     assert reference["score"]["count"] == pressure["count"] == 897  # each by a model without it
     assert reference["drift"]["window"] == 88
-
-
-def test_report_holds_the_figures_of_the_manifest_and_no_script(classifier: Outcome) -> None:
-    page = classifier.bundle.report.decode()
-    metrics = classifier.bundle.manifest.metrics
-    for name in metrics.values:
-        assert f"<td>{name}</td><td>{metrics.said(name)}</td>" in page
-    assert not re.search(r"<script|src=|href=|https?://", page)
-    assert "Nothing had to be cleaned or left out." in page
 
 
 def test_inspection_proves_the_bundle(classifier: Outcome) -> None:
@@ -167,7 +158,7 @@ def test_detector_learns_from_normal_rows_and_finds_the_others(tmp_path: Path) -
     values = outcome.bundle.manifest.metrics.values
     assert values["recall"] > 0.9
     assert values["false_alarm_rate"] < 0.1
-    assert any("not wholly normal: left out" in remark for remark in outcome.remarks)
+    assert any("not wholly normal: left out" in remark for remark in outcome.trained.remarks)
 
 
 def test_single_rows_without_time_are_enough(tmp_path: Path) -> None:
@@ -184,12 +175,11 @@ def test_single_rows_without_time_are_enough(tmp_path: Path) -> None:
     assert outcome.bundle.manifest.window.sample_period_ms is None
 
 
-def test_optimistic_split_is_called_so_in_manifest_and_report(tmp_path: Path) -> None:
+def test_optimistic_split_is_called_so_in_the_manifest(tmp_path: Path) -> None:
     outcome = trained(
         pump_folder(tmp_path, 600, target=DETECTOR, split={"method": "random-optimistic"})
     )
     assert "OPTIMISTIC" in outcome.bundle.manifest.metrics.split
-    assert '<p class="warning">random-optimistic' in outcome.bundle.report.decode()
 
 
 def test_figures_come_with_their_interval(classifier: Outcome) -> None:
@@ -209,22 +199,7 @@ def leaking(folder: Path, **sections: object) -> Path:
 def test_leak_ends_the_training_unless_the_recipe_allows_it(tmp_path: Path) -> None:
     assert "target-leak: each value of 'flow'" in refusal(leaking(tmp_path / "no"), DataError)
     outcome = trained(leaking(tmp_path / "yes", checks={"allow": ["target-leak"]}))
-    assert [one.name for one in outcome.findings if one.overridden] == ["target-leak"]
-    page = outcome.bundle.report.decode()
-    assert "<td>target-leak</td><td>overridden</td>" in page
-    assert "<td>stuck-signal</td><td>nothing found</td>" in page
-
-
-def test_text_from_the_recipe_is_text_in_the_report(tmp_path: Path) -> None:
-    path = pump_folder(
-        tmp_path,
-        600,
-        bundle={"stream": "pump", "name": "<b>bold</b>"},
-        target=DETECTOR,
-    )
-    page = trained(path).bundle.report.decode()
-    assert "&lt;b&gt;bold&lt;/b&gt;" in page
-    assert "<b>" not in page
+    assert [one.name for one in outcome.trained.findings if one.overridden] == ["target-leak"]
 
 
 def refusal(path: Path, error: type[Exception]) -> str:
@@ -288,7 +263,7 @@ def test_labels_of_one_name_are_one_class(tmp_path: Path) -> None:
     ]
     write_csv(tmp_path / "pump.csv", HEADER, rows)
     as_found = trained(write_recipe(tmp_path))
-    assert "labels 'Fault' and 'fault' are two classes" in "".join(as_found.remarks)
+    assert "labels 'Fault' and 'fault' are two classes" in "".join(as_found.trained.remarks)
     classes = {"ok": "healthy", "fault": "clogged", "Fault": "clogged"}
     target = {"task": "classification", "column": "label", "classes": classes}
     outcome = trained(write_recipe(tmp_path, target=target))
@@ -313,7 +288,7 @@ def test_many_signals_with_gaps_are_a_few_remarks(tmp_path: Path) -> None:
     write_csv(tmp_path / "pump.csv", ["time", *names, "label"], rows)
     signals = [{"name": name} for name in names]
     outcome = trained(write_recipe(tmp_path, signals=signals, target=DETECTOR))
-    lacking = [one for one in outcome.remarks if "no value" in one]
+    lacking = [one for one in outcome.trained.remarks if "no value" in one]
     assert lacking[0] == "signal 's19': no value within its range in 20 of 400 samples (5.0%)"
     assert lacking[5:] == ["15 more signals have no value in up to 3.8% of the samples"]
 
@@ -322,11 +297,13 @@ def test_long_pause_that_windows_span_is_told(tmp_path: Path) -> None:
     rows = [("1970-01-01T00:00:00Z", 4.0, 30.0, 0), *pump_rows(400)]
     write_csv(tmp_path / "pump.csv", HEADER, rows)
     (said,) = (
-        one for one in trained(write_recipe(tmp_path, target=DETECTOR)).remarks if "apart" in one
+        one
+        for one in trained(write_recipe(tmp_path, target=DETECTOR)).trained.remarks
+        if "apart" in one
     )
     assert "before pump.csv line 3: windows span the pause; set window.max_gap_s" in said
     gap = write_recipe(tmp_path, target=DETECTOR, window={"max_gap_s": 60})
-    assert not [one for one in trained(gap).remarks if "span the pause" in one]
+    assert not [one for one in trained(gap).trained.remarks if "span the pause" in one]
 
 
 def test_too_few_windows_are_refused(tmp_path: Path) -> None:

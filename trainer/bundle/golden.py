@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from models.golden import MIN_COUNT, Golden
 from models.manifest import Channel, GoldenSpec
-from trainer.bundle.export import clear
 from trainer.estimators.estimators import Model
+from trainer.graph.export import clear
 
 _MAX_CHANNELS = 16
 Window = NDArray[np.float32]

@@ -1,13 +1,11 @@
 """What was trained, as a bundle: manifest and members.
 
-Nothing in it depends on when or how fast it was made: `created` follows SOURCE_DATE_EPOCH where it
-is set (https://reproducible-builds.org/specs/source-date-epoch/), and the budget is the recipe's,
-which the measured figures have kept.
+Where SOURCE_DATE_EPOCH is set (https://reproducible-builds.org/specs/source-date-epoch/), nothing
+in it depends on when or how fast it was made: `created` follows it, and the report leaves out what
+a clock has measured. The manifest's budget is the recipe's, which the measured figures have kept.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -18,37 +16,18 @@ from threadpoolctl import threadpool_limits
 
 from models.bundle import Bundle, pack_bundle
 from models.golden import MIN_COUNT, Golden, write_golden
-from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics, WindowSpec
-from trainer.bundle.export import Parity
-from trainer.bundle.report import Findings, render
-from trainer.checks.finding import Finding
+from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics
 from trainer.drift.drift import reference
 from trainer.estimators.estimators import Answers, Model
-from trainer.evaluation.intervals import Units, intervals, units
+from trainer.evaluation.intervals import intervals
 from trainer.evaluation.metrics import figures, losses, measure, trials
-from trainer.evaluation.split import Parts
-from trainer.recipe.recipe import Recipe
-from trainer.recordings.recording import Recording
-from trainer.recordings.targets import Truth
+from trainer.evaluation.resampling import units_of
+from trainer.report.reported import Reported
+from trainer.report.trained import Trained
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
-"""Whose versions shape a bundle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """Everything that a bundle is made from, once the model has proved itself."""
-
-    recipe: Recipe
-    seq: int
-    recording: Recording
-    truth: Truth
-    spec: WindowSpec
-    parts: Parts
-    model: Model
-    remarks: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    parity: Parity
+SEARCHED = (*PACKAGES, "optuna")
+"""Whose versions shape a bundle, without and with a search."""
 
 
 def tolerance_of(model: Model, y: NDArray[Any]) -> GoldenSpec:
@@ -69,34 +48,28 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
         graph: the model, proved.
         golden: vectors it answers rightly.
     """
+    from trainer.report.report import render  # noqa: PLC0415  what draws is loaded when it is needed
+
     parts, model = trained.parts, trained.model
     answers = model.answer(parts.test.values)
     y = trained.truth.y[parts.test.rows]
     metrics, drawn = _measured(trained, answers, y)
     manifest = _manifest(trained, metrics, len(golden.windows))
-    findings = Findings(
-        rows=len(trained.recording),
-        assets=len(trained.recording.assets),
-        train_windows=len(parts.train),
-        remarks=trained.remarks,
-        checked=trained.findings,
-        drawn=drawn,
-        parity=trained.parity,
-    )
     members = {
         "model.onnx": graph,
         "golden.npz": write_golden(golden),
         "reference.json": reference(model, parts.train, trained.truth, trained.recipe),
-        "report.html": render(manifest, findings),
     }
-    return pack_bundle(manifest, members)
+    sizes = {name: len(content) for name, content in members.items()}
+    subject = Reported(manifest, trained, answers, drawn, sizes, reproducible())
+    return pack_bundle(manifest, {**members, "report.html": render(subject)})
 
 
 def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metrics, str]:
     """The figures on the test part with their intervals, and how those were drawn."""
     model, parts, labelled = trained.model, trained.parts, trained.truth.labelled
     values = measure(model, answers, y, labelled=labelled)
-    drawn = _units(trained, losses(model, answers, y))
+    drawn = units_of(trained.subject, parts.test, losses(model, answers, y))
     with threadpool_limits(limits=1):  # the order of a sum shows in its last digit
         bounds = intervals(
             figures(model, answers, y, labelled=labelled),
@@ -107,22 +80,6 @@ def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metr
     known = {name: bounds[name] for name in values if name in bounds}
     metrics = Metrics(split=parts.said, test_rows=len(parts.test), values=values, intervals=known)
     return metrics, drawn.said
-
-
-def _units(trained: Trained, series: Mapping[str, NDArray[Any]]) -> Units:
-    """What of the test part is drawn as a whole: groups that were held out, else blocks or rows."""
-    parts, window, member = trained.parts, trained.recipe.window, trained.truth.member
-    group, timed = parts.test.asset, trained.recording.timed
-    apart = not len(np.intersect1d(parts.train.asset, group))
-    if trained.recipe.split.method == "group" and member is not None:
-        group, apart = np.unique(member[parts.test.rows], return_inverse=True)[1], True
-    return units(
-        group,
-        series,
-        timed=timed,
-        whole=apart or (not timed and trained.recipe.data.names_assets),
-        least=-(-window.length // window.hop),
-    )
 
 
 def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest:
@@ -151,14 +108,20 @@ def _lineage(trained: Trained) -> Lineage:
     return Lineage(
         data=dict(trained.recording.digests),
         code_version=version("millhand"),
-        packages={package: version(package) for package in PACKAGES},
+        packages={
+            package: version(package) for package in (SEARCHED if trained.board else PACKAGES)
+        },
         seed=trained.recipe.seed,
     )
 
 
 def created() -> datetime:
     """Now, to the second, or what SOURCE_DATE_EPOCH says."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is None:
+    if not reproducible():
         return datetime.now(UTC).replace(microsecond=0)
-    return datetime.fromtimestamp(int(epoch), UTC)
+    return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
+
+
+def reproducible() -> bool:
+    """Whether the same recipe and data are to give the same bytes."""
+    return "SOURCE_DATE_EPOCH" in os.environ

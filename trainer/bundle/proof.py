@@ -2,18 +2,16 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.golden import Golden
-from trainer.bundle.export import Graph, Parity, export, prove
+from trainer.bundle.budget import within_budget
 from trainer.bundle.golden import vectors
 from trainer.bundle.package import tolerance_of
 from trainer.console import Screen
 from trainer.errors import ParityError
 from trainer.estimators.estimators import Model
-from trainer.evaluation.split import Parts
+from trainer.graph.export import Graph, Latency, Parity, export, prove
 from trainer.recipe.recipe import Recipe
+from trainer.recordings.split import Parts
 from trainer.recordings.targets import Truth
 
 
@@ -25,14 +23,14 @@ class Proven:
         content: the graph.
         golden: vectors it answers rightly.
         parity: with the estimator, on all held-out windows.
-        latency_ms_p99: of one window on one thread, as measured here.
+        latency: of one window on one thread, as measured here.
     """
 
     model: Model
     content: bytes
     golden: Golden
     parity: Parity
-    latency_ms_p99: float
+    latency: Latency
 
 
 def proven(
@@ -60,23 +58,5 @@ def proven(
         parity = prove(graph, model, windows, tolerance)
         golden = vectors(model, windows, recipe.channels, tolerance)
         prove(graph, model, golden.windows, tolerance)
-        latency = _within_budget(graph, content, windows, recipe)
+        latency = within_budget(graph, content, windows, recipe.budget, ParityError)
     return Proven(model, content, golden, parity, latency)
-
-
-def _within_budget(
-    graph: Graph, content: bytes, windows: NDArray[np.float32], recipe: Recipe
-) -> float:
-    """The latency measured, if latency and size are within what the recipe allows."""
-    budget = recipe.budget
-    if len(content) > budget.model_mb * 1e6:
-        raise ParityError(
-            f"the model has {len(content) / 1e6:.3g} MB, budget.model_mb is {budget.model_mb:g}"
-        )
-    latency = graph.latency_ms_p99(windows)
-    if latency > budget.latency_ms:
-        raise ParityError(
-            f"one window takes {latency:.2f} ms (p99, one thread), budget.latency_ms is "
-            f"{budget.latency_ms:g}"
-        )
-    return latency

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.checks.finding import Finding, Subject
+from trainer.checks.finding import Finding
 from trainer.evaluation.autocorrelation import memory
+from trainer.recordings.subject import Subject
 
 NAME = "target-drift"
 NOTED = 0.1

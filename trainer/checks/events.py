@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.checks.finding import Finding, Subject
+from trainer.checks.finding import Finding
 from trainer.recipe.recipe import Classification, Regression
+from trainer.recordings.subject import Subject
 
 NAME = "too-few-positives"
 ENOUGH = 10

@@ -15,8 +15,10 @@ from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from trainer.checks.events import run_numbers
-from trainer.checks.finding import Finding, Subject, listed
-from trainer.evaluation.split import folds
+from trainer.checks.finding import Finding
+from trainer.errors import listed
+from trainer.recordings.split import folds
+from trainer.recordings.subject import Subject
 from trainer.recordings.windowed import Windowed
 
 NAME = "target-leak"

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trainer.checks.finding import Finding, Subject, listed
+from trainer.checks.finding import Finding
+from trainer.errors import listed
 from trainer.recipe.partition import GroupSplit
+from trainer.recordings.subject import Subject
 
 MIXED = 0.5
 """Share of the rows that have a double in time somewhere else, from which on windows are mixed."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from trainer.checks.drift import target_drift
 from trainer.checks.events import too_few_positives
-from trainer.checks.finding import Finding, Subject
+from trainer.checks.finding import Finding
 from trainer.checks.leak import target_leak
 from trainer.checks.parting import (
     groups_on_both_sides,
@@ -22,8 +22,10 @@ from trainer.checks.signals import (
     stray_value,
     stuck_signal,
 )
+from trainer.checks.wandering import wandering_signal
 from trainer.errors import DataError
 from trainer.recipe.partition import ALLOWABLE, Checks
+from trainer.recordings.subject import Subject
 
 Check = Callable[[Subject], Iterator[Finding]]
 
@@ -43,6 +45,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "stuck-signal": stuck_signal,
     "stray-value": stray_value,
     "counting-signal": counting_signal,
+    "wandering-signal": wandering_signal,
 }
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from models.drift import Decision, Drift
 from models.errors import BundleError, IncompatibleBundleError
 from models.reference import Document, Reference, read_document
-from trainer.bundle.export import Graph
 from trainer.commands.inspect import inspect
 from trainer.console import Screen
+from trainer.graph.export import Graph
 from trainer.recipe.recipe import Recipe, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.recording import Recording

@@ -8,8 +8,8 @@ from models.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle
 from models.errors import BundleError, IncompatibleBundleError
 from models.golden import compare, read_golden
 from models.manifest import Lineage, WindowSpec, utc
-from trainer.bundle.export import Graph
 from trainer.console import Screen
+from trainer.graph.export import Graph
 
 
 def inspect(path: Path) -> tuple[Bundle, float]:

@@ -20,7 +20,7 @@ from models.files import write_atomically
 from models.golden import write_golden
 from models.manifest import Budget, Lineage, Manifest, Metrics, WindowSpec
 from models.reference import write_reference
-from trainer.bundle.export import Graph
+from trainer.bundle.budget import within_budget
 from trainer.bundle.package import created
 from trainer.commands.train import next_seq
 from trainer.console import Screen
@@ -32,6 +32,7 @@ from trainer.foreign.foreign import Foreign, read_foreign
 from trainer.foreign.looking import look, runnable
 from trainer.foreign.packed_report import Tried, render
 from trainer.foreign.trial import Proof, made_up, probe_count, prove
+from trainer.graph.export import Graph, Latency
 from trainer.recipe.description import Source
 from trainer.recordings.datasets import load
 from trainer.recordings.windowed import Windowed, window_rows
@@ -69,13 +70,13 @@ class Packed:
     Attributes:
         path: where it is.
         remarks: what is odd, or for nobody here to know.
-        latency_ms_p99: of one window on one thread, as measured here; no part of the bundle.
+        latency: of one window on one thread, as measured here; no part of the bundle.
     """
 
     bundle: Bundle
     path: Path
     remarks: tuple[str, ...]
-    latency_ms_p99: float
+    latency: Latency
 
 
 def pack(  # noqa: PLR0913  what there is to say on the command line
@@ -118,7 +119,7 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
         graph = runnable(content)
     with screen.stage("trying"):
         proof = prove(graph, wanted, probes if shown is None else shown, probes)
-        latency = _within_budget(graph, content, probes, wanted)
+        latency = within_budget(graph, content, probes, wanted.budget, GraphError)
     remarks = (*foreign.notes, *recorded.notes, *proof.remarks)
     digests = {**foreign.digests, description.name: _sha256(description), **recorded.digests}
     manifest = _manifest(wanted, seq, recorded.spec, proof, _lineage(foreign, model, digests))
@@ -169,7 +170,7 @@ def run(options: argparse.Namespace) -> int:
             "figures": manifest.metrics.split,
             **{name: f"{value:g}" for name, value in manifest.metrics.values.items()},
             "golden vectors": f"{manifest.golden.count}, the graph's own answers",
-            "latency p99": f"{packed.latency_ms_p99:.2f} ms on one thread",
+            "latency p99": f"{packed.latency.p99_ms:.2f} ms on one thread",
             "bundle": f"{packed.path} ({len(packed.bundle.content)} bytes)",
             "sha256": packed.bundle.sha256,
         },
@@ -222,25 +223,6 @@ def _check_ranges(wanted: Declaration, description: Path) -> None:
     ]
     if lines:
         raise RecipeError("\n".join(lines))
-
-
-def _within_budget(
-    graph: Graph, content: bytes, windows: NDArray[np.float32], wanted: Declaration
-) -> float:
-    """The latency measured, if latency and size are within what the description allows."""
-    budget = wanted.budget
-    if len(content) > budget.model_mb * 1e6:
-        raise GraphError(
-            f"the graph has {len(content) / 1e6:.1f} MB, budget.model_mb is "
-            f"{budget.model_mb:g}; no bundle is written"
-        )
-    latency = graph.latency_ms_p99(windows)
-    if latency > budget.latency_ms:
-        raise GraphError(
-            f"one window takes {latency:.2f} ms (p99, one thread), budget.latency_ms is "
-            f"{budget.latency_ms:g}; no bundle is written"
-        )
-    return latency
 
 
 def _manifest(

@@ -9,55 +9,65 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from models.bundle import Bundle
+from models.errors import BundleError
 from models.files import write_atomically
-from trainer.bundle.export import Parity
-from trainer.bundle.package import Trained, pack
+from models.manifest import WindowSpec
+from trainer.bundle.package import pack
 from trainer.bundle.proof import Proven, proven
-from trainer.checks.finding import Finding, Subject
+from trainer.checks.remarks import remarks
 from trainer.checks.suite import examine
+from trainer.commands.inspect import inspect
 from trainer.console import Screen
-from trainer.errors import ParityError, UsageError
+from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.choice import Choice
 from trainer.estimators.estimators import fit
-from trainer.evaluation.remarks import remarks
-from trainer.evaluation.split import split
+from trainer.evaluation.champion import Comparison, compare
+from trainer.graph.export import Graph
 from trainer.recipe.recipe import Recipe, Regression, read_recipe
 from trainer.recordings.datasets import load
 from trainer.recordings.membership import with_membership
 from trainer.recordings.recording import Recording
-from trainer.recordings.targets import truth, with_tables
+from trainer.recordings.split import split
+from trainer.recordings.subject import Subject
+from trainer.recordings.targets import Truth, truth, with_tables
+from trainer.report.trained import Trained
 from trainer.search.board import Board
 from trainer.search.journal import path_of
 from trainer.search.search import search
+from trainer.search.weighing import weighed
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A bundle that was written, and what is to be said of it.
+    """A bundle that was written, and what it was made of.
 
     Attributes:
         path: where it is.
-        remarks: what was cleaned or left out.
-        findings: of the checks before the training.
-        parity: of the graph with the estimator, on all held-out windows.
-        latency_ms_p99: of one window on one thread, as measured here. It is no part of the bundle:
-            the same recipe and data are to give the same bytes.
-        board: of the search, where there was one.
+        trained: the model, and all that is to be said of it.
     """
 
     bundle: Bundle
     path: Path
-    remarks: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    parity: Parity
-    latency_ms_p99: float
-    board: Board | None = None
+    trained: Trained
 
 
-def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = None) -> Outcome:
+Champion = Path | Literal["none"] | None
+"""A bundle, none at all, or (None) the stream's last one before in the folder."""
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    screen: Screen,
+    seq: int | None = None,
+    champion: Champion = None,
+) -> Outcome:
     """Train, prove and write the bundle `<stream>-<seq>.zip` into `folder`.
 
     Args:
@@ -65,6 +75,7 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
         folder: where bundles go.
         screen: where progress goes.
         seq: of the bundle; one above the highest of its stream in `folder` if not given.
+        champion: what the new bundle is held against.
 
     Raises:
         DataError: the recorded data does not do, or a check found an error.
@@ -74,42 +85,45 @@ def train(recipe: Recipe, folder: Path, *, screen: Screen, seq: int | None = Non
     """
     stream = recipe.bundle.stream
     seq = next_seq(folder, stream) if seq is None else seq
-    recording = _read(recipe, screen)
+    recording, known = _read(recipe, screen)
     spec = recipe.window.spec(recording.period_ms())
-    known = with_membership(truth(recording, recipe), recording, recipe)
-    recording = with_tables(recording, known)
     with screen.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
+    subject = Subject(recording, known, recipe, parts)
     with screen.stage("checking"):
-        findings = examine(Subject(recording, known, recipe, parts))
-    said = remarks(recording, recipe, parts)
-    if recipe.search is not None:
-        journal = path_of(folder, recipe, recording.digests)
-        board = search(parts.train, known, recipe, journal=journal, screen=screen)
-    else:
-        board = None
-
-    def attempt(choice: Choice | None) -> Proven:
-        with screen.stage("fitting"):
-            model = fit(parts.train, known, recipe, choice)
-        return proven(model, parts, known, (recipe, seq), screen)
-
-    found, more = _first_proven(board, attempt)
-    said += more
+        findings = examine(subject)
+    board = _searched(subject, folder, screen)
+    found, chosen = _first_proven(board, partial(_attempt, subject, seq, screen))
+    against = champion if champion is not None else last_before(folder, stream, seq)
+    comparison, compared = _compared(against, subject, spec, found, screen)
     trained = Trained(
-        recipe, seq, recording, known, spec, parts, found.model, said, findings, found.parity
+        subject=subject,
+        seq=seq,
+        spec=spec,
+        model=found.model,
+        remarks=(*remarks(recording, recipe, parts), *chosen, *compared),
+        findings=findings,
+        parity=found.parity,
+        latency=found.latency,
+        board=board,
+        comparison=comparison,
     )
-    bundle = pack(trained, found.content, found.golden)
+    with screen.stage("reporting"):
+        bundle = pack(trained, found.content, found.golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Outcome(bundle, path, said, findings, found.parity, found.latency_ms_p99, board)
+    return Outcome(bundle, path, trained)
 
 
 def next_seq(folder: Path, stream: str) -> int:
     """One above the highest seq of the stream's bundles in `folder`; 1 if there is none."""
-    pattern = re.compile(re.escape(stream) + r"-(\d{1,15})\.zip")
-    names = (pattern.fullmatch(path.name) for path in folder.glob("*.zip"))
-    return 1 + max((int(name[1]) for name in names if name), default=0)
+    return 1 + max(_by_seq(folder, stream), default=0)
+
+
+def last_before(folder: Path, stream: str, seq: int) -> Path | None:
+    """The stream's bundle in `folder` with the highest seq below `seq`."""
+    found = _by_seq(folder, stream)
+    return found.get(max((one for one in found if one < seq), default=0))
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +131,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="the recipe, a TOML file")
     parser.add_argument("--out", type=Path, required=True, help="folder the bundle goes to")
     parser.add_argument("--seq", type=_seq, help="default: one above the highest in the folder")
+    parser.add_argument(
+        "--champion",
+        type=_champion,
+        metavar="BUNDLE",
+        help="an earlier bundle to compare with, or none; default: the stream's last in the folder",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -124,39 +144,86 @@ def run(options: argparse.Namespace) -> int:
     screen = Screen()
     _check_folder(options.out)
     recipe = read_recipe(options.recipe)
-    outcome = train(recipe, options.out, screen=screen, seq=options.seq)
-    for remark in outcome.remarks:
-        screen.remark(remark)
-    for finding in outcome.findings:
-        screen.remark(str(finding))
-    if outcome.board is not None:
-        board = outcome.board
+    champion: Champion = options.champion
+    if isinstance(champion, Path) and not champion.is_file():
+        raise UsageError(f"--champion {champion}: there is no such file; name a bundle, or 'none'")
+    outcome = train(recipe, options.out, screen=screen, seq=options.seq, champion=champion)
+    _tell(outcome, screen)
+    return 0
+
+
+def _tell(outcome: Outcome, screen: Screen) -> None:
+    manifest, trained = outcome.bundle.manifest, outcome.trained
+    comparison, board = trained.comparison, trained.board
+    caveats = () if comparison is None else comparison.caveats
+    for said in (
+        *trained.remarks,
+        *(str(finding) for finding in trained.findings),
+        *(f"comparison: {caveat}" for caveat in caveats),
+    ):
+        screen.remark(said)
+    if board is not None:
         screen.grid(f"{board.tried} candidates", board.header(board.metric), board.rows())
-    manifest = outcome.bundle.manifest
     screen.table(
         f"{manifest.name} {manifest.version}",
         {
             "split": manifest.metrics.split,
             "test windows": str(manifest.metrics.test_rows),
             **{name: manifest.metrics.said(name) for name in manifest.metrics.values},
-            "parity": ", ".join(f"{k} {v:.1e}" for k, v in outcome.parity.worst.items()),
-            "latency p99": f"{outcome.latency_ms_p99:.2f} ms on one thread",
+            **({} if comparison is None else {"comparison": str(comparison)}),
+            "parity": ", ".join(f"{k} {v:.1e}" for k, v in trained.parity.worst.items()),
+            "latency p99": f"{trained.latency.p99_ms:.2f} ms on one thread",
             "bundle": f"{outcome.path} ({len(outcome.bundle.content)} bytes)",
             "sha256": outcome.bundle.sha256,
         },
     )
-    return 0
 
 
-def _read(recipe: Recipe, screen: Screen) -> Recording:
+def _read(recipe: Recipe, screen: Screen) -> tuple[Recording, Truth]:
     with screen.stage("reading"):
-        return load(
+        recording = load(
             recipe.data,
             recipe.signals,
             label=recipe.target.column,
             numeric_label=isinstance(recipe.target, Regression),
             opened=screen.detail,
         )
+    known = with_membership(truth(recording, recipe), recording, recipe)
+    return with_tables(recording, known), known
+
+
+def _searched(subject: Subject, folder: Path, screen: Screen) -> Board | None:
+    recipe, train_part = subject.recipe, subject.parts.train
+    if recipe.search is None:
+        return None
+    journal = path_of(folder, recipe, subject.recording.digests)
+    found = search(train_part, subject.truth, recipe, journal=journal, screen=screen)
+    return weighed(found, train_part, subject.truth, recipe, screen)
+
+
+def _attempt(subject: Subject, seq: int, screen: Screen, choice: Choice | None) -> Proven:
+    parts, known, recipe = subject.parts, subject.truth, subject.recipe
+    with screen.stage("fitting"):
+        model = fit(parts.train, known, recipe, choice)
+    return proven(model, parts, known, (recipe, seq), screen)
+
+
+def _compared(
+    champion: Champion, subject: Subject, spec: WindowSpec, found: Proven, screen: Screen
+) -> tuple[Comparison | None, tuple[str, ...]]:
+    """How the model does against the champion; or why that is not known, which ends nothing."""
+    if not isinstance(champion, Path):
+        return None, ()
+    with screen.stage("comparing"):
+        try:
+            earlier, _ = inspect(champion)
+            graph = Graph(found.content)
+            return compare(earlier, subject, spec, found.model, graph), ()
+        except OSError as exc:
+            why = exc.strerror or type(exc).__name__
+        except (BundleError, ComparisonError) as exc:
+            why = str(exc).removeprefix(f"{champion}: ")
+    return None, (f"comparison: not with {champion.name}: {why}",)
 
 
 def _first_proven(
@@ -181,6 +248,17 @@ def _first_proven(
         )
         return found, tuple(said)
     raise ParityError("\n".join([*said, "search: no family is left; no bundle is written"]))
+
+
+def _by_seq(folder: Path, stream: str) -> dict[int, Path]:
+    """The bundles of a stream, as their names say."""
+    pattern = re.compile(re.escape(stream) + r"-(\d{1,15})\.zip")
+    named = ((pattern.fullmatch(path.name), path) for path in sorted(folder.glob("*.zip")))
+    return {int(name[1]): path for name, path in named if name}
+
+
+def _champion(text: str) -> Champion:
+    return "none" if text == "none" else Path(text)
 
 
 def _seq(text: str) -> int:

@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 from trainer.drift.reference import Samples
 from trainer.errors import DataError
 from trainer.estimators.estimators import Model, fit
-from trainer.evaluation.split import FOLDS, blocks
 from trainer.recipe.recipe import Recipe
+from trainer.recordings.split import FOLDS, blocks
 from trainer.recordings.targets import Truth
 from trainer.recordings.windowed import Windowed
 

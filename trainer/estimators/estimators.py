@@ -19,13 +19,15 @@ from threadpoolctl import threadpool_limits
 from models.manifest import Output, Task
 from trainer.errors import DataError
 from trainer.estimators.choice import Choice, default
+from trainer.estimators.crossval import fitted_quietly
 from trainer.estimators.monitor import Monitor
 from trainer.estimators.threshold import best_threshold
-from trainer.evaluation.split import blocks, folds
+from trainer.features.features import WindowFeatures
+from trainer.features.sliding import SlidingFeatures, positions
 from trainer.recipe.recipe import Anomaly, Classification, Recipe, Regression
+from trainer.recordings.split import blocks, folds
 from trainer.recordings.targets import NORMAL_AND_NOT, Truth
-from trainer.recordings.windowed import Windowed
-from trainer.search.crossval import fitted_quietly
+from trainer.recordings.windowed import MAX_BYTES, Windowed
 
 MIN_WINDOWS = 20
 TWO = 2
@@ -159,7 +161,7 @@ def _regressor(train: Windowed, truth: Truth, target: Regression, choice: Choice
 
 
 def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
-    features = recipe.described.fit(train.values)
+    features = _seen(train, recipe, target.smooth)
     gap = -(-recipe.window.length // recipe.window.hop)
     parts = [(fitted, out) for fitted, out in blocks(train, gap) if len(fitted) >= MIN_WINDOWS]
     if not parts:
@@ -167,7 +169,9 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
             f"the training part has {len(train)} normal windows; with blocks held out "
             f"{recipe.window.length} samples apart, fewer than {MIN_WINDOWS} remain to learn from"
         )
-    monitor = Monitor(target.detectors, target.false_alarms, recipe.seed)
+    monitor = Monitor(
+        target.detectors, target.false_alarms, recipe.seed, len(positions(target.smooth))
+    )
     monitor.fit(features.transform(train.values), folds=parts)
     outputs = (
         Output(
@@ -185,6 +189,26 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
     )
     pipeline = Pipeline([("features", features), ("monitor", monitor)])
     return Model("anomaly", pipeline, outputs)
+
+
+def _seen(train: Windowed, recipe: Recipe, smooth: int) -> WindowFeatures | SlidingFeatures:
+    """What is seen in a window, once or at several moments; fitted.
+
+    Raises:
+        DataError: seen so often, all windows together would take more memory than is allowed.
+    """
+    if smooth == 1:
+        return recipe.described.fit(train.values)
+    features = SlidingFeatures(recipe.described, smooth).fit(train.values)
+    size = len(train) * features.width * 4
+    if size > MAX_BYTES:
+        raise DataError(
+            f"target.smooth: the features of {len(train)} training windows, each at "
+            f"{len(positions(smooth))} moments, take {size / 2**30:.0f} GiB, at most "
+            f"{MAX_BYTES >> 30} are used; set window.hop to "
+            f"{-(-size * recipe.window.hop // MAX_BYTES)} or more"
+        )
+    return features
 
 
 def _held_out(

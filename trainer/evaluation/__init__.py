@@ -1,1 +1,1 @@
-"""Which windows judge a model, and how sure the figures are."""
+"""How good a model is on windows it never saw, and how sure the figures are."""

@@ -16,7 +16,7 @@ Weights = NDArray[np.float64]
 Figures = Callable[[Weights], dict[str, NDArray[np.float64]]]
 """From weights `[resamples, n]` to each figure `[resamples]`; NaN where it is not defined."""
 
-LOWER_IS_BETTER = frozenset({"mae", "rmse", "false_alarm_rate", "missed_alarm_rate"})
+LOWER_IS_BETTER = frozenset({"mae", "rmse", "log_loss", "false_alarm_rate", "missed_alarm_rate"})
 
 
 def measure(
@@ -56,6 +56,13 @@ def trials(model: Model, y: NDArray[Any]) -> Mapping[str, NDArray[np.bool_]]:
     found |= dict.fromkeys(("f1", "precision", "recall", "missed_alarm_rate"), positive)
     found |= dict.fromkeys(("roc_auc", "average_precision"), positive)
     return found | {"false_alarm_rate": ~positive}
+
+
+def log_loss(probabilities: NDArray[np.float32], y: NDArray[np.int64]) -> Figures:
+    """The mean of minus the logarithm of the probability that each true class was given."""
+    given = probabilities[np.arange(len(y)), y].astype(np.float64)
+    loss = -np.log(np.clip(given, np.finfo(np.float32).eps, 1))
+    return lambda weights: {"log_loss": _share(weights, loss)}
 
 
 def losses(model: Model, answers: Answers, y: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
@@ -160,7 +167,7 @@ def _ranked(true: NDArray[np.bool_], score: NDArray[np.float32]) -> Figures:
     return of
 
 
-def _share(weights: Weights, of: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _share(weights: Weights, of: NDArray[Any]) -> NDArray[np.float64]:
     return _ratio(weights @ of, weights.sum(axis=1))
 
 

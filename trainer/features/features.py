@@ -125,7 +125,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def transform(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Describe windows `[n, length, channels]` as float32 `[n, features]`."""
-        blocks = [self.compute(block) for block in _blocks(X)]
+        blocks = [self.compute(block) for block in in_blocks(X)]
         return np.concatenate(blocks) if blocks else np.empty((0, self.width), np.float32)
 
     def names(self, channels: Sequence[str]) -> list[str]:
@@ -229,7 +229,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return found
 
     def _fit_plane(self, X: NDArray[np.float32]) -> None:
-        means = np.concatenate([self._filled(block).mean(axis=1) for block in _blocks(X)])
+        means = np.concatenate([self._filled(block).mean(axis=1) for block in in_blocks(X)])
         self.centre_ = means.mean(axis=0)
         deviation = means.std(axis=0)
         steady = deviation <= np.abs(self.centre_) * np.finfo(np.float32).eps
@@ -245,8 +245,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return (z - z @ self.plane_) * self.scale_
 
 
-def _blocks(X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    """Windows in numbers that do not fill the memory in double precision."""
-    step = max(1, _BLOCK_VALUES // (X.shape[1] * X.shape[2]))
+def in_blocks(X: NDArray[np.float32], times: int = 1) -> Iterator[NDArray[np.float32]]:
+    """Windows in numbers that do not fill the memory in double precision, even so many times."""
+    step = max(1, _BLOCK_VALUES // (X.shape[1] * X.shape[2] * times))
     for at in range(0, len(X), step):
         yield X[at : at + step]

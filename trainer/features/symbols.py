@@ -222,7 +222,12 @@ def _concatenate(parts: Sequence[Symbol], axis: int = 0) -> Symbol:
     return first.node("Concat", *(part.name for part in parts), axis=axis)
 
 
+def _take(values: Symbol, indices: NDArray[np.int64], axis: int) -> Symbol:
+    return values.node("Gather", values.name, values.nodes.constant(indices), axis=axis)
+
+
 _FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Symbol]] = {
     np.where: _where,
     np.concatenate: _concatenate,
+    np.take: _take,
 }

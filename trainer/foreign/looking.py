@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import IncompatibleBundleError
-from trainer.bundle.export import Graph
 from trainer.errors import GraphError
 from trainer.estimators.estimators import Answers
 from trainer.foreign.adaptation import Seen
 from trainer.foreign.declaration import TWO, Declaration, Tensor
 from trainer.foreign.foreign import Foreign
+from trainer.graph.export import Graph
 
 MIXED: Final = 7
 """Windows in a batch that is neither one nor a power of two."""

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup
 
 from models.manifest import Manifest
-from trainer.bundle.report import MEANINGS, channels, outputs, page, pairs, table
+from trainer.report.contract import channels, outputs
+from trainer.report.markup import items, pairs, paragraph, table
+from trainer.report.page import MEANINGS, notice, page
 
 _WARNING = (
     "This model was not trained by millhand. Its golden vectors are the graph's own answers: they "
@@ -39,21 +42,20 @@ def render(manifest: Manifest, tried: Tried) -> bytes:
         "Where it is from": _origin(manifest, tried),
         "Checks": _checks(manifest, tried),
     }
-    return page(manifest, sections, warning=_WARNING)
+    return page(manifest, notice("Not proven here", paragraph(_WARNING)), sections)
 
 
-def _figures(manifest: Manifest) -> str:
+def _figures(manifest: Manifest) -> Markup:
     metrics = manifest.metrics
-    said = f"<p>{escape(metrics.split)}.</p>"
+    said = paragraph(f"{metrics.split}.")
     if not metrics.values:
         return said
     rows = ((name, f"{value:g}", MEANINGS.get(name, "")) for name, value in metrics.values.items())
-    return f"{said}<p>Test rows, as claimed: {metrics.test_rows}.</p>" + table(
-        ("claimed figure", "value", "meaning"), rows
-    )
+    counted = paragraph(f"Test rows, as claimed: {metrics.test_rows}.")
+    return said + counted + table(("claimed figure", "value", "meaning"), rows)
 
 
-def _origin(manifest: Manifest, tried: Tried) -> str:
+def _origin(manifest: Manifest, tried: Tried) -> Markup:
     window = manifest.window
     facts = {
         "origin": manifest.lineage.origin,
@@ -66,7 +68,7 @@ def _origin(manifest: Manifest, tried: Tried) -> str:
     return pairs("what", "which", facts) + pairs("ours", "the graph's", tried.changes) + files
 
 
-def _checks(manifest: Manifest, tried: Tried) -> str:
+def _checks(manifest: Manifest, tried: Tried) -> Markup:
     golden, budget = manifest.golden, manifest.budget
     source = f"{tried.rows} recorded rows" if tried.rows else "windows made up within the ranges"
     checks = {
@@ -78,5 +80,4 @@ def _checks(manifest: Manifest, tried: Tried) -> str:
         "budget": f"kept: at most {budget.latency_ms_p99:g} ms a window on one thread (p99), "
         f"{budget.model_bytes} bytes",
     }
-    items = "".join(f"<li>{escape(remark)}</li>" for remark in tried.remarks)
-    return pairs("check", "result", checks) + (f"<ul>{items}</ul>" if items else "")
+    return pairs("check", "result", checks) + items(tried.remarks)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from models.golden import MIN_COUNT, Golden
 from models.manifest import GoldenSpec
-from trainer.bundle.export import Graph
 from trainer.bundle.golden import edges, unusual
 from trainer.errors import GraphError
 from trainer.estimators.estimators import Answers
 from trainer.foreign.declaration import Declaration
 from trainer.foreign.looking import MIXED, answers_of, classes_follow, margin
+from trainer.graph.export import Graph
 
 Window = NDArray[np.float32]
 MAX_PROBES: Final = 512

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from models.manifest import Channel, Finite, Name
-from trainer.recordings.file_template import fields
+from trainer.recipe.file_template import fields
 
 UNIT_NS = {
     "ns": 1,

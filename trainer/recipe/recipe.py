@@ -14,6 +14,7 @@
 It is checked whole before a row is read; all mistakes are told at once.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,6 +29,7 @@ from models.manifest import (
     WindowSpec,
 )
 from trainer.features.features import WindowFeatures
+from trainer.features.sliding import positions
 from trainer.recipe.description import Label, Section, Signal, Source, TimeUnit, anchored
 from trainer.recipe.drift_section import DriftSection
 from trainer.recipe.feature_section import Derived, FeatureSection, feature_mistakes
@@ -165,6 +167,7 @@ class Anomaly(Section):
         normal: the label of a normal row.
         false_alarms: share of normal windows that may raise an alarm.
         detectors: any of which may raise it.
+        smooth: samples at the end of the window over which the score is smoothed.
     """
 
     task: Literal["anomaly"]
@@ -172,6 +175,22 @@ class Anomaly(Section):
     normal: Label = "0"
     false_alarms: Annotated[Finite, Field(gt=0, le=0.5)] = 0.01
     detectors: Annotated[tuple[Detecting, ...], Field(min_length=1)] = ("mahalanobis",)
+    smooth: Annotated[int, Field(ge=1, le=65_536)] = 1
+
+    def mistakes(self, length: int, signals: int) -> Iterator[str]:
+        """What does not fit into windows of so many samples of so many signals."""
+        shorter, moments = length - self.smooth + 1, len(positions(self.smooth))
+        values = moments * shorter * signals
+        if shorter < 1:
+            yield (
+                f"target.smooth is {self.smooth}, but a window has {length} samples; it is over "
+                f"the last ones of them, 1 to {length}"
+            )
+        elif self.smooth > 1 and values > MAX_WINDOW_VALUES:
+            yield (
+                f"target.smooth: {moments} moments with {shorter} samples each are {values} values "
+                f"a window, allowed are {MAX_WINDOW_VALUES}; shorten window.length"
+            )
 
 
 Target = Annotated[Classification | Regression | Anomaly, Field(discriminator="task")]
@@ -265,6 +284,8 @@ class Recipe(Section):
         return found
 
     def _target_mistakes(self) -> list[str]:
+        if isinstance(self.target, Anomaly):
+            return [*self.target.mistakes(self.window.length, len(self.signals))]
         has_table = isinstance(self.target, Regression) and self.target.left is not None
         if has_table and not self.data.names_assets:
             return ["target.left is of assets, which data.asset_column or asset_from must name"]

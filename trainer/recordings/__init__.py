@@ -1,1 +1,1 @@
-"""Recorded plant data: files in, rows, their truth and the windows they make."""
+"""Recorded plant data: files in, rows, their truth, the windows, and which of them test."""

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.errors import DataError
+from trainer.recipe import file_template
 from trainer.recipe.description import Signal, Source
-from trainer.recordings import csv_file, file_template, parquet_file
+from trainer.recordings import csv_file, parquet_file
 from trainer.recordings.columns import Columns, Texts, joined
 from trainer.recordings.numerals import DecimalMark
 from trainer.recordings.recorded import reported

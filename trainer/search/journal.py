@@ -18,13 +18,17 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from trainer.errors import DataError
+from trainer.estimators.crossval import Tried
 from trainer.recipe.recipe import Recipe
-from trainer.search.crossval import Tried
 
 FOLDER = ".search"
 _SHAPES = {"seed", "data", "signals", "derived", "window", "features", "target", "split", "search"}
 """Sections that decide how a candidate does."""
-_FREE: Any = {"search": {"trials", "seconds", "jobs"}, "data": {"files"}}
+_FREE: Any = {
+    "search": {"trials", "seconds", "jobs", "prefer", "tolerance"},
+    "data": {"files"},  # the digests are in the key, wherever the files lie
+    "target": {"left"},
+}
 _RANDOM_FIRST = 10
 _LEAST_TO_PRUNE = 4
 _ENDED = {TrialState.COMPLETE, TrialState.PRUNED}
@@ -33,7 +37,7 @@ _ENDED = {TrialState.COMPLETE, TrialState.PRUNED}
 def path_of(folder: Path, recipe: Recipe, digests: Mapping[str, str]) -> Path:
     """Where the journal of a recipe on this very data is.
 
-    More trials, more seconds or other jobs continue the same journal.
+    More trials, more seconds, other jobs or another preference continue the same journal.
     """
     content = {
         "recipe": recipe.model_dump(mode="json", include=_SHAPES, exclude=_FREE),
@@ -124,6 +128,7 @@ class Journal:
             trial.report(float(np.mean(tried.losses[: fold + 1])), fold)
         trial.set_user_attr("losses", list(tried.losses))
         trial.set_user_attr("seconds", tried.seconds)
+        trial.set_user_attr("bytes", tried.size_bytes)
         if tried.reason:
             trial.set_user_attr("reason", tried.reason[:300])
             self._study.tell(trial, state=TrialState.FAIL)

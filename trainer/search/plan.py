@@ -13,15 +13,15 @@ from threadpoolctl import threadpool_limits
 
 from trainer.errors import DataError
 from trainer.estimators.choice import Choice, presets, steps
+from trainer.estimators.crossval import Fold, Ground, Judge
 from trainer.estimators.estimators import TWO, positive_class
 from trainer.estimators.families import FAMILIES, Setting
-from trainer.evaluation.split import folds
 from trainer.features.features import WindowFeatures
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.search_section import Search
+from trainer.recordings.split import folds
 from trainer.recordings.targets import Truth
 from trainer.recordings.windowed import Windowed
-from trainer.search.crossval import Fold, Ground, Judge
 
 MAX_FEATURE_BYTES = 2 << 30
 """Of one set; all are in temporary files at once."""

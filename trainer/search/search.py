@@ -5,12 +5,13 @@ whole before the next is drawn: bounded by trials, the winner depends on the see
 are joblib's, so another backend of joblib can spread them over machines.
 """
 
+import math
 import multiprocessing
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial
 
 from trainer.console import Screen
 from trainer.errors import DataError
+from trainer.estimators.crossval import Tried, cross_validate
 from trainer.estimators.estimators import check_learnable
 from trainer.interrupts import Interrupts
 from trainer.recipe.recipe import Recipe
@@ -28,7 +30,6 @@ from trainer.recipe.search_section import Search
 from trainer.recordings.targets import Truth
 from trainer.recordings.windowed import Windowed
 from trainer.search.board import Board, Entry
-from trainer.search.crossval import Tried, cross_validate
 from trainer.search.journal import Journal
 from trainer.search.plan import Plan, planned
 
@@ -62,7 +63,7 @@ def search(
         kept = Journal(journal, recipe.seed, plan.first())
         with screen.stage("searching", total=wanted.trials) as advance:
             _Run(plan, kept, wanted, screen, advance).until_spent()
-    board = _board(plan, kept)
+    board = _board(plan, kept, wanted)
     if not board.entries:
         raise DataError(_nothing(kept, wanted))
     return board
@@ -189,12 +190,12 @@ def _numbered(index: int, *arguments: object) -> tuple[int, Tried]:
     return index, cross_validate(*arguments)  # type: ignore[arg-type]  # as they were given
 
 
-def _board(plan: Plan, journal: Journal) -> Board:
-    best: dict[str, Entry] = {}
-    for trial in journal.complete:
-        family = trial.params["family"]
-        if family not in best:
-            best[family] = _entry(plan, trial)
+def _board(plan: Plan, journal: Journal, wanted: Search) -> Board:
+    complete = journal.complete
+    firsts: dict[str, FrozenTrial] = {}
+    for trial in complete:
+        firsts.setdefault(trial.params["family"], trial)
+    best = {family: _entry(plan, trial) for family, trial in firsts.items()}
     failed = [one for one in journal.finished if "reason" in one.user_attrs]
     remarks = [
         f"search: {family} is left out: {reason}"
@@ -206,9 +207,31 @@ def _board(plan: Plan, journal: Journal) -> Board:
     return Board(
         metric=plan.ground.judge.metric,
         entries=tuple(best.values()),
+        smaller=tuple(_smaller(plan, complete, firsts, wanted)) if wanted.prefer else (),
         tried=len(journal.finished),
         remarks=(*plan.remarks, *remarks),
     )
+
+
+def _smaller(
+    plan: Plan, complete: list[FrozenTrial], firsts: Mapping[str, FrozenTrial], wanted: Search
+) -> Iterator[Entry]:
+    """Of each family the smallest that is about as good as the best of all, if it is another."""
+    if not complete:
+        return
+    best = _entry(plan, complete[0])
+    limit = plan.ground.judge.sign() * best.figure + best.allowance(wanted.tolerance)
+    for family, first in firsts.items():
+        near = [
+            trial
+            for trial in complete
+            if trial.params["family"] == family and (trial.value or 0.0) <= limit
+        ]
+        smallest = min(
+            near, key=lambda trial: trial.user_attrs.get("bytes", math.inf), default=first
+        )
+        if smallest.number != first.number:
+            yield _entry(plan, smallest)
 
 
 def _entry(plan: Plan, trial: FrozenTrial) -> Entry:

@@ -31,9 +31,10 @@ from trainer.estimators.network import Network
 from trainer.estimators.trees import boosted, grown, summed
 from trainer.features.features import WindowFeatures
 from trainer.features.scaling import Standardise
+from trainer.features.sliding import SlidingFeatures
 from trainer.features.symbols import Nodes, Symbol
 
-STEPS = (WindowFeatures, Standardise, Monitor)
+STEPS = (WindowFeatures, SlidingFeatures, Standardise, Monitor)
 _OPTIONS = {"zipmap": [True, False], "nocl": [True, False]}
 Written = Callable[[Any, Any, Any], None]
 

@@ -5,9 +5,9 @@ from math import isclose
 import numpy as np
 
 from trainer.checks.signals import NEARLY
-from trainer.evaluation.split import Parts
 from trainer.recipe.recipe import Recipe
 from trainer.recordings.recording import LATE, Recording
+from trainer.recordings.split import Parts
 
 _LONG_PAUSE = 100
 """So many periods are no jitter."""

@@ -3,6 +3,7 @@
 It runs in a worker process, on one thread, and knows nothing of the search it is part of.
 """
 
+import pickle
 import time
 import warnings
 from collections.abc import Sequence
@@ -78,12 +79,15 @@ class Tried:
     Attributes:
         losses: of each fold it was tried on.
         seconds: that its fits took.
+        size_bytes: of the last fitted estimator, pickled: for telling small from large before
+            any is a graph.
         pruned: whether it was given up before the last fold.
         reason: why it could not be fitted, if so.
     """
 
     losses: tuple[float, ...]
     seconds: float
+    size_bytes: int = 0
     pruned: bool = False
     reason: str = ""
 
@@ -130,7 +134,8 @@ def cross_validate(
                 return Tried(tuple(losses), time.perf_counter() - start, reason=why)
             if number < len(folds) - 1 and bars and np.mean(losses) > bars[number]:
                 return Tried(tuple(losses), time.perf_counter() - start, pruned=True)
-    return Tried(tuple(losses), time.perf_counter() - start)
+    size_bytes = len(pickle.dumps(model))
+    return Tried(tuple(losses), time.perf_counter() - start, size_bytes)
 
 
 def fitted_quietly(steps: Pipeline, X: NDArray[np.float32], y: NDArray[Any]) -> Pipeline:

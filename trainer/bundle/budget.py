@@ -1,0 +1,37 @@
+"""What serving may cost, measured before a bundle is written."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import MillhandError
+from trainer.graph.export import Graph, Latency
+from trainer.recipe.recipe import Budget
+
+
+def within_budget(
+    graph: Graph,
+    content: bytes,
+    windows: NDArray[np.float32],
+    budget: Budget,
+    refusal: type[MillhandError],
+) -> Latency:
+    """What one window costs on one thread.
+
+    Args:
+        graph: what serves.
+        content: its bytes.
+        windows: `[n, length, channels]`, that it is timed on.
+        budget: what is allowed.
+        refusal: what is raised beyond that.
+    """
+    if len(content) > budget.model_mb * 1e6:
+        raise refusal(
+            f"the model has {len(content) / 1e6:.3g} MB, budget.model_mb is {budget.model_mb:g}"
+        )
+    latency = graph.latency(windows)
+    if latency.p99_ms > budget.latency_ms:
+        raise refusal(
+            f"one window takes {latency.p99_ms:.2f} ms (p99, one thread), budget.latency_ms is "
+            f"{budget.latency_ms:g}"
+        )
+    return latency

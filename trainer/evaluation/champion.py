@@ -1,0 +1,207 @@
+"""The champion, an earlier bundle of the stream, on the windows that the new model is tested on.
+
+Both are asked at the same rows, each through its own graph, with its own windows and its own
+threshold. The rows were held out from the new model, but perhaps not from the champion: what
+its manifest tells of that is said, and no more.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from models.bundle import Bundle
+from models.manifest import Manifest, WindowSpec
+from trainer.errors import ComparisonError, listed
+from trainer.estimators.estimators import Answers, Model
+from trainer.evaluation.intervals import Difference, paired_difference
+from trainer.evaluation.metrics import Figures, figures, log_loss, losses
+from trainer.evaluation.resampling import units_of
+from trainer.evaluation.served import Asked, answered, last_of_rows, served, translated
+from trainer.graph.export import Graph
+from trainer.recipe.partition import ShuffledSplit
+from trainer.recipe.search_section import DEFAULT_METRIC
+from trainer.recordings.subject import Subject
+
+_OF_PROBABILITIES = {"average_precision", "log_loss"}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A new model and its champion on the same rows of the test part.
+
+    Attributes:
+        label: stream and seq of the champion.
+        name: of the champion, for people.
+        version: likewise.
+        seq: of the champion.
+        champion: its figure.
+        challenger: the new model's figure on the same windows.
+        difference: challenger less champion, with its interval and the verdict.
+        windows: how many were compared.
+        drawn: how the interval was drawn.
+        caveats: what a reader must know, one sentence each.
+    """
+
+    label: str
+    name: str
+    version: str
+    seq: int
+    champion: float
+    challenger: float
+    difference: Difference
+    windows: int
+    drawn: str
+    caveats: tuple[str, ...]
+
+    @property
+    def metric(self) -> str:
+        """The figure that is compared: the one that a search judges by."""
+        return self.difference.figure
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of the new model."""
+        return self.difference.verdict
+
+    def __str__(self) -> str:
+        """One sentence."""
+        low, high = self.difference.interval
+        return (
+            f"{self.verdict}: {self.metric} {self.challenger:.4g} against {self.champion:.4g} of "
+            f"{self.label}, difference {self.difference.value:+.3g} ({low:+.3g} to {high:+.3g}) "
+            f"on {self.windows} windows"
+        )
+
+
+def compare(
+    champion: Bundle, subject: Subject, spec: WindowSpec, model: Model, graph: Graph
+) -> Comparison:
+    """Hold a new model against an earlier bundle, on the rows that it is tested on.
+
+    The same bundles and data give the same comparison.
+
+    Args:
+        champion: the earlier bundle; what its members are was verified.
+        subject: the recording, its truth, the recipe, and how it was parted.
+        spec: the recipe's window, with the period that was measured.
+        model: the new one.
+        graph: that it was proved to be.
+
+    Raises:
+        ComparisonError: the two cannot be compared; what differs is named.
+        BundleError: onnxruntime refuses the champion's graph, or what it is given.
+    """
+    manifest, recipe, test = champion.manifest, subject.recipe, subject.parts.test
+    metric = _metric(manifest, subject, model)
+    asked = Asked(subject.recording, recipe.channels, spec, test.rows)
+    rows, answers = served(champion, asked)
+    own_rows, last = last_of_rows(test)
+    tested = test.take(last[np.isin(own_rows, rows)])
+    y = subject.truth.y[rows]
+    theirs, ours = translated(answers, manifest, model), answered(graph, tested)
+    longest = max(manifest.window.length, spec.length)
+    drawn = units_of(
+        subject, tested, _series(model, (theirs, ours), y), least=-(-longest // recipe.window.hop)
+    )
+    both = (_figure(metric, model, theirs, y), _figure(metric, model, ours, y))
+    with threadpool_limits(limits=1):  # the order of a sum shows in its last digit
+        difference = paired_difference(metric, *both, drawn, seed=recipe.seed)
+        found = [float(f"{of(np.ones((1, len(y))))[metric][0]:.6g}") for of in both]
+    if difference is None:
+        raise ComparisonError(f"{metric} is not defined on the {len(y)} windows that both answer")
+    return Comparison(
+        label=champion.label,
+        name=manifest.name,
+        version=manifest.version,
+        seq=manifest.seq,
+        champion=found[0],
+        challenger=found[1],
+        difference=difference,
+        windows=len(y),
+        drawn=drawn.said,
+        caveats=tuple(_caveats(manifest, subject, rows)),
+    )
+
+
+def _metric(manifest: Manifest, subject: Subject, model: Model) -> str:
+    """What a search judges by, or the F1 of alarms."""
+    if manifest.task != model.task:
+        raise ComparisonError(f"it is for {manifest.task}, the recipe for {model.task}")
+    recipe, truth = subject.recipe, subject.truth
+    if model.task == "anomaly":
+        if not truth.labelled or not (truth.y[subject.parts.test.rows] == 1).any():
+            raise ComparisonError("no row of the test part is known to be abnormal")
+        return "f1"
+    search = recipe.search
+    metric = DEFAULT_METRIC[model.task] if search is None else search.judged_by(model.task)
+    if metric in _OF_PROBABILITIES and manifest.output("probabilities") is None:
+        raise ComparisonError(f"it gives no probabilities, which {metric} is about")
+    return metric
+
+
+def _figure(metric: str, model: Model, answers: Answers, y: NDArray[Any]) -> Figures:
+    """The one figure that is compared, or more."""
+    if metric == "log_loss":
+        return log_loss(answers["probabilities"], y)
+    return figures(model, answers, y)
+
+
+def _series(
+    model: Model, both: tuple[Answers, Answers], y: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """The losses of both: blocks must be as long as any of them remembers."""
+    return {
+        f"{name} {number}": series
+        for number, answers in enumerate(both)
+        for name, series in losses(model, answers, y).items()
+    }
+
+
+def _caveats(manifest: Manifest, subject: Subject, rows: NDArray[np.int64]) -> list[str]:
+    """What is known of whether either model has seen these rows before, and which are missing."""
+    said, tested = [_seen(manifest, subject, rows)], len(subject.parts.test)
+    if "OPTIMISTIC" in subject.parts.said:
+        said.append("the split flatters the new model: it was trained on neighbours of these rows")
+    if len(rows) < tested:
+        said.append(
+            f"{tested - len(rows)} of {tested} test windows are not compared: the champion has no "
+            "window of its own that ends there, or lacks a signal that it requires"
+        )
+    return said
+
+
+def _seen(manifest: Manifest, subject: Subject, rows: NDArray[np.int64]) -> str:
+    recording, learned = subject.recording, manifest.lineage.data
+    if manifest.lineage.origin:
+        return "the champion was made elsewhere: nothing is known of what it learned from"
+    files = [recording.files[index] for index in np.unique(recording.file[rows])]
+    same = [name for name in files if recording.digests[name] in learned.values()]
+    if same and _parted_alike(manifest, subject):
+        return "the champion is of the same files and the same split: it has not seen these rows"
+    if same:
+        count = int(np.isin(recording.file[rows], [recording.files.index(n) for n in same]).sum())
+        return (
+            f"the champion may have learned from these rows, which flatters it: {count} of "
+            f"{len(rows)} windows are of files that it was made from ({listed(same)})"
+        )
+    changed = [name for name in files if name in learned]
+    if changed:
+        return (
+            "the champion may have learned from some of these rows, which flatters it: it was made "
+            f"from files of the same names with other content ({listed(changed)})"
+        )
+    return "none of the files that these rows are in is among those the champion was made from"
+
+
+def _parted_alike(manifest: Manifest, subject: Subject) -> bool:
+    """Whether all files, the split in its own words and the seed are those of the champion."""
+    recipe, lineage = subject.recipe, manifest.lineage
+    return (
+        not isinstance(recipe.split, ShuffledSplit)  # it also hangs on how many windows there are
+        and lineage.data == dict(subject.recording.digests)
+        and manifest.metrics.split == subject.parts.said
+        and lineage.seed == recipe.seed
+    )

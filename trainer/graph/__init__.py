@@ -1,0 +1,1 @@
+"""The model as an ONNX graph, and how far it is the same model."""

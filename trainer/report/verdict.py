@@ -1,0 +1,150 @@
+"""What a reader must know if nothing else is read: what it is, how good, what speaks against it."""
+
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from trainer.checks.finding import Finding
+from trainer.estimators.estimators import TWO
+from trainer.recipe.recipe import Regression
+from trainer.report.markup import figure, items, joined, paragraph
+from trainer.report.page import MEANINGS, all_clear, notice
+from trainer.report.reported import Reported
+
+_MAIN = {
+    "regression": ("mae", "rmse", "r2"),
+    "classification": ("macro_f1", "accuracy"),
+    "two classes": ("f1", "precision", "recall"),
+    "anomaly": ("f1", "false_alarm_rate", "missed_alarm_rate", "alarm_share"),
+}
+_CARDS = 3
+
+
+def verdict(subject: Reported) -> Markup:
+    """Sentence, main figures, and the warnings."""
+    return joined(
+        (paragraph(_what(subject)), _cards(subject), paragraph(_sentence(subject)), _box(subject))
+    )
+
+
+def _what(subject: Reported) -> str:
+    manifest = subject.manifest
+    value, window = manifest.outputs[0], manifest.window
+    about = {
+        "regression": _number(subject),
+        "classification": f"one of {len(value.classes)} classes ({_few(value.classes)})",
+        "anomaly": "whether the asset runs as it did in the training part",
+    }[manifest.task]
+    period = window.sample_period_ms
+    span = "" if period is None else f" ({_duration(window.length * period / 1000)})"
+    seen = "the last sample" if window.length == 1 else f"the last {window.length} samples{span}"
+    return f"This model answers {about}, from {seen} of {len(manifest.channels)} signals."
+
+
+def _number(subject: Reported) -> str:
+    target, value = subject.trained.recipe.target, subject.manifest.outputs[0]
+    column = target.column if isinstance(target, Regression) and target.remaining is None else None
+    of = f" of {column}" if column else ""
+    unit = f" in {value.unit}" if value.unit else ""
+    return f"the {value.meaning}{of}{unit}"
+
+
+def _few(names: tuple[str, ...], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _cards(subject: Reported) -> Markup:
+    metrics = subject.manifest.metrics
+    shown = [name for name in _main(subject) if name in metrics.values][:_CARDS]
+    return Markup('<ul class="cards">{}</ul>').format(
+        joined(
+            Markup("<li><strong>{}</strong>{}</li>").format(
+                figure(name, metrics.said(name)), f"{name}: {MEANINGS[name]}"
+            )
+            for name in shown
+        )
+    )
+
+
+def _main(subject: Reported) -> tuple[str, ...]:
+    task = subject.manifest.task
+    two = task == "classification" and len(subject.classes) == TWO
+    return _MAIN["two classes" if two else task]
+
+
+def _sentence(subject: Reported) -> Markup:
+    metrics = subject.manifest.metrics
+    said = {name: figure(name, metrics.said(name)) for name in metrics.values}
+    about = Markup("").join(_told(subject, said))
+    return Markup("On {} test windows that it never saw {} {}").format(
+        metrics.test_rows, about, f"In brackets {subject.drawn}." if metrics.intervals else ""
+    )
+
+
+def _told(subject: Reported, said: dict[str, Markup]) -> Iterator[str | Markup]:
+    unit = subject.manifest.outputs[0].unit
+    if subject.manifest.task == "regression":
+        yield Markup("its answer was off by {} {} on average.").format(said["mae"], unit)
+    elif "recall" in said:
+        yield Markup(
+            "it found a share of {} of those that are '{}', and of its alarms a share of {} was "
+            "right"
+        ).format(said["recall"], subject.classes[subject.positive], said["precision"])
+        if "false_alarm_rate" in said:
+            yield Markup("; it raised an alarm in a share of {} of the normal ones").format(
+                said["false_alarm_rate"]
+            )
+        yield "."
+    elif "accuracy" in said:
+        yield Markup(
+            "a share of {} of its answers was right; the mean of each class's F1 is {}."
+        ).format(said["accuracy"], said["macro_f1"])
+    else:
+        yield Markup("it raised an alarm in a share of {}; ").format(said["alarm_share"])
+        yield (
+            "none of them was abnormal, so all of these are false."
+            if subject.is_labelled
+            else "whether rightly, nobody has said: there are no labels."
+        )
+
+
+def _box(subject: Reported) -> Markup:
+    against = list(_warnings(subject))
+    if not against:
+        return all_clear("The checks found nothing that speaks against these figures.")
+    return notice("Read this before you believe the figures", items(against))
+
+
+def _warnings(subject: Reported) -> Iterator[Markup | str]:
+    metrics = subject.manifest.metrics
+    if "OPTIMISTIC" in metrics.split:
+        yield _strong("Optimistic split", metrics.split)
+    for finding in sorted(subject.trained.findings, key=lambda one: not one.overridden):
+        yield _strong(_rank(finding), finding.evidence)
+    if not subject.is_labelled:
+        yield _strong("No labels", "how many alarms are false, and what is missed, is not known")
+    if metrics.values.get("r2", 1.0) < 0:
+        yield _strong(
+            "Worse than a constant", "r2 is below 0: the test part's mean would do better"
+        )
+    without = [name for name in metrics.values if name not in metrics.intervals]
+    if without:
+        yield _strong("No interval", f"how far these may be off is not known: {', '.join(without)}")
+
+
+def _rank(finding: Finding) -> str:
+    if finding.overridden:
+        return f"Check overridden by the recipe, {finding.name}"
+    return f"Warning, {finding.name}"
+
+
+def _strong(what: str, text: str) -> Markup:
+    return Markup("<strong>{}:</strong> {}").format(what, text)
