@@ -137,6 +137,10 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             "14 moments with 19961 samples each are 558908 values",
         ),
         ({"window": {"length": 60_000}}, "120000 values a window, allowed are 100000"),
+        (
+            {"window": {"period_s": 1e300}},
+            "window.period_s: found 1e+300; input should be less than",
+        ),
         ({"bundle": {"version": "1.0"}}, "bundle.version: found '1.0'"),
         ({"split": {"method": "time"}}, "give test, a share of the rows, or train_rows"),
         ({"split": {"method": "group"}}, "needs data.asset_column or asset_from"),

@@ -38,6 +38,8 @@ UNIT_NS = {
 """Nanoseconds in each unit of time a recipe may name."""
 YEARS = (1678, 2261)
 """What nanoseconds since 1970 can say in 64 bits, whole years."""
+MAX_S = 1e9
+"""Thirty years: longer than any period, gap or age that a plant knows."""
 TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 
 
@@ -237,7 +239,7 @@ class Signal(Section):
     unit: str = ""
     range: tuple[Finite, Finite] | None = None
     missing: Literal["impute", "require"] = "impute"
-    max_age_s: Annotated[Finite, Field(ge=0)] | None = None
+    max_age_s: Annotated[Finite, Field(ge=0, le=MAX_S)] | None = None
     codes: dict[str, Finite] | None = None
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ from models.manifest import (
 )
 from trainer.features.features import WindowFeatures
 from trainer.features.sliding import positions
-from trainer.recipe.description import Label, Section, Signal, Source, TimeUnit, anchored
+from trainer.recipe.description import MAX_S, Label, Section, Signal, Source, TimeUnit, anchored
 from trainer.recipe.drift_section import DriftSection
 from trainer.recipe.feature_section import Derived, FeatureSection, feature_mistakes
 from trainer.recipe.partition import Checks, Split, split_mistakes
@@ -54,8 +54,8 @@ class Window(Section):
 
     length: Annotated[int, Field(ge=1, le=65_536)] = 1
     hop: Annotated[int, Field(ge=1, le=65_536)] = 1
-    period_s: Annotated[Finite, Field(gt=0)] | None = None
-    max_gap_s: Annotated[Finite, Field(gt=0)] | None = None
+    period_s: Annotated[Finite, Field(gt=0, le=MAX_S)] | None = None
+    max_gap_s: Annotated[Finite, Field(gt=0, le=MAX_S)] | None = None
     trigger: Literal["all_fresh", "every_reading", "period"] = "all_fresh"
 
     @model_validator(mode="after")
