@@ -157,16 +157,19 @@ class Reference:
         """The arrays of a document that says how drift is judged; None of any other."""
         if document.drift is None:
             return None
-        quantities = {**document.signals, SCORE: document.score}
+        # Pairs, not a dict: a signal may be named as the score is.
+        quantities = [*document.signals.items(), (SCORE, document.score)]
+        names = tuple(name for name, _ in quantities)
+        parts = [quantity for _, quantity in quantities]
         relations = {name: q.relation for name, q in document.signals.items() if q.relation}
-        histograms: list[Histogram] = [q.level for q in quantities.values()]
+        histograms: list[Histogram] = [part.level for part in parts]
         histograms += relations.values()
-        conditions = [quantity.condition for quantity in quantities.values()]
+        conditions = [part.condition for part in parts]
         weights = [relation.weights for relation in relations.values()]
-        bounds = np.array([q.outside or (-np.inf, np.inf) for q in quantities.values()])
+        bounds = np.array([q.outside or (-np.inf, np.inf) for q in parts])
         signals = list(document.signals.values())
         return cls(
-            names=tuple(quantities),
+            names=names,
             window=document.drift.window,
             false_alarms=document.drift.false_alarms,
             low=bounds[:, 0],
@@ -176,9 +179,9 @@ class Reference:
             weights=np.array(weights).T if weights else None,
             edges=_padded([one.edges for one in histograms], np.inf)[:, :-1],
             views=(
-                *((name, "level") for name in quantities),
+                *((name, "level") for name in names),
                 *((name, "relation") for name in relations),
-                *((name, "condition") for name in quantities),
+                *((name, "condition") for name in names),
             ),
             below=_padded([*map(_below, histograms), *(_shares(c.counts) for c in conditions)]),
             widths=_padded([*map(_widths, histograms), *([0.5] * 4 for _ in conditions)]),

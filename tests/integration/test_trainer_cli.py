@@ -102,7 +102,8 @@ def test_recipe_mistakes_are_lines_and_exit_code_78(tmp_path: Path) -> None:
     assert ended.returncode == 78
     window, split = ended.stderr.splitlines()
     assert window.startswith(f"millhand-trainer: {path}: window.lenght: is not known; did you mean")
-    assert split.startswith(f"millhand-trainer: {path}: split: Input tag 'tiem' found")
+    said = f"millhand-trainer: {path}: split.method: found 'tiem'; did you mean 'time'? allowed: "
+    assert split.startswith(said)
 
 
 def test_bad_data_is_one_line_and_exit_code_65(
@@ -123,7 +124,27 @@ def test_command_that_is_not_known_is_exit_code_2(capsys: pytest.CaptureFixture[
 def test_seq_below_1_is_exit_code_2(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(words("train", recipe, "--out", "x", "--seq", 0))
-    assert "seq is a number from 1 on" in capsys.readouterr().err
+    assert "seq is a whole number from 1 on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seq", ["1e3", "99999999999999999999", "-1"])
+def test_seq_that_is_no_whole_number_is_exit_code_2(
+    recipe: Path, seq: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words("train", recipe, "--out", recipe.parent, f"--seq={seq}"))
+    assert ended.value.code == 2
+    assert f"'{seq}': seq is a whole number from 1 on" in capsys.readouterr().err
+
+
+def test_file_for_a_folder_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bundles").write_text("")
+    for out in (tmp_path / "bundles", tmp_path / "bundles" / "mine"):
+        assert main(words("train", write_recipe(tmp_path), "--out", out)) == 2
+        said = f"--out {out}: {tmp_path}/bundles is a file; give a folder"
+        assert said in capsys.readouterr().err
 
 
 def test_file_that_is_not_there_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:

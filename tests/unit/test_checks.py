@@ -105,6 +105,18 @@ def test_flags_that_mark_all_of_the_class_together_are_an_error(tmp_path: Path) 
     assert "signals 'pressure', 'flow' together mark" in finding.evidence
 
 
+def test_flags_of_all_other_classes_are_an_error(tmp_path: Path) -> None:
+    kind = np.arange(1000) // 20 % 3
+    values = np.column_stack([kind == 1, kind == 2]).astype(np.float64)
+    recording = recorded(values, labels=texts((kind == 0).astype(int)))
+    finding = one("target-leak", tmp_path, recording, **RANDOM)
+    assert finding.severity == "error"
+    assert "signals 'pressure', 'flow' together mark" in finding.evidence
+    values[::50, 0] = 1  # of every class: no longer another way to write the target
+    recording = recorded(values, labels=texts((kind == 0).astype(int)))
+    assert not found("target-leak", tmp_path, recording, **RANDOM)
+
+
 def test_state_that_was_on_in_one_event_only_is_no_flag(tmp_path: Path) -> None:
     values = noise(1000)
     event = (np.arange(1000) // 100 % 5 == 1).astype(np.int64)
@@ -213,6 +225,15 @@ def test_standstill_and_inputs_of_few_values_are_no_copies(tmp_path: Path) -> No
     assert finding.severity == "warning"
 
 
+def test_inputs_that_chance_repeats_are_no_copies(tmp_path: Path) -> None:
+    values = np.round(noise(1200), 2)
+    values[:, 1] = 4.0
+    recording, split_ = recorded(values, labels=texts(rare(1200))), {"method": "time", "test": 0.3}
+    finding = one("duplicated-rows", tmp_path, recording, split=split_, window={"length": 1})
+    assert finding.severity == "warning"
+    assert "inputs of few values" in finding.remedy
+
+
 def test_equal_inputs_with_different_labels_bound_the_accuracy(tmp_path: Path) -> None:
     values = noise(400)
     values[:40] = 1.5
@@ -262,6 +283,23 @@ def test_rows_out_of_order_are_told_with_the_first(tmp_path: Path) -> None:
     assert finding.evidence.startswith("1 rows are older")
     assert "a.csv line 43" in finding.evidence
     assert not found("timestamps-out-of-order", tmp_path, recording)
+
+
+def test_runs_that_go_by_one_name_are_told_as_a_mixture(tmp_path: Path) -> None:
+    recording = recorded(noise(1000), asset=np.repeat([0, 1], 500), labels=texts(rare(1000)))
+    mixed, _ = replace(recording, asset=np.zeros(1000, dtype=np.int64)).in_time_order()
+    finding = one("same-time-rows", tmp_path, mixed)
+    assert finding.severity == "error"
+    assert "500 rows have the time of another row of their asset" in finding.evidence
+    assert "a.csv line 2 and a.csv line 502" in finding.evidence
+    assert one("same-time-rows", tmp_path, mixed, window={"length": 1}).severity == "warning"
+    assert not found("same-time-rows", tmp_path, recording, data=BY_ASSET)
+
+
+def test_clock_of_whole_seconds_is_no_mixture(tmp_path: Path) -> None:
+    recording = recorded(noise(1000), labels=texts(rare(1000)))
+    coarse = replace(recording, times_ns=recording.times_ns // 10**10 * 10**10)
+    assert one("same-time-rows", tmp_path, coarse).severity == "warning"
 
 
 # A target that changes.
@@ -320,10 +358,46 @@ def test_constant_empty_and_stuck_signals_are_named(tmp_path: Path) -> None:
     assert "'flow' is 3.25 in 100 rows from a.csv line 502 on" in stuck.evidence
 
 
+def test_derived_signal_that_cannot_be_computed_is_an_error(tmp_path: Path) -> None:
+    recording = recorded(np.abs(noise(1000)), labels=texts(rare(1000)))
+    derived = [{"name": "power", "expression": "log(0 - flow)"}]
+    finding = one("nearly-empty-signal", tmp_path, recording, derived=derived)
+    assert (finding.severity, "'power'" in finding.evidence) == ("error", True)
+    derived = [{"name": "power", "expression": "log(flow)"}]
+    assert not found("nearly-empty-signal", tmp_path, recording, derived=derived)
+
+
 def test_signal_that_moves_in_steps_is_not_stuck(tmp_path: Path) -> None:
     values = noise(2000)
     values[:, 1] = np.arange(2000) // 60
     assert not found("stuck-signal", tmp_path, recorded(values, labels=texts(rare(2000))))
+
+
+@pytest.mark.parametrize("stray", [-9999.0, 65535.0])
+def test_number_that_means_no_value_is_told(tmp_path: Path, stray: float) -> None:
+    values = noise(1000)
+    values[::50, 1] = stray
+    finding = one("stray-value", tmp_path, recorded(values, labels=texts(rare(1000))))
+    assert f"'flow' is {stray:g} in 14 samples, else -" in finding.evidence
+
+
+def test_machine_that_is_off_and_a_single_peak_are_not_stray(tmp_path: Path) -> None:
+    values = noise(1000)
+    values[:, 0] += 500
+    values[::50, 0] = 0.0
+    values[7, 1] = 9999.0
+    assert not found("stray-value", tmp_path, recorded(values, labels=texts(rare(1000))))
+
+
+def test_number_of_the_row_is_told_but_not_the_age_of_a_run(tmp_path: Path) -> None:
+    values = noise(1000)
+    values[:, 1] = np.arange(1000)
+    recording = recorded(values, labels=texts(rare(1000)))
+    assert "'flow' by 1" in one("counting-signal", tmp_path, recording).evidence
+    values[:, 1] = np.arange(1000) % 50
+    recording = recorded(values, asset=np.arange(1000) // 50, labels=texts(rare(1000)))
+    of_runs = {"data": BY_ASSET, "split": {"method": "group"}}
+    assert not found("counting-signal", tmp_path, recording, **of_runs)
 
 
 def wandering(rows: int) -> NDArray[np.float64]:

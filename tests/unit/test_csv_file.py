@@ -153,3 +153,99 @@ def test_rows_that_fill_many_blocks_are_all_there(tmp_path: Path) -> None:
     assert recording.place(299) == "a.csv line 301"
     write_csv(tmp_path / "a.csv", header, [*rows, ("2025-03-01T01:00:00Z", "x", 0, *[""] * 4000)])
     assert "a.csv line 302, column 'pressure': found 'x'" in refusal(tmp_path)
+
+
+def test_lines_of_units_below_the_header_are_left_out_and_said(tmp_path: Path) -> None:
+    head, *rows = TEXT.splitlines()
+    lines = ["Pump 7", "", head, ",[bar],[m3/h]", "UTC,1 s,1/min", *rows]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    recording = read(tmp_path)
+    assert recording.values.tolist() == [[4.0, 30.0], [4.1, 31.0]]
+    assert recording.line.tolist() == [6, 7]
+    assert recording.notes == (
+        "a.csv: 2 lines before the header: left out",
+        "a.csv: 2 lines below the header have no number where the next has: left out",
+    )
+
+
+def test_first_row_without_values_is_no_line_of_units(tmp_path: Path) -> None:
+    text = TEXT.replace("4.0,30", "Bad,").replace("4.1", "open")
+    (tmp_path / "a.csv").write_text(text)
+    signals = [{"name": "pressure", "codes": {"open": 1}}, {"name": "flow"}]
+    made = recipe(tmp_path, data={"na_values": ["Bad"]}, signals=signals)
+    recording = load(made.data, made.signals)
+    assert recording.values.tolist() == [[1.0, 31.0]]
+    assert recording.notes == ("1 rows have no value of any signal: left out",)
+
+
+def test_header_that_is_repeated_is_left_out_and_said(tmp_path: Path) -> None:
+    head, first, second = TEXT.splitlines()
+    (tmp_path / "a.csv").write_text("\n".join([head, first, f" {head}", second, head]) + "\n")
+    recording = read(tmp_path)
+    assert recording.line.tolist() == [2, 4]
+    assert recording.notes == ("a.csv: the header is repeated in 2 lines: left out",)
+
+
+def test_file_without_a_header_is_told_to_name_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("151.47\t0.3\t-2\n150.9\t0.4\t-3\n")
+    told = refusal(tmp_path)
+    assert "it has 151.47, 0.3, -2, separated by a tab; this is no header" in told
+    assert "name all columns in the file's order by data.columns" in told
+
+
+def test_number_of_columns_is_told_by_the_separator_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1\t2\t3\t4\t5\n1\t2\t3\t4\t5\n")
+    told = refusal(tmp_path, columns=HEADER)
+    assert "has 5 columns separated by a tab, data.columns names 3; name every column" in told
+
+
+def test_columns_of_another_file_are_told_to_be_joined_first(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("time,pressure\n2025-03-01T00:00:00Z,4\n")
+    assert "first join what the columns of other files say to this one" in refusal(tmp_path)
+
+
+def test_quote_that_is_never_closed_is_told_with_its_line(tmp_path: Path) -> None:
+    head, first, second = TEXT.splitlines()
+    lines = [head, *[first] * 100, second.replace("4.1", '"4.1'), first]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    assert 'a.csv line 102: a field begins with " and nothing closes it' in refusal(tmp_path)
+
+
+def test_line_of_remarks_among_the_rows_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{TEXT}Total: 2 rows\n")
+    said = "a.csv line 4, column 'time': found 'Total: 2 rows'; nothing else is in that line"
+    assert said in refusal(tmp_path)
+
+
+def test_bytes_that_steer_a_terminal_are_told_in_print(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(TEXT.replace("4.1", "4\x1b[2J1"))
+    assert r"found '4\x1b[2J1'" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (["Bad", "I/O Timeout"], 'set data.na_values = ["Bad", "I/O Timeout"]'),
+        (["4.1 bar", "4.2 bar"], "without its unit"),
+    ],
+)
+def test_texts_among_numbers_are_told_with_the_line_to_write(
+    tmp_path: Path, found: list[str], said: str
+) -> None:
+    rows = [*found, "4.0"]
+    lines = [f"2025-03-01T00:00:0{number}Z,{text},1" for number, text in enumerate(rows)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,pressure,flow", *lines]) + "\n")
+    assert said in refusal(tmp_path)
+
+
+def test_states_in_text_are_told_with_codes_to_write(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(TEXT.replace("4.0", "Läuft").replace("4.1", "Störung"))
+    assert 'codes = { "Läuft" = 0, "Störung" = 1 }' in refusal(tmp_path)
+
+
+def test_sign_that_only_looks_like_the_end_of_a_line_stays_in_its_name(tmp_path: Path) -> None:
+    text = TEXT.replace("flow", "flow\x85\x0c(corrected)")
+    (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
+    signals = [{"name": "pressure"}, {"name": "flow", "column": "flow\x85\x0c(corrected)"}]
+    made = recipe(tmp_path, data={"encoding": "latin-1"}, signals=signals)
+    assert load(made.data, made.signals).values.tolist() == [[4.0, 30.0], [4.1, 31.0]]

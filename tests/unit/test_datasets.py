@@ -102,9 +102,47 @@ def test_pattern_without_a_file_is_refused(tmp_path: Path) -> None:
     assert f"no file matches '{tmp_path}/*.csv'" in refusal(tmp_path)
 
 
-def test_suffix_that_is_not_known_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.xlsx").write_text("")
-    assert "suffix is not known" in refusal(tmp_path, files=["*.xlsx"])
+def test_any_suffix_is_text_as_public_sets_have_it(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for number, name in enumerate(("2004.02.12.10.32.39", "secom.data", "run.7.tsv", "motor.txt")):
+        rows = [(time, pressure, number) for time, pressure, _ in ROWS]
+        write_csv(tmp_path / "runs" / name, HEADER, rows)
+    recording = read(tmp_path, files=["runs/*"], asset_from="file")
+    assert recording.assets == ("2004.02.12.10.32.39", "motor", "run.7", "secom")
+    assert len(recording) == 4 * len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"PK\x03\x04" + bytes(50), "is an Excel workbook or a zip archive; export it as CSV"),
+        (gzip.compress(b"time,pressure\n"), "is compressed by gzip; let its name end in .gz"),
+        (b"PAR1" + bytes(50), "is Parquet; let its name end in .parquet"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "fetch it by 'git lfs pull'"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html>", "is a web page; fetch the file itself"),
+    ],
+)
+def test_file_that_is_no_csv_is_told_by_what_it_is(tmp_path: Path, start: bytes, said: str) -> None:
+    (tmp_path / "a.csv").write_bytes(start)
+    assert said in refusal(tmp_path)
+
+
+def test_folder_for_a_file_is_told_with_a_pattern(tmp_path: Path) -> None:
+    (tmp_path / "history").mkdir()
+    told = refusal(tmp_path, files=["history"])
+    assert f"'{tmp_path}/history' is a folder" in told
+    assert f"such as '{tmp_path}/history/*.csv'" in told
+
+
+def test_file_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> None:
+    write_csv(tmp_path / "pump_7.csv", HEADER, ROWS)
+    assert "did you mean 'pump_7.csv'?" in refusal(tmp_path, files=["pump7.csv"])
+    assert f"there is no folder '{tmp_path}/no'" in refusal(tmp_path, files=["no/pump7.csv"])
+
+
+def test_brackets_in_a_name_that_is_there_are_no_pattern(tmp_path: Path) -> None:
+    write_csv(tmp_path / "pump[7].csv", HEADER, ROWS)
+    assert len(read(tmp_path, files=["pump[7].csv"])) == len(ROWS)
 
 
 def test_text_among_numbers_is_told_with_file_line_and_column(tmp_path: Path) -> None:
@@ -215,7 +253,11 @@ def test_file_with_other_columns_than_the_recipe_names_is_refused(tmp_path: Path
         (["yesterday"], {}, "nor a date in a form that is known; say how it is written"),
         (["2025-03-01 00:00Z", "2025-03-01 00:01"], {}, "some name a time zone, some do not"),
         (["01.03.2025", "2025-03-02"], {"format": "%d.%m.%Y"}, "line 3, column 'time': found '20"),
-        (["2025-10-26 02:30"], {"zone": "Europe/Berlin"}, "twice or never there in Europe/Berlin"),
+        (
+            ["2025-10-26 02:30"],
+            {"zone": "Europe/Berlin"},
+            "that hour is there twice in Europe/Berlin",
+        ),
         (["2025-03-01 00:00", ""], {}, "line 3, column 'time': found ''"),
         (["1", "x"], {"unit": "s"}, "line 3, column 'time': found 'x'"),
         (["1", "1e300"], {"unit": "s"}, "a number of s since"),
@@ -285,6 +327,18 @@ def test_assets_that_each_file_numbers_anew_are_told_apart(tmp_path: Path) -> No
     assert recording.assets == ("test-1", "train-1")
     assert recording.asset.tolist() == [0, 1, 1]
     assert recording.rank().tolist() == [0, 0, 1]
+
+
+def test_several_columns_together_can_name_the_asset(tmp_path: Path) -> None:
+    header = ["fault", "run", *HEADER]
+    rows = [(fault, run, *ROWS[0]) for fault in (0, 1) for run in (1, 2)]
+    write_csv(tmp_path / "a.csv", header, rows)
+    recording = read(tmp_path, asset_column=["fault", "run"])
+    assert recording.assets == ("0-1", "0-2", "1-1", "1-2")
+    assert recording.asset.tolist() == [0, 1, 2, 3]
+    write_csv(tmp_path / "a.csv", header, [(0, "", *ROWS[0])])
+    told = refusal(tmp_path, asset_column=["fault", "run"])
+    assert "column 'run': found ''; every row must name its asset" in told
 
 
 def test_files_of_the_same_name_are_no_two_assets(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 import json
 import tomllib
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+import tomli_w
 
-from tests.recordings import recipe, write_recipe
+from tests.recordings import document, recipe, write_recipe
 from trainer.commands.schema import recipe_schema
 from trainer.errors import RecipeError
 from trainer.recipe.description import TimeAxis, label_text
@@ -48,7 +50,10 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ({"data": {"tyme": 1}}, "data.tyme: is not known; did you mean 'time'?"),
         ({"data": {"time": {"column": "t", "units": "s"}}}, "data.time.units: is not known"),
         ({"data": {"time": {}}}, "data.time: give column, or unit"),
-        ({"data": {"time": {"unit": "s", "format": "%H", "column": "t"}}}, "give one of them"),
+        (
+            {"data": {"time": {"unit": "s", "format": "%Y-%m-%d", "column": "t"}}},
+            "give one of them",
+        ),
         ({"data": {"time": {"column": "t", "zone": "Mars/Olympus"}}}, "no such time zone"),
         ({"data": {"encoding": "utf-9"}}, "no such encoding"),
         ({"data": {"decimal": ",", "separator": ","}}, "separator and decimal are both ','"),
@@ -61,9 +66,60 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ({"signals": [{"name": "label"}]}, "'label' reads the target's column"),
         ({"features": {"signals": ["flow", "z"]}}, "'z' is no signal; there are pressure, flow"),
         ({"target": {"task": "magic"}}, "'classification', 'regression', 'anomaly'"),
+        (
+            {"target": {"column": "y"}},
+            "target.task: is missing; it must be given: 'classification'",
+        ),
+        (
+            {"target": {"task": "regresion"}},
+            "target.task: found 'regresion'; did you mean 'regress",
+        ),
+        (
+            {"data": {"time": "t"}},
+            "data.time: found 't'; a table is needed, such as { key = value }",
+        ),
+        ({"data": {"files": "a.csv"}}, "data.files: found 'a.csv'; a list is needed, in brackets"),
+        (
+            {"data": {"time": {"column": 3}}},
+            "found 3; text is needed, in quotes, or a list is needed",
+        ),
+        (
+            {"data": {"time": {"column": "t", "origin": date(1899, 12, 30)}}},
+            "it must name its zone",
+        ),
+        (
+            {"data": {"time": {"unit": "d", "origin": datetime(9999, 1, 1, tzinfo=UTC)}}},
+            "years from 1678 to 2261",
+        ),
+        ({"data": {"time": {"column": "t", "format": "%H:%M"}}}, "has no year or no day"),
+        ({"data": {"time": {"column": "t", "format": "%Y-%m-%d %"}}}, "is no format of strptime"),
+        ({"data": {"time": {"column": "t", "format": "%Y-%m-%d %Q"}}}, "'Q' is a bad directive"),
+        ({"data": {"time": {"column": "t", "format": "%d.%d.%Y"}}}, "is no format of strptime"),
+        ({"data": {"time": {"column": ["d", "t"], "unit": "s"}}}, "unit is for one column"),
+        (
+            {"data": {"time": {"unit": "s", "step_s": 1}}},
+            "step_s is for rows that column gives one",
+        ),
+        (
+            {"signals": [{"name": "Druck [bar]"}]},
+            "begins with one of the first two, such as 'Druck_bar'",
+        ),
+        ({"signals": [{"name": "a", "missing": "imput"}]}, "did you mean 'impute'? allowed: "),
+        (
+            {"search": {"trials": 3, "candidates": "foo"}},
+            "'foo'; allowed: 'auto', or a list is needed",
+        ),
+        (
+            {"search": {"trials": 3, "candidates": ["foo"]}},
+            "search.candidates[0]: found 'foo'; allowed",
+        ),
+        ({"search": {"trials": 2.5}}, "search.trials: found 2.5; a whole number is needed"),
         ({"target": {"task": "regression"}}, "give column, or remaining"),
         ({"target": {"task": "regression", "column": "y", "cap": 3}}, "cap is for remaining"),
-        ({"target": {"task": "classification", "column": "y", "classes": ["a"]}}, "at least two"),
+        (
+            {"target": {"task": "classification", "column": "y", "classes": ["a"]}},
+            "target: classes must be at least two",
+        ),
         (
             {
                 "target": {
@@ -81,6 +137,10 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             "14 moments with 19961 samples each are 558908 values",
         ),
         ({"window": {"length": 60_000}}, "120000 values a window, allowed are 100000"),
+        (
+            {"window": {"period_s": 1e300}},
+            "window.period_s: found 1e+300; input should be less than",
+        ),
         ({"bundle": {"version": "1.0"}}, "bundle.version: found '1.0'"),
         ({"split": {"method": "time"}}, "give test, a share of the rows, or train_rows"),
         ({"split": {"method": "group"}}, "needs data.asset_column or asset_from"),
@@ -125,6 +185,18 @@ def test_rows_without_a_time_axis_stand_alone(
 ) -> None:
     alone = {"data": {"time": None}, "window": {"length": 1}}
     assert said in refusal(tmp_path, **{**alone, **sections})
+
+
+def test_one_section_where_several_may_stand_is_told_how_to_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(tomli_w.dumps({**document(), "signals": {"name": "a"}}))
+    with pytest.raises(RecipeError, match=r"signals: a list is needed.* is \[\[signals\]\]"):
+        read_recipe(path)
+
+
+def test_value_that_fits_no_kind_is_told_once(tmp_path: Path) -> None:
+    told = refusal(tmp_path, search={"trials": 3, "candidates": ["foo", "bar"]})
+    assert len(told.splitlines()) == 2  # one an item, and none about the word that may stand there
 
 
 def test_file_patterns_are_relative_to_the_recipe(tmp_path: Path) -> None:
@@ -188,6 +260,18 @@ def test_classes_may_have_names(tmp_path: Path) -> None:
     assert read.names == classes
 
 
+def test_several_labels_may_be_one_class(tmp_path: Path) -> None:
+    target = {
+        "task": "classification",
+        "column": "y",
+        "classes": {"3": "low", "4": "low", "5": "high"},
+        "positive": "high",
+    }
+    made = recipe(tmp_path, target=target).target
+    assert isinstance(made, Classification)
+    assert list(made.names.values()) == ["low", "low", "high"]
+
+
 def test_channel_has_what_the_signal_says(tmp_path: Path) -> None:
     signal = {
         "name": "flow",
@@ -215,7 +299,7 @@ def test_guide_explains_every_key() -> None:
 def test_every_time_axis_in_the_guide_is_valid() -> None:
     guide = (ROOT / "docs" / "recipe.md").read_text()
     examples = [line for line in guide.splitlines() if line.startswith("time = ")]
-    assert len(examples) == 4
+    assert len(examples) == 6
     for example in examples:
         TimeAxis.model_validate(tomllib.loads(example)["time"])
 

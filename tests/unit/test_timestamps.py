@@ -181,7 +181,7 @@ def test_hour_that_is_never_there_counts_only_under_the_right_format(tmp_path: P
     write(tmp_path, "09/03/2025 02:30", "09/13/2025 02:30")
     assert moments(read(tmp_path, zone="America/New_York"))[0] == "2025-09-03T06:30:00.000"
     write(tmp_path, "09/03/2025 02:30", "13/03/2025 02:30")
-    assert "never there in America/New_York" in refusal(tmp_path, zone="America/New_York")
+    assert "that hour is left out in America/New_York" in refusal(tmp_path, zone="America/New_York")
 
 
 def test_dates_stay_undecided_across_blocks_until_one_row_proves(tmp_path: Path) -> None:
@@ -215,3 +215,103 @@ def test_times_of_a_parquet_file_go_with_dates_in_text(tmp_path: Path) -> None:
     recording = read(tmp_path)
     assert moments(recording)[:3] == ["2025-03-01T12:00:00.000"] * 2 + ["2025-04-03T00:00:00.000"]
     assert np.array_equal(recording.values[:, 0], [1.0, 2.0, 1.0, 1.0])
+
+
+def test_date_and_time_in_two_columns_are_one_time(tmp_path: Path) -> None:
+    rows = [("16/12/2006", "17:24:00", 1, 2), ("17/12/2006", " 00:00:00", 1, 2)]
+    write_csv(tmp_path / "a.csv", ["Date", "Time", "pressure", "flow"], rows, ";")
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": ["Date", "Time"]}})
+    recording = load(made.data, made.signals)
+    assert moments(recording) == ["2006-12-16T17:24:00.000", "2006-12-17T00:00:00.000"]
+    assert "column 'Date Time': found '16/12/2006 17:24:00'" in recording.notes[0]
+
+
+def test_two_columns_that_are_ambiguous_are_told_with_the_line_to_write(tmp_path: Path) -> None:
+    rows = [("06/12/2006", "17:24:00", 1, 2)]
+    write_csv(tmp_path / "a.csv", ["Date", "Time", "pressure", "flow"], rows, ";")
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": ["Date", "Time"]}})
+    with pytest.raises(DataError) as caught:
+        load(made.data, made.signals)
+    assert 'time = { column = ["Date", "Time"], format = "%d/%m/%Y %H:%M:%S" }' in str(caught.value)
+
+
+def test_format_that_does_not_fit_is_told_with_one_that_does(tmp_path: Path) -> None:
+    write(tmp_path, "2015-01-01 06:00:00")
+    told = refusal(tmp_path, format="%m/%d/%Y %I:%M:%S %p")
+    assert "data.time.format is '%m/%d/%Y %I:%M:%S %p', this is 'ISO 8601'" in told
+
+
+def test_count_in_another_unit_is_told_with_the_likely_one(tmp_path: Path) -> None:
+    write(tmp_path, "1740787200000")
+    assert "unit = 'ms' reads it as 2025-03-01 00:00:00" in refusal(tmp_path, unit="s")
+
+
+def test_clock_that_is_not_set_twice_a_year_is_told_as_such(tmp_path: Path) -> None:
+    write(tmp_path, "2025-03-30 01:55", "2025-03-30 02:00")
+    told = refusal(tmp_path, zone="Europe/Berlin")
+    assert "that hour is left out in Europe/Berlin" in told
+    assert "'Etc/GMT-1'" in told
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        {"column": "time", "unit": "d", "origin": datetime(2200, 1, 1, tzinfo=UTC)},
+        {"unit": "d", "origin": datetime(2254, 12, 30, tzinfo=UTC)},
+    ],
+)
+def test_count_that_leads_beyond_all_years_is_refused(
+    tmp_path: Path, time: dict[str, object]
+) -> None:
+    write(tmp_path, *["100000"] * 200)
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": time})
+    with pytest.raises(DataError, match="since 2"):
+        load(made.data, made.signals)
+
+
+def test_rows_of_one_time_are_a_step_apart(tmp_path: Path) -> None:
+    # So wide that a block holds some hundred rows.
+    columns = [*(f"c{number}" for number in range(4000)), "pressure", "flow"]
+    for start in ("2004.02.12.10.32.39", "2004.02.12.10.42.39"):
+        lines = ["\t".join(["0"] * 4000 + [str(number), start[14]]) for number in range(600)]
+        (tmp_path / start).write_text("\n".join(lines) + "\n")
+    time = {"column": "start", "format": "%Y.%m.%d.%H.%M.%S", "step_s": 0.0005}
+    data = {"files": ["2004*"], "columns": columns, "file_template": "{start}", "time": time}
+    made = recipe(tmp_path, data=data)
+    recording = load(made.data, made.signals)
+    assert recording.values[:, 0].tolist() == [*range(600)] * 2
+    assert {*np.diff(recording.times_ns[:600]).tolist()} == {500_000}
+    assert {*np.diff(recording.times_ns[600:]).tolist()} == {500_000}
+    assert moments(recording)[599:601] == ["2004-02-12T10:32:39.299", "2004-02-12T10:42:39.000"]
+
+
+def test_step_is_of_rows_that_follow_each_other(tmp_path: Path) -> None:
+    write(tmp_path, *["2025-03-01 00:00:00"] * 2, *["2025-03-01 00:00:01"] * 2)
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": "time", "step_s": 0.5}})
+    times = load(made.data, made.signals).times_ns
+    assert ((times - times[0]) / 1e9).tolist() == [0, 0.5, 1, 1.5]
+
+
+def test_unit_that_leads_to_an_unlikely_year_is_told(tmp_path: Path) -> None:
+    write(tmp_path, "1740787200", "1740787260")
+    (said,) = read(tmp_path, unit="ms").notes
+    assert said.startswith("times begin in 1970-01-21T03:33:07Z, for a.csv line 2")
+    assert said.endswith("unit = 's' reads it as 2025-03-01 00:00:00")
+    assert not read(tmp_path, unit="s").notes
+    write(tmp_path, "1", "2")
+    assert not read(tmp_path, unit="h").notes
+
+
+@pytest.mark.parametrize(
+    ("stamp", "form"),
+    [
+        ("2025-03-01 13:00:00 CET", "%Y-%m-%d %H:%M:%S CET"),
+        ("28.03.2025 13:00:00 CET", "%d.%m.%Y %H:%M:%S CET"),
+    ],
+)
+def test_name_of_a_time_zone_is_told_with_a_format_that_reads_it(
+    tmp_path: Path, stamp: str, form: str
+) -> None:
+    write(tmp_path, stamp)
+    assert f"set data.time.format = '{form}'" in refusal(tmp_path)
+    assert moments(read(tmp_path, format=form, zone="Etc/GMT-1"))[0].endswith("T12:00:00.000")

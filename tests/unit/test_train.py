@@ -229,6 +229,83 @@ def test_target_that_never_changes_is_refused(tmp_path: Path) -> None:
     assert "the target is 5 in the whole" in said
 
 
+def test_class_that_the_data_does_not_have_is_refused(tmp_path: Path) -> None:
+    target = {"task": "classification", "column": "label", "positive": "worn"}
+    said = refusal(pump_folder(tmp_path, 400, target=target), DataError)
+    assert "column 'label': target.positive is 'worn', the classes there are 0, 1" in said
+
+
+def test_normal_label_that_no_row_has_is_refused(tmp_path: Path) -> None:
+    target = {"task": "anomaly", "column": "label", "normal": "OK"}
+    said = refusal(pump_folder(tmp_path, 400, target=target), DataError)
+    assert "no row says 'OK', which target.normal is; found there: '0', '1'" in said
+
+
+def test_empty_target_is_refused_with_the_reason(tmp_path: Path) -> None:
+    write_csv(tmp_path / "pump.csv", HEADER, [(*row[:3], "") for row in pump_rows(200)])
+    said = refusal(write_recipe(tmp_path), DataError)
+    assert (
+        "leaves the training part no window of 4 samples: its 147 windows end with rows whose"
+        in said
+    )
+
+
+def test_rows_that_all_have_one_time_are_refused_with_the_reason(tmp_path: Path) -> None:
+    write_csv(tmp_path / "pump.csv", HEADER, [("2025-03-01", *row[1:]) for row in pump_rows(200)])
+    said = refusal(write_recipe(tmp_path), DataError)
+    assert "all 200 rows have the same time, 2025-03-01T00:00:00Z; correct data.time" in said
+
+
+def test_labels_of_one_name_are_one_class(tmp_path: Path) -> None:
+    rows = [
+        (*row[:3], ("Fault", "fault")[n % 2] if row[3] else "ok")
+        for n, row in enumerate(pump_rows(1200))
+    ]
+    write_csv(tmp_path / "pump.csv", HEADER, rows)
+    as_found = trained(write_recipe(tmp_path))
+    assert "labels 'Fault' and 'fault' are two classes" in "".join(as_found.trained.remarks)
+    classes = {"ok": "healthy", "fault": "clogged", "Fault": "clogged"}
+    target = {"task": "classification", "column": "label", "classes": classes}
+    outcome = trained(write_recipe(tmp_path, target=target))
+    assert outcome.bundle.manifest.outputs[0].classes == ("healthy", "clogged")
+    assert outcome.bundle.manifest.metrics.values["accuracy"] > 0.95
+
+
+def test_signal_may_be_named_as_the_score_is(tmp_path: Path) -> None:
+    signals = [{"name": "score", "column": "pressure"}, {"name": "flow"}]
+    outcome = trained(pump_folder(tmp_path, 1200, target=DETECTOR, signals=signals))
+    document = json.loads(outcome.bundle.reference)
+    assert document["drift"]
+    assert list(document["signals"]) == ["score", "flow"]
+
+
+def test_many_signals_with_gaps_are_a_few_remarks(tmp_path: Path) -> None:
+    names = [f"s{number}" for number in range(20)]
+    drawn = np.random.default_rng(0).normal(size=(400, 20)).round(4).astype(str)
+    for number in range(20):
+        drawn[2 * number : 3 * number + 1, number] = ""
+    rows = [(row[0], *values, row[3]) for row, values in zip(pump_rows(400), drawn, strict=True)]
+    write_csv(tmp_path / "pump.csv", ["time", *names, "label"], rows)
+    signals = [{"name": name} for name in names]
+    outcome = trained(write_recipe(tmp_path, signals=signals, target=DETECTOR))
+    lacking = [one for one in outcome.trained.remarks if "no value" in one]
+    assert lacking[0] == "signal 's19': no value within its range in 20 of 400 samples (5.0%)"
+    assert lacking[5:] == ["15 more signals have no value in up to 3.8% of the samples"]
+
+
+def test_long_pause_that_windows_span_is_told(tmp_path: Path) -> None:
+    rows = [("1970-01-01T00:00:00Z", 4.0, 30.0, 0), *pump_rows(400)]
+    write_csv(tmp_path / "pump.csv", HEADER, rows)
+    (said,) = (
+        one
+        for one in trained(write_recipe(tmp_path, target=DETECTOR)).trained.remarks
+        if "apart" in one
+    )
+    assert "before pump.csv line 3: windows span the pause; set window.max_gap_s" in said
+    gap = write_recipe(tmp_path, target=DETECTOR, window={"max_gap_s": 60})
+    assert not [one for one in trained(gap).trained.remarks if "span the pause" in one]
+
+
 def test_too_few_windows_are_refused(tmp_path: Path) -> None:
     assert "at least 20 are needed" in refusal(pump_folder(tmp_path, 30), DataError)
 

@@ -115,14 +115,16 @@ def _of_classes(subject: Subject, windows: Windowed, flags: Mapping[str, str]) -
 class _Flags:
     """Signals of few values of which one goes with one class only.
 
-    Classes of more than half of the windows are left aside: most values go with those.
+    Of a class of more than half of the windows, most values are: there only flags that together
+    mark it whole, and nothing else, are told.
     """
 
     def __init__(self, subject: Subject, windows: Windowed) -> None:
         self._y = subject.truth.y[windows.rows]
         self._run = run_numbers(subject, windows.rows)
         self._names = subject.truth.classes
-        self._rare = [c for c in np.unique(self._y) if (self._y == c).mean() <= 1 / 2]
+        self._classes = np.unique(self._y)
+        self._rare = {int(c) for c in self._classes if (self._y == c).mean() <= 1 / 2}
         self._marks: dict[tuple[str, int], NDArray[np.bool_]] = {}
         for name, column in _signals(subject, windows):
             self._try(name, column)
@@ -133,7 +135,7 @@ class _Flags:
             return
         for value in values:
             found = column == value
-            for klass in self._rare:
+            for klass in self._classes:
                 right = found & (self._y == klass)
                 enough = right.sum() >= _MIN_ROWS and len(np.unique(self._run[right])) >= _MIN_RUNS
                 if enough and right.sum() >= PURE * found.sum():
@@ -146,17 +148,20 @@ class _Flags:
             name: f"{name} (a value that means '{self._names[klass]}' in "
             f"{int((found & (self._y == klass)).sum())} of {int(found.sum())} windows)"
             for (name, klass), found in self._marks.items()
+            if klass in self._rare
         }
 
     def together(self) -> Iterator[Finding]:
         """Flags of one class that mark nearly all of it."""
-        for klass in self._rare:
+        for klass in self._classes:
             marks = {name: found for (name, of), found in self._marks.items() if of == klass}
             if len(marks) < 2:  # noqa: PLR2004  one alone is tried by itself
                 continue
             positive, any_of = self._y == klass, np.logical_or.reduce(list(marks.values()))
             found, all_of = int((any_of & positive).sum()), int(positive.sum())
-            if found < MARKED * all_of:
+            if found < (MARKED if int(klass) in self._rare else EQUAL) * all_of:
+                continue
+            if int(klass) not in self._rare and (any_of & ~positive).any():
                 continue
             yield Finding(
                 NAME,

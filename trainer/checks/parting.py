@@ -9,6 +9,9 @@ from trainer.errors import listed
 from trainer.recipe.partition import GroupSplit
 from trainer.recordings.subject import Subject
 
+MIXED = 0.5
+"""Share of the rows that have a double in time somewhere else, from which on windows are mixed."""
+
 
 def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:
     """Assets that were trained on and are tested on, where time does not lie between."""
@@ -82,6 +85,43 @@ def timestamps_out_of_order(subject: Subject) -> Iterator[Finding]:
         "see whether clocks were set back, or time.format has day and month the wrong way round"
     )
     yield Finding("timestamps-out-of-order", "warning", said, remedy)
+
+
+def same_time_rows(subject: Subject) -> Iterator[Finding]:
+    """Rows of one asset that have the same time and different values: two machines, or two runs.
+
+    A clock of whole seconds gives such rows too, but on end.
+    """
+    recording, time = subject.recording, subject.recipe.data.time
+    if time is None or time.column is None or recording.rows_per_sample > 1:
+        return
+    order = np.argsort(recording.asset, kind="stable")  # of an asset by time, as they came
+    first, second = order[:-1], order[1:]
+    same = recording.times_ns[first] == recording.times_ns[second]
+    same &= recording.asset[first] == recording.asset[second]
+    first, second = first[same], second[same]
+    other = ~np.isclose(
+        recording.values[first], recording.values[second], rtol=0, atol=0, equal_nan=True
+    ).all(axis=1)
+    first, second = first[other], second[other]
+    if not len(first):
+        return
+    apart = recording.file[first] != recording.file[second]
+    apart |= np.abs(recording.line[first].astype(np.int64) - recording.line[second]) > 1
+    said = (
+        f"{len(first)} rows have the time of another row of their asset and other values, such as "
+        f"{recording.place(first[0])} and {recording.place(second[0])}"
+    )
+    mixed = 2 * int(apart.sum()) >= MIXED * len(recording)
+    if mixed and subject.recipe.window.length > 1:
+        said += ": windows would have samples of both"
+    remedy = (
+        "if they are of different machines or runs, name those by data.asset_column, which may be "
+        "a list of columns, or by data.asset_from = 'file'; if the clock is coarse, set "
+        "data.time.step_s; if they are repeated, leave one out"
+    )
+    severe = mixed and subject.recipe.window.length > 1
+    yield Finding("same-time-rows", "error" if severe else "warning", said, remedy)
 
 
 def _later(subject: Subject) -> bool:

@@ -9,6 +9,10 @@ from trainer.recipe.recipe import Recipe
 from trainer.recordings.recording import LATE, Recording
 from trainer.recordings.split import Parts
 
+_LONG_PAUSE = 100
+"""So many periods are no jitter."""
+_LISTED = 5
+
 
 def remarks(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ...]:
     """Sentences on what was cleaned or left out, for the terminal and the report.
@@ -18,6 +22,7 @@ def remarks(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ..
     return (
         *(note for note in recording.notes if not note.endswith(LATE)),
         *_pace(recording, recipe),
+        *_pauses(recording, recipe),
         *_signals(recording, parts),
         *_left_out(parts),
     )
@@ -30,16 +35,35 @@ def _pace(recording: Recording, recipe: Recipe) -> list[str]:
     return [f"window.period_s is {wanted_s:g}, but rows are {found_ms / 1000:g} s apart (median)"]
 
 
+def _pauses(recording: Recording, recipe: Recipe) -> list[str]:
+    """Pauses that windows span because nothing says how long one may be."""
+    period_ms, window = recording.period_ms(), recipe.window
+    if period_ms is None or window.length == 1 or window.max_gap_s is not None:
+        return []
+    row, longest_ns = recording.longest_pause()
+    if longest_ns < _LONG_PAUSE * period_ms * 1e6:
+        return []
+    apart = f"rows are {period_ms / 1000:g} s apart (median), but {longest_ns / 1e9:g} s before "
+    remedy = "windows span the pause; set window.max_gap_s, and they begin anew"
+    return [f"{apart}{recording.place(row)}: {remedy}"]
+
+
 def _signals(recording: Recording, parts: Parts) -> list[str]:
-    said = []
     samples = parts.train.samples + parts.test.samples
+    lacking = {}
     for index, name in enumerate(recording.channels):
         missing = parts.train.missing.get(name, 0) + parts.test.missing.get(name, 0)
         if missing and np.isnan(parts.train.values[:, :, index]).mean() < NEARLY:
-            said.append(
-                f"signal '{name}': no value within its range in {missing} of {samples} samples "
-                f"({missing / samples:.1%})"
-            )
+            lacking[name] = missing
+    worst = sorted(lacking, key=lacking.__getitem__, reverse=True)
+    said = [
+        f"signal '{name}': no value within its range in {lacking[name]} of {samples} samples "
+        f"({lacking[name] / samples:.1%})"
+        for name in worst[:_LISTED]
+    ]
+    if rest := worst[_LISTED:]:
+        share = lacking[rest[0]] / samples
+        said.append(f"{len(rest)} more signals have no value in up to {share:.1%} of the samples")
     return said
 
 

@@ -14,6 +14,7 @@ from trainer.recordings.subject import Subject
 NOTED_SHARE = 0.01
 """From which share on windows that come twice are named; a standstill alone repeats itself."""
 COPIED = 0.1
+_MAX_DRAWN, _MAX_SEEN = 2_000, 1_000_000
 _COARSE = 4
 """So many windows of the same samples, on average, are coarse inputs rather than copies."""
 
@@ -59,7 +60,7 @@ def duplicated_rows(subject: Subject) -> Iterator[Finding]:
     if share < NOTED_SHARE:
         return
     windows = sum(map(len, subject.keys))
-    coarse = windows > _COARSE * len(np.union1d(trained, tested))
+    coarse = windows > _COARSE * len(np.union1d(trained, tested)) or _by_chance(subject) > share / 2
     found = int(np.isin(subject.keys[1], shared).sum())
     row = subject.parts.test.rows[int(np.argmax(np.isin(subject.keys[1], shared)))]
     said = (
@@ -72,6 +73,26 @@ def duplicated_rows(subject: Subject) -> Iterator[Finding]:
         remedy = "leave out the copies, or split so that they stay together"
     severe = share >= COPIED and not coarse
     yield Finding("duplicated-rows", "error" if severe else "warning", said, remedy)
+
+
+def _by_chance(subject: Subject) -> float:
+    """Share of the different test windows that would be in the training part without copies.
+
+    As if every sample of every signal were drawn by itself from the values that the signal has.
+    """
+    _, first = np.unique(subject.keys[1], return_index=True)
+    whole = subject.parts.train.values
+    trained = whole[:: 1 + whole[:, :, 0].size // _MAX_SEEN]
+    tested = subject.parts.test.values[first[:_MAX_DRAWN]]
+    likely = np.zeros(len(tested))
+    for channel in range(trained.shape[2]):
+        values, counts = np.unique(trained[:, :, channel], return_counts=True)
+        place = np.searchsorted(values, tested[:, :, channel]).clip(max=len(values) - 1)
+        known = np.isclose(values[place], tested[:, :, channel], rtol=0, atol=0, equal_nan=True)
+        share = np.where(known, counts[place] / counts.sum(), 0.0)
+        with np.errstate(divide="ignore"):
+            likely += np.log(share).sum(axis=1)
+    return float(-np.expm1(-len(whole) * np.exp(likely)).mean())
 
 
 def duplicated_files(subject: Subject) -> Iterator[Finding]:

@@ -11,10 +11,17 @@ from trainer.checks.leak import target_leak
 from trainer.checks.parting import (
     groups_on_both_sides,
     random_split_of_time_series,
+    same_time_rows,
     timestamps_out_of_order,
 )
 from trainer.checks.rows import contradictory_rows, duplicated_files, duplicated_rows
-from trainer.checks.signals import constant_signal, nearly_empty_signal, stuck_signal
+from trainer.checks.signals import (
+    constant_signal,
+    counting_signal,
+    nearly_empty_signal,
+    stray_value,
+    stuck_signal,
+)
 from trainer.checks.wandering import wandering_signal
 from trainer.errors import DataError
 from trainer.recipe.partition import ALLOWABLE, Checks
@@ -31,10 +38,13 @@ CHECKS: Final[Mapping[str, Check]] = {
     "contradictory-rows": contradictory_rows,
     "target-drift": target_drift,
     "too-few-positives": too_few_positives,
+    "same-time-rows": same_time_rows,
     "timestamps-out-of-order": timestamps_out_of_order,
     "constant-signal": constant_signal,
     "nearly-empty-signal": nearly_empty_signal,
     "stuck-signal": stuck_signal,
+    "stray-value": stray_value,
+    "counting-signal": counting_signal,
     "wandering-signal": wandering_signal,
 }
 

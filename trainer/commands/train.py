@@ -5,6 +5,7 @@ bundle appears whole, or not at all.
 """
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,6 +142,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, and tell how it went."""
     screen = Screen()
+    _check_folder(options.out)
     recipe = read_recipe(options.recipe)
     champion: Champion = options.champion
     if isinstance(champion, Path) and not champion.is_file():
@@ -260,7 +262,19 @@ def _champion(text: str) -> Champion:
 
 
 def _seq(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("seq is a number from 1 on")
-    return number
+    if not re.fullmatch(r"[1-9]\d{0,14}", text):
+        raise argparse.ArgumentTypeError(f"'{text}': seq is a whole number from 1 on")
+    return int(text)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse, before hours of work, what no bundle could be written to.
+
+    Raises:
+        UsageError: it is no folder, or nothing may be written there.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"--out {folder}: {there} is a file; give a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {folder}: nothing may be written to {there}; give another folder")

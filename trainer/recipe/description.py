@@ -36,6 +36,10 @@ UNIT_NS = {
     "d": 86_400 * 10**9,
 }
 """Nanoseconds in each unit of time a recipe may name."""
+YEARS = (1678, 2261)
+"""What nanoseconds since 1970 can say in 64 bits, whole years."""
+MAX_S = 1e9
+"""Thirty years: longer than any period, gap or age that a plant knows."""
 TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 
 
@@ -71,6 +75,28 @@ def _zone(name: str) -> str:
     return name
 
 
+_MOMENT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
+def _within_years(moment: datetime) -> datetime:
+    if moment.year not in range(YEARS[0], YEARS[1] + 1):
+        raise ValueError(f"years from {YEARS[0]} to {YEARS[1]} can be told to the nanosecond")
+    return moment
+
+
+def _dated(form: str) -> str:
+    if not re.search(r"%[YyG]", form) or not re.search(r"%[djuw]", form):
+        raise ValueError(
+            "has no year or no day; where these are in another column, or in the files' names, "
+            "column may be a list, such as ['Date', 'Time']"
+        )
+    try:
+        datetime.strptime(_MOMENT.strftime(form), form)  # noqa: DTZ007  only tried, never used
+    except (ValueError, re.error) as exc:
+        raise ValueError(f"is no format of strptime: {exc}; one is '%d.%m.%Y %H:%M:%S'") from exc
+    return form
+
+
 def _template(template: str) -> str:
     fields(template)
     return template
@@ -89,31 +115,59 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Columns = Annotated[tuple[str, ...], Field(min_length=1, max_length=10)]
+
+
+def _columns(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """One column is a list of one."""
+    return (named,) if isinstance(named, str) else named or ()
+
+
 class TimeAxis(Section):
     """Where event time comes from: a column of timestamps, a counter, or the order of the rows.
 
     Attributes:
-        column: the column; without one the rows are `unit` apart, in the order of the files.
+        column: the column, or several whose texts are joined by a blank, such as date and time;
+            without one the rows are `unit` apart, in the order of the files.
         format: of timestamps in text, as in strptime; without one it is found if the data proves
             it.
         zone: of timestamps in text that name none.
         unit: of a column of numbers, counted from `origin`.
         origin: what the count starts from.
+        step_s: what rows of a file that follow each other with one time are apart.
     """
 
-    column: str | None = None
-    format: str | None = None
+    column: str | Columns | None = None
+    format: Annotated[str, AfterValidator(_dated)] | None = None
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     unit: TimeUnit | None = None
-    origin: AwareDatetime = datetime(1970, 1, 1, tzinfo=UTC)
+    origin: Annotated[AwareDatetime, AfterValidator(_within_years)] = datetime(
+        1970, 1, 1, tzinfo=UTC
+    )
+
+    step_s: Annotated[Finite, Field(gt=0, le=86_400)] | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
+        if self.column is None and self.step_s is not None:
+            raise ValueError("step_s is for rows that column gives one time; unit is given already")
         if self.column is None and self.unit is None:
             raise ValueError("give column, or unit when the rows are evenly apart")
         if self.unit is not None and self.format is not None:
             raise ValueError("format is for timestamps in text, unit for numbers: give one of them")
+        if self.unit is not None and len(self.columns) > 1:
+            raise ValueError("unit is for one column of numbers, column names several")
         return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns in the files; empty where the order of the rows is all there is."""
+        return _columns(self.column)
+
+    @property
+    def name(self) -> str:
+        """What the column is called in messages; several are one."""
+        return " ".join(self.columns)
 
 
 class Source(Section):
@@ -127,7 +181,7 @@ class Source(Section):
         columns: names by position, for a CSV without a header.
         na_values: further texts that mean "no value", beside the empty field, NaN, NA and null.
         time: the time axis; without one every row stands alone.
-        asset_column: whose rows they are.
+        asset_column: whose rows they are; several columns are joined by `-`.
         asset_from: `file` makes every file an asset, named as the file without its suffix; with
             `asset_column` every asset of a file is one of its own, named `<file>-<asset>`.
         rows: `samples` have all signals, and an empty cell is a signal without a value; `messages`
@@ -145,7 +199,7 @@ class Source(Section):
     columns: Annotated[tuple[str, ...], Field(max_length=4096)] = ()
     na_values: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     time: TimeAxis | None = None
-    asset_column: str | None = None
+    asset_column: str | Columns | None = None
     asset_from: Literal["file"] | None = None
     rows: Literal["samples", "messages"] | None = None
     file_template: Annotated[str, AfterValidator(_template)] | None = None
@@ -155,6 +209,11 @@ class Source(Section):
         if self.separator is not None and self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both '{self.decimal}'")
         return self
+
+    @property
+    def asset_columns(self) -> tuple[str, ...]:
+        """The columns that name the asset."""
+        return _columns(self.asset_column)
 
     @property
     def names_assets(self) -> bool:
@@ -180,7 +239,7 @@ class Signal(Section):
     unit: str = ""
     range: tuple[Finite, Finite] | None = None
     missing: Literal["impute", "require"] = "impute"
-    max_age_s: Annotated[Finite, Field(ge=0)] | None = None
+    max_age_s: Annotated[Finite, Field(ge=0, le=MAX_S)] | None = None
     codes: dict[str, Finite] | None = None
 
     @model_validator(mode="after")

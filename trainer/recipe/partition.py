@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from models.manifest import Finite
-from trainer.recipe.description import Label, Section
+from trainer.recipe.description import MAX_S, Label, Section
 
 Share = Annotated[Finite, Field(gt=0, lt=1)]
 
@@ -27,7 +27,7 @@ class TimeSplit(Section):
     method: Literal["time"]
     test: Share | None = None
     train_rows: Annotated[int, Field(ge=1)] | None = None
-    gap_s: Annotated[Finite, Field(ge=0)] = 0.0
+    gap_s: Annotated[Finite, Field(ge=0, le=MAX_S)] = 0.0
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -124,7 +124,13 @@ def split_mistakes(
     return found
 
 
-Allowable = Literal["duplicated-files", "duplicated-rows", "groups-on-both-sides", "target-leak"]
+Allowable = Literal[
+    "duplicated-files",
+    "duplicated-rows",
+    "groups-on-both-sides",
+    "same-time-rows",
+    "target-leak",
+]
 ALLOWABLE = frozenset(get_args(Allowable))
 """Checks whose errors a recipe may allow."""
 

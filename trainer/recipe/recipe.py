@@ -30,7 +30,7 @@ from models.manifest import (
 )
 from trainer.features.features import WindowFeatures
 from trainer.features.sliding import positions
-from trainer.recipe.description import Label, Section, Signal, Source, TimeUnit, anchored
+from trainer.recipe.description import MAX_S, Label, Section, Signal, Source, TimeUnit, anchored
 from trainer.recipe.drift_section import DriftSection
 from trainer.recipe.feature_section import Derived, FeatureSection, feature_mistakes
 from trainer.recipe.partition import Checks, Split, split_mistakes
@@ -54,8 +54,8 @@ class Window(Section):
 
     length: Annotated[int, Field(ge=1, le=65_536)] = 1
     hop: Annotated[int, Field(ge=1, le=65_536)] = 1
-    period_s: Annotated[Finite, Field(gt=0)] | None = None
-    max_gap_s: Annotated[Finite, Field(gt=0)] | None = None
+    period_s: Annotated[Finite, Field(gt=0, le=MAX_S)] | None = None
+    max_gap_s: Annotated[Finite, Field(gt=0, le=MAX_S)] | None = None
     trigger: Literal["all_fresh", "every_reading", "period"] = "all_fresh"
 
     @model_validator(mode="after")
@@ -88,7 +88,8 @@ class Classification(Section):
 
     Attributes:
         column: of the labels.
-        classes: the labels in order, or `{ label = "name" }`; those found, sorted, if not given.
+        classes: the labels in order, or `{ label = "name" }`, where several may have one name;
+            those found, sorted, if not given.
         positive: the name of the class that a two-class model is about; the last if not given.
     """
 
@@ -107,7 +108,8 @@ class Classification(Section):
     @model_validator(mode="after")
     def _classes_fit(self) -> Self:
         names = list(self.names.values())
-        if len(set(names)) != len(self.classes) or len(names) == 1:
+        is_list = not isinstance(self.classes, dict)
+        if (is_list and len({*names}) != len(self.classes)) or len({*names}) == 1:
             raise ValueError(f"classes must be at least two different ones, found {names}")
         if names and self.positive is not None and self.positive not in names:
             raise ValueError(f"positive is '{self.positive}', the classes are {names}")

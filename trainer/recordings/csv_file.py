@@ -1,11 +1,14 @@
 """A CSV in blocks of rows, every field as text, so that what is no number is told with its line."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.recipe.description import Source
@@ -43,18 +46,43 @@ def blocks(
     for text in dialect.notes:
         note(text)
     chosen = [dialect.columns.index(column) for column in wanted]
-    blank_lines = 0
     cut = _ends_early(path, dialect, opening.encoding)
     frames = _parsed(path, name, dialect, opening.encoding)
+    lines = _Lines(dialect, source)
     for frame in _without_last_row(frames) if cut else frames:
-        blank = (frame == "").all(axis=1)
-        blank_lines += int(blank.sum())
         rows = frame.set_axis(frame.index + dialect.first, axis=0)
-        yield rows.loc[~blank.to_numpy(), chosen].set_axis(list(wanted), axis=1)
-    if blank_lines:
-        note(f"{blank_lines} blank lines: left out")
+        yield rows.loc[lines.that_are_rows(rows), chosen].set_axis(list(wanted), axis=1)
+    for text in lines.notes():
+        note(text)
     if cut:
         note("ends in the middle of its last line: that line is left out")
+
+
+class _Lines:
+    """Tells rows from other lines of a file, and counts those."""
+
+    def __init__(self, dialect: Dialect, source: Source) -> None:
+        self._header = [] if source.columns else list(dialect.columns)
+        self._blank = self._headers = 0
+
+    def that_are_rows(self, lines: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which are, `[lines]`: not blank, nor the header once more, as where files were joined."""
+        blank = (lines == "").all(axis=1).to_numpy()
+        headers = np.zeros(len(lines), dtype=np.bool_)
+        if self._header:
+            likely = np.flatnonzero(lines[0].str.strip() == self._header[0])
+            found = lines.iloc[likely].apply(lambda column: column.str.strip())
+            headers[likely] = (found == self._header).all(axis=1).to_numpy() & ~blank[likely]
+        self._blank += int(blank.sum())
+        self._headers += int(headers.sum())
+        return ~(blank | headers)
+
+    def notes(self) -> Iterator[str]:
+        """What there is to say of the other lines, once all were seen."""
+        if self._blank:
+            yield f"{self._blank} blank lines: left out"
+        if self._headers:
+            yield f"the header is repeated in {self._headers} lines: left out"
 
 
 def _ends_early(path: Path, dialect: Dialect, encoding: str) -> bool:
@@ -117,11 +145,17 @@ def _next(reader: Any) -> pd.DataFrame | None:  # noqa: ANN401  pandas keeps its
 
 def _misfit(reason: str, name: str, dialect: Dialect) -> str:
     told = reason.replace("Error tokenizing data. C error: ", "").strip()
+    if unclosed := re.search(r"EOF inside string starting at row (\d+)", told):
+        line = int(unclosed[1]) + 1
+        return (
+            f"{name} line {line}: a field begins with {dialect.quote} and nothing closes it to the "
+            "end of the file; close it, or take the quote out"
+        )
     if told.startswith("Length of header"):
         told = "all have more fields"
     remedy = (
         "; if numbers have a decimal comma, quote them or separate columns by ';'"
         if dialect.separator == ","
-        else ""
+        else f"; if a field has {dialect.separator!r} in it, quote it"
     )
     return f"{name}: rows do not fit the header of {len(dialect.columns)} columns: {told}{remedy}"

@@ -19,12 +19,12 @@ from trainer.errors import DataError
 from trainer.recipe import file_template
 from trainer.recipe.description import Signal, Source
 from trainer.recordings import csv_file, parquet_file
-from trainer.recordings.columns import Columns, Texts
+from trainer.recordings.columns import Columns, Texts, joined
 from trainer.recordings.numerals import DecimalMark
 from trainer.recordings.recorded import reported
 from trainer.recordings.recording import Recording
 from trainer.recordings.rows import Block, Rows
-from trainer.recordings.sources import find, readable
+from trainer.recordings.sources import PARQUET, find, readable, stem
 from trainer.recordings.timestamps import Timestamps
 
 
@@ -124,7 +124,7 @@ class _Reader:
             )
 
     def _check_asset(self, path: Path, name: str) -> None:
-        other = self.assets.setdefault(_stem(path), name)
+        other = self.assets.setdefault(stem(path), name)
         if other != name:
             raise DataError(
                 f"data.asset_from is 'file', but {other} and {name} have the same name; rename "
@@ -144,8 +144,8 @@ class _Reader:
         def note(text: str) -> None:
             self.note(text, name)
 
-        if path.suffix.lower() == ".parquet":
-            repeating = [c for c in (self.source.asset_column, self.label) if c is not None]
+        if path.suffix.lower() == PARQUET:
+            repeating = [*self.source.asset_columns, *([self.label] if self.label else [])]
             frames = parquet_file.blocks(path, name, wanted, note, repeating=repeating)
         else:
             frames = csv_file.blocks(path, name, self.source, wanted, note)
@@ -155,9 +155,10 @@ class _Reader:
 
     def _needed(self) -> list[str]:
         """Every column that must be there, once."""
-        time = self.source.time.column if self.source.time else None
-        named = [time, self.source.asset_column, *(s.source for s in self.signals), self.label]
-        return list(dict.fromkeys(column for column in named if column is not None))
+        time = self.source.time.columns if self.source.time else ()
+        signals = [signal.source for signal in self.signals]
+        label = [] if self.label is None else [self.label]
+        return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *label]))
 
     def _block(self, columns: Columns, path: Path) -> Block:
         values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])
@@ -172,7 +173,7 @@ class _Reader:
 
     def _carried(self, path: Path) -> NDArray[np.bool_] | None:
         """Which signals each row of a Parquet file carried, if its rows are messages."""
-        if path.suffix.lower() != ".parquet":
+        if path.suffix.lower() != PARQUET:
             return None
         return reported(path, [signal.source for signal in self.signals], self.source.rows)
 
@@ -183,10 +184,10 @@ class _Reader:
         return ~np.isnan(values) if self.source.rows == "messages" else None
 
     def _assets(self, columns: Columns, path: Path) -> Texts:
-        name = _stem(path) if self.source.asset_from == "file" else "asset"
-        if self.source.asset_column is None:
+        name = stem(path) if self.source.asset_from == "file" else "asset"
+        if not self.source.asset_columns:
             return Texts(np.zeros(len(columns), dtype=np.int32), (name,))
-        found = columns.names(self.source.asset_column)
+        found = joined([columns.names(column) for column in self.source.asset_columns])
         if self.source.asset_from is None:
             return found
         return Texts(found.codes, tuple(f"{name}-{one}" for one in found.names))
@@ -195,8 +196,3 @@ class _Reader:
         if self.label is None:
             return None
         return columns.numbers(self.label) if self.numeric_label else columns.texts(self.label)
-
-
-def _stem(path: Path) -> str:
-    """The name of the asset that a file is."""
-    return path.name.split(".")[0]

@@ -21,8 +21,8 @@ _MONTH_DAY = r"[A-Za-z]{3,9} \d{1,2}(?P<sep>,? )\d{4}"
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?"
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _SPREADSHEET_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
-_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PLAUSIBLE_YEARS = range(1990, 2101)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PLAUSIBLE_YEARS = range(1990, 2101)
 
 
 def formats_of(text: str) -> tuple[str, ...]:
@@ -48,6 +48,13 @@ def remedy_for(text: str) -> str:
         return "every row needs its time"
     if re.fullmatch(_NUMBER, text):
         return _remedy_for_number(text)
+    if (named := re.fullmatch(r"(.*\d) ([A-Z]{2,5})", text)) and (forms := formats_of(named[1])):
+        form = "%Y-%m-%d %H:%M:%S" if forms[0] == ISO_LOCAL else forms[0]
+        return (
+            f"it ends with the name of a time zone: set data.time.format = '{form} {named[2]}', if "
+            f"that is the form of the rest, and data.time.zone to what {named[2]} means, such as "
+            "'UTC' or 'Etc/GMT-1'"
+        )
     return (
         "not ISO 8601, nor a date in a form that is known; say how it is written, such as "
         "data.time.format = '%d.%m.%Y %H:%M:%S'"
@@ -56,10 +63,7 @@ def remedy_for(text: str) -> str:
 
 def _remedy_for_number(text: str) -> str:
     number = float(text.replace(",", "."))
-    ways = []
-    for unit, per_second in (("s", 1), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
-        if moment := _since(_UNIX_EPOCH, number / per_second):
-            ways.append(f"unit = '{unit}' reads it as {moment}")
+    ways = [way] if (way := ways_to_count(text)) else []
     if moment := _since(_SPREADSHEET_EPOCH, number * 86_400):
         ways.append(f"unit = 'd' with origin = 1899-12-30T00:00:00Z as {moment}")
     if (compact := _COMPACT.get(len(text))) and text.isdecimal():
@@ -68,13 +72,24 @@ def _remedy_for_number(text: str) -> str:
     return f"a number; set data.time.unit or data.time.format{shown}"
 
 
+def ways_to_count(text: str) -> str:
+    """In which unit a number that counts since 1970 is a likely moment; "" if in none."""
+    if not re.fullmatch(_NUMBER, text.strip()):
+        return ""
+    number, ways = float(text.replace(",", ".")), []
+    for unit, per_second in (("s", 1), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
+        if moment := _since(UNIX_EPOCH, number / per_second):
+            ways.append(f"unit = '{unit}' reads it as {moment}")
+    return ", ".join(ways)
+
+
 def _since(origin: datetime, seconds: float) -> str | None:
     """A moment, if it is one that a plant may have recorded."""
     try:
         moment = origin + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
         return None
-    if moment.year not in _PLAUSIBLE_YEARS:
+    if moment.year not in PLAUSIBLE_YEARS:
         return None
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 

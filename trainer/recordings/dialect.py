@@ -9,11 +9,15 @@ from itertools import product
 
 from trainer.errors import DataError
 from trainer.recipe.description import Source
+from trainer.recordings.columns import NO_VALUE
 
 SEPARATORS = (",", ";", "\t", "|", "blank")
 QUOTES = ('"', "'")
 _NAMES = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'", "blank": "blanks"}
 _MAX_SHOWN = 30
+_MAX_WIDTH = 80
+_MAX_UNIT_LINES = 3
+_MEASURED = r"[+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?|\d+[-/.]\w+[-/.]\d.*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,11 @@ def sniff(lines: Sequence[str], source: Source, wanted: Sequence[str], name: str
     if quote != QUOTES[0]:
         notes.append(f"quoted by {quote} rather than {QUOTES[0]}")
     notes += _cleaned(header, columns)
-    return Dialect(separator, quote, columns, skipped + 2, tuple(notes))
+    below = [fields(line, separator, quote) for line in shown[1:]]
+    units = _lines_of_units(below, [columns.index(column) for column in wanted], source)
+    if units:
+        notes.append(f"{units} lines below the header have no number where the next has: left out")
+    return Dialect(separator, quote, columns, skipped + 2 + units, tuple(notes))
 
 
 def fields(line: str, separator: str, quote: str = QUOTES[0]) -> list[str]:
@@ -86,9 +94,8 @@ def missing(columns: Sequence[str], wanted: Sequence[str], place: str) -> str | 
         return None
     near = difflib.get_close_matches(absent[0], columns, n=1, cutoff=0.5)
     meant = f"; '{near[0]}' comes nearest to '{absent[0]}'" if near else ""
-    found = ", ".join(columns[:_MAX_SHOWN]) + (", ..." if len(columns) > _MAX_SHOWN else "")
     plural = "s" if len(absent) > 1 else ""
-    return f"{place}: has no column{plural} {', '.join(absent)}; it has {found}{meant}"
+    return f"{place}: has no column{plural} {_listed(absent)}; it has {_listed(columns)}{meant}"
 
 
 def repeated(columns: Sequence[str], wanted: Sequence[str], place: str) -> str | None:
@@ -101,6 +108,11 @@ def repeated(columns: Sequence[str], wanted: Sequence[str], place: str) -> str |
                 f"{' and '.join(numbers)}; rename {count - 1} of them"
             )
     return None
+
+
+def _listed(columns: Sequence[str]) -> str:
+    shown = ", ".join(column[:_MAX_WIDTH] or "''" for column in columns[:_MAX_SHOWN])
+    return shown + (", ..." if len(columns) > _MAX_SHOWN else "")
 
 
 def _said(line: str) -> str | None:
@@ -130,20 +142,41 @@ def _cleaned(header: Sequence[str], columns: Sequence[str]) -> list[str]:
 
 def _fit(
     lines: Sequence[str], way: tuple[str, str], source: Source, wanted: Sequence[str]
-) -> tuple[int, bool]:
-    """How well a separator and quotes do: wanted columns found, then evenness of the lines."""
+) -> tuple[int, bool, int]:
+    """How well a separator and quotes do: wanted columns found, evenness of the lines, columns."""
     header = [field.strip() for field in fields(lines[0], *way)]
     counts = {len(fields(line, *way)) for line in lines if line.strip()}
+    even = len(counts) == 1
     if source.columns:
-        return -abs(len(header) - len(source.columns)), len(counts) == 1
-    return sum(column in header for column in wanted), len(counts) == 1
+        return int(len(header) == len(source.columns)), even, len(header)
+    found = sum(column in header for column in wanted)
+    # Where nothing is found, the likeliest way is at least told as it is.
+    return found, even, 0 if found else len(header)
+
+
+def _lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source: Source) -> int:
+    """How many lines below the header say what columns are, rather than what was measured.
+
+    No column that is wanted has a number or a date there, and the first line that has one has it
+    where words stood above.
+    """
+    absent = NO_VALUE | {*source.na_values}
+    worded: set[int] = set()
+    for count, row in enumerate(rows[: _MAX_UNIT_LINES + 1]):
+        texts = {i: row[i].strip() for i in wanted if i < len(row)}
+        measured = {i for i, text in texts.items() if re.fullmatch(_MEASURED, text)}
+        if measured:
+            return count if measured & worded else 0
+        worded |= {i for i, text in texts.items() if text not in absent}
+    return 0
 
 
 def _check_count(found: Sequence[str], columns: Sequence[str], separator: str, place: str) -> None:
     if len(found) != len(columns):
         raise DataError(
             f"{place}: has {len(found)} columns separated by {_shown(separator)}, data.columns "
-            f"names {len(columns)}"
+            f"names {len(columns)}; name every column in the file's order, or leave the file out "
+            "of data.files"
         )
 
 
@@ -152,15 +185,27 @@ def _check(
 ) -> None:
     lacking = missing(columns, wanted, place)
     if lacking:
-        better = [
-            other
-            for other in SEPARATORS
-            if not missing([f.strip() for f in fields(header, other)], wanted, place)
-        ]
-        remedy = f"; with data.separator = '{better[0]}' all are there" if better else ""
-        raise DataError(f"{lacking}, separated by {_shown(separator)}{remedy}")
+        raise DataError(
+            f"{lacking}, separated by {_shown(separator)}{_remedy(columns, wanted, header, place)}"
+        )
     if twice := repeated(columns, wanted, place):
         raise DataError(twice)
+
+
+def _remedy(columns: Sequence[str], wanted: Sequence[str], header: str, place: str) -> str:
+    """What to do about a header that lacks a column."""
+    for other in SEPARATORS:
+        if not missing([field.strip() for field in fields(header, other)], wanted, place):
+            return f"; with data.separator = '{other}' all are there"
+    numbers = sum(re.fullmatch(_MEASURED, column) is not None for column in columns)
+    if 2 * numbers > len(columns):
+        return (
+            "; this is no header: name all columns in the file's order by data.columns, or leave "
+            "the file out of data.files"
+        )
+    if {*wanted} & {*columns}:
+        return "; correct the recipe, or first join what the columns of other files say to this one"
+    return "; correct the recipe, or leave the file out of data.files"
 
 
 def _shown(separator: str) -> str:

@@ -116,6 +116,16 @@ class Recording:
         period = max(float(np.median(one)) if len(one) else 0.0 for one in steps) / 1e6
         return (round(period) if period >= 1 else period) or None
 
+    def longest_pause(self) -> tuple[int, int]:
+        """The row after the longest time without one of the same asset, and that time, ns."""
+        order = np.argsort(self.asset, kind="stable")
+        steps = np.diff(self.times_ns[order])
+        steps[np.diff(self.asset[order]) != 0] = 0
+        if not len(steps):
+            return 0, 0
+        longest = int(steps.argmax())
+        return int(order[longest + 1]), int(steps[longest])
+
     def _steps(self, rows: Any = slice(None)) -> NDArray[np.int64]:  # noqa: ANN401  whatever indexes an array
         """Nanoseconds from each of the rows to the next of the same asset."""
         asset, times_ns = self.asset[rows], self.times_ns[rows]

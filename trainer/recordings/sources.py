@@ -1,6 +1,7 @@
 """Recorded files before they are read: which there are, and how their text begins."""
 
 import codecs
+import difflib
 import glob
 import gzip
 import os
@@ -14,9 +15,12 @@ from typing import Any
 
 from trainer.errors import DataError
 from trainer.recipe.description import Source
+from trainer.recordings.file_formats import known_format
 
 MAX_FILES = 10_000
-SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
+PARQUET = ".parquet"
+"""Suffix of files that are Parquet; all others are text."""
+_NO_NAME = (".csv", ".txt", ".tsv", ".dat", ".data", PARQUET)
 _SNIFFED_BYTES = 4096
 _SNIFFED_CHARACTERS = 64 << 10
 _SNIFFED_LINES = 50
@@ -52,21 +56,20 @@ def find(source: Source) -> dict[str, Path]:
         Path by name; the name is relative to the folder that all files share.
 
     Raises:
-        DataError: a pattern names no file, or a file's suffix is unknown.
+        DataError: a pattern names no file, or too many do.
     """
-    found: list[Path] = []
-    for pattern in source.files:
-        matched = [Path(p) for p in glob.glob(pattern, recursive=True)]  # noqa: PTH207  absolute
-        if not matched:
-            raise DataError(f"data.files: no file matches '{pattern}'")
-        found += [path for path in sorted(matched, key=_natural) if path not in found]
+    found = [*dict.fromkeys(path for pattern in source.files for path in _matching(pattern))]
     if len(found) > MAX_FILES:
         raise DataError(f"data.files: {len(found)} files match, at most {MAX_FILES} are read")
-    for path in found:
-        if not path.name.lower().endswith(SUFFIXES):
-            raise DataError(f"{path}: suffix is not known; files are {', '.join(SUFFIXES)}")
     folder = os.path.commonpath([path.parent for path in found])
     return {os.path.relpath(path, folder): path for path in found}
+
+
+def stem(path: Path) -> str:
+    """A file's name without what only says how it is written: `2004.02.12.txt.gz` is a day."""
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    suffix = next((one for one in _NO_NAME if name.lower().endswith(one)), "")
+    return name[: len(name) - len(suffix)] or path.name
 
 
 def begin(path: Path, encoding: str | None, name: str) -> Opening:
@@ -83,13 +86,17 @@ def begin(path: Path, encoding: str | None, name: str) -> Opening:
     opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
     with readable(name):
         with opener(path, "rb") as file:
-            found, notes = _encoding(file.read(_SNIFFED_BYTES), encoding, name)
+            start = file.read(_SNIFFED_BYTES)
+        if said := known_format(start):
+            raise DataError(f"{name}: {said}")
+        found, notes = _encoding(start, encoding, name)
         try:
             with opener(path, "rt", encoding=found, newline="") as file:
                 text: str = file.read(_SNIFFED_CHARACTERS)
         except UnicodeDecodeError as exc:
             raise DataError(not_in(found, name, exc)) from exc
-    lines = text.splitlines()
+    # Not splitlines, which also splits at signs that may stand in a name, such as U+0085.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     if len(text) == _SNIFFED_CHARACTERS and len(lines) > 1:
         del lines[-1]  # cut anywhere
     return Opening(tuple(lines[:_SNIFFED_LINES]), found, notes)
@@ -158,6 +165,33 @@ def _holds_zeros(start: bytes, name: str) -> str:
         f"{name}: holds bytes of zero; if it is utf-16 without a byte-order mark, set "
         f"data.encoding = 'utf-16-{'le' if little else 'be'}', otherwise the file is damaged"
     )
+
+
+def _matching(pattern: str) -> list[Path]:
+    """The files of one pattern; a name that is there as it is written may have brackets."""
+    literal = Path(pattern)
+    if literal.is_file():
+        return [literal]
+    if literal.is_dir():
+        raise DataError(
+            f"data.files: '{literal}' is a folder; name the files in it, such as '{literal}/*.csv'"
+        )
+    matched = [Path(p) for p in glob.glob(pattern, recursive=True)]  # noqa: PTH207  absolute
+    files = sorted((path for path in matched if path.is_file()), key=_natural)
+    if not files:
+        raise DataError(f"data.files: no file matches '{pattern}'{_instead(literal)}")
+    return files
+
+
+def _instead(path: Path) -> str:
+    """What is there rather than the file that is named."""
+    if glob.has_magic(str(path.parent)):
+        return ""
+    if not path.parent.is_dir():
+        return f"; there is no folder '{path.parent}'"
+    names = [one.name for one in path.parent.iterdir() if one.is_file()]
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

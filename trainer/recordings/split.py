@@ -70,18 +70,37 @@ def split(
         train, test, said = _shuffled(windowed(np.arange(len(recording))), truth, recipe)
     else:
         train, test, said = _apart(recording, truth, recipe.split, recipe, windowed)
-    count = len(train) + len(test)
+    counts = len(train), len(test)
     train, test = (part.take(truth.known[part.rows]) for part in (train, test))
-    unknown = count - len(train) - len(test)
+    unknown = sum(counts) - len(train) - len(test)
     used = train.take(truth.usable[train.rows])
-    for name, part in (("training", used), ("test", test)):
+    for name, part, count in zip(("training", "test"), (used, test), counts, strict=True):
         if not len(part):
+            reason = _why_none(count, len(train), recording)
             raise DataError(
                 f"split.method '{recipe.split.method}' leaves the {name} part no window of "
-                f"{spec.length} samples; there are {len(recording)} rows of "
-                f"{len(recording.assets)} assets"
+                f"{spec.length} samples: {reason}"
             )
     return Parts(used, test, said, unknown, unusable=len(train) - len(used))
+
+
+def _why_none(windows: int, known: int, recording: Recording) -> str:
+    """Why a part has no window: there is none, none has a truth, or none is wholly normal."""
+    if windows and known:
+        return (
+            f"none of its {windows} windows is wholly normal; correct target.normal, or the split"
+        )
+    if windows:
+        return (
+            f"its {windows} windows end with rows whose target is empty; correct it, or the split"
+        )
+    if len(recording) > 1 and recording.timed and recording.times_ns[0] == recording.times_ns[-1]:
+        moment = np.datetime64(int(recording.times_ns[0]), "ns").astype("datetime64[s]")
+        return f"all {len(recording)} rows have the same time, {moment}Z; correct data.time"
+    return (
+        f"there are {len(recording)} rows of {len(recording.assets)} asset(s); give more, or lower "
+        "window.length"
+    )
 
 
 def folds(train: Windowed, truth: Truth, recipe: Recipe) -> Iterator[tuple[Indices, Indices]]:
@@ -229,7 +248,10 @@ def _shuffled(whole: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed, 
     if recipe.target.task == "classification" and method != "random":
         rare = [truth.classes[c] for c, n in enumerate(np.bincount(y)) if n < FOLDS]
         if rare:
-            raise DataError(f"class '{rare[0]}' has fewer than {FOLDS} rows: too few to split")
+            raise DataError(
+                f"class '{rare[0]}' has fewer than {FOLDS} rows: too few to split; record more, or "
+                "give it one name with another class in target.classes"
+            )
         kept = {"stratify": y}
     train, test = train_test_split(
         np.arange(len(whole)), test_size=share, random_state=recipe.seed, **kept

@@ -82,11 +82,29 @@ def _classes(recording: Recording, target: Classification) -> Truth:
         row = int(np.argmax(labels == strange[0]))
         raise DataError(
             f"{recording.place(row)}, column '{target.column}': found '{strange[0]}'; "
-            f"target.classes are {', '.join(names)}"
+            f"target.classes are {', '.join(names)}; add it there, where several labels may have "
+            "one name, or to data.na_values"
         )
-    index = {"": -1, **{label: position for position, label in enumerate(names)}}
+    classes = tuple(dict.fromkeys(names.values()))
+    if target.positive is not None and target.positive not in classes:
+        raise DataError(
+            f"column '{target.column}': target.positive is '{target.positive}', the classes there "
+            f"are {', '.join(classes)}"
+        )
+    index = {"": -1, **{label: classes.index(name) for label, name in names.items()}}
     y = np.array([index[label] for label in labels], dtype=np.int64)
-    return Truth(y=y, known=y >= 0, usable=y >= 0, classes=tuple(names.values()))
+    return Truth(y=y, known=y >= 0, usable=y >= 0, classes=classes, notes=_alike(names))
+
+
+def _alike(names: Mapping[str, str]) -> tuple[str, ...]:
+    """A note on labels that only differ in how they are written, and mean different classes."""
+    seen: dict[str, str] = {}
+    for label, name in names.items():
+        other = seen.setdefault(label.casefold(), label)
+        if names[other] != name:
+            said = f"labels '{other}' and '{label}' are two classes; if they mean the same, give "
+            return (f"{said}both one name in target.classes",)
+    return ()
 
 
 def _numbers(recording: Recording, target: Regression, recipe: Recipe) -> Truth:
@@ -106,6 +124,12 @@ def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
         return Truth(nowhere, everywhere, everywhere, NORMAL_AND_NOT, labelled=False)
     labels = _labels(recording)
     known = labels != ""
+    if not (labels == target.normal).any():
+        found = ", ".join(f"'{label}'" for label in sorted({*map(str, labels[known])})[:10])
+        raise DataError(
+            f"column '{target.column}': no row says '{target.normal}', which target.normal is; "
+            f"found there: {found or 'nothing at all'}"
+        )
     y = np.where(known & (labels != target.normal), 1, 0).astype(np.int64)
     usable = ~_within(recording, (y == 1) | ~known, recipe)
     return Truth(y=y, known=known, usable=usable, classes=NORMAL_AND_NOT)

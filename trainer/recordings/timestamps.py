@@ -5,6 +5,7 @@ is a date is tried on every row of every file. If one is left at the end it is t
 `03/04/2025` could be March or April to the last row, the recipe must say.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,24 +14,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainer.errors import DataError
-from trainer.recipe.description import UNIT_NS, TimeAxis
+from trainer.recipe.description import UNIT_NS, YEARS, TimeAxis
 from trainer.recordings.columns import Columns
 from trainer.recordings.date_formats import (
     ISO_LOCAL,
     ISO_SHAPE,
     ISO_ZONED,
     OFFSET,
+    PLAUSIBLE_YEARS,
+    UNIX_EPOCH,
     formats_of,
     meant,
     remedy_for,
+    ways_to_count,
 )
 
 PLAIN = ""
 """The format of times that are no text."""
+NS_PER_S = 10**9
+_END_NS = 9 * 10**18  # in the year 2255
 Times = Mapping[str, NDArray[np.int64]]
 """Nanoseconds since 1970, by the format under which text was read."""
-# What nanoseconds since 1970 can say in 64 bits, whole years.
-_YEARS = (1678, 2261)
 
 
 class Timestamps:
@@ -47,6 +51,9 @@ class Timestamps:
         self.rows = 0
         self.alive: tuple[str, ...] | None = None
         self._first = ""
+        self._file = ""
+        self._unlikely: str | None = None
+        self._runs: dict[str, tuple[int, int]] = {}
         self._against: dict[str, str] = {}
         self._never: dict[str, DataError] = {}
 
@@ -56,21 +63,46 @@ class Timestamps:
         Raises:
             DataError: a row's time cannot be read safely.
         """
+        times = self._read(columns)
+        if self.axis is None or self.axis.step_s is None:
+            return times
+        if columns.name != self._file:
+            self._file, self._runs = columns.name, {}
+        step_ns = self.axis.step_s * NS_PER_S
+        return {form: self._spread(form, stamps, step_ns) for form, stamps in times.items()}
+
+    def _spread(self, form: str, stamps: NDArray[np.int64], step_ns: float) -> NDArray[np.int64]:
+        """Rows of one time, a step apart; the last of the block before may have had it too."""
+        row = np.arange(len(stamps))
+        begins = np.diff(stamps, prepend=stamps[0]) != 0
+        since = row - np.maximum.accumulate(np.where(begins, row, 0))
+        last, count = self._runs.get(form, (0, 0))
+        if count and last == stamps[0]:
+            since[: int(begins.argmax()) if begins.any() else len(row)] += count
+        self._runs[form] = int(stamps[-1]), int(since[-1]) + 1
+        spread: NDArray[np.int64] = stamps + np.round(since * step_ns).astype(np.int64)
+        return spread
+
+    def _read(self, columns: Columns) -> Times:
         first, self.rows = self.rows, self.rows + len(columns)
         axis = self.axis
-        if axis is None or axis.column is None:
+        if axis is None or not axis.columns:
             return {PLAIN: _of_rows(np.arange(first, self.rows, dtype=np.int64), axis)}
         if axis.unit is not None:
-            return {PLAIN: _counted(columns, axis, UNIT_NS[axis.unit])}
-        raw = columns.frame[axis.column]
+            counted = _counted(columns, axis, UNIT_NS[axis.unit])
+            if first == 0:
+                self._unlikely = _unlikely(columns, axis, counted)
+            return {PLAIN: counted}
+        columns.join(axis.columns, axis.name)
+        raw = columns.frame[axis.name]
         if pd.api.types.is_datetime64_any_dtype(raw.dtype):
             moments = _within_years(raw)
             if moments.isna().any():
-                raise columns.wrong(axis.column, moments.isna(), _needed(axis))
+                raise columns.wrong(axis.name, moments.isna(), _needed(axis))
             return {PLAIN: _nanoseconds(moments, columns, axis)}
         if pd.api.types.is_numeric_dtype(raw.dtype):
             numeric = np.ones(len(raw), dtype=np.bool_)
-            raise columns.wrong(axis.column, numeric, remedy_for(str(raw.iloc[0])))
+            raise columns.wrong(axis.name, numeric, remedy_for(str(raw.iloc[0])))
         return self._read_text(columns, axis)
 
     def chosen(self, times: Times, place: Callable[[int], str]) -> str:
@@ -94,7 +126,9 @@ class Timestamps:
         return first
 
     def note(self, chosen: str) -> str | None:
-        """What to say of the format, if it was found rather than given."""
+        """What to say of the format, if it was found rather than given; or of an unlikely unit."""
+        if self._unlikely:
+            return self._unlikely
         if self.axis is None or self.axis.format or chosen in (PLAIN, ISO_LOCAL, ISO_ZONED):
             return None
         if len(self.alive or ()) > 1:
@@ -104,7 +138,7 @@ class Timestamps:
         return f"times read as '{chosen}', {order}: {next(proofs, self._first)}"
 
     def _read_text(self, columns: Columns, axis: TimeAxis) -> Times:
-        column = str(axis.column)
+        column = axis.name
         text = columns.text(column)
         if self.alive is None:
             start = text.iloc[0]
@@ -141,11 +175,11 @@ class Timestamps:
         bad: Mapping[str, "pd.Series[bool]"],
     ) -> DataError:
         """The error about the row under which the last format falls."""
-        column = str(axis.column)
+        column = axis.name
         last = max(bad.values(), key=lambda where: int(where.to_numpy().argmax()))
         found, here = text.iloc[int(last.to_numpy().argmax())], columns.place(column, last.idxmax())
         if axis.format:
-            return columns.wrong(column, last, _needed(axis))
+            return columns.wrong(column, last, _needed(axis, found))
         own = formats_of(found)
         if not own:
             return columns.wrong(column, last, remedy_for(found))
@@ -153,7 +187,7 @@ class Timestamps:
         against.update(self._against)
         others = [against[form] for form in own if against.get(form, here) != here]
         if not others and {*own} & {*bad}:
-            years = f"from {_YEARS[0]} to {_YEARS[1]}"
+            years = f"from {YEARS[0]} to {YEARS[1]}"
             return columns.wrong(column, last, f"there is no such date in the years {years}")
         if {ISO_LOCAL, ISO_ZONED} == {*own, *bad}:
             remedy = "some name a time zone, some do not; export all with it, or all without"
@@ -163,7 +197,9 @@ class Timestamps:
 
     def _undecided(self, forms: tuple[str, str], times: Times, row: int, place: str) -> str:
         """The error about two formats that fit all rows."""
-        column = self.axis.column if self.axis else None
+        column = self.axis.column if self.axis else ""
+        written = json.dumps(column, ensure_ascii=False)
+        name = self.axis.name if self.axis else ""
         zone = self.axis.zone if self.axis else "UTC"
         zoned = "" if zone == "UTC" else f', zone = "{zone}"'
         ways = [
@@ -171,9 +207,9 @@ class Timestamps:
             f"({meant(form)})"
             for form in forms
         ]
-        lines = [f'time = {{ column = "{column}", format = "{form}"{zoned} }}' for form in forms]
+        lines = [f'time = {{ column = {written}, format = "{form}"{zoned} }}' for form in forms]
         return (
-            f"{place}, column '{column}': is {ways[0]} or {ways[1]}, and so are all rows, from "
+            f"{place}, column '{name}': is {ways[0]} or {ways[1]}, and so are all rows, from "
             f"{self._first}; say which by {lines[0]} or {lines[1]} in [data]"
         )
 
@@ -188,44 +224,85 @@ def _parsed(text: "pd.Series[str]", form: str) -> "pd.Series[Any]":
 
 
 def _within_years(moments: "pd.Series[Any]") -> "pd.Series[Any]":
-    return moments.where(moments.dt.year.between(*_YEARS))
+    return moments.where(moments.dt.year.between(*YEARS))
 
 
 def _nanoseconds(moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis) -> NDArray[np.int64]:
     """Nanoseconds since 1970 of moments that are all there."""
     if moments.dt.tz is None:
-        moments = moments.dt.tz_localize(axis.zone, ambiguous="NaT", nonexistent="NaT")
+        local = moments
+        moments = local.dt.tz_localize(axis.zone, ambiguous="NaT", nonexistent="NaT")
         if moments.isna().any():
-            remedy = f"that hour is twice or never there in {axis.zone}; record in UTC"
-            raise columns.wrong(str(axis.column), moments.isna(), remedy)
+            raise columns.wrong(axis.name, moments.isna(), _clock_change(local, moments, axis.zone))
     stamps: NDArray[np.int64] = moments.dt.as_unit("ns").astype("int64").to_numpy()
     return stamps
 
 
+def _clock_change(local: "pd.Series[Any]", moments: "pd.Series[Any]", zone: str) -> str:
+    """What to do about an hour that a change of clocks repeats, or leaves out."""
+    first = local[moments.isna()].iloc[:1]
+    if first.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().any():
+        return f"that hour is there twice in {zone}; export in UTC, or leave its rows out"
+    return (
+        f"that hour is left out in {zone}, so this clock is not set twice a year; say which it is, "
+        "such as zone = 'UTC', or 'Etc/GMT-1' for an hour ahead of it all year"
+    )
+
+
 def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64]:
-    column = str(axis.column)
+    column = axis.name
     raw = columns.frame[column]
     if not pd.api.types.is_numeric_dtype(raw.dtype):
         raw = pd.to_numeric(columns.text(column), errors="coerce")
     # Whole numbers stay whole: a double holds nanoseconds since 1970 to a quarter of a microsecond.
     whole = pd.api.types.is_integer_dtype(raw.dtype)
     count = raw.to_numpy(dtype=np.int64) if whole else columns.numbers(column).astype(np.float64)
-    bad = ~(np.abs(count) < 2**62 // unit_ns)
+    start_ns = pd.Timestamp(axis.origin).as_unit("ns").value
+    bad = ~(np.abs(count + start_ns / unit_ns) < _END_NS / unit_ns)
     if bad.any():
-        raise columns.wrong(column, bad, f"a number of {axis.unit} since {axis.origin} is needed")
+        needed = f"a number of {axis.unit} since {axis.origin} is needed"
+        ways = ways_to_count(str(raw[bad].iloc[0]))
+        raise columns.wrong(column, bad, f"{needed}; {ways}" if ways else needed)
     units = np.floor(count).astype(np.int64)
     elapsed = units * unit_ns + np.round((count - units) * unit_ns).astype(np.int64)
-    shifted: NDArray[np.int64] = elapsed + pd.Timestamp(axis.origin).as_unit("ns").value
+    shifted: NDArray[np.int64] = elapsed + start_ns
     return shifted
 
 
+def _unlikely(columns: Columns, axis: TimeAxis, counted: NDArray[np.int64]) -> str | None:
+    """What to say of a count since 1970 that leads to a likely year in another unit only."""
+    text = str(columns.frame[axis.name].iloc[0])
+    moment = np.datetime64(int(counted[0]), "ns").astype("datetime64[s]")
+    if axis.origin != UNIX_EPOCH or moment.astype("M8[Y]").astype(int) + 1970 in PLAUSIBLE_YEARS:
+        return None
+    ways = ways_to_count(text)
+    place = columns.place(axis.name, columns.lines[0])
+    return f"times begin in {moment}Z, for {place}; {ways}" if ways else None
+
+
 def _of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int64]:
-    """Times of rows that follow each other evenly; their number where there is no time axis."""
+    """Times of rows that follow each other evenly; their number where there is no time axis.
+
+    Raises:
+        DataError: the last row lies too far in the future.
+    """
     if axis is None or axis.unit is None:
         return number
-    return number * UNIT_NS[axis.unit] + round(axis.origin.timestamp()) * 10**9
+    start, step = round(axis.origin.timestamp()) * 10**9, UNIT_NS[axis.unit]
+    if len(number) and start + int(number[-1]) * step >= _END_NS:
+        raise DataError(
+            f"row {int(number[-1]) + 1} would be after the year {YEARS[1]}, {axis.unit} apart "
+            f"since {axis.origin}; correct data.time.unit or origin"
+        )
+    return number * step + start
 
 
-def _needed(axis: TimeAxis) -> str:
-    form = f"data.time.format is '{axis.format}'" if axis.format else "every row needs its time"
-    return f"{form}; years from {_YEARS[0]} to {_YEARS[1]} can be read"
+def _needed(axis: TimeAxis, found: str = "") -> str:
+    if not axis.format:
+        return f"every row needs its time; years from {YEARS[0]} to {YEARS[1]} can be read"
+    said = f"data.time.format is '{axis.format}'"
+    own = formats_of(found)
+    if own and axis.format not in own:
+        forms = " or ".join(f"'{form}'" for form in own)
+        return f"{said}, this is {forms}; correct it, or leave it out"
+    return f"{said}; years from {YEARS[0]} to {YEARS[1]} can be read"

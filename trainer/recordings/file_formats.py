@@ -1,0 +1,33 @@
+"""What a file is that is no CSV, by its first bytes; names of files often say something else."""
+
+_EXPORT = "export it as CSV or Parquet"
+_UNPACK = "unpack it"
+_FORMATS = (
+    (b"PK\x03\x04", "an Excel workbook or a zip archive", f"{_EXPORT}, or {_UNPACK}"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", _EXPORT),
+    (b"\x1f\x8b", "compressed by gzip", "let its name end in .gz"),
+    (b"BZh", "compressed by bzip2", _UNPACK),
+    (b"\xfd7zXZ", "compressed by xz", _UNPACK),
+    (b"7z\xbc\xaf", "a 7z archive", _UNPACK),
+    (b"PAR1", "Parquet", "let its name end in .parquet"),
+    (b"\x89HDF", "HDF5", _EXPORT),
+    (b"MATLAB 5.0", "a MATLAB file", _EXPORT),
+    (b"\x93NUMPY", "a NumPy array", _EXPORT),
+    (b"%PDF", "a PDF", _EXPORT),
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS, not the file",
+        "fetch it by 'git lfs pull'",
+    ),
+    (b"<!doctype html", "a web page", "fetch the file itself"),
+    (b"<html", "a web page", "fetch the file itself"),
+)
+
+
+def known_format(start: bytes) -> str | None:
+    """A sentence about a file that begins so: what it is and what to do; None if it may be text."""
+    text = start[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for mark, what, remedy in _FORMATS:
+        if start.startswith(mark) or (mark.startswith(b"<") and text.startswith(mark)):
+            return f"is {what}; {remedy}"
+    return None
