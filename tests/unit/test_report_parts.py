@@ -25,6 +25,7 @@ from trainer.report.canvas import bands, thinned
 from trainer.report.importance import MAX_WINDOWS, REPEATS, SCORE_CHANGE, importance
 from trainer.report.lanes import BOTH, COLUMNS, MAX_LANES, NEITHER, TEST, TRAIN, Lanes, lanes
 from trainer.report.reported import Reported
+from trainer.report.sections import contract
 from trainer.report.trained import Trained
 
 NUMBER = {"task": "regression", "column": "label"}
@@ -181,6 +182,15 @@ def test_signal_that_decides_matters_and_the_other_does_not(tmp_path: Path) -> N
     assert abs(flow) < 0.5
     assert found.losses.shape == (REPEATS, 2)
     assert not found.cut_short
+
+
+def test_signal_that_is_only_watched_is_named_and_matters_nothing(tmp_path: Path) -> None:
+    one = subject(tmp_path, 400, features={"signals": ["pressure"]})
+    assert "The model sees pressure; the others are watched for drift." in contract(one)
+    assert "The model sees" not in contract(subject(tmp_path / "all", 400))
+    found = importance(one)
+    assert found is not None
+    np.testing.assert_array_equal(found.losses[:, 1], 0)
 
 
 def test_importance_leaves_the_windows_as_they_were_and_comes_out_the_same(tmp_path: Path) -> None:

@@ -69,11 +69,14 @@ def _period(subject: Reported) -> str:
 
 def contract(subject: Reported) -> Markup:
     """What goes in and what comes out."""
+    seen = subject.trained.recipe.features.signals
+    told = f"The model sees {', '.join(seen)}; the others are watched for drift." if seen else ""
     return joined(
         (
             heading("Answers"),
             outputs(subject.manifest),
             heading("Signals"),
+            paragraph(told) if told else Markup(""),
             channels(subject.manifest.channels),
         )
     )
