@@ -236,6 +236,27 @@ def test_ctrl_c_keeps_the_journal_and_leaves_no_bundle(tmp_path: Path) -> None:
     assert 2 < again.trained.board.tried <= kept
 
 
+def test_ctrl_c_while_the_workers_start_says_one_sentence(tmp_path: Path) -> None:
+    path = folder_of(tmp_path, stepwise, search={"trials": 1000, "candidates": ["linear"]})
+    words = [sys.executable, "-m", "trainer", "train", str(path), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        words, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        eventually(lambda: workers_of(running.pid), timeout_s=60, message="a worker")
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert said.startswith("note interrupted: 0 candidates are kept, none is complete yet;")
+    assert len(said.splitlines()) == 1
+
+
+def workers_of(pid: int) -> list[Path]:
+    """Processes of joblib that a process has started."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    lines = [Path(f"/proc/{child}/cmdline") for child in found]
+    return [line for line in lines if b"LokyProcess" in line.read_bytes()]
+
+
 def finished(out: Path) -> int:
     """Candidates that the journal says have come to an end."""
     journals = (out / FOLDER).glob("*.journal")

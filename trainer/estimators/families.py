@@ -141,11 +141,13 @@ def _grown(name: str, numbers: Any, classes: Any) -> Callable[[BaseTrial, Settin
 
 
 def _first_grown(name: str) -> Callable[[Setting], Parameters]:
-    return lambda of: {
+    # All features at each split, scikit-learn's default for numbers, take three times as long and
+    # are no better: on the turbine's nine features as on C-MAPSS's ninety.
+    return lambda _: {
         f"{name}.trees": 100,
         f"{name}.leaves": 512,
         f"{name}.leaf_rows": 2,
-        f"{name}.features": 1.0 if of.numbers else 0.4,
+        f"{name}.features": 0.4,
     }
 
 

@@ -12,7 +12,9 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -143,14 +145,15 @@ class _Run:
             arguments = (choice.steps, X, plan.ground, bars)
             tasks.append(delayed(_numbered)(index, *arguments))
         # With one process joblib would fit in ours, where Ctrl-C waits for the end of a fit.
-        results: Iterator[tuple[int, Tried]] = Parallel(
-            n_jobs=max(2, jobs),
-            pre_dispatch=jobs,
-            batch_size=1,
-            timeout=self._left_s(),
-            initializer=_deaf,
-            return_as="generator_unordered",
-        )(tasks)
+        with _unheard():
+            results: Iterator[tuple[int, Tried]] = Parallel(
+                n_jobs=max(2, jobs),
+                pre_dispatch=jobs,
+                batch_size=1,
+                timeout=self._left_s(),
+                initializer=_deaf,
+                return_as="generator_unordered",
+            )(tasks)
         return results
 
     def _due(self) -> int:
@@ -179,6 +182,20 @@ class _Run:
             return "none is complete yet"
         judge = self.plan.ground.judge
         return f"best {judge.metric} {judge.sign() * best.value:.4g} ({best.params['family']})"
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear Ctrl-C, before they come to `_deaf` either.
+
+    They inherit the mask of the thread; a Ctrl-C of the meantime comes at its end.
+    """
+    resource_tracker.ensure_running()  # else it is started under way, and Python lifts the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _deaf() -> None:
