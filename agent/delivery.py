@@ -111,7 +111,7 @@ class Delivery:
     @property
     def oldest_noted(self) -> int | None:
         """Serial of the first input in the journal that is not acknowledged, if there is one."""
-        return next((source.serial for source in self._unacked if source.serial), None)
+        return min((source.serial for source in self._unacked if source.serial), default=None)
 
     @property
     def idle(self) -> bool:
@@ -132,11 +132,13 @@ class Delivery:
             The input to work on, or None if it is a redelivery that is being worked on already.
         """
         key = (topic, payload)
-        if repeated and (known := self._orphans.claim(mid, key)) is not None:
-            known.mid = mid
-            self._unacked.append(known)
-            self.redelivered += 1
-            return None
+        if repeated or mid in self._orphans.mids:
+            known = self._orphans.claim(mid, key, repeated=repeated)
+            if known is not None:
+                known.mid = mid
+                self._unacked.append(known)
+                self.redelivered += 1
+                return None
         source = Input(mid, key)
         self._open += 1
         if mid:
@@ -164,6 +166,8 @@ class Delivery:
             source.waiting -= 1
             if not source.waiting:
                 self._finish(source)
+                if source.outcome is Outcome.DROPPED:
+                    self._orphans.stand_in(source, self._unacked)
 
     def pump(self, publisher: Publisher) -> None:
         """Publish what is owed, as far as the window of unconfirmed publishes allows.
@@ -223,16 +227,25 @@ class Delivery:
 
     def acknowledgeable(self) -> Iterator[int]:
         """Packet ids that may be acknowledged now, in order of arrival."""
-        unacked = self._unacked
-        while unacked and self._may_go(unacked[0]):
+        unacked, kept = self._unacked, self.kept
+        # What a crash would have to make up for begins with what lost connections left unanswered.
+        notes = self._orphans.are_answered(kept)
+        while unacked and unacked[0].may_go(kept):
             source = unacked.popleft()
             self._orphans.acknowledged(source)
-            self.acked = source.serial or self.acked
+            if source.serial and notes:
+                self.acked = max(self.acked, source.serial)
             yield source.mid
 
     def answered(self, source: Input) -> None:
         """Note an input that was acknowledged before a restart."""
         self._orphans.acknowledged(source)
+
+    def restored(self, acked: int) -> None:
+        """Await what the journal has left open; up to `acked` it knows of the acknowledgements."""
+        self.acked = acked
+        self.connection_lost()
+        self._orphans.mids.clear()  # the broker may use one anew that was acknowledged since
 
     def connection_lost(self) -> None:
         """Publish again what was not confirmed, await what was not acknowledged."""
@@ -243,7 +256,7 @@ class Delivery:
         self._owed.extendleft(one for one in reversed(again) if one.source is not None)
         documents = [*(one for one in again if one.source is None), *self._documents]
         self._documents = deque(documents, maxlen=MAX_DOCUMENTS)
-        self._orphans.disconnected(self._unacked)
+        self._orphans.disconnected(self._unacked, self.kept)
         self._unacked.clear()
 
     def connected(self, *, session_present: bool) -> None:
@@ -255,9 +268,6 @@ class Delivery:
                 outgoing.mid = 0
             outgoing.repeated = bool(outgoing.mid)
         self._reserved = {one.mid for one in chain(self._owed, self._documents) if one.mid}
-
-    def _may_go(self, source: Input) -> bool:
-        return not source.held or (not source.waiting and source.serial <= self.kept)
 
     def _publish(self, outgoing: Outgoing, publisher: Publisher) -> None:
         if not outgoing.qos:

@@ -1,7 +1,7 @@
 """Inputs, and those of them that the broker may deliver again."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import StrEnum
 from itertools import chain, islice
 
@@ -47,6 +47,14 @@ class Input:
         self.outcome = Outcome.WINDOWED
         self.reason = ""
 
+    def may_go(self, kept: int) -> bool:
+        """Whether nothing is owed for it any more, so that it may be acknowledged.
+
+        Args:
+            kept: inputs up to this serial stand in the journal.
+        """
+        return not self.held or (not self.waiting and self.serial <= kept)
+
     def drop(self, reason: str) -> None:
         """Say that it is of no use, unless a prediction came of it elsewhere."""
         if self.outcome is Outcome.WINDOWED:
@@ -60,45 +68,88 @@ class Orphans:
     Those that were not acknowledged come again, and those whose acknowledgement was lost with the
     connection. The latter are told by their packet id too, which the broker repeats (MQTT 5, 4.4):
     messages with equal payloads are common, and one never seen must not pass for one answered.
+
+    A broker that goes on from an older state after its own crash does not know what it has sent: it
+    repeats without DUP. Under the packet id of an open orphan that can be nothing else.
+
+    Attributes:
+        mids: packet ids that the broker must not give to anything else while it remembers us.
     """
 
     def __init__(self) -> None:
+        self.mids: set[int] = set()
         self._open: dict[Key, deque[Input]] = {}
+        self._unanswered: dict[Key, Input] = {}
         self._answered: deque[_Trace] = deque(maxlen=MAX_ANSWERED)  # on this connection
         self._unsure: set[_Trace] = set()  # the same, on the one before
 
-    def claim(self, mid: int, key: Key) -> Input | None:
+    def claim(self, mid: int, key: Key, *, repeated: bool) -> Input | None:
         """The input that comes again; it is an orphan no more."""
-        if found := self._open.get(key):
-            return found.popleft()
+        for one in self._open.get(key, ()):
+            if repeated or one.mid == mid:
+                self._expect_no_more(one)
+                return one
         trace = _trace(mid, key)
-        if trace not in self._unsure:
+        if not repeated or trace not in self._unsure:
             return None
         self._unsure.remove(trace)
         answered = Input(mid, key)
         answered.waiting = 0
         return answered
 
+    def stand_in(self, copy: Input, unacked: deque[Input]) -> None:
+        """Let an unanswered input take the place of its second copy among the unacknowledged.
+
+        The crash of a broker may cost the plant a confirmation. It sends the reading once more, as
+        a new message, and the windows drop that; yet what the first copy set going may be owed
+        still.
+        """
+        first = self._unanswered.get(copy.key)
+        if first is None or first in unacked or copy not in unacked:
+            return
+        self._expect_no_more(first)
+        first.mid = copy.mid
+        unacked[unacked.index(copy)] = first
+
+    def are_answered(self, kept: int) -> bool:
+        """Whether nothing is owed any more for inputs of lost connections; see `Input.may_go`."""
+        while self._unanswered:
+            first = next(iter(self._unanswered.values()))
+            if not first.may_go(kept):
+                return False
+            del self._unanswered[first.key]
+        return True
+
     def acknowledged(self, source: Input) -> None:
         """Note that an input was acknowledged, as far as we know."""
         self._answered.append(_trace(source.mid, source.key))
 
-    def disconnected(self, unacked: Iterable[Input]) -> None:
+    def disconnected(self, unacked: Collection[Input], kept: int) -> None:
         """Take in what the lost connection leaves.
 
         Orphans that have not come back yet may still do so on the next connection.
         """
-        waiting = islice(chain(unacked, *self._open.values()), MAX_ORPHANS)
+        waiting = [*islice(chain(unacked, *self._open.values()), MAX_ORPHANS)]
         self._open = {}
         for source in waiting:
             self._open.setdefault(source.key, deque()).append(source)
+        self.mids.update(source.mid for source in unacked)
+        unanswered = chain(self._unanswered.values(), unacked)
+        self._unanswered = {one.key: one for one in unanswered if not one.may_go(kept)}
         self._unsure = set(self._answered)
         self._answered.clear()
 
     def clear(self) -> None:
         """Expect nothing again: the broker has no session."""
+        self.mids.clear()
         self._open.clear()
         self._unsure.clear()
+
+    def _expect_no_more(self, orphan: Input) -> None:
+        self.mids.discard(orphan.mid)
+        same = self._open.get(orphan.key)
+        if same and orphan in same:
+            same.remove(orphan)
 
 
 def _trace(mid: int, key: Key) -> _Trace:

@@ -64,8 +64,7 @@ class Recovery:
             for record in _read(path):
                 self._take(number, record)
         self._settle()
-        self._delivery.acked = self._acked
-        self._delivery.connection_lost()
+        self._delivery.restored(self._acked)
         log.info("windows restored", messages=self.inputs, unacknowledged=self.open)
 
     def _take(self, number: int, record: Record) -> None:

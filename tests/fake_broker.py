@@ -1,11 +1,13 @@
 """A broker and a connection to it without a socket, with the interface of `agent.mqtt.Connection`.
 
 The broker keeps to what the agent relies on, and can do at will what a real one does rarely: lose
-a connection or a session, refuse a topic, hold its confirmations back, take nothing in.
+a connection or a session, crash and go on from an older state, refuse a topic, hold its
+confirmations back, take nothing in.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from time import time_ns
 from typing import NamedTuple
@@ -14,7 +16,9 @@ from agent.frames import Publish, Received
 from agent.mqtt import Subscription, Will
 
 MQTT_5 = 5
-NOT_AUTHORISED = 0x87
+NOT_AUTHORISED, QUOTA_EXCEEDED, PAYLOAD_INVALID = 0x87, 0x97, 0x99
+CLIENT = "gw"
+WILL = Will("gw/status", b"offline")
 IN_FLIGHT_3_1_1 = 20
 
 
@@ -66,6 +70,7 @@ class FakeBroker:
         self.receive_maximum = receive_maximum
         self.max_packet_bytes = max_packet_bytes
         self._sessions: dict[str, _Session] = {}
+        self._saved: dict[str, _Session] = {}
         self._connections: dict[str, FakeConnection] = {}
         self._retained: dict[str, Published] = {}
 
@@ -98,6 +103,19 @@ class FakeBroker:
         for client_id in list(self._connections):
             self.cut(client_id)
         self._sessions.clear()
+        self._saved.clear()
+
+    def save(self) -> None:
+        """Write all sessions to disk."""
+        self._saved = deepcopy(self._sessions)
+        for session in self._saved.values():
+            session.unconfirmed.clear()  # what was taken before a crash is taken again after it
+
+    def crash(self) -> None:
+        """Be killed, and go on from what was saved; of what it has sent since it knows nothing."""
+        for client_id in list(self._connections):
+            self.cut(client_id)
+        self._sessions = deepcopy(self._saved)
 
     def subscribed(self, client_id: str) -> bool:
         """Whether messages for a client are kept."""
@@ -294,6 +312,16 @@ class FakeConnection:
         self._outbound.append(lambda: self._broker.disconnect(self))
         self.flush()
         self.lost = self.lost or "connection lost: closed"
+
+
+def connected(broker: FakeBroker) -> FakeConnection:
+    """An open connection that asks for `in/#`."""
+    connection = broker.connection(CLIENT, WILL)
+    connection.open()
+    connection.read(10)
+    connection.subscribe([Subscription("in/#", 1)])
+    connection.flush()
+    return connection
 
 
 def _fits(subscription: Subscription, topic: str) -> bool:
