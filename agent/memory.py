@@ -12,7 +12,7 @@ from typing import Final
 
 _M_ARENA_MAX: Final = -8  # malloc.h; mallopt(3)
 _MADV_DONTNEED: Final = 4  # sys/mman.h; madvise(2)
-_MAPS: Final = Path("/proc/self/maps")  # proc(5); Linux alone
+_MAPS: Final = Path("/proc/self/smaps")  # proc_pid_smaps(5); Linux alone
 _LIBC: Final = ctypes.CDLL(None)
 
 
@@ -35,26 +35,36 @@ def settle() -> None:
 def give_back() -> None:
     """Collect garbage and return what is not in use; takes milliseconds: not on the hot thread.
 
-    Free memory goes back to the system, and the libraries' code is taken out of the process: half
-    of what start-up or the building of a session has touched is not needed again, and the rest
-    comes back from the page cache as it is called.
+    Free memory goes back to the system, and the libraries' code and constants are taken out of the
+    process: half of what start-up or the building of a session has touched is not needed again, and
+    the rest comes back from the page cache as it is used.
     """
     gc.collect()
     if hasattr(_LIBC, "malloc_trim"):
         _LIBC.malloc_trim(0)
     if hasattr(_LIBC, "madvise"):
-        for begin, end in _code():
+        for begin, end in _unwritten():
             _LIBC.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_DONTNEED)
 
 
-def _code() -> Iterator[tuple[int, int]]:
-    """Where files are mapped that are executed and never written, so that nothing can get lost."""
+def _unwritten() -> Iterator[tuple[int, int]]:
+    """Where files are mapped that cannot be written and never were, so that nothing can get lost.
+
+    Addresses that the loader has filled in are read-only too, and in no file: those pages are
+    anonymous, or in swap by now.
+    """
     try:
-        mapped = _MAPS.read_text().splitlines()
+        lines = _MAPS.read_text().splitlines()
     except OSError:
         return
-    for line in mapped:
-        addresses, permissions, *_, name = line.split()
-        if permissions == "r-xp" and name.startswith("/"):
-            begin, end = addresses.split("-")
+    mapped, is_written = "", False
+    for line in lines:
+        name, value, *rest = line.split()
+        if not name.endswith(":"):
+            mapped = name if value in {"r-xp", "r--p"} and rest[-1].startswith("/") else ""
+            is_written = False
+        elif name in {"Anonymous:", "Swap:"}:
+            is_written = is_written or value != "0"
+        elif name == "VmFlags:" and mapped and not is_written:
+            begin, end = mapped.split("-")
             yield int(begin, 16), int(end, 16)
