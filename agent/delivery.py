@@ -229,11 +229,11 @@ class Delivery:
         """Packet ids that may be acknowledged now, in order of arrival."""
         unacked, kept = self._unacked, self.kept
         # What a crash would have to make up for begins with what lost connections left unanswered.
-        notes = self._orphans.are_answered(kept)
+        may_note = self._orphans.are_answered(kept)
         while unacked and unacked[0].may_go(kept):
             source = unacked.popleft()
             self._orphans.acknowledged(source)
-            if source.serial and notes:
+            if source.serial and may_note:
                 self.acked = max(self.acked, source.serial)
             yield source.mid
 

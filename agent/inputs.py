@@ -129,7 +129,7 @@ class Orphans:
 
         Orphans that have not come back yet may still do so on the next connection.
         """
-        waiting = [*islice(chain(unacked, *self._open.values()), MAX_ORPHANS)]
+        waiting = islice(chain(unacked, *self._open.values()), MAX_ORPHANS)
         self._open = {}
         for source in waiting:
             self._open.setdefault(source.key, deque()).append(source)

@@ -59,12 +59,12 @@ def _unwritten() -> Iterator[tuple[int, int]]:
         return
     mapped, is_written = "", False
     for line in lines:
-        name, value, *rest = line.split()
+        name, *words = line.split()
         if not name.endswith(":"):
-            mapped = name if value in {"r-xp", "r--p"} and rest[-1].startswith("/") else ""
+            mapped = name if words[0] in {"r-xp", "r--p"} and words[-1].startswith("/") else ""
             is_written = False
         elif name in {"Anonymous:", "Swap:"}:
-            is_written = is_written or value != "0"
+            is_written = is_written or words[0] != "0"
         elif name == "VmFlags:" and mapped and not is_written:
             begin, end = mapped.split("-")
             yield int(begin, 16), int(end, 16)
