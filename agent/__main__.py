@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent import log, preflight
-from agent.broker_check import ask_broker
-from agent.config_file import load_settings, schema
-from agent.errors import EXIT_BUG, EXIT_CONFIG, ConfigError
+from agent.cli import check as preflight
+from agent.cli.broker_check import ask_broker
+from agent.config.toml_file import load_settings, schema
+from serving import log
+from serving.errors import EXIT_BUG, EXIT_CONFIG, ConfigError
 
 DEFAULT_CONFIG = Path("/etc/millhand/agent.toml")
 
@@ -66,7 +67,7 @@ def _models(chosen: argparse.Namespace) -> int:
 
 def _why(chosen: argparse.Namespace) -> int:
     settings = load_settings(chosen.config)
-    from agent.why import explain  # noqa: PLC0415  as in _run
+    from agent.cli.why import explain  # noqa: PLC0415  as in _run
 
     for line in explain(settings, chosen.topic, chosen.payload):
         print(line)

@@ -3,24 +3,24 @@
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from agent import memory
-from agent.clock import SteadyClock
+from agent.config.settings import Broker, Settings
 from agent.control import Control
-from agent.delivery import Delivery
-from agent.journal import Journal
-from agent.journal_file import JournalFile
-from agent.kept_drift import KeptDrift
-from agent.link import Link
+from agent.delivery.at_least_once import Delivery
+from agent.journal.drift_state import KeptDrift
+from agent.journal.files import JournalFile
+from agent.journal.replay import Recovery
+from agent.journal.writer import Journal
 from agent.metrics import Metrics
-from agent.notify import Notifier
-from agent.pipeline import Pipeline
+from agent.mqtt.reconnect import Link
 from agent.reactor import Parts, Reactor
-from agent.recovery import Recovery
-from agent.router import Router
-from agent.settings import Broker, Settings
-from agent.store import Store
-from agent.updater import Updater
-from agent.worker import WakeUp, Worker
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
+from serving import memory
+from serving.clock import SteadyClock
+from serving.notify import Notifier
+from serving.store import Store
+from serving.updates.updater import Updater
+from serving.worker import WakeUp, Worker
 
 
 def build(settings: Settings) -> Reactor:

@@ -17,8 +17,8 @@ from typing import Any
 
 import orjson
 
-from agent.delivery import Outgoing
-from agent.mqtt import Subscription, Will
+from agent.delivery.at_least_once import Outgoing
+from agent.mqtt.connection import Subscription, Will
 
 PREFIX = "millhand"
 

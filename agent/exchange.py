@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Protocol
 
-from agent.delivery import Delivery, Publisher
-from agent.frames import Received
-from agent.router import Router
+from agent.delivery.at_least_once import Delivery, Publisher
+from agent.mqtt.packets import Received
+from agent.streams.router import Router
 
 
 class Transport(Publisher, Protocol):

@@ -7,11 +7,11 @@ windows, `dropped` ones are counted by reason, `waiting` ones are not finished.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.delivery import Delivery
-from agent.inputs import Outcome
-from agent.link import Link
-from agent.pipeline import Pipeline
-from agent.router import Router
+from agent.delivery.at_least_once import Delivery
+from agent.delivery.inputs import Outcome
+from agent.mqtt.reconnect import Link
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
 
 
 class Metrics:

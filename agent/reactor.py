@@ -1,10 +1,10 @@
 """The hot loop: one thread that owns the socket and the whole way from bytes to bytes.
 
     wait for the socket, a timer or a wake-up
-    read       what has arrived, at most max_batch      agent/mqtt.py
-    route      decode, window, infer, encode            agent/router.py, pipeline.py
-    publish    within the window of unconfirmed ones    agent/delivery.py
-    ack        inputs whose predictions are confirmed   agent/delivery.py
+    read       what has arrived, at most max_batch      agent/mqtt/connection.py
+    route      decode, window, infer, encode            agent/streams/router.py, pipeline.py
+    publish    within the window of unconfirmed ones    agent/delivery/at_least_once.py
+    ack        inputs whose predictions are confirmed   agent/delivery/at_least_once.py
 
 The batch is whatever arrived since the last turn: one message when the line is quiet, many under
 load, with no knob. Turns that bring many begin a millisecond apart at least (ADR 13). Nothing in a
@@ -17,22 +17,22 @@ from dataclasses import dataclass
 from functools import partial
 from time import sleep
 
-from agent import log
+from agent.config.settings import Limits
 from agent.control import Control
-from agent.delivery import Delivery
+from agent.delivery.at_least_once import Delivery
 from agent.exchange import exchange
-from agent.journal import Journal
-from agent.kept_drift import KeptDrift
-from agent.link import Link, State
+from agent.journal.drift_state import KeptDrift
+from agent.journal.writer import Journal
 from agent.metrics import Metrics
-from agent.mqtt import Connection, Subscription
-from agent.notify import Notifier
-from agent.pipeline import Pipeline
-from agent.router import Router
-from agent.settings import Limits
-from agent.store import Store
-from agent.updater import Updater
-from agent.worker import WakeUp, Worker
+from agent.mqtt.connection import Connection, Subscription
+from agent.mqtt.reconnect import Link, State
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
+from serving import log
+from serving.notify import Notifier
+from serving.store import Store
+from serving.updates.updater import Updater
+from serving.worker import WakeUp, Worker
 
 TICK_S = 1.0
 RETRY_S = 5.0

@@ -6,9 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.workload import Shape
-from models.bundle import write_bundle
-from models.golden import Golden, write_golden
-from models.manifest import (
+from models.bundle.golden import Golden, write_golden
+from models.bundle.manifest import (
     Budget,
     Channel,
     GoldenSpec,
@@ -19,6 +18,7 @@ from models.manifest import (
     Task,
     WindowSpec,
 )
+from models.bundle.package import write_bundle
 
 SEED = 1
 """Of every random choice."""

@@ -17,14 +17,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from models.manifest import Output, Task
+from models.bundle.manifest import Output, Task
 from trainer.bundle.package import tolerance_of
 from trainer.estimators.choice import steps
 from trainer.estimators.detectors import DETECTORS
-from trainer.estimators.estimators import Model
 from trainer.estimators.families import FAMILIES, Setting
+from trainer.estimators.fitting import Model
 from trainer.estimators.monitor import Monitor
-from trainer.features.features import WindowFeatures
+from trainer.features.window_features import WindowFeatures
 from trainer.graph.export import Graph, export
 
 ROWS, LENGTH, CHANNELS = 1500, 10, 4

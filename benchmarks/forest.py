@@ -9,8 +9,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks.bundle import SEED, Model
 from benchmarks.workload import LARGEST_VALUE, SIGNALS, Shape
-from models.golden import Golden
-from models.manifest import Output
+from models.bundle.golden import Golden
+from models.bundle.manifest import Output
 
 _TREES, _DEPTH, _ROWS = 100, 10, 4000
 _GOLDEN = 64

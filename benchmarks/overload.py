@@ -20,13 +20,13 @@ from pathlib import Path
 from select import select
 from typing import Any, NamedTuple
 
-from agent.frames import FIRST_MID, LAST_MID, Publish
-from agent.mqtt import Connection, Subscription, Will
-from agent.settings import Broker
+from agent.config.settings import Broker
+from agent.mqtt.connection import Connection, Subscription, Will
+from agent.mqtt.packets import FIRST_MID, LAST_MID, Publish
 from benchmarks.children import BenchmarkError
-from tests.brokers import HOST, mosquitto
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import linear_bundle
+from tests.kit.broker.brokers import HOST, mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
 
 ASSETS, BATCH, LAYERS = 8, 16, 600
 FACTORS = (2, 5, 10)

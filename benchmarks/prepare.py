@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import bundle, forest, vibration
 from benchmarks.workload import BLOCKS, GRAPH, KEYS, PICKLE, REGISTRY, ROWS, SCALARS
-from trainer.registry import registry
+from trainer.registry import repository as registry
 from trainer.registry.keys import Keys
 
 _FORESTS = ((ROWS, 1), (ROWS, 2), (SCALARS, 1))

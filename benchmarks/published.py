@@ -26,11 +26,11 @@ from sklearn.model_selection import StratifiedKFold
 
 from trainer.commands.train import train
 from trainer.console import Screen
+from trainer.dataset.windows import Windowed, window_rows
 from trainer.graph.export import Graph
-from trainer.recipe.recipe import Recipe, Regression, read_recipe
-from trainer.recordings.datasets import load
-from trainer.recordings.recording import Recording
-from trainer.recordings.windowed import Windowed, window_rows
+from trainer.ingest.recorded_files import load
+from trainer.ingest.recording import Recording
+from trainer.recipe.document import Recipe, Regression, read_recipe
 
 RECIPES = Path("tests/realdata/recipes")
 SEED = 42

@@ -18,7 +18,7 @@ from benchmarks.broker import HOST
 from benchmarks.children import BenchmarkError
 from benchmarks.millhand import GATEWAY
 from benchmarks.workload import ROWS
-from trainer.broker.broker import Address, Broker
+from trainer.broker import Address, Broker
 from trainer.errors import BrokerError
 
 _DESIRED = f"millhand/{GATEWAY}/desired/{ROWS.stream}"

@@ -16,14 +16,12 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from agent.delivery import Delivery
-from agent.frames import MQTT_5, Reader
-from agent.pipeline import Pipeline
-from agent.predictor import Model
-from agent.router import Router
-from agent.settings import Limits
-from models.inputs import Pipeline as PipelineSettings
-from models.manifest import (
+from agent.config.settings import Limits
+from agent.delivery.at_least_once import Delivery
+from agent.mqtt.packets import MQTT_5, Reader
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
+from models.bundle.manifest import (
     Budget,
     Channel,
     GoldenSpec,
@@ -33,6 +31,8 @@ from models.manifest import (
     Output,
     WindowSpec,
 )
+from models.input.pipeline import Pipeline as PipelineSettings
+from serving.model import Model
 
 SIGNALS, ROUNDS, BLOCK, BATCH = 8, 30, 10_000, 256
 T0_MS = 1_760_000_000_000

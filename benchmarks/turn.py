@@ -17,21 +17,21 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter_ns, time_ns
 
-from agent import memory
-from agent.delivery import Delivery
-from agent.frames import MQTT_5, Publish, Writer, puback
-from agent.inputs import Outcome
-from agent.pipeline import Pipeline
-from agent.predictor import Model
-from agent.router import Router
-from agent.session import Session
-from agent.settings import Limits
-from agent.wire import Wire
+from agent.config.settings import Limits
+from agent.delivery.at_least_once import Delivery
+from agent.delivery.inputs import Outcome
+from agent.mqtt.packets import MQTT_5, Publish, Writer, puback
+from agent.mqtt.transport import Wire
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
 from benchmarks import bundle, forest
 from benchmarks.children import BenchmarkError
 from benchmarks.workload import LARGEST_VALUE, ROWS
-from models.bundle import read_bundle
-from models.inputs import Pipeline as PipelineSettings
+from models.bundle.package import read_bundle
+from models.input.pipeline import Pipeline as PipelineSettings
+from serving import memory
+from serving.model import Model
+from serving.session import Session
 
 PARTS = ("read", "take", "answer", "publish", "send")
 SIZES = (1, 10, 64, 256)

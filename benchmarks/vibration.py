@@ -10,8 +10,8 @@ from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
 from benchmarks.bundle import SEED, Model
 from benchmarks.workload import Shape
-from models.golden import Golden
-from models.manifest import Output
+from models.bundle.golden import Golden
+from models.bundle.manifest import Output
 
 _OPSET, _IR_VERSION = 18, 8
 _GOLDEN = 32

@@ -14,10 +14,10 @@ from time import perf_counter
 
 import numpy as np
 
-from models.manifest import Channel, WindowSpec
-from trainer.recordings.messages import replay
-from trainer.recordings.recording import Recording
-from trainer.recordings.windowed import Windowed, window_rows
+from models.bundle.manifest import Channel, WindowSpec
+from trainer.dataset.message_windows import replay
+from trainer.dataset.windows import Windowed, window_rows
+from trainer.ingest.recording import Recording
 
 WIDTH, LENGTH, PERIOD_MS = 8, 30, 1000
 FORMS = ("incremental", "windows", "copied")

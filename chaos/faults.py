@@ -18,9 +18,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from chaos.rig import GATEWAY, LOGINS, RECOVER_S, Rig
 from chaos.steps import STEPS, failing, killed_at
 from chaos.traffic import OVERSIZED_ASSET, ROW_ASSETS, ROWS, SMALL_PACKET_BYTES, large_row, row
-from tests.brokers import HOST
-from tests.proxy import TO_BROKER, TO_CLIENT
-from tests.waiting import eventually
+from tests.kit.broker.brokers import HOST
+from tests.kit.broker.proxy import TO_BROKER, TO_CLIENT
+from tests.kit.waiting import eventually
 
 EXIT_BUG = 70
 KEPT_AGAIN = "windows are kept on disk again"

@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from agent.frames import MQTT_5, MalformedError, Publish, Reader, Received, Writer, puback
-from tests.packets import (
+from agent.mqtt.packets import MQTT_5, MalformedError, Publish, Reader, Received, Writer, puback
+from tests.kit.broker.packets import (
     OTHER_PACKETS,
     Message,
     cuts,

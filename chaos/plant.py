@@ -14,8 +14,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from chaos.traffic import BASE_MS, Reading, tick
-from tests.brokers import HOST
-from tests.waiting import eventually
+from tests.kit.broker.brokers import HOST
+from tests.kit.waiting import eventually
 
 TICKS_A_SECOND = 25
 MAX_TICKS = 200_000

@@ -11,11 +11,11 @@ from chaos.plant import Plant
 from chaos.scada import Scada
 from chaos.traffic import STREAMS, Key, bundle, expected, pipelines
 from chaos.wire import Wire
-from tests.brokers import Mosquitto, shipped
-from tests.gateway import Gateway
-from tests.proxy import Proxy
-from tests.published import Published
-from tests.waiting import eventually
+from tests.kit.broker.brokers import Mosquitto, shipped
+from tests.kit.broker.proxy import Proxy
+from tests.kit.bundles.published import Published
+from tests.kit.gateway.process import Gateway
+from tests.kit.waiting import eventually
 
 GATEWAY = "gateway-1"
 LOGINS = {GATEWAY: "gw-secret", "plant": "plant-secret", "scada": "scada-secret"}

@@ -13,8 +13,8 @@ from paho.mqtt.properties import Properties
 
 from chaos.ledger import Answer
 from chaos.traffic import Key
-from tests.brokers import HOST
-from tests.waiting import eventually
+from tests.kit.broker.brokers import HOST
+from tests.kit.waiting import eventually
 
 _EXPIRY_S = 3600
 _RECONNECT_S = 1

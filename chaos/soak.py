@@ -17,8 +17,8 @@ from chaos.ledger import median
 from chaos.plant import TICKS_A_SECOND
 from chaos.rig import GATEWAY, Rig, rig
 from chaos.traffic import ROWS, WINDOWS, bundle, successor
-from tests.published import Published
-from tests.waiting import eventually
+from tests.kit.bundles.published import Published
+from tests.kit.waiting import eventually
 
 LIMIT_MB_PER_H = 1.0
 PERIOD_S = 60.0

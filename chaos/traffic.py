@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from models.bundle import Bundle
+from models.bundle.package import Bundle
 from models.errors import ReadingError
-from models.hold import NS_PER_MS
-from models.windows import Windows
-from tests.graphs import history_bundle, linear_bundle
+from models.windowing.hold import NS_PER_MS
+from models.windowing.windows import Windows
+from tests.kit.bundles.graphs import history_bundle, linear_bundle
 
 ROWS: Final = "rows"
 WINDOWS: Final = "windows"

@@ -10,7 +10,7 @@ from chaos.faults import Fault
 from chaos.ledger import Verdict, median
 from chaos.rig import Rig, rig
 from chaos.traffic import STREAMS
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 _BETWEEN_TICKS = (4, 25)
 

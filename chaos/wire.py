@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.frames import MQTT_5, Reader, Received
+from agent.mqtt.packets import MQTT_5, Reader, Received
 from chaos.traffic import OVERSIZED_ASSET, ROWS, Key, Reading
-from tests.proxy import TO_BROKER, TO_CLIENT
+from tests.kit.broker.proxy import TO_BROKER, TO_CLIENT
 
 _MAX_PACKET_BYTES = 1 << 22
 _EVERYTHING = 1 << 20

@@ -29,7 +29,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.reference import CELLS, Reference
+from models.bundle.reference import CELLS, Reference
 
 BLOCKS: Final = 8
 """Of a window; the oldest makes room for the newest."""

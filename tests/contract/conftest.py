@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sites import KEEPING_SITES, SITES, SITES_OF_5, Site, site
+from tests.kit.broker.sites import KEEPING_SITES, SITES, SITES_OF_5, Site, site
 
 
 @pytest.fixture(params=SITES)

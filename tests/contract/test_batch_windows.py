@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmarks.windowing import SHAPES, Shape, recorded
-from models.manifest import Channel, WindowSpec
-from models.track import NEVER
-from trainer.recordings.messages import replay
-from trainer.recordings.recording import Recording
-from trainer.recordings.windowed import Windowed, window_rows
+from models.bundle.manifest import Channel, WindowSpec
+from models.windowing.track import NEVER
+from trainer.dataset.message_windows import replay
+from trainer.dataset.windows import Windowed, window_rows
+from trainer.ingest.recording import Recording
 
 NAN, INF = float("nan"), float("inf")
 T0_MS = 1_700_000_000_000

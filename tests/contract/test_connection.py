@@ -1,9 +1,17 @@
 """What the agent relies on in a connection, held against the made-up broker and real ones."""
 
-from agent.delivery import FINAL_REFUSALS
-from agent.frames import Received
-from agent.mqtt import Connection, Subscription
-from tests.sites import MAX_PACKET_BYTES, RECEIVE_MAXIMUM, WILL, Site, opened, publish, until
+from agent.delivery.at_least_once import FINAL_REFUSALS
+from agent.mqtt.connection import Connection, Subscription
+from agent.mqtt.packets import Received
+from tests.kit.broker.sites import (
+    MAX_PACKET_BYTES,
+    RECEIVE_MAXIMUM,
+    WILL,
+    Site,
+    opened,
+    publish,
+    until,
+)
 
 MQTT_5 = 5
 LIVE = Subscription("in/+", 1)

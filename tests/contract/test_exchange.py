@@ -4,19 +4,19 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agent.delivery import Delivery
+from agent.config.settings import Limits
+from agent.delivery.at_least_once import Delivery
+from agent.delivery.inputs import Outcome
 from agent.exchange import exchange
-from agent.inputs import Outcome
-from agent.mqtt import Connection, Subscription
-from agent.pipeline import Pipeline
-from agent.predictor import Model
-from agent.router import Router
-from agent.session import Session
-from agent.settings import Limits
-from models.bundle import Bundle
-from models.inputs import Pipeline as PipelineSettings
-from tests.graphs import linear_bundle
-from tests.sites import RECEIVE_MAXIMUM, Site, opened, publish, until
+from agent.mqtt.connection import Connection, Subscription
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
+from models.bundle.package import Bundle
+from models.input.pipeline import Pipeline as PipelineSettings
+from serving.model import Model
+from serving.session import Session
+from tests.kit.broker.sites import RECEIVE_MAXIMUM, Site, opened, publish, until
+from tests.kit.bundles.graphs import linear_bundle
 
 T0_MS = 1_760_000_000_000
 OUT = "out/p1"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.mqtt import Connection, Will
-from agent.settings import Broker
-from tests.brokers import HOST
-from tests.waiting import eventually
+from agent.config.settings import Broker
+from agent.mqtt.connection import Connection, Will
+from tests.kit.broker.brokers import HOST
+from tests.kit.waiting import eventually
 
 CONNACKS = {4: b"\x20\x02\x00\x00", 5: b"\x20\x03\x00\x00\x00"}
 packets = st.builds(

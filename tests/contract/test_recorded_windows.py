@@ -8,26 +8,26 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.frames import Received
-from agent.inputs import Input
-from agent.pipeline import Pipeline
-from agent.predictor import Model
-from agent.session import Session
-from agent.settings import Limits
-from models.bundle import Bundle
+from agent.config.settings import Limits
+from agent.delivery.inputs import Input
+from agent.mqtt.packets import Received
+from agent.streams.pipeline import Pipeline
+from models.bundle.manifest import Channel, WindowSpec
+from models.bundle.package import Bundle
 from models.errors import ReadingError
-from models.inputs import IntakeLimits
-from models.inputs import Pipeline as PipelineSettings
-from models.manifest import Channel, WindowSpec
-from models.windows import Batch
-from tests.graphs import linear_bundle
-from trainer.broker.broker import Message
-from trainer.broker.intake import Intake
-from trainer.recipe.description import Signal, Source, TimeAxis
-from trainer.recordings.datasets import load
-from trainer.recordings.recorded import Files
-from trainer.recordings.recording import Recording
-from trainer.recordings.windowed import window_rows
+from models.input.pipeline import IntakeLimits
+from models.input.pipeline import Pipeline as PipelineSettings
+from models.windowing.windows import Batch
+from serving.model import Model
+from serving.session import Session
+from tests.kit.bundles.graphs import linear_bundle
+from trainer.broker import Message
+from trainer.capture.intake import Intake
+from trainer.dataset.windows import window_rows
+from trainer.ingest.message_file import Files
+from trainer.ingest.recorded_files import load
+from trainer.ingest.recording import Recording
+from trainer.recipe.data_section import Signal, Source, TimeAxis
 
 T0_MS = 1_700_000_000_000
 NOW_NS = 2**62

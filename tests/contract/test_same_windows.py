@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from agent.frames import Received
-from agent.inputs import Input
-from agent.pipeline import Pipeline
-from agent.predictor import Model
-from agent.session import Session
-from agent.settings import Limits
+from agent.config.settings import Limits
+from agent.delivery.inputs import Input
+from agent.mqtt.packets import Received
+from agent.streams.pipeline import Pipeline
+from models.bundle.manifest import Channel, Manifest, WindowSpec
 from models.errors import ReadingError
-from models.inputs import Pipeline as PipelineSettings
-from models.manifest import Channel, Manifest, WindowSpec
-from models.windows import Batch
-from tests.graphs import linear_bundle
-from trainer.recordings.recording import Recording
-from trainer.recordings.windowed import Windowed, window_rows
+from models.input.pipeline import Pipeline as PipelineSettings
+from models.windowing.windows import Batch
+from serving.model import Model
+from serving.session import Session
+from tests.kit.bundles.graphs import linear_bundle
+from trainer.dataset.windows import Windowed, window_rows
+from trainer.ingest.recording import Recording
 
 T0_MS = 1_700_000_000_000
 ASSETS = ("p0", "p1", "p2")

@@ -9,15 +9,15 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from agent.errors import EXIT_CONFIG
-from agent.store import Store
-from tests.brokers import Mosquitto, amqtt, free_port, mosquitto
-from tests.gateway import Gateway
-from tests.graphs import linear_bundle
-from tests.mqtt_client import PlantClient
-from tests.plant import MASS, MASS_PIPELINE, OFTEN, serving
-from tests.published import Published
-from tests.waiting import eventually
+from serving.errors import EXIT_CONFIG
+from serving.store import Store
+from tests.kit.broker.brokers import Mosquitto, amqtt, free_port, mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.bundles.published import Published
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.plant import MASS, MASS_PIPELINE, OFTEN, serving
+from tests.kit.gateway.process import Gateway
+from tests.kit.waiting import eventually
 
 NEWER = linear_bundle("mass", 2, [1.0, 10.0])
 BURST = 2_000

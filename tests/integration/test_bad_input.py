@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.blocks import MAX_HOPS
-from models.manifest import WindowSpec
-from tests.brokers import mosquitto
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import history_bundle, linear_bundle
-from tests.mqtt_client import PlantClient
-from tests.plant import BASE_MS, FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant, serving
-from tests.proxy import Proxy
-from tests.system_clock import SystemClock
+from models.bundle.manifest import WindowSpec
+from models.windowing.blocks import MAX_HOPS
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.broker.proxy import Proxy
+from tests.kit.bundles.graphs import history_bundle, linear_bundle
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.plant import BASE_MS, FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant, serving
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.gateway.system_clock import SystemClock
 
 UNSYNCED: dict[str, object] = {"sync": False}
 

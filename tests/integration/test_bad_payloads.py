@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import mosquitto
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import linear_bundle
-from tests.plant import BASE_MS, MASS, OFTEN, TOPIC, Plant, serving
-from tests.waiting import eventually
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.plant import BASE_MS, MASS, OFTEN, TOPIC, Plant, serving
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.waiting import eventually
 
 CANARY = "do-not-log-me"
 FLOOD = 10_000

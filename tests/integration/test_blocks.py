@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.session import Session
-from models.bundle import Bundle
-from models.manifest import Channel, WindowSpec
-from tests.brokers import mosquitto
-from tests.gateway import Gateway
-from tests.graphs import linear_bundle
-from tests.plant import BASE_MS, OFTEN, Plant, serving
+from models.bundle.manifest import Channel, WindowSpec
+from models.bundle.package import Bundle
+from serving.session import Session
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.plant import BASE_MS, OFTEN, Plant, serving
+from tests.kit.gateway.process import Gateway
 
 COUNT = 4096
 BLOCKS = 3

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.brokers import amqtt, mosquitto
-from tests.gateway import Gateway
-from tests.mqtt_client import PlantClient
-from tests.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant
+from tests.kit.broker.brokers import amqtt, mosquitto
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant
+from tests.kit.gateway.process import Gateway
 
 LOGINS = {"gw1": "right", "plant": "floor"}
 

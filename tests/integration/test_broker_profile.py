@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import shipped
+from tests.kit.broker.brokers import shipped
 
 CONNACK = b"\x20\x02\x00"
 ACCEPTED, BAD_LOGIN, NOT_AUTHORISED = b"\x00", b"\x04", b"\x05"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.brokers import mosquitto
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import linear_bundle
-from tests.plant import OFTEN, Plant, serving
-from tests.system_clock import SystemClock
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.plant import OFTEN, Plant, serving
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.gateway.system_clock import SystemClock
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000

@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.kept_drift import KeptDrift
-from agent.pipeline import Pipeline
-from agent.predictor import Model
-from agent.session import Session
-from agent.settings import Limits
-from agent.worker import WakeUp, Worker
-from models.bundle import Bundle, pack_bundle
-from models.inputs import Pipeline as PipelineSettings
-from models.reference import read_reference, write_reference
-from tests.brokers import mosquitto
-from tests.factories import REPORT
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import linear_bundle
-from tests.mqtt_client import PlantClient
-from tests.undisturbed import CHANNELS, WIDTH, document, repeating
-from tests.waiting import eventually
+from agent.config.settings import Limits
+from agent.journal.drift_state import KeptDrift
+from agent.streams.pipeline import Pipeline
+from models.bundle.package import Bundle, pack_bundle
+from models.bundle.reference import read_reference, write_reference
+from models.input.pipeline import Pipeline as PipelineSettings
+from serving.model import Model
+from serving.session import Session
+from serving.worker import WakeUp, Worker
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.factories import REPORT
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.undisturbed import CHANNELS, WIDTH, document, repeating
+from tests.kit.waiting import eventually
 
 PIPELINE = telemetry_pipeline("mean")
 OFTEN: dict[str, object] = {"metrics_s": 0.1, "keep_drift_s": 0.1}

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tests.brokers import amqtt, mosquitto
-from tests.gateway import Gateway
-from tests.mqtt_client import PlantClient
-from tests.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, TOPIC, Plant
+from tests.kit.broker.brokers import amqtt, mosquitto
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, TOPIC, Plant
+from tests.kit.gateway.process import Gateway
 
 MQTT_3_1_1 = 4
 

@@ -5,12 +5,12 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.brokers import mosquitto
-from tests.flow import Flow
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import linear_bundle
-from tests.mqtt_client import PlantClient
-from tests.waiting import eventually
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.flow import Flow
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.waiting import eventually
 
 KILLS = 20
 RATE = 500

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from agent.store import Store
-from models.bundle import Bundle, pack_bundle
-from tests.brokers import free_port, mosquitto
-from tests.certificates import make_certificates
-from tests.factories import REFERENCE
-from tests.gateway import Gateway
-from tests.graphs import linear_bundle
-from tests.mqtt_client import PlantClient
-from tests.notify_socket import NotifySocket
-from tests.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, STREAM, Plant, serving
-from tests.published import Published, push
-from tests.waiting import eventually
+from models.bundle.package import Bundle, pack_bundle
+from serving.store import Store
+from tests.kit.broker.brokers import free_port, mosquitto
+from tests.kit.broker.certificates import make_certificates
+from tests.kit.bundles.factories import REFERENCE
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.bundles.published import Published, push
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.notify_socket import NotifySocket
+from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, STREAM, Plant, serving
+from tests.kit.gateway.process import Gateway
+from tests.kit.waiting import eventually
 
 OUTPUT = "plant/l1/p1/_inference/mass"
 READ_ONLY = (

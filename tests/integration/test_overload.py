@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.brokers import mosquitto
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import linear_bundle
-from tests.plant import BASE_MS, OFTEN, Plant, serving
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.plant import BASE_MS, OFTEN, Plant, serving
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
 
 ASSETS = 4
 ROWS = 1_000

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import tomli_w
 
-from agent.frames import Received
-from agent.inputs import Input
-from agent.pipeline import Pipeline
-from agent.predictor import Model
-from agent.session import Session
-from agent.settings import Settings
-from models.bundle import read_bundle
-from tests.foreign import LENGTH, convolution, document, linear, original, windows
+from agent.config.settings import Settings
+from agent.delivery.inputs import Input
+from agent.mqtt.packets import Received
+from agent.streams.pipeline import Pipeline
+from models.bundle.package import read_bundle
+from serving.model import Model
+from serving.session import Session
+from tests.kit.bundles.external import LENGTH, convolution, document, linear, original, windows
 from trainer.__main__ import main
-from trainer.foreign.declaration import read_declaration
+from trainer.external.declaration import read_declaration
 
 DOCS = (Path(__file__).parents[2] / "docs/pack.md").read_text()
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)

@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.puller import Pulled, PullRequest, pull
-from agent.refusals import (
+from models.bundle.package import pack_bundle, read_bundle
+from models.errors import DigestMismatchError
+from serving.registry.pull import Pulled, PullRequest, pull
+from serving.registry.refusals import (
     NotPublishedError,
     PullCancelledError,
     PullFailedError,
@@ -21,13 +23,11 @@ from agent.refusals import (
     RevokedError,
     error_of,
 )
-from models.bundle import pack_bundle, read_bundle
-from models.errors import DigestMismatchError
-from tests.factories import make_bundle, make_manifest, make_members
-from tests.mirrors import Fault, Mirror, mirror
-from tests.published import Published
-from tests.waiting import eventually
-from trainer.registry import registry
+from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
+from tests.kit.bundles.mirrors import Fault, Mirror, mirror
+from tests.kit.bundles.published import Published
+from tests.kit.waiting import eventually
+from trainer.registry import repository as registry
 from trainer.registry.releases import Release
 
 STREAM = "pump-health"
@@ -226,7 +226,7 @@ def test_orphaned_child_ends_by_itself(site: Site) -> None:
     site.server.faults["timestamp.json"] = Fault(drip_s=0.05)
     request = replace(site.request, deadline_s=-4.0)  # past already: one second of grace is left
     child = subprocess.run(
-        [sys.executable, "-m", "agent.pull"],
+        [sys.executable, "-m", "serving.registry.pull_child"],
         input=request.to_json(),
         cwd=ROOT,
         capture_output=True,
@@ -240,7 +240,7 @@ def test_orphaned_child_ends_by_itself(site: Site) -> None:
 def test_child_exits_with_0_when_it_has_spoken(site: Site) -> None:
     request = replace(site.request, seq=99)
     child = subprocess.run(
-        [sys.executable, "-m", "agent.pull"],
+        [sys.executable, "-m", "serving.registry.pull_child"],
         input=request.to_json(),
         cwd=ROOT,
         capture_output=True,
@@ -256,8 +256,8 @@ def test_child_exits_with_0_when_it_has_spoken(site: Site) -> None:
 @pytest.mark.parametrize(
     ("module", "strangers"),
     [
-        ("agent.puller", {"tuf", "securesystemslib", "cryptography", "urllib3"}),
-        ("agent.pull", {"onnxruntime", "numpy", "paho", "pydantic", "orjson"}),
+        ("serving.registry.pull", {"tuf", "securesystemslib", "cryptography", "urllib3"}),
+        ("serving.registry.pull_child", {"onnxruntime", "numpy", "paho", "pydantic", "orjson"}),
     ],
 )
 def test_each_side_imports_only_its_own(module: str, strangers: set[str]) -> None:

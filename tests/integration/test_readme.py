@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Mosquitto, mosquitto
-from tests.mqtt_client import PlantClient
-from tests.waiting import eventually
+from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.waiting import eventually
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 COMMANDS = Path(sys.executable).parent

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 import tomli_w
 
-from tests.brokers import Mosquitto, mosquitto
-from tests.mqtt_client import PlantClient
-from tests.waiting import eventually
+from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.waiting import eventually
 from trainer.__main__ import main
-from trainer.recipe.description import Signal, Source
-from trainer.recordings.datasets import load
-from trainer.recordings.recording import Recording
+from trainer.ingest.recorded_files import load
+from trainer.ingest.recording import Recording
+from trainer.recipe.data_section import Signal, Source
 
 T0_MS = 1_760_000_000_000
 END_S = 20.0

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser, browser
-from tests.recordings import pump_folder, pump_rows, write_csv, write_recipe
+from tests.kit.browser import Browser, browser
+from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe
 from trainer.commands.train import train
 from trainer.console import Screen
-from trainer.recipe.recipe import read_recipe
+from trainer.recipe.document import read_recipe
 
 NAMED = {"task": "classification", "column": "label", "classes": {"0": "healthy", "1": "clogged"}}
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.brokers import mosquitto
-from tests.flow import Flow
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import linear_bundle
-from tests.mqtt_client import PlantClient
-from tests.published import Published, push
-from tests.waiting import eventually
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.bundles.published import Published, push
+from tests.kit.gateway.flow import Flow
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.waiting import eventually
 
 RATE = 2000
 PUSHES = 10

@@ -8,11 +8,11 @@ from threading import Event
 import psutil
 import pytest
 
-from tests.brokers import Mosquitto, mosquitto
-from tests.gateway import Gateway
-from tests.notify_socket import NotifySocket
-from tests.plant import MASS, MASS_PIPELINE
-from tests.waiting import eventually
+from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.gateway.notify_socket import NotifySocket
+from tests.kit.gateway.plant import MASS, MASS_PIPELINE
+from tests.kit.gateway.process import Gateway
+from tests.kit.waiting import eventually
 
 LONGEST_PAUSE_S = 5.0
 """Between two pings of a loop that turns, on a busy machine; the unit's WatchdogSec is 30."""

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.hold import NS_PER_MS
-from models.manifest import WindowSpec
-from models.windows import Windows
-from tests.brokers import mosquitto
-from tests.factories import make_channels
-from tests.gateway import Gateway
-from tests.graphs import linear_bundle
-from tests.mqtt_client import PlantClient
-from tests.waiting import eventually
+from models.bundle.manifest import WindowSpec
+from models.windowing.hold import NS_PER_MS
+from models.windowing.windows import Windows
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.factories import make_channels
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.process import Gateway
+from tests.kit.waiting import eventually
 
 T0_MS = 1_760_000_000_000
 DISORDER_MS = 400

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.brokers import Mosquitto, amqtt, free_port, mosquitto
-from tests.certificates import make_certificates
-from tests.mqtt_client import PlantClient
-from tests.recordings import Row, pump_folder, write_csv, write_recipe
-from tests.waiting import eventually
+from tests.kit.broker.brokers import Mosquitto, amqtt, free_port, mosquitto
+from tests.kit.broker.certificates import make_certificates
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.recordings import Row, pump_folder, write_csv, write_recipe
+from tests.kit.waiting import eventually
+from trainer import broker as link
 from trainer.__main__ import main
-from trainer.broker import broker as link
-from trainer.broker.broker import Address, Broker
+from trainer.broker import Address, Broker
 from trainer.commands import schema
 from trainer.errors import BrokerError
 

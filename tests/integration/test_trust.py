@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from models.bundle import Bundle
-from tests.brokers import mosquitto
-from tests.gateway import Gateway, telemetry_pipeline
-from tests.graphs import linear_bundle
-from tests.mqtt_client import PlantClient
-from tests.published import Published, push
-from tests.waiting import eventually
-from trainer.registry import registry
+from models.bundle.package import Bundle
+from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.bundles.published import Published, push
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.waiting import eventually
+from trainer.registry import repository as registry
 from trainer.registry.releases import Release
 
 WEIGHTS = [1.0, 10.0]

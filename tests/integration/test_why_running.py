@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.config_file import load_settings
-from agent.journal_file import numbered
-from agent.why import explain
-from tests.brokers import Mosquitto, mosquitto
-from tests.flow import Flow
-from tests.gateway import Gateway
-from tests.graphs import history_bundle
-from tests.mqtt_client import PlantClient
-from tests.plant import BASE_MS, MASS_PIPELINE, OFTEN, STREAM, TOPIC, Plant, serving
-from tests.waiting import eventually
+from agent.cli.why import explain
+from agent.config.toml_file import load_settings
+from agent.journal.files import numbered
+from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.bundles.graphs import history_bundle
+from tests.kit.gateway.flow import Flow
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.plant import BASE_MS, MASS_PIPELINE, OFTEN, STREAM, TOPIC, Plant, serving
+from tests.kit.gateway.process import Gateway
+from tests.kit.waiting import eventually
 
 LENGTH = 5
 WEIGHTS = (np.arange(LENGTH * 2).reshape(LENGTH, 2) / 8 + 0.25).astype(np.float32)

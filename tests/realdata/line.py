@@ -16,12 +16,12 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from models.bundle import Bundle, read_bundle
-from tests.brokers import Mosquitto, mosquitto
-from tests.gateway import Gateway
-from tests.mqtt_client import PlantClient
-from tests.published import Published, push
-from tests.waiting import eventually
+from models.bundle.package import Bundle, read_bundle
+from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.bundles.published import Published, push
+from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.gateway.process import Gateway
+from tests.kit.waiting import eventually
 from trainer.__main__ import main
 
 RECIPES = Path(__file__).parent / "recipes"

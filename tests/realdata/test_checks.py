@@ -7,12 +7,12 @@ import pytest
 
 from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS
-from trainer.recipe.recipe import Regression, read_recipe
-from trainer.recordings.datasets import load
-from trainer.recordings.membership import with_membership
-from trainer.recordings.split import split
-from trainer.recordings.subject import Subject
-from trainer.recordings.targets import truth
+from trainer.dataset.groups import with_membership
+from trainer.dataset.splits import split
+from trainer.dataset.subject import Subject
+from trainer.dataset.targets import truth
+from trainer.ingest.recorded_files import load
+from trainer.recipe.document import Regression, read_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from agent.backlog import POLICIES
+from agent.config.settings import Settings
 from agent.control import Control
-from agent.delivery import FINAL_REFUSALS, Delivery, Outgoing
-from agent.frames import Received
-from agent.inputs import Input
-from agent.pipeline import Pipeline
-from agent.predictor import Model
-from agent.session import Session
-from agent.settings import Settings
+from agent.delivery.at_least_once import FINAL_REFUSALS, Delivery, Outgoing
+from agent.delivery.inputs import Input
+from agent.mqtt.packets import Received
+from agent.streams.pipeline import Pipeline
+from agent.streams.shedding import POLICIES
 from models import errors
-from models.bundle import Bundle
+from models.bundle.manifest import Channel, WindowSpec
+from models.bundle.package import Bundle
 from models.errors import MillhandError
-from models.manifest import Channel, WindowSpec
-from tests.graphs import detector_bundle, linear_bundle
+from serving.model import Model
+from serving.session import Session
+from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 
 ROOT = Path(__file__).parents[2]
 TOPICS = (ROOT / "docs/topics.md").read_text()
@@ -156,8 +156,12 @@ def test_every_reason_is_listed() -> None:
     returned = re.compile(r'^ +return "(\w+)"', re.MULTILINE)
     files = [*ROOT.glob("agent/**/*.py"), *ROOT.glob("models/**/*.py")]
     found = {one for file in files for one in raised.findall(file.read_text())}
-    found |= set(given_up.findall((ROOT / "agent/delivery.py").read_text()))
-    for name in ("models/routes.py", "agent/router.py", "models/codecs/document.py"):
+    found |= set(given_up.findall((ROOT / "agent/delivery/at_least_once.py").read_text()))
+    for name in (
+        "models/input/routes.py",
+        "agent/streams/router.py",
+        "models/input/codecs/document.py",
+    ):
         found |= set(returned.findall((ROOT / name).read_text()))
     shed = {reason for reason, _ in POLICIES.values()}
     assert listed == found | shed | set(FINAL_REFUSALS.values())

@@ -10,39 +10,39 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE = ("agent", "models", "trainer", "demo", "benchmarks", "chaos")
-INSTALLED = ("agent", "models", "trainer")
+CODE = ("agent", "models", "serving", "trainer", "demo", "benchmarks", "chaos")
+INSTALLED = ("agent", "models", "serving", "trainer")
 
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
-    "joblib": {"trainer/search/search.py"},
-    "onnxruntime": {"agent/session.py", "trainer/graph/export.py"},
+    "joblib": {"trainer/search/candidates.py"},
+    "onnxruntime": {"serving/session.py", "trainer/graph/export.py"},
     "optuna": {
         "trainer/estimators/families.py",
         "trainer/search/journal.py",
         "trainer/search/plan.py",
-        "trainer/search/search.py",
+        "trainer/search/candidates.py",
     },
     "pandas": {
-        "trainer/recordings/columns.py",
-        "trainer/recordings/csv_file.py",
-        "trainer/recordings/numerals.py",
-        "trainer/recordings/parquet_file.py",
-        "trainer/recordings/timestamps.py",
+        "trainer/ingest/columns.py",
+        "trainer/ingest/csv_file.py",
+        "trainer/ingest/numerals.py",
+        "trainer/ingest/parquet_file.py",
+        "trainer/ingest/timestamps.py",
     },
     "matplotlib": {
-        "trainer/report/alarms_section.py",
+        "trainer/report/sections/alarms.py",
         "trainer/report/canvas.py",
-        "trainer/report/classes_section.py",
-        "trainer/report/importance_section.py",
-        "trainer/report/numbers_section.py",
-        "trainer/report/sections.py",
-        "trainer/report/split_section.py",
+        "trainer/report/sections/classes.py",
+        "trainer/report/sections/importance.py",
+        "trainer/report/sections/numbers.py",
+        "trainer/report/sections/tables.py",
+        "trainer/report/sections/split.py",
         "trainer/report/time_axis.py",
     },
-    "paho": {"agent/mqtt.py", "trainer/broker/broker.py"},
+    "paho": {"agent/mqtt/connection.py", "trainer/broker.py"},
     "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
-    "tuf": {"agent/trust.py", "trainer/registry/publication.py"},
+    "tuf": {"serving/registry/trust.py", "trainer/registry/publication.py"},
 }
 
 # Built from parts, so that this file may be in the tree as well.

@@ -16,7 +16,7 @@ LOCKS = ("agent.txt", "trainer.txt", "dev.txt")
 TRAINING_LIBRARIES = {"onnx", "pandas", "pyarrow", "scikit-learn", "scipy", "skl2onnx"}
 
 
-@pytest.mark.parametrize("name", ["agent", "models", "trainer"])
+@pytest.mark.parametrize("name", ["agent", "models", "serving", "trainer"])
 def test_no_other_distribution_claims_our_import_names(name: str) -> None:
     assert set(packages_distributions()[name]) == {"millhand"}
 
@@ -38,7 +38,8 @@ def test_base_install_carries_no_training_library() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "extras"), [("agent", []), ("models", []), ("trainer", ["trainer"])]
+    ("package", "extras"),
+    [("agent", []), ("models", []), ("serving", []), ("trainer", ["trainer"])],
 )
 def test_each_library_that_is_imported_is_declared(package: str, extras: list[str]) -> None:
     owners = packages_distributions()

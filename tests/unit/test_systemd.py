@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import EXIT_CONFIG
+from serving.errors import EXIT_CONFIG
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "millhand-agent.service"

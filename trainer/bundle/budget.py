@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from models.errors import MillhandError
 from trainer.graph.export import Graph, Latency
-from trainer.recipe.recipe import Budget
+from trainer.recipe.document import Budget
 
 
 def within_budget(

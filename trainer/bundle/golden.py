@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from models.golden import MIN_COUNT, Golden
-from models.manifest import Channel, GoldenSpec
-from trainer.estimators.estimators import Model
+from models.bundle.golden import MIN_COUNT, Golden
+from models.bundle.manifest import Channel, GoldenSpec
+from trainer.estimators.fitting import Model
 from trainer.graph.export import clear
 
 _MAX_CHANNELS = 16

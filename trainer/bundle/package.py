@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from models.bundle import Bundle, pack_bundle
-from models.golden import MIN_COUNT, Golden, write_golden
-from models.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics
-from trainer.drift.drift import reference
-from trainer.estimators.estimators import Answers, Model
+from models.bundle.golden import MIN_COUNT, Golden, write_golden
+from models.bundle.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics
+from models.bundle.package import Bundle, pack_bundle
+from trainer.drift.limits import reference
+from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.intervals import intervals
 from trainer.evaluation.metrics import figures, losses, measure, trials
 from trainer.evaluation.resampling import units_of
@@ -48,7 +48,7 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
         graph: the model, proved.
         golden: vectors it answers rightly.
     """
-    from trainer.report.report import render  # noqa: PLC0415  what draws is loaded when it is needed
+    from trainer.report.training_report import render  # noqa: PLC0415  what draws is loaded when it is needed
 
     parts, model = trained.parts, trained.model
     answers = model.answer(parts.test.values)

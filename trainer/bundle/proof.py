@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from models.golden import Golden
+from models.bundle.golden import Golden
 from trainer.bundle.budget import within_budget
 from trainer.bundle.golden import vectors
 from trainer.bundle.package import tolerance_of
 from trainer.console import Screen
+from trainer.dataset.splits import Parts
+from trainer.dataset.targets import Truth
 from trainer.errors import ParityError
-from trainer.estimators.estimators import Model
+from trainer.estimators.fitting import Model
 from trainer.graph.export import Graph, Latency, Parity, export, prove
-from trainer.recipe.recipe import Recipe
-from trainer.recordings.split import Parts
-from trainer.recordings.targets import Truth
+from trainer.recipe.document import Recipe
 
 
 @dataclass(frozen=True, slots=True)

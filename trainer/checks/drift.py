@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
+from trainer.dataset.subject import Subject
 from trainer.evaluation.autocorrelation import memory
-from trainer.recordings.subject import Subject
 
 NAME = "target-drift"
 NOTED = 0.1

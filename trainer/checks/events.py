@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
-from trainer.recipe.recipe import Classification, Regression
-from trainer.recordings.subject import Subject
+from trainer.dataset.subject import Subject
+from trainer.recipe.document import Classification, Regression
 
 NAME = "too-few-positives"
 ENOUGH = 10

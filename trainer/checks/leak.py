@@ -16,10 +16,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from trainer.checks.events import run_numbers
 from trainer.checks.finding import Finding
+from trainer.dataset.splits import folds
+from trainer.dataset.subject import Subject
+from trainer.dataset.windows import Windowed
 from trainer.errors import listed
-from trainer.recordings.split import folds
-from trainer.recordings.subject import Subject
-from trainer.recordings.windowed import Windowed
 
 NAME = "target-leak"
 TELLING = 0.98

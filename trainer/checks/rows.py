@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
+from trainer.dataset.subject import Subject
 from trainer.errors import listed
-from trainer.recordings.subject import Subject
 
 NOTED_SHARE = 0.01
 """From which share on windows that come twice are named; a standstill alone repeats itself."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
+from trainer.dataset.subject import Subject
 from trainer.errors import listed
 from trainer.features.expression import Expression
-from trainer.recordings.subject import Subject
 
 NEARLY = 0.95
 """Share of samples without a value from which on a signal counts as nearly empty."""

@@ -8,12 +8,6 @@ from trainer.checks.drift import target_drift
 from trainer.checks.events import too_few_positives
 from trainer.checks.finding import Finding
 from trainer.checks.leak import target_leak
-from trainer.checks.parting import (
-    groups_on_both_sides,
-    random_split_of_time_series,
-    same_time_rows,
-    timestamps_out_of_order,
-)
 from trainer.checks.rows import contradictory_rows, duplicated_files, duplicated_rows
 from trainer.checks.signals import (
     constant_signal,
@@ -22,10 +16,16 @@ from trainer.checks.signals import (
     stray_value,
     stuck_signal,
 )
+from trainer.checks.split_overlap import (
+    groups_on_both_sides,
+    random_split_of_time_series,
+    same_time_rows,
+    timestamps_out_of_order,
+)
 from trainer.checks.wandering import wandering_signal
+from trainer.dataset.subject import Subject
 from trainer.errors import DataError
-from trainer.recipe.partition import ALLOWABLE, Checks
-from trainer.recordings.subject import Subject
+from trainer.recipe.split_section import ALLOWABLE, Checks
 
 Check = Callable[[Subject], Iterator[Finding]]
 

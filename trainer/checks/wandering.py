@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
+from trainer.dataset.subject import Subject
 from trainer.errors import listed
-from trainer.recordings.subject import Subject
 
 MOSTLY = 0.5
 """Share of a signal's variance that lies between windows, from which on it wanders."""

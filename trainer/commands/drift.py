@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.bundle.reference import Document, Reference, read_document
 from models.drift import Decision, Drift
 from models.errors import BundleError, IncompatibleBundleError
-from models.reference import Document, Reference, read_document
 from trainer.commands.inspect import inspect
 from trainer.console import Screen
+from trainer.dataset.windows import Windowed, window_rows
 from trainer.graph.export import Graph
-from trainer.recipe.recipe import Recipe, read_recipe
-from trainer.recordings.datasets import load
-from trainer.recordings.recording import Recording
-from trainer.recordings.windowed import Windowed, window_rows
+from trainer.ingest.recorded_files import load
+from trainer.ingest.recording import Recording
+from trainer.recipe.document import Recipe, read_recipe
 
 _STEP = 65_536
 _ROWS_A_PERIOD = 1000

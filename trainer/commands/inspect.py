@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from models.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle
+from models.bundle.golden import compare, read_golden
+from models.bundle.manifest import Lineage, WindowSpec, utc
+from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
 from models.errors import BundleError, IncompatibleBundleError
-from models.golden import compare, read_golden
-from models.manifest import Lineage, WindowSpec, utc
 from trainer.console import Screen
 from trainer.graph.export import Graph
 
@@ -19,8 +19,8 @@ def inspect(path: Path) -> tuple[Bundle, float]:
         The bundle, and the worst absolute error of its graph on the golden vectors.
 
     Raises:
-        BundleError: see `models.bundle.read_bundle` and `models.golden`; or the graph is refused
-            by onnxruntime, or is another stream's.
+        BundleError: see `models.bundle.package.read_bundle` and `models.bundle.golden`; or the
+            graph is refused by onnxruntime, or is another stream's.
         OSError: the file cannot be read.
     """
     size = path.stat().st_size

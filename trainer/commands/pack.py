@@ -15,27 +15,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle, pack_bundle
+from models.bundle.golden import write_golden
+from models.bundle.manifest import Budget, Lineage, Manifest, Metrics, WindowSpec
+from models.bundle.package import Bundle, pack_bundle
+from models.bundle.reference import write_reference
 from models.files import write_atomically
-from models.golden import write_golden
-from models.manifest import Budget, Lineage, Manifest, Metrics, WindowSpec
-from models.reference import write_reference
 from trainer.bundle.budget import within_budget
 from trainer.bundle.package import created
 from trainer.commands.train import next_seq
 from trainer.console import Screen
+from trainer.dataset.windows import Windowed, window_rows
 from trainer.drift.reference import Samples, describe
 from trainer.errors import DataError, GraphError, RecipeError, UsageError
-from trainer.foreign.adaptation import for_looking, with_answers, with_window
-from trainer.foreign.declaration import Declaration, read_declaration
-from trainer.foreign.foreign import Foreign, read_foreign
-from trainer.foreign.looking import look, runnable
-from trainer.foreign.packed_report import Tried, render
-from trainer.foreign.trial import Proof, made_up, probe_count, prove
+from trainer.external.adaptation import for_looking, with_answers, with_window
+from trainer.external.declaration import Declaration, read_declaration
+from trainer.external.graph import Foreign, read_foreign
+from trainer.external.outputs import look, runnable
+from trainer.external.report import Tried, render
+from trainer.external.trial import Proof, made_up, probe_count, prove
 from trainer.graph.export import Graph, Latency
-from trainer.recipe.description import Source
-from trainer.recordings.datasets import load
-from trainer.recordings.windowed import Windowed, window_rows
+from trainer.ingest.recorded_files import load
+from trainer.recipe.data_section import Source
 
 PACKAGES = ("numpy", "onnx", "onnxruntime")
 """Whose versions shape a bundle."""
@@ -92,7 +92,7 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
 
     Args:
         model: an ONNX file, with its weights in it or beside it.
-        description: what it is, see `trainer.foreign.declaration`.
+        description: what it is, see `trainer.external.declaration`.
         folder: where bundles go.
         screen: where progress goes.
         files: recorded rows, instead of those the description names.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trainer.commands.registry import keys_of, signing_arguments, validity_of
 from trainer.console import Screen
-from trainer.registry import registry
+from trainer.registry import repository as registry
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

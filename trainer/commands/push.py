@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.broker import broker
-from trainer.broker.broker import Broker
+from trainer import broker
+from trainer.broker import Broker
 from trainer.console import Screen
 from trainer.errors import PushError
 

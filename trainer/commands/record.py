@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from models.reasons import REASONS
-from trainer.broker import broker, subscription
-from trainer.broker.broker import Broker, Message
-from trainer.broker.intake import Intake
-from trainer.broker.subscription import Subscription
+from models.input.reasons import REASONS
+from trainer import broker
+from trainer.broker import Broker, Message
+from trainer.capture import subscription
+from trainer.capture.intake import Intake
+from trainer.capture.subscription import Subscription
 from trainer.console import Screen
 from trainer.errors import RecordError, UsageError
+from trainer.ingest.message_file import ASSET, SUFFIX, TIME, FileLimits, Files
 from trainer.interrupts import Interrupts
-from trainer.recordings.recorded import ASSET, SUFFIX, TIME, FileLimits, Files
 
 PATIENCE_S = 3600.0
 """A recording outlasts a broker that is away for so long."""

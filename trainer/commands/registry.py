@@ -1,13 +1,13 @@
-"""`millhand-trainer registry`: the command line of `trainer.registry.registry`."""
+"""`millhand-trainer registry`: the command line of `trainer.registry.repository`."""
 
 import argparse
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
-from models.manifest import utc
+from models.bundle.manifest import utc
 from trainer.console import Screen
-from trainer.registry import registry
+from trainer.registry import repository as registry
 from trainer.registry.keys import Keys
 from trainer.registry.releases import USUAL, TrustedRoot, Validity
 

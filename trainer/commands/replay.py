@@ -18,14 +18,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import orjson
 
-from trainer.broker import broker
-from trainer.broker.broker import Broker
+from trainer import broker
+from trainer.broker import Broker
 from trainer.console import Screen
 from trainer.errors import DataError, UsageError
-from trainer.recipe.description import UNIT_NS
-from trainer.recipe.recipe import read_recipe
-from trainer.recordings.datasets import load
-from trainer.recordings.recording import Recording
+from trainer.ingest.recorded_files import load
+from trainer.ingest.recording import Recording
+from trainer.recipe.data_section import UNIT_NS
+from trainer.recipe.document import read_recipe
 
 Message = tuple[str, bytes]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.files import write_atomically
 from trainer.console import Screen
-from trainer.recipe.recipe import Recipe
+from trainer.recipe.document import Recipe
 
 PATH = Path("config/recipe.schema.json")
 

@@ -13,33 +13,33 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from models.bundle import Bundle
+from models.bundle.manifest import WindowSpec
+from models.bundle.package import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
-from models.manifest import WindowSpec
 from trainer.bundle.package import pack
 from trainer.bundle.proof import Proven, proven
-from trainer.checks.remarks import remarks
+from trainer.checks.row_notes import remarks
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
 from trainer.console import Screen
+from trainer.dataset.groups import with_membership
+from trainer.dataset.splits import split
+from trainer.dataset.subject import Subject
+from trainer.dataset.targets import Truth, truth, with_tables
 from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.choice import Choice
-from trainer.estimators.estimators import fit
+from trainer.estimators.fitting import fit
 from trainer.evaluation.champion import Comparison, compare
 from trainer.graph.export import Graph
-from trainer.recipe.recipe import Recipe, Regression, read_recipe
-from trainer.recordings.datasets import load
-from trainer.recordings.membership import with_membership
-from trainer.recordings.recording import Recording
-from trainer.recordings.split import split
-from trainer.recordings.subject import Subject
-from trainer.recordings.targets import Truth, truth, with_tables
+from trainer.ingest.recorded_files import load
+from trainer.ingest.recording import Recording
+from trainer.recipe.document import Recipe, Regression, read_recipe
 from trainer.report.trained import Trained
-from trainer.search.board import Board
+from trainer.search.candidates import search
 from trainer.search.journal import path_of
-from trainer.search.search import search
-from trainer.search.weighing import weighed
+from trainer.search.leaderboard import Board
+from trainer.search.tradeoff import weighed
 
 
 @dataclass(frozen=True, slots=True)

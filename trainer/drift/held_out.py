@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
+from trainer.dataset.splits import FOLDS, blocks
+from trainer.dataset.targets import Truth
+from trainer.dataset.windows import Windowed
 from trainer.drift.reference import Samples
 from trainer.errors import DataError
-from trainer.estimators.estimators import Model, fit
-from trainer.recipe.recipe import Recipe
-from trainer.recordings.split import FOLDS, blocks
-from trainer.recordings.targets import Truth
-from trainer.recordings.windowed import Windowed
+from trainer.estimators.fitting import Model, fit
+from trainer.recipe.document import Recipe
 
 Folds = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.drift import MISSING, ORDINARY, OUTSIDE, REPEATED
-from models.manifest import Channel
-from models.reference import (
+from models.bundle.manifest import Channel
+from models.bundle.reference import (
     BINS,
     CONDITIONS,
     Condition,
@@ -18,6 +17,7 @@ from models.reference import (
     Quantity,
     Relation,
 )
+from models.drift import MISSING, ORDINARY, OUTSIDE, REPEATED
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 MAX_RELATED = 128

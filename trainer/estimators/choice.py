@@ -7,10 +7,10 @@ from typing import Any
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
-from trainer.features.features import BASIC, KINDS, WindowFeatures
 from trainer.features.scaling import Standardise
+from trainer.features.window_features import BASIC, KINDS, WindowFeatures
+from trainer.recipe.document import Recipe
 from trainer.recipe.feature_section import FeatureSection
-from trainer.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from models.bundle import Bundle
-from models.manifest import Manifest, WindowSpec
+from models.bundle.manifest import Manifest, WindowSpec
+from models.bundle.package import Bundle
+from trainer.dataset.subject import Subject
 from trainer.errors import ComparisonError, listed
-from trainer.estimators.estimators import Answers, Model
+from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.intervals import Difference, paired_difference
 from trainer.evaluation.metrics import Figures, figures, log_loss, losses
 from trainer.evaluation.resampling import units_of
 from trainer.evaluation.served import Asked, answered, last_of_rows, served, translated
 from trainer.graph.export import Graph
-from trainer.recipe.partition import ShuffledSplit
 from trainer.recipe.search_section import DEFAULT_METRIC
-from trainer.recordings.subject import Subject
+from trainer.recipe.split_section import ShuffledSplit
 
 _OF_PROBABILITIES = {"average_precision", "log_loss"}
 

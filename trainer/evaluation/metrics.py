@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.estimators.estimators import TWO, Answers, Model
+from trainer.estimators.fitting import TWO, Answers, Model
 
 Weights = NDArray[np.float64]
 Figures = Callable[[Weights], dict[str, NDArray[np.float64]]]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.dataset.subject import Subject
+from trainer.dataset.windows import Windowed
 from trainer.evaluation.intervals import Units, units
-from trainer.recordings.subject import Subject
-from trainer.recordings.windowed import Windowed
 
 
 def units_of(

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.manifest import Channel, Manifest, WindowSpec
+from models.bundle.manifest import Channel, Manifest, WindowSpec
+from models.bundle.package import Bundle
+from trainer.dataset.windows import Windowed, window_rows
 from trainer.errors import ComparisonError, DataError
-from trainer.estimators.estimators import Answers, Model
+from trainer.estimators.fitting import Answers, Model
 from trainer.graph.export import Graph
-from trainer.recordings.recording import Recording
-from trainer.recordings.windowed import Windowed, window_rows
+from trainer.ingest.recording import Recording
 
 _BLOCK_VALUES = 1 << 24
 

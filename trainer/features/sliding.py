@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-from trainer.features.features import WindowFeatures, in_blocks
+from trainer.features.window_features import WindowFeatures, in_blocks
 
 MOST_POSITIONS = 16
 """Neighbouring positions share nearly all of their samples; more would cost and say little."""

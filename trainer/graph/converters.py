@@ -29,10 +29,10 @@ from sklearn.svm import SVR
 from trainer.estimators.monitor import Monitor
 from trainer.estimators.network import Network
 from trainer.estimators.trees import boosted, grown, summed
-from trainer.features.features import WindowFeatures
 from trainer.features.scaling import Standardise
 from trainer.features.sliding import SlidingFeatures
 from trainer.features.symbols import Nodes, Symbol
+from trainer.features.window_features import WindowFeatures
 
 STEPS = (WindowFeatures, SlidingFeatures, Standardise, Monitor)
 _OPTIONS = {"zipmap": [True, False], "nocl": [True, False]}

@@ -23,10 +23,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
+from models.bundle.manifest import GoldenSpec
 from models.errors import IncompatibleBundleError
-from models.manifest import GoldenSpec
 from trainer.errors import ParityError
-from trainer.estimators.estimators import Answers, Model
+from trainer.estimators.fitting import Answers, Model
 from trainer.graph import converters
 
 INPUT = "window"

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.bundle.manifest import Finite
+from models.bundle.reference import MAX_WINDOW, MIN_WINDOW
 from models.drift import BLOCKS
-from models.manifest import Finite
-from models.reference import MAX_WINDOW, MIN_WINDOW
-from trainer.recipe.description import Section
+from trainer.recipe.data_section import Section
 
 
 class DriftSection(Section):

@@ -5,10 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.manifest import Name
+from models.bundle.manifest import Name
 from trainer.features.expression import MAX_LENGTH, Expression
-from trainer.features.features import BASIC, WindowFeatures
-from trainer.recipe.description import Section
+from trainer.features.window_features import BASIC, WindowFeatures
+from trainer.recipe.data_section import Section
 
 Kind = Literal[
     "last",

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from models.manifest import Finite
-from trainer.recipe.description import Section
+from models.bundle.manifest import Finite
+from trainer.recipe.data_section import Section
 
 FamilyName = Literal[
     "linear", "boosting", "extra-trees", "forest", "neighbours", "svm", "mlp"

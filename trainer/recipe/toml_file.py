@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from trainer.errors import RecipeError
-from trainer.recipe.mistakes import told
+from trainer.recipe.validation_errors import told
 
 MAX_BYTES = 256 << 10
 

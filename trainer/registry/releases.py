@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from models.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle
+from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
 from models.errors import MillhandError
 
 _PATH: Final = re.compile(r"bundles/([^/]+)/(\d{1,16})/([0-9a-f]{64})\.zip")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from trainer.estimators.estimators import Answers, Model
+from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.metrics import LOWER_IS_BETTER, measure
 from trainer.recipe.search_section import DEFAULT_METRIC
 from trainer.report.reported import Reported

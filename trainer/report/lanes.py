@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import WindowSpec
-from trainer.recordings.recording import Recording
-from trainer.recordings.split import Parts
+from models.bundle.manifest import WindowSpec
+from trainer.dataset.splits import Parts
+from trainer.ingest.recording import Recording
 
 MAX_LANES: Final = 40
 COLUMNS: Final = 400

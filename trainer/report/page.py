@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from models.manifest import Manifest, utc
+from models.bundle.manifest import Manifest, utc
 from trainer.report.markup import joined, paragraph
 
 MAX_BYTES = 400_000

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Manifest
-from trainer.estimators.estimators import TWO, Answers
+from models.bundle.manifest import Manifest
+from trainer.estimators.fitting import TWO, Answers
 from trainer.report.trained import Trained
 
 

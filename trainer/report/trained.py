@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from models.manifest import WindowSpec
+from models.bundle.manifest import WindowSpec
 from trainer.checks.finding import Finding
-from trainer.estimators.estimators import Model
+from trainer.dataset.splits import Parts
+from trainer.dataset.subject import Subject
+from trainer.dataset.targets import Truth
+from trainer.estimators.fitting import Model
 from trainer.evaluation.champion import Comparison
 from trainer.graph.export import Latency, Parity
-from trainer.recipe.recipe import Recipe
-from trainer.recordings.recording import Recording
-from trainer.recordings.split import Parts
-from trainer.recordings.subject import Subject
-from trainer.recordings.targets import Truth
-from trainer.search.board import Board
+from trainer.ingest.recording import Recording
+from trainer.recipe.document import Recipe
+from trainer.search.leaderboard import Board
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from trainer.checks.finding import Finding
-from trainer.estimators.estimators import TWO
-from trainer.recipe.recipe import Regression
+from trainer.estimators.fitting import TWO
+from trainer.recipe.document import Regression
 from trainer.report.markup import figure, items, joined, paragraph
 from trainer.report.page import MEANINGS, all_clear, notice
 from trainer.report.reported import Reported

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from trainer.errors import DataError
 from trainer.estimators.crossval import Tried
-from trainer.recipe.recipe import Recipe
+from trainer.recipe.document import Recipe
 
 FOLDER = ".search"
 _SHAPES = {"seed", "data", "signals", "derived", "window", "features", "target", "split", "search"}

@@ -11,17 +11,17 @@ from optuna.trial import BaseTrial
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
+from trainer.dataset.splits import folds
+from trainer.dataset.targets import Truth
+from trainer.dataset.windows import Windowed
 from trainer.errors import DataError
 from trainer.estimators.choice import Choice, presets, steps
 from trainer.estimators.crossval import Fold, Ground, Judge
-from trainer.estimators.estimators import TWO, positive_class
 from trainer.estimators.families import FAMILIES, Setting
-from trainer.features.features import WindowFeatures
-from trainer.recipe.recipe import Recipe
+from trainer.estimators.fitting import TWO, positive_class
+from trainer.features.window_features import WindowFeatures
+from trainer.recipe.document import Recipe
 from trainer.recipe.search_section import Search
-from trainer.recordings.split import folds
-from trainer.recordings.targets import Truth
-from trainer.recordings.windowed import Windowed
 
 MAX_FEATURE_BYTES = 2 << 30
 """Of one set; all are in temporary files at once."""

@@ -1,0 +1,127 @@
+"""What can be known before serving: files, kept bundles, and on request the registry."""
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agent.config.settings import Settings
+from models.errors import BundleError, MillhandError
+from models.input.topics import TopicTemplate
+from serving.errors import ConfigError
+from serving.registry.pull import PullRequest, pull
+from serving.store import Store
+
+_REGISTRY_DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one of the outside parties said; `warn` is what works and will be regretted."""
+
+    kind: Literal["ok", "warn", "FAIL"]
+    text: str
+
+
+def check_files(settings: Settings, path: Path) -> None:
+    """Check every file and folder that the configuration names.
+
+    Raises:
+        ConfigError: each that cannot be used, by key, with what is wrong and what to do.
+    """
+    broker = settings.broker
+    named = {
+        "registry.root": settings.registry.root,
+        "broker.password_file": broker.password_file,
+        "broker.ca_file": broker.ca_file,
+        "broker.cert_file": broker.cert_file,
+        "broker.key_file": broker.key_file,
+    }
+    mistakes = [
+        f"{path}: {key}: found '{file}', which cannot be read; install it or correct the path"
+        for key, file in named.items()
+        if file is not None and not (file.is_file() and os.access(file, os.R_OK))
+    ]
+    state_dir = settings.gateway.state_dir
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        mistakes.append(f"{path}: gateway.state_dir: '{state_dir}': {exc.strerror}")
+    else:
+        if not os.access(state_dir, os.W_OK):
+            mistakes.append(f"{path}: gateway.state_dir: '{state_dir}' cannot be written")
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+
+
+def describe(settings: Settings) -> list[str]:
+    """The configuration in words: what is read, what is written."""
+    broker = settings.broker
+    lines = [
+        f"gateway   {settings.gateway.id}, state in {settings.gateway.state_dir}",
+        f"broker    {broker.host}:{broker.port}, TLS {'on' if broker.uses_tls else 'off'}",
+        f"registry  {settings.registry.url}",
+    ]
+    for pipeline in settings.pipelines:
+        lines.append(f"stream    {pipeline.stream} -> {pipeline.output_topic}")
+        lines += [
+            f"  input   {TopicTemplate(one.topic).filter} as {one.dialect}"
+            f"{' of ' + one.encoding if one.encoding else ''}, QoS {one.qos}"
+            for one in pipeline.inputs
+        ]
+    return lines
+
+
+def list_models(settings: Settings) -> list[str]:
+    """What every stream serves and keeps, each bundle read and verified anew."""
+    store = Store(settings.gateway.state_dir, settings.limits.keep_bundles)
+    lines: list[str] = []
+    for pipeline in settings.pipelines:
+        record = store.active(pipeline.stream)
+        if record is None:
+            lines.append(f"{pipeline.stream}  nothing kept; waits for a push or a poll")
+            continue
+        pinned = "follows the newest" if record.pinned is None else f"pinned to {record.pinned}"
+        for kept in record.candidates:
+            role = f"active, {pinned}" if kept == record.serving else "kept"
+            try:
+                store.load(kept)
+            except BundleError as exc:
+                role += f", DAMAGED: {exc}"
+            lines.append(
+                f"{pipeline.stream}  seq {kept.seq}  {kept.version}  {kept.sha256[:12]}  {role}"
+            )
+    return lines
+
+
+def ask_registry(settings: Settings) -> list[Answer]:
+    """Refresh the trusted metadata and see which bundle every stream would run."""
+    answers = []
+    for pipeline in settings.pipelines:
+        request = _question(settings, pipeline.stream)
+        try:
+            found = pull(request, on_progress=lambda *_: None, cancelled=threading.Event())
+        except MillhandError as exc:
+            text = f"registry {request.url}: {pipeline.stream}: {exc} ({exc.code})"
+            answers.append(Answer("FAIL", text))
+        else:
+            text = f"registry {request.url}: {pipeline.stream} would run seq {found.seq}"
+            answers.append(Answer("ok", text))
+    return answers
+
+
+def _question(settings: Settings, stream: str) -> PullRequest:
+    """Ask what the stream would run, without a download."""
+    registry, state_dir = settings.registry, settings.gateway.state_dir
+    return PullRequest(
+        url=registry.url,
+        root=registry.root,
+        state_dir=state_dir,
+        stream=stream,
+        seq=None,
+        destination_dir=state_dir / "bundles",
+        max_bytes=registry.max_bundle_bytes,
+        deadline_s=min(registry.deadline_s, _REGISTRY_DEADLINE_S),
+        check=True,
+    )

@@ -1,0 +1,170 @@
+"""`millhand-agent why`: what one message would come to, step by step, without a broker.
+
+It goes the way of the hot loop with the model that the gateway keeps, on the windows that the
+running agent has in its journal, and tells where the message stops and what would let it through.
+Nothing is written and nobody is disturbed: the agent has not had the message.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from math import isnan
+from time import time_ns
+
+import numpy as np
+
+from agent.cli import window_state as remembered
+from agent.config.settings import Settings
+from agent.delivery.inputs import Input
+from agent.mqtt.packets import Received
+from agent.streams.pipeline import Pipeline
+from models.bundle.manifest import Channel
+from models.errors import BundleError, IncompatibleBundleError, ReadingError
+from models.input.codecs.block import Block
+from models.input.pipeline import Pipeline as PipelineSettings
+from models.input.reasons import REASONS
+from models.input.routes import Route
+from models.input.topics import TopicTemplate
+from serving.model import Model
+from serving.session import Session
+from serving.store import Store
+
+_NS_PER_S = 1_000_000_000
+
+
+def explain(settings: Settings, topic: str, payload: bytes | None) -> Iterator[str]:
+    """Lines about one message; without a payload only about its topic."""
+    yield f"topic {topic}"
+    for pipeline in settings.pipelines:
+        yield f"stream {pipeline.stream}"
+        matching = False
+        for source in pipeline.inputs:
+            difference = TopicTemplate(source.topic).difference(topic)
+            matching = matching or not difference
+            yield f"  input {source.topic} ({source.dialect}): {difference or 'matches'}"
+        if matching:
+            yield from _explain_in(settings, pipeline, topic, payload)
+
+
+def _explain_in(
+    settings: Settings, pipeline: PipelineSettings, topic: str, payload: bytes | None
+) -> Iterator[str]:
+    try:
+        model = _kept_model(settings, pipeline.stream)
+        found = remembered.recall(settings, partial(_serving, settings, pipeline, model))
+    except BundleError as exc:
+        yield f"  no prediction: {exc}"
+        return
+    served = found.pipeline
+    route = served.route(topic)
+    if route is None:
+        yield f"  no prediction: the topic has a level that no output topic may have ({topic})"
+        return
+    yield from _describe(served, route)
+    yield f"  {found.told}"
+    if found.is_agents:
+        yield from (f"    {line}" for line in remembered.describe(served, route.asset))
+    if payload is not None:
+        yield from _follow(served, route, Received(topic, payload, 0, False, False, time_ns()))  # noqa: FBT003  a live message that comes for the first time
+
+
+def _kept_model(settings: Settings, stream: str) -> Model:
+    store = Store(settings.gateway.state_dir, settings.limits.keep_bundles)
+    record = store.active(stream)
+    if record is None:
+        raise IncompatibleBundleError("no model is kept; push one, or wait for the next poll")
+    bundle = store.load(record.serving)
+    return Model(Session(bundle), bundle.sha256)
+
+
+def _serving(settings: Settings, pipeline: PipelineSettings, model: Model) -> Pipeline:
+    served = Pipeline(pipeline, settings.limits)
+    served.activate(model)
+    return served
+
+
+def _describe(served: Pipeline, route: Route) -> Iterator[str]:
+    assert served.model is not None  # noqa: S101  activated just now
+    manifest = served.model.manifest
+    names = [manifest.channels[index].name for index in route.channels]
+    yield f"  model {manifest.stream}#{manifest.seq} {manifest.version}"
+    yield f"  asset {route.asset}, carries {', '.join(names) or 'no signal of the model'}"
+    yield f"  answers go to {route.output_topic}"
+
+
+def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
+    assert served.model is not None  # noqa: S101  as above
+    manifest, before = served.model.manifest, Counter(served.missing)
+    try:
+        for reading in route.decode(message.payload):
+            channels = [manifest.channels[index] for index in route.channels]
+            if isinstance(reading, Block):
+                yield from _describe_block(reading, channels)
+                continue
+            yield f"  reading at {_moment(reading.time_ns)}, quality {reading.quality.name}"
+            for channel, value in zip(channels, reading.values, strict=False):
+                yield f"    {channel.name}: {_shown(value, channel)}"
+        served.take(route, message, Input(0, (message.topic, message.payload)))
+    except ReadingError as exc:
+        yield f"  dropped as {exc.reason}: {REASONS[exc.reason]}"
+        return
+    outgoing = served.infer(time_ns)
+    for one in outgoing:
+        yield f"  publishes on {one.topic}: {one.payload.decode()}"
+    if not outgoing:
+        yield f"  no prediction yet: {_awaited(served, route.asset)}"
+    if missing := Counter(served.missing) - before:
+        yield f"  missing: {', '.join(missing)}"
+
+
+def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:
+    moment = f"until {_moment(None)}" if block.time_ns is None else f"from {_moment(block.time_ns)}"
+    yield f"  block of {len(block.values)} samples {moment}, quality {block.quality.name}"
+    for channel, column in zip(channels, block.values.T, strict=False):
+        present = column[~np.isnan(column)]
+        told = f"{len(column) - len(present)} of {len(column)} missing"
+        if len(present):
+            low, high = (_shown(float(edge), channel) for edge in (present.min(), present.max()))
+            told = f"min {low}; max {high}; {told}"
+        yield f"    {channel.name}: {told}"
+
+
+def _awaited(served: Pipeline, asset: str) -> str:
+    """What this message leaves open."""
+    assert served.model is not None  # noqa: S101  as above
+    if awaited := served.awaited(asset):
+        return f"the sample is complete once {', '.join(awaited)} has reported too"
+    if disorder_ms := served.settings.disorder_ms:
+        return (
+            f"readings wait until one has come that is {disorder_ms} ms newer, to be put in order"
+        )
+    window = served.model.manifest.window
+    if window.is_on_grid:
+        return (
+            f"the sample is taken at the next full {window.sample_period_ms:g} ms, once a reading "
+            "from after it has come"
+        )
+    there = remembered.samples(served, asset)
+    return f"{there} of the {window.length} samples that a window needs are there"
+
+
+def _moment(at_ns: int | None) -> str:
+    """A source time in words; years that datetime does not know stay numbers."""
+    if at_ns is None:
+        return "its arrival"
+    try:
+        return datetime.fromtimestamp(at_ns / _NS_PER_S, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{at_ns} ns"
+
+
+def _shown(value: float, channel: Channel) -> str:
+    if isnan(value):
+        return "missing"
+    told = f"{value:g} {channel.unit}".rstrip()
+    if channel.valid_range is not None:
+        low, high = channel.valid_range
+        if not low <= value <= high:
+            told += f", outside {low:g} to {high:g}: counts as missing"
+    return told

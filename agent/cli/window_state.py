@@ -1,0 +1,201 @@
+"""What the running agent remembers of an asset, read off its journal and told in words.
+
+The journal is only read (ADR 10): the agent goes on writing, so the last frame may be half there,
+and it may drop files meanwhile. What is told is then what it had on disk a moment ago: it writes
+after a few inputs, and what waits about once a second. Whether an agent runs at all is not known
+here, only when the journal was last written.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from math import inf, isnan
+from pathlib import Path
+from time import time_ns
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from agent.config.settings import Settings
+from agent.delivery.at_least_once import Delivery
+from agent.journal.files import numbered
+from agent.journal.records import Header, records
+from agent.journal.replay import Recovery
+from agent.streams.pipeline import Pipeline
+from models.bundle.manifest import Channel, Manifest, WindowSpec
+from models.windowing.hold import NS_PER_MS
+from models.windowing.series import Series
+from models.windowing.track import NEVER, Track
+
+_TRIES: Final = 3
+_ALONE: Final = "windows of its own: "
+
+
+class Recalled(NamedTuple):
+    """A pipeline with the windows of the running agent, where these can be known.
+
+    Attributes:
+        pipeline: its model active.
+        told: where its windows come from, in words.
+        is_agents: whether that is the agent; if not, they are empty.
+    """
+
+    pipeline: Pipeline
+    told: str
+    is_agents: bool = False
+
+
+def recall(settings: Settings, begin: Callable[[], Pipeline]) -> Recalled:
+    """Bring the running agent's windows back; `begin` makes the pipeline without them."""
+    pipeline = begin()
+    if not pipeline.is_stateful:
+        return Recalled(pipeline, "no windows: each message is answered by itself")
+    if not settings.journal.enabled:
+        return Recalled(pipeline, f"{_ALONE}journal.enabled is false")
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):  # the agent has dropped it for a newer one
+            return _recall(settings.gateway.state_dir, begin())
+    return Recalled(pipeline, f"{_ALONE}the journal changes faster than it can be read")
+
+
+def _recall(folder: Path, pipeline: Pipeline) -> Recalled:
+    """Go through the journal as a start does.
+
+    As long as its newest file is there, that holds what was in those that are not.
+
+    Raises:
+        FileNotFoundError: the newest file is gone.
+    """
+    try:
+        found = _windows(folder)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, struct.error) as exc:
+        return Recalled(pipeline, f"{_ALONE}the journal cannot be read: {exc}")
+    if found is None:
+        return Recalled(pipeline, f"{_ALONE}there is no journal in {folder}")
+    if found.get(pipeline.stream) != pipeline.fingerprint:
+        return Recalled(pipeline, f"{_ALONE}the journal is about another model or other settings")
+    limit = 1  # whatever is owed is not published
+    recovery = Recovery(folder, [pipeline], Delivery(limit, limit))
+    recovery.run(inf)
+    newest = dict(numbered(folder)).get(recovery.number)
+    if newest is None:
+        raise FileNotFoundError
+    written_ns = newest.stat().st_mtime_ns
+    told = f"windows of the agent: its journal was last written {_ago(written_ns)}"
+    return Recalled(pipeline, told, is_agents=True)
+
+
+def _windows(folder: Path) -> dict[str, str] | None:
+    """What the newest file that has begun is about, by stream; None if there is none."""
+    for _, path in reversed(numbered(folder)):
+        header = next(records(path.read_bytes()), None)
+        if isinstance(header, Header):
+            return header.windows
+    return None
+
+
+def describe(pipeline: Pipeline, asset: str) -> Iterator[str]:
+    """Lines on an asset: how far its window is, and which signals are fresh."""
+    state, manifest = _state(pipeline, asset), _manifest(pipeline)
+    if state is None:
+        yield f"nothing is remembered of asset {asset}"
+        return
+    count, heard_ns = _progress(pipeline, state)
+    there, length = _filled(manifest.window, count), manifest.window.length
+    yield f"{there} of {length} samples of its window; newest reading {_ago(heard_ns)}"
+    if pipeline.settings.is_of_blocks:
+        yield from _describe_samples(manifest, Series.of(state[0]))
+    else:
+        yield from _describe_signals(manifest, Track.of(state))
+    if awaited := pipeline.awaited(asset):
+        yield f"awaited: {', '.join(awaited)}"
+
+
+def samples(pipeline: Pipeline, asset: str) -> int:
+    """How many samples of the asset's window are there."""
+    state = _state(pipeline, asset)
+    count = 0 if state is None else _progress(pipeline, state)[0]
+    return _filled(_manifest(pipeline).window, count)
+
+
+def _describe_samples(manifest: Manifest, series: Series) -> Iterator[str]:
+    """What the last sample had, where the next window needs it."""
+    last = np.frombuffer(bytes(series.samples), np.float32)[-len(manifest.channels) :]
+    for channel, value in zip(manifest.channels, last.tolist(), strict=False):
+        yield f"  {channel.name}: " + ("missing" if isnan(value) else _shown(value, channel))
+
+
+def _describe_signals(manifest: Manifest, track: Track) -> Iterator[str]:
+    for index, channel in enumerate(manifest.channels):
+        held_ns, unusable_ns = track.held_ns[index], track.unusable_ns[index]
+        told = f"  {channel.name}: {_verdict(manifest, track, index)}, "
+        if held_ns == NEVER:
+            told += "no usable value so far"
+        else:
+            told += f"last {_shown(track.held[index], channel)} {_ago(held_ns)}"
+        if unusable_ns > held_ns:
+            told += f", reported without a usable one {_ago(unusable_ns)}"
+        yield told
+    if track.waiting:
+        yield f"{len(track.waiting)} readings wait to be put in order"
+
+
+def _verdict(manifest: Manifest, track: Track, index: int) -> str:
+    """What a signal is worth at the time of the asset's newest reading, as a sample would tell."""
+    bit, window, channel = 1 << index, manifest.window, manifest.channels[index]
+    max_age_ms: float | None = channel.max_age_ms
+    if max_age_ms is None and window.is_on_grid:
+        max_age_ms = window.sample_period_ms
+    if max_age_ms is not None:
+        age_ns = track.newest_ns - track.held_ns[index]
+        is_fresh = track.held_ns[index] != NEVER and age_ns <= max_age_ms * NS_PER_MS
+    elif track.reported:
+        is_fresh = bool(track.usable & bit)
+        if not track.reported & bit:
+            return "awaited"
+    else:
+        last = np.frombuffer(bytes(track.samples), np.float32)[-len(manifest.channels) :]
+        is_fresh = bool(len(last)) and not isnan(last[index])
+    if not is_fresh:
+        return "missing" if max_age_ms is None else f"missing (held for {max_age_ms:g} ms)"
+    return "fresh, UNCERTAIN" if track.doubtful & bit else "fresh"
+
+
+def _manifest(pipeline: Pipeline) -> Manifest:
+    assert pipeline.model is not None  # noqa: S101  whoever asks has activated one
+    return pipeline.model.manifest
+
+
+def _state(pipeline: Pipeline, asset: str) -> Any:  # noqa: ANN401  what a State carries
+    return next((one.remembered for one in pipeline.states() if one.asset == asset), None)
+
+
+def _progress(pipeline: Pipeline, state: Any) -> tuple[int, int]:  # noqa: ANN401  as above
+    """Samples since the last gap, and the time of the newest reading or sample."""
+    if pipeline.settings.is_of_blocks:
+        series = Series.of(state[0])
+        under_way_ns = state[1][0] if state[1] else NEVER
+        return series.count, max(series.last_ns, under_way_ns)
+    track = Track.of(state)
+    return track.count, max(track.newest_ns, *(one[0] for one in track.waiting), NEVER)
+
+
+def _filled(window: WindowSpec, count: int) -> int:
+    """Of the samples since a gap, those that are in the next window."""
+    if count < window.length:
+        return count
+    return max(0, window.length - window.hop + (count - window.length) % window.hop)
+
+
+def _shown(value: float, channel: Channel) -> str:
+    return f"{value:g} {channel.unit}".rstrip()
+
+
+def _ago(at_ns: int) -> str:
+    """How long ago by this machine's clock; sources have their own."""
+    if at_ns == NEVER:
+        return "never"
+    passed_s = (time_ns() - at_ns) / 1e9
+    return f"{passed_s:,.1f} s ago" if passed_s >= 0 else f"{-passed_s:,.1f} s ahead of the clock"

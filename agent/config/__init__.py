@@ -1,0 +1,1 @@
+"""The agent's settings and the TOML file that they come from."""

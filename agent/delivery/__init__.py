@@ -1,0 +1,1 @@
+"""At-least-once delivery: which inputs wait for which predictions, and what may be acknowledged."""

@@ -1,0 +1,1 @@
+"""One stream of models each: from messages to windows to predictions."""

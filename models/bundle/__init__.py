@@ -1,0 +1,1 @@
+"""The bundle: manifest, archive, golden vectors, and the reference of the training data."""

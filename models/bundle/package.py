@@ -1,0 +1,118 @@
+"""The bundle: one reproducible archive with a manifest and the members it vouches for."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from models.bundle.archive import read_archive, write_archive
+from models.bundle.manifest import Manifest, MemberFile, read_manifest, write_manifest
+from models.errors import BundleError, DigestMismatchError, ManifestError
+from models.files import write_atomically
+
+MANIFEST: Final = "manifest.json"
+CAPS: Final = {
+    MANIFEST: 1 << 20,
+    "model.onnx": 512 << 20,
+    "golden.npz": 64 << 20,
+    "reference.json": 16 << 20,
+    "report.html": 32 << 20,
+}
+"""Every member a bundle has, in order, and the most bytes it may have."""
+MAX_BUNDLE_BYTES: Final = 640 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose members have the digests its manifest names.
+
+    `sha256` is that of the whole archive; whether it may be trusted is the registry's to say.
+    """
+
+    manifest: Manifest
+    model: bytes = field(repr=False)
+    golden: bytes = field(repr=False)
+    reference: bytes = field(repr=False)
+    report: bytes = field(repr=False)
+    sha256: str
+    content: bytes = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """Stream and seq, as people and logs name a bundle."""
+        return f"{self.manifest.stream}#{self.manifest.seq}"
+
+
+def write_bundle(path: Path, manifest: Manifest, members: dict[str, bytes]) -> Bundle:
+    """Pack a bundle and write it to `path`, replaced atomically.
+
+    Raises:
+        BundleError: see `pack_bundle`.
+        OSError: see `write_atomically`.
+    """
+    bundle = pack_bundle(manifest, members)
+    write_atomically(path, bundle.content)
+    return bundle
+
+
+def pack_bundle(manifest: Manifest, members: dict[str, bytes]) -> Bundle:
+    """Make a bundle in memory, and read it back as a gateway would.
+
+    Args:
+        manifest: its `files` are filled in here.
+        members: content of every member but the manifest, by name.
+
+    Raises:
+        BundleError: a member is missing, unknown or larger than its cap.
+    """
+    expected = [name for name in CAPS if name != MANIFEST]
+    if sorted(members) != sorted(expected):
+        raise BundleError(f"a bundle has the members {expected}, given were {sorted(members)}")
+    files = tuple(
+        MemberFile(name=name, sha256=_sha256(members[name]), size=len(members[name]))
+        for name in expected
+    )
+    head = write_manifest(manifest.model_copy(update={"files": files}))
+    return read_bundle(write_archive({MANIFEST: head, **{n: members[n] for n in expected}}))
+
+
+def read_bundle(content: bytes) -> Bundle:
+    """Read a bundle from the bytes of its archive.
+
+    Raises:
+        BundleError: not a ZIP, or members or sizes beyond the caps.
+        ManifestError: see `read_manifest`.
+        DigestMismatchError: a member differs from what the manifest promises.
+    """
+    if len(content) > MAX_BUNDLE_BYTES:
+        raise BundleError(f"the bundle has {len(content)} bytes, cap {MAX_BUNDLE_BYTES}")
+    members = read_archive(content, CAPS, name="the bundle")
+    manifest = read_manifest(members[MANIFEST])
+    _check_digests(manifest, members)
+    return Bundle(
+        manifest=manifest,
+        model=members["model.onnx"],
+        golden=members["golden.npz"],
+        reference=members["reference.json"],
+        report=members["report.html"],
+        sha256=_sha256(content),
+        content=content,
+    )
+
+
+def _check_digests(manifest: Manifest, members: dict[str, bytes]) -> None:
+    promised = [file.name for file in manifest.files]
+    expected = [name for name in CAPS if name != MANIFEST]
+    if sorted(promised) != sorted(expected):
+        raise ManifestError(f"manifest.json: files must list {expected}, found {promised[:10]}")
+    for file in manifest.files:
+        found = _sha256(members[file.name])
+        if (found, len(members[file.name])) != (file.sha256, file.size):
+            raise DigestMismatchError(
+                f"{file.name} has sha256 {found} and {len(members[file.name])} bytes, "
+                f"the manifest promises {file.sha256} and {file.size}"
+            )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

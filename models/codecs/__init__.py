@@ -1,1 +1,0 @@
-"""Payloads to readings: one file a dialect."""

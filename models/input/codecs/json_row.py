@@ -1,0 +1,84 @@
+"""Dialect `json`: one message carries the signals of one moment, at any depth of nesting.
+
+    {"ts": 1760000000000, "hydraulics": {"pressure": 4.2, "flow": 31.5}, "q": "GOOD"}
+
+Paths are dotted (`hydraulics.pressure`) and compiled when the pipeline is bound.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from models.errors import DecodeError
+from models.input.codecs.document import parse
+from models.input.codecs.fields import Fields, FieldsReader
+from models.input.codecs.reading import NS_PER_UNIT, Reading, at_path, to_number
+
+_NUMBERS = {float, int}  # orjson makes finite ones only
+
+
+class JsonRow:
+    """Decoder of JSON rows.
+
+    Args:
+        paths: dotted path of every bound channel, in the order in which values are wanted.
+        fields: where time, quality and position are.
+    """
+
+    def __init__(self, paths: Sequence[str], fields: Fields) -> None:
+        self._paths = [path.split(".") for path in paths]
+        is_flat = all(len(path) == 1 for path in (*self._paths, fields.timestamp.split(".")))
+        is_bare = not (fields.quality or fields.sequence or fields.timestamp_unit == "iso8601")
+        self._plain = _getter(paths) if is_flat and is_bare else None
+        self._time_key = fields.timestamp
+        self._factor = NS_PER_UNIT.get(fields.timestamp_unit, 0)
+        self._fields = FieldsReader(fields)
+
+    def __call__(self, payload: bytes) -> Sequence[Reading]:
+        """Decode one row.
+
+        Raises:
+            DecodeError: see `parse`, `to_number`, `FieldsReader`; `not_an_object`;
+                `no_signal` if none of the bound paths is there.
+        """
+        document = parse(payload)
+        if not isinstance(document, dict):
+            raise DecodeError("not_an_object")
+        return (self.row(document),)
+
+    def row(self, document: dict[str, Any]) -> Reading:
+        """The reading in a parsed document."""
+        if self._plain is not None:
+            # Nearly every row is one of numbers alone, all at the top of the document.
+            try:
+                found, at = self._plain(document), document.get(self._time_key)
+            except KeyError:
+                found, at = (), None
+            if found and _NUMBERS.issuperset(map(type, found)):
+                if type(at) is int and self._factor:
+                    return Reading(at * self._factor, found)
+                if not self._time_key:
+                    return Reading(None, found)
+        values = self._values(document)
+        time_ns, quality, position = self._fields(document)
+        return Reading(time_ns, values, quality, position)
+
+    def reports(self, document: dict[str, Any]) -> bool:
+        """Whether any bound path is there: a null says that the source has no value now."""
+        parents = ((at_path(document, path[:-1]), path[-1]) for path in self._paths)
+        return any(isinstance(parent, dict) and key in parent for parent, key in parents)
+
+    def _values(self, document: dict[str, Any]) -> Sequence[float]:
+        found = [at_path(document, path) for path in self._paths]
+        values = tuple(to_number(value) for value in found)
+        if all(value is None for value in found) and not self.reports(document):
+            raise DecodeError("no_signal")
+        return values
+
+
+def _getter(keys: Sequence[str]) -> Callable[[dict[str, Any]], Sequence[Any]]:
+    """What `itemgetter` is, of a single key too."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    (key,) = keys
+    return lambda document: (document[key],)

@@ -1,0 +1,59 @@
+"""Dialect `thingsboard`: the telemetry upload API of ThingsBoard.
+
+{"pressure": 4.2}                                    server time, here time of arrival
+{"ts": 1760000000000, "values": {"pressure": 4.2}}   source time
+[{...}, {...}]                                       several of either
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.errors import DecodeError
+from models.input.codecs.document import parse
+from models.input.codecs.fields import Fields
+from models.input.codecs.json_row import JsonRow
+from models.input.codecs.reading import Reading, to_time_ns
+
+MAX_ENTRIES = 10_000
+
+
+class ThingsBoard:
+    """Decoder of ThingsBoard telemetry; `paths` are the keys of the bound channels."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._row = JsonRow(paths, Fields())
+
+    def __call__(self, payload: bytes) -> Sequence[Reading]:
+        """Decode one upload, oldest entry first, those without a time last.
+
+        Entries without a bound key are passed over.
+
+        Raises:
+            DecodeError: `not_an_object`, `too_many_entries`, and those of `JsonRow`; `no_signal`
+                if no entry has a bound key.
+        """
+        document = parse(payload)
+        entries = document if isinstance(document, list) else [document]
+        if not entries or not all(isinstance(entry, dict) for entry in entries):
+            raise DecodeError("not_an_object")
+        if len(entries) > MAX_ENTRIES:
+            raise DecodeError("too_many_entries")
+        readings = [reading for entry in entries if (reading := self._entry(entry)) is not None]
+        if not readings:
+            raise DecodeError("no_signal")
+        return sorted(readings, key=_order)
+
+    def _entry(self, entry: dict[str, Any]) -> Reading | None:
+        values = entry.get("values") if "ts" in entry else entry
+        if not isinstance(values, dict):
+            raise DecodeError("not_an_object")
+        if not self._row.reports(values):
+            return None
+        reading = self._row.row(values)
+        if values is entry:
+            return reading
+        return reading._replace(time_ns=to_time_ns(entry["ts"], "ms"))
+
+
+def _order(reading: Reading) -> tuple[bool, int]:
+    return reading.time_ns is None, reading.time_ns or 0

@@ -1,0 +1,1 @@
+"""From timed readings to windows, the same on the gateway and in training."""

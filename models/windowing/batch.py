@@ -1,0 +1,228 @@
+"""Recorded rows as windows, all at once: what `models.windowing.windows` makes of them one by one.
+
+    rows ────────────► rows that are used ─────► samples ─────────► windows
+    as they came       by asset, in order of     one a row, or      where the last sample of
+                       time; late and repeated   one a point of     each is, in the order in
+                       ones are counted          the grid           which they became due
+
+Every row is a message that reports all channels, of GOOD quality. Such a row completes its round
+whatever came before, with either of the triggers off the grid; and once it is there, no older one
+can change anything, on the grid or off it. So the rows that are used never go back in time, each
+asset's samples follow from its rows by position, and what a channel holds is its last usable value
+before. All assets are done together, and no recording takes another way.
+
+`models.windowing.windows` says what is right. A test holds the two against each other.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle.manifest import Channel, WindowSpec
+from models.windowing.hold import NS_PER_MS, Hold
+from models.windowing.track import MISSING, NEVER
+
+Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+_LONGEST_NS: Final = 2**63 - 1
+
+
+class Rows(NamedTuple):
+    """Some rows of a recording, in the order in which they came.
+
+    Attributes:
+        asset: number of each recorded row's asset, not negative, `[recorded]`.
+        times_ns: event times, nanoseconds since 1970, `[recorded]`.
+        values: `[recorded, channels]`; NaN says "reported, but has no value".
+        chosen: indices of the rows that are meant, `[n]`.
+    """
+
+    asset: Indices
+    times_ns: Indices
+    values: Floats
+    chosen: Indices
+
+
+class Cut(NamedTuple):
+    """Samples, and the windows in them.
+
+    Attributes:
+        samples: float32 `[m, channels]`, asset by asset, NaN = missing.
+        ends: index of each window's last sample, in the order in which they became due, `[n]`.
+        rows: the recorded row that each window ends with; on the grid the asset's last that was
+            used up to the window's end, `[n]`.
+        is_bad: whether a required channel is missing in the window, `[n]`.
+        missing: samples in which a channel was missing, by channel name.
+    """
+
+    samples: NDArray[np.float32]
+    ends: Indices
+    rows: Indices
+    is_bad: Mask
+    missing: Counter[str]
+
+
+class Replay:
+    """Rows on their way into windows; what they come to is known before it takes memory.
+
+    Args:
+        rows: the recorded rows.
+        spec: length and hop in samples, trigger, and the gap that restarts a window.
+        channels: the model's inputs, in the order of the last axis.
+
+    Attributes:
+        dropped: rows that are not used, by reason, as `Windows.push` names it.
+        restarts: windows that begin anew because of a gap.
+        samples: how many there will be.
+    """
+
+    def __init__(self, rows: Rows, spec: WindowSpec, channels: Sequence[Channel]) -> None:
+        self._values, self._spec, self._channels = rows.values, spec, channels
+        self._hold = Hold(channels, spec.period_ns - 1 if spec.is_on_grid else None)
+        self._rows, self.dropped = _used(rows, spec, self._hold)
+        self._times_ns = rows.times_ns[self._rows]
+        is_first = _is_first(rows.asset[self._rows])
+        max_gap_ns = min((spec.max_gap_ms or _LONGEST_NS) * NS_PER_MS, _LONGEST_NS)
+        is_paused = ~is_first
+        is_paused[1:] &= np.diff(self._times_ns) > max_gap_ns
+        self._first = _latest(is_first)
+        self._segment: Indices = np.cumsum(is_first | is_paused)
+        self._counts = self._points(is_first, is_paused)
+        self.restarts = int(np.count_nonzero(is_paused))
+        self.samples = int(self._counts.sum())
+
+    def cut(self) -> Cut:
+        """Take the samples, and find the windows."""
+        base, times_ns = self._sampled()
+        samples = np.empty((self.samples, len(self._channels)), dtype=np.float32)
+        missing: Counter[str] = Counter()
+        is_bad = np.zeros(self.samples, dtype=bool)
+        for index, channel in enumerate(self._channels):
+            samples[:, index], has_value = self._held(index, base, times_ns)
+            lacking = self.samples - int(np.count_nonzero(has_value))
+            if lacking:
+                missing[channel.name] = lacking
+                is_bad |= ~has_value & (channel.missing == "require")
+        ends = self._ends(base)
+        bad_before = np.concatenate(([0], np.cumsum(is_bad)))
+        is_bad = bad_before[ends + 1] > bad_before[ends + 1 - self._spec.length]
+        return Cut(samples, ends, self._rows[base[ends]], is_bad, missing)
+
+    def _points(self, is_first: Mask, is_paused: Mask) -> Indices:
+        """How many samples have what was reported up to each row, and no more."""
+        count = len(self._rows)
+        if not self._spec.is_on_grid:
+            return np.ones(count, dtype=np.int64)
+        counts = np.zeros(count, dtype=np.int64)  # no row after an asset's last makes a sample
+        counts[:-1] = np.diff((self._times_ns - 1) // self._spec.period_ns)
+        counts[:-1][is_paused[1:]] = 1
+        counts[:-1][is_first[1:]] = 0
+        return counts
+
+    def _sampled(self) -> tuple[Indices, Indices]:
+        """Each sample's last row, and its time."""
+        base = np.repeat(np.arange(len(self._rows)), self._counts)
+        if not self._spec.is_on_grid:
+            return base, self._times_ns
+        period_ns = self._spec.period_ns
+        nth = np.arange(self.samples) - (np.cumsum(self._counts) - self._counts)[base]
+        return base, ((self._times_ns[base] - 1) // period_ns + 1 + nth) * period_ns
+
+    def _held(self, index: int, base: Indices, times_ns: Indices) -> tuple[Floats, Mask]:
+        """One channel's value in each sample, and whether it has one."""
+        column = self._values[self._rows, index]
+        usable = _is_usable(column, index, self._hold)
+        max_age_ns = self._hold.max_ages_ns[index]
+        if max_age_ns is None:
+            return np.where(usable, column, MISSING), usable
+        last = _latest(usable)[base]
+        has_value = last >= self._first[base]
+        has_value &= times_ns - self._times_ns[last] <= max_age_ns
+        return np.where(has_value, column[last], MISSING), has_value
+
+    def _ends(self, base: Indices) -> Indices:
+        """The last samples of the windows, in the order of the rows that made them due."""
+        segment = self._segment[base]
+        number = np.arange(len(base)) - _latest(_is_first(segment))
+        before = number - (self._spec.length - 1)
+        ends = np.flatnonzero((before >= 0) & (before % self._spec.hop == 0))
+        # A point of the grid is sampled once the asset's next row has come.
+        made_due = self._rows[base[ends] + self._spec.is_on_grid]
+        return ends[np.argsort(made_due, kind="stable")]
+
+
+def _used(rows: Rows, spec: WindowSpec, hold: Hold) -> tuple[Indices, Counter[str]]:
+    """The rows that are neither late nor duplicates, by asset and time; the others by reason."""
+    order = _by_asset(rows)
+    times_ns, is_first = rows.times_ns[order], _is_first(rows.asset[order])
+    newest_ns = _newest_before(times_ns, is_first)
+    is_current = times_ns >= newest_ns
+    is_known = (times_ns <= newest_ns) & (newest_ns > NEVER)
+    if spec.is_on_grid:  # all since the last point may be told from late, if not from newer
+        is_known &= times_ns > (newest_ns - 1) // spec.period_ns * spec.period_ns
+    else:
+        is_known &= is_current
+    is_late = ~is_current
+    if is_known.any():
+        repeated = _repeated(rows, order, is_current, np.flatnonzero(is_known), hold)
+        is_late[repeated] = is_current[repeated] = False
+    late = int(np.count_nonzero(is_late))
+    duplicate = len(order) - late - int(np.count_nonzero(is_current))
+    dropped = {"late": late, "duplicate": duplicate}
+    return order[is_current], Counter({reason: count for reason, count in dropped.items() if count})
+
+
+def _repeated(rows: Rows, order: Indices, is_current: Mask, known: Indices, hold: Hold) -> Indices:
+    """Those of `known` that say what each channel last reported, with a value or without, then."""
+    current, asked = order[is_current], order[known]
+    before = (np.cumsum(is_current) - is_current)[known] - 1
+    first = _latest(_is_first(rows.asset[current]))[before]
+    is_repeated = np.ones(len(known), dtype=bool)
+    for index in hold.in_order:
+        column, value = rows.values[current, index], rows.values[asked, index]
+        usable, has_value = (_is_usable(some, index, hold) for some in (column, value))
+        last = np.where(has_value, _latest(usable)[before], _latest(~usable)[before])
+        is_repeated &= (last >= first) & (rows.times_ns[current[last]] == rows.times_ns[asked])
+        is_repeated &= ~has_value | (column[last] == value)
+    return known[is_repeated]
+
+
+def _by_asset(rows: Rows) -> Indices:
+    """The chosen rows asset by asset, each asset's as they came."""
+    asset = rows.asset[rows.chosen]
+    # Few assets fit 16 bits, which NumPy sorts ten times as fast.
+    narrow = asset.astype(np.min_scalar_type(asset.max(initial=0)))
+    return rows.chosen[np.argsort(narrow, kind="stable")]
+
+
+def _newest_before(times_ns: Indices, is_first: Mask) -> Indices:
+    """The newest time of each row's asset before the row came; NEVER before its first."""
+    newest_ns = np.concatenate(([NEVER], times_ns))[:-1]
+    newest_ns[is_first] = NEVER
+    back = np.flatnonzero(times_ns < newest_ns)
+    starts = np.append(np.flatnonzero(is_first), len(times_ns))
+    for asset in np.unique(np.searchsorted(starts, back, side="right")):
+        mine = newest_ns[starts[asset - 1] : starts[asset]]
+        np.maximum.accumulate(mine, out=mine)
+    return newest_ns
+
+
+def _is_usable(column: Floats, index: int, hold: Hold) -> Mask:
+    return (hold.low[index] <= column) & (column <= hold.high[index])
+
+
+def _is_first(groups: Indices) -> Mask:
+    """Where another group begins."""
+    is_first = np.ones(len(groups), dtype=bool)
+    is_first[1:] = groups[1:] != groups[:-1]
+    return is_first
+
+
+def _latest(mask: Mask) -> Indices:
+    """For each place the last one up to it where `mask` holds; -1 where there is none."""
+    return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))

@@ -1,0 +1,348 @@
+"""Blocks of samples in, windows out: for signals of thousands of samples a second.
+
+    blocks of an asset            samples                       windows
+    x 1,024 at 10:00:00.00  ┐
+    y 1,024 at 10:00:00.00  ├──►  1,024 x [x, y, z]  ┐
+    z 1,024 at 10:00:00.00  ┘     40 us apart        ├──►  [length, channels]
+    x 1,024 at 10:00:00.04  ┐                        │     wherever one ends in the blocks so far
+    ...                     ┴──►  ...                ┘
+
+A window lies where `Windows` would find it if the samples came one by one, and is worth as much: a
+value that is none, or out of range, is missing; a pause beyond `max_gap_ms` begins anew. A block
+has the time of its first sample, the others follow by the model's `sample_period_ms`.
+
+Axes on topics of their own are joined: the blocks since the last sample are a round, complete when
+every channel has reported, unfinished (the rest is missing) when a block of another time comes.
+They belong together, and a block follows the one before, where their times fit to half a block: a
+sensor's clock may be that coarse, and drift against its samples, but half a block is no jitter.
+
+As there: event time only, no clock, no I/O, and nothing but NumPy.
+"""
+
+from binascii import a2b_base64, b2a_base64
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle.manifest import Channel, WindowSpec
+from models.errors import ReadingError
+from models.input.quality import Quality
+from models.windowing.hold import NS_PER_MS
+from models.windowing.series import Due, Grid, Series
+from models.windowing.windows import Batch
+
+MAX_HOPS: Final = 1_024
+"""So long a block may be: more windows than that never become due by one message."""
+MAX_BATCH_VALUES: Final = 4_000_000
+"""Values, 16 MB, that `take` hands over at a time, unless one window alone has more."""
+_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+_UNBOUNDED: Final = 2**63
+_GOOD, _BAD = Quality.GOOD, Quality.BAD
+_NONE: Final[NDArray[np.intp]] = np.empty(0, np.intp)
+
+
+class _Round:
+    """Blocks of the same time, of which some may still be to come."""
+
+    __slots__ = ("is_doubtful", "is_whole", "reported", "start_ns", "values")
+
+    def __init__(self, start_ns: int, values: NDArray[np.float32]) -> None:
+        self.start_ns = start_ns  # the newest of its blocks'
+        self.values = values  # [n, channels], NaN where there is none, or none yet
+        self.reported: set[int] = set()
+        self.is_whole = True  # whether every value that was reported is usable
+        self.is_doubtful = False  # whether a block was not GOOD
+
+    def state(self) -> list[Any]:
+        """All of it as JSON can carry it."""
+        values = b2a_base64(np.ascontiguousarray(self.values).data, newline=False).decode()
+        return [self.start_ns, values, sorted(self.reported), self.is_whole, self.is_doubtful]
+
+    @classmethod
+    def of(cls, state: Sequence[Any], width: int) -> Self:
+        """The round that said this of itself."""
+        start_ns, values, reported, is_whole, is_doubtful = state
+        flat = np.frombuffer(bytearray(a2b_base64(values)), np.float32)
+        found = cls(start_ns, flat.reshape(-1, width))
+        found.reported, found.is_whole, found.is_doubtful = set(reported), is_whole, is_doubtful
+        return found
+
+
+class _Track:
+    """What is remembered of one asset."""
+
+    __slots__ = ("round", "series")
+
+    def __init__(self) -> None:
+        self.series = Series()
+        self.round: _Round | None = None
+
+
+class _Range:
+    """What is usable, by channel, in the precision in which values come.
+
+    In float32 the limits are moved inwards to the next float32, so that a value is within them if
+    and only if it is within those of the manifest.
+    """
+
+    __slots__ = ("ceiling", "floor", "high", "low")
+
+    def __init__(self, channels: Sequence[Channel], dtype: type[np.floating[Any]]) -> None:
+        limits = [one.valid_range or (-_FLOAT32_MAX, _FLOAT32_MAX) for one in channels]
+        low, high = np.array(limits).clip(-_FLOAT32_MAX, _FLOAT32_MAX).T
+        self.low, self.high = low.astype(dtype), high.astype(dtype)
+        if dtype is np.float32:
+            up, down = dtype(np.inf), dtype(-np.inf)
+            self.low = np.where(self.low < low, np.nextafter(self.low, up), self.low)
+            self.high = np.where(self.high > high, np.nextafter(self.high, down), self.high)
+        self.floor, self.ceiling = self.low.max(), self.high.min()  # within every channel's
+
+
+class Blocks:
+    """Windows of many assets over blocks; the counterpart of `Windows`.
+
+    Args:
+        spec: length and hop in samples, their period, and the gap that restarts a window.
+        channels: the model's inputs, in the order of the last axis.
+        max_assets: beyond, the asset that was heard of least recently is forgotten.
+
+    Attributes:
+        due: how many windows wait to be taken.
+        forgotten: how many assets were; one that comes back begins anew.
+        missing: samples in which a channel was missing, by channel name.
+        restarts: windows that began anew because of a gap.
+
+    Raises:
+        ValueError: `spec` has no sample period.
+    """
+
+    def __init__(
+        self, spec: WindowSpec, channels: Sequence[Channel], max_assets: int = 10_000
+    ) -> None:
+        if spec.sample_period_ms is None:
+            raise ValueError("blocks need window.sample_period_ms")
+        self.spec = spec
+        self.channels = tuple(channels)
+        self.missing: Counter[str] = Counter()
+        self.restarts = self.forgotten = self.due = 0
+        self._max_assets = max_assets
+        self._tracks: OrderedDict[str, _Track] = OrderedDict()  # least recently heard of first
+        self._grid = Grid(
+            length=spec.length,
+            hop=spec.hop,
+            width=len(channels),
+            period_ns=spec.sample_period_ms * NS_PER_MS,
+            max_gap_ns=spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED,
+        )
+        self._in_order = tuple(range(len(channels)))
+        self._max_samples = MAX_HOPS * spec.hop
+        self._required = [i for i, channel in enumerate(channels) if channel.missing == "require"]
+        self._ranges = {4: _Range(channels, np.float32), 8: _Range(channels, np.float64)}
+        self._waiting: deque[tuple[str, Due]] = deque()
+
+    def __len__(self) -> int:
+        """How many assets are remembered."""
+        return len(self._tracks)
+
+    def push(  # noqa: PLR0913 - as Windows.push, and which sample the time is of
+        self,
+        asset: str,
+        time_ns: int,
+        channels: Sequence[int],
+        values: NDArray[Any],
+        quality: Quality = Quality.GOOD,
+        *,
+        arrived: bool = False,
+    ) -> int:
+        """Take one block.
+
+        Args:
+            asset: whose it is.
+            time_ns: event time of its first sample, nanoseconds since 1970.
+            channels: which channels it carries, by index, each once.
+            values: float32 or float64 `[n, channels]`; NaN says that there is no value.
+            quality: of the block; of a BAD one every value is missing.
+            arrived: the source gives no time, and `time_ns` is that of arrival, taken for that of
+                the last sample. Such blocks are in order, and none is late.
+
+        Returns:
+            How many windows became due through it; `take` hands them over.
+
+        Raises:
+            ReadingError: the block was not used: `late` (it begins more than half a block before
+                the last one ends), `duplicate` (a block of that time was taken), `block_length`
+                (empty, longer than `MAX_HOPS` hops, or than the blocks of the other axes).
+        """
+        count = len(values)
+        if not 0 < count <= self._max_samples:
+            raise ReadingError("block_length")
+        track = self._tracks.get(asset) or self._open(asset)
+        self._tracks.move_to_end(asset)
+        span_ns = self._grid.span_ns(count)
+        start_ns = time_ns - span_ns if arrived else time_ns
+        under_way, due = track.round, self.due
+        if under_way is None or not self._is_joining(under_way, channels, start_ns, count):
+            if not arrived:
+                self._check_fresh(track, start_ns, span_ns // 2)
+            if under_way is not None:
+                self._complete(asset, track, under_way)
+            under_way = track.round = _Round(start_ns, self._blank(channels, count))
+        self._report(under_way, channels, values, quality)
+        under_way.start_ns = max(under_way.start_ns, start_ns)
+        if len(under_way.reported) == len(self.channels):
+            self._complete(asset, track, under_way)
+        return self.due - due
+
+    def take(self) -> Batch:
+        """Hand over windows that are due, in order, as one batch the caller owns.
+
+        Not more than `MAX_BATCH_VALUES` at a time: `due` tells whether there are more.
+        """
+        grid = self._grid
+        room = max(1, MAX_BATCH_VALUES // (grid.length * grid.width))
+        parts: list[tuple[str, Due]] = []
+        while self._waiting and room:
+            asset, part = self._waiting.popleft()
+            if len(part.times_ns) > room:
+                part, rest = part.split(room)
+                self._waiting.appendleft((asset, rest))
+            parts.append((asset, part))
+            room -= len(part.times_ns)
+        count = sum(len(part.times_ns) for _, part in parts)
+        values = np.empty((count, grid.length, grid.width), np.float32)
+        at = 0
+        for _, part in parts:
+            values[at : at + len(part.values)] = part.values
+            at += len(part.values)
+        self.due -= count
+        return Batch(
+            assets=[asset for asset, part in parts for _ in part.times_ns],
+            times_ns=[time_ns for _, part in parts for time_ns in part.times_ns],
+            qualities=[quality for _, part in parts for quality in part.qualities],
+            values=values,
+        )
+
+    def awaited(self, asset: str) -> list[str]:
+        """Channels that the asset's round still waits for; none where no round is under way."""
+        track = self._tracks.get(asset)
+        if track is None or track.round is None:
+            return []
+        reported = track.round.reported
+        return [one.name for index, one in enumerate(self.channels) if index not in reported]
+
+    @property
+    def is_stateless(self) -> bool:
+        """Never, as far as can be told beforehand: a window may span blocks."""
+        return False
+
+    def states(self) -> Iterator[tuple[str, list[Any]]]:
+        """As `Windows.states`."""
+        for asset in list(self._tracks):
+            if track := self._tracks.get(asset):
+                yield asset, [track.series.state(), track.round and track.round.state()]
+
+    def restore(self, asset: str, state: Sequence[Any]) -> None:
+        """As `Windows.restore`."""
+        self._tracks.pop(asset, None)
+        track = self._tracks[asset] = _Track()
+        track.series = Series.of(state[0])
+        track.round = _Round.of(state[1], len(self.channels)) if state[1] else None
+
+    def discard(self) -> None:
+        """Let go of the windows that are due."""
+        self._waiting.clear()
+        self.due = 0
+
+    def _open(self, asset: str) -> _Track:
+        if len(self._tracks) >= self._max_assets:
+            self._tracks.popitem(last=False)
+            self.forgotten += 1
+        track = self._tracks[asset] = _Track()
+        return track
+
+    def _is_joining(
+        self, under_way: _Round, channels: Sequence[int], start_ns: int, count: int
+    ) -> bool:
+        """Whether a block is of the round's time, and of channels that have not reported."""
+        if not under_way.reported.isdisjoint(channels):
+            return False
+        if abs(start_ns - under_way.start_ns) > self._grid.span_ns(count) // 2:
+            return False
+        if len(under_way.values) != count:
+            raise ReadingError("block_length")
+        return True
+
+    def _check_fresh(self, track: _Track, start_ns: int, slack_ns: int) -> None:
+        """Refuse a block that begins before the one before has ended, or is that one again."""
+        last_start_ns, last_ns = track.series.start_ns, track.series.last_ns
+        if track.round is not None:
+            last_start_ns = track.round.start_ns
+            last_ns = last_start_ns + self._grid.span_ns(len(track.round.values))
+        if start_ns == last_start_ns:
+            raise ReadingError("duplicate")
+        if start_ns < last_ns - slack_ns:
+            raise ReadingError("late")
+
+    def _blank(self, channels: Sequence[int], count: int) -> NDArray[np.float32]:
+        """Room for a round; none is needed where one block brings every channel in order."""
+        rows = 0 if tuple(channels) == self._in_order else count
+        return np.full((rows, len(self.channels)), np.nan, np.float32)
+
+    def _report(
+        self, into: _Round, channels: Sequence[int], values: NDArray[Any], quality: Quality
+    ) -> None:
+        """Put a block's usable values into its round."""
+        usable, is_whole = self._usable(channels, values, quality)
+        if len(into.values):
+            into.values[:, list(channels)] = usable
+        else:
+            into.values = usable
+        into.reported.update(channels)
+        into.is_whole = into.is_whole and is_whole
+        into.is_doubtful = into.is_doubtful or quality is not _GOOD
+
+    def _usable(
+        self, channels: Sequence[int], values: NDArray[Any], quality: Quality
+    ) -> tuple[NDArray[np.float32], bool]:
+        """The values as float32, NaN where there is no usable one; whether all are."""
+        if quality is _BAD:
+            return np.full(values.shape, np.nan, np.float32), False
+        known = self._ranges[values.itemsize]
+        if values.min() >= known.floor and values.max() <= known.ceiling:
+            return values.astype(np.float32, copy=False), True
+        chosen = list(channels)
+        low, high = known.low[chosen], known.high[chosen]
+        if all(
+            column.min() >= low[index] and column.max() <= high[index]
+            for index, column in enumerate(values.T)
+        ):
+            return values.astype(np.float32, copy=False), True
+        within = (values >= low) & (values <= high)
+        with np.errstate(over="ignore"):
+            usable = values.astype(np.float32)
+        usable[~within] = np.nan
+        return usable, False
+
+    def _complete(self, asset: str, track: _Track, done: _Round) -> None:
+        """Close the round: its samples more, and with them perhaps windows."""
+        track.round = None
+        self.restarts += track.series.restart_after(done.start_ns, self._grid)
+        due = track.series.extend(done.start_ns, done.values, self._flawed(done), self._grid)
+        if due is not None:
+            self._waiting.append((asset, due))
+            self.due += len(due.times_ns)
+
+    def _flawed(self, done: _Round) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Which samples of a round are UNCERTAIN or worse, and which BAD; counts the missing."""
+        is_complete = len(done.reported) == len(self.channels)
+        if done.is_whole and is_complete and not done.is_doubtful:
+            return _NONE, _NONE
+        missing = np.isnan(done.values)
+        for channel, count in zip(self.channels, missing.sum(axis=0).tolist(), strict=True):
+            if count:
+                self.missing[channel.name] += count
+        uncertain = np.flatnonzero(missing.any(axis=1) | done.is_doubtful)
+        return uncertain, np.flatnonzero(missing[:, self._required].any(axis=1))

@@ -1,0 +1,305 @@
+"""Timed readings in, windows out: the one piece of code that training and serving share.
+
+    readings of an asset        samples                      windows
+    pressure 10:00:00.0  ┐
+    flow     10:00:00.1  ├──►  [pressure, flow, current]  ┐
+    current  10:00:00.1  ┘     at 10:00:00.1              ├──►  [length, channels]
+    pressure 10:00:01.0  ┐                                │     once `length` samples are there,
+    ...                  ┴──►  ...                        ┘     then one each `hop` samples
+
+The readings since the last sample are a round. A round becomes a sample when every channel has
+reported (a JSON row: at once), and unfinished when a channel reports again or a gap has passed: a
+dead sensor delays a sample, it never stops them. With the trigger `every_reading` each message is a
+round of its own. The sample has the time of the newest reading so far. A channel contributes the
+value it reported in the round, or, where it has a `max_age_ms`, its last value while that is no
+older; otherwise it is missing (NaN). A reading without a usable value (NaN, out of range, BAD) has
+reported, and replaces nothing; but a value that is held after its source has said UNCERTAIN or BAD
+is UNCERTAIN.
+
+The trigger `period` samples a grid instead: the multiples of `sample_period_ms` since 1970, so that
+every restart and replay means the same moments. The sample at a point of the grid has what each
+channel last reported up to that point, held for its `max_age_ms`, or since the point before where
+it has none. It is taken when a reading from after the point comes: one sample for each point that
+has passed. A pause longer than `max_gap_ms` restarts the window; the point that ends the last
+readings before it is sampled still, those in the pause are not.
+
+Time is event time and comes with the readings; there is no clock, no I/O and no dependency but
+NumPy here, so that replaying history gives exactly what the gateway will see.
+"""
+
+import struct
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle.manifest import Channel, WindowSpec
+from models.input.quality import Quality
+from models.windowing.hold import NS_PER_MS, Hold
+from models.windowing.track import MISSING, NEVER, Track
+
+_UNBOUNDED: Final = 2**63
+_GOOD, _UNCERTAIN, _BAD = Quality  # a member's lookup costs 0.1 us in Python 3.11
+
+
+class Batch(NamedTuple):
+    """Windows that are due, in the order in which they became so.
+
+    Attributes:
+        assets: whose window it is, `[n]`.
+        times_ns: event time of each window's last sample, nanoseconds since 1970, `[n]`.
+        qualities: the worst of each window's samples, `[n]`.
+        values: float32 `[n, length, channels]` in engineering units, NaN = missing.
+    """
+
+    assets: list[str]
+    times_ns: list[int]
+    qualities: list[Quality]
+    values: NDArray[np.float32]
+
+
+class Windows:
+    """Windows of many assets, none of which ever sees another's readings.
+
+    Args:
+        spec: length and hop in samples, and the gap that restarts a window.
+        channels: the model's inputs, in the order of the last axis.
+        max_assets: beyond, the asset that was heard of least recently is forgotten.
+
+    Attributes:
+        forgotten: how many assets were; one that comes back begins anew.
+        missing: samples in which a channel was missing, by channel name.
+        restarts: windows that began anew because of a gap.
+        waiting: readings that wait in the tracks to be put in order; see models.windowing.disorder.
+    """
+
+    def __init__(
+        self, spec: WindowSpec, channels: Sequence[Channel], max_assets: int = 10_000
+    ) -> None:
+        self.spec = spec
+        self.channels = tuple(channels)
+        self.restarts = self.forgotten = self.waiting = 0
+        self._max_assets = max_assets
+        self._tracks: OrderedDict[str, Track] = OrderedDict()  # least recently heard of first
+        self._period_ns = spec.period_ns if spec.is_on_grid else 0
+        self._hold = hold = Hold(channels, self._period_ns - 1 if spec.is_on_grid else None)
+        self.missing = hold.missing
+        self._width, self._all, self._shortest_age_ns = hold.width, hold.all, hold.shortest_age_ns
+        self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
+        self._sample = struct.Struct(f"{len(channels)}f")
+        self._is_each_a_sample = spec.trigger == "every_reading"
+        self._whole = 0 if self._period_ns else self._all  # reports that complete a round
+        self._whole_row = () if self._period_ns else hold.in_order  # of channels that do it at once
+        self._step_ns = self._period_ns or _UNBOUNDED
+        self._length, self._hop = spec.length, spec.hop
+        self._window_bytes = spec.length * self._sample.size
+        self._due = _Due()
+
+    def __len__(self) -> int:
+        """How many assets are remembered."""
+        return len(self._tracks)
+
+    @property
+    def is_stateless(self) -> bool:
+        """Whether a message with all channels is a window of its own, whatever came before."""
+        holds = any(channel.max_age_ms is not None for channel in self.channels)
+        return self._length == self._hop == 1 and not (holds or self.spec.is_on_grid)
+
+    @property
+    def due(self) -> int:
+        """How many windows wait to be taken."""
+        return len(self._due.times_ns)
+
+    def push(
+        self,
+        asset: str,
+        time_ns: int,
+        channels: Sequence[int],
+        values: Sequence[float],
+        quality: Quality = Quality.GOOD,
+    ) -> int:
+        """Take the readings of one message.
+
+        Args:
+            asset: whose readings they are.
+            time_ns: their event time, nanoseconds since 1970.
+            channels: which channels report, by index; at least one, each at most once.
+            values: one a channel; NaN says "reported, but has no value".
+            quality: of the readings; those of a BAD one have no usable value.
+
+        Returns:
+            How many windows became due through it, at most `spec.max_due`; `take` hands them over.
+
+        Raises:
+            ReadingError: the message was not used: `late` (older than the asset's last sample; on
+                the grid also older than what each of its channels has reported since) or
+                `duplicate` (every reading as the channel had it at that time already).
+            ValueError: not as many values as channels.
+        """
+        if len(channels) != len(values):
+            raise ValueError(f"{len(channels)} channels report {len(values)} values")
+        track = self._tracks.get(asset) or self._open(asset)
+        self._tracks.move_to_end(asset)
+        waiting = len(self._due.times_ns)
+        if (
+            channels == self._whole_row
+            and quality is _GOOD
+            and time_ns > track.newest_ns
+            and not track.reported
+            and self._hold.take_row(track, time_ns, values)
+        ):
+            # A round of its own, whatever came before: nearly every row is one.
+            track.newest_ns, track.doubtful = time_ns, 0
+            self._add(asset, track, time_ns, values, _GOOD)
+        else:
+            self._take_some(asset, track, time_ns, channels, values, quality)
+        return len(self._due.times_ns) - waiting
+
+    def track(self, asset: str) -> Track:
+        """What is remembered of an asset, which has been heard of now."""
+        track = self._tracks.get(asset) or self._open(asset)
+        self._tracks.move_to_end(asset)
+        return track
+
+    def take(self) -> Batch:
+        """Hand over the windows that are due, as one batch the caller owns."""
+        due, self._due = self._due, _Due()
+        shape = (len(due.assets), self._length, self._width)
+        values = np.ndarray(shape, np.float32, bytearray().join(due.windows))
+        return Batch(due.assets, due.times_ns, due.qualities, values)
+
+    def awaited(self, asset: str) -> list[str]:
+        """Channels that the asset's round waits for; none without one, or where time ends it."""
+        track = self._tracks.get(asset)
+        if track is None or not track.reported or self._period_ns:
+            return []
+        return self._hold.names(self._all & ~track.reported)
+
+    def states(self) -> Iterator[tuple[str, list[Any]]]:
+        """Every asset and its state, the least recently heard of first.
+
+        Readings may be pushed meanwhile; an asset that is new by then is left out.
+        """
+        for asset in list(self._tracks):
+            if track := self._tracks.get(asset):
+                yield asset, track.state()
+
+    def restore(self, asset: str, state: Sequence[Any]) -> None:
+        """Go on where `state` was taken, with the same channels and windows."""
+        before = self._tracks.pop(asset, None)
+        track = self._tracks[asset] = Track.of(state)
+        self.waiting += len(track.waiting) - (len(before.waiting) if before else 0)
+
+    def discard(self) -> None:
+        """Let go of the windows that are due."""
+        self._due = _Due()
+
+    def _open(self, asset: str) -> Track:
+        if len(self._tracks) >= self._max_assets:
+            _, forgotten = self._tracks.popitem(last=False)
+            self.waiting -= len(forgotten.waiting)
+            self.forgotten += 1
+        track = self._tracks[asset] = Track(len(self.channels))
+        return track
+
+    def _take_some(  # noqa: PLR0913, PLR0917 - the message, taken apart
+        self,
+        asset: str,
+        track: Track,
+        time_ns: int,
+        channels: Sequence[int],
+        values: Sequence[float],
+        quality: Quality,
+    ) -> None:
+        """Take readings that are not all that a round needs, or not all usable, or not newest."""
+        if quality is _BAD:
+            values = [MISSING] * len(channels)
+        is_newest = time_ns > track.newest_ns
+        if not is_newest:
+            channels, values = self._hold.new(track, time_ns, channels, values)
+        reports = self._hold.mask(channels)
+        if time_ns - track.last_ns > self._step_ns:
+            self._sample_until(asset, track, time_ns)
+        elif track.reported & self._whole and (
+            track.reported & reports or time_ns - track.newest_ns > self._max_gap_ns
+        ):
+            self._complete(asset, track, track.newest_ns)
+        usable = reports ^ self._hold.take(track, time_ns, channels, values)
+        track.reported |= reports
+        track.usable |= usable
+        if quality is not _GOOD:
+            track.doubtful |= reports
+        elif track.doubtful:
+            track.doubtful &= ~usable
+        if is_newest:
+            track.newest_ns = time_ns
+        if track.reported == self._whole or self._is_each_a_sample:
+            self._complete(asset, track, track.newest_ns)
+
+    def _sample_until(self, asset: str, track: Track, time_ns: int) -> None:
+        """Take the samples at all points of the grid that end before a reading of this time."""
+        period_ns = self._period_ns
+        is_paused = time_ns - track.newest_ns > self._max_gap_ns
+        end_ns = track.newest_ns + period_ns if is_paused else time_ns
+        while track.newest_ns > NEVER and track.last_ns + period_ns < end_ns:
+            track.usable = self._all  # on the grid it is only the age that counts
+            self._complete(asset, track, track.last_ns + period_ns)
+        if is_paused:
+            self._restart(track)
+            track.last_ns = (time_ns - 1) // period_ns * period_ns
+
+    def _restart(self, track: Track) -> None:
+        if track.count:
+            track.count = track.uncertain_at = track.bad_at = 0
+            self.restarts += 1
+
+    def _complete(self, asset: str, track: Track, time_ns: int) -> None:
+        """Close the round with what is held."""
+        if track.usable != self._all or (
+            self._shortest_age_ns is not None
+            and min(track.held_ns) < time_ns - self._shortest_age_ns
+        ):
+            row, quality = self._hold.sample(track, time_ns)
+        else:
+            row, quality = track.held, _UNCERTAIN if track.doubtful else _GOOD
+        track.reported = track.usable = 0
+        self._add(asset, track, time_ns, row, quality)
+
+    def _add(
+        self, asset: str, track: Track, time_ns: int, row: Sequence[float], quality: Quality
+    ) -> None:
+        """One sample more, and with it perhaps a window."""
+        if time_ns - track.last_ns > self._max_gap_ns:
+            self._restart(track)
+        track.last_ns = time_ns
+        track.count += 1
+        track.samples += self._sample.pack(*row)
+        if len(track.samples) > self._window_bytes:
+            del track.samples[: self._sample.size]
+        if quality is _UNCERTAIN:
+            track.uncertain_at = track.count
+        elif quality is _BAD:
+            track.bad_at = track.count
+        before = track.count - self._length
+        if before < 0 or before % self._hop:
+            return
+        worst = _UNCERTAIN if track.uncertain_at > before else _GOOD
+        due = self._due
+        due.assets.append(asset)
+        due.times_ns.append(time_ns)
+        due.qualities.append(_BAD if track.bad_at > before else worst)
+        due.windows.append(bytes(track.samples))
+
+
+class _Due:
+    """The columns of a batch to be."""
+
+    __slots__ = ("assets", "qualities", "times_ns", "windows")
+
+    def __init__(self) -> None:
+        self.assets: list[str] = []
+        self.times_ns: list[int] = []
+        self.qualities: list[Quality] = []
+        self.windows: list[bytes] = []

@@ -1,0 +1,87 @@
+"""The child of a pull, `python -m serving.registry.pull_child`: one request in, answers out.
+
+`serving.registry.pull` starts it and documents the words. It exits with 0 whenever it said how it
+went; a bug is a traceback on standard error and another exit code. It ends by itself a little after
+its deadline, also where the agent that started it is no longer there.
+"""
+
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+
+from models.errors import MillhandError
+from serving.registry.fetch import Fetcher
+from serving.registry.pull import MAX_REQUEST_BYTES, PullRequest
+from serving.registry.trust import TrustedRegistry, bundle_path, exclusive
+
+Say = Callable[[dict[str, object]], None]
+
+_PROGRESS_EVERY_S = 0.5
+_ORPHAN_GRACE_S = 5
+_NICENESS = 10
+
+
+def main() -> None:
+    """Read the request from standard input and answer it on standard output."""
+    request = PullRequest.from_json(sys.stdin.buffer.read(MAX_REQUEST_BYTES))
+    signal.alarm(math.ceil(request.deadline_s) + _ORPHAN_GRACE_S)
+    with suppress(OSError):  # a sandbox may forbid it
+        os.nice(_NICENESS)  # predictions come first
+    try:
+        answer = _answer(request, _say)
+    except MillhandError as exc:
+        answer = {"state": "refused", "error": exc.code, "message": str(exc)}
+    _say(answer)
+
+
+def _answer(request: PullRequest, say: Say) -> dict[str, object]:
+    say({"state": "resolving"})
+    with exclusive(request.state_dir), Fetcher() as fetcher:
+        registry = TrustedRegistry(
+            request.url,
+            request.root,
+            request.state_dir,
+            fetcher=fetcher,
+            max_bytes=request.max_bytes,
+        )
+        registry.refresh()
+        target = registry.select(request.stream, request.seq)
+        if request.check:
+            state, path = "current", bundle_path(target, request.destination_dir)
+        else:
+            folder = request.destination_dir
+            state, path = "verified", registry.download(target, folder, _throttled(say))
+    return {
+        "state": state,
+        "path": str(path),
+        "sha256": target.sha256,
+        "seq": target.seq,
+        "length": target.length,
+    }
+
+
+def _throttled(say: Say) -> Callable[[int, int], None]:
+    """Tell of the first bytes, the last, and some in between."""
+    due = 0.0
+
+    def on_progress(received: int, total: int) -> None:
+        nonlocal due
+        if monotonic() >= due or received == total:
+            due = monotonic() + _PROGRESS_EVERY_S
+            say({"state": "downloading", "received": received, "total": total})
+
+    return on_progress
+
+
+def _say(word: dict[str, object]) -> None:
+    sys.stdout.write(f"{json.dumps(word)}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How a stream gets from one bundle to the next."""

@@ -1,0 +1,55 @@
+"""A registry of a test's own, with its keys beside it."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.bundle.package import Bundle
+from tests.kit.gateway.mqtt_client import PlantClient
+from trainer.registry import repository as registry
+from trainer.registry.keys import Keys
+from trainer.registry.releases import Release
+
+
+@dataclass(frozen=True)
+class Published:
+    """A registry in a folder.
+
+    Attributes:
+        folder: of the registry; `url` names it.
+        keys: that sign it.
+    """
+
+    folder: Path
+    keys: Keys
+
+    @classmethod
+    def create(cls, folder: Path) -> "Published":
+        """Make an empty one below `folder`."""
+        made = cls(folder / "registry", Keys(folder / "keys"))
+        registry.init(made.folder, made.keys)
+        return made
+
+    @property
+    def url(self) -> str:
+        """As the agent's configuration names it."""
+        return self.folder.as_uri()
+
+    def publish(self, bundle: Bundle) -> Release:
+        """Sign a bundle and put it in."""
+        path = self.folder.parent / f"{bundle.manifest.stream}-{bundle.manifest.seq}.zip"
+        path.write_bytes(bundle.content)
+        return registry.publish(self.folder, path, self.keys)
+
+    def bundle_path(self, release: Release) -> Path:
+        """Where the bytes of a release lie."""
+        return self.folder / "targets" / release.path
+
+
+def push(client: PlantClient, stream: str, seq: int, gateway: str = "gw1") -> str:
+    """Select a bundle, as `millhand-trainer push` does, and return the activity's id."""
+    activity = uuid.uuid4().hex
+    document = json.dumps({"activity": activity, "stream": stream, "seq": seq})
+    client.publish(f"millhand/{gateway}/desired/{stream}", document, retain=True)
+    return activity

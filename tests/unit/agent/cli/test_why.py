@@ -1,0 +1,437 @@
+"""What the operator is told of one message that did not do what was expected."""
+
+import json
+import math
+import re
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.__main__ import main
+from agent.cli.why import explain
+from agent.cli.window_state import recall, samples
+from agent.config.settings import Journal, Settings
+from agent.delivery.inputs import Input
+from agent.journal.files import JournalFile
+from agent.journal.records import Acked, Header, Whole, encoded, frame, noted
+from agent.mqtt.packets import Received
+from agent.streams.pipeline import Pipeline
+from agent.streams.state import State
+from models.bundle.manifest import Channel, WindowSpec
+from models.bundle.package import Bundle
+from models.input.reasons import REASONS
+from serving.model import Model
+from serving.session import Session
+from serving.store import Kept, Store
+from tests.kit.bundles.graphs import linear_bundle
+
+ROOT = Path(__file__).parents[4]
+TOPIC = "plant/l1/p1/telemetry"
+T0_MS = 1_760_000_000_000
+CHANNELS = (
+    Channel(name="c0", unit="bar", valid_range=(0.0, 16.0), missing="require"),
+    Channel(name="c1", missing="impute"),
+)
+
+
+def settings(folder: Path, **more: object) -> Settings:
+    source = {"topic": "plant/{line}/{asset}/telemetry", "timestamp": "ts"}
+    return Settings.model_validate(
+        {
+            "gateway": {"id": "gw1", "state_dir": folder},
+            "broker": {"host": "localhost"},
+            "registry": {"url": "file:///nowhere", "root": folder / "root.json"},
+            "pipelines": [{"stream": "mass", "inputs": [source], **more}],
+        }
+    )
+
+
+def keep(folder: Path, bundle: Bundle) -> None:
+    store = Store(folder, keep=2)
+    store.bundles_dir.mkdir(parents=True)
+    store.path(bundle.sha256).write_bytes(bundle.content)
+    manifest = bundle.manifest
+    store.commit("mass", Kept(seq=1, version=manifest.version, sha256=bundle.sha256), None)
+
+
+def told(folder: Path, topic: str = TOPIC, payload: bytes | None = None, **more: object) -> str:
+    return "\n".join(explain(settings(folder, **more), topic, payload))
+
+
+def row(**values: object) -> bytes:
+    return json.dumps({"ts": T0_MS, **values}).encode()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("plant/l1/p1", "has 4 levels, the topic 3"),
+        ("plant/l1/p1/Telemetry", "level 4 is 'telemetry', in the topic 'Telemetry'"),
+        ("plant//p1/telemetry", "level 2 of the topic is empty"),
+    ],
+)
+def test_topic_that_is_not_described_is_told_where_it_differs(
+    topic: str, said: str, kept: Path
+) -> None:
+    assert said in told(kept, topic)
+    assert "model" not in told(kept, topic)
+
+
+def test_topic_alone_is_told_with_model_asset_signals_and_answer(kept: Path) -> None:
+    lines = told(kept)
+    assert "mass#1 1.0.1" in lines
+    assert "asset l1/p1, carries c0, c1" in lines
+    assert "answers go to plant/l1/p1/_inference/mass" in lines
+
+
+def test_row_that_is_answered_is_told_with_its_prediction(kept: Path) -> None:
+    lines = told(kept, payload=row(c0=4.25, c1=1.0))
+    assert "reading at 2025-10-09T08:53:20.000+00:00, quality GOOD" in lines
+    assert "c0: 4.25 bar" in lines
+    (published,) = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
+    assert json.loads(published)["value"] == 14.25
+
+
+def test_missing_and_impossible_values_are_told(kept: Path) -> None:
+    lines = told(kept, payload=row(c0=99.0))
+    assert "c0: 99 bar, outside 0 to 16: counts as missing" in lines
+    assert "c1: missing" in lines
+    assert "missing: c0, c1" in lines
+    assert '"quality":"BAD"' in lines
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [(b"{", "not_json"), (b'{"c0": 1}', "time_missing"), (row(c0="4.2"), "not_a_number")],
+)
+def test_dropped_message_is_told_with_its_reason(payload: bytes, reason: str, kept: Path) -> None:
+    assert f"dropped as {reason}: {REASONS[reason]}" in told(kept, payload=payload)
+
+
+def test_window_that_is_not_full_is_told(tmp_path: Path) -> None:
+    keep(tmp_path, linear_bundle("mass", 1, [1.0], length=5))
+    lines = told(tmp_path, payload=row(c0=1.0))
+    assert "no prediction yet: 1 of the 5 samples that a window needs are there" in lines
+
+
+def test_signals_that_are_still_awaited_are_told(tmp_path: Path) -> None:
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 1.0, 1.0]))
+    source = {"topic": "plant/{line}/{asset}/{signal}", "dialect": "scalar"}
+    lines = told(tmp_path, "plant/l1/p1/c1", b"4.2", inputs=[source])
+    assert "asset l1/p1, carries c1" in lines
+    assert "once c0, c2 has reported too" in lines
+    assert "carries no signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
+    assert "unbound_signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
+
+
+def test_block_is_told_by_channel(tmp_path: Path) -> None:
+    window = WindowSpec(length=2, hop=2, sample_period_ms=0.5)
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
+    source = {"topic": "plant/{line}/{asset}/telemetry", "dialect": "block", "encoding": "float32"}
+    payload = struct.pack("<8f", 1, math.nan, 99, math.nan, 3, math.nan, 4, math.nan)
+    lines = told(tmp_path, payload=payload, inputs=[source])
+    assert "block of 4 samples until its arrival, quality GOOD" in lines
+    assert "c0: min 1 bar; max 99 bar, outside 0 to 16: counts as missing; 0 of 4 missing" in lines
+    assert "c1: 4 of 4 missing" in lines
+    published = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
+    assert [json.loads(one)["value"] for one in published] == [None, 4.0]
+    short = told(tmp_path, payload=payload[:8], inputs=[source])
+    assert "no prediction yet: 1 of the 2 samples that a window needs are there" in short
+    broken = told(tmp_path, payload=payload[:9], inputs=[source])
+    assert f"dropped as block_length: {REASONS['block_length']}" in broken
+
+
+def test_block_of_one_axis_is_told_with_its_time(tmp_path: Path) -> None:
+    window = WindowSpec(length=2, hop=2, sample_period_ms=0.5)
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
+    source = {
+        "topic": "plant/{line}/{asset}/{signal}",
+        "dialect": "block",
+        "encoding": "json",
+        "timestamp": "ts",
+    }
+    payload = json.dumps({"ts": T0_MS, "value": [1, 2]}).encode()
+    lines = told(tmp_path, "plant/l1/p1/c0", payload, inputs=[source])
+    assert "block of 2 samples from 2025-10-09T08:53:20.000+00:00, quality GOOD" in lines
+    assert "once c1 has reported too" in lines
+
+
+def test_stream_without_a_model_is_told(tmp_path: Path) -> None:
+    assert "no model is kept; push one, or wait for the next poll" in told(tmp_path)
+
+
+def test_guide_lists_the_reasons_that_there_are() -> None:
+    guide = (ROOT / "docs/topics.md").read_text()
+    listed: dict[str, str] = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", guide, re.MULTILINE))
+    assert listed.items() >= REASONS.items()
+
+
+def test_payload_that_cannot_be_read_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["why", TOPIC, "--payload", "/no/such/file"])
+    assert caught.value.code == 2
+    assert "/no/such/file: No such file or directory" in capsys.readouterr().err
+
+
+def test_on_a_grid_the_reading_that_a_sample_waits_for_is_told(tmp_path: Path) -> None:
+    window = WindowSpec(length=1, sample_period_ms=5000, max_gap_ms=60_000, trigger="period")
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
+    assert "no prediction yet: the sample is taken at the next full 5000 ms, once" in told(
+        tmp_path, payload=row(c0=1.0)
+    )
+
+
+class Written:
+    """The journal of an agent that took messages at QoS 1, a frame each.
+
+    Attributes:
+        ends: where each frame ends, the first before any message.
+    """
+
+    def __init__(self, folder: Path, pipeline: Pipeline, number: int = 1) -> None:
+        self.path = folder / f"journal.{number:08d}"
+        self.ends: list[int] = []
+        self._file = JournalFile(folder, is_synced=False)
+        self._file.begin(number)
+        windows = {pipeline.stream: pipeline.fingerprint}
+        states = [encoded(state) for state in pipeline.states()]
+        self._append([encoded(Header(0, windows)), *states, encoded(Whole())])
+
+    def note(self, topic: str, payload: bytes) -> None:
+        serial = len(self.ends)
+        message = Received(topic, payload, serial, False, False, T0_MS * 1_000_000)  # noqa: FBT003  as it comes
+        self._append([*noted(serial, message), encoded(Acked(serial))])
+
+    def _append(self, parts: Sequence[bytes]) -> None:
+        self._file.append(parts)
+        self.ends.append(self.path.stat().st_size)
+
+
+def serving(folder: Path, bundle: Bundle, **more: object) -> Pipeline:
+    chosen = settings(folder, **more)
+    pipeline = Pipeline(chosen.pipelines[0], chosen.limits)
+    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    return pipeline
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+SCALARS: dict[str, Any] = {
+    "inputs": [
+        {
+            "topic": "plant/{line}/{asset}/{signal}",
+            "dialect": "scalar",
+            "value": "v",
+            "timestamp": "ts",
+        }
+    ]
+}
+
+
+def reading(value: float, at_ms: int = 0) -> bytes:
+    return json.dumps({"ts": T0_MS + at_ms, "v": value}).encode()
+
+
+FIVE = linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, length=5)
+ROWS = 7
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Rows of one asset, whose values are their numbers."""
+    folder = tmp_path_factory.mktemp("written")
+    keep(folder, FIVE)
+    journal = Written(folder, serving(folder, FIVE))
+    for number in range(ROWS):
+        journal.note(TOPIC, json.dumps({"ts": T0_MS + number, "c0": number, "c1": 0}).encode())
+    return journal
+
+
+@given(part=st.floats(0, 1))
+def test_journal_cut_at_any_byte_counts_up_to_its_last_whole_frame(
+    part: float, written: Written
+) -> None:
+    content = written.path.read_bytes()
+    end = round(part * len(content))
+    rows = sum(one <= end for one in written.ends) - 1
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        keep(folder, FIVE)
+        (folder / written.path.name).write_bytes(content[:end])
+        before = contents(folder)
+        lines = told(folder)
+        assert contents(folder) == before, "nothing is written"
+    if rows < 0:
+        assert "windows of its own: there is no journal in" in lines
+    elif not rows:
+        assert "nothing is remembered of asset l1/p1" in lines
+    else:
+        assert f"{min(rows, 4)} of 5 samples of its window" in lines
+        assert f"c0: fresh, last {rows - 1} bar" in lines
+
+
+def test_payload_is_answered_on_top_of_what_the_agent_has(written: Written) -> None:
+    payload = json.dumps({"ts": T0_MS + ROWS, "c0": 3, "c1": 1}).encode()
+    lines = told(written.path.parent, payload=payload)
+    assert "windows of the agent: its journal was last written" in lines
+    (published,) = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
+    assert json.loads(published)["value"] == 13.0
+    assert "missing" not in lines
+    again = told(written.path.parent, payload=row(c0=1.0, c1=1.0))
+    assert f"dropped as late: {REASONS['late']}" in again
+    other = told(written.path.parent, "plant/l1/p2/telemetry", payload)
+    assert "nothing is remembered of asset l1/p2" in other
+    assert "no prediction yet: 1 of the 5 samples that a window needs are there" in other
+
+
+def test_signals_are_told_with_value_age_and_what_the_window_makes_of_them(tmp_path: Path) -> None:
+    channels = (
+        Channel(name="held", unit="bar", valid_range=(0.0, 16.0), max_age_ms=1000),
+        Channel(name="old", unit="l/s", max_age_ms=1000),
+        Channel(name="never", max_age_ms=1000),
+        Channel(name="fresh"),
+        Channel(name="unusable", valid_range=(0.0, 1.0)),
+        Channel(name="open"),
+    )
+    bundle = linear_bundle("mass", 1, [1.0] * 6, channels=channels, length=3)
+    keep(tmp_path, bundle)
+    journal = Written(tmp_path, serving(tmp_path, bundle, **SCALARS))
+    journal.note("plant/l1/p1/old", reading(2.5))
+    journal.note("plant/l1/p1/held", reading(4.25, 2000))
+    journal.note("plant/l1/p1/held", reading(99, 2500))
+    journal.note("plant/l1/p1/fresh", reading(1, 2500))
+    journal.note("plant/l1/p1/unusable", reading(7, 2500))
+    lines = told(tmp_path, "plant/l1/p1/open", **SCALARS)
+    assert "1 of 3 samples of its window; newest reading" in lines
+    assert re.search(
+        r"held: fresh, last 4.25 bar [\d,.]+ s ago, reported without a usable one", lines
+    )
+    assert re.search(r"old: missing \(held for 1000 ms\), last 2.5 l/s [\d,.]+ s ago\n", lines)
+    assert "never: missing (held for 1000 ms), no usable value so far\n" in lines
+    assert "fresh: fresh, last 1 " in lines
+    assert "unusable: missing, no usable value so far, reported without a usable one" in lines
+    assert "open: awaited, no usable value so far" in lines
+    assert "awaited: old, never, open" in lines
+    payload = reading(1, 2600)
+    assert "once old, never has reported too" in told(
+        tmp_path, "plant/l1/p1/open", payload, **SCALARS
+    )
+
+
+def test_signal_that_was_missing_in_the_last_sample_is_told(tmp_path: Path) -> None:
+    keep(tmp_path, FIVE)
+    journal = Written(tmp_path, serving(tmp_path, FIVE))
+    journal.note(TOPIC, json.dumps({"ts": T0_MS, "c0": 1}).encode())
+    lines = told(tmp_path)
+    assert "c0: fresh, last 1 bar" in lines
+    assert "c1: missing, no usable value so far" in lines
+
+
+def test_on_a_grid_what_waits_to_be_put_in_order_is_told(tmp_path: Path) -> None:
+    window = WindowSpec(length=4, hop=2, sample_period_ms=100, max_gap_ms=60_000, trigger="period")
+    bundle = linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window)
+    keep(tmp_path, bundle)
+    more: dict[str, Any] = {"disorder_ms": 50}
+    journal = Written(tmp_path, serving(tmp_path, bundle, **more))
+    for step in range(7):
+        payload = json.dumps({"ts": T0_MS + 1 + 100 * step, "c0": 1, "c1": 1}).encode()
+        journal.note(TOPIC, payload)
+    lines = told(tmp_path, **more)
+    assert "3 of 4 samples of its window" in lines
+    assert "1 readings wait to be put in order" in lines
+
+
+def test_block_that_awaits_its_other_axes_is_told(tmp_path: Path) -> None:
+    window = WindowSpec(length=4, sample_period_ms=0.5)
+    bundle = linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window)
+    keep(tmp_path, bundle)
+    source = {"topic": "plant/{line}/{asset}/{signal}", "dialect": "block", "encoding": "json"}
+    more: dict[str, Any] = {"inputs": [source | {"value": "v", "timestamp": "ts"}]}
+    journal = Written(tmp_path, serving(tmp_path, bundle, **more))
+    block = {"ts": T0_MS, "v": [1, 2]}
+    journal.note("plant/l1/p1/c0", json.dumps(block).encode())
+    lines = told(tmp_path, "plant/l1/p1/c1", **more)
+    assert "0 of 4 samples of its window" in lines
+    assert "awaited: c1" in lines
+    journal.note("plant/l1/p1/c1", json.dumps(block | {"v": [7, None]}).encode())
+    lines = told(tmp_path, "plant/l1/p1/c1", **more)
+    assert "2 of 4 samples of its window" in lines
+    assert "c0: 2 bar" in lines
+    assert "c1: missing" in lines
+
+
+class Rotating(Pipeline):
+    """While its windows are brought back, the agent drops the file that is being read."""
+
+    rotations: ClassVar[list[Callable[[], None]]] = []
+
+    def restore(self, state: State) -> None:
+        super().restore(state)
+        if self.rotations and state.asset:
+            self.rotations.pop()()
+
+
+@pytest.mark.parametrize("rotations", [1, 2, 3])
+def test_file_that_is_dropped_while_it_is_read_is_made_good_by_the_newer_one(
+    rotations: int, tmp_path: Path
+) -> None:
+    before = serving(tmp_path, FIVE)
+    route = before.route(TOPIC)
+    assert route is not None
+    before.take(route, Received(TOPIC, row(c0=1, c1=1), 1, False, False, 0), Input(1, (TOPIC, b"")))  # noqa: FBT003  as it comes
+    Written(tmp_path, before)
+    numbers = iter(range(2, 9))
+
+    def rotate() -> None:
+        newer = Written(tmp_path, before, next(numbers))
+        for path in tmp_path.glob("journal.*"):
+            if path != newer.path:
+                path.unlink()
+
+    Rotating.rotations = [rotate] * rotations
+    chosen = settings(tmp_path)
+
+    def begin() -> Pipeline:
+        pipeline = Rotating(chosen.pipelines[0], chosen.limits)
+        pipeline.activate(Model(Session(FIVE), FIVE.sha256))
+        return pipeline
+
+    found = recall(chosen, begin)
+    assert found.is_agents == (rotations < 3)
+    assert samples(found.pipeline, "l1/p1") == (1 if found.is_agents else 0)
+
+
+def test_windows_that_cannot_be_known_are_told_with_the_reason(tmp_path: Path) -> None:
+    keep(tmp_path, FIVE)
+    assert f"windows of its own: there is no journal in {tmp_path}" in told(tmp_path)
+    journal = Written(tmp_path, serving(tmp_path, FIVE))
+    journal.note(TOPIC, row(c0=1.0, c1=1.0))
+    assert "the journal is about another model or other settings" in told(
+        tmp_path, assets=["l1/p1"]
+    )
+    whole = settings(tmp_path)
+    disabled = whole.model_copy(update={"journal": Journal(enabled=False)})
+    lines = "\n".join(explain(disabled, TOPIC, row(c0=1.0, c1=1.0)))
+    assert "windows of its own: journal.enabled is false" in lines
+    assert "1 of the 5 samples" in lines
+    journal.path.write_bytes(frame([struct.pack("<BI2s", 9, 2, b"{}")]))
+    assert "windows of its own: the journal cannot be read: a record of kind 9" in told(tmp_path)
+
+
+def test_stream_without_windows_is_told(kept: Path) -> None:
+    assert "no windows: each message is answered by itself" in told(kept)

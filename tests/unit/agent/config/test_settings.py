@@ -1,0 +1,472 @@
+"""Every mistake in the configuration is told with file, key, finding and remedy, all at once."""
+
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import tomli_w
+from pydantic import BaseModel
+
+from agent.config.settings import Limits, Settings
+from agent.config.toml_file import MAX_FILE_BYTES, load_settings, schema
+from serving.errors import EXIT_CONFIG, ConfigError
+
+ROOT = Path(__file__).parents[4]
+EXAMPLE = ROOT / "config/agent.toml"
+COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("MILLHAND_"):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+
+
+def document(**sections: Any) -> dict[str, Any]:  # noqa: ANN401  any TOML
+    """A right configuration, with sections or pipelines replaced."""
+    return {
+        "gateway": {"id": "gw1"},
+        "broker": {"host": "localhost"},
+        "registry": {"url": "file:///srv/registry", "root": "/etc/millhand/root.json"},
+        "pipelines": [pipeline()],
+    } | sections
+
+
+def pipeline(**fields: object) -> dict[str, object]:
+    return {"stream": "rul", "inputs": [source()]} | fields
+
+
+def source(**fields: object) -> dict[str, object]:
+    return {"topic": "plant/{asset}/telemetry"} | fields
+
+
+def write(folder: Path, content: Mapping[str, Any] | str | bytes) -> Path:
+    path = folder / "agent.toml"
+    if isinstance(content, Mapping):
+        content = tomli_w.dumps(content)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def mistakes(folder: Path, content: Mapping[str, Any] | str | bytes) -> list[str]:
+    """Every line that is told, without the file it begins with."""
+    path = write(folder, content)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith((f"{path}: ", "environment ")) for line in lines)
+    return [line.removeprefix(f"{path}: ") for line in lines]
+
+
+def test_example_loads() -> None:
+    settings = load_settings(EXAMPLE)
+    assert settings.pipelines[0].output_topic == "plant/{line}/{asset}/_inference/{stream}"
+
+
+def test_every_key_that_the_example_shows_in_a_comment_is_a_right_one(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, COMMENTED_KEY.sub("", EXAMPLE.read_text())))
+    assert settings.limits == Limits(), "the limits shown are not the defaults"
+
+
+def test_example_shows_and_explains_every_key() -> None:
+    text = EXAMPLE.read_text()
+    shown = re.findall(r"^(?:# )?([a-z_]+) = ", text, re.MULTILINE)
+    missing = [name for name in keys(Settings) if name not in shown and f".{name}]" not in text]
+    assert missing == ["gateway", "broker", "registry", "pipelines", "limits", "journal"]
+    told = [line for line in text.splitlines() if re.match(r"(# )?[a-z_]+ = .*#", line)]
+    assert len(told) >= len(shown) - 15, "most lines say what they are for"
+
+
+def keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield name
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from keys(part)
+
+
+def test_schema_in_config_is_not_stale() -> None:
+    assert (ROOT / "config/agent.schema.json").read_text() == schema()
+
+
+def test_smallest_configuration_has_defaults(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, document()))
+    assert settings.broker.port == 1883
+    assert settings.broker.receive_maximum == 200
+    assert settings.gateway.state_dir == Path("/var/lib/millhand")
+    assert settings.pipelines[0].output_topic == "plant/{asset}/_inference/{stream}"
+
+
+@pytest.mark.parametrize(
+    ("topic", "dialect", "output"),
+    [
+        ("plant/{line}/{asset}/telemetry", "json", "plant/{line}/{asset}/_inference/{stream}"),
+        ("plant/{line}/{asset}", "json", "plant/{line}/{asset}/_inference/{stream}"),
+        ("plant/{asset}/{signal}", "scalar", "plant/{asset}/_inference/{stream}"),
+        ("furnace", "json", "furnace/_inference/{stream}"),
+    ],
+)
+def test_predictions_go_below_the_asset_by_default(
+    topic: str, dialect: str, output: str, tmp_path: Path
+) -> None:
+    given = pipeline(inputs=[source(topic=topic, dialect=dialect)])
+    settings = load_settings(write(tmp_path, document(pipelines=[given])))
+    assert settings.pipelines[0].output_topic == output
+
+
+def test_state_directory_of_systemd_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/private/millhand")
+    settings = load_settings(write(tmp_path, document()))
+    assert settings.gateway.state_dir == Path("/var/lib/private/millhand")
+
+
+SECTION_MISTAKES = {
+    "broker.port: found 0; input should be greater than or equal to 1": ("broker", {"port": 0}),
+    "broker.port: found 'mqtt'; input should be a valid integer": ("broker", {"port": "mqtt"}),
+    "broker.host: found ''; string should have at least 1": ("broker", {"host": ""}),
+    "broker.host: found 1883; input should be a valid string": ("broker", {"host": 1883}),
+    "broker.protocol: found '4'; input should be 'auto', '5' or '3.1.1'": (
+        "broker",
+        {"protocol": "4"},
+    ),
+    "broker.keepalive_s: found nan": ("broker", {"keepalive_s": float("nan")}),
+    "broker.reconnect_max_s: found inf": ("broker", {"reconnect_max_s": float("inf")}),
+    "broker.connect_timeout_s: found nan": ("broker", {"connect_timeout_s": float("nan")}),
+    "broker.receive_maximum: found 70000; input should be less than or equal to 65535": (
+        "broker",
+        {"receive_maximum": 70_000},
+    ),
+    "broker.password: is not a setting; see": ("broker", {"password": "hunter2"}),
+    "broker: password_file needs username": ("broker", {"password_file": "/x"}),
+    "broker: cert_file and key_file belong together": ("broker", {"tls": True, "cert_file": "/x"}),
+    "broker: cert_file needs TLS": ("broker", {"cert_file": "/x", "key_file": "/y"}),
+    "gateway.id: found 'gw 1'; string should match pattern": ("gateway", {"id": "gw 1"}),
+    "gateway.id: found '+'; string should match": ("gateway", {"id": "+"}),
+    "registry: url is 'ftp://x'; it must begin with file://, http:// or https://": (
+        "registry",
+        {"url": "ftp://x"},
+    ),
+    "registry: url is '/srv/registry'": ("registry", {"url": "/srv/registry"}),
+    "registry.poll_s: found -1; input should be greater than 0": ("registry", {"poll_s": -1}),
+    "limits.max_batch: found 0": ("limits", {"max_batch": 0}),
+    "limits.max_batches: is not a setting": ("limits", {"max_batches": 5}),
+    "limits.earliest: found '2000-01-01T00:00:00'": ("limits", {"earliest": "2000-01-01T00:00:00"}),
+}
+
+
+@pytest.mark.parametrize(("told", "change"), SECTION_MISTAKES.items(), ids=SECTION_MISTAKES)
+def test_mistake_in_a_section_is_told(
+    told: str, change: tuple[str, dict[str, object]], tmp_path: Path
+) -> None:
+    section, fields = change
+    right = document()
+    (line,) = mistakes(tmp_path, right | {section: right.get(section, {}) | fields})
+    assert line.startswith(told)
+
+
+INPUT_MISTAKES = {
+    "topic: found ''; topic '' must not be empty": {"topic": ""},
+    "topic: found 'plant/+/t'; topic 'plant/+/t': write named levels": {"topic": "plant/+/t"},
+    "dialect: found 'xml'; input should be 'json'": {"dialect": "xml"},
+    "qos: found 2; input should be less than or equal to 1": {"qos": 2},
+    "qos: found True; ": {"qos": True},
+    "timestamp_unit: found 'min'": {"timestamp_unit": "min"},
+    "signals.pump 1.[key]: found 'pump 1'; string should match": {"signals": {"pump 1": "x"}},
+    "signals.pressure: found 7; input should be a valid string": {"signals": {"pressure": 7}},
+    "signal: is not a setting": {"signal": {"pressure": "p"}},
+}
+
+
+@pytest.mark.parametrize(("told", "fields"), INPUT_MISTAKES.items(), ids=INPUT_MISTAKES)
+def test_mistake_in_an_input_is_told_with_its_number(
+    told: str, fields: dict[str, object], tmp_path: Path
+) -> None:
+    (line,) = mistakes(tmp_path, document(pipelines=[pipeline(inputs=[source(**fields)])]))
+    assert line.startswith(f"pipelines[0].inputs[0].{told}")
+
+
+WHOLE_INPUT_MISTAKES = {
+    "dialect scalar has one topic a signal": source(dialect="scalar"),
+    "dialect umh has one topic a signal": source(dialect="umh", signals={"a": "x", "b": "y"}),
+    "dialect json carries all signals: topic has no {signal}": source(topic="p/{asset}/{signal}"),
+    "signals: each channel has a level of its own": source(
+        topic="p/{asset}/{signal}", dialect="scalar", signals={"a": "x", "b": "x"}
+    ),
+    "dialect umh has no use for timestamp, quality": source(
+        topic="p/{asset}/{signal}", dialect="umh", timestamp="t", quality="q"
+    ),
+    "dialect thingsboard has no use for sequence": source(dialect="thingsboard", sequence="n"),
+    "dialect json has no use for value": source(value="v"),
+    "dialect json has no use for encoding": source(encoding="json"),
+    "dialect block needs encoding: json, base64 or float32": source(dialect="block"),
+    "dialect block with encoding float32 has no use for timestamp, value": source(
+        dialect="block", encoding="float32", timestamp="t", value="v"
+    ),
+    "signals: each channel has a level of its own; two": source(
+        topic="p/{asset}/{signal}",
+        dialect="block",
+        encoding="json",
+        signals={"a": "x", "b": "x"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("told", "fields"), WHOLE_INPUT_MISTAKES.items(), ids=WHOLE_INPUT_MISTAKES)
+def test_input_whose_keys_do_not_go_together_is_told(
+    told: str, fields: dict[str, object], tmp_path: Path
+) -> None:
+    (line,) = mistakes(tmp_path, document(pipelines=[pipeline(inputs=[fields])]))
+    assert line.startswith(f"pipelines[0].inputs[0]: {told}")
+
+
+def test_blocks_beside_other_inputs_are_told(tmp_path: Path) -> None:
+    inputs = [source(), source(topic="b/{asset}", dialect="block", encoding="float32")]
+    (line,) = mistakes(tmp_path, document(pipelines=[pipeline(inputs=inputs)]))
+    assert line == "pipelines[0]: inputs are of dialects json, block: where one is block, all are"
+
+
+def test_pipeline_without_inputs_is_told(tmp_path: Path) -> None:
+    (line,) = mistakes(tmp_path, document(pipelines=[pipeline(inputs=[])]))
+    assert line.startswith("pipelines[0].inputs: ")
+    (line,) = mistakes(tmp_path, document(pipelines=[]))
+    assert line.startswith("pipelines: ")
+
+
+def test_output_that_needs_a_level_which_an_input_does_not_name_is_told(tmp_path: Path) -> None:
+    given = pipeline(output={"topic": "out/{line}/{asset}/{stream}"})
+    (line,) = mistakes(tmp_path, document(pipelines=[given]))
+    assert line == (
+        "pipelines[0]: output topic needs ['line'], which inputs[0].topic does not name; "
+        "it names ['asset']"
+    )
+
+
+def test_stream_with_two_pipelines_is_told(tmp_path: Path) -> None:
+    (line,) = mistakes(tmp_path, document(pipelines=[pipeline(), pipeline()]))
+    assert line == "file: each stream has one pipeline; repeated: ['rul']"
+
+
+@pytest.mark.parametrize(
+    ("topic", "output"),
+    [
+        ("plant/{asset}/{kind}", {"topic": "plant/{asset}/rul"}),
+        ("plant/{asset}/{kind}", {"topic": "plant/{asset}/{stream}"}),
+        ("plant/{asset}/x/value", {"topic": "plant/{asset}/x", "scalars": True}),
+    ],
+)
+def test_input_that_would_read_the_predictions_is_told(
+    topic: str, output: dict[str, object], tmp_path: Path
+) -> None:
+    given = pipeline(inputs=[source(topic=topic)], output=output)
+    (line,) = mistakes(tmp_path, document(pipelines=[given]))
+    assert line.startswith(f"file: input topic '{topic}' would read the predictions")
+
+
+def test_input_that_would_read_the_predictions_about_one_asset_is_told(tmp_path: Path) -> None:
+    writer = pipeline(output={"topic": "plant/{asset}/rul"})
+    reader = pipeline(stream="other", inputs=[source(topic="plant/p1/{kind}")])
+    reader["output"] = {"topic": "other"}
+    (line,) = mistakes(tmp_path, document(pipelines=[writer, reader]))
+    assert "'plant/p1/{kind}' would read the predictions written to 'plant/{asset}/rul'" in line
+
+
+def test_missing_section_and_key_are_told(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, {"broker": {}, "registry": {"url": "file:///x"}}) == [
+        "gateway: is missing; it must be given",
+        "broker.host: is missing; it must be given",
+        "registry.root: is missing; it must be given",
+        "pipelines: is missing; it must be given",
+    ]
+
+
+def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    wrong = document(
+        gateway={"id": "a b"},
+        broker={"host": "x", "port": 0, "prot": 1},
+        pipelines=[pipeline(inputs=[source(qos=3)]), pipeline(stream="/")],
+    )
+    told = [line.split(": ")[0] for line in mistakes(tmp_path, wrong)]
+    assert told == [
+        "gateway.id",
+        "broker.port",
+        "broker.prot",
+        "pipelines[0].inputs[0].qos",
+        "pipelines[1].stream",
+    ]
+
+
+def test_long_finding_is_cut(tmp_path: Path) -> None:
+    (line,) = mistakes(tmp_path, document(gateway={"id": "x" * 50_000}))
+    assert len(line) < 500
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"gateway = ", "is not TOML: "),
+        (b"\xff", "is not TOML: "),
+        (b"a = 1\na = 2\n", "is not TOML: "),
+        (b"a = " + b"[" * 30_000, "is not TOML: "),
+        (b"a = " + b"9" * 10_000, "is not TOML: "),
+        (b"#" * (MAX_FILE_BYTES + 1), f"larger than {MAX_FILE_BYTES} bytes"),
+        (b"_cli_parse_args = true\n", "_cli_parse_args: is not a setting"),
+        (b"__pydantic_self__ = 1\n", "__pydantic_self__: is not a setting"),
+    ],
+    ids=["cut off", "not UTF-8", "twice", "nested", "huge number", "bomb", "private", "self"],
+)
+def test_file_that_is_no_configuration_is_told(content: bytes, told: str, tmp_path: Path) -> None:
+    (line,) = mistakes(tmp_path, content)
+    assert line.startswith(told)
+
+
+def test_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(ConfigError, match=r"cannot be read: .*; give the file with --config"):
+            load_settings(path)
+
+
+def test_file_longer_than_the_cap_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ConfigError, match="larger than"):
+        load_settings(path)
+
+
+def test_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLHAND_BROKER__HOST", "broker.plant")
+    monkeypatch.setenv("MILLHAND_BROKER__PORT", "8883")
+    monkeypatch.setenv("MILLHAND_LIMITS__MAX_BATCH", "7")
+    settings = load_settings(write(tmp_path, document()))
+    assert (settings.broker.host, settings.broker.port) == ("broker.plant", 8883)
+    assert settings.limits.max_batch == 7
+
+
+def test_mistake_in_a_variable_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLHAND_BROKER__PORT", "mqtt")
+    assert mistakes(tmp_path, document())[0].startswith(
+        "environment MILLHAND_BROKER__PORT: broker.port: found 'mqtt'; input should be"
+    )
+
+
+def test_variable_that_is_no_json_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLHAND_PIPELINES", "[")
+    with pytest.raises(ConfigError, match=r'environment: .*"pipelines".*must be JSON'):
+        load_settings(write(tmp_path, document()))
+
+
+def test_password_is_taken_neither_from_the_environment_nor_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLHAND_BROKER__PASSWORD", "hunter2")
+    (line,) = mistakes(tmp_path, document())
+    assert line.startswith("environment MILLHAND_BROKER__PASSWORD: broker.password: is not a")
+    assert "hunter2" not in line
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A socket that would take a connection, if anybody tried."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def run_agent(config: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent", "run", "--config", str(config)],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def was_touched(server: socket.socket) -> bool:
+    readable, _, _ = select.select([server], [], [], 0)
+    return bool(readable)
+
+
+def test_run_ends_with_78_before_any_connection(tmp_path: Path, listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    wrong = document(
+        broker={"host": "127.0.0.1", "port": port},
+        registry={"url": f"http://127.0.0.1:{port}", "root": "/nowhere/root.json"},
+        limits={"max_batch": 0},
+    )
+    ended = run_agent(write(tmp_path, wrong))
+    assert ended.returncode == EXIT_CONFIG
+    assert f"{tmp_path}/agent.toml: limits.max_batch: found 0; " in ended.stderr
+    assert not was_touched(listener)
+
+
+def test_missing_files_end_with_78_before_any_connection(
+    tmp_path: Path, listener: socket.socket
+) -> None:
+    port = listener.getsockname()[1]
+    state = tmp_path / "state"
+    state.write_text("a file where the folder should be")
+    wrong = document(
+        gateway={"id": "gw1", "state_dir": str(state)},
+        broker={
+            "host": "127.0.0.1",
+            "port": port,
+            "username": "gw1",
+            "password_file": str(tmp_path / "password"),
+            "ca_file": str(tmp_path),
+        },
+        registry={"url": f"http://127.0.0.1:{port}", "root": str(tmp_path / "root.json")},
+    )
+    ended = run_agent(write(tmp_path, wrong))
+    told = [line.removeprefix(f"{tmp_path}/agent.toml: ") for line in ended.stderr.splitlines()]
+    assert ended.returncode == EXIT_CONFIG
+    assert [line.split(": ")[0] for line in told] == [
+        "registry.root",
+        "broker.password_file",
+        "broker.ca_file",
+        "gateway.state_dir",
+    ]
+    assert not was_touched(listener)
+
+
+def test_check_tells_the_same_and_connects_to_nothing(
+    tmp_path: Path, listener: socket.socket
+) -> None:
+    (tmp_path / "root.json").write_text("{}")
+    right = document(
+        gateway={"id": "gw1", "state_dir": str(tmp_path / "state")},
+        broker={"host": "127.0.0.1", "port": listener.getsockname()[1]},
+        registry={
+            "url": f"http://127.0.0.1:{listener.getsockname()[1]}",
+            "root": str(tmp_path / "root.json"),
+        },
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "agent", "check", "--config", str(write(tmp_path, right))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert "plant/+/telemetry as json, QoS 1" in ended.stdout
+    assert not was_touched(listener)
+
+
+def test_example_is_plain_toml() -> None:
+    assert tomllib.loads(EXAMPLE.read_text())["gateway"]["id"] == "gateway-1"

@@ -1,0 +1,288 @@
+"""A crash at any moment, to the byte: what is answered is what an agent that never died answers."""
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.config.settings import Journal as JournalSettings
+from agent.config.settings import Limits
+from agent.delivery.at_least_once import Delivery
+from agent.journal import writer
+from agent.journal.files import JournalFile, numbered
+from agent.journal.records import Noted, records
+from agent.journal.replay import Recovery
+from agent.journal.writer import Journal
+from agent.mqtt.packets import Publish, Received
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
+from models.bundle.package import Bundle
+from models.bundle.reference import Judgement, Reference
+from models.input.pipeline import Pipeline as PipelineSettings
+from serving.model import Model
+from serving.session import Session
+from serving.worker import WakeUp, Worker
+from tests.kit.bundles.graphs import history_bundle
+from tests.kit.waiting import eventually
+from trainer.drift.reference import Samples, describe
+
+LIMITS = Limits()
+T0_NS = 1_760_000_000_000_000_000
+WEIGHTS = (np.arange(6).reshape(3, 2) / 4 + 0.25).astype(np.float32)
+BUNDLE = history_bundle("s", 1, WEIGHTS, hop=2)
+ASSETS = ("a", "b", "c")
+
+
+@dataclass
+class Broker:
+    """Delivers in order, again what was not acknowledged, at most `window` at a time."""
+
+    inputs: list[tuple[str, bytes]]
+    window: int = 20
+    next: int = 0
+    unacked: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+    again: deque[int] = field(default_factory=deque)
+    predictions: list[tuple[str, bytes]] = field(default_factory=list)
+    unconfirmed: deque[int] = field(default_factory=deque)
+    max_in_flight: int = 1000
+    max_packet_bytes: int = 1 << 20
+    wants_write: bool = False
+
+    def publish(self, message: Publish) -> None:
+        self.predictions.append((message.topic, message.payload))
+        self.unconfirmed.append(message.mid)
+
+    def deliver(self, count: int) -> list[Received]:
+        messages: list[Received] = []
+        while self.again and len(messages) < count:
+            messages.append(self.message(self.again.popleft(), repeated=True))
+        while (
+            len(messages) < count
+            and self.next < len(self.inputs)
+            and len(self.unacked) < self.window
+        ):
+            mid = self.next + 1
+            self.unacked[mid] = self.inputs[self.next]
+            self.next += 1
+            messages.append(self.message(mid, repeated=False))
+        return messages
+
+    def message(self, mid: int, *, repeated: bool) -> Received:
+        topic, payload = self.unacked[mid]
+        return Received(topic, payload, mid, retained=False, repeated=repeated, at_ns=T0_NS)
+
+    def reconnected(self) -> None:
+        self.again = deque(sorted(self.unacked))
+        self.unconfirmed.clear()
+
+    @property
+    def idle(self) -> bool:
+        return self.next == len(self.inputs) and not self.unacked and not self.unconfirmed
+
+
+class Life:
+    """One run of the agent, from start to crash."""
+
+    def __init__(
+        self, folder: Path, broker: Broker, bundle: Bundle = BUNDLE, known: Reference | None = None
+    ) -> None:
+        self.broker = broker
+        self.folder = folder
+        self.wake_up = WakeUp()
+        self.worker = Worker("journal", self.wake_up)
+        self.delivery = Delivery(100, 100)
+        self.pipeline = make_pipeline(bundle, known)
+        options = JournalSettings(sync=False, file_inputs=8)
+        self.file = JournalFile(folder, is_synced=False)
+        self.journal = Journal(self.file, options, [self.pipeline], self.delivery, self.worker)
+        self.router = Router(
+            {"s": self.pipeline}, lambda *_: False, self.delivery, LIMITS, self.journal.note
+        )
+        recovery = Recovery(folder, [self.pipeline], self.delivery)
+        recovery.run(3600)
+        self.journal.resume(recovery.serial, recovery.number, recovery.whole)
+        self.journal.begin()
+        self.delivery.connected(session_present=True)
+        broker.reconnected()
+
+    def turn(self, messages: int, confirmations: int) -> None:
+        self.worker.run_posted()
+        self.router.handle(self.broker.deliver(messages), lambda: T0_NS)
+        for _ in range(min(confirmations, len(self.broker.unconfirmed))):
+            self.delivery.confirmed(self.broker.unconfirmed.popleft(), 0)
+        self.delivery.pump(self.broker)
+        for mid in self.delivery.acknowledgeable():
+            del self.broker.unacked[mid]
+        self.journal.turn()
+
+    def finish_writing(self) -> None:
+        """All that was noted is on the disk, and the agent knows."""
+
+        def done() -> bool:
+            self.worker.run_posted()
+            self.journal.tick()
+            return self.delivery.kept >= self.journal.serial
+
+        eventually(done)
+
+    def end(self) -> None:
+        self.worker.stop(10)
+        self.wake_up.close()
+        self.file.close()
+
+    def crash(self, part: float) -> None:
+        """End; of what the agent does not know to be on the disk, only a part is."""
+        kept = self.delivery.kept
+        self.end()
+        if not numbered(self.folder):
+            return
+        _, newest = numbered(self.folder)[-1]
+        content = newest.read_bytes()
+        floor = next((end for end, serial in frames(content) if serial >= kept), 0)
+        newest.write_bytes(content[: floor + round((len(content) - floor) * part)])
+
+
+def frames(content: bytes) -> Iterator[tuple[int, int]]:
+    """Where each frame ends, and the last input noted until then."""
+    end = serial = 0
+    while end + 8 <= len(content):
+        (length,) = struct.unpack_from("<I", content, end)
+        end += 8 + length
+        noted = [one.serial for one in records(content[:end]) if isinstance(one, Noted)]
+        serial = max([serial, *noted])
+        yield end, serial
+
+
+def make_pipeline(bundle: Bundle, known: Reference | None) -> Pipeline:
+    source = {"topic": "in/{asset}", "timestamp": "ts"}
+    options = PipelineSettings.model_validate(
+        {"stream": "s", "inputs": [source], "output": {"topic": "out/{asset}"}}
+    )
+    pipeline = Pipeline(options, LIMITS)
+    pipeline.activate(Model(Session(bundle), bundle.sha256, known))
+    return pipeline
+
+
+def row(number: int) -> tuple[str, bytes]:
+    ts = T0_NS // 1_000_000 - 10_000 + number
+    values = {"ts": ts, "c0": number / 8, "c1": number**2 % 97}
+    return f"in/{ASSETS[number * number % 7 % 3]}", orjson.dumps(values)
+
+
+def answers(broker: Broker) -> dict[str, tuple[str, float]]:
+    """Topic and value by id; a repeat has the same."""
+    found: dict[str, tuple[str, float]] = {}
+    for topic, payload in broker.predictions:
+        document = orjson.loads(payload)
+        answer = (topic, document["value"])
+        assert found.setdefault(document["id"], answer) == answer
+    return found
+
+
+def live(life: Life) -> None:
+    """Go on until nothing is left to do."""
+    while not life.broker.idle:
+        life.turn(50, 50)
+        life.finish_writing()
+    life.turn(0, 50)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_state_a_turn() -> Iterator[None]:
+    """So that files begin over several turns, as with thousands of assets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "_STATES_A_TURN", 1)
+        patch.setattr(writer, "PACE_S", 0.0)
+        yield
+
+
+TURN = st.tuples(st.integers(0, 8), st.integers(0, 8), st.booleans())
+LIVES = st.lists(st.tuples(st.lists(TURN, max_size=8), st.floats(0, 1)), max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LIVES)
+def test_crashes_change_no_answer(lives: list[tuple[list[tuple[int, int, bool]], float]]) -> None:
+    inputs = [row(number) for number in range(60)]
+    with TemporaryDirectory() as calm, TemporaryDirectory() as rough:
+        undisturbed = Broker(inputs)
+        life = Life(Path(calm), undisturbed)
+        live(life)
+        life.end()
+        broker = Broker(inputs)
+        for turns, part in lives:
+            life = Life(Path(rough), broker)
+            for messages, confirmations, is_written in turns:
+                life.turn(messages, confirmations)
+                if is_written:
+                    life.finish_writing()
+            life.crash(part)
+        life = Life(Path(rough), broker)
+        live(life)
+        life.end()
+    assert answers(broker) == answers(undisturbed)
+    assert len(answers(undisturbed)) > 10
+
+
+def test_what_a_crash_has_answered_again_is_not_counted_for_drift_again(tmp_path: Path) -> None:
+    values = np.zeros((10, 2), np.float32)
+    channels, judgement = BUNDLE.manifest.channels, Judgement(window=40, false_alarms=0.5)
+    samples = Samples(np.zeros(10, np.int64), values, values[:, 0])
+    known = Reference.of(describe(samples, channels, judgement))
+    broker = Broker([row(number) for number in range(60)], window=60)
+    life = Life(tmp_path, broker, known=known)
+    life.turn(messages=40, confirmations=0)
+    life.finish_writing()
+    before = counted(life)
+    assert before > 5
+    life.crash(1.0)
+    life = Life(tmp_path, broker, known=known)
+    live(life)
+    life.end()
+    assert len(broker.predictions) == len(answers(broker)) + before, "all came twice"
+    assert counted(life) == len(answers(broker)) - before
+
+
+def counted(life: Life) -> int:
+    assert life.pipeline.watch is not None
+    return life.pipeline.watch.counted
+
+
+def test_disk_that_fails_stops_the_journal_and_not_the_predictions(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.write_text("a file where a folder is wanted")
+    broker = Broker([row(number) for number in range(60)])
+    life = Life(folder, broker)
+    live(life)
+    assert len(answers(broker)) > 10
+    assert "windows are not kept on disk" in life.journal.trouble
+    assert life.journal.errors == 1
+    folder.unlink()
+    for _ in range(10):
+        life.journal.tick()
+
+    def well() -> bool:
+        life.turn(0, 100)
+        life.journal.tick()
+        return not life.journal.trouble
+
+    eventually(well)
+    life.end()
+    assert numbered(folder), "it is tried again"
+
+
+def test_journal_keeps_two_whole_files_and_the_one_under_way(tmp_path: Path) -> None:
+    broker = Broker([row(number) for number in range(1000)])
+    life = Life(tmp_path, broker)
+    live(life)
+    life.end()
+    assert life.journal.number > 5
+    assert len(numbered(tmp_path)) <= 4

@@ -1,0 +1,73 @@
+"""The metrics document carries what the parts count, and it balances."""
+
+import json
+
+from agent.config.settings import Broker, Limits
+from agent.delivery.at_least_once import Delivery
+from agent.metrics import Metrics
+from agent.mqtt.connection import Will
+from agent.mqtt.packets import Received
+from agent.mqtt.reconnect import Link
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
+from models.input.pipeline import Pipeline as PipelineSettings
+from serving.model import Model
+from serving.session import Session
+from serving.worker import WakeUp, Worker
+from tests.kit.bundles.graphs import linear_bundle
+
+T0_MS = 1_760_000_000_000
+
+
+def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
+    wake_up = WakeUp()
+    worker = Worker("test", wake_up)
+    delivery, limits = Delivery(10, 10), Limits()
+    pipeline = make_pipeline(limits)
+    router = Router({"rul": pipeline}, lambda *_: False, delivery, limits, lambda _: 0)
+    link = Link(
+        Broker(host="localhost"),
+        client_id="gw",
+        will=Will("gw/status", b""),
+        worker=worker,
+        clock=lambda: 0.0,
+    )
+    router.handle([message(n) for n in range(5)], lambda: T0_MS * 1_000_000)
+    snapshot = json.loads(json.dumps(Metrics(router, delivery, link, [pipeline]).snapshot()))
+    assert snapshot["streams"]["rul"].pop("batch_ms") > 0
+    assert snapshot == {
+        "received": 5,
+        "predicted": 0,
+        "windowed": 1,
+        "dropped": {"not_a_number": 1},
+        "waiting": 3,  # predictions that the broker has not confirmed
+        "redelivered": 0,
+        "connects": 0,
+        "sessions_lost": 0,
+        "streams": {
+            "rul": {
+                "predictions": {"GOOD": 1, "UNCERTAIN": 2},
+                "missing": {"c0": 1},
+                "forgotten_assets": 0,
+                "shed": 0,
+            }
+        },
+    }
+    worker.stop(5)
+    wake_up.close()
+
+
+def make_pipeline(limits: Limits) -> Pipeline:
+    source = {"topic": "t/{asset}", "timestamp": "ts"}
+    settings = PipelineSettings.model_validate({"stream": "rul", "inputs": [source]})
+    pipeline = Pipeline(settings, limits)
+    bundle = linear_bundle("rul", 1, [1.0], length=2)
+    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    return pipeline
+
+
+def message(number: int) -> Received:
+    """Of five: the first fills a window, the third has no value, the fourth is bad."""
+    value = {2: None, 3: "bad"}.get(number, 1.0)
+    payload = json.dumps({"c0": value, "ts": T0_MS + number}).encode()
+    return Received("t/p", payload, number + 1, retained=False, repeated=False, at_ns=T0_MS * 10**6)

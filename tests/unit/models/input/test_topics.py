@@ -1,0 +1,99 @@
+"""Templates describe topics, find the asset in them, and refuse what is no topic."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.input.topics import TemplateError, TopicTemplate, overlap
+
+PLANT = TopicTemplate("plant/{line}/{asset}/{signal}")
+level = st.text(st.characters(exclude_characters="/+#$\x00", exclude_categories=["Cs"]), min_size=1)
+
+
+def test_filter_has_a_wildcard_for_every_named_level() -> None:
+    assert PLANT.filter == "plant/+/+/+"
+    assert PLANT.names == ("line", "asset", "signal")
+
+
+def test_asset_is_every_named_level_but_the_signal() -> None:
+    levels = PLANT.match("plant/l1/pump7/flow")
+    assert levels is not None
+    assert (levels.asset, levels.signal) == ("l1/pump7", "flow")
+
+
+def test_template_without_names_has_no_asset() -> None:
+    levels = TopicTemplate("furnace/telemetry").match("furnace/telemetry")
+    assert levels is not None
+    assert (levels.asset, levels.signal) == ("", None)
+
+
+@pytest.mark.parametrize(
+    "topic", ["plant/l1/p", "plant/l1/p/flow/x", "plan/l1/p/flow", "", "plant//p/flow"]
+)
+def test_other_topics_do_not_match(topic: str) -> None:
+    assert PLANT.match(topic) is None
+
+
+@given(line=level, asset=level, signal=level)
+def test_rendered_topic_matches_with_the_same_levels(line: str, asset: str, signal: str) -> None:
+    given = {"line": line, "asset": asset, "signal": signal}
+    levels = PLANT.match(PLANT.render(given))
+    assert levels is not None
+    assert levels.by_name == given
+
+
+@given(topic=st.text())
+def test_any_topic_matches_or_does_not(topic: str) -> None:
+    levels = PLANT.match(topic)
+    assert levels is None or PLANT.render(levels.by_name) == topic
+
+
+@pytest.mark.parametrize("asset", ["", "a/b", "a+", "#", "$SYS", "a\x00"])
+def test_level_that_no_topic_may_have_is_not_rendered(asset: str) -> None:
+    with pytest.raises(TemplateError, match="level asset cannot be"):
+        PLANT.render({"line": "l1", "asset": asset, "signal": "s"})
+
+
+def test_missing_level_is_not_rendered() -> None:
+    with pytest.raises(TemplateError, match="level signal cannot be ''"):
+        PLANT.render({"line": "l1", "asset": "p"})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "must not be empty"),
+        ("/plant/{asset}", "begin with a slash"),
+        ("plant/\x00", "must not be empty"),
+        ("plant/+/x", "named levels such as {asset}"),
+        ("plant/#", "named levels such as {asset}"),
+        ("$share/group/plant/{asset}", "shared subscriptions"),
+        ("plant/{asset}/{asset}", "names a level twice"),
+        ("plant/pump-{asset}", "level 'pump-{asset}'"),
+        ("plant/{a}{b}", "level '{a}{b}'"),
+        ("plant/{Asset}", "level '{Asset}'"),
+        ("plant/{asset", "level '{asset'"),
+        ("plant/{}", "level '{}'"),
+    ],
+)
+def test_text_that_is_no_template_is_refused_with_the_reason(text: str, told: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        TopicTemplate(text)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        ("a/b", "a/b", True),
+        ("a/+", "a/b", True),
+        ("+/b", "a/+", True),
+        ("a/+/c", "a/b/+", True),
+        ("a/b", "a/c", False),
+        ("a/+", "b/+", False),
+        ("a/+", "a/b/c", False),
+    ],
+)
+def test_filters_overlap_where_a_topic_fits_both(one: str, other: str, *, common: bool) -> None:
+    assert overlap(one, other) is common
+    assert overlap(other, one) is common

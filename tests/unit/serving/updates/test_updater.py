@@ -1,0 +1,214 @@
+"""What serves at a start without a network, and what a failing model leads to."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.config.settings import Limits
+from agent.control import Control
+from agent.streams.pipeline import Pipeline
+from models.bundle.package import Bundle
+from models.input.pipeline import Pipeline as PipelineSettings
+from serving.registry.settings import Registry
+from serving.store import Kept, Store
+from serving.updates.updater import MAX_FAILED_BATCHES, Updater
+from serving.worker import WakeUp, Worker
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.waiting import eventually
+
+STREAM = "mass"
+
+
+class Gateway:
+    """An updater on a folder of its own, with a registry that is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder, keep=3)
+        self.now = 0.0
+        self.posted: list[Any] = []
+        self.swaps = 0
+        source = {"topic": "in/{asset}"}
+        self.pipeline = Pipeline(
+            PipelineSettings.model_validate({"stream": STREAM, "inputs": [source]}), Limits()
+        )
+        self._wake_up = WakeUp()
+        self.worker = Worker("updates", self._wake_up)
+        self.updater = Updater(
+            Registry(url=f"file://{folder}/registry", root=folder / "root.json"),
+            self.store,
+            worker=self.worker,
+            control=Control("gw", self.posted.append),
+            clock=lambda: self.now,
+        )
+
+    def keep(self, bundle: Bundle) -> Kept:
+        self.store.bundles_dir.mkdir(parents=True, exist_ok=True)
+        self.store.path(bundle.sha256).write_bytes(bundle.content)
+        manifest = bundle.manifest
+        kept = Kept(seq=manifest.seq, version=manifest.version, sha256=bundle.sha256)
+        self.store.commit(STREAM, kept, None)
+        return kept
+
+    def start(self) -> None:
+        def swapped() -> None:
+            self.swaps += 1
+
+        self.updater.start({STREAM: self.pipeline}, swapped)
+
+    def desire(self, seq: int, activity: str) -> None:
+        document = {"stream": STREAM, "seq": seq, "activity": activity}
+        self.updater.desire(STREAM, json.dumps(document).encode())
+
+    def wait_for_feedback(self, *states: str) -> dict[str, Any]:
+        def told() -> dict[str, Any] | None:
+            self.worker.run_posted()
+            return next((one for one in self.feedback if one["state"] in states), None)
+
+        answer = eventually(told, 20, f"feedback {states}")
+        assert answer is not None
+        return answer
+
+    @property
+    def feedback(self) -> list[dict[str, Any]]:
+        return [json.loads(one.payload) for one in self.posted if one.topic.endswith("feedback")]
+
+    @property
+    def serving(self) -> int | None:
+        return self.pipeline.model.manifest.seq if self.pipeline.model is not None else None
+
+    def close(self) -> None:
+        self.worker.stop(20)
+        self._wake_up.close()
+
+
+@pytest.fixture
+def make_gateway(tmp_path: Path) -> Iterator[Callable[[], Gateway]]:
+    made: list[Gateway] = []
+
+    def make() -> Gateway:
+        made.append(Gateway(tmp_path))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def bundle(seq: int, **fields: Any) -> Bundle:  # noqa: ANN401  as linear_bundle takes them
+    return linear_bundle(STREAM, seq, [1.0], **fields)
+
+
+def test_kept_bundle_serves_without_a_network(make_gateway: Callable[[], Gateway]) -> None:
+    gateway = make_gateway()
+    gateway.keep(bundle(1))
+    gateway.start()
+    assert (gateway.serving, gateway.swaps) == (1, 1)
+
+
+def test_gateway_without_a_bundle_waits(make_gateway: Callable[[], Gateway]) -> None:
+    gateway = make_gateway()
+    gateway.start()
+    gateway.updater.announce()
+    assert gateway.serving is None
+    assert json.loads(gateway.posted[-1].payload)["state"] == "waiting"
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone", "golden", "other"])
+def test_last_good_bundle_serves_if_the_last_is_no_good(
+    make_gateway: Callable[[], Gateway], damage: str
+) -> None:
+    gateway = make_gateway()
+    gateway.keep(bundle(1))
+    last = bundle(2, golden_wrong=damage == "golden")
+    if damage == "other":
+        last = linear_bundle(STREAM, 2, [1.0, 1.0, 1.0])
+    path = gateway.store.path(gateway.keep(last).sha256)
+    if damage == "changed":
+        path.write_bytes(path.read_bytes()[:-1])
+    if damage == "gone":
+        path.unlink()
+    gateway.pipeline.settings = PipelineSettings.model_validate(
+        {"stream": STREAM, "inputs": [{"topic": "in/{asset}", "signals": {"c0": "c0"}}]}
+    )
+    gateway.start()
+    assert gateway.serving == 1
+
+
+def test_model_that_fails_on_live_windows_is_rolled_back(
+    make_gateway: Callable[[], Gateway],
+) -> None:
+    gateway = make_gateway()
+    gateway.keep(bundle(1))
+    gateway.keep(bundle(2))
+    gateway.start()
+    gateway.pipeline.failed_batches = MAX_FAILED_BATCHES
+    gateway.updater.tick()
+    assert gateway.serving == 1
+    told = gateway.wait_for_feedback("rolled_back")
+    assert told["seq"] == 1
+
+    def recorded() -> bool:
+        record = gateway.store.active(STREAM)
+        return record is not None and (record.serving.seq, record.pinned) == (1, 1)
+
+    eventually(recorded)
+
+
+def test_selection_that_was_rolled_back_does_not_come_back_with_a_reconnect(
+    make_gateway: Callable[[], Gateway],
+) -> None:
+    gateway = make_gateway()
+    gateway.keep(bundle(1))
+    gateway.keep(bundle(2))
+    gateway.start()
+    gateway.desire(2, "push-1")
+    gateway.wait_for_feedback("waiting", "refused")  # the registry is not there
+    gateway.pipeline.failed_batches = MAX_FAILED_BATCHES
+    gateway.updater.tick()
+    assert gateway.serving == 1
+    told = len(gateway.feedback)
+    gateway.desire(2, "push-1")  # retained on the broker, so it comes with every connect
+    gateway.now = 1.0
+    gateway.updater.tick()
+    gateway.worker.run_posted()
+    assert len(gateway.feedback) == told
+    gateway.desire(2, "push-2")  # somebody selects anew
+    eventually(lambda: gateway.worker.run_posted() or len(gateway.feedback) > told)  # type: ignore[func-returns-value]  # it takes what is posted, then looks
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"seq": 0}',
+        b'{"seq": "2"}',
+        b'{"seq": true}',
+        b'{"seq": 2, "stream": "other"}',
+        b'{"seq": 2, "activity": "%s"}' % (b"x" * 5000),
+    ],
+)
+def test_selection_that_is_none_is_refused_and_nothing_changes(
+    make_gateway: Callable[[], Gateway], payload: bytes
+) -> None:
+    gateway = make_gateway()
+    gateway.keep(bundle(1))
+    gateway.start()
+    gateway.updater.desire(STREAM, payload)
+    (told,) = gateway.feedback
+    assert (told["state"], told["error"]) == ("refused", "incompatible")
+    assert gateway.serving == 1
+
+
+def test_selection_for_a_stream_that_runs_elsewhere_is_passed_over(
+    make_gateway: Callable[[], Gateway],
+) -> None:
+    gateway = make_gateway()
+    gateway.start()
+    gateway.updater.desire("other", b'{"seq": 1}')
+    assert gateway.posted == []

@@ -1,0 +1,228 @@
+"""What is left of an asset's life: until its last row, or longer where it was alive there."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.kit.recordings import recipe, write_csv, write_recipe
+from trainer.checks.events import too_few_positives
+from trainer.commands.train import train
+from trainer.console import Screen
+from trainer.dataset.splits import split
+from trainer.dataset.subject import Subject
+from trainer.dataset.targets import truth
+from trainer.errors import DataError, RecipeError
+from trainer.ingest.recorded_files import load
+from trainer.recipe.document import Recipe, read_recipe
+
+HEADER = ["pump", "time", "pressure", "flow"]
+BY_COLUMN = {"asset_column": "pump", "time": {"column": "time", "unit": "s"}}
+BY_FILE = {**BY_COLUMN, "asset_from": "file"}
+BY_GROUP = {"method": "group"}
+
+
+def fleet(folder: Path, name: str = "fleet.csv", **lengths: int) -> None:
+    """Write a file of pumps with so many rows each, a second apart, interleaved."""
+    rows = [
+        (pump, second, second / 10, number)
+        for second in range(max(lengths.values()))
+        for number, (pump, length) in enumerate(lengths.items())
+        if second < length
+    ]
+    write_csv(folder / name, HEADER, rows)
+
+
+def counted(folder: Path, left: object, **target: object) -> Recipe:
+    """A recipe that counts down to the end, and tables that say what is left."""
+    wanted = {"task": "regression", "remaining": "s", "left": left, **target}
+    return recipe(folder, data=BY_COLUMN, target=wanted, split=BY_GROUP)
+
+
+def truths(wanted: Recipe) -> dict[str, list[float | None]]:
+    """The truth of each asset's rows, None where it is not known."""
+    recording = load(wanted.data, wanted.signals)
+    known = truth(recording, wanted)
+    rows = zip(recording.asset.tolist(), known.y.tolist(), known.known.tolist(), strict=True)
+    found: dict[str, list[float | None]] = {}
+    for asset, y, is_known in rows:
+        found.setdefault(recording.assets[asset], []).append(y if is_known else None)
+    return found
+
+
+def refusal(folder: Path, left: object, text: str) -> str:
+    """What is said of a table `left.txt` of a fleet of two pumps."""
+    fleet(folder, p1=4, p2=3)
+    (folder / "left.txt").write_text(text)
+    with pytest.raises(DataError) as caught:
+        truths(counted(folder, left))
+    return str(caught.value)
+
+
+def test_table_by_name_adds_what_was_left_at_the_last_row(tmp_path: Path) -> None:
+    fleet(tmp_path, p1=3, p2=2)
+    (tmp_path / "left.txt").write_text("asset;left\np2;10,5\n")
+    assert truths(counted(tmp_path, "left.txt")) == {"p1": [2, 1, 0], "p2": [11.5, 10.5]}
+
+
+def test_asset_whose_end_nobody_knows_has_no_truth(tmp_path: Path) -> None:
+    fleet(tmp_path, p1=3, p2=2)
+    (tmp_path / "left.txt").write_text("asset,left\np2,\n")
+    assert truths(counted(tmp_path, "left.txt")) == {"p1": [2, 1, 0], "p2": [None, None]}
+
+
+def test_asset_that_outlived_the_cap_has_the_cap_for_truth(tmp_path: Path) -> None:
+    fleet(tmp_path, p1=5, p2=2)
+    (tmp_path / "left.txt").write_text("asset,left\np1,NA\n")
+    found = truths(counted(tmp_path, "left.txt", cap=3))
+    assert found == {"p1": [3, 3, None, None, None], "p2": [1, 0]}
+
+
+def test_cap_holds_for_what_was_left_too(tmp_path: Path) -> None:
+    fleet(tmp_path, p1=3)
+    (tmp_path / "left.txt").write_text("asset,left\np1,2\n")
+    assert truths(counted(tmp_path, "left.txt", cap=3)) == {"p1": [3, 3, 2]}
+
+
+def test_run_before_1970_is_counted_down_too(tmp_path: Path) -> None:
+    write_csv(tmp_path / "fleet.csv", HEADER, [("p1", -9, 0, 0), ("p1", -7, 0, 0)])
+    target = {"task": "regression", "remaining": "s"}
+    assert truths(recipe(tmp_path, data=BY_COLUMN, target=target, split=BY_GROUP)) == {"p1": [2, 0]}
+
+
+def test_lines_are_of_the_assets_in_the_order_of_their_file(tmp_path: Path) -> None:
+    write_csv(tmp_path / "fleet.csv", HEADER, [("p9", 1, 0, 0), ("p1", 0, 0, 0)])
+    (tmp_path / "left.txt").write_text("7 \n5 \n")
+    assert truths(counted(tmp_path, {"fleet.csv": "left.txt"})) == {"p9": [7], "p1": [5]}
+
+
+def test_files_that_number_their_assets_anew_are_told_apart(tmp_path: Path) -> None:
+    fleet(tmp_path, "train.csv", e1=2, e2=1)
+    fleet(tmp_path, "test.csv", e1=1, e2=2)
+    (tmp_path / "left.txt").write_text("40\n30\n")
+    target = {"task": "regression", "remaining": "s", "left": {"test.csv": "left.txt"}}
+    wanted = recipe(tmp_path, data=BY_FILE, target=target, split=BY_GROUP)
+    assert truths(wanted) == {
+        "train-e1": [1, 0],
+        "train-e2": [0],
+        "test-e1": [40],
+        "test-e2": [31, 30],
+    }
+
+
+def test_asset_of_two_files_is_refused(tmp_path: Path) -> None:
+    fleet(tmp_path, "train.csv", p1=4)
+    told = refusal(tmp_path, {"fleet.csv": "left.txt"}, "1\n2\n")
+    assert "asset 'p1' is in fleet.csv and in other files" in told
+    assert "set data.asset_from = 'file'" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("asset,left\np1,1\np3,2\n", "left.txt line 3, column 'asset': found 'p3'; the data has"),
+        ("asset,left\np1,1\np1,2\n", "left.txt line 3, column 'asset': found 'p1'; it is named in"),
+        ("asset,left\np1,-1\n", "left.txt line 2, column 'left': found '-1'; what is left is 0"),
+        ("asset,left\np1,soon\n", "left.txt line 2, column 'left': found 'soon'; a number"),
+        ("asset,left\n,4\n", "left.txt line 2, column 'asset': found ''; every row must name"),
+        ("pump,rest\np1,1\n", "left.txt line 1: has no columns asset, left; it has pump, rest"),
+        ('asset,left\np1,"1,234"\n', "could have a decimal comma or separated thousands"),
+        ("asset,left\n", "left.txt: empty; target.left needs asset and left in it"),
+        ("", "left.txt: empty"),
+    ],
+)
+def test_mistake_in_a_table_by_name_is_told_with_its_place(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    assert said in refusal(tmp_path, "left.txt", text)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("fleet.csv", "1\n", "left.txt: has 1 numbers, but fleet.csv has 2 assets"),
+        ("fleet.csv", "1\n2\n3\n", "left.txt: has 3 numbers, but fleet.csv has 2 assets"),
+        ("fleet.csv", "left\n1\n2\n", "left.txt line 1, column 'left': found 'left'; a number"),
+        ("fleet.csv", "1\n-2\n", "left.txt line 2, column 'left': found '-2'; what is left is 0"),
+        ("flaet.csv", "1\n2\n", "'flaet.csv' is none of the files fleet.csv; name one"),
+    ],
+)
+def test_mistake_in_a_table_by_order_is_told_with_its_place(
+    tmp_path: Path, file: str, text: str, said: str
+) -> None:
+    assert said in refusal(tmp_path, {file: "left.txt"}, text)
+
+
+def test_table_that_is_not_there_is_told_with_its_key(tmp_path: Path) -> None:
+    told = refusal(tmp_path, "right.txt", "asset,left\n")
+    assert told.startswith(f"target.left: {tmp_path}/right.txt: cannot be read: ")
+
+
+def test_name_of_a_data_file_must_fit_one(tmp_path: Path) -> None:
+    fleet(tmp_path, "a/fleet.csv", p1=2)
+    fleet(tmp_path, "b/fleet.csv", p2=3)
+    (tmp_path / "left.txt").write_text("1\n")
+    target = {"task": "regression", "remaining": "s"}
+    data = {**BY_COLUMN, "files": ["*/*.csv"]}
+
+    def wanted(file: str) -> Recipe:
+        left = {"left": {file: "left.txt"}}
+        return recipe(tmp_path, data=data, target={**target, **left}, split=BY_GROUP)
+
+    with pytest.raises(DataError, match=r"'fleet.csv' fits 2 of the files a/fleet.csv, b/fleet"):
+        truths(wanted("fleet.csv"))
+    assert truths(wanted("b/fleet.csv")) == {"p1": [1, 0], "p2": [3, 2, 1]}
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"target": {"task": "regression", "column": "y", "left": "l"}}, "left is for remaining"),
+        (
+            {"target": {"task": "regression", "remaining": "s", "left": ["l"]}},
+            'target.left: give a file, or { "DATA FILE" = "FILE" }',
+        ),
+        (
+            {"target": {"task": "regression", "remaining": "s", "left": "${NO_SUCH}/l"}},
+            "the environment has no NO_SUCH",
+        ),
+        (
+            {
+                "data": {"asset_column": None},
+                "target": {"task": "regression", "remaining": "s", "left": "l"},
+            },
+            "target.left is of assets, which data.asset_column or asset_from must name",
+        ),
+    ],
+)
+def test_mistake_in_the_recipe_is_told(
+    tmp_path: Path, sections: dict[str, dict[str, object]], said: str
+) -> None:
+    data = {**BY_COLUMN, **sections.get("data", {})}
+    path = write_recipe(tmp_path, data=data, target=sections["target"], split=BY_GROUP)
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    assert said in str(caught.value)
+
+
+def test_asset_that_still_runs_is_no_whole_run(tmp_path: Path) -> None:
+    fleet(tmp_path, p1=20, p2=20, p3=20, p4=20)
+    (tmp_path / "left.txt").write_text("asset,left\np1,\np2,\np3,\n")
+    wanted = counted(tmp_path, "left.txt", cap=5)
+    recording = load(wanted.data, wanted.signals)
+    known = truth(recording, wanted)
+    parts = split(recording, known, wanted, wanted.window.spec(1000))
+    (finding,) = too_few_positives(Subject(recording, known, wanted, parts))
+    whole, tested = (int(word) for word in finding.evidence.split() if word.isdigit())
+    assert whole + tested == 1
+
+
+def test_table_is_part_of_what_a_bundle_was_made_of(tmp_path: Path) -> None:
+    fleet(tmp_path, p1=60, p2=70, p3=80, p4=90)
+    text = "asset,left\np1,12\np2,\n"
+    (tmp_path / "left.txt").write_text(text)
+    outcome = train(counted(tmp_path, "left.txt", cap=40), tmp_path / "out", screen=Screen())
+    data = outcome.bundle.manifest.lineage.data
+    assert data["target.left/left.txt"] == hashlib.sha256(text.encode()).hexdigest()
+    said = "left.txt: 2 of 4 assets were alive at their last row; of 1 the end is not known"
+    assert said in outcome.trained.remarks

@@ -1,0 +1,362 @@
+"""A new model against the bundle before it: on the same rows, and told either way."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.bundle.package import Bundle, write_bundle
+from tests.kit.recordings import Row, pump_folder, pump_rows, write_csv, write_recipe
+from trainer.__main__ import main
+from trainer.commands.train import Champion, Outcome, train
+from trainer.console import Screen
+from trainer.evaluation.champion import Comparison
+from trainer.recipe.document import read_recipe
+
+HEADER = ["time", "pressure", "flow", "label"]
+NUMBERS = {"task": "regression", "column": "label", "unit": "mm"}
+HALF = {"method": "time", "test": 0.5}
+POOR = {"kinds": ["kurtosis"]}
+"""What says nothing of a number that follows from the last sample."""
+
+
+def rows(count: int = 600, *, seed: int = 0) -> list[Row]:
+    """Time, pressure, flow, and a number that follows from both."""
+    drawn = np.random.default_rng(seed)
+    x = drawn.normal(size=(count, 2))
+    y = 10 + 3 * x[:, 0] - 2 * x[:, 1] + drawn.normal(scale=0.3, size=count)
+    stamps = np.datetime64("2025-03-01T00:00:00") + np.arange(count).astype("timedelta64[s]")
+    return [(f"{t}Z", *two, one) for t, two, one in zip(stamps, x, y, strict=True)]
+
+
+def folder_of(folder: Path, **sections: object) -> Path:
+    write_csv(folder / "pump.csv", HEADER, rows())
+    return write_recipe(folder, **{"target": NUMBERS, "split": HALF, **sections})
+
+
+def trained(path: Path, champion: Champion = None, seq: int | None = None) -> Outcome:
+    out = path.parent / "out"
+    return train(read_recipe(path), out, screen=Screen(), seq=seq, champion=champion)
+
+
+def compared(outcome: Outcome) -> Comparison:
+    assert outcome.trained.comparison is not None, outcome.trained.remarks
+    return outcome.trained.comparison
+
+
+def refused(outcome: Outcome) -> str:
+    """Why there is no comparison; the bundle is there all the same."""
+    assert outcome.trained.comparison is None
+    assert outcome.path.is_file()
+    return next(
+        said for said in outcome.trained.remarks if said.startswith("comparison: not with ")
+    )
+
+
+def repacked(bundle: Bundle, path: Path, **changes: object) -> Path:
+    """The bundle with something else in its manifest."""
+    members = {
+        "model.onnx": bundle.model,
+        "golden.npz": bundle.golden,
+        "reference.json": bundle.reference,
+        "report.html": bundle.report,
+    }
+    write_bundle(path, bundle.manifest.model_copy(update=changes), members)
+    return path
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return trained(folder_of(tmp_path_factory.mktemp("first")))
+
+
+def beside(first: Outcome, folder: Path, **sections: object) -> Path:
+    """A recipe in whose output folder the first bundle is."""
+    (folder / "out").mkdir()
+    shutil.copy(first.path, folder / "out")
+    return folder_of(folder, **sections)
+
+
+def test_first_bundle_of_a_stream_has_no_champion(first: Outcome) -> None:
+    assert first.trained.comparison is None
+    assert not any("comparison" in said for said in first.trained.remarks)
+
+
+def test_same_model_is_not_shown_to_be_better(first: Outcome, tmp_path: Path) -> None:
+    outcome = trained(beside(first, tmp_path))
+    found = compared(outcome)
+    assert (found.label, found.version, found.seq) == ("pump-health#1", "1.0.0", 1)
+    assert found.verdict == "not shown to be better"
+    low, high = found.difference.interval
+    assert low <= 0 <= high
+    assert (found.metric, found.windows) == ("rmse", 297)
+    both = [one.bundle.manifest.metrics.values["rmse"] for one in (first, outcome)]
+    assert [found.champion, found.challenger] == pytest.approx(both, rel=1e-4)
+    assert found.caveats == (
+        "the champion is of the same files and the same split: it has not seen these rows",
+    )
+
+
+def test_better_model_is_told_from_a_poor_champion(tmp_path: Path) -> None:
+    trained(folder_of(tmp_path, features=POOR))
+    found = compared(trained(folder_of(tmp_path)))
+    assert found.verdict == "better"
+    assert found.challenger < found.champion / 2
+    assert str(found).startswith("better: rmse ")
+    assert "of pump-health#1, difference -" in str(found)
+
+
+def test_worse_model_is_written_and_called_worse(first: Outcome, tmp_path: Path) -> None:
+    outcome = trained(beside(first, tmp_path, features=POOR))
+    found = compared(outcome)
+    assert found.verdict == "worse"
+    report = outcome.bundle.report.decode()
+    assert "The new model is worse" in report
+    assert f"{found.champion:.4g}" in report
+    assert found.caveats[0] in report
+    assert outcome.path.name == "pump-health-2.zip"
+
+
+def test_champion_sees_its_own_windows_at_the_same_rows(first: Outcome, tmp_path: Path) -> None:
+    found = compared(trained(beside(first, tmp_path, window={"length": 9, "hop": 3})))
+    # From the ninth row of the test part on, every third; a shorter window ends at each of them.
+    assert found.windows == 98
+    assert found.champion == pytest.approx(first.bundle.manifest.metrics.values["rmse"], rel=0.1)
+    assert not any("not compared" in said for said in found.caveats)
+
+
+def test_longer_window_of_the_champion_reaches_back_before_the_test_part(tmp_path: Path) -> None:
+    old = trained(folder_of(tmp_path, window={"length": 40}))
+    assert old.bundle.manifest.metrics.test_rows == 261
+    assert compared(trained(folder_of(tmp_path))).windows == 297
+
+
+def test_rows_the_champion_has_no_window_at_are_counted(tmp_path: Path) -> None:
+    sections = {"split": {"method": "group", "test": 0.5}, "data": {"asset_column": "asset"}}
+    table = [(*row, number // 150) for number, row in enumerate(rows())]
+    write_csv(tmp_path / "pump.csv", [*HEADER, "asset"], table)
+    given = {"target": NUMBERS, **sections}
+    trained(write_recipe(tmp_path, **given, window={"length": 14}))
+    found = compared(trained(write_recipe(tmp_path, **given)))
+    assert found.windows == 2 * 137
+    assert found.caveats[1].startswith("20 of 294 test windows are not compared: ")
+
+
+def test_champion_with_no_window_at_all_is_not_compared(first: Outcome, tmp_path: Path) -> None:
+    table = [(*row, number // 3) for number, row in enumerate(rows())]
+    write_csv(tmp_path / "pump.csv", [*HEADER, "asset"], table)
+    given = {"target": NUMBERS, "window": {"length": 1}, "data": {"asset_column": "asset"}}
+    path = write_recipe(tmp_path, **given, split={"method": "group"})
+    said = refused(trained(path, first.path))
+    assert said.endswith("it has no window that ends at a row of the test part")
+
+
+def test_signals_are_found_by_name_in_any_order(first: Outcome, tmp_path: Path) -> None:
+    turned = [{"name": "flow"}, {"name": "pressure", "unit": "bar"}]
+    path = beside(first, tmp_path)
+    text = read_recipe(path)
+    assert [signal.name for signal in text.signals] == ["pressure", "flow"]
+    found = compared(trained(folder_of(tmp_path, signals=turned)))
+    assert found.champion == pytest.approx(first.bundle.manifest.metrics.values["rmse"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"signals": [{"name": "flow"}]}, "it reads 'pressure', no signal of the recipe"),
+        (
+            {"signals": [{"name": "pressure", "unit": "mbar"}, {"name": "flow"}]},
+            "it reads 'pressure' in bar, the recipe has it in mbar",
+        ),
+        ({"target": {**NUMBERS, "unit": "m"}}, "it answers in mm, the recipe's target is in m"),
+        (
+            {"target": {"task": "anomaly"}, "split": HALF},
+            "it is for regression, the recipe for anomaly",
+        ),
+        (
+            {"window": {"length": 4, "period_s": 2}},
+            "it reads a sample every 1000 ms, the recipe 2000 ms",
+        ),
+        (
+            {"data": {"time": None}, "window": {"length": 1}, "split": {"method": "random"}},
+            "it reads 4 samples in time, the rows have no time",
+        ),
+    ],
+    ids=["signal", "unit", "answer", "task", "pace", "no time"],
+)
+def test_what_cannot_be_compared_is_said(
+    first: Outcome, tmp_path: Path, sections: dict[str, object], said: str
+) -> None:
+    path = beside(first, tmp_path, **{"checks": {"allow": ["target-leak"]}, **sections})
+    assert refused(trained(path)) == f"comparison: not with pump-health-1.zip: {said}"
+
+
+def test_another_meaning_is_not_compared(first: Outcome, tmp_path: Path) -> None:
+    value = first.bundle.manifest.outputs[0]
+    outputs = (value.model_copy(update={"meaning": "remaining useful life"}),)
+    other = repacked(first.bundle, tmp_path / "other.zip", outputs=outputs)
+    said = refused(trained(folder_of(tmp_path), other))
+    assert said.endswith("its answer is 'remaining useful life', the recipe's 'estimate'")
+
+
+@pytest.mark.parametrize("broken", ["nonsense", "a changed byte", "a folder"])
+def test_broken_champion_does_not_end_the_training(
+    first: Outcome, tmp_path: Path, broken: str
+) -> None:
+    path = beside(first, tmp_path)
+    file = tmp_path / "out" / "pump-health-1.zip"
+    content = bytearray(first.bundle.content)
+    content[content.index(b"<h1>") + 4] ^= 1
+    file.unlink()
+    if broken == "a folder":
+        file.mkdir()
+    else:
+        file.write_bytes(b"PK nonsense" if broken == "nonsense" else content)
+    said = refused(trained(path))
+    wanted = {"nonsense": "not a ZIP", "a changed byte": "report.html", "a folder": "directory"}
+    assert wanted[broken] in said
+    assert str(tmp_path) not in said
+
+
+def test_last_bundle_below_the_seq_is_the_champion(first: Outcome, tmp_path: Path) -> None:
+    path = beside(first, tmp_path)
+    repacked(first.bundle, tmp_path / "out" / "pump-health-9.zip")
+    assert compared(trained(path, seq=5)).label == "pump-health#1"
+
+
+def test_other_champion_can_be_named_or_none(first: Outcome, tmp_path: Path) -> None:
+    path = folder_of(tmp_path)
+    assert compared(trained(path, first.path)).label == "pump-health#1"
+    outcome = trained(path, "none")
+    assert (outcome.path.name, outcome.trained.comparison) == ("pump-health-2.zip", None)
+
+
+def test_champion_that_is_not_there_is_a_wrong_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(folder_of(tmp_path)), "--out", str(tmp_path / "out")]
+    assert main([*words, "--champion", str(tmp_path / "gone.zip")]) == 2
+    assert "gone.zip: there is no such file; name a bundle, or 'none'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_comparison_is_told_on_the_terminal(
+    first: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(folder_of(tmp_path)), "--out", str(tmp_path / "out")]
+    assert main([*words, "--champion", str(first.path)]) == 0
+    told = capsys.readouterr()
+    assert "not shown to be better: rmse" in told.out
+    assert "of pump-health#1, difference" in told.out
+    assert "note comparison: the champion is of the same files" in told.err
+
+
+def test_rows_the_champion_may_have_learned_from_are_told(first: Outcome, tmp_path: Path) -> None:
+    found = compared(trained(beside(first, tmp_path, split={"method": "time", "train_rows": 123})))
+    (said,) = found.caveats
+    assert said.startswith("the champion may have learned from these rows, which flatters it: ")
+    assert said.endswith("474 of 474 windows are of files that it was made from (pump.csv)")
+
+
+def test_file_that_has_grown_since_is_told(first: Outcome, tmp_path: Path) -> None:
+    path = beside(first, tmp_path)
+    write_csv(tmp_path / "pump.csv", HEADER, rows(700))
+    assert (
+        "from files of the same names with other content (pump.csv)"
+        in (compared(trained(path)).caveats[0])
+    )
+
+
+def test_files_that_are_new_are_told(first: Outcome, tmp_path: Path) -> None:
+    path = beside(first, tmp_path)
+    (tmp_path / "pump.csv").unlink()
+    write_csv(tmp_path / "april.csv", HEADER, rows(seed=5))
+    assert compared(trained(path)).caveats == (
+        "none of the files that these rows are in is among those the champion was made from",
+    )
+
+
+def test_champion_from_elsewhere_is_told(first: Outcome, tmp_path: Path) -> None:
+    lineage = first.bundle.manifest.lineage.model_copy(update={"origin": "graph.onnx"})
+    other = repacked(first.bundle, tmp_path / "other.zip", lineage=lineage)
+    found = compared(trained(folder_of(tmp_path), other))
+    assert found.caveats[0].startswith("the champion was made elsewhere: nothing is known")
+
+
+def test_split_that_flatters_the_new_model_is_told(first: Outcome, tmp_path: Path) -> None:
+    path = beside(first, tmp_path, split={"method": "random-optimistic", "test": 0.5})
+    assert any("the split flatters the new model" in one for one in compared(trained(path)).caveats)
+
+
+def test_same_champion_gives_the_same_bytes(
+    first: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    path = beside(first, tmp_path, features=POOR)
+    one, two = (trained(path, seq=2) for _ in range(2))
+    assert one.bundle.content == two.bundle.content
+    assert one.trained.comparison == two.trained.comparison
+
+
+NAMED = {"task": "classification", "column": "label", "classes": {"0": "healthy", "1": "clogged"}}
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "f1", "average_precision", "log_loss", "accuracy"])
+def test_classes_are_compared_by_what_the_search_judges_by(tmp_path: Path, metric: str) -> None:
+    poor = {"kinds": ["kurtosis"]}
+    trained(pump_folder(tmp_path, target=NAMED, features=poor, window={"length": 8}))
+    search = {"trials": 1, "candidates": ["linear"], "metric": metric}
+    outcome = trained(pump_folder(tmp_path, target=NAMED, search=search))
+    found = compared(outcome)
+    assert (found.metric, found.verdict) == (metric, "better")
+    if metric != "log_loss":
+        assert found.challenger == outcome.bundle.manifest.metrics.values[metric]
+
+
+def test_classes_are_matched_by_their_names(tmp_path: Path) -> None:
+    old = trained(pump_folder(tmp_path, target=NAMED))
+    turned = {"1": "clogged", "0": "healthy"}
+    target = {**NAMED, "classes": turned, "positive": "clogged"}
+    found = compared(trained(pump_folder(tmp_path, target=target)))
+    assert found.champion == old.bundle.manifest.metrics.values["macro_f1"]
+
+
+def test_other_classes_are_not_compared(tmp_path: Path) -> None:
+    trained(pump_folder(tmp_path, target=NAMED))
+    target = {**NAMED, "classes": {"0": "fine", "1": "clogged"}}
+    said = refused(trained(pump_folder(tmp_path, target=target)))
+    assert said.endswith("it tells healthy, clogged, the recipe's target has fine, clogged")
+
+
+def test_detectors_are_compared_by_the_f1_of_their_alarms(tmp_path: Path) -> None:
+    target = {"task": "anomaly", "column": "label", "normal": 0}
+    trained(pump_folder(tmp_path, target=target))
+    found = compared(trained(pump_folder(tmp_path, target=target)))
+    assert (found.metric, found.verdict) == ("f1", "not shown to be better")
+
+
+def test_detectors_without_labels_are_not_compared(tmp_path: Path) -> None:
+    trained(pump_folder(tmp_path, 600, target={"task": "anomaly"}))
+    said = refused(trained(pump_folder(tmp_path, 600, target={"task": "anomaly"})))
+    assert said.endswith("no row of the test part is known to be abnormal")
+
+
+def test_messages_of_single_signals_are_compared(tmp_path: Path) -> None:
+    table: list[Row] = []
+    for time, pressure, flow, label in pump_rows(600):
+        table += [(time, pressure, "", label), (time, "", flow, label)]
+    write_csv(tmp_path / "pump.csv", HEADER, table)
+    given = {"data": {"rows": "messages"}, "target": NAMED}
+    old = trained(write_recipe(tmp_path, **given))
+    found = compared(trained(write_recipe(tmp_path, **given)))
+    assert found.windows == old.bundle.manifest.metrics.test_rows
+    assert found.champion == old.bundle.manifest.metrics.values["macro_f1"]
+
+
+def test_grid_is_compared_at_the_last_point_of_each_row(tmp_path: Path) -> None:
+    window = {"length": 4, "trigger": "period", "period_s": 0.5, "max_gap_s": 60}
+    old = trained(folder_of(tmp_path, window=window))
+    found = compared(trained(folder_of(tmp_path, window=window)))
+    assert old.bundle.manifest.metrics.test_rows > found.windows > 290
+    assert found.verdict == "not shown to be better"

@@ -1,0 +1,411 @@
+"""A graph that a gateway could not serve is refused with what to do, and nothing is written."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tomli_w
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import ModelProto, NodeProto, TensorProto, helper
+from sklearn.ensemble import GradientBoostingClassifier
+
+from tests.kit.bundles.external import (
+    CLASSES,
+    LENGTH,
+    SIGNALS,
+    convolution,
+    document,
+    from_sklearn,
+    linear,
+    made,
+    packed,
+    rows,
+    served,
+    windows,
+)
+from tests.kit.recordings import write_csv
+from trainer.commands.pack import pack
+from trainer.console import Screen
+from trainer.errors import DataError, GraphError, RecipeError, UsageError
+from trainer.external.declaration import read_declaration
+
+STATE = {"name": "value", "tensor": "y", "meaning": "state", "classes": ["ok", "worn"]}
+SHARES = {"name": "probabilities", "tensor": "y", "meaning": "each", "classes": ["ok", "worn"]}
+NET: dict[str, Any] = {
+    "task": "classification",
+    "window": {"length": LENGTH},
+    "input": {"layout": "ncl"},
+    "outputs": [{**SHARES, "tensor": "logits", "classes": CLASSES, "apply": "softmax"}],
+}
+
+
+def refusal(folder: Path, model: ModelProto, **sections: Any) -> str:  # noqa: ANN401  as TOML
+    with pytest.raises(GraphError) as caught:
+        packed(folder, model, **sections)
+    assert not (folder / "out").exists()
+    return str(caught.value)
+
+
+def then(kind: str, *more: str, **options: Any) -> ModelProto:  # noqa: ANN401  as `linear`
+    """The linear graph with one more node before its output `out`."""
+    weights = options.pop("weights", {})
+    node = helper.make_node(kind, ["y", *more], ["out"], **options)
+    return linear(node, output="out", weights=weights)
+
+
+OUT = [{"name": "value", "tensor": "out", "meaning": "hours left"}]
+SCORE = [{**STATE, "tensor": "out", "name": "score", "threshold": 0.5}]
+
+
+def test_answer_that_depends_on_the_batch_is_refused(tmp_path: Path) -> None:
+    told = refusal(tmp_path, then("Softmax", axis=0), outputs=OUT)
+    assert "depends on the others of its batch: 'value' of golden window" in told
+    assert "model.eval()" in told
+
+
+def test_answer_that_is_drawn_at_random_is_refused(tmp_path: Path) -> None:
+    told = refusal(tmp_path, then("RandomUniformLike"), outputs=OUT)
+    assert "asked twice, the graph answers differently: 'value'" in told
+
+
+def test_graph_without_an_answer_to_missing_values_asks_for_require(tmp_path: Path) -> None:
+    told = refusal(tmp_path, linear(), signals=SIGNALS)
+    assert "no answer (NaN) where 'pressure', 'flow' is missing; say missing = 'require'" in told
+
+
+def test_class_alone_does_not_show_what_is_made_of_missing_values(tmp_path: Path) -> None:
+    trees = from_sklearn(GradientBoostingClassifier(n_estimators=2).fit(rows(), rows()[:, 0] > 5))
+    outputs = [{**STATE, "tensor": "output_label"}]
+    told = refusal(tmp_path, trees, task="classification", outputs=outputs, signals=SIGNALS)
+    assert "cannot be seen from a class alone; declare its score or its probabilities" in told
+
+
+def test_answer_that_is_no_number_within_the_ranges_is_refused(tmp_path: Path) -> None:
+    told = refusal(tmp_path, then("Log"), outputs=OUT)
+    assert "'value' is nan in" in told
+    assert "within the ranges, first where the last sample is pressure " in told
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (made([], {"a": ("N", 2), "b": ("N", 2)}, {"a": 1}), "has 2 inputs (a, b)"),
+        (made([], {}, {"a": 1}), "has 0 inputs"),
+        (made([], {"x": ("N", 1, 2, 1)}, {"x": 1}), "none fits of the layouts nlc [batch, 1, 2]"),
+        (made([], {"x": ("N", 3)}, {"x": 1}), "input is [?, 3], the window is 1 samples of 2"),
+        (made([], {"x": ("N", 1, 2)}, {"x": 1}), "say which by input.layout: nlc would fit"),
+    ],
+    ids=["two", "none", "images", "width", "unsaid"],
+)
+def test_input_that_takes_no_window_is_refused(
+    tmp_path: Path, model: ModelProto, said: str
+) -> None:
+    assert said in refusal(tmp_path, model)
+
+
+def test_input_by_another_name_is_refused(tmp_path: Path) -> None:
+    told = refusal(tmp_path, linear(), input={"name": "z"})
+    assert told == "input.name is 'z', the graph's inputs are x"
+
+
+def test_layout_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    told = refusal(tmp_path, convolution(), **{**NET, "input": {"layout": "nlc"}})
+    assert "input is [?, 2, 16], the window is 16 samples of 2 signals; nlc does not fit" in told
+
+
+def test_layout_is_never_guessed(tmp_path: Path) -> None:
+    told = refusal(tmp_path, convolution(), **{**NET, "input": {}})
+    assert "say which by input.layout: ncl would fit" in told
+
+
+def test_whole_numbers_as_input_are_refused(tmp_path: Path) -> None:
+    model = linear()
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    assert "'x' takes int64, allowed are float32, float64, float16" in refusal(tmp_path, model)
+
+
+def test_batch_that_is_fixed_inside_is_refused(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["y", "shape"], ["out"])]
+    model = linear(*nodes, output="out", weights={"shape": np.array([1, 1])})
+    told = refusal(tmp_path, model, outputs=OUT)
+    assert "exported for a fixed batch" in told
+    assert "dynamic_axes" in told
+
+
+@pytest.mark.parametrize(
+    ("model", "outputs", "said"),
+    [
+        (linear(), OUT, "the graph has no output 'out', its outputs are y"),
+        (then("ReduceSum", keepdims=0), OUT, "it does not keep the batch axis"),
+        (then("Concat", "y", axis=1), OUT, "2 numbers each, a value is one"),
+        (then("SequenceConstruct"), OUT, "'out' is no tensor"),
+    ],
+    ids=["unknown", "batch lost", "two", "sequence"],
+)
+def test_output_that_is_not_one_number_a_window_is_refused(
+    tmp_path: Path, model: ModelProto, outputs: list[dict[str, Any]], said: str
+) -> None:
+    if model.graph.node[-1].op_type == "SequenceConstruct":
+        element = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+        model.graph.output[0].type.CopyFrom(helper.make_sequence_type_proto(element))
+    assert said in refusal(tmp_path, model, outputs=outputs)
+
+
+@pytest.mark.parametrize(
+    ("model", "outputs", "said"),
+    [
+        (linear(), [STATE], "a class is a whole number; declare it as a score with a threshold"),
+        (linear(), [SHARES], "one number each; declare it as a score with a threshold"),
+        (then("Concat", "y", "y", axis=1), [{**SHARES, "tensor": "out"}], "[batch, 2] is needed"),
+        (then("Concat", "y", axis=1), [{**SHARES, "tensor": "out"}], "say apply = 'softmax'"),
+        (then("Round"), [{**STATE, "tensor": "out"}], "known are 0, 1; give its classes as"),
+    ],
+    ids=["fraction", "single", "three", "logits", "labels"],
+)
+def test_class_that_is_none_is_refused(
+    tmp_path: Path, model: ModelProto, outputs: list[dict[str, Any]], said: str
+) -> None:
+    assert said in refusal(tmp_path, model, task="classification", outputs=outputs)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (["ok", "worn"], "has columns for 3, 7, classes are ok, worn"),
+        ({"7": "worn", "3": "ok"}, "has columns for 3, 7, classes are 7, 3"),
+        ({"three": "ok", "seven": "worn"}, "has columns for 3, 7, classes are three, seven"),
+    ],
+)
+def test_columns_of_other_labels_are_refused(tmp_path: Path, classes: object, said: str) -> None:
+    y = np.where(rows()[:, 0] > 5, 7, 3)
+    model = from_sklearn(GradientBoostingClassifier(n_estimators=2).fit(rows(), y))
+    shares = {**SHARES, "tensor": "output_probability", "classes": classes}
+    assert said in refusal(tmp_path, model, task="classification", outputs=[shares])
+
+
+def test_labels_that_are_no_numbers_are_refused_for_a_graph_of_numbers(tmp_path: Path) -> None:
+    zero = then("Greater", "half", weights={"half": np.array(0.5, "f4")})
+    outputs = [{**STATE, "tensor": "out", "classes": {"0": "ok", "1": "worn", "x": "none"}}]
+    told = refusal(tmp_path, zero, task="classification", outputs=outputs)
+    assert "names the labels 0, 1, x, but the graph's are whole numbers" in told
+
+
+def test_threshold_that_the_graph_does_not_keep_is_refused(tmp_path: Path) -> None:
+    above = helper.make_node("Greater", ["y", "half"], ["out"])
+    model = linear(above, output="out", weights={"half": np.array(0.5, "f4")})
+    model.graph.output.append(onnx.ValueInfoProto(name="y"))
+    score = {"name": "score", "tensor": "y", "meaning": "wear", "threshold": 30}
+    outputs = [{**STATE, "tensor": "out"}, score]
+    told = refusal(tmp_path, model, task="classification", outputs=outputs)
+    assert "gives 'worn' where its score is" in told
+    assert "the threshold is declared as 30" in told
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (linear(opset_imports=[helper.make_opsetid("", 99)]), "with an older opset, best 13 to 21"),
+        (linear(opset_imports=[helper.make_opsetid("", 6)]), "is written in ONNX opset 6"),
+        (linear(ir_version=99), "save it with an older one, such as model.ir_version = 10"),
+        (then("Fly"), "No Op registered for Fly"),
+        (then("Fly", domain="my.ops"), "needs operators of its own (my.ops.Fly)"),
+    ],
+    ids=["new opset", "old opset", "new IR", "unknown", "custom"],
+)
+def test_graph_that_no_gateway_can_run_is_refused(
+    tmp_path: Path, model: ModelProto, said: str
+) -> None:
+    sections = {"outputs": OUT} if len(model.graph.node) > 1 else {}
+    assert said in refusal(tmp_path, model, **sections)
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph", b"\x08\x08" * 10, b"PK\x03\x04"])
+def test_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(content)
+    (tmp_path / "net.toml").write_text(tomli_w.dumps(document()))
+    with pytest.raises(GraphError, match="is not an ONNX model"):
+        pack(path, tmp_path / "net.toml", tmp_path / "out", screen=Screen())
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_damaged_graph_is_refused_or_packed_but_never_breaks_out(data: st.DataObject) -> None:
+    content = bytearray(convolution(1).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with TemporaryDirectory() as folder:
+        path, description = Path(folder) / "net.onnx", Path(folder) / "net.toml"
+        path.write_bytes(content)
+        description.write_text(tomli_w.dumps(document(**NET)))
+        try:
+            bundle = pack(path, description, Path(folder), screen=Screen()).bundle
+        except GraphError:
+            assert [one.name for one in Path(folder).glob("*.zip")] == []
+        else:
+            assert served(bundle, windows(3, LENGTH))["value"].shape == (3,)
+
+
+@pytest.mark.parametrize("location", ["gone.bin", "../secret.bin", "/etc/hostname"])
+def test_weights_that_are_not_beside_the_file_are_refused(tmp_path: Path, location: str) -> None:
+    model = linear()
+    (tmp_path / "secret.bin").write_bytes(bytes(8))
+    tensor = model.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, location, offset=0, length=8)
+    tensor.ClearField("raw_data")
+    told = refusal(tmp_path / "inner", model)
+    assert f"has its weights in '{location}', which must be a file in the same folder" in told
+
+
+def test_weights_that_are_cut_short_are_refused(tmp_path: Path) -> None:
+    model = linear()
+    (tmp_path / "cut.bin").write_bytes(bytes(4))
+    tensor = model.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, "cut.bin", offset=0, length=8)
+    tensor.ClearField("raw_data")
+    assert "its weights, in cut.bin, cannot be taken in" in refusal(tmp_path, model)
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [({"latency_ms": 1e-6}, "budget.latency_ms is 1e-06"), ({"model_mb": 1e-5}, "budget.model_mb")],
+)
+def test_graph_beyond_its_budget_is_refused(
+    tmp_path: Path, budget: dict[str, float], said: str
+) -> None:
+    assert said in refusal(tmp_path, linear(), budget=budget)
+
+
+def test_answer_that_never_changes_is_remarked(tmp_path: Path) -> None:
+    nothing = then("Mul", "zero", weights={"zero": np.array(0, "f4")})
+    remarks = packed(tmp_path, nothing, outputs=OUT).remarks
+    assert remarks == ("the answer is the same in all of 512 windows within the ranges",)
+
+
+def test_value_against_the_probabilities_is_remarked(tmp_path: Path) -> None:
+    """Whoever declares the classes in another order than the graph's gets told."""
+    nodes: list[NodeProto] = [
+        helper.make_node("Sigmoid", ["y"], ["p"]),
+        helper.make_node("Sub", ["one", "p"], ["q"]),
+        helper.make_node("Concat", ["p", "q"], ["out"], axis=1),
+        helper.make_node("Greater", ["y", "zero"], ["class"]),
+    ]
+    weights = {"one": np.array(1, "f4"), "zero": np.array(0, "f4")}
+    model = linear(*nodes, output="out", weights=weights)
+    model.graph.output.append(onnx.ValueInfoProto(name="class"))
+    shares = {"name": "probabilities", "tensor": "out", "meaning": "each"}
+    outputs = [{**STATE, "tensor": "class"}, shares]
+    (told,) = packed(tmp_path, model, task="classification", outputs=outputs).remarks
+    assert told.startswith("the value is not the most probable class in 512 of 512 windows")
+
+
+def test_operators_of_onnxruntime_are_remarked(tmp_path: Path) -> None:
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    node = helper.make_node("Gelu", ["y"], ["out"], domain="com.microsoft")
+    model = linear(node, output="out", opset_imports=imports)
+    assert packed(tmp_path, model, outputs=OUT).remarks[0].startswith("Gelu: operators of onnx")
+
+
+def test_ranges_are_needed_where_there_are_no_samples(tmp_path: Path) -> None:
+    signals = [{"name": "pressure"}, {"name": "flow"}]
+    with pytest.raises(RecipeError) as caught:
+        packed(tmp_path, linear(), signals=signals)
+    one, two = str(caught.value).splitlines()
+    assert one.startswith(f"{tmp_path}/net.toml: signals[0].range: is missing; without --samples")
+    assert "signals[1].range" in two
+
+
+def test_samples_need_a_time_for_windows(tmp_path: Path) -> None:
+    history = write_csv(tmp_path / "a.csv", ["pressure", "flow"], rows(40).tolist())
+    with pytest.raises(UsageError, match=r"--samples needs \[data\] with a time"):
+        packed(tmp_path, convolution(), [history], **NET)
+
+
+def test_samples_without_a_window_are_refused(tmp_path: Path) -> None:
+    history = write_csv(tmp_path / "a.csv", ["pressure", "flow"], [(99, 0), (99, 1)])
+    with pytest.raises(DataError, match="2 rows give no window of 1 samples"):
+        packed(tmp_path, linear(), [history])
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        (
+            {"outputs": [{**STATE, "thresold": 1}]},
+            "outputs[0].thresold: is not known; did you mean",
+        ),
+        ({"inputs": {}}, "inputs: is not known; did you mean 'input'?"),
+        ({"input": {"layout": "nchw"}}, "input.layout: found 'nchw'"),
+        ({"task": "magic"}, "task: found 'magic'"),
+        ({"signals": [SIGNALS[0], SIGNALS[0]]}, "two are named 'pressure'"),
+        ({"signals": [{"name": "a"}, {"name": "a.b"}]}, "'a.b' would lie inside 'a'"),
+        ({"window": {"length": 60_000}}, "120000 values a window, allowed are 100000"),
+        ({"outputs": OUT * 2}, "value must be declared once only"),
+        ({"outputs": SCORE}, "a regression needs one with name = 'value'"),
+        ({"outputs": [*OUT, SHARES]}, "a regression has no probabilities"),
+        ({"outputs": [STATE]}, "classes and threshold are not for a regression"),
+        ({"task": "classification", "outputs": OUT}, "at least two different ones, found []"),
+        ({"task": "anomaly", "outputs": [SHARES]}, "probabilities are of a classification"),
+        ({"task": "anomaly", "outputs": [{**STATE, "classes": CLASSES}]}, "has two classes"),
+        ({"outputs": [{**OUT[0], "threshold": 1}]}, "threshold is for a score"),
+        ({"outputs": [{**OUT[0], "apply": "sigmoid"}]}, "found 'sigmoid' for value"),
+        ({"outputs": []}, "outputs: "),
+        ({"metrics": {"values": {}}}, "metrics.split: is missing"),
+        (
+            {"window": {"length": 2}, "data": {"files": ["a.csv"]}},
+            "window.length is 2, but data.time is not given",
+        ),
+        (
+            {"task": "classification", "outputs": [{**SCORE[0], "threshold": None}]},
+            "nothing says which class it is",
+        ),
+        (
+            {"task": "classification", "outputs": [{**SCORE[0], "classes": CLASSES}]},
+            "a threshold tells two classes apart",
+        ),
+        (
+            {"task": "classification", "outputs": [STATE, SHARES]},
+            "classes must be given at one output only",
+        ),
+        (
+            {"task": "classification", "outputs": [*SCORE, {**SHARES, "threshold": 0.5}]},
+            "threshold must be given once only",
+        ),
+    ],
+)
+def test_mistake_in_the_description_is_told_with_its_key(
+    tmp_path: Path, sections: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "net.toml"
+    parts = document(**sections)
+    parts["outputs"] = [
+        {key: value for key, value in one.items() if value is not None} for one in parts["outputs"]
+    ]
+    path.write_text(tomli_w.dumps(parts))
+    with pytest.raises(RecipeError) as caught:
+        read_declaration(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"task =", "is not TOML"),
+        (b"\xff\xfe", "is not TOML"),
+        (b"#" * 300_000, "has more than 262144 bytes"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_file_that_is_no_description_is_refused(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "net.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RecipeError, match=said):
+        read_declaration(path)

@@ -1,0 +1,116 @@
+"""The decimal mark is found where the data proves it, and asked for where it does not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.kit.recordings import recipe, write_csv, write_parquet
+from trainer.errors import DataError
+from trainer.ingest.recorded_files import load
+from trainer.ingest.recording import Recording
+
+HEADER = ["time", "pressure", "flow"]
+
+
+def write(folder: Path, *rows: tuple[str, str], name: str = "a.csv") -> None:
+    stamped = [(f"2025-03-01T00:00:{second:02d}Z", *row) for second, row in enumerate(rows)]
+    write_csv(folder / name, HEADER, stamped, ";")
+
+
+def read(folder: Path, **data: object) -> Recording:
+    description = recipe(folder, data=data)
+    return load(description.data, description.signals)
+
+
+def refusal(folder: Path, **data: object) -> str:
+    with pytest.raises(DataError) as caught:
+        read(folder, **data)
+    return str(caught.value)
+
+
+def test_decimal_comma_is_found_and_said(tmp_path: Path) -> None:
+    write(tmp_path, ("12", "-0,5"), ("12,5", "1,5E-3"), ("", ",5"))
+    recording = read(tmp_path)
+    assert np.array_equal(
+        recording.values, [[12, -0.5], [12.5, 0.0015], [np.nan, 0.5]], equal_nan=True
+    )
+    assert recording.notes == (
+        "numbers have a decimal comma: a.csv line 3, column 'pressure': found '12,5'",
+    )
+
+
+def test_decimal_comma_between_quotes_is_found_in_a_file_of_commas(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('time,pressure,flow\n2025-03-01T00:00:00Z,"12,5","3"\n')
+    assert read(tmp_path).values.tolist() == [[12.5, 3.0]]
+
+
+def test_decimal_comma_without_quotes_in_a_file_of_commas_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("time,pressure,flow\n2025-03-01T00:00:00Z,12,5,3,1\n")
+    assert "if numbers have a decimal comma, quote them" in refusal(tmp_path)
+
+
+def test_proof_in_a_later_file_decides_for_all(tmp_path: Path) -> None:
+    write(tmp_path, ("1,234", "2,345"), name="1.csv")
+    write(tmp_path, ("1,5", "2"), name="2.csv")
+    assert read(tmp_path).values.tolist() == [[1.234, 2.345], [1.5, 2.0]]
+
+
+def test_commas_that_could_separate_thousands_are_not_guessed_at(tmp_path: Path) -> None:
+    write(tmp_path, ("1,234", "200"), ("12,345", "201"))
+    told = refusal(tmp_path)
+    assert "a.csv line 2, column 'pressure': found '1,234'" in told
+    assert "set data.decimal = ','" in told
+    assert read(tmp_path, decimal=",").values.tolist() == [[1.234, 200.0], [12.345, 201.0]]
+
+
+@pytest.mark.parametrize("decimal", [None, ".", ","])
+@pytest.mark.parametrize("found", ["1.234,5", "1,234.5", "1 234,5", "1'234.5", "1\u00a0234"])
+def test_separated_thousands_are_refused(tmp_path: Path, found: str, decimal: str | None) -> None:
+    write(tmp_path, (found, "1"))
+    told = refusal(tmp_path, decimal=decimal)
+    assert f"a.csv line 2, column 'pressure': found '{found}'; thousands are separated" in told
+
+
+@pytest.mark.parametrize("rows", [[("12,5", "1.5")], [("1.5", "1")] * 2 + [("12,5", "1")]])
+def test_both_marks_are_told_with_both_places(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    write(tmp_path, *rows)
+    told = refusal(tmp_path)
+    assert f"a.csv line {len(rows) + 1}, column 'pressure': found '12,5', but a.csv line 2" in told
+    assert "found '1.5'; one of the two marks separates thousands" in told
+
+
+def test_point_is_refused_where_the_recipe_says_comma(tmp_path: Path) -> None:
+    write(tmp_path, ("1.234", "1,5"))
+    assert "found '1.234'; data.decimal is ',', this has a point" in refusal(tmp_path, decimal=",")
+
+
+def test_decimal_comma_in_the_texts_of_a_parquet_file_is_found(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", time=["2025-03-01"], pressure=["12,5"], flow=[1.0])
+    assert read(tmp_path, files=["*.parquet"]).values.tolist() == [[12.5, 1.0]]
+
+
+@pytest.mark.parametrize("written", ["-9999", "-9999.0", "-9.999E3"])
+def test_number_that_means_no_value_is_missing_however_it_is_written(
+    tmp_path: Path, written: str
+) -> None:
+    write(tmp_path, (written, "1"))
+    write_parquet(tmp_path / "b.parquet", time=["2025-03-02T00:00Z"], pressure=[-9999.0], flow=[1])
+    values = read(tmp_path, files=["a.csv", "b.parquet"], na_values=["-9999"]).values
+    assert np.array_equal(values, [[np.nan, 1.0], [np.nan, 1.0]], equal_nan=True)
+
+
+@given(st.lists(st.decimals(-(10**6), 10**6, places=2), min_size=1, max_size=20))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_numbers_are_the_same_with_either_mark(tmp_path: Path, numbers: list[object]) -> None:
+    for name, mark in (("point", "."), ("comma", ",")):
+        rows = [
+            (str(number).replace(".", mark), str(second)) for second, number in enumerate(numbers)
+        ]
+        write(tmp_path, *rows, name=f"{name}.csv")
+    point, comma = (read(tmp_path, files=[f"{name}.csv"]) for name in ("point", "comma"))
+    assert np.array_equal(point.values, comma.values)
+    assert point.notes == ()
+    assert comma.notes

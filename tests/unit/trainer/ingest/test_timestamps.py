@@ -1,0 +1,317 @@
+"""How dates are written is found in the data, or asked for; never guessed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.kit.recordings import recipe, write_csv, write_parquet
+from trainer.errors import DataError
+from trainer.ingest.recorded_files import load
+from trainer.ingest.recording import Recording
+
+HEADER = ["time", "pressure", "flow"]
+
+
+def write(folder: Path, *stamps: str, name: str = "a.csv") -> None:
+    write_csv(folder / name, HEADER, [(stamp, 1, 2) for stamp in stamps], ";")
+
+
+def read(folder: Path, **time: str) -> Recording:
+    description = recipe(folder, data={"files": ["*.*[vt]"], "time": {"column": "time", **time}})
+    return load(description.data, description.signals)
+
+
+def refusal(folder: Path, **time: str) -> str:
+    with pytest.raises(DataError) as caught:
+        read(folder, **time)
+    return str(caught.value)
+
+
+def moments(recording: Recording) -> list[str]:
+    return [str(stamp) for stamp in recording.times_ns.astype("datetime64[ns]").astype("M8[ms]")]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "last", "found"),
+    [
+        (["03/04/2025", "13/04/2025"], "2025-04-13T00:00:00.000", "'%d/%m/%Y', day first"),
+        (["3/4/2025 7:05", "4/13/2025 7:05"], "2025-04-13T07:05:00.000", "'%m/%d/%Y %H:%M', month"),
+        (["13.04.2025 07:05:09"], "2025-04-13T07:05:09.000", "'%d.%m.%Y %H:%M:%S', day first"),
+        (["13.04.2025 07:05:09,25"], "2025-04-13T07:05:09.250", "'%d.%m.%Y %H:%M:%S,%f', day"),
+        (["4/13/2025 1:05:00 PM"], "2025-04-13T13:05:00.000", "'%m/%d/%Y %I:%M:%S %p', month"),
+        (["2025/04/13 07:05"], "2025-04-13T07:05:00.000", "'%Y/%m/%d %H:%M', year first"),
+        (["2025-04-13 07:05:09,5"], "2025-04-13T07:05:09.500", "'%Y-%m-%d %H:%M:%S,%f', year"),
+        (["13-APR-25 07:05:09.5"], "2025-04-13T07:05:09.500", "'%d-%b-%y %H:%M:%S.%f', day"),
+        (["13 April 2025 07:05"], "2025-04-13T07:05:00.000", "'%d %B %Y %H:%M', day first"),
+        (["Apr 13, 2025 07:05"], "2025-04-13T07:05:00.000", "'%b %d, %Y %H:%M', month first"),
+        (["13.04.2025 07:05 +0200"], "2025-04-13T05:05:00.000", "'%d.%m.%Y %H:%M %z', day first"),
+        (["41/12/31"], "2041-12-31T00:00:00.000", "'%y/%m/%d', year first"),
+    ],
+)
+def test_format_that_alone_fits_all_rows_is_taken_and_said(
+    tmp_path: Path, stamps: list[str], last: str, found: str
+) -> None:
+    write(tmp_path, *stamps)
+    recording = read(tmp_path)
+    assert moments(recording)[-1] == last
+    (note,) = recording.notes
+    assert note.startswith(f"times read as {found}")
+    assert f"a.csv line {len(stamps) + 1}, column 'time': found '{stamps[-1]}'" in note
+
+
+@given(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)), st.sampled_from("dm"))  # noqa: DTZ001  local time as written
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_order_of_day_and_month_is_never_guessed(
+    tmp_path: Path, moment: datetime, first: str
+) -> None:
+    form = "%d/%m/%Y %H:%M" if first == "d" else "%m/%d/%Y %H:%M"
+    write(tmp_path, moment.strftime(form))
+    if moment.day == moment.month or moment.day > 12:
+        expected = moment.replace(second=0, microsecond=0, tzinfo=UTC)
+        assert read(tmp_path).times_ns.tolist() == [int(expected.timestamp()) * 10**9]
+    else:
+        assert "day first" in refusal(tmp_path)
+
+
+def test_proof_in_a_later_file_decides_for_all(tmp_path: Path) -> None:
+    write(tmp_path, "03/04/2025 00:00", name="1.csv")
+    write(tmp_path, "04/13/2025 00:00", name="2.csv")
+    recording = read(tmp_path)
+    assert moments(recording)[0] == "2025-03-04T00:00:00.000"
+    assert (
+        "month first: 2.csv line 2, column 'time': found '04/13/2025 00:00'" in recording.notes[0]
+    )
+
+
+def test_dates_that_could_be_either_show_both_readings_and_the_line_to_write(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "03/03/2025 00:00", "03/04/2025 00:00")
+    told = refusal(tmp_path, zone="Europe/Berlin")
+    assert "a.csv line 3, column 'time': is 2025-04-03 00:00:00 (day first)" in told
+    assert "or 2025-03-04 00:00:00 (month first)" in told
+    for form in ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"):
+        line = f'time = {{ column = "time", format = "{form}", zone = "Europe/Berlin" }}'
+        assert line in told
+    assert moments(read(tmp_path, format="%m/%d/%Y %H:%M"))[1] == "2025-03-04T00:00:00.000"
+
+
+def test_dates_that_are_the_same_either_way_are_taken(tmp_path: Path) -> None:
+    write(tmp_path, "03/03/2025 00:00", "04/04/2025 00:00")
+    recording = read(tmp_path)
+    assert moments(recording)[1] == "2025-04-04T00:00:00.000"
+    assert "differs nowhere from other ways to read them" in recording.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "line", "other"),
+    [
+        (
+            ["03/04/2025", "13/04/2025", "04/13/2025"],
+            4,
+            "line 3, column 'time': found '13/04/2025'",
+        ),
+        (["13.04.2025", "2025-04-14"], 3, "line 2, column 'time': found '13.04.2025'"),
+        (["2025-04-14", "15.04.2025"], 3, "line 2, column 'time': found '2025-04-14'"),
+        (["13.04.2025 00:00", "13.04.2025"], 3, "line 2, column 'time': found '13.04.2025 00:00'"),
+    ],
+)
+def test_dates_written_in_two_ways_are_told_with_both_places(
+    tmp_path: Path, stamps: list[str], line: int, other: str
+) -> None:
+    write(tmp_path, *stamps)
+    told = refusal(tmp_path)
+    assert f"a.csv line {line}, column 'time': found '{stamps[-1]}'; but a.csv {other}" in told
+    assert "export all in one, best ISO 8601" in told
+
+
+def test_files_that_contradict_each_other_are_both_named(tmp_path: Path) -> None:
+    write(tmp_path, "13/04/2025", name="1.csv")
+    write(tmp_path, "04/13/2025", name="2.csv")
+    told = refusal(tmp_path)
+    assert "2.csv line 2, column 'time': found '04/13/2025'; but 1.csv line 2" in told
+
+
+def test_file_with_time_zones_beside_one_without_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "2025-03-01T00:00Z", name="1.csv")
+    write(tmp_path, "2025-03-01T00:00", name="2.csv")
+    assert "some name a time zone, some do not" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "said"),
+    [
+        ("1740787200", "unit = 's' reads it as 2025-03-01 00:00:00"),
+        ("1740787200000", "unit = 'ms' reads it as 2025-03-01 00:00:00"),
+        ("45717.5", "unit = 'd' with origin = 1899-12-30T00:00:00Z as 2025-03-01 12:00:00"),
+        ("20250301", "format = '%Y%m%d' as digits of a date"),
+        ("17", "a number; set data.time.unit or data.time.format"),
+        ("2025", "a number; set data.time.unit or data.time.format"),
+    ],
+)
+def test_number_is_no_date_until_the_recipe_says_so(tmp_path: Path, stamp: str, said: str) -> None:
+    write(tmp_path, stamp)
+    told = refusal(tmp_path)
+    assert f"a.csv line 2, column 'time': found '{stamp}'" in told
+    assert said in told
+
+
+@pytest.mark.parametrize(
+    ("stamps", "line"),
+    [(["31/31/2025"], 2), (["2025-03-01", "9999-12-31"], 3), (["2025-03-01", "2025-02-30"], 3)],
+)
+def test_date_that_cannot_be_is_refused(tmp_path: Path, stamps: list[str], line: int) -> None:
+    write(tmp_path, *stamps)
+    told = refusal(tmp_path)
+    assert f"a.csv line {line}, column 'time': found '{stamps[-1]}'; there is no such date" in told
+
+
+def test_year_that_nanoseconds_cannot_say_is_refused_under_a_given_format(tmp_path: Path) -> None:
+    write(tmp_path, "31.12.9999")
+    assert "years from 1678 to 2261 can be read" in refusal(tmp_path, format="%d.%m.%Y")
+
+
+def test_hour_that_is_never_there_counts_only_under_the_right_format(tmp_path: Path) -> None:
+    # The 9th of March has no 02:30 in New York; the 3rd of September has.
+    write(tmp_path, "09/03/2025 02:30", "09/13/2025 02:30")
+    assert moments(read(tmp_path, zone="America/New_York"))[0] == "2025-09-03T06:30:00.000"
+    write(tmp_path, "09/03/2025 02:30", "13/03/2025 02:30")
+    assert "that hour is left out in America/New_York" in refusal(tmp_path, zone="America/New_York")
+
+
+def test_dates_stay_undecided_across_blocks_until_one_row_proves(tmp_path: Path) -> None:
+    # So wide that a block holds some hundred rows.
+    header = [*HEADER, *(f"spare{number}" for number in range(4000))]
+    stamps = [
+        f"0{1 + number % 9}/02/2025 00:{number // 60:02d}:{number % 60:02d}"
+        for number in range(300)
+    ]
+    rows = [(stamp, 1, 2, *[""] * 4000) for stamp in [*stamps, "28/02/2025 00:00:00"]]
+    write_csv(tmp_path / "a.csv", header, rows, ";")
+    recording = read(tmp_path)
+    assert {moment[:7] for moment in moments(recording)} == {"2025-02"}
+    assert recording.notes[0].endswith("a.csv line 302, column 'time': found '28/02/2025 00:00:00'")
+    assert sorted(recording.line.tolist()) == list(range(2, 303))
+
+
+def test_nanoseconds_since_1970_are_kept_to_the_last(tmp_path: Path) -> None:
+    write(tmp_path, "1740787200000000001", "1740787200000000003")
+    stamps = read(tmp_path, unit="ns").times_ns
+    assert stamps.tolist() == [1740787200000000001, 1740787200000000003]
+    write_parquet(tmp_path / "b.parquet", time=[1740787200000000002], pressure=[1.0], flow=[1.0])
+    assert 1740787200000000002 in read(tmp_path, unit="ns").times_ns.tolist()
+
+
+def test_times_of_a_parquet_file_go_with_dates_in_text(tmp_path: Path) -> None:
+    typed = pa.array([datetime(2025, 3, 1, 12, tzinfo=UTC)], pa.timestamp("us", tz="Europe/Berlin"))
+    write_parquet(tmp_path / "a.parquet", time=typed, pressure=[1.0], flow=[1.0])
+    write(tmp_path, "03/04/2025 00:00", "13/04/2025 00:00", name="b.csv")
+    write_parquet(tmp_path / "c.parquet", time=typed, pressure=[2.0], flow=[1.0])
+    recording = read(tmp_path)
+    assert moments(recording)[:3] == ["2025-03-01T12:00:00.000"] * 2 + ["2025-04-03T00:00:00.000"]
+    assert np.array_equal(recording.values[:, 0], [1.0, 2.0, 1.0, 1.0])
+
+
+def test_date_and_time_in_two_columns_are_one_time(tmp_path: Path) -> None:
+    rows = [("16/12/2006", "17:24:00", 1, 2), ("17/12/2006", " 00:00:00", 1, 2)]
+    write_csv(tmp_path / "a.csv", ["Date", "Time", "pressure", "flow"], rows, ";")
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": ["Date", "Time"]}})
+    recording = load(made.data, made.signals)
+    assert moments(recording) == ["2006-12-16T17:24:00.000", "2006-12-17T00:00:00.000"]
+    assert "column 'Date Time': found '16/12/2006 17:24:00'" in recording.notes[0]
+
+
+def test_two_columns_that_are_ambiguous_are_told_with_the_line_to_write(tmp_path: Path) -> None:
+    rows = [("06/12/2006", "17:24:00", 1, 2)]
+    write_csv(tmp_path / "a.csv", ["Date", "Time", "pressure", "flow"], rows, ";")
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": ["Date", "Time"]}})
+    with pytest.raises(DataError) as caught:
+        load(made.data, made.signals)
+    assert 'time = { column = ["Date", "Time"], format = "%d/%m/%Y %H:%M:%S" }' in str(caught.value)
+
+
+def test_format_that_does_not_fit_is_told_with_one_that_does(tmp_path: Path) -> None:
+    write(tmp_path, "2015-01-01 06:00:00")
+    told = refusal(tmp_path, format="%m/%d/%Y %I:%M:%S %p")
+    assert "data.time.format is '%m/%d/%Y %I:%M:%S %p', this is 'ISO 8601'" in told
+
+
+def test_count_in_another_unit_is_told_with_the_likely_one(tmp_path: Path) -> None:
+    write(tmp_path, "1740787200000")
+    assert "unit = 'ms' reads it as 2025-03-01 00:00:00" in refusal(tmp_path, unit="s")
+
+
+def test_clock_that_is_not_set_twice_a_year_is_told_as_such(tmp_path: Path) -> None:
+    write(tmp_path, "2025-03-30 01:55", "2025-03-30 02:00")
+    told = refusal(tmp_path, zone="Europe/Berlin")
+    assert "that hour is left out in Europe/Berlin" in told
+    assert "'Etc/GMT-1'" in told
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        {"column": "time", "unit": "d", "origin": datetime(2200, 1, 1, tzinfo=UTC)},
+        {"unit": "d", "origin": datetime(2254, 12, 30, tzinfo=UTC)},
+    ],
+)
+def test_count_that_leads_beyond_all_years_is_refused(
+    tmp_path: Path, time: dict[str, object]
+) -> None:
+    write(tmp_path, *["100000"] * 200)
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": time})
+    with pytest.raises(DataError, match="since 2"):
+        load(made.data, made.signals)
+
+
+def test_rows_of_one_time_are_a_step_apart(tmp_path: Path) -> None:
+    # So wide that a block holds some hundred rows.
+    columns = [*(f"c{number}" for number in range(4000)), "pressure", "flow"]
+    for start in ("2004.02.12.10.32.39", "2004.02.12.10.42.39"):
+        lines = ["\t".join(["0"] * 4000 + [str(number), start[14]]) for number in range(600)]
+        (tmp_path / start).write_text("\n".join(lines) + "\n")
+    time = {"column": "start", "format": "%Y.%m.%d.%H.%M.%S", "step_s": 0.0005}
+    data = {"files": ["2004*"], "columns": columns, "file_template": "{start}", "time": time}
+    made = recipe(tmp_path, data=data)
+    recording = load(made.data, made.signals)
+    assert recording.values[:, 0].tolist() == [*range(600)] * 2
+    assert {*np.diff(recording.times_ns[:600]).tolist()} == {500_000}
+    assert {*np.diff(recording.times_ns[600:]).tolist()} == {500_000}
+    assert moments(recording)[599:601] == ["2004-02-12T10:32:39.299", "2004-02-12T10:42:39.000"]
+
+
+def test_step_is_of_rows_that_follow_each_other(tmp_path: Path) -> None:
+    write(tmp_path, *["2025-03-01 00:00:00"] * 2, *["2025-03-01 00:00:01"] * 2)
+    made = recipe(tmp_path, data={"files": ["*.csv"], "time": {"column": "time", "step_s": 0.5}})
+    times = load(made.data, made.signals).times_ns
+    assert ((times - times[0]) / 1e9).tolist() == [0, 0.5, 1, 1.5]
+
+
+def test_unit_that_leads_to_an_unlikely_year_is_told(tmp_path: Path) -> None:
+    write(tmp_path, "1740787200", "1740787260")
+    (said,) = read(tmp_path, unit="ms").notes
+    assert said.startswith("times begin in 1970-01-21T03:33:07Z, for a.csv line 2")
+    assert said.endswith("unit = 's' reads it as 2025-03-01 00:00:00")
+    assert not read(tmp_path, unit="s").notes
+    write(tmp_path, "1", "2")
+    assert not read(tmp_path, unit="h").notes
+
+
+@pytest.mark.parametrize(
+    ("stamp", "form"),
+    [
+        ("2025-03-01 13:00:00 CET", "%Y-%m-%d %H:%M:%S CET"),
+        ("28.03.2025 13:00:00 CET", "%d.%m.%Y %H:%M:%S CET"),
+    ],
+)
+def test_name_of_a_time_zone_is_told_with_a_format_that_reads_it(
+    tmp_path: Path, stamp: str, form: str
+) -> None:
+    write(tmp_path, stamp)
+    assert f"set data.time.format = '{form}'" in refusal(tmp_path)
+    assert moments(read(tmp_path, format=form, zone="Etc/GMT-1"))[0].endswith("T12:00:00.000")

@@ -1,0 +1,1 @@
+"""Messages of a broker as rows of a recording."""

@@ -1,0 +1,85 @@
+"""What a reader of the figures should know of the rows behind them."""
+
+from math import isclose
+
+import numpy as np
+
+from trainer.checks.signals import NEARLY
+from trainer.dataset.splits import Parts
+from trainer.ingest.recording import LATE, Recording
+from trainer.recipe.document import Recipe
+
+_LONG_PAUSE = 100
+"""So many periods are no jitter."""
+_LISTED = 5
+
+
+def remarks(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ...]:
+    """Sentences on what was cleaned or left out, for the terminal and the report.
+
+    What `trainer.checks` finds is said there, and not here again.
+    """
+    return (
+        *(note for note in recording.notes if not note.endswith(LATE)),
+        *_pace(recording, recipe),
+        *_pauses(recording, recipe),
+        *_signals(recording, parts),
+        *_left_out(parts),
+    )
+
+
+def _pace(recording: Recording, recipe: Recipe) -> list[str]:
+    found_ms, wanted_s = recording.period_ms(), recipe.window.period_s
+    if found_ms is None or wanted_s is None or isclose(found_ms / 1000, wanted_s, rel_tol=0.1):
+        return []
+    return [f"window.period_s is {wanted_s:g}, but rows are {found_ms / 1000:g} s apart (median)"]
+
+
+def _pauses(recording: Recording, recipe: Recipe) -> list[str]:
+    """Pauses that windows span because nothing says how long one may be."""
+    period_ms, window = recording.period_ms(), recipe.window
+    if period_ms is None or window.length == 1 or window.max_gap_s is not None:
+        return []
+    row, longest_ns = recording.longest_pause()
+    if longest_ns < _LONG_PAUSE * period_ms * 1e6:
+        return []
+    apart = f"rows are {period_ms / 1000:g} s apart (median), but {longest_ns / 1e9:g} s before "
+    remedy = "windows span the pause; set window.max_gap_s, and they begin anew"
+    return [f"{apart}{recording.place(row)}: {remedy}"]
+
+
+def _signals(recording: Recording, parts: Parts) -> list[str]:
+    samples = parts.train.samples + parts.test.samples
+    lacking = {}
+    for index, name in enumerate(recording.channels):
+        missing = parts.train.missing.get(name, 0) + parts.test.missing.get(name, 0)
+        if missing and np.isnan(parts.train.values[:, :, index]).mean() < NEARLY:
+            lacking[name] = missing
+    worst = sorted(lacking, key=lacking.__getitem__, reverse=True)
+    said = [
+        f"signal '{name}': no value within its range in {lacking[name]} of {samples} samples "
+        f"({lacking[name] / samples:.1%})"
+        for name in worst[:_LISTED]
+    ]
+    if rest := worst[_LISTED:]:
+        share = lacking[rest[0]] / samples
+        said.append(f"{len(rest)} more signals have no value in up to {share:.1%} of the samples")
+    return said
+
+
+def _left_out(parts: Parts) -> list[str]:
+    said = []
+    repeated = parts.train.dropped.get("duplicate", 0) + parts.test.dropped.get("duplicate", 0)
+    if repeated:
+        said.append(f"{repeated} rows repeat one of the same time and asset: left out")
+    restarts = parts.train.restarts + parts.test.restarts
+    if restarts:
+        said.append(f"{restarts} pauses longer than window.max_gap_s: the window began anew")
+    bad = parts.train.bad + parts.test.bad
+    if bad:
+        said.append(f"{bad} windows lack a required signal: left out")
+    if parts.unknown:
+        said.append(f"{parts.unknown} windows end with a row whose truth is not known: left out")
+    if parts.unusable:
+        said.append(f"{parts.unusable} training windows are not wholly normal: left out")
+    return said

@@ -1,0 +1,132 @@
+"""What the two parts have in common although they should be apart."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trainer.checks.finding import Finding
+from trainer.dataset.subject import Subject
+from trainer.errors import listed
+from trainer.recipe.split_section import GroupSplit
+
+MIXED = 0.5
+"""Share of the rows that have a double in time somewhere else, from which on windows are mixed."""
+
+
+def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:
+    """Assets that were trained on and are tested on, where time does not lie between."""
+    recipe, recording = subject.recipe, subject.recording
+    method = recipe.split.method
+    if not recipe.data.names_assets or method == "time":
+        return
+    shared = subject.in_both(recording.asset)
+    if not len(shared) or (recording.timed and _later(subject)):
+        return
+    count = len(np.unique(recording.asset[subject.parts.test.rows]))
+    names = listed([f"'{recording.assets[index]}'" for index in shared])
+    said = (
+        f"{len(shared)} of the {count} assets of the test part were trained on as well, not only "
+        f"before: {names}"
+    )
+    if method in ("random", "stratified"):
+        remedy = "set split.method to 'group', so that figures hold for other assets"
+        yield Finding("groups-on-both-sides", "error", said, remedy)
+    elif isinstance(recipe.split, GroupSplit):
+        remedy = "the figures are for other groups of the same assets; leave out split.column"
+        yield Finding("groups-on-both-sides", "warning", said, remedy)
+    else:
+        remedy = (
+            "the figures are for assets that were trained on; if files name different assets "
+            "alike, set data.asset_from = 'file' beside data.asset_column"
+        )
+        yield Finding("groups-on-both-sides", "warning", said, remedy)
+
+
+def random_split_of_time_series(subject: Subject) -> Iterator[Finding]:
+    """How much of the test part was as good as trained on, if rows in time were drawn at random."""
+    recording, parts = subject.recording, subject.parts
+    if subject.recipe.split.method != "random-optimistic" or not recording.timed:
+        return
+    reach = max(1, subject.recipe.window.length - 1)
+    # Rows of one asset in a line of their own, so far apart that no neighbour is another asset's.
+    line = recording.asset * (len(recording) + reach + 1) + recording.rank()
+    trained = np.sort(line[parts.train.rows])
+    tested = line[parts.test.rows]
+    after = np.searchsorted(trained, tested)
+    nearest = np.minimum(
+        np.abs(trained[np.minimum(after, len(trained) - 1)] - tested),
+        np.abs(tested - trained[np.maximum(after - 1, 0)]),
+    )
+    share = float((nearest <= reach).mean())
+    said = (
+        f"{share:.0%} of the test windows lie within {reach} rows of a window that was trained on: "
+        "the figures are optimistic, and will not hold on new data"
+    )
+    remedy = "set split.method to 'time' or 'group'"
+    yield Finding("random-split-of-time-series", "warning", said, remedy)
+
+
+def timestamps_out_of_order(subject: Subject) -> Iterator[Finding]:
+    """Rows of a file that are older than the row before of the same asset."""
+    recording = subject.recording
+    if not recording.timed:
+        return
+    order = np.lexsort((recording.line, recording.file, recording.asset))
+    asset, file = recording.asset[order], recording.file[order]
+    same = (np.diff(asset) == 0) & (np.diff(file) == 0)
+    late = np.flatnonzero(same & (np.diff(recording.times_ns[order]) < 0)) + 1
+    if not len(late):
+        return
+    said = (
+        f"{len(late)} rows are older than the one before of the same asset and file, the first at "
+        f"{recording.place(order[late[0]])}; they were sorted"
+    )
+    remedy = (
+        "see whether clocks were set back, or time.format has day and month the wrong way round"
+    )
+    yield Finding("timestamps-out-of-order", "warning", said, remedy)
+
+
+def same_time_rows(subject: Subject) -> Iterator[Finding]:
+    """Rows of one asset that have the same time and different values: two machines, or two runs.
+
+    A clock of whole seconds gives such rows too, but on end.
+    """
+    recording, time = subject.recording, subject.recipe.data.time
+    if time is None or time.column is None or recording.rows_per_sample > 1:
+        return
+    order = np.argsort(recording.asset, kind="stable")  # of an asset by time, as they came
+    first, second = order[:-1], order[1:]
+    same = recording.times_ns[first] == recording.times_ns[second]
+    same &= recording.asset[first] == recording.asset[second]
+    first, second = first[same], second[same]
+    other = ~np.isclose(
+        recording.values[first], recording.values[second], rtol=0, atol=0, equal_nan=True
+    ).all(axis=1)
+    first, second = first[other], second[other]
+    if not len(first):
+        return
+    apart = recording.file[first] != recording.file[second]
+    apart |= np.abs(recording.line[first].astype(np.int64) - recording.line[second]) > 1
+    said = (
+        f"{len(first)} rows have the time of another row of their asset and other values, such as "
+        f"{recording.place(first[0])} and {recording.place(second[0])}"
+    )
+    mixed = 2 * int(apart.sum()) >= MIXED * len(recording)
+    if mixed and subject.recipe.window.length > 1:
+        said += ": windows would have samples of both"
+    remedy = (
+        "if they are of different machines or runs, name those by data.asset_column, which may be "
+        "a list of columns, or by data.asset_from = 'file'; if the clock is coarse, set "
+        "data.time.step_s; if they are repeated, leave one out"
+    )
+    severe = mixed and subject.recipe.window.length > 1
+    yield Finding("same-time-rows", "error" if severe else "warning", said, remedy)
+
+
+def _later(subject: Subject) -> bool:
+    """Whether every asset's test windows come after all its training windows."""
+    recording, parts = subject.recording, subject.parts
+    last = np.full(len(recording.assets), np.iinfo(np.int64).min)
+    np.maximum.at(last, parts.train.asset, recording.times_ns[parts.train.rows])
+    return bool((recording.times_ns[parts.test.rows] > last[parts.test.asset]).all())

@@ -1,0 +1,115 @@
+"""Recorded messages, of some signals each, through `models.windowing.windows` one by one.
+
+Whole rows are windowed at once (`models.windowing.batch`). Which samples messages come to depends
+on what reported before, so they take the path that they take on a gateway.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle.manifest import Channel, WindowSpec
+from models.errors import ReadingError
+from models.input.quality import Quality
+from models.windowing.windows import Windows
+from trainer.ingest.recording import Recording
+
+_BLOCK = 8192
+
+
+class Replayed(NamedTuple):
+    """What messages came to.
+
+    Attributes:
+        values: the windows, float32 `[n, length, channels]`, NaN = missing; without those of BAD
+            quality.
+        rows: the recorded row that each ends with, `[n]`.
+        bad: how many were BAD.
+        dropped: messages that were not used, by reason.
+        missing: samples without a value, by channel.
+        restarts: how often a pause longer than allowed began the window anew.
+    """
+
+    values: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    bad: int
+    dropped: Mapping[str, int]
+    missing: Mapping[str, int]
+    restarts: int
+
+
+def replay(
+    recording: Recording,
+    rows: NDArray[np.int64],
+    spec: WindowSpec,
+    channels: Sequence[Channel],
+    advance: Callable[[int], object],
+) -> Replayed:
+    """Push rows, as the messages they are, through a `Windows` of their own."""
+    windows = Windows(spec, channels, max_assets=len(recording.assets))
+    dropped: Counter[str] = Counter()
+    before: dict[int, int] = {}
+    empty = np.empty((0, spec.length, len(channels)), dtype=np.float32)
+    values, ends, bad = [empty], [np.empty(0, dtype=np.int64)], 0
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        pushed, earlier = _push(windows, recording, block, dropped, before)
+        batch = windows.take()
+        # A window ends with the row that made it due, or with the one before: where time or a
+        # signal that reports again closes the sample, and on a grid.
+        is_earlier = np.array(batch.times_ns, dtype=np.int64) < recording.times_ns[pushed]
+        sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
+        values.append(batch.values[sound])
+        ends.append(np.where(is_earlier, earlier, pushed)[sound])
+        bad += int((~sound).sum())
+        advance(len(block))
+    missing = Counter(windows.missing)
+    found = np.concatenate(values), np.concatenate(ends)
+    return Replayed(*found, bad, dropped, missing, windows.restarts)
+
+
+def _push(
+    windows: Windows,
+    recording: Recording,
+    rows: NDArray[np.int64],
+    dropped: Counter[str],
+    before: dict[int, int],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Push rows, count those that are refused, and return two rows for each window that came due.
+
+    They are the one that made it due, and the asset's row before that; `before` has each asset's
+    last row that was used.
+    """
+    pushed: list[int] = []
+    earlier: list[int] = []
+    for row, asset, time_ns, reading in zip(
+        rows.tolist(),
+        recording.asset[rows].tolist(),
+        recording.times_ns[rows].tolist(),
+        _readings(recording, rows),
+        strict=True,
+    ):
+        try:
+            due = windows.push(recording.assets[asset], time_ns, *reading)
+        except ReadingError as exc:
+            dropped[exc.reason] += 1
+            continue
+        pushed += [row] * due
+        earlier += [before.get(asset, row)] * due
+        before[asset] = row
+    return np.array(pushed, dtype=np.int64), np.array(earlier, dtype=np.int64)
+
+
+def _readings(
+    recording: Recording, rows: NDArray[np.int64]
+) -> Iterator[tuple[tuple[int, ...], list[float]]]:
+    """Channels and values that each row's message carried."""
+    order = tuple(range(recording.values.shape[1]))
+    reported = recording.reported
+    carries = np.ones((len(rows), len(order)), dtype=bool) if reported is None else reported[rows]
+    for values, carried in zip(recording.values[rows].tolist(), carries.tolist(), strict=True):
+        yield tuple(compress(order, carried)), list(compress(values, carried))

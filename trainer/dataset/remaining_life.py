@@ -1,0 +1,165 @@
+"""How long each asset still had, at every row: until its last row, or longer if it was alive there.
+
+A recording of a run to failure ends with the failure. One that was cut before, or of an asset that
+still runs, does not: a table says how long such an asset had left, or that nobody knows yet.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.errors import DataError
+from trainer.ingest import csv_file
+from trainer.ingest.columns import Columns
+from trainer.ingest.numerals import DecimalMark
+from trainer.ingest.recording import Recording
+from trainer.ingest.sources import readable
+from trainer.recipe.data_section import UNIT_NS, Source
+from trainer.recipe.document import Regression
+
+_LISTED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What is left of each asset's life.
+
+    Attributes:
+        y: at each row, in the target's unit, at most its cap, `[rows]`; NaN = not known.
+        digests: sha256 of the tables that were read, by name.
+        notes: what they say.
+    """
+
+    y: NDArray[np.float64]
+    digests: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def remaining(recording: Recording, target: Regression, source: Source) -> Remaining:
+    """Count down to each asset's end.
+
+    An asset whose end is not known had at least the time until its last row: where that is the cap
+    or more, the cap is the truth; its later rows have none.
+
+    Raises:
+        DataError: a table cannot be read, or does not fit the recording.
+    """
+    tables = _Tables(recording, source)
+    if isinstance(target.left, str):
+        tables.read_by_name(Path(target.left))
+    elif target.left is not None:
+        for file, path in target.left.items():
+            tables.read_by_order(Path(path), file)
+    last = np.full(len(recording.assets), np.iinfo(np.int64).min)
+    np.maximum.at(last, recording.asset, recording.times_ns)
+    y = (last[recording.asset] - recording.times_ns) / UNIT_NS[target.remaining or "ns"]
+    is_open = np.isnan(tables.left)[recording.asset]
+    y += np.nan_to_num(tables.left)[recording.asset]
+    cap = target.cap or np.inf
+    y[is_open & (y < cap)] = np.nan
+    return Remaining(np.minimum(y, cap), tables.digests, tuple(tables.notes))
+
+
+class _Tables:
+    """What the tables say of the assets of one recording."""
+
+    def __init__(self, recording: Recording, source: Source) -> None:
+        self.recording = recording
+        self.source = source
+        self.left = np.zeros(len(recording.assets))
+        self.digests: dict[str, str] = {}
+        self.notes: list[str] = []
+
+    def read_by_name(self, path: Path) -> None:
+        """A table of asset and time left; assets that it does not name failed at their last row."""
+        table = self._table(path, ("asset", "left"), path.name, header=True)
+        named = table.names("asset")
+        names, known = np.array(named.names)[named.codes], self.recording.assets
+        again = np.ones(len(names), dtype=np.bool_)
+        again[np.unique(names, return_index=True)[1]] = False
+        if again.any():
+            raise table.wrong("asset", again, "it is named in a line above, once is enough")
+        strange = ~np.isin(names, known)
+        if strange.any():
+            raise table.wrong("asset", strange, _no_such(names[strange][0], known))
+        self._take([known.index(name) for name in names], self._numbers(table), path)
+
+    def read_by_order(self, path: Path, file: str) -> None:
+        """One number a line, of the assets of a data file in the order in which they appear."""
+        table = self._table(path, ("left",), f"{file}/{path.name}", header=False)
+        assets, left = self._assets_of(file), self._numbers(table)
+        if len(left) != len(assets):
+            raise DataError(
+                f"{path.name}: has {len(left)} numbers, but {file} has {len(assets)} assets; "
+                "target.left needs one a line, NA where it is not known"
+            )
+        self._take(assets, left, path)
+
+    def _take(self, assets: Sequence[int], left: NDArray[np.float64], path: Path) -> None:
+        self.left[assets] = left
+        alive, unknown = int(np.count_nonzero(left)), int(np.isnan(left).sum())
+        said = f"{path.name}: {alive} of {len(self.left)} assets were alive at their last row"
+        self.notes.append(f"{said}; of {unknown} the end is not known" if unknown else said)
+
+    def _assets_of(self, file: str) -> list[int]:
+        """The assets of a data file, in its order."""
+        recording = self.recording
+        found = [i for i, f in enumerate(recording.files) if file in (f, f.rsplit("/", 1)[-1])]
+        if len(found) != 1:
+            what = "is none" if not found else f"fits {len(found)}"
+            raise DataError(
+                f"target.left: '{file}' {what} of the files {_listed(recording.files)}; name one, "
+                "with its folder where that is needed"
+            )
+        inside = recording.file == found[0]
+        rows = np.flatnonzero(inside)
+        rows = rows[np.argsort(recording.line[rows], kind="stable")]
+        assets, first = np.unique(recording.asset[rows], return_index=True)
+        shared = np.intersect1d(assets, recording.asset[~inside])
+        if len(shared):
+            raise DataError(
+                f"target.left: asset '{recording.assets[shared[0]]}' is in {file} and in other "
+                "files, so that its last row may be elsewhere; set data.asset_from = 'file' if "
+                "these are different assets"
+            )
+        in_order: list[int] = assets[np.argsort(first)].tolist()
+        return in_order
+
+    def _table(self, path: Path, columns: Sequence[str], said: str, *, header: bool) -> Columns:
+        """Read a table, and keep its digest."""
+        with readable(f"target.left: {path}"):
+            content = path.read_bytes()
+        self.digests[f"target.left/{said}"] = hashlib.sha256(content).hexdigest()
+        own = {"columns": () if header else tuple(columns), "separator": None}
+        source = self.source.model_copy(update=own)
+        blocks = list(csv_file.blocks(path, path.name, source, columns, self.notes.append))
+        if not sum(map(len, blocks)):
+            raise DataError(f"{path.name}: empty; target.left needs {' and '.join(columns)} in it")
+        if len(blocks) > 1:
+            raise DataError(f"{path.name}: has more than {len(blocks[0])} lines; is it the table?")
+        marks = DecimalMark(source.decimal)
+        return Columns(blocks[0], path.name, marks, source.na_values, {})
+
+    def _numbers(self, table: Columns) -> NDArray[np.float64]:
+        left: NDArray[Any] = table.numbers("left")
+        if (note := table.marks.settle()) is not None:
+            self.notes.append(note)
+        if (left < 0).any():
+            raise table.wrong("left", left < 0, "what is left is 0 or more")
+        return left.astype(np.float64)
+
+
+def _no_such(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f"; '{near[0]}' comes nearest" if near else ""
+    return f"the data has no such asset, it has {_listed(known)}{meant}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")

@@ -1,0 +1,281 @@
+"""Which windows train and which test, so that a figure says what it would be on tomorrow's data.
+
+A time series is cut in time, by group or as the data says, and the two parts are windowed apart: a
+window never has rows of both, so a gap as long as the window lies between the last rows of the two.
+Rows without a time axis may be drawn at random.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from models.bundle.manifest import WindowSpec
+from trainer.dataset.targets import Truth
+from trainer.dataset.windows import Windowed, window_rows
+from trainer.errors import DataError
+from trainer.ingest.recording import Recording
+from trainer.recipe.document import Recipe
+from trainer.recipe.split_section import GroupSplit, PredefinedSplit, ShuffledSplit, TimeSplit
+
+FOLDS = 5
+MAX_PIECES = 100_000
+NS_PER_S = 10**9
+_LISTED = 12
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Training and test windows, and a sentence on how they were told apart.
+
+    Attributes:
+        unknown: windows of either part that were left out because their truth is not known.
+        unusable: training windows that were left out because something in them is not normal.
+    """
+
+    train: Windowed
+    test: Windowed
+    said: str
+    unknown: int
+    unusable: int
+
+
+def split(
+    recording: Recording,
+    truth: Truth,
+    recipe: Recipe,
+    spec: WindowSpec,
+    *,
+    advance: Callable[[int], object] = int,
+) -> Parts:
+    """Part the recording as the recipe says, and window both parts.
+
+    Windows whose truth is not known belong to neither part; nor do, in training, those that are
+    not `usable`.
+
+    Raises:
+        DataError: a part would be empty, or there are too few assets or rows of a class.
+    """
+
+    def windowed(rows: Indices, pieces: Recording = recording) -> Windowed:
+        whole = window_rows(pieces, rows, spec, recipe.channels, advance=advance)
+        return replace(whole, asset=recording.asset[whole.rows])
+
+    if isinstance(recipe.split, ShuffledSplit):
+        train, test, said = _shuffled(windowed(np.arange(len(recording))), truth, recipe)
+    else:
+        train, test, said = _apart(recording, truth, recipe.split, recipe, windowed)
+    counts = len(train), len(test)
+    train, test = (part.take(truth.known[part.rows]) for part in (train, test))
+    unknown = sum(counts) - len(train) - len(test)
+    used = train.take(truth.usable[train.rows])
+    for name, part, count in zip(("training", "test"), (used, test), counts, strict=True):
+        if not len(part):
+            reason = _why_none(count, len(train), recording)
+            raise DataError(
+                f"split.method '{recipe.split.method}' leaves the {name} part no window of "
+                f"{spec.length} samples: {reason}"
+            )
+    return Parts(used, test, said, unknown, unusable=len(train) - len(used))
+
+
+def _why_none(windows: int, known: int, recording: Recording) -> str:
+    """Why a part has no window: there is none, none has a truth, or none is wholly normal."""
+    if windows and known:
+        return (
+            f"none of its {windows} windows is wholly normal; correct target.normal, or the split"
+        )
+    if windows:
+        return (
+            f"its {windows} windows end with rows whose target is empty; correct it, or the split"
+        )
+    if len(recording) > 1 and recording.timed and recording.times_ns[0] == recording.times_ns[-1]:
+        moment = np.datetime64(int(recording.times_ns[0]), "ns").astype("datetime64[s]")
+        return f"all {len(recording)} rows have the same time, {moment}Z; correct data.time"
+    return (
+        f"there are {len(recording)} rows of {len(recording.assets)} asset(s); give more, or lower "
+        "window.length"
+    )
+
+
+def folds(train: Windowed, truth: Truth, recipe: Recipe) -> Iterator[tuple[Indices, Indices]]:
+    """Windows to fit on and windows held out, `FOLDS` times, apart in the manner of the split."""
+    group = _grouped(train, truth, recipe)
+    if group is not None and len(np.unique(group)) >= FOLDS:
+        yield from _by_group(group, recipe.seed)
+    elif recipe.data.time is None and truth.classes and recipe.target.task == "classification":
+        drawn = StratifiedKFold(FOLDS, shuffle=True, random_state=recipe.seed)
+        yield from drawn.split(np.zeros(len(train)), truth.y[train.rows])
+    else:
+        yield from blocks(train, -(-recipe.window.length // recipe.window.hop))
+
+
+def blocks(train: Windowed, gap: int) -> Iterator[tuple[Indices, Indices]]:
+    """Folds that hold out one block in time of every asset, `gap` windows apart from the rest."""
+    order = np.argsort(train.asset, kind="stable")
+    _, counts = np.unique(train.asset, return_counts=True)
+    count = np.repeat(counts, counts)
+    position = np.arange(len(train)) - np.repeat(np.cumsum(counts) - counts, counts)
+    for fold in range(FOLDS):
+        first, last = -(-fold * count // FOLDS), -(-(fold + 1) * count // FOLDS)
+        held = (position >= first) & (position < last)
+        near = (position >= first - gap) & (position < last + gap)
+        yield np.sort(order[~near]), np.sort(order[held])
+
+
+def _apart(
+    recording: Recording,
+    truth: Truth,
+    wanted: TimeSplit | GroupSplit | PredefinedSplit,
+    recipe: Recipe,
+    windowed: Callable[..., Windowed],
+) -> tuple[Windowed, Windowed, str]:
+    """Both parts, each windowed by itself, and a sentence."""
+    if isinstance(wanted, TimeSplit):
+        tested, near, said = _later(recording, wanted)
+        return windowed(np.flatnonzero(~tested)), windowed(np.flatnonzero(tested & ~near)), said
+    if isinstance(wanted, PredefinedSplit):
+        tested, said = _predefined(recording, truth, wanted)
+    else:
+        tested, said = _some_groups(recording, truth, wanted.test, recipe.seed)
+    pieces = _pieces(recording, tested) if recipe.window.length > 1 else recording
+    train, test = (windowed(np.flatnonzero(part), pieces) for part in (~tested, tested))
+    return train, test, said
+
+
+def _later(
+    recording: Recording, wanted: TimeSplit
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], str]:
+    """Mask of the test rows, of those too near to the training rows, and a sentence."""
+    if wanted.train_rows is not None:
+        tested = recording.rank() >= wanted.train_rows
+        said = f"time: the first {wanted.train_rows} rows of each asset train, the rest test"
+        last = np.full(len(recording.assets), np.iinfo(np.int64).min)
+        np.maximum.at(last, recording.asset[~tested], recording.times_ns[~tested])
+        since = recording.times_ns - last[recording.asset]
+    else:
+        share = wanted.test or 0.0
+        cut = recording.times_ns[int(len(recording) * (1 - share))]
+        tested = recording.times_ns >= cut
+        moment = np.datetime64(int(cut), "ns").astype("datetime64[s]")
+        said = f"time: rows from {moment}Z on test ({share:.0%})"
+        since = recording.times_ns - cut
+    near = tested & (since < wanted.gap_s * NS_PER_S)
+    if wanted.gap_s:
+        said += f"; {int(near.sum())} rows within {wanted.gap_s:g} s of the training part left out"
+    return tested, near, said
+
+
+def _predefined(
+    recording: Recording, truth: Truth, wanted: PredefinedSplit
+) -> tuple[NDArray[np.bool_], str]:
+    if wanted.column is None:
+        chosen = [index for index, f in enumerate(recording.files) if wanted.is_test_file(f)]
+        names = [recording.files[index] for index in chosen]
+        if not names:
+            raise DataError(
+                f"split.test_files: {_listed(wanted.test_files)} match none of the files "
+                f"{_listed(recording.files)}"
+            )
+        return np.isin(recording.file, chosen), f"predefined: the rows of {_listed(names)} test"
+    member = _member(truth)
+    found = np.unique(member)
+    absent = [label for label in wanted.test if label not in found]
+    if absent:
+        raise DataError(
+            f"split.test: no row has '{absent[0]}' in column '{wanted.column}'; found there: "
+            f"{_listed(found.tolist())}"
+        )
+    said = f"predefined: rows whose '{wanted.column}' is {_listed(wanted.test)} test"
+    return np.isin(member, wanted.test), said
+
+
+def _some_groups(
+    recording: Recording, truth: Truth, share: float, seed: int
+) -> tuple[NDArray[np.bool_], str]:
+    """A share of the groups, drawn at random."""
+    groups, group, what = recording.assets, recording.asset, "asset"
+    if truth.member is not None:
+        named, group = np.unique(truth.member, return_inverse=True)
+        groups, what = tuple(named.tolist()), "group"
+    count = len(groups)
+    if count < 2:  # noqa: PLR2004  one to train on, one to test on
+        raise DataError(f"split.method is 'group', but there is one {what} only; use 'time'")
+    drawn = np.random.default_rng(seed).permutation(count)
+    chosen = drawn[: min(max(1, round(share * count)), count - 1)]
+    names = _listed([groups[index] for index in np.sort(chosen)])
+    return np.isin(group, chosen), f"group: {len(chosen)} of {count} {what}s test: {names}"
+
+
+def _pieces(recording: Recording, tested: NDArray[np.bool_]) -> Recording:
+    """The recording with every stretch of an asset's rows in one part as an asset of its own.
+
+    So no window spans a hole that the other part has left.
+    """
+    order = np.argsort(recording.asset, kind="stable")
+    new = (np.diff(recording.asset[order]) != 0) | (np.diff(tested[order]) != 0)
+    piece = np.empty(len(recording), dtype=np.int64)
+    piece[order] = np.concatenate([[0], np.cumsum(new)])
+    count = int(piece.max()) + 1
+    if count > MAX_PIECES:
+        raise DataError(
+            f"the split cuts the rows into {count} stretches, at most {MAX_PIECES} are windowed "
+            "apart; part them by longer stretches, or set window.length to 1"
+        )
+    return replace(recording, assets=tuple(map(str, range(count))), asset=piece)
+
+
+def _member(truth: Truth) -> NDArray[Any]:
+    if truth.member is None:
+        raise AssertionError("the truth was read without split.column")
+    return truth.member
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+
+
+def _shuffled(whole: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed, Windowed, str]:
+    whole = whole.take(truth.known[whole.rows])
+    share, method = recipe.split.test, recipe.split.method
+    y = truth.y[whole.rows]
+    kept: dict[str, Any] = {}
+    if recipe.target.task == "classification" and method != "random":
+        rare = [truth.classes[c] for c, n in enumerate(np.bincount(y)) if n < FOLDS]
+        if rare:
+            raise DataError(
+                f"class '{rare[0]}' has fewer than {FOLDS} rows: too few to split; record more, or "
+                "give it one name with another class in target.classes"
+            )
+        kept = {"stratify": y}
+    train, test = train_test_split(
+        np.arange(len(whole)), test_size=share, random_state=recipe.seed, **kept
+    )
+    said = f"{method}: {share:.0%} of the rows, drawn at random, test"
+    if method == "random-optimistic":
+        said = (
+            f"{said}. OPTIMISTIC: this is a time series, neighbours of the test rows were "
+            "trained on, and the figures will not hold on new data"
+        )
+    return whole.take(np.sort(train)), whole.take(np.sort(test)), said
+
+
+def _grouped(train: Windowed, truth: Truth, recipe: Recipe) -> NDArray[Any] | None:
+    """What a fold holds out whole: the groups of the split, or assets that a table parts."""
+    wanted = recipe.split
+    if isinstance(wanted, GroupSplit):
+        return train.asset if wanted.column is None else _member(truth)[train.rows]
+    if isinstance(wanted, PredefinedSplit) and recipe.data.names_assets:
+        return train.asset
+    return None
+
+
+def _by_group(group: NDArray[Any], seed: int) -> Iterator[tuple[Indices, Indices]]:
+    for part in np.array_split(np.random.default_rng(seed).permutation(np.unique(group)), FOLDS):
+        held = np.isin(group, part)
+        yield np.flatnonzero(~held), np.flatnonzero(held)

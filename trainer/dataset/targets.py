@@ -1,0 +1,187 @@
+"""The truth of every row: class index, number, or normal and not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.windowing.hold import NS_PER_MS
+from trainer.dataset.remaining_life import remaining
+from trainer.errors import DataError
+from trainer.ingest.recording import Recording
+from trainer.recipe.document import Anomaly, Classification, Recipe, Regression
+
+MAX_CLASSES = 1000
+NORMAL_AND_NOT = ("normal", "anomaly")
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the model is to answer at each row of a recording.
+
+    Attributes:
+        y: `[rows]`; int64 class index, float64 number, or int64 1 = abnormal.
+        known: where `y` is known at all, `[rows]`.
+        usable: rows whose window may be trained on, `[rows]`; of a detector's those in whose
+            window everything is normal.
+        classes: name of each class; empty for a regression.
+        labelled: whether the recording says the truth; a detector can do without.
+        member: text of the recipe's `split.column` at each row, `[rows]`, if it names one.
+        digests: sha256 of the tables that the truth was read from, beside the recording, by name.
+        notes: what these tables say.
+    """
+
+    y: NDArray[Any]
+    known: NDArray[np.bool_]
+    usable: NDArray[np.bool_]
+    classes: tuple[str, ...]
+    labelled: bool = True
+    member: NDArray[Any] | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def truth(recording: Recording, recipe: Recipe) -> Truth:
+    """Read the truth off a recording as the recipe's target says.
+
+    Raises:
+        DataError: a label that is no class, too many classes, no label at all, or a table of what
+            is left that does not fit.
+    """
+    target = recipe.target
+    if isinstance(target, Classification):
+        return _classes(recording, target)
+    if isinstance(target, Regression):
+        return _numbers(recording, target, recipe)
+    return _normality(recording, target, recipe)
+
+
+def with_tables(recording: Recording, known: Truth) -> Recording:
+    """The recording with what is to be said of the tables that its truth was read from."""
+    return replace(
+        recording,
+        digests={**recording.digests, **known.digests},
+        notes=(*recording.notes, *known.notes),
+    )
+
+
+def _classes(recording: Recording, target: Classification) -> Truth:
+    labels = _labels(recording)
+    found = {str(label) for label in np.unique(labels)} - {""}
+    names = target.names or {label: label for label in sorted(found, key=_by_number)}
+    if len(names) > MAX_CLASSES:
+        raise DataError(
+            f"column '{target.column}': has {len(names)} different labels, at most {MAX_CLASSES} "
+            "classes are learned; is it a number to be learned by task = 'regression'?"
+        )
+    strange = sorted(found - set(names))
+    if strange:
+        row = int(np.argmax(labels == strange[0]))
+        raise DataError(
+            f"{recording.place(row)}, column '{target.column}': found '{strange[0]}'; "
+            f"target.classes are {', '.join(names)}; add it there, where several labels may have "
+            "one name, or to data.na_values"
+        )
+    classes = tuple(dict.fromkeys(names.values()))
+    if target.positive is not None and target.positive not in classes:
+        raise DataError(
+            f"column '{target.column}': target.positive is '{target.positive}', the classes there "
+            f"are {', '.join(classes)}"
+        )
+    index = {"": -1, **{label: classes.index(name) for label, name in names.items()}}
+    y = np.array([index[label] for label in labels], dtype=np.int64)
+    return Truth(y=y, known=y >= 0, usable=y >= 0, classes=classes, notes=_alike(names))
+
+
+def _alike(names: Mapping[str, str]) -> tuple[str, ...]:
+    """A note on labels that only differ in how they are written, and mean different classes."""
+    seen: dict[str, str] = {}
+    for label, name in names.items():
+        other = seen.setdefault(label.casefold(), label)
+        if names[other] != name:
+            said = f"labels '{other}' and '{label}' are two classes; if they mean the same, give "
+            return (f"{said}both one name in target.classes",)
+    return ()
+
+
+def _numbers(recording: Recording, target: Regression, recipe: Recipe) -> Truth:
+    if target.remaining is None:
+        y = _labels(recording).astype(np.float64)
+        known = np.isfinite(y)
+        return Truth(y=y, known=known, usable=known, classes=())
+    left = remaining(recording, target, recipe.data)
+    known = np.isfinite(left.y)
+    return Truth(left.y, known, known, classes=(), digests=left.digests, notes=left.notes)
+
+
+def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
+    if target.column is None:
+        everywhere = np.ones(len(recording), dtype=np.bool_)
+        nowhere = np.zeros(len(recording), dtype=np.int64)
+        return Truth(nowhere, everywhere, everywhere, NORMAL_AND_NOT, labelled=False)
+    labels = _labels(recording)
+    known = labels != ""
+    if not (labels == target.normal).any():
+        found = ", ".join(f"'{label}'" for label in sorted({*map(str, labels[known])})[:10])
+        raise DataError(
+            f"column '{target.column}': no row says '{target.normal}', which target.normal is; "
+            f"found there: {found or 'nothing at all'}"
+        )
+    y = np.where(known & (labels != target.normal), 1, 0).astype(np.int64)
+    usable = ~_within(recording, (y == 1) | ~known, recipe)
+    return Truth(y=y, known=known, usable=usable, classes=NORMAL_AND_NOT)
+
+
+def _within(recording: Recording, flagged: NDArray[np.bool_], recipe: Recipe) -> NDArray[np.bool_]:
+    """Whether any of the rows in the asset's window that ends with each row is flagged."""
+    order = np.argsort(recording.asset, kind="stable")
+    total = np.concatenate([[0], np.cumsum(flagged[order])])
+    end = np.arange(1, len(order) + 1)
+    first = end - 1 - recording.rank()[order]
+    if recipe.window.trigger == "period":
+        start = _since(recording.times_ns[order], first, _reach_ns(recipe))
+    else:
+        per_sample = 1 if recipe.window.trigger == "every_reading" else recording.rows_per_sample
+        start = np.maximum(end - recipe.window.length * per_sample, first)
+    found = np.empty(len(order), dtype=np.bool_)
+    found[order] = total[end] > total[start]
+    return found
+
+
+def _reach_ns(recipe: Recipe) -> int:
+    """How far back a window on a grid can see: its length, and what is held at its beginning."""
+    held_ms = max(channel.max_age_ms or 0 for channel in recipe.channels)
+    spec = recipe.window.spec(None)
+    return spec.length * spec.period_ns + held_ms * NS_PER_MS
+
+
+def _since(
+    times_ns: NDArray[np.int64], first: NDArray[np.int64], reach_ns: int
+) -> NDArray[np.int64]:
+    """Of rows that are sorted by asset: for each the first of its asset not older than `reach_ns`.
+
+    `first` is the asset's first row of all.
+    """
+    start = np.empty_like(first)
+    bounds = [*np.unique(first).tolist(), len(first)]
+    for low, high in pairwise(bounds):
+        of_asset = times_ns[low:high]
+        start[low:high] = low + np.searchsorted(of_asset, of_asset - reach_ns)
+    return start
+
+
+def _labels(recording: Recording) -> NDArray[Any]:
+    if recording.labels is None:
+        raise AssertionError("the recording was loaded without its labels")
+    return recording.labels
+
+
+def _by_number(label: str) -> tuple[float, str]:
+    """Sort key: numbers by value, then texts."""
+    try:
+        return float(label), label
+    except ValueError:
+        return float("inf"), label

@@ -1,0 +1,246 @@
+"""From a choice to a fitted model, and how its answers are to be read.
+
+Without a search, gradient boosting on histograms for classes and numbers; a monitor for what is not
+normal.
+Rare classes are neither repeated nor weighed up, which would spoil the probabilities: the decision
+threshold of a two-class model is chosen on held-out folds of the training part instead.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from models.bundle.manifest import Output, Task
+from trainer.dataset.splits import blocks, folds
+from trainer.dataset.targets import NORMAL_AND_NOT, Truth
+from trainer.dataset.windows import MAX_BYTES, Windowed
+from trainer.errors import DataError
+from trainer.estimators.choice import Choice, default
+from trainer.estimators.crossval import fitted_quietly
+from trainer.estimators.monitor import Monitor
+from trainer.estimators.threshold import best_threshold
+from trainer.features.sliding import SlidingFeatures, positions
+from trainer.features.window_features import WindowFeatures
+from trainer.recipe.document import Anomaly, Classification, Recipe, Regression
+
+MIN_WINDOWS = 20
+TWO = 2
+Answers = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A fitted pipeline from windows to an estimate, and what makes answers of it.
+
+    Attributes:
+        task: what it answers.
+        pipeline: features and estimator.
+        outputs: as the manifest describes them.
+        positive: index of the class the score is about, of a two-class model.
+    """
+
+    task: Task
+    pipeline: Pipeline
+    outputs: tuple[Output, ...]
+    positive: int = 1
+
+    @property
+    def threshold(self) -> float | None:
+        """The score above which the value is the positive class."""
+        return next((o.threshold for o in self.outputs if o.threshold is not None), None)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class; empty for a regression."""
+        return self.outputs[0].classes
+
+    def answer(self, windows: NDArray[np.float32]) -> Answers:
+        """What the graph must answer to windows `[n, length, channels]`, by output."""
+        if self.task == "regression":
+            return {"value": self.pipeline.predict(windows).astype(np.float32)}
+        if self.task == "anomaly":
+            score = self.pipeline.transform(windows)[:, 0]
+            return {"value": (score > 1).astype(np.int64), "score": score}
+        probabilities = self.pipeline.predict_proba(windows).astype(np.float32)
+        if self.threshold is None:
+            value = probabilities.argmax(axis=1).astype(np.int64)
+            score = probabilities.max(axis=1)
+        else:
+            score = probabilities[:, self.positive]
+            value = np.where(score > np.float32(self.threshold), self.positive, 1 - self.positive)
+        return {"value": value.astype(np.int64), "score": score, "probabilities": probabilities}
+
+    def margin(self, answers: Answers) -> NDArray[np.float32]:
+        """How far each answer is from being another class, in units of the score; inf if none."""
+        if self.task == "regression":
+            return np.full(len(answers["value"]), np.inf, dtype=np.float32)
+        if self.threshold is not None:
+            return np.abs(answers["score"] - np.float32(self.threshold))
+        ordered = np.sort(answers["probabilities"], axis=1)
+        margin: NDArray[np.float32] = ordered[:, -1] - ordered[:, -2]
+        return margin
+
+
+def fit(train: Windowed, truth: Truth, recipe: Recipe, choice: Choice | None = None) -> Model:
+    """Fit a choice, or else the task's default, on the training windows.
+
+    Raises:
+        DataError: as `check_learnable`.
+    """
+    check_learnable(train, truth, recipe)
+    target = recipe.target
+    # One thread: sums of several depend on how many there are, and so would the bundle's bytes.
+    with threadpool_limits(limits=1):
+        if isinstance(target, Anomaly):
+            return _detector(train, recipe, target)
+        chosen = choice or default(recipe.described, target.task, recipe.seed)
+        if isinstance(target, Classification):
+            return _classifier(train, truth, recipe, chosen)
+        return _regressor(train, truth, target, chosen)
+
+
+def check_learnable(train: Windowed, truth: Truth, recipe: Recipe) -> None:
+    """Make sure that there is something to learn.
+
+    Raises:
+        DataError: too few windows, one class only, or a target that never changes.
+    """
+    if len(train) < MIN_WINDOWS:
+        raise DataError(
+            f"the training part has {len(train)} windows, at least {MIN_WINDOWS} are needed"
+        )
+    y, target = truth.y[train.rows], recipe.target
+    if isinstance(target, Regression) and y.min() == y.max():
+        raise DataError(f"the target is {y[0]:g} in the whole training part: nothing to learn")
+    if not isinstance(target, Classification):
+        return
+    counts = np.bincount(y, minlength=len(truth.classes))
+    absent = [name for name, count in zip(truth.classes, counts, strict=True) if not count]
+    if absent or len(counts) < TWO:
+        raise DataError(
+            f"column '{target.column}': the training part has no window of "
+            f"{' or '.join(absent) or 'a second class'}; a classifier needs every class there"
+        )
+
+
+def positive_class(truth: Truth, recipe: Recipe) -> int:
+    """Index of the class that a two-class model is about: the last if the recipe names none."""
+    target = recipe.target
+    named = target.positive if isinstance(target, Classification) else None
+    two = len(truth.classes) == TWO and named is not None
+    return truth.classes.index(str(named)) if two else len(truth.classes) - 1
+
+
+def _classifier(train: Windowed, truth: Truth, recipe: Recipe, choice: Choice) -> Model:
+    y = truth.y[train.rows]
+    features = clone(choice.features).fit(train.values)
+    X = features.transform(train.values)
+    positive, threshold = positive_class(truth, recipe), None
+    if len(truth.classes) == TWO:
+        held = _held_out(choice.steps, X, y, folds(train, truth, recipe))[:, positive]
+        threshold = best_threshold(y[~np.isnan(held)] == positive, held[~np.isnan(held)])
+    fitted = fitted_quietly(clone(choice.steps), X, y)
+    pipeline = Pipeline([("features", features), *fitted.steps])
+    outputs = _class_outputs(truth.classes, truth.classes[positive], threshold)
+    return Model("classification", pipeline, outputs, positive)
+
+
+def _regressor(train: Windowed, truth: Truth, target: Regression, choice: Choice) -> Model:
+    features = clone(choice.features).fit(train.values)
+    X = features.transform(train.values)
+    fitted = fitted_quietly(clone(choice.steps), X, truth.y[train.rows])
+    meaning = "estimate" if target.remaining is None else "remaining useful life"
+    output = Output(name="value", dtype="float32", meaning=meaning, unit=target.unit)
+    return Model("regression", Pipeline([("features", features), *fitted.steps]), (output,))
+
+
+def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
+    features = _seen(train, recipe, target.smooth)
+    gap = -(-recipe.window.length // recipe.window.hop)
+    parts = [(fitted, out) for fitted, out in blocks(train, gap) if len(fitted) >= MIN_WINDOWS]
+    if not parts:
+        raise DataError(
+            f"the training part has {len(train)} normal windows; with blocks held out "
+            f"{recipe.window.length} samples apart, fewer than {MIN_WINDOWS} remain to learn from"
+        )
+    monitor = Monitor(
+        target.detectors, target.false_alarms, recipe.seed, len(positions(target.smooth))
+    )
+    monitor.fit(features.transform(train.values), folds=parts)
+    outputs = (
+        Output(
+            name="value",
+            dtype="int64",
+            meaning="1 where the score is above its limit",
+            classes=NORMAL_AND_NOT,
+        ),
+        Output(
+            name="score",
+            dtype="float32",
+            meaning="distance from normal, as a ratio to its limit",
+            threshold=1.0,
+        ),
+    )
+    pipeline = Pipeline([("features", features), ("monitor", monitor)])
+    return Model("anomaly", pipeline, outputs)
+
+
+def _seen(train: Windowed, recipe: Recipe, smooth: int) -> WindowFeatures | SlidingFeatures:
+    """What is seen in a window, once or at several moments; fitted.
+
+    Raises:
+        DataError: seen so often, all windows together would take more memory than is allowed.
+    """
+    if smooth == 1:
+        return recipe.described.fit(train.values)
+    features = SlidingFeatures(recipe.described, smooth).fit(train.values)
+    size = len(train) * features.width * 4
+    if size > MAX_BYTES:
+        raise DataError(
+            f"target.smooth: the features of {len(train)} training windows, each at "
+            f"{len(positions(smooth))} moments, take {size / 2**30:.0f} GiB, at most "
+            f"{MAX_BYTES >> 30} are used; set window.hop to "
+            f"{-(-size * recipe.window.hop // MAX_BYTES)} or more"
+        )
+    return features
+
+
+def _held_out(
+    steps: Pipeline,
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    parts: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> NDArray[np.float64]:
+    """Probabilities of each window from a fit without its fold; NaN where a fold lacks a class."""
+    held = np.full((len(y), len(np.unique(y))), np.nan)
+    for fitted, out in parts:
+        if len(np.unique(y[fitted])) == held.shape[1]:
+            held[out] = fitted_quietly(clone(steps), X[fitted], y[fitted]).predict_proba(X[out])
+    return held
+
+
+def _class_outputs(
+    classes: tuple[str, ...], positive: str, threshold: float | None
+) -> tuple[Output, ...]:
+    about = "the winning class" if threshold is None else f"'{positive}'"
+    return (
+        Output(name="value", dtype="int64", meaning="index of the class", classes=classes),
+        Output(
+            name="score",
+            dtype="float32",
+            meaning=f"probability of {about}",
+            threshold=threshold,
+        ),
+        Output(
+            name="probabilities",
+            dtype="float32",
+            meaning="probability of each class",
+            classes=classes,
+        ),
+    )

@@ -1,0 +1,322 @@
+"""A foreign graph between our input and our outputs.
+
+All that lies between a gateway's window and what the graph wants, and between what the graph gives
+and what a prediction has, is a few nodes inside the graph: transpose, reshape, cast, a look-up of
+labels, a threshold. So the graph stays the whole truth, and a gateway computes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from onnx import numpy_helper as arrays
+
+from trainer.errors import GraphError
+from trainer.external.declaration import Declaration, Layout, Tensor
+from trainer.external.graph import ML, Foreign
+from trainer.graph.export import INPUT
+
+Seen = Mapping[str, NDArray[Any]]
+"""What the graph's own tensors were for some windows, by `Tensor.name`, first axis the windows."""
+_TAKEN = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.FLOAT16: "float16",
+}
+_MARK = "millhand_"
+_LABELS_SINCE = 2
+"""Version of ONNX's operators for machine learning that can look up a label."""
+_AXES_ARE_INPUT_SINCE = 18
+
+
+def with_window(foreign: Foreign, wanted: Declaration) -> ModelProto:
+    """The graph behind the input `window`, float32 `[batch, length, channels]`; no outputs yet.
+
+    Raises:
+        GraphError: it has another number of inputs, or one of another type or shape.
+    """
+    taken = _input(foreign, wanted)
+    length, width = wanted.window.length, len(wanted.signals)
+    layout = _layout(taken, wanted)
+    model = ModelProto()
+    model.CopyFrom(foreign.model)
+    graph = model.graph
+    own = list(graph.node)
+    for part in (graph.node, graph.input, graph.output, model.training_info):
+        del part[:]
+    wiring = Wiring(graph, foreign.opset)
+    tensor = INPUT
+    if layout == "ncl":
+        tensor = wiring.add("Transpose", tensor, perm=[0, 2, 1])
+    if layout == "flat":
+        tensor = wiring.add("Reshape", tensor, wiring.constant([0, length * width]))
+    dtype = taken.type.tensor_type.elem_type
+    wiring.end("Cast", tensor, name=taken.name, to=dtype)
+    graph.node.extend(own)
+    graph.input.append(
+        helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", length, width])
+    )
+    return model
+
+
+def for_looking(model: ModelProto, foreign: Foreign, wanted: Declaration) -> bytes:
+    """The graph with each declared tensor as two outputs, `<name> shape` and `<name> flat`.
+
+    Flattened, so that one without a batch axis can be looked at too.
+
+    Raises:
+        GraphError: a declared tensor is not among the graph's outputs, or is no tensor.
+    """
+    looking = ModelProto()
+    looking.CopyFrom(model)
+    wiring = Wiring(looking.graph, foreign.opset)
+    for one in wanted.outputs:
+        tensor = _output(foreign, one)
+        wiring.end("Shape", tensor, name=f"{one.name} shape")
+        wiring.end("Reshape", tensor, wiring.constant([-1]), name=f"{one.name} flat")
+        for part in ("shape", "flat"):
+            looking.graph.output.append(ValueInfoProto(name=f"{one.name} {part}"))
+    return _bytes(looking)
+
+
+def with_answers(
+    model: ModelProto, foreign: Foreign, wanted: Declaration, seen: Seen, marks: Mapping[str, str]
+) -> bytes:
+    """The graph with the outputs that the manifest promises.
+
+    Args:
+        model: behind its window.
+        foreign: whose tensors are declared.
+        wanted: as what.
+        seen: see `Seen`; its types decide what has to be cast.
+        marks: stream and seq, which the graph is to name itself.
+    """
+    graph = model.graph
+    wiring = Wiring(graph, foreign.opset)
+    for name, make in (("probabilities", _probabilities), ("score", _score), ("value", _value)):
+        one = wanted.tensor(name)
+        make(wiring, wanted, _output(foreign, one) if one else None, seen.get(name))
+    for output in wanted.promised():
+        dtype = TensorProto.INT64 if output.dtype == "int64" else TensorProto.FLOAT
+        shape: list[str | int] = ["batch"]
+        if output.name == "probabilities":
+            shape.append(len(output.classes))
+        graph.output.append(helper.make_tensor_value_info(output.name, dtype, shape))
+    if any(node.op_type == "LabelEncoder" for node in wiring.added):
+        _need_labels(model)
+    del model.metadata_props[:]
+    helper.set_model_props(model, dict(marks))
+    return _bytes(model)
+
+
+@dataclass
+class Wiring:
+    """Adds nodes to a graph."""
+
+    graph: GraphProto
+    opset: int
+
+    @property
+    def added(self) -> list[NodeProto]:
+        """The nodes that were added here or by another wiring."""
+        return [node for node in self.graph.node if node.name.startswith(_MARK)]
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401  as ONNX
+        """Add a node, and return the name of its output."""
+        name = f"{_MARK}{len(self.graph.node)}_{kind}"
+        self.end(kind, *inputs, name=name, **attributes)
+        return name
+
+    def end(self, kind: str, *inputs: str, name: str, **attributes: Any) -> None:  # noqa: ANN401  as ONNX
+        """Add a node whose output has this name."""
+        domain = ML if kind == "LabelEncoder" else ""
+        node = helper.make_node(
+            kind, inputs, [name], name=f"{_MARK}{name}", domain=domain, **attributes
+        )
+        self.graph.node.append(node)
+
+    def constant(self, value: object, dtype: type = np.int64) -> str:
+        """Add a constant, and return its name."""
+        name = f"{_MARK}constant_{len(self.graph.initializer)}"
+        self.graph.initializer.append(arrays.from_array(np.array(value, dtype), name))
+        return name
+
+    def highest(self, tensor: str, *, name: str) -> None:
+        """Add the largest of each row."""
+        if self.opset < _AXES_ARE_INPUT_SINCE:
+            self.end("ReduceMax", tensor, name=name, axes=[1], keepdims=0)
+        else:
+            self.end("ReduceMax", tensor, self.constant([1]), name=name, keepdims=0)
+
+
+def _input(foreign: Foreign, wanted: Declaration) -> ValueInfoProto:
+    """The input that takes the window."""
+    names, given = list(foreign.inputs), wanted.input.name
+    if given is not None and given not in names:
+        raise GraphError(f"input.name is '{given}', the graph's inputs are {', '.join(names)}")
+    if len(names) != 1:
+        raise GraphError(
+            f"the graph has {len(names)} inputs ({', '.join(names[:8])}), a window is one; export "
+            "it with a single input, of all signals side by side"
+        )
+    taken: ValueInfoProto = foreign.model.graph.input[0]
+    dtype = taken.type.tensor_type.elem_type
+    if dtype not in _TAKEN:
+        found = {number: name.lower() for name, number in TensorProto.DataType.items()}.get(dtype)
+        raise GraphError(
+            f"input '{names[0]}' takes {found}, allowed are {', '.join(_TAKEN.values())}; signals "
+            "are numbers with fractions: put the rounding or the look-up into the graph"
+        )
+    return taken
+
+
+def _layout(taken: ValueInfoProto, wanted: Declaration) -> Layout:
+    """How the input wants the window, held against its shape as far as that is known."""
+    length, width, layout = wanted.window.length, len(wanted.signals), wanted.input.layout
+    shapes = {"nlc": [length, width], "ncl": [width, length], "flat": [length * width]}
+    kind = taken.type.tensor_type
+    if not kind.HasField("shape"):
+        if layout is None:
+            raise GraphError("the graph does not say its input's shape; give input.layout")
+        return layout
+    found = [dim.dim_value or None for dim in kind.shape.dim]
+    fitting = [name for name, shape in shapes.items() if _fits(found[1:], shape)]
+    if layout is None and fitting == ["flat"] and length == 1:
+        return "flat"
+    if layout in fitting:
+        return layout
+    said = "[" + ", ".join("?" if dim is None else str(dim) for dim in found) + "]"
+    told = f"the graph's input is {said}, the window is {length} samples of {width} signals"
+    if layout is None and fitting:
+        raise GraphError(f"{told}; say which by input.layout: {' or '.join(fitting)} would fit")
+    meant = ", ".join(f"{name} [batch, {str(shape)[1:]}" for name, shape in shapes.items())
+    asked = "none fits" if layout is None or not fitting else f"{layout} does not fit"
+    raise GraphError(
+        f"{told}; {asked} of the layouts {meant}: correct [window], [[signals]], [input]"
+    )
+
+
+def _fits(found: list[int | None], shape: list[int]) -> bool:
+    return len(found) == len(shape) and all(
+        dim in (None, size) for dim, size in zip(found, shape, strict=True)
+    )
+
+
+def _output(foreign: Foreign, one: Tensor) -> str:
+    """The graph's name of a declared tensor."""
+    if one.source not in foreign.outputs:
+        raise GraphError(
+            f"outputs: the graph has no output '{one.source}', its outputs are "
+            f"{', '.join(foreign.outputs)}; name one of them by tensor"
+        )
+    kinds = {info.name: info.type.WhichOneof("value") for info in foreign.model.graph.output}
+    tensor = foreign.outputs[one.source]
+    if kinds.get(tensor) not in ("tensor_type", None):
+        raise GraphError(
+            f"output '{one.source}' is no tensor; export with a plain one (of scikit-learn: "
+            "options={'zipmap': False})"
+        )
+    return tensor
+
+
+def _probabilities(
+    wiring: Wiring, wanted: Declaration, tensor: str | None, seen: NDArray[Any] | None
+) -> None:
+    declared = wanted.tensor("probabilities")
+    if tensor is None or seen is None or declared is None:
+        return
+    tensor = _as_float(wiring, tensor, seen)
+    if declared.apply:
+        wiring.end("Softmax", tensor, name="probabilities", axis=1)
+    else:
+        wiring.end("Identity", tensor, name="probabilities")
+
+
+def _score(
+    wiring: Wiring, wanted: Declaration, tensor: str | None, seen: NDArray[Any] | None
+) -> None:
+    declared = wanted.tensor("score")
+    if tensor is not None and seen is not None and declared is not None:
+        flat = wiring.add("Reshape", _as_float(wiring, tensor, seen), wiring.constant([-1]))
+        wiring.end("Sigmoid" if declared.apply else "Identity", flat, name="score")
+    elif wanted.tensor("probabilities") is None:
+        return
+    elif wanted.threshold is None:
+        wiring.highest("probabilities", name="score")
+    else:
+        wiring.end("Gather", "probabilities", wiring.constant(1), name="score", axis=1)
+
+
+def _value(
+    wiring: Wiring, wanted: Declaration, tensor: str | None, seen: NDArray[Any] | None
+) -> None:
+    if tensor is not None and seen is not None:
+        flat = wiring.add("Reshape", tensor, wiring.constant([-1]))
+        if wanted.task == "regression":
+            wiring.end("Identity", _as_float(wiring, flat, seen), name="value")
+        else:
+            wiring.end("Identity", _index(wiring, wanted, flat, seen), name="value")
+    elif wanted.threshold is not None:
+        limit = wiring.constant(wanted.threshold, np.float32)
+        wiring.end(
+            "Cast", wiring.add("Greater", "score", limit), name="value", to=TensorProto.INT64
+        )
+    else:
+        wiring.end("ArgMax", "probabilities", name="value", axis=1, keepdims=0)
+
+
+def _as_float(wiring: Wiring, tensor: str, seen: NDArray[Any]) -> str:
+    if seen.dtype == np.float32:
+        return tensor
+    return wiring.add("Cast", tensor, to=TensorProto.FLOAT)
+
+
+def _index(wiring: Wiring, wanted: Declaration, tensor: str, seen: NDArray[Any]) -> str:
+    """The class index: as given, or looked up by the graph's own label; -1 for an unknown one."""
+    if seen.dtype.kind in "OUS":
+        keys: dict[str, Any] = {"keys_strings": list(wanted.labels)}
+    else:
+        tensor = wiring.add("Cast", tensor, to=TensorProto.INT64)
+        if not wanted.has_own_labels:
+            return tensor
+        keys = {"keys_int64s": _whole_labels(wanted)}
+    indices = list(range(len(wanted.classes)))
+    return wiring.add("LabelEncoder", tensor, **keys, values_int64s=indices, default_int64=-1)
+
+
+def _whole_labels(wanted: Declaration) -> list[int]:
+    try:
+        return [int(label) for label in wanted.labels]
+    except ValueError as exc:
+        raise GraphError(
+            f"outputs: classes names the labels {', '.join(wanted.labels)}, but the graph's are "
+            "whole numbers"
+        ) from exc
+
+
+def _need_labels(model: ModelProto) -> None:
+    """Import the operators that look up labels, in a version that can."""
+    imported = next((one for one in model.opset_import if one.domain == ML), None)
+    if imported is None:
+        model.opset_import.append(helper.make_opsetid(ML, _LABELS_SINCE))
+    elif imported.version < _LABELS_SINCE:
+        # The label encoder alone was another one before.
+        if any(
+            n.op_type == "LabelEncoder" and not n.name.startswith(_MARK) for n in model.graph.node
+        ):
+            raise GraphError(
+                f"the graph looks up labels by {ML} {imported.version}; export it with "
+                f"{_LABELS_SINCE} or later"
+            )
+        imported.version = _LABELS_SINCE
+
+
+def _bytes(model: ModelProto) -> bytes:
+    try:
+        content: bytes = model.SerializeToString(deterministic=True)
+    except ValueError as exc:  # more than the two gigabytes that protobuf can
+        raise GraphError(f"the graph is too large: {exc}") from exc
+    return content

@@ -1,0 +1,249 @@
+"""The description of a foreign graph: what a recipe says of a model, without how it was trained.
+
+    task        classification, regression or anomaly
+    [bundle]    which stream, which version
+    [input]     how the graph wants its window
+    [[signals]] the model's inputs, in order
+    [window]    how many samples the model sees at once
+    [[outputs]] which tensor of the graph is what
+    [data]      recorded rows for the golden vectors, if there are any
+    [metrics]   figures somebody else has measured
+    [budget]    what serving it may cost
+
+As of a recipe, all mistakes are told at once, each with its key.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from models.bundle.manifest import MAX_DUE_VALUES, Channel, Finite, Output, Task
+from trainer.dataset.targets import MAX_CLASSES, NORMAL_AND_NOT
+from trainer.recipe.data_section import Label, Section, Signal, Source
+from trainer.recipe.document import MAX_WINDOW_VALUES, Budget, Identity, Window
+from trainer.recipe.toml_file import read_toml
+
+Layout = Literal["nlc", "ncl", "flat"]
+TWO = 2
+
+
+class GraphInput(Section):
+    """How the graph wants a window of `length` samples of `channels` signals.
+
+    Attributes:
+        name: of the input tensor; its only one if not given.
+        layout: `nlc` is `[batch, length, channels]`, `ncl` `[batch, channels, length]` (PyTorch's
+            convolutions), `flat` `[batch, length * channels]`, sample after sample. It may be
+            omitted where there is no choice: a table with one row a window.
+    """
+
+    name: str | None = None
+    layout: Layout | None = None
+
+
+class Tensor(Section):
+    """What one output tensor of the graph is.
+
+    Attributes:
+        name: `value`, `score` or `probabilities`, as gateways know them.
+        tensor: its name in the graph, if that is another.
+        meaning: one line for people.
+        unit: engineering unit of a regression.
+        classes: names by position, or `{ label = "name" }` where the graph gives labels of its own.
+        threshold: of a score, or of the second of two probabilities: above it the value is 1.
+        apply: what turns logits into probabilities (`softmax`) or into a score (`sigmoid`).
+    """
+
+    name: Literal["value", "score", "probabilities"]
+    tensor: str | None = None
+    meaning: Annotated[str, Field(min_length=1, max_length=1000)]
+    unit: str = ""
+    classes: Annotated[tuple[Label, ...] | dict[Label, str], Field(max_length=MAX_CLASSES)] = ()
+    threshold: Finite | None = None
+    apply: Literal["softmax", "sigmoid"] | None = None
+
+    @property
+    def source(self) -> str:
+        """Its name in the graph."""
+        return self.tensor or self.name
+
+    @model_validator(mode="after")
+    def _keys_fit_the_name(self) -> Self:
+        if self.threshold is not None and self.name == "value":
+            raise ValueError("threshold is for a score or for probabilities, not for the value")
+        fitting = {"probabilities": "softmax", "score": "sigmoid"}.get(self.name)
+        if self.apply is not None and self.apply != fitting:
+            raise ValueError(
+                f"apply is 'softmax' for probabilities and 'sigmoid' for a score, found "
+                f"'{self.apply}' for {self.name}"
+            )
+        return self
+
+
+class Claim(Section):
+    """Figures that were measured elsewhere; the bundle says that millhand did not."""
+
+    split: Annotated[str, Field(min_length=1, max_length=1000)]
+    test_rows: Annotated[int, Field(ge=0)] = 0
+    values: Annotated[dict[str, Finite], Field(max_length=1000)]
+
+
+class Declaration(Section):
+    """One foreign model, as its owner describes it."""
+
+    task: Task
+    bundle: Identity
+    input: GraphInput = GraphInput()
+    signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=4096)]
+    window: Window = Window()
+    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=3)]
+    data: Source | None = None
+    metrics: Claim | None = None
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        mistakes = [*self._signal_mistakes(), *self._output_mistakes()]
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The model's inputs as the manifest names them."""
+        return tuple(signal.channel() for signal in self.signals)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Class name by the graph's label for it, in the order of the classes."""
+        given = next((one.classes for one in self.outputs if one.classes), ())
+        if not given and self.task == "anomaly":
+            given = NORMAL_AND_NOT
+        return given if isinstance(given, dict) else {label: label for label in given}
+
+    @property
+    def has_own_labels(self) -> bool:
+        """Whether the graph's labels are declared beside the names of the classes."""
+        return any(isinstance(one.classes, dict) for one in self.outputs)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by index; empty for a regression."""
+        return tuple(self.labels.values())
+
+    @property
+    def threshold(self) -> float | None:
+        """The score above which the value is 1."""
+        return next((one.threshold for one in self.outputs if one.threshold is not None), None)
+
+    def tensor(self, name: str) -> Tensor | None:
+        """The tensor that is declared as `name`."""
+        return next((one for one in self.outputs if one.name == name), None)
+
+    def promised(self) -> tuple[Output, ...]:
+        """The outputs as the manifest describes them, those that are added included."""
+        value, score, shares = map(self.tensor, ("value", "score", "probabilities"))
+        limit, classes = self.threshold, self.classes
+        above = "1 where the score is above its threshold"
+        derived = above if limit is not None else "index of the most probable class"
+        outputs = [
+            Output(
+                name="value",
+                dtype="float32" if self.task == "regression" else "int64",
+                meaning=value.meaning if value else derived,
+                unit=value.unit if value else "",
+                classes=classes,
+            )
+        ]
+        if score or shares:
+            about = "the winning class" if limit is None else f"'{classes[1]}'"
+            meaning = score.meaning if score else f"probability of {about}"
+            unit = score.unit if score else ""
+            outputs.append(
+                Output(name="score", dtype="float32", meaning=meaning, unit=unit, threshold=limit)
+            )
+        if shares:
+            shown = Output(
+                name="probabilities", dtype="float32", meaning=shares.meaning, classes=classes
+            )
+            outputs.append(shown)
+        return tuple(outputs)
+
+    def _signal_mistakes(self) -> list[str]:
+        names = [signal.name for signal in self.signals]
+        found = [f"signals: two are named '{n}'" for n in sorted({*names}) if names.count(n) > 1]
+        found += [
+            f"signals: '{name}' would lie inside '{outer}'; a dot in a name is a level"
+            for name in names
+            for outer in names
+            if name.startswith(f"{outer}.")
+        ]
+        if (values := self.window.length * len(names)) > MAX_WINDOW_VALUES:
+            found.append(
+                f"window.length: {values} values a window, allowed are {MAX_WINDOW_VALUES}"
+            )
+        if (due := values * self.window.spec(None).max_due) > MAX_DUE_VALUES:
+            found.append(
+                f"window.max_gap_s: after such a pause {due} values are due at once, allowed are "
+                f"{MAX_DUE_VALUES}; lower it, or raise hop"
+            )
+        if self.window.length > 1 and self.data is not None and self.data.time is None:
+            found.append(
+                f"window.length is {self.window.length}, but data.time is not given: rows without "
+                "a time axis stand alone"
+            )
+        return found
+
+    def _output_mistakes(self) -> list[str]:
+        names = [one.name for one in self.outputs]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            return [f"outputs: {' and '.join(repeated)} must be declared once only"]
+        if self.task == "regression":
+            return self._regression_mistakes()
+        return [*self._class_mistakes(), *self._decision_mistakes()]
+
+    def _regression_mistakes(self) -> list[str]:
+        found = []
+        if self.tensor("value") is None:
+            found.append("outputs: a regression needs one with name = 'value'")
+        if self.tensor("probabilities") is not None:
+            found.append("outputs: a regression has no probabilities")
+        if self.classes or self.threshold is not None:
+            found.append("outputs: classes and threshold are not for a regression")
+        return found
+
+    def _class_mistakes(self) -> list[str]:
+        classes = self.classes
+        if sum(bool(one.classes) for one in self.outputs) > 1:
+            return ["outputs: classes must be given at one output only; they hold for all"]
+        if len(classes) < TWO or len({*classes}) < len(classes):
+            return [f"outputs: classes must be at least two different ones, found {list(classes)}"]
+        if self.task == "anomaly" and len(classes) > TWO:
+            return [f"outputs: an anomaly has two classes, normal and not; found {list(classes)}"]
+        if self.task == "anomaly" and self.tensor("probabilities") is not None:
+            return ["outputs: probabilities are of a classification; an anomaly has a score"]
+        return []
+
+    def _decision_mistakes(self) -> list[str]:
+        found = []
+        if sum(one.threshold is not None for one in self.outputs) > 1:
+            found.append("outputs: threshold must be given once only")
+        if self.threshold is not None and len(self.classes) != TWO:
+            found.append("outputs: a threshold tells two classes apart, not more or fewer")
+        decides = self.tensor("probabilities") is not None or self.threshold is not None
+        if self.tensor("value") is None and not decides:
+            found.append(
+                "outputs: nothing says which class it is; declare a value, probabilities, or a "
+                "score with a threshold"
+            )
+        return found
+
+
+def read_declaration(path: Path) -> Declaration:
+    """Read and check a description; see `read_toml`.
+
+    Raises:
+        RecipeError: every mistake found, a line each.
+    """
+    return read_toml(path, Declaration)

@@ -1,1 +1,0 @@
-"""Graphs that something else has made: read, adapted, tried."""

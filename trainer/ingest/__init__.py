@@ -1,0 +1,1 @@
+"""Recorded files to rows: CSV and Parquet, numbers, dates and columns."""

@@ -1,0 +1,236 @@
+"""The columns of one block of rows, each read as what it must be: numbers, or names."""
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trainer.errors import DataError
+from trainer.ingest.numerals import DecimalMark
+from trainer.recipe.data_section import label_text
+
+NO_VALUE = frozenset({"", "NaN", "nan", "NAN", "NA", "N/A", "null", "NULL", "None"})
+_THOUSANDS = r"[+-]?\d{1,3}(?:([.,' \u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:[.,]\d+)?"
+_LIKE_NUMBERS = (
+    (r"[+-]?\d+,\d+", ".", "looks like a decimal comma; set data.decimal = ','"),
+    (
+        r"[+-]?\d+\.\d+",
+        ",",
+        "data.decimal is ',', this has a point; export all numbers with one decimal mark",
+    ),
+    (
+        _THOUSANDS,
+        None,
+        "thousands are separated; export numbers without separators, such as 1234.5",
+    ),
+    (
+        r"[+-]?\d[\d.,]*\s*[^\d\s]+",
+        None,
+        "a number is needed, without its unit; the recipe's signals have a unit",
+    ),
+)
+"""Texts that are no numbers but look like some, under which `data.decimal`, and what to do."""
+_MAX_SHOWN = 80
+_MAX_STATES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A column of texts that repeat: `names[codes]`.
+
+    Attributes:
+        codes: int32 `[rows]`.
+        names: in one spelling each; "" = none.
+    """
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+
+
+def joined(columns: Sequence[Texts]) -> Texts:
+    """Several columns as one, whose names have `-` between."""
+    if len(columns) == 1:
+        return columns[0]
+    rows, codes = np.unique(
+        np.column_stack([one.codes for one in columns]), axis=0, return_inverse=True
+    )
+    names = [
+        "-".join(one.names[code] for one, code in zip(columns, row, strict=True)) for row in rows
+    ]
+    return Texts(codes.ravel().astype(np.int32), tuple(names))
+
+
+class Columns:
+    """A block of rows of one file.
+
+    Attributes:
+        frame: under the numbers of the rows' lines.
+        name: of the file.
+        marks: what is known of the decimal mark.
+        absent: texts that mean "no value".
+    """
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        name: str,
+        marks: DecimalMark,
+        na_values: Collection[str],
+        said: Mapping[str, str],
+    ) -> None:
+        """Take a block of the file `name`, whose name has `said` further columns of one value."""
+        same = np.zeros(len(frame), dtype=np.int8)
+        further = {
+            column: pd.Categorical.from_codes(same, pd.Index([text]))
+            for column, text in said.items()
+        }
+        self.frame = frame.assign(**further)
+        self.name = name
+        self.marks = marks
+        self.absent = NO_VALUE | set(na_values)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.frame)
+
+    @property
+    def lines(self) -> NDArray[np.int64]:
+        """Line (CSV) or row (Parquet) of each row, from 1."""
+        return self.frame.index.to_numpy(dtype=np.int64)
+
+    def numbers(self, column: str, codes: Mapping[str, float] | None = None) -> NDArray[Any]:
+        """A column of numbers, or of states that have codes; NaN = no value.
+
+        Returns:
+            float32 where the file holds no more than that, otherwise float64.
+
+        Raises:
+            DataError: something else is in between.
+        """
+        raw = self.frame[column]
+        if pd.api.types.is_numeric_dtype(raw.dtype) and codes is None:
+            narrow = isinstance(raw.dtype, np.dtype) and np.can_cast(raw.dtype, np.float32)
+            exact = np.float32 if narrow else np.float64
+            number: NDArray[Any] = raw.to_numpy(dtype=exact, na_value=np.nan)
+        else:
+            number = self._read(column, codes)
+        unset = [number == value for value in _numbers_in(self.absent)]
+        return np.where(np.logical_or.reduce(unset), np.nan, number) if unset else number
+
+    def texts(self, column: str) -> Texts:
+        """A column of labels, in one spelling each."""
+        codes, raw = pd.factorize(self.frame[column])
+        names = [label_text(value) for value in raw]
+        names = ["" if name in self.absent else name for name in names]
+        # A missing value has the code -1, the last name.
+        known: NDArray[np.int32] = np.where(codes < 0, len(names), codes).astype(np.int32)
+        return Texts(known, (*names, ""))
+
+    def names(self, column: str) -> Texts:
+        """A column of asset names, none of them empty.
+
+        Raises:
+            DataError: a row without one.
+        """
+        texts = self.texts(column)
+        nameless = np.array([not name for name in texts.names])[texts.codes]
+        if nameless.any():
+            raise self.wrong(column, nameless, "every row must name its asset")
+        return texts
+
+    def join(self, columns: Sequence[str], name: str) -> None:
+        """Add a further column of the texts of several, with a blank between."""
+        if name not in self.frame:
+            first, *others = (self.text(column) for column in columns)
+            for other in others:
+                first = first.str.cat(other, sep=" ")
+            self.frame[name] = first.str.strip()
+
+    def text(self, column: str) -> "pd.Series[str]":
+        """A column as text without the blanks around it; "" = none."""
+        return self.frame[column].astype("str").fillna("").str.strip()
+
+    def place(self, column: str, line: Any) -> str:  # noqa: ANN401  a label, as pandas has it
+        """Where a field is, and what is found there."""
+        return f"{self.name} line {line}, column '{column}': found '{self._found(column, line)}'"
+
+    def wrong(self, column: str, bad: "pd.Series[bool] | NDArray[Any]", remedy: str) -> DataError:
+        """The error about the rows that are bad, of which there is at least one."""
+        mask = np.asarray(bad, dtype=bool)
+        row = int(mask.argmax())
+        line = self.frame.index[row]
+        more = f" and {int(mask.sum()) - 1} more" if mask.sum() > 1 else ""
+        if self._stands_alone(column, row):
+            remedy = "nothing else is in that line; take it out if it is no row"
+        return DataError(
+            f"{self.name} line {line}{more}, column '{column}': "
+            f"found '{self._found(column, line)}'; {remedy}"
+        )
+
+    def _found(self, column: str, line: Any) -> str:  # noqa: ANN401  as above
+        """A field, without the bytes that would steer a terminal."""
+        text = str(self.frame[column].loc[line])[:_MAX_SHOWN]
+        return "".join(
+            sign if sign.isprintable() or sign.isspace() else repr(sign)[1:-1] for sign in text
+        )
+
+    def _stands_alone(self, column: str, row: int) -> bool:
+        """Whether nothing but this column has something in a row, as in a line of remarks."""
+        others = self.frame.iloc[row].drop(column)
+        is_empty = others.isna() | (others == "")
+        return len(others) > 1 and bool(self.frame.iloc[row][column]) and bool(is_empty.all())
+
+    def _read(self, column: str, codes: Mapping[str, float] | None) -> NDArray[np.float64]:
+        text = self.text(column)
+        if codes is None:
+            number = self.marks.numbers(text, lambda line: self.place(column, line))
+        else:
+            known = {label_text(state): value for state, value in codes.items()}
+            number = text.map(label_text).map(known).astype("float64")
+        bad = number.isna() & ~text.isin(self.absent)
+        if bad.any():
+            words = list(dict.fromkeys(text[bad]))
+            is_all = len(words) <= _MAX_STATES and bool((bad | text.isin(self.absent)).all())
+            raise self.wrong(column, bad, _remedy(words, codes, self.marks.given, is_all=is_all))
+        return np.asarray(number, dtype=np.float64)
+
+
+def _numbers_in(texts: Collection[str]) -> list[float]:
+    """Those texts that are numbers: `-9999` also means `-9999.0`."""
+    found = []
+    for text in texts:
+        try:
+            found.append(float(text))
+        except ValueError:
+            continue
+    return [number for number in found if np.isfinite(number)]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _remedy(
+    found: Sequence[str], codes: Mapping[str, float] | None, decimal: str | None, *, is_all: bool
+) -> str:
+    """What to do about texts that are no numbers; `is_all` if a column has nothing else."""
+    if codes is not None:
+        return f"known states are {', '.join(codes)}; add it to the signal's codes"
+    for shape, mark, remedy in _LIKE_NUMBERS:
+        if mark in (None, decimal) and re.fullmatch(shape, found[0]):
+            return remedy
+    if is_all:
+        states = ", ".join(f"{_quoted(word)} = {code}" for code, word in enumerate(found))
+        return f"a number is needed; if these are states, give the signal codes = {{ {states} }}"
+    shown = ", ".join(map(_quoted, found[:_MAX_STATES])) + (
+        ", ..." if len(found) > _MAX_STATES else ""
+    )
+    return (
+        f"a number is needed; if it means 'no value', set data.na_values = [{shown}], if it is a "
+        "state, give the signal codes = { state = number }"
+    )

@@ -1,0 +1,161 @@
+"""A CSV in blocks of rows, every field as text, so that what is no number is told with its line."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trainer.errors import DataError
+from trainer.ingest.csv_dialect import Dialect, fields, sniff
+from trainer.ingest.sources import begin, last_line, not_in, readable
+from trainer.recipe.data_section import Source
+
+_BLOCK_CELLS = 1 << 20
+
+
+def blocks(
+    path: Path, name: str, source: Source, wanted: Sequence[str], note: Callable[[str], None]
+) -> Iterator[pd.DataFrame]:
+    """Read a file from its first row to its last.
+
+    Args:
+        path: of the file.
+        name: of the file, for messages.
+        source: what the recipe says of it.
+        wanted: columns that must be there.
+        note: is told what was found out, and what was left out.
+
+    Yields:
+        The wanted columns as text, under the number of each row's line; no two blocks hold the
+        same rows, and the memory taken does not grow with the file.
+
+    Raises:
+        DataError: file, line, column, what was found, what to do.
+    """
+    opening = begin(path, source.encoding, name)
+    for text in opening.notes:
+        note(text)
+    if not any(line.strip() for line in opening.lines):
+        return
+    dialect = sniff(opening.lines, source, wanted, name)
+    for text in dialect.notes:
+        note(text)
+    chosen = [dialect.columns.index(column) for column in wanted]
+    cut = _ends_early(path, dialect, opening.encoding)
+    frames = _parsed(path, name, dialect, opening.encoding)
+    lines = _Lines(dialect, source)
+    for frame in _without_last_row(frames) if cut else frames:
+        rows = frame.set_axis(frame.index + dialect.first, axis=0)
+        yield rows.loc[lines.that_are_rows(rows), chosen].set_axis(list(wanted), axis=1)
+    for text in lines.notes():
+        note(text)
+    if cut:
+        note("ends in the middle of its last line: that line is left out")
+
+
+class _Lines:
+    """Tells rows from other lines of a file, and counts those."""
+
+    def __init__(self, dialect: Dialect, source: Source) -> None:
+        self._header = [] if source.columns else list(dialect.columns)
+        self._blank = self._headers = 0
+
+    def that_are_rows(self, lines: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which are, `[lines]`: not blank, nor the header once more, as where files were joined."""
+        blank = (lines == "").all(axis=1).to_numpy()
+        headers = np.zeros(len(lines), dtype=np.bool_)
+        if self._header:
+            likely = np.flatnonzero(lines[0].str.strip() == self._header[0])
+            found = lines.iloc[likely].apply(lambda column: column.str.strip())
+            headers[likely] = (found == self._header).all(axis=1).to_numpy() & ~blank[likely]
+        self._blank += int(blank.sum())
+        self._headers += int(headers.sum())
+        return ~(blank | headers)
+
+    def notes(self) -> Iterator[str]:
+        """What there is to say of the other lines, once all were seen."""
+        if self._blank:
+            yield f"{self._blank} blank lines: left out"
+        if self._headers:
+            yield f"the header is repeated in {self._headers} lines: left out"
+
+
+def _ends_early(path: Path, dialect: Dialect, encoding: str) -> bool:
+    """Whether the last line was cut off, so that a number in it may be another."""
+    cut = last_line(path, encoding)
+    return cut is not None and len(fields(cut, dialect.separator, dialect.quote)) < len(
+        dialect.columns
+    )
+
+
+def _without_last_row(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    held = next(frames, None)
+    for frame in frames:
+        if held is not None:
+            yield held
+        held = frame
+    if held is not None:
+        yield held.iloc[:-1]
+
+
+def _parsed(path: Path, name: str, dialect: Dialect, encoding: str) -> Iterator[pd.DataFrame]:
+    """All columns of a file, by their position."""
+    separator = r"\s+" if dialect.separator == "blank" else dialect.separator
+    count = len(dialect.columns)
+    with readable(name):
+        try:
+            reader = pd.read_csv(
+                path,
+                sep=separator,
+                quotechar=dialect.quote,
+                header=None,
+                names=range(count),
+                skiprows=dialect.first - 1,
+                index_col=False,
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                encoding=encoding,
+                chunksize=max(1, _BLOCK_CELLS // count),
+            )
+            with reader:
+                while (frame := _next(reader)) is not None:
+                    yield frame
+        except pd.errors.EmptyDataError:
+            return
+        except (pd.errors.ParserError, pd.errors.ParserWarning) as exc:
+            raise DataError(_misfit(str(exc), name, dialect)) from exc
+        except UnicodeDecodeError as exc:
+            raise DataError(not_in(encoding, name, exc)) from exc
+
+
+def _next(reader: Any) -> pd.DataFrame | None:  # noqa: ANN401  pandas keeps its reader's type private
+    """The next block; None after the last."""
+    with warnings.catch_warnings():
+        # Rows that are all longer than the header are a warning only.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        frame: pd.DataFrame | None = next(reader, None)
+        return frame
+
+
+def _misfit(reason: str, name: str, dialect: Dialect) -> str:
+    told = reason.replace("Error tokenizing data. C error: ", "").strip()
+    if unclosed := re.search(r"EOF inside string starting at row (\d+)", told):
+        line = int(unclosed[1]) + 1
+        return (
+            f"{name} line {line}: a field begins with {dialect.quote} and nothing closes it to the "
+            "end of the file; close it, or take the quote out"
+        )
+    if told.startswith("Length of header"):
+        told = "all have more fields"
+    remedy = (
+        "; if numbers have a decimal comma, quote them or separate columns by ';'"
+        if dialect.separator == ","
+        else f"; if a field has {dialect.separator!r} in it, quote it"
+    )
+    return f"{name}: rows do not fit the header of {len(dialect.columns)} columns: {told}{remedy}"

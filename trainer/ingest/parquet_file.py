@@ -1,0 +1,123 @@
+"""A Parquet file in blocks of rows; the only file that reads pyarrow's types.
+
+Columns keep their types: numbers stay numbers, times stay times, texts that repeat are read as the
+dictionary they are stored as.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainer.errors import DataError
+from trainer.ingest.csv_dialect import missing, repeated
+from trainer.ingest.sources import readable
+
+_BLOCK_CELLS = 1 << 21
+_MOST_ROWS = 1 << 18
+_BUFFER_BYTES = 1 << 20
+_REFUSED = (
+    pa.types.is_nested,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_duration,
+    pa.types.is_time,
+    pa.types.is_interval,
+)
+
+
+def blocks(
+    path: Path,
+    name: str,
+    wanted: Sequence[str],
+    note: Callable[[str], None],
+    *,
+    repeating: Sequence[str] = (),
+) -> Iterator[pd.DataFrame]:
+    """Read a file from its first row to its last.
+
+    Args:
+        path: of the file.
+        name: of the file, for messages.
+        wanted: columns that must be there.
+        note: is told what was cleaned.
+        repeating: which of them hold few different texts, such as the asset's name.
+
+    Yields:
+        The wanted columns in their order, under the number of each row, from 1; no two blocks hold
+        the same rows, and the memory taken does not grow with the file.
+
+    Raises:
+        DataError: the file is broken, lacks a column, or has one of a type that is no value.
+    """
+    with readable(name, pa.ArrowException):
+        schema = pq.read_schema(path)
+        chosen = _chosen(schema.names, wanted, name, note)
+        for column, raw in zip(wanted, chosen, strict=True):
+            _check_type(schema.field(schema.names.index(raw)).type, f"{name} column '{column}'")
+        coded = [raw for raw, column in zip(chosen, wanted, strict=True) if column in repeating]
+        # Without a buffer, a column of a row group would be read whole.
+        with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, read_dictionary=coded) as file:
+            rows = min(_MOST_ROWS, max(1, _BLOCK_CELLS // len(chosen)))
+            first = 1
+            for batch in _batches(file, rows, chosen):
+                frame = pd.DataFrame({raw: _series(batch.column(raw)) for raw in chosen})
+                frame = frame.set_axis(list(wanted), axis=1)
+                yield frame.set_axis(pd.RangeIndex(first, first + len(frame)), axis=0)
+                first += len(frame)
+
+
+def _batches(file: Any, rows: int, columns: Sequence[str]) -> Iterator[Any]:  # noqa: ANN401  pyarrow has no types
+    """All batches; a reader of many row groups would hold what it has read of each to its end."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
+
+
+def _chosen(
+    stored: Sequence[str], wanted: Sequence[str], name: str, note: Callable[[str], None]
+) -> list[str]:
+    """The names under which the wanted columns are stored."""
+    columns = [raw.strip() for raw in stored]
+    for column, raw in zip(columns, stored, strict=True):
+        if column != raw:
+            note(f"header '{raw}' read as '{column}'")
+    if mistake := missing(columns, wanted, name) or repeated(columns, wanted, name):
+        raise DataError(mistake)
+    return [stored[columns.index(column)] for column in wanted]
+
+
+def _check_type(kind: Any, place: str) -> None:  # noqa: ANN401  pyarrow has no types
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if isinstance(inner, pa.BaseExtensionType) or any(refused(inner) for refused in _REFUSED):
+        raise DataError(
+            f"{place}: holds {kind}, allowed are numbers, texts and timestamps; store one value "
+            "a row in a column of its own, or do not name the column"
+        )
+
+
+def _series(column: Any) -> "pd.Series[Any]":  # noqa: ANN401  pyarrow has no types
+    """A column as pandas has it, without a Python object a row."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
+        column, kind = column.dictionary_decode(), kind.value_type
+    if pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        column = column.cast(pa.float64())
+    elif pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("ms"))
+    series: pd.Series[Any] = column.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+    return series
+
+
+def _is_text(kind: Any) -> bool:  # noqa: ANN401  pyarrow has no types
+    return any(
+        is_text(kind)
+        for is_text in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_string_view,
+        )
+    )

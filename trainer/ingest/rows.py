@@ -1,0 +1,219 @@
+"""Rows gathered block by block, in arrays that grow where they are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.errors import DataError
+from trainer.ingest.columns import Texts
+from trainer.ingest.recording import LATE, Recording
+from trainer.ingest.timestamps import PLAIN, Times, Timestamps
+
+MAX_BYTES = 8 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of one file, in its order.
+
+    Attributes:
+        times: nanoseconds since 1970, by each format that may be the right one.
+        assets: the asset's name.
+        values: float32 or float64 `[rows, channels]`, NaN = no value.
+        labels: texts or numbers, if asked for.
+        lines: where the rows are in the file, from 1.
+        reported: which signals the row's message carried, `[rows, channels]`; None where rows are
+            samples, which have all.
+    """
+
+    times: Times
+    assets: Texts
+    values: NDArray[Any]
+    labels: Texts | NDArray[Any] | None
+    lines: NDArray[np.int64]
+    reported: NDArray[np.bool_] | None = None
+
+
+class Growing:
+    """An array that is added to at its end, and never held twice.
+
+    `array` may move when it grows: it is looked up again, never kept.
+    """
+
+    def __init__(self, like: NDArray[Any]) -> None:
+        self.array = np.empty((0, *like.shape[1:]), dtype=like.dtype)
+
+    def add(self, more: NDArray[Any]) -> None:
+        """Append rows; the array takes on a wider type where they have one."""
+        if not np.can_cast(more.dtype, self.array.dtype):
+            self.array = self.array.astype(np.result_type(self.array, more))
+        count = len(self.array)
+        # realloc moves pages rather than bytes. No view of the array is alive here.
+        self.array.resize((count + len(more), *self.array.shape[1:]), refcheck=False)
+        self.array[count:] = more
+
+    def copy(self) -> "Growing":
+        """Another of the same rows."""
+        other = Growing(self.array)
+        other.add(self.array)
+        return other
+
+
+class Names:
+    """Texts of many blocks, as codes of one list of names."""
+
+    def __init__(self) -> None:
+        self.codes = Growing(np.empty(0, dtype=np.int32))
+        self.index: dict[str, int] = {}
+
+    def add(self, codes: NDArray[np.int32], names: Iterable[str]) -> None:
+        """Append the texts `names[codes]`."""
+        ours = [self.index.setdefault(name, len(self.index)) for name in names]
+        self.codes.add(np.array(ours, dtype=np.int32)[codes])
+
+    def sorted(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+        """The names that rows have, in order, and each row's index into them."""
+        used = np.flatnonzero(np.bincount(self.codes.array, minlength=len(self.index)))
+        listed = [*self.index]
+        order = sorted(used.tolist(), key=listed.__getitem__)
+        rank = np.zeros(len(listed), dtype=np.int32)
+        rank[order] = np.arange(len(order))
+        return tuple(listed[index] for index in order), rank[self.codes.array]
+
+
+class Rows:
+    """All rows so far; what is added is copied, so that a block can go.
+
+    Attributes:
+        files: name of each file that rows came from.
+        silent: rows that were left out because they had no value of any signal.
+    """
+
+    def __init__(self, channels: tuple[str, ...]) -> None:
+        self.channels = channels
+        self.files: list[str] = []
+        self.silent = 0
+        self._times: dict[str, Growing] = {}
+        self._assets = Names()
+        self._values: Growing | None = None
+        self._texts: Names | None = None
+        self._numbers: Growing | None = None
+        self._reported: Growing | None = None
+        self._file = Growing(np.empty(0, dtype=np.int16))
+        self._line = Growing(np.empty(0, dtype=np.int32))
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._line.array)
+
+    def add(self, name: str, block: Block) -> None:
+        """Append a block of the file `name`.
+
+        Raises:
+            DataError: the rows would take more memory than is allowed.
+        """
+        # A message without a single value is dropped by gateways, so its row must not count here.
+        kept = ~np.isnan(block.values).all(axis=1)
+        if block.reported is not None:
+            kept |= block.reported.any(axis=1)
+        self.silent += len(kept) - int(kept.sum())
+        self._check_size(name, int(kept.sum()), block.values)
+        if name not in self.files[-1:]:
+            self.files.append(name)
+        self._add_times({form: times[kept] for form, times in block.times.items()})
+        self._assets.add(block.assets.codes[kept], block.assets.names)
+        if self._values is None:
+            self._values = Growing(block.values)
+        self._values.add(block.values[kept])
+        self._add_labels(block.labels, kept)
+        self._add_reported(block, kept)
+        self._file.add(np.full(int(kept.sum()), len(self.files) - 1, dtype=np.int16))
+        self._line.add(block.lines[kept].astype(np.int32))
+
+    def recording(self, stamps: Timestamps) -> tuple[Recording, list[str]]:
+        """Everything in time order, rows of the same time as they came; and what to say of it.
+
+        Nothing can be added any more.
+
+        Raises:
+            DataError: the times can be read in two ways.
+        """
+        if self._values is None:
+            raise AssertionError("nothing was added")
+        times = {form: grown.array for form, grown in self._times.items()}
+        chosen = stamps.chosen(times, self._place)
+        names, asset = self._assets.sorted()
+        recording = Recording(
+            channels=self.channels,
+            assets=names,
+            asset=asset,
+            times_ns=times.pop(chosen),
+            timed=stamps.axis is not None,
+            values=self._values.array,
+            labels=self._labels(),
+            files=tuple(self.files),
+            file=self._file.array,
+            line=self._line.array,
+            reported=None if self._reported is None else self._reported.array,
+        )
+        recording, late = recording.in_time_order()
+        said = [note for note in (stamps.note(chosen),) if note]
+        if late:
+            said.append(f"{late} {LATE}")
+        if self.silent:
+            said.append(f"{self.silent} rows have no value of any signal: left out")
+        return recording, said
+
+    def _place(self, row: int) -> str:
+        return f"{self.files[self._file.array[row]]} line {self._line.array[row]}"
+
+    def _check_size(self, name: str, more: int, values: NDArray[Any]) -> None:
+        count = len(self) + more
+        row = values.shape[1] * values.itemsize + 8 + 4 + 2 + 4
+        if count * row > MAX_BYTES:
+            raise DataError(
+                f"{name}: more than {MAX_BYTES // row} rows of {values.shape[1]} signals in all, "
+                f"which take more than {MAX_BYTES >> 30} GiB; name fewer files or fewer signals"
+            )
+
+    def _add_times(self, times: Times) -> None:
+        """Append under every format that is left; times that are no text fit them all."""
+        if PLAIN in times and self._times:
+            times = dict.fromkeys(self._times, times[PLAIN])
+        elif PLAIN in self._times:
+            before = self._times.pop(PLAIN)
+            self._times = {form: before.copy() for form in times}
+        elif not self._times:
+            self._times = {form: Growing(stamps) for form, stamps in times.items()}
+        self._times = {form: self._times[form] for form in self._times if form in times}
+        for form, grown in self._times.items():
+            grown.add(times[form])
+
+    def _add_labels(self, labels: Texts | NDArray[Any] | None, kept: NDArray[np.bool_]) -> None:
+        if isinstance(labels, Texts):
+            self._texts = self._texts or Names()
+            self._texts.add(labels.codes[kept], labels.names)
+        elif labels is not None:
+            self._numbers = self._numbers or Growing(np.empty(0, dtype=np.float64))
+            self._numbers.add(labels[kept])
+
+    def _add_reported(self, block: Block, kept: NDArray[np.bool_]) -> None:
+        """Rows of other files may be samples, which carry everything."""
+        if block.reported is None and self._reported is None:
+            return
+        if self._reported is None:
+            before = np.ones((len(self), block.values.shape[1]), dtype=np.bool_)
+            self._reported = Growing(before)
+            self._reported.add(before)
+        if block.reported is None:
+            self._reported.add(np.ones((int(kept.sum()), block.values.shape[1]), dtype=np.bool_))
+        else:
+            self._reported.add(block.reported[kept])
+
+    def _labels(self) -> NDArray[Any] | None:
+        if self._texts is not None:
+            return np.array([*self._texts.index], dtype=object)[self._texts.codes.array]
+        return None if self._numbers is None else self._numbers.array

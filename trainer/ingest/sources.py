@@ -1,0 +1,200 @@
+"""Recorded files before they are read: which there are, and how their text begins."""
+
+import codecs
+import difflib
+import glob
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import DataError
+from trainer.ingest.file_formats import known_format
+from trainer.recipe.data_section import Source
+
+MAX_FILES = 10_000
+PARQUET = ".parquet"
+"""Suffix of files that are Parquet; all others are text."""
+_NO_NAME = (".csv", ".txt", ".tsv", ".dat", ".data", PARQUET)
+_SNIFFED_BYTES = 4096
+_SNIFFED_CHARACTERS = 64 << 10
+_SNIFFED_LINES = 50
+# UTF-32 first: its mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a CSV begins.
+
+    Attributes:
+        lines: the first ones.
+        encoding: to read it in.
+        notes: what there is to say of its encoding.
+    """
+
+    lines: tuple[str, ...]
+    encoding: str
+    notes: tuple[str, ...]
+
+
+def find(source: Source) -> dict[str, Path]:
+    """The files that the patterns name, in natural order (`2.csv` before `10.csv`).
+
+    Returns:
+        Path by name; the name is relative to the folder that all files share.
+
+    Raises:
+        DataError: a pattern names no file, or too many do.
+    """
+    found = [*dict.fromkeys(path for pattern in source.files for path in _matching(pattern))]
+    if len(found) > MAX_FILES:
+        raise DataError(f"data.files: {len(found)} files match, at most {MAX_FILES} are read")
+    folder = os.path.commonpath([path.parent for path in found])
+    return {os.path.relpath(path, folder): path for path in found}
+
+
+def stem(path: Path) -> str:
+    """A file's name without what only says how it is written: `2004.02.12.txt.gz` is a day."""
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    suffix = next((one for one in _NO_NAME if name.lower().endswith(one)), "")
+    return name[: len(name) - len(suffix)] or path.name
+
+
+def begin(path: Path, encoding: str | None, name: str) -> Opening:
+    """Look at the first lines of a CSV.
+
+    Args:
+        path: of the file.
+        encoding: as the recipe says; None is that of the byte-order mark, UTF-8 without one.
+        name: of the file, for messages.
+
+    Raises:
+        DataError: the text is not in this encoding, or the compression is broken.
+    """
+    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    with readable(name):
+        with opener(path, "rb") as file:
+            start = file.read(_SNIFFED_BYTES)
+        if said := known_format(start):
+            raise DataError(f"{name}: {said}")
+        found, notes = _encoding(start, encoding, name)
+        try:
+            with opener(path, "rt", encoding=found, newline="") as file:
+                text: str = file.read(_SNIFFED_CHARACTERS)
+        except UnicodeDecodeError as exc:
+            raise DataError(not_in(found, name, exc)) from exc
+    # Not splitlines, which also splits at signs that may stand in a name, such as U+0085.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    if len(text) == _SNIFFED_CHARACTERS and len(lines) > 1:
+        del lines[-1]  # cut anywhere
+    return Opening(tuple(lines[:_SNIFFED_LINES]), found, notes)
+
+
+def last_line(path: Path, encoding: str) -> str | None:
+    """The last line of a CSV if nothing ends it; None otherwise, and of compressed files.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if path.suffix.lower() == ".gz":
+        return None
+    with path.open("rb") as file:
+        file.seek(-min(_SNIFFED_CHARACTERS, path.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    if encoding.startswith(("utf-16", "utf-32")) or not tail or tail[-1:] in b"\r\n":
+        return None
+    return tail.decode(encoding, errors="replace").splitlines()[-1]
+
+
+@contextmanager
+def readable(name: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn what the disk, the compression or a library's `errors` say into one about the file.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    known: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, *errors)
+    try:
+        yield
+    except known as exc:
+        raise DataError(f"{name}: cannot be read: {exc}") from exc
+
+
+def not_in(encoding: str, name: str, error: UnicodeDecodeError) -> str:
+    """What to say of a text that is not in the encoding it should be in."""
+    byte = error.object[error.start]
+    western = bytes([byte]).decode("cp1252", errors="replace")
+    return (
+        f"{name}: is not {encoding.removesuffix('-sig')} text (byte {byte:#04x}); set "
+        f"data.encoding, such as 'cp1252', in which it is '{western}', or 'utf-16'"
+    )
+
+
+def _encoding(start: bytes, given: str | None, name: str) -> tuple[str, tuple[str, ...]]:
+    """The encoding to read in, and what there is to say of it."""
+    marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
+    if marked is None:
+        if b"\0" in start and not (given or "").startswith(("utf-16", "utf-32")):
+            raise DataError(_holds_zeros(start, name))
+        return given or "utf-8", ()
+    if given is not None and not given.startswith(marked.removesuffix("-sig")):
+        raise DataError(
+            f"{name}: begins with the byte-order mark of {marked.removesuffix('-sig')}, but "
+            f"data.encoding is '{given}'; leave data.encoding out, then the mark decides"
+        )
+    if marked == "utf-8-sig":
+        return marked, ("begins with a byte-order mark: left out",)
+    return marked, () if given else (f"read as {marked}, by its byte-order mark",)
+
+
+def _holds_zeros(start: bytes, name: str) -> str:
+    little = start[1::2].count(0) >= start[::2].count(0)
+    return (
+        f"{name}: holds bytes of zero; if it is utf-16 without a byte-order mark, set "
+        f"data.encoding = 'utf-16-{'le' if little else 'be'}', otherwise the file is damaged"
+    )
+
+
+def _matching(pattern: str) -> list[Path]:
+    """The files of one pattern; a name that is there as it is written may have brackets."""
+    literal = Path(pattern)
+    if literal.is_file():
+        return [literal]
+    if literal.is_dir():
+        raise DataError(
+            f"data.files: '{literal}' is a folder; name the files in it, such as '{literal}/*.csv'"
+        )
+    matched = [Path(p) for p in glob.glob(pattern, recursive=True)]  # noqa: PTH207  absolute
+    files = sorted((path for path in matched if path.is_file()), key=_natural)
+    if not files:
+        raise DataError(f"data.files: no file matches '{pattern}'{_instead(literal)}")
+    return files
+
+
+def _instead(path: Path) -> str:
+    """What is there rather than the file that is named."""
+    if glob.has_magic(str(path.parent)):
+        return ""
+    if not path.parent.is_dir():
+        return f"; there is no folder '{path.parent}'"
+    names = [one.name for one in path.parent.iterdir() if one.is_file()]
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sort key under which 10 comes after 2."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -1,0 +1,308 @@
+"""Event times of rows; how dates are written is found in the data, and never guessed.
+
+ISO 8601 is read as it is. Of any other form, each format of a short list under which the first row
+is a date is tried on every row of every file. If one is left at the end it is taken, and said; if
+`03/04/2025` could be March or April to the last row, the recipe must say.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trainer.errors import DataError
+from trainer.ingest.columns import Columns
+from trainer.ingest.date_formats import (
+    ISO_LOCAL,
+    ISO_SHAPE,
+    ISO_ZONED,
+    OFFSET,
+    PLAUSIBLE_YEARS,
+    UNIX_EPOCH,
+    formats_of,
+    meant,
+    remedy_for,
+    ways_to_count,
+)
+from trainer.recipe.data_section import UNIT_NS, YEARS, TimeAxis
+
+PLAIN = ""
+"""The format of times that are no text."""
+NS_PER_S = 10**9
+_END_NS = 9 * 10**18  # in the year 2255
+Times = Mapping[str, NDArray[np.int64]]
+"""Nanoseconds since 1970, by the format under which text was read."""
+
+
+class Timestamps:
+    """Reads the times of all files together.
+
+    Attributes:
+        axis: what the recipe says; None where the order of the rows is all there is.
+        rows: how many were read.
+        alive: formats under which all text so far could be read; None before the first.
+    """
+
+    def __init__(self, axis: TimeAxis | None) -> None:
+        self.axis = axis
+        self.rows = 0
+        self.alive: tuple[str, ...] | None = None
+        self._first = ""
+        self._file = ""
+        self._unlikely: str | None = None
+        self._runs: dict[str, tuple[int, int]] = {}
+        self._against: dict[str, str] = {}
+        self._never: dict[str, DataError] = {}
+
+    def read(self, columns: Columns) -> Times:
+        """The times of a block, under every format that may still be the right one.
+
+        Raises:
+            DataError: a row's time cannot be read safely.
+        """
+        times = self._read(columns)
+        if self.axis is None or self.axis.step_s is None:
+            return times
+        if columns.name != self._file:
+            self._file, self._runs = columns.name, {}
+        step_ns = self.axis.step_s * NS_PER_S
+        return {form: self._spread(form, stamps, step_ns) for form, stamps in times.items()}
+
+    def _spread(self, form: str, stamps: NDArray[np.int64], step_ns: float) -> NDArray[np.int64]:
+        """Rows of one time, a step apart; the last of the block before may have had it too."""
+        row = np.arange(len(stamps))
+        begins = np.diff(stamps, prepend=stamps[0]) != 0
+        since = row - np.maximum.accumulate(np.where(begins, row, 0))
+        last, count = self._runs.get(form, (0, 0))
+        if count and last == stamps[0]:
+            since[: int(begins.argmax()) if begins.any() else len(row)] += count
+        self._runs[form] = int(stamps[-1]), int(since[-1]) + 1
+        spread: NDArray[np.int64] = stamps + np.round(since * step_ns).astype(np.int64)
+        return spread
+
+    def _read(self, columns: Columns) -> Times:
+        first, self.rows = self.rows, self.rows + len(columns)
+        axis = self.axis
+        if axis is None or not axis.columns:
+            return {PLAIN: _of_rows(np.arange(first, self.rows, dtype=np.int64), axis)}
+        if axis.unit is not None:
+            counted = _counted(columns, axis, UNIT_NS[axis.unit])
+            if first == 0:
+                self._unlikely = _unlikely(columns, axis, counted)
+            return {PLAIN: counted}
+        columns.join(axis.columns, axis.name)
+        raw = columns.frame[axis.name]
+        if pd.api.types.is_datetime64_any_dtype(raw.dtype):
+            moments = _within_years(raw)
+            if moments.isna().any():
+                raise columns.wrong(axis.name, moments.isna(), _needed(axis))
+            return {PLAIN: _nanoseconds(moments, columns, axis)}
+        if pd.api.types.is_numeric_dtype(raw.dtype):
+            numeric = np.ones(len(raw), dtype=np.bool_)
+            raise columns.wrong(axis.name, numeric, remedy_for(str(raw.iloc[0])))
+        return self._read_text(columns, axis)
+
+    def chosen(self, times: Times, place: Callable[[int], str]) -> str:
+        """The format that is right, once everything has been read.
+
+        Args:
+            times: of all rows.
+            place: tells file and line of one of them.
+
+        Raises:
+            DataError: several formats are left, and they differ.
+        """
+        first, *others = times
+        for other in others:
+            differs = times[first] != times[other]
+            if differs.any():
+                row = int(differs.argmax())
+                raise DataError(self._undecided((first, other), times, row, place(row)))
+        if first in self._never:
+            raise self._never[first]
+        return first
+
+    def note(self, chosen: str) -> str | None:
+        """What to say of the format, if it was found rather than given; or of an unlikely unit."""
+        if self._unlikely:
+            return self._unlikely
+        if self.axis is None or self.axis.format or chosen in (PLAIN, ISO_LOCAL, ISO_ZONED):
+            return None
+        if len(self.alive or ()) > 1:
+            return f"times read as '{chosen}', which differs nowhere from other ways to read them"
+        order = meant(chosen)
+        proofs = (where for form, where in self._against.items() if meant(form) != order)
+        return f"times read as '{chosen}', {order}: {next(proofs, self._first)}"
+
+    def _read_text(self, columns: Columns, axis: TimeAxis) -> Times:
+        column = axis.name
+        text = columns.text(column)
+        if self.alive is None:
+            start = text.iloc[0]
+            self._first = columns.place(column, text.index[0])
+            self.alive = (axis.format,) if axis.format else formats_of(start)
+            if not self.alive:
+                raise columns.wrong(column, text == start, remedy_for(start))
+        moments = {form: _within_years(_parsed(text, form)) for form in self.alive}
+        bad = {form: read.isna() for form, read in moments.items() if read.isna().any()}
+        if len(bad) == len(moments):
+            raise self._none_left(columns, axis, text, bad)
+        for form, where in bad.items():
+            self._against[form] = columns.place(column, where.idxmax())
+        self.alive = tuple(form for form in moments if form not in bad)
+        return {form: self._stamps(moments[form], columns, axis, form) for form in self.alive}
+
+    def _stamps(
+        self, moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis, form: str
+    ) -> NDArray[np.int64]:
+        """Nanoseconds under one format; an hour that cannot be told counts if it is chosen."""
+        try:
+            return _nanoseconds(moments, columns, axis)
+        except DataError as exc:
+            if self.alive == (form,):
+                raise
+            self._never.setdefault(form, exc)
+            return np.zeros(len(moments), dtype=np.int64)
+
+    def _none_left(
+        self,
+        columns: Columns,
+        axis: TimeAxis,
+        text: "pd.Series[str]",
+        bad: Mapping[str, "pd.Series[bool]"],
+    ) -> DataError:
+        """The error about the row under which the last format falls."""
+        column = axis.name
+        last = max(bad.values(), key=lambda where: int(where.to_numpy().argmax()))
+        found, here = text.iloc[int(last.to_numpy().argmax())], columns.place(column, last.idxmax())
+        if axis.format:
+            return columns.wrong(column, last, _needed(axis, found))
+        own = formats_of(found)
+        if not own:
+            return columns.wrong(column, last, remedy_for(found))
+        against = {form: columns.place(column, where.idxmax()) for form, where in bad.items()}
+        against.update(self._against)
+        others = [against[form] for form in own if against.get(form, here) != here]
+        if not others and {*own} & {*bad}:
+            years = f"from {YEARS[0]} to {YEARS[1]}"
+            return columns.wrong(column, last, f"there is no such date in the years {years}")
+        if {ISO_LOCAL, ISO_ZONED} == {*own, *bad}:
+            remedy = "some name a time zone, some do not; export all with it, or all without"
+        else:
+            remedy = "dates are written in more than one way; export all in one, best ISO 8601"
+        return columns.wrong(column, last, f"but {[*others, self._first][0]}; {remedy}")
+
+    def _undecided(self, forms: tuple[str, str], times: Times, row: int, place: str) -> str:
+        """The error about two formats that fit all rows."""
+        column = self.axis.column if self.axis else ""
+        written = json.dumps(column, ensure_ascii=False)
+        name = self.axis.name if self.axis else ""
+        zone = self.axis.zone if self.axis else "UTC"
+        zoned = "" if zone == "UTC" else f', zone = "{zone}"'
+        ways = [
+            f"{pd.Timestamp(int(times[form][row]), tz='UTC').tz_convert(zone):%Y-%m-%d %H:%M:%S} "
+            f"({meant(form)})"
+            for form in forms
+        ]
+        lines = [f'time = {{ column = {written}, format = "{form}"{zoned} }}' for form in forms]
+        return (
+            f"{place}, column '{name}': is {ways[0]} or {ways[1]}, and so are all rows, from "
+            f"{self._first}; say which by {lines[0]} or {lines[1]} in [data]"
+        )
+
+
+def _parsed(text: "pd.Series[str]", form: str) -> "pd.Series[Any]":
+    """Moments in their own time zone, or without one; NaT where the text is not of this form."""
+    if form not in (ISO_LOCAL, ISO_ZONED):
+        return pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
+    right = text.str.fullmatch(ISO_SHAPE) & (text.str.contains(OFFSET) == (form == ISO_ZONED))
+    moments = pd.to_datetime(text.where(right), format="ISO8601", errors="coerce", utc=True)
+    return moments if form == ISO_ZONED else moments.dt.tz_localize(None)
+
+
+def _within_years(moments: "pd.Series[Any]") -> "pd.Series[Any]":
+    return moments.where(moments.dt.year.between(*YEARS))
+
+
+def _nanoseconds(moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis) -> NDArray[np.int64]:
+    """Nanoseconds since 1970 of moments that are all there."""
+    if moments.dt.tz is None:
+        local = moments
+        moments = local.dt.tz_localize(axis.zone, ambiguous="NaT", nonexistent="NaT")
+        if moments.isna().any():
+            raise columns.wrong(axis.name, moments.isna(), _clock_change(local, moments, axis.zone))
+    stamps: NDArray[np.int64] = moments.dt.as_unit("ns").astype("int64").to_numpy()
+    return stamps
+
+
+def _clock_change(local: "pd.Series[Any]", moments: "pd.Series[Any]", zone: str) -> str:
+    """What to do about an hour that a change of clocks repeats, or leaves out."""
+    first = local[moments.isna()].iloc[:1]
+    if first.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().any():
+        return f"that hour is there twice in {zone}; export in UTC, or leave its rows out"
+    return (
+        f"that hour is left out in {zone}, so this clock is not set twice a year; say which it is, "
+        "such as zone = 'UTC', or 'Etc/GMT-1' for an hour ahead of it all year"
+    )
+
+
+def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64]:
+    column = axis.name
+    raw = columns.frame[column]
+    if not pd.api.types.is_numeric_dtype(raw.dtype):
+        raw = pd.to_numeric(columns.text(column), errors="coerce")
+    # Whole numbers stay whole: a double holds nanoseconds since 1970 to a quarter of a microsecond.
+    whole = pd.api.types.is_integer_dtype(raw.dtype)
+    count = raw.to_numpy(dtype=np.int64) if whole else columns.numbers(column).astype(np.float64)
+    start_ns = pd.Timestamp(axis.origin).as_unit("ns").value
+    bad = ~(np.abs(count + start_ns / unit_ns) < _END_NS / unit_ns)
+    if bad.any():
+        needed = f"a number of {axis.unit} since {axis.origin} is needed"
+        ways = ways_to_count(str(raw[bad].iloc[0]))
+        raise columns.wrong(column, bad, f"{needed}; {ways}" if ways else needed)
+    units = np.floor(count).astype(np.int64)
+    elapsed = units * unit_ns + np.round((count - units) * unit_ns).astype(np.int64)
+    shifted: NDArray[np.int64] = elapsed + start_ns
+    return shifted
+
+
+def _unlikely(columns: Columns, axis: TimeAxis, counted: NDArray[np.int64]) -> str | None:
+    """What to say of a count since 1970 that leads to a likely year in another unit only."""
+    text = str(columns.frame[axis.name].iloc[0])
+    moment = np.datetime64(int(counted[0]), "ns").astype("datetime64[s]")
+    if axis.origin != UNIX_EPOCH or moment.astype("M8[Y]").astype(int) + 1970 in PLAUSIBLE_YEARS:
+        return None
+    ways = ways_to_count(text)
+    place = columns.place(axis.name, columns.lines[0])
+    return f"times begin in {moment}Z, for {place}; {ways}" if ways else None
+
+
+def _of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int64]:
+    """Times of rows that follow each other evenly; their number where there is no time axis.
+
+    Raises:
+        DataError: the last row lies too far in the future.
+    """
+    if axis is None or axis.unit is None:
+        return number
+    start, step = round(axis.origin.timestamp()) * 10**9, UNIT_NS[axis.unit]
+    if len(number) and start + int(number[-1]) * step >= _END_NS:
+        raise DataError(
+            f"row {int(number[-1]) + 1} would be after the year {YEARS[1]}, {axis.unit} apart "
+            f"since {axis.origin}; correct data.time.unit or origin"
+        )
+    return number * step + start
+
+
+def _needed(axis: TimeAxis, found: str = "") -> str:
+    if not axis.format:
+        return f"every row needs its time; years from {YEARS[0]} to {YEARS[1]} can be read"
+    said = f"data.time.format is '{axis.format}'"
+    own = formats_of(found)
+    if own and axis.format not in own:
+        forms = " or ".join(f"'{form}'" for form in own)
+        return f"{said}, this is {forms}; correct it, or leave it out"
+    return f"{said}; years from {YEARS[0]} to {YEARS[1]} can be read"

@@ -1,1 +1,0 @@
-"""Recorded plant data: files in, rows, their truth, the windows, and which of them test."""

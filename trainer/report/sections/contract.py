@@ -1,0 +1,42 @@
+"""What every bundle promises a gateway, whoever made its graph: outputs and inputs."""
+
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
+from models.bundle.manifest import Channel, Manifest
+from trainer.report.markup import table
+
+
+def outputs(manifest: Manifest) -> Markup:
+    """What the model answers."""
+    return table(
+        ("output", "meaning", "unit", "classes", "threshold"),
+        (
+            (
+                output.name,
+                output.meaning,
+                output.unit,
+                ", ".join(output.classes),
+                "" if output.threshold is None else f"{output.threshold:.4g}",
+            )
+            for output in manifest.outputs
+        ),
+    )
+
+
+def channels(read: Iterable[Channel]) -> Markup:
+    """What the model reads."""
+    return table(
+        ("signal", "unit", "range", "when missing", "held for"),
+        (
+            (
+                channel.name,
+                channel.unit,
+                "" if channel.valid_range is None else "{:g} to {:g}".format(*channel.valid_range),
+                "filled in" if channel.missing == "impute" else "no answer",
+                "" if channel.max_age_ms is None else f"{channel.max_age_ms / 1000:g} s",
+            )
+            for channel in read
+        ),
+    )

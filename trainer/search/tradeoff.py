@@ -1,0 +1,189 @@
+"""Quality against bytes and latency: the best of a search as graphs, and which of them is taken.
+
+A search judges by one metric, so that its candidates can be given up early. In the end those that
+are left, of each family the best and the smallest that is about as good as the best of all, are
+fitted on the whole training part, written as graphs and measured. The test part has no say.
+
+Latency is noisy. All graphs are timed in turn, round by round, so that what slows the machine slows
+all of them; one counts as slower than another only if it was so in every round.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from models.bundle.manifest import Output
+from trainer.console import Screen
+from trainer.dataset.targets import Truth
+from trainer.dataset.windows import Windowed
+from trainer.errors import ParityError
+from trainer.estimators.choice import Choice
+from trainer.estimators.crossval import LOSSES, fitted_quietly
+from trainer.estimators.fitting import TWO, Model, positive_class
+from trainer.graph.export import Graph, export
+from trainer.recipe.document import Recipe
+from trainer.recipe.search_section import Search
+from trainer.search.leaderboard import Board, Cost, Entry
+
+ROUNDS = 7
+_RUNS = 50
+_WINDOWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A candidate as a graph."""
+
+    entry: Entry
+    size_bytes: int
+    graph: Graph
+
+
+def weighed(board: Board, train: Windowed, truth: Truth, recipe: Recipe, screen: Screen) -> Board:
+    """Measure what a search has left, and put first what the recipe prefers.
+
+    Args:
+        board: of the search.
+        train: windows of the training part.
+        truth: of the recording's rows.
+        recipe: its `search.prefer` and `search.tolerance`.
+        screen: where progress goes.
+
+    Returns:
+        A board whose entries have their costs: those that are as good as the best in order of
+        preference, then the others by their figure. What no graph can be made of is left out.
+    """
+    wanted = recipe.search
+    if wanted is None or wanted.prefer is None:
+        return board
+    said: list[str] = []
+    written: list[_Written] = []
+    candidates = (*board.entries, *board.smaller)
+    with screen.stage("measuring", total=len(candidates)) as advance:
+        for entry in candidates:
+            try:
+                content = _content(entry.choice, train, truth, recipe)
+            except ParityError as exc:
+                said.append(f"search: {entry.family} is left out: {exc}")
+            else:
+                written.append(_Written(entry, len(content), Graph(content)))
+            advance(1)
+        entries = _on_front(_measured(written, train), board.metric)
+    remarks = (*board.remarks, *said)
+    if not entries:
+        return replace(board, entries=(), remarks=remarks)
+    ordered, rule = in_order(entries, board.metric, wanted)
+    return replace(board, entries=tuple(ordered), remarks=(*remarks, rule))
+
+
+def _content(choice: Choice, train: Windowed, truth: Truth, recipe: Recipe) -> bytes:
+    """The graph of a candidate; the threshold of two classes, one number of it, is any."""
+    y, task = truth.y[train.rows], recipe.target.task
+    with threadpool_limits(limits=1):  # as the final fit has it
+        features = clone(choice.features).fit(train.values)
+        fitted = fitted_quietly(clone(choice.steps), features.transform(train.values), y)
+    threshold = 0.5 if len(truth.classes) == TWO else None
+    outputs = (
+        Output(
+            name="value",
+            dtype="int64" if truth.classes else "float32",
+            meaning="",
+            classes=truth.classes,
+        ),
+        Output(name="score", dtype="float32", meaning="", threshold=threshold),
+    )
+    pipeline = Pipeline([("features", features), *fitted.steps])
+    model = Model(task, pipeline, outputs, positive_class(truth, recipe))
+    return export(model, train.values.shape[1:], recipe.bundle.stream, 1)
+
+
+def _measured(written: Sequence[_Written], train: Windowed) -> list[Entry]:
+    """Every candidate with its costs."""
+    spread = np.linspace(0, len(train) - 1, min(len(train), _WINDOWS)).astype(np.int64)
+    windows = train.take(spread).values
+    taken = np.array(
+        [[one.graph.durations_ms(windows, _RUNS) for one in written] for _ in range(ROUNDS)]
+    )
+    return [
+        replace(one.entry, cost=_cost(one.size_bytes, taken[:, index] * 1000))
+        for index, one in enumerate(written)
+    ]
+
+
+def _cost(size_bytes: int, taken_us: NDArray[np.float64]) -> Cost:
+    """Of what each run of each round took, `[rounds, runs]`."""
+    p50, p99 = np.quantile(taken_us, [0.5, 0.99], axis=1)
+    return Cost(size_bytes, float(np.median(p50)), float(np.median(p99)), tuple(p50.tolist()))
+
+
+def _on_front(entries: Sequence[Entry], metric: str) -> list[Entry]:
+    """Entries that say whether another is better in one respect and worse in none."""
+    table = np.array([[_loss(e, metric), _of(e).size_bytes, _of(e).p50_us] for e in entries])
+    return [
+        replace(
+            entry,
+            cost=replace(
+                _of(entry),
+                on_front=not ((table <= mine).all(axis=1) & (table < mine).any(axis=1)).any(),
+            ),
+        )
+        for entry, mine in zip(entries, table, strict=True)
+    ]
+
+
+def in_order(entries: Sequence[Entry], metric: str, wanted: Search) -> tuple[list[Entry], str]:
+    """Entries with the one to be taken first, and a sentence on why, which has no time in it.
+
+    Args:
+        entries: with their costs, at least one.
+        metric: that their figures are of.
+        wanted: what is preferred, and what is as good.
+    """
+    by_loss = sorted(entries, key=lambda entry: _loss(entry, metric))
+    best = by_loss[0]
+    allowance = 0.0 if wanted.prefer == "best" else best.allowance(wanted.tolerance)
+    near = [e for e in by_loss if _loss(e, metric) <= _loss(best, metric) + allowance]
+    others = by_loss[len(near) :]
+    if wanted.prefer == "best":
+        return by_loss, f"search: {len(entries)} candidates were measured; the best is taken"
+    unit = "a standard error" if wanted.tolerance is None else "search.tolerance"
+    said = (
+        f"search: {len(near)} of {len(entries)} candidates that were measured are within "
+        f"{allowance:.3g} ({unit}) of the best {metric}, {best.figure:.4g}; of these the "
+    )
+    if wanted.prefer == "small":
+        near.sort(key=lambda entry: _of(entry).size_bytes)
+        return [*near, *others], said + "smallest graph is taken"
+    return [*_fastest_first(near), *others], (
+        said + f"fastest is taken, or the best that was not slower in each of {ROUNDS} rounds"
+    )
+
+
+def _fastest_first(near: Sequence[Entry]) -> list[Entry]:
+    """By latency, but first, best first, those that cannot be told from the fastest.
+
+    Args:
+        near: candidates, the best first.
+    """
+    by_time = sorted(near, key=lambda entry: _of(entry).p50_us)
+    fastest = np.array(_of(by_time[0]).rounds_us)
+    slower = {id(e) for e in by_time if (np.array(_of(e).rounds_us) > fastest).all()}
+    return [
+        *(entry for entry in near if id(entry) not in slower),
+        *(entry for entry in by_time if id(entry) in slower),
+    ]
+
+
+def _loss(entry: Entry, metric: str) -> float:
+    return entry.figure if metric in LOSSES else -entry.figure
+
+
+def _of(entry: Entry) -> Cost:
+    if entry.cost is None:
+        raise AssertionError("the entry was not measured")
+    return entry.cost
