@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.cli import check as preflight
 from agent.cli.broker_check import ask_broker
-from agent.config.toml_file import load_settings, schema
+from agent.config.toml_file import load_settings
 from serving import log
 from serving.errors import EXIT_BUG, EXIT_CONFIG, ConfigError
 
@@ -82,13 +82,15 @@ def _content(file: str) -> bytes:
 
 
 def _schema(chosen: argparse.Namespace) -> int:
-    wanted = schema()
+    from agent.cli import schema  # noqa: PLC0415  as in _run
+
     if not chosen.check:
-        chosen.file.write_text(wanted)
-    elif not chosen.file.exists() or chosen.file.read_text() != wanted:
-        print(f"{chosen.file} is stale; write it with: python -m agent schema", file=sys.stderr)
-        return 1
-    return 0
+        schema.write(chosen.file)
+        return 0
+    stale = schema.stale(chosen.file)
+    for path in stale:
+        print(f"{path} is stale; write it with: python -m agent schema", file=sys.stderr)
+    return int(bool(stale))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,7 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     add("run", _run, "Serve until stopped.")
     add("check", _check, "Validate configuration, files and kept bundles without connecting.")
     add("models", _models, "Show what serves and what is kept.")
-    add("schema", _schema, "Write the JSON schema of the configuration.")
+    add(
+        "schema",
+        _schema,
+        "Write the JSON schemas of configuration and control documents.",
+    )
     add("why", _why, "Tell what becomes of one message, and why.")
     parsers["why"].add_argument("topic", help="the topic it came on")
     parsers["why"].add_argument(
@@ -119,7 +125,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parsers["schema"].add_argument("--check", action="store_true", help="fail if it is stale")
     parsers["schema"].add_argument(
-        "--file", type=Path, default=Path("config/agent.schema.json"), help="where it goes"
+        "--file",
+        type=Path,
+        default=Path("config/agent.schema.json"),
+        help="the configuration's; the others go to the folder control beside it",
     )
     return parser
 

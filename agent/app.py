@@ -1,84 +1,107 @@
 """The sole composition root: from settings to a reactor that can run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from time import monotonic
+from typing import Final
 
-from agent.config.settings import Broker, Settings
+from agent.config.settings import Settings
 from agent.control import Control
 from agent.delivery.at_least_once import Delivery
+from agent.health import Health
 from agent.journal.drift_state import KeptDrift
 from agent.journal.files import JournalFile
 from agent.journal.replay import Recovery
 from agent.journal.writer import Journal
-from agent.metrics import Metrics
+from agent.metrics import Counters
 from agent.mqtt.reconnect import Link
-from agent.reactor import Parts, Reactor
+from agent.reactor import Bounds, Path, Reactor, Upkeep
+from agent.slot import StreamSlot
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
+from agent.subscriptions import Subscriptions
+from agent.timers import TICK_S, Timers
 from serving import memory
 from serving.clock import SteadyClock
 from serving.notify import Notifier
 from serving.store import Store
+from serving.updates.attempt import Tools
 from serving.updates.updater import Updater
-from serving.worker import WakeUp, Worker
+from serving.worker import Worker, Workers
+
+RETRY_S: Final = 5.0
+"""Seconds after which the agent asks again for what the broker has refused."""
 
 
 def build(settings: Settings) -> Reactor:
     """Put the agent together and serve what is kept on disk; nothing is connected yet."""
     memory.share_arenas()
-    limits, time_of_day = settings.limits, SteadyClock()
-    wake_up = WakeUp()
-    updates, connects = Worker("updates", wake_up), Worker("connect", wake_up)
-    writes = Worker("journal", wake_up)
+    limits, time_of_day, workers = settings.limits, SteadyClock(), Workers()
+    updates, connects, writes = map(workers.start, ("updates", "connect", "journal"))
     delivery = Delivery(limits.max_in_flight, limits.max_outbox, limits.max_refused)
     control = Control(settings.gateway.id, delivery.post)
     pipelines = {one.stream: Pipeline(one, limits, time_of_day) for one in settings.pipelines}
-    link = _link(settings.connection, settings.gateway.id, control, connects)
-    store = Store(settings.gateway.state_dir, limits.keep_bundles)
-    updater = Updater(settings.registry, store, worker=updates, control=control, clock=monotonic)
     served = tuple(pipelines.values())
+    link = _link(settings, control, connects)
+    store = Store(settings.gateway.state_dir, limits.keep_bundles)
+    updater = Updater(Tools(settings.registry, store, updates), control, monotonic)
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)
     kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)
     router = Router(pipelines, _command(control, updater), delivery, limits, journal.note)
-    reactor = Reactor(
-        Parts(
-            link=link,
-            router=router,
-            delivery=delivery,
-            journal=journal,
-            kept_drift=kept_drift,
-            control=control,
-            updater=updater,
-            metrics=Metrics(router, delivery, link, served),
-            store=store,
-            notifier=Notifier(),
-            wake_up=wake_up,
-            workers=(updates, connects, writes),
-            pipelines=served,
-            limits=limits,
-            clock=monotonic,
-            time_of_day=time_of_day,
-        )
+    subscriptions = Subscriptions(link, control, served, store, updates)
+    health = Health(Notifier(), served, link, subscriptions, (delivery, journal, updater))
+    path, timers = Path(link, router, journal, delivery), Timers(monotonic)
+    upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers)
+    counters = Counters(router, delivery, link, served)
+    _set_timers(path, upkeep, counters, limits.metrics_s)
+    _resume(settings, pipelines, path, upkeep)
+    bounds = Bounds(limits.max_batch, limits.stop_s)
+    return Reactor(path, upkeep, workers, bounds, (monotonic, time_of_day))
+
+
+def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float) -> None:
+    """Say what is done from time to time; what is due together is done in this order."""
+    link, timers = path.link, upkeep.timers
+
+    def retry() -> None:
+        if path.delivery.refusal:
+            path.delivery.retry()
+        upkeep.subscriptions.retry()
+
+    timers.every(TICK_S, upkeep.health.notifier.alive)
+    timers.every(TICK_S, upkeep.updater.tick)
+    timers.every(TICK_S, path.journal.tick)
+    timers.every(TICK_S, upkeep.kept_drift.tick)
+    timers.every(TICK_S, link.keep_alive)
+    timers.every(RETRY_S, retry)
+    timers.every(metrics_s, lambda: upkeep.control.metrics(counters.snapshot()), lambda: link.is_up)
+    timers.every(TICK_S, upkeep.health.report)
+
+
+def _resume(
+    settings: Settings, pipelines: Mapping[str, Pipeline], path: Path, upkeep: Upkeep
+) -> None:
+    """Serve what is kept on disk, and go on where the last run ended."""
+    router, journal = path.router, path.journal
+    upkeep.updater.start(
+        {
+            stream: StreamSlot(pipeline, router, journal, upkeep.subscriptions)
+            for stream, pipeline in pipelines.items()
+        }
     )
-
-    def activated() -> None:
-        router.forget_routes()
-        journal.begin()
-        reactor.subscribe()
-
-    updater.start(pipelines, activated)
-    kept_drift.restore()
+    upkeep.kept_drift.restore()
     if settings.journal.enabled:
-        router.received = _recover(settings, served, delivery, journal)
+        recovery = Recovery(settings.gateway.state_dir, [*pipelines.values()], path.delivery)
+        recovery.run(settings.broker.session_expiry_s)
+        journal.resume(recovery.serial, recovery.number, recovery.whole)
+        router.received = recovery.open
         journal.begin()
     memory.settle()
-    return reactor
 
 
 def _command(control: Control, updater: Updater) -> Callable[[str, bytes], bool]:
     def command(topic: str, payload: bytes) -> bool:
-        stream = control.stream_desired_by(topic)
+        stream = control.topics.stream_desired_by(topic)
         if stream is None:
             return False
         updater.desire(stream, payload)
@@ -87,21 +110,11 @@ def _command(control: Control, updater: Updater) -> Callable[[str, bytes], bool]
     return command
 
 
-def _link(broker: Broker, gateway: str, control: Control, worker: Worker) -> Link:
+def _link(settings: Settings, control: Control, worker: Worker) -> Link:
     return Link(
-        broker,
-        client_id=broker.client_id or f"millhand-{gateway}",
+        settings.connection,
+        client_id=settings.client_id,
         will=control.will,
         worker=worker,
         clock=monotonic,
     )
-
-
-def _recover(
-    settings: Settings, pipelines: Sequence[Pipeline], delivery: Delivery, journal: Journal
-) -> int:
-    """Be where the last run was; returns how many inputs of it are not finished."""
-    recovery = Recovery(settings.gateway.state_dir, pipelines, delivery)
-    recovery.run(settings.broker.session_expiry_s)
-    journal.resume(recovery.serial, recovery.number, recovery.whole)
-    return recovery.open

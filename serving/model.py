@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from models.bundle.identity import BundleRef
 from models.bundle.manifest import Manifest
 from models.bundle.package import Bundle
 from models.bundle.reference import Reference, read_reference
@@ -21,6 +22,12 @@ class Model:
     session: Session
     sha256: str
     reference: Reference | None = None
+
+    @property
+    def ref(self) -> BundleRef:
+        """The bundle that the model is from."""
+        manifest = self.session.manifest
+        return BundleRef(manifest.stream, manifest.seq, self.sha256, version=manifest.version)
 
     @property
     def manifest(self) -> Manifest:

@@ -61,9 +61,9 @@ class Session:
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,  # it would print, and try the same once more
             )
-            _check_graph(self._session, bundle.manifest, bundle.label)
+            _check_graph(self._session, bundle.manifest, str(bundle.ref))
         except _REFUSED as exc:
-            message = f"{bundle.label}: onnxruntime {ort.__version__} refuses the graph: {exc}"
+            message = f"{bundle.ref}: onnxruntime {ort.__version__} refuses the graph: {exc}"
             raise IncompatibleBundleError(message) from exc
 
     def run(self, windows: NDArray[np.float32]) -> Mapping[str, NDArray[Any]]:

@@ -11,48 +11,58 @@ Every file is replaced atomically and fsynced: a power cut leaves the old one or
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.bundle.identity import BundleRef
 from models.bundle.manifest import Name, Sha256
 from models.bundle.package import Bundle, read_bundle
 from models.errors import BundleError, DigestMismatchError
 from models.files import write_atomically
 
 
-class _Record(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Active:
+    """What one stream runs, and what it ran before.
+
+    Attributes:
+        serving: the bundle that serves.
+        earlier: bundles that served before and are still on disk, newest first.
+        pinned: seq that a push has selected; None follows the newest that is published.
+    """
+
+    serving: BundleRef
+    earlier: tuple[BundleRef, ...] = ()
+    pinned: int | None = None
+
+    @property
+    def candidates(self) -> tuple[BundleRef, ...]:
+        """What to try at a start, best first."""
+        return (self.serving, *self.earlier)
+
+
+class _Entry(BaseModel):
+    """A bundle in the file active/<stream>.json."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Kept(_Record):
-    """A bundle on disk."""
 
     seq: Annotated[int, Field(ge=1)]
     version: str
     sha256: Sha256
 
 
-class Active(_Record):
-    """What one stream runs.
+class _Record(BaseModel):
+    """The file active/<stream>.json."""
 
-    Attributes:
-        stream: whose.
-        serving: the bundle that serves.
-        earlier: those that served before, newest first.
-        pinned: the seq that a push selected; None follows the newest published.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stream: Name
-    serving: Kept
-    earlier: tuple[Kept, ...] = ()
+    serving: _Entry
+    earlier: tuple[_Entry, ...] = ()
     pinned: Annotated[int, Field(ge=1)] | None = None
-
-    @property
-    def candidates(self) -> tuple[Kept, ...]:
-        """What to try at a start, best first."""
-        return (self.serving, *self.earlier)
 
 
 class Store:
@@ -70,45 +80,48 @@ class Store:
         self._active_dir = state_dir / "active"
         self._subscriptions = state_dir / "subscriptions.json"
         self._keep = keep
-        self._set_aside: dict[str, str] = {}
+        self._set_aside: dict[str, BundleRef] = {}
 
     def active(self, stream: str) -> Active | None:
         """What the stream ran last, None if nothing or if the record is damaged."""
         try:
-            return Active.model_validate_json((self._active_dir / f"{stream}.json").read_bytes())
+            content = (self._active_dir / f"{stream}.json").read_bytes()
+            record = _Record.model_validate_json(content)
         except (OSError, ValidationError):
             return None
+        serving, *earlier = (
+            BundleRef(record.stream, entry.seq, entry.sha256, version=entry.version)
+            for entry in (record.serving, *record.earlier)
+        )
+        return Active(serving, tuple(earlier), record.pinned)
 
-    def commit(self, stream: str, serving: Kept, pinned: int | None) -> Active:
-        """Record that a bundle serves, and remove those that are no longer kept.
+    def commit(self, serving: BundleRef, pinned: int | None) -> Active:
+        """Record that a bundle serves its stream, and remove those that are no longer kept.
 
         Raises:
             OSError: the disk is full or broken; the old record stands.
         """
+        stream = serving.stream
         before = self.active(stream)
         earlier = () if before is None else before.candidates
-        others = tuple(kept for kept in earlier if kept.sha256 != serving.sha256)
-        record = Active(
-            stream=stream, serving=serving, earlier=others[: self._keep - 1], pinned=pinned
-        )
-        write_atomically(
-            self._active_dir / f"{stream}.json", record.model_dump_json(indent=1).encode()
-        )
-        gone = [kept.sha256 for kept in others[self._keep - 1 :]]
+        others = tuple(ref for ref in earlier if ref.sha256 != serving.sha256)
+        active = Active(serving, others[: self._keep - 1], pinned)
+        write_atomically(self._active_dir / f"{stream}.json", _written(active))
+        gone = list(others[self._keep - 1 :])
         if stream in self._set_aside:
             gone.append(self._set_aside.pop(stream))
-        for sha256 in gone:
-            self._forget(sha256)
-        return record
+        for ref in gone:
+            self._forget(ref)
+        return active
 
-    def set_aside(self, stream: str, sha256: str) -> None:
+    def set_aside(self, ref: BundleRef) -> None:
         """Keep a bundle that was fetched and does not serve, so that it is not fetched again.
 
         One a stream, and until the next one serves.
         """
-        before = self._set_aside.get(stream, sha256)
-        self._set_aside[stream] = sha256
-        if before != sha256:
+        before = self._set_aside.get(ref.stream, ref)
+        self._set_aside[ref.stream] = ref
+        if before != ref:
             self._forget(before)
 
     def sweep(self) -> None:
@@ -117,32 +130,32 @@ class Store:
         To be called before anything is fetched. Next to a damaged record nothing is removed.
         """
         records = [self.active(path.stem) for path in self._active_dir.glob("*.json")]
-        named = {kept.sha256 for record in records if record for kept in record.candidates}
+        named = {ref.sha256 for record in records if record for ref in record.candidates}
         if all(records):
             for path in self.bundles_dir.glob("*.zip"):
                 if path.stem not in named:
                     path.unlink(missing_ok=True)
 
-    def load(self, kept: Kept) -> Bundle:
+    def load(self, ref: BundleRef) -> Bundle:
         """Read a kept bundle.
 
         Raises:
             BundleError: it is gone or cannot be read.
             DigestMismatchError: its bytes changed on disk.
         """
-        path = self.path(kept.sha256)
+        path = self.path(ref)
         try:
             content = path.read_bytes()
         except OSError as exc:
             raise BundleError(f"{path} cannot be read: {exc.strerror}") from exc
         found = hashlib.sha256(content).hexdigest()
-        if found != kept.sha256:
+        if found != ref.sha256:
             raise DigestMismatchError(f"{path} has sha256 {found} on disk")
         return read_bundle(content)
 
-    def path(self, sha256: str) -> Path:
-        """Where the bundle of a digest is kept."""
-        return self.bundles_dir / f"{sha256}.zip"
+    def path(self, ref: BundleRef) -> Path:
+        """Where a bundle is kept."""
+        return self.bundles_dir / ref.file_name
 
     def subscriptions(self) -> list[str]:
         """Topic filters that the broker's session may still have."""
@@ -157,10 +170,23 @@ class Store:
         if filters != self.subscriptions():
             write_atomically(self._subscriptions, json.dumps(filters, indent=1).encode())
 
-    def _forget(self, sha256: str) -> None:
+    def _forget(self, ref: BundleRef) -> None:
         """Remove a bundle unless another stream serves or keeps it."""
         for record in self._active_dir.glob("*.json"):
             other = self.active(record.stem)
-            if other is not None and any(kept.sha256 == sha256 for kept in other.candidates):
+            if other is not None and any(kept.sha256 == ref.sha256 for kept in other.candidates):
                 return
-        self.path(sha256).unlink(missing_ok=True)
+        self.path(ref).unlink(missing_ok=True)
+
+
+def _written(active: Active) -> bytes:
+    entries = [
+        _Entry(seq=ref.seq, version=ref.version, sha256=ref.sha256) for ref in active.candidates
+    ]
+    record = _Record(
+        stream=active.serving.stream,
+        serving=entries[0],
+        earlier=tuple(entries[1:]),
+        pinned=active.pinned,
+    )
+    return record.model_dump_json(indent=1).encode()

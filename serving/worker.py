@@ -98,6 +98,35 @@ class Worker:
                 self.post(call)
 
 
+class Workers:
+    """All workers of a program, and the wake-up that they share.
+
+    Attributes:
+        wake_up: ends the hot thread's wait when a worker has a result.
+    """
+
+    def __init__(self) -> None:
+        self.wake_up = WakeUp()
+        self._workers: list[Worker] = []
+
+    def start(self, name: str) -> Worker:
+        """Start one more worker."""
+        worker = Worker(name, self.wake_up)
+        self._workers.append(worker)
+        return worker
+
+    def run_posted(self) -> None:
+        """On the hot thread: make the calls that jobs have left."""
+        for worker in self._workers:
+            worker.run_posted()
+
+    def stop(self, deadline_s: float, clock: Callable[[], float]) -> None:
+        """Have each worker do what is queued and end, until `deadline_s` of the clock at most."""
+        for worker in self._workers:
+            worker.stop(max(0.1, deadline_s - clock()))
+        self.wake_up.close()
+
+
 def _raiser(error: BaseException) -> Callable[[], None]:
     def raise_on_hot_thread() -> None:
         raise error

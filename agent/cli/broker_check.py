@@ -1,8 +1,9 @@
 """What `check --connect` asks of the broker, without disturbing an agent that may be running.
 
-It comes under client ids of its own. A broker may give each login one session, whatever the client
-calls itself (Mosquitto's use_username_as_clientid): then the session that it is handed is the
-agent's, on which nothing is subscribed or acknowledged, and which is left as it was.
+It connects as the agent would, but under client ids of its own. A broker may give each login one
+session, whatever the client calls itself (Mosquitto's use_username_as_clientid). The session that
+is present is then the agent's: nothing is subscribed or acknowledged on it, and it is left as it
+was.
 """
 
 import select
@@ -12,11 +13,11 @@ from time import monotonic
 
 from agent.cli.check import Answer
 from agent.config.settings import Settings
-from agent.control import PREFIX
 from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection, Subscription, Will
 from agent.mqtt.errors import BrokerError
 from agent.mqtt.packets import FIRST_MID, MQTT_3_1_1, MQTT_5, Publish
 from agent.mqtt.reconnect import SPOKEN
+from models.control.topics import ControlTopics
 from models.input.topics import TopicTemplate
 
 TRIAL_MESSAGES = 1_200  # above 1,000, the default limit of Mosquitto's queue
@@ -28,26 +29,26 @@ _ONE_SESSION = "the broker gives a login one session"
 
 
 def ask_broker(settings: Settings) -> list[Answer]:
-    """Connect as the agent would, ask for its topics, and see what is kept for it while away."""
+    """Connect as the agent would, try its topics, and see what is kept while it is away."""
     broker = settings.broker
     where = f"broker {broker.host}:{broker.port}"
     answers: list[Answer] = []
     for version in _VERSIONS[broker.protocol]:
-        visitor = _Visitor(settings, version)
+        probe = _Probe(settings, version)
         try:
-            connection = visitor.connect()
+            connection = probe.connect()
         except _NotAcceptedError as exc:
             answers = [Answer("FAIL", f"{where}: {exc}")]
             if exc.refused_with in (None, UNSUPPORTED_PROTOCOL):
                 continue
             return answers
         told = f"{where}: MQTT {SPOKEN[version]}, at most {connection.max_in_flight} in flight"
-        return [Answer("ok", told), *visitor.ask(connection)]
+        return [Answer("ok", told), *probe.ask(connection)]
     return answers
 
 
 class _NotAcceptedError(BrokerError):
-    """The broker did not let the visitor in, perhaps for the protocol that it spoke."""
+    """The broker did not accept the connection, perhaps because of the MQTT version."""
 
     def __init__(self, message: str, refused_with: int | None = None) -> None:
         super().__init__(message)
@@ -55,20 +56,25 @@ class _NotAcceptedError(BrokerError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Visitor:
-    """One who comes, asks, and leaves nothing behind."""
+class _Probe:
+    """Connects under client ids of its own, asks, and leaves nothing behind on the broker.
+
+    Attributes:
+        settings: of the agent that the answers are for.
+        version: protocol level of MQTT, 4 for 3.1.1 and 5 for 5.
+    """
 
     settings: Settings
     version: int
 
     @property
     def topic(self) -> str:
-        """Where messages may be published on trial."""
-        return f"{PREFIX}/{self.settings.gateway.id}/check"
+        """The topic of the messages by which the queue is tried."""
+        return f"{ControlTopics(self.settings.gateway.id).base}/check"
 
     def connect(self, role: str = "check") -> Connection:
-        broker = self.settings.broker
-        client_id = f"{broker.client_id or f'{PREFIX}-{self.settings.gateway.id}'}-{role}"
+        broker = self.settings.connection
+        client_id = f"{self.settings.client_id}-{role}"
         connection = Connection(broker, client_id, Will(self.topic, b""), self.version)
         try:
             connection.open()
@@ -114,7 +120,7 @@ class _Visitor:
         connection.unsubscribe(list(filters))
 
     def _ask_queue(self) -> Answer:
-        """Publish while the visitor is away, and count what is there when it is back."""
+        """Publish while the session has no connection, and count what the broker kept for it."""
         self._publish_trial()
         connection = self.connect()
         kept = self._count(connection) if connection.session_present else 0

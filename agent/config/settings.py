@@ -112,6 +112,11 @@ class Settings(BaseSettings):
     journal: Journal = Journal()
 
     @property
+    def client_id(self) -> str:
+        """The MQTT client id of the agent."""
+        return self.broker.client_id or f"millhand-{self.gateway.id}"
+
+    @property
     def connection(self) -> Broker:
         """The broker as it is connected to: where messages may be shed, all that wait are seen."""
         sheds = any(pipeline.overload != "block" for pipeline in self.pipelines)

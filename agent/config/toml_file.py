@@ -1,6 +1,5 @@
 """The configuration file: one TOML file, overridden by `MILLHAND_*` variables, checked whole."""
 
-import json
 import os
 import tomllib
 from collections.abc import Sequence
@@ -32,11 +31,6 @@ def load_settings(path: Path) -> Settings:
     except SettingsError as exc:
         told = [f"environment: {exc}; a section or list given there must be JSON"]
     raise ConfigError("\n".join(told))
-
-
-def schema() -> str:
-    """The JSON schema of the configuration, for editors and for `make check`."""
-    return json.dumps(Settings.model_json_schema(), indent=1) + "\n"
 
 
 def _read(path: Path) -> dict[str, Any]:

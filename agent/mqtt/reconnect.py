@@ -74,6 +74,16 @@ class Link:
         """The protocol spoken, for people."""
         return SPOKEN[self._version]
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the broker has accepted the connection."""
+        return self.state is State.UP
+
+    def keep_alive(self) -> None:
+        """Send a PINGREQ where one is due; to be called about once a second."""
+        if self.is_up and self.connection is not None:
+            self.connection.tick()
+
     def advance(self) -> State:
         """Take the next step if it is time for one; to be called every turn, never blocks."""
         connection = self.connection

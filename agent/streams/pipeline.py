@@ -82,28 +82,18 @@ class Pipeline:
         Raises:
             IncompatibleBundleError: the model needs channels that no input carries.
         """
-        manifest = model.manifest
-        binder = Binder(self.settings, manifest)
-        before = self.model.manifest if self.model is not None else None
-        cut = (manifest.window, manifest.channels)
-        kept = before is not None and (before.window, before.channels) == cut
-        if self._windows is None or not kept:
-            self._windows = self._open_windows(manifest)
-        self.model, self._binder, self.failed_batches = model, binder, 0
-        self._predictor = Predictor(model, self.settings, self.clock)
-        self.is_stateful = not (
-            binder.is_whole and self._windows.is_stateless and self._ordering is None
-        )
-        return kept
+        return self.prepare(model)()
 
-    def check(self, manifest: Manifest) -> None:
+    def prepare(self, model: Model) -> Callable[[], bool]:
         """Check that the topics carry what a model reads; may be called on any thread.
 
+        Returns:
+            What activates the model, see `activate`; for the hot thread.
+
         Raises:
-            IncompatibleBundleError: a channel that no input carries, or a signal that no channel
-            is.
+            IncompatibleBundleError: a channel that no input carries, or a signal without a channel.
         """
-        Binder(self.settings, manifest)
+        return partial(self._swap, model, Binder(self.settings, model.manifest))
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
@@ -212,6 +202,20 @@ class Pipeline:
             made += due
         if refusal is not None:
             raise refusal
+
+    def _swap(self, model: Model, binder: Binder) -> bool:
+        manifest = model.manifest
+        before = self.model.manifest if self.model is not None else None
+        cut = (manifest.window, manifest.channels)
+        kept = before is not None and (before.window, before.channels) == cut
+        if self._windows is None or not kept:
+            self._windows = self._open_windows(manifest)
+        self.model, self._binder, self.failed_batches = model, binder, 0
+        self._predictor = Predictor(model, self.settings, self.clock)
+        self.is_stateful = not (
+            binder.is_whole and self._windows.is_stateless and self._ordering is None
+        )
+        return kept
 
     def _open_windows(self, manifest: Manifest) -> Windows | Blocks:
         """Choose once how readings become windows, so that no message has to ask."""

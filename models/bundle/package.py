@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from models.bundle.archive import read_archive, write_archive
+from models.bundle.identity import BundleRef
 from models.bundle.manifest import Manifest, MemberFile, read_manifest, write_manifest
 from models.errors import BundleError, DigestMismatchError, ManifestError
 from models.files import write_atomically
@@ -38,9 +39,10 @@ class Bundle:
     content: bytes = field(repr=False)
 
     @property
-    def label(self) -> str:
-        """Stream and seq, as people and logs name a bundle."""
-        return f"{self.manifest.stream}#{self.manifest.seq}"
+    def ref(self) -> BundleRef:
+        """The reference that names exactly this bundle."""
+        manifest, size = self.manifest, len(self.content)
+        return BundleRef(manifest.stream, manifest.seq, self.sha256, size, manifest.version)
 
 
 def write_bundle(path: Path, manifest: Manifest, members: dict[str, bytes]) -> Bundle:

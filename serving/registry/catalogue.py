@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from models.bundle.identity import BundleRef
 from serving.registry.refusals import (
     BelowFloorError,
     MetadataError,
@@ -47,20 +48,14 @@ class Target:
     """A signed bundle.
 
     Attributes:
-        stream: what it is signed for.
-        seq: its number within the stream.
+        ref: the bundle, as its publisher has signed it.
         path: below targets/.
-        sha256: of the whole archive.
-        length: in bytes.
         floor_seq: the publisher lets no older bundle of the stream run.
         revoked: the publisher has withdrawn it.
     """
 
-    stream: str
-    seq: int
+    ref: BundleRef
     path: str
-    sha256: str
-    length: int
     floor_seq: int = 0
     revoked: bool = False
 
@@ -92,9 +87,9 @@ def select(files: Iterable[SignedFile], stream: str, seq: int | None, *, max_byt
         raise RevokedError(f"{stream} seq {seq} was revoked by its publisher")
     if seq < floor:
         raise BelowFloorError(f"{stream} seq {seq} is below {floor}, the oldest that may run")
-    if target.length > max_bytes:
+    if target.ref.size > max_bytes:
         raise OversizedError(
-            f"{stream} seq {seq} has {target.length} bytes, allowed are {max_bytes}"
+            f"{stream} seq {seq} has {target.ref.size} bytes, allowed are {max_bytes}"
             " (registry.max_bundle_bytes)"
         )
     return target
@@ -107,9 +102,10 @@ def _targets(files: Iterable[SignedFile], stream: str) -> Mapping[int, Target]:
         if match is None or match["stream"] != stream:
             continue
         target = _target(file, match)
-        if target.seq in targets:
-            raise MetadataError(f"two bundles are signed as {stream} seq {target.seq}")
-        targets[target.seq] = target
+        seq = target.ref.seq
+        if seq in targets:
+            raise MetadataError(f"two bundles are signed as {stream} seq {seq}")
+        targets[seq] = target
     return targets
 
 
@@ -127,4 +123,5 @@ def _target(file: SignedFile, match: re.Match[str]) -> Target:
             f"{file.path}: floor_seq must be a whole number and revoked a boolean, "
             f"found {floor_seq!r:.20} and {revoked!r:.20}"
         )
-    return Target(stream, seq, file.path, sha256, file.length, floor_seq, revoked)
+    ref = BundleRef(stream, seq, sha256, file.length)
+    return Target(ref, file.path, floor_seq, revoked)

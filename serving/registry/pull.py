@@ -9,7 +9,7 @@ One JSON request goes to the child's standard input; lines of JSON come back:
 
     {"state": "resolving"}
     {"state": "downloading", "received": 65536, "total": 3145728}
-    {"state": "verified", "path": ..., "sha256": ..., "seq": 7, "length": 3145728}
+    {"state": "verified", "sha256": ..., "seq": 7, "length": 3145728}
     {"state": "current", ...the same...}                              a check: nothing was fetched
     {"state": "refused", "error": "rollback", "message": ...}         code of refusals.py
 """
@@ -27,6 +27,7 @@ from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import IO, Any, Final
 
+from models.bundle.identity import BundleRef
 from serving.registry.refusals import (
     PullCancelledError,
     PullFailedError,
@@ -39,7 +40,7 @@ MAX_SPOKEN_BYTES: Final = 1 << 20
 _LOOK_S: Final = 0.1
 _FAREWELL_S: Final = 2.0
 
-_OUTCOME: Final = frozenset({"path", "sha256", "seq", "length"})
+_OUTCOME: Final = frozenset({"sha256", "seq", "length"})
 _WORDS: Final = {
     "resolving": frozenset[str](),
     "downloading": frozenset({"received", "total"}),
@@ -97,35 +98,22 @@ class PullRequest:
         return cls(**(fields | paths))
 
 
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """A bundle that the trust plane vouches for.
-
-    Attributes:
-        path: where it lies; after a check, where it would lie.
-        sha256: what its bytes must hash to when they are loaded.
-        seq: what it is signed as.
-        length: in bytes.
-    """
-
-    path: Path
-    sha256: str
-    seq: int
-    length: int
-
-
 def pull(
     request: PullRequest,
     *,
     on_progress: Callable[[int, int], None],
     cancelled: threading.Event,
-) -> Pulled:
+) -> BundleRef:
     """Have a child resolve, download and verify a bundle; to be called on a worker thread.
 
     Args:
         request: what to bring.
         on_progress: called with bytes received and bytes in all, at most about twice a second.
         cancelled: ends the child soon after it is set.
+
+    Returns:
+        The bundle that the registry vouches for. Its file is `destination_dir / ref.file_name`;
+        after a check nothing was fetched.
 
     Raises:
         UntrustedBundleError, DigestMismatchError: refused; the code names the attack.
@@ -143,7 +131,7 @@ def pull(
             raise PullFailedError("the child ended without an answer; its log says why")
     if word["state"] == "refused":
         raise error_of(word["error"], word["message"])
-    return Pulled(Path(word["path"]), word["sha256"], word["seq"], word["length"])
+    return BundleRef(request.stream, word["seq"], word["sha256"], word["length"])
 
 
 @contextmanager

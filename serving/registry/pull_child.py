@@ -17,7 +17,7 @@ from time import monotonic
 from models.errors import MillhandError
 from serving.registry.fetch import Fetcher
 from serving.registry.pull import MAX_REQUEST_BYTES, PullRequest
-from serving.registry.trust import TrustedRegistry, bundle_path, exclusive
+from serving.registry.trust import TrustedRegistry, exclusive
 
 Say = Callable[[dict[str, object]], None]
 
@@ -51,18 +51,11 @@ def _answer(request: PullRequest, say: Say) -> dict[str, object]:
         )
         registry.refresh()
         target = registry.select(request.stream, request.seq)
-        if request.check:
-            state, path = "current", bundle_path(target, request.destination_dir)
-        else:
-            folder = request.destination_dir
-            state, path = "verified", registry.download(target, folder, _throttled(say))
-    return {
-        "state": state,
-        "path": str(path),
-        "sha256": target.sha256,
-        "seq": target.seq,
-        "length": target.length,
-    }
+        if not request.check:
+            registry.download(target, request.destination_dir, _throttled(say))
+    ref = target.ref
+    state = "current" if request.check else "verified"
+    return {"state": state, "sha256": ref.sha256, "seq": ref.seq, "length": ref.size}
 
 
 def _throttled(say: Say) -> Callable[[int, int], None]:

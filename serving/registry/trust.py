@@ -134,8 +134,9 @@ class TrustedRegistry:
         Raises:
             MillhandError: see `serving.registry.download.download`.
         """
-        promised = Promised(f"{self._url}/targets/{target.path}", target.sha256, target.length)
-        destination = bundle_path(target, folder)
+        ref = target.ref
+        promised = Promised(f"{self._url}/targets/{target.path}", ref.sha256, ref.size)
+        destination = folder / ref.file_name
         download(promised, destination, fetcher=self._fetcher, on_progress=on_progress)
         return destination
 
@@ -177,11 +178,6 @@ class TrustedRegistry:
         could change this program as well.
         """
         return Metadata[S].from_bytes((self._cache / f"{kind.type}.json").read_bytes()).signed
-
-
-def bundle_path(target: Target, folder: Path) -> Path:
-    """Where a bundle is kept: no name from outside becomes a path, only its digest."""
-    return folder / f"{target.sha256}.zip"
 
 
 class _MetadataFetcher(FetcherInterface):

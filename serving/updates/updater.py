@@ -1,336 +1,261 @@
-"""New models: wished for by push or poll, proven on the worker, swapped in by the loop.
-
-    desired / poll ──► pull (child: TUF, download) ──► read ──► session ──► golden ──► activate
+"""New models: desired by a push or found by a poll, proven on the worker, swapped in by the loop.
 
 Whatever fails on the way, the running model is untouched and `feedback` carries the error's code.
-A transient failure is tried again with growing waits, a refusal at the next poll or push.
+A transient failure is tried again with growing waits, a refusal at the next poll or push. The
+states of an update and what may follow on what are in `serving.updates.update`.
 """
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
-import orjson
-
-from models.bundle.package import Bundle, read_bundle
+from models.bundle.identity import BundleRef
+from models.control.documents import Current, Desired, Feedback
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
-from serving import log, memory
-from serving.model import Model, prove
-from serving.registry.pull import Pulled, PullRequest, pull
-from serving.registry.refusals import storage_error
-from serving.registry.settings import Registry
-from serving.store import Kept, Store
+from serving import log
+from serving.model import prove
+from serving.updates.attempt import (
+    Attempt,
+    Downloading,
+    Event,
+    Failed,
+    Proven,
+    Recorded,
+    Tools,
+    Unchanged,
+    Verified,
+)
 from serving.updates.slot import Announcer, Slot
-from serving.worker import Worker
+from serving.updates.update import State, Update
 
-MAX_FAILED_BATCHES = 3
-_FIRST_RETRY_S = 5.0
-MAX_DESIRED_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a stream should run: a seq that a push selected, or the newest if None."""
-
-    seq: int | None = None
-    activity: str = ""
-
-
-@dataclass(slots=True)
-class _Stream:
-    """Where one stream's updates stand; touched by the hot thread only."""
-
-    slot: Slot
-    wish: Wish = Wish()
-    busy: bool = False
-    rolled_back: Wish | None = None
-    due_s: float = 0.0
-    failures: int = 0
-    activity: str = ""
-    trouble: str = ""
+MAX_FAILED_BATCHES: Final = 3
+_FIRST_RETRY_S: Final = 5.0
 
 
 class Updater:
-    """Keeps every stream on the bundle it should run.
+    """Keeps every stream on the bundle that it should run.
+
+    All methods are for the hot thread. None of them waits for the network or for the registry;
+    `start` and a roll back read a bundle from disk and build its session.
 
     Args:
-        registry: where bundles come from.
-        store: where they are kept.
-        worker: does what is slow.
-        control: tells how it goes.
+        tools: registry, store and worker.
+        announcer: tells everybody outside how updates go.
         clock: monotonic seconds.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        store: Store,
-        *,
-        worker: Worker,
-        control: Announcer,
-        clock: Callable[[], float],
-    ) -> None:
-        self._registry = registry
-        self._store = store
-        self._worker = worker
-        self._control = control
+    def __init__(self, tools: Tools, announcer: Announcer, clock: Callable[[], float]) -> None:
+        self._tools = tools
+        self._announcer = announcer
         self._clock = clock
-        self._streams: dict[str, _Stream] = {}
-        self._activated: Callable[[], None] = lambda: None
+        self._updates: dict[str, Update] = {}
 
     @property
     def troubles(self) -> list[str]:
         """What updates wait for, in words, one a stream. Serving never waits for it."""
-        return [stream.trouble for stream in self._streams.values() if stream.trouble]
+        return [update.trouble for update in self._updates.values() if update.trouble]
 
-    def start(self, slots: Mapping[str, Slot], activated: Callable[[], None]) -> None:
-        """Serve what is kept on disk, without a network; `activated` is called at every swap."""
-        self._activated = activated
+    def start(self, slots: Mapping[str, Slot]) -> None:
+        """Serve what is kept on disk, without a network.
+
+        Args:
+            slots: by stream.
+        """
         try:
-            self._store.sweep()
+            self._tools.store.sweep()
         except OSError as exc:
             log.warning("bundles cannot be tidied up", reason=exc.strerror)
-        for name, slot in slots.items():
-            stream = self._streams[name] = _Stream(slot)
-            record = self._store.active(name)
-            if record is None:
+        for stream, slot in slots.items():
+            update = self._updates[stream] = Update(slot, Desired(stream=stream))
+            active = self._tools.store.active(stream)
+            if active is None:
                 continue
-            stream.wish = Wish(record.pinned)
-            for kept in record.candidates:
-                if self._serve_kept(slot, kept):
+            update.desired = Desired(stream=stream, seq=active.pinned)
+            for ref in active.candidates:
+                if self._serve_kept(update, ref):
                     break
-            stream.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
+            update.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
 
     def announce(self) -> None:
         """Publish `current` of every stream, as after each connect."""
-        for name in self._streams:
-            self._announce(name)
+        for update in self._updates.values():
+            self._announce(update)
 
-    def desire(self, name: str, payload: bytes) -> None:
-        """Take a `desired` document; an empty one goes back to following the newest."""
-        stream = self._streams.get(name)
-        if stream is None:
+    def desire(self, stream: str, payload: bytes) -> None:
+        """Take a `desired` document; an empty one goes back to following the newest bundle."""
+        update = self._updates.get(stream)
+        if update is None:
             return
         try:
-            wish = _read_wish(name, payload)
+            desired = Desired.read(stream, payload)
         except IncompatibleBundleError as exc:
-            self._tell(name, Wish(), "refused", exc)
+            self._tell(Desired(stream=stream), "refused", exc)
             return
-        if wish.seq is not None and wish == stream.rolled_back:
+        if desired.seq is not None and desired == update.rolled_back:
             return  # the retained document again, as after every connect
-        if wish == stream.wish and wish.seq in (None, self._serving_seq(name)):
+        serving = update.serving.seq if update.serving is not None else None
+        if desired == update.desired and desired.seq in (None, serving):
             return
-        stream.wish, stream.failures, stream.due_s = wish, 0, 0.0
+        update.desired, update.failures, update.due_s = desired, 0, 0.0
         self.tick()
 
     def tick(self) -> None:
-        """Start what is due; to be called about once a second."""
-        for name, stream in self._streams.items():
-            if stream.busy:
+        """Begin what is due; to be called about once a second."""
+        for update in self._updates.values():
+            if update.is_under_way:
                 continue
-            if stream.slot.failed_batches >= MAX_FAILED_BATCHES:
-                self._roll_back(name, stream)
-            elif self._clock() >= stream.due_s:
-                stream.busy = True
-                model = stream.slot.model
-                self._worker.submit(partial(self._update, name, stream.wish, model))
+            if update.slot.failed_batches >= MAX_FAILED_BATCHES:
+                self._roll_back(update)
+            elif self._clock() >= update.due_s:
+                update.enter(State.PULLING)
+                Attempt(update.desired, update.slot, self._tools, self._follow).begin()
 
-    def _serve_kept(self, slot: Slot, kept: Kept) -> bool:
-        """Activate a bundle from disk; says why not, and that the next is tried."""
-        try:
-            bundle = self._store.load(kept)
-            model = _prove(bundle, slot)
-        except BundleError as exc:
-            log.error("kept bundle refused", stream=slot.stream, seq=kept.seq, reason=str(exc))
-            return False
-        slot.activate(model)
-        self._activated()
-        log.info("serving kept bundle", stream=slot.stream, seq=kept.seq, version=kept.version)
-        return True
+    def _follow(self, attempt: Attempt, event: Event) -> None:
+        """Take what has become of an attempt; called between two turns."""
+        update, desired = self._updates[attempt.desired.stream], attempt.desired
+        match event:
+            case Downloading():
+                self._tell(desired, "downloading", progress=event.progress)
+            case Verified():
+                update.enter(State.VERIFIED)
+                self._tell(desired, "verifying", seq=event.ref.seq)
+            case Proven():
+                self._activate(update, attempt, event)
+            case Unchanged():
+                self._record(update, attempt)
+            case Recorded():
+                self._confirm(update, attempt, event)
+            case Failed():
+                self._fail(update, attempt, event.error)
 
-    def _update(self, name: str, wish: Wish, serving: Model | None) -> Callable[[], None]:
-        """On the worker: resolve, download, verify and prove, and say what the loop shall do."""
-        try:
-            pulled = self._pull(name, wish)
-            if serving is not None and pulled.sha256 == serving.sha256:
-                return self._record(name, wish, serving)
-            self._worker.post(partial(self._tell, name, wish, "verifying", seq=pulled.seq))
-            model = self._proven(name, pulled)
-        except MillhandError as exc:
-            return partial(self._failed, name, wish, exc)
-        except OSError as exc:
-            return partial(self._failed, name, wish, storage_error(exc, "the bundle"))
-        return partial(self._activate, name, wish, model)
-
-    def _proven(self, name: str, pulled: Pulled) -> Model:
-        try:
-            bundle = read_bundle(pulled.path.read_bytes())
-            _check_identity(bundle, name, pulled)
-            return _prove(bundle, self._streams[name].slot)
-        except BundleError:
-            self._store.set_aside(name, pulled.sha256)
-            raise
-
-    def _pull(self, name: str, wish: Wish) -> Pulled:
-        request = PullRequest(
-            url=self._registry.url,
-            root=self._registry.root,
-            state_dir=self._store.state_dir,
-            stream=name,
-            seq=wish.seq,
-            destination_dir=self._store.bundles_dir,
-            max_bytes=self._registry.max_bundle_bytes,
-            deadline_s=self._registry.deadline_s,
-        )
-
-        def on_progress(received: int, total: int) -> None:
-            progress = round(100 * received / max(total, 1))
-            self._worker.post(partial(self._tell, name, wish, "downloading", progress=progress))
-
-        return pull(request, on_progress=on_progress, cancelled=self._worker.stopping)
-
-    def _activate(self, name: str, wish: Wish, model: Model) -> None:
-        """On the hot thread, between two turns: the swap itself is one reference."""
-        stream = self._streams[name]
-        manifest = model.manifest
-        if wish != stream.wish:
-            self._tell(name, wish, "superseded", seq=manifest.seq)
-            self._worker.submit(partial(self._store.set_aside, name, model.sha256))
-            self._again(stream, 0.0)
+    def _activate(self, update: Update, attempt: Attempt, proven: Proven) -> None:
+        """Swap the model in: one reference, between two turns."""
+        ref = proven.model.ref
+        if attempt.desired != update.desired:
+            self._tell(attempt.desired, "superseded", seq=ref.seq)
+            attempt.set_aside(ref)
+            self._wait(update, 0.0)
             return
-        kept_windows = stream.slot.activate(model)
-        self._activated()
+        kept_windows = proven.swap()
         log.info(
             "model activated",
-            stream=name,
-            seq=manifest.seq,
-            version=manifest.version,
-            sha256=model.sha256,
+            stream=ref.stream,
+            seq=ref.seq,
+            version=ref.version,
+            sha256=ref.sha256,
             windows="kept" if kept_windows else "restarted",
         )
-        self._worker.submit(partial(self._record, name, wish, model))
+        self._record(update, attempt)
 
-    def _record(self, name: str, wish: Wish, model: Model) -> Callable[[], None]:
-        """On the worker: make what serves, and what selected it, survive a restart."""
-        memory.give_back()  # the model before is gone by now
-        record = self._store.active(name)
-        known = record is not None and (record.serving, record.pinned) == (_kept(model), wish.seq)
-        if not known:
-            try:
-                self._store.commit(name, _kept(model), wish.seq)
-            except OSError as exc:
-                return partial(self._failed, name, wish, storage_error(exc, "the new record"))
-        return partial(self._confirmed, name, wish, recorded=not known)
+    def _record(self, update: Update, attempt: Attempt) -> None:
+        """Have what serves, and what has selected it, survive a restart."""
+        assert update.serving is not None  # noqa: S101  a swap was made, or nothing had to be
+        update.enter(State.ON_TRIAL)
+        attempt.record(update.serving)
 
-    def _confirmed(self, name: str, wish: Wish, *, recorded: bool) -> None:
-        stream = self._streams[name]
-        stream.failures, stream.trouble = 0, ""
-        if recorded or wish.activity != stream.activity:
-            stream.activity = wish.activity
-            self._tell(name, wish, "activated", seq=self._serving_seq(name))
-            self._announce(name)
-        self._again(stream, None if wish == stream.wish else 0.0)
-
-    def _failed(self, name: str, wish: Wish, error: MillhandError) -> None:
-        stream = self._streams[name]
-        stream.failures += 1
-        self._tell(name, wish, "refused" if isinstance(error, BundleError) else "waiting", error)
-        if (trouble := f"update of {name}: {error}") != stream.trouble:
-            stream.trouble = trouble
-            log.warning(
-                "update failed", stream=name, seq=wish.seq, code=error.code, reason=str(error)
-            )
-        if wish != stream.wish:
-            self._again(stream, 0.0)
-        elif isinstance(error, BundleError):
-            self._again(stream)
+    def _confirm(self, update: Update, attempt: Attempt, recorded: Recorded) -> None:
+        desired = attempt.desired
+        update.enter(State.ACTIVE)
+        update.failures, update.trouble = 0, ""
+        if recorded.is_new or desired.activity != update.activity:
+            update.activity = desired.activity
+            seq = update.serving.seq if update.serving is not None else None
+            self._tell(desired, "activated", seq=seq)
+            self._announce(update)
+        if desired == update.desired:
+            self._poll_later(update)
         else:
-            wait = _FIRST_RETRY_S * 2 ** min(stream.failures - 1, 16)
-            self._again(stream, min(wait, self._registry.poll_s) * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+            self._wait(update, 0.0)
 
-    def _roll_back(self, name: str, stream: _Stream) -> None:
+    def _fail(self, update: Update, attempt: Attempt, error: MillhandError) -> None:
+        desired, is_refused = attempt.desired, isinstance(error, BundleError)
+        update.failures += 1
+        self._tell(desired, "refused" if is_refused else "waiting", error)
+        if (trouble := f"update of {desired.stream}: {error}") != update.trouble:
+            update.trouble = trouble
+            log.warning(
+                "update failed",
+                stream=desired.stream,
+                seq=desired.seq,
+                code=error.code,
+                reason=str(error),
+            )
+        if desired != update.desired:
+            self._wait(update, 0.0)
+        elif is_refused:
+            update.enter(State.REFUSED)
+            self._poll_later(update)
+        else:
+            wait_s = _FIRST_RETRY_S * 2 ** min(update.failures - 1, 16)
+            poll_s = self._tools.registry.poll_s
+            self._wait(update, min(wait_s, poll_s) * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+
+    def _wait(self, update: Update, wait_s: float) -> None:
+        """Try again after `wait_s` seconds."""
+        update.enter(State.WANTED)
+        update.due_s = self._clock() + wait_s
+
+    def _poll_later(self, update: Update) -> None:
+        """Look for a newer bundle after the poll interval, spread over a fleet by jitter."""
+        update.due_s = self._clock() + self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
+
+    def _serve_kept(self, update: Update, ref: BundleRef) -> bool:
+        """Activate a bundle from disk; says why not, and that the next is tried."""
+        try:
+            swap = update.slot.prepare(prove(self._tools.store.load(ref)))
+        except BundleError as exc:
+            log.error("kept bundle refused", stream=ref.stream, seq=ref.seq, reason=str(exc))
+            return False
+        swap()
+        update.enter(State.ACTIVE)
+        log.info("serving kept bundle", stream=ref.stream, seq=ref.seq, version=ref.version)
+        return True
+
+    def _roll_back(self, update: Update) -> None:
         """The model fails on live windows: serve the one before it, until somebody selects anew."""
-        stream.slot.failed_batches = 0
-        record = self._store.active(name)
-        for kept in record.earlier if record is not None else ():
-            if self._serve_kept(stream.slot, kept):
-                stream.rolled_back, stream.wish = stream.wish, Wish(kept.seq)
-                wish = stream.wish
-                self._tell(name, wish, "rolled_back", seq=kept.seq)
-                self._worker.submit(partial(self._remember, name, kept))
+        update.slot.failed_batches = 0
+        active = self._tools.store.active(update.desired.stream)
+        for ref in active.earlier if active is not None else ():
+            if self._serve_kept(update, ref):
+                selected = Desired(stream=ref.stream, seq=ref.seq)
+                update.rolled_back, update.desired = update.desired, selected
+                self._tell(selected, "rolled_back")
+                self._tools.worker.submit(partial(self._keep_rolled_back, update, ref))
                 return
 
-    def _remember(self, name: str, kept: Kept) -> Callable[[], None]:
+    def _keep_rolled_back(self, update: Update, ref: BundleRef) -> None:
         """On the worker: what was rolled back to also serves after a restart."""
         try:
-            self._store.commit(name, kept, kept.seq)
+            self._tools.store.commit(ref, ref.seq)
         except OSError as exc:
-            return partial(log.error, "roll back cannot be recorded", reason=str(exc.strerror))
-        return partial(self._announce, name)
+            log.error("roll back cannot be recorded", reason=str(exc.strerror))
+        else:
+            self._tools.worker.post(lambda: self._announce(update))
 
-    def _again(self, stream: _Stream, wait_s: float | None = None) -> None:
-        stream.busy = False
-        if wait_s is None:
-            wait_s = self._registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
-        stream.due_s = self._clock() + wait_s
-
-    def _serving_seq(self, name: str) -> int | None:
-        model = self._streams[name].slot.model
-        return model.manifest.seq if model is not None else None
-
-    def _announce(self, name: str) -> None:
-        stream = self._streams[name]
-        model = stream.slot.model
-        document: dict[str, object] = {"state": "waiting", "seq": None}
-        if model is not None:
-            kept = _kept(model)
-            document = {"state": "serving", **kept.model_dump()}
-        self._control.current(name, {**document, "activity": stream.activity})
+    def _announce(self, update: Update) -> None:
+        stream, ref = update.desired.stream, update.serving
+        if ref is None:
+            document = Current(stream=stream, state="waiting", seq=None, activity=update.activity)
+        else:
+            document = Current(
+                stream=stream,
+                state="serving",
+                seq=ref.seq,
+                version=ref.version,
+                sha256=ref.sha256,
+                activity=update.activity,
+            )
+        self._announcer.current(document)
 
     def _tell(
         self,
-        name: str,
-        wish: Wish,
+        desired: Desired,
         state: str,
         error: MillhandError | None = None,
-        **more: object,
+        **more: int | None,
     ) -> None:
-        document = {"activity": wish.activity, "stream": name, "seq": wish.seq, "state": state}
+        fields = {**desired.model_dump(), "state": state, **more}
         if error is not None:
-            document |= {"error": error.code, "message": str(error)[:1000]}
-        self._control.feedback({**document, **more})
-
-
-def _prove(bundle: Bundle, slot: Slot) -> Model:
-    """Check that the model fits the topics, build the session, and replay the golden vectors."""
-    slot.check(bundle.manifest)
-    return prove(bundle)
-
-
-def _check_identity(bundle: Bundle, stream: str, pulled: Pulled) -> None:
-    manifest = bundle.manifest
-    if bundle.sha256 != pulled.sha256 or (manifest.stream, manifest.seq) != (stream, pulled.seq):
-        raise IncompatibleBundleError(
-            f"signed as {stream}#{pulled.seq}, but the manifest inside says {bundle.label}"
-        )
-
-
-def _kept(model: Model) -> Kept:
-    manifest = model.manifest
-    return Kept(seq=manifest.seq, version=manifest.version, sha256=model.sha256)
-
-
-def _read_wish(name: str, payload: bytes) -> Wish:
-    if not payload:
-        return Wish()
-    try:
-        document = orjson.loads(payload[:MAX_DESIRED_BYTES])
-        seq, activity = document["seq"], str(document.get("activity", ""))[:128]
-        if document.get("stream", name) == name and type(seq) is int and seq >= 1:
-            return Wish(seq, activity)
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        pass
-    raise IncompatibleBundleError(
-        f"desired document of {name} must be JSON with stream '{name}' and a seq from 1"
-    )
+            fields |= {"error": error.code, "message": str(error)}
+        self._announcer.feedback(Feedback.model_validate(fields))

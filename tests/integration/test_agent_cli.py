@@ -9,6 +9,7 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from models.bundle.package import Bundle
 from serving.errors import EXIT_CONFIG
 from serving.store import Store
 from tests.kit.broker.brokers import Mosquitto, amqtt, free_port, mosquitto
@@ -51,8 +52,8 @@ def agent(command: str, gateway: Gateway, *options: str) -> subprocess.Completed
     return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
 
 
-def damage(gateway: Gateway, sha256: str) -> None:
-    path = Store(gateway.state_dir, keep=3).path(sha256)
+def damage(gateway: Gateway, bundle: Bundle) -> None:
+    path = Store(gateway.state_dir, keep=3).path(bundle.ref)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0x01
     path.write_bytes(content)
@@ -81,7 +82,7 @@ def test_check_refuses_inputs_that_a_broker_would_deliver_twice(gateway: Gateway
 
 def test_models_shows_what_serves_what_is_kept_and_what_is_damaged(gateway: Gateway) -> None:
     gateway.pipelines.append({"stream": "flow", "inputs": MASS_PIPELINE["inputs"]})
-    damage(gateway, NEWER.sha256)
+    damage(gateway, NEWER)
     shown = agent("models", gateway)
     assert shown.returncode == 0
     newer, older, flow = shown.stdout.splitlines()
@@ -178,7 +179,7 @@ def retained_state(gateway: Gateway) -> str:
 
 
 def test_damaged_bundle_is_passed_over_for_the_one_before(gateway: Gateway) -> None:
-    damage(gateway, NEWER.sha256)
+    damage(gateway, NEWER)
     with serving(gateway) as plant:
         plant.send(3)
         assert {answer["seq"] for answer in plant.wait_for_answers()} == {1}
@@ -192,7 +193,7 @@ def test_agent_with_nothing_but_damaged_bundles_waits_for_a_sound_one(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     for bundle in (MASS, NEWER):
-        damage(gateway, bundle.sha256)
+        damage(gateway, bundle)
     published = Published.create(tmp_path)
     published.publish(linear_bundle("mass", 3, [1.0, 10.0]))
     gateway.registry, gateway.root = published.url, published.keys.root

@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from models.bundle.identity import BundleRef
 from models.bundle.package import pack_bundle, read_bundle
 from models.errors import DigestMismatchError
-from serving.registry.pull import Pulled, PullRequest, pull
+from serving.registry.pull import PullRequest, pull
 from serving.registry.refusals import (
     NotPublishedError,
     PullCancelledError,
@@ -73,7 +74,7 @@ def _no_child_is_left() -> Iterator[None]:
     assert set(psutil.Process().children()) <= before
 
 
-def bring(request: PullRequest) -> Pulled:
+def bring(request: PullRequest) -> BundleRef:
     return pull(request, on_progress=lambda *_: None, cancelled=threading.Event())
 
 
@@ -88,9 +89,9 @@ def test_newest_bundle_arrives_with_progress(site: Site, scheme: str) -> None:
         on_progress=lambda *told: progress.append(told),
         cancelled=threading.Event(),
     )
-    assert (pulled.seq, pulled.sha256, pulled.length) == (2, release.sha256, release.length)
-    assert pulled.path == request.destination_dir / f"{release.sha256}.zip"
-    assert read_bundle(pulled.path.read_bytes()).sha256 == release.sha256
+    assert (pulled.seq, pulled.sha256, pulled.size) == (2, release.sha256, release.length)
+    path = request.destination_dir / f"{release.sha256}.zip"
+    assert read_bundle(path.read_bytes()).sha256 == release.sha256
     assert progress[-1] == (release.length, release.length)
 
 
@@ -108,7 +109,7 @@ def test_progress_of_a_large_bundle_is_told_rarely(site: Site) -> None:
 def test_check_resolves_and_downloads_nothing(site: Site) -> None:
     pulled = bring(replace(site.request, check=True))
     assert pulled.seq == 1
-    assert not pulled.path.exists()
+    assert not (site.request.destination_dir / pulled.file_name).exists()
     assert site.server.sent_of(".zip") == 0
 
 
@@ -160,7 +161,7 @@ def test_killed_download_is_continued_by_the_next_pull(site: Site) -> None:
 
 
 def test_two_pulls_at_once_wait_for_each_other(site: Site) -> None:
-    pulled: list[Pulled] = []
+    pulled: list[BundleRef] = []
     threads = [
         threading.Thread(target=lambda: pulled.append(bring(site.request))) for _ in range(3)
     ]
@@ -175,7 +176,7 @@ def test_working_directory_cannot_smuggle_in_code(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trap = tmp_path / "trap"
-    for name in ("tuf", "agent", "urllib3", "models"):
+    for name in ("tuf", "agent", "serving", "urllib3", "models"):
         (trap / name).mkdir(parents=True)
         (trap / name / "__init__.py").write_text("raise SystemExit('smuggled')")
     monkeypatch.chdir(trap)

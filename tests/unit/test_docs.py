@@ -19,6 +19,8 @@ from agent.streams.shedding import POLICIES
 from models import errors
 from models.bundle.manifest import Channel, WindowSpec
 from models.bundle.package import Bundle
+from models.control.documents import Current, Feedback, Metrics
+from models.control.topics import ControlTopics
 from models.errors import MillhandError
 from serving.model import Model
 from serving.session import Session
@@ -172,14 +174,15 @@ def test_documents_of_the_gateway_have_the_fields_that_are_shown() -> None:
     control = Control("gateway-1", posted.append)
     shown = documents()
     control.online()
-    control.current("pump-health", {k: v for k, v in shown["current"].items() if k != "stream"})
-    control.feedback({k: v for k, v in shown["feedback"].items() if k != "time"})
-    control.metrics({k: v for k, v in shown["metrics"].items() if k not in ("time", "since")})
+    control.current(Current.model_validate(shown["current"]))
+    control.feedback(Feedback.model_validate(shown["feedback"]))
+    control.metrics(Metrics.model_validate(shown["metrics"]))
     told = {one.topic.split("/")[2]: json.loads(one.payload) for one in posted}
     assert {topic: list(fields) for topic, fields in told.items()} == {
         topic: list(shown[topic]) for topic in told
     }
-    assert control.stream_desired_by("millhand/gateway-1/desired/pump-health") == "pump-health"
+    topics = ControlTopics("gateway-1")
+    assert topics.stream_desired_by("millhand/gateway-1/desired/pump-health") == "pump-health"
 
 
 def test_counters_that_are_shown_balance() -> None:

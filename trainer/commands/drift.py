@@ -99,13 +99,13 @@ def run(options: argparse.Namespace) -> int:
     reference = None if document is None else Reference.of(document)
     if document is None or reference is None:
         reason = "was made before there was drift" if document is None else document.reason
-        raise BundleError(f"{bundle.label} does not say how drift is judged: {reason}; train anew")
+        raise BundleError(f"{bundle.ref} does not say how drift is judged: {reason}; train anew")
     recipe = read_recipe(options.recipe)
     names = [channel.name for channel in manifest.channels]
     if [signal.name for signal in recipe.signals] != names:
         found = ", ".join(signal.name for signal in recipe.signals)
         raise IncompatibleBundleError(
-            f"{bundle.label} reads {', '.join(names)}; the recipe's signals are {found}"
+            f"{bundle.ref} reads {', '.join(names)}; the recipe's signals are {found}"
         )
     recording = _recording(recipe, options.files, screen)
     with screen.stage("windows", total=len(recording)) as advance:
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
         windows = window_rows(recording, every, manifest.window, manifest.channels, advance=advance)
     with screen.stage("judging"):
         timeline = follow(reference, Graph(bundle.model), windows, recording)
-    _show(bundle.label, document, timeline, screen, as_json=options.json)
+    _show(str(bundle.ref), document, timeline, screen, as_json=options.json)
     return 0
 
 

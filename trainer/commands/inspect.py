@@ -32,7 +32,7 @@ def inspect(path: Path) -> tuple[Bundle, float]:
     marks = (graph.marks.get("stream"), graph.marks.get("seq"))
     if marks != (manifest.stream, str(manifest.seq)):
         raise IncompatibleBundleError(
-            f"{bundle.label}: the graph in it says it is {marks[0]}#{marks[1]}"
+            f"{bundle.ref}: the graph in it says it is {marks[0]}#{marks[1]}"
         )
     golden = read_golden(bundle.golden, manifest)
     return bundle, compare(golden.outputs, graph.run(golden.windows), manifest.golden)

@@ -5,20 +5,18 @@ stream and seq. The document is retained, so a gateway that is away takes it whe
 """
 
 import argparse
-import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from models.control.documents import Current, Desired, Feedback, Status
+from models.control.topics import ControlTopics
 from trainer import broker
 from trainer.broker import Broker
 from trainer.console import Screen
 from trainer.errors import PushError
 
-PREFIX = "millhand"
 TIMEOUT_S = 60.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WAIT_S = 0.2
@@ -27,35 +25,23 @@ Tell = Callable[[str, str], object]
 """Takes a gateway and what there is to say of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is pushed; `activity` tells this push from every other in the gateways' answers."""
-
-    stream: str
-    seq: int
-    activity: str
-
-    @property
-    def document(self) -> bytes:
-        """As the gateways read it."""
-        wish = {"activity": self.activity, "stream": self.stream, "seq": self.seq}
-        return json.dumps(wish).encode()
-
-
 def filters(stream: str, gateways: Sequence[str]) -> list[str]:
-    """Topics in which the gateways answer."""
-    leaves = (f"current/{stream}", "feedback", "status")
-    return [f"{PREFIX}/{gateway}/{leaf}" for gateway in gateways for leaf in leaves]
+    """Topics on which the gateways answer."""
+    return [
+        topic
+        for topics in map(ControlTopics, gateways)
+        for topic in (topics.current(stream), topics.feedback, topics.status)
+    ]
 
 
 def push(
-    connection: Broker, wish: Wish, gateways: Sequence[str], *, timeout_s: float, tell: Tell
+    connection: Broker, desired: Desired, gateways: Sequence[str], *, timeout_s: float, tell: Tell
 ) -> None:
-    """Publish the wish to every gateway, and return once all of them serve it.
+    """Publish the desired state to every gateway, and return once all of them serve it.
 
     Args:
         connection: listens to `filters`.
-        wish: what to run.
+        desired: what the gateways are to run.
         gateways: who is to run it.
         timeout_s: how long to wait for the last of them.
         tell: is told of every step on the way.
@@ -65,26 +51,26 @@ def push(
         BrokerError: the broker is gone, or does not allow it.
     """
     for gateway in gateways:
-        topic = f"{PREFIX}/{gateway}/desired/{wish.stream}"
-        connection.publish(topic, wish.document, retain=True)
+        topic = ControlTopics(gateway).desired(desired.stream)
+        connection.publish(topic, desired.to_json(), retain=True)
     connection.flush()
     waiting = dict.fromkeys(gateways, "did not answer")
     refused: dict[str, str] = {}
     deadline = time.monotonic() + timeout_s
     while waiting and time.monotonic() < deadline:
         for message in connection.receive(_WAIT_S):
-            _, gateway, leaf = message.topic.split("/", 2)
-            document = _parsed(message.payload)
-            if gateway not in waiting:
+            document = read(message.topic, message.payload)
+            gateway = ControlTopics.of(message.topic).gateway
+            if gateway not in waiting or document is None:
                 continue
-            if leaf == "status":
+            if isinstance(document, Status):
                 waiting[gateway] = _presence(document)
-            elif document.get("activity") != wish.activity:
+            elif document.activity != desired.activity:
                 continue
-            elif leaf == "feedback":
+            elif isinstance(document, Feedback):
                 _take_feedback(gateway, document, waiting, refused, tell)
-            elif (document.get("state"), document.get("seq")) == ("serving", wish.seq):
-                tell(gateway, f"serves seq {wish.seq}, version {document.get('version')}")
+            elif (document.state, document.seq) == ("serving", desired.seq):
+                tell(gateway, f"serves seq {desired.seq}, version {document.version}")
                 del waiting[gateway]
     if waiting or refused:
         told = {**refused, **{g: f"{w} within {timeout_s:g} s" for g, w in waiting.items()}}
@@ -104,28 +90,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Push, and print what the gateways say as they say it."""
+    if options.seq < 1:
+        raise PushError(f"seq is {options.seq}; the first bundle of a stream has seq 1")
     screen = Screen()
     gateways = list(dict.fromkeys(options.gateway))
-    wish = Wish(options.stream, options.seq, str(uuid.uuid4()))
+    desired = Desired(activity=str(uuid.uuid4()), stream=options.stream, seq=options.seq)
     started = time.monotonic()
 
     def tell(gateway: str, what: str) -> None:
         screen.say(f"{time.monotonic() - started:6.2f} s  {gateway}  {what}")
 
-    with Broker(broker.address_of(options), filters(wish.stream, gateways)) as connection:
-        push(connection, wish, gateways, timeout_s=options.timeout, tell=tell)
+    with Broker(broker.address_of(options), filters(desired.stream, gateways)) as connection:
+        push(connection, desired, gateways, timeout_s=options.timeout, tell=tell)
     return 0
 
 
 def _take_feedback(
     gateway: str,
-    document: Mapping[str, Any],
+    document: Feedback,
     waiting: dict[str, str],
     refused: dict[str, str],
     tell: Tell,
 ) -> None:
-    state, error = document.get("state"), document.get("error")
-    reason = f": {error}: {document.get('message')}" if error else ""
+    state = document.state
+    reason = f": {document.error}: {document.message}" if document.error else ""
     if state == "refused":
         refused[gateway] = f"refused it{reason}"
         del waiting[gateway]
@@ -134,18 +122,20 @@ def _take_feedback(
     tell(gateway, f"{state}{reason}")
 
 
-def _presence(document: Mapping[str, Any]) -> str:
-    if document.get("state") == "offline":
+def _presence(document: Status) -> str:
+    if document.state == "offline":
         return "is offline and will take it when it is back; it did not answer"
     return "is online, but did not answer"
 
 
-def _parsed(payload: bytes) -> Mapping[str, Any]:
+def read(topic: str, payload: bytes) -> Status | Current | Feedback | None:
+    """What a gateway says on one of `filters`; None if it is not what it should be."""
+    kinds: dict[str, type[Status | Current | Feedback]] = {"status": Status, "feedback": Feedback}
+    kind = kinds.get(topic.rpartition("/")[2], Current)
     try:
-        document = json.loads(payload)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
+        return kind.model_validate_json(payload)
+    except ValueError:
+        return None
 
 
 def _name(text: str) -> str:

@@ -113,7 +113,7 @@ def compare(
     if difference is None:
         raise ComparisonError(f"{metric} is not defined on the {len(y)} windows that both answer")
     return Comparison(
-        label=champion.label,
+        label=str(champion.ref),
         name=manifest.name,
         version=manifest.version,
         seq=manifest.seq,

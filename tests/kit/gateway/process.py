@@ -13,7 +13,7 @@ from typing import Any, Self
 import tomli_w
 
 from models.bundle.package import Bundle
-from serving.store import Kept, Store
+from serving.store import Store
 from tests.kit.waiting import eventually
 
 START_S = 20.0
@@ -76,10 +76,8 @@ class Gateway:
         """Put a bundle on the gateway's disk as the one that served last."""
         store = Store(self.state_dir, keep=3)
         store.bundles_dir.mkdir(parents=True, exist_ok=True)
-        store.path(bundle.sha256).write_bytes(bundle.content)
-        manifest = bundle.manifest
-        kept = Kept(seq=manifest.seq, version=manifest.version, sha256=bundle.sha256)
-        store.commit(manifest.stream, kept, manifest.seq if pinned else None)
+        store.path(bundle.ref).write_bytes(bundle.content)
+        store.commit(bundle.ref, bundle.ref.seq if pinned else None)
 
     def write_config(self) -> Path:
         """Write agent.toml."""

@@ -4,7 +4,7 @@ import json
 
 from agent.config.settings import Broker, Limits
 from agent.delivery.at_least_once import Delivery
-from agent.metrics import Metrics
+from agent.metrics import Counters
 from agent.mqtt.connection import Will
 from agent.mqtt.packets import Received
 from agent.mqtt.reconnect import Link
@@ -33,7 +33,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
         clock=lambda: 0.0,
     )
     router.handle([message(n) for n in range(5)], lambda: T0_MS * 1_000_000)
-    snapshot = json.loads(json.dumps(Metrics(router, delivery, link, [pipeline]).snapshot()))
+    snapshot = json.loads(Counters(router, delivery, link, [pipeline]).snapshot().to_json())
     assert snapshot["streams"]["rul"].pop("batch_ms") > 0
     assert snapshot == {
         "received": 5,

@@ -1,27 +1,28 @@
 """What is kept on the gateway's disk survives, stays bounded, and is never trusted blindly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from models.bundle.identity import BundleRef
 from models.bundle.package import Bundle
 from models.errors import BundleError, DigestMismatchError
-from serving.store import Kept, Store
+from serving.store import Store
 from tests.kit.bundles.factories import make_bundle, make_manifest
 
 
-def put(store: Store, seq: int, stream: str = "pump-health") -> Kept:
+def put(store: Store, seq: int, stream: str = "pump-health") -> BundleRef:
     """A bundle on disk, as the puller leaves it."""
     bundle = make_bundle(make_manifest(stream=stream, seq=seq))
     return put_bundle(store, bundle)
 
 
-def put_bundle(store: Store, bundle: Bundle) -> Kept:
+def put_bundle(store: Store, bundle: Bundle) -> BundleRef:
     store.bundles_dir.mkdir(parents=True, exist_ok=True)
-    store.path(bundle.sha256).write_bytes(bundle.content)
-    manifest = bundle.manifest
-    return Kept(seq=manifest.seq, version=manifest.version, sha256=bundle.sha256)
+    store.path(bundle.ref).write_bytes(bundle.content)
+    return bundle.ref
 
 
 def test_nothing_is_active_at_first(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_nothing_is_active_at_first(tmp_path: Path) -> None:
 def test_committed_bundle_is_active_after_a_restart(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
     kept = put(store, 3)
-    store.commit("pump-health", kept, pinned=3)
+    store.commit(kept, pinned=3)
     record = Store(tmp_path, keep=2).active("pump-health")
     assert record is not None
     assert (record.serving, record.pinned, record.earlier) == (kept, 3, ())
@@ -42,7 +43,7 @@ def test_earlier_bundles_are_kept_newest_first_and_bounded(tmp_path: Path) -> No
     store = Store(tmp_path, keep=3)
     kept = [put(store, seq) for seq in range(1, 6)]
     for one in kept:
-        record = store.commit("pump-health", one, None)
+        record = store.commit(one, None)
     assert [one.seq for one in record.candidates] == [5, 4, 3]
     assert on_disk(store) == {one.sha256 for one in kept[2:]}
 
@@ -51,7 +52,7 @@ def test_going_back_keeps_both(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
     first, second = put(store, 1), put(store, 2)
     for one in (first, second, first, second, first):
-        record = store.commit("pump-health", one, one.seq)
+        record = store.commit(one, one.seq)
     assert [one.seq for one in record.candidates] == [1, 2]
     assert store.load(second).manifest.seq == 2
 
@@ -59,9 +60,9 @@ def test_going_back_keeps_both(tmp_path: Path) -> None:
 def test_bundle_that_another_stream_keeps_is_not_removed(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=1)
     shared = put(store, 1)
-    store.commit("other", shared, None)
-    store.commit("pump-health", shared, None)
-    store.commit("pump-health", put(store, 2), None)
+    store.commit(replace(shared, stream="other"), None)
+    store.commit(shared, None)
+    store.commit(put(store, 2), None)
     assert store.load(shared).manifest.seq == 1
 
 
@@ -72,21 +73,21 @@ def on_disk(store: Store) -> set[str]:
 def test_bundles_that_do_not_serve_are_kept_one_a_stream(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
     serving, *refused = (put(store, seq) for seq in range(1, 5))
-    store.commit("pump-health", serving, None)
+    store.commit(serving, None)
     for one in (*refused, refused[-1]):
-        store.set_aside("pump-health", one.sha256)
+        store.set_aside(one)
     assert on_disk(store) == {serving.sha256, refused[-1].sha256}
     following = put(store, 5)
-    store.commit("pump-health", following, None)
+    store.commit(following, None)
     assert on_disk(store) == {serving.sha256, following.sha256}
 
 
 def test_bundle_that_was_set_aside_may_serve_after_all(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
     kept = put(store, 1)
-    store.set_aside("pump-health", kept.sha256)
-    store.commit("pump-health", kept, 1)
-    store.set_aside("pump-health", put(store, 2).sha256)
+    store.set_aside(kept)
+    store.commit(kept, 1)
+    store.set_aside(put(store, 2))
     assert store.load(kept).manifest.seq == 1
 
 
@@ -94,7 +95,7 @@ def test_bundles_that_no_record_names_are_swept_at_the_next_start(tmp_path: Path
     store = Store(tmp_path, keep=2)
     serving, earlier = put(store, 2), put(store, 1)
     for one in (earlier, serving):
-        store.commit("pump-health", one, None)
+        store.commit(one, None)
     put(store, 3)
     Store(tmp_path, keep=2).sweep()
     assert on_disk(store) == {serving.sha256, earlier.sha256}
@@ -103,7 +104,7 @@ def test_bundles_that_no_record_names_are_swept_at_the_next_start(tmp_path: Path
 def test_nothing_is_swept_next_to_a_damaged_record(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
     kept = put(store, 1)
-    store.commit("pump-health", kept, None)
+    store.commit(kept, None)
     (tmp_path / "active/pump-health.json").write_bytes(b"{")
     store.sweep()
     assert on_disk(store) == {kept.sha256}
@@ -114,14 +115,14 @@ def test_nothing_is_swept_next_to_a_damaged_record(tmp_path: Path) -> None:
 )
 def test_damaged_record_is_no_record(content: bytes, tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
-    store.commit("pump-health", put(store, 1), None)
+    store.commit(put(store, 1), None)
     (tmp_path / "active/pump-health.json").write_bytes(content)
     assert store.active("pump-health") is None
 
 
 def test_record_with_an_unknown_key_is_no_record(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
-    store.commit("pump-health", put(store, 1), None)
+    store.commit(put(store, 1), None)
     path = tmp_path / "active/pump-health.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"more": 1}))
     assert store.active("pump-health") is None
@@ -129,18 +130,18 @@ def test_record_with_an_unknown_key_is_no_record(tmp_path: Path) -> None:
 
 def test_damaged_record_of_one_stream_does_not_hinder_another(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=1)
-    store.commit("pump-health", put(store, 1), None)
+    store.commit(put(store, 1), None)
     (tmp_path / "active/other.json").write_text("{")
-    record = store.commit("pump-health", put(store, 2), None)
+    record = store.commit(put(store, 2), None)
     assert record.serving.seq == 2
 
 
 def test_bundle_that_changed_on_disk_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
     kept = put(store, 1)
-    content = bytearray(store.path(kept.sha256).read_bytes())
+    content = bytearray(store.path(kept).read_bytes())
     content[len(content) // 2] ^= 1
-    store.path(kept.sha256).write_bytes(content)
+    store.path(kept).write_bytes(content)
     with pytest.raises(DigestMismatchError, match="has sha256") as caught:
         store.load(kept)
     assert caught.value.code == "digest_mismatch"
@@ -149,7 +150,7 @@ def test_bundle_that_changed_on_disk_is_refused(tmp_path: Path) -> None:
 def test_bundle_that_is_gone_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
     kept = put(store, 1)
-    store.path(kept.sha256).unlink()
+    store.path(kept).unlink()
     with pytest.raises(BundleError, match="cannot be read: No such file"):
         store.load(kept)
 
@@ -157,13 +158,13 @@ def test_bundle_that_is_gone_is_refused(tmp_path: Path) -> None:
 def test_record_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=1)
     first = put(store, 1)
-    store.commit("pump-health", first, None)
+    store.commit(first, None)
     record = (tmp_path / "active/pump-health.json").read_bytes()
     second = put(store, 2)
     (tmp_path / "active").rename(tmp_path / "kept")
     (tmp_path / "active").write_text("the folder's name is taken")
     with pytest.raises(OSError, match=r"exists|Not a directory"):
-        store.commit("pump-health", second, None)
+        store.commit(second, None)
     assert (tmp_path / "kept/pump-health.json").read_bytes() == record
     assert store.load(first).manifest.seq == 1
 

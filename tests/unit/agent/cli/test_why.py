@@ -28,7 +28,7 @@ from models.bundle.package import Bundle
 from models.input.reasons import REASONS
 from serving.model import Model
 from serving.session import Session
-from serving.store import Kept, Store
+from serving.store import Store
 from tests.kit.bundles.graphs import linear_bundle
 
 ROOT = Path(__file__).parents[4]
@@ -55,9 +55,8 @@ def settings(folder: Path, **more: object) -> Settings:
 def keep(folder: Path, bundle: Bundle) -> None:
     store = Store(folder, keep=2)
     store.bundles_dir.mkdir(parents=True)
-    store.path(bundle.sha256).write_bytes(bundle.content)
-    manifest = bundle.manifest
-    store.commit("mass", Kept(seq=1, version=manifest.version, sha256=bundle.sha256), None)
+    store.path(bundle.ref).write_bytes(bundle.content)
+    store.commit(bundle.ref, None)
 
 
 def told(folder: Path, topic: str = TOPIC, payload: bytes | None = None, **more: object) -> str:

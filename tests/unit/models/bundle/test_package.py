@@ -94,7 +94,7 @@ def test_the_manifest_lists_every_member_with_its_size() -> None:
 
 
 def test_a_bundle_is_named_by_stream_and_seq_and_does_not_print_its_bytes() -> None:
-    assert BUNDLE.label == "pump-health#1"
+    assert str(BUNDLE.ref) == "pump-health#1"
     assert "no graph" not in repr(BUNDLE)
 
 

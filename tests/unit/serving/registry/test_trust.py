@@ -132,14 +132,14 @@ def test_newest_bundle_is_pulled_by_default(published: Published, gateway: Gatew
 
 def test_selected_bundle_is_pulled(published: Published, gateway: Gateway) -> None:
     publish(published, 2)
-    assert gateway.select(1).seq == 1
+    assert gateway.select(1).ref.seq == 1
 
 
 def test_streams_do_not_meet(published: Published, gateway: Gateway) -> None:
     publish(published, 7, stream="pump-healthy")
     publish(published, 9, stream="pump")
-    assert gateway.select().seq == 1
-    assert gateway.select(stream="pump").seq == 9
+    assert gateway.select().ref.seq == 1
+    assert gateway.select(stream="pump").ref.seq == 9
 
 
 def test_url_may_end_with_a_slash(gateway: Gateway) -> None:
@@ -152,15 +152,15 @@ def test_gateway_follows_new_keys(published: Published, gateway: Gateway, role: 
     gateway.pull()
     registry.rotate(published.folder, role, published.keys)  # type: ignore[arg-type]  # one of three
     publish(published, 2)
-    assert gateway.select().seq == 2
+    assert gateway.select().ref.seq == 2
     gateway.lose_cache()
-    assert gateway.select().seq == 2
+    assert gateway.select().ref.seq == 2
 
 
 def test_root_installed_later_is_as_good(published: Published, gateway: Gateway) -> None:
     registry.rotate(published.folder, "root", published.keys)
     shutil.copy(published.keys.root, gateway.root)
-    assert gateway.select().seq == 1
+    assert gateway.select().ref.seq == 1
 
 
 def test_lost_or_damaged_cache_is_fetched_again(published: Published, gateway: Gateway) -> None:
@@ -169,9 +169,9 @@ def test_lost_or_damaged_cache_is_fetched_again(published: Published, gateway: G
         if not cached.is_symlink():
             cached.write_bytes(b"")  # as a power cut leaves it
     publish(published, 2)
-    assert gateway.select().seq == 2
+    assert gateway.select().ref.seq == 2
     gateway.lose_cache()
-    assert gateway.select().seq == 2
+    assert gateway.select().ref.seq == 2
 
 
 def test_rest_of_a_killed_refresh_is_removed(gateway: Gateway) -> None:
@@ -185,7 +185,7 @@ def test_rest_of_a_killed_refresh_is_removed(gateway: Gateway) -> None:
 def test_revoked_newest_gives_way_to_the_one_before(published: Published, gateway: Gateway) -> None:
     publish(published, 2)
     registry.revoke(published.folder, STREAM, 2, published.keys)
-    assert gateway.select().seq == 1
+    assert gateway.select().ref.seq == 1
 
 
 # --- attacks on the bundle ----------------------------------------------------------------------
@@ -422,9 +422,9 @@ def test_fast_forward_by_a_stolen_online_key_is_repaired_by_its_rotation(
     assert gateway.refusal() == "rollback"
     registry.rotate(published.folder, "targets", published.keys)
     registry.rotate(published.folder, "online", published.keys)
-    assert gateway.select().seq == 1
+    assert gateway.select().ref.seq == 1
     gateway.lose_cache()
-    assert gateway.select().seq == 1
+    assert gateway.select().ref.seq == 1
 
 
 # --- the signed list contradicts itself ---------------------------------------------------------

@@ -10,10 +10,12 @@ import pytest
 from agent.config.settings import Limits
 from agent.control import Control
 from agent.streams.pipeline import Pipeline
+from models.bundle.identity import BundleRef
 from models.bundle.package import Bundle
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving.registry.settings import Registry
-from serving.store import Kept, Store
+from serving.store import Store
+from serving.updates.attempt import Tools
 from serving.updates.updater import MAX_FAILED_BATCHES, Updater
 from serving.worker import WakeUp, Worker
 from tests.kit.bundles.graphs import linear_bundle
@@ -29,7 +31,6 @@ class Gateway:
         self.store = Store(folder, keep=3)
         self.now = 0.0
         self.posted: list[Any] = []
-        self.swaps = 0
         source = {"topic": "in/{asset}"}
         self.pipeline = Pipeline(
             PipelineSettings.model_validate({"stream": STREAM, "inputs": [source]}), Limits()
@@ -37,26 +38,23 @@ class Gateway:
         self._wake_up = WakeUp()
         self.worker = Worker("updates", self._wake_up)
         self.updater = Updater(
-            Registry(url=f"file://{folder}/registry", root=folder / "root.json"),
-            self.store,
-            worker=self.worker,
-            control=Control("gw", self.posted.append),
+            Tools(
+                Registry(url=f"file://{folder}/registry", root=folder / "root.json"),
+                self.store,
+                self.worker,
+            ),
+            Control("gw", self.posted.append),
             clock=lambda: self.now,
         )
 
-    def keep(self, bundle: Bundle) -> Kept:
+    def keep(self, bundle: Bundle) -> BundleRef:
         self.store.bundles_dir.mkdir(parents=True, exist_ok=True)
-        self.store.path(bundle.sha256).write_bytes(bundle.content)
-        manifest = bundle.manifest
-        kept = Kept(seq=manifest.seq, version=manifest.version, sha256=bundle.sha256)
-        self.store.commit(STREAM, kept, None)
-        return kept
+        self.store.path(bundle.ref).write_bytes(bundle.content)
+        self.store.commit(bundle.ref, None)
+        return bundle.ref
 
     def start(self) -> None:
-        def swapped() -> None:
-            self.swaps += 1
-
-        self.updater.start({STREAM: self.pipeline}, swapped)
+        self.updater.start({STREAM: self.pipeline})
 
     def desire(self, seq: int, activity: str) -> None:
         document = {"stream": STREAM, "seq": seq, "activity": activity}
@@ -105,7 +103,7 @@ def test_kept_bundle_serves_without_a_network(make_gateway: Callable[[], Gateway
     gateway = make_gateway()
     gateway.keep(bundle(1))
     gateway.start()
-    assert (gateway.serving, gateway.swaps) == (1, 1)
+    assert gateway.serving == 1
 
 
 def test_gateway_without_a_bundle_waits(make_gateway: Callable[[], Gateway]) -> None:
@@ -125,7 +123,7 @@ def test_last_good_bundle_serves_if_the_last_is_no_good(
     last = bundle(2, golden_wrong=damage == "golden")
     if damage == "other":
         last = linear_bundle(STREAM, 2, [1.0, 1.0, 1.0])
-    path = gateway.store.path(gateway.keep(last).sha256)
+    path = gateway.store.path(gateway.keep(last))
     if damage == "changed":
         path.write_bytes(path.read_bytes()[:-1])
     if damage == "gone":

@@ -1,0 +1,67 @@
+"""What the agent waits for, for systemd and for the log."""
+
+from collections.abc import Sequence
+
+from agent.delivery.at_least_once import Delivery
+from agent.journal.writer import Journal
+from agent.mqtt.reconnect import Link
+from agent.streams.pipeline import Pipeline
+from agent.subscriptions import Subscriptions
+from serving import log
+from serving.notify import Notifier
+from serving.updates.updater import Updater
+
+
+class Health:
+    """Reports what serves and what is waited for: in systemd's status always, in the log once.
+
+    Args:
+        notifier: tells systemd.
+        pipelines: whose models serve.
+        link: the connection to the broker.
+        subscriptions: some of which the broker may refuse.
+        sources: where else there may be something to wait for.
+    """
+
+    def __init__(
+        self,
+        notifier: Notifier,
+        pipelines: Sequence[Pipeline],
+        link: Link,
+        subscriptions: Subscriptions,
+        sources: tuple[Delivery, Journal, Updater],
+    ) -> None:
+        self.notifier = notifier
+        self._pipelines = pipelines
+        self._link = link
+        self._subscriptions = subscriptions
+        self._delivery, self._journal, self._updater = sources
+        self._reported: list[str] = []
+
+    def report(self) -> None:
+        """Say what is waited for, if that has changed since the last time."""
+        troubles = self._troubles()
+        serving = ", ".join(
+            f"{one.stream} {one.model.manifest.version}"
+            for one in self._pipelines
+            if one.model is not None
+        )
+        waiting = f"; waiting: {'; '.join(troubles)}" if troubles else ""
+        self.notifier.status(f"serving {serving or 'nothing yet'}{waiting}")
+        for trouble in troubles:
+            if trouble not in self._reported:
+                log.warning("waiting", reason=trouble)
+        if self._reported and not troubles:
+            log.info("nothing left to wait for")
+        self._reported = troubles
+
+    def _troubles(self) -> list[str]:
+        refused = self._subscriptions.refused
+        possible = (
+            self._link.trouble,
+            f"the broker refuses {', '.join(refused)}" if refused else "",
+            self._delivery.refusal,
+            self._journal.trouble,
+            *self._updater.troubles,
+        )
+        return [trouble for trouble in possible if trouble]

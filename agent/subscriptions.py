@@ -1,0 +1,87 @@
+"""The topic filters of the agent: what it subscribes to, and what the broker said to that."""
+
+from collections.abc import Sequence
+
+from agent.control import Control
+from agent.mqtt.connection import Subscription
+from agent.mqtt.reconnect import Link
+from agent.streams.pipeline import Pipeline
+from serving import log
+from serving.store import Store
+from serving.worker import Worker
+
+
+class Subscriptions:
+    """Keeps the broker's subscriptions at what the pipelines can answer.
+
+    Inputs of a pipeline without a model are not subscribed to: what nobody can answer is better
+    left at the broker than received and dropped.
+
+    Args:
+        link: the connection to the broker.
+        control: names the topic filter of what is desired.
+        pipelines: name the topic filters of their inputs.
+        store: remembers the filters, for the day on which the configuration drops one.
+        worker: writes to the store.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        control: Control,
+        pipelines: Sequence[Pipeline],
+        store: Store,
+        worker: Worker,
+    ) -> None:
+        self._link = link
+        self._control = control
+        self._pipelines = pipelines
+        self._store = store
+        self._worker = worker
+        self._is_awaiting = False
+        self._filters: set[str] = set()
+
+    @property
+    def refused(self) -> Sequence[str]:
+        """Topic filters that the broker does not permit."""
+        connection = self._link.connection
+        return connection.refused_filters if connection is not None else []
+
+    def refresh(self) -> None:
+        """Subscribe to the inputs of every pipeline that has a model, and to what is desired."""
+        connection = self._link.connection
+        if not self._link.is_up or connection is None:
+            return
+        wanted = {self._control.desired.filter: self._control.desired}
+        for pipeline in self._pipelines:
+            if pipeline.model is not None:
+                for topic_filter, qos in pipeline.filters:
+                    wanted[topic_filter] = Subscription(topic_filter, qos)
+        gone = [old for old in self._store.subscriptions() if old not in wanted]
+        if gone:
+            connection.unsubscribe(gone)
+        connection.subscribe(list(wanted.values()))
+        self._is_awaiting = True
+        if self._filters != wanted.keys():
+            self._filters = set(wanted)
+            self._worker.submit(lambda: self._keep(sorted(wanted)))
+
+    def follow(self) -> None:
+        """Log the broker's answer once it has come: from then on no message is missed."""
+        connection = self._link.connection
+        if self._is_awaiting and connection is not None and not connection.subscribing:
+            self._is_awaiting = False
+            refused = len(connection.refused_filters)
+            log.info("subscribed", filters=len(self._filters) - refused, refused=refused)
+
+    def retry(self) -> None:
+        """Ask again for what the broker refused; permissions change."""
+        if self.refused:
+            self.refresh()
+
+    def _keep(self, filters: list[str]) -> None:
+        """On the worker. Without the record, a filter that is dropped later is not unsubscribed."""
+        try:
+            self._store.keep_subscriptions(filters)
+        except OSError as exc:
+            log.warning("subscriptions cannot be recorded", reason=exc.strerror)

@@ -1,0 +1,238 @@
+"""The documents of the control plane: JSON objects on the topics of `models.control.topics`.
+
+A reader ignores keys that it does not know, so that gateways and tools of different releases
+understand each other. A writer leaves a key out where it has nothing to say; `null` says that there
+is no value. Times are ISO 8601 in UTC, with milliseconds.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import from_json
+
+from models.bundle.manifest import Name, Sha256
+from models.errors import IncompatibleBundleError
+
+MAX_DESIRED_BYTES: Final = 4096
+MAX_ACTIVITY: Final = 128
+MAX_MESSAGE: Final = 1000
+
+Seq = Annotated[int, Field(strict=True, ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Activity = Annotated[str, BeforeValidator(lambda value: str(value)[:MAX_ACTIVITY])]
+"""Tells one push from every other in the gateways' answers; cut after 128 characters."""
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Document(BaseModel):
+    """A document of the control plane."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def to_json(self) -> bytes:
+        """The payload: UTF-8 JSON of the fields that were set."""
+        return self.model_dump_json(exclude_unset=True).encode()
+
+
+class Status(Document):
+    """Whether the agent of a gateway is there.
+
+    Attributes:
+        state: `online`, or `offline` after a stop; the broker publishes `offline` as the will.
+        version: release of millhand that the agent runs.
+        since: when the agent started.
+    """
+
+    state: Literal["online", "offline"]
+    version: str = ""
+    since: Time = ""
+
+
+class Desired(Document):
+    """Which bundle a stream should run: a selection among what is signed, and no more than that.
+
+    Attributes:
+        stream: name of the stream.
+        seq: number of the bundle; None follows the newest that is published.
+        activity: identity of the push, repeated in the answers to it.
+    """
+
+    activity: Activity = ""
+    stream: Name
+    seq: Seq | None = None
+
+    @classmethod
+    def read(cls, stream: str, payload: bytes) -> "Desired":
+        """Read the document on the `desired` topic of a stream; an empty one follows the newest.
+
+        Raises:
+            IncompatibleBundleError: it is not JSON, is for another stream, or has no `seq` from 1;
+                also where it is longer than 4,096 bytes.
+        """
+        if not payload:
+            return cls(stream=stream)
+        try:
+            fields: Any = from_json(payload[:MAX_DESIRED_BYTES])
+            document = cls.model_validate({"stream": stream, **fields})
+        except (ValueError, TypeError) as exc:
+            raise _refused(stream) from exc
+        if document.stream != stream or document.seq is None:
+            raise _refused(stream)
+        return document
+
+
+class Current(Document):
+    """What a stream really runs.
+
+    Attributes:
+        stream: name of the stream.
+        state: `serving`, or `waiting` while it has no model.
+        seq: number of the bundle that serves, None while waiting.
+        version: its semantic version, for people.
+        sha256: digest of the bundle that serves.
+        activity: of the push that selected it; empty if none did.
+    """
+
+    stream: Name
+    state: Literal["serving", "waiting"]
+    seq: Seq | None
+    version: str = ""
+    sha256: Sha256 | None = None
+    activity: Activity = ""
+
+
+class Feedback(Document):
+    """How the update of a stream goes, and how it ended.
+
+    Attributes:
+        activity: of the push that asked for it; empty if none did.
+        stream: name of the stream.
+        seq: number of the bundle that is desired, and once it is known of the one that was found.
+        state: `downloading`, `verifying`, `activated`; `superseded` by a later push; `waiting` for
+            something outside; `refused`; `rolled_back` because the model failed on live windows.
+        error: code of the error, for `refused` and `waiting`.
+        message: the error in words.
+        progress: of a download, in per cent.
+        time: when it was said.
+    """
+
+    activity: Activity = ""
+    stream: Name
+    seq: Seq | None = None
+    state: Literal[
+        "downloading", "verifying", "activated", "superseded", "waiting", "refused", "rolled_back"
+    ]
+    error: str = ""
+    message: Annotated[str, BeforeValidator(lambda text: str(text)[:MAX_MESSAGE])] = ""
+    progress: int = 0
+    time: Time = ""
+
+
+class Disorder(Document):
+    """Readings of a stream that are put in order of event time, as `disorder_ms` allows.
+
+    Attributes:
+        waiting: readings that wait for older ones.
+        early: readings that went before their time because too many waited.
+        dropped: readings that were of no use once they had waited, by reason.
+    """
+
+    waiting: Count
+    early: Count
+    dropped: dict[str, Count]
+
+
+class Drift(Document):
+    """How far readings and scores of a stream are from the training data.
+
+    Attributes:
+        alarm: whether one of them is beyond its limit.
+        worst: the signal, or `score`, that is furthest; None before the first comparison.
+        view: what of it is compared.
+        asset: the asset that shows it.
+        ratio: its distance as a multiple of its limit; above 1 is an alarm.
+        watched: assets that are watched.
+        unwatched: assets for which there was no room.
+    """
+
+    alarm: bool
+    worst: str | None
+    view: str | None
+    asset: str | None
+    ratio: float | None
+    watched: Count
+    unwatched: Count
+
+
+class StreamMetrics(Document):
+    """Counters of one stream.
+
+    Attributes:
+        predictions: predictions that were made, by quality.
+        missing: samples in which a signal was missing, by signal.
+        forgotten_assets: assets whose windows made room for those of others.
+        disorder: where the stream puts readings in order, else left out.
+        drift: where the bundle says how to tell, else left out.
+        shed: readings that the overload policy gave up.
+        batch_ms: time that a batch of windows takes, a moving average in milliseconds.
+    """
+
+    predictions: dict[str, Count]
+    missing: dict[str, Count]
+    forgotten_assets: Count
+    disorder: Disorder | None = None
+    drift: Drift | None = None
+    shed: Count
+    batch_ms: float
+
+
+class Metrics(Document):
+    """Counters of the agent since its start: received = predicted + windowed + dropped + waiting.
+
+    Attributes:
+        time: when they were read.
+        since: when the agent started.
+        received: messages that arrived; redeliveries of those at work are not counted again.
+        predicted: messages whose predictions the broker has confirmed.
+        windowed: messages that only filled windows.
+        dropped: messages that were dropped, by reason (`models.input.reasons`).
+        waiting: messages that are not finished.
+        redelivered: messages that came again while they were at work.
+        connects: connections that the broker accepted.
+        sessions_lost: connections at which the broker had lost the session.
+        streams: counters by stream.
+    """
+
+    time: Time = ""
+    since: Time = ""
+    received: Count
+    predicted: Count
+    windowed: Count
+    dropped: dict[str, Count]
+    waiting: Count
+    redelivered: Count
+    connects: Count
+    sessions_lost: Count
+    streams: dict[str, StreamMetrics]
+
+
+DOCUMENTS: Final[dict[str, type[Document]]] = {
+    "status": Status,
+    "desired": Desired,
+    "current": Current,
+    "feedback": Feedback,
+    "metrics": Metrics,
+}
+"""Every document by the level of its topic, as the schemas in config/ are called."""
+
+
+def timestamp() -> str:
+    """The time of day as documents write it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _refused(stream: str) -> IncompatibleBundleError:
+    return IncompatibleBundleError(
+        f"desired document of {stream} must be JSON with stream '{stream}' and a seq from 1"
+    )

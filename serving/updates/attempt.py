@@ -1,0 +1,192 @@
+"""One attempt to bring a stream to the bundle that is desired. All of it blocks: for the worker.
+
+    pull (child: TUF, download) ──► read ──► session ──► golden vectors ──► ready to be swapped in
+
+An attempt reports what has happened as events. It changes nothing that serves: the swap is made by
+the hot thread (`serving.updates.updater`), which is the only one to touch an `Update`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.bundle.identity import BundleRef
+from models.bundle.package import read_bundle
+from models.control.documents import Desired
+from models.errors import BundleError, IncompatibleBundleError, MillhandError
+from serving import memory
+from serving.model import Model, prove
+from serving.registry.pull import PullRequest, pull
+from serving.registry.refusals import storage_error
+from serving.registry.settings import Registry
+from serving.store import Store
+from serving.updates.slot import Slot
+from serving.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Downloading:
+    """Some of the bundle has arrived.
+
+    Attributes:
+        progress: how much, in per cent.
+    """
+
+    progress: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The bundle on disk is the one that was signed."""
+
+    ref: BundleRef
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The model answers its golden vectors, and the program can feed it.
+
+    Attributes:
+        model: ready to serve.
+        swap: activates it, see `Slot.prepare`.
+    """
+
+    model: Model
+    swap: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The bundle that is desired serves already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What serves is on disk, and will serve after a restart.
+
+    Attributes:
+        is_new: whether the record on disk had to be changed.
+    """
+
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt has ended without the bundle that is desired."""
+
+    error: MillhandError
+
+
+Event = Downloading | Verified | Proven | Unchanged | Recorded | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What attempts work with.
+
+    Attributes:
+        registry: where bundles come from.
+        store: where they are kept.
+        worker: the thread that attempts run on.
+    """
+
+    registry: Registry
+    store: Store
+    worker: Worker
+
+
+class Attempt:
+    """One attempt for one stream.
+
+    Args:
+        desired: the bundle that the stream should run.
+        slot: where its model is to serve.
+        tools: what to work with.
+        report: called on the hot thread with each event, in the order in which they happened.
+    """
+
+    def __init__(
+        self,
+        desired: Desired,
+        slot: Slot,
+        tools: Tools,
+        report: Callable[["Attempt", Event], None],
+    ) -> None:
+        self.desired = desired
+        self._slot = slot
+        self._serving = slot.model.ref if slot.model is not None else None
+        self._tools = tools
+        self._report = report
+
+    def begin(self) -> None:
+        """Queue the work up to the proof; ends with `Proven`, `Unchanged` or `Failed`."""
+        self._tools.worker.submit(self._prove)
+
+    def record(self, ref: BundleRef) -> None:
+        """Queue the writing of what serves; ends with `Recorded` or `Failed`."""
+        self._tools.worker.submit(lambda: self._record(ref))
+
+    def set_aside(self, ref: BundleRef) -> None:
+        """Queue that a bundle which does not serve is kept, so that it is not fetched again."""
+        self._tools.worker.submit(lambda: self._tools.store.set_aside(ref))
+
+    def _tell(self, event: Event) -> None:
+        self._tools.worker.post(lambda: self._report(self, event))
+
+    def _prove(self) -> None:
+        try:
+            ref = self._pull()
+            if ref == self._serving:
+                self._tell(Unchanged())
+                return
+            self._tell(Verified(ref))
+            self._tell(self._proven(ref))
+        except MillhandError as exc:
+            self._tell(Failed(exc))
+        except OSError as exc:
+            self._tell(Failed(storage_error(exc, "the bundle")))
+
+    def _pull(self) -> BundleRef:
+        registry, store = self._tools.registry, self._tools.store
+        request = PullRequest(
+            url=registry.url,
+            root=registry.root,
+            state_dir=store.state_dir,
+            stream=self.desired.stream,
+            seq=self.desired.seq,
+            destination_dir=store.bundles_dir,
+            max_bytes=registry.max_bundle_bytes,
+            deadline_s=registry.deadline_s,
+        )
+
+        def on_progress(received: int, total: int) -> None:
+            self._tell(Downloading(round(100 * received / max(total, 1))))
+
+        return pull(request, on_progress=on_progress, cancelled=self._tools.worker.stopping)
+
+    def _proven(self, ref: BundleRef) -> Proven:
+        store = self._tools.store
+        try:
+            bundle = read_bundle(store.path(ref).read_bytes())
+            if bundle.ref != ref:
+                raise IncompatibleBundleError(
+                    f"signed as {ref}, but the manifest inside says {bundle.ref}"
+                )
+            model = prove(bundle)
+            return Proven(model, self._slot.prepare(model))
+        except BundleError:
+            store.set_aside(ref)
+            raise
+
+    def _record(self, ref: BundleRef) -> None:
+        memory.give_back()  # the model before is gone by now
+        store, pinned = self._tools.store, self.desired.seq
+        active = store.active(ref.stream)
+        is_new = active is None or (active.serving, active.pinned) != (ref, pinned)
+        try:
+            if is_new:
+                store.commit(ref, pinned)
+        except OSError as exc:
+            self._tell(Failed(storage_error(exc, "the new record")))
+        else:
+            self._tell(Recorded(is_new))

@@ -1,0 +1,100 @@
+"""The update of one stream as a state machine: every state that it can be in, and every change.
+
+    WANTED ──► PULLING ──► VERIFIED ──► ON_TRIAL ──► ACTIVE
+      ▲           │            │            │           │
+      │           ├────────────┴────────────┴───────────┼──► REFUSED
+      └───────────┴───────── when it is due again ◄─────┴───────┘
+
+Whatever the state, the model that serves goes on serving; only ON_TRIAL replaces it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from models.bundle.identity import BundleRef
+from models.control.documents import Desired
+from serving.updates.slot import Slot
+
+
+class State(StrEnum):
+    """Where the update of a stream stands.
+
+    WANTED: a bundle is desired, and the next attempt waits for its time.
+    PULLING: the registry is asked, and the bundle is downloaded and verified.
+    VERIFIED: the bytes are those that were signed; the model is built and must prove itself.
+    ON_TRIAL: the model serves, and what it replaced is what would serve after a restart.
+    ACTIVE: the model serves, also after a restart.
+    REFUSED: the bundle must not serve here, and is not tried again before the next poll or push.
+    """
+
+    WANTED = "wanted"
+    PULLING = "pulling"
+    VERIFIED = "verified"
+    ON_TRIAL = "on trial"
+    ACTIVE = "active"
+    REFUSED = "refused"
+
+
+UNDER_WAY: Final = frozenset({State.PULLING, State.VERIFIED, State.ON_TRIAL})
+"""States in which the worker has something to do for the stream."""
+
+NEXT: Final[Mapping[State, frozenset[State]]] = {
+    State.WANTED: frozenset({State.WANTED, State.PULLING, State.ACTIVE}),
+    State.PULLING: frozenset({State.VERIFIED, State.ON_TRIAL, State.WANTED, State.REFUSED}),
+    State.VERIFIED: frozenset({State.ON_TRIAL, State.WANTED, State.REFUSED}),
+    State.ON_TRIAL: frozenset({State.ACTIVE, State.WANTED}),
+    State.ACTIVE: frozenset({State.ACTIVE, State.WANTED, State.PULLING}),
+    State.REFUSED: frozenset({State.ACTIVE, State.WANTED, State.PULLING}),
+}
+"""Which states may follow each state; another one is a bug.
+
+From PULLING straight to ON_TRIAL goes a bundle that serves already: there is nothing to prove anew,
+and only the record on disk may have to say that a push has selected it.
+"""
+
+
+@dataclass(slots=True)
+class Update:
+    """The update of one stream. Touched by the hot thread only.
+
+    Attributes:
+        slot: where the model of the stream serves.
+        desired: the bundle that the stream should run.
+        state: where the update stands; changed by `enter`.
+        due_s: monotonic seconds at which the next attempt may begin.
+        failures: attempts that failed since the last one that went well.
+        activity: the push that was told last that its bundle serves.
+        trouble: what the update waits for, in words; empty if for nothing.
+        rolled_back: the selection whose model failed on live windows; not taken up again.
+    """
+
+    slot: Slot
+    desired: Desired
+    state: State = State.WANTED
+    due_s: float = 0.0
+    failures: int = 0
+    activity: str = ""
+    trouble: str = ""
+    rolled_back: Desired | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an attempt has begun that has not ended."""
+        return self.state in UNDER_WAY
+
+    @property
+    def serving(self) -> BundleRef | None:
+        """The bundle whose model serves, None while there is none."""
+        return self.slot.model.ref if self.slot.model is not None else None
+
+    def enter(self, state: State) -> None:
+        """Go over to another state.
+
+        Raises:
+            ValueError: `NEXT` does not allow it, so the caller has a bug.
+        """
+        if state not in NEXT[self.state]:
+            raise ValueError(f"an update cannot go from {self.state} to {state}")
+        self.state = state
