@@ -34,33 +34,33 @@ HEADER = "| task | estimator | worst error | beyond tolerance | kB | ms a window
 Windows = NDArray[np.float32]
 
 
-def drawn() -> tuple[Windows, NDArray[np.float64]]:
-    """Windows, and a number that hangs on them with a bend and a step."""
-    windows = np.random.default_rng(0).normal(size=(2 * ROWS, LENGTH, CHANNELS))
+def drawn(rows: int = ROWS) -> tuple[Windows, NDArray[np.float64]]:
+    """Twice so many windows, and a number that depends on them with a bend and a step."""
+    windows = np.random.default_rng(0).normal(size=(2 * rows, LENGTH, CHANNELS))
     y = 2 * windows[:, -1, 0] + np.sin(3 * windows[:, -1, 2]) + (windows[:, :, 3].mean(axis=1) > 0)
     windows[:, :, 1] = windows[:, :, 1] * 50 + 640
     return windows.astype(np.float32), y
 
 
-def models() -> Iterator[tuple[str, Model]]:
-    """Every estimator by name, fitted."""
-    windows, y = drawn()
+def models(rows: int = ROWS) -> Iterator[tuple[str, Model]]:
+    """Every estimator by name, fitted on so many windows."""
+    windows, y = drawn(rows)
     classes = np.digitize(y, np.quantile(y, [0.5, 0.9])).astype(np.float64)
-    train = windows[:ROWS]
+    train = windows[:rows]
     features = WindowFeatures().fit(train)
     described = features.transform(train)
     truths: dict[Task, NDArray[np.float64]] = {"classification": classes, "regression": y}
     for task, truth in truths.items():
-        of = Setting(task, 0, ROWS, float(np.std(truth[:ROWS])) if task == "regression" else 1.0)
+        of = Setting(task, 0, rows, float(np.std(truth[:rows])) if task == "regression" else 1.0)
         for name, family in FAMILIES.items():
             estimator = family.draw(FixedTrial(dict(family.first(of))), of)
             unfitted = steps(estimator, scaled=family.scaled)
             with warnings.catch_warnings():
                 # A network's rounds are a hyper-parameter: that they end too soon is no news.
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                fitted = unfitted.fit(described, truth[:ROWS])
+                fitted = unfitted.fit(described, truth[:rows])
             yield name, modelled(task, Pipeline([("features", features), *fitted.steps]))
-    halves = [(np.arange(ROWS // 2), np.arange(ROWS // 2, ROWS))]
+    halves = [(np.arange(rows // 2), np.arange(rows // 2, rows))]
     for name in DETECTORS:
         monitor = Monitor((name,)).fit(described, folds=halves)
         yield name, modelled("anomaly", Pipeline([("features", features), ("monitor", monitor)]))
@@ -87,20 +87,25 @@ def modelled(task: Task, pipeline: Pipeline) -> Model:
     return Model(task, pipeline, outputs)
 
 
+def compared(model: Model, rows: int = ROWS) -> tuple[bytes, NDArray[np.float64], int]:
+    """The graph, its errors on windows not fitted on, and how many of them are too large."""
+    windows, y = drawn(rows)
+    tested = windows[rows:]
+    content = export(model, (LENGTH, CHANNELS), "estimators", 1)
+    output = {"classification": "probabilities", "anomaly": "score"}.get(model.task, "value")
+    wanted, given = model.answer(tested)[output], Graph(content).run(tested)[output]
+    error = np.abs(given.astype(np.float64) - wanted)
+    tolerance = tolerance_of(model, y[:rows])
+    return content, error, int((error > tolerance.atol + tolerance.rtol * np.abs(wanted)).sum())
+
+
 def row(name: str, model: Model) -> str:
     """One line of the table."""
-    windows, y = drawn()
-    tested = windows[ROWS:]
-    content = export(model, (LENGTH, CHANNELS), "estimators", 1)
-    graph = Graph(content)
-    output = {"classification": "probabilities", "anomaly": "score"}.get(model.task, "value")
-    wanted, given = model.answer(tested), graph.run(tested)
-    error = np.abs(given[output].astype(np.float64) - wanted[output])
-    tolerance = tolerance_of(model, y[:ROWS])
-    beyond = int((error > tolerance.atol + tolerance.rtol * np.abs(wanted[output])).sum())
+    content, error, beyond = compared(model)
+    latency = Graph(content).latency(drawn()[0][ROWS:])
     return (
         f"| {model.task} | {name} | {error.max():.1e} | {beyond} of {error.size} | "
-        f"{len(content) / 1000:.0f} | {graph.latency(tested).p99_ms:.3f} |"
+        f"{len(content) / 1000:.0f} | {latency.p99_ms:.3f} |"
     )
 
 

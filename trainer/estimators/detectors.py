@@ -15,6 +15,7 @@ Where a plant has few normal hours and many features, estimates are shrunk, neve
 - `Autoencoder`: what a narrow neural network cannot reproduce.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.svm import OneClassSVM
 
@@ -139,13 +141,29 @@ class OneClass:
         return [np.maximum(1.0 - np.exp(squared * -self.gamma) @ self.weights, 0.0)]
 
 
+class _Network(MLPRegressor):  # type: ignore[misc]  # sklearn is untyped
+    """A network whose loss and gradient belong together, whatever the number of its outputs.
+
+    scikit-learn 1.9 takes the mean of the squared errors over the outputs as the loss, but their
+    sum as the gradient; the penalty is the same in both. So the line search of L-BFGS looks for a
+    descent that is not there and ends as "ABNORMAL" after a number of rounds that depends on the
+    last digits, which differ from one processor to another.
+    """
+
+    def _loss_grad_lbfgs(self, packed: Array, X: Array, *rest: Any) -> tuple[float, Array]:  # noqa: ANN401  scikit-learn is untyped
+        loss, gradient = super()._loss_grad_lbfgs(packed, X, *rest)
+        squares = sum(float((weights * weights).sum()) for weights in self.coefs_)
+        penalty = 0.5 * self.alpha * squares / len(X)
+        return penalty + (loss - penalty) * self.n_outputs_, gradient
+
+
 class Autoencoder:
     """Squared error of a narrow network that learned to repeat normal rows."""
 
     def fit(self, z: Array, seed: int) -> Self:
         """Train the network."""
         narrow = max(1, z.shape[1] // 3)
-        network = MLPRegressor(
+        network = _Network(
             hidden_layer_sizes=(narrow,),
             activation="tanh",
             solver="lbfgs",
@@ -153,7 +171,10 @@ class Autoencoder:
             max_iter=300,
             random_state=seed,
         )
-        network.fit(z, z if z.shape[1] > 1 else z[:, 0])
+        with warnings.catch_warnings():
+            # The number of rounds is a limit of time. Any other early end is still a warning.
+            warnings.filterwarnings("ignore", r".*\(status=1\)", ConvergenceWarning)
+            network.fit(z, z if z.shape[1] > 1 else z[:, 0])
         self.layers = list(zip(network.coefs_, network.intercepts_, strict=True))
         return self
 

@@ -107,7 +107,11 @@ def test_graph_without_stream_and_seq_is_refused() -> None:
     assert "says it is None#None" in told
 
 
-@pytest.mark.parametrize("content", [b"", b"no graph", b"\x00" * 100, b"\x08\x08" * 1000])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no graph", b"\x00" * 100, b"\x08\x08" * 1000],
+    ids=["empty", "text", "zeros", "another message"],
+)
 def test_bytes_that_are_no_graph_are_refused(content: bytes) -> None:
     assert "refuses the graph" in refusal(bundle_of(content))
 

@@ -111,7 +111,9 @@ def test_nothing_is_swept_next_to_a_damaged_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"\xff", b"[]", b"{}", b'{"stream": "pump-health", "serving": {}}']
+    "content",
+    [b"", b"{", b"\xff", b"[]", b"{}", b'{"stream": "pump-health", "serving": {}}'],
+    ids=["empty", "cut off", "no text", "list", "no keys", "no bundle"],
 )
 def test_damaged_record_is_no_record(content: bytes, tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
@@ -187,7 +189,11 @@ def test_subscriptions_that_did_not_change_are_not_written_again(tmp_path: Path)
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"{}", b"7", b"null"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff", b"{}", b"7", b"null"],
+    ids=["empty", "cut off", "no text", "object", "number", "null"],
+)
 def test_damaged_subscriptions_are_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "subscriptions.json").write_bytes(content)
     assert Store(tmp_path, keep=2).subscriptions() == []

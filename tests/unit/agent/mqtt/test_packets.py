@@ -70,6 +70,7 @@ def test_puback_is_one_that_paho_reads(mid: int, version: int) -> None:
         (b"\x40\x03\x00\x07\x87", (7, 0x87)),
         (b"\x40\x04\x00\x07\x10\x00", (7, 0x10)),
     ],
+    ids=["no reason", "reason", "reason and properties"],
 )
 def test_puback_is_read_with_its_reason(packet: bytes, expected: tuple[int, int]) -> None:
     reader = Reader(5, LIMIT)
@@ -116,6 +117,19 @@ def test_no_more_is_taken_out_than_asked_for() -> None:
         (b"\x30\x04\x00\x01t\xff", "does not end"),
         (b"\x30\x04\x00\x09tt", "without properties"),
         (b"\x40\x01\x00", "without a packet id"),
+    ],
+    ids=[
+        "length of five bytes",
+        "length beyond the limit",
+        "QoS 2",
+        "no topic",
+        "no packet id",
+        "packet id 0",
+        "no properties",
+        "properties cut off",
+        "length of properties cut off",
+        "topic cut off",
+        "PUBACK without a packet id",
     ],
 )
 def test_malformed_packet_ends_the_stream(packet: bytes, said: str) -> None:

@@ -145,7 +145,7 @@ AXES = {"c0": "x", "c1": "y"}
 @pytest.mark.parametrize(
     ("source", "payload"),
     [
-        (block_source("float32"), struct.pack("<4f", 1, 2, 3, 4)),
+        pytest.param(block_source("float32"), struct.pack("<4f", 1, 2, 3, 4), id="float32"),
         (block_source(), b"[1, 2, 3, 4]"),
         (block_source("base64"), b"AACAPwAAAEAAAEBAAACAQA=="),
         (block_source(value="v"), b'{"v": [1, 2, 3, 4]}'),
@@ -174,7 +174,11 @@ def test_columns_of_a_block_are_in_the_order_of_signals() -> None:
 @pytest.mark.parametrize(
     ("source", "payload"),
     [
-        (block_source("float32", "b/{asset}/{signal}", signals=AXES), struct.pack("<2f", 1, 2)),
+        pytest.param(
+            block_source("float32", "b/{asset}/{signal}", signals=AXES),
+            struct.pack("<2f", 1, 2),
+            id="float32",
+        ),
         (block_source("json", "b/{asset}/{signal}", signals=AXES), b"[1, 2]"),
         (block_source("json", "b/{asset}/{signal}", signals=AXES, value="v"), b'{"v": [1, 2]}'),
         (

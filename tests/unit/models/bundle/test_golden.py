@@ -109,7 +109,11 @@ def test_compressed_golden_vectors_are_refused() -> None:
         read_golden(content.getvalue(), CLASSIFIER)
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", npy("(4,)", bytes(16)), WINDOWS[:-1]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", npy("(4,)", bytes(16)), WINDOWS[:-1]],
+    ids=["empty", "text", "array", "array cut off"],
+)
 def test_what_is_no_archive_is_refused(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"golden\.npz"):
         read_golden(content, CLASSIFIER)
@@ -134,7 +138,23 @@ def test_what_is_no_archive_is_refused(content: bytes) -> None:
         npy("'''"),
         npy("(4,)")[:20],
     ],
-    ids=lambda content: f"{len(content)} bytes {content[-12:]!r}",
+    ids=[
+        "empty",
+        "text",
+        "no values",
+        "one byte short",
+        "far too long",
+        "longer than memory",
+        "longer than an integer",
+        "negative length",
+        "shape is a number",
+        "no such type",
+        "shape is no literal",
+        "300 brackets",
+        "9000 brackets",
+        "open quotes",
+        "header cut off",
+    ],
 )
 def test_a_member_that_is_no_array_is_refused_by_its_name(content: bytes) -> None:
     with pytest.raises(BundleError, match="score"):

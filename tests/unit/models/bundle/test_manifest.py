@@ -195,6 +195,17 @@ def test_names_that_repeat_are_told() -> None:
         b'\xef\xbb\xbf{"schema_version": 1}',
         b'{"schema_version": ' + b"9" * 5000 + b"}",
     ],
+    ids=[
+        "empty",
+        "no text",
+        "null",
+        "list",
+        "100000 brackets",
+        "cut off",
+        "half a surrogate pair",
+        "byte order mark",
+        "5000 digits",
+    ],
 )
 def test_what_is_no_manifest_is_refused(content: bytes) -> None:
     assert refusal(content).startswith("manifest.json ")

@@ -247,7 +247,7 @@ def test_a_member_that_claims_to_start_beyond_all_memory_is_refused() -> None:
         read_bundle(CONTENT[:DIRECTORY] + directory + tail)
 
 
-@pytest.mark.parametrize("tail", [b"\0", b"PK", b"x" * 100])
+@pytest.mark.parametrize("tail", [b"\0", b"PK", b"x" * 100], ids=["zero", "PK", "text"])
 def test_bytes_after_the_end_are_refused(tail: bytes) -> None:
     with pytest.raises(BundleError, match="does not end as a ZIP archive does"):
         read_bundle(CONTENT + tail)

@@ -520,7 +520,7 @@ def test_root_of_another_registry_is_refused(gateway: Gateway, tmp_path: Path) -
     "content",
     [
         b"",
-        b"\0\0\0",
+        pytest.param(b"\0\0\0", id="zeros"),
         b"[]",
         b"{}",
         b'{"schema": 2}',

@@ -67,7 +67,10 @@ def test_commas_that_could_separate_thousands_are_not_guessed_at(tmp_path: Path)
 
 
 @pytest.mark.parametrize("decimal", [None, ".", ","])
-@pytest.mark.parametrize("found", ["1.234,5", "1,234.5", "1 234,5", "1'234.5", "1\u00a0234"])
+@pytest.mark.parametrize(
+    "found",
+    ["1.234,5", "1,234.5", "1 234,5", "1'234.5", pytest.param("1\u00a0234", id="hard space")],
+)
 def test_separated_thousands_are_refused(tmp_path: Path, found: str, decimal: str | None) -> None:
     write(tmp_path, (found, "1"))
     told = refusal(tmp_path, decimal=decimal)
