@@ -6,7 +6,7 @@ from models.bundle.golden import Golden
 from trainer.bundle.budget import within_budget
 from trainer.bundle.golden import vectors
 from trainer.bundle.package import tolerance_of
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.splits import Parts
 from trainer.dataset.targets import Truth
 from trainer.errors import ParityError
@@ -34,7 +34,7 @@ class Proven:
 
 
 def proven(
-    model: Model, parts: Parts, truth: Truth, marks: tuple[Recipe, int], screen: Screen
+    model: Model, parts: Parts, truth: Truth, marks: tuple[Recipe, int], console: Console
 ) -> Proven:
     """Export a model and prove it.
 
@@ -43,17 +43,17 @@ def proven(
         parts: windows; the test part's are what it is proved on.
         truth: of the recording's rows.
         marks: the recipe, and the seq that the graph will name.
-        screen: where progress goes.
+        console: where progress goes.
 
     Raises:
         ParityError: the graph is not the model, costs more than the budget, or cannot be written.
     """
     recipe, seq = marks
     windows = parts.test.values
-    with screen.stage("exporting"):
+    with console.stage("exporting"):
         content = export(model, windows.shape[1:], recipe.bundle.stream, seq)
         graph = Graph(content)
-    with screen.stage("proving"):
+    with console.stage("proving"):
         tolerance = tolerance_of(model, truth.y[parts.train.rows])
         parity = prove(graph, model, windows, tolerance)
         golden = vectors(model, windows, recipe.channels, tolerance)

@@ -23,7 +23,7 @@ from models.files import write_atomically
 from trainer.bundle.budget import within_budget
 from trainer.bundle.package import created
 from trainer.commands.train import next_seq
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.drift.reference import Samples, describe
 from trainer.errors import DataError, GraphError, RecipeError, UsageError
@@ -84,7 +84,7 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
     description: Path,
     folder: Path,
     *,
-    screen: Screen,
+    console: Console,
     files: Sequence[Path] = (),
     seq: int | None = None,
 ) -> Packed:
@@ -94,7 +94,7 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
         model: an ONNX file, with its weights in it or beside it.
         description: what it is, see `trainer.external.declaration`.
         folder: where bundles go.
-        screen: where progress goes.
+        console: where progress goes.
         files: recorded rows, instead of those the description names.
         seq: of the bundle; one above the highest of its stream in `folder` if not given.
 
@@ -108,16 +108,16 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
     foreign = read_foreign(model)
     stream = wanted.bundle.stream
     seq = next_seq(folder, stream) if seq is None else seq
-    recorded = _recorded(wanted, description, files, screen)
+    recorded = _recorded(wanted, description, files, console)
     shown = None if recorded.windowed is None else _shown(recorded.windowed)
     probes = made_up(wanted, shown)
-    with screen.stage("fitting to the contract"):
+    with console.stage("fitting to the contract"):
         behind = with_window(foreign, wanted)
         seen = look(for_looking(behind, foreign, wanted), foreign, wanted, probes)
         marks = {"stream": stream, "seq": str(seq)}
         content = with_answers(behind, foreign, wanted, seen, marks)
         graph = runnable(content)
-    with screen.stage("trying"):
+    with console.stage("trying"):
         proof = prove(graph, wanted, probes if shown is None else shown, probes)
         latency = within_budget(graph, content, probes, wanted.budget, GraphError)
     remarks = (*foreign.notes, *recorded.notes, *proof.remarks)
@@ -151,19 +151,19 @@ def run(options: argparse.Namespace) -> int:
     """Pack, and tell how it went."""
     if options.seq is not None and options.seq < 1:
         raise UsageError(f"--seq is {options.seq}; seq is a number from 1 on")
-    screen = Screen()
+    console = Console()
     packed = pack(
         options.model,
         options.manifest,
         options.out,
-        screen=screen,
+        console=console,
         files=options.samples,
         seq=options.seq,
     )
     for remark in packed.remarks:
-        screen.remark(remark)
+        console.note(remark)
     manifest = packed.bundle.manifest
-    screen.table(
+    console.table(
         f"{manifest.name} {manifest.version}",
         {
             "origin": manifest.lineage.origin,
@@ -179,17 +179,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _recorded(
-    wanted: Declaration, description: Path, files: Sequence[Path], screen: Screen
+    wanted: Declaration, description: Path, files: Sequence[Path], console: Console
 ) -> Recorded:
     source = _source(wanted, files)
     if source is None:
         _check_ranges(wanted, description)
         return Recorded(None, wanted.window.spec(None), 0, {}, ())
-    with screen.stage("reading"):
-        recording = load(source, wanted.signals, opened=screen.detail)
+    with console.stage("reading"):
+        recording = load(source, wanted.signals, opened=console.detail)
     spec = wanted.window.spec(recording.period_ms())
     rows = np.arange(len(recording), dtype=np.int64)
-    with screen.stage("windows", total=len(rows)) as advance:
+    with console.stage("windows", total=len(rows)) as advance:
         windowed = window_rows(recording, rows, spec, wanted.channels, advance=advance)
     if not len(windowed):
         raise DataError(

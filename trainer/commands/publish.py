@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from trainer.commands.registry import keys_of, signing_arguments, validity_of
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.registry import repository as registry
 
 
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
         floor_seq=options.floor_seq,
         validity=validity_of(options),
     )
-    Screen().say(
+    Console().print(
         f"published {release.stream}#{release.seq}, {release.length} bytes, sha256 {release.sha256}"
     )
     return 0

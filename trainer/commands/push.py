@@ -15,7 +15,7 @@ from typing import Any
 
 from trainer import broker
 from trainer.broker import Broker
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import PushError
 
 PREFIX = "millhand"
@@ -104,13 +104,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Push, and print what the gateways say as they say it."""
-    screen = Screen()
+    console = Console()
     gateways = list(dict.fromkeys(options.gateway))
     wish = Wish(options.stream, options.seq, str(uuid.uuid4()))
     started = time.monotonic()
 
     def tell(gateway: str, what: str) -> None:
-        screen.say(f"{time.monotonic() - started:6.2f} s  {gateway}  {what}")
+        console.print(f"{time.monotonic() - started:6.2f} s  {gateway}  {what}")
 
     with Broker(broker.address_of(options), filters(wish.stream, gateways)) as connection:
         push(connection, wish, gateways, timeout_s=options.timeout, tell=tell)

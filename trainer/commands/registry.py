@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from models.bundle.manifest import utc
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.registry import repository as registry
 from trainer.registry.keys import Keys
 from trainer.registry.releases import USUAL, TrustedRoot, Validity
@@ -54,11 +54,11 @@ def validity_of(options: argparse.Namespace) -> Validity:
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked for."""
-    _RUN[options.action](options, Screen())
+    _RUN[options.action](options, Console())
     return 0
 
 
-def _init(options: argparse.Namespace, screen: Screen) -> None:
+def _init(options: argparse.Namespace, console: Console) -> None:
     root = registry.init(
         options.directory,
         keys_of(options),
@@ -66,19 +66,19 @@ def _init(options: argparse.Namespace, screen: Screen) -> None:
         root_keys=options.root_keys,
         root_threshold=options.root_threshold,
     )
-    screen.say(f"made {options.directory}; keep the root keys in {options.keys} offline")
-    _say_root(root, screen)
+    console.print(f"made {options.directory}; keep the root keys in {options.keys} offline")
+    _say_root(root, console)
 
 
-def _refresh(options: argparse.Namespace, screen: Screen) -> None:
+def _refresh(options: argparse.Namespace, console: Console) -> None:
     standing = registry.refresh(options.directory, keys_of(options), validity=validity_of(options))
     for warning in standing.warnings:
-        screen.remark(warning)
+        console.note(warning)
     expires = {role: f"until {utc(moment)}" for role, moment in standing.expires.items()}
-    screen.table("Signatures hold", expires)
+    console.table("Signatures hold", expires)
 
 
-def _revoke(options: argparse.Namespace, screen: Screen) -> None:
+def _revoke(options: argparse.Namespace, console: Console) -> None:
     release = registry.revoke(
         options.directory,
         options.stream,
@@ -86,18 +86,18 @@ def _revoke(options: argparse.Namespace, screen: Screen) -> None:
         keys_of(options),
         validity=validity_of(options),
     )
-    screen.say(f"revoked {release.stream}#{release.seq}; push another to gateways that serve it")
+    console.print(f"revoked {release.stream}#{release.seq}; push another to gateways that serve it")
 
 
-def _rotate(options: argparse.Namespace, screen: Screen) -> None:
+def _rotate(options: argparse.Namespace, console: Console) -> None:
     root = registry.rotate(
         options.directory, options.role, keys_of(options), validity=validity_of(options)
     )
-    _say_root(root, screen)
+    _say_root(root, console)
 
 
-def _list(options: argparse.Namespace, screen: Screen) -> None:
-    screen.grid(
+def _list(options: argparse.Namespace, console: Console) -> None:
+    console.grid(
         str(options.directory),
         ["stream", "seq", "bytes", "floor seq", "state", "sha256"],
         [
@@ -124,6 +124,6 @@ def _action(actions: Actions, name: str, purpose: str) -> argparse.ArgumentParse
     return parser
 
 
-def _say_root(root: TrustedRoot, screen: Screen) -> None:
-    screen.say(f"trusted root, to be installed on every gateway: {root.path}")
-    screen.say(f"version {root.version}, sha256 {root.sha256}")
+def _say_root(root: TrustedRoot, console: Console) -> None:
+    console.print(f"trusted root, to be installed on every gateway: {root.path}")
+    console.print(f"version {root.version}, sha256 {root.sha256}")

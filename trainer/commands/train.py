@@ -22,7 +22,7 @@ from trainer.bundle.proof import Proven, proven
 from trainer.checks.row_notes import remarks
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
@@ -64,7 +64,7 @@ def train(
     recipe: Recipe,
     folder: Path,
     *,
-    screen: Screen,
+    console: Console,
     seq: int | None = None,
     champion: Champion = None,
 ) -> Outcome:
@@ -73,7 +73,7 @@ def train(
     Args:
         recipe: what to do.
         folder: where bundles go.
-        screen: where progress goes.
+        console: where progress goes.
         seq: of the bundle; one above the highest of its stream in `folder` if not given.
         champion: what the new bundle is held against.
 
@@ -85,17 +85,17 @@ def train(
     """
     stream = recipe.bundle.stream
     seq = next_seq(folder, stream) if seq is None else seq
-    recording, known = _read(recipe, screen)
+    recording, known = _read(recipe, console)
     spec = recipe.window.spec(recording.period_ms())
-    with screen.stage("windows", total=len(recording)) as advance:
+    with console.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
     subject = Subject(recording, known, recipe, parts)
-    with screen.stage("checking"):
+    with console.stage("checking"):
         findings = examine(subject)
-    board = _searched(subject, folder, screen)
-    found, chosen = _first_proven(board, partial(_attempt, subject, seq, screen))
+    board = _searched(subject, folder, console)
+    found, chosen = _first_proven(board, partial(_attempt, subject, seq, console))
     against = champion if champion is not None else last_before(folder, stream, seq)
-    comparison, compared = _compared(against, subject, spec, found, screen)
+    comparison, compared = _compared(against, subject, spec, found, console)
     trained = Trained(
         subject=subject,
         seq=seq,
@@ -108,7 +108,7 @@ def train(
         board=board,
         comparison=comparison,
     )
-    with screen.stage("reporting"):
+    with console.stage("reporting"):
         bundle = pack(trained, found.content, found.golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
@@ -141,18 +141,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and tell how it went."""
-    screen = Screen()
+    console = Console()
     _check_folder(options.out)
     recipe = read_recipe(options.recipe)
     champion: Champion = options.champion
     if isinstance(champion, Path) and not champion.is_file():
         raise UsageError(f"--champion {champion}: there is no such file; name a bundle, or 'none'")
-    outcome = train(recipe, options.out, screen=screen, seq=options.seq, champion=champion)
-    _tell(outcome, screen)
+    outcome = train(recipe, options.out, console=console, seq=options.seq, champion=champion)
+    _tell(outcome, console)
     return 0
 
 
-def _tell(outcome: Outcome, screen: Screen) -> None:
+def _tell(outcome: Outcome, console: Console) -> None:
     manifest, trained = outcome.bundle.manifest, outcome.trained
     comparison, board = trained.comparison, trained.board
     caveats = () if comparison is None else comparison.caveats
@@ -161,10 +161,10 @@ def _tell(outcome: Outcome, screen: Screen) -> None:
         *(str(finding) for finding in trained.findings),
         *(f"comparison: {caveat}" for caveat in caveats),
     ):
-        screen.remark(said)
+        console.note(said)
     if board is not None:
-        screen.grid(f"{board.tried} candidates", board.header(board.metric), board.rows())
-    screen.table(
+        console.grid(f"{board.tried} candidates", board.header(board.metric), board.rows())
+    console.table(
         f"{manifest.name} {manifest.version}",
         {
             "split": manifest.metrics.split,
@@ -179,42 +179,42 @@ def _tell(outcome: Outcome, screen: Screen) -> None:
     )
 
 
-def _read(recipe: Recipe, screen: Screen) -> tuple[Recording, Truth]:
-    with screen.stage("reading"):
+def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:
+    with console.stage("reading"):
         recording = load(
             recipe.data,
             recipe.signals,
             label=recipe.target.column,
             numeric_label=isinstance(recipe.target, Regression),
-            opened=screen.detail,
+            opened=console.detail,
         )
     known = with_membership(truth(recording, recipe), recording, recipe)
     return with_tables(recording, known), known
 
 
-def _searched(subject: Subject, folder: Path, screen: Screen) -> Board | None:
+def _searched(subject: Subject, folder: Path, console: Console) -> Board | None:
     recipe, train_part = subject.recipe, subject.parts.train
     if recipe.search is None:
         return None
     journal = path_of(folder, recipe, subject.recording.digests)
-    found = search(train_part, subject.truth, recipe, journal=journal, screen=screen)
-    return weighed(found, train_part, subject.truth, recipe, screen)
+    found = search(train_part, subject.truth, recipe, journal=journal, console=console)
+    return weighed(found, train_part, subject.truth, recipe, console)
 
 
-def _attempt(subject: Subject, seq: int, screen: Screen, choice: Choice | None) -> Proven:
+def _attempt(subject: Subject, seq: int, console: Console, choice: Choice | None) -> Proven:
     parts, known, recipe = subject.parts, subject.truth, subject.recipe
-    with screen.stage("fitting"):
+    with console.stage("fitting"):
         model = fit(parts.train, known, recipe, choice)
-    return proven(model, parts, known, (recipe, seq), screen)
+    return proven(model, parts, known, (recipe, seq), console)
 
 
 def _compared(
-    champion: Champion, subject: Subject, spec: WindowSpec, found: Proven, screen: Screen
+    champion: Champion, subject: Subject, spec: WindowSpec, found: Proven, console: Console
 ) -> tuple[Comparison | None, tuple[str, ...]]:
     """How the model does against the champion; or why that is not known, which ends nothing."""
     if not isinstance(champion, Path):
         return None, ()
-    with screen.stage("comparing"):
+    with console.stage("comparing"):
         try:
             earlier, _ = inspect(champion)
             graph = Graph(found.content)

@@ -22,7 +22,7 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from optuna.trial import FixedTrial, FrozenTrial, Trial
 
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
 from trainer.errors import DataError
@@ -40,7 +40,7 @@ _JOBLIBS_THREAD = "ExecutorManagerThread"
 
 
 def search(
-    train: Windowed, truth: Truth, recipe: Recipe, *, journal: Path, screen: Screen
+    train: Windowed, truth: Truth, recipe: Recipe, *, journal: Path, console: Console
 ) -> Board:
     """Look for the best model of the training part, as the recipe's `[search]` says.
 
@@ -49,7 +49,7 @@ def search(
         truth: of the recording's rows.
         recipe: with a section `[search]`.
         journal: the file that the search is kept in, and continued from.
-        screen: where progress goes.
+        console: where progress goes.
 
     Raises:
         DataError: nothing can be learned, or no candidate could be tried.
@@ -60,11 +60,11 @@ def search(
         raise AssertionError("the recipe asks for no search")
     check_learnable(train, truth, recipe)
     with TemporaryDirectory(prefix="millhand-search-") as folder:
-        with screen.stage("features"):
+        with console.stage("features"):
             plan = planned(train, truth, recipe, wanted, Path(folder))
         kept = Journal(journal, recipe.seed, plan.first())
-        with screen.stage("searching", total=wanted.trials) as advance:
-            _Run(plan, kept, wanted, screen, advance).until_spent()
+        with console.stage("searching", total=wanted.trials) as advance:
+            _Run(plan, kept, wanted, console, advance).until_spent()
     board = _board(plan, kept, wanted)
     if not board.entries:
         raise DataError(_nothing(kept, wanted))
@@ -78,7 +78,7 @@ class _Run:
     plan: Plan
     journal: Journal
     wanted: Search
-    screen: Screen
+    console: Console
     advance: Callable[[int], object]
     done: int = 0
     before_s: float = 0.0
@@ -98,7 +98,7 @@ class _Run:
                 self._batch(count, interrupts)
                 self.journal.spent(self._elapsed_s())
         if interrupts.asked:
-            self.screen.remark(
+            self.console.note(
                 f"interrupted: {self.done} candidates are kept, {self._best()}; the same command "
                 "goes on from there"
             )
@@ -133,7 +133,7 @@ class _Run:
             self.journal.tell(asked[index], tried)
             self.done += 1
             self.advance(1)
-            self.screen.detail(f"{self._best()}{self._clock()}")
+            self.console.detail(f"{self._best()}{self._clock()}")
 
     def _tried(self, asked: list[Trial], bars: list[float]) -> Iterator[tuple[int, Tried]]:
         """What comes of each candidate, as it comes."""

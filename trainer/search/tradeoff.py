@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from models.bundle.manifest import Output
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
 from trainer.errors import ParityError
@@ -44,7 +44,7 @@ class _Written:
     graph: Graph
 
 
-def weighed(board: Board, train: Windowed, truth: Truth, recipe: Recipe, screen: Screen) -> Board:
+def weighed(board: Board, train: Windowed, truth: Truth, recipe: Recipe, console: Console) -> Board:
     """Measure what a search has left, and put first what the recipe prefers.
 
     Args:
@@ -52,7 +52,7 @@ def weighed(board: Board, train: Windowed, truth: Truth, recipe: Recipe, screen:
         train: windows of the training part.
         truth: of the recording's rows.
         recipe: its `search.prefer` and `search.tolerance`.
-        screen: where progress goes.
+        console: where progress goes.
 
     Returns:
         A board whose entries have their costs: those that are as good as the best in order of
@@ -64,7 +64,7 @@ def weighed(board: Board, train: Windowed, truth: Truth, recipe: Recipe, screen:
     said: list[str] = []
     written: list[_Written] = []
     candidates = (*board.entries, *board.smaller)
-    with screen.stage("measuring", total=len(candidates)) as advance:
+    with console.stage("measuring", total=len(candidates)) as advance:
         for entry in candidates:
             try:
                 content = _content(entry.choice, train, truth, recipe)

@@ -12,7 +12,7 @@ from models.errors import BundleError, IncompatibleBundleError
 from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe
 from trainer.commands.inspect import inspect
 from trainer.commands.train import Outcome, next_seq, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import DataError, ParityError
 from trainer.graph.export import Graph
 from trainer.recipe.document import read_recipe
@@ -28,7 +28,7 @@ DETECTOR = {"task": "anomaly"}
 
 
 def trained(path: Path, out: Path | None = None, seq: int | None = None) -> Outcome:
-    return train(read_recipe(path), out or path.parent / "out", screen=Screen(), seq=seq)
+    return train(read_recipe(path), out or path.parent / "out", console=Console(), seq=seq)
 
 
 @pytest.fixture(scope="module")

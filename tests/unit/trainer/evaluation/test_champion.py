@@ -10,7 +10,7 @@ from models.bundle.package import Bundle, write_bundle
 from tests.kit.recordings import Row, pump_folder, pump_rows, write_csv, write_recipe
 from trainer.__main__ import main
 from trainer.commands.train import Champion, Outcome, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.evaluation.champion import Comparison
 from trainer.recipe.document import read_recipe
 
@@ -37,7 +37,7 @@ def folder_of(folder: Path, **sections: object) -> Path:
 
 def trained(path: Path, champion: Champion = None, seq: int | None = None) -> Outcome:
     out = path.parent / "out"
-    return train(read_recipe(path), out, screen=Screen(), seq=seq, champion=champion)
+    return train(read_recipe(path), out, console=Console(), seq=seq, champion=champion)
 
 
 def compared(outcome: Outcome) -> Comparison:

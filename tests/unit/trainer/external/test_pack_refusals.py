@@ -29,7 +29,7 @@ from tests.kit.bundles.external import (
 )
 from tests.kit.recordings import write_csv
 from trainer.commands.pack import pack
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import DataError, GraphError, RecipeError, UsageError
 from trainer.external.declaration import read_declaration
 
@@ -229,7 +229,7 @@ def test_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     (tmp_path / "net.toml").write_text(tomli_w.dumps(document()))
     with pytest.raises(GraphError, match="is not an ONNX model"):
-        pack(path, tmp_path / "net.toml", tmp_path / "out", screen=Screen())
+        pack(path, tmp_path / "net.toml", tmp_path / "out", console=Console())
 
 
 @settings(max_examples=100)
@@ -243,7 +243,7 @@ def test_damaged_graph_is_refused_or_packed_but_never_breaks_out(data: st.DataOb
         path.write_bytes(content)
         description.write_text(tomli_w.dumps(document(**NET)))
         try:
-            bundle = pack(path, description, Path(folder), screen=Screen()).bundle
+            bundle = pack(path, description, Path(folder), console=Console()).bundle
         except GraphError:
             assert [one.name for one in Path(folder).glob("*.zip")] == []
         else:

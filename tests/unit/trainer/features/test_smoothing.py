@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tests.kit.recordings import pump_folder, recipe, recorded
 from trainer.commands.train import train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
 from trainer.errors import DataError
@@ -169,7 +169,7 @@ def test_one_reading_far_off_is_no_alarm_once_smoothed(tmp_path: Path) -> None:
 def test_smoothed_detector_becomes_a_bundle_of_the_same_window(tmp_path: Path) -> None:
     target = {"task": "anomaly", "column": "label", "normal": 0, "smooth": 3}
     path = pump_folder(tmp_path, target=target)
-    manifest = train(read_recipe(path), tmp_path / "out", screen=Screen()).bundle.manifest
+    manifest = train(read_recipe(path), tmp_path / "out", console=Console()).bundle.manifest
     assert manifest.window.length == 4
     assert manifest.metrics.values["recall"] > 0.9
 

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.pages import Page, rows
 from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe
 from trainer.commands.train import Outcome, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.recipe.document import read_recipe
 from trainer.report.page import MAX_BYTES
 
@@ -21,7 +21,7 @@ EPOCH = "SOURCE_DATE_EPOCH"
 
 
 def trained(path: Path) -> Outcome:
-    return train(read_recipe(path), path.parent / "out", screen=Screen())
+    return train(read_recipe(path), path.parent / "out", console=Console())
 
 
 def page_of(outcome: Outcome) -> Page:

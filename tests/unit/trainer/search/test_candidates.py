@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.kit.recordings import pump_folder, write_csv, write_recipe
 from tests.kit.waiting import eventually
 from trainer.commands.train import Outcome, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import DataError, ParityError, RecipeError
 from trainer.recipe.document import read_recipe
 from trainer.recipe.search_section import FamilyName
@@ -46,7 +46,7 @@ def folder_of(folder: Path, of: Truth, *, rows: int = 500, **sections: object) -
 
 
 def trained(path: Path, out: str = "out") -> Outcome:
-    return train(read_recipe(path), path.parent / out, screen=Screen())
+    return train(read_recipe(path), path.parent / out, console=Console())
 
 
 def ranked(outcome: Outcome) -> list[tuple[str, float]]:

@@ -10,7 +10,7 @@ from sklearn.kernel_ridge import KernelRidge
 from tests.kit.recordings import pump_folder, recipe, write_csv, write_recipe
 from trainer.__main__ import main
 from trainer.commands.train import Outcome, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
 from trainer.errors import RecipeError
@@ -38,7 +38,7 @@ def folder_of(folder: Path, search: dict[str, object], rows: int = 500) -> Path:
 
 
 def trained(path: Path, out: str = "out", seq: int | None = None) -> Outcome:
-    return train(read_recipe(path), path.parent / out, screen=Screen(), seq=seq)
+    return train(read_recipe(path), path.parent / out, console=Console(), seq=seq)
 
 
 def board_of(outcome: Outcome) -> Board:
@@ -191,7 +191,7 @@ def test_what_no_graph_can_be_made_of_is_left_out(tmp_path: Path) -> None:
     parts = split(recording, known, made, made.window.spec(1000))
     odd = entry("odd", 1.0, choice=Choice(WindowFeatures(), steps(KernelRidge(), scaled=False)))
     board = Board(metric="rmse", entries=(odd,), tried=1, remarks=())
-    found = weighed(board, parts.train, known, made, Screen())
+    found = weighed(board, parts.train, known, made, Console())
     assert found.entries == ()
     assert found.remarks[0].startswith("search: odd is left out: KernelRidge cannot be written")
 
