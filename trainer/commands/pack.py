@@ -69,13 +69,13 @@ class Packed:
 
     Attributes:
         path: where it is.
-        remarks: what is odd, or for nobody here to know.
+        notes: what is odd, or for nobody here to know.
         latency: of one window on one thread, as measured here; no part of the bundle.
     """
 
     bundle: Bundle
     path: Path
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     latency: Latency
 
 
@@ -120,7 +120,7 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
     with console.stage("trying"):
         proof = prove(graph, wanted, probes if shown is None else shown, probes)
         latency = within_budget(graph, content, probes, wanted.budget, GraphError)
-    remarks = (*foreign.notes, *recorded.notes, *proof.remarks)
+    notes = (*foreign.notes, *recorded.notes, *proof.notes)
     digests = {**foreign.digests, description.name: _sha256(description), **recorded.digests}
     manifest = _manifest(wanted, seq, recorded.spec, proof, _lineage(foreign, model, digests))
     changes = {str(one.name): one.source for one in wanted.outputs}
@@ -128,12 +128,12 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
         "model.onnx": content,
         "golden.npz": write_golden(proof.golden),
         "reference.json": _reference(graph, manifest, recorded.windowed),
-        "report.html": render(manifest, Tried(len(probes), recorded.rows, remarks, changes)),
+        "report.html": render(manifest, Tried(len(probes), recorded.rows, notes, changes)),
     }
     bundle = pack_bundle(manifest, members)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Packed(bundle, path, remarks, latency)
+    return Packed(bundle, path, notes, latency)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -160,8 +160,8 @@ def run(options: argparse.Namespace) -> int:
         files=options.samples,
         seq=options.seq,
     )
-    for remark in packed.remarks:
-        console.note(remark)
+    for note in packed.notes:
+        console.note(note)
     manifest = packed.bundle.manifest
     console.table(
         f"{manifest.name} {manifest.version}",

@@ -19,7 +19,7 @@ from models.errors import BundleError
 from models.files import write_atomically
 from trainer.bundle.package import pack
 from trainer.bundle.proof import Proven, proven
-from trainer.checks.row_notes import remarks
+from trainer.checks.row_notes import row_notes
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
 from trainer.console import Console
@@ -28,7 +28,7 @@ from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
 from trainer.dataset.targets import Truth, truth, with_tables
 from trainer.errors import ComparisonError, ParityError, UsageError
-from trainer.estimators.choice import Choice
+from trainer.estimators.candidate import Candidate
 from trainer.estimators.fitting import fit
 from trainer.evaluation.champion import Comparison, compare
 from trainer.graph.export import Graph
@@ -38,7 +38,7 @@ from trainer.recipe.document import Recipe, Regression, read_recipe
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.journal import path_of
-from trainer.search.leaderboard import Board
+from trainer.search.leaderboard import Leaderboard
 from trainer.search.tradeoff import weighed
 
 
@@ -92,8 +92,8 @@ def train(
     subject = Subject(recording, known, recipe, parts)
     with console.stage("checking"):
         findings = examine(subject)
-    board = _searched(subject, folder, console)
-    found, chosen = _first_proven(board, partial(_attempt, subject, seq, console))
+    leaderboard = _searched(subject, folder, console)
+    found, chosen = _first_proven(leaderboard, partial(_attempt, subject, seq, console))
     against = champion if champion is not None else last_before(folder, stream, seq)
     comparison, compared = _compared(against, subject, spec, found, console)
     trained = Trained(
@@ -101,11 +101,11 @@ def train(
         seq=seq,
         spec=spec,
         model=found.model,
-        remarks=(*remarks(recording, recipe, parts), *chosen, *compared),
+        notes=(*row_notes(recording, recipe, parts), *chosen, *compared),
         findings=findings,
         parity=found.parity,
         latency=found.latency,
-        board=board,
+        leaderboard=leaderboard,
         comparison=comparison,
     )
     with console.stage("reporting"):
@@ -154,16 +154,20 @@ def run(options: argparse.Namespace) -> int:
 
 def _tell(outcome: Outcome, console: Console) -> None:
     manifest, trained = outcome.bundle.manifest, outcome.trained
-    comparison, board = trained.comparison, trained.board
+    comparison, leaderboard = trained.comparison, trained.leaderboard
     caveats = () if comparison is None else comparison.caveats
     for said in (
-        *trained.remarks,
+        *trained.notes,
         *(str(finding) for finding in trained.findings),
         *(f"comparison: {caveat}" for caveat in caveats),
     ):
         console.note(said)
-    if board is not None:
-        console.grid(f"{board.tried} candidates", board.header(board.metric), board.rows())
+    if leaderboard is not None:
+        console.grid(
+            f"{leaderboard.tried} candidates",
+            leaderboard.header(leaderboard.metric),
+            leaderboard.rows(),
+        )
     console.table(
         f"{manifest.name} {manifest.version}",
         {
@@ -192,7 +196,7 @@ def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:
     return with_tables(recording, known), known
 
 
-def _searched(subject: Subject, folder: Path, console: Console) -> Board | None:
+def _searched(subject: Subject, folder: Path, console: Console) -> Leaderboard | None:
     recipe, train_part = subject.recipe, subject.parts.train
     if recipe.search is None:
         return None
@@ -201,10 +205,10 @@ def _searched(subject: Subject, folder: Path, console: Console) -> Board | None:
     return weighed(found, train_part, subject.truth, recipe, console)
 
 
-def _attempt(subject: Subject, seq: int, console: Console, choice: Choice | None) -> Proven:
+def _attempt(subject: Subject, seq: int, console: Console, candidate: Candidate | None) -> Proven:
     parts, known, recipe = subject.parts, subject.truth, subject.recipe
     with console.stage("fitting"):
-        model = fit(parts.train, known, recipe, choice)
+        model = fit(parts.train, known, recipe, candidate)
     return proven(model, parts, known, (recipe, seq), console)
 
 
@@ -227,24 +231,25 @@ def _compared(
 
 
 def _first_proven(
-    board: Board | None, attempt: Callable[[Choice | None], Proven]
+    leaderboard: Leaderboard | None, attempt: Callable[[Candidate | None], Proven]
 ) -> tuple[Proven, tuple[str, ...]]:
-    """The best of the board that proves itself, or the default; and what is to be said of it."""
-    if board is None:
+    """The best entry that passes the parity check and the budget, or the default; and notes."""
+    if leaderboard is None:
         try:
             return attempt(None), ()
         except ParityError as exc:
             raise ParityError(f"{exc}; no bundle is written") from exc
-    said = list(board.remarks)
-    for entry in board.entries:
+    said = list(leaderboard.notes)
+    for entry in leaderboard.entries:
         try:
-            found = attempt(entry.choice)
+            found = attempt(entry.candidate)
         except ParityError as exc:
             said.append(f"search: {entry.family} is left out: {exc}")
             continue
         said.append(
-            f"search: {board.tried} candidates tried on folds of the training part; the model is "
-            f"{entry.family} on {entry.features} features, {board.metric} {entry.said} there"
+            f"search: {leaderboard.tried} candidates tried on folds of the training part; the "
+            f"model is {entry.family} on {entry.features} features, "
+            f"{leaderboard.metric} {entry.said} there"
         )
         return found, tuple(said)
     raise ParityError("\n".join([*said, "search: no family is left; no bundle is written"]))

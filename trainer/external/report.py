@@ -23,13 +23,13 @@ class Tried:
     Attributes:
         probes: windows within the ranges that were answered with numbers.
         rows: recorded rows that the golden vectors are from; 0 if they are made up.
-        remarks: what a reader should know.
+        notes: what a reader should know.
         changes: how the graph was fitted to the contract.
     """
 
     probes: int
     rows: int
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     changes: Mapping[str, str]
 
 
@@ -80,4 +80,4 @@ def _checks(manifest: Manifest, tried: Tried) -> Markup:
         "budget": f"kept: at most {budget.latency_ms_p99:g} ms a window on one thread (p99), "
         f"{budget.model_bytes} bytes",
     }
-    return pairs("check", "result", checks) + items(tried.remarks)
+    return pairs("check", "result", checks) + items(tried.notes)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.kit.recordings import pump_rows, recipe, write_csv, write_parquet
-from trainer.checks.row_notes import remarks
+from trainer.checks.row_notes import row_notes
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
 from trainer.ingest import message_file as recorded
@@ -169,7 +169,7 @@ def test_training_puts_signals_together_that_came_one_by_one(tmp_path: Path) -> 
     sent = np.array([row[1:3] for row in drawn], dtype=np.float32)
     last = np.array([window[-1] for window in parts.train.values])  # noqa: PD011  no data frame
     np.testing.assert_array_equal(last, sent[3:300])
-    assert not [line for line in remarks(recording, made, parts) if "no value" in line]
+    assert not [line for line in row_notes(recording, made, parts) if "no value" in line]
 
 
 def test_detector_learns_from_no_sample_that_an_abnormal_message_went_into(tmp_path: Path) -> None:

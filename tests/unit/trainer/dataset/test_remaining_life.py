@@ -225,4 +225,4 @@ def test_table_is_part_of_what_a_bundle_was_made_of(tmp_path: Path) -> None:
     data = outcome.bundle.manifest.lineage.data
     assert data["target.left/left.txt"] == hashlib.sha256(text.encode()).hexdigest()
     said = "left.txt: 2 of 4 assets were alive at their last row; of 1 the end is not known"
-    assert said in outcome.trained.remarks
+    assert said in outcome.trained.notes

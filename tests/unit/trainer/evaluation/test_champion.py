@@ -41,7 +41,7 @@ def trained(path: Path, champion: Champion = None, seq: int | None = None) -> Ou
 
 
 def compared(outcome: Outcome) -> Comparison:
-    assert outcome.trained.comparison is not None, outcome.trained.remarks
+    assert outcome.trained.comparison is not None, outcome.trained.notes
     return outcome.trained.comparison
 
 
@@ -49,9 +49,7 @@ def refused(outcome: Outcome) -> str:
     """Why there is no comparison; the bundle is there all the same."""
     assert outcome.trained.comparison is None
     assert outcome.path.is_file()
-    return next(
-        said for said in outcome.trained.remarks if said.startswith("comparison: not with ")
-    )
+    return next(said for said in outcome.trained.notes if said.startswith("comparison: not with "))
 
 
 def repacked(bundle: Bundle, path: Path, **changes: object) -> Path:
@@ -80,7 +78,7 @@ def beside(first: Outcome, folder: Path, **sections: object) -> Path:
 
 def test_first_bundle_of_a_stream_has_no_champion(first: Outcome) -> None:
     assert first.trained.comparison is None
-    assert not any("comparison" in said for said in first.trained.remarks)
+    assert not any("comparison" in said for said in first.trained.notes)
 
 
 def test_same_model_is_not_shown_to_be_better(first: Outcome, tmp_path: Path) -> None:

@@ -282,8 +282,8 @@ def test_graph_beyond_its_budget_is_refused(
 
 def test_answer_that_never_changes_is_remarked(tmp_path: Path) -> None:
     nothing = then("Mul", "zero", weights={"zero": np.array(0, "f4")})
-    remarks = packed(tmp_path, nothing, outputs=OUT).remarks
-    assert remarks == ("the answer is the same in all of 512 windows within the ranges",)
+    notes = packed(tmp_path, nothing, outputs=OUT).notes
+    assert notes == ("the answer is the same in all of 512 windows within the ranges",)
 
 
 def test_value_against_the_probabilities_is_remarked(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_value_against_the_probabilities_is_remarked(tmp_path: Path) -> None:
     model.graph.output.append(onnx.ValueInfoProto(name="class"))
     shares = {"name": "probabilities", "tensor": "out", "meaning": "each"}
     outputs = [{**STATE, "tensor": "class"}, shares]
-    (told,) = packed(tmp_path, model, task="classification", outputs=outputs).remarks
+    (told,) = packed(tmp_path, model, task="classification", outputs=outputs).notes
     assert told.startswith("the value is not the most probable class in 512 of 512 windows")
 
 
@@ -307,7 +307,7 @@ def test_operators_of_onnxruntime_are_remarked(tmp_path: Path) -> None:
     imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     node = helper.make_node("Gelu", ["y"], ["out"], domain="com.microsoft")
     model = linear(node, output="out", opset_imports=imports)
-    assert packed(tmp_path, model, outputs=OUT).remarks[0].startswith("Gelu: operators of onnx")
+    assert packed(tmp_path, model, outputs=OUT).notes[0].startswith("Gelu: operators of onnx")
 
 
 def test_ranges_are_needed_where_there_are_no_samples(tmp_path: Path) -> None:
