@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trainer.commands.registry import keys_of, signing_arguments, validity_of
 from trainer.console import Console
-from trainer.registry import repository as registry
+from trainer.registry import repository
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Publish."""
-    release = registry.publish(
+    release = repository.publish(
         options.registry,
         options.bundle,
         keys_of(options),

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from models.bundle.manifest import utc
 from trainer.console import Console
-from trainer.registry import repository as registry
+from trainer.registry import repository
 from trainer.registry.keys import Keys
 from trainer.registry.releases import USUAL, TrustedRoot, Validity
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace, console: Console) -> None:
-    root = registry.init(
+    root = repository.init(
         options.directory,
         keys_of(options),
         validity=validity_of(options),
@@ -71,7 +71,9 @@ def _init(options: argparse.Namespace, console: Console) -> None:
 
 
 def _refresh(options: argparse.Namespace, console: Console) -> None:
-    standing = registry.refresh(options.directory, keys_of(options), validity=validity_of(options))
+    standing = repository.refresh(
+        options.directory, keys_of(options), validity=validity_of(options)
+    )
     for warning in standing.warnings:
         console.note(warning)
     expires = {role: f"until {utc(moment)}" for role, moment in standing.expires.items()}
@@ -79,7 +81,7 @@ def _refresh(options: argparse.Namespace, console: Console) -> None:
 
 
 def _revoke(options: argparse.Namespace, console: Console) -> None:
-    release = registry.revoke(
+    release = repository.revoke(
         options.directory,
         options.stream,
         options.seq,
@@ -90,7 +92,7 @@ def _revoke(options: argparse.Namespace, console: Console) -> None:
 
 
 def _rotate(options: argparse.Namespace, console: Console) -> None:
-    root = registry.rotate(
+    root = repository.rotate(
         options.directory, options.role, keys_of(options), validity=validity_of(options)
     )
     _say_root(root, console)
@@ -109,7 +111,7 @@ def _list(options: argparse.Namespace, console: Console) -> None:
                 "revoked" if release.revoked else "",
                 release.sha256,
             ]
-            for release in registry.listing(options.directory)
+            for release in repository.listing(options.directory)
         ],
     )
 

@@ -18,7 +18,7 @@ from models.bundle.package import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
 from trainer.bundle.package import pack
-from trainer.bundle.proof import Proven, proven
+from trainer.bundle.parity_check import CheckedModel, export_checked
 from trainer.checks.row_notes import row_notes
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
@@ -39,7 +39,7 @@ from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.journal import path_of
 from trainer.search.leaderboard import Leaderboard
-from trainer.search.tradeoff import weighed
+from trainer.search.tradeoff import with_costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def train(
     with console.stage("checking"):
         findings = examine(subject)
     leaderboard = _searched(subject, folder, console)
-    found, chosen = _first_proven(leaderboard, partial(_attempt, subject, seq, console))
+    found, chosen = _first_passing(leaderboard, partial(_attempt, subject, seq, console))
     against = champion if champion is not None else last_before(folder, stream, seq)
     comparison, compared = _compared(against, subject, spec, found, console)
     trained = Trained(
@@ -202,18 +202,20 @@ def _searched(subject: Subject, folder: Path, console: Console) -> Leaderboard |
         return None
     journal = path_of(folder, recipe, subject.recording.digests)
     found = search(train_part, subject.truth, recipe, journal=journal, console=console)
-    return weighed(found, train_part, subject.truth, recipe, console)
+    return with_costs(found, train_part, subject.truth, recipe, console)
 
 
-def _attempt(subject: Subject, seq: int, console: Console, candidate: Candidate | None) -> Proven:
+def _attempt(
+    subject: Subject, seq: int, console: Console, candidate: Candidate | None
+) -> CheckedModel:
     parts, known, recipe = subject.parts, subject.truth, subject.recipe
     with console.stage("fitting"):
         model = fit(parts.train, known, recipe, candidate)
-    return proven(model, parts, known, (recipe, seq), console)
+    return export_checked(model, parts, known, (recipe, seq), console)
 
 
 def _compared(
-    champion: Champion, subject: Subject, spec: WindowSpec, found: Proven, console: Console
+    champion: Champion, subject: Subject, spec: WindowSpec, found: CheckedModel, console: Console
 ) -> tuple[Comparison | None, tuple[str, ...]]:
     """How the model does against the champion; or why that is not known, which ends nothing."""
     if not isinstance(champion, Path):
@@ -230,9 +232,9 @@ def _compared(
     return None, (f"comparison: not with {champion.name}: {why}",)
 
 
-def _first_proven(
-    leaderboard: Leaderboard | None, attempt: Callable[[Candidate | None], Proven]
-) -> tuple[Proven, tuple[str, ...]]:
+def _first_passing(
+    leaderboard: Leaderboard | None, attempt: Callable[[Candidate | None], CheckedModel]
+) -> tuple[CheckedModel, tuple[str, ...]]:
     """The best entry that passes the parity check and the budget, or the default; and notes."""
     if leaderboard is None:
         try:

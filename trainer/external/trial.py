@@ -29,7 +29,7 @@ _SAME: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class TrialResult:
     """What a graph has shown.
 
     Attributes:
@@ -74,7 +74,7 @@ def made_up(wanted: Declaration, usual: Window | None) -> Window:
     return np.clip(low * (1 - drawn) + high * drawn, low, high).astype(np.float32)
 
 
-def prove(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> Proof:
+def check_answers(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> TrialResult:
     """Put the graph, with our input and outputs, to the test.
 
     Args:
@@ -102,7 +102,7 @@ def prove(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> P
     golden = Golden(windows[clear], {name: array[clear] for name, array in given.items()})
     _check_company(graph, golden, tolerance)
     promised = tolerance.model_copy(update={"count": len(golden.windows)})
-    return Proof(golden, promised, len(probes), tuple(notes))
+    return TrialResult(golden, promised, len(probes), tuple(notes))
 
 
 def _spread(windows: Window) -> NDArray[np.int64]:

@@ -44,7 +44,7 @@ class _Written:
     graph: Graph
 
 
-def weighed(
+def with_costs(
     leaderboard: Leaderboard, train: Windowed, truth: Truth, recipe: Recipe, console: Console
 ) -> Leaderboard:
     """Measure what a search has left, and put first what the recipe prefers.

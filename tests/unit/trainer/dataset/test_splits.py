@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from models.windowing.windows import Windows
 from tests.kit.recordings import pump_rows, recipe, recorded, write_csv
 from trainer.checks.row_notes import row_notes
-from trainer.dataset import windows as windowed
 from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import FOLDS, Parts, blocks, folds, split
 from trainer.dataset.targets import Truth, truth
@@ -79,7 +78,7 @@ def test_window_without_a_required_signal_is_left_out(tmp_path: Path) -> None:
 def test_windows_that_would_fill_the_memory_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windowed, "MAX_BYTES", 1000)
+    monkeypatch.setattr("trainer.dataset.windows.MAX_BYTES", 1000)
     made = recipe(tmp_path)
     with pytest.raises(DataError, match=r"set window.hop to 4 or more"):
         window_rows(recorded(rising(100)), np.arange(100), made.window.spec(1000), made.channels)

@@ -17,7 +17,6 @@ from trainer.console import Console
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
 from trainer.errors import DataError
-from trainer.estimators import fitting as estimators
 from trainer.estimators.fitting import Model, fit
 from trainer.features.sliding import MOST_POSITIONS, SlidingFeatures, positions
 from trainer.features.window_features import BASIC, WindowFeatures
@@ -177,6 +176,6 @@ def test_smoothed_detector_becomes_a_bundle_of_the_same_window(tmp_path: Path) -
 def test_smoothing_that_would_fill_the_memory_is_refused_with_a_hop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimators, "MAX_BYTES", 100_000)
+    monkeypatch.setattr("trainer.estimators.fitting.MAX_BYTES", 100_000)
     with pytest.raises(DataError, match=r"each at 10 moments, .* set window.hop to \d+ or more"):
         detector(tmp_path, remembering(2000, 9), 10)

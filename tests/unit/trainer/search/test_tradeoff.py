@@ -21,7 +21,7 @@ from trainer.recipe.document import read_recipe
 from trainer.recipe.search_section import Search
 from trainer.search.journal import FOLDER
 from trainer.search.leaderboard import Cost, Entry, Leaderboard
-from trainer.search.tradeoff import ROUNDS, in_order, weighed
+from trainer.search.tradeoff import ROUNDS, in_order, with_costs
 
 NUMBERS = {"task": "regression", "column": "label"}
 
@@ -193,7 +193,7 @@ def test_what_no_graph_can_be_made_of_is_left_out(tmp_path: Path) -> None:
         "odd", 1.0, candidate=Candidate(WindowFeatures(), steps(KernelRidge(), scaled=False))
     )
     leaderboard = Leaderboard(metric="rmse", entries=(odd,), tried=1, notes=())
-    found = weighed(leaderboard, parts.train, known, made, Console())
+    found = with_costs(leaderboard, parts.train, known, made, Console())
     assert found.entries == ()
     assert found.notes[0].startswith("search: odd is left out: KernelRidge cannot be written")
 

@@ -11,12 +11,12 @@ from trainer.dataset.splits import Parts
 from trainer.dataset.targets import Truth
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Model
-from trainer.graph.export import Graph, Latency, Parity, export, prove
+from trainer.graph.export import Graph, Latency, Parity, check_parity, export
 from trainer.recipe.document import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
+class CheckedModel:
     """A model that may be packed.
 
     Attributes:
@@ -33,9 +33,9 @@ class Proven:
     latency: Latency
 
 
-def proven(
+def export_checked(
     model: Model, parts: Parts, truth: Truth, marks: tuple[Recipe, int], console: Console
-) -> Proven:
+) -> CheckedModel:
     """Export a model and prove it.
 
     Args:
@@ -55,8 +55,8 @@ def proven(
         graph = Graph(content)
     with console.stage("proving"):
         tolerance = tolerance_of(model, truth.y[parts.train.rows])
-        parity = prove(graph, model, windows, tolerance)
+        parity = check_parity(graph, model, windows, tolerance)
         golden = vectors(model, windows, recipe.channels, tolerance)
-        prove(graph, model, golden.windows, tolerance)
+        check_parity(graph, model, golden.windows, tolerance)
         latency = within_budget(graph, content, windows, recipe.budget, ParityError)
-    return Proven(model, content, golden, parity, latency)
+    return CheckedModel(model, content, golden, parity, latency)
