@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from models.bundle.manifest import Output, Task
 from trainer.bundle.package import tolerance_of
-from trainer.estimators.choice import steps
+from trainer.estimators.candidate import steps
 from trainer.estimators.detectors import DETECTORS
 from trainer.estimators.families import FAMILIES, Setting
 from trainer.estimators.fitting import Model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import bundle, forest, vibration
 from benchmarks.workload import BLOCKS, GRAPH, KEYS, PICKLE, REGISTRY, ROWS, SCALARS
-from trainer.registry import repository as registry
+from trainer.registry import repository
 from trainer.registry.keys import Keys
 
 _FORESTS = ((ROWS, 1), (ROWS, 2), (SCALARS, 1))
@@ -24,11 +24,11 @@ def main() -> None:
     (folder / PICKLE).write_bytes(pickle.dumps(trees))
     (folder / GRAPH).write_bytes(forest.graph(trees, ROWS, 1))
     keys = Keys(folder / KEYS)
-    registry.init(folder / REGISTRY, keys)
+    repository.init(folder / REGISTRY, keys)
     served = [(forest.model(trees, shape, seq), shape, seq) for shape, seq in _FORESTS]
     served += [(vibration.model(shape, 1), shape, 1) for shape in BLOCKS]
     for model, shape, seq in served:
-        registry.publish(folder / REGISTRY, bundle.write(folder, model, shape, seq), keys)
+        repository.publish(folder / REGISTRY, bundle.write(folder, model, shape, seq), keys)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
 
 from trainer.commands.train import train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.graph.export import Graph
 from trainer.ingest.recorded_files import load
@@ -69,7 +69,7 @@ def answered(
         label: column of the truth, where the protocol keeps it from the training.
     """
     with tempfile.TemporaryDirectory() as folder:
-        bundle = train(recipe, Path(folder), screen=Screen()).bundle
+        bundle = train(recipe, Path(folder), console=Console()).bundle
     recording = load(
         recipe.data,
         recipe.signals,

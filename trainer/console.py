@@ -1,9 +1,12 @@
-"""The terminal: progress and remarks on standard error, results on standard output."""
+"""What a command shows: progress and notes on standard error, results on standard output.
+
+So the output of a command can be piped into another program while a person watches the progress.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console as Terminal
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -15,30 +18,31 @@ from rich.progress import (
 )
 from rich.table import Table
 
+# Without a terminal rich assumes 80 columns, in which a sha256 of 64 digits would be broken.
 _FILE_WIDTH = 160
-"""Wide enough that no digest is broken when the output goes into a file or a pipe."""
 
 
-class Screen:
-    """Shows what is being done; quiet where standard error is no terminal."""
+class Console:
+    """Prints results, notes and progress; progress only where standard error is a terminal."""
 
     def __init__(self) -> None:
-        self._out = Console()
+        self._out = Terminal()
         if not self._out.is_terminal:
-            self._out = Console(width=_FILE_WIDTH)
-        self._err = Console(stderr=True)
+            self._out = Terminal(width=_FILE_WIDTH)
+        self._err = Terminal(stderr=True)
         self._progress: Progress | None = None
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Callable[[int], object]]:
-        """Show one step of the work while it lasts.
+        """Show one step of the work, with a progress bar, while the context lasts.
 
         Args:
-            name: what is done.
-            total: how many items it has, where that is known.
+            name: what the step does, one word such as "fitting".
+            total: how many items the step has; None where that is not known, which shows a
+                spinner without a bar.
 
         Yields:
-            What takes the number of items done since the last call.
+            A function to call with the number of items done since its last call.
         """
         progress = Progress(
             SpinnerColumn(),
@@ -59,21 +63,21 @@ class Screen:
                 self._progress = None
 
     def detail(self, text: str) -> None:
-        """Say what the stage under way is about just now."""
+        """Show beside the current step what it is working on, such as a file's name."""
         if self._progress is not None:
             for task in self._progress.task_ids:
                 self._progress.update(task, detail=escape(text))
 
-    def remark(self, text: str) -> None:
-        """Say something the reader should know."""
+    def note(self, text: str) -> None:
+        """Print a note or a warning to standard error."""
         self._err.print(f"[yellow]note[/] {escape(text)}", soft_wrap=True, highlight=False)
 
-    def say(self, text: str) -> None:
-        """Print a line of result."""
+    def print(self, text: str) -> None:
+        """Print one line of the result to standard output."""
         self._out.print(escape(text), soft_wrap=True, highlight=False)
 
     def table(self, title: str, rows: Mapping[str, str]) -> None:
-        """Print names and values."""
+        """Print names and their values as a table of two columns."""
         table = Table(title=escape(title), title_justify="left", show_header=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
@@ -82,7 +86,7 @@ class Screen:
         self._out.print(table)
 
     def grid(self, title: str, header: list[str], rows: list[list[str]]) -> None:
-        """Print a table with a header."""
+        """Print a table with a header row."""
         table = Table(*map(escape, header), title=escape(title), title_justify="left")
         for row in rows:
             table.add_row(*map(escape, row))

@@ -28,7 +28,7 @@ from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
 from tests.kit.bundles.mirrors import Fault, Mirror, mirror
 from tests.kit.bundles.published import Published
 from tests.kit.waiting import eventually
-from trainer.registry import repository as registry
+from trainer.registry import repository
 from trainer.registry.releases import Release
 
 STREAM = "pump-health"
@@ -125,7 +125,7 @@ def test_refusal_arrives_as_its_own_error(site: Site) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(DigestMismatchError, match="signed is"):
         bring(site.request)
-    registry.revoke(site.published.folder, STREAM, 2, site.published.keys)
+    repository.revoke(site.published.folder, STREAM, 2, site.published.keys)
     with pytest.raises(RevokedError, match="seq 2 was revoked"):
         bring(replace(site.request, seq=2))
     with pytest.raises(NotPublishedError, match="newest published: 1, 2"):

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.browser import Browser, browser
 from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe
 from trainer.commands.train import train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.recipe.document import read_recipe
 
 NAMED = {"task": "classification", "column": "label", "classes": {"0": "healthy", "1": "clogged"}}
@@ -46,7 +46,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp(request.param)
     recipe = read_recipe(RECIPES[request.param](folder))
     path = folder / "report.html"
-    path.write_bytes(train(recipe, folder / "out", screen=Screen()).bundle.report)
+    path.write_bytes(train(recipe, folder / "out", console=Console()).bundle.report)
     return path
 
 

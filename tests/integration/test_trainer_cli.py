@@ -17,7 +17,6 @@ from tests.kit.broker.certificates import make_certificates
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.recordings import Row, pump_folder, write_csv, write_recipe
 from tests.kit.waiting import eventually
-from trainer import broker as link
 from trainer.__main__ import main
 from trainer.broker import Address, Broker
 from trainer.commands import schema
@@ -407,7 +406,7 @@ def test_connection_that_is_lost_is_made_again_and_nothing_is_dropped(tmp_path: 
 def test_connection_that_stays_lost_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "PATIENCE_S", 0.2)
+    monkeypatch.setattr("trainer.broker.PATIENCE_S", 0.2)
     with (
         mosquitto(tmp_path / "broker") as broker,
         Broker(Address(broker.host, broker.port)) as connection,

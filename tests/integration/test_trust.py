@@ -15,7 +15,7 @@ from tests.kit.bundles.published import Published, push
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.waiting import eventually
-from trainer.registry import repository as registry
+from trainer.registry import repository
 from trainer.registry.releases import Release
 
 WEIGHTS = [1.0, 10.0]
@@ -147,7 +147,7 @@ def test_model_that_needs_other_signals_is_refused(plant: Plant) -> None:
 
 def test_revoked_bundle_is_refused(plant: Plant) -> None:
     plant.published.publish(linear_bundle("mass", 2, WEIGHTS))
-    registry.revoke(plant.published.folder, "mass", 2, plant.published.keys)
+    repository.revoke(plant.published.folder, "mass", 2, plant.published.keys)
     assert plant.refusal_of(2)["error"] == "revoked"
 
 

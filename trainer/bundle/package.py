@@ -109,7 +109,7 @@ def _lineage(trained: Trained) -> Lineage:
         data=dict(trained.recording.digests),
         code_version=version("millhand"),
         packages={
-            package: version(package) for package in (SEARCHED if trained.board else PACKAGES)
+            package: version(package) for package in (SEARCHED if trained.leaderboard else PACKAGES)
         },
         seed=trained.recipe.seed,
     )

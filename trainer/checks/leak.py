@@ -19,7 +19,7 @@ from trainer.checks.finding import Finding
 from trainer.dataset.splits import folds
 from trainer.dataset.subject import Subject
 from trainer.dataset.windows import Windowed
-from trainer.errors import listed
+from trainer.errors import first_few
 
 NAME = "target-leak"
 TELLING = 0.98
@@ -78,11 +78,12 @@ def _of_numbers(subject: Subject, windows: Windowed) -> Iterator[Finding]:
         if r2 >= TELLING_R2:
             telling.append(f"{name} (R2 {r2:.4f})")
     if equal:
-        said = f"signal {listed(equal)} is the target itself, times a factor and plus an offset"
+        said = f"signal {first_few(equal)} is the target itself, times a factor and plus an offset"
         yield Finding(NAME, "error", said, _ALLOW)
     if telling:
         said = (
-            f"one signal alone tells nearly all of the target, on held-out folds: {listed(telling)}"
+            "one signal alone predicts nearly all of the target, on held-out folds: "
+            f"{first_few(telling)}"
         )
         yield Finding(NAME, "warning", said, _KEEP)
 
@@ -104,11 +105,11 @@ def _of_classes(subject: Subject, windows: Windowed, flags: Mapping[str, str]) -
         elif share >= TELLING:
             telling[name] = f"{name} (balanced accuracy {share:.4f})"
     if equal:
-        said = f"each value of {listed(list(equal.values()))} means one class, on held-out folds"
+        said = f"each value of {first_few(list(equal.values()))} means one class, on held-out folds"
         yield Finding(NAME, "error", said, _ALLOW)
     rest = [said for name, said in telling.items() if name not in equal]
     if rest:
-        said = f"one signal alone gives a class away: {listed(rest)}"
+        said = f"one signal alone gives a class away: {first_few(rest)}"
         yield Finding(NAME, "warning", said, _KEEP)
 
 
@@ -166,7 +167,7 @@ class _Flags:
             yield Finding(
                 NAME,
                 "error",
-                f"signals {listed(list(marks))} together mark {found} of "
+                f"signals {first_few(list(marks))} together mark {found} of "
                 f"{all_of} windows of '{self._names[klass]}', and {int((any_of & ~positive).sum())}"
                 f" of {int((~positive).sum())} others",
                 _ALLOW,

@@ -14,7 +14,7 @@ _LONG_PAUSE = 100
 _LISTED = 5
 
 
-def remarks(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ...]:
+def row_notes(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ...]:
     """Sentences on what was cleaned or left out, for the terminal and the report.
 
     What `trainer.checks` finds is said there, and not here again.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
 from trainer.dataset.subject import Subject
-from trainer.errors import listed
+from trainer.errors import first_few
 
 NOTED_SHARE = 0.01
 """From which share on windows that come twice are named; a standstill alone repeats itself."""
@@ -106,7 +106,7 @@ def duplicated_files(subject: Subject) -> Iterator[Finding]:
     if not pairs:
         return
     stamped = data.time is not None and data.time.column is not None and data.asset_from is None
-    said = f"the same content in different files: {listed(pairs)}"
+    said = f"the same content in different files: {first_few(pairs)}"
     if stamped:
         said += "; their rows are of the same time and asset, and count once"
     remedy = "name each only once in data.files"

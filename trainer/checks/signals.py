@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
 from trainer.dataset.subject import Subject
-from trainer.errors import listed
+from trainer.errors import first_few
 from trainer.features.expression import Expression
 
 NEARLY = 0.95
@@ -31,7 +31,7 @@ def constant_signal(subject: Subject) -> Iterator[Finding]:
         if low == np.fmax.reduce(column, axis=None):
             found.append(f"'{name}' is always {low:g}")
     if found:
-        said = f"in the training part {listed(found)}"
+        said = f"in the training part {first_few(found)}"
         remedy = "leave it out, it adds nothing, or train on rows in which it changes"
         yield Finding("constant-signal", "warning", said, remedy)
 
@@ -47,10 +47,10 @@ def nearly_empty_signal(subject: Subject) -> Iterator[Finding]:
             few.append(f"'{name}' in {share:.1%}")
     remedy = "correct its range, column or expression, or leave it out"
     if none:
-        said = f"in the training part signal {listed(none)} has no value within its range"
+        said = f"in the training part signal {first_few(none)} has no value within its range"
         yield Finding("nearly-empty-signal", "error", said, remedy)
     if few:
-        said = f"no value within its range in the samples of the training part: {listed(few)}"
+        said = f"no value within its range in the samples of the training part: {first_few(few)}"
         yield Finding("nearly-empty-signal", "warning", said, remedy)
 
 
@@ -70,7 +70,7 @@ def stuck_signal(subject: Subject) -> Iterator[Finding]:
             place = recording.place(order[start])
             found.append(f"'{name}' is {column[start]:g} in {length} rows from {place} on")
     if found:
-        said = f"far longer than otherwise {listed(found)}"
+        said = f"far longer than otherwise {first_few(found)}"
         remedy = "see whether the sensor or its line was dead; if so, leave those rows out"
         yield Finding("stuck-signal", "warning", said, remedy)
 
@@ -84,7 +84,7 @@ def stray_value(subject: Subject) -> Iterator[Finding]:
             value, count, low, high = stray
             found.append(f"'{name}' is {value:g} in {count} samples, else {low:g} to {high:g}")
     if found:
-        said = f"one value far from all others {listed(found)}"
+        said = f"one value far from all others {first_few(found)}"
         remedy = "if it means 'no value', set data.na_values or the signal's range"
         yield Finding("stray-value", "warning", said, remedy)
 
@@ -104,7 +104,7 @@ def counting_signal(subject: Subject) -> Iterator[Finding]:
         if step and np.mean(steps == step) >= _COMMON and _is_new(subject, index):
             found.append(f"'{name}' by {step:g}")
     if found:
-        said = f"goes on from row to row by one step: {listed(found)}"
+        said = f"goes on from row to row by one step: {first_few(found)}"
         remedy = "leave it out: it numbers the rows, and says when something was rather than how"
         yield Finding("counting-signal", "warning", said, remedy)
 

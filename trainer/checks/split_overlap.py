@@ -6,7 +6,7 @@ import numpy as np
 
 from trainer.checks.finding import Finding
 from trainer.dataset.subject import Subject
-from trainer.errors import listed
+from trainer.errors import first_few
 from trainer.recipe.split_section import GroupSplit
 
 MIXED = 0.5
@@ -23,7 +23,7 @@ def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:
     if not len(shared) or (recording.timed and _later(subject)):
         return
     count = len(np.unique(recording.asset[subject.parts.test.rows]))
-    names = listed([f"'{recording.assets[index]}'" for index in shared])
+    names = first_few([f"'{recording.assets[index]}'" for index in shared])
     said = (
         f"{len(shared)} of the {count} assets of the test part were trained on as well, not only "
         f"before: {names}"

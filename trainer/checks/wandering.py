@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
 from trainer.dataset.subject import Subject
-from trainer.errors import listed
+from trainer.errors import first_few
 
 MOSTLY = 0.5
 """Share of a signal's variance that lies between windows, from which on it wanders."""
@@ -38,7 +38,7 @@ def wandering_signal(subject: Subject) -> Iterator[Finding]:
         said = (
             "signals that move from window to window more than within one, and were above or "
             f"below their median in {FEW} stretches at most (share of the variance, stretches): "
-            f"{listed(found)}"
+            f"{first_few(found)}"
         )
         remedy = (
             "what is normal of them cannot be told from so little, and any new level will be an "

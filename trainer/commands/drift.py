@@ -19,7 +19,7 @@ from models.bundle.reference import Document, Reference, read_document
 from models.drift import Decision, Drift
 from models.errors import BundleError, IncompatibleBundleError
 from trainer.commands.inspect import inspect
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.graph.export import Graph
 from trainer.ingest.recorded_files import load
@@ -92,7 +92,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Replay, and print the timeline."""
-    screen = Screen()
+    console = Console()
     bundle, _ = inspect(options.bundle)
     manifest = bundle.manifest
     document = read_document(bundle.reference, manifest.channels)
@@ -107,25 +107,25 @@ def run(options: argparse.Namespace) -> int:
         raise IncompatibleBundleError(
             f"{bundle.ref} reads {', '.join(names)}; the recipe's signals are {found}"
         )
-    recording = _recording(recipe, options.files, screen)
-    with screen.stage("windows", total=len(recording)) as advance:
+    recording = _recording(recipe, options.files, console)
+    with console.stage("windows", total=len(recording)) as advance:
         every = np.arange(len(recording))
         windows = window_rows(recording, every, manifest.window, manifest.channels, advance=advance)
-    with screen.stage("judging"):
+    with console.stage("judging"):
         timeline = follow(reference, Graph(bundle.model), windows, recording)
-    _show(str(bundle.ref), document, timeline, screen, as_json=options.json)
+    _show(str(bundle.ref), document, timeline, console, as_json=options.json)
     return 0
 
 
-def _recording(recipe: Recipe, files: list[Path], screen: Screen) -> Recording:
+def _recording(recipe: Recipe, files: list[Path], console: Console) -> Recording:
     source = recipe.data
     if files:
         patterns = tuple(glob.escape(str(path.absolute())) for path in files)
         source = source.model_copy(update={"files": patterns})
-    with screen.stage("reading"):
-        recording = load(source, recipe.signals, opened=screen.detail)
+    with console.stage("reading"):
+        recording = load(source, recipe.signals, opened=console.detail)
     for note in recording.notes:
-        screen.remark(note)
+        console.note(note)
     return recording
 
 
@@ -170,15 +170,15 @@ def _timeline(
 
 
 def _show(
-    label: str, document: Document, timeline: Timeline, screen: Screen, *, as_json: bool
+    label: str, document: Document, timeline: Timeline, console: Console, *, as_json: bool
 ) -> None:
     assert document.drift is not None  # noqa: S101  the caller has made a reference of it
     judgement = document.drift
     if as_json:
         fields: dict[str, Any] = {"judgement": judgement.model_dump(), **asdict(timeline)}
-        screen.say(json.dumps(fields, indent=1))
+        console.print(json.dumps(fields, indent=1))
         return
-    screen.table(
+    console.table(
         f"Drift of {label}",
         {
             "window": f"{judgement.window} samples of an asset",
@@ -193,4 +193,4 @@ def _show(
         for p in timeline.periods
     ]
     header = ["from", "windows", "alarms", "furthest", "in limits"]
-    screen.grid("Timeline", header, rows)
+    console.grid("Timeline", header, rows)

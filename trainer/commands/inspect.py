@@ -8,7 +8,7 @@ from models.bundle.golden import compare, read_golden
 from models.bundle.manifest import Lineage, WindowSpec, utc
 from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
 from models.errors import BundleError, IncompatibleBundleError
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.graph.export import Graph
 
 
@@ -53,17 +53,17 @@ def run(options: argparse.Namespace) -> int:
         "golden_worst_error": worst,
         "manifest": bundle.manifest.model_dump(mode="json"),
     }
-    screen = Screen()
+    console = Console()
     if options.json:
-        screen.say(json.dumps(document, indent=1, ensure_ascii=False))
+        console.print(json.dumps(document, indent=1, ensure_ascii=False))
     else:
-        _show(bundle, worst, screen)
+        _show(bundle, worst, console)
     return 0
 
 
-def _show(bundle: Bundle, worst: float, screen: Screen) -> None:
+def _show(bundle: Bundle, worst: float, console: Console) -> None:
     manifest = bundle.manifest
-    screen.table(f"{manifest.name} {manifest.version}", _summary(bundle, worst))
+    console.table(f"{manifest.name} {manifest.version}", _summary(bundle, worst))
     signals = [
         [
             channel.name,
@@ -74,9 +74,9 @@ def _show(bundle: Bundle, worst: float, screen: Screen) -> None:
         ]
         for channel in manifest.channels
     ]
-    screen.grid("Signals", ["name", "unit", "range", "missing", "max age"], signals)
+    console.grid("Signals", ["name", "unit", "range", "missing", "max age"], signals)
     members = [[file.name, str(file.size), file.sha256] for file in manifest.files]
-    screen.grid("Members", ["name", "bytes", "sha256"], members)
+    console.grid("Members", ["name", "bytes", "sha256"], members)
 
 
 def _summary(bundle: Bundle, worst: float) -> dict[str, str]:

@@ -23,16 +23,16 @@ from models.files import write_atomically
 from trainer.bundle.budget import within_budget
 from trainer.bundle.package import created
 from trainer.commands.train import next_seq
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.drift.reference import Samples, describe
 from trainer.errors import DataError, GraphError, RecipeError, UsageError
-from trainer.external.adaptation import for_looking, with_answers, with_window
+from trainer.external.adaptation import for_inspection, with_answers, with_window
 from trainer.external.declaration import Declaration, read_declaration
-from trainer.external.graph import Foreign, read_foreign
-from trainer.external.outputs import look, runnable
-from trainer.external.report import Tried, render
-from trainer.external.trial import Proof, made_up, probe_count, prove
+from trainer.external.graph import ExternalGraph, read_external
+from trainer.external.outputs import inspect_outputs, runnable
+from trainer.external.report import CheckSummary, render
+from trainer.external.trial import TrialResult, check_answers, made_up, probe_count
 from trainer.graph.export import Graph, Latency
 from trainer.ingest.recorded_files import load
 from trainer.recipe.data_section import Source
@@ -69,13 +69,13 @@ class Packed:
 
     Attributes:
         path: where it is.
-        remarks: what is odd, or for nobody here to know.
+        notes: what is odd, or for nobody here to know.
         latency: of one window on one thread, as measured here; no part of the bundle.
     """
 
     bundle: Bundle
     path: Path
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     latency: Latency
 
 
@@ -84,7 +84,7 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
     description: Path,
     folder: Path,
     *,
-    screen: Screen,
+    console: Console,
     files: Sequence[Path] = (),
     seq: int | None = None,
 ) -> Packed:
@@ -94,7 +94,7 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
         model: an ONNX file, with its weights in it or beside it.
         description: what it is, see `trainer.external.declaration`.
         folder: where bundles go.
-        screen: where progress goes.
+        console: where progress goes.
         files: recorded rows, instead of those the description names.
         seq: of the bundle; one above the highest of its stream in `folder` if not given.
 
@@ -105,35 +105,35 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
         OSError: a file cannot be read, or the bundle not be written.
     """
     wanted = read_declaration(description)
-    foreign = read_foreign(model)
+    external = read_external(model)
     stream = wanted.bundle.stream
     seq = next_seq(folder, stream) if seq is None else seq
-    recorded = _recorded(wanted, description, files, screen)
+    recorded = _recorded(wanted, description, files, console)
     shown = None if recorded.windowed is None else _shown(recorded.windowed)
     probes = made_up(wanted, shown)
-    with screen.stage("fitting to the contract"):
-        behind = with_window(foreign, wanted)
-        seen = look(for_looking(behind, foreign, wanted), foreign, wanted, probes)
+    with console.stage("fitting to the contract"):
+        behind = with_window(external, wanted)
+        seen = inspect_outputs(for_inspection(behind, external, wanted), external, wanted, probes)
         marks = {"stream": stream, "seq": str(seq)}
-        content = with_answers(behind, foreign, wanted, seen, marks)
+        content = with_answers(behind, external, wanted, seen, marks)
         graph = runnable(content)
-    with screen.stage("trying"):
-        proof = prove(graph, wanted, probes if shown is None else shown, probes)
+    with console.stage("trying"):
+        result = check_answers(graph, wanted, probes if shown is None else shown, probes)
         latency = within_budget(graph, content, probes, wanted.budget, GraphError)
-    remarks = (*foreign.notes, *recorded.notes, *proof.remarks)
-    digests = {**foreign.digests, description.name: _sha256(description), **recorded.digests}
-    manifest = _manifest(wanted, seq, recorded.spec, proof, _lineage(foreign, model, digests))
+    notes = (*external.notes, *recorded.notes, *result.notes)
+    digests = {**external.digests, description.name: _sha256(description), **recorded.digests}
+    manifest = _manifest(wanted, seq, recorded.spec, result, _lineage(external, model, digests))
     changes = {str(one.name): one.source for one in wanted.outputs}
     members = {
         "model.onnx": content,
-        "golden.npz": write_golden(proof.golden),
+        "golden.npz": write_golden(result.golden),
         "reference.json": _reference(graph, manifest, recorded.windowed),
-        "report.html": render(manifest, Tried(len(probes), recorded.rows, remarks, changes)),
+        "report.html": render(manifest, CheckSummary(len(probes), recorded.rows, notes, changes)),
     }
     bundle = pack_bundle(manifest, members)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Packed(bundle, path, remarks, latency)
+    return Packed(bundle, path, notes, latency)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -151,19 +151,19 @@ def run(options: argparse.Namespace) -> int:
     """Pack, and tell how it went."""
     if options.seq is not None and options.seq < 1:
         raise UsageError(f"--seq is {options.seq}; seq is a number from 1 on")
-    screen = Screen()
+    console = Console()
     packed = pack(
         options.model,
         options.manifest,
         options.out,
-        screen=screen,
+        console=console,
         files=options.samples,
         seq=options.seq,
     )
-    for remark in packed.remarks:
-        screen.remark(remark)
+    for note in packed.notes:
+        console.note(note)
     manifest = packed.bundle.manifest
-    screen.table(
+    console.table(
         f"{manifest.name} {manifest.version}",
         {
             "origin": manifest.lineage.origin,
@@ -179,17 +179,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _recorded(
-    wanted: Declaration, description: Path, files: Sequence[Path], screen: Screen
+    wanted: Declaration, description: Path, files: Sequence[Path], console: Console
 ) -> Recorded:
     source = _source(wanted, files)
     if source is None:
         _check_ranges(wanted, description)
         return Recorded(None, wanted.window.spec(None), 0, {}, ())
-    with screen.stage("reading"):
-        recording = load(source, wanted.signals, opened=screen.detail)
+    with console.stage("reading"):
+        recording = load(source, wanted.signals, opened=console.detail)
     spec = wanted.window.spec(recording.period_ms())
     rows = np.arange(len(recording), dtype=np.int64)
-    with screen.stage("windows", total=len(rows)) as advance:
+    with console.stage("windows", total=len(rows)) as advance:
         windowed = window_rows(recording, rows, spec, wanted.channels, advance=advance)
     if not len(windowed):
         raise DataError(
@@ -226,7 +226,7 @@ def _check_ranges(wanted: Declaration, description: Path) -> None:
 
 
 def _manifest(
-    wanted: Declaration, seq: int, spec: WindowSpec, proof: Proof, lineage: Lineage
+    wanted: Declaration, seq: int, spec: WindowSpec, result: TrialResult, lineage: Lineage
 ) -> Manifest:
     claim = wanted.metrics
     metrics = Metrics(split=NOT_MEASURED, test_rows=0, values={})
@@ -243,7 +243,7 @@ def _manifest(
         channels=wanted.channels,
         window=spec,
         outputs=wanted.promised(),
-        golden=proof.tolerance,
+        golden=result.tolerance,
         metrics=metrics,
         lineage=lineage,
         budget=Budget(
@@ -252,13 +252,13 @@ def _manifest(
     )
 
 
-def _lineage(foreign: Foreign, model: Path, digests: Mapping[str, str]) -> Lineage:
+def _lineage(external: ExternalGraph, model: Path, digests: Mapping[str, str]) -> Lineage:
     return Lineage(
         data=dict(digests),
         code_version=version("millhand"),
         packages={package: version(package) for package in PACKAGES},
         seed=0,
-        origin=f"packed from {model.name}, made by {foreign.producer}; self-referential golden "
+        origin=f"packed from {model.name}, made by {external.producer}; self-referential golden "
         "vectors: they prove the transport, not the truth",
     )
 

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from trainer.commands.registry import keys_of, signing_arguments, validity_of
-from trainer.console import Screen
-from trainer.registry import repository as registry
+from trainer.console import Console
+from trainer.registry import repository
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,14 +18,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Publish."""
-    release = registry.publish(
+    release = repository.publish(
         options.registry,
         options.bundle,
         keys_of(options),
         floor_seq=options.floor_seq,
         validity=validity_of(options),
     )
-    Screen().say(
+    Console().print(
         f"published {release.stream}#{release.seq}, {release.length} bytes, sha256 {release.sha256}"
     )
     return 0

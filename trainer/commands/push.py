@@ -14,7 +14,7 @@ from models.control.documents import Current, Desired, Feedback, Status
 from models.control.topics import ControlTopics
 from trainer import broker
 from trainer.broker import Broker
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import PushError
 
 TIMEOUT_S = 60.0
@@ -92,13 +92,13 @@ def run(options: argparse.Namespace) -> int:
     """Push, and print what the gateways say as they say it."""
     if options.seq < 1:
         raise PushError(f"seq is {options.seq}; the first bundle of a stream has seq 1")
-    screen = Screen()
+    console = Console()
     gateways = list(dict.fromkeys(options.gateway))
     desired = Desired(activity=str(uuid.uuid4()), stream=options.stream, seq=options.seq)
     started = time.monotonic()
 
     def tell(gateway: str, what: str) -> None:
-        screen.say(f"{time.monotonic() - started:6.2f} s  {gateway}  {what}")
+        console.print(f"{time.monotonic() - started:6.2f} s  {gateway}  {what}")
 
     with Broker(broker.address_of(options), filters(desired.stream, gateways)) as connection:
         push(connection, desired, gateways, timeout_s=options.timeout, tell=tell)

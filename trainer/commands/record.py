@@ -19,7 +19,7 @@ from trainer.broker import Broker, Message
 from trainer.capture import subscription
 from trainer.capture.intake import Intake
 from trainer.capture.subscription import Subscription
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import RecordError, UsageError
 from trainer.ingest.message_file import ASSET, SUFFIX, TIME, FileLimits, Files
 from trainer.interrupts import Interrupts
@@ -106,31 +106,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Record with a progress line, and say what came of it."""
-    screen = Screen()
+    console = Console()
     wanted = subscription.subscription(options)
     address = broker.address_of(options)
     intake = Intake(wanted.pipeline, wanted.signals, wanted.limits)
     files = Files(options.out, wanted.signals, _file_limits(options))
     bounds = Bounds(options.rows, options.seconds)
-    progress = _Progress(screen, intake, files)
+    progress = _Progress(console, intake, files)
     connection = Broker(address, wanted.filters, patience_s=PATIENCE_S)
     try:
-        with closing(files), connection, bounds.interrupts.heard(), screen.stage("recording"):
-            screen.remark(f"listening on {', '.join(wanted.filters)}; Ctrl-C ends")
+        with closing(files), connection, bounds.interrupts.heard(), console.stage("recording"):
+            console.note(f"listening on {', '.join(wanted.filters)}; Ctrl-C ends")
             record(connection, intake, files, bounds, turned=progress)
     finally:
         if connection.losses:
-            screen.remark(
+            console.note(
                 f"the connection was lost {connection.losses} times; what was published meanwhile "
                 "is not in the recording"
             )
         for line in dropped(intake):
-            screen.remark(line)
+            console.note(line)
         if files.paths:
-            screen.table("recorded", _summary(intake, files, progress.elapsed_s))
+            console.table("recorded", _summary(intake, files, progress.elapsed_s))
     if not files.paths:
         raise RecordError(_why_nothing(intake, wanted))
-    screen.say(snippet(options.out, wanted))
+    console.print(snippet(options.out, wanted))
     return 0
 
 
@@ -161,8 +161,8 @@ def snippet(out: Path, wanted: Subscription) -> str:
 class _Progress:
     """The line that is shown meanwhile: rows, rows a second, what was dropped, bytes written."""
 
-    def __init__(self, screen: Screen, intake: Intake, files: Files) -> None:
-        self._screen, self._intake, self._files = screen, intake, files
+    def __init__(self, console: Console, intake: Intake, files: Files) -> None:
+        self._console, self._intake, self._files = console, intake, files
         self._began = self._told = time.monotonic()
         self._rows = 0
 
@@ -178,7 +178,7 @@ class _Progress:
             return
         rate = (rows - self._rows) / passed
         self._told, self._rows = now, rows
-        self._screen.detail(
+        self._console.detail(
             f"{rows} rows, {rate:.0f} rows/s, {self._intake.dropped.total()} dropped, "
             f"{_size(self._files.size_bytes)} written"
         )

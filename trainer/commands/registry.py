@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from models.bundle.manifest import utc
-from trainer.console import Screen
-from trainer.registry import repository as registry
+from trainer.console import Console
+from trainer.registry import repository
 from trainer.registry.keys import Keys
 from trainer.registry.releases import USUAL, TrustedRoot, Validity
 
@@ -54,50 +54,52 @@ def validity_of(options: argparse.Namespace) -> Validity:
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked for."""
-    _RUN[options.action](options, Screen())
+    _RUN[options.action](options, Console())
     return 0
 
 
-def _init(options: argparse.Namespace, screen: Screen) -> None:
-    root = registry.init(
+def _init(options: argparse.Namespace, console: Console) -> None:
+    root = repository.init(
         options.directory,
         keys_of(options),
         validity=validity_of(options),
         root_keys=options.root_keys,
         root_threshold=options.root_threshold,
     )
-    screen.say(f"made {options.directory}; keep the root keys in {options.keys} offline")
-    _say_root(root, screen)
+    console.print(f"made {options.directory}; keep the root keys in {options.keys} offline")
+    _say_root(root, console)
 
 
-def _refresh(options: argparse.Namespace, screen: Screen) -> None:
-    standing = registry.refresh(options.directory, keys_of(options), validity=validity_of(options))
+def _refresh(options: argparse.Namespace, console: Console) -> None:
+    standing = repository.refresh(
+        options.directory, keys_of(options), validity=validity_of(options)
+    )
     for warning in standing.warnings:
-        screen.remark(warning)
+        console.note(warning)
     expires = {role: f"until {utc(moment)}" for role, moment in standing.expires.items()}
-    screen.table("Signatures hold", expires)
+    console.table("Signatures hold", expires)
 
 
-def _revoke(options: argparse.Namespace, screen: Screen) -> None:
-    release = registry.revoke(
+def _revoke(options: argparse.Namespace, console: Console) -> None:
+    release = repository.revoke(
         options.directory,
         options.stream,
         options.seq,
         keys_of(options),
         validity=validity_of(options),
     )
-    screen.say(f"revoked {release.stream}#{release.seq}; push another to gateways that serve it")
+    console.print(f"revoked {release.stream}#{release.seq}; push another to gateways that serve it")
 
 
-def _rotate(options: argparse.Namespace, screen: Screen) -> None:
-    root = registry.rotate(
+def _rotate(options: argparse.Namespace, console: Console) -> None:
+    root = repository.rotate(
         options.directory, options.role, keys_of(options), validity=validity_of(options)
     )
-    _say_root(root, screen)
+    _say_root(root, console)
 
 
-def _list(options: argparse.Namespace, screen: Screen) -> None:
-    screen.grid(
+def _list(options: argparse.Namespace, console: Console) -> None:
+    console.grid(
         str(options.directory),
         ["stream", "seq", "bytes", "floor seq", "state", "sha256"],
         [
@@ -109,7 +111,7 @@ def _list(options: argparse.Namespace, screen: Screen) -> None:
                 "revoked" if release.revoked else "",
                 release.sha256,
             ]
-            for release in registry.listing(options.directory)
+            for release in repository.listing(options.directory)
         ],
     )
 
@@ -124,6 +126,6 @@ def _action(actions: Actions, name: str, purpose: str) -> argparse.ArgumentParse
     return parser
 
 
-def _say_root(root: TrustedRoot, screen: Screen) -> None:
-    screen.say(f"trusted root, to be installed on every gateway: {root.path}")
-    screen.say(f"version {root.version}, sha256 {root.sha256}")
+def _say_root(root: TrustedRoot, console: Console) -> None:
+    console.print(f"trusted root, to be installed on every gateway: {root.path}")
+    console.print(f"version {root.version}, sha256 {root.sha256}")

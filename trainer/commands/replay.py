@@ -20,7 +20,7 @@ import orjson
 
 from trainer import broker
 from trainer.broker import Broker
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import DataError, UsageError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
@@ -181,8 +181,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Play, with a progress bar, and say how it went."""
-    screen = Screen()
-    recording = _chosen(options, screen)
+    console = Console()
+    recording = _chosen(options, console)
     timestamp = options.timestamp
     if timestamp is None:
         timestamp = "timestamp" if options.dialect == "scalar" else "ts"
@@ -198,27 +198,27 @@ def run(options: argparse.Namespace) -> int:
     check(plan, recording)
     with (
         Broker(broker.address_of(options)) as connection,
-        screen.stage("playing", total=len(recording)) as advance,
+        console.stage("playing", total=len(recording)) as advance,
     ):
         played = replay(recording, plan, connection, advance=advance)
     rate = played.messages / max(played.seconds, 1e-9)
-    screen.say(
+    console.print(
         f"played {played.rows} rows in {played.messages} messages in {played.seconds:.2f} s "
         f"({rate:.0f} messages/s)"
     )
     return 0
 
 
-def _chosen(options: argparse.Namespace, screen: Screen) -> Recording:
+def _chosen(options: argparse.Namespace, console: Console) -> Recording:
     recipe = read_recipe(options.recipe)
     source = recipe.data
     if options.files:
         files = tuple(glob.escape(str(path.absolute())) for path in options.files)
         source = source.model_copy(update={"files": files})
-    with screen.stage("reading"):
-        recording = load(source, recipe.signals, opened=screen.detail)
+    with console.stage("reading"):
+        recording = load(source, recipe.signals, opened=console.detail)
     for note in recording.notes:
-        screen.remark(note)
+        console.note(note)
     if options.assets:
         recording = _of(recording, options.assets.split(","))
     rows = np.arange(len(recording))[options.rows]

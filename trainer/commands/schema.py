@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from models.files import write_atomically
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.recipe.document import Recipe
 
 PATH = Path("config/recipe.schema.json")
@@ -30,5 +30,5 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if path.is_file() and path.read_bytes() == schema:
         return 0
-    Screen().say(f"{path} is not the recipe's schema; run millhand-trainer schema")
+    Console().print(f"{path} is not the recipe's schema; run millhand-trainer schema")
     return 1

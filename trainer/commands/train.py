@@ -18,17 +18,17 @@ from models.bundle.package import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
 from trainer.bundle.package import pack
-from trainer.bundle.proof import Proven, proven
-from trainer.checks.row_notes import remarks
+from trainer.bundle.parity_check import CheckedModel, export_checked
+from trainer.checks.row_notes import row_notes
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
 from trainer.dataset.targets import Truth, truth, with_tables
 from trainer.errors import ComparisonError, ParityError, UsageError
-from trainer.estimators.choice import Choice
+from trainer.estimators.candidate import Candidate
 from trainer.estimators.fitting import fit
 from trainer.evaluation.champion import Comparison, compare
 from trainer.graph.export import Graph
@@ -38,8 +38,8 @@ from trainer.recipe.document import Recipe, Regression, read_recipe
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.journal import path_of
-from trainer.search.leaderboard import Board
-from trainer.search.tradeoff import weighed
+from trainer.search.leaderboard import Leaderboard
+from trainer.search.tradeoff import with_costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def train(
     recipe: Recipe,
     folder: Path,
     *,
-    screen: Screen,
+    console: Console,
     seq: int | None = None,
     champion: Champion = None,
 ) -> Outcome:
@@ -73,7 +73,7 @@ def train(
     Args:
         recipe: what to do.
         folder: where bundles go.
-        screen: where progress goes.
+        console: where progress goes.
         seq: of the bundle; one above the highest of its stream in `folder` if not given.
         champion: what the new bundle is held against.
 
@@ -85,30 +85,30 @@ def train(
     """
     stream = recipe.bundle.stream
     seq = next_seq(folder, stream) if seq is None else seq
-    recording, known = _read(recipe, screen)
+    recording, known = _read(recipe, console)
     spec = recipe.window.spec(recording.period_ms())
-    with screen.stage("windows", total=len(recording)) as advance:
+    with console.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
     subject = Subject(recording, known, recipe, parts)
-    with screen.stage("checking"):
+    with console.stage("checking"):
         findings = examine(subject)
-    board = _searched(subject, folder, screen)
-    found, chosen = _first_proven(board, partial(_attempt, subject, seq, screen))
+    leaderboard = _searched(subject, folder, console)
+    found, chosen = _first_passing(leaderboard, partial(_attempt, subject, seq, console))
     against = champion if champion is not None else last_before(folder, stream, seq)
-    comparison, compared = _compared(against, subject, spec, found, screen)
+    comparison, compared = _compared(against, subject, spec, found, console)
     trained = Trained(
         subject=subject,
         seq=seq,
         spec=spec,
         model=found.model,
-        remarks=(*remarks(recording, recipe, parts), *chosen, *compared),
+        notes=(*row_notes(recording, recipe, parts), *chosen, *compared),
         findings=findings,
         parity=found.parity,
         latency=found.latency,
-        board=board,
+        leaderboard=leaderboard,
         comparison=comparison,
     )
-    with screen.stage("reporting"):
+    with console.stage("reporting"):
         bundle = pack(trained, found.content, found.golden)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
@@ -141,30 +141,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and tell how it went."""
-    screen = Screen()
+    console = Console()
     _check_folder(options.out)
     recipe = read_recipe(options.recipe)
     champion: Champion = options.champion
     if isinstance(champion, Path) and not champion.is_file():
         raise UsageError(f"--champion {champion}: there is no such file; name a bundle, or 'none'")
-    outcome = train(recipe, options.out, screen=screen, seq=options.seq, champion=champion)
-    _tell(outcome, screen)
+    outcome = train(recipe, options.out, console=console, seq=options.seq, champion=champion)
+    _tell(outcome, console)
     return 0
 
 
-def _tell(outcome: Outcome, screen: Screen) -> None:
+def _tell(outcome: Outcome, console: Console) -> None:
     manifest, trained = outcome.bundle.manifest, outcome.trained
-    comparison, board = trained.comparison, trained.board
+    comparison, leaderboard = trained.comparison, trained.leaderboard
     caveats = () if comparison is None else comparison.caveats
     for said in (
-        *trained.remarks,
+        *trained.notes,
         *(str(finding) for finding in trained.findings),
         *(f"comparison: {caveat}" for caveat in caveats),
     ):
-        screen.remark(said)
-    if board is not None:
-        screen.grid(f"{board.tried} candidates", board.header(board.metric), board.rows())
-    screen.table(
+        console.note(said)
+    if leaderboard is not None:
+        console.grid(
+            f"{leaderboard.tried} candidates",
+            leaderboard.header(leaderboard.metric),
+            leaderboard.rows(),
+        )
+    console.table(
         f"{manifest.name} {manifest.version}",
         {
             "split": manifest.metrics.split,
@@ -179,42 +183,44 @@ def _tell(outcome: Outcome, screen: Screen) -> None:
     )
 
 
-def _read(recipe: Recipe, screen: Screen) -> tuple[Recording, Truth]:
-    with screen.stage("reading"):
+def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:
+    with console.stage("reading"):
         recording = load(
             recipe.data,
             recipe.signals,
             label=recipe.target.column,
             numeric_label=isinstance(recipe.target, Regression),
-            opened=screen.detail,
+            opened=console.detail,
         )
     known = with_membership(truth(recording, recipe), recording, recipe)
     return with_tables(recording, known), known
 
 
-def _searched(subject: Subject, folder: Path, screen: Screen) -> Board | None:
+def _searched(subject: Subject, folder: Path, console: Console) -> Leaderboard | None:
     recipe, train_part = subject.recipe, subject.parts.train
     if recipe.search is None:
         return None
     journal = path_of(folder, recipe, subject.recording.digests)
-    found = search(train_part, subject.truth, recipe, journal=journal, screen=screen)
-    return weighed(found, train_part, subject.truth, recipe, screen)
+    found = search(train_part, subject.truth, recipe, journal=journal, console=console)
+    return with_costs(found, train_part, subject.truth, recipe, console)
 
 
-def _attempt(subject: Subject, seq: int, screen: Screen, choice: Choice | None) -> Proven:
+def _attempt(
+    subject: Subject, seq: int, console: Console, candidate: Candidate | None
+) -> CheckedModel:
     parts, known, recipe = subject.parts, subject.truth, subject.recipe
-    with screen.stage("fitting"):
-        model = fit(parts.train, known, recipe, choice)
-    return proven(model, parts, known, (recipe, seq), screen)
+    with console.stage("fitting"):
+        model = fit(parts.train, known, recipe, candidate)
+    return export_checked(model, parts, known, (recipe, seq), console)
 
 
 def _compared(
-    champion: Champion, subject: Subject, spec: WindowSpec, found: Proven, screen: Screen
+    champion: Champion, subject: Subject, spec: WindowSpec, found: CheckedModel, console: Console
 ) -> tuple[Comparison | None, tuple[str, ...]]:
     """How the model does against the champion; or why that is not known, which ends nothing."""
     if not isinstance(champion, Path):
         return None, ()
-    with screen.stage("comparing"):
+    with console.stage("comparing"):
         try:
             earlier, _ = inspect(champion)
             graph = Graph(found.content)
@@ -226,25 +232,26 @@ def _compared(
     return None, (f"comparison: not with {champion.name}: {why}",)
 
 
-def _first_proven(
-    board: Board | None, attempt: Callable[[Choice | None], Proven]
-) -> tuple[Proven, tuple[str, ...]]:
-    """The best of the board that proves itself, or the default; and what is to be said of it."""
-    if board is None:
+def _first_passing(
+    leaderboard: Leaderboard | None, attempt: Callable[[Candidate | None], CheckedModel]
+) -> tuple[CheckedModel, tuple[str, ...]]:
+    """The best entry that passes the parity check and the budget, or the default; and notes."""
+    if leaderboard is None:
         try:
             return attempt(None), ()
         except ParityError as exc:
             raise ParityError(f"{exc}; no bundle is written") from exc
-    said = list(board.remarks)
-    for entry in board.entries:
+    said = list(leaderboard.notes)
+    for entry in leaderboard.entries:
         try:
-            found = attempt(entry.choice)
+            found = attempt(entry.candidate)
         except ParityError as exc:
             said.append(f"search: {entry.family} is left out: {exc}")
             continue
         said.append(
-            f"search: {board.tried} candidates tried on folds of the training part; the model is "
-            f"{entry.family} on {entry.features} features, {board.metric} {entry.said} there"
+            f"search: {leaderboard.tried} candidates tried on folds of the training part; the "
+            f"model is {entry.family} on {entry.features} features, "
+            f"{leaderboard.metric} {entry.said} there"
         )
         return found, tuple(said)
     raise ParityError("\n".join([*said, "search: no family is left; no bundle is written"]))

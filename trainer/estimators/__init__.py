@@ -1,1 +1,1 @@
-"""What can be fitted: the models, the detectors, and the choice of one."""
+"""What can be fitted: the models, the detectors, and the candidate of one."""

@@ -27,7 +27,7 @@ Fold = tuple[Indices, Indices]
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class Scorer:
     """What is measured.
 
     Attributes:
@@ -73,7 +73,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class FoldLosses:
     """What came of a candidate.
 
     Attributes:
@@ -93,49 +93,57 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class CrossValidation:
     """What all candidates of a search are tried on.
 
     Attributes:
         y: the truth, `[n]`.
         folds: indices to fit on, and held out.
-        judge: what is measured.
+        scorer: what is measured.
     """
 
     y: NDArray[Any]
     folds: tuple[Fold, ...]
-    judge: Judge
+    scorer: Scorer
 
 
 def cross_validate(
-    steps: Pipeline, X: NDArray[np.float32], ground: Ground, bars: Sequence[float] = ()
-) -> Tried:
+    steps: Pipeline,
+    X: NDArray[np.float32],
+    validation: CrossValidation,
+    pruning_limits: Sequence[float] = (),
+) -> FoldLosses:
     """Try a candidate on the folds, and give it up where it falls behind.
 
     Args:
         steps: the candidate, unfitted.
         X: features `[n, features]`.
-        ground: truth, folds and judge.
-        bars: the mean loss after each fold that a candidate must keep; none if there are none.
+        validation: truth, folds and scorer.
+        pruning_limits: the mean loss after each fold that a candidate must keep; empty without
+            pruning.
     """
-    y, folds, judge = ground.y, ground.folds, ground.judge
+    y, folds, scorer = validation.y, validation.folds, validation.scorer
     losses: list[float] = []
     start = time.perf_counter()
     with threadpool_limits(limits=1):
         for number, (fitted, held) in enumerate(folds):
             try:
                 model = fitted_quietly(clone(steps), X[fitted], y[fitted])
-                losses.append(judge.loss(model, X[held], y[held]))
+                losses.append(scorer.loss(model, X[held], y[held]))
             except (ValueError, ArithmeticError, MemoryError) as exc:
                 why = str(exc).strip().split("\n")[0] or type(exc).__name__
-                return Tried(tuple(losses), time.perf_counter() - start, reason=why)
+                return FoldLosses(tuple(losses), time.perf_counter() - start, reason=why)
             if not np.isfinite(losses[-1]):
                 why = "its figures are not finite"
-                return Tried(tuple(losses), time.perf_counter() - start, reason=why)
-            if number < len(folds) - 1 and bars and np.mean(losses) > bars[number]:
-                return Tried(tuple(losses), time.perf_counter() - start, pruned=True)
+                return FoldLosses(tuple(losses), time.perf_counter() - start, reason=why)
+            if (
+                number < len(folds) - 1
+                and pruning_limits
+                and np.mean(losses) > pruning_limits[number]
+            ):
+                return FoldLosses(tuple(losses), time.perf_counter() - start, pruned=True)
     size_bytes = len(pickle.dumps(model))
-    return Tried(tuple(losses), time.perf_counter() - start, size_bytes)
+    return FoldLosses(tuple(losses), time.perf_counter() - start, size_bytes)
 
 
 def fitted_quietly(steps: Pipeline, X: NDArray[np.float32], y: NDArray[Any]) -> Pipeline:

@@ -1,4 +1,4 @@
-"""From a choice to a fitted model, and how its answers are to be read.
+"""From a candidate to a fitted model, and how its answers are to be read.
 
 Without a search, gradient boosting on histograms for classes and numbers; a monitor for what is not
 normal.
@@ -21,7 +21,7 @@ from trainer.dataset.splits import blocks, folds
 from trainer.dataset.targets import NORMAL_AND_NOT, Truth
 from trainer.dataset.windows import MAX_BYTES, Windowed
 from trainer.errors import DataError
-from trainer.estimators.choice import Choice, default
+from trainer.estimators.candidate import Candidate, default
 from trainer.estimators.crossval import fitted_quietly
 from trainer.estimators.monitor import Monitor
 from trainer.estimators.threshold import best_threshold
@@ -87,8 +87,8 @@ class Model:
         return margin
 
 
-def fit(train: Windowed, truth: Truth, recipe: Recipe, choice: Choice | None = None) -> Model:
-    """Fit a choice, or else the task's default, on the training windows.
+def fit(train: Windowed, truth: Truth, recipe: Recipe, candidate: Candidate | None = None) -> Model:
+    """Fit a candidate, or else the task's default, on the training windows.
 
     Raises:
         DataError: as `check_learnable`.
@@ -99,7 +99,7 @@ def fit(train: Windowed, truth: Truth, recipe: Recipe, choice: Choice | None = N
     with threadpool_limits(limits=1):
         if isinstance(target, Anomaly):
             return _detector(train, recipe, target)
-        chosen = choice or default(recipe.described, target.task, recipe.seed)
+        chosen = candidate or default(recipe.described, target.task, recipe.seed)
         if isinstance(target, Classification):
             return _classifier(train, truth, recipe, chosen)
         return _regressor(train, truth, target, chosen)
@@ -137,24 +137,24 @@ def positive_class(truth: Truth, recipe: Recipe) -> int:
     return truth.classes.index(str(named)) if two else len(truth.classes) - 1
 
 
-def _classifier(train: Windowed, truth: Truth, recipe: Recipe, choice: Choice) -> Model:
+def _classifier(train: Windowed, truth: Truth, recipe: Recipe, candidate: Candidate) -> Model:
     y = truth.y[train.rows]
-    features = clone(choice.features).fit(train.values)
+    features = clone(candidate.features).fit(train.values)
     X = features.transform(train.values)
     positive, threshold = positive_class(truth, recipe), None
     if len(truth.classes) == TWO:
-        held = _held_out(choice.steps, X, y, folds(train, truth, recipe))[:, positive]
+        held = _held_out(candidate.steps, X, y, folds(train, truth, recipe))[:, positive]
         threshold = best_threshold(y[~np.isnan(held)] == positive, held[~np.isnan(held)])
-    fitted = fitted_quietly(clone(choice.steps), X, y)
+    fitted = fitted_quietly(clone(candidate.steps), X, y)
     pipeline = Pipeline([("features", features), *fitted.steps])
     outputs = _class_outputs(truth.classes, truth.classes[positive], threshold)
     return Model("classification", pipeline, outputs, positive)
 
 
-def _regressor(train: Windowed, truth: Truth, target: Regression, choice: Choice) -> Model:
-    features = clone(choice.features).fit(train.values)
+def _regressor(train: Windowed, truth: Truth, target: Regression, candidate: Candidate) -> Model:
+    features = clone(candidate.features).fit(train.values)
     X = features.transform(train.values)
-    fitted = fitted_quietly(clone(choice.steps), X, truth.y[train.rows])
+    fitted = fitted_quietly(clone(candidate.steps), X, truth.y[train.rows])
     meaning = "estimate" if target.remaining is None else "remaining useful life"
     output = Output(name="value", dtype="float32", meaning=meaning, unit=target.unit)
     return Model("regression", Pipeline([("features", features), *fitted.steps]), (output,))

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from models.bundle.manifest import Manifest, WindowSpec
 from models.bundle.package import Bundle
 from trainer.dataset.subject import Subject
-from trainer.errors import ComparisonError, listed
+from trainer.errors import ComparisonError, first_few
 from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.intervals import Difference, paired_difference
 from trainer.evaluation.metrics import Figures, figures, log_loss, losses
@@ -136,7 +136,7 @@ def _metric(manifest: Manifest, subject: Subject, model: Model) -> str:
             raise ComparisonError("no row of the test part is known to be abnormal")
         return "f1"
     search = recipe.search
-    metric = DEFAULT_METRIC[model.task] if search is None else search.judged_by(model.task)
+    metric = DEFAULT_METRIC[model.task] if search is None else search.metric_for(model.task)
     if metric in _OF_PROBABILITIES and manifest.output("probabilities") is None:
         raise ComparisonError(f"it gives no probabilities, which {metric} is about")
     return metric
@@ -185,13 +185,13 @@ def _seen(manifest: Manifest, subject: Subject, rows: NDArray[np.int64]) -> str:
         count = int(np.isin(recording.file[rows], [recording.files.index(n) for n in same]).sum())
         return (
             f"the champion may have learned from these rows, which flatters it: {count} of "
-            f"{len(rows)} windows are of files that it was made from ({listed(same)})"
+            f"{len(rows)} windows are of files that it was made from ({first_few(same)})"
         )
     changed = [name for name in files if name in learned]
     if changed:
         return (
             "the champion may have learned from some of these rows, which flatters it: it was made "
-            f"from files of the same names with other content ({listed(changed)})"
+            f"from files of the same names with other content ({first_few(changed)})"
         )
     return "none of the files that these rows are in is among those the champion was made from"
 

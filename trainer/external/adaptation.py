@@ -16,7 +16,7 @@ from onnx import numpy_helper as arrays
 
 from trainer.errors import GraphError
 from trainer.external.declaration import Declaration, Layout, Tensor
-from trainer.external.graph import ML, Foreign
+from trainer.external.graph import ML, ExternalGraph
 from trainer.graph.export import INPUT
 
 Seen = Mapping[str, NDArray[Any]]
@@ -32,22 +32,22 @@ _LABELS_SINCE = 2
 _AXES_ARE_INPUT_SINCE = 18
 
 
-def with_window(foreign: Foreign, wanted: Declaration) -> ModelProto:
+def with_window(external: ExternalGraph, wanted: Declaration) -> ModelProto:
     """The graph behind the input `window`, float32 `[batch, length, channels]`; no outputs yet.
 
     Raises:
         GraphError: it has another number of inputs, or one of another type or shape.
     """
-    taken = _input(foreign, wanted)
+    taken = _input(external, wanted)
     length, width = wanted.window.length, len(wanted.signals)
     layout = _layout(taken, wanted)
     model = ModelProto()
-    model.CopyFrom(foreign.model)
+    model.CopyFrom(external.model)
     graph = model.graph
     own = list(graph.node)
     for part in (graph.node, graph.input, graph.output, model.training_info):
         del part[:]
-    wiring = Wiring(graph, foreign.opset)
+    wiring = Wiring(graph, external.opset)
     tensor = INPUT
     if layout == "ncl":
         tensor = wiring.add("Transpose", tensor, perm=[0, 2, 1])
@@ -62,7 +62,7 @@ def with_window(foreign: Foreign, wanted: Declaration) -> ModelProto:
     return model
 
 
-def for_looking(model: ModelProto, foreign: Foreign, wanted: Declaration) -> bytes:
+def for_inspection(model: ModelProto, external: ExternalGraph, wanted: Declaration) -> bytes:
     """The graph with each declared tensor as two outputs, `<name> shape` and `<name> flat`.
 
     Flattened, so that one without a batch axis can be looked at too.
@@ -72,9 +72,9 @@ def for_looking(model: ModelProto, foreign: Foreign, wanted: Declaration) -> byt
     """
     looking = ModelProto()
     looking.CopyFrom(model)
-    wiring = Wiring(looking.graph, foreign.opset)
+    wiring = Wiring(looking.graph, external.opset)
     for one in wanted.outputs:
-        tensor = _output(foreign, one)
+        tensor = _output(external, one)
         wiring.end("Shape", tensor, name=f"{one.name} shape")
         wiring.end("Reshape", tensor, wiring.constant([-1]), name=f"{one.name} flat")
         for part in ("shape", "flat"):
@@ -83,22 +83,26 @@ def for_looking(model: ModelProto, foreign: Foreign, wanted: Declaration) -> byt
 
 
 def with_answers(
-    model: ModelProto, foreign: Foreign, wanted: Declaration, seen: Seen, marks: Mapping[str, str]
+    model: ModelProto,
+    external: ExternalGraph,
+    wanted: Declaration,
+    seen: Seen,
+    marks: Mapping[str, str],
 ) -> bytes:
     """The graph with the outputs that the manifest promises.
 
     Args:
         model: behind its window.
-        foreign: whose tensors are declared.
+        external: whose tensors are declared.
         wanted: as what.
         seen: see `Seen`; its types decide what has to be cast.
         marks: stream and seq, which the graph is to name itself.
     """
     graph = model.graph
-    wiring = Wiring(graph, foreign.opset)
+    wiring = Wiring(graph, external.opset)
     for name, make in (("probabilities", _probabilities), ("score", _score), ("value", _value)):
         one = wanted.tensor(name)
-        make(wiring, wanted, _output(foreign, one) if one else None, seen.get(name))
+        make(wiring, wanted, _output(external, one) if one else None, seen.get(name))
     for output in wanted.promised():
         dtype = TensorProto.INT64 if output.dtype == "int64" else TensorProto.FLOAT
         shape: list[str | int] = ["batch"]
@@ -152,9 +156,9 @@ class Wiring:
             self.end("ReduceMax", tensor, self.constant([1]), name=name, keepdims=0)
 
 
-def _input(foreign: Foreign, wanted: Declaration) -> ValueInfoProto:
+def _input(external: ExternalGraph, wanted: Declaration) -> ValueInfoProto:
     """The input that takes the window."""
-    names, given = list(foreign.inputs), wanted.input.name
+    names, given = list(external.inputs), wanted.input.name
     if given is not None and given not in names:
         raise GraphError(f"input.name is '{given}', the graph's inputs are {', '.join(names)}")
     if len(names) != 1:
@@ -162,7 +166,7 @@ def _input(foreign: Foreign, wanted: Declaration) -> ValueInfoProto:
             f"the graph has {len(names)} inputs ({', '.join(names[:8])}), a window is one; export "
             "it with a single input, of all signals side by side"
         )
-    taken: ValueInfoProto = foreign.model.graph.input[0]
+    taken: ValueInfoProto = external.model.graph.input[0]
     dtype = taken.type.tensor_type.elem_type
     if dtype not in _TAKEN:
         found = {number: name.lower() for name, number in TensorProto.DataType.items()}.get(dtype)
@@ -205,15 +209,15 @@ def _fits(found: list[int | None], shape: list[int]) -> bool:
     )
 
 
-def _output(foreign: Foreign, one: Tensor) -> str:
+def _output(external: ExternalGraph, one: Tensor) -> str:
     """The graph's name of a declared tensor."""
-    if one.source not in foreign.outputs:
+    if one.source not in external.outputs:
         raise GraphError(
             f"outputs: the graph has no output '{one.source}', its outputs are "
-            f"{', '.join(foreign.outputs)}; name one of them by tensor"
+            f"{', '.join(external.outputs)}; name one of them by tensor"
         )
-    kinds = {info.name: info.type.WhichOneof("value") for info in foreign.model.graph.output}
-    tensor = foreign.outputs[one.source]
+    kinds = {info.name: info.type.WhichOneof("value") for info in external.model.graph.output}
+    tensor = external.outputs[one.source]
     if kinds.get(tensor) not in ("tensor_type", None):
         raise GraphError(
             f"output '{one.source}' is no tensor; export with a plain one (of scikit-learn: "

@@ -81,7 +81,7 @@ class Tensor(Section):
         return self
 
 
-class Claim(Section):
+class ClaimedMetrics(Section):
     """Figures that were measured elsewhere; the bundle says that millhand did not."""
 
     split: Annotated[str, Field(min_length=1, max_length=1000)]
@@ -99,7 +99,7 @@ class Declaration(Section):
     window: Window = Window()
     outputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=3)]
     data: Source | None = None
-    metrics: Claim | None = None
+    metrics: ClaimedMetrics | None = None
     budget: Budget = Budget()
 
     @model_validator(mode="after")

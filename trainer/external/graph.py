@@ -36,7 +36,7 @@ _CONTRIBUTED: Final = frozenset({"com.microsoft"})
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ExternalGraph:
     """A foreign graph, whole.
 
     Attributes:
@@ -63,7 +63,7 @@ class Foreign:
         return _opset(self.model)
 
 
-def read_foreign(path: Path) -> Foreign:
+def read_external(path: Path) -> ExternalGraph:
     """Read an ONNX file and the weights beside it.
 
     Raises:
@@ -81,7 +81,7 @@ def read_foreign(path: Path) -> Foreign:
     outputs, labels = _without_zipmaps(graph)
     _rename(graph)
     producer = f"{model.producer_name} {model.producer_version}".strip()
-    return Foreign(
+    return ExternalGraph(
         model=model,
         inputs={name: f"{_PREFIX}{name}" for name in inputs},
         outputs={name: f"{_PREFIX}{tensor}" for name, tensor in outputs.items()},

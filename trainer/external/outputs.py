@@ -10,7 +10,7 @@ from trainer.errors import GraphError
 from trainer.estimators.fitting import Answers
 from trainer.external.adaptation import Seen
 from trainer.external.declaration import TWO, Declaration, Tensor
-from trainer.external.graph import Foreign
+from trainer.external.graph import ExternalGraph
 from trainer.graph.export import Graph
 
 MIXED: Final = 7
@@ -54,10 +54,10 @@ def answers_of(graph: Graph, windows: NDArray[np.float32]) -> Answers:
         raise GraphError(str(exc)) from exc
 
 
-def look(
-    content: bytes, foreign: Foreign, wanted: Declaration, windows: NDArray[np.float32]
+def inspect_outputs(
+    content: bytes, external: ExternalGraph, wanted: Declaration, windows: NDArray[np.float32]
 ) -> Seen:
-    """Run the graph that `adaptation.for_looking` gives, and check what comes.
+    """Run the graph that `adaptation.for_inspection` gives, and check what comes.
 
     Raises:
         GraphError: it cannot be run, or an output has not the shape, the type or the labels of
@@ -70,7 +70,7 @@ def look(
         seen[one.name] = answers[f"{one.name} flat"].reshape(shape)
         _check_shape(one, seen[one.name], len(windows), len(wanted.classes))
         _check_type(one, seen[one.name], wanted)
-        _check_columns(one, foreign.labels.get(one.source, ()), wanted)
+        _check_columns(one, external.labels.get(one.source, ()), wanted)
     return seen
 
 

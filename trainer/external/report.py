@@ -1,4 +1,4 @@
-"""The report of a graph that was made elsewhere: what was tried, and what nobody here knows."""
+"""The report of a graph that was made elsewhere: what was tested, and what nobody here knows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,30 +17,30 @@ _WARNING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class CheckSummary:
     """What the manifest does not say.
 
     Attributes:
         probes: windows within the ranges that were answered with numbers.
         rows: recorded rows that the golden vectors are from; 0 if they are made up.
-        remarks: what a reader should know.
+        notes: what a reader should know.
         changes: how the graph was fitted to the contract.
     """
 
     probes: int
     rows: int
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     changes: Mapping[str, str]
 
 
-def render(manifest: Manifest, tried: Tried) -> bytes:
+def render(manifest: Manifest, summary: CheckSummary) -> bytes:
     """The page as UTF-8; the same for the same manifest and findings."""
     sections = {
         "What it answers": outputs(manifest),
         "How good it is": _figures(manifest),
         "What it reads": channels(manifest.channels),
-        "Where it is from": _origin(manifest, tried),
-        "Checks": _checks(manifest, tried),
+        "Where it is from": _origin(manifest, summary),
+        "Checks": _checks(manifest, summary),
     }
     return page(manifest, notice("Not proven here", paragraph(_WARNING)), sections)
 
@@ -55,7 +55,7 @@ def _figures(manifest: Manifest) -> Markup:
     return said + counted + table(("claimed figure", "value", "meaning"), rows)
 
 
-def _origin(manifest: Manifest, tried: Tried) -> Markup:
+def _origin(manifest: Manifest, summary: CheckSummary) -> Markup:
     window = manifest.window
     facts = {
         "origin": manifest.lineage.origin,
@@ -65,14 +65,16 @@ def _origin(manifest: Manifest, tried: Tried) -> Markup:
         + ", ".join(f"{name} {version}" for name, version in manifest.lineage.packages.items()),
     }
     files = pairs("file", "sha256", manifest.lineage.data)
-    return pairs("what", "which", facts) + pairs("ours", "the graph's", tried.changes) + files
+    return pairs("what", "which", facts) + pairs("ours", "the graph's", summary.changes) + files
 
 
-def _checks(manifest: Manifest, tried: Tried) -> Markup:
+def _checks(manifest: Manifest, summary: CheckSummary) -> Markup:
     golden, budget = manifest.golden, manifest.budget
-    source = f"{tried.rows} recorded rows" if tried.rows else "windows made up within the ranges"
+    source = (
+        f"{summary.rows} recorded rows" if summary.rows else "windows made up within the ranges"
+    )
     checks = {
-        "answers are numbers": f"in {tried.probes} windows within the ranges, and at their edges",
+        "answers are numbers": f"in {summary.probes} windows within the ranges, and at their edges",
         "asked twice": "the same answers",
         "alone and among others": "the same answers, in batches of 1, 7 and all",
         "golden vectors": f"{golden.count}, from {source}, range edges and missing values among "
@@ -80,4 +82,4 @@ def _checks(manifest: Manifest, tried: Tried) -> Markup:
         "budget": f"kept: at most {budget.latency_ms_p99:g} ms a window on one thread (p99), "
         f"{budget.model_bytes} bytes",
     }
-    return pairs("check", "result", checks) + items(tried.remarks)
+    return pairs("check", "result", checks) + items(summary.notes)

@@ -29,20 +29,20 @@ _SAME: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class TrialResult:
     """What a graph has shown.
 
     Attributes:
         golden: windows with its own answers.
         tolerance: how near another machine must come to them.
         probes: windows within the ranges that it answered with numbers.
-        remarks: what a reader should know.
+        notes: what a reader should know.
     """
 
     golden: Golden
     tolerance: GoldenSpec
     probes: int
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def probe_count(length: int, width: int) -> int:
@@ -74,7 +74,7 @@ def made_up(wanted: Declaration, usual: Window | None) -> Window:
     return np.clip(low * (1 - drawn) + high * drawn, low, high).astype(np.float32)
 
 
-def prove(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> Proof:
+def check_answers(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> TrialResult:
     """Put the graph, with our input and outputs, to the test.
 
     Args:
@@ -88,7 +88,7 @@ def prove(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> P
     """
     answers = answers_of(graph, probes)
     _check_sound(answers, probes, wanted)
-    remarks = [*_missing(graph, wanted, probes), *_oddities(answers, wanted)]
+    notes = [*_missing(graph, wanted, probes), *_oddities(answers, wanted)]
     windows = np.concatenate([usual[_spread(usual)], _odd(usual, wanted)])
     given = answers_of(graph, windows)
     _check_sound(given, windows, wanted)
@@ -102,7 +102,7 @@ def prove(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> P
     golden = Golden(windows[clear], {name: array[clear] for name, array in given.items()})
     _check_company(graph, golden, tolerance)
     promised = tolerance.model_copy(update={"count": len(golden.windows)})
-    return Proof(golden, promised, len(probes), tuple(remarks))
+    return TrialResult(golden, promised, len(probes), tuple(notes))
 
 
 def _spread(windows: Window) -> NDArray[np.int64]:

@@ -172,7 +172,7 @@ def _converted(model: Model, shape: tuple[int, int], name: str) -> Any:  # noqa:
         raise ParityError(f"{type(last).__name__} cannot be written as ONNX: {reason}") from exc
 
 
-def prove(
+def check_parity(
     graph: Graph, model: Model, windows: NDArray[np.float32], tolerance: GoldenSpec
 ) -> Parity:
     """Hold the graph's answers against the estimator's on every one of `windows`.

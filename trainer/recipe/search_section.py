@@ -67,7 +67,7 @@ class Search(Section):
             return get_args(FamilyName)
         return tuple(name for name in get_args(FamilyName) if name in self.candidates)
 
-    def judged_by(self, task: str) -> Metric:
+    def metric_for(self, task: str) -> Metric:
         """The metric of a task."""
         return self.metric or DEFAULT_METRIC[task]
 
@@ -82,7 +82,7 @@ def search_mistakes(search: Search | None, task: str) -> list[str]:
     if search.metric is not None and search.metric not in allowed:
         choices = ", ".join(allowed)
         return [f"search.metric: found '{search.metric}', allowed for '{task}' are {choices}"]
-    metric, tolerance = search.judged_by(task), search.tolerance
+    metric, tolerance = search.metric_for(task), search.tolerance
     if tolerance is not None and tolerance >= 1 and metric in SHARES:
         return [f"search.tolerance: found {tolerance:g}, allowed for {metric} is 0 to less than 1"]
     return []

@@ -144,5 +144,5 @@ def judged(subject: Reported) -> str:
     known = subject.manifest.metrics.values
     if task == "anomaly":
         return "roc_auc" if "roc_auc" in known else SCORE_CHANGE
-    wanted = DEFAULT_METRIC[task] if search is None else search.judged_by(task)
+    wanted = DEFAULT_METRIC[task] if search is None else search.metric_for(task)
     return wanted if wanted in known else DEFAULT_METRIC[task]

@@ -12,7 +12,7 @@ from trainer.evaluation.champion import Comparison
 from trainer.graph.export import Latency, Parity
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe
-from trainer.search.leaderboard import Board
+from trainer.search.leaderboard import Leaderboard
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Trained:
         seq: of the bundle.
         spec: the recipe's window, with the period that was measured.
         model: fitted on the training part.
-        remarks: what was cleaned or left out, and how the model was chosen.
+        notes: what was cleaned or left out, and how the model was chosen.
         findings: of the checks before the training.
         parity: of the graph with the estimator, on all held-out windows.
         latency: of one window on one thread, as measured here.
-        board: of the search, where there was one.
+        leaderboard: of the search, where there was one.
         comparison: with the champion, where there is one that can be compared.
     """
 
@@ -36,11 +36,11 @@ class Trained:
     seq: int
     spec: WindowSpec
     model: Model
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     findings: tuple[Finding, ...]
     parity: Parity
     latency: Latency
-    board: Board | None
+    leaderboard: Leaderboard | None
     comparison: Comparison | None
 
     @property

@@ -53,7 +53,7 @@ SECTIONS: Final[dict[str, Section]] = {
     "All figures on data it never saw": figures,
     "Data": data,
     "Split": split_drawn,
-    "Leader board": leader_board,
+    "Leaderboard": leader_board,
     "Against the champion": champion,
     "Answers against the truth": curves,
     "Which signals it lives on": signals_that_matter,

@@ -22,17 +22,17 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from optuna.trial import FixedTrial, FrozenTrial, Trial
 
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
 from trainer.errors import DataError
-from trainer.estimators.crossval import Tried, cross_validate
+from trainer.estimators.crossval import FoldLosses, cross_validate
 from trainer.estimators.fitting import check_learnable
 from trainer.interrupts import Interrupts
 from trainer.recipe.document import Recipe
 from trainer.recipe.search_section import Search
 from trainer.search.journal import Journal
-from trainer.search.leaderboard import Board, Entry
+from trainer.search.leaderboard import Entry, Leaderboard
 from trainer.search.plan import Plan, planned
 
 BATCH = 8
@@ -40,8 +40,8 @@ _JOBLIBS_THREAD = "ExecutorManagerThread"
 
 
 def search(
-    train: Windowed, truth: Truth, recipe: Recipe, *, journal: Path, screen: Screen
-) -> Board:
+    train: Windowed, truth: Truth, recipe: Recipe, *, journal: Path, console: Console
+) -> Leaderboard:
     """Look for the best model of the training part, as the recipe's `[search]` says.
 
     Args:
@@ -49,7 +49,7 @@ def search(
         truth: of the recording's rows.
         recipe: with a section `[search]`.
         journal: the file that the search is kept in, and continued from.
-        screen: where progress goes.
+        console: where progress goes.
 
     Raises:
         DataError: nothing can be learned, or no candidate could be tried.
@@ -60,15 +60,15 @@ def search(
         raise AssertionError("the recipe asks for no search")
     check_learnable(train, truth, recipe)
     with TemporaryDirectory(prefix="millhand-search-") as folder:
-        with screen.stage("features"):
+        with console.stage("features"):
             plan = planned(train, truth, recipe, wanted, Path(folder))
         kept = Journal(journal, recipe.seed, plan.first())
-        with screen.stage("searching", total=wanted.trials) as advance:
-            _Run(plan, kept, wanted, screen, advance).until_spent()
-    board = _board(plan, kept, wanted)
-    if not board.entries:
+        with console.stage("searching", total=wanted.trials) as advance:
+            _Run(plan, kept, wanted, console, advance).until_spent()
+    leaderboard = _leaderboard(plan, kept, wanted)
+    if not leaderboard.entries:
         raise DataError(_nothing(kept, wanted))
-    return board
+    return leaderboard
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class _Run:
     plan: Plan
     journal: Journal
     wanted: Search
-    screen: Screen
+    console: Console
     advance: Callable[[int], object]
     done: int = 0
     before_s: float = 0.0
@@ -98,7 +98,7 @@ class _Run:
                 self._batch(count, interrupts)
                 self.journal.spent(self._elapsed_s())
         if interrupts.asked:
-            self.screen.remark(
+            self.console.note(
                 f"interrupted: {self.done} candidates are kept, {self._best()}; the same command "
                 "goes on from there"
             )
@@ -117,10 +117,10 @@ class _Run:
         threading.excepthook = hook  # for good: the thread may speak after the search
 
     def _batch(self, count: int, interrupts: Interrupts) -> None:
-        bars = self.journal.bars(len(self.plan.ground.folds))
+        pruning_limits = self.journal.pruning_limits(len(self.plan.validation.folds))
         asked = [self.journal.ask(self.done + index) for index in range(count)]
-        results = self._tried(asked, bars)
-        found: list[tuple[int, Tried]] = []
+        results = self._tried(asked, pruning_limits)
+        found: list[tuple[int, FoldLosses]] = []
         for _ in asked:
             found.clear()
             try:
@@ -133,20 +133,22 @@ class _Run:
             self.journal.tell(asked[index], tried)
             self.done += 1
             self.advance(1)
-            self.screen.detail(f"{self._best()}{self._clock()}")
+            self.console.detail(f"{self._best()}{self._clock()}")
 
-    def _tried(self, asked: list[Trial], bars: list[float]) -> Iterator[tuple[int, Tried]]:
+    def _tried(
+        self, asked: list[Trial], pruning_limits: list[float]
+    ) -> Iterator[tuple[int, FoldLosses]]:
         """What comes of each candidate, as it comes."""
         plan, jobs = self.plan, self.wanted.jobs or cpu_count()
         tasks = []
         for index, trial in enumerate(asked):
-            choice = plan.choice(trial)
+            candidate = plan.candidate(trial)
             X = plan.features[trial.params["features"]]
-            arguments = (choice.steps, X, plan.ground, bars)
+            arguments = (candidate.steps, X, plan.validation, pruning_limits)
             tasks.append(delayed(_numbered)(index, *arguments))
         # With one process joblib would fit in ours, where Ctrl-C waits for the end of a fit.
         with _unheard():
-            results: Iterator[tuple[int, Tried]] = Parallel(
+            results: Iterator[tuple[int, FoldLosses]] = Parallel(
                 n_jobs=max(2, jobs),
                 pre_dispatch=jobs,
                 batch_size=1,
@@ -180,8 +182,8 @@ class _Run:
         best = next(iter(self.journal.complete), None)
         if best is None or best.value is None:
             return "none is complete yet"
-        judge = self.plan.ground.judge
-        return f"best {judge.metric} {judge.sign() * best.value:.4g} ({best.params['family']})"
+        scorer = self.plan.validation.scorer
+        return f"best {scorer.metric} {scorer.sign() * best.value:.4g} ({best.params['family']})"
 
 
 @contextmanager
@@ -203,30 +205,30 @@ def _deaf() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _numbered(index: int, *arguments: object) -> tuple[int, Tried]:
+def _numbered(index: int, *arguments: object) -> tuple[int, FoldLosses]:
     return index, cross_validate(*arguments)  # type: ignore[arg-type]  # as they were given
 
 
-def _board(plan: Plan, journal: Journal, wanted: Search) -> Board:
+def _leaderboard(plan: Plan, journal: Journal, wanted: Search) -> Leaderboard:
     complete = journal.complete
     firsts: dict[str, FrozenTrial] = {}
     for trial in complete:
         firsts.setdefault(trial.params["family"], trial)
     best = {family: _entry(plan, trial) for family, trial in firsts.items()}
     failed = [one for one in journal.finished if "reason" in one.user_attrs]
-    remarks = [
+    notes = [
         f"search: {family} is left out: {reason}"
         for family, reason in {
             one.params["family"]: one.user_attrs["reason"] for one in failed
         }.items()
         if family not in best
     ]
-    return Board(
-        metric=plan.ground.judge.metric,
+    return Leaderboard(
+        metric=plan.validation.scorer.metric,
         entries=tuple(best.values()),
         smaller=tuple(_smaller(plan, complete, firsts, wanted)) if wanted.prefer else (),
         tried=len(journal.finished),
-        remarks=(*plan.remarks, *remarks),
+        notes=(*plan.notes, *notes),
     )
 
 
@@ -237,7 +239,7 @@ def _smaller(
     if not complete:
         return
     best = _entry(plan, complete[0])
-    limit = plan.ground.judge.sign() * best.figure + best.allowance(wanted.tolerance)
+    limit = plan.validation.scorer.sign() * best.mean + best.allowance(wanted.tolerance)
     for family, first in firsts.items():
         near = [
             trial
@@ -257,10 +259,10 @@ def _entry(plan: Plan, trial: FrozenTrial) -> Entry:
     return Entry(
         family=trial.params["family"],
         features=trial.params["features"],
-        figure=plan.ground.judge.sign() * float(losses.mean()),
+        mean=plan.validation.scorer.sign() * float(losses.mean()),
         error=spread / len(losses) ** 0.5,
         seconds=trial.user_attrs["seconds"],
-        choice=plan.choice(FixedTrial(trial.params)),
+        candidate=plan.candidate(FixedTrial(trial.params)),
     )
 
 

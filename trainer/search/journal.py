@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from trainer.errors import DataError
-from trainer.estimators.crossval import Tried
+from trainer.estimators.crossval import FoldLosses
 from trainer.recipe.document import Recipe
 
 FOLDER = ".search"
@@ -101,7 +101,7 @@ class Journal:
         """Note what all runs together have taken."""
         self._study.set_user_attr("seconds", seconds)
 
-    def bars(self, folds: int) -> list[float]:
+    def pruning_limits(self, folds: int) -> list[float]:
         """The median of the complete trials' mean loss after each fold; empty with few of them."""
         means = [[one.intermediate_values[k] for k in range(folds)] for one in self.complete]
         return np.median(means, axis=0).tolist() if len(means) >= _LEAST_TO_PRUNE else []
@@ -122,7 +122,7 @@ class Journal:
         )
         return self._study.ask()
 
-    def tell(self, trial: Trial, tried: Tried) -> None:
+    def tell(self, trial: Trial, tried: FoldLosses) -> None:
         """Note what came of a trial; the state last, so that a trial is whole or under way."""
         for fold in range(len(tried.losses)):
             trial.report(float(np.mean(tried.losses[: fold + 1])), fold)

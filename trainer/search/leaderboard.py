@@ -1,13 +1,13 @@
-"""The leader board: the best that a search has found of each family."""
+"""The leaderboard: the best that a search has found of each family."""
 
 import math
 from dataclasses import dataclass
 from typing import Final
 
-from trainer.estimators.choice import Choice
+from trainer.estimators.candidate import Candidate
 
 TIMED: Final = frozenset({"fit s", "p50 µs", "p99 µs", "on the front"})
-"""Columns of the board that come from a stopwatch, and are never the same twice."""
+"""Columns of the leaderboard that come from a stopwatch, and are never the same twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Cost:
         p50_us: that one window takes on one thread, the median over rounds of each round's median.
         p99_us: likewise, of each round's 99th percentile.
         rounds_us: the median of each round; those of one number were taken right after each other.
-        on_front: whether no other candidate is as good in figure, bytes and median latency, and
+        on_front: whether no other candidate is as good in mean, bytes and median latency, and
             better in one of them.
     """
 
@@ -38,25 +38,25 @@ class Entry:
 
     Attributes:
         features: the preset.
-        figure: the metric, as the mean of the held-out folds.
+        mean: the metric, as the mean of the held-out folds.
         error: standard error of that mean, from the differences of the folds.
         seconds: that its fits took, all folds together.
-        choice: how to make it.
+        candidate: how to make it.
         cost: as a graph, if that was asked for.
     """
 
     family: str
     features: str
-    figure: float
+    mean: float
     error: float
     seconds: float
-    choice: Choice
+    candidate: Candidate
     cost: Cost | None = None
 
     @property
     def said(self) -> str:
-        """The figure and its standard error."""
-        return f"{self.figure:.4g} ± {self.error:.2g}"
+        """The mean and its standard error."""
+        return f"{self.mean:.4g} ± {self.error:.2g}"
 
     def allowance(self, tolerance: float | None) -> float:
         """How much worse is as good: the tolerance, or the standard error; 0 of a single fold."""
@@ -66,7 +66,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class Leaderboard:
     """What came of a search.
 
     Attributes:
@@ -74,18 +74,18 @@ class Board:
         entries: the best of each family, the one to be taken first; where costs were asked for, the
             `smaller` ones among them.
         tried: candidates, those given up early included.
-        remarks: what was left out, and why.
+        notes: what was left out, and why.
         smaller: of some families the smallest that is about as good as the best of all.
     """
 
     metric: str
     entries: tuple[Entry, ...]
     tried: int
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     smaller: tuple[Entry, ...] = ()
 
     def rows(self) -> list[list[str]]:
-        """As a table: family, features, figure, seconds, and what it costs."""
+        """As a table: family, features, mean, seconds, and what it costs."""
         return [
             [one.family, one.features, one.said, f"{one.seconds:.1f}", *_costs(one.cost)]
             for one in self.entries

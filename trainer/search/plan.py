@@ -1,4 +1,4 @@
-"""What a search can try, and on what: families, features, folds and the judge."""
+"""What a search can try, and on what: families, features, folds and the scorer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from trainer.dataset.splits import folds
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
 from trainer.errors import DataError
-from trainer.estimators.choice import Choice, presets, steps
-from trainer.estimators.crossval import Fold, Ground, Judge
+from trainer.estimators.candidate import Candidate, presets, steps
+from trainer.estimators.crossval import CrossValidation, Fold, Scorer
 from trainer.estimators.families import FAMILIES, Setting
 from trainer.estimators.fitting import TWO, positive_class
 from trainer.features.window_features import WindowFeatures
@@ -37,17 +37,17 @@ class Plan:
         families: that suit the data, the cheapest first.
         presets: unfitted features by name.
         features: what they give, float32 `[n, features]`, on disk.
-        ground: truth, folds and judge.
+        validation: truth, folds and scorer.
         setting: what estimators are made for.
-        remarks: families that were left out, and why.
+        notes: families that were left out, and why.
     """
 
     families: tuple[str, ...]
     presets: Mapping[str, WindowFeatures]
     features: Mapping[str, NDArray[np.float32]]
-    ground: Ground
+    validation: CrossValidation
     setting: Setting
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def first(self) -> list[dict[str, Any]]:
         """The default parameters of each family."""
@@ -57,12 +57,12 @@ class Plan:
             for name in self.families
         ]
 
-    def choice(self, trial: BaseTrial) -> Choice:
+    def candidate(self, trial: BaseTrial) -> Candidate:
         """Draw a candidate, or make it anew from what was drawn."""
         family = FAMILIES[trial.suggest_categorical("family", self.families)]
         preset = trial.suggest_categorical("features", list(self.presets))
         estimator = family.draw(trial, self.setting)
-        return Choice(self.presets[preset], steps(estimator, scaled=family.scaled))
+        return Candidate(self.presets[preset], steps(estimator, scaled=family.scaled))
 
 
 def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folder: Path) -> Plan:
@@ -72,40 +72,38 @@ def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folde
         DataError: no family suits it, or no fold can be judged.
     """
     y, task = truth.y[train.rows], recipe.target.task
-    judge = Judge(search.judged_by(task), len(truth.classes), positive_class(truth, recipe))
-    if judge.metric in _ABOUT_ONE and judge.classes != TWO:
+    scorer = Scorer(search.metric_for(task), len(truth.classes), positive_class(truth, recipe))
+    if scorer.metric in _ABOUT_ONE and scorer.classes != TWO:
         raise DataError(
-            f"search.metric '{judge.metric}' is about one of two classes, and there are "
-            f"{judge.classes}; use 'macro_f1'"
+            f"search.metric '{scorer.metric}' is about one of two classes, and there are "
+            f"{scorer.classes}; use 'macro_f1'"
         )
-    parts = tuple(part for part in folds(train, truth, recipe) if _can_judge(part, y, judge))
+    parts = tuple(part for part in folds(train, truth, recipe) if _can_score(part, y, scorer))
     if not parts:
         raise DataError(
-            f"no fold of the training part can be judged by '{judge.metric}': each lacks a class, "
+            f"no fold of the training part can be judged by '{scorer.metric}': each lacks a class, "
             "on one side or the other; more of the rare class is needed, or another split"
         )
-    remarks = tuple(
-        _too_many(name, len(train)) for name in search.families if _is_too_many(name, y)
-    )
+    notes = tuple(_too_many(name, len(train)) for name in search.families if _is_too_many(name, y))
     chosen = tuple(name for name in search.families if not _is_too_many(name, y))
     if not chosen:
-        raise DataError("search.candidates: " + "; ".join(remarks))
+        raise DataError("search.candidates: " + "; ".join(notes))
     spread = float(y.std()) if task == "regression" else 1.0
     setting = Setting(task, recipe.seed, min(len(fitted) for fitted, _ in parts), spread)
     sets, large = _affordable(presets(recipe), train)
     computed = {name: _on_disk(one, train, folder / name) for name, one in sets.items()}
-    remarks += large
-    return Plan(chosen, sets, computed, Ground(y, parts, judge), setting, remarks)
+    notes += large
+    return Plan(chosen, sets, computed, CrossValidation(y, parts, scorer), setting, notes)
 
 
-def _can_judge(part: Fold, y: NDArray[Any], judge: Judge) -> bool:
+def _can_score(part: Fold, y: NDArray[Any], scorer: Scorer) -> bool:
     fitted, held = part
     if not len(fitted) or not len(held):
         return False
-    if not judge.classes:
+    if not scorer.classes:
         return True
-    both = judge.metric in _OF_BOTH and judge.classes == TWO
-    return len(np.unique(y[fitted])) == judge.classes and (
+    both = scorer.metric in _OF_BOTH and scorer.classes == TWO
+    return len(np.unique(y[fitted])) == scorer.classes and (
         not both or len(np.unique(y[held])) == TWO
     )
 

@@ -18,17 +18,17 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from models.bundle.manifest import Output
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
 from trainer.errors import ParityError
-from trainer.estimators.choice import Choice
+from trainer.estimators.candidate import Candidate
 from trainer.estimators.crossval import LOSSES, fitted_quietly
 from trainer.estimators.fitting import TWO, Model, positive_class
 from trainer.graph.export import Graph, export
 from trainer.recipe.document import Recipe
 from trainer.recipe.search_section import Search
-from trainer.search.leaderboard import Board, Cost, Entry
+from trainer.search.leaderboard import Cost, Entry, Leaderboard
 
 ROUNDS = 7
 _RUNS = 50
@@ -44,49 +44,51 @@ class _Written:
     graph: Graph
 
 
-def weighed(board: Board, train: Windowed, truth: Truth, recipe: Recipe, screen: Screen) -> Board:
+def with_costs(
+    leaderboard: Leaderboard, train: Windowed, truth: Truth, recipe: Recipe, console: Console
+) -> Leaderboard:
     """Measure what a search has left, and put first what the recipe prefers.
 
     Args:
-        board: of the search.
+        leaderboard: of the search.
         train: windows of the training part.
         truth: of the recording's rows.
         recipe: its `search.prefer` and `search.tolerance`.
-        screen: where progress goes.
+        console: where progress goes.
 
     Returns:
-        A board whose entries have their costs: those that are as good as the best in order of
-        preference, then the others by their figure. What no graph can be made of is left out.
+        A leaderboard whose entries have their costs: those that are as good as the best in order of
+        preference, then the others by their mean. What no graph can be made of is left out.
     """
     wanted = recipe.search
     if wanted is None or wanted.prefer is None:
-        return board
+        return leaderboard
     said: list[str] = []
     written: list[_Written] = []
-    candidates = (*board.entries, *board.smaller)
-    with screen.stage("measuring", total=len(candidates)) as advance:
+    candidates = (*leaderboard.entries, *leaderboard.smaller)
+    with console.stage("measuring", total=len(candidates)) as advance:
         for entry in candidates:
             try:
-                content = _content(entry.choice, train, truth, recipe)
+                content = _content(entry.candidate, train, truth, recipe)
             except ParityError as exc:
                 said.append(f"search: {entry.family} is left out: {exc}")
             else:
                 written.append(_Written(entry, len(content), Graph(content)))
             advance(1)
-        entries = _on_front(_measured(written, train), board.metric)
-    remarks = (*board.remarks, *said)
+        entries = _on_front(_measured(written, train), leaderboard.metric)
+    notes = (*leaderboard.notes, *said)
     if not entries:
-        return replace(board, entries=(), remarks=remarks)
-    ordered, rule = in_order(entries, board.metric, wanted)
-    return replace(board, entries=tuple(ordered), remarks=(*remarks, rule))
+        return replace(leaderboard, entries=(), notes=notes)
+    ordered, rule = in_order(entries, leaderboard.metric, wanted)
+    return replace(leaderboard, entries=tuple(ordered), notes=(*notes, rule))
 
 
-def _content(choice: Choice, train: Windowed, truth: Truth, recipe: Recipe) -> bytes:
+def _content(candidate: Candidate, train: Windowed, truth: Truth, recipe: Recipe) -> bytes:
     """The graph of a candidate; the threshold of two classes, one number of it, is any."""
     y, task = truth.y[train.rows], recipe.target.task
     with threadpool_limits(limits=1):  # as the final fit has it
-        features = clone(choice.features).fit(train.values)
-        fitted = fitted_quietly(clone(choice.steps), features.transform(train.values), y)
+        features = clone(candidate.features).fit(train.values)
+        fitted = fitted_quietly(clone(candidate.steps), features.transform(train.values), y)
     threshold = 0.5 if len(truth.classes) == TWO else None
     outputs = (
         Output(
@@ -154,7 +156,7 @@ def in_order(entries: Sequence[Entry], metric: str, wanted: Search) -> tuple[lis
     unit = "a standard error" if wanted.tolerance is None else "search.tolerance"
     said = (
         f"search: {len(near)} of {len(entries)} candidates that were measured are within "
-        f"{allowance:.3g} ({unit}) of the best {metric}, {best.figure:.4g}; of these the "
+        f"{allowance:.3g} ({unit}) of the best {metric}, {best.mean:.4g}; of these the "
     )
     if wanted.prefer == "small":
         near.sort(key=lambda entry: _of(entry).size_bytes)
@@ -180,7 +182,7 @@ def _fastest_first(near: Sequence[Entry]) -> list[Entry]:
 
 
 def _loss(entry: Entry, metric: str) -> float:
-    return entry.figure if metric in LOSSES else -entry.figure
+    return entry.mean if metric in LOSSES else -entry.mean
 
 
 def _of(entry: Entry) -> Cost:

@@ -16,7 +16,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from models.bundle.package import Bundle
 from serving.session import Session
 from trainer.commands.pack import Packed, pack
-from trainer.console import Screen
+from trainer.console import Console
 
 LENGTH = 16
 SIGNALS = ({"name": "pressure", "range": [0, 10]}, {"name": "flow", "range": [-50, 50]})
@@ -124,7 +124,7 @@ def packed(
     path, description = folder / "net.onnx", folder / "net.toml"
     path.write_bytes(model.SerializeToString())
     description.write_text(tomli_w.dumps(document(**sections)))
-    return pack(path, description, folder / "out", screen=Screen(), files=files)
+    return pack(path, description, folder / "out", console=Console(), files=files)
 
 
 def windows(count: int, length: int = 1, seed: int = 5) -> NDArray[np.float32]:

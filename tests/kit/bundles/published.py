@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.bundle.package import Bundle
 from tests.kit.gateway.mqtt_client import PlantClient
-from trainer.registry import repository as registry
+from trainer.registry import repository
 from trainer.registry.keys import Keys
 from trainer.registry.releases import Release
 
@@ -28,7 +28,7 @@ class Published:
     def create(cls, folder: Path) -> "Published":
         """Make an empty one below `folder`."""
         made = cls(folder / "registry", Keys(folder / "keys"))
-        registry.init(made.folder, made.keys)
+        repository.init(made.folder, made.keys)
         return made
 
     @property
@@ -40,7 +40,7 @@ class Published:
         """Sign a bundle and put it in."""
         path = self.folder.parent / f"{bundle.manifest.stream}-{bundle.manifest.seq}.zip"
         path.write_bytes(bundle.content)
-        return registry.publish(self.folder, path, self.keys)
+        return repository.publish(self.folder, path, self.keys)
 
     def bundle_path(self, release: Release) -> Path:
         """Where the bytes of a release lie."""

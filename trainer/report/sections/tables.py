@@ -1,4 +1,4 @@
-"""The sections that are words and tables: data, figures, leader board, checks, proof and cost."""
+"""The sections that are words and tables: data, figures, leaderboard, checks, proof and cost."""
 
 from itertools import compress
 
@@ -41,8 +41,8 @@ def data(subject: Reported) -> Markup:
         "samples from one window to the next": str(window.hop),
         "time between samples": "no time axis" if period is None else f"{period / 1000:g} s",
     }
-    remarks = subject.trained.remarks
-    noted = items(remarks) or paragraph("Nothing had to be cleaned or left out.")
+    notes = subject.trained.notes
+    noted = items(notes) or paragraph("Nothing had to be cleaned or left out.")
     digests = {
         name: Markup("<code>{}</code>").format(digest)
         for name, digest in subject.manifest.lineage.data.items()
@@ -50,7 +50,7 @@ def data(subject: Reported) -> Markup:
     return joined(
         (
             pairs("what", "how much", size),
-            heading("Cleaned, left out, and other remarks"),
+            heading("Cleaned, left out, and other notes"),
             noted,
             heading("Files"),
             pairs("file", "sha256", digests),
@@ -84,37 +84,38 @@ def contract(subject: Reported) -> Markup:
 
 def leader_board(subject: Reported) -> Markup:
     """The best of each family, where there was a search."""
-    board = subject.trained.board
-    if board is None:
+    leaderboard = subject.trained.leaderboard
+    if leaderboard is None:
         return Markup("")
     text = paragraph(
-        f"{board.tried} candidates were tried on folds of the training part, by {board.metric}; "
+        f"{leaderboard.tried} candidates were tried on folds of the training part, by "
+        f"{leaderboard.metric}; "
         "the best of each family is listed, the one to be taken first. The test part had no say."
     )
-    header = board.header(board.metric)
+    header = leaderboard.header(leaderboard.metric)
     shown = [not (subject.reproducible and name in TIMED) for name in header]
-    rows = table(compress(header, shown), (compress(row, shown) for row in board.rows()))
-    if len(board.entries) == 1:
+    rows = table(compress(header, shown), (compress(row, shown) for row in leaderboard.rows()))
+    if len(leaderboard.entries) == 1:
         return joined((text, rows))
-    at = np.arange(len(board.entries))
-    mean = np.array([entry.figure for entry in board.entries])
-    error = np.array([entry.error for entry in board.entries])
+    at = np.arange(len(leaderboard.entries))
+    mean = np.array([entry.mean for entry in leaderboard.entries])
+    error = np.array([entry.error for entry in leaderboard.entries])
 
     def draw(into: Figure) -> None:
         axes = into.subplots()
         axes.hlines(at, mean - error, mean + error, color=BLACK, lw=1.5)
         axes.plot(mean, at, "o", color=BLUE, ms=6)
-        axes.set_yticks(at, [entry.family for entry in board.entries])
+        axes.set_yticks(at, [entry.family for entry in leaderboard.entries])
         axes.invert_yaxis()
         axes.margins(y=0.15)
-        axes.set_xlabel(board.metric)
+        axes.set_xlabel(leaderboard.metric)
 
     said = (
         "The mean of the held-out folds (point) and one standard error to either side (line); the "
         "first of the table is on top. Families whose lines overlap are hardly told apart."
     )
-    size = (9.0, 0.8 + 0.25 * max(2, len(board.entries)))
-    return joined((text, rows, picture("Leader board", said, draw, size=size)))
+    size = (9.0, 0.8 + 0.25 * max(2, len(leaderboard.entries)))
+    return joined((text, rows, picture("Leaderboard", said, draw, size=size)))
 
 
 def checks(subject: Reported) -> Markup:

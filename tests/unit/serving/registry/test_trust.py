@@ -21,7 +21,7 @@ from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.mirrors import Fault, mirror
 from tests.kit.bundles.published import Published
-from trainer.registry import repository as registry
+from trainer.registry import repository
 from trainer.registry.keys import Keys
 from trainer.registry.releases import USUAL, Release, Validity
 
@@ -103,7 +103,7 @@ def publish(
 ) -> Release:
     path = published.folder.parent / f"{stream}-{seq}.zip"
     path.write_bytes(make_bundle(make_manifest(stream=stream, seq=seq)).content)
-    return registry.publish(
+    return repository.publish(
         published.folder, path, published.keys, floor_seq=floor_seq, validity=validity
     )
 
@@ -150,7 +150,7 @@ def test_url_may_end_with_a_slash(gateway: Gateway) -> None:
 @pytest.mark.parametrize("role", ["root", "targets", "online"])
 def test_gateway_follows_new_keys(published: Published, gateway: Gateway, role: str) -> None:
     gateway.pull()
-    registry.rotate(published.folder, role, published.keys)  # type: ignore[arg-type]  # one of three
+    repository.rotate(published.folder, role, published.keys)  # type: ignore[arg-type]  # one of three
     publish(published, 2)
     assert gateway.select().ref.seq == 2
     gateway.lose_cache()
@@ -158,7 +158,7 @@ def test_gateway_follows_new_keys(published: Published, gateway: Gateway, role: 
 
 
 def test_root_installed_later_is_as_good(published: Published, gateway: Gateway) -> None:
-    registry.rotate(published.folder, "root", published.keys)
+    repository.rotate(published.folder, "root", published.keys)
     shutil.copy(published.keys.root, gateway.root)
     assert gateway.select().ref.seq == 1
 
@@ -184,7 +184,7 @@ def test_rest_of_a_killed_refresh_is_removed(gateway: Gateway) -> None:
 
 def test_revoked_newest_gives_way_to_the_one_before(published: Published, gateway: Gateway) -> None:
     publish(published, 2)
-    registry.revoke(published.folder, STREAM, 2, published.keys)
+    repository.revoke(published.folder, STREAM, 2, published.keys)
     assert gateway.select().ref.seq == 1
 
 
@@ -256,7 +256,7 @@ def test_hostile_push_can_only_select_what_is_signed(
 ) -> None:
     publish(published, 2)
     publish(published, 3, floor_seq=2)
-    registry.revoke(published.folder, STREAM, 2, published.keys)
+    repository.revoke(published.folder, STREAM, 2, published.keys)
     refusals = {seq: gateway.refusal(seq) for seq in (1, 2, 4, -1, 10**30)}
     assert refusals == {
         1: "below_floor",
@@ -269,7 +269,7 @@ def test_hostile_push_can_only_select_what_is_signed(
 
 def test_stream_without_bundles_is_told(published: Published, gateway: Gateway) -> None:
     shutil.rmtree(published.folder)
-    registry.init(published.folder, Keys(published.folder.parent / "other-keys"))
+    repository.init(published.folder, Keys(published.folder.parent / "other-keys"))
     shutil.copy(published.folder.parent / "other-keys" / "root.json", gateway.root)
     assert gateway.refusal() == "not_published"
 
@@ -299,7 +299,7 @@ def test_stolen_online_key_cannot_revive_an_old_list(
 ) -> None:
     publish(published, 2)
     old = backup(published)
-    registry.revoke(published.folder, STREAM, 2, published.keys)
+    repository.revoke(published.folder, STREAM, 2, published.keys)
     gateway.pull()
     replay(published, old)
     signers = stolen(published.keys)
@@ -312,7 +312,7 @@ def test_stolen_online_key_cannot_revive_an_old_list(
 
 def test_one_of_two_root_keys_cannot_make_a_root(tmp_path: Path) -> None:
     keys = Keys(tmp_path / "keys")
-    registry.init(tmp_path / "registry", keys, root_keys=2, root_threshold=2)
+    repository.init(tmp_path / "registry", keys, root_keys=2, root_threshold=2)
     gateway = Gateway((tmp_path / "registry").as_uri(), keys.root, tmp_path / "state")
     root = Metadata[Root].from_file(str(keys.root))
     root.signed.version = 2
@@ -348,7 +348,7 @@ def test_older_metadata_is_refused_after_a_lost_cache(
 
 def test_hidden_root_is_missed_after_a_lost_cache(published: Published, gateway: Gateway) -> None:
     old = backup(published)
-    registry.rotate(published.folder, "online", published.keys)
+    repository.rotate(published.folder, "online", published.keys)
     gateway.pull()
     gateway.lose_cache()
     replay(published, old)
@@ -366,11 +366,11 @@ def test_expired_metadata_is_refused(published: Published, gateway: Gateway, rol
     gateway.pull()
     ended = Validity(**{role: PAST})
     if role == "root":
-        registry.rotate(published.folder, "root", published.keys, validity=ended)
+        repository.rotate(published.folder, "root", published.keys, validity=ended)
     else:
         publish(published, 2, validity=ended)
     assert gateway.refusal() == "expired"
-    registry.refresh(published.folder, published.keys)
+    repository.refresh(published.folder, published.keys)
     assert gateway.pull().exists()
 
 
@@ -420,8 +420,8 @@ def test_fast_forward_by_a_stolen_online_key_is_repaired_by_its_rotation(
     gateway.pull()
     replay(published, before)
     assert gateway.refusal() == "rollback"
-    registry.rotate(published.folder, "targets", published.keys)
-    registry.rotate(published.folder, "online", published.keys)
+    repository.rotate(published.folder, "targets", published.keys)
+    repository.rotate(published.folder, "online", published.keys)
     assert gateway.select().ref.seq == 1
     gateway.lose_cache()
     assert gateway.select().ref.seq == 1

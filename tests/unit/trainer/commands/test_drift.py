@@ -11,7 +11,7 @@ import pytest
 from tests.kit.recordings import Row, pump_folder, pump_rows, write_csv, write_recipe
 from trainer.__main__ import main
 from trainer.commands.train import train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.recipe.document import read_recipe
 
 HEADER = ["time", "pressure", "flow", "label"]
@@ -128,6 +128,6 @@ def test_mistake_in_the_section_names_its_key(
 
 def test_recipe_decides_window_and_false_alarms(tmp_path: Path) -> None:
     recipe = pump_folder(tmp_path, drift={"window": 80, "false_alarms": 0.01})
-    bundle = train(read_recipe(recipe), tmp_path / "out", screen=Screen()).bundle
+    bundle = train(read_recipe(recipe), tmp_path / "out", console=Console()).bundle
     judgement = json.loads(bundle.reference)["drift"]
     assert (judgement["window"], judgement["false_alarms"]) == (80, 0.01)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from trainer.commands import replay as command
-from trainer.commands.replay import Plan, replay
+from trainer.commands.replay import Plan, arguments, replay
 from trainer.errors import DataError, UsageError
 from trainer.ingest.recording import Recording
 
@@ -165,7 +164,7 @@ def test_asset_that_no_topic_may_have_is_refused() -> None:
 
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    command.arguments(parser)
+    arguments(parser)
     required = ["--recipe", "r.toml", "--topic", "t", "--broker", "localhost:1883"]
     return parser.parse_args([*required, *words])
 

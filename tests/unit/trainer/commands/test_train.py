@@ -12,7 +12,7 @@ from models.errors import BundleError, IncompatibleBundleError
 from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe
 from trainer.commands.inspect import inspect
 from trainer.commands.train import Outcome, next_seq, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import DataError, ParityError
 from trainer.graph.export import Graph
 from trainer.recipe.document import read_recipe
@@ -28,7 +28,7 @@ DETECTOR = {"task": "anomaly"}
 
 
 def trained(path: Path, out: Path | None = None, seq: int | None = None) -> Outcome:
-    return train(read_recipe(path), out or path.parent / "out", screen=Screen(), seq=seq)
+    return train(read_recipe(path), out or path.parent / "out", console=Console(), seq=seq)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_detector_learns_from_normal_rows_and_finds_the_others(tmp_path: Path) -
     values = outcome.bundle.manifest.metrics.values
     assert values["recall"] > 0.9
     assert values["false_alarm_rate"] < 0.1
-    assert any("not wholly normal: left out" in remark for remark in outcome.trained.remarks)
+    assert any("not wholly normal: left out" in note for note in outcome.trained.notes)
 
 
 def test_single_rows_without_time_are_enough(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_labels_of_one_name_are_one_class(tmp_path: Path) -> None:
     ]
     write_csv(tmp_path / "pump.csv", HEADER, rows)
     as_found = trained(write_recipe(tmp_path))
-    assert "labels 'Fault' and 'fault' are two classes" in "".join(as_found.trained.remarks)
+    assert "labels 'Fault' and 'fault' are two classes" in "".join(as_found.trained.notes)
     classes = {"ok": "healthy", "fault": "clogged", "Fault": "clogged"}
     target = {"task": "classification", "column": "label", "classes": classes}
     outcome = trained(write_recipe(tmp_path, target=target))
@@ -288,7 +288,7 @@ def test_many_signals_with_gaps_are_a_few_remarks(tmp_path: Path) -> None:
     write_csv(tmp_path / "pump.csv", ["time", *names, "label"], rows)
     signals = [{"name": name} for name in names]
     outcome = trained(write_recipe(tmp_path, signals=signals, target=DETECTOR))
-    lacking = [one for one in outcome.trained.remarks if "no value" in one]
+    lacking = [one for one in outcome.trained.notes if "no value" in one]
     assert lacking[0] == "signal 's19': no value within its range in 20 of 400 samples (5.0%)"
     assert lacking[5:] == ["15 more signals have no value in up to 3.8% of the samples"]
 
@@ -298,12 +298,12 @@ def test_long_pause_that_windows_span_is_told(tmp_path: Path) -> None:
     write_csv(tmp_path / "pump.csv", HEADER, rows)
     (said,) = (
         one
-        for one in trained(write_recipe(tmp_path, target=DETECTOR)).trained.remarks
+        for one in trained(write_recipe(tmp_path, target=DETECTOR)).trained.notes
         if "apart" in one
     )
     assert "before pump.csv line 3: windows span the pause; set window.max_gap_s" in said
     gap = write_recipe(tmp_path, target=DETECTOR, window={"max_gap_s": 60})
-    assert not [one for one in trained(gap).trained.remarks if "span the pause" in one]
+    assert not [one for one in trained(gap).trained.notes if "span the pause" in one]
 
 
 def test_too_few_windows_are_refused(tmp_path: Path) -> None:

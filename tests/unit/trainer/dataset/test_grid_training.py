@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tests.kit.recordings import recipe
-from trainer.dataset import windows as windowed
 from trainer.dataset.targets import truth
 from trainer.dataset.windows import window_rows
 from trainer.errors import DataError, RecipeError
@@ -73,7 +72,7 @@ def test_rows_far_apart_are_counted_as_the_many_samples_they_make(
     rows, spec = np.arange(10), made.window.spec(None)
     samples = len(window_rows(recording, rows, spec, made.channels))
     assert samples == 90
-    monkeypatch.setattr(windowed, "MAX_BYTES", samples * 2 * 4 - 1)
+    monkeypatch.setattr("trainer.dataset.windows.MAX_BYTES", samples * 2 * 4 - 1)
     with pytest.raises(DataError, match=r"set window\.hop to 2 or more"):
         window_rows(recording, rows, spec, made.channels)
     apart = replace(recording, times_ns=recording.times_ns * 2)
@@ -85,7 +84,7 @@ def test_a_grid_of_too_many_points_is_refused_before_it_takes_memory(
 ) -> None:
     made = grid_recipe(tmp_path, window={"hop": 50})
     recording, spec = recorded([10.0 * index for index in range(10)]), made.window.spec(None)
-    monkeypatch.setattr(windowed, "MAX_POINTS", 89)
+    monkeypatch.setattr("trainer.dataset.windows.MAX_POINTS", 89)
     with pytest.raises(DataError, match=r"come to 90 samples at 1000 ms.*raise window\.period_s"):
         window_rows(recording, np.arange(10), spec, made.channels)
 

@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.kit.recordings import pump_rows, recipe, write_csv, write_parquet
-from trainer.checks.row_notes import remarks
+from trainer.checks.row_notes import row_notes
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
-from trainer.ingest import message_file as recorded
 from trainer.ingest.message_file import FileLimits, Files, Row
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
@@ -76,10 +75,12 @@ def test_file_of_a_folder_is_complete_at_its_limit(
 def test_rows_are_written_in_groups_so_that_few_wait_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorded, "MAX_GROUP_ROWS", 10)
+    monkeypatch.setattr("trainer.ingest.message_file.MAX_GROUP_ROWS", 10)
     (path,) = written(tmp_path / "a.parquet", alternating(25))
     assert pq.read_metadata(path).num_row_groups == 3
-    monkeypatch.setattr(recorded, "MAX_BUFFERED_VALUES", 20)  # of five columns: four rows
+    monkeypatch.setattr(
+        "trainer.ingest.message_file.MAX_BUFFERED_VALUES", 20
+    )  # of five columns: four rows
     (path,) = written(tmp_path / "b.parquet", alternating(25))
     assert pq.read_metadata(path).num_row_groups == 7
 
@@ -169,7 +170,7 @@ def test_training_puts_signals_together_that_came_one_by_one(tmp_path: Path) -> 
     sent = np.array([row[1:3] for row in drawn], dtype=np.float32)
     last = np.array([window[-1] for window in parts.train.values])  # noqa: PD011  no data frame
     np.testing.assert_array_equal(last, sent[3:300])
-    assert not [line for line in remarks(recording, made, parts) if "no value" in line]
+    assert not [line for line in row_notes(recording, made, parts) if "no value" in line]
 
 
 def test_detector_learns_from_no_sample_that_an_abnormal_message_went_into(tmp_path: Path) -> None:

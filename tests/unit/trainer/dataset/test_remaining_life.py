@@ -8,7 +8,7 @@ import pytest
 from tests.kit.recordings import recipe, write_csv, write_recipe
 from trainer.checks.events import too_few_positives
 from trainer.commands.train import train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
 from trainer.dataset.targets import truth
@@ -221,8 +221,8 @@ def test_table_is_part_of_what_a_bundle_was_made_of(tmp_path: Path) -> None:
     fleet(tmp_path, p1=60, p2=70, p3=80, p4=90)
     text = "asset,left\np1,12\np2,\n"
     (tmp_path / "left.txt").write_text(text)
-    outcome = train(counted(tmp_path, "left.txt", cap=40), tmp_path / "out", screen=Screen())
+    outcome = train(counted(tmp_path, "left.txt", cap=40), tmp_path / "out", console=Console())
     data = outcome.bundle.manifest.lineage.data
     assert data["target.left/left.txt"] == hashlib.sha256(text.encode()).hexdigest()
     said = "left.txt: 2 of 4 assets were alive at their last row; of 1 the end is not known"
-    assert said in outcome.trained.remarks
+    assert said in outcome.trained.notes

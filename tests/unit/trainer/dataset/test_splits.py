@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from models.windowing.windows import Windows
 from tests.kit.recordings import pump_rows, recipe, recorded, write_csv
-from trainer.checks.row_notes import remarks
-from trainer.dataset import windows as windowed
+from trainer.checks.row_notes import row_notes
 from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import FOLDS, Parts, blocks, folds, split
 from trainer.dataset.targets import Truth, truth
@@ -79,7 +78,7 @@ def test_window_without_a_required_signal_is_left_out(tmp_path: Path) -> None:
 def test_windows_that_would_fill_the_memory_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windowed, "MAX_BYTES", 1000)
+    monkeypatch.setattr("trainer.dataset.windows.MAX_BYTES", 1000)
     made = recipe(tmp_path)
     with pytest.raises(DataError, match=r"set window.hop to 4 or more"):
         window_rows(recorded(rising(100)), np.arange(100), made.window.spec(1000), made.channels)
@@ -259,7 +258,7 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     recording = recorded(values, labels=zeros(100))
     repeated = recording.take(np.sort(np.append(np.arange(100), 3)))
     parts, _ = parted(repeated, made)
-    assert remarks(repeated, made, parts) == (
+    assert row_notes(repeated, made, parts) == (
         "window.period_s is 60, but rows are 1 s apart (median)",
         "signal 'pressure': no value within its range in 9 of 100 samples (9.0%)",
         "signal 'flow': no value within its range in 2 of 100 samples (2.0%)",
@@ -274,7 +273,7 @@ def test_pause_begins_the_window_anew_and_is_said(tmp_path: Path) -> None:
     paused = recording.take(np.delete(np.arange(100), np.arange(20, 30)))
     parts, _ = parted(paused, made)
     assert not set(parts.train.rows) & {20, 21, 22}
-    (said,) = remarks(paused, made, parts)
+    (said,) = row_notes(paused, made, parts)
     assert said == "1 pauses longer than window.max_gap_s: the window began anew"
 
 

@@ -10,7 +10,7 @@ from models.bundle.package import Bundle, write_bundle
 from tests.kit.recordings import Row, pump_folder, pump_rows, write_csv, write_recipe
 from trainer.__main__ import main
 from trainer.commands.train import Champion, Outcome, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.evaluation.champion import Comparison
 from trainer.recipe.document import read_recipe
 
@@ -37,11 +37,11 @@ def folder_of(folder: Path, **sections: object) -> Path:
 
 def trained(path: Path, champion: Champion = None, seq: int | None = None) -> Outcome:
     out = path.parent / "out"
-    return train(read_recipe(path), out, screen=Screen(), seq=seq, champion=champion)
+    return train(read_recipe(path), out, console=Console(), seq=seq, champion=champion)
 
 
 def compared(outcome: Outcome) -> Comparison:
-    assert outcome.trained.comparison is not None, outcome.trained.remarks
+    assert outcome.trained.comparison is not None, outcome.trained.notes
     return outcome.trained.comparison
 
 
@@ -49,9 +49,7 @@ def refused(outcome: Outcome) -> str:
     """Why there is no comparison; the bundle is there all the same."""
     assert outcome.trained.comparison is None
     assert outcome.path.is_file()
-    return next(
-        said for said in outcome.trained.remarks if said.startswith("comparison: not with ")
-    )
+    return next(said for said in outcome.trained.notes if said.startswith("comparison: not with "))
 
 
 def repacked(bundle: Bundle, path: Path, **changes: object) -> Path:
@@ -80,7 +78,7 @@ def beside(first: Outcome, folder: Path, **sections: object) -> Path:
 
 def test_first_bundle_of_a_stream_has_no_champion(first: Outcome) -> None:
     assert first.trained.comparison is None
-    assert not any("comparison" in said for said in first.trained.remarks)
+    assert not any("comparison" in said for said in first.trained.notes)
 
 
 def test_same_model_is_not_shown_to_be_better(first: Outcome, tmp_path: Path) -> None:

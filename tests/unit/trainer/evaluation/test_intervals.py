@@ -22,7 +22,6 @@ from sklearn.pipeline import Pipeline
 
 from models.bundle.manifest import Output
 from trainer.estimators.fitting import Model
-from trainer.evaluation import intervals as module
 from trainer.evaluation.autocorrelation import memory
 from trainer.evaluation.intervals import Units, intervals, paired_difference, units
 from trainer.evaluation.metrics import Figures, figures, measure, trials
@@ -63,7 +62,7 @@ def coverage(draw: Callable[[np.random.Generator], tuple[Series, Units]]) -> flo
 
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RESAMPLES", 300)
+    monkeypatch.setattr("trainer.evaluation.intervals.RESAMPLES", 300)
 
 
 @pytest.mark.usefixtures("few_resamples")
@@ -227,8 +226,8 @@ def test_same_seed_gives_the_same_interval() -> None:
 
 
 def test_work_is_bounded_for_very_many_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_WORK", 3000)
-    monkeypatch.setattr(module, "_CHUNK", 1000)
+    monkeypatch.setattr("trainer.evaluation.intervals._WORK", 3000)
+    monkeypatch.setattr("trainer.evaluation.intervals._CHUNK", 1000)
     sizes: list[tuple[int, ...]] = []
 
     def counted(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

@@ -300,7 +300,7 @@ def test_missing_values_are_tried_and_shown_to_gateways(tmp_path: Path) -> None:
     golden = read_golden(ours.bundle.golden, ours.bundle.manifest)
     assert np.isnan(golden.windows[:, :, 0]).any()
     assert not np.isnan(golden.windows[:, :, 1]).any()
-    assert any("answers where 'pressure' is missing" in said for said in ours.remarks)
+    assert any("answers where 'pressure' is missing" in said for said in ours.notes)
 
 
 def test_golden_windows_reach_the_edges_of_the_ranges(tmp_path: Path) -> None:

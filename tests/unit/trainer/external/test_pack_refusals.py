@@ -29,7 +29,7 @@ from tests.kit.bundles.external import (
 )
 from tests.kit.recordings import write_csv
 from trainer.commands.pack import pack
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import DataError, GraphError, RecipeError, UsageError
 from trainer.external.declaration import read_declaration
 
@@ -233,7 +233,7 @@ def test_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     (tmp_path / "net.toml").write_text(tomli_w.dumps(document()))
     with pytest.raises(GraphError, match="is not an ONNX model"):
-        pack(path, tmp_path / "net.toml", tmp_path / "out", screen=Screen())
+        pack(path, tmp_path / "net.toml", tmp_path / "out", console=Console())
 
 
 @settings(max_examples=100)
@@ -247,7 +247,7 @@ def test_damaged_graph_is_refused_or_packed_but_never_breaks_out(data: st.DataOb
         path.write_bytes(content)
         description.write_text(tomli_w.dumps(document(**NET)))
         try:
-            bundle = pack(path, description, Path(folder), screen=Screen()).bundle
+            bundle = pack(path, description, Path(folder), console=Console()).bundle
         except GraphError:
             assert [one.name for one in Path(folder).glob("*.zip")] == []
         else:
@@ -286,8 +286,8 @@ def test_graph_beyond_its_budget_is_refused(
 
 def test_answer_that_never_changes_is_remarked(tmp_path: Path) -> None:
     nothing = then("Mul", "zero", weights={"zero": np.array(0, "f4")})
-    remarks = packed(tmp_path, nothing, outputs=OUT).remarks
-    assert remarks == ("the answer is the same in all of 512 windows within the ranges",)
+    notes = packed(tmp_path, nothing, outputs=OUT).notes
+    assert notes == ("the answer is the same in all of 512 windows within the ranges",)
 
 
 def test_value_against_the_probabilities_is_remarked(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_value_against_the_probabilities_is_remarked(tmp_path: Path) -> None:
     model.graph.output.append(onnx.ValueInfoProto(name="class"))
     shares = {"name": "probabilities", "tensor": "out", "meaning": "each"}
     outputs = [{**STATE, "tensor": "class"}, shares]
-    (told,) = packed(tmp_path, model, task="classification", outputs=outputs).remarks
+    (told,) = packed(tmp_path, model, task="classification", outputs=outputs).notes
     assert told.startswith("the value is not the most probable class in 512 of 512 windows")
 
 
@@ -311,7 +311,7 @@ def test_operators_of_onnxruntime_are_remarked(tmp_path: Path) -> None:
     imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     node = helper.make_node("Gelu", ["y"], ["out"], domain="com.microsoft")
     model = linear(node, output="out", opset_imports=imports)
-    assert packed(tmp_path, model, outputs=OUT).remarks[0].startswith("Gelu: operators of onnx")
+    assert packed(tmp_path, model, outputs=OUT).notes[0].startswith("Gelu: operators of onnx")
 
 
 def test_ranges_are_needed_where_there_are_no_samples(tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from tests.kit.recordings import pump_folder, recipe, recorded
 from trainer.commands.train import train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
 from trainer.errors import DataError
-from trainer.estimators import fitting as estimators
 from trainer.estimators.fitting import Model, fit
 from trainer.features.sliding import MOST_POSITIONS, SlidingFeatures, positions
 from trainer.features.window_features import BASIC, WindowFeatures
@@ -169,7 +168,7 @@ def test_one_reading_far_off_is_no_alarm_once_smoothed(tmp_path: Path) -> None:
 def test_smoothed_detector_becomes_a_bundle_of_the_same_window(tmp_path: Path) -> None:
     target = {"task": "anomaly", "column": "label", "normal": 0, "smooth": 3}
     path = pump_folder(tmp_path, target=target)
-    manifest = train(read_recipe(path), tmp_path / "out", screen=Screen()).bundle.manifest
+    manifest = train(read_recipe(path), tmp_path / "out", console=Console()).bundle.manifest
     assert manifest.window.length == 4
     assert manifest.metrics.values["recall"] > 0.9
 
@@ -177,6 +176,6 @@ def test_smoothed_detector_becomes_a_bundle_of_the_same_window(tmp_path: Path) -
 def test_smoothing_that_would_fill_the_memory_is_refused_with_a_hop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimators, "MAX_BYTES", 100_000)
+    monkeypatch.setattr("trainer.estimators.fitting.MAX_BYTES", 100_000)
     with pytest.raises(DataError, match=r"each at 10 moments, .* set window.hop to \d+ or more"):
         detector(tmp_path, remembering(2000, 9), 10)

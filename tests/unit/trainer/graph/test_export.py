@@ -19,7 +19,7 @@ from trainer.estimators.fitting import Model
 from trainer.estimators.threshold import best_threshold
 from trainer.evaluation.metrics import measure
 from trainer.features.window_features import WindowFeatures
-from trainer.graph.export import INPUT, Graph, clear, export, prove
+from trainer.graph.export import INPUT, Graph, check_parity, clear, export
 
 SHAPE = (3, 2)
 TOLERANCE = GoldenSpec(count=MIN_COUNT)
@@ -86,7 +86,7 @@ def test_answers_are_the_same_one_by_one_and_together(regression: Model) -> None
 
 def test_graph_that_is_the_model_is_proved(regression: Model) -> None:
     graph = Graph(export(regression, SHAPE, "pump", 1))
-    parity = prove(graph, regression, windows(), TOLERANCE)
+    parity = check_parity(graph, regression, windows(), TOLERANCE)
     assert parity.rows == 200
     assert parity.worst["value"] < 1e-6
 
@@ -98,7 +98,7 @@ def test_graph_of_another_model_is_refused_with_output_row_and_error(regression:
     error = np.abs(other.answer(windows())["value"] - regression.answer(windows())["value"])
     row = int(error.argmax())
     with pytest.raises(ParityError, match=rf"'value' of window {row} is .* instead of"):
-        prove(graph, regression, windows(), TOLERANCE)
+        check_parity(graph, regression, windows(), TOLERANCE)
 
 
 def test_answer_that_is_no_number_is_never_within_the_tolerance(regression: Model) -> None:
@@ -107,7 +107,7 @@ def test_answer_that_is_no_number_is_never_within_the_tolerance(regression: Mode
             return {"value": np.full(len(given), np.nan, dtype=np.float32)}
 
     with pytest.raises(ParityError, match="nan instead of"):
-        prove(Mute(), regression, windows(), TOLERANCE)  # type: ignore[arg-type]  # answers like one
+        check_parity(Mute(), regression, windows(), TOLERANCE)  # type: ignore[arg-type]  # answers like one
 
 
 def test_class_may_differ_only_where_the_model_is_undecided(classifier: Model) -> None:
@@ -122,7 +122,7 @@ def test_class_may_differ_only_where_the_model_is_undecided(classifier: Model) -
     decided = clear(undecided, undecided.answer(windows()), TOLERANCE)
     assert not decided[5]
     assert decided.sum() > 0
-    prove(Graph(export(undecided, SHAPE, "pump", 1)), undecided, windows(), TOLERANCE)
+    check_parity(Graph(export(undecided, SHAPE, "pump", 1)), undecided, windows(), TOLERANCE)
 
 
 def test_golden_vectors_have_range_edges_and_missing_values(classifier: Model) -> None:

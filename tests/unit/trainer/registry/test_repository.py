@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from models.errors import BundleError, MillhandError
 from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.factories import make_bundle, make_manifest
-from trainer.registry import repository as registry
+from trainer.registry import repository
 from trainer.registry.keys import Keys, KeysError
 from trainer.registry.publication import KEPT_VERSIONS, Role, trusted_root
 from trainer.registry.releases import RegistryError, Release, Validity
@@ -35,7 +35,7 @@ def keys(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def folder(tmp_path: Path, keys: Keys) -> Path:
-    registry.init(tmp_path / "registry", keys)
+    repository.init(tmp_path / "registry", keys)
     return tmp_path / "registry"
 
 
@@ -46,7 +46,7 @@ def bundle(folder: Path, seq: int, stream: str = STREAM) -> Path:
 
 
 def publish(folder: Path, keys: Keys, seq: int, floor_seq: int | None = None) -> Release:
-    return registry.publish(folder, bundle(folder, seq), keys, floor_seq=floor_seq)
+    return repository.publish(folder, bundle(folder, seq), keys, floor_seq=floor_seq)
 
 
 def signed(path: Path) -> dict[str, Any]:
@@ -83,11 +83,11 @@ def test_new_registry_is_empty_and_complete(folder: Path) -> None:
         "metadata/1.targets.json",
         "metadata/timestamp.json",
     ]
-    assert registry.listing(folder) == ()
+    assert repository.listing(folder) == ()
 
 
 def test_trusted_root_is_the_registrys_first_root(tmp_path: Path, keys: Keys) -> None:
-    trusted = registry.init(tmp_path / "registry", keys)
+    trusted = repository.init(tmp_path / "registry", keys)
     content = (tmp_path / "registry" / "metadata" / "1.root.json").read_bytes()
     assert trusted.path == keys.folder / "root.json"
     assert trusted.path.read_bytes() == content
@@ -117,7 +117,7 @@ def test_signatures_end_when_they_are_said_to(folder: Path) -> None:
 def test_existing_registry_is_left_as_it_is(folder: Path, tmp_path: Path) -> None:
     before = tree(folder)
     with pytest.raises(RegistryError, match="holds a registry already"):
-        registry.init(folder, Keys(tmp_path / "other"))
+        repository.init(folder, Keys(tmp_path / "other"))
     assert tree(folder) == before
     assert not (tmp_path / "other").exists()
 
@@ -126,7 +126,7 @@ def test_existing_keys_are_left_as_they_are(folder: Path, keys: Keys, tmp_path: 
     assert folder.exists()
     before = tree(keys.folder)
     with pytest.raises(KeysError, match="holds keys already"):
-        registry.init(tmp_path / "second", keys)
+        repository.init(tmp_path / "second", keys)
     assert tree(keys.folder) == before
 
 
@@ -135,15 +135,15 @@ def test_root_threshold_out_of_bounds_is_refused(
     tmp_path: Path, keys: Keys, threshold: int
 ) -> None:
     with pytest.raises(RegistryError, match="allowed are 1 to 3"):
-        registry.init(tmp_path / "registry", keys, root_keys=3, root_threshold=threshold)
+        repository.init(tmp_path / "registry", keys, root_keys=3, root_threshold=threshold)
 
 
 def test_folder_that_cannot_be_written_is_told(tmp_path: Path, keys: Keys) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RegistryError, match=r"file.*: (Not a directory|File exists)"):
-        registry.init(tmp_path / "file", keys)
+        repository.init(tmp_path / "file", keys)
     with pytest.raises(KeysError, match="cannot be written"):
-        registry.init(tmp_path / "registry", Keys(tmp_path / "file" / "keys"))
+        repository.init(tmp_path / "registry", Keys(tmp_path / "file" / "keys"))
 
 
 # --- publish ------------------------------------------------------------------------------------
@@ -160,13 +160,13 @@ def test_published_bundle_is_there_and_signed(folder: Path, keys: Keys) -> None:
             "custom": {"stream": STREAM, "seq": 3, "floor_seq": 2, "revoked": False},
         }
     }
-    assert registry.listing(folder) == (release,)
+    assert repository.listing(folder) == (release,)
 
 
 def test_listing_is_ordered_by_stream_and_seq(folder: Path, keys: Keys) -> None:
     for stream, seq in (("b", 9), ("b", 10), ("a", 11)):
-        registry.publish(folder, bundle(folder, seq, stream), keys)
-    found = [(release.stream, release.seq) for release in registry.listing(folder)]
+        repository.publish(folder, bundle(folder, seq, stream), keys)
+    found = [(release.stream, release.seq) for release in repository.listing(folder)]
     assert found == [("a", 11), ("b", 9), ("b", 10)]
 
 
@@ -181,7 +181,7 @@ def test_seq_that_is_not_above_the_highest_is_refused(folder: Path, keys: Keys, 
 
 def test_revoked_seq_is_not_used_again(folder: Path, keys: Keys) -> None:
     publish(folder, keys, 5)
-    registry.revoke(folder, STREAM, 5, keys)
+    repository.revoke(folder, STREAM, 5, keys)
     with pytest.raises(RegistryError, match="--seq 6"):
         publish(folder, keys, 5)
 
@@ -197,40 +197,40 @@ def test_unsound_bundle_is_not_signed(folder: Path, keys: Keys) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     before = tree(folder)
     with pytest.raises(BundleError):
-        registry.publish(folder, path, keys)
+        repository.publish(folder, path, keys)
     assert tree(folder) == before
 
 
 def test_missing_bundle_is_told(folder: Path, keys: Keys) -> None:
     with pytest.raises(RegistryError, match=r"nothing.zip cannot be read: No such file"):
-        registry.publish(folder, folder / "nothing.zip", keys)
+        repository.publish(folder, folder / "nothing.zip", keys)
 
 
 def test_missing_registry_is_told(tmp_path: Path, folder: Path, keys: Keys) -> None:
     with pytest.raises(RegistryError, match="'registry init' makes a new registry"):
-        registry.publish(tmp_path / "elsewhere", bundle(folder, 1), keys)
+        repository.publish(tmp_path / "elsewhere", bundle(folder, 1), keys)
     with pytest.raises(RegistryError, match=r"timestamp\.json cannot be read"):
-        registry.listing(tmp_path / "elsewhere")
+        repository.listing(tmp_path / "elsewhere")
 
 
 def test_parallel_publications_all_arrive(folder: Path, keys: Keys) -> None:
     streams = [f"stream-{number}" for number in range(6)]
     threads = [
-        threading.Thread(target=registry.publish, args=(folder, bundle(folder, 1, stream), keys))
+        threading.Thread(target=repository.publish, args=(folder, bundle(folder, 1, stream), keys))
         for stream in streams
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [release.stream for release in registry.listing(folder)] == streams
+    assert [release.stream for release in repository.listing(folder)] == streams
     assert signed(folder / "metadata" / "timestamp.json")["version"] == 7
 
 
 def test_registry_that_stays_locked_is_told(
     folder: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(repository, "_LOCK_WAIT_S", 0.1)
     with (folder / ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(RegistryError, match="being changed by another process"):
@@ -243,9 +243,9 @@ def test_publication_cut_before_the_timestamp_is_not_seen_and_is_overwritten(
     timestamp = (folder / "metadata" / "timestamp.json").read_bytes()
     publish(folder, keys, 1)
     (folder / "metadata" / "timestamp.json").write_bytes(timestamp)  # as before the last write
-    assert registry.listing(folder) == ()
+    assert repository.listing(folder) == ()
     publish(folder, keys, 2)
-    assert [release.seq for release in registry.listing(folder)] == [2]
+    assert [release.seq for release in repository.listing(folder)] == [2]
 
 
 def test_old_versions_of_the_list_are_removed(folder: Path, keys: Keys) -> None:
@@ -288,7 +288,7 @@ def test_passphrase_locks_the_keys(tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("battery staple\n")
     (tmp_path / "empty").write_text("\n")
     folder, keys = tmp_path / "registry", Keys(tmp_path / "keys", tmp_path / "passphrase")
-    registry.init(folder, keys)
+    repository.init(folder, keys)
     assert publish(folder, keys, 1).seq == 1
     for passphrase, message in (
         ("wrong", "not the right one"),
@@ -331,23 +331,23 @@ def _ec_key() -> bytes:
 
 def test_revoked_bundle_stays_listed_and_on_disk(folder: Path, keys: Keys) -> None:
     publish(folder, keys, 1)
-    release = registry.revoke(folder, STREAM, 1, keys)
+    release = repository.revoke(folder, STREAM, 1, keys)
     assert release.revoked
-    assert registry.listing(folder) == (release,)
+    assert repository.listing(folder) == (release,)
     assert (folder / "targets" / release.path).exists()
 
 
 def test_unknown_bundle_cannot_be_revoked(folder: Path, keys: Keys) -> None:
     publish(folder, keys, 1)
     with pytest.raises(RegistryError, match="no seq 2; the newest published: 1"):
-        registry.revoke(folder, STREAM, 2, keys)
+        repository.revoke(folder, STREAM, 2, keys)
     with pytest.raises(RegistryError, match="no seq 1; the newest published: none"):
-        registry.revoke(folder, "other", 1, keys)
+        repository.revoke(folder, "other", 1, keys)
 
 
 def test_refresh_needs_the_online_key_only(folder: Path, keys: Keys, tmp_path: Path) -> None:
     before = tree(folder)
-    standing = registry.refresh(folder, split(keys, tmp_path / "online", "online"))
+    standing = repository.refresh(folder, split(keys, tmp_path / "online", "online"))
     assert standing.warnings == ()
     changed = {name for name, content in tree(folder).items() if before.get(name) != content}
     assert changed == {"metadata/2.snapshot.json", "metadata/timestamp.json"}
@@ -355,8 +355,8 @@ def test_refresh_needs_the_online_key_only(folder: Path, keys: Keys, tmp_path: P
 
 def test_refresh_warns_of_what_it_cannot_sign(tmp_path: Path, keys: Keys) -> None:
     folder = tmp_path / "registry"
-    registry.init(folder, keys, validity=Validity(root=SOON, targets=SOON))
-    standing = registry.refresh(folder, split(keys, tmp_path / "online", "online"))
+    repository.init(folder, keys, validity=Validity(root=SOON, targets=SOON))
+    standing = repository.refresh(folder, split(keys, tmp_path / "online", "online"))
     assert [warning.split()[0] for warning in standing.warnings] == ["root", "targets"]
     assert "refresh with the targets key at hand" in standing.warnings[1]
     assert standing.expires["targets"] - datetime.now(UTC) < SOON
@@ -364,8 +364,8 @@ def test_refresh_warns_of_what_it_cannot_sign(tmp_path: Path, keys: Keys) -> Non
 
 def test_refresh_signs_what_is_due_where_the_keys_are_held(tmp_path: Path, keys: Keys) -> None:
     folder = tmp_path / "registry"
-    registry.init(folder, keys, validity=Validity(root=SOON, targets=SOON))
-    standing = registry.refresh(folder, keys)
+    repository.init(folder, keys, validity=Validity(root=SOON, targets=SOON))
+    standing = repository.refresh(folder, keys)
     assert standing.warnings == ()
     assert trusted_root(keys).version == 2
     assert keys.root.read_bytes() == (folder / "metadata" / "2.root.json").read_bytes()
@@ -377,19 +377,19 @@ def test_rotated_key_signs_nothing_any_more(
     folder: Path, keys: Keys, tmp_path: Path, role: Role
 ) -> None:
     former = split(keys, tmp_path / "former", *get_args(Role))
-    assert registry.rotate(folder, role, keys).version == 2
+    assert repository.rotate(folder, role, keys).version == 2
     assert publish(folder, keys, 1).seq == 1
     shutil.copy(keys.root, former.root)
     with pytest.raises(KeysError, match=f"lacks the {role} key"):
-        registry.rotate(folder, role, former) if role == "root" else publish(folder, former, 2)
+        repository.rotate(folder, role, former) if role == "root" else publish(folder, former, 2)
 
 
 def test_new_root_is_signed_by_the_old_keys_and_the_new(tmp_path: Path, keys: Keys) -> None:
     folder = tmp_path / "registry"
-    registry.init(folder, keys, root_keys=3, root_threshold=2)
+    repository.init(folder, keys, root_keys=3, root_threshold=2)
     old = set(signed(keys.root)["roles"]["root"]["keyids"])
     next(keys.folder.glob("root-*.pem")).unlink()  # two of three do
-    registry.rotate(folder, "root", keys)
+    repository.rotate(folder, "root", keys)
     new = signed(keys.root)["roles"]["root"]
     signatures = {s["keyid"] for s in json.loads(keys.root.read_bytes())["signatures"]}
     assert (len(new["keyids"]), new["threshold"]) == (3, 2)
@@ -400,10 +400,10 @@ def test_new_root_is_signed_by_the_old_keys_and_the_new(tmp_path: Path, keys: Ke
 
 def test_one_root_key_of_two_cannot_rotate(tmp_path: Path, keys: Keys) -> None:
     folder = tmp_path / "registry"
-    registry.init(folder, keys, root_keys=2, root_threshold=2)
+    repository.init(folder, keys, root_keys=2, root_threshold=2)
     next(keys.folder.glob("root-*.pem")).unlink()
     with pytest.raises(KeysError, match="signing takes 2 of root-"):
-        registry.rotate(folder, "online", keys)
+        repository.rotate(folder, "online", keys)
 
 
 # --- a registry that somebody else can write ----------------------------------------------------
@@ -415,13 +415,13 @@ def test_forged_list_is_never_signed_anew(
 ) -> None:
     publish(folder, keys, 1)
     strangers = Keys(tmp_path / "stranger-keys")
-    registry.init(tmp_path / "stranger", strangers)
+    repository.init(tmp_path / "stranger", strangers)
     forge(folder / "metadata", stolen(keys) | {"targets": stolen(strangers)["targets"]})
     acts: dict[str, Callable[[], object]] = {
         "publish": lambda: publish(folder, keys, 2),
-        "revoke": lambda: registry.revoke(folder, STREAM, 1, keys),
-        "refresh": lambda: registry.refresh(folder, keys),
-        "rotate": lambda: registry.rotate(folder, "targets", keys),
+        "revoke": lambda: repository.revoke(folder, STREAM, 1, keys),
+        "refresh": lambda: repository.refresh(folder, keys),
+        "rotate": lambda: repository.rotate(folder, "targets", keys),
     }
     before = tree(folder), tree(keys.folder)
     with pytest.raises(RegistryError, match="targets metadata version 3 is not signed by the keys"):
@@ -430,7 +430,7 @@ def test_forged_list_is_never_signed_anew(
 
 
 def test_root_in_the_registry_is_not_believed(folder: Path, keys: Keys, tmp_path: Path) -> None:
-    registry.init(tmp_path / "stranger", Keys(tmp_path / "stranger-keys"))
+    repository.init(tmp_path / "stranger", Keys(tmp_path / "stranger-keys"))
     shutil.copytree(tmp_path / "stranger" / "metadata", folder / "metadata", dirs_exist_ok=True)
     with pytest.raises(RegistryError, match="not signed by the keys"):
         publish(folder, keys, 1)
@@ -440,7 +440,7 @@ def test_root_in_the_registry_is_not_believed(folder: Path, keys: Keys, tmp_path
 @pytest.mark.parametrize("name", ["timestamp", "1.snapshot", "1.targets"])
 def test_damaged_metadata_is_told(folder: Path, keys: Keys, name: str, content: bytes) -> None:
     (folder / "metadata" / f"{name}.json").write_bytes(content)
-    for act in (lambda: publish(folder, keys, 1), lambda: registry.listing(folder)):
+    for act in (lambda: publish(folder, keys, 1), lambda: repository.listing(folder)):
         with pytest.raises(RegistryError, match=f"{name}.json is no TUF metadata"):
             act()
 

@@ -158,11 +158,11 @@ def subject(folder: Path, rows: int, *, reproducible: bool = True, **sections: o
         seq=1,
         spec=made.window.spec(1000),
         model=model,
-        remarks=(),
+        notes=(),
         findings=(),
         parity=Parity(len(parts.test), {"value": 0.0}, 0),
         latency=Latency(0.1, 0.2),
-        board=None,
+        leaderboard=None,
         comparison=None,
     )
     values = measure(model, answers, known.y[parts.test.rows], labelled=known.labelled)

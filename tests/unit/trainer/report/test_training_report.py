@@ -8,7 +8,7 @@ import pytest
 from tests.kit.pages import Page, rows
 from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe
 from trainer.commands.train import Outcome, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.recipe.document import read_recipe
 from trainer.report.page import MAX_BYTES
 
@@ -21,7 +21,7 @@ EPOCH = "SOURCE_DATE_EPOCH"
 
 
 def trained(path: Path) -> Outcome:
-    return train(read_recipe(path), path.parent / "out", screen=Screen())
+    return train(read_recipe(path), path.parent / "out", console=Console())
 
 
 def page_of(outcome: Outcome) -> Page:
@@ -168,7 +168,7 @@ def test_each_task_has_its_pictures(outcomes: dict[str, Outcome]) -> None:
         "Residuals",
         "Residuals against truth",
     }
-    assert "Leader board" in found["searched"]
+    assert "Leaderboard" in found["searched"]
 
 
 def test_verdict_says_what_it_is_and_warns_before_anything_else(
@@ -225,10 +225,10 @@ def test_split_by_group_counts_its_lanes(outcomes: dict[str, Outcome]) -> None:
 
 def test_board_lists_families_with_seconds(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["searched"]
-    assert outcome.trained.board is not None
-    listed = rows(page_of(outcome).section("Leader board"))
-    assert listed == outcome.trained.board.rows()
-    assert "Leader board" not in page_of(outcomes["two classes"]).headings
+    assert outcome.trained.leaderboard is not None
+    listed = rows(page_of(outcome).section("Leaderboard"))
+    assert listed == outcome.trained.leaderboard.rows()
+    assert "Leaderboard" not in page_of(outcomes["two classes"]).headings
 
 
 def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
@@ -244,7 +244,7 @@ def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
         for name in "ab"
     ]
     assert "left out for the sake of equal bytes: SOURCE_DATE_EPOCH" in pages[0].section(cost).text
-    assert [len(row) for row in rows(pages[0].section("Leader board"))] == [3, 3]
+    assert [len(row) for row in rows(pages[0].section("Leaderboard"))] == [3, 3]
     assert pages[0].root == pages[1].root
 
 

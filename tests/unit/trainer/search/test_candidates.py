@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.kit.recordings import pump_folder, write_csv, write_recipe
 from tests.kit.waiting import eventually
 from trainer.commands.train import Outcome, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.errors import DataError, ParityError, RecipeError
 from trainer.recipe.document import read_recipe
 from trainer.recipe.search_section import FamilyName
@@ -46,12 +46,12 @@ def folder_of(folder: Path, of: Truth, *, rows: int = 500, **sections: object) -
 
 
 def trained(path: Path, out: str = "out") -> Outcome:
-    return train(read_recipe(path), path.parent / out, screen=Screen())
+    return train(read_recipe(path), path.parent / out, console=Console())
 
 
 def ranked(outcome: Outcome) -> list[tuple[str, float]]:
-    assert outcome.trained.board is not None
-    return [(entry.family, entry.figure) for entry in outcome.trained.board.entries]
+    assert outcome.trained.leaderboard is not None
+    return [(entry.family, entry.mean) for entry in outcome.trained.leaderboard.entries]
 
 
 def test_linear_truth_is_found_by_a_linear_model(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_linear_truth_is_found_by_a_linear_model(tmp_path: Path) -> None:
     assert ranked(outcome)[0][0] == "linear"
     assert outcome.bundle.manifest.metrics.values["rmse"] < 0.4
     assert "optuna" in outcome.bundle.manifest.lineage.packages
-    assert any("the model is linear on plain features" in said for said in outcome.trained.remarks)
+    assert any("the model is linear on plain features" in said for said in outcome.trained.notes)
 
 
 def test_stepwise_truth_is_found_by_trees(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_search_goes_on_where_it_ended(tmp_path: Path) -> None:
     again = trained(tmp_path / "recipe.toml")
     assert ranked(again) == ranked(first)
     more = trained(folder_of(tmp_path, stepwise, search={**few, "trials": 6}))
-    assert more.trained.board is not None
-    assert more.trained.board.tried == 6
+    assert more.trained.leaderboard is not None
+    assert more.trained.leaderboard.tried == 6
     assert journal.read_bytes().startswith(kept)
     assert len(list(journal.parent.glob("*.journal"))) == 1
 
@@ -127,9 +127,9 @@ def test_family_beyond_the_budget_is_left_out_and_the_next_is_taken(tmp_path: Pa
     assert ranked(outcome)[0][0] == "forest"
     assert any(
         said.startswith("search: forest is left out: the model has")
-        for said in outcome.trained.remarks
+        for said in outcome.trained.notes
     )
-    assert any("the model is linear" in said for said in outcome.trained.remarks)
+    assert any("the model is linear" in said for said in outcome.trained.notes)
 
 
 def test_no_family_within_the_budget_is_no_bundle(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_family_that_cannot_take_so_many_rows_is_left_out(tmp_path: Path) -> Non
     assert {family for family, _ in ranked(outcome)} == {"linear"}
     assert any(
         "svm is left out: 5250 training windows, it takes at most 5000" in said
-        for said in outcome.trained.remarks
+        for said in outcome.trained.notes
     )
 
 
@@ -173,8 +173,8 @@ def test_classes_are_judged_by_the_metric_asked_for(tmp_path: Path, metric: str)
     search = {"trials": 2, "candidates": ["linear", "boosting"], "metric": metric}
     outcome = trained(pump_folder(tmp_path, 800, search=search))
     figure = ranked(outcome)[0][1]
-    assert outcome.trained.board is not None
-    assert outcome.trained.board.metric == metric
+    assert outcome.trained.leaderboard is not None
+    assert outcome.trained.leaderboard.metric == metric
     assert figure < 0.1 if metric == "log_loss" else figure > 0.95
 
 
@@ -232,8 +232,8 @@ def test_ctrl_c_keeps_the_journal_and_leaves_no_bundle(tmp_path: Path) -> None:
     assert "Traceback" not in said
     assert list(out.glob("*.zip")) == []
     again = trained(folder_of(tmp_path, stepwise, search={"trials": 1, "candidates": ["linear"]}))
-    assert again.trained.board is not None
-    assert 2 < again.trained.board.tried <= kept
+    assert again.trained.leaderboard is not None
+    assert 2 < again.trained.leaderboard.tried <= kept
 
 
 def test_ctrl_c_while_the_workers_start_says_one_sentence(tmp_path: Path) -> None:

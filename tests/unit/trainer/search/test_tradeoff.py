@@ -10,18 +10,18 @@ from sklearn.kernel_ridge import KernelRidge
 from tests.kit.recordings import pump_folder, recipe, write_csv, write_recipe
 from trainer.__main__ import main
 from trainer.commands.train import Outcome, train
-from trainer.console import Screen
+from trainer.console import Console
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
 from trainer.errors import RecipeError
-from trainer.estimators.choice import Choice, steps
+from trainer.estimators.candidate import Candidate, steps
 from trainer.features.window_features import WindowFeatures
 from trainer.ingest.recorded_files import load
 from trainer.recipe.document import read_recipe
 from trainer.recipe.search_section import Search
 from trainer.search.journal import FOLDER
-from trainer.search.leaderboard import Board, Cost, Entry
-from trainer.search.tradeoff import ROUNDS, in_order, weighed
+from trainer.search.leaderboard import Cost, Entry, Leaderboard
+from trainer.search.tradeoff import ROUNDS, in_order, with_costs
 
 NUMBERS = {"task": "regression", "column": "label"}
 
@@ -38,21 +38,21 @@ def folder_of(folder: Path, search: dict[str, object], rows: int = 500) -> Path:
 
 
 def trained(path: Path, out: str = "out", seq: int | None = None) -> Outcome:
-    return train(read_recipe(path), path.parent / out, screen=Screen(), seq=seq)
+    return train(read_recipe(path), path.parent / out, console=Console(), seq=seq)
 
 
-def board_of(outcome: Outcome) -> Board:
-    assert outcome.trained.board is not None
-    return outcome.trained.board
+def leaderboard_of(outcome: Outcome) -> Leaderboard:
+    assert outcome.trained.leaderboard is not None
+    return outcome.trained.leaderboard
 
 
 def rule(outcome: Outcome) -> str:
-    return next(said for said in outcome.trained.remarks if "measured" in said)
+    return next(said for said in outcome.trained.notes if "measured" in said)
 
 
 def taken(outcome: Outcome) -> str:
-    """The family of the bundle's model, as the remarks name it."""
-    return next(said for said in outcome.trained.remarks if "the model is" in said)
+    """The family of the bundle's model, as the notes name it."""
+    return next(said for said in outcome.trained.notes if "the model is" in said)
 
 
 def cost_of(entry: Entry) -> Cost:
@@ -64,7 +64,7 @@ def test_smaller_model_is_taken_within_the_tolerance_and_not_beyond(tmp_path: Pa
     search: dict[str, object] = {"trials": 2, "candidates": ["forest", "linear"]}
     plain = trained(folder_of(tmp_path, search))
     assert "the model is forest" in taken(plain)
-    assert board_of(plain).entries[0].cost is None
+    assert leaderboard_of(plain).entries[0].cost is None
     journal = next((tmp_path / "out" / FOLDER).glob("*.journal"))
     kept = journal.read_bytes()
     small = {**search, "prefer": "small"}
@@ -76,7 +76,7 @@ def test_smaller_model_is_taken_within_the_tolerance_and_not_beyond(tmp_path: Pa
     strict = trained(folder_of(tmp_path, {**small, "tolerance": 1}))
     assert "the model is forest" in taken(strict)
     # What was tried is not tried again for the sake of another preference.
-    assert [board_of(one).tried for one in (plain, loose, strict)] == [2, 2, 2]
+    assert [leaderboard_of(one).tried for one in (plain, loose, strict)] == [2, 2, 2]
     assert journal.read_bytes().startswith(kept)
     assert journal.read_bytes().count(b'"losses"') == kept.count(b'"losses"')
     assert len(list(journal.parent.glob("*.journal"))) == 1
@@ -89,7 +89,7 @@ def test_graph_of_the_chosen_one_is_the_one_that_was_measured(tmp_path: Path) ->
         "prefer": "small",
     }
     outcome = trained(folder_of(tmp_path, {**search, "tolerance": 100}))
-    measured = [cost_of(one).size_bytes for one in board_of(outcome).entries]
+    measured = [cost_of(one).size_bytes for one in leaderboard_of(outcome).entries]
     assert measured == sorted(measured)
     # seq is written in it; of a regression nothing else differs.
     assert abs(len(outcome.bundle.model) - measured[0]) < 5
@@ -102,10 +102,10 @@ def test_smaller_one_of_the_same_family_is_found(tmp_path: Path) -> None:
         "prefer": "small",
         "tolerance": 100,
     }
-    board = board_of(trained(folder_of(tmp_path, search)))
-    first, second = board.entries
+    leaderboard = leaderboard_of(trained(folder_of(tmp_path, search)))
+    first, second = leaderboard.entries
     assert cost_of(first).size_bytes < cost_of(second).size_bytes
-    assert first.figure > second.figure
+    assert first.mean > second.mean
     assert cost_of(first).on_front
     assert cost_of(second).on_front
 
@@ -113,7 +113,7 @@ def test_smaller_one_of_the_same_family_is_found(tmp_path: Path) -> None:
 def test_standard_error_is_the_tolerance_if_none_is_given(tmp_path: Path) -> None:
     search: dict[str, object] = {"trials": 2, "candidates": ["forest", "linear"], "prefer": "small"}
     outcome = trained(folder_of(tmp_path, search))
-    best = board_of(outcome).entries[0]
+    best = leaderboard_of(outcome).entries[0]
     assert best.family == "forest"
     assert f"are within {best.error:.3g} (a standard error) of the best rmse" in rule(outcome)
 
@@ -133,8 +133,8 @@ def test_faster_model_is_taken_within_the_tolerance(tmp_path: Path) -> None:
 def test_best_is_taken_and_costs_are_shown_all_the_same(tmp_path: Path) -> None:
     search: dict[str, object] = {"trials": 2, "candidates": ["forest", "linear"], "prefer": "best"}
     outcome = trained(folder_of(tmp_path, search))
-    assert [one.family for one in board_of(outcome).entries] == ["forest", "linear"]
-    assert [cost_of(one).on_front for one in board_of(outcome).entries] == [True, True]
+    assert [one.family for one in leaderboard_of(outcome).entries] == ["forest", "linear"]
+    assert [cost_of(one).on_front for one in leaderboard_of(outcome).entries] == [True, True]
     assert rule(outcome) == "search: 2 candidates were measured; the best is taken"
 
 
@@ -189,18 +189,20 @@ def test_what_no_graph_can_be_made_of_is_left_out(tmp_path: Path) -> None:
     recording = load(made.data, made.signals, label="label", numeric_label=True)
     known = truth(recording, made)
     parts = split(recording, known, made, made.window.spec(1000))
-    odd = entry("odd", 1.0, choice=Choice(WindowFeatures(), steps(KernelRidge(), scaled=False)))
-    board = Board(metric="rmse", entries=(odd,), tried=1, remarks=())
-    found = weighed(board, parts.train, known, made, Screen())
+    odd = entry(
+        "odd", 1.0, candidate=Candidate(WindowFeatures(), steps(KernelRidge(), scaled=False))
+    )
+    leaderboard = Leaderboard(metric="rmse", entries=(odd,), tried=1, notes=())
+    found = with_costs(leaderboard, parts.train, known, made, Console())
     assert found.entries == ()
-    assert found.remarks[0].startswith("search: odd is left out: KernelRidge cannot be written")
+    assert found.notes[0].startswith("search: odd is left out: KernelRidge cannot be written")
 
 
 def entry(
-    family: str, figure: float, cost: Cost | None = None, choice: Choice | None = None
+    family: str, figure: float, cost: Cost | None = None, candidate: Candidate | None = None
 ) -> Entry:
-    unfitted = Choice(WindowFeatures(), steps(KernelRidge(), scaled=False))
-    return Entry(family, "plain", figure, 0.1, 1.0, choice or unfitted, cost)
+    unfitted = Candidate(WindowFeatures(), steps(KernelRidge(), scaled=False))
+    return Entry(family, "plain", figure, 0.1, 1.0, candidate or unfitted, cost)
 
 
 def timed(*rounds_us: float, size_bytes: int = 1) -> Cost:

@@ -14,7 +14,7 @@ from trainer.recipe.feature_section import FeatureSection
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Candidate:
     """An unfitted model of a classification or a regression.
 
     Attributes:
@@ -26,14 +26,14 @@ class Choice:
     steps: Pipeline
 
 
-def default(features: WindowFeatures, task: str, seed: int) -> Choice:
+def default(features: WindowFeatures, task: str, seed: int) -> Candidate:
     """Gradient boosting."""
     kinds = {
         "classification": HistGradientBoostingClassifier,
         "regression": HistGradientBoostingRegressor,
     }
     estimator = kinds[task](early_stopping=False, random_state=seed)
-    return Choice(features, steps(estimator, scaled=False))
+    return Candidate(features, steps(estimator, scaled=False))
 
 
 def steps(estimator: Any, *, scaled: bool) -> Pipeline:  # noqa: ANN401  scikit-learn is untyped
