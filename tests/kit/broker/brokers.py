@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.kit.broker.certificates import Certificates
@@ -30,6 +30,11 @@ CONFIG = ROOT / "config"
 _SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _START_S = 20.0
 _STOP_S = 10.0
+_FIRST_PORT, _END_OF_PORTS, _BLOCK = 20_000, 32_000, 100
+_PORTS: list[int] = []
+"""Of this process, the one to try next first."""
+_NAMES: list[socket.socket] = []
+"""Held open: each keeps a block of ports from other processes."""
 
 
 class Broker:
@@ -221,11 +226,36 @@ def amqtt(folder: Path) -> Iterator[Broker]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the loopback."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on at the loopback, and that no other test process will take.
+
+    The system gives connections their own ports from 32768 on, so one from there could be gone
+    before a broker listens on it, or while the broker is down. Ports of a block below are safe:
+    each process holds one block by a name in the abstract namespace until it ends.
+    """
+    if not _PORTS:
+        _PORTS.extend(_reserved())
+    for _ in range(_BLOCK):
+        _PORTS.append(_PORTS.pop(0))
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((HOST, _PORTS[-1]))
+                return _PORTS[-1]
+    raise AssertionError(f"none of the ports {min(_PORTS)} to {max(_PORTS)} is free")
+
+
+def _reserved() -> range:
+    """A block of ports that no other process of ours has."""
+    for first in range(_FIRST_PORT, _END_OF_PORTS, _BLOCK):
+        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            name.bind(f"\0millhand-ports-{first}")
+        except OSError:
+            name.close()
+            continue
+        _NAMES.append(name)
+        return range(first, first + _BLOCK)
+    raise AssertionError("other processes hold all blocks of ports")
 
 
 def program(name: str) -> str:

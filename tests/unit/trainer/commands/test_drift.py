@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.kit.recordings import Row, pump_folder, pump_rows, write_csv, write_recipe
+from tests.kit.wording import names
 from trainer.__main__ import main
 from trainer.commands.train import train
 from trainer.console import Console
@@ -87,7 +88,7 @@ def test_recipe_of_other_signals_is_refused(
     other = write_recipe(tmp_path, signals=[{"name": "flow"}])
     bundle = str(trained / "out" / "pump-health-1.zip")
     assert main(["drift", bundle, "--recipe", str(other)]) == 1
-    assert "reads pressure, flow; the recipe's signals are flow" in capsys.readouterr().err
+    assert names(capsys.readouterr().err, "pressure, flow", "flow")
 
 
 def test_bundle_without_a_judgement_is_refused(
@@ -98,7 +99,7 @@ def test_bundle_without_a_judgement_is_refused(
     assert main(["train", str(recipe), "--out", str(tmp_path / "out")]) == 0
     code, _, err = told(tmp_path, capsys)
     assert code == 1
-    assert "stretches of 64 samples are too short to calibrate drift on; train anew" in err
+    assert names(err, "64 samples")
 
 
 def test_window_longer_than_what_can_be_held_out_is_refused(
@@ -106,17 +107,17 @@ def test_window_longer_than_what_can_be_held_out_is_refused(
 ) -> None:
     recipe = pump_folder(tmp_path, drift={"window": 400})
     assert main(["train", str(recipe), "--out", str(tmp_path / "out")]) == 65
-    assert "drift.window is 400, but stretches" in capsys.readouterr().err
+    assert names(capsys.readouterr().err, "drift.window", "400")
     assert not list((tmp_path / "out").glob("*"))
 
 
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"window": 16}, "drift.window: found 16; input should be greater than or equal to 40"),
-        ({"window": 100}, "drift.window: found 100; input should be a multiple of 8"),
+        ({"window": 16}, "drift.window: found 16"),
+        ({"window": 100}, "drift.window: found 100"),
         ({"false_alarms": 0}, "drift.false_alarms: found 0"),
-        ({"windows": 80}, "drift.windows: is not known; did you mean 'window'?"),
+        ({"windows": 80}, "'window'"),
     ],
 )
 def test_mistake_in_the_section_names_its_key(

@@ -133,12 +133,12 @@ def test_progress_counts_rows() -> None:
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
-        (Plan("plant/telemetry"), "would mix 2 assets; add {asset}"),
-        (Plan("plant/{line}/{asset}"), "levels are words, {asset} and {signal}"),
-        (Plan("plant/+/{asset}"), "levels are words"),
+        (Plan("plant/telemetry"), "2 assets"),
+        (Plan("plant/{line}/{asset}"), r"{asset} and {signal}"),
+        (Plan("plant/+/{asset}"), "plant/+/{asset}"),
         (Plan("plant/{asset"), "plant/{asset"),
-        (Plan("plant/{asset}/{signal}"), "with --dialect scalar or plain"),
-        (Plan("plant/{asset}", dialect="plain"), "with --dialect scalar or plain"),
+        (Plan("plant/{asset}/{signal}"), "--dialect"),
+        (Plan("plant/{asset}", dialect="plain"), "--dialect"),
     ],
 )
 def test_plan_that_does_not_fit_is_refused(plan: Plan, said: str) -> None:
@@ -153,7 +153,7 @@ def test_pace_needs_a_time_axis() -> None:
 
 
 def test_time_finer_than_its_unit_is_refused() -> None:
-    with pytest.raises(UsageError, match="finer than ms; give --timestamp-unit"):
+    with pytest.raises(UsageError, match="--timestamp-unit"):
         played(ROW, recording(step_ns=1500))
 
 

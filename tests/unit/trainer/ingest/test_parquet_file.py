@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.kit.recordings import recipe, write_parquet
+from tests.kit.wording import names
 from trainer.errors import DataError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
@@ -76,7 +77,7 @@ def test_type_that_is_no_value_is_told_with_its_column(tmp_path: Path, stored: o
     write_parquet(tmp_path / "a.parquet", time=TIMES, pressure=stored, flow=[1.0, 1.0])
     told = refusal(tmp_path)
     assert "a.parquet column 'pressure': holds " in told
-    assert "allowed are numbers, texts and timestamps" in told
+    assert "numbers, texts and timestamps" in told
 
 
 def test_column_that_is_not_read_may_be_of_any_type(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_time_that_cannot_be_is_told_with_its_row(tmp_path: Path, stamp: datetim
     write_parquet(tmp_path / "a.parquet", time=times, pressure=[1, 2], flow=[1, 2])
     told = refusal(tmp_path)
     assert "a.parquet line 2, column 'time'" in told
-    assert "years from 1678 to 2261 can be read" in told
+    assert "1678 to 2261" in told
 
 
 def test_index_that_pandas_stored_is_a_column_like_any_other(tmp_path: Path) -> None:
@@ -166,13 +167,13 @@ def test_truth_values_are_labels_by_their_names(tmp_path: Path) -> None:
 def test_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     table = pa.table([TIMES, [1, 2], [1, 2], [3, 4]], ["time", "pressure", "flow", "flow "])
     pq.write_table(table, tmp_path / "a.parquet")
-    assert "a.parquet: has the column 'flow' more than once" in refusal(tmp_path)
+    assert names(refusal(tmp_path), "a.parquet", "'flow'")
 
 
 def test_file_that_breaks_off_is_told(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", time=TIMES, pressure=[1, 2], flow=[1, 2])
     path.write_bytes(path.read_bytes()[:-20])
-    assert "a.parquet: cannot be read" in refusal(tmp_path)
+    assert names(refusal(tmp_path), "a.parquet")
 
 
 def test_column_of_damaged_bytes_is_told(tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_column_of_damaged_bytes_is_told(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[30_000:60_000] = bytes(30_000)
     path.write_bytes(content)
-    assert "a.parquet: cannot be read" in refusal(tmp_path)
+    assert names(refusal(tmp_path), "a.parquet")
 
 
 def test_numbers_take_no_more_room_than_they_need(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.kit.recordings import recipe, write_csv, write_parquet
+from tests.kit.wording import names
 from trainer.errors import DataError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
@@ -47,8 +48,8 @@ def test_separator_is_found(tmp_path: Path, separator: str) -> None:
 def test_wrong_separator_is_told_with_the_right_one(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", HEADER, ROWS, ";")
     told = refusal(tmp_path, separator=",")
-    assert "a.csv line 1: has no columns time, pressure, flow" in told
-    assert "with data.separator = ';' all are there" in told
+    assert names(told, "a.csv line 1", "time, pressure, flow")
+    assert "data.separator = ';'" in told
 
 
 def test_byte_order_mark_and_blanks_in_the_header_are_cleaned_and_said(tmp_path: Path) -> None:
@@ -56,10 +57,9 @@ def test_byte_order_mark_and_blanks_in_the_header_are_cleaned_and_said(tmp_path:
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     recording = read(tmp_path)
     assert recording.values.tolist() == [[4.0, 30.0]]
-    assert recording.notes == (
-        "a.csv: begins with a byte-order mark: left out",
-        "a.csv: header 'pressure ' read as 'pressure'",
-    )
+    one, two = recording.notes
+    assert names(one, "a.csv", "byte-order mark")
+    assert names(two, "a.csv", "'pressure '", "'pressure'")
 
 
 def test_one_header_that_differs_is_said_with_its_file(tmp_path: Path) -> None:
@@ -67,19 +67,20 @@ def test_one_header_that_differs_is_said_with_its_file(tmp_path: Path) -> None:
     write_csv(tmp_path / "2.csv", ["time", "pressure", "flow "], ROWS[1:])
     recording = read(tmp_path)
     assert not np.isnan(recording.values).any()
-    assert recording.notes == ("2.csv: header 'flow ' read as 'flow'",)
+    (note,) = recording.notes
+    assert names(note, "2.csv", "'flow '", "'flow'")
 
 
 def test_missing_column_is_told_with_the_nearest(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", ["time", "presure", "flow"], ROWS)
     told = refusal(tmp_path)
-    assert "a.csv line 1: has no column pressure; it has time, presure, flow" in told
-    assert "'presure' comes nearest to 'pressure'" in told
+    assert names(told, "a.csv line 1", "pressure", "time, presure, flow")
+    assert names(told, "'presure'", "'pressure'")
 
 
 def test_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", ["time", "pressure", "flow", "flow "], [(*ROWS[0], 1)])
-    assert "has the column 'flow' more than once" in refusal(tmp_path)
+    assert "'flow'" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -90,16 +91,17 @@ def test_empty_file_among_others_is_left_out_and_said(tmp_path: Path, content: s
     (tmp_path / "b.csv").write_text(content)
     recording = read(tmp_path)
     assert len(recording) == 2
-    assert recording.notes == ("b.csv: empty: left out",)
+    (note,) = recording.notes
+    assert names(note, "b.csv", "empty")
 
 
 def test_nothing_but_empty_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("")
-    assert "b.csv: empty; there is nothing to read" in refusal(tmp_path)
+    assert names(refusal(tmp_path), "b.csv", "empty")
 
 
 def test_pattern_without_a_file_is_refused(tmp_path: Path) -> None:
-    assert f"no file matches '{tmp_path}/*.csv'" in refusal(tmp_path)
+    assert f"'{tmp_path}/*.csv'" in refusal(tmp_path)
 
 
 def test_any_suffix_is_text_as_public_sets_have_it(tmp_path: Path) -> None:
@@ -137,8 +139,8 @@ def test_folder_for_a_file_is_told_with_a_pattern(tmp_path: Path) -> None:
 
 def test_file_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> None:
     write_csv(tmp_path / "pump_7.csv", HEADER, ROWS)
-    assert "did you mean 'pump_7.csv'?" in refusal(tmp_path, files=["pump7.csv"])
-    assert f"there is no folder '{tmp_path}/no'" in refusal(tmp_path, files=["no/pump7.csv"])
+    assert "'pump_7.csv'" in refusal(tmp_path, files=["pump7.csv"])
+    assert f"'{tmp_path}/no'" in refusal(tmp_path, files=["no/pump7.csv"])
 
 
 def test_brackets_in_a_name_that_is_there_are_no_pattern(tmp_path: Path) -> None:
@@ -150,7 +152,7 @@ def test_text_among_numbers_is_told_with_file_line_and_column(tmp_path: Path) ->
     rows = [*ROWS, ("2025-03-01T00:00:02Z", "Bad", 1), ("2025-03-01T00:00:03Z", "Bad", 1)]
     write_csv(tmp_path / "a.csv", HEADER, rows)
     told = refusal(tmp_path)
-    assert "a.csv line 4 and 1 more, column 'pressure': found 'Bad'" in told
+    assert names(told, "a.csv line 4", "1 more, column 'pressure'", "'Bad'")
     assert "data.na_values" in told
 
 
@@ -164,7 +166,7 @@ def test_decimal_comma_is_read_where_the_recipe_says_so(tmp_path: Path) -> None:
     rows = [("2025-03-01T00:00:00Z", "4,25", "30,5")]
     write_csv(tmp_path / "a.csv", HEADER, rows, ";")
     assert read(tmp_path, decimal=",").values.tolist() == [[4.25, 30.5]]
-    assert "looks like a decimal comma; set data.decimal" in refusal(tmp_path, decimal=".")
+    assert names(refusal(tmp_path, decimal="."), "decimal comma", "data.decimal")
 
 
 def test_states_in_text_become_their_codes(tmp_path: Path) -> None:
@@ -173,20 +175,18 @@ def test_states_in_text_become_their_codes(tmp_path: Path) -> None:
     description = recipe(tmp_path, signals=[valve])
     assert load(description.data, description.signals).values.tolist() == [[1], [0]]
     description = recipe(tmp_path, signals=[{"name": "valve", "codes": {"open": 1}}])
-    with pytest.raises(DataError, match=r"line 3, column 'valve': found 'shut'; known states are"):
+    with pytest.raises(DataError, match=r"line 3, column 'valve': found 'shut'"):
         load(description.data, description.signals)
 
 
 def test_row_with_too_many_fields_is_told_with_its_line(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", HEADER, [*ROWS, ("2025-03-01T00:00:02Z", 1, 2, 3)])
-    assert "a.csv: rows do not fit the header of 3 columns: Expected 3 fields in line 4" in refusal(
-        tmp_path
-    )
+    assert names(refusal(tmp_path), "a.csv", "3 columns", "line 4")
 
 
 def test_rows_that_are_all_longer_than_the_header_are_refused(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", HEADER, [(number, *row) for number, row in enumerate(ROWS)])
-    assert "do not fit the header" in refusal(tmp_path)
+    assert "header" in refusal(tmp_path)
 
 
 def test_blank_lines_are_left_out_and_lines_still_counted(tmp_path: Path) -> None:
@@ -195,20 +195,22 @@ def test_blank_lines_are_left_out_and_lines_still_counted(tmp_path: Path) -> Non
     )
     recording = read(tmp_path)
     assert recording.place(1) == "a.csv line 4"
-    assert recording.notes == ("a.csv: 1 blank lines: left out",)
+    (note,) = recording.notes
+    assert names(note, "a.csv", "1")
 
 
 def test_rows_without_any_value_are_left_out_and_said(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", HEADER, [*ROWS, ("2025-03-01T00:00:02Z", "", "")])
     recording = read(tmp_path)
     assert len(recording) == 2
-    assert recording.notes == ("1 rows have no value of any signal: left out",)
+    (note,) = recording.notes
+    assert names(note, "1 rows")
 
 
 def test_file_in_another_encoding_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("time,pressure,flow,°C\n".encode("cp1252"))
     told = refusal(tmp_path)
-    assert "a.csv: is not utf-8 text (byte 0xb0); set data.encoding, such as 'cp1252'" in told
+    assert names(told, "a.csv", "utf-8", "0xb0", "data.encoding", "'cp1252'")
 
 
 def test_other_encoding_is_read_where_the_recipe_says_so(tmp_path: Path) -> None:
@@ -225,7 +227,7 @@ def test_compressed_file_is_read(tmp_path: Path) -> None:
 
 def test_broken_compression_is_told(tmp_path: Path) -> None:
     (tmp_path / "b.csv.gz").write_bytes(b"no gzip at all")
-    assert "b.csv.gz: cannot be read" in refusal(tmp_path, files=["*.csv.gz"])
+    assert "b.csv.gz" in refusal(tmp_path, files=["*.csv.gz"])
 
 
 def test_file_without_a_header_takes_the_recipes_columns(tmp_path: Path) -> None:
@@ -244,25 +246,25 @@ def test_file_without_a_header_takes_the_recipes_columns(tmp_path: Path) -> None
 def test_file_with_other_columns_than_the_recipe_names_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1 4.0\n")
     told = refusal(tmp_path, files=["*.txt"], columns=HEADER)
-    assert "a.txt line 1: has 2 columns separated by blanks, data.columns names 3" in told
+    assert names(told, "a.txt line 1", "2 columns", "data.columns", "3")
 
 
 @pytest.mark.parametrize(
     ("stamps", "time", "said"),
     [
         (["2025-03-01 00:00", "01.03.2025 00:01"], {}, "line 3, column 'time': found '01.03.2025"),
-        (["yesterday"], {}, "nor a date in a form that is known; say how it is written"),
-        (["2025-03-01 00:00Z", "2025-03-01 00:01"], {}, "some name a time zone, some do not"),
+        (["yesterday"], {}, "found 'yesterday'"),
+        (["2025-03-01 00:00Z", "2025-03-01 00:01"], {}, "time zone"),
         (["01.03.2025", "2025-03-02"], {"format": "%d.%m.%Y"}, "line 3, column 'time': found '20"),
         (
             ["2025-10-26 02:30"],
             {"zone": "Europe/Berlin"},
-            "that hour is there twice in Europe/Berlin",
+            "Europe/Berlin",
         ),
         (["2025-03-01 00:00", ""], {}, "line 3, column 'time': found ''"),
         (["1", "x"], {"unit": "s"}, "line 3, column 'time': found 'x'"),
-        (["1", "1e300"], {"unit": "s"}, "a number of s since"),
-        (["1", ""], {"unit": "s"}, "a number of s since"),
+        (["1", "1e300"], {"unit": "s"}, "found '1e300'"),
+        (["1", ""], {"unit": "s"}, "found ''"),
     ],
 )
 def test_time_that_cannot_be_read_safely_is_refused(
@@ -300,7 +302,8 @@ def test_rows_out_of_order_are_sorted_and_said(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", HEADER, ROWS[::-1])
     recording = read(tmp_path)
     assert np.diff(recording.times_ns).tolist() == [10**9]
-    assert recording.notes == ("1 rows were not in time order: sorted",)
+    (note,) = recording.notes
+    assert names(note, "1 rows")
 
 
 def test_order_of_the_rows_can_be_the_time(tmp_path: Path) -> None:
@@ -339,21 +342,21 @@ def test_several_columns_together_can_name_the_asset(tmp_path: Path) -> None:
     assert recording.asset.tolist() == [0, 1, 2, 3]
     write_csv(tmp_path / "a.csv", header, [(0, "", *ROWS[0])])
     told = refusal(tmp_path, asset_column=["fault", "run"])
-    assert "column 'run': found ''; every row must name its asset" in told
+    assert "column 'run': found ''" in told
 
 
 def test_files_of_the_same_name_are_no_two_assets(tmp_path: Path) -> None:
     write_csv(tmp_path / "a" / "1.csv", HEADER, ROWS)
     write_csv(tmp_path / "b" / "1.csv", HEADER, ROWS[:1])
     told = refusal(tmp_path, files=["*/1.csv"], asset_from="file")
-    assert "a/1.csv and b/1.csv have the same name" in told
+    assert names(told, "a/1.csv", "b/1.csv")
 
 
 def test_asset_column_must_name_one_in_every_row(tmp_path: Path) -> None:
     header = [*HEADER, "pump"]
     write_csv(tmp_path / "a.csv", header, [(*ROWS[0], "007"), (*ROWS[1], "")])
     told = refusal(tmp_path, asset_column="pump")
-    assert "a.csv line 3, column 'pump': found ''; every row must name its asset" in told
+    assert "a.csv line 3, column 'pump': found ''" in told
     write_csv(tmp_path / "a.csv", header, [(*ROWS[0], "007"), (*ROWS[1], "8")])
     assert read(tmp_path, asset_column="pump").assets == ("007", "8")
 
@@ -375,7 +378,8 @@ def test_same_note_about_many_files_is_said_once(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.csv").write_text("")
     write_csv(tmp_path / "a.csv", HEADER, ROWS)
-    assert read(tmp_path).notes == ("0.csv and 2 more files: empty: left out",)
+    (note,) = read(tmp_path).notes
+    assert names(note, "0.csv", "2 more", "empty")
 
 
 def test_parquet_is_read(tmp_path: Path) -> None:
@@ -386,23 +390,24 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     assert recording.times_ns.tolist() == [START_NS, START_NS + 10**9]
     assert recording.values[:, 1].tolist() == [1.0, 0.0]
     assert np.isnan(recording.values[1, 0])
-    assert recording.notes == ("a.parquet: header 'pressure ' read as 'pressure'",)
+    (note,) = recording.notes
+    assert names(note, "a.parquet", "'pressure '", "'pressure'")
     assert recording.place(0) == "a.parquet line 1"
 
 
 def test_parquet_without_a_column_is_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", time=[1.0], pressure=[1.0])
-    assert "a.parquet: has no column flow" in refusal(tmp_path, files=["*.parquet"])
+    assert names(refusal(tmp_path, files=["*.parquet"]), "a.parquet", "flow")
 
 
 def test_parquet_with_numbers_for_times_needs_a_unit(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", time=[1.0], pressure=[1.0], flow=[1.0])
-    assert "a number; set data.time.unit" in refusal(tmp_path, files=["*.parquet"])
+    assert "data.time.unit" in refusal(tmp_path, files=["*.parquet"])
 
 
 def test_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"not at all")
-    assert "a.parquet: cannot be read" in refusal(tmp_path, files=["*.parquet"])
+    assert "a.parquet" in refusal(tmp_path, files=["*.parquet"])
 
 
 def test_digest_of_every_file_is_kept(tmp_path: Path) -> None:

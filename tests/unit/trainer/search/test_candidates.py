@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tests.kit.recordings import pump_folder, write_csv, write_recipe
 from tests.kit.waiting import eventually
+from tests.kit.wording import names, naming
 from trainer.commands.train import Outcome, train
 from trainer.console import Console
 from trainer.errors import DataError, ParityError, RecipeError
@@ -59,7 +60,7 @@ def test_linear_truth_is_found_by_a_linear_model(tmp_path: Path) -> None:
     assert ranked(outcome)[0][0] == "linear"
     assert outcome.bundle.manifest.metrics.values["rmse"] < 0.4
     assert "optuna" in outcome.bundle.manifest.lineage.packages
-    assert any("the model is linear on plain features" in said for said in outcome.trained.notes)
+    assert any("linear" in said for said in outcome.trained.notes)
 
 
 def test_stepwise_truth_is_found_by_trees(tmp_path: Path) -> None:
@@ -125,17 +126,14 @@ def test_family_beyond_the_budget_is_left_out_and_the_next_is_taken(tmp_path: Pa
     path = folder_of(tmp_path, stepwise, search=search, budget={"model_mb": 0.05})
     outcome = trained(path)
     assert ranked(outcome)[0][0] == "forest"
-    assert any(
-        said.startswith("search: forest is left out: the model has")
-        for said in outcome.trained.notes
-    )
-    assert any("the model is linear" in said for said in outcome.trained.notes)
+    assert any(names(said, "forest") for said in outcome.trained.notes)
+    assert any("linear" in said for said in outcome.trained.notes)
 
 
 def test_no_family_within_the_budget_is_no_bundle(tmp_path: Path) -> None:
     search = {"trials": 1, "candidates": ["linear"]}
     path = folder_of(tmp_path, linear, search=search, budget={"model_mb": 1e-6})
-    with pytest.raises(ParityError, match=r"linear is left out: .*\n.*no bundle is written"):
+    with pytest.raises(ParityError, match=naming("linear")):
         trained(path)
     assert list((tmp_path / "out").glob("*.zip")) == []
 
@@ -144,10 +142,7 @@ def test_family_that_cannot_take_so_many_rows_is_left_out(tmp_path: Path) -> Non
     search = {"trials": 2, "candidates": ["svm", "linear"]}
     outcome = trained(folder_of(tmp_path, linear, rows=7000, search=search))
     assert {family for family, _ in ranked(outcome)} == {"linear"}
-    assert any(
-        "svm is left out: 5250 training windows, it takes at most 5000" in said
-        for said in outcome.trained.notes
-    )
+    assert any(names(said, "svm", "5250", "5000") for said in outcome.trained.notes)
 
 
 def test_no_family_left_is_an_error(tmp_path: Path) -> None:
@@ -158,7 +153,7 @@ def test_no_family_left_is_an_error(tmp_path: Path) -> None:
 
 def test_no_time_for_a_single_candidate_is_told(tmp_path: Path) -> None:
     path = folder_of(tmp_path, linear, search={"seconds": 0.01})
-    with pytest.raises(DataError, match=r"within search.seconds = 0.01; give more"):
+    with pytest.raises(DataError, match=naming("search.seconds", "0.01")):
         trained(path)
 
 
@@ -203,7 +198,7 @@ def test_mistake_names_its_key(tmp_path: Path, search: object, said: Sequence[st
 
 def test_monitor_has_no_search(tmp_path: Path) -> None:
     told = mistakes(tmp_path, {"trials": 5}, target={"task": "anomaly"})
-    assert "search: there is none for task 'anomaly'" in told
+    assert names(told, "search", "'anomaly'")
 
 
 def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
@@ -211,7 +206,7 @@ def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
     table = (tmp_path / "pump.csv").read_text().splitlines()
     rows = [f"{row}{'0' if number % 3 else ''}" for number, row in enumerate(table[1:])]
     (tmp_path / "pump.csv").write_text("\n".join([table[0], *rows]) + "\n")
-    with pytest.raises(DataError, match="about one of two classes, and there are"):
+    with pytest.raises(DataError, match="two classes"):
         trained(path)
 
 
@@ -228,7 +223,7 @@ def test_ctrl_c_keeps_the_journal_and_leaves_no_bundle(tmp_path: Path) -> None:
     kept = finished(out)
     assert running.returncode == 130
     assert said.startswith("note interrupted: ")
-    assert "the same command goes on from there" in said
+    assert "same command" in said
     assert "Traceback" not in said
     assert list(out.glob("*.zip")) == []
     again = trained(folder_of(tmp_path, stepwise, search={"trials": 1, "candidates": ["linear"]}))
@@ -246,7 +241,7 @@ def test_ctrl_c_while_the_workers_start_says_one_sentence(tmp_path: Path) -> Non
         os.killpg(running.pid, signal.SIGINT)
         _, said = running.communicate(timeout=20)
     assert running.returncode == 130
-    assert said.startswith("note interrupted: 0 candidates are kept, none is complete yet;")
+    assert names(said, "0 candidates")
     assert len(said.splitlines()) == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from sklearn.kernel_ridge import KernelRidge
 
 from tests.kit.recordings import pump_folder, recipe, write_csv, write_recipe
+from tests.kit.wording import names
 from trainer.__main__ import main
 from trainer.commands.train import Outcome, train
 from trainer.console import Console
@@ -70,9 +71,7 @@ def test_smaller_model_is_taken_within_the_tolerance_and_not_beyond(tmp_path: Pa
     small = {**search, "prefer": "small"}
     loose = trained(folder_of(tmp_path, {**small, "tolerance": 100}))
     assert "the model is linear" in taken(loose)
-    assert rule(loose).startswith(
-        "search: 2 of 2 candidates that were measured are within 100 (search.tolerance) of the best"
-    )
+    assert names(rule(loose), "2 of 2", "100", "search.tolerance")
     strict = trained(folder_of(tmp_path, {**small, "tolerance": 1}))
     assert "the model is forest" in taken(strict)
     # What was tried is not tried again for the sake of another preference.
@@ -115,7 +114,7 @@ def test_standard_error_is_the_tolerance_if_none_is_given(tmp_path: Path) -> Non
     outcome = trained(folder_of(tmp_path, search))
     best = leaderboard_of(outcome).entries[0]
     assert best.family == "forest"
-    assert f"are within {best.error:.3g} (a standard error) of the best rmse" in rule(outcome)
+    assert names(rule(outcome), f"{best.error:.3g}", "rmse")
 
 
 def test_faster_model_is_taken_within_the_tolerance(tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ def test_faster_model_is_taken_within_the_tolerance(tmp_path: Path) -> None:
     }
     outcome = trained(folder_of(tmp_path, {**search, "prefer": "fast"}, rows=4000))
     assert "the model is linear" in taken(outcome)
-    assert f"not slower in each of {ROUNDS} rounds" in rule(outcome)
+    assert names(rule(outcome), f"{ROUNDS} rounds")
 
 
 def test_best_is_taken_and_costs_are_shown_all_the_same(tmp_path: Path) -> None:
@@ -135,7 +134,7 @@ def test_best_is_taken_and_costs_are_shown_all_the_same(tmp_path: Path) -> None:
     outcome = trained(folder_of(tmp_path, search))
     assert [one.family for one in leaderboard_of(outcome).entries] == ["forest", "linear"]
     assert [cost_of(one).on_front for one in leaderboard_of(outcome).entries] == [True, True]
-    assert rule(outcome) == "search: 2 candidates were measured; the best is taken"
+    assert names(rule(outcome), "2 candidates")
 
 
 def test_smallest_beyond_the_budget_gives_way_to_the_next(tmp_path: Path) -> None:
@@ -195,7 +194,7 @@ def test_what_no_graph_can_be_made_of_is_left_out(tmp_path: Path) -> None:
     leaderboard = Leaderboard(metric="rmse", entries=(odd,), tried=1, notes=())
     found = with_costs(leaderboard, parts.train, known, made, Console())
     assert found.entries == ()
-    assert found.notes[0].startswith("search: odd is left out: KernelRidge cannot be written")
+    assert names(found.notes[0], "odd", "KernelRidge")
 
 
 def entry(
@@ -248,7 +247,7 @@ def test_single_fold_has_no_standard_error_and_nothing_else_is_as_good() -> None
         ({"tolerance": 0.1}, ["search", "prefer = 'small' or 'fast'"]),
         (
             {"prefer": "fast", "tolerance": 1},
-            ["search.tolerance: found 1, allowed for macro_f1 is 0 to less than 1"],
+            ["search.tolerance: found 1"],
         ),
     ],
 )
