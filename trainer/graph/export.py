@@ -5,44 +5,31 @@ The only file that converts (skl2onnx) and runs (onnxruntime) graphs on the trai
 of the class are inside, so a gateway computes nothing.
 """
 
-import os
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
-
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
 from models.bundle.manifest import GoldenSpec
 from models.errors import IncompatibleBundleError
+from serving.errors import InferenceError
+from serving.session import INPUT, load_graph, run_graph
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Answers, Model
 from trainer.graph import converters
 
-INPUT = "window"
 TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
 _BLOCK = 4096
 _TIMED_ROUNDS = 5
 _TIMED_RUNS = 100
-_REFUSED = (
-    ort_state.Fail,
-    ort_state.InvalidArgument,
-    ort_state.InvalidGraph,
-    ort_state.InvalidProtobuf,
-    ort_state.NotImplemented,
-    ort_state.RuntimeException,
-    UnicodeDecodeError,  # of a name or a message about one
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +50,21 @@ class Latency:
 
 
 class Graph:
-    """A graph ready to run, on one thread as on a gateway.
+    """A graph in onnxruntime, set up as on a gateway, whether or not it is in a bundle yet.
+
+    Args:
+        content: the serialised ONNX model.
+
+    Attributes:
+        outputs: names of the graph's outputs, in its own order.
 
     Raises:
-        IncompatibleBundleError: onnxruntime refuses it.
+        IncompatibleBundleError: onnxruntime refuses the graph.
     """
 
     def __init__(self, content: bytes) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        # External tensors would be read from the working directory; from here there are none.
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", "/nonexistent"
-        )
-        try:
-            self._session = ort.InferenceSession(
-                content,
-                sess_options=options,
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # it would print, and try the same once more
-            )
-        except _REFUSED as exc:
-            raise IncompatibleBundleError(f"onnxruntime refuses the graph: {exc}") from exc
+        self._session = load_graph(content)
         self.outputs = [output.name for output in self._session.get_outputs()]
-
-    @property
-    def marks(self) -> dict[str, str]:
-        """Stream and seq as the graph itself names them."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, windows: NDArray[np.float32]) -> Answers:
         """Answer windows `[n, length, channels]`, in blocks."""
@@ -125,10 +98,9 @@ class Graph:
 
     def _run(self, windows: NDArray[np.float32]) -> list[NDArray[Any]]:
         try:
-            answers: list[NDArray[Any]] = self._session.run(self.outputs, {INPUT: windows})
-        except _REFUSED as exc:
+            return run_graph(self._session, self.outputs, windows)
+        except InferenceError as exc:
             raise IncompatibleBundleError(f"the graph fails on {windows.shape}: {exc}") from exc
-        return answers
 
 
 def export(model: Model, shape: tuple[int, int], stream: str, seq: int) -> bytes:
