@@ -45,7 +45,7 @@ def test_name_gives_asset_label_and_signal(tmp_path: Path) -> None:
 def test_file_that_is_not_named_so_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "1/p1.csv")
     told = refusal(tmp_path, TEMPLATE)
-    assert "p1.csv: is not named as data.file_template" in told
+    assert "p1.csv: does not match data.file_template '" in told
 
 
 def test_name_that_can_be_read_in_two_ways_is_refused(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_data_of_nothing_but_names_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("pump.csv", "a template names columns in braces"),
-        ("{}.csv", "a template names columns in braces"),
-        ("{run}_{.csv", "a template names columns in braces"),
+        ("pump.csv", "columns in braces"),
+        ("{}.csv", "columns in braces"),
+        ("{run}_{.csv", "columns in braces"),
         ("{run}_{run}.csv", "names 'run' twice"),
     ],
 )
