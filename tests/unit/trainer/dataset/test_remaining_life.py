@@ -177,21 +177,21 @@ def test_name_of_a_data_file_must_fit_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"target": {"task": "regression", "column": "y", "left": "l"}}, "left is for remaining"),
+        ({"target": {"task": "regression", "column": "y", "left": "l"}}, "left needs remaining"),
         (
             {"target": {"task": "regression", "remaining": "s", "left": ["l"]}},
-            'target.left: give a file, or { "DATA FILE" = "FILE" }',
+            "target.left: give a path",
         ),
         (
             {"target": {"task": "regression", "remaining": "s", "left": "${NO_SUCH}/l"}},
-            "the environment has no NO_SUCH",
+            "variable NO_SUCH is not set",
         ),
         (
             {
                 "data": {"asset_column": None},
                 "target": {"task": "regression", "remaining": "s", "left": "l"},
             },
-            "target.left is of assets, which data.asset_column or asset_from must name",
+            "target.left needs names of assets",
         ),
     ],
 )
