@@ -1,4 +1,8 @@
-"""Too few positives for the claim: what counts is independent events, not rows."""
+"""Whether there are enough positives: independent events are counted, not rows.
+
+A failure that lasts an hour gives 3600 positive rows at one hertz, but it is one example of a
+failure, and predicting each of its rows shows no more than predicting the event.
+"""
 
 from collections.abc import Iterator
 
@@ -10,13 +14,17 @@ from trainer.dataset.subject import Subject
 from trainer.recipe.document import Classification, Regression
 
 NAME = "too-few-positives"
+# With ten events in the test part, all of them found, the lower end of the 95 % interval of the
+# detection rate is 0.69; below ten it says hardly anything.
 ENOUGH = 10
 _TWO = 2
+# One tail of a two-sided 95 % interval. If all n events are found, the Clopper-Pearson interval of
+# their share begins at 0.025 ** (1 / n) (Clopper and Pearson 1934).
 _TAIL = 0.025
 
 
 def too_few_positives(subject: Subject) -> Iterator[Finding]:
-    """Classes, or failures, of which there are too few to learn or to measure."""
+    """Report classes or failures of which there are too few events to learn from or to measure."""
     target, every = subject.recipe.target, np.arange(len(subject.recording))
     if isinstance(target, Regression):
         if target.remaining is not None:
@@ -40,7 +48,14 @@ def too_few_positives(subject: Subject) -> Iterator[Finding]:
 def _of(
     subject: Subject, what: str, event: NDArray[np.int64], positive: NDArray[np.bool_]
 ) -> Iterator[Finding]:
-    """Count the events that the windows of both parts belong to, where their row is positive."""
+    """Report too few events in one of the parts.
+
+    Args:
+        subject: the rows, labels, recipe and split.
+        what: name of the events in the finding.
+        event: number of the event that each row belongs to, `[rows]`.
+        positive: whether each row is positive, `[rows]`.
+    """
     learned, tested = (
         len(np.unique(event[part.rows][positive[part.rows]]))
         for part in (subject.parts.train, subject.parts.test)
@@ -54,20 +69,30 @@ def _of(
         said = f"{what}: {learned} in the training part, {tested} in the test part"
     if 0 < tested < ENOUGH:
         said += (
-            f"; even if all {tested} are answered rightly, the 95 % interval of their share begins "
-            f"at {_TAIL ** (1 / tested):.2f}"
+            f"; even if all {tested} are predicted correctly, the 95 % interval of their share "
+            f"begins at {_TAIL ** (1 / tested):.2f}"
         )
     elif not tested:
-        said += "; how well they are found is not measured"
-    remedy = f"record more of them, or do not promise more than they show; {ENOUGH} a part are few"
+        said += "; how well they are found cannot be measured"
+    remedy = (
+        f"record more of them, or promise no more than these can show; even {ENOUGH} in each part "
+        "are few"
+    )
     yield Finding(NAME, "warning", said, remedy)
 
 
 def run_numbers(subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The number of the run that each row belongs to: rows of one asset on end with one truth.
+    """The number of the event that each row belongs to.
 
-    Without a time axis there are no runs: every row is an event, or every asset, where rows name
-    theirs.
+    With a time axis an event is a run: consecutive rows of one asset with the same label. Without
+    one every row is an event, or every asset where the rows name theirs.
+
+    Args:
+        subject: the rows and their labels.
+        rows: indices of the rows, `[n]`.
+
+    Returns:
+        Event numbers, `[n]`; they are the same for rows of the same event.
     """
     recording = subject.recording
     if not recording.timed:

@@ -4,12 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from models.bundle.golden import compare, read_golden
 from models.bundle.manifest import Lineage, WindowSpec, utc
 from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
-from models.errors import BundleError, IncompatibleBundleError
+from models.errors import BundleError
+from serving.session import Session
 from trainer.console import Console
-from trainer.graph.export import Graph
 
 
 def inspect(path: Path) -> tuple[Bundle, float]:
@@ -27,15 +26,7 @@ def inspect(path: Path) -> tuple[Bundle, float]:
     if size > MAX_BUNDLE_BYTES:
         raise BundleError(f"{path}: has {size} bytes, a bundle at most {MAX_BUNDLE_BYTES}")
     bundle = read_bundle(path.read_bytes())
-    manifest = bundle.manifest
-    graph = Graph(bundle.model)
-    marks = (graph.marks.get("stream"), graph.marks.get("seq"))
-    if marks != (manifest.stream, str(manifest.seq)):
-        raise IncompatibleBundleError(
-            f"{bundle.ref}: the graph in it says it is {marks[0]}#{marks[1]}"
-        )
-    golden = read_golden(bundle.golden, manifest)
-    return bundle, compare(golden.outputs, graph.run(golden.windows), manifest.golden)
+    return bundle, Session(bundle).replay_golden(bundle.golden)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from trainer.capture.subscription import Subscription
 from trainer.console import Console
 from trainer.errors import RecordError, UsageError
 from trainer.ingest.message_file import ASSET, SUFFIX, TIME, FileLimits, Files
-from trainer.interrupts import Interrupts
+from trainer.interrupts import StopRequest
 
 PATIENCE_S = 3600.0
 """A recording outlasts a broker that is away for so long."""
@@ -39,7 +39,7 @@ class Bounds:
 
     rows: int = MAX_ROWS
     seconds: float | None = None
-    interrupts: Interrupts = field(default_factory=Interrupts)
+    stop: StopRequest = field(default_factory=StopRequest)
 
 
 def record(
@@ -65,11 +65,11 @@ def record(
     """
     ends = None if bounds.seconds is None else time.monotonic() + bounds.seconds
     try:
-        while not bounds.interrupts.asked and files.rows < bounds.rows:
+        while not bounds.stop.requested and files.rows < bounds.rows:
             left = _TURN_S if ends is None else min(_TURN_S, ends - time.monotonic())
             if left <= 0:
                 break
-            bounds.interrupts.wait(partial(connection.listen, left))
+            bounds.stop.wait(partial(connection.listen, left))
             _take(connection.receive(), intake, files, bounds.rows)
             turned()
     finally:
@@ -115,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     progress = _Progress(console, intake, files)
     connection = Broker(address, wanted.filters, patience_s=PATIENCE_S)
     try:
-        with closing(files), connection, bounds.interrupts.heard(), console.stage("recording"):
+        with closing(files), connection, bounds.stop.listening(), console.stage("recording"):
             console.note(f"listening on {', '.join(wanted.filters)}; Ctrl-C ends")
             record(connection, intake, files, bounds, turned=progress)
     finally:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 from onnx import numpy_helper as arrays
 
+from serving.session import INPUT
 from trainer.errors import GraphError
 from trainer.external.declaration import Declaration, Layout, Tensor
 from trainer.external.graph import ML, ExternalGraph
-from trainer.graph.export import INPUT
 
 Seen = Mapping[str, NDArray[Any]]
 """What the graph's own tensors were for some windows, by `Tensor.name`, first axis the windows."""

@@ -21,8 +21,9 @@ from pydantic import Field, model_validator
 from models.bundle.manifest import MAX_DUE_VALUES, Channel, Finite, Output, Task
 from trainer.dataset.targets import MAX_CLASSES, NORMAL_AND_NOT
 from trainer.recipe.data_section import Label, Section, Signal, Source
-from trainer.recipe.document import MAX_WINDOW_VALUES, Budget, Identity, Window
+from trainer.recipe.document import Budget, Identity
 from trainer.recipe.toml_file import read_toml
+from trainer.recipe.window_section import MAX_WINDOW_VALUES, Window
 
 Layout = Literal["nlc", "ncl", "flat"]
 TWO = 2

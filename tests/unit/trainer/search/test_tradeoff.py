@@ -227,7 +227,7 @@ def test_figure_that_is_better_when_higher_is_read_so() -> None:
     entries = [entry("best", 0.9, timed(3)), entry("fast", 0.6, timed(2)), entry("poor", 0.3)]
     ordered, said = in_order(entries, "macro_f1", FAST)
     assert [one.family for one in ordered] == ["fast", "best", "poor"]
-    assert "2 of 3 candidates" in said
+    assert "2 of 3 measured candidates" in said
 
 
 def test_single_fold_has_no_standard_error_and_nothing_else_is_as_good() -> None:
