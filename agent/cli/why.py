@@ -21,6 +21,7 @@ from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel
 from models.errors import BundleError, IncompatibleBundleError, ReadingError
+from models.input.admission import refusal
 from models.input.codecs.block import Block
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.reasons import REASONS
@@ -65,8 +66,13 @@ def _explain_in(
     yield f"  {found.told}"
     if found.is_agents:
         yield from (f"    {line}" for line in remembered.describe(served, route.asset))
-    if payload is not None:
-        yield from _follow(served, route, Received(topic, payload, 0, False, False, time_ns()))  # noqa: FBT003  a live message that comes for the first time
+    if payload is None:
+        return
+    message = Received(topic, payload, 0, retained=False, repeated=False, at_ns=time_ns())
+    if reason := refusal([route], message, settings.limits.max_payload_bytes):
+        yield _dropped(reason)
+    else:
+        yield from _follow(served, route, message)
 
 
 def _kept_model(settings: Settings, stream: str) -> Model:
@@ -107,7 +113,7 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
                 yield f"    {channel.name}: {_shown(value, channel)}"
         served.take(route, message, Input(0, (message.topic, message.payload)))
     except ReadingError as exc:
-        yield f"  dropped as {exc.reason}: {REASONS[exc.reason]}"
+        yield _dropped(exc.reason)
         return
     outgoing = served.infer(time_ns)
     for one in outgoing:
@@ -116,6 +122,10 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         yield f"  no prediction yet: {_awaited(served, route.asset)}"
     if missing := Counter(served.missing) - before:
         yield f"  missing: {', '.join(missing)}"
+
+
+def _dropped(reason: str) -> str:
+    return f"  dropped as {reason}: {REASONS[reason]}"
 
 
 def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from agent.delivery.inputs import Input
 from agent.journal.files import numbered
 from agent.journal.records import Acked, Header, Noted, Record, Whole, records
 from agent.streams.pipeline import Pipeline
+from agent.streams.router import resolved
 from agent.streams.state import State
 from models.errors import ReadingError
 from models.input.routes import Route
@@ -44,7 +45,7 @@ class Recovery:
         self._files = numbered(folder)
         self._pipelines = {one.stream: one for one in pipelines if one.model is not None}
         self._delivery = delivery
-        self._routes: dict[str, list[tuple[Pipeline, Route]]] = {}
+        self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
         self._sound: frozenset[str] = frozenset()  # streams to which the file still means something
         self._unsettled: list[Input] = []
         self._acked = 0
@@ -126,12 +127,10 @@ class Recovery:
         self._delivery.settle(self._unsettled)
         self._unsettled.clear()
 
-    def _resolve(self, topic: str) -> list[tuple[Pipeline, Route]]:
+    def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
         found = self._routes.get(topic)
         if found is None:
-            routes = [(one, one.route(topic)) for one in self._pipelines.values()]
-            found = [(pipeline, route) for pipeline, route in routes if route is not None]
-            self._routes[topic] = found
+            found = self._routes[topic] = resolved(topic, self._pipelines.values())
         return found
 
 

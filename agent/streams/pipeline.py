@@ -21,6 +21,7 @@ from agent.streams.shedding import Backlog
 from agent.streams.state import State
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError, ReadingError
+from models.input.admission import EventTime
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
@@ -62,14 +63,13 @@ class Pipeline:
         if settings.overload != "block":
             self.backlog = Backlog(settings.overload, limits.max_batch)
         self._limits = limits
-        self._bounds = limits.time_bounds
+        self._event_time = EventTime(limits.time_bounds, self.clock)
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None
         self._intake: Intake | None = None  # where the plain way will not do
         self._predictor: Predictor | None = None
         self._origins: list[Origin] = []
-        self._arrival_ns = 0
 
     def activate(self, model: Model) -> bool:
         """Serve `model` from the next turn on.
@@ -150,7 +150,7 @@ class Pipeline:
             return
         for asset, remembered in self._windows.states():
             yield State(self.stream, asset, remembered)
-        yield State(self.stream, None, [self._arrival_ns])
+        yield State(self.stream, None, [self._event_time.last_arrival_ns])
 
     def restore(self, state: State) -> None:
         """Remember what `states` has told."""
@@ -159,7 +159,7 @@ class Pipeline:
         if state.asset is not None:
             self._windows.restore(state.asset, state.remembered)
         else:
-            (self._arrival_ns,) = state.remembered
+            (self._event_time.last_arrival_ns,) = state.remembered
 
     def discard(self) -> None:
         """Let go of the windows that are due: they have been answered."""
@@ -181,17 +181,15 @@ class Pipeline:
         windows = self._windows
         if windows is None:
             raise DecodeError("no_model")
-        if route.refusal:
-            raise DecodeError(route.refusal)
         if self._intake is not None:
-            for origin in self._intake(source, route, message, self._time_of):
+            for origin in self._intake(source, route, message, self._event_time.of):
                 self._origins.append(origin)  # one by one: a refusal comes at the end
             return
         push: Callable[..., int] = windows.push
         made, refusal = 0, None
         for time_ns, values, quality, position in route.decode(message.payload):
             try:
-                at_ns = self._time_of(time_ns, message)
+                at_ns = self._event_time.of(time_ns, message)
                 due = push(route.asset, at_ns, route.channels, values, quality)
             except ReadingError as exc:
                 refusal = exc
@@ -230,17 +228,6 @@ class Pipeline:
             self._ordering = Ordering(windows, disorder_ms, self._limits.max_waiting)
             self._intake = self._ordering.take
         return windows
-
-    def _time_of(self, time_ns: int | None, message: Received) -> int:
-        """Event time of a reading of this message."""
-        if time_ns is None:
-            # One block has one time: arrivals are in order all the same.
-            self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
-            return self._arrival_ns
-        bounds, now_ns = self._bounds, message.at_ns - self.clock.ahead_ns
-        if not bounds.earliest_ns <= time_ns <= now_ns + bounds.max_future_ns:
-            bounds.check(time_ns, now_ns)
-        return time_ns
 
     def infer(self, now_ns: Callable[[], int], *, again: bool = False) -> list[Outgoing]:
         """Answer every window that is due, in order, as publishes ready to be owed.

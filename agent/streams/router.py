@@ -4,7 +4,7 @@ A topic is parsed once and then found by a dictionary. Whatever happens to a mes
 message only, and it is counted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from agent.config.settings import TURNS_GATHERED, Limits
@@ -14,6 +14,7 @@ from agent.mqtt.packets import MAX_KEPT_TOPIC, Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import Backlog, doubted
 from models.errors import ReadingError
+from models.input.admission import refusal
 from models.input.routes import Route
 from serving.log import Limited
 
@@ -132,8 +133,8 @@ class Router:
                 return
             routes = self._resolve(message.topic)
         self.received += 1
-        if not routes or message.retained or len(message.payload) > self._max_payload_bytes:
-            self._drop(source, message, self._refusal(message, routes))
+        if reason := refusal(routes, message, self._max_payload_bytes):
+            self._drop(source, message, reason)
             return
         is_shed = True
         for pipeline, route in routes:
@@ -161,18 +162,10 @@ class Router:
                 self._drop(source, message, exc.reason)
 
     def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
-        found = [(pipeline, pipeline.route(topic)) for pipeline in self._pipelines]
-        routes = [(pipeline, route) for pipeline, route in found if route is not None]
+        routes = resolved(topic, self._pipelines)
         if len(self._routes) < self._limits.max_topics and len(topic) <= MAX_KEPT_TOPIC:
             self._routes[topic] = routes
         return routes
-
-    def _refusal(self, message: Received, routes: Sequence[object]) -> str:
-        if not routes:
-            return "no_pipeline"
-        if message.retained:
-            return "retained"  # a value from an unknown time past must not pass for a live one
-        return "payload_too_large"
 
     def _drop(self, source: Input, message: Received, reason: str) -> None:
         source.drop(reason)
@@ -183,3 +176,9 @@ class Router:
             topic=message.topic[:256],
             payload_bytes=len(message.payload),
         )
+
+
+def resolved(topic: str, pipelines: Iterable[Pipeline]) -> Sequence[tuple[Pipeline, Route]]:
+    """The pipelines that a topic is an input of, each with what the topic means to it."""
+    found = [(pipeline, pipeline.route(topic)) for pipeline in pipelines]
+    return [(pipeline, route) for pipeline, route in found if route is not None]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from models.bundle.manifest import Name
-from models.input.codecs.reading import TimeBounds
+from models.input.admission import TimeBounds
 from models.input.topics import SIGNAL, TopicTemplate, overlap
 from models.settings import Count, Seconds, Section
 

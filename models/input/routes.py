@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from sys import intern
 
+from models.input.admission import Refused
 from models.input.codecs.block import BlockDocument, DecodeBlocks, RawBlock
 from models.input.codecs.fields import Fields
 from models.input.codecs.json_row import JsonRow
@@ -23,16 +24,14 @@ class Route:
     Attributes:
         asset: whose readings it carries.
         channels: which channels, by index; empty if the signal is not bound.
-        decode: payload to readings, or to blocks.
+        decode: payload to readings, or to blocks; `Refused` where no message is of use.
         output_topic: where the predictions of this asset go.
-        refusal: why no message on this topic is of use; empty if it may be.
     """
 
     asset: str
     channels: Sequence[int]
     decode: Decode | DecodeBlocks
     output_topic: str
-    refusal: str = ""
 
 
 class Routes:
@@ -71,7 +70,9 @@ class Routes:
             if len(output.encode()) > MAX_OUTPUT_BYTES:
                 return None
             channels, decode = bound.reading(levels)
-            return Route(asset, channels, decode, intern(output), self._refusal(asset, channels))
+            if reason := self._refusal(asset, channels):
+                decode = Refused(reason)
+            return Route(asset, channels, decode, intern(output))
         return None
 
     def _refusal(self, asset: str, channels: Sequence[int]) -> str:

@@ -161,7 +161,7 @@ def test_every_reason_is_listed() -> None:
     found |= set(given_up.findall((ROOT / "agent/delivery/at_least_once.py").read_text()))
     for name in (
         "models/input/routes.py",
-        "agent/streams/router.py",
+        "models/input/admission.py",
         "models/input/codecs/document.py",
     ):
         found |= set(returned.findall((ROOT / name).read_text()))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from models.errors import ReadingError
+from models.input.admission import EventTime, Refused, refusal
 from models.input.codecs.reading import MISSING, Decode, Reading
 from models.input.pipeline import IntakeLimits, Pipeline
 from models.input.quality import NAMES, Quality
@@ -42,14 +43,13 @@ class Intake:
         self._routes = Routes(pipeline, signals)
         self._known: dict[str, Route | None] = {}
         self._max_payload_bytes = limits.max_payload_bytes
-        self._bounds = limits.time_bounds
-        self._arrival_ns = 0
+        self._event_time = EventTime(limits.time_bounds)
 
     @property
     def assets(self) -> int:
         """Assets that were heard of, on the first `MAX_TOPICS` topics."""
-        routes = self._known.values()
-        return len({route.asset for route in routes if route is not None and not route.refusal})
+        routes = [route for route in self._known.values() if route is not None]
+        return len({route.asset for route in routes if not isinstance(route.decode, Refused)})
 
     def rows(self, message: Message) -> Iterator[Row]:
         """The rows of one message; what is of no use is counted."""
@@ -61,17 +61,12 @@ class Intake:
 
     def _taken(self, route: Route | None, message: Message) -> Iterator[Row]:
         """Rows in the order of the readings; refusals in the order in which the agent refuses."""
-        if route is None:
-            raise ReadingError("no_pipeline")
-        if message.retained:
-            raise ReadingError("retained")
-        if len(message.payload) > self._max_payload_bytes:
-            raise ReadingError("payload_too_large")
-        if route.refusal:
-            raise ReadingError(route.refusal)
+        reason = refusal([route] if route else [], message, self._max_payload_bytes)
+        if route is None or reason:
+            raise ReadingError(reason)
         for reading in cast("Decode", route.decode)(message.payload):
             try:
-                time_ns = self._time_of(reading.time_ns, message)
+                time_ns = self._event_time.of(reading.time_ns, message)
             except ReadingError as exc:
                 self._drop(exc.reason, message)
                 continue
@@ -85,14 +80,6 @@ class Intake:
         if len(self._known) < MAX_TOPICS and len(topic) <= _MAX_KEPT_TOPIC:
             self._known[topic] = route
         return route
-
-    def _time_of(self, time_ns: int | None, message: Message) -> int:
-        """Event time as the agent takes it: arrivals are in order, and all differ."""
-        if time_ns is None:
-            self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
-            return self._arrival_ns
-        self._bounds.check(time_ns, message.at_ns)
-        return time_ns
 
     def _values(self, channels: Sequence[int], reading: Reading) -> Sequence[float | None]:
         """One value a signal; windows make no use of those of a BAD reading, so none is kept."""

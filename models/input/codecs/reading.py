@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +16,6 @@ _OPC_DA_MAX = 0xFF
 _SPARKPLUG_STALE = 500
 _OPC_UA_MAX = 0xFFFF_FFFF
 _OPC_UA_SEVERITY_SHIFT = 30
-_LATEST_NS = 2**62  # in 2116
 
 
 class Reading(NamedTuple):
@@ -38,28 +36,6 @@ class Reading(NamedTuple):
 
 Decode = Callable[[bytes], Sequence[Reading]]
 """Turn a payload into readings, or raise DecodeError with a reason from a bounded set."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimeBounds:
-    """Which source times are plausible; a clock that was never set says 1970.
-
-    Attributes:
-        earliest_ns: readings before are refused with reason `time_past`.
-        max_future_ns: readings further ahead of our clock are refused with reason `time_future`,
-            or, while that clock is itself before `earliest_ns`, readings after 2116.
-    """
-
-    earliest_ns: int
-    max_future_ns: int
-
-    def check(self, time_ns: int, now_ns: int) -> None:
-        """Raise DecodeError unless `time_ns` is plausible at `now_ns`."""
-        if time_ns < self.earliest_ns:
-            raise DecodeError("time_past")
-        is_set = now_ns >= self.earliest_ns
-        if time_ns > (now_ns + self.max_future_ns if is_set else _LATEST_NS):
-            raise DecodeError("time_future")
 
 
 def to_number(value: object) -> float:
