@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
-from benchmarks.cases import EXPERIMENTS, Step, steps
 from benchmarks.children import BenchmarkError, python, run
-from benchmarks.contenders import Contender, limit, plain
+from benchmarks.contenders.contender import Contender, limit, plain
+from benchmarks.contenders.millhand import fetch, millhand
+from benchmarks.contenders.peers import peers, versions
+from benchmarks.experiments.cases import EXPERIMENTS, Step, steps
+from benchmarks.experiments.suite import Measurement, Suite
+from benchmarks.load.compiler import compiled
 from benchmarks.machine import machine_line
-from benchmarks.millhand import fetch, millhand
-from benchmarks.native import compiled
-from benchmarks.peers import peers, versions
-from benchmarks.report import Report
-from benchmarks.suite import Measurement, Suite
+from benchmarks.report.tables import Report
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -66,7 +66,7 @@ def _measured(options: argparse.Namespace, console: Console) -> Report:
     experiments = [options.only] if options.only else list(EXPERIMENTS)
     with tempfile.TemporaryDirectory(prefix="millhand-benchmark-") as name:
         folder = Path(name)
-        suite = Suite(compiled("load"), folder, options.seconds)
+        suite = Suite(compiled("generator"), folder, options.seconds)
         with console.status(
             "training the forest, publishing the models, having the agent fetch them"
         ):
@@ -80,7 +80,7 @@ def _measured(options: argparse.Namespace, console: Console) -> Report:
 
 def _prepared(folder: Path) -> list[Contender]:
     """Make the models known to all contenders; the agent fetches its bundles and keeps them."""
-    run(python("benchmarks.prepare", os.fspath(folder)), _TRAIN_S)
+    run(python("benchmarks.served.prepare", os.fspath(folder)), _TRAIN_S)
     fetch(folder)
     return [
         limit(),

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from demo.children import Child
-from demo.detection import Detection
+from demo.console.board import Board
+from demo.console.display import Screen
 from demo.errors import DemoError
 from demo.gateway import Gateway
-from demo.ledger import Input, Ledger
 from demo.link import Arrival, Link
-from demo.plant import Plant, Reading
-from demo.promises import Swap
+from demo.plant.scenario import LIVE_START_S, PERIOD_S, SAMPLE_S, WINDOW, live_faults
+from demo.plant.simulation import Plant, Reading
+from demo.promises.detection import Detection
+from demo.promises.ledger import Input, Ledger
+from demo.promises.verdicts import Swap
 from demo.release import BackgroundSteps
-from demo.scenario import LIVE_START_S, PERIOD_S, SAMPLE_S, WINDOW, live_faults
-from demo.screen import Screen
-from demo.table import Board
 from demo.telemetry import answer, telemetry
 
 CYCLE_S = 60.0  # of the faults, where the demo runs without an end

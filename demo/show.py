@@ -16,15 +16,15 @@ from rich.table import Table
 
 from demo.broker import HOST, Broker, Choice, running_broker
 from demo.children import Child, python
+from demo.console.board import Board
+from demo.console.display import Screen
 from demo.gateway import CONTROL_TOPICS, GATEWAY, Gateway, configuration
-from demo.ledger import Ledger
 from demo.link import Link
 from demo.live import Performance, Stage
-from demo.promises import latency_figures, verdicts
+from demo.plant.scenario import WINDOW
+from demo.promises.ledger import Ledger
+from demo.promises.verdicts import latency_figures, verdicts
 from demo.release import BackgroundSteps, run_steps
-from demo.scenario import WINDOW
-from demo.screen import Screen
-from demo.table import Board
 from demo.telemetry import PREDICTIONS
 from demo.workshop import Workshop
 

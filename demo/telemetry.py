@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 from demo.errors import DemoError
-from demo.ledger import Answer
-from demo.plant import Reading
+from demo.plant.simulation import Reading
+from demo.promises.ledger import Answer
 
 STREAM = "pump-health"
 TELEMETRY_TOPIC = "plant/{line}/{asset}/telemetry"

@@ -5,9 +5,9 @@ from pathlib import Path
 from demo.broker import HOST
 from demo.children import python
 from demo.gateway import GATEWAY
-from demo.plant import CAVITATION, HEALTHY, SIGNALS, WORN_BEARING
+from demo.plant.scenario import WINDOW
+from demo.plant.simulation import CAVITATION, HEALTHY, SIGNALS, WORN_BEARING
 from demo.release import Step
-from demo.scenario import WINDOW
 from demo.telemetry import STREAM
 
 DAYS = {1: 1, 2: 2}  # of history that each version is trained on
@@ -85,7 +85,9 @@ class Workshop:
         days = str(max(DAYS.values()))
         registry = ("registry", "init", self.registry, "--keys", self._keys)
         return [
-            Step("the plant records its history", python("demo.history", self._history, days)),
+            Step(
+                "the plant records its history", python("demo.plant.history", self._history, days)
+            ),
             Step("create a registry and its keys", python("trainer", *registry)),
         ]
 

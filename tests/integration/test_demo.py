@@ -13,7 +13,7 @@ import pytest
 from demo.broker import find_mosquitto
 from demo.children import ROOT, Child
 from demo.errors import DemoError
-from demo.plant import ASSETS
+from demo.plant.simulation import ASSETS
 
 MARK = "DEMO_TEST_RUN"
 LIMIT_S = 400.0

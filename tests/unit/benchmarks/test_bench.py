@@ -11,16 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bundle, vibration
-from benchmarks.cases import EXPERIMENTS, FEW_TOPICS, MANY_TOPICS, Case, Step, steps
 from benchmarks.children import BenchmarkError, run, running
-from benchmarks.contenders import LIMIT, MILLHAND, PLAIN, Contender
-from benchmarks.costs import Memory, cpu_seconds, memory
-from benchmarks.report import Report, Table
-from benchmarks.suite import Measurement
-from benchmarks.swaps import Push, figures
+from benchmarks.contenders.contender import LIMIT, MILLHAND, PLAIN, Contender
+from benchmarks.experiments.cases import EXPERIMENTS, FEW_TOPICS, MANY_TOPICS, Case, Step, steps
+from benchmarks.experiments.costs import Memory, cpu_seconds, memory
+from benchmarks.experiments.suite import Measurement
+from benchmarks.experiments.swaps import Push, figures
+from benchmarks.load.workload import (
+    BLOCK_1K,
+    BLOCK_4K,
+    BLOCKS,
+    ROWS,
+    SCALARS,
+    SIGNALS,
+    Shape,
+    Workload,
+)
+from benchmarks.report.tables import Report, Table
+from benchmarks.served import bundle, vibration
 from benchmarks.windowing import SHAPES, measure
-from benchmarks.workload import BLOCK_1K, BLOCK_4K, BLOCKS, ROWS, SCALARS, SIGNALS, Shape, Workload
 from models.bundle.package import read_bundle
 from serving.session import Session
 

@@ -16,9 +16,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.broker import HOST, find_mosquitto, running_broker
 from benchmarks.children import BenchmarkError, running
-from benchmarks.contenders import limit
-from benchmarks.native import compiled
-from benchmarks.workload import BLOCK_1K, ROWS, SCALARS, Outcome, Shape, Workload, driving
+from benchmarks.contenders.contender import limit
+from benchmarks.load.compiler import compiled
+from benchmarks.load.workload import BLOCK_1K, ROWS, SCALARS, Outcome, Shape, Workload, driving
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.waiting import eventually
 
@@ -108,7 +108,7 @@ def load() -> str:
     """Path of the load generator; a source that does not compile is an error."""
     if shutil.which("cc") is None or not Path("/usr/include/mosquitto.h").exists():
         pytest.skip("a C compiler or libmosquitto is not installed")
-    return compiled("load")
+    return compiled("generator")
 
 
 @pytest.fixture

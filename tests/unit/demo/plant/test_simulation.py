@@ -3,22 +3,22 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from demo.faults import Fault, Kind
-from demo.hydraulics import (
+from demo.plant.faults import Fault, Kind
+from demo.plant.hydraulics import (
     Branch,
     PumpCurve,
     available_suction_head_m,
     parallel_flows,
     vapour_pressure_pa,
 )
-from demo.plant import ASSETS, CAVITATION, HEALTHY, SIGNALS, WORN_BEARING, Plant, Reading
-from demo.scenario import (
+from demo.plant.scenario import (
     LIVE_START_S,
     PERIOD_S,
     SAMPLE_S,
     history_faults,
     live_faults,
 )
+from demo.plant.simulation import ASSETS, CAVITATION, HEALTHY, SIGNALS, WORN_BEARING, Plant, Reading
 
 CURVE = PumpCurve(shutoff_m=38.0, droop_s2_m5=7200.0, best_flow_m3_s=1 / 30, best_efficiency=0.78)
 

@@ -13,7 +13,7 @@ _COMPILE_S = 60.0
 
 
 def compiled(name: str) -> str:
-    """Return the path of the program made from `benchmarks/<name>.c`.
+    """Return the path of the program made from `benchmarks/load/<name>.c`.
 
     Raises:
         BenchmarkError: no compiler, no libmosquitto, or the compiler refuses the source.

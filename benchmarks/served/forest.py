@@ -7,8 +7,8 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import RandomForestClassifier
 
-from benchmarks.bundle import SEED, Model
-from benchmarks.workload import LARGEST_VALUE, SIGNALS, Shape
+from benchmarks.load.workload import LARGEST_VALUE, SIGNALS, Shape
+from benchmarks.served.bundle import SEED, Model
 from models.bundle.golden import Golden
 from models.bundle.manifest import Output
 

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from demo.table import Board, export_svg
+from demo.console.board import Board, export_svg
 
 _LINE_EVERY_S = 5.0
 

@@ -1,4 +1,4 @@
-"""Writes what a historian would have recorded: `python -m demo.history FOLDER DAYS`.
+"""Writes what a historian would have recorded: `python -m demo.plant.history FOLDER DAYS`.
 
 One CSV file a day, one row a pump and sample: time, asset, every signal (empty where the sensor was
 silent) and the condition as the maintenance log has it. The same seed gives the same bytes.
@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from demo.plant import SIGNALS, Plant, Reading
-from demo.scenario import DAY_S, SAMPLE_S, history_faults
+from demo.plant.scenario import DAY_S, SAMPLE_S, history_faults
+from demo.plant.simulation import SIGNALS, Plant, Reading
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 COLUMNS = ["time", "asset", *SIGNALS, "condition"]

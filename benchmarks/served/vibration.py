@@ -8,8 +8,8 @@ timestamp, and so the answer names it all the same.
 import numpy as np
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
-from benchmarks.bundle import SEED, Model
-from benchmarks.workload import Shape
+from benchmarks.load.workload import Shape
+from benchmarks.served.bundle import SEED, Model
 from models.bundle.golden import Golden
 from models.bundle.manifest import Output
 

@@ -17,8 +17,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from demo.ledger import Answer, Ledger
-from demo.plant import ASSETS, HEALTHY, Reading
+from demo.plant.simulation import ASSETS, HEALTHY, Reading
+from demo.promises.ledger import Answer, Ledger
 
 MAX_EVENTS = 7
 PICTURE_WIDTH = 130

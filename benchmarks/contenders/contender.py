@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.children import python
-from benchmarks.native import compiled
-from benchmarks.workload import PICKLE, Shape
+from benchmarks.load.compiler import compiled
+from benchmarks.load.workload import PICKLE, Shape
 
 LIMIT, PLAIN, MILLHAND = "limit", "plain", "millhand"
 
@@ -55,7 +55,7 @@ def plain(folder: Path) -> Contender:
     model = os.fspath(folder / PICKLE)
     return Contender(
         PLAIN,
-        lambda port, qos, _: python("benchmarks.plain", model, str(port), str(qos)),
+        lambda port, qos, _: python("benchmarks.contenders.plain", model, str(port), str(qos)),
         frozenset({"throughput", "latency", "memory", "start"}),
         window=20,
         max_rate=1_000,

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.broker import running_broker
-from benchmarks.cases import BACKLOG, Case, Step
 from benchmarks.children import BenchmarkError, running, tail
-from benchmarks.contenders import Contender
-from benchmarks.costs import Memory, cpu_seconds, memory
-from benchmarks.swaps import figures, push_in_turns
-from benchmarks.workload import Workload, driving
+from benchmarks.contenders.contender import Contender
+from benchmarks.experiments.cases import BACKLOG, Case, Step
+from benchmarks.experiments.costs import Memory, cpu_seconds, memory
+from benchmarks.experiments.swaps import figures, push_in_turns
+from benchmarks.load.workload import Workload, driving
 
 _MEMORY_S = 1.0
 _MEMORY_POLL_S = 0.25

@@ -2,10 +2,10 @@ from collections import Counter
 
 import pytest
 
-from demo.detection import Detection
-from demo.ledger import Answer, Input, Ledger
-from demo.plant import CAVITATION, HEALTHY
-from demo.promises import Swap, verdicts
+from demo.plant.simulation import CAVITATION, HEALTHY
+from demo.promises.detection import Detection
+from demo.promises.ledger import Answer, Input, Ledger
+from demo.promises.verdicts import Swap, verdicts
 
 PUMP = "line-1/pump-1"
 OTHER = "line-1/pump-2"
@@ -123,7 +123,7 @@ def test_a_good_answer_to_an_input_without_a_signal_hides_it() -> None:
 def test_inputs_that_are_never_answered_are_bounded_and_stay_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("demo.ledger.MAX_WAITING", 10)
+    monkeypatch.setattr("demo.promises.ledger.MAX_WAITING", 10)
     ledger = Ledger(warm_up=0)
     send(ledger, *range(25))
     assert (ledger.lost, ledger.waiting) == (15, 25)

@@ -1,15 +1,15 @@
 """The models that are served: the forest as pickle and graph, and all of them in a registry.
 
-Run as `python -m benchmarks.prepare FOLDER`, a process of its own, so that the benchmark itself
-shares no library pages with the contenders whose memory it measures.
+`python -m benchmarks.served.prepare FOLDER` runs as a process of its own, so that the benchmark
+itself shares no library pages with the contenders whose memory it measures.
 """
 
 import pickle
 import sys
 from pathlib import Path
 
-from benchmarks import bundle, forest, vibration
-from benchmarks.workload import BLOCKS, GRAPH, KEYS, PICKLE, REGISTRY, ROWS, SCALARS
+from benchmarks.load.workload import BLOCKS, GRAPH, KEYS, PICKLE, REGISTRY, ROWS, SCALARS
+from benchmarks.served import bundle, forest, vibration
 from trainer.registry import repository
 from trainer.registry.keys import Keys
 

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.cases import BACKLOG, FEW_TOPICS, SWAP_RATE
-from benchmarks.contenders import LIMIT, PLAIN
-from benchmarks.peers import MQTTJS, NODE_RED
-from benchmarks.plot import plot
-from benchmarks.suite import Measurement
+from benchmarks.contenders.contender import LIMIT, PLAIN
+from benchmarks.contenders.peers import MQTTJS, NODE_RED
+from benchmarks.experiments.cases import BACKLOG, FEW_TOPICS, SWAP_RATE
+from benchmarks.experiments.suite import Measurement
+from benchmarks.report.plot import plot
 
 
 @dataclass(frozen=True, slots=True)

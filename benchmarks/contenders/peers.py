@@ -1,7 +1,7 @@
 """Programs in JavaScript as contenders: mqtt.js with onnxruntime-node, and a Node-RED flow.
 
-They are installed into the user's cache, in the versions that peers/package.json names, and serve
-the same graph as the agent.
+They are installed into the user's cache, in the versions that javascript/package.json names, and
+serve the same graph as the agent.
 """
 
 import json
@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 
 from benchmarks.children import BenchmarkError, run
-from benchmarks.contenders import Contender
-from benchmarks.workload import GRAPH, Shape
+from benchmarks.contenders.contender import Contender
+from benchmarks.load.workload import GRAPH, Shape
 
 MQTTJS, NODE_RED = "mqtt.js", "Node-RED"
 
-_SOURCES = Path(__file__).parent / "peers"
+_SOURCES = Path(__file__).parent / "javascript"
 _PACKAGE = "package.json"
 _STAMP = "installed.json"
 _EXPERIMENTS = frozenset({"throughput", "latency", "memory", "start"})

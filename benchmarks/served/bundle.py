@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.workload import Shape
+from benchmarks.load.workload import Shape
 from models.bundle.golden import Golden, write_golden
 from models.bundle.manifest import (
     Budget,

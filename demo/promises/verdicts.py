@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from demo.detection import Detection
-from demo.ledger import Ledger
+from demo.promises.detection import Detection
+from demo.promises.ledger import Ledger
 
 
 @dataclass(slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import Contender
-from benchmarks.workload import BLOCK_1K, BLOCK_4K, ROWS, SCALARS, Shape
+from benchmarks.contenders.contender import Contender
+from benchmarks.load.workload import BLOCK_1K, BLOCK_4K, ROWS, SCALARS, Shape
 
 SWAP_RATE = 5_000
 """Readings a second while models are swapped."""

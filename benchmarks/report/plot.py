@@ -1,6 +1,7 @@
 """The results as a picture: bars are medians, whiskers the least and the most of all rounds.
 
-Plain SVG without scripts or fonts of its own. `python -m benchmarks.plot RESULTS.json PLOT.svg`.
+The SVG has no scripts and no fonts of its own. `python -m benchmarks.report.plot RESULTS.json
+PLOT.svg` draws the picture of an earlier run again.
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.contenders import MILLHAND, PLAIN
+from benchmarks.contenders.contender import MILLHAND, PLAIN
 
 _WIDTH, _LABEL, _BAR, _ROW, _HEAD, _NUMBER = 760, 150, 460, 22, 46, 8
 _COLOURS = {MILLHAND: "#c2410c"}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmarks.broker import HOST, running_broker
 from benchmarks.children import BenchmarkError, python, running, tail
-from benchmarks.contenders import MILLHAND, Contender
-from benchmarks.workload import BLOCKS, KEYS, REGISTRY, ROWS, SCALARS, Shape
+from benchmarks.contenders.contender import MILLHAND, Contender
+from benchmarks.load.workload import BLOCKS, KEYS, REGISTRY, ROWS, SCALARS, Shape
 
 GATEWAY = "benchmark"
 

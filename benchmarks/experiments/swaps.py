@@ -16,8 +16,8 @@ from statistics import median
 
 from benchmarks.broker import HOST
 from benchmarks.children import BenchmarkError
-from benchmarks.millhand import GATEWAY
-from benchmarks.workload import ROWS
+from benchmarks.contenders.millhand import GATEWAY
+from benchmarks.load.workload import ROWS
 from trainer.broker import Address, Broker
 from trainer.errors import BrokerError
 

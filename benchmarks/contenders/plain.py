@@ -1,6 +1,6 @@
 """The plain way: a paho callback, json, a pickled scikit-learn forest, one `predict` a message.
 
-What most first versions look like. Usage: `python -m benchmarks.plain MODEL PORT QOS`.
+What most first versions look like. Usage: `python -m benchmarks.contenders.plain MODEL PORT QOS`.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.workload import ROWS, SIGNALS, answer_topic
+from benchmarks.load.workload import ROWS, SIGNALS, answer_topic
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demo.faults import Fault, Kind
-from demo.hydraulics import (
+from demo.plant.faults import Fault, Kind
+from demo.plant.hydraulics import (
     DENSITY_KG_M3,
     GRAVITY_M_S2,
     Branch,

@@ -7,7 +7,7 @@ times in a row while it lasts. Pure, and bounded: of the episodes that are over 
 from collections import deque
 from dataclasses import dataclass
 
-from demo.plant import HEALTHY
+from demo.plant.simulation import HEALTHY
 
 MAX_EPISODES = 1_000
 

@@ -6,8 +6,8 @@ part plays five samples a second, so that the plant's clock runs fifty times as 
 
 import numpy as np
 
-from demo.faults import Fault, Kind
-from demo.plant import ASSETS, SIGNALS
+from demo.plant.faults import Fault, Kind
+from demo.plant.simulation import ASSETS, SIGNALS
 
 SAMPLE_S = 10.0
 PERIOD_S = 0.2

@@ -1,0 +1,1 @@
+"""The simulated plant: its physics, its faults and its recorded history."""

@@ -1,0 +1,1 @@
+"""What millhand promises, and whether the demo saw it kept."""
