@@ -9,6 +9,7 @@ from tests.kit.broker.brokers import amqtt, mosquitto
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant
 from tests.kit.gateway.process import Gateway
+from tests.kit.wording import names
 
 LOGINS = {"gw1": "right", "plant": "floor"}
 
@@ -33,7 +34,7 @@ def warnings(gateway: Gateway) -> list[str]:
 def test_queue_that_is_too_short_is_found_out(tmp_path: Path) -> None:
     with mosquitto(tmp_path / "broker") as broker:  # its default: 1,000 queued, 20 in flight
         (warning,) = warnings(make_gateway(tmp_path, broker.port))
-    kept = re.match(r"of 1200 messages for a gateway that is away, (\d+) are kept: ", warning)
+    kept = re.search(r".*1200 .* (\d+) are kept", warning)
     assert kept is not None
     assert int(kept[1]) in (1000, 1020), "whether those in flight count differs by version"
 
@@ -41,14 +42,14 @@ def test_queue_that_is_too_short_is_found_out(tmp_path: Path) -> None:
 def test_broker_that_keeps_no_session_is_found_out(tmp_path: Path) -> None:
     with amqtt(tmp_path / "broker") as broker:
         (warning,) = warnings(make_gateway(tmp_path, broker.port, protocol="3.1.1"))
-    assert warning.startswith("of 1200 messages for a gateway that is away, 0 are kept: ")
+    assert names(warning, "1200", "0")
 
 
 def test_topic_of_the_trial_may_be_refused(tmp_path: Path) -> None:
     acl = "topic readwrite plant/#\ntopic read millhand/#\n"
     with mosquitto(tmp_path / "broker", acl=acl) as broker:
         (warning,) = warnings(make_gateway(tmp_path, broker.port))
-    assert warning == "what is kept cannot be tried: millhand/gw1/check is refused by the broker"
+    assert names(warning, "millhand/gw1/check")
 
 
 def test_nothing_is_left_on_the_broker(tmp_path: Path) -> None:
@@ -64,21 +65,21 @@ def test_session_of_the_login_is_left_to_the_agent(tmp_path: Path) -> None:
     secret.write_text(LOGINS["gw1"])
     with mosquitto(tmp_path / "broker", logins=LOGINS, use_username_as_clientid=True) as broker:
         gateway = make_gateway(tmp_path, broker.port, username="gw1", password_file=str(secret))
-        assert warnings(gateway) == ["what is kept cannot be tried: " + ONE_SESSION]
+        assert [ONE_SESSION in one for one in warnings(gateway)] == [True]
         with PlantClient(broker.port, FILTERS, login=("plant", LOGINS["plant"])) as client, gateway:
             gateway.start_serving()
             plant = Plant(gateway, client)
             plant.wait_until_online()
             plant.send(3)
-            assert warnings(gateway) == [ONE_SESSION + ": topics and queue were not tried"]
+            assert [ONE_SESSION in one for one in warnings(gateway)] == [True]
             plant.send(3)
             assert len(plant.wait_for_answers()) == 6
             assert gateway.stop() == 0
             plant.send(4)
             client.flush()
-            assert warnings(gateway) == [ONE_SESSION + ": topics and queue were not tried"]
+            assert [ONE_SESSION in one for one in warnings(gateway)] == [True]
             gateway.start_serving()
             assert len(plant.wait_for_answers()) == 10
 
 
-ONE_SESSION = "the broker gives a login one session"
+ONE_SESSION = "one session"

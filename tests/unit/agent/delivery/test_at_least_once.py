@@ -11,6 +11,7 @@ from tests.kit.broker.fake_broker import (
     FakeConnection,
     connected,
 )
+from tests.kit.wording import names
 
 
 def arrived(delivery: Delivery, payload: bytes = b"x", mid: int = 1) -> Input:
@@ -89,7 +90,7 @@ def test_refusal_that_may_pass_keeps_the_prediction_and_its_order() -> None:
         answer(delivery, source, number)
         delivery.settle([source])
         turn(delivery, connection)
-    assert delivery.refusal == "out/a is refused with reason code 0x87"
+    assert names(delivery.refusal, "out/a", "0x87")
     assert len(broker.refused) == 1, "a blocked topic is not tried again before retry"
     broker.refusals.clear()
     delivery.retry()

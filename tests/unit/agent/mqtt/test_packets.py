@@ -106,17 +106,17 @@ def test_no_more_is_taken_out_than_asked_for() -> None:
 @pytest.mark.parametrize(
     ("packet", "said"),
     [
-        (b"\x30\xff\xff\xff\xff\x01", "more than four bytes"),
+        (b"\x30\xff\xff\xff\xff\x01", "four bytes"),
         (b"\x30\xff\xff\xff\x7f", "at most"),
         (b"\x34\x05\x00\x01t\x00\x01", "QoS 2"),
         (b"\x30\x01\x00", "without a topic"),
-        (b"\x32\x03\x00\x01t", "without a packet id"),
+        (b"\x32\x03\x00\x01t", "packet id"),
         (b"\x32\x06\x00\x01t\x00\x00\x00", "packet id 0"),
         (b"\x30\x03\x00\x01t", "without properties"),
         (b"\x30\x05\x00\x01t\x05x", "shorter"),
         (b"\x30\x04\x00\x01t\xff", "does not end"),
         (b"\x30\x04\x00\x09tt", "without properties"),
-        (b"\x40\x01\x00", "without a packet id"),
+        (b"\x40\x01\x00", "packet id"),
     ],
     ids=[
         "length of five bytes",

@@ -26,6 +26,7 @@ from serving.session import Session
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.readings import Message, Window, Windows, feed, listed
+from tests.kit.wording import naming
 
 DISORDER_MS = 5
 ROOM = 100_000
@@ -247,7 +248,7 @@ def test_without_disorder_nothing_waits() -> None:
 
 def test_disorder_of_readings_without_a_time_of_their_own_is_refused() -> None:
     source = {"topic": "plant/{asset}/telemetry"}
-    with pytest.raises(ValidationError, match=r"inputs\[1\] names no timestamp: name its path"):
+    with pytest.raises(ValidationError, match=naming("inputs[1]", "timestamp")):
         PipelineSettings.model_validate(
             {
                 "stream": "mass",

@@ -21,6 +21,7 @@ from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.mirrors import Fault, mirror
 from tests.kit.bundles.published import Published
+from tests.kit.wording import naming
 from trainer.registry import repository
 from trainer.registry.keys import Keys
 from trainer.registry.releases import USUAL, Release, Validity
@@ -477,7 +478,7 @@ def test_two_bundles_of_one_seq_are_refused() -> None:
         SignedFile(f"bundles/{STREAM}/1/{c * 64}.zip", c * 64, 10, {"stream": STREAM, "seq": 1})
         for c in "ab"
     ]
-    with pytest.raises(MetadataError, match="two bundles are signed as pump-health seq 1"):
+    with pytest.raises(MetadataError, match=naming("pump-health", "1")):
         select(files, STREAM, 1, max_bytes=100)
 
 
