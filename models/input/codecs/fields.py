@@ -1,4 +1,4 @@
-"""What a JSON payload says of all its values at once: time, quality and position."""
+"""What a JSON payload states once for all its values: time, quality and sequence number."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,14 @@ from models.input.quality import Quality
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Where time, quality and position stand in a payload; empty paths are not looked for."""
+    """Where a payload has its time, quality and sequence number.
+
+    Attributes:
+        timestamp: dotted path of the source time; empty if the payload has none.
+        timestamp_unit: unit of the source time.
+        quality: dotted path of the quality; empty if the payload has none.
+        sequence: dotted path of the sequence number; empty if the payload has none.
+    """
 
     timestamp: str = ""
     timestamp_unit: TimeUnit = "ms"
@@ -18,7 +25,7 @@ class Fields:
 
 
 class FieldsReader:
-    """Reads them; dotted paths are parted once."""
+    """Reads the fields of a payload; dotted paths are split once, not for every message."""
 
     def __init__(self, fields: Fields) -> None:
         self._time = _parted(fields.timestamp)
@@ -27,7 +34,7 @@ class FieldsReader:
         self._sequence = _parted(fields.sequence)
 
     def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
-        """Time, quality and position as a `Reading` has them.
+        """Time, quality and position, in the form in which a `Reading` has them.
 
         Raises:
             DecodeError: see `to_time_ns`, `to_quality`, `to_position`.
