@@ -88,5 +88,5 @@ def search_mistakes(search: Search | None, task: str) -> list[str]:
         return [f"search.metric: found '{search.metric}', allowed for '{task}' are {choices}"]
     metric, tolerance = search.metric_for(task), search.tolerance
     if tolerance is not None and tolerance >= 1 and metric in SHARES:
-        return [f"search.tolerance: found {tolerance:g}, allowed for {metric} are 0 to less than 1"]
+        return [f"search.tolerance: found {tolerance:g}, allowed for {metric} is 0 to less than 1"]
     return []

@@ -145,7 +145,7 @@ def test_family_that_cannot_take_so_many_rows_is_left_out(tmp_path: Path) -> Non
     outcome = trained(folder_of(tmp_path, linear, rows=7000, search=search))
     assert {family for family, _ in ranked(outcome)} == {"linear"}
     assert any(
-        "svm is left out: 5250 training windows, it takes at most 5000" in said
+        "svm is left out: " in said and "5000" in said and "5250" in said
         for said in outcome.trained.notes
     )
 
@@ -203,7 +203,7 @@ def test_mistake_names_its_key(tmp_path: Path, search: object, said: Sequence[st
 
 def test_monitor_has_no_search(tmp_path: Path) -> None:
     told = mistakes(tmp_path, {"trials": 5}, target={"task": "anomaly"})
-    assert "search: there is none for task 'anomaly'" in told
+    assert "search: task 'anomaly'" in told
 
 
 def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
     table = (tmp_path / "pump.csv").read_text().splitlines()
     rows = [f"{row}{'0' if number % 3 else ''}" for number, row in enumerate(table[1:])]
     (tmp_path / "pump.csv").write_text("\n".join([table[0], *rows]) + "\n")
-    with pytest.raises(DataError, match="about one of two classes, and there are"):
+    with pytest.raises(DataError, match=r"search.metric '.*' needs two classes"):
         trained(path)
 
 
@@ -228,7 +228,7 @@ def test_ctrl_c_keeps_the_journal_and_leaves_no_bundle(tmp_path: Path) -> None:
     kept = finished(out)
     assert running.returncode == 130
     assert said.startswith("note interrupted: ")
-    assert "the same command goes on from there" in said
+    assert "run the same command again" in said
     assert "Traceback" not in said
     assert list(out.glob("*.zip")) == []
     again = trained(folder_of(tmp_path, stepwise, search={"trials": 1, "candidates": ["linear"]}))
@@ -246,7 +246,7 @@ def test_ctrl_c_while_the_workers_start_says_one_sentence(tmp_path: Path) -> Non
         os.killpg(running.pid, signal.SIGINT)
         _, said = running.communicate(timeout=20)
     assert running.returncode == 130
-    assert said.startswith("note interrupted: 0 candidates are kept, none is complete yet;")
+    assert said.startswith("note interrupted: 0 candidates are kept, ")
     assert len(said.splitlines()) == 1
 
 
