@@ -164,6 +164,6 @@ def _derived(subject: Subject) -> Iterator[tuple[str, NDArray[Any]]]:
     columns = dict(zip(subject.recording.channels, last.T, strict=True))
     with np.errstate(all="ignore"):
         for derived in subject.recipe.derived:
-            value = Expression(derived.expression).of(columns)
+            value = Expression(derived.expression).evaluate(columns)
             columns[derived.name] = np.where(np.isfinite(value), value, np.nan)
             yield derived.name, columns[derived.name]

@@ -35,21 +35,21 @@ HOSTILE = st.one_of(
     ],
 )
 def test_expression_is_what_it_says(text: str, wanted: float) -> None:
-    value = Expression(text).of({"torque": np.array(6.0), "speed": np.array(4.0)})
+    value = Expression(text).evaluate({"torque": np.array(6.0), "speed": np.array(4.0)})
     assert float(value) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("__import__('os').system('true')", "is no arithmetic"),
-        ("open(torque)", "'open' is not known; functions are abs"),
-        ("torque.real", "'torque.real' is no arithmetic"),
-        ("torque if speed else 1", "is no arithmetic"),
-        ("torque ** speed", "'\\*\\* speed': a power is a whole number from 1 to 4"),
-        ("torque ** 99999", "a power is a whole number from 1 to 4"),
+        ("__import__('os').system('true')", "is not arithmetic"),
+        ("open(torque)", "'open' is not known"),
+        ("torque.real", "'torque.real' is not arithmetic"),
+        ("torque if speed else 1", "is not arithmetic"),
+        ("torque ** speed", "'\\*\\* speed': .* from 1 to 4"),
+        ("torque ** 99999", "from 1 to 4"),
         ("sqrt(torque, speed)", "'sqrt' is given 2 values; it takes one"),
-        ("torque * True", "True is no number"),
+        ("torque * True", "True is not a number"),
         ("torque *", "cannot be read"),
         ("3 * 4", "has no signal in it"),
         ("+".join(["torque"] * 200), "parts, allowed are 200"),
