@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.bundle.golden import MIN_COUNT, Golden
 from models.bundle.manifest import GoldenSpec
-from trainer.bundle.golden import edges, unusual
+from trainer.bundle.golden import edge_windows, edges
 from trainer.errors import GraphError
 from trainer.estimators.fitting import Answers
 from trainer.external.declaration import Declaration
@@ -111,7 +111,7 @@ def _spread(windows: Window) -> NDArray[np.int64]:
 
 def _odd(usual: Window, wanted: Declaration) -> Window:
     """Edges and missing values, but none that a gateway would not ask about."""
-    odd = np.stack(list(unusual(usual, wanted.channels)))
+    odd = np.stack(list(edge_windows(usual, wanted.channels)))
     required = [signal.missing == "require" for signal in wanted.signals]
     return odd[~np.isnan(odd[:, :, required]).any(axis=(1, 2))]
 

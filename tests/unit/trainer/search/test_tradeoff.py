@@ -71,7 +71,7 @@ def test_smaller_model_is_taken_within_the_tolerance_and_not_beyond(tmp_path: Pa
     loose = trained(folder_of(tmp_path, {**small, "tolerance": 100}))
     assert "the model is linear" in taken(loose)
     assert rule(loose).startswith(
-        "search: 2 of 2 candidates that were measured are within 100 (search.tolerance) of the best"
+        "search: 2 of 2 measured candidates are within 100 (search.tolerance) of the best"
     )
     strict = trained(folder_of(tmp_path, {**small, "tolerance": 1}))
     assert "the model is forest" in taken(strict)
@@ -115,7 +115,7 @@ def test_standard_error_is_the_tolerance_if_none_is_given(tmp_path: Path) -> Non
     outcome = trained(folder_of(tmp_path, search))
     best = leaderboard_of(outcome).entries[0]
     assert best.family == "forest"
-    assert f"are within {best.error:.3g} (a standard error) of the best rmse" in rule(outcome)
+    assert f"are within {best.error:.3g} (one standard error) of the best rmse" in rule(outcome)
 
 
 def test_faster_model_is_taken_within_the_tolerance(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_what_no_graph_can_be_made_of_is_left_out(tmp_path: Path) -> None:
     leaderboard = Leaderboard(metric="rmse", entries=(odd,), tried=1, notes=())
     found = with_costs(leaderboard, parts.train, known, made, Console())
     assert found.entries == ()
-    assert found.notes[0].startswith("search: odd is left out: KernelRidge cannot be written")
+    assert found.notes[0].startswith("search: odd is left out: KernelRidge cannot be")
 
 
 def entry(
@@ -228,7 +228,7 @@ def test_figure_that_is_better_when_higher_is_read_so() -> None:
     entries = [entry("best", 0.9, timed(3)), entry("fast", 0.6, timed(2)), entry("poor", 0.3)]
     ordered, said = in_order(entries, "macro_f1", FAST)
     assert [one.family for one in ordered] == ["fast", "best", "poor"]
-    assert "2 of 3 candidates" in said
+    assert "2 of 3 measured candidates" in said
 
 
 def test_single_fold_has_no_standard_error_and_nothing_else_is_as_good() -> None:
