@@ -319,10 +319,10 @@ def test_bundle_says_what_nobody_measured(tmp_path: Path) -> None:
     assert worst == 0
     assert (manifest.metrics.split, manifest.metrics.values) == ("not measured by millhand", {})
     assert "made by pytorch" in manifest.lineage.origin
-    assert "prove the transport, not the truth" in manifest.lineage.origin
+    assert "the graph's own answers" in manifest.lineage.origin
     page = bundle.report.decode()
     assert "was not trained by millhand" in page
-    assert "not that it is right" in page
+    assert "not that the answers are right" in page
     assert not re.search(r"<script|src=|href=|https?://", page)
     assert json.loads(bundle.reference)["signals"]["flow"]["count"] == 0
 
@@ -333,7 +333,7 @@ def test_claimed_figures_are_called_claims(tmp_path: Path) -> None:
     metrics = ours.bundle.manifest.metrics
     assert metrics.split.startswith("claimed by the description, not measured by millhand: last")
     assert (metrics.test_rows, metrics.values) == (900, {"mae": 1.5})
-    assert '<th scope="col">claimed figure</th>' in ours.bundle.report.decode()
+    assert '<th scope="col">claimed metric</th>' in ours.bundle.report.decode()
 
 
 def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:
     reference = json.loads(ours.bundle.reference)
     assert reference["signals"]["pressure"]["count"] == 297
     assert reference["score"]["count"] == 297
-    assert "what it was trained on is not known" in reference["reason"]
+    assert "external graph" in reference["reason"]
 
 
 def test_rows_of_the_command_line_need_no_data_section(tmp_path: Path) -> None:
