@@ -18,7 +18,7 @@ class Transport(Publisher, Protocol):
     def flush(self) -> None:
         """Send as much as the socket takes."""
 
-    def acknowledge(self, mid: int) -> None:
+    def acknowledge(self, packet_id: int) -> None:
         """Queue the PUBACK of a QoS 1 message."""
 
 
@@ -34,8 +34,8 @@ def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
         router.receive(messages)
     if transport.confirmed:
         confirmed, transport.confirmed = transport.confirmed, []
-        for mid, reason_code in confirmed:
-            delivery.confirmed(mid, reason_code)
+        for packet_id, reason_code in confirmed:
+            delivery.confirmed(packet_id, reason_code)
     if router.sheds and has_arrived and not transport.lost:
         _acknowledge(transport, delivery)
         transport.flush()
@@ -57,5 +57,5 @@ def _send(transport: Transport, delivery: Delivery) -> None:
 
 
 def _acknowledge(transport: Transport, delivery: Delivery) -> None:
-    for mid in delivery.acknowledgeable():
-        transport.acknowledge(mid)
+    for packet_id in delivery.acknowledgeable():
+        transport.acknowledge(packet_id)

@@ -126,9 +126,9 @@ class Broker:
         """
         while len(self._unconfirmed) >= self._limit:
             self._turn(_TURN_S)
-        mid = self._client.publish(topic, payload, qos, retain).mid
+        packet_id = self._client.publish(topic, payload, qos, retain).mid
         if qos:
-            self._unconfirmed.add(mid)
+            self._unconfirmed.add(packet_id)
         elif self._client.want_write():
             self._turn(_TURN_S)
 
@@ -286,11 +286,11 @@ class Broker:
         self,
         _client: Client,
         _userdata: object,
-        mid: int,
+        packet_id: int,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self._unconfirmed.discard(mid)
+        self._unconfirmed.discard(packet_id)
         if reason.is_failure:
             self._refused = f"the broker refuses a message: {reason}"
 
@@ -298,7 +298,7 @@ class Broker:
         self,
         _client: Client,
         _userdata: object,
-        _mid: int,
+        _packet_id: int,
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The journal on disk: what of a stream of records is whole, also after a crash in mid-write.
+"""The journal on disk: what of a stream of records is whole, also after a crash in packet_id-write.
 
     file     frame frame frame ...            journal.<number>, appended to, never changed
     frame    length, CRC-32, records          all of it counts, or nothing
@@ -68,7 +68,9 @@ def noted(serial: int, message: Received) -> tuple[bytes, bytes, bytes]:
     """The bytes of an INPUT record, in parts, so that the payload is not copied here."""
     topic = message.topic.encode()
     payload = message.payload
-    fields = _FIELDS.pack(_INPUT, serial, message.at_ns, message.mid, len(topic), len(payload))
+    fields = _FIELDS.pack(
+        _INPUT, serial, message.at_ns, message.packet_id, len(topic), len(payload)
+    )
     return fields, topic, payload
 
 
@@ -126,12 +128,12 @@ def _record(body: memoryview, at: int) -> tuple[Record, int]:
 
 
 def _noted(body: memoryview, at: int) -> tuple[Noted, int]:
-    _, serial, at_ns, mid, topic_bytes, payload_bytes = _FIELDS.unpack_from(body, at)
+    _, serial, at_ns, packet_id, topic_bytes, payload_bytes = _FIELDS.unpack_from(body, at)
     at += _FIELDS.size
     topic = str(body[at : at + topic_bytes], "utf-8")
     at += topic_bytes
     payload = bytes(body[at : at + payload_bytes])
-    message = Received(topic, payload, mid, retained=False, repeated=False, at_ns=at_ns)
+    message = Received(topic, payload, packet_id, retained=False, repeated=False, at_ns=at_ns)
     return Noted(serial, message), at + payload_bytes
 
 

@@ -91,14 +91,14 @@ class Recovery:
         if not any(pipeline.stream in self._sound for pipeline, _ in routes):
             return  # if it comes again, it is new to the windows of now
         self.inputs += 1
-        if message.mid and noted.serial > self._acked:
+        if message.packet_id and noted.serial > self._acked:
             source = self._delivery.arrived(*message[:3], repeated=False)
             assert source is not None  # noqa: S101  as it is not repeated
             self.open += 1
             self._unsettled.append(source)
         else:
             self._settle()
-            source = Input(message.mid, (message.topic, message.payload))
+            source = Input(message.packet_id, (message.topic, message.payload))
             routes = [found for found in routes if found[0].stream in self._sound]
         source.serial = noted.serial
         for pipeline, route in routes:
@@ -113,7 +113,7 @@ class Recovery:
         """Leave an input that was answered and acknowledged."""
         for pipeline, _ in routes:
             pipeline.discard()
-        if source.mid:
+        if source.packet_id:
             source.waiting = 0
             self._delivery.answered(source)
 

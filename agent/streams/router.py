@@ -88,8 +88,8 @@ class Router:
         """Take messages in, in order of arrival; `answer` brings them to an end."""
         arrived, sources, take = self._delivery.arrived, self._sources, self._take
         for message in messages:
-            topic, payload, mid, _, repeated, _ = message
-            source = arrived(topic, payload, mid, repeated=repeated)
+            topic, payload, packet_id, _, repeated, _ = message
+            source = arrived(topic, payload, packet_id, repeated=repeated)
             if source is not None:
                 sources.append(source)
                 take(message, source)
@@ -155,7 +155,9 @@ class Router:
         for route, message, source, follows_gap in backlog.take():
             if pipeline.is_stateful and not source.serial:
                 # What the broker does not hold is not awaited from it after a crash.
-                source.serial = self._note(message if source.held else message._replace(mid=0))
+                source.serial = self._note(
+                    message if source.held else message._replace(packet_id=0)
+                )
             try:
                 pipeline.take(doubted(route) if follows_gap else route, message, source)
             except ReadingError as exc:
