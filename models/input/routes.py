@@ -6,9 +6,8 @@ from sys import intern
 
 from models.input.admission import Refused
 from models.input.codecs.block import BlockDocument, DecodeBlocks, RawBlock
-from models.input.codecs.fields import Fields
 from models.input.codecs.json_row import JsonRow
-from models.input.codecs.reading import Decode
+from models.input.codecs.reading import Decode, Fields
 from models.input.codecs.scalar import decode_plain, decode_umh, scalar
 from models.input.codecs.thingsboard import ThingsBoard
 from models.input.pipeline import Input, Pipeline

@@ -1,7 +1,8 @@
-"""What every dialect decodes to, and the small words they share: number, time, quality."""
+"""What every payload format decodes to, and what formats share: number, time, quality."""
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -136,3 +137,49 @@ def _from_iso(value: object) -> int:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Where a payload states what holds for all its values; an empty path is not looked for.
+
+    Attributes:
+        timestamp: path of the source time.
+        timestamp_unit: unit of the source time, or `iso8601` for text.
+        quality: path of the quality.
+        sequence: path of a number that tells messages apart.
+    """
+
+    timestamp: str = ""
+    timestamp_unit: TimeUnit = "ms"
+    quality: str = ""
+    sequence: str = ""
+
+
+class FieldsReader:
+    """Reads time, quality and position of a payload; its dotted paths are split once."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._time = _split(fields.timestamp)
+        self._unit = fields.timestamp_unit
+        self._quality = _split(fields.quality)
+        self._sequence = _split(fields.sequence)
+
+    def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
+        """Time, quality and position as a `Reading` has them.
+
+        Raises:
+            DecodeError: see `to_time_ns`, `to_quality`, `to_position`.
+        """
+        time_ns, quality, position = None, Quality.GOOD, ""
+        if self._time:
+            time_ns = to_time_ns(at_path(document, self._time), self._unit)
+        if self._quality:
+            quality = to_quality(at_path(document, self._quality))
+        if self._sequence:
+            position = to_position(at_path(document, self._sequence))
+        return time_ns, quality, position
+
+
+def _split(path: str) -> list[str]:
+    return path.split(".") if path else []

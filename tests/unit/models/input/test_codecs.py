@@ -14,10 +14,10 @@ from agent.streams.encoding import Prediction, PredictionCodec
 from models.errors import DecodeError, ReadingError
 from models.input.admission import TimeBounds
 from models.input.codecs.document import MAX_DEPTH
-from models.input.codecs.fields import Fields
 from models.input.codecs.json_row import JsonRow
 from models.input.codecs.reading import (
     Decode,
+    Fields,
     Reading,
     TimeUnit,
     to_quality,

@@ -20,7 +20,7 @@ from models.errors import ReadingError
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import Quality
 from models.windowing.disorder import Disorder, Released
-from models.windowing.hold import NS_PER_MS
+from models.windowing.track import NS_PER_MS
 from serving.model import Model
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels
