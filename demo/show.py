@@ -40,12 +40,14 @@ class Options:
         broker: Which broker.
         keep: Whether the work folder stays.
         picture: File for the most telling picture of the table; None: no picture.
+        hours: How long a day of the recorded history is.
     """
 
     seconds: float | None
     broker: Choice
     keep: bool
     picture: Path | None
+    hours: int
 
 
 def run_demo(options: Options, console: Console) -> bool:
@@ -59,7 +61,7 @@ def run_demo(options: Options, console: Console) -> bool:
         work = stack.enter_context(_work_folder(console, keep=options.keep))
         broker = stack.enter_context(running_broker(work, options.broker))
         console.print(f"{broker.kind} listens on {HOST}:{broker.port}", highlight=False)
-        workshop = Workshop(work, broker.port)
+        workshop = Workshop(work, broker.port, options.hours)
         run_steps([*workshop.record(), *workshop.make(1)], console)
         agent = stack.enter_context(_agent(workshop, broker))
         link = stack.enter_context(Link(HOST, broker.port, [PREDICTIONS, *CONTROL_TOPICS]))

@@ -104,24 +104,29 @@ def start(tmp_path: Path) -> Iterator[Start]:
     assert list(tmp_path.glob("millhand-demo-*")) == []
 
 
-@pytest.mark.parametrize("broker", ["mosquitto", "amqtt"])
-def test_the_demo_keeps_every_promise_and_ends_by_itself(
-    broker: str, start: Start, tmp_path: Path
+def test_the_demo_keeps_every_promise_on_either_broker_and_ends_by_itself(
+    start: Start, tmp_path: Path
 ) -> None:
-    if broker == "mosquitto" and not find_mosquitto():
-        pytest.skip("mosquitto is not installed")
-    picture = tmp_path / "table.svg"
-    run = start("--broker", broker, "--export-table", os.fspath(picture), seconds="20")
-    exit_code, output = run.wait()
-    assert exit_code == 0, output
-    assert f"{broker} listens on 127.0.0.1:" in output
-    for promise in PROMISES:
-        (line,) = (line for line in output.splitlines() if f" {promise} " in line)
-        assert " kept " in line
-    assert "push to serving" in output
-    shown = picture.read_text().replace("&#160;", " ")
-    for words in (*ASSETS, "predicts", "1.1.0", "0 lost", "after its push"):
-        assert words in shown
+    brokers = ("mosquitto", "amqtt") if find_mosquitto() else ("amqtt",)
+    # Both at once: the plant has the same pace as for its users, and mostly waits.
+    runs = {
+        broker: start(
+            *("--broker", broker, "--hours", "12", "--export-table", f"{tmp_path}/{broker}.svg"),
+            seconds="20",
+        )
+        for broker in brokers
+    }
+    for broker, run in runs.items():
+        exit_code, output = run.wait()
+        assert exit_code == 0, output
+        assert f"{broker} listens on 127.0.0.1:" in output
+        for promise in PROMISES:
+            (line,) = (line for line in output.splitlines() if f" {promise} " in line)
+            assert " kept " in line
+        assert "push to serving" in output
+        shown = (tmp_path / f"{broker}.svg").read_text().replace("&#160;", " ")
+        for words in (*ASSETS, "predicts", "1.1.0", "0 lost", "after its push"):
+            assert words in shown
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
