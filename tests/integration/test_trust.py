@@ -155,11 +155,11 @@ def _publish_as(
     plant: Plant, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, *, stream: str
 ) -> None:
     """Have the publisher sign a bundle as another stream's, by mistake or malice."""
-    honest: Callable[..., Release] = Release.of
+    honest: Callable[..., Release] = Release.from_bundle
 
     def mistaken(bundle: Bundle, floor_seq: int | None) -> Release:
         relabelled = bundle.manifest.model_copy(update={"stream": stream})
         return honest(replace(bundle, manifest=relabelled), floor_seq)
 
-    monkeypatch.setattr(Release, "of", mistaken)
+    monkeypatch.setattr(Release, "from_bundle", mistaken)
     plant.published.publish(bundle)

@@ -23,7 +23,7 @@ from tests.kit.bundles.mirrors import Fault, mirror
 from tests.kit.bundles.published import Published
 from trainer.registry import repository
 from trainer.registry.keys import Keys
-from trainer.registry.releases import USUAL, Release, Validity
+from trainer.registry.releases import DEFAULT_VALIDITY, Release, Validity
 
 STREAM = "pump-health"
 PAST = timedelta(days=-1)
@@ -99,7 +99,7 @@ def publish(
     stream: str = STREAM,
     *,
     floor_seq: int | None = None,
-    validity: Validity = USUAL,
+    validity: Validity = DEFAULT_VALIDITY,
 ) -> Release:
     path = published.folder.parent / f"{stream}-{seq}.zip"
     path.write_bytes(make_bundle(make_manifest(stream=stream, seq=seq)).content)

@@ -116,7 +116,7 @@ def test_signatures_end_when_they_are_said_to(folder: Path) -> None:
 
 def test_existing_registry_is_left_as_it_is(folder: Path, tmp_path: Path) -> None:
     before = tree(folder)
-    with pytest.raises(RegistryError, match="holds a registry already"):
+    with pytest.raises(RegistryError, match="is a registry already"):
         repository.init(folder, Keys(tmp_path / "other"))
     assert tree(folder) == before
     assert not (tmp_path / "other").exists()
@@ -125,7 +125,7 @@ def test_existing_registry_is_left_as_it_is(folder: Path, tmp_path: Path) -> Non
 def test_existing_keys_are_left_as_they_are(folder: Path, keys: Keys, tmp_path: Path) -> None:
     assert folder.exists()
     before = tree(keys.folder)
-    with pytest.raises(KeysError, match="holds keys already"):
+    with pytest.raises(KeysError, match="has keys already"):
         repository.init(tmp_path / "second", keys)
     assert tree(keys.folder) == before
 
@@ -272,7 +272,7 @@ def test_missing_key_is_named_before_anything_is_written(
 ) -> None:
     before = tree(folder)
     name = next(keys.folder.glob(f"{lacking}-*.pem")).name
-    with pytest.raises(KeysError, match=f"lacks the {lacking} key: signing takes 1 of {name}"):
+    with pytest.raises(KeysError, match=f"lacks the {lacking} key: signing needs 1 of {name}"):
         publish(folder, split(keys, tmp_path / "some", *held), 1)
     assert tree(folder) == before
 
@@ -291,7 +291,7 @@ def test_passphrase_locks_the_keys(tmp_path: Path) -> None:
     repository.init(folder, keys)
     assert publish(folder, keys, 1).seq == 1
     for passphrase, message in (
-        ("wrong", "not the right one"),
+        ("wrong", "passphrase is wrong"),
         ("empty", "its first line is the passphrase"),
         ("nothing", "cannot be read"),
         (None, "Password was not given"),
@@ -304,7 +304,7 @@ def test_passphrase_locks_the_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no key", "no PEM private key"),
+        (b"no key", "not a PEM private key"),
         (None, "cannot be read"),
         ("elliptic curve", "allowed is Ed25519"),
     ],
@@ -347,8 +347,8 @@ def test_unknown_bundle_cannot_be_revoked(folder: Path, keys: Keys) -> None:
 
 def test_refresh_needs_the_online_key_only(folder: Path, keys: Keys, tmp_path: Path) -> None:
     before = tree(folder)
-    standing = repository.refresh(folder, split(keys, tmp_path / "online", "online"))
-    assert standing.warnings == ()
+    status = repository.refresh(folder, split(keys, tmp_path / "online", "online"))
+    assert status.warnings == ()
     changed = {name for name, content in tree(folder).items() if before.get(name) != content}
     assert changed == {"metadata/2.snapshot.json", "metadata/timestamp.json"}
 
@@ -356,17 +356,17 @@ def test_refresh_needs_the_online_key_only(folder: Path, keys: Keys, tmp_path: P
 def test_refresh_warns_of_what_it_cannot_sign(tmp_path: Path, keys: Keys) -> None:
     folder = tmp_path / "registry"
     repository.init(folder, keys, validity=Validity(root=SOON, targets=SOON))
-    standing = repository.refresh(folder, split(keys, tmp_path / "online", "online"))
-    assert [warning.split()[0] for warning in standing.warnings] == ["root", "targets"]
-    assert "refresh with the targets key at hand" in standing.warnings[1]
-    assert standing.expires["targets"] - datetime.now(UTC) < SOON
+    status = repository.refresh(folder, split(keys, tmp_path / "online", "online"))
+    assert [warning.split()[0] for warning in status.warnings] == ["root", "targets"]
+    assert "refresh with the targets key" in status.warnings[1]
+    assert status.expires["targets"] - datetime.now(UTC) < SOON
 
 
 def test_refresh_signs_what_is_due_where_the_keys_are_held(tmp_path: Path, keys: Keys) -> None:
     folder = tmp_path / "registry"
     repository.init(folder, keys, validity=Validity(root=SOON, targets=SOON))
-    standing = repository.refresh(folder, keys)
-    assert standing.warnings == ()
+    status = repository.refresh(folder, keys)
+    assert status.warnings == ()
     assert trusted_root(keys).version == 2
     assert keys.root.read_bytes() == (folder / "metadata" / "2.root.json").read_bytes()
     assert signed(folder / "metadata" / "2.targets.json")["version"] == 2
@@ -402,7 +402,7 @@ def test_one_root_key_of_two_cannot_rotate(tmp_path: Path, keys: Keys) -> None:
     folder = tmp_path / "registry"
     repository.init(folder, keys, root_keys=2, root_threshold=2)
     next(keys.folder.glob("root-*.pem")).unlink()
-    with pytest.raises(KeysError, match="signing takes 2 of root-"):
+    with pytest.raises(KeysError, match="signing needs 2 of root-"):
         repository.rotate(folder, "online", keys)
 
 
@@ -441,7 +441,7 @@ def test_root_in_the_registry_is_not_believed(folder: Path, keys: Keys, tmp_path
 def test_damaged_metadata_is_told(folder: Path, keys: Keys, name: str, content: bytes) -> None:
     (folder / "metadata" / f"{name}.json").write_bytes(content)
     for act in (lambda: publish(folder, keys, 1), lambda: repository.listing(folder)):
-        with pytest.raises(RegistryError, match=f"{name}.json is no TUF metadata"):
+        with pytest.raises(RegistryError, match=f"{name}.json is not TUF metadata"):
             act()
 
 
@@ -452,5 +452,5 @@ def test_metadata_of_another_version_or_role_is_told(folder: Path, keys: Keys) -
     with pytest.raises(MillhandError, match=r"2\.targets\.json holds version 1"):
         publish(folder, keys, 2)
     shutil.copy(metadata / "1.snapshot.json", metadata / "2.targets.json")
-    with pytest.raises(MillhandError, match="holds snapshot metadata, not targets"):
+    with pytest.raises(MillhandError, match="snapshot metadata, not targets"):
         publish(folder, keys, 2)
