@@ -161,5 +161,5 @@ def _publish_as(
         relabelled = bundle.manifest.model_copy(update={"stream": stream})
         return honest(replace(bundle, manifest=relabelled), floor_seq)
 
-    monkeypatch.setattr(Release, "of", mistaken)
+    monkeypatch.setattr(Release, "from_bundle", mistaken)
     plant.published.publish(bundle)
