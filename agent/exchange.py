@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Protocol
 
-from agent.delivery.at_least_once import Delivery, Publisher
+from agent.delivery.at_least_once import Delivery
+from agent.delivery.outgoing import Publisher
 from agent.mqtt.packets import Received
 from agent.streams.router import Router
 

@@ -18,42 +18,17 @@ Pure: no socket, no clock, no thread.
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Protocol
 
 from agent.delivery.inputs import Input, Orphans, Outcome
-from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
+from agent.delivery.outgoing import Outgoing, Publisher
+from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID
 
 MAX_DOCUMENTS = 1_000
 ALL_KEPT = 2**63
 
 FINAL_REFUSALS = {0x90: "topic_invalid", 0x95: "too_large", 0x99: "payload_invalid"}
 """PUBACK reason codes that repeating the publish cannot cure (MQTT 5, 3.4.2.1)."""
-
-
-@dataclass(slots=True, eq=False)
-class Outgoing(Publish):
-    """A publish that is owed: a prediction of `source`, or a control document if that is None.
-
-    It has a packet id from its first sending until the broker confirms or refuses it.
-    """
-
-    source: Input | None = None
-
-
-class Publisher(Protocol):
-    """The part of a connection that delivery needs."""
-
-    max_in_flight: int
-    max_packet_bytes: int
-
-    @property
-    def wants_write(self) -> bool:
-        """Whether something waits to be sent, so that more would only pile up."""
-
-    def publish(self, message: Publish) -> None:
-        """Queue one PUBLISH."""
 
 
 class Delivery:

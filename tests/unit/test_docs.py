@@ -11,8 +11,9 @@ import pytest
 
 from agent.config.settings import Settings
 from agent.control import Control
-from agent.delivery.at_least_once import FINAL_REFUSALS, Delivery, Outgoing
+from agent.delivery.at_least_once import FINAL_REFUSALS, Delivery
 from agent.delivery.inputs import Input
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import POLICIES

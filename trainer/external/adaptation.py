@@ -6,25 +6,22 @@ labels, a threshold. So a gateway computes nothing for an external model either.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import (
-    GraphProto,
     ModelProto,
-    NodeProto,
     TensorProto,
     ValueInfoProto,
     helper,
-    numpy_helper,
 )
 
 from serving.session import INPUT
 from trainer.errors import GraphError
 from trainer.external.declaration import Declaration, Layout, Tensor
 from trainer.external.graph import ML, ExternalGraph
+from trainer.external.wiring import MARK, Wiring
 
 Seen = Mapping[str, NDArray[Any]]
 """The graph's own tensors for some windows, by `Tensor.name`; first axis the windows."""
@@ -33,14 +30,9 @@ _INPUT_TYPES = {
     TensorProto.DOUBLE: "float64",
     TensorProto.FLOAT16: "float16",
 }
-# Names of added nodes and constants begin with this; `graph.py` puts another prefix before the
-# graph's own, so they cannot collide.
-_MARK = "millhand_"
 # First version of ai.onnx.ml whose LabelEncoder has keys and values; in version 1 it was another
 # operator (https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html).
 _LABELS_SINCE = 2
-# From opset 18 on ReduceMax takes its axes as an input, before as an attribute.
-_AXES_ARE_INPUT_SINCE = 18
 
 
 def with_window(external: ExternalGraph, wanted: Declaration) -> ModelProto:
@@ -140,51 +132,6 @@ def with_answers(
     del model.metadata_props[:]
     helper.set_model_props(model, dict(marks))
     return _bytes(model)
-
-
-@dataclass
-class Wiring:
-    """Adds nodes and constants to a graph.
-
-    Attributes:
-        graph: the graph, which is changed.
-        opset: version of ONNX's own operators that the graph imports.
-    """
-
-    graph: GraphProto
-    opset: int
-
-    @property
-    def added(self) -> list[NodeProto]:
-        """The nodes that were added, by another `Wiring` of this graph too."""
-        return [node for node in self.graph.node if node.name.startswith(_MARK)]
-
-    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401  as ONNX
-        """Add a node, and return the name of its output, which is unique."""
-        name = f"{_MARK}{len(self.graph.node)}_{kind}"
-        self.end(kind, *inputs, name=name, **attributes)
-        return name
-
-    def end(self, kind: str, *inputs: str, name: str, **attributes: Any) -> None:  # noqa: ANN401  as ONNX
-        """Add a node whose output is called `name`."""
-        domain = ML if kind == "LabelEncoder" else ""
-        node = helper.make_node(
-            kind, inputs, [name], name=f"{_MARK}{name}", domain=domain, **attributes
-        )
-        self.graph.node.append(node)
-
-    def constant(self, value: object, dtype: type = np.int64) -> str:
-        """Add a constant, and return its name."""
-        name = f"{_MARK}constant_{len(self.graph.initializer)}"
-        self.graph.initializer.append(numpy_helper.from_array(np.array(value, dtype), name))
-        return name
-
-    def highest(self, tensor: str, *, name: str) -> None:
-        """Add a node `name` with the largest value of each row of `tensor`."""
-        if self.opset < _AXES_ARE_INPUT_SINCE:
-            self.end("ReduceMax", tensor, name=name, axes=[1], keepdims=0)
-        else:
-            self.end("ReduceMax", tensor, self.constant([1]), name=name, keepdims=0)
 
 
 def _input(external: ExternalGraph, wanted: Declaration) -> ValueInfoProto:
@@ -347,7 +294,7 @@ def _need_labels(model: ModelProto) -> None:
     elif imported.version < _LABELS_SINCE:
         # LabelEncoder is the only operator that means something else before version 2.
         if any(
-            n.op_type == "LabelEncoder" and not n.name.startswith(_MARK) for n in model.graph.node
+            n.op_type == "LabelEncoder" and not n.name.startswith(MARK) for n in model.graph.node
         ):
             raise GraphError(
                 f"the graph uses the LabelEncoder of {ML} {imported.version}; export it with "

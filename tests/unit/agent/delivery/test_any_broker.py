@@ -12,8 +12,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from agent.delivery.at_least_once import Delivery, Outgoing
+from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
+from agent.delivery.outgoing import Outgoing
 from tests.kit.broker.fake_broker import (
     CLIENT,
     NOT_AUTHORISED,

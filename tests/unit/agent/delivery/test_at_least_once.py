@@ -2,8 +2,9 @@
 
 import pytest
 
-from agent.delivery.at_least_once import MAX_DOCUMENTS, Delivery, Outgoing
+from agent.delivery.at_least_once import MAX_DOCUMENTS, Delivery
 from agent.delivery.inputs import Input, Outcome
+from agent.delivery.outgoing import Outgoing
 from tests.kit.broker.fake_broker import (
     NOT_AUTHORISED,
     PAYLOAD_INVALID,

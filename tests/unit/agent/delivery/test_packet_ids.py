@@ -1,7 +1,8 @@
 """A packet id is one publish until the broker has confirmed it (MQTT 5, 2.2.1 and 4.4)."""
 
 from agent.config.settings import MAX_IN_FLIGHT, Limits
-from agent.delivery.at_least_once import Delivery, Outgoing
+from agent.delivery.at_least_once import Delivery
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
 
 
