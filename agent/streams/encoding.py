@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
     input_age_ms: int
 
 
-class PredictionCodec:
+class PredictionEncoder:
     """Encoder of one model's predictions; what is the same in all of them is given once."""
 
     def __init__(self, *, stream: str, version: str, seq: int, unit: str) -> None:

@@ -15,8 +15,8 @@ from models.windowing.disorder import Disorder
 from models.windowing.windows import Windows
 
 if TYPE_CHECKING:
-    from models.input.codecs.block import DecodeBlocks
-    from models.input.codecs.reading import Decode
+    from models.input.codecs.block import BlockDecoder
+    from models.input.codecs.reading import Decoder
 
 
 class Origin(NamedTuple):
@@ -83,7 +83,7 @@ class Ordering:
         """
         refusal = None
         digest = blake2b(message.payload, digest_size=16).hexdigest()
-        for number, reading in enumerate(cast("Decode", route.decode)(message.payload)):
+        for number, reading in enumerate(cast("Decoder", route.decode)(message.payload)):
             own = (reading.position, number, digest)
             try:
                 time_ns = time_of(reading.time_ns, message)
@@ -113,7 +113,7 @@ def take_blocks(
     time_of: Callable[[int | None, Received], int],
 ) -> Iterator[Origin]:
     """As `Ordering.take`, of blocks."""
-    for block in cast("DecodeBlocks", route.decode)(message.payload):
+    for block in cast("BlockDecoder", route.decode)(message.payload):
         arrived = block.time_ns is None
         time_ns = time_of(block.time_ns, message)
         due = windows.push(

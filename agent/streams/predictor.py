@@ -13,7 +13,7 @@ from typing import Any
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
 from agent.streams.drift import DriftWatch
-from agent.streams.encoding import Prediction, PredictionCodec
+from agent.streams.encoding import Prediction, PredictionEncoder
 from agent.streams.ordering import Origin
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import NAMES, Quality
@@ -48,7 +48,7 @@ class Predictor:
         self.drift = DriftWatch(stream, model.reference) if model.reference is not None else None
         self._has_score = manifest.output("score") is not None
         self._clock = clock
-        self._codec = PredictionCodec(
+        self._codec = PredictionEncoder(
             stream=stream, version=manifest.version, seq=manifest.seq, unit=output.unit
         )
         self._labels: Mapping[Any, str] = dict(enumerate(output.classes))

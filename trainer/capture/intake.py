@@ -10,8 +10,9 @@ from typing import cast
 
 from models.errors import ReadingError
 from models.input.admission import EventTime, Refused, refusal
-from models.input.codecs.reading import MISSING, Decode, Reading
-from models.input.pipeline import IntakeLimits, Pipeline
+from models.input.codecs.reading import MISSING, Decoder, Reading
+from models.input.limits import IntakeLimits
+from models.input.pipeline import Pipeline
 from models.input.quality import NAMES, Quality
 from models.input.routes import Route, Routes
 from trainer.broker import Message
@@ -64,7 +65,7 @@ class Intake:
         reason = refusal([route] if route else [], message, self._max_payload_bytes)
         if route is None or reason:
             raise ReadingError(reason)
-        for reading in cast("Decode", route.decode)(message.payload):
+        for reading in cast("Decoder", route.decode)(message.payload):
             try:
                 time_ns = self._event_time.of(reading.time_ns, message)
             except ReadingError as exc:

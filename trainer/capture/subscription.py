@@ -11,8 +11,10 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.input.pipeline import Input, IntakeLimits, Pipeline, check_delivered_once
+from models.input.limits import IntakeLimits
+from models.input.pipeline import Pipeline
 from models.input.routes import Routes
+from models.input.source import Input, check_delivered_once
 from models.input.topics import TopicTemplate
 from trainer.errors import UsageError
 from trainer.recipe.toml_file import read_toml

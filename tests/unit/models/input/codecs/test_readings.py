@@ -1,44 +1,42 @@
-"""Bad input gets a reason, good input gets through, and nothing else comes out of a decoder."""
+"""Every payload format: good input becomes readings, bad input becomes a reason, nothing else."""
 
 import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.streams.encoding import Prediction, PredictionCodec
 from models.errors import DecodeError, ReadingError
 from models.input.admission import TimeBounds
 from models.input.codecs.document import MAX_DEPTH
-from models.input.codecs.json_row import JsonRow
+from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.reading import (
-    Decode,
+    Decoder,
     Fields,
     Reading,
     TimeUnit,
     to_quality,
     to_time_ns,
 )
-from models.input.codecs.scalar import MAX_PLAIN_BYTES, decode_plain, decode_umh, scalar
-from models.input.codecs.thingsboard import MAX_ENTRIES, ThingsBoard
+from models.input.codecs.scalar import MAX_PLAIN_BYTES, decode_plain, decode_umh, scalar_decoder
+from models.input.codecs.thingsboard import MAX_ENTRIES, ThingsBoardDecoder
 from models.input.quality import Quality
 
-ROW = JsonRow(["a", "b"], Fields())
-FULL = JsonRow(["a", "b"], Fields(timestamp="ts", quality="q", sequence="n"))
-NESTED = JsonRow(["x.y.a"], Fields(timestamp="meta.time", timestamp_unit="iso8601"))
+ROW = JsonRowDecoder(["a", "b"], Fields())
+FULL = JsonRowDecoder(["a", "b"], Fields(timestamp="ts", quality="q", sequence="n"))
+NESTED = JsonRowDecoder(["x.y.a"], Fields(timestamp="meta.time", timestamp_unit="iso8601"))
 MS = 1_000_000
 
-DECODERS: dict[str, Decode] = {
+DECODERS: dict[str, Decoder] = {
     "json": FULL,
     "json, one path": NESTED,
     "scalar": decode_plain,
-    "scalar with paths": scalar("v", Fields(timestamp="t", quality="q")),
+    "scalar with paths": scalar_decoder("v", Fields(timestamp="t", quality="q")),
     "umh": decode_umh,
-    "thingsboard": ThingsBoard(["a", "b"]),
+    "thingsboard": ThingsBoardDecoder(["a", "b"]),
 }
 
 
@@ -47,7 +45,7 @@ def values(readings: Sequence[Reading]) -> list[list[float | None]]:
     return [[None if math.isnan(v) else v for v in one.values] for one in readings]
 
 
-def outcome(decode: Decode, payload: bytes) -> Sequence[Reading] | str:
+def outcome(decode: Decoder, payload: bytes) -> Sequence[Reading] | str:
     """What comes out: readings, or the reason why there are none."""
     try:
         return decode(payload)
@@ -55,7 +53,7 @@ def outcome(decode: Decode, payload: bytes) -> Sequence[Reading] | str:
         return exc.reason
 
 
-def reason(decode: Decode, payload: bytes) -> str:
+def reason(decode: Decoder, payload: bytes) -> str:
     with pytest.raises(DecodeError) as caught:
         decode(payload)
     return caught.value.reason
@@ -194,20 +192,22 @@ def is_usable(reading: Reading) -> bool:
 
 
 def test_row_is_read_by_path_in_the_order_of_the_channels() -> None:
-    (reading,) = JsonRow(["x.b", "a"], Fields())(b'{"a": 1, "x": {"b": 2.5, "a": 9}, "c": "text"}')
+    (reading,) = JsonRowDecoder(["x.b", "a"], Fields())(
+        b'{"a": 1, "x": {"b": 2.5, "a": 9}, "c": "text"}'
+    )
     assert reading == Reading(None, (2.5, 1.0), Quality.GOOD, "")
 
 
 def test_missing_signal_and_null_are_missing_values() -> None:
     assert values(ROW(b'{"a": 1.0}')) == [[1.0, None]]
     assert values(ROW(b'{"a": 1.0, "b": null}')) == [[1.0, None]]
-    assert values(JsonRow(["a.b", "c"], Fields())(b'{"a": 3, "c": 1.0}')) == [[None, 1.0]]
+    assert values(JsonRowDecoder(["a.b", "c"], Fields())(b'{"a": 3, "c": 1.0}')) == [[None, 1.0]]
 
 
 def test_row_of_nulls_says_that_the_source_has_no_values_now() -> None:
     assert values(ROW(b'{"a": null}')) == [[None, None]]
-    assert values(scalar("", Fields())(b'{"value": null}')) == [[None]]
-    assert reason(scalar("", Fields()), b'{"val": null}') == "no_signal"
+    assert values(scalar_decoder("", Fields())(b'{"value": null}')) == [[None]]
+    assert reason(scalar_decoder("", Fields()), b'{"val": null}') == "no_signal"
 
 
 def test_time_quality_and_position_are_read() -> None:
@@ -352,7 +352,7 @@ def test_what_is_no_plain_number_has_its_reason(payload: bytes, wanted: str) -> 
 
 
 def test_scalar_is_read_from_an_object_by_its_paths() -> None:
-    decode = scalar("d.v", Fields(timestamp="t", timestamp_unit="s"))
+    decode = scalar_decoder("d.v", Fields(timestamp="t", timestamp_unit="s"))
     assert decode(b'{"d": {"v": 1.5}, "t": 10}') == (Reading(10 * 10**9, (1.5,)),)
 
 
@@ -371,7 +371,7 @@ def test_umh_takes_exactly_its_two_keys() -> None:
 
 
 def test_thingsboard_takes_one_row_or_several_with_or_without_time() -> None:
-    decode = ThingsBoard(["a", "b"])
+    decode = ThingsBoardDecoder(["a", "b"])
     assert decode(b'{"a": 1.0, "b": 2.0}') == [Reading(None, (1.0, 2.0))]
     assert decode(b'{"ts": 5, "values": {"a": 1.0, "b": 2.0}}') == [Reading(5 * MS, (1.0, 2.0))]
     several = (
@@ -381,7 +381,7 @@ def test_thingsboard_takes_one_row_or_several_with_or_without_time() -> None:
 
 
 def test_thingsboard_entry_of_other_signals_is_passed_over() -> None:
-    decode = ThingsBoard(["a"])
+    decode = ThingsBoardDecoder(["a"])
     payload = b'[{"ts": 5, "values": {"door": true}}, {"ts": 9, "values": {"a": 1.0}}]'
     assert decode(payload) == [Reading(9 * MS, (1.0,))]
     assert reason(decode, b'[{"door": true}]') == "no_signal"
@@ -401,62 +401,4 @@ def test_thingsboard_entry_of_other_signals_is_passed_over() -> None:
     ],
 )
 def test_what_thingsboard_does_not_send_has_its_reason(payload: bytes, wanted: str) -> None:
-    assert reason(ThingsBoard(["a"]), payload) == wanted
-
-
-def make_prediction(**fields: object) -> Prediction:
-    parts: dict[str, Any] = {
-        "value": 2.5,
-        "score": None,
-        "label": None,
-        "quality": Quality.GOOD,
-        "timestamp_ms": 1_700_000_000_000,
-        "id": "0" * 32,
-        "asset": "l1/p1",
-        "latency_ms": 0.25,
-        "input_age_ms": 12,
-    }
-    return Prediction(**(parts | fields))
-
-
-CODEC = PredictionCodec(stream="rul", version="1.2.3", seq=7, unit="h")
-
-
-def test_prediction_is_one_flat_object() -> None:
-    assert json.loads(CODEC.encode(make_prediction())) == {
-        "value": 2.5,
-        "quality": "GOOD",
-        "timestamp": 1_700_000_000_000,
-        "asset": "l1/p1",
-        "stream": "rul",
-        "version": "1.2.3",
-        "seq": 7,
-        "unit": "h",
-        "id": "0" * 32,
-        "latency_ms": 0.25,
-        "input_age_ms": 12,
-    }
-
-
-def test_prediction_has_score_label_and_unit_only_where_they_exist() -> None:
-    codec = PredictionCodec(stream="s", version="1.0.0", seq=1, unit="")
-    told = json.loads(codec.encode(make_prediction(score=0.75, label="worn")))
-    assert (told["score"], told["label"]) == (0.75, "worn")
-    assert "unit" not in told
-
-
-def test_prediction_without_a_value_says_null() -> None:
-    told = json.loads(CODEC.encode(make_prediction(value=None, quality=Quality.BAD)))
-    assert told["value"] is None
-    assert told["quality"] == "BAD"
-
-
-def test_scalars_are_plain_and_a_missing_value_is_empty() -> None:
-    assert CODEC.scalars(make_prediction(score=0.5)) == [
-        ("value", b"2.5"),
-        ("quality", b"GOOD"),
-        ("timestamp", b"1700000000000"),
-        ("seq", b"7"),
-        ("score", b"0.5"),
-    ]
-    assert CODEC.scalars(make_prediction(value=None))[0] == ("value", b"")
+    assert reason(ThingsBoardDecoder(["a"]), payload) == wanted

@@ -1,4 +1,4 @@
-"""Blocks on the wire: what is read, and by which reason what is none is refused."""
+"""Blocks of samples: what is read, and under which reason anything else is dropped."""
 
 import base64
 import json
@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import DecodeError, ReadingError
-from models.input.codecs.block import Block, BlockDocument, DecodeBlocks, RawBlock
+from models.input.codecs.block import Block, BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
 from models.input.codecs.reading import Fields
 from models.input.quality import Quality
 from models.input.reasons import REASONS
 
 FIELDS = Fields(timestamp="ts", quality="q", sequence="n")
-FLOATS = RawBlock("float32", 3)
-LIST = RawBlock("json", 2)
-TEXT = RawBlock("base64", 2)
-AT_VALUE = BlockDocument("json", ["m.v"], 2, Fields())
-AXES = BlockDocument("json", ["x", "y"], 2, FIELDS)
-AXES_TEXT = BlockDocument("base64", ["x", "y"], 2, Fields())
-DECODERS: dict[str, DecodeBlocks] = {
+FLOATS = RawBlockDecoder("float32", 3)
+LIST = RawBlockDecoder("json", 2)
+TEXT = RawBlockDecoder("base64", 2)
+AT_VALUE = BlockDocumentDecoder("json", ["m.v"], 2, Fields())
+AXES = BlockDocumentDecoder("json", ["x", "y"], 2, FIELDS)
+AXES_TEXT = BlockDocumentDecoder("base64", ["x", "y"], 2, Fields())
+DECODERS: dict[str, BlockDecoder] = {
     "float32": FLOATS,
     "json": LIST,
     "base64": TEXT,
@@ -42,7 +42,7 @@ def text(*values: float) -> str:
     return base64.b64encode(floats(*values)).decode()
 
 
-def rows(decode: DecodeBlocks, payload: bytes | dict[str, Any]) -> list[list[float | None]]:
+def rows(decode: BlockDecoder, payload: bytes | dict[str, Any]) -> list[list[float | None]]:
     """Values with None for NaN, which equals nothing."""
     if isinstance(payload, dict):
         payload = json.dumps(payload).encode()
@@ -50,7 +50,7 @@ def rows(decode: DecodeBlocks, payload: bytes | dict[str, Any]) -> list[list[flo
     return [[None if math.isnan(v) else v for v in row] for row in block.values.tolist()]
 
 
-def reason(decode: DecodeBlocks, payload: bytes | dict[str, Any]) -> str:
+def reason(decode: BlockDecoder, payload: bytes | dict[str, Any]) -> str:
     if isinstance(payload, dict):
         payload = json.dumps(payload).encode()
     with pytest.raises(DecodeError) as caught:
@@ -58,7 +58,7 @@ def reason(decode: DecodeBlocks, payload: bytes | dict[str, Any]) -> str:
     return caught.value.reason
 
 
-def outcome(decode: DecodeBlocks, payload: bytes) -> str:
+def outcome(decode: BlockDecoder, payload: bytes) -> str:
     try:
         (block,) = decode(payload)
     except ReadingError as exc:
@@ -74,7 +74,7 @@ def test_floats_are_little_endian_and_interleaved() -> None:
 
 @given(st.lists(st.floats(width=32), min_size=2, max_size=50).filter(lambda v: len(v) % 2 == 0))
 def test_base64_gives_the_floats_that_raw_gives(values: list[float]) -> None:
-    (raw,) = RawBlock("float32", 2)(floats(*values))
+    (raw,) = RawBlockDecoder("float32", 2)(floats(*values))
     (read,) = TEXT(text(*values).encode())
     np.testing.assert_array_equal(read.values, raw.values)
 
@@ -98,7 +98,7 @@ def test_number_is_as_exact_as_it_is_written() -> None:
     assert rows(LIST, b"[0.1, 1e300]") == [[0.1, 1e300]]
 
 
-BAD_BLOCKS: dict[str, tuple[DecodeBlocks, bytes | dict[str, Any], str]] = {
+BAD_BLOCKS: dict[str, tuple[BlockDecoder, bytes | dict[str, Any], str]] = {
     "nothing": (FLOATS, b"", "empty"),
     "no text": (TEXT, b"", "empty"),
     "no document": (AXES, b"", "empty"),
@@ -143,7 +143,7 @@ BAD_BLOCKS: dict[str, tuple[DecodeBlocks, bytes | dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("decode", "payload", "wanted"), BAD_BLOCKS.values(), ids=BAD_BLOCKS)
 def test_bad_block_gets_its_reason(
-    decode: DecodeBlocks, payload: bytes | dict[str, Any], wanted: str
+    decode: BlockDecoder, payload: bytes | dict[str, Any], wanted: str
 ) -> None:
     assert reason(decode, payload) == wanted
 
