@@ -1,8 +1,8 @@
 """Writes what a historian would have recorded: `python -m demo.plant.history FOLDER DAYS HOURS`.
 
 One CSV file a day of so many hours, one row a pump and sample: time, asset, every signal (empty
-where the sensor was silent) and the condition as the maintenance log has it. The same seed gives
-the same bytes.
+where the sensor was silent) and the condition as the maintenance log has it. The same arguments
+give the same bytes.
 """
 
 import argparse
