@@ -95,10 +95,11 @@ def _prepare(_app: Sphinx, page: str, content: list[str]) -> None:
 
 
 def _shown(link: re.Match[str], folder: str) -> str:
-    """Keep a link to a page or a picture; of a link to code or to a folder keep the text alone."""
-    target = ROOT / folder / link[2]
-    elsewhere = target.exists() and target.suffix not in _SHOWN
-    return link[1] if elsewhere else link[0]
+    """Keep a link to a page or a picture; name the path where it leads to code or to a folder."""
+    path = posixpath.normpath(posixpath.join(folder, link[2]))
+    if not (ROOT / path).exists() or Path(path).suffix in _SHOWN:
+        return link[0]
+    return f"`{path}`" if link[1] == path else f"{link[1]} (`{path}`)"
 
 
 def _toctree(caption: str, pages: list[str]) -> str:
