@@ -121,6 +121,7 @@ def test_any_suffix_is_text_as_public_sets_have_it(tmp_path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\n", "fetch it by 'git lfs pull'"),
         (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html>", "is a web page; fetch the file itself"),
     ],
+    ids=["zip", "gzip", "parquet", "git-lfs", "html"],
 )
 def test_file_that_is_no_csv_is_told_by_what_it_is(tmp_path: Path, start: bytes, said: str) -> None:
     (tmp_path / "a.csv").write_bytes(start)
@@ -361,11 +362,9 @@ def test_labels_are_read_in_one_spelling(tmp_path: Path) -> None:
     rows = [(*ROWS[0], "1.0"), (*ROWS[1], "")]
     write_csv(tmp_path / "a.csv", [*HEADER, "label"], rows)
     description = recipe(tmp_path)
-    labels = load(description.data, description.signals, label="label").labels
-    assert labels is not None
-    assert labels.tolist() == ["1", ""]
-    numbers = load(description.data, description.signals, label="label", numeric_label=True).labels
-    assert numbers is not None
+    recording = load(description.data, description.signals, texts=["label"], numbers=["label"])
+    assert recording.texts["label"].tolist() == ["1", ""]
+    numbers = recording.numbers["label"]
     assert numbers[0] == 1.0
     assert np.isnan(numbers[1])
 
