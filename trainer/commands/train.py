@@ -23,18 +23,17 @@ from trainer.checks.row_notes import row_notes
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
 from trainer.console import Console
-from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
-from trainer.dataset.targets import Truth, truth, with_tables
+from trainer.dataset.targets import Truth
+from trainer.dataset.training_rows import training_rows
 from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.candidate import Candidate
 from trainer.estimators.fitting import fit
 from trainer.evaluation.champion import Comparison, compare
 from trainer.graph.export import Graph
-from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
-from trainer.recipe.document import Recipe, Regression, read_recipe
+from trainer.recipe.document import Recipe, read_recipe
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.journal import path_of
@@ -185,15 +184,7 @@ def _tell(outcome: Outcome, console: Console) -> None:
 
 def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:
     with console.stage("reading"):
-        recording = load(
-            recipe.data,
-            recipe.signals,
-            label=recipe.target.column,
-            numeric_label=isinstance(recipe.target, Regression),
-            opened=console.detail,
-        )
-    known = with_membership(truth(recording, recipe), recording, recipe)
-    return with_tables(recording, known), known
+        return training_rows(recipe, opened=console.detail)
 
 
 def _searched(subject: Subject, folder: Path, console: Console) -> Leaderboard | None:

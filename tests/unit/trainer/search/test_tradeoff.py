@@ -186,7 +186,7 @@ def test_what_no_graph_can_be_made_of_is_left_out(tmp_path: Path) -> None:
         window={"length": 1},
         search={"trials": 1, "prefer": "small", "tolerance": 100},
     )
-    recording = load(made.data, made.signals, label="label", numeric_label=True)
+    recording = load(made.data, made.signals, numbers=["label"])
     known = truth(recording, made)
     parts = split(recording, known, made, made.window.spec(1000))
     odd = entry(
