@@ -32,7 +32,7 @@ from trainer.registry import repository as registry
 from trainer.registry.releases import Release
 
 STREAM = "pump-health"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass
