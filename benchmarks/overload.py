@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from agent.config.settings import Broker
 from agent.mqtt.connection import Connection, Subscription, Will
 from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
-from benchmarks.children import BenchmarkError
+from benchmarks.errors import BenchmarkError
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.gateway.process import Gateway, telemetry_pipeline

@@ -24,7 +24,7 @@ from agent.mqtt.packets import MQTT_5, Publish, Writer, puback
 from agent.mqtt.transport import Wire
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
-from benchmarks.children import BenchmarkError
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.workload import LARGEST_VALUE, ROWS
 from benchmarks.served import bundle, forest
 from models.bundle.package import read_bundle

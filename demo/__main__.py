@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo.errors import DemoError
 from demo.show import Options, run_demo
+from tests.kit.errors import KitError
 
 _MIN_SECONDS = 20.0  # the faults need time to develop
 
@@ -28,7 +28,7 @@ def main() -> int:
     console = Console()
     try:
         return 0 if run_demo(options, console) else 1
-    except DemoError as exc:
+    except KitError as exc:
         Console(stderr=True).print(f"demo: {exc}", style="bold red", markup=False, highlight=False)
         return 3
     except KeyboardInterrupt:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from demo.broker import HOST
-from demo.children import python
 from demo.gateway import GATEWAY
 from demo.plant.scenario import WINDOW
 from demo.plant.simulation import CAVITATION, HEALTHY, SIGNALS, WORN_BEARING
 from demo.release import Step
 from demo.telemetry import STREAM
+from tests.kit.broker.brokers import HOST
+from tests.kit.children import python
 
 DAYS = {1: 1, 2: 2}  # of history that each version is trained on
 
