@@ -50,7 +50,7 @@ def refused(outcome: Outcome) -> str:
     """Why there is no comparison; the bundle is there all the same."""
     assert outcome.trained.comparison is None
     assert outcome.path.is_file()
-    return next(said for said in outcome.trained.notes if said.startswith("comparison: not with "))
+    return next(said for said in outcome.trained.notes if said.startswith("comparison: "))
 
 
 def repacked(bundle: Bundle, path: Path, **changes: object) -> Path:
