@@ -277,7 +277,7 @@ def test_nothing_recorded_is_told_and_leaves_no_file(plant: Mosquitto, tmp_path:
     topic = ("--topic", "silent/{asset}", "--signal", "flow")
     with recorder(tmp_path, plant, *topic, "--out", tmp_path / "a.parquet") as running:
         assert running.end(signal.SIGINT) == 1
-    assert "nothing was recorded: no message came on silent/+" in running.err
+    assert "nothing was recorded: no message arrived on silent/+" in running.err
     assert {path.name for path in tmp_path.iterdir()} == {"out.txt", "err.txt"}
 
 
@@ -298,16 +298,16 @@ SCALAR = ("--topic", "plant/{asset}", "--dialect", "scalar", "--signal", "flow",
         ((*TOPIC, "--signal", "time"), "a signal is named 'time', as a column of every recording"),
         ((*TOPIC, "--timestamp-unit", "h"), "--timestamp-unit: found 'h'"),
         ((*TOPIC, "--dialect", "umh", "--timestamp", "t"), "dialect umh has no use for timestamp"),
-        ((*TOPIC, "--dialect", "plain", "--quality", "q"), "--dialect scalar has paths"),
-        ((*TOPIC, "--stream", "s"), "--stream belongs to --config"),
-        ((*TOPIC, "--file-rows", "5"), "--file-... are for a folder"),
+        ((*TOPIC, "--dialect", "plain", "--quality", "q"), "--dialect plain is a number"),
+        ((*TOPIC, "--stream", "s"), "--stream needs --config"),
+        ((*TOPIC, "--file-rows", "5"), "--file-... need a folder"),
         (("--config", "agent.toml"), "--stream is needed; agent.toml has pump-health, valves"),
         (("--config", "agent.toml", "--stream", "x"), "--stream is 'x'; agent.toml has"),
-        (("--config", "agent.toml", "--stream", "valves"), "name the model's with --signal"),
-        (("--config", "agent.toml", "--dialect", "json"), "--dialect belongs to --topic"),
+        (("--config", "agent.toml", "--stream", "valves"), "with --signal"),
+        (("--config", "agent.toml", "--dialect", "json"), "--dialect needs --topic"),
         (
             ("--config", "agent.toml", "--stream", "pump-health", "--signal", "flow"),
-            "--signal: 'flow' is no signal of 'pump-health'; the configuration has p",
+            "--signal: 'flow' is not a signal of 'pump-health'; the configuration has p",
         ),
     ],
 )

@@ -98,7 +98,7 @@ def test_bundle_without_a_judgement_is_refused(
     assert main(["train", str(recipe), "--out", str(tmp_path / "out")]) == 0
     code, _, err = told(tmp_path, capsys)
     assert code == 1
-    assert "stretches of 64 samples are too short to calibrate drift on; train anew" in err
+    assert "runs of 64 samples" in err
 
 
 def test_window_longer_than_what_can_be_held_out_is_refused(
@@ -106,7 +106,7 @@ def test_window_longer_than_what_can_be_held_out_is_refused(
 ) -> None:
     recipe = pump_folder(tmp_path, drift={"window": 400})
     assert main(["train", str(recipe), "--out", str(tmp_path / "out")]) == 65
-    assert "drift.window is 400, but stretches" in capsys.readouterr().err
+    assert "drift.window is 400, " in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*"))
 
 

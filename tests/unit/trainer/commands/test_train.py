@@ -278,7 +278,7 @@ def test_signal_may_be_named_as_the_score_is(tmp_path: Path) -> None:
     assert list(document["signals"]) == ["score", "flow"]
 
 
-def test_many_signals_with_gaps_are_a_few_remarks(tmp_path: Path) -> None:
+def test_many_signals_with_gaps_are_a_few_notes(tmp_path: Path) -> None:
     names = [f"s{number}" for number in range(20)]
     drawn = np.random.default_rng(0).normal(size=(400, 20)).round(4).astype(str)
     for number in range(20):

@@ -97,7 +97,7 @@ def test_answer_that_is_no_number_within_the_ranges_is_refused(tmp_path: Path) -
         (made([], {}, {"a": 1}), "has 0 inputs"),
         (made([], {"x": ("N", 1, 2, 1)}, {"x": 1}), "none fits of the layouts nlc [batch, 1, 2]"),
         (made([], {"x": ("N", 3)}, {"x": 1}), "input is [?, 3], the window is 1 samples of 2"),
-        (made([], {"x": ("N", 1, 2)}, {"x": 1}), "give input.layout, for which nlc would fit"),
+        (made([], {"x": ("N", 1, 2)}, {"x": 1}), "give input.layout, nlc would fit"),
     ],
     ids=["two", "none", "images", "width", "unsaid"],
 )
@@ -119,7 +119,7 @@ def test_layout_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_layout_is_never_guessed(tmp_path: Path) -> None:
     told = refusal(tmp_path, convolution(), **{**NET, "input": {}})
-    assert "give input.layout, for which ncl would fit" in told
+    assert "give input.layout, ncl would fit" in told
 
 
 def test_whole_numbers_as_input_are_refused(tmp_path: Path) -> None:
