@@ -140,23 +140,13 @@ def pack(  # noqa: PLR0913  the options of the command line
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command to its parser."""
-    parser.add_argument("model", type=Path, help="the ONNX file to pack")
-    parser.add_argument(
-        "--manifest", type=Path, required=True, help="description of the model, a TOML file"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder that the bundle is written to"
-    )
-    parser.add_argument(
-        "--samples",
-        type=Path,
-        nargs="+",
-        default=(),
-        help="files with recorded rows for the golden vectors; default: those of the description",
-    )
-    parser.add_argument(
-        "--seq", type=int, help="seq of the bundle; default: one above the highest in the folder"
-    )
+    add = parser.add_argument
+    add("model", type=Path, help="the ONNX file to pack")
+    add("--manifest", type=Path, required=True, help="description of the model, a TOML file")
+    add("--out", type=Path, required=True, help="folder that the bundle is written to")
+    samples = "recorded files for the golden vectors; default: those of the description"
+    add("--samples", type=Path, nargs="+", default=(), help=samples)
+    add("--seq", type=int, help="seq of the bundle; default: one above the highest in the folder")
 
 
 def run(options: argparse.Namespace) -> int:

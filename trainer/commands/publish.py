@@ -10,11 +10,10 @@ from trainer.registry import repository
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command to its parser."""
-    parser.add_argument("bundle", type=Path, help="the bundle to publish")
-    parser.add_argument("--registry", type=Path, required=True, help="folder of the registry")
-    parser.add_argument(
-        "--floor-seq", type=int, help="lowest seq of the stream that gateways may still run"
-    )
+    add = parser.add_argument
+    add("bundle", type=Path, help="the bundle to publish")
+    add("--registry", type=Path, required=True, help="folder of the registry")
+    add("--floor-seq", type=int, help="lowest seq of the stream that gateways may still run")
     signing_arguments(parser)
 
 

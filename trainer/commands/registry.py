@@ -18,23 +18,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands and their options to the parser."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     init = _action(actions, "init", "make an empty registry and its keys")
-    init.add_argument(
-        "--root-keys", type=int, default=1, help="number of root keys to make; default 1"
-    )
-    init.add_argument(
-        "--root-threshold",
-        type=int,
-        default=1,
-        help="number of root keys that must sign a new root; default 1",
-    )
+    init.add_argument("--root-keys", type=int, default=1, help="root keys to make; default 1")
+    signers = "number of root keys that must sign a new root; default 1"
+    init.add_argument("--root-threshold", type=int, default=1, help=signers)
     _action(actions, "refresh", "sign metadata anew before it expires; to be run by a timer")
     revoke = _action(actions, "revoke", "withdraw a bundle: gateways refuse to activate it")
     revoke.add_argument("stream", help="name of the stream")
     revoke.add_argument("seq", type=int, help="seq of the bundle")
     rotate = _action(actions, "rotate", "replace the keys of a role by new ones")
-    rotate.add_argument(
-        "role", choices=("root", "targets", "online"), help="the role whose keys are replaced"
-    )
+    rotate.add_argument("role", choices=("root", "targets", "online"), help="role of the keys")
     listing = actions.add_parser("list", help="list the bundles, without verification")
     listing.add_argument("directory", type=Path, help="folder of the registry")
 

@@ -38,10 +38,6 @@ _LABELS_SINCE = 2
 def with_window(external: ExternalGraph, wanted: Declaration) -> ModelProto:
     """The graph with the input `window`, float32 `[batch, length, channels]`, and no outputs yet.
 
-    Args:
-        external: the external graph.
-        wanted: its description.
-
     Raises:
         GraphError: the graph has not exactly one input, or the input's type or shape does not fit.
     """
@@ -72,12 +68,8 @@ def with_window(external: ExternalGraph, wanted: Declaration) -> ModelProto:
 def for_inspection(model: ModelProto, external: ExternalGraph, wanted: Declaration) -> bytes:
     """The graph with two outputs for each declared tensor, `<name> shape` and `<name> flat`.
 
-    Tensors are flattened, so that one without a batch axis can be inspected too.
-
-    Args:
-        model: the graph with its window, see `with_window`.
-        external: the external graph.
-        wanted: its description.
+    Tensors are flattened, so that one without a batch axis can be inspected too. `model` is the
+    graph that `with_window` returns.
 
     Raises:
         GraphError: a declared tensor is not among the graph's outputs, or is not a tensor.
@@ -173,18 +165,13 @@ def _layout(taken: ValueInfoProto, wanted: Declaration) -> Layout:
     if layout in fitting:
         return layout
     said = "[" + ", ".join("?" if dim is None else str(dim) for dim in found) + "]"
-    found_and_wanted = (
-        f"the graph's input is {said}, the window is {length} samples of {width} signals"
-    )
+    shapes_said = f"the graph's input is {said}, the window is {length} samples of {width} signals"
     if layout is None and fitting:
-        raise GraphError(
-            f"{found_and_wanted}; give input.layout, for which {' or '.join(fitting)} would fit"
-        )
+        raise GraphError(f"{shapes_said}; give input.layout, {' or '.join(fitting)} would fit")
     meant = ", ".join(f"{name} [batch, {str(shape)[1:]}" for name, shape in shapes.items())
     asked = "none fits" if layout is None or not fitting else f"{layout} does not fit"
     raise GraphError(
-        f"{found_and_wanted}; {asked} of the layouts {meant}: correct [window], [[signals]] or "
-        "[input]"
+        f"{shapes_said}; {asked} of the layouts {meant}: correct [window], [[signals]] or [input]"
     )
 
 

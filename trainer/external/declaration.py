@@ -18,12 +18,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.bundle.manifest import MAX_DUE_VALUES, Channel, Finite, Output, Task
+from models.bundle.manifest import Channel, Finite, Output, Task
 from trainer.dataset.targets import MAX_CLASSES, NORMAL_AND_NOT
 from trainer.recipe.data_section import Label, Section, Signal, Source
 from trainer.recipe.document import Budget, Identity
 from trainer.recipe.toml_file import read_toml
-from trainer.recipe.window_section import MAX_WINDOW_VALUES, Window
+from trainer.recipe.window_section import Window, input_mistakes
 
 Layout = Literal["nlc", "ncl", "flat"]
 TWO = 2
@@ -114,7 +114,8 @@ class Declaration(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        mistakes = [*self._signal_mistakes(), *self._output_mistakes()]
+        names = [signal.name for signal in self.signals]
+        mistakes = input_mistakes(names, self.window, self.data) + self._output_mistakes()
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self
@@ -179,32 +180,6 @@ class Declaration(Section):
             )
             outputs.append(shown)
         return tuple(outputs)
-
-    def _signal_mistakes(self) -> list[str]:
-        names = [signal.name for signal in self.signals]
-        found = [f"signals: two are named '{n}'" for n in sorted({*names}) if names.count(n) > 1]
-        found += [
-            f"signals: '{name}' would lie inside '{outer}', because a dot in a name makes a level "
-            "in a message; rename one of them"
-            for name in names
-            for outer in names
-            if name.startswith(f"{outer}.")
-        ]
-        if (values := self.window.length * len(names)) > MAX_WINDOW_VALUES:
-            found.append(
-                f"window.length: {values} values a window, allowed are {MAX_WINDOW_VALUES}"
-            )
-        if (due := values * self.window.spec(None).max_due) > MAX_DUE_VALUES:
-            found.append(
-                f"window.max_gap_s: after such a pause windows of {due} values are due at once, "
-                f"allowed are {MAX_DUE_VALUES}; lower it, or raise hop"
-            )
-        if self.window.length > 1 and self.data is not None and self.data.time is None:
-            found.append(
-                f"window.length is {self.window.length}, but data.time is not given: without a "
-                "time axis every row is a window of its own"
-            )
-        return found
 
     def _output_mistakes(self) -> list[str]:
         names = [one.name for one in self.outputs]

@@ -157,7 +157,7 @@ def test_time_finer_than_its_unit_is_refused() -> None:
 
 
 def test_asset_that_no_topic_may_have_is_refused() -> None:
-    with pytest.raises(DataError, match="'\\+' or '#'"):
+    with pytest.raises(DataError, match="'\\+', '#'"):
         played(ROW, replace(recording(), assets=("p0", "p#1")))
 
 
