@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Protocol
 
-from agent.delivery.at_least_once import Delivery, Publisher
+from agent.delivery.at_least_once import Delivery
+from agent.delivery.outgoing import Publisher
 from agent.mqtt.packets import Received
 from agent.streams.router import Router
 
@@ -24,7 +25,7 @@ class Transport(Publisher, Protocol):
     def flush(self) -> None:
         """Send as much as the socket accepts without blocking; failures set `lost`."""
 
-    def acknowledge(self, mid: int) -> None:
+    def acknowledge(self, packet_id: int) -> None:
         """Queue the PUBACK of a QoS 1 message, by its packet id."""
 
 

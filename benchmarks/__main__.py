@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
-from benchmarks.children import BenchmarkError, python, run
 from benchmarks.contenders.contender import Contender, limit, plain
 from benchmarks.contenders.millhand import fetch, millhand
 from benchmarks.contenders.peers import peers, versions
@@ -21,6 +20,8 @@ from benchmarks.experiments.suite import Measurement, Suite
 from benchmarks.load.compiler import compiled
 from benchmarks.machine import machine_line
 from benchmarks.report.tables import Report
+from tests.kit.children import python, run
+from tests.kit.errors import KitError
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -38,7 +39,7 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     try:
         report = _measured(options, console)
-    except BenchmarkError as exc:
+    except KitError as exc:
         console.print(f"benchmark stopped: {exc}", markup=False)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.broker import find_mosquitto
+from tests.kit.broker.brokers import program
 
 _PACKAGES = ("paho-mqtt", "onnxruntime", "numpy", "orjson", "scikit-learn")
 _VERSION_S = 10.0
@@ -31,6 +31,10 @@ def _processor() -> str:
 
 def _mosquitto() -> str:
     banner = subprocess.run(
-        [find_mosquitto(), "-h"], capture_output=True, text=True, timeout=_VERSION_S, check=False
+        [program("mosquitto"), "-h"],
+        capture_output=True,
+        text=True,
+        timeout=_VERSION_S,
+        check=False,
     ).stdout  # its exit code for help is not 0
     return banner.splitlines()[0].replace(" version", "")

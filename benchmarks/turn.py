@@ -24,7 +24,7 @@ from agent.mqtt.packets import MQTT_5, Publish, Writer, puback
 from agent.mqtt.transport import Wire
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
-from benchmarks.children import BenchmarkError
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.workload import LARGEST_VALUE, ROWS
 from benchmarks.served import bundle, forest
 from models.bundle.package import read_bundle
@@ -77,7 +77,7 @@ class Loop:
         """Queue one prediction, and confirm it in the next turn."""
         self._wire.publish(message)
         if message.qos:
-            self._unconfirmed.append(message.mid)
+            self._unconfirmed.append(message.packet_id)
 
     def turn(self, incoming: bytes) -> list[int]:
         """One turn; returns when it began, and when each part ended, in nanoseconds."""
@@ -90,11 +90,11 @@ class Loop:
         at_ns.append(perf_counter_ns())
         self._router.answer()
         at_ns.append(perf_counter_ns())
-        for mid, reason_code in block.confirmations:
-            self.delivery.confirmed(mid, reason_code)
+        for packet_id, reason_code in block.confirmations:
+            self.delivery.confirmed(packet_id, reason_code)
         self.delivery.pump(self)
-        for mid in self.delivery.acknowledgeable():
-            self._wire.acknowledge(mid)
+        for packet_id in self.delivery.acknowledgeable():
+            self._wire.acknowledge(packet_id)
         at_ns.append(perf_counter_ns())
         self._wire.send(self._socket)
         at_ns.append(perf_counter_ns())
@@ -111,7 +111,7 @@ def readings(qos: int, size: int) -> Iterator[bytes]:
                 f"plant/l1/a{n % _ASSETS}/telemetry",
                 _row(dice, began_ms + n),
                 qos,
-                mid=n % 60_000 + 1,
+                packet_id=n % 60_000 + 1,
             )
         )
         for n in count()

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-
 from chaos.rig import GATEWAY, LOGINS, RECOVER_S, Rig
 from chaos.steps import STEPS, failing, killed_at
 from chaos.traffic import OVERSIZED_ASSET, ROW_ASSETS, ROWS, SMALL_PACKET_BYTES, large_row, row
-from tests.kit.broker.brokers import HOST
 from tests.kit.broker.proxy import TO_BROKER, TO_CLIENT
+from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.waiting import eventually
 
 EXIT_BUG = 70
@@ -163,15 +160,11 @@ def throttle(site: Rig, dice: Random, _number: int) -> Moment:
 
 def lose_session(site: Rig, _dice: Random, _number: int) -> Moment:
     """Have the broker forget the agent's session, and all that it keeps for it."""
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-    client.username_pw_set(GATEWAY, LOGINS[GATEWAY])
-    client.connect(HOST, site.broker.port, clean_start=True)
+    # The broker takes the user's name as the client id, and a first CONNECT asks for a clean start.
+    client = PlantClient(site.broker.port, login=(GATEWAY, LOGINS[GATEWAY]))
     struck = moment(site)
-    client.loop_start()
-    eventually(client.is_connected)
-    client.disconnect()
-    client.loop_stop()
-    return struck
+    with client:
+        return struck
 
 
 def lost_sessions_are_told(site: Rig, strikes: int) -> None:

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Iterable
 
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 
 from chaos.traffic import BASE_MS, Reading, tick
 from tests.kit.broker.brokers import HOST
+from tests.kit.gateway.mqtt_client import Session, paho_client
 from tests.kit.waiting import eventually
 
 TICKS_A_SECOND = 25
@@ -85,9 +86,7 @@ class Plant(threading.Thread):
         return self.ticks >= wanted
 
     def _connected(self) -> Client | None:
-        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        client.username_pw_set(*self._login)
-        client.max_inflight_messages_set(0)
+        client = paho_client(Session(login=self._login))
         client.on_publish = self._on_publish
         try:
             client.connect(HOST, self._port)
@@ -123,5 +122,5 @@ class Plant(threading.Thread):
             self.sent[reading.topic, reading.payload] = reading
             self._unconfirmed[client.publish(reading.topic, reading.payload, 1).mid] = reading
 
-    def _on_publish(self, _client: Client, _userdata: object, mid: int, *_: object) -> None:
-        self._unconfirmed.pop(mid, None)
+    def _on_publish(self, _client: Client, _userdata: object, packet_id: int, *_: object) -> None:
+        self._unconfirmed.pop(packet_id, None)

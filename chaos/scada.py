@@ -1,106 +1,60 @@
-"""SCADA: hears every prediction, over all restarts of the broker, in a session that survives."""
+"""The SCADA system: it receives every prediction, in a session that survives all restarts."""
 
 import json
 import time
-import uuid
-from types import TracebackType
-from typing import Any, Self
-
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from typing import Any
 
 from chaos.ledger import Answer
 from chaos.traffic import Key
-from tests.kit.broker.brokers import HOST
-from tests.kit.waiting import eventually
+from tests.kit.gateway.mqtt_client import MqttClient, Session
 
 _EXPIRY_S = 3600
 _RECONNECT_S = 1
 _QUICKLY_S = 0.1
+_FILTERS = ("plant/+/+/_inference/#", "millhand/#")
 
 
-class Scada:
-    """Subscribes to predictions and to what the gateway says of itself.
+class Scada(MqttClient):
+    """Subscribes to predictions and to the control topics of the gateway.
 
     Args:
-        port: of the broker.
+        port: port of the broker on the loopback.
         login: user and password.
 
     Attributes:
         answers: every prediction in the order of arrival, repetitions among them.
-        metrics: the newest counters of the gateway; empty until the first were heard.
-        current: the newest word of each stream's model.
+        metrics: the newest counters of the gateway; empty until the first have arrived.
+        current: the newest `current` document of each stream.
     """
 
     def __init__(self, port: int, login: tuple[str, str]) -> None:
         self.answers: list[Answer] = []
         self.metrics: dict[str, Any] = {}
         self.current: dict[str, dict[str, Any]] = {}
-        self._is_subscribed = False
-        self._client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=login[0],
-            protocol=MQTTProtocolVersion.MQTTv5,
-        )
-        self._client.username_pw_set(*login)
-        self._client.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)
-        self._client._reconnect_min_delay = _QUICKLY_S  # type: ignore[assignment] # noqa: SLF001 - a whole second would be SCADA's, not the agent's
-        self._client._reconnect_max_delay = _QUICKLY_S  # type: ignore[assignment] # noqa: SLF001 - as above
-        self._client.on_connect = self._on_connect
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
-        expiry = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho
-        expiry.SessionExpiryInterval = _EXPIRY_S
-        self._client.connect(HOST, port, clean_start=False, properties=expiry)
-
-    def __enter__(self) -> Self:
-        """Wait until it hears."""
-        self._client.loop_start()
-        eventually(lambda: self._is_subscribed, message="SCADA to be subscribed")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        session = Session(client_id=login[0], login=login, expiry_s=_EXPIRY_S)
+        super().__init__(port, _FILTERS, session)
+        self.paho.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)
+        self.paho._reconnect_min_delay = _QUICKLY_S  # type: ignore[assignment] # noqa: SLF001 - a whole second would be SCADA's, not the agent's
+        self.paho._reconnect_max_delay = _QUICKLY_S  # type: ignore[assignment] # noqa: SLF001 - as above
 
     def of(self, stream: str, first: int = 0) -> list[Answer]:
-        """The predictions of one stream, from the `first` answer of all on."""
+        """The predictions of one stream among all answers from number `first` on."""
         return [answer for answer in self.answers[first:] if answer.key.stream == stream]
 
     def dropped(self, reason: str) -> int:
-        """Inputs that the gateway has counted as dropped for a reason, as far as was heard."""
+        """The number of inputs that the gateway says it has dropped for a reason."""
         counted: dict[str, int] = self.metrics.get("dropped", {})
         return counted.get(reason, 0)
 
-    def push(self, gateway: str, stream: str, seq: int) -> str:
-        """Select a model, as `millhand-trainer push` does, and return the activity's id."""
-        activity = uuid.uuid4().hex
-        document = json.dumps({"activity": activity, "stream": stream, "seq": seq})
-        self._client.publish(f"millhand/{gateway}/desired/{stream}", document, 1, retain=True)
-        return activity
-
-    def _on_connect(self, client: Client, *_: object) -> None:
-        client.subscribe([("plant/+/+/_inference/#", 1), ("millhand/#", 1)])
-
-    def _on_subscribe(self, *_: object) -> None:
-        self._is_subscribed = True
-
-    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+    def take(self, topic: str, payload: bytes) -> None:
+        """Keep what one message says."""
         at_s = time.monotonic()
-        told = json.loads(message.payload) if message.payload else {}
-        level = message.topic.split("/")[2]
-        if "/_inference/" in message.topic:
-            key = Key(told["stream"], told["asset"], told["timestamp"])
-            self.answers.append(Answer(key, told["value"], told["id"], at_s))
+        document = json.loads(payload) if payload else {}
+        level = topic.split("/")[2]
+        if "/_inference/" in topic:
+            key = Key(document["stream"], document["asset"], document["timestamp"])
+            self.answers.append(Answer(key, document["value"], document["id"], at_s))
         elif level == "metrics":
-            self.metrics = told
+            self.metrics = document
         elif level == "current":
-            self.current[told["stream"]] = told
+            self.current[document["stream"]] = document

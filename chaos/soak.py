@@ -18,6 +18,7 @@ from chaos.plant import TICKS_A_SECOND
 from chaos.rig import GATEWAY, Rig, rig
 from chaos.traffic import ROWS, WINDOWS, bundle, successor
 from tests.kit.bundles.published import Published
+from tests.kit.gateway.mqtt_client import push
 from tests.kit.waiting import eventually
 
 LIMIT_MB_PER_H = 1.0
@@ -170,7 +171,7 @@ def _samples(site: Rig, seconds: float, told: Callable[[float], None]) -> list[S
 
 
 def _swap(site: Rig, seq: int) -> None:
-    activity = site.scada.push(GATEWAY, ROWS, seq)
+    activity = push(site.scada, ROWS, seq, GATEWAY)
     eventually(
         lambda: site.scada.current.get(ROWS, {}).get("activity") == activity,
         _SWAP_S,

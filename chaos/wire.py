@@ -61,38 +61,38 @@ class Wire:
         from_agent = direction == TO_BROKER
         for message in block.received:
             self._published(talk, message) if from_agent else self._delivered(talk, message)
-        for mid, reason_code in block.confirmations:
+        for packet_id, reason_code in block.confirmations:
             if from_agent:
-                self._acknowledged(talk, mid)
+                self._acknowledged(talk, packet_id)
             else:
-                self._confirmed(talk, mid, reason_code)
+                self._confirmed(talk, packet_id, reason_code)
 
     def _delivered(self, talk: _Talk, message: Received) -> None:
         reading = self._sent.get((message.topic, message.payload))
-        if message.mid:
-            talk.inputs[message.mid] = reading
+        if message.packet_id:
+            talk.inputs[message.packet_id] = reading
         if reading is not None:
             self.delivered.setdefault(reading)
 
     def _published(self, talk: _Talk, message: Received) -> None:
-        if not message.mid:
+        if not message.packet_id:
             return
         key = None
         if "/_inference/" in message.topic:
             told = json.loads(message.payload)
             key = Key(told["stream"], told["asset"], told["timestamp"])
-        talk.outputs[message.mid] = key
+        talk.outputs[message.packet_id] = key
 
-    def _confirmed(self, talk: _Talk, mid: int, reason_code: int) -> None:
-        key = talk.outputs.pop(mid, None)
+    def _confirmed(self, talk: _Talk, packet_id: int, reason_code: int) -> None:
+        key = talk.outputs.pop(packet_id, None)
         if key is not None and reason_code < _SUCCESS_BELOW:
             self.confirmed.add(key)
 
-    def _acknowledged(self, talk: _Talk, mid: int) -> None:
-        if mid not in talk.inputs:
+    def _acknowledged(self, talk: _Talk, packet_id: int) -> None:
+        if packet_id not in talk.inputs:
             self.stale += 1
             return
-        reading = talk.inputs.pop(mid)
+        reading = talk.inputs.pop(packet_id)
         if reading is None or reading.key.asset == OVERSIZED_ASSET:
             return
         if reading.key.stream == ROWS:

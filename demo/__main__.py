@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo.errors import DemoError
 from demo.show import Options, run_demo
+from tests.kit.errors import KitError
 
 _MIN_SECONDS = 20.0  # the faults need time to develop
 
@@ -28,7 +28,7 @@ def main() -> int:
     console = Console()
     try:
         return 0 if run_demo(options, console) else 1
-    except DemoError as exc:
+    except KitError as exc:
         Console(stderr=True).print(f"demo: {exc}", style="bold red", markup=False, highlight=False)
         return 3
     except KeyboardInterrupt:
@@ -53,8 +53,16 @@ def _options() -> Options:
     parser.add_argument(
         "--export-table", type=Path, metavar="FILE", help="write a picture of the table as SVG"
     )
+    parser.add_argument(
+        "--hours",
+        type=int,
+        choices=range(12, 25),
+        default=24,
+        metavar="HOURS",
+        help="how long a recorded day is; fewer than 24 train sooner",
+    )
     called = parser.parse_args()
-    return Options(called.seconds, called.broker, called.keep, called.export_table)
+    return Options(called.seconds, called.broker, called.keep, called.export_table, called.hours)
 
 
 def _seconds(text: str) -> float:

@@ -1,5 +1,7 @@
-"""The demo's one error."""
+"""The one error of the demo."""
+
+from tests.kit.errors import KitError
 
 
-class DemoError(Exception):
-    """The demo cannot go on: a part did not start, did not finish, died or spoke nonsense."""
+class DemoError(KitError):
+    """The demo cannot go on: something is missing, or the agent published what it should not."""

@@ -3,15 +3,16 @@
 import json
 from pathlib import Path
 
-from demo.broker import HOST, Broker
 from demo.link import Arrival
 from demo.telemetry import PATHS, PREDICTION_TOPIC, STREAM, TELEMETRY_TOPIC
+from models.control.topics import ControlTopics
+from tests.kit.broker.brokers import HOST, Broker
 
 GATEWAY = "demo"
-STATUS_TOPIC = f"millhand/{GATEWAY}/status"
-DESIRED_TOPIC = f"millhand/{GATEWAY}/desired/{STREAM}"
-CURRENT_TOPIC = f"millhand/{GATEWAY}/current/{STREAM}"
-FEEDBACK_TOPIC = f"millhand/{GATEWAY}/feedback"
+TOPICS = ControlTopics(GATEWAY)
+STATUS_TOPIC = TOPICS.status
+DESIRED_TOPIC, CURRENT_TOPIC = TOPICS.desired(STREAM), TOPICS.current(STREAM)
+FEEDBACK_TOPIC = TOPICS.feedback
 CONTROL_TOPICS = [STATUS_TOPIC, DESIRED_TOPIC, CURRENT_TOPIC, FEEDBACK_TOPIC]
 
 _CONFIGURATION = """\
@@ -53,7 +54,7 @@ def configuration(broker: Broker, *, state: Path, registry: Path, root: Path) ->
         host=HOST,
         port=broker.port,
         # amqtt leaves a CONNECT of MQTT 5 with a will unanswered, so that asking costs a timeout.
-        protocol="3.1.1" if broker.kind == "amqtt" else "auto",
+        protocol="3.1.1" if broker.name == "amqtt" else "auto",
         registry=registry.as_uri(),
         root=root,
         stream=STREAM,

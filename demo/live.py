@@ -10,9 +10,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demo.children import Child
 from demo.console.board import Board
-from demo.console.display import Screen
+from demo.console.display import Display
 from demo.errors import DemoError
 from demo.gateway import Gateway
 from demo.link import Arrival, Link
@@ -23,6 +22,7 @@ from demo.promises.ledger import Input, Ledger
 from demo.promises.verdicts import Swap
 from demo.release import BackgroundSteps
 from demo.telemetry import answer, telemetry
+from tests.kit.children import Child
 
 CYCLE_S = 60.0  # of the faults, where the demo runs without an end
 IN_A_ROW = 3
@@ -39,7 +39,7 @@ class Stage:
     """What the live part plays on."""
 
     link: Link
-    screen: Screen
+    display: Display
     board: Board
     ledger: Ledger
     gateway: Gateway
@@ -92,7 +92,7 @@ class Performance:
             if time.monotonic() - began_s > _UPDATE_AFTER * self._cycle_s:
                 self._update()
             # Drawing takes longer than predicting: after the sending it would be measured too.
-            self._stage.screen.refresh()
+            self._stage.display.refresh()
             self._send()
         self._drain()
 
@@ -180,7 +180,7 @@ class Performance:
         deadline_s = time.monotonic() + _DRAIN_S
         while self._stage.ledger.waiting and time.monotonic() < deadline_s:
             self._take_in(min(time.monotonic() + PERIOD_S, deadline_s))
-        self._stage.screen.refresh()
+        self._stage.display.refresh()
 
     def _tell(self, event: str) -> None:
-        self._stage.screen.happened(event.replace("_", " "))
+        self._stage.display.happened(event.replace("_", " "))

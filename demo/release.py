@@ -12,7 +12,7 @@ from typing import Self
 
 from rich.console import Console
 
-from demo.children import Child
+from tests.kit.children import Child
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
-from demo.broker import HOST, Broker, Choice, running_broker
-from demo.children import Child, python
+from demo.broker import Choice, running_broker
 from demo.console.board import Board
-from demo.console.display import Screen
+from demo.console.display import Display
 from demo.gateway import CONTROL_TOPICS, GATEWAY, Gateway, configuration
 from demo.link import Link
 from demo.live import Performance, Stage
@@ -27,6 +26,8 @@ from demo.promises.verdicts import latency_figures, verdicts
 from demo.release import BackgroundSteps, run_steps
 from demo.telemetry import PREDICTIONS
 from demo.workshop import Workshop
+from tests.kit.broker.brokers import HOST, Broker
+from tests.kit.children import Child, python
 
 _SERVING_S = 30.0
 
@@ -40,12 +41,14 @@ class Options:
         broker: Which broker.
         keep: Whether the work folder stays.
         picture: File for the most telling picture of the table; None: no picture.
+        hours: How long a day of the recorded history is.
     """
 
     seconds: float | None
     broker: Choice
     keep: bool
     picture: Path | None
+    hours: int
 
 
 def run_demo(options: Options, console: Console) -> bool:
@@ -58,19 +61,19 @@ def run_demo(options: Options, console: Console) -> bool:
     with ExitStack() as stack:
         work = stack.enter_context(_work_folder(console, keep=options.keep))
         broker = stack.enter_context(running_broker(work, options.broker))
-        console.print(f"{broker.kind} listens on {HOST}:{broker.port}", highlight=False)
-        workshop = Workshop(work, broker.port)
+        console.print(f"{broker.name} listens on {HOST}:{broker.port}", highlight=False)
+        workshop = Workshop(work, broker.port, options.hours)
         run_steps([*workshop.record(), *workshop.make(1)], console)
         agent = stack.enter_context(_agent(workshop, broker))
-        link = stack.enter_context(Link(HOST, broker.port, [PREDICTIONS, *CONTROL_TOPICS]))
+        link = stack.enter_context(Link(broker.port, [PREDICTIONS, *CONTROL_TOPICS]))
         run_steps([workshop.push(1)], console)
         gateway = _serving(agent, link)
-        board = Board(f"millhand demo: 4 pumps, {broker.kind}, gateway {GATEWAY}", ledger)
+        board = Board(f"millhand demo: 4 pumps, {broker.name}, gateway {GATEWAY}", ledger)
         update = stack.enter_context(
             BackgroundSteps([*workshop.make(2), workshop.push(2)], work / "update.log")
         )
-        screen = stack.enter_context(Screen(console, board, options.picture))
-        stage = Stage(link, screen, board, ledger, gateway, update, [broker.child, agent])
+        display = stack.enter_context(Display(console, board, options.picture))
+        stage = Stage(link, display, board, ledger, gateway, update, [broker.child, agent])
         performance = Performance(stage, options.seconds)
         with _ended_by_signals(performance.stop):
             performance.play()

@@ -1,8 +1,8 @@
 """`millhand-trainer`: reads the command line, runs one command, and turns errors into exit codes.
 
-0   done                            65  the recorded data is to be corrected
-1   did not work                    70  a bug in millhand, with its traceback
-2   wrong command line              78  a recipe or configuration is to be corrected
+0   the command succeeded           65  the recorded data has to be corrected
+1   the command failed              70  a bug in millhand, reported with a traceback
+2   the command line is wrong       78  the recipe or the configuration has to be corrected
 """
 
 import argparse
@@ -10,23 +10,34 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 
 from models.errors import MillhandError
 from trainer.errors import DataError, RecipeError, UsageError
 
 COMMANDS = {
-    "train": ("trainer.commands.train", "train a model by a recipe, and write its bundle"),
-    "inspect": ("trainer.commands.inspect", "show what is in a bundle, and prove it"),
-    "registry": ("trainer.commands.registry", "make and keep a registry of signed bundles"),
-    "publish": ("trainer.commands.publish", "sign a bundle into a registry"),
-    "push": ("trainer.commands.push", "tell gateways what to run, and wait for their word"),
-    "drift": ("trainer.commands.drift", "tell when recorded data drifts from the training part"),
-    "record": ("trainer.commands.record", "record what a broker carries, to train on"),
-    "replay": ("trainer.commands.replay", "play recorded files onto a broker"),
-    "pack": ("trainer.commands.pack", "wrap a foreign ONNX file into a bundle"),
-    "schema": ("trainer.commands.schema", "write the recipe's JSON schema"),
+    "train": (
+        "trainer.commands.train",
+        "train a model by a recipe, and write its bundle",
+    ),
+    "inspect": (
+        "trainer.commands.inspect",
+        "show and verify the contents of a bundle",
+    ),
+    "registry": ("trainer.commands.registry", "create and maintain a registry of signed bundles"),
+    "publish": ("trainer.commands.publish", "sign a bundle and add it to a registry"),
+    "push": (
+        "trainer.commands.push",
+        "select the bundle that gateways run, and await reports",
+    ),
+    "drift": ("trainer.commands.drift", "report when recorded data drifts from the training part"),
+    "record": ("trainer.commands.record", "record the messages of a broker as training data"),
+    "replay": ("trainer.commands.replay", "publish recorded files to a broker"),
+    "pack": ("trainer.commands.pack", "make a bundle of an ONNX file that was trained elsewhere"),
+    "schema": ("trainer.commands.schema", "write the JSON schema of the recipe"),
 }
-"""Module and purpose of each command; only the one that is asked for is imported."""
+"""Module and help text of each command; only the module of the chosen command is imported."""
+DESCRIPTION = "Trains models on recorded plant data, and publishes them as signed bundles."
 FAILED, BUG, INTERRUPTED = 1, 70, 130
 CODES = {UsageError: 2, DataError: 65, RecipeError: 78}
 
@@ -45,14 +56,15 @@ def main(words: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception:  # noqa: BLE001  the top of the process: a bug ends it with a code of its own
+    except Exception:  # noqa: BLE001  the top of the process: a bug ends it with exit code 70
         traceback.print_exc()
         return BUG
     return code
 
 
 def _parser(given: list[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="millhand-trainer", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="millhand-trainer", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('millhand')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, purpose) in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose)

@@ -23,9 +23,8 @@ from agent.journal.records import Header, records
 from agent.journal.replay import Recovery
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel, Manifest, WindowSpec
-from models.windowing.hold import NS_PER_MS
 from models.windowing.series import Series
-from models.windowing.track import NEVER, Track
+from models.windowing.track import NEVER, NS_PER_MS, Track
 
 _TRIES: Final = 3  # the agent begins a file after thousands of inputs: once is already rare
 _EMPTY: Final = "windows are empty: "

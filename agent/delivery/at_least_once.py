@@ -18,42 +18,17 @@ Pure: no socket, no clock, no thread.
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Protocol
 
 from agent.delivery.inputs import Input, Orphans, Outcome
-from agent.mqtt.packets import FIRST_MID, LAST_MID, Publish
+from agent.delivery.outgoing import Outgoing, Publisher
+from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID
 
 MAX_DOCUMENTS = 1_000
 ALL_KEPT = 2**63
 
 FINAL_REFUSALS = {0x90: "topic_invalid", 0x95: "too_large", 0x99: "payload_invalid"}
 """PUBACK reason codes that repeating the publish cannot cure (MQTT 5, 3.4.2.1)."""
-
-
-@dataclass(slots=True, eq=False)
-class Outgoing(Publish):
-    """A publish that is owed: a prediction of `source`, or a control document if that is None.
-
-    It has a packet id from its first sending until the broker confirms or refuses it.
-    """
-
-    source: Input | None = None
-
-
-class Publisher(Protocol):
-    """The part of a connection that delivery needs."""
-
-    max_in_flight: int
-    max_packet_bytes: int
-
-    @property
-    def wants_write(self) -> bool:
-        """Whether something waits to be sent, so that more would only pile up."""
-
-    def publish(self, message: Publish) -> None:
-        """Queue one PUBLISH."""
 
 
 class Delivery:
@@ -89,7 +64,7 @@ class Delivery:
         self._best_effort: deque[Outgoing] = deque()
         self._max_outbox, self._max_refused = max_outbox, max_refused
         self._in_flight: dict[int, Outgoing] = {}
-        self._mid = LAST_MID  # the last that was given away
+        self._packet_id = LAST_PACKET_ID  # the last that was given away
         self._reserved: set[int] = set()  # of publishes to be repeated on this connection
         self._refused: deque[Outgoing] = deque()  # by the broker
         self._held: deque[Outgoing] = deque()  # behind those, for the sake of order
@@ -119,29 +94,31 @@ class Delivery:
         queued = self._owed or self._documents or self._best_effort
         return not (queued or self._in_flight or self._unacked)
 
-    def arrived(self, topic: str, payload: bytes, mid: int, *, repeated: bool) -> Input | None:
+    def arrived(
+        self, topic: str, payload: bytes, packet_id: int, *, repeated: bool
+    ) -> Input | None:
         """Note an input.
 
         Args:
             topic: its topic.
             payload: its payload; kept until the input is acknowledged.
-            mid: packet id to acknowledge; 0 for QoS 0, which is never acknowledged.
+            packet_id: packet id to acknowledge; 0 for QoS 0, which is never acknowledged.
             repeated: the DUP flag.
 
         Returns:
             The input to work on, or None if it is a redelivery that is being worked on already.
         """
         key = (topic, payload)
-        if repeated or mid in self._orphans.mids:
-            known = self._orphans.claim(mid, key, repeated=repeated)
+        if repeated or packet_id in self._orphans.packet_ids:
+            known = self._orphans.claim(packet_id, key, repeated=repeated)
             if known is not None:
-                known.mid = mid
+                known.packet_id = packet_id
                 self._unacked.append(known)
                 self.redelivered += 1
                 return None
-        source = Input(mid, key)
+        source = Input(packet_id, key)
         self._open += 1
-        if mid:
+        if packet_id:
             self._unacked.append(source)
         return source
 
@@ -192,16 +169,16 @@ class Delivery:
             else:
                 self._publish(outgoing, publisher)
 
-    def confirmed(self, mid: int, reason_code: int) -> None:
+    def confirmed(self, packet_id: int, reason_code: int) -> None:
         """Take the broker's PUBACK; a refusal (reason code from 0x80) is no success.
 
         A refusal that may pass (not authorised, quota exceeded) keeps the prediction and blocks
         its topic until `retry`, so that order is kept and nothing is lost that can be kept.
         """
-        outgoing = self._in_flight.pop(mid, None)
+        outgoing = self._in_flight.pop(packet_id, None)
         if outgoing is None:
             return
-        outgoing.mid, outgoing.repeated = 0, False
+        outgoing.packet_id, outgoing.repeated = 0, False
         if reason_code >= 0x80 and reason_code not in FINAL_REFUSALS:  # noqa: PLR2004  MQTT 5, 2.4
             self._refused_topics[outgoing.topic] = reason_code
             self._blocked_topics.add(outgoing.topic)
@@ -235,7 +212,7 @@ class Delivery:
             self._orphans.acknowledged(source)
             if source.serial and may_note:
                 self.acked = max(self.acked, source.serial)
-            yield source.mid
+            yield source.packet_id
 
     def answered(self, source: Input) -> None:
         """Note an input that was acknowledged before a restart."""
@@ -245,7 +222,7 @@ class Delivery:
         """Await what the journal has left open; up to `acked` it knows of the acknowledgements."""
         self.acked = acked
         self.connection_lost()
-        self._orphans.mids.clear()  # the broker may use one anew that was acknowledged since
+        self._orphans.packet_ids.clear()  # the broker may use one anew that was acknowledged since
 
     def connection_lost(self) -> None:
         """Publish again what was not confirmed, await what was not acknowledged."""
@@ -265,27 +242,33 @@ class Delivery:
             self._orphans.clear()
         for outgoing in chain(self._owed, self._documents):
             if not session_present:
-                outgoing.mid = 0
-            outgoing.repeated = bool(outgoing.mid)
-        self._reserved = {one.mid for one in chain(self._owed, self._documents) if one.mid}
+                outgoing.packet_id = 0
+            outgoing.repeated = bool(outgoing.packet_id)
+        self._reserved = {
+            one.packet_id for one in chain(self._owed, self._documents) if one.packet_id
+        }
 
     def _publish(self, outgoing: Outgoing, publisher: Publisher) -> None:
         if not outgoing.qos:
             publisher.publish(outgoing)
             self._release(outgoing.source)
             return
-        if not outgoing.mid:
-            outgoing.mid = self._free_mid()
+        if not outgoing.packet_id:
+            outgoing.packet_id = self._free_packet_id()
         publisher.publish(outgoing)
-        self._in_flight[outgoing.mid] = outgoing
-        self._reserved.discard(outgoing.mid)
+        self._in_flight[outgoing.packet_id] = outgoing
+        self._reserved.discard(outgoing.packet_id)
 
-    def _free_mid(self) -> int:
-        mid = self._mid + 1
-        while mid > LAST_MID or mid in self._in_flight or mid in self._reserved:
-            mid = mid + 1 if mid < LAST_MID else FIRST_MID
-        self._mid = mid
-        return mid
+    def _free_packet_id(self) -> int:
+        packet_id = self._packet_id + 1
+        while (
+            packet_id > LAST_PACKET_ID
+            or packet_id in self._in_flight
+            or packet_id in self._reserved
+        ):
+            packet_id = packet_id + 1 if packet_id < LAST_PACKET_ID else FIRST_PACKET_ID
+        self._packet_id = packet_id
+        return packet_id
 
     def _keep(self, outgoing: Outgoing, queue: deque[Outgoing]) -> None:
         """Keep a publish for `retry`, as far as that is bounded.

@@ -26,7 +26,7 @@ class Input:
     """One message that arrived.
 
     Attributes:
-        mid: packet id to acknowledge.
+        packet_id: packet id to acknowledge.
         key: topic and payload, by which a redelivery is recognised.
         held: whether the broker is to hold it until it is answered. What it does not hold is
             acknowledged as soon as all before it is, and its predictions are best effort.
@@ -36,12 +36,12 @@ class Input:
         reason: why it was dropped.
     """
 
-    __slots__ = ("held", "key", "mid", "outcome", "reason", "serial", "waiting")
+    __slots__ = ("held", "key", "outcome", "packet_id", "reason", "serial", "waiting")
 
-    def __init__(self, mid: int, key: Key) -> None:
-        self.mid = mid
+    def __init__(self, packet_id: int, key: Key) -> None:
+        self.packet_id = packet_id
         self.key = key
-        self.held = bool(mid)
+        self.held = bool(packet_id)
         self.waiting = 1
         self.serial = 0
         self.outcome = Outcome.WINDOWED
@@ -73,27 +73,27 @@ class Orphans:
     repeats without DUP. Under the packet id of an open orphan that can be nothing else.
 
     Attributes:
-        mids: packet ids that the broker must not give to anything else while it remembers us.
+        packet_ids: packet ids that the broker must not give to anything else while it remembers us.
     """
 
     def __init__(self) -> None:
-        self.mids: set[int] = set()
+        self.packet_ids: set[int] = set()
         self._open: dict[Key, deque[Input]] = {}
         self._unanswered: dict[Key, Input] = {}
         self._answered: deque[_Trace] = deque(maxlen=MAX_ANSWERED)  # on this connection
         self._unsure: set[_Trace] = set()  # the same, on the one before
 
-    def claim(self, mid: int, key: Key, *, repeated: bool) -> Input | None:
+    def claim(self, packet_id: int, key: Key, *, repeated: bool) -> Input | None:
         """The input that comes again; it is an orphan no more."""
         for one in self._open.get(key, ()):
-            if repeated or one.mid == mid:
+            if repeated or one.packet_id == packet_id:
                 self._expect_no_more(one)
                 return one
-        trace = _trace(mid, key)
+        trace = _trace(packet_id, key)
         if not repeated or trace not in self._unsure:
             return None
         self._unsure.remove(trace)
-        answered = Input(mid, key)
+        answered = Input(packet_id, key)
         answered.waiting = 0
         return answered
 
@@ -108,7 +108,7 @@ class Orphans:
         if first is None or first in unacked or copy not in unacked:
             return
         self._expect_no_more(first)
-        first.mid = copy.mid
+        first.packet_id = copy.packet_id
         unacked[unacked.index(copy)] = first
 
     def are_answered(self, kept: int) -> bool:
@@ -122,7 +122,7 @@ class Orphans:
 
     def acknowledged(self, source: Input) -> None:
         """Note that an input was acknowledged, as far as we know."""
-        self._answered.append(_trace(source.mid, source.key))
+        self._answered.append(_trace(source.packet_id, source.key))
 
     def disconnected(self, unacked: Collection[Input], kept: int) -> None:
         """Take in what the lost connection leaves.
@@ -133,7 +133,7 @@ class Orphans:
         self._open = {}
         for source in waiting:
             self._open.setdefault(source.key, deque()).append(source)
-        self.mids.update(source.mid for source in unacked)
+        self.packet_ids.update(source.packet_id for source in unacked)
         unanswered = chain(self._unanswered.values(), unacked)
         self._unanswered = {one.key: one for one in unanswered if not one.may_go(kept)}
         self._unsure = set(self._answered)
@@ -141,17 +141,17 @@ class Orphans:
 
     def clear(self) -> None:
         """Expect nothing again: the broker has no session."""
-        self.mids.clear()
+        self.packet_ids.clear()
         self._open.clear()
         self._unsure.clear()
 
     def _expect_no_more(self, orphan: Input) -> None:
-        self.mids.discard(orphan.mid)
+        self.packet_ids.discard(orphan.packet_id)
         same = self._open.get(orphan.key)
         if same and orphan in same:
             same.remove(orphan)
 
 
-def _trace(mid: int, key: Key) -> _Trace:
+def _trace(packet_id: int, key: Key) -> _Trace:
     topic, payload = key
-    return mid, topic, len(payload), payload[-_TRACED_BYTES:]
+    return packet_id, topic, len(payload), payload[-_TRACED_BYTES:]

@@ -83,7 +83,9 @@ def noted(serial: int, message: Received) -> tuple[bytes, bytes, bytes]:
     """The bytes of an INPUT record, in parts, so that the payload is not copied."""
     topic = message.topic.encode()
     payload = message.payload
-    fields = _FIELDS.pack(_INPUT, serial, message.at_ns, message.mid, len(topic), len(payload))
+    fields = _FIELDS.pack(
+        _INPUT, serial, message.at_ns, message.packet_id, len(topic), len(payload)
+    )
     return fields, topic, payload
 
 

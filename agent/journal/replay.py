@@ -101,14 +101,14 @@ class Recovery:
         if not any(pipeline.stream in self._restorable for pipeline, _ in routes):
             return  # if the broker delivers it again, it is a new message to the new windows
         self.inputs += 1
-        if message.mid and noted.serial > self._acked:
+        if message.packet_id and noted.serial > self._acked:
             source = self._delivery.arrived(*message[:3], repeated=False)
             assert source is not None  # noqa: S101  only a repeated message may have no input
             self.open += 1
             self._unsettled.append(source)
         else:
             self._settle()
-            source = Input(message.mid, (message.topic, message.payload))
+            source = Input(message.packet_id, (message.topic, message.payload))
             routes = [found for found in routes if found[0].stream in self._restorable]
         source.serial = noted.serial
         for pipeline, route in routes:
@@ -124,7 +124,7 @@ class Recovery:
         for pipeline, _ in routes:
             pipeline.discard()
         # It may have been acknowledged and the acknowledgement lost: then it comes once more.
-        if source.mid:
+        if source.packet_id:
             source.waiting = 0
             self._delivery.answered(source)
 

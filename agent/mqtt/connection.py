@@ -208,9 +208,9 @@ class Connection:
             ]
         else:
             wanted = [(one.filter, one.qos) for one in subscriptions]
-        _, mid = self._client.subscribe(wanted)
-        if mid is not None:
-            self.subscribing[mid] = [one.filter for one in subscriptions]
+        _, packet_id = self._client.subscribe(wanted)
+        if packet_id is not None:
+            self.subscribing[packet_id] = [one.filter for one in subscriptions]
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Drop filters that the session on the broker still has."""
@@ -220,9 +220,9 @@ class Connection:
         """Queue one PUBLISH, with a packet id of ours; `flush` sends it."""
         self._wire.publish(message)
 
-    def acknowledge(self, mid: int) -> None:
+    def acknowledge(self, packet_id: int) -> None:
         """Queue the PUBACK of a QoS 1 message."""
-        self._wire.acknowledge(mid)
+        self._wire.acknowledge(packet_id)
 
     def close(self, *, forget_session: bool = False) -> None:
         """Say goodbye, so that the will is not sent; MQTT 5 can end the session with it."""
@@ -324,11 +324,11 @@ class Connection:
         self,
         _client: Client,
         _userdata: object,
-        mid: int,
+        packet_id: int,
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        filters = self.subscribing.pop(mid, [])
+        filters = self.subscribing.pop(packet_id, [])
         answers = dict(zip(filters, reasons, strict=False))
         self.refused_filters = [
             *(one for one in self.refused_filters if one not in answers),

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from agent.config.settings import Limits
-from agent.delivery.at_least_once import Outgoing
 from agent.delivery.inputs import Input
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import Received
 from agent.streams.binding import Binder, fingerprint
 from agent.streams.drift import DriftWatch

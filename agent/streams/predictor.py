@@ -11,8 +11,8 @@ from hashlib import blake2b
 from math import isfinite
 from typing import Any
 
-from agent.delivery.at_least_once import Outgoing
 from agent.delivery.inputs import Input
+from agent.delivery.outgoing import Outgoing
 from agent.streams.drift import DriftWatch
 from agent.streams.encoding import Prediction, PredictionEncoder
 from agent.streams.ordering import Origin

@@ -94,8 +94,8 @@ class Router:
         """Take messages into windows, in order of arrival. Each must be followed by an `answer`."""
         arrived, sources, take = self._delivery.arrived, self._sources, self._take
         for message in messages:
-            topic, payload, mid, _, repeated, _ = message
-            source = arrived(topic, payload, mid, repeated=repeated)
+            topic, payload, packet_id, _, repeated, _ = message
+            source = arrived(topic, payload, packet_id, repeated=repeated)
             if source is not None:
                 sources.append(source)
                 take(message, source)
@@ -165,7 +165,9 @@ class Router:
             if pipeline.is_stateful and not source.serial:
                 # A message that was acknowledged early does not come again after a crash: packet
                 # id 0 has the journal not wait for it.
-                source.serial = self._note(message if source.held else message._replace(mid=0))
+                source.serial = self._note(
+                    message if source.held else message._replace(packet_id=0)
+                )
             try:
                 pipeline.take(doubted(route) if follows_gap else route, message, source)
             except ReadingError as exc:

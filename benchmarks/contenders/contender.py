@@ -1,19 +1,19 @@
-"""Who is measured. Each is a process that takes readings and publishes answers.
+"""A contender: a program that takes readings and publishes answers.
 
-A contender is a name, a command line for a broker port, a QoS and a shape of readings, and what it
-takes part in; nothing else is known of it.
+The benchmark knows nothing of it but its name, its command line for a broker's port, a QoS and a
+shape of readings, and the experiments in which it takes part.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.children import python
 from benchmarks.load.compiler import compiled
 from benchmarks.load.workload import PICKLE, Shape
+from tests.kit.children import ROOT, Child, python
 
-LIMIT, PLAIN, MILLHAND = "limit", "plain", "millhand"
+LIMIT, PLAIN, MILLHAND, BEFORE = "limit", "plain", "millhand", "before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,16 @@ class Contender:
     """A program to measure.
 
     Attributes:
-        name: as in the tables.
-        command: the command line for a broker port, a QoS and a shape of readings.
-        experiments: that it takes part in.
-        window: messages unanswered at most when it works as fast as it can: enough that it never
-            waits for work, few enough that the last are answered soon.
-        max_rate: messages a second that it is asked for at most; far beyond its capacity there is
-            nothing to learn.
+        name: name in the tables.
+        command: function that returns the command line for the broker's port, a QoS and a shape of
+            readings.
+        experiments: names of the experiments in which it takes part.
+        window: most messages that are unanswered at a time when it works as fast as it can: enough
+            that it never waits for work, and few enough that the last are answered soon.
+        max_rate: highest rate that it is asked for, messages a second; nothing is learnt far beyond
+            its capacity.
         has_windows: whether it answers only once a window is full.
+        folder: the folder in which it runs.
     """
 
     name: str
@@ -37,10 +39,15 @@ class Contender:
     window: int = 500
     max_rate: int = 1_000_000
     has_windows: bool = False
+    folder: Path = ROOT
+
+    def child(self, command: Sequence[str], log: Path) -> Child:
+        """Return the contender as a process that is not started yet."""
+        return Child(self.name, command, log, folder=self.folder)
 
 
 def limit() -> Contender:
-    """Return the C forwarder that infers nothing."""
+    """Return the forwarder in C, which infers nothing."""
     program = compiled("forwarder")
 
     def command(port: int, qos: int, shape: Shape) -> list[str]:

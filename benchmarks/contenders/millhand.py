@@ -1,24 +1,29 @@
-"""millhand as a contender: an agent that serves the bundles it has fetched."""
+"""millhand as a contender: an agent that serves the bundles it has fetched.
 
-import os
-import time
+The agent is that of this checkout, or for a comparison that of another one, which runs in its own
+folder by its own virtual environment.
+"""
+
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.broker import HOST, running_broker
-from benchmarks.children import BenchmarkError, python, running, tail
-from benchmarks.contenders.contender import MILLHAND, Contender
+from benchmarks.contenders.contender import BEFORE, MILLHAND, Contender
+from benchmarks.errors import BenchmarkError
+from benchmarks.load.broker import running_broker
 from benchmarks.load.workload import BLOCKS, KEYS, REGISTRY, ROWS, SCALARS, Shape
+from tests.kit.broker.brokers import HOST
+from tests.kit.children import ROOT
 
 GATEWAY = "benchmark"
 
 _SERVING = ("throughput", "latency", "topics", "blocks", "memory", "start", "backlog")
 _FETCH_S = 60.0
-_POLL_S = 0.05
 _OUT_OF_REACH = f"http://{HOST}:9/"
 _CONFIG = """\
 [gateway]
 id = "{gateway}"
-state_dir = "{folder}/{stream}-state"
+state_dir = "{state}"
 
 [broker]
 host = "{host}"
@@ -26,7 +31,7 @@ port = {port}
 
 [registry]
 url = "{registry}"
-root = "{folder}/{keys}/root.json"
+root = "{root}"
 
 [[pipelines]]
 stream = "{stream}"
@@ -57,47 +62,85 @@ encoding = "float32"
 _SOURCES = {ROWS: _ROW, SCALARS: _SCALAR} | dict.fromkeys(BLOCKS, _BLOCK)
 
 
-def millhand(folder: Path, *, online: bool) -> Contender:
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A checkout of the project whose agent is measured.
+
+    Attributes:
+        name: name of the contender in the tables.
+        folder: folder of the checkout.
+        interpreter: the Python in whose environment the agent runs.
+    """
+
+    name: str
+    folder: Path
+    interpreter: Path
+
+    def state(self, folder: Path, shape: Shape) -> Path:
+        """The agent's state folder for one shape of readings, below the benchmark's folder."""
+        return folder / f"{self.name}-{shape.stream}-state"
+
+
+THIS = Checkout(MILLHAND, ROOT, Path(sys.executable))
+
+
+def checkout(folder: Path) -> Checkout:
+    """Return another checkout, for a comparison.
+
+    Raises:
+        BenchmarkError: it has no agent, or no virtual environment.
+    """
+    folder = folder.absolute()
+    interpreter = folder / ".venv" / "bin" / "python"
+    for needed in (folder / "agent" / "__main__.py", interpreter):
+        if not needed.exists():
+            raise BenchmarkError(f"{needed} is missing: run make check in that checkout")
+    return Checkout(BEFORE, folder, interpreter)
+
+
+def millhand(folder: Path, *, online: bool, of: Checkout = THIS) -> Contender:
     """Return the agent, with its state in `folder`.
 
     Args:
-        folder: the benchmark's, with registry and keys in it.
-        online: whether it reaches the registry, as it must to swap models; if not, it serves what
-            it has kept.
+        folder: the benchmark's folder, with registry and keys in it.
+        online: whether the agent reaches the registry, as it must to swap models; otherwise it
+            serves what it has kept.
+        of: the checkout whose agent it is.
     """
-    places = {
-        "gateway": GATEWAY,
-        "folder": folder,
-        "keys": KEYS,
-        "registry": f"file://{folder / REGISTRY}" if online else _OUT_OF_REACH,
-        "host": HOST,
-    }
 
     def command(port: int, qos: int, shape: Shape) -> list[str]:
         config = folder / "agent.toml"
-        asked = {"port": port, "qos": qos, "stream": shape.stream, "source": _SOURCES[shape]}
-        config.write_text(_CONFIG.format(**places, **asked))
-        return python("agent", "run", "--config", os.fspath(config))
+        content = _CONFIG.format(
+            gateway=GATEWAY,
+            state=of.state(folder, shape),
+            host=HOST,
+            port=port,
+            registry=f"file://{folder / REGISTRY}" if online else _OUT_OF_REACH,
+            root=folder / KEYS / "root.json",
+            stream=shape.stream,
+            qos=qos,
+            source=_SOURCES[shape],
+        )
+        config.write_text(content)
+        return [str(of.interpreter), "-m", "agent", "run", "--config", str(config)]
 
     experiments = frozenset({"swap"} if online else _SERVING)
-    return Contender(MILLHAND, command, experiments, has_windows=True)
+    return Contender(of.name, command, experiments, has_windows=True, folder=of.folder)
 
 
-def fetch(folder: Path) -> None:
+def fetch(folder: Path, of: Checkout = THIS) -> None:
     """Let the agent fetch its bundles, and wait until its record of what it serves is on disk.
 
-    The first prediction is not enough to wait for: the record is written after it.
+    It is not enough to wait for the first prediction, as the record is written after it.
 
     Raises:
-        BenchmarkError: it did not; the agent's log is told.
+        KitError: the agent did not fetch a bundle; the error has the end of its log.
     """
+    agent = millhand(folder, online=True, of=of)
     for shape in _SOURCES:
-        state, log = folder / f"{shape.stream}-state", folder / "fetch.log"
-        record = state / "active" / f"{shape.stream}.json"
-        agent = millhand(folder, online=True)
-        with running_broker(folder) as port, running(agent.command(port, 1, shape), log):
-            deadline = time.monotonic() + _FETCH_S
-            while not record.exists():
-                if time.monotonic() > deadline:
-                    raise BenchmarkError(f"no bundle kept within {_FETCH_S:g} s: {tail(log)}")
-                time.sleep(_POLL_S)
+        record = of.state(folder, shape) / "active" / f"{shape.stream}.json"
+        with (
+            running_broker(folder) as port,
+            agent.child(agent.command(port, 1, shape), folder / "fetch.log") as child,
+        ):
+            child.wait_until(record.exists, _FETCH_S)

@@ -9,9 +9,10 @@ import os
 import shutil
 from pathlib import Path
 
-from benchmarks.children import BenchmarkError, run
 from benchmarks.contenders.contender import Contender
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.workload import GRAPH, Shape
+from tests.kit.children import run
 
 MQTTJS, NODE_RED = "mqtt.js", "Node-RED"
 

@@ -4,13 +4,15 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks.broker import running_broker
-from benchmarks.children import BenchmarkError, running, tail
 from benchmarks.contenders.contender import Contender
+from benchmarks.errors import BenchmarkError
 from benchmarks.experiments.cases import BACKLOG, Case, Step
 from benchmarks.experiments.costs import Memory, cpu_seconds, memory
 from benchmarks.experiments.swaps import figures, push_in_turns
+from benchmarks.load.broker import running_broker
 from benchmarks.load.workload import Workload, driving
+from tests.kit.children import Child, tail
+from tests.kit.errors import KitError
 
 _MEMORY_S = 1.0
 _MEMORY_POLL_S = 0.25
@@ -40,6 +42,10 @@ class _Turn:
     port: int
     command: list[str]
     log: Path
+
+    def child(self) -> Child:
+        """Return the contender as a process that is not started yet."""
+        return self.contender.child(self.command, self.log)
 
     def workload(self, seconds: float) -> Workload:
         """Return the load of the case."""
@@ -82,8 +88,8 @@ class Suite:
             command = step.contender.command(port, case.qos, case.shape)
             try:
                 figures = self._figures(_Turn(case, step.contender, port, command, log))
-            except BenchmarkError as exc:
-                raise BenchmarkError(f"{name}: {exc}\n{tail(log)}") from exc
+            except KitError as exc:
+                raise BenchmarkError(f"{name}: {exc}{tail(log)}") from exc
         return Measurement(case.experiment, case.name, case.qos, step.round, name, figures)
 
     def _figures(self, turn: _Turn) -> dict[str, float]:
@@ -99,7 +105,7 @@ class Suite:
         """Rate, latency and cost; processor time is that of all readings that count."""
         workload = turn.workload(turn.case.seconds(self._seconds))
         with (
-            running(turn.command, turn.log) as child,
+            turn.child() as child,
             driving(self._load, turn.port, workload) as load,
         ):
             load.until_driving()
@@ -121,7 +127,7 @@ class Suite:
         """Memory, the most seen while the contender works at full load."""
         pss, rss = 0, 0
         with (
-            running(turn.command, turn.log) as child,
+            turn.child() as child,
             driving(self._load, turn.port, turn.workload(_MEMORY_S)) as load,
         ):
             load.until_driving()
@@ -137,7 +143,7 @@ class Suite:
         with driving(self._load, turn.port, self._single(turn)) as load:
             time.sleep(_HEAD_START_S)
             started_ns = time.monotonic_ns()
-            with running(turn.command, turn.log):
+            with turn.child():
                 seen = load.outcome()
         return {"first_answer_s": (seen.first_answer_ns - started_ns) / 1e9}
 
@@ -147,7 +153,7 @@ class Suite:
         The contender has been there before, so that the broker keeps a session for it.
         """
         with (
-            running(turn.command, turn.log),
+            turn.child(),
             driving(self._load, turn.port, self._single(turn)) as load,
         ):
             load.outcome()
@@ -155,7 +161,7 @@ class Suite:
         with driving(self._load, turn.port, workload) as load:
             load.until_driving()
             started_ns = time.monotonic_ns()
-            with running(turn.command, turn.log):
+            with turn.child():
                 seen = load.outcome()
         if not seen.answered:
             raise BenchmarkError("nothing that waited at the broker was answered")
@@ -174,7 +180,7 @@ class Suite:
         trace = self._folder / "answers.txt"
         workload = replace(turn.workload(_SWAP_S), trace=trace)
         with (
-            running(turn.command, turn.log),
+            turn.child(),
             driving(self._load, turn.port, workload) as load,
         ):
             load.until_driving()

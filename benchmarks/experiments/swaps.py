@@ -5,24 +5,21 @@ first answer of the new model. Its pause is the longest between two answers from
 while after that; the pauses of as much time without a swap say what is usual on this machine.
 """
 
-import json
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from benchmarks.broker import HOST
-from benchmarks.children import BenchmarkError
 from benchmarks.contenders.millhand import GATEWAY
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.workload import ROWS
-from trainer.broker import Address, Broker
-from trainer.errors import BrokerError
+from models.control.topics import ControlTopics
+from tests.kit.gateway.mqtt_client import PlantClient, push
+from tests.kit.waiting import awaited
 
-_DESIRED = f"millhand/{GATEWAY}/desired/{ROWS.stream}"
-_CURRENT = f"millhand/{GATEWAY}/current/{ROWS.stream}"
+_CURRENT = ControlTopics(GATEWAY).current(ROWS.stream)
 _SEQS = (1, 2)  # as forest.py publishes them; the agent starts with the newest
 _QUIET_S, _BETWEEN_S = 2.0, 0.5
 _LONGEST_S = 5.0
@@ -46,29 +43,25 @@ def push_in_turns(port: int, seconds: float) -> list[Push]:
     """
     end_s = time.monotonic() + seconds
     pushes: list[Push] = []
-    try:
-        with Broker(Address(HOST, port), [_CURRENT]) as broker:
-            broker.wait(_QUIET_S)
-            while time.monotonic() < end_s - _LONGEST_S:
-                pushes.append(_push(broker, _SEQS[len(pushes) % len(_SEQS)]))
-                broker.wait(_BETWEEN_S)
-    except BrokerError as exc:
-        raise BenchmarkError(f"pushing models: {exc}") from exc
+    with PlantClient(port, [_CURRENT]) as client:
+        time.sleep(_QUIET_S)
+        while time.monotonic() < end_s - _LONGEST_S:
+            pushes.append(_pushed(client, _SEQS[len(pushes) % len(_SEQS)]))
+            time.sleep(_BETWEEN_S)
     return pushes
 
 
-def _push(broker: Broker, seq: int) -> Push:
-    activity = uuid.uuid4().hex
-    wish = {"activity": activity, "stream": ROWS.stream, "seq": seq}
+def _pushed(client: PlantClient, seq: int) -> Push:
     pushed = Push(seq, time.monotonic_ns())
-    broker.publish(_DESIRED, json.dumps(wish).encode(), retain=True)
-    deadline_s = time.monotonic() + _LONGEST_S
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        for _, payload, _, _ in broker.receive(left_s):
-            current = json.loads(payload)
-            if (current["seq"], current["activity"]) == (seq, activity):
-                return pushed
-    raise BenchmarkError(f"seq {seq} does not serve {_LONGEST_S:g} s after its push")
+    activity = push(client, ROWS.stream, seq, GATEWAY)
+
+    def serves() -> bool:
+        current = client.latest(_CURRENT) or {}
+        return (current.get("seq"), current.get("activity")) == (seq, activity)
+
+    if not awaited(serves, _LONGEST_S):
+        raise BenchmarkError(f"seq {seq} does not serve {_LONGEST_S:g} s after its push")
+    return pushed
 
 
 def figures(trace: Path, pushes: Sequence[Push]) -> dict[str, float]:

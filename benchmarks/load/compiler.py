@@ -4,7 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from benchmarks.children import ROOT, BenchmarkError, run
+from benchmarks.errors import BenchmarkError
+from tests.kit.children import ROOT, run
 
 _SOURCES = Path(__file__).parent
 _BUILD = ROOT / "build" / "benchmarks"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.children import BenchmarkError
+from benchmarks.errors import BenchmarkError
 
 SIGNALS = ("pressure", "flow", "temperature", "current", "vibration", "speed", "level", "torque")
 LARGEST_VALUE = 100.0

@@ -13,7 +13,7 @@ from demo.console.board import Board, export_svg
 _LINE_EVERY_S = 5.0
 
 
-class Screen:
+class Display:
     """Shows a board, from entering the context to leaving it.
 
     Args:

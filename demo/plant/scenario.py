@@ -19,7 +19,7 @@ _SLOT_S = 3.0 * 3600.0
 _KINDS = (Kind.BEARING_WEAR, Kind.CLOGGED_SUCTION, None)
 
 
-def history_faults(seed: int, days: int) -> list[Fault]:
+def history_faults(seed: int, days: float) -> list[Fault]:
     """Return the faults of the recorded days: every pump has each kind again and again.
 
     A pump's time is cut into slots of three hours; in two of three something is wrong for a while.

@@ -6,9 +6,8 @@ from sys import intern
 
 from models.input.admission import Refused
 from models.input.codecs.block import BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
-from models.input.codecs.fields import Fields
 from models.input.codecs.json_row import JsonRowDecoder
-from models.input.codecs.reading import Decoder
+from models.input.codecs.reading import Decoder, Fields
 from models.input.codecs.scalar import decode_plain, decode_umh, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
 from models.input.pipeline import Pipeline

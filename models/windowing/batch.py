@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle.manifest import Channel, WindowSpec
-from models.windowing.hold import NS_PER_MS, Hold
-from models.windowing.track import MISSING, NEVER
+from models.windowing.track import MISSING, NEVER, NS_PER_MS, Hold
 
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from models.bundle.manifest import Channel, WindowSpec
 from models.errors import ReadingError
 from models.input.quality import Quality
-from models.windowing.hold import NS_PER_MS
 from models.windowing.series import Due, Grid, Series
+from models.windowing.track import NS_PER_MS
 from models.windowing.windows import Batch
 
 MAX_HOPS: Final = 1_024

@@ -16,8 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from models.errors import ReadingError
 from models.input.quality import Quality
-from models.windowing.hold import NS_PER_MS
-from models.windowing.track import Track, Waiting
+from models.windowing.track import NS_PER_MS, Track, Waiting
 from models.windowing.windows import Windows
 
 _TIME: Final = itemgetter(0)

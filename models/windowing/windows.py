@@ -37,8 +37,7 @@ from numpy.typing import NDArray
 
 from models.bundle.manifest import Channel, WindowSpec
 from models.input.quality import Quality
-from models.windowing.hold import NS_PER_MS, Hold
-from models.windowing.track import MISSING, NEVER, Track
+from models.windowing.track import MISSING, NEVER, NS_PER_MS, Hold, Track
 
 _UNBOUNDED: Final = 2**63
 _GOOD, _UNCERTAIN, _BAD = Quality  # a member's lookup costs 0.1 us in Python 3.11

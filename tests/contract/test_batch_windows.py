@@ -87,7 +87,6 @@ def recording(drawn: Drawn, width: int, first_ms: int) -> Recording:
         times_ns=times_ns,
         timed=True,
         values=values,
-        labels=None,
         files=("recorded.csv",),
         file=np.zeros(count, dtype=np.int64),
         line=np.arange(count),

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,15 @@ def test_19_of_20_function_bodies_are_shorter_than_25_lines() -> None:
     assert len(long) <= len(bodies()) / 20, long
 
 
+def test_folder_holds_at_most_16_modules() -> None:
+    counts = Counter(Path(name).parent.as_posix() for name in modules())
+    assert {folder: count for folder, count in counts.items() if count > 16} == {}
+
+
+def test_no_module_has_the_name_of_its_folder() -> None:
+    assert [name for name in modules() if Path(name).stem == Path(name).parent.name] == []
+
+
 def test_package_file_holds_a_docstring_only() -> None:
     packages = [name for name in sources(*CODE) if name.endswith("/__init__.py")]
     assert [name for name in packages if len(parsed(name).body) != 1] == []
@@ -118,6 +128,12 @@ def tree() -> tuple[str, ...]:
 
 def sources(*folders: str) -> list[str]:
     return [name for name in tree() if name.endswith(".py") and name.split("/")[0] in folders]
+
+
+def modules() -> list[str]:
+    """All modules of the code and of the tests' kit, beside `__init__.py`."""
+    names = [*sources(*CODE), *(name for name in sources("tests") if name.startswith("tests/kit/"))]
+    return [name for name in names if not name.endswith("/__init__.py")]
 
 
 def line_count(name: str) -> int:

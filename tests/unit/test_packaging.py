@@ -4,7 +4,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import entry_points, packages_distributions
+from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,15 @@ def test_folders_of_the_checkout_are_not_installed(name: str) -> None:
 def test_command_leads_to_a_function(script: str) -> None:
     (command,) = {*entry_points(group="console_scripts", name=script)}
     assert callable(command.load())
+
+
+@pytest.mark.parametrize("script", ["millhand-agent", "millhand-trainer"])
+def test_command_prints_its_version(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (command,) = {*entry_points(group="console_scripts", name=script)}
+    with pytest.raises(SystemExit) as ended:
+        command.load()(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{script} {version('millhand')}\n"
 
 
 def test_base_install_carries_no_training_library() -> None:

@@ -24,9 +24,6 @@ def within_budget(
         budget: the recipe's `[budget]`.
         refusal: class of the error if the budget is exceeded.
 
-    Returns:
-        The measured time.
-
     Raises:
         MillhandError: a `refusal`: the graph is larger or slower than the budget allows.
     """

@@ -45,19 +45,21 @@ def target_drift(subject: Subject) -> Iterator[Finding]:
     before, after = y[~tested], y[tested]
     if task == "regression":
         spread = float(before.std()) or 1.0
-        said = (
+        evidence = (
             f"mean {before.mean():.4g} in the training part, {after.mean():.4g} in the test part "
             f"({(after.mean() - before.mean()) / spread:+.2f} standard deviations); the two "
             f"distributions differ by {found:.2f}"
         )
     else:
-        said = f"{_shares(before, after, subject.truth.classes)}; the shares differ by {found:.2f}"
-    said += f", at most {chance:.2f} would be by chance in rows as similar as these"
+        evidence = (
+            f"{_shares(before, after, subject.truth.classes)}; the shares differ by {found:.2f}"
+        )
+    evidence += f", at most {chance:.2f} would be by chance in rows as similar as these"
     remedy = (
         "look for what has changed in between; trust the metrics of the test part, not those of "
         "the folds"
     )
-    yield Finding(NAME, "warning", said, remedy)
+    yield Finding(NAME, "warning", evidence, remedy)
 
 
 def _levels(y: NDArray[np.float64]) -> NDArray[np.int64]:

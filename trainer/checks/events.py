@@ -1,8 +1,4 @@
-"""Whether there are enough positives: independent events are counted, not rows.
-
-A failure that lasts an hour gives 3600 positive rows at one hertz, but it is one example of a
-failure, and predicting each of its rows shows no more than predicting the event.
-"""
+"""Whether there are enough positives: events are counted, because rows of one event are alike."""
 
 from collections.abc import Iterator
 
@@ -48,14 +44,7 @@ def too_few_positives(subject: Subject) -> Iterator[Finding]:
 def _of(
     subject: Subject, what: str, event: NDArray[np.int64], positive: NDArray[np.bool_]
 ) -> Iterator[Finding]:
-    """Report too few events in one of the parts.
-
-    Args:
-        subject: the rows, labels, recipe and split.
-        what: name of the events in the finding.
-        event: number of the event that each row belongs to, `[rows]`.
-        positive: whether each row is positive, `[rows]`.
-    """
+    """Report too few events of a kind, `what`; `event` is the event number of each row."""
     learned, tested = (
         len(np.unique(event[part.rows][positive[part.rows]]))
         for part in (subject.parts.train, subject.parts.test)
@@ -64,21 +53,21 @@ def _of(
     counts = [tested] if is_detector else [learned, tested]
     if min(counts) >= ENOUGH:
         return
-    said = f"{what}: {tested} in the test part"
+    evidence = f"{what}: {tested} in the test part"
     if not is_detector:
-        said = f"{what}: {learned} in the training part, {tested} in the test part"
+        evidence = f"{what}: {learned} in the training part, {tested} in the test part"
     if 0 < tested < ENOUGH:
-        said += (
+        evidence += (
             f"; even if all {tested} are predicted correctly, the 95 % interval of their share "
             f"begins at {_TAIL ** (1 / tested):.2f}"
         )
     elif not tested:
-        said += "; how well they are found cannot be measured"
+        evidence += "; how well they are found cannot be measured"
     remedy = (
         f"record more of them, or promise no more than these can show; even {ENOUGH} in each part "
         "are few"
     )
-    yield Finding(NAME, "warning", said, remedy)
+    yield Finding(NAME, "warning", evidence, remedy)
 
 
 def run_numbers(subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -86,13 +75,6 @@ def run_numbers(subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
     With a time axis an event is a run: consecutive rows of one asset with the same label. Without
     one every row is an event, or every asset where the rows name theirs.
-
-    Args:
-        subject: the rows and their labels.
-        rows: indices of the rows, `[n]`.
-
-    Returns:
-        Event numbers, `[n]`; they are the same for rows of the same event.
     """
     recording = subject.recording
     if not recording.timed:

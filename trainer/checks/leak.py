@@ -91,14 +91,16 @@ def _of_numbers(subject: Subject, windows: Windowed) -> Iterator[Finding]:
         if r2 >= TELLING_R2:
             telling.append(f"{name} (R2 {r2:.4f})")
     if equal:
-        said = f"signal {first_few(equal)} is the target itself, times a factor and plus an offset"
-        yield Finding(NAME, "error", said, _LEAVE_OUT)
+        evidence = (
+            f"signal {first_few(equal)} is the target itself, times a factor and plus an offset"
+        )
+        yield Finding(NAME, "error", evidence, _LEAVE_OUT)
     if telling:
-        said = (
+        evidence = (
             "one signal alone predicts nearly all of the target, on held-out folds: "
             f"{first_few(telling)}"
         )
-        yield Finding(NAME, "warning", said, _EXPLAIN)
+        yield Finding(NAME, "warning", evidence, _EXPLAIN)
 
 
 def _of_classes(subject: Subject, windows: Windowed, flags: Mapping[str, str]) -> Iterator[Finding]:
@@ -118,12 +120,14 @@ def _of_classes(subject: Subject, windows: Windowed, flags: Mapping[str, str]) -
         elif share >= TELLING:
             telling[name] = f"{name} (balanced accuracy {share:.4f})"
     if equal:
-        said = f"each value of {first_few(list(equal.values()))} means one class, on held-out folds"
-        yield Finding(NAME, "error", said, _LEAVE_OUT)
-    rest = [said for name, said in telling.items() if name not in equal]
+        evidence = (
+            f"each value of {first_few(list(equal.values()))} means one class, on held-out folds"
+        )
+        yield Finding(NAME, "error", evidence, _LEAVE_OUT)
+    rest = [text for name, text in telling.items() if name not in equal]
     if rest:
-        said = f"one signal alone gives a class away: {first_few(rest)}"
-        yield Finding(NAME, "warning", said, _EXPLAIN)
+        evidence = f"one signal alone gives a class away: {first_few(rest)}"
+        yield Finding(NAME, "warning", evidence, _EXPLAIN)
 
 
 class _Flags:

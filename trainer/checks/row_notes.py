@@ -56,30 +56,30 @@ def _signals(recording: Recording, parts: Parts) -> list[str]:
         if missing and np.isnan(parts.train.values[:, :, index]).mean() < NEARLY:
             lacking[name] = missing
     worst = sorted(lacking, key=lacking.__getitem__, reverse=True)
-    said = [
+    notes = [
         f"signal '{name}': no value within its range in {lacking[name]} of {samples} samples "
         f"({lacking[name] / samples:.1%})"
         for name in worst[:_LISTED]
     ]
     if rest := worst[_LISTED:]:
         share = lacking[rest[0]] / samples
-        said.append(f"{len(rest)} more signals have no value in up to {share:.1%} of the samples")
-    return said
+        notes.append(f"{len(rest)} more signals have no value in up to {share:.1%} of the samples")
+    return notes
 
 
 def _left_out(parts: Parts) -> list[str]:
-    said = []
+    notes = []
     repeated = parts.train.dropped.get("duplicate", 0) + parts.test.dropped.get("duplicate", 0)
     if repeated:
-        said.append(f"{repeated} rows repeat one of the same time and asset: left out")
+        notes.append(f"{repeated} rows repeat one of the same time and asset: left out")
     restarts = parts.train.restarts + parts.test.restarts
     if restarts:
-        said.append(f"{restarts} pauses longer than window.max_gap_s: the window began anew")
+        notes.append(f"{restarts} pauses longer than window.max_gap_s: the window began anew")
     bad = parts.train.bad + parts.test.bad
     if bad:
-        said.append(f"{bad} windows lack a required signal: left out")
+        notes.append(f"{bad} windows lack a required signal: left out")
     if parts.unknown:
-        said.append(f"{parts.unknown} windows end with a row whose label is not known: left out")
+        notes.append(f"{parts.unknown} windows end with a row whose label is not known: left out")
     if parts.unusable:
-        said.append(f"{parts.unusable} training windows are not wholly normal: left out")
-    return said
+        notes.append(f"{parts.unusable} training windows are not wholly normal: left out")
+    return notes

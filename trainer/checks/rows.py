@@ -38,7 +38,7 @@ def contradictory_rows(subject: Subject) -> Iterator[Finding]:
     if not spoiled.any() or (is_number and share < NOTED_SHARE):
         return
     first, other = _pair(group, y, int(group[np.argmax(spoiled)]))
-    said = (
+    evidence = (
         f"{int(spoiled.sum())} of {len(rows)} windows ({share:.1%}) have the same samples as "
         f"another with a different label, such as {subject.recording.place(rows[first])} and "
         f"{subject.recording.place(rows[other])}"
@@ -46,11 +46,11 @@ def contradictory_rows(subject: Subject) -> Iterator[Finding]:
     if is_number:
         mean = np.bincount(group, weights=y) / size
         bound = float(np.sqrt(np.mean((y - mean[group]) ** 2)))
-        said += f"; no model can have an rmse below {bound:.3g} on them all"
+        evidence += f"; no model can have an rmse below {bound:.3g} on them all"
     else:
-        said += f"; no model can have an accuracy above {_best_share(group, y):.2%} on them all"
+        evidence += f"; no model can have an accuracy above {_best_share(group, y):.2%} on them all"
     remedy = "add a signal that distinguishes them, or correct the labels"
-    yield Finding("contradictory-rows", "warning", said, remedy)
+    yield Finding("contradictory-rows", "warning", evidence, remedy)
 
 
 def duplicated_rows(subject: Subject) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ def duplicated_rows(subject: Subject) -> Iterator[Finding]:
     coarse = windows > _COARSE * len(np.union1d(trained, tested)) or _by_chance(subject) > share / 2
     found = int(np.isin(subject.keys[1], shared).sum())
     row = subject.parts.test.rows[int(np.argmax(np.isin(subject.keys[1], shared)))]
-    said = (
+    evidence = (
         f"the samples of {found} of {len(subject.keys[1])} test windows are in the training part "
         f"too ({share:.1%} of the different ones), such as {subject.recording.place(row)}"
     )
@@ -76,7 +76,7 @@ def duplicated_rows(subject: Subject) -> Iterator[Finding]:
     else:
         remedy = "leave out the copies, or split so that they stay together"
     severe = share >= COPIED and not coarse
-    yield Finding("duplicated-rows", "error" if severe else "warning", said, remedy)
+    yield Finding("duplicated-rows", "error" if severe else "warning", evidence, remedy)
 
 
 def _by_chance(subject: Subject) -> float:
@@ -111,11 +111,11 @@ def duplicated_files(subject: Subject) -> Iterator[Finding]:
     if not pairs:
         return
     stamped = data.time is not None and data.time.column is not None and data.asset_from is None
-    said = f"the same content in different files: {first_few(pairs)}"
+    evidence = f"the same content in different files: {first_few(pairs)}"
     if stamped:
-        said += "; their rows have the same times and assets, and count once"
+        evidence += "; their rows have the same times and assets, and count once"
     remedy = "name each content only once in data.files"
-    yield Finding("duplicated-files", "warning" if stamped else "error", said, remedy)
+    yield Finding("duplicated-files", "warning" if stamped else "error", evidence, remedy)
 
 
 def _spoiled(group: NDArray[np.int64], y: NDArray[Any]) -> NDArray[np.bool_]:

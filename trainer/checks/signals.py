@@ -32,9 +32,9 @@ def constant_signal(subject: Subject) -> Iterator[Finding]:
         if low == np.fmax.reduce(column, axis=None):
             found.append(f"'{name}' is always {low:g}")
     if found:
-        said = f"in the training part {first_few(found)}"
+        evidence = f"in the training part {first_few(found)}"
         remedy = "leave it out, it adds nothing, or train on rows in which it changes"
-        yield Finding("constant-signal", "warning", said, remedy)
+        yield Finding("constant-signal", "warning", evidence, remedy)
 
 
 def nearly_empty_signal(subject: Subject) -> Iterator[Finding]:
@@ -48,11 +48,13 @@ def nearly_empty_signal(subject: Subject) -> Iterator[Finding]:
             few.append(f"'{name}' in {share:.1%}")
     remedy = "correct its range, column or expression, or leave it out"
     if none:
-        said = f"in the training part signal {first_few(none)} has no value within its range"
-        yield Finding("nearly-empty-signal", "error", said, remedy)
+        evidence = f"in the training part signal {first_few(none)} has no value within its range"
+        yield Finding("nearly-empty-signal", "error", evidence, remedy)
     if few:
-        said = f"no value within its range in the samples of the training part: {first_few(few)}"
-        yield Finding("nearly-empty-signal", "warning", said, remedy)
+        evidence = (
+            f"no value within its range in the samples of the training part: {first_few(few)}"
+        )
+        yield Finding("nearly-empty-signal", "warning", evidence, remedy)
 
 
 def stuck_signal(subject: Subject) -> Iterator[Finding]:
@@ -71,9 +73,9 @@ def stuck_signal(subject: Subject) -> Iterator[Finding]:
             place = recording.place(order[start])
             found.append(f"'{name}' is {column[start]:g} in {length} rows from {place} on")
     if found:
-        said = f"one value far longer than ever otherwise: {first_few(found)}"
+        evidence = f"one value far longer than ever otherwise: {first_few(found)}"
         remedy = "check whether the sensor or its line was dead; if so, leave those rows out"
-        yield Finding("stuck-signal", "warning", said, remedy)
+        yield Finding("stuck-signal", "warning", evidence, remedy)
 
 
 def stray_value(subject: Subject) -> Iterator[Finding]:
@@ -85,9 +87,9 @@ def stray_value(subject: Subject) -> Iterator[Finding]:
             value, count, low, high = stray
             found.append(f"'{name}' is {value:g} in {count} samples, else {low:g} to {high:g}")
     if found:
-        said = f"one value far from all others: {first_few(found)}"
+        evidence = f"one value far from all others: {first_few(found)}"
         remedy = "if it means 'no value', set data.na_values or the signal's range"
-        yield Finding("stray-value", "warning", said, remedy)
+        yield Finding("stray-value", "warning", evidence, remedy)
 
 
 def counting_signal(subject: Subject) -> Iterator[Finding]:
@@ -105,12 +107,12 @@ def counting_signal(subject: Subject) -> Iterator[Finding]:
         if step and np.mean(steps == step) >= _COMMON and _is_new(subject, index):
             found.append(f"'{name}' by {step:g}")
     if found:
-        said = f"the signal counts from row to row: {first_few(found)}"
+        evidence = f"the signal counts from row to row: {first_few(found)}"
         remedy = (
             "leave it out: a count tells when something happened, and its values in new data were "
             "never trained on"
         )
-        yield Finding("counting-signal", "warning", said, remedy)
+        yield Finding("counting-signal", "warning", evidence, remedy)
 
 
 def _is_new(subject: Subject, index: int) -> bool:

@@ -24,25 +24,25 @@ def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:
         return
     count = len(np.unique(recording.asset[subject.parts.test.rows]))
     names = first_few([f"'{recording.assets[index]}'" for index in shared])
-    said = (
+    evidence = (
         f"{len(shared)} of the {count} assets of the test part were trained on as well, and not "
         f"only at earlier times: {names}"
     )
     if method in ("random", "stratified"):
         remedy = "set split.method to 'group', so that the metrics hold for other assets"
-        yield Finding("groups-on-both-sides", "error", said, remedy)
+        yield Finding("groups-on-both-sides", "error", evidence, remedy)
     elif isinstance(recipe.split, GroupSplit):
         remedy = (
             "the metrics hold for other groups of the same assets; leave out split.column to "
             "measure on other assets"
         )
-        yield Finding("groups-on-both-sides", "warning", said, remedy)
+        yield Finding("groups-on-both-sides", "warning", evidence, remedy)
     else:
         remedy = (
             "the metrics hold for assets that were trained on; if different assets have the same "
             "name in several files, set data.asset_from = 'file' beside data.asset_column"
         )
-        yield Finding("groups-on-both-sides", "warning", said, remedy)
+        yield Finding("groups-on-both-sides", "warning", evidence, remedy)
 
 
 def random_split_of_time_series(subject: Subject) -> Iterator[Finding]:
@@ -61,12 +61,12 @@ def random_split_of_time_series(subject: Subject) -> Iterator[Finding]:
         np.abs(tested - trained[np.maximum(after - 1, 0)]),
     )
     share = float((nearest <= reach).mean())
-    said = (
+    evidence = (
         f"{share:.0%} of the test windows lie within {reach} rows of a window that was trained on: "
         "the metrics are optimistic, and will not hold on new data"
     )
     remedy = "set split.method to 'time' or 'group'"
-    yield Finding("random-split-of-time-series", "warning", said, remedy)
+    yield Finding("random-split-of-time-series", "warning", evidence, remedy)
 
 
 def timestamps_out_of_order(subject: Subject) -> Iterator[Finding]:
@@ -80,12 +80,12 @@ def timestamps_out_of_order(subject: Subject) -> Iterator[Finding]:
     late = np.flatnonzero(same & (np.diff(recording.times_ns[order]) < 0)) + 1
     if not len(late):
         return
-    said = (
+    evidence = (
         f"{len(late)} rows are older than the row before of the same asset and file, the first at "
         f"{recording.place(order[late[0]])}; they were sorted by time"
     )
     remedy = "check whether a clock was set back, or time.format confuses day and month"
-    yield Finding("timestamps-out-of-order", "warning", said, remedy)
+    yield Finding("timestamps-out-of-order", "warning", evidence, remedy)
 
 
 def same_time_rows(subject: Subject) -> Iterator[Finding]:
@@ -110,20 +110,20 @@ def same_time_rows(subject: Subject) -> Iterator[Finding]:
         return
     apart = recording.file[first] != recording.file[second]
     apart |= np.abs(recording.line[first].astype(np.int64) - recording.line[second]) > 1
-    said = (
+    evidence = (
         f"{len(first)} rows have the time of another row of their asset but other values, such as "
         f"{recording.place(first[0])} and {recording.place(second[0])}"
     )
     mixed = 2 * int(apart.sum()) >= MIXED * len(recording)
     if mixed and subject.recipe.window.length > 1:
-        said += ": windows would contain samples of both"
+        evidence += ": windows would contain samples of both"
     remedy = (
         "if they are of different machines or runs, name those by data.asset_column, which may be "
         "a list of columns, or by data.asset_from = 'file'; if the clock is coarse, set "
         "data.time.step_s; if they are repeated, leave one out"
     )
     severe = mixed and subject.recipe.window.length > 1
-    yield Finding("same-time-rows", "error" if severe else "warning", said, remedy)
+    yield Finding("same-time-rows", "error" if severe else "warning", evidence, remedy)
 
 
 def _later(subject: Subject) -> bool:

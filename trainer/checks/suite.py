@@ -52,12 +52,6 @@ CHECKS: Final[Mapping[str, Check]] = {
 def examine(subject: Subject) -> tuple[Finding, ...]:
     """Run every check, and mark the errors that the recipe allows as overridden.
 
-    Args:
-        subject: the rows, labels, recipe and split that are checked.
-
-    Returns:
-        All findings, warnings and overridden errors, in the order of `CHECKS`.
-
     Raises:
         DataError: there are errors that the recipe does not allow; one line for each.
     """

@@ -40,7 +40,7 @@ def wandering_signal(subject: Subject) -> Iterator[Finding]:
         if share > MOSTLY and stretches <= FEW:
             found.append(f"'{name}' ({share:.0%}, {stretches})")
     if found:
-        said = (
+        evidence = (
             "signals that change from window to window more than within one, and were above or "
             f"below their median in at most {FEW} stretches (share of the variance, stretches): "
             f"{first_few(found)}"
@@ -49,7 +49,7 @@ def wandering_signal(subject: Subject) -> Iterator[Finding]:
             "so little data does not show their normal range, and any new level will raise an "
             "alarm: leave them out, or train on more hours or assets"
         )
-        yield Finding("wandering-signal", "warning", said, remedy)
+        yield Finding("wandering-signal", "warning", evidence, remedy)
 
 
 def _wandered(column: NDArray[np.float64], asset: NDArray[np.int64]) -> tuple[float, int]:

@@ -5,9 +5,8 @@ still runs, does not: a table says how long such an asset had left, or that nobo
 """
 
 import difflib
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from trainer.ingest import csv_file
 from trainer.ingest.columns import Columns
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
-from trainer.ingest.sources import readable
+from trainer.ingest.sources import open_once
 from trainer.recipe.data_section import UNIT_NS, Source
 from trainer.recipe.document import Regression
 
@@ -133,12 +132,12 @@ class _Tables:
 
     def _table(self, path: Path, columns: Sequence[str], said: str, *, header: bool) -> Columns:
         """Read a table, and keep its digest."""
-        with readable(f"target.left: {path}"):
-            content = path.read_bytes()
-        self.digests[f"target.left/{said}"] = hashlib.sha256(content).hexdigest()
         own = {"columns": () if header else tuple(columns), "separator": None}
         source = self.source.model_copy(update=own)
-        blocks = list(csv_file.blocks(path, path.name, source, columns, self.notes.append))
+        with open_once(path, f"target.left: {path}") as file:
+            self.digests[f"target.left/{said}"] = file.sha256
+            table = replace(file, name=path.name)
+            blocks = list(csv_file.blocks(table, source, columns, self.notes.append))
         if not sum(map(len, blocks)):
             raise DataError(f"{path.name}: empty; target.left needs {' and '.join(columns)} in it")
         if len(blocks) > 1:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.windowing.hold import NS_PER_MS
+from models.windowing.track import NS_PER_MS
 from trainer.dataset.remaining_life import remaining
 from trainer.errors import DataError
 from trainer.ingest.recording import Recording
@@ -69,7 +69,7 @@ def with_tables(recording: Recording, known: Truth) -> Recording:
 
 
 def _classes(recording: Recording, target: Classification) -> Truth:
-    labels = _labels(recording)
+    labels = recording.texts[target.column]
     found = {str(label) for label in np.unique(labels)} - {""}
     names = target.names or {label: label for label in sorted(found, key=_by_number)}
     if len(names) > MAX_CLASSES:
@@ -108,8 +108,8 @@ def _alike(names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _numbers(recording: Recording, target: Regression, recipe: Recipe) -> Truth:
-    if target.remaining is None:
-        y = _labels(recording).astype(np.float64)
+    if target.column is not None:
+        y = recording.numbers[target.column]
         known = np.isfinite(y)
         return Truth(y=y, known=known, usable=known, classes=())
     left = remaining(recording, target, recipe.data)
@@ -122,7 +122,7 @@ def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
         everywhere = np.ones(len(recording), dtype=np.bool_)
         nowhere = np.zeros(len(recording), dtype=np.int64)
         return Truth(nowhere, everywhere, everywhere, NORMAL_AND_NOT, labelled=False)
-    labels = _labels(recording)
+    labels = recording.texts[target.column]
     known = labels != ""
     if not (labels == target.normal).any():
         found = ", ".join(f"'{label}'" for label in sorted({*map(str, labels[known])})[:10])
@@ -171,12 +171,6 @@ def _since(
         of_asset = times_ns[low:high]
         start[low:high] = low + np.searchsorted(of_asset, of_asset - reach_ns)
     return start
-
-
-def _labels(recording: Recording) -> NDArray[Any]:
-    if recording.labels is None:
-        raise AssertionError("the recording was loaded without its labels")
-    return recording.labels
 
 
 def _by_number(label: str) -> tuple[float, str]:

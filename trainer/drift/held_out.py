@@ -29,14 +29,7 @@ def folds(train: Windowed, recipe: Recipe) -> Folds:
 
     Where there are enough assets, a fold is some assets as a whole, because a gateway may serve
     another asset. Otherwise it is blocks of each asset; without a time axis too, because rows that
-    follow each other may be alike.
-
-    Args:
-        train: windows of the training part.
-        recipe: the recipe; its window is the gap around a block.
-
-    Returns:
-        For each fold the indices to fit on, and the indices held out.
+    follow each other may be alike. Each fold has the indices to fit on, and those held out.
     """
     if len(np.unique(train.asset)) < FOLDS:
         return list(blocks(train, -(-recipe.window.length // recipe.window.hop)))
@@ -52,15 +45,7 @@ def held_out_samples(
 ) -> Samples:
     """The last sample of each training window, and its score by a model without its fold.
 
-    Args:
-        model: the model that was fitted on all training windows.
-        train: windows of the training part.
-        truth: target values of the recording's rows.
-        recipe: the recipe.
-        parted: folds; see `folds`.
-
-    Returns:
-        The samples; a score is NaN where too little is left to fit a model on.
+    A score is NaN where too little is left to fit a model on.
     """
     scores = np.full(len(train), np.nan)
     with threadpool_limits(limits=1):

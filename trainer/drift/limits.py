@@ -125,9 +125,6 @@ def tail_limits(undisturbed: Undisturbed, judgement: Judgement) -> tuple[Floats,
     Args:
         undisturbed: distances of windows from undisturbed data.
         judgement: the length of the windows, and the share of them that may exceed any limit.
-
-    Returns:
-        Limits `[views]`, and the smallest number of clusters in a view with excesses.
     """
     share, distances = max(TAIL, judgement.false_alarms), undisturbed.distances
     # For a view with no excess, as of a constant signal: one deviation of the mean of independent
@@ -152,10 +149,8 @@ def _mean_excess(values: Floats, level: Floats) -> Floats:
 
 
 def _clusters(large: NDArray[np.bool_], run: NDArray[np.int64]) -> int:
-    """The number of groups of excesses that share no sample with each other; at least 1.
-
-    A window moves on by one block, so windows `BLOCKS` apart have no sample in common.
-    """
+    """The number of groups of excesses that share no sample with each other; at least 1."""
+    # A window moves on by one block, so windows `BLOCKS` apart have no sample in common.
     places = np.flatnonzero(large)
     if not len(places):
         return 1

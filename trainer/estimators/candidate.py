@@ -38,13 +38,7 @@ def default(features: WindowFeatures, task: str, seed: int) -> Candidate:
 
 
 def steps(estimator: Any, *, scaled: bool) -> Pipeline:  # noqa: ANN401  scikit-learn is untyped
-    """A pipeline that ends in `estimator`.
-
-    Args:
-        estimator: an unfitted scikit-learn estimator.
-        scaled: whether to standardise the features first, as estimators need that measure
-            distances.
-    """
+    """A pipeline that ends in `estimator`; `scaled` standardises first, for distances."""
     before = [("scaling", Standardise())] if scaled else []
     return Pipeline([*before, ("estimator", estimator)])
 

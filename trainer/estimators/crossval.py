@@ -45,12 +45,9 @@ class Scorer:
         return 1.0 if self.metric in LOSSES else -1.0
 
     def loss(self, model: Pipeline, X: NDArray[np.float32], y: NDArray[Any]) -> float:
-        """The loss of a fitted pipeline: the metric, or its negative if more is better.
+        """The metric of a fitted pipeline, or its negative if more is better.
 
-        Args:
-            model: the fitted pipeline.
-            X: features `[n, features]` that it was not fitted on.
-            y: target values `[n]`: numbers, or class indices.
+        `X` are features `[n, features]`, `y` are numbers or class indices `[n]`.
         """
         if not self.classes:
             error = model.predict(X) - y

@@ -46,25 +46,13 @@ _MOST_ROWS = 2000
 
 
 class Detector(Protocol):
-    """Learns from standardised features of normal windows, and measures how far others are off."""
+    """Learns from standardised features of normal windows, float64 `[n, features]`."""
 
     def fit(self, z: Array, seed: int) -> Self:
-        """Learn what is normal.
-
-        Args:
-            z: standardised features of normal windows, `[n, features]`.
-            seed: seed of whatever the detector draws.
-        """
+        """Learn what is normal; `seed` is for whatever the detector draws."""
 
     def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
-        """The detector's statistics, none below zero; larger is less normal.
-
-        Args:
-            z: standardised features `[n, features]`, float64: an array, or a symbol.
-
-        Returns:
-            One or more arrays or symbols `[n, 1]`.
-        """
+        """One or more statistics `[n, 1]`, none below zero; larger is less normal."""
 
 
 class Pca:

@@ -63,14 +63,10 @@ class Model:
         return self.outputs[0].classes
 
     def answer(self, windows: NDArray[np.float32]) -> Answers:
-        """The answers to windows, which the exported graph must reproduce.
+        """The answers to windows `[n, length, channels]`, which the graph must reproduce.
 
-        Args:
-            windows: float32 `[n, length, channels]`, raw engineering units, NaN = missing.
-
-        Returns:
-            `value` `[n]`; for a classification or anomaly `score` `[n]`; for a classification
-            `probabilities` `[n, classes]`.
+        They are `value` `[n]`, `score` `[n]` except for a regression, and for a classification
+        `probabilities` `[n, classes]`.
         """
         if self.task == "regression":
             return {"value": self.pipeline.predict(windows).astype(np.float32)}
@@ -87,11 +83,7 @@ class Model:
         return {"value": value.astype(np.int64), "score": score, "probabilities": probabilities}
 
     def margin(self, answers: Answers) -> NDArray[np.float32]:
-        """The change of the score that would change each answer's class, `[n]`; inf if none does.
-
-        Args:
-            answers: what `answer` returned, for a regression too.
-        """
+        """The change of the score that would change each answer's class, `[n]`; inf if none."""
         if self.task == "regression":
             return np.full(len(answers["value"]), np.inf, dtype=np.float32)
         if self.threshold is not None:
@@ -138,10 +130,7 @@ def check_learnable(train: Windowed, truth: Truth, recipe: Recipe) -> None:
         )
     y, target = truth.y[train.rows], recipe.target
     if isinstance(target, Regression) and y.min() == y.max():
-        raise DataError(
-            f"the target is {y[0]:g} in the whole training part, so there is nothing to learn; "
-            "train on rows in which it changes"
-        )
+        raise DataError(f"the target is {y[0]:g} in the whole training part: nothing to learn")
     if not isinstance(target, Classification):
         return
     counts = np.bincount(y, minlength=len(truth.classes))

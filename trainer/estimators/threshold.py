@@ -6,15 +6,10 @@ from sklearn.metrics import precision_recall_curve
 
 
 def best_threshold(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
-    """The threshold with the best F1; windows with a higher score are positive.
+    """The threshold with the best F1 over `[n]` windows; a higher score is positive.
 
-    Args:
-        positive: whether each window is positive, `[n]`.
-        score: probability of the positive class from a fit without the window, `[n]`.
-
-    Returns:
-        A float32 number halfway between two scores that occurred, so that no score is equal to it
-        and rounding cannot change a decision; 0.5 if there is no positive.
+    It lies halfway between two scores that occurred, so that rounding cannot change a decision; it
+    is 0.5 if there is no positive.
     """
     if not positive.any():
         return 0.5

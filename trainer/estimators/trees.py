@@ -20,16 +20,7 @@ Columns = dict[str, list[Any]]
 
 
 def tree_ensemble(x: Symbol, trees: Iterable[Columns], base: NDArray[np.float64]) -> Symbol:
-    """The sum of the leaves that a row falls into, and of `base`.
-
-    Args:
-        x: features, a float32 symbol `[n, features]`.
-        trees: each tree's part of the node's attributes.
-        base: what is added to the sum, `[targets]`.
-
-    Returns:
-        A float32 symbol `[n, targets]`.
-    """
+    """The sum of `base`, `[targets]`, and of the leaves of all trees: float32 `[n, targets]`."""
     columns: Columns = {}
     for number, tree in enumerate(trees):
         for name, values in tree.items():

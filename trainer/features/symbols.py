@@ -49,12 +49,7 @@ _ANSWERS_WITH_BOOL = {"greater", "isnan", "less", "logical_and"}
 
 
 class Nodes:
-    """Adds nodes to the graph that is being written; a node is named by its output.
-
-    Args:
-        scope: skl2onnx's scope, which gives unique names.
-        container: skl2onnx's container, which holds the graph's nodes and constants.
-    """
+    """Adds nodes to the graph that is being written; a node is known by the name of its output."""
 
     def __init__(self, scope: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
         self._scope = scope
@@ -67,14 +62,9 @@ class Nodes:
         return name
 
     def add(self, kind: str, *inputs: str, output: str = "", domain: str = "", **marks: Any) -> str:  # noqa: ANN401  any attribute of a node
-        """Add a node, and return the name of its output.
+        """Add a node, and return the name of its output, which is unique unless it is given.
 
-        Args:
-            kind: the operator's name in ONNX, such as `ReduceSum`.
-            inputs: names of the input tensors.
-            output: name of the output; empty makes a unique one.
-            domain: the operator's domain; empty is ONNX's own.
-            marks: the operator's attributes.
+        `kind` is the operator's name in `domain`, empty for ONNX's own; `marks` its attributes.
         """
         output = output or str(self._scope.get_unique_variable_name(kind.lower()))
         self._container.add_node(

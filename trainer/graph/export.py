@@ -81,13 +81,7 @@ class Graph:
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, windows: NDArray[np.float32]) -> Answers:
-        """Answer windows, in blocks that bound the memory.
-
-        Args:
-            windows: float32 `[n, length, channels]`, raw engineering units, NaN = missing.
-
-        Returns:
-            Every output by name, first axis `n`.
+        """Answer windows `[n, length, channels]` in blocks: every output by name, first axis `n`.
 
         Raises:
             IncompatibleBundleError: the graph fails on them.
@@ -99,13 +93,10 @@ class Graph:
         }
 
     def latency(self, windows: NDArray[np.float32]) -> Latency:
-        """The time for one window, from the fastest of several rounds.
+        """The time for one window, from the fastest of several rounds over `windows`.
 
         Other load on the machine can only add to the time, so the least is nearest to the graph's
         own.
-
-        Args:
-            windows: float32 `[n, length, channels]`; they are run one after the other.
         """
         rounds = (self._timed(windows) for _ in range(_TIMED_ROUNDS))
         return min(rounds, key=lambda one: one.p99_ms)
@@ -132,16 +123,9 @@ class Graph:
 
 
 def export(model: Model, shape: tuple[int, int], stream: str, seq: int) -> bytes:
-    """Export a model as ONNX; the same model gives the same bytes.
+    """Export a model for windows of `shape` (length, channels); the bytes are reproducible.
 
-    Args:
-        model: a fitted model.
-        shape: length and number of channels of a window.
-        stream: name of the stream, which the graph repeats in its metadata.
-        seq: seq of the bundle, likewise.
-
-    Returns:
-        The serialised ONNX model.
+    The graph's metadata repeats stream and seq, so that it cannot be put into another bundle.
 
     Raises:
         ParityError: the estimator cannot be exported.

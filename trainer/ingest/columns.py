@@ -73,6 +73,8 @@ class Columns:
         name: of the file.
         marks: what is known of the decimal mark.
         absent: texts that mean "no value".
+        carried: which of the file's columns the message of each row carried; None where the rows
+            are samples, or the file does not say.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Columns:
         self.name = name
         self.marks = marks
         self.absent = NO_VALUE | set(na_values)
+        self.carried: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         """How many rows there are."""

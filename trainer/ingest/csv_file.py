@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,19 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest.csv_dialect import Dialect, fields, sniff
-from trainer.ingest.sources import begin, last_line, not_in, readable
+from trainer.ingest.sources import OpenFile, begin, last_line, not_in, readable
 from trainer.recipe.data_section import Source
 
 _BLOCK_CELLS = 1 << 20
 
 
 def blocks(
-    path: Path, name: str, source: Source, wanted: Sequence[str], note: Callable[[str], None]
+    opened: OpenFile, source: Source, wanted: Sequence[str], note: Callable[[str], None]
 ) -> Iterator[pd.DataFrame]:
     """Read a file from its first row to its last.
 
     Args:
-        path: of the file.
-        name: of the file, for messages.
+        opened: the file.
         source: what the recipe says of it.
         wanted: columns that must be there.
         note: is told what was found out, and what was left out.
@@ -37,17 +35,17 @@ def blocks(
     Raises:
         DataError: file, line, column, what was found, what to do.
     """
-    opening = begin(path, source.encoding, name)
+    opening = begin(opened, source.encoding)
     for text in opening.notes:
         note(text)
     if not any(line.strip() for line in opening.lines):
         return
-    dialect = sniff(opening.lines, source, wanted, name)
+    dialect = sniff(opening.lines, source, wanted, opened.name)
     for text in dialect.notes:
         note(text)
     chosen = [dialect.columns.index(column) for column in wanted]
-    cut = _ends_early(path, dialect, opening.encoding)
-    frames = _parsed(path, name, dialect, opening.encoding)
+    cut = _ends_early(opened, dialect, opening.encoding)
+    frames = _parsed(opened, dialect, opening.encoding)
     lines = _Lines(dialect, source)
     for frame in _without_last_row(frames) if cut else frames:
         rows = frame.set_axis(frame.index + dialect.first, axis=0)
@@ -85,9 +83,9 @@ class _Lines:
             yield f"the header is repeated in {self._headers} lines: left out"
 
 
-def _ends_early(path: Path, dialect: Dialect, encoding: str) -> bool:
+def _ends_early(opened: OpenFile, dialect: Dialect, encoding: str) -> bool:
     """Whether the last line was cut off, so that a number in it may be another."""
-    cut = last_line(path, encoding)
+    cut = last_line(opened, encoding)
     return cut is not None and len(fields(cut, dialect.separator, dialect.quote)) < len(
         dialect.columns
     )
@@ -103,14 +101,14 @@ def _without_last_row(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         yield held.iloc[:-1]
 
 
-def _parsed(path: Path, name: str, dialect: Dialect, encoding: str) -> Iterator[pd.DataFrame]:
+def _parsed(opened: OpenFile, dialect: Dialect, encoding: str) -> Iterator[pd.DataFrame]:
     """All columns of a file, by their position."""
     separator = r"\s+" if dialect.separator == "blank" else dialect.separator
-    count = len(dialect.columns)
+    name, count = opened.name, len(dialect.columns)
     with readable(name):
         try:
             reader = pd.read_csv(
-                path,
+                opened.rewound(),
                 sep=separator,
                 quotechar=dialect.quote,
                 header=None,

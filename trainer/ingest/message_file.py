@@ -17,21 +17,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from models.files import sync_directory
 from trainer.errors import UsageError
-from trainer.ingest.sources import readable
 
 TIME, ASSET, QUALITY = "time", "asset", "quality"
 MAX_GROUP_ROWS = 65_536
 MAX_BUFFERED_VALUES = 1_000_000
-_ROWS_KEY = b"millhand.rows"
+ROWS_KEY = b"millhand.rows"
+"""Key of the metadata by which a file says what its rows are."""
 SUFFIX = ".parquet"
 
 
@@ -233,30 +231,6 @@ class _Part:
             self._file.close()
 
 
-def reported(
-    path: Path, columns: Sequence[str], rows: Literal["samples", "messages"] | None
-) -> NDArray[np.bool_] | None:
-    """Which of the columns each row's message carried, `[rows, columns]`: those that are not null.
-
-    Args:
-        path: of a Parquet file.
-        columns: by name, blanks around it left out.
-        rows: what a row is; None: what the file says of itself, and samples if it says nothing.
-
-    Returns:
-        None where a row is a sample, which has all columns.
-    """
-    with readable(path.name, pa.ArrowException):
-        schema = pq.read_schema(path)
-    said = (schema.metadata or {}).get(_ROWS_KEY, b"").decode()
-    if (rows or said) != "messages":
-        return None
-    stored = {name.strip(): name for name in schema.names}
-    table = pq.read_table(path, columns=[stored[column] for column in columns])
-    nulls = [table.column(stored[column]).is_null().to_numpy() for column in columns]
-    return ~np.column_stack(nulls)
-
-
 def _schema(signals: Sequence[str]) -> Any:  # noqa: ANN401  pyarrow has no types
     if taken := sorted({TIME, ASSET, QUALITY} & set(signals)):
         raise UsageError(
@@ -264,7 +238,7 @@ def _schema(signals: Sequence[str]) -> Any:  # noqa: ANN401  pyarrow has no type
         )
     fields = [(TIME, pa.timestamp("ns", tz="UTC")), (ASSET, pa.string())]
     fields += [(name, pa.float64()) for name in signals]
-    return pa.schema([*fields, (QUALITY, pa.string())], metadata={_ROWS_KEY: b"messages"})
+    return pa.schema([*fields, (QUALITY, pa.string())], metadata={ROWS_KEY: b"messages"})
 
 
 def _table(rows: Sequence[Row], schema: Any) -> Any:  # noqa: ANN401  as above

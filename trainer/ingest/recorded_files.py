@@ -6,11 +6,9 @@ a `DataError` with file, line and column. Files are read block by block, so that
 the recording itself is held.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +16,10 @@ from numpy.typing import NDArray
 from trainer.errors import DataError
 from trainer.ingest import csv_file, parquet_file
 from trainer.ingest.columns import Columns, Texts, joined
-from trainer.ingest.message_file import reported
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.rows import Block, Rows
-from trainer.ingest.sources import PARQUET, find, readable, stem
+from trainer.ingest.sources import PARQUET, OpenFile, find, open_once, stem
 from trainer.ingest.timestamps import Timestamps
 from trainer.recipe import file_template
 from trainer.recipe.data_section import Signal, Source
@@ -32,26 +29,27 @@ def load(
     source: Source,
     signals: Sequence[Signal],
     *,
-    label: str | None = None,
-    numeric_label: bool = False,
+    texts: Sequence[str] = (),
+    numbers: Sequence[str] = (),
     opened: Callable[[str], object] = str,
 ) -> Recording:
-    """Read all files into one recording in time order.
+    """Read all files into one recording in time order, each file once.
 
     Args:
         source: where and how.
         signals: which columns, in the order of the channels.
-        label: a further column with the truth.
-        numeric_label: whether the truth is numbers, or text.
-        opened: is told each file's name as it is read.
+        texts: further columns to read as text, such as a class or the part of a split.
+        numbers: further columns to read as numbers, such as the target of a regression.
+        opened: called with each file's name before it is read.
 
     Raises:
         DataError: file, line, column, what was found, what to do.
     """
-    reader = _Reader(source, tuple(signals), label, numeric_label=numeric_label)
+    reader = _Reader(source, signals, texts, numbers)
     for name, path in find(source).items():
         opened(name)
-        reader.read(path, name)
+        with open_once(path, name) as file:
+            reader.read(file)
     return reader.recording()
 
 
@@ -59,12 +57,16 @@ class _Reader:
     """Reads files of one description, and collects what there is to say of them."""
 
     def __init__(
-        self, source: Source, signals: Sequence[Signal], label: str | None, *, numeric_label: bool
+        self,
+        source: Source,
+        signals: Sequence[Signal],
+        texts: Sequence[str],
+        numbers: Sequence[str],
     ) -> None:
         self.source = source
         self.signals = signals
-        self.label = label
-        self.numeric_label = numeric_label
+        self.texts = texts
+        self.numbers = numbers
         self.rows = Rows(tuple(signal.name for signal in signals))
         self.stamps = Timestamps(source.time)
         self.marks = DecimalMark(source.decimal)
@@ -72,17 +74,14 @@ class _Reader:
         self.known: dict[str, str] = {}
         self.assets: dict[str, str] = {}
         self.notes: dict[str, list[str]] = {}
-        self.carried: NDArray[np.bool_] | None = None
 
-    def read(self, path: Path, name: str) -> None:
+    def read(self, opened: OpenFile) -> None:
         """Read one file; an empty one is noted."""
-        with readable(name), path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        path, name, digest = opened.path, opened.name, opened.sha256
         self._check_new(name, digest)
         said = self._said_by_name(path, name)
         before = self.stamps.rows
-        self.carried = self._carried(path)
-        for columns in self._blocks(path, name, said):
+        for columns in self._blocks(opened, said):
             self.rows.add(name, self._block(columns, path))
         self.digests[name] = digest
         if self.stamps.rows == before:
@@ -135,30 +134,34 @@ class _Reader:
         template = self.source.file_template
         return file_template.values(template, path, name) if template is not None else {}
 
-    def _blocks(self, path: Path, name: str, said: dict[str, str]) -> Iterator[Columns]:
+    def _blocks(self, opened: OpenFile, said: dict[str, str]) -> Iterator[Columns]:
         """The columns that are needed, block by block."""
         wanted = [column for column in self._needed() if column not in said]
         if not wanted:
             raise DataError("data.file_template names every column; there is nothing to read")
 
         def note(text: str) -> None:
-            self.note(text, name)
+            self.note(text, opened.name)
 
-        if path.suffix.lower() == PARQUET:
-            repeating = [*self.source.asset_columns, *([self.label] if self.label else [])]
-            frames = parquet_file.blocks(path, name, wanted, note, repeating=repeating)
+        if opened.path.suffix.lower() == PARQUET:
+            repeating = [*self.source.asset_columns, *self.texts]
+            rows = self.source.rows
+            frames = parquet_file.blocks(opened, rows, wanted, note, repeating=repeating)
         else:
-            frames = csv_file.blocks(path, name, self.source, wanted, note)
-        for frame in frames:
+            frames = ((one, None) for one in csv_file.blocks(opened, self.source, wanted, note))
+        for frame, carried in frames:
             if len(frame):
-                yield Columns(frame, name, self.marks, self.source.na_values, said)
+                na_values = self.source.na_values
+                columns = Columns(frame, opened.name, self.marks, na_values, said)
+                columns.carried = carried
+                yield columns
 
     def _needed(self) -> list[str]:
         """Every column that must be there, once."""
         time = self.source.time.columns if self.source.time else ()
         signals = [signal.source for signal in self.signals]
-        label = [] if self.label is None else [self.label]
-        return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *label]))
+        further = [*self.numbers, *self.texts]
+        return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *further]))
 
     def _block(self, columns: Columns, path: Path) -> Block:
         values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])
@@ -166,21 +169,18 @@ class _Reader:
             times=self.stamps.read(columns),
             assets=self._assets(columns, path),
             values=values,
-            labels=self._labels(columns),
+            texts={column: columns.texts(column) for column in self.texts},
+            numbers={column: columns.numbers(column) for column in self.numbers},
             lines=columns.lines,
             reported=self._reported(columns, values),
         )
 
-    def _carried(self, path: Path) -> NDArray[np.bool_] | None:
-        """Which signals each row of a Parquet file carried, if its rows are messages."""
-        if path.suffix.lower() != PARQUET:
-            return None
-        return reported(path, [signal.source for signal in self.signals], self.source.rows)
-
-    def _reported(self, columns: Columns, values: NDArray[Any]) -> NDArray[np.bool_] | None:
+    def _reported(self, columns: Columns, values: NDArray[np.floating]) -> NDArray[np.bool_] | None:
         """Which signals the messages carried; None where rows are samples."""
-        if self.carried is not None:
-            return self.carried[columns.lines - 1]
+        if columns.carried is not None:
+            # A signal that the file's name gives is carried by every row.
+            sources = [signal.source for signal in self.signals]
+            return columns.carried.reindex(columns=sources, fill_value=True).to_numpy()
         return ~np.isnan(values) if self.source.rows == "messages" else None
 
     def _assets(self, columns: Columns, path: Path) -> Texts:
@@ -191,8 +191,3 @@ class _Reader:
         if self.source.asset_from is None:
             return found
         return Texts(found.codes, tuple(f"{name}-{one}" for one in found.names))
-
-    def _labels(self, columns: Columns) -> Texts | NDArray[Any] | None:
-        if self.label is None:
-            return None
-        return columns.numbers(self.label) if self.numeric_label else columns.texts(self.label)

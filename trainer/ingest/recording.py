@@ -22,12 +22,15 @@ class Recording:
         timed: whether there is a time axis.
         values: `[rows, channels]` as recorded, NaN = no value; float32 where all files hold no
             more than that, otherwise float64.
-        labels: text or float64 `[rows]`, if asked for; "" or NaN where there is none.
         files: name of each file, and `file` and `line`: where a row came from, `[rows]`.
         digests: sha256 of each file by its name.
         notes: what was cleaned, and what a reader should know.
         reported: whether the row's message carried the signal at all, with a value or without,
             `[rows, channels]`; None where every row is a sample, which has all of them.
+        texts: further columns that were asked for as text, by column: object `[rows]`, "" where
+            there is none.
+        numbers: further columns that were asked for as numbers, by column: float64 `[rows]`, NaN
+            where there is none.
     """
 
     channels: tuple[str, ...]
@@ -36,13 +39,14 @@ class Recording:
     times_ns: NDArray[np.int64]
     timed: bool
     values: NDArray[Any]
-    labels: NDArray[Any] | None
     files: tuple[str, ...]
     file: NDArray[Any]
     line: NDArray[Any]
     digests: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reported: NDArray[np.bool_] | None = None
+    texts: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -59,10 +63,11 @@ class Recording:
             asset=self.asset[rows],
             times_ns=self.times_ns[rows],
             values=self.values[rows],
-            labels=None if self.labels is None else self.labels[rows],
             file=self.file[rows],
             line=self.line[rows],
             reported=None if self.reported is None else self.reported[rows],
+            texts={column: texts[rows] for column, texts in self.texts.items()},
+            numbers={column: numbers[rows] for column, numbers in self.numbers.items()},
         )
 
     def in_time_order(self) -> tuple["Recording", int]:
@@ -81,10 +86,11 @@ class Recording:
             self,
             asset=self.asset[order],
             times_ns=self.times_ns[order],
-            labels=None if self.labels is None else self.labels[order],
             file=self.file[order],
             line=self.line[order],
             reported=None if self.reported is None else self.reported[order],
+            texts={column: texts[order] for column, texts in self.texts.items()},
+            numbers={column: numbers[order] for column, numbers in self.numbers.items()},
         )
         return ordered, late
 

@@ -1,6 +1,6 @@
 """Rows gathered block by block, in arrays that grow where they are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ class Block:
         times: nanoseconds since 1970, by each format that may be the right one.
         assets: the asset's name.
         values: float32 or float64 `[rows, channels]`, NaN = no value.
-        labels: texts or numbers, if asked for.
+        texts: further columns of text, by column.
+        numbers: further columns of numbers, float64 `[rows]`, by column.
         lines: where the rows are in the file, from 1.
         reported: which signals the row's message carried, `[rows, channels]`; None where rows are
             samples, which have all.
@@ -32,7 +33,8 @@ class Block:
     times: Times
     assets: Texts
     values: NDArray[Any]
-    labels: Texts | NDArray[Any] | None
+    texts: Mapping[str, Texts]
+    numbers: Mapping[str, NDArray[Any]]
     lines: NDArray[np.int64]
     reported: NDArray[np.bool_] | None = None
 
@@ -74,6 +76,10 @@ class Names:
         ours = [self.index.setdefault(name, len(self.index)) for name in names]
         self.codes.add(np.array(ours, dtype=np.int32)[codes])
 
+    def spelled(self) -> NDArray[Any]:
+        """The text of each row; rows with the same text share one object."""
+        return np.array([*self.index], dtype=object)[self.codes.array]
+
     def sorted(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:
         """The names that rows have, in order, and each row's index into them."""
         used = np.flatnonzero(np.bincount(self.codes.array, minlength=len(self.index)))
@@ -99,8 +105,8 @@ class Rows:
         self._times: dict[str, Growing] = {}
         self._assets = Names()
         self._values: Growing | None = None
-        self._texts: Names | None = None
-        self._numbers: Growing | None = None
+        self._texts: dict[str, Names] = {}
+        self._numbers: dict[str, Growing] = {}
         self._reported: Growing | None = None
         self._file = Growing(np.empty(0, dtype=np.int16))
         self._line = Growing(np.empty(0, dtype=np.int32))
@@ -128,7 +134,7 @@ class Rows:
         if self._values is None:
             self._values = Growing(block.values)
         self._values.add(block.values[kept])
-        self._add_labels(block.labels, kept)
+        self._add_further(block, kept)
         self._add_reported(block, kept)
         self._file.add(np.full(int(kept.sum()), len(self.files) - 1, dtype=np.int16))
         self._line.add(block.lines[kept].astype(np.int32))
@@ -153,7 +159,8 @@ class Rows:
             times_ns=times.pop(chosen),
             timed=stamps.axis is not None,
             values=self._values.array,
-            labels=self._labels(),
+            texts={column: texts.spelled() for column, texts in self._texts.items()},
+            numbers={column: grown.array for column, grown in self._numbers.items()},
             files=tuple(self.files),
             file=self._file.array,
             line=self._line.array,
@@ -192,13 +199,12 @@ class Rows:
         for form, grown in self._times.items():
             grown.add(times[form])
 
-    def _add_labels(self, labels: Texts | NDArray[Any] | None, kept: NDArray[np.bool_]) -> None:
-        if isinstance(labels, Texts):
-            self._texts = self._texts or Names()
-            self._texts.add(labels.codes[kept], labels.names)
-        elif labels is not None:
-            self._numbers = self._numbers or Growing(np.empty(0, dtype=np.float64))
-            self._numbers.add(labels[kept])
+    def _add_further(self, block: Block, kept: NDArray[np.bool_]) -> None:
+        for column, texts in block.texts.items():
+            self._texts.setdefault(column, Names()).add(texts.codes[kept], texts.names)
+        for column, numbers in block.numbers.items():
+            grown = self._numbers.setdefault(column, Growing(np.empty(0, dtype=np.float64)))
+            grown.add(numbers[kept])
 
     def _add_reported(self, block: Block, kept: NDArray[np.bool_]) -> None:
         """Rows of other files may be samples, which carry everything."""
@@ -212,8 +218,3 @@ class Rows:
             self._reported.add(np.ones((int(kept.sum()), block.values.shape[1]), dtype=np.bool_))
         else:
             self._reported.add(block.reported[kept])
-
-    def _labels(self) -> NDArray[Any] | None:
-        if self._texts is not None:
-            return np.array([*self._texts.index], dtype=object)[self._texts.codes.array]
-        return None if self._numbers is None else self._numbers.array

@@ -4,6 +4,8 @@ import codecs
 import difflib
 import glob
 import gzip
+import hashlib
+import io
 import os
 import re
 import zlib
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, cast
 
 from trainer.errors import DataError
 from trainer.ingest.file_formats import known_format
@@ -32,6 +34,49 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A recorded file, opened once for everything that is read from it.
+
+    So the bytes that are hashed are the bytes that are parsed, whatever is moved to the file's path
+    meanwhile.
+
+    Attributes:
+        path: the path it was opened by.
+        name: the name of the file in messages.
+        file: the open file; whoever reads from it first moves to the place to read from.
+        sha256: the digest of the file's bytes, as hexadecimal digits.
+    """
+
+    path: Path
+    name: str
+    file: BinaryIO
+    sha256: str
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the file is compressed by gzip."""
+        return self.path.suffix.lower() == ".gz"
+
+    def rewound(self) -> BinaryIO:
+        """The file from its first byte, uncompressed."""
+        self.file.seek(0)
+        if self.is_compressed:
+            return cast("BinaryIO", gzip.GzipFile(fileobj=self.file))
+        return self.file
+
+
+@contextmanager
+def open_once(path: Path, name: str) -> Iterator[OpenFile]:
+    """Open and hash a recorded file.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with readable(name), path.open("rb") as file:
+        yield OpenFile(path, name, file, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +117,29 @@ def stem(path: Path) -> str:
     return name[: len(name) - len(suffix)] or path.name
 
 
-def begin(path: Path, encoding: str | None, name: str) -> Opening:
+def begin(opened: OpenFile, encoding: str | None) -> Opening:
     """Look at the first lines of a CSV.
 
     Args:
-        path: of the file.
+        opened: the file.
         encoding: as the recipe says; None is that of the byte-order mark, UTF-8 without one.
-        name: of the file, for messages.
 
     Raises:
         DataError: the text is not in this encoding, or the compression is broken.
     """
-    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    name = opened.name
     with readable(name):
-        with opener(path, "rb") as file:
-            start = file.read(_SNIFFED_BYTES)
+        start = opened.rewound().read(_SNIFFED_BYTES)
         if said := known_format(start):
             raise DataError(f"{name}: {said}")
         found, notes = _encoding(start, encoding, name)
+        reader = io.TextIOWrapper(opened.rewound(), encoding=found, newline="")
         try:
-            with opener(path, "rt", encoding=found, newline="") as file:
-                text: str = file.read(_SNIFFED_CHARACTERS)
+            text = reader.read(_SNIFFED_CHARACTERS)
         except UnicodeDecodeError as exc:
             raise DataError(not_in(found, name, exc)) from exc
+        finally:
+            reader.detach()  # otherwise it would close the file with itself
     # Not splitlines, which also splits at signs that may stand in a name, such as U+0085.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     if len(text) == _SNIFFED_CHARACTERS and len(lines) > 1:
@@ -102,17 +147,17 @@ def begin(path: Path, encoding: str | None, name: str) -> Opening:
     return Opening(tuple(lines[:_SNIFFED_LINES]), found, notes)
 
 
-def last_line(path: Path, encoding: str) -> str | None:
+def last_line(opened: OpenFile, encoding: str) -> str | None:
     """The last line of a CSV if nothing ends it; None otherwise, and of compressed files.
 
     Raises:
         OSError: the file cannot be read.
     """
-    if path.suffix.lower() == ".gz":
+    if opened.is_compressed:
         return None
-    with path.open("rb") as file:
-        file.seek(-min(_SNIFFED_CHARACTERS, path.stat().st_size), os.SEEK_END)
-        tail = file.read()
+    size = opened.file.seek(0, os.SEEK_END)
+    opened.file.seek(size - min(_SNIFFED_CHARACTERS, size))
+    tail = opened.file.read()
     if encoding.startswith(("utf-16", "utf-32")) or not tail or tail[-1:] in b"\r\n":
         return None
     return tail.decode(encoding, errors="replace").splitlines()[-1]

@@ -24,7 +24,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from models.bundle.manifest import (
-    MAX_DUE_VALUES,
     Channel,
     Finite,
     Name,
@@ -37,7 +36,7 @@ from trainer.recipe.feature_section import Derived, FeatureSection, feature_mist
 from trainer.recipe.search_section import Search, search_mistakes
 from trainer.recipe.split_section import Checks, Split, split_mistakes
 from trainer.recipe.toml_file import read_toml
-from trainer.recipe.window_section import MAX_WINDOW_VALUES, Window
+from trainer.recipe.window_section import MAX_WINDOW_VALUES, Window, input_mistakes
 
 
 class Identity(Section):
@@ -237,37 +236,14 @@ class Recipe(Section):
         return self.target.column
 
     def _signal_mistakes(self) -> list[str]:
-        names = [signal.name for signal in self.signals]
-        found = [f"signals: two are named '{n}'" for n in sorted({*names}) if names.count(n) > 1]
+        found = input_mistakes([signal.name for signal in self.signals], self.window, self.data)
         found += [
-            f"signals: '{name}' would lie inside '{outer}', because a dot in a name makes a level "
-            "in a message; rename one of them"
-            for name in names
-            for outer in names
-            if name.startswith(f"{outer}.")
+            f"signals: '{signal.name}' reads the target's column '{self.label_column}'"
+            for signal in self.signals
+            if signal.source == self.label_column
         ]
-        if self.label_column is not None:
-            found += [
-                f"signals: '{signal.name}' reads the target's column '{self.label_column}'"
-                for signal in self.signals
-                if signal.source == self.label_column
-            ]
-        if (values := self.window.length * len(self.signals)) > MAX_WINDOW_VALUES:
-            found.append(
-                f"window.length: {values} values a window, allowed are {MAX_WINDOW_VALUES}"
-            )
-        if (due := values * self.window.spec(None).max_due) > MAX_DUE_VALUES:
-            found.append(
-                f"window.max_gap_s: after such a pause windows of {due} values are due at once, "
-                f"allowed are {MAX_DUE_VALUES}; lower it, or raise hop"
-            )
         if self.window.trigger == "period" and self.data.time is None:
             found.append("window.trigger is 'period', which needs data.time; give it")
-        if self.window.length > 1 and self.data.time is None:
-            found.append(
-                f"window.length is {self.window.length}, but data.time is not given: without a "
-                "time axis every row is a window of its own, and length must be 1"
-            )
         return found
 
     def _target_mistakes(self) -> list[str]:

@@ -70,13 +70,7 @@ class FeatureSection(Section):
     signals: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
 
     def step(self, task: str, signals: Sequence[str], derived: Sequence[Derived]) -> WindowFeatures:
-        """The transformer that computes the features, not fitted yet.
-
-        Args:
-            task: the recipe's `target.task`; it decides what `auto` stands for.
-            signals: names of the signals, in the order of the array axis `channels`.
-            derived: the derived signals, in the order of the recipe.
-        """
+        """The transformer that computes the features, not fitted; the task decides on `auto`."""
         auto = _OF_A_DETECTOR if task == "anomaly" else BASIC
         return WindowFeatures(
             kinds=auto if self.kinds == "auto" else self.kinds,

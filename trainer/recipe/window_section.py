@@ -1,11 +1,12 @@
 """The recipe's section `[window]`: how samples become windows."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.bundle.manifest import MAX_GAP_PERIODS, Finite, WindowSpec
-from trainer.recipe.data_section import MAX_S, Section
+from models.bundle.manifest import MAX_DUE_VALUES, MAX_GAP_PERIODS, Finite, WindowSpec
+from trainer.recipe.data_section import MAX_S, Section, Source
 
 # Samples times signals. At least 32 golden windows of this size, and one for each way in which a
 # signal may be missing, must fit into the bundle's `golden.npz`.
@@ -47,9 +48,7 @@ class Window(Section):
     def spec(self, period_ms: float | None) -> WindowSpec:
         """The window as the manifest describes it.
 
-        Args:
-            period_ms: the measured period of the data, milliseconds; used where the recipe gives
-                none. None if the data has no time axis.
+        `period_ms` is the measured period, for a recipe without one; None without a time axis.
         """
         return WindowSpec(
             length=self.length,
@@ -58,6 +57,31 @@ class Window(Section):
             max_gap_ms=_ms(self.max_gap_s),
             trigger=self.trigger,
         )
+
+
+def input_mistakes(names: Sequence[str], window: Window, data: Source | None) -> list[str]:
+    """Mistakes in the names of signals, and in a window of so many signals over this data."""
+    found = [f"signals: two are named '{n}'" for n in sorted({*names}) if names.count(n) > 1]
+    found += [
+        f"signals: '{name}' would lie inside '{outer}', because a dot in a name makes a level in "
+        "a message; rename one of them"
+        for name in names
+        for outer in names
+        if name.startswith(f"{outer}.")
+    ]
+    if (values := window.length * len(names)) > MAX_WINDOW_VALUES:
+        found.append(f"window.length: {values} values a window, allowed are {MAX_WINDOW_VALUES}")
+    if (due := values * window.spec(None).max_due) > MAX_DUE_VALUES:
+        found.append(
+            f"window.max_gap_s: after such a pause windows of {due} values are due at once, "
+            f"allowed are {MAX_DUE_VALUES}; lower it, or raise hop"
+        )
+    if window.length > 1 and data is not None and data.time is None:
+        found.append(
+            f"window.length is {window.length}, but data.time is not given: without a time axis "
+            "every row is a window of its own, and length must be 1"
+        )
+    return found
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -78,11 +78,6 @@ class _Run:
     """One run of a search, which may continue earlier ones.
 
     Attributes:
-        plan: what can be tried.
-        journal: the trials of all runs.
-        wanted: the recipe's `[search]`.
-        console: shows the progress.
-        advance: called with the number of candidates that were tried since its last call.
         done: number of candidates tried in all runs.
         before_s: seconds that the earlier runs took.
         start_s: start of this run, seconds of the monotonic clock.

@@ -43,11 +43,6 @@ def path_of(folder: Path, recipe: Recipe, digests: Mapping[str, str]) -> Path:
 
     A search with more trials, more seconds, other jobs or another preference continues the same
     journal. Other data, or another version of millhand, Optuna or scikit-learn, begins a new one.
-
-    Args:
-        folder: the folder that bundles are written to.
-        recipe: the recipe.
-        digests: sha256 of each data file by name.
     """
     content = {
         "recipe": recipe.model_dump(mode="json", include=_SHAPES, exclude=_FREE),

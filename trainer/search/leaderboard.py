@@ -63,11 +63,9 @@ class Entry:
         return f"{self.mean:.4g} ± {self.error:.2g}"
 
     def allowance(self, tolerance: float | None) -> float:
-        """How much worse than this entry's metric another may be and count as good as it.
+        """How much worse than this entry's metric another may be and still be as good.
 
-        Args:
-            tolerance: the recipe's `search.tolerance`. None takes one standard error, the rule of
-                Breiman et al. (1984), or 0 if there is only one fold.
+        Without a tolerance it is one standard error (Breiman et al. 1984); 0 with a single fold.
         """
         if tolerance is not None:
             return tolerance

@@ -68,14 +68,7 @@ class Plan:
 
 
 def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folder: Path) -> Plan:
-    """Find out what suits the data, and compute the features of all presets once.
-
-    Args:
-        train: windows of the training part.
-        truth: target values of the recording's rows.
-        recipe: the recipe.
-        search: the recipe's `[search]`.
-        folder: where the features are written; workers map them into memory.
+    """Find out what suits the data, and compute the features of all presets once, into `folder`.
 
     Raises:
         DataError: no family suits the data, or the metric is not defined on any fold.

@@ -12,8 +12,14 @@ from typing import Any
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
-from models.input.codecs.fields import Fields, FieldsReader
-from models.input.codecs.reading import NS_PER_UNIT, Reading, at_path, to_number
+from models.input.codecs.reading import (
+    NS_PER_UNIT,
+    Fields,
+    FieldsReader,
+    Reading,
+    at_path,
+    to_number,
+)
 
 _NUMBERS = {float, int}  # all that orjson returns of these is finite
 

@@ -6,6 +6,7 @@ wrong reading does more harm at a plant than a missing one.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -153,3 +154,49 @@ def _from_iso(value: object) -> int:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Where a payload has its time, quality and sequence number.
+
+    Attributes:
+        timestamp: dotted path of the source time; empty if the payload has none.
+        timestamp_unit: unit of the source time.
+        quality: dotted path of the quality; empty if the payload has none.
+        sequence: dotted path of the sequence number; empty if the payload has none.
+    """
+
+    timestamp: str = ""
+    timestamp_unit: TimeUnit = "ms"
+    quality: str = ""
+    sequence: str = ""
+
+
+class FieldsReader:
+    """Reads the fields of a payload; dotted paths are split once, not for every message."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._time = _split(fields.timestamp)
+        self._unit = fields.timestamp_unit
+        self._quality = _split(fields.quality)
+        self._sequence = _split(fields.sequence)
+
+    def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
+        """Time, quality and position, in the form in which a `Reading` has them.
+
+        Raises:
+            DecodeError: see `to_time_ns`, `to_quality`, `to_position`.
+        """
+        time_ns, quality, position = None, Quality.GOOD, ""
+        if self._time:
+            time_ns = to_time_ns(at_path(document, self._time), self._unit)
+        if self._quality:
+            quality = to_quality(at_path(document, self._quality))
+        if self._sequence:
+            position = to_position(at_path(document, self._sequence))
+        return time_ns, quality, position
+
+
+def _split(path: str) -> list[str]:
+    return path.split(".") if path else []

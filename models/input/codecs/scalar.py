@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
-from models.input.codecs.fields import Fields
 from models.input.codecs.json_row import JsonRowDecoder
-from models.input.codecs.reading import Reading, to_number
+from models.input.codecs.reading import Fields, Reading, to_number
 
 MAX_PLAIN_BYTES = 64
 """Longest plain number. The longest float64 that a program prints has 24 characters."""

@@ -1,4 +1,4 @@
-"""Real brokers for tests: private, on the loopback, at a port that stays theirs over a restart.
+"""Real brokers: private, on the loopback, at a port that stays theirs over a restart.
 
 with mosquitto(tmp_path / "broker") as broker:                    anonymous, nothing on disk
 with mosquitto(tmp_path / "broker", durable=True) as broker:      survives broker.kill()
@@ -15,103 +15,92 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.kit.broker.certificates import Certificates
-from tests.kit.waiting import eventually
+from tests.kit.children import ROOT, Child, python
+from tests.kit.errors import KitError
+
+if TYPE_CHECKING:
+    # Not at run time: a benchmark must share no pages of cryptography with what it measures.
+    from tests.kit.broker.certificates import Certificates
 
 HOST = "127.0.0.1"
 LISTENER_OPTIONS = ("use_username_as_clientid",)
-ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "config"
 _SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _START_S = 20.0
 _STOP_S = 10.0
 _FIRST_PORT, _END_OF_PORTS, _BLOCK = 20_000, 32_000, 100
 _PORTS: list[int] = []
-"""Of this process, the one to try next first."""
+"""The ports of this process; the first is the next to be tried."""
 _NAMES: list[socket.socket] = []
-"""Held open: each keeps a block of ports from other processes."""
+"""Sockets that are kept open: the name of each reserves a block of ports for this process."""
 
 
 class Broker:
     """A broker as a child process.
 
     Attributes:
-        host: always the loopback.
-        port: the same over all restarts.
-        folder: of its configuration, its state and its log.
+        host: address that the broker listens on, always the loopback.
+        port: port that it listens on, the same over all restarts.
+        folder: folder of its configuration, its state and its log.
+        name: name of the program: mosquitto or amqtt.
+        child: the process.
     """
 
     host = HOST
 
-    def __init__(self, folder: Path, command: Sequence[str], port: int) -> None:
+    def __init__(self, name: str, folder: Path, command: Sequence[str], port: int) -> None:
+        self.name = name
         self.port = port
         self.folder = folder
-        self._command = command
         self._log = folder / "broker.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """Of the running process."""
-        return self._running.pid
+        self.child = Child(name, command, self._log)
 
     @property
     def log(self) -> str:
-        """All that it has written so far."""
+        """Everything that the broker has logged so far, over all restarts."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def start(self) -> None:
-        """Start it and wait until its port answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, cwd=ROOT, stdout=log, stderr=log)
-        eventually(self._answers, _START_S, f"the broker to listen on port {self.port}")
+        """Start the broker and wait until its port accepts connections.
+
+        Raises:
+            KitError: the broker ended, or does not listen in time.
+        """
+        self.child.start()
+        self.child.wait_until(self._listens, _START_S)
 
     def stop(self) -> None:
-        """End it in order; a durable one saves its state first."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        """End the broker by SIGTERM; a durable one saves its state first."""
+        self.child.stop(_STOP_S)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
-        self._running.kill()
-        self._running.wait(_STOP_S)
+        """End the broker as a power cut would."""
+        self.child.kill()
 
     def restart(self) -> None:
-        """Start it again at the same port, after a stop if it runs."""
+        """Stop the broker if it runs, and start it again at the same port."""
         self.stop()
         self.start()
 
     def reload(self) -> None:
-        """Have Mosquitto read its ACL and password files again."""
-        self._running.send_signal(signal.SIGHUP)
+        """Let Mosquitto read its ACL and password files again."""
+        self.child.process.send_signal(signal.SIGHUP)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it hang, connections open, until the context is left."""
-        self._running.send_signal(signal.SIGSTOP)
+        """Stop the process with its connections open until the context is left."""
+        self.child.process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self._running.send_signal(signal.SIGCONT)
+            self.child.process.send_signal(signal.SIGCONT)
 
-    @property
-    def _running(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None, "the broker was not started"
-        return self._process
-
-    def _answers(self) -> bool:
-        code = self._running.poll()
-        assert code is None, f"the broker ended with {code}:\n{self.log}"
+    def _listens(self) -> bool:
         try:
             with socket.create_connection((self.host, self.port), timeout=1.0):
                 return True
@@ -124,11 +113,11 @@ class Mosquitto(Broker):
 
     @property
     def acl(self) -> str:
-        """What the ACL file says now."""
+        """The content of the ACL file."""
         return (self.folder / "acl").read_text()
 
     def write_acl(self, text: str) -> None:
-        """Replace the ACL file; `reload` or `restart` makes it count."""
+        """Replace the ACL file; it takes effect with `reload` or `restart`."""
         (self.folder / "acl").write_text(text)
 
 
@@ -138,19 +127,22 @@ def mosquitto(
     *,
     acl: str = "",
     logins: Mapping[str, str] | None = None,
-    tls: Certificates | None = None,
+    tls: "Certificates | None" = None,
     durable: bool = False,
     **options: object,
 ) -> Iterator[Mosquitto]:
-    """Run a Mosquitto of the test's own until the context is left.
+    """Run a private Mosquitto until the context is left.
 
     Args:
-        folder: for its files; made if it is not there.
-        acl: content of the ACL file, if it shall have one.
-        logins: password by user; without any, nobody needs one.
-        tls: its certificate, if it shall speak TLS.
-        durable: save every change at once, as the shipped profile does.
-        **options: further lines of mosquitto.conf; True and False become true and false.
+        folder: folder for its files; it is made if it is not there.
+        acl: content of the ACL file; empty: everybody may do everything.
+        logins: password of each user; without any user, clients connect without a name.
+        tls: certificate of the broker; None: it speaks plain TCP.
+        durable: whether it saves every change at once, as the shipped profile does.
+        **options: further lines of mosquitto.conf by option; a tuple gives one line for each value.
+
+    Raises:
+        KitError: Mosquitto is missing, or did not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -175,8 +167,8 @@ def mosquitto(
     if tls is not None:
         lines |= {"cafile": tls.ca_file, "certfile": tls.cert_file, "keyfile": tls.key_file}
     config = folder / "mosquitto.conf"
-    config.write_text("".join(f"{name} {_word(value)}\n" for name, value in lines.items()))
-    broker = Mosquitto(folder, [program("mosquitto"), "-c", str(config)], port)
+    config.write_text("".join(_lines(name, value) for name, value in lines.items()))
+    broker = Mosquitto("mosquitto", folder, [program("mosquitto"), "-c", str(config)], port)
     with _running(broker):
         yield broker
 
@@ -185,13 +177,16 @@ def mosquitto(
 def shipped(
     folder: Path, logins: Mapping[str, str], acl: str = "", **options: object
 ) -> Iterator[Mosquitto]:
-    """Run a Mosquitto on the profile that is shipped, at a port and in a folder of its own.
+    """Run a Mosquitto with the shipped config/mosquitto.conf, at a port and in a folder of its own.
 
     Args:
-        folder: for its files; made if it is not there.
-        logins: password by user.
-        acl: what further users may do, behind config/mosquitto.acl.
-        **options: lines of the profile that have another value here.
+        folder: folder for its files; it is made if it is not there.
+        logins: password of each user.
+        acl: rights of further users, appended to config/mosquitto.acl.
+        **options: options of the profile that get another value here.
+
+    Raises:
+        KitError: Mosquitto is missing or did not start, or an option is not in the profile.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -205,32 +200,37 @@ def shipped(
     }
     for name, value in options.items():
         profile, count = re.subn(rf"(?m)^{name} .*$", f"{name} {_word(value)}", profile)
-        assert count == 1, f"{name} stands {count} times in the profile"
+        if count != 1:
+            raise KitError(f"{name} is {count} times in the profile")
     # Debian's own mosquitto.conf says where the state lies; root would give its rights up.
     profile = f"persistence_location {folder}/\n{profile}"
     config = folder / "mosquitto.conf"
     config.write_text(f"user root\n{profile}" if os.geteuid() == 0 else profile)
-    broker = Mosquitto(folder, [program("mosquitto"), "-c", str(config)], port)
+    broker = Mosquitto("mosquitto", folder, [program("mosquitto"), "-c", str(config)], port)
     with _running(broker):
         yield broker
 
 
 @contextmanager
 def amqtt(folder: Path) -> Iterator[Broker]:
-    """Run the demo's embedded broker, which speaks 3.1.1 only, until the context is left."""
+    """Run amqtt, a broker in Python that speaks MQTT 3.1.1 only, until the context is left.
+
+    Raises:
+        KitError: it did not start.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    broker = Broker(folder, [sys.executable, "-m", "demo.embedded", str(port)], port)
+    broker = Broker("amqtt", folder, python("tests.kit.broker.embedded", str(port)), port)
     with _running(broker):
         yield broker
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the loopback, and that no other test process will take.
+    """A port on the loopback that no other process uses, or gets from this function later.
 
-    The system gives connections their own ports from 32768 on, so one from there could be gone
-    before a broker listens on it, or while the broker is down. Ports of a block below are safe:
-    each process holds one block by a name in the abstract namespace until it ends.
+    The system gives outgoing connections ports from 32768 on: such a port could be taken before a
+    broker listens on it, or while the broker is down. So ports below are used, and each process
+    reserves a block of them by a name in the abstract socket namespace (unix(7)) until it ends.
     """
     if not _PORTS:
         _PORTS.extend(_reserved())
@@ -241,11 +241,11 @@ def free_port() -> int:
             with suppress(OSError):
                 probe.bind((HOST, _PORTS[-1]))
                 return _PORTS[-1]
-    raise AssertionError(f"none of the ports {min(_PORTS)} to {max(_PORTS)} is free")
+    raise KitError(f"none of the ports {min(_PORTS)} to {max(_PORTS)} is free")
 
 
 def _reserved() -> range:
-    """A block of ports that no other process of ours has."""
+    """A block of ports that no other process has reserved."""
     for first in range(_FIRST_PORT, _END_OF_PORTS, _BLOCK):
         name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
@@ -255,13 +255,23 @@ def _reserved() -> range:
             continue
         _NAMES.append(name)
         return range(first, first + _BLOCK)
-    raise AssertionError("other processes hold all blocks of ports")
+    raise KitError("other processes have reserved all blocks of ports")
+
+
+def installed(name: str) -> str | None:
+    """The path of a program, None if it is missing; Debian has brokers outside of users' PATH."""
+    return shutil.which(name, path=_SYSTEM_PATH)
 
 
 def program(name: str) -> str:
-    """The path of a program; Debian installs brokers where a user's PATH does not look."""
-    path = shutil.which(name, path=_SYSTEM_PATH)
-    assert path is not None, f"{name} is missing; on Debian: apt install mosquitto"
+    """The path of a program of Mosquitto.
+
+    Raises:
+        KitError: it is missing.
+    """
+    path = installed(name)
+    if path is None:
+        raise KitError(f"{name} is missing; on Debian: apt install mosquitto")
     return path
 
 
@@ -283,6 +293,11 @@ def _write_logins(path: Path, logins: Mapping[str, str]) -> Path:
             capture_output=True,
         )
     return path
+
+
+def _lines(name: str, value: object) -> str:
+    values = value if isinstance(value, tuple) else (value,)
+    return "".join(f"{name} {_word(one)}\n" for one in values)
 
 
 def _word(value: object) -> str:

@@ -1,12 +1,9 @@
 """A registry of a test's own, with its keys beside it."""
 
-import json
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.bundle.package import Bundle
-from tests.kit.gateway.mqtt_client import PlantClient
 from trainer.registry import repository
 from trainer.registry.keys import Keys
 from trainer.registry.releases import Release
@@ -45,11 +42,3 @@ class Published:
     def bundle_path(self, release: Release) -> Path:
         """Where the bytes of a release lie."""
         return self.folder / "targets" / release.path
-
-
-def push(client: PlantClient, stream: str, seq: int, gateway: str = "gw1") -> str:
-    """Select a bundle, as `millhand-trainer push` does, and return the activity's id."""
-    activity = uuid.uuid4().hex
-    document = json.dumps({"activity": activity, "stream": stream, "seq": seq})
-    client.publish(f"millhand/{gateway}/desired/{stream}", document, retain=True)
-    return activity

@@ -1,9 +1,6 @@
-"""The agent as a process of its own, as systemd would run it, for tests."""
+"""The agent as a process of its own, as systemd would run it."""
 
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +11,9 @@ import tomli_w
 
 from models.bundle.package import Bundle
 from serving.store import Store
-from tests.kit.waiting import eventually
+from tests.kit.broker.brokers import HOST
+from tests.kit.children import Child, python
+from tests.kit.errors import KitError
 
 START_S = 20.0
 STOP_S = 20.0
@@ -35,14 +34,16 @@ class Gateway:
     """One gateway: its folder, its configuration, and the agent that runs on it.
 
     Attributes:
-        folder: holds agent.toml, the state and the log.
-        port: of the broker on loopback.
-        pipelines: as in agent.toml.
-        registry: folder of the registry, or its URL.
-        root: the trusted root metadata; a file that is not there stops the agent.
-        sections: further TOML sections, merged over the defaults.
-        environment: further variables of the agent's.
-        under: what the agent is started under, such as strace; it must stay our own child.
+        folder: folder of agent.toml, of the state and of the log.
+        port: port of the broker on the loopback.
+        pipelines: the pipelines of agent.toml.
+        registry: URL of the registry; empty names one that is not there.
+        root: file of the trusted root metadata; None writes an empty one.
+        id: id of the gateway.
+        sections: further sections of agent.toml, merged over the defaults.
+        environment: variables that are added to the agent's environment.
+        under: program and arguments that the agent is started under, such as those of strace; the
+            agent must stay a child of this process.
     """
 
     folder: Path
@@ -54,7 +55,12 @@ class Gateway:
     sections: dict[str, dict[str, object]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     under: Sequence[str] = ()
-    process: subprocess.Popen[bytes] | None = None
+    _child: Child | None = field(default=None, init=False, repr=False)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """The process of the agent that was started last, None before the first start."""
+        return None if self._child is None else self._child.process
 
     @property
     def config(self) -> Path:
@@ -63,17 +69,17 @@ class Gateway:
 
     @property
     def state_dir(self) -> Path:
-        """What survives a restart."""
+        """The folder of what survives a restart of the agent."""
         return self.folder / "state"
 
     @property
     def log(self) -> str:
-        """All that the agent has logged so far."""
+        """Everything that the agent has logged so far, over all restarts."""
         path = self.folder / "agent.log"
         return path.read_text() if path.exists() else ""
 
     def keep(self, bundle: Bundle, *, pinned: bool = True) -> None:
-        """Put a bundle on the gateway's disk as the one that served last."""
+        """Put a bundle on the gateway's disk as the one that served last, `pinned` by a push."""
         store = Store(self.state_dir, keep=3)
         store.bundles_dir.mkdir(parents=True, exist_ok=True)
         store.path(bundle.ref).write_bytes(bundle.content)
@@ -87,7 +93,7 @@ class Gateway:
             root.write_text("{}")
         document: dict[str, Any] = {
             "gateway": {"id": self.id, "state_dir": str(self.state_dir)},
-            "broker": {"host": "127.0.0.1", "port": self.port, "reconnect_max_s": 1.0},
+            "broker": {"host": HOST, "port": self.port, "reconnect_max_s": 1.0},
             "registry": {"url": self.registry or "file:///nonexistent", "root": str(root)},
             "pipelines": self.pipelines,
         }
@@ -97,51 +103,49 @@ class Gateway:
         return self.config
 
     def start(self) -> Self:
-        """Start the agent; `connected` or `log` tell how far it is."""
-        self.write_config()
-        with (self.folder / "agent.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.under, sys.executable, "-m", "agent", "run", "--config", str(self.config)],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.environment},
-            )
+        """Start the agent; `wait_for_log` waits until it has come so far."""
+        command = [*self.under, *python("agent", "run", "--config", self.write_config())]
+        log = self.folder / "agent.log"
+        self._child = Child("agent", command, log, environment=self.environment)
+        self._child.start()
         return self
 
     def start_serving(self) -> Self:
-        """Start, and wait until the broker has subscribed the agent: nothing passes it by then."""
+        """Start the agent, and wait until the broker has confirmed its subscriptions."""
         times = self.log.count("INFO subscribed")
         self.start()
         self.wait_for_log("INFO subscribed", times=times + 1)
         return self
 
     def wait_for_log(self, text: str, times: int = 1, timeout_s: float = START_S) -> None:
-        """Wait until the agent has logged `text`; fails with the log if it does not."""
+        """Wait until the agent has logged `text`.
 
-        def logged() -> bool:
-            if self.log.count(text) >= times:
-                return True
-            if self.process is not None and self.process.poll() is not None:
-                raise AssertionError(f"agent ended with {self.process.returncode}:\n{self.log}")
-            return False
-
-        eventually(logged, timeout_s, f"'{text}' in the log:\n{self.log}")
+        Raises:
+            KitError: it did not, or has ended; the error has the whole log as a note.
+        """
+        try:
+            self._running.wait_until(lambda: self.log.count(text) >= times, timeout_s)
+        except KitError as exc:
+            exc.add_note(f"waited for '{text}' in:\n{self.log}")
+            raise
 
     def kill(self) -> None:
-        """End it as a power cut would."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait(STOP_S)
+        """End the agent as a power cut would."""
+        self._running.kill()
 
     def stop(self) -> int:
-        """End it as systemd would, and return its exit code."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_S)
+        """End the agent as systemd would, and return its exit code.
+
+        Raises:
+            KitError: SIGTERM did not end it in time.
+        """
+        child = self._running
+        if not child.stop(STOP_S):
+            raise KitError(f"the agent did not end within {STOP_S:g} s of SIGTERM:\n{self.log}")
+        return child.process.returncode
 
     def __enter__(self) -> Self:
-        """Nothing is started yet."""
+        """Return the gateway; nothing is started yet."""
         return self
 
     def __exit__(
@@ -150,9 +154,15 @@ class Gateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave no process behind."""
+        """End the agent: in order, or at once where the context is left by an error."""
         if self.process is not None and self.process.poll() is None:
             if error is None:
                 self.stop()
             else:
                 self.kill()
+
+    @property
+    def _running(self) -> Child:
+        if self._child is None:
+            raise KitError("the agent was not started")
+        return self._child

@@ -5,21 +5,19 @@ import shutil
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.broker import HOST, find_mosquitto, running_broker
-from benchmarks.children import BenchmarkError, running
 from benchmarks.contenders.contender import limit
+from benchmarks.errors import BenchmarkError
+from benchmarks.load.broker import running_broker
 from benchmarks.load.compiler import compiled
 from benchmarks.load.workload import BLOCK_1K, ROWS, SCALARS, Outcome, Shape, Workload, driving
-from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.broker.brokers import installed
+from tests.kit.gateway.mqtt_client import MqttClient, PlantClient
 from tests.kit.waiting import eventually
 from tests.kit.wording import naming
 
@@ -49,39 +47,23 @@ class Way(NamedTuple):
     answer_to: Callable[[int], bytes]
 
 
-class Responder:
+class Responder(MqttClient):
     """Answers readings: some assets' as is right, some not, and some more than right.
 
     Attributes:
         readings: that were complete, by asset.
     """
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, port: int, way: Way) -> None:
         self.readings: Counter[str] = Counter()
         self._way = way
         self._strange = cycle((*STRANGE, None))
         self._held: list[tuple[str, bytes]] = []
+        super().__init__(port, [way.shape.readings])
 
-    @contextmanager
-    def answering(self, port: int) -> Iterator[None]:
-        """Serve until the context is left."""
-        client = Client(CallbackAPIVersion.VERSION2)
-        client.on_connect = self._on_connect
-        client.on_message = self._on_message
-        client.connect(HOST, port)
-        client.loop_start()
-        try:
-            yield
-        finally:
-            client.disconnect()
-            client.loop_stop()
-
-    def _on_connect(self, client: Client, *_: object) -> None:
-        client.subscribe(self._way.shape.readings, self._way.qos)
-
-    def _on_message(self, client: Client, _: object, message: MQTTMessage) -> None:
-        for topic, payload in self._answers(message.topic, bytes(message.payload)):
-            client.publish(topic, payload, self._way.qos)
+    def take(self, topic: str, payload: bytes) -> None:
+        for answer_topic, answer in self._answers(topic, payload):
+            self.publish(answer_topic, answer, self._way.qos)
 
     def _answers(self, topic: str, payload: bytes) -> Iterator[tuple[str, bytes]]:
         asset, last = topic.split("/")[2], topic.rpartition("/")[2]
@@ -115,10 +97,8 @@ def load() -> str:
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     """Of the benchmark's broker."""
-    try:
-        find_mosquitto()
-    except BenchmarkError as exc:
-        pytest.skip(str(exc))
+    if installed("mosquitto") is None:
+        pytest.skip("mosquitto is not installed")
     with running_broker(tmp_path) as port:
         yield port
 
@@ -161,8 +141,7 @@ def test_missing_repeated_and_unknown_answers_are_counted_exactly(
 ) -> None:
     trace = tmp_path / "trace"
     workload = Workload(way.qos, 0.3, way.shape, ASSETS, rate=200, warmup_s=0.05, trace=trace)
-    responder = Responder(way)
-    with responder.answering(port), driving(load, port, workload) as driven:
+    with Responder(port, way) as responder, driving(load, port, workload) as driven:
         seen = driven.outcome()
     readings = responder.readings
     # What the first asset sent before somebody answered does not count.
@@ -180,8 +159,8 @@ def test_missing_repeated_and_unknown_answers_are_counted_exactly(
 
 def forwarded(load: str, port: int, folder: Path, workload: Workload) -> Outcome:
     """What comes of a workload that the limit serves."""
-    command = limit().command(port, workload.qos, workload.shape)
-    with running(command, folder / "log"), driving(load, port, workload) as driven:
+    child = limit().child(limit().command(port, workload.qos, workload.shape), folder / "log")
+    with child, driving(load, port, workload) as driven:
         driven.until_driving()
         return driven.outcome()
 
@@ -208,8 +187,8 @@ def test_limit_gives_back_no_more_than_a_prediction(port: int, tmp_path: Path) -
         return bool(client.messages)
 
     answer = "plant/l1/a000/_inference/forwarded"
-    command = limit().command(port, 1, BLOCK_1K)
-    with running(command, tmp_path / "log"), PlantClient(port, [answer]) as client:
+    child = limit().child(limit().command(port, 1, BLOCK_1K), tmp_path / "log")
+    with child, PlantClient(port, [answer]) as client:
         eventually(answered)
         assert client.messages[0] == (answer, block[:240])
 

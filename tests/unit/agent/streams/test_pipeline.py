@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.settings import Limits
-from agent.delivery.at_least_once import Outgoing
 from agent.delivery.inputs import Input
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel, WindowSpec

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.config.settings import Limits
-from agent.delivery.at_least_once import Outgoing
 from agent.delivery.inputs import Input
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import WindowSpec
@@ -20,7 +20,7 @@ from models.errors import ReadingError
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import Quality
 from models.windowing.disorder import Disorder, Released
-from models.windowing.hold import NS_PER_MS
+from models.windowing.track import NS_PER_MS
 from serving.model import Model
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels

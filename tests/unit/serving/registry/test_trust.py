@@ -24,7 +24,7 @@ from tests.kit.bundles.published import Published
 from tests.kit.wording import naming
 from trainer.registry import repository
 from trainer.registry.keys import Keys
-from trainer.registry.releases import USUAL, Release, Validity
+from trainer.registry.releases import DEFAULT_VALIDITY, Release, Validity
 
 STREAM = "pump-health"
 PAST = timedelta(days=-1)
@@ -100,7 +100,7 @@ def publish(
     stream: str = STREAM,
     *,
     floor_seq: int | None = None,
-    validity: Validity = USUAL,
+    validity: Validity = DEFAULT_VALIDITY,
 ) -> Release:
     path = published.folder.parent / f"{stream}-{seq}.zip"
     path.write_bytes(make_bundle(make_manifest(stream=stream, seq=seq)).content)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.errors import DecodeError, ReadingError
 from models.input.codecs.block import Block, BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
-from models.input.codecs.fields import Fields
+from models.input.codecs.reading import Fields
 from models.input.quality import Quality
 from models.input.reasons import REASONS
 

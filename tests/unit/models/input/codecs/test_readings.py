@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from models.errors import DecodeError, ReadingError
 from models.input.admission import TimeBounds
 from models.input.codecs.document import MAX_DEPTH
-from models.input.codecs.fields import Fields
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.reading import (
     Decoder,
+    Fields,
     Reading,
     TimeUnit,
     to_quality,

@@ -33,7 +33,7 @@ from trainer.registry import repository
 from trainer.registry.releases import Release
 
 STREAM = "pump-health"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass

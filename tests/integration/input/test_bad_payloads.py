@@ -174,7 +174,7 @@ def test_late_repeated_and_surplus_readings_are_counted(plant: Plant) -> None:
 
 
 def test_retained_reading_is_never_fed(plant: Plant) -> None:
-    """MQTT 5 does not even deliver it; tests/integration/test_fallback.py has 3.1.1."""
+    """MQTT 5 does not even deliver it; tests/integration/delivery/test_fallback.py has 3.1.1."""
     plant.client.publish(TOPIC, row(ts=BASE_MS - 1000), retain=True)
     plant.wait_for_metrics(received=1, predicted=1)
     plant.gateway.kill()

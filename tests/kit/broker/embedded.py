@@ -1,6 +1,6 @@
-"""The embedded broker, for machines without Mosquitto: `python -m demo.embedded PORT`.
+"""amqtt, for machines without Mosquitto: `python -m tests.kit.broker.embedded PORT`.
 
-amqtt speaks MQTT 3.1.1 only. It listens on the loopback until it is asked to end.
+amqtt speaks MQTT 3.1.1 only. It listens on the loopback until SIGTERM or SIGINT.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ async def _serve(port: int) -> None:
         },
     }
     broker = Broker(config)
-    asked_to_end = asyncio.Event()
+    end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
     await broker.start()
-    await asked_to_end.wait()
+    await end.wait()
     await broker.shutdown()
 
 

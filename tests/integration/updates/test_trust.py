@@ -11,8 +11,8 @@ import pytest
 from models.bundle.package import Bundle
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
-from tests.kit.bundles.published import Published, push
-from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.bundles.published import Published
+from tests.kit.gateway.mqtt_client import PlantClient, push
 from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.waiting import eventually
 from trainer.registry import repository
@@ -155,11 +155,11 @@ def _publish_as(
     plant: Plant, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, *, stream: str
 ) -> None:
     """Have the publisher sign a bundle as another stream's, by mistake or malice."""
-    honest: Callable[..., Release] = Release.of
+    honest: Callable[..., Release] = Release.from_bundle
 
     def mistaken(bundle: Bundle, floor_seq: int | None) -> Release:
         relabelled = bundle.manifest.model_copy(update={"stream": stream})
         return honest(replace(bundle, manifest=relabelled), floor_seq)
 
-    monkeypatch.setattr(Release, "of", mistaken)
+    monkeypatch.setattr(Release, "from_bundle", mistaken)
     plant.published.publish(bundle)

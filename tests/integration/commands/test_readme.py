@@ -17,7 +17,7 @@ from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.waiting import eventually
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (Path(__file__).parents[3] / "README.md").read_text()
 COMMANDS = Path(sys.executable).parent
 
 

@@ -21,7 +21,7 @@ from tests.kit.wording import names
 from trainer.__main__ import main
 from trainer.external.declaration import read_declaration
 
-DOCS = (Path(__file__).parents[2] / "docs/pack.md").read_text()
+DOCS = (Path(__file__).parents[3] / "docs/pack.md").read_text()
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
 NOW_NS = 1_760_000_000_000_000_000
 
