@@ -1,7 +1,8 @@
 """Writes what a historian would have recorded: `python -m demo.plant.history FOLDER DAYS`.
 
-One CSV file a day, one row a pump and sample: time, asset, every signal (empty where the sensor was
-silent) and the condition as the maintenance log has it. The same seed gives the same bytes.
+There is one CSV file for each day, and in it one row for each pump and sample: the time, the asset,
+all signals (empty where the sensor was silent), and the condition, as a maintenance log would have
+it. The same seed gives the same bytes.
 """
 
 import argparse
@@ -22,7 +23,7 @@ SEED = 20260105
 
 
 def write_history(folder: Path, days: int, console: Console) -> list[Path]:
-    """Write `day-1.csv`, `day-2.csv` and so on; return their paths."""
+    """Write `day-1.csv`, `day-2.csv` and so on, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     plant = Plant(SEED, history_faults(SEED, days))
     paths = [folder / f"day-{day}.csv" for day in range(1, days + 1)]
@@ -36,7 +37,7 @@ def write_history(folder: Path, days: int, console: Console) -> list[Path]:
 
 
 def main() -> None:
-    """Write a history as the command line says."""
+    """Write a history into the folder that the command line names."""
     parser = argparse.ArgumentParser(description="Write the simulated plant's history as CSV.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("days", type=int)
