@@ -37,6 +37,7 @@ from trainer.search.plan import Plan, planned
 
 BATCH = 8
 _JOBLIBS_THREAD = "ExecutorManagerThread"
+_MAX_JOIN_S = 10.0
 
 
 def search(
@@ -81,6 +82,7 @@ class _Run:
     screen: Screen
     advance: Callable[[int], object]
     done: int = 0
+    is_cut: bool = False
     before_s: float = 0.0
     start_s: float = 0.0
 
@@ -90,8 +92,7 @@ class _Run:
         self.start_s = time.monotonic()
         self.advance(self.done)
         interrupts = Interrupts()
-        self._hush(interrupts)
-        with interrupts.heard(), warnings.catch_warnings():
+        with self._hushed(interrupts), interrupts.heard(), warnings.catch_warnings():
             # Of what is under way when the time is over; the journal has it.
             warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning)
             while (count := self._due()) and not interrupts.asked:
@@ -104,17 +105,26 @@ class _Run:
             )
             raise KeyboardInterrupt
 
-    def _hush(self, interrupts: Interrupts) -> None:
-        """Keep to itself what joblib's thread says when its workers are ended in their midst."""
-        told = threading.excepthook
+    @contextmanager
+    def _hushed(self, interrupts: Interrupts) -> Iterator[None]:
+        """Suppress the traceback of joblib's thread whose workers were ended in mid-task."""
+        before = threading.excepthook
 
         def hook(found: threading.ExceptHookArgs) -> None:
             left_s = self._left_s()
             is_over = interrupts.asked or (left_s is not None and left_s <= 0)
             if not is_over or getattr(found.thread, "name", "") != _JOBLIBS_THREAD:
-                told(found)
+                before(found)
 
-        threading.excepthook = hook  # for good: the thread may speak after the search
+        threading.excepthook = hook
+        try:
+            yield
+        finally:
+            if self.is_cut:  # then the thread is about to end, and may raise until it has
+                for thread in threading.enumerate():
+                    if thread.name == _JOBLIBS_THREAD:
+                        thread.join(_MAX_JOIN_S)
+            threading.excepthook = before
 
     def _batch(self, count: int, interrupts: Interrupts) -> None:
         bars = self.journal.bars(len(self.plan.ground.folds))
@@ -126,8 +136,9 @@ class _Run:
             try:
                 interrupts.wait(lambda: found.append(next(results)))
             except multiprocessing.TimeoutError:
-                return
-            if interrupts.asked:
+                self.is_cut = True
+            self.is_cut |= interrupts.asked
+            if self.is_cut:
                 return
             index, tried = found[0]
             self.journal.tell(asked[index], tried)
