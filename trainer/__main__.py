@@ -2,7 +2,8 @@
 
 0   done                            65  the recorded data is to be corrected
 1   did not work                    70  a bug in millhand, with its traceback
-2   wrong command line              78  a recipe or configuration is to be corrected
+2   wrong command line              78  a recipe or configuration is to be corrected, or the
+                                        extra millhand[trainer] is to be installed
 """
 
 import argparse
@@ -43,6 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
         where = f"{exc.filename}: " if exc.filename else ""
         print(f"millhand-trainer: {where}{exc.strerror or exc}", file=sys.stderr)
         return FAILED
+    except ModuleNotFoundError as exc:
+        return _not_installed(exc)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception:  # noqa: BLE001  the top of the process: a bug ends it with a code of its own
@@ -65,6 +68,17 @@ def _told(error: MillhandError) -> int:
     for line in str(error).splitlines():
         print(f"millhand-trainer: {line}", file=sys.stderr)
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
+
+
+def _not_installed(error: ModuleNotFoundError) -> int:
+    """Name the extra that is missing, as on gateways, where only the base install is."""
+    library = (error.name or "").split(".")[0]
+    if library in ("models", "serving", "trainer"):
+        traceback.print_exception(error)
+        return BUG
+    remedy = "the trainer's libraries come with pip install 'millhand[trainer]'"
+    print(f"millhand-trainer: {library} is not installed; {remedy}", file=sys.stderr)
+    return CODES[RecipeError]
 
 
 if __name__ == "__main__":
