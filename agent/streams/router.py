@@ -149,14 +149,14 @@ class Router:
             except ReadingError as exc:
                 self._drop(source, message, exc.reason)
         if is_shed:
-            source.held = False  # at the broker it would keep newer ones from being seen
+            source.is_ack_deferred = False  # at the broker it would keep newer ones from being seen
 
     def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
         for route, message, source, follows_gap in backlog.take():
             if pipeline.is_stateful and not source.serial:
                 # What the broker does not hold is not awaited from it after a crash.
                 source.serial = self._note(
-                    message if source.held else message._replace(packet_id=0)
+                    message if source.is_ack_deferred else message._replace(packet_id=0)
                 )
             try:
                 pipeline.take(doubted(route) if follows_gap else route, message, source)
