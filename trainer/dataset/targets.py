@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.windowing.track import NS_PER_MS
+from models.windowing.asset_state import NS_PER_MS
 from trainer.dataset.remaining_life import remaining
 from trainer.errors import DataError
 from trainer.ingest.recording import Recording
