@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 
 from benchmarks.contenders.contender import Contender, limit, plain
-from benchmarks.contenders.millhand import fetch, millhand
+from benchmarks.contenders.millhand import THIS, checkout, fetch, millhand
 from benchmarks.contenders.peers import peers, versions
 from benchmarks.experiments.cases import EXPERIMENTS, Step, steps
 from benchmarks.experiments.suite import Measurement, Suite
@@ -53,7 +53,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="turns of every contender (5)")
     parser.add_argument("--seconds", type=float, default=2.0, help="measured time of a turn (2)")
     parser.add_argument("--only", choices=EXPERIMENTS, help="one experiment instead of all")
-    parser.add_argument("--peers", action="store_true", help="measure programs in JavaScript too")
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument("--peers", action="store_true", help="measure programs in JavaScript too")
+    others.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="measure this checkout's agent in turns with that of another checkout in DIR, which "
+        "has its own .venv, and nothing else",
+    )
     options = parser.parse_args()
     if not 1 <= options.rounds <= MAX_ROUNDS:
         parser.error(f"--rounds is {options.rounds}, allowed is 1 to {MAX_ROUNDS}")
@@ -71,7 +79,7 @@ def _measured(options: argparse.Namespace, console: Console) -> Report:
         with console.status(
             "training the forest, publishing the models, having the agent fetch them"
         ):
-            contenders = _prepared(folder)
+            contenders = _prepared(folder, options.against)
         if options.peers:
             with console.status("installing the peers"):
                 contenders += peers(folder)
@@ -79,16 +87,16 @@ def _measured(options: argparse.Namespace, console: Console) -> Report:
         return Report(machine, _take_turns(suite, plan, console))
 
 
-def _prepared(folder: Path) -> list[Contender]:
-    """Make the models known to all contenders; the agent fetches its bundles and keeps them."""
+def _prepared(folder: Path, against: Path | None) -> list[Contender]:
+    """Train and publish the models; each agent fetches its bundles and keeps them."""
+    checkouts = [THIS] if against is None else [checkout(against), THIS]
     run(python("benchmarks.served.prepare", os.fspath(folder)), _TRAIN_S)
-    fetch(folder)
-    return [
-        limit(),
-        plain(folder),
-        millhand(folder, online=False),
-        millhand(folder, online=True),
+    for one in checkouts:
+        fetch(folder, one)
+    agents = [
+        millhand(folder, online=online, of=one) for online in (False, True) for one in checkouts
     ]
+    return agents if against else [limit(), plain(folder), *agents]
 
 
 def _take_turns(suite: Suite, plan: list[Step], console: Console) -> list[Measurement]:

@@ -21,7 +21,7 @@ from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
 from agent.mqtt.packets import MQTT_5, Publish, Writer, puback
-from agent.mqtt.transport import Wire
+from agent.mqtt.transport import Transport
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from benchmarks.errors import BenchmarkError
@@ -70,12 +70,12 @@ class Loop:
             {pipeline.stream: pipeline}, lambda *_: False, self.delivery, limits, lambda _: 0
         )
         self._pipeline, self._qos = pipeline, qos
-        self._wire, self._socket = Wire(MQTT_5, 1 << 20), Script()
+        self._transport, self._socket = Transport(MQTT_5, 1 << 20), Script()
         self._unconfirmed: list[int] = []
 
     def publish(self, message: Publish) -> None:
         """Queue one prediction, and confirm it in the next turn."""
-        self._wire.publish(message)
+        self._transport.publish(message)
         if message.qos:
             self._unconfirmed.append(message.packet_id)
 
@@ -84,7 +84,7 @@ class Loop:
         confirmations, self._unconfirmed = map(puback, self._unconfirmed), []
         self._socket.incoming = b"".join((*confirmations, incoming))
         at_ns = [perf_counter_ns()]
-        block = self._wire.receive(self._socket, 10_000, self._pipeline.clock)
+        block = self._transport.receive(self._socket, 10_000, self._pipeline.clock)
         at_ns.append(perf_counter_ns())
         self._router.receive(block.received)
         at_ns.append(perf_counter_ns())
@@ -94,9 +94,9 @@ class Loop:
             self.delivery.confirmed(packet_id, reason_code)
         self.delivery.pump(self)
         for packet_id in self.delivery.acknowledgeable():
-            self._wire.acknowledge(packet_id)
+            self._transport.acknowledge(packet_id)
         at_ns.append(perf_counter_ns())
-        self._wire.send(self._socket)
+        self._transport.send(self._socket)
         at_ns.append(perf_counter_ns())
         return at_ns
 

@@ -1,1 +1,1 @@
-"""Faults under load, a fuzz and a soak: what the agent promises, tried for half an hour."""
+"""Faults under load, a fuzz of the packet codec and a soak, which test what the agent promises."""

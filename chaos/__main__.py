@@ -1,4 +1,7 @@
-"""`python -m chaos`: strike, fuzz, soak, and print it all; a broken promise exits with 1."""
+"""`python -m chaos`: faults under load, a fuzz of the packet codec, and a soak.
+
+The results are printed and written to chaos/results. Exit code 1: a promise was broken.
+"""
 
 import argparse
 import signal
@@ -33,7 +36,7 @@ _WIDTH = 150  # where the output is no terminal
 
 
 def main() -> None:
-    """Parse, run, print and write the results."""
+    """Run what the command line names, print and write the results."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
@@ -56,14 +59,22 @@ def _options() -> argparse.Namespace:
         choices=NAMES,
         action="append",
         metavar="FAULT",
-        help=f"some of: {', '.join(NAMES)}; may be given more than once",
-    )
-    parser.add_argument("--trials", type=int, help="of each fault, in place of its own number")
-    parser.add_argument(
-        "--minutes", type=float, default=DEFAULT_MINUTES, help="of the fuzz and of the soak (10)"
+        help=f"run one part only: {', '.join(NAMES)}; the option may be repeated",
     )
     parser.add_argument(
-        "--seed", type=int, default=int(time.time()), help="of all moments and examples"
+        "--trials", type=int, help="number of trials of each fault, in place of its default"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=DEFAULT_MINUTES,
+        help="minutes of the fuzz, and of the soak (10)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=int(time.time()),
+        help="seed of the moments of the faults and of the examples of the fuzz; default: the time",
     )
     options = parser.parse_args()
     if options.trials is not None and not 1 <= options.trials <= MAX_TRIALS:
@@ -74,28 +85,30 @@ def _options() -> argparse.Namespace:
 
 
 def _take(report: Report, options: argparse.Namespace, console: Console) -> None:
-    """Do all that was asked for, one after the other; what is done stands in the report."""
+    """Run one part after the other; each result is put into the report at once."""
     names = options.only or NAMES
     with _progress(console) as progress, tempfile.TemporaryDirectory(prefix="chaos-") as name:
         for fault in FAULTS:
             if fault.name in names:
                 trials = options.trials or fault.trials
-                with _task(progress, fault.says, trials) as told:
+                with _task(progress, fault.title, trials) as progressed:
                     folder = Path(name) / fault.name
                     folder.mkdir()
-                    rows = run(fault, trials, options.seed, folder, told)
+                    rows = run(fault, trials, options.seed, folder, progressed)
                 good = all(row.is_good for row in rows)
-                console.print(f"{fault.says}: {'good' if good else 'BROKEN'}", markup=False)
+                console.print(f"{fault.title}: {'good' if good else 'BROKEN'}", markup=False)
                 report.rows += rows
         if FUZZ in names:
             started = time.monotonic()
-            with _task(progress, "fuzz of the codec", 60 * options.minutes) as told:
+            with _task(progress, "fuzz of the codec", 60 * options.minutes) as progressed:
                 report.fuzzed = fuzz(
-                    options.seed, options.minutes, lambda _seed: told(time.monotonic() - started)
+                    options.seed,
+                    options.minutes,
+                    lambda _seed: progressed(time.monotonic() - started),
                 )
         if SOAK in names:
-            with _task(progress, "soak", 60 * options.minutes) as told:
-                report.soaked = soak(Path(name), options.minutes, told)
+            with _task(progress, "soak", 60 * options.minutes) as progressed:
+                report.soaked = soak(Path(name), options.minutes, progressed)
 
 
 @contextmanager
@@ -107,7 +120,7 @@ def _progress(console: Console) -> Iterator[Progress]:
 
 @contextmanager
 def _task(progress: Progress, what: str, total: float) -> Iterator[Callable[[float], None]]:
-    """Show how far something is; yields what is to be called with that."""
+    """Show the progress of a part; yields the function to call with the amount that is done."""
     task: TaskID = progress.add_task(what, total=total)
     yield lambda done: progress.update(task, completed=done)
     progress.update(task, completed=total)

@@ -1,7 +1,7 @@
-"""What can go wrong, and how it is made to: each fault strikes a site under load, again and again.
+"""The faults, each of which disturbs a site under load a number of times.
 
-A strike says when it happened (monotonic seconds) and what was newest at the plant by then; the
-site has recovered once every stream answers something newer.
+A strike returns when it happened, and the newest source time of the plant at that moment. The site
+has recovered once every stream has answered a newer reading.
 """
 
 import resource
@@ -24,7 +24,7 @@ KEPT_AGAIN = "windows are kept on disk again"
 
 
 class Moment(NamedTuple):
-    """When a fault struck: `at_s` monotonic, `mark_ms` the newest source time then."""
+    """When a fault struck: `at_s` on the monotonic clock, `mark_ms` the newest source time then."""
 
     at_s: float
     mark_ms: int
@@ -35,18 +35,20 @@ class Fault:
     """One way to disturb a site.
 
     Attributes:
-        name: for `--only`.
-        says: for the table.
-        trials: how often it strikes unless told otherwise.
-        strike: does it once, the n-th time; None if there was nothing to strike this time.
-        check: after the last, raises AssertionError if something else went wrong.
-        options: of the broker, in place of the profile's.
-        gives_up: the reason under which the agent may give predictions up, as long as it counts
-            every one; empty: it may not.
+        name: name of the fault for `--only`.
+        title: what the fault is, for the table.
+        trials: default number of strikes.
+        strike: function that strikes once, given the site, the dice and the number of the strike;
+            it returns None where there was nothing to strike.
+        check: function that is called after the last strike with the number of strikes; it raises
+            AssertionError where something else went wrong.
+        options: options of the broker, in place of those of the shipped profile.
+        gives_up: reason for which the agent may give predictions up as long as it counts them;
+            empty: it may not.
     """
 
     name: str
-    says: str
+    title: str
     trials: int
     strike: Callable[[Rig, Random, int], Moment | None]
     check: Callable[[Rig, int], None] = lambda _site, _strikes: None
@@ -55,12 +57,12 @@ class Fault:
 
 
 def moment(site: Rig) -> Moment:
-    """Now."""
+    """The present moment."""
     return Moment(time.monotonic(), site.plant.now_ms)
 
 
 def kill_agent(site: Rig, dice: Random, _number: int) -> Moment:
-    """Kill it while it serves; every other time once more while it starts."""
+    """Kill the agent while it serves, and every other time once more while it starts."""
     struck = moment(site)
     site.gateway.kill()
     if dice.random() < 0.5:  # noqa: PLR2004  even chances
@@ -74,7 +76,7 @@ def kill_agent(site: Rig, dice: Random, _number: int) -> Moment:
 
 
 def kill_at_step(site: Rig, _dice: Random, number: int) -> Moment | None:
-    """Start the agent so that it dies at a step, and then without that."""
+    """Start the agent so that it is killed at a step, and then start it undisturbed."""
     call, when = STEPS[number % len(STEPS)]
     site.gateway.stop()
     site.gateway.under = killed_at(call, when)
@@ -85,7 +87,7 @@ def kill_at_step(site: Rig, _dice: Random, number: int) -> Moment | None:
 
 
 def full_disk(site: Rig, dice: Random, _number: int) -> Moment:
-    """Nothing can be made durable for a while; once it can, and windows are kept, a kill."""
+    """Let writes to the disk fail for a while, and kill the agent once windows are kept again."""
     site.gateway.stop()
     before = site.gateway.log.count(KEPT_AGAIN)
     site.gateway.under = failing(("fsync", "fdatasync", "rename"), "ENOSPC", "1")
@@ -104,9 +106,9 @@ def full_disk(site: Rig, dice: Random, _number: int) -> Moment:
 
 
 def raise_in_loop(site: Rig, dice: Random, number: int) -> Moment:
-    """Have the hot loop meet an error it does not know: the process must end, never half of it.
+    """Let the hot loop meet an error that nobody handles: the whole process must end.
 
-    Without memory a library of ours may end it by a signal before Python can say anything.
+    Without memory a library may end the process by a signal before Python can log an error.
     """
     site.gateway.stop()
     if number % 2:
@@ -121,14 +123,14 @@ def raise_in_loop(site: Rig, dice: Random, number: int) -> Moment:
 
 
 def stop_broker(site: Rig, _dice: Random, _number: int) -> Moment:
-    """SIGTERM, and start again."""
+    """End the broker by SIGTERM, and start it again."""
     struck = moment(site)
     site.broker.restart()
     return struck
 
 
 def kill_broker(site: Rig, _dice: Random, _number: int) -> Moment:
-    """Kill -9, and start again."""
+    """End the broker by SIGKILL, and start it again."""
     struck = moment(site)
     site.broker.kill()
     site.broker.start()
@@ -136,7 +138,7 @@ def kill_broker(site: Rig, _dice: Random, _number: int) -> Moment:
 
 
 def cut(site: Rig, dice: Random, number: int) -> Moment:
-    """Close the connection within a packet, one way and the other."""
+    """Close the connection within a packet, in the one and the other direction in turns."""
     cuts = site.proxy.cuts
     site.proxy.cut_after(dice.randrange(1, 2_000), (TO_BROKER, TO_CLIENT)[number % 2])
     eventually(lambda: site.proxy.cuts > cuts, message="the connection to be cut")
@@ -144,13 +146,13 @@ def cut(site: Rig, dice: Random, number: int) -> Moment:
 
 
 def half_open(site: Rig, _dice: Random, _number: int) -> Moment:
-    """Nothing gets through any more, and nobody is told."""
+    """Let nothing pass on the connection any more, without closing it."""
     site.proxy.silence()
     return moment(site)
 
 
 def throttle(site: Rig, dice: Random, _number: int) -> Moment:
-    """Let through a fraction of what flows, for two seconds."""
+    """Limit the connection for two seconds to a fraction of the usual traffic."""
     struck = moment(site)
     site.proxy.throttle(dice.randrange(2_000, 8_000))
     site.plant.pass_ticks(50)
@@ -159,7 +161,7 @@ def throttle(site: Rig, dice: Random, _number: int) -> Moment:
 
 
 def lose_session(site: Rig, _dice: Random, _number: int) -> Moment:
-    """Have the broker forget the agent's session, and all that it keeps for it."""
+    """Let the broker throw away the agent's session, with all messages that it keeps for it."""
     # The broker takes the user's name as the client id, and a first CONNECT asks for a clean start.
     client = PlantClient(site.broker.port, login=(GATEWAY, LOGINS[GATEWAY]))
     struck = moment(site)
@@ -167,8 +169,8 @@ def lose_session(site: Rig, _dice: Random, _number: int) -> Moment:
         return struck
 
 
-def lost_sessions_are_told(site: Rig, strikes: int) -> None:
-    """Each is a gap, and counted as one."""
+def lost_sessions_are_counted(site: Rig, strikes: int) -> None:
+    """Check that the agent has counted each lost session."""
     eventually(
         lambda: site.scada.metrics.get("sessions_lost") == strikes,
         message=f"the agent to count {strikes} lost sessions",
@@ -176,9 +178,9 @@ def lost_sessions_are_told(site: Rig, strikes: int) -> None:
 
 
 def refuse_output(site: Rig, _dice: Random, _number: int) -> Moment:
-    """Permit the predictions of one asset no more, until many others have come.
+    """Forbid the predictions of one asset until many others have been published.
 
-    Those that ten readings wait behind are given up by then (`limits.max_refused`).
+    The agent gives up predictions behind which ten readings wait (`limits.max_refused`).
     """
     topic = f"plant/{ROW_ASSETS[0]}/_inference/#"
     permitted = site.broker.acl
@@ -194,14 +196,14 @@ def refuse_output(site: Rig, _dice: Random, _number: int) -> Moment:
 
 
 def oversize_output(site: Rig, _dice: Random, number: int) -> Moment:
-    """Ask for a prediction that is larger than the broker takes."""
+    """Publish a reading whose prediction is larger than the broker accepts."""
     struck = moment(site)
     site.plant.add(row(ROWS, OVERSIZED_ASSET, number, "telemetry", (1.0, 2.0)))
     return struck
 
 
 def oversized_are_counted(site: Rig, strikes: int) -> None:
-    """As drops, one each."""
+    """Check that the agent has counted each of these predictions as dropped."""
     eventually(
         lambda: site.scada.dropped("too_large") == strikes,
         message=f"the agent to count {strikes} predictions as too large",
@@ -209,7 +211,7 @@ def oversized_are_counted(site: Rig, strikes: int) -> None:
 
 
 def _run_until_death(site: Rig) -> int | None:
-    """Start the agent under what kills it; a step that it never comes to kills nobody."""
+    """Start the agent under strace until it dies; it goes on where it never comes to the step."""
     site.gateway.start()
     site.gateway.under = ()
     process = site.gateway.process
@@ -222,7 +224,7 @@ def _run_until_death(site: Rig) -> int | None:
 
 
 def _run_out_of_memory(site: Rig) -> int | None:
-    """Give a serving agent no more memory, and something large to take in."""
+    """Give a serving agent no more memory, and publish a large reading."""
     site.gateway.start_serving()
     process = site.gateway.process
     assert process is not None
@@ -250,7 +252,9 @@ FAULTS: Final = (
     Fault("cut", "connection cut within a packet", 30, cut),
     Fault("half-open", "half-open connection", 4, half_open),
     Fault("throttled", "connection throttled for 2 s", 6, throttle),
-    Fault("session-lost", "session lost at the broker", 10, lose_session, lost_sessions_are_told),
+    Fault(
+        "session-lost", "session lost at the broker", 10, lose_session, lost_sessions_are_counted
+    ),
     Fault(
         "refused",
         "output of one asset not permitted for 2 s",

@@ -1,7 +1,7 @@
-"""The codec of the hot packets against paho's own encoder and decoder, for as long as you like.
+"""A fuzz of the packet codec: it compares the agent's codec with paho's own encoder and decoder.
 
-Hypothesis makes the examples from a seed, which is told; it shrinks what fails to the smallest
-example, and its bytes are told as hex. `--seed` makes the same examples again.
+Hypothesis makes the examples from a seed, which is printed. It reduces an example that fails to the
+smallest one, whose bytes are printed as hex. `--seed` makes the same examples again.
 """
 
 import time
@@ -31,7 +31,7 @@ from tests.kit.broker.packets import (
 )
 
 EXAMPLES = 400
-"""Of each property a round."""
+"""Number of examples of each property in a round."""
 
 _MAX_PACKET_BYTES = 1 << 20
 _SMALL_PACKET_BYTES = 100
@@ -47,18 +47,18 @@ _Packets = list[tuple[Message, list[tuple[str, str]]] | bytes]
 
 
 class DifferenceError(Exception):
-    """The codec and its oracle disagree about these bytes."""
+    """The codec and paho disagree about some bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fuzzed:
-    """What came of it.
+    """The result of a fuzz.
 
     Attributes:
-        seeds: first and last.
-        minutes: how long it took.
-        examples: that were tried.
-        failure: the smallest example that failed, and how; empty if none did.
+        seeds: the first and the last seed.
+        minutes: minutes that it took.
+        examples: number of examples that were tried.
+        failure: the smallest example that failed, and how; empty where none did.
     """
 
     seeds: tuple[int, int]
@@ -68,12 +68,12 @@ class Fuzzed:
 
     @property
     def is_good(self) -> bool:
-        """Whether none failed."""
+        """Whether no example failed."""
         return not self.failure
 
     @property
     def line(self) -> str:
-        """All of it in words."""
+        """The result in one line."""
         tried = (
             f"fuzz of the codec: {self.minutes:.1f} minutes, {self.examples:,} examples, "
             f"seeds {self.seeds[0]} to {self.seeds[1]}"
@@ -83,7 +83,7 @@ class Fuzzed:
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """What was read: PUBLISHes, PUBACKs, other packets, and whether it ended as malformed."""
+    """What was read from a stream of bytes, and whether the codec refused it as malformed."""
 
     received: tuple[Received, ...]
     confirmations: tuple[tuple[int, int], ...]
@@ -92,19 +92,20 @@ class _Stream:
 
 
 def fuzz(
-    first_seed: int, minutes: float, told: Callable[[int], None], examples: int = EXAMPLES
+    first_seed: int, minutes: float, begun: Callable[[int], None], examples: int = EXAMPLES
 ) -> Fuzzed:
     """Try one seed after the other.
 
     Args:
-        first_seed: of the first round.
-        minutes: how long; the round under way is finished.
-        told: called with the seed of each round before it begins.
-        examples: of each property a round; a seed makes the same ones for the same number.
+        first_seed: seed of the first round.
+        minutes: minutes until no further round is begun.
+        begun: function that is called with the seed of each round before it begins.
+        examples: number of examples of each property in a round; the examples of a seed depend on
+            it.
     """
     started, tried, failure, last = time.monotonic(), 0, "", first_seed
     for number in count(first_seed):
-        told(number)
+        begun(number)
         last = number
         for check in _CHECKS:
             failure = _round(check, number, examples)
@@ -169,7 +170,7 @@ def _is_read_as_paho_reads_it(version: int, packets: _Packets, places: list[int]
 def _damage_is_read_as_paho_reads_it(
     version: int, packets: _Packets, harm: list[tuple[str, int, bytes]], places: list[int]
 ) -> None:
-    """Both may refuse what the other takes: paho looks into properties, we at QoS and packet id."""
+    """Either may refuse more than the other: paho looks at properties, the codec at packet ids."""
     stream = damaged(_bytes(version, packets), harm)
     ours, theirs = _read(version, [stream]), paho_read(version, stream)
     agreed = min(len(ours.received), len(theirs.received))
@@ -252,10 +253,10 @@ def _same(ours: object, theirs: object, content: bytes, what: str) -> None:
 
 
 def _is_the_same_in_pieces(version: int, stream: bytes, places: list[int]) -> None:
-    """Wherever it is cut, and however many are taken out at a time.
+    """Check that cuts in the stream, and the number of packets read at a time, change nothing.
 
-    What stands before something malformed may be gone with it, if it came in one piece: the
-    connection ends there, and what was neither acknowledged nor confirmed comes again.
+    Packets before a malformed one may be lost with it if they came in one piece: the connection
+    ends there, and whatever was neither acknowledged nor confirmed is sent again.
     """
     whole, single = _read(version, [stream]), _read(version, [stream], at_a_time=1)
     pieces = _read(version, split(stream, places), at_a_time=1)
@@ -315,5 +316,5 @@ def _bytes(version: int, packets: _Packets) -> bytes:
 
 
 def _packet_id(packet: bytes) -> int:
-    """Of a PUBACK, whose reason code 3.1.1 does not have."""
+    """The packet id of a PUBACK; MQTT 3.1.1 has no reason code after it."""
     return int.from_bytes(packet[2:4])

@@ -1,4 +1,4 @@
-"""What was sent, what was answered, and what that says: lost, phantom, repeated, out of order."""
+"""Compares the predictions that came with those expected: lost, phantom, repeated, out of order."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,11 +9,13 @@ from chaos.traffic import Key
 
 
 class Answer(NamedTuple):
-    """A prediction as SCADA has received it.
+    """A prediction that SCADA has received.
 
     Attributes:
-        id: of the prediction, the same for a repetition.
-        at_s: when it came, by the monotonic clock.
+        key: stream, asset and source time of the prediction.
+        value: its value; None where a signal was missing.
+        id: its id, the same for a repetition.
+        at_s: when it arrived, seconds of the monotonic clock.
     """
 
     key: Key
@@ -24,15 +26,16 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one stream.
+    """What became of the predictions of one stream.
 
     Attributes:
-        expected: predictions that an undisturbed agent would have made.
-        lost: those of them that nobody saw, and that the broker had not confirmed either.
-        broker_lost: those that the broker had confirmed to the agent, and then lost.
-        phantom: predictions of what was never sent, or of another value or id than the first.
-        repeated: predictions that came again with the same id.
-        out_of_order: predictions older than one that came before, repetitions left out.
+        expected: number of predictions that an undisturbed agent would have made.
+        lost: number of those that never arrived, and that the broker had not confirmed either.
+        broker_lost: number of those that the broker had confirmed to the agent, and then lost.
+        phantom: number of predictions of a reading that was never sent, with a wrong value, or with
+            another id than the first.
+        repeated: number of predictions that came again with the same id.
+        out_of_order: number of predictions older than one that came before, without repetitions.
     """
 
     expected: int
@@ -43,16 +46,16 @@ class Verdict:
     out_of_order: int
 
 
-def judge(
+def compare(
     expected: Mapping[Key, float | None],
     answers: Iterable[Answer],
     confirmed: Collection[Key] = (),
 ) -> Verdict:
-    """Hold the answers of one stream against what they should be.
+    """Compare the predictions of one stream with those expected.
 
     Args:
-        expected: every prediction and its value.
-        answers: in the order in which they came.
+        expected: value of every prediction that is expected.
+        answers: predictions in the order of their arrival.
         confirmed: predictions that the broker has confirmed to the agent.
     """
     ids: dict[Key, str] = {}
@@ -77,5 +80,5 @@ def judge(
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one; the upper of two."""
+    """The median; of an even number of values the upper one of the middle two."""
     return sorted(values)[len(values) // 2]

@@ -1,8 +1,8 @@
-"""The plant's sensors: a steady flow at QoS 1, in order, that waits out whatever happens.
+"""The sensors of the plant: readings at a steady rate and in order, over all disturbances.
 
-paho's own queue is not used over a reconnect: a publish made between TCP connect and CONNACK would
-overtake those that are sent again. So each connection is a client of its own, what the broker has
-not confirmed on the last one is sent again first, and nothing is made while there is none.
+paho's own queue is not used over a reconnect, as a publish between the TCP connect and CONNACK
+would overtake those that are sent again. So each connection has a client of its own, which first
+sends again what the broker has not confirmed; without a connection no readings are made.
 """
 
 import threading
@@ -30,12 +30,12 @@ class Plant(threading.Thread):
     """Publishes one tick after the other until `finish`.
 
     Args:
-        port: of the broker.
+        port: port of the broker on the loopback.
         login: user and password.
 
     Attributes:
-        sent: every reading by topic and payload, in the order of their first publish.
-        ticks: how many are out.
+        sent: every reading by its topic and payload, in the order of the first publish.
+        ticks: number of ticks that were published.
     """
 
     def __init__(self, port: int, login: tuple[str, str]) -> None:
@@ -55,29 +55,29 @@ class Plant(threading.Thread):
         return BASE_MS + self.ticks
 
     def add(self, reading: Reading) -> None:
-        """Send something else with the next tick."""
+        """Publish a further reading with the next tick."""
         self._extra.append(reading)
 
     def pass_ticks(self, count: int) -> None:
-        """Wait until so many more are out."""
+        """Wait until a number of further ticks were published."""
         wanted = self.ticks + count
         eventually(lambda: self._is_past(wanted), _CONFIRM_S, f"the plant to send {count} ticks")
 
     def finish(self) -> None:
-        """End, once the broker has confirmed everything."""
+        """End the thread once the broker has confirmed all readings."""
         self._enough.set()
         self.join(_CONFIRM_S)
         assert not self.is_alive(), f"the broker does not confirm {len(self._unconfirmed)} readings"
         self._is_past(0)
 
     def run(self) -> None:
-        """Publish, on one connection after the other."""
+        """Publish on one connection after the other."""
         try:
             while not self._enough.is_set() or self._unconfirmed:
                 client = self._connected()
                 if client is not None:
                     self._use(client)
-        except Exception as exc:  # noqa: BLE001  the top of a thread; whoever waits for it is told
+        except Exception as exc:  # noqa: BLE001  the top of a thread; `_is_past` raises it
             self._error = exc
 
     def _is_past(self, wanted: int) -> bool:
@@ -102,7 +102,7 @@ class Plant(threading.Thread):
         return None
 
     def _use(self, client: Client) -> None:
-        """Send again what was not confirmed, then go on, until the connection ends."""
+        """Publish again what was not confirmed, and go on until the connection ends."""
         again, self._unconfirmed = list(self._unconfirmed.values()), {}
         self._publish(client, again)
         next_s = time.monotonic()
@@ -110,7 +110,7 @@ class Plant(threading.Thread):
             if time.monotonic() >= next_s and not self._enough.is_set():
                 self._publish(client, tick(self.ticks + 1))
                 self.ticks += 1
-                assert self.ticks < MAX_TICKS, "the plant was forgotten"
+                assert self.ticks < MAX_TICKS, "nobody has called finish"
                 while self._extra:
                     self._publish(client, [self._extra.popleft()])
                 next_s += 1 / TICKS_A_SECOND

@@ -1,4 +1,4 @@
-"""What `make chaos` tells: the table of faults, the fuzz and the soak; JSON and Markdown."""
+"""The report of `make chaos` on faults, fuzz and soak, as JSON and as Markdown."""
 
 import json
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ HEADERS = (
 
 @dataclass
 class Report:
-    """Everything of one run.
+    """The results of one run.
 
     Attributes:
-        machine: what it ran on.
-        rows: of the faults.
-        fuzzed: None where it was not asked for.
-        soaked: None where it was not asked for.
+        machine: the line about the machine and the versions.
+        rows: rows of the table, one for each fault and stream.
+        fuzzed: result of the fuzz, None where it was not run.
+        soaked: result of the soak, None where it was not run.
     """
 
     machine: str
@@ -49,13 +49,13 @@ class Report:
 
     @property
     def remarks(self) -> list[str]:
-        """One line for everything that a table cannot hold."""
+        """The lines below the table: what went wrong, the fuzz and the soak."""
         rows = {(row.fault, what): None for row in self.rows for what in row.wrong}
         lines = [f"{fault}: {what}" for fault, what in rows]
         return lines + [part.line for part in (self.fuzzed, self.soaked) if part is not None]
 
     def json(self) -> str:
-        """Everything measured."""
+        """All results as JSON."""
         document = {
             "machine": self.machine,
             "faults": [row.document() for row in self.rows],
@@ -65,7 +65,7 @@ class Report:
         return json.dumps(document, indent=1) + "\n"
 
     def markdown(self) -> str:
-        """The table, the remarks and the machine line."""
+        """The table, the lines below it, and the line about the machine."""
         lines = [_line(HEADERS), _line(("---",) * 2 + ("---:",) * 10 + ("---",))]
         lines += [_line(row.cells()) for row in self.rows]
         parts = ["\n".join(lines)] if self.rows else []

@@ -1,4 +1,4 @@
-"""All that a fault can hit: a broker on the shipped profile, a proxy, an agent, its plant."""
+"""The site that faults disturb: a broker with the shipped profile, a proxy, an agent, a plant."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from chaos.ledger import Verdict, judge
+from chaos.ledger import Verdict, compare
 from chaos.plant import Plant
 from chaos.scada import Scada
 from chaos.traffic import STREAMS, Key, bundle, expected, pipelines
@@ -35,22 +35,22 @@ _SETTLE_S = 90.0
 
 
 class Rig:
-    """One site under load; `strike` what you will, it counts what comes of it.
+    """One site under load.
 
     Attributes:
-        broker: runs the shipped profile.
-        proxy: stands between it and the agent.
-        gateway: the agent; whoever ends it starts it again.
-        plant: the steady flow.
-        scada: hears the predictions.
-        wire: what broker and agent have said to each other.
+        broker: Mosquitto with the shipped profile.
+        proxy: proxy between the broker and the agent.
+        gateway: the agent; a fault that ends it has to start it again.
+        plant: publishes readings at a steady rate.
+        scada: receives the predictions.
+        wire: what the broker and the agent have sent to each other.
     """
 
     def __init__(self, broker: Mosquitto, stack: ExitStack, make: Callable[[int], Gateway]) -> None:
         self.broker = broker
         self.plant = Plant(broker.port, ("plant", LOGINS["plant"]))
         self.wire = Wire(self.plant.sent)
-        self.proxy = stack.enter_context(Proxy(broker.port, self.wire.hear))
+        self.proxy = stack.enter_context(Proxy(broker.port, self.wire.read))
         self.scada = stack.enter_context(Scada(broker.port, ("scada", LOGINS["scada"])))
         self.gateway = stack.enter_context(make(self.proxy.port))
         self.gateway.start_serving()
@@ -61,7 +61,7 @@ class Rig:
         """Wait for a prediction of something newer than `mark_ms`, of each stream.
 
         Returns:
-            How long after `since_s` each came, seconds.
+            Seconds from `since_s` until the prediction of each stream came.
         """
         first = len(self.scada.answers)
         took: dict[str, float] = {}
@@ -79,12 +79,12 @@ class Rig:
         return took
 
     def finish(self) -> dict[str, Verdict]:
-        """End the flow, wait until nothing comes any more, and say what became of each stream."""
+        """Stop the plant, wait for the last predictions, and return the verdict on each stream."""
         self.plant.finish()
         self._wait_for(expected(self.plant.sent.values()).keys())
         wanted = expected(self.wire.delivered)
         return {
-            stream: judge(
+            stream: compare(
                 {key: value for key, value in wanted.items() if key.stream == stream},
                 self.scada.of(stream),
                 self.wire.confirmed,
@@ -94,26 +94,26 @@ class Rig:
 
     @property
     def undelivered(self) -> dict[str, int]:
-        """Readings that never reached the agent: the broker has confirmed and lost them."""
+        """The number of readings of each stream that the broker has confirmed and then lost."""
         gone = [
             one.key.stream for one in self.plant.sent.values() if one not in self.wire.delivered
         ]
         return {stream: gone.count(stream) for stream in STREAMS}
 
     def _wait_for(self, wanted: AbstractSet[Key]) -> None:
-        """Until everything has come, or nothing has for a while."""
+        """Wait until all predictions have come, or none has come for a while."""
         deadline = time.monotonic() + _SETTLE_S
         seen: set[Key] = set()
-        first, heard_s = 0, time.monotonic()
+        first, newest_s = 0, time.monotonic()
 
         def settled() -> bool:
-            nonlocal first, heard_s
+            nonlocal first, newest_s
             answers = self.scada.answers[first:]
             first += len(answers)
             seen.update(answer.key for answer in answers)
             now = time.monotonic()
-            heard_s = now if answers else heard_s
-            return wanted <= seen or now - heard_s > _QUIET_S or now > deadline
+            newest_s = now if answers else newest_s
+            return wanted <= seen or now - newest_s > _QUIET_S or now > deadline
 
         eventually(settled, _SETTLE_S + _QUIET_S)
 
@@ -123,9 +123,9 @@ def rig(folder: Path, published: Published | None = None, **options: object) -> 
     """Run a site until the context is left.
 
     Args:
-        folder: for everything that lies on disk.
-        published: the registry that the agent looks into, if it shall have one.
-        **options: of the broker, in place of the profile's.
+        folder: folder for all files.
+        published: registry of the agent; None: it has none.
+        **options: options of the broker, in place of those of the shipped profile.
     """
     with ExitStack() as stack:
         broker = stack.enter_context(shipped(folder / "broker", LOGINS, ACL, **options))

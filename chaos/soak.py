@@ -1,9 +1,9 @@
-"""Ten minutes of steady work with swaps: does the agent keep its size?
+"""The soak: whether the agent keeps its size in ten minutes of steady work with swaps of the model.
 
-A swap a minute stands for one an hour, so that ten minutes see ten hours' worth of them; the slope
-of the memory is told an hour of this clock. Resident memory goes in steps, so that neighbouring
-samples say the same: the line is laid through one mean a swap, and its standard error comes from
-those.
+A swap in each minute stands for one in each hour, so that ten minutes have the swaps of ten hours;
+the slope of the memory is per hour of the real clock. Resident memory changes in steps, so that
+neighbouring samples are not independent. Therefore the line is fitted to one mean for each swap,
+and its standard error comes from these means.
 """
 
 import time
@@ -28,19 +28,19 @@ WARM_UP_PERIODS = 2
 _SAMPLE_S = 0.5
 _SWAP_S = 30.0
 _BYTES_A_MB = 1e6
-_TWO_SIDED = 2.0  # standard errors
+_TWO_SIDED = 2.0  # standard errors of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The agent's size at a moment.
+    """The size of the agent at one moment.
 
     Attributes:
-        at_s: since the start.
-        period: of which swap.
-        rss_bytes: resident memory.
-        descriptors: open files.
-        threads: of the process.
+        at_s: seconds since the start.
+        period: number of swaps before it.
+        rss_bytes: resident memory, bytes.
+        descriptors: number of open files.
+        threads: number of threads.
     """
 
     at_s: float
@@ -52,17 +52,17 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Soaked:
-    """What came of it.
+    """The result of a soak.
 
     Attributes:
-        minutes: how long it was.
-        swaps: that were made.
-        slope_mb_per_h: of the resident memory after warm-up.
-        error_mb_per_h: its standard error; None if there were too few swaps to tell.
-        rss_mb: first and last mean after warm-up.
-        descriptors: the usual number in each period after warm-up.
-        threads: likewise.
-        lost: predictions that did not come, were not asked for or came too late.
+        minutes: length of the soak.
+        swaps: number of swaps of the model.
+        slope_mb_per_h: slope of the resident memory after the warm-up, MB per hour.
+        error_mb_per_h: standard error of the slope; None with too few swaps for it.
+        rss_mb: first and last mean of the resident memory after the warm-up, MB.
+        descriptors: median number of open files in each period after the warm-up.
+        threads: median number of threads in each period after the warm-up.
+        lost: number of predictions that were lost, phantoms or out of order.
     """
 
     minutes: float
@@ -76,13 +76,13 @@ class Soaked:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost, and nothing is known to grow faster than it may."""
+        """Whether nothing was lost, and the memory does not grow beyond the limit for certain."""
         is_constant = len({*self.descriptors}) == len({*self.threads}) == 1
         return is_constant and not self.lost and self.word != "too steep"
 
     @property
     def word(self) -> str:
-        """What the slope says, at two standard errors."""
+        """How the slope compares with the limit, at two standard errors."""
         if self.error_mb_per_h is None:
             return "not resolved in this time"
         doubt = _TWO_SIDED * self.error_mb_per_h
@@ -94,32 +94,32 @@ class Soaked:
 
     @property
     def line(self) -> str:
-        """All of it in words."""
+        """The result in one line."""
         error = "?" if self.error_mb_per_h is None else f"{self.error_mb_per_h:.2f}"
         return (
             f"soak: {self.minutes:g} minutes, {self.swaps} swaps, {self.lost} lost, "
             f"RSS {self.rss_mb[0]:.1f} to {self.rss_mb[1]:.1f} MB, slope "
             f"{self.slope_mb_per_h:+.2f} +- {error} MB/h "
-            f"(limit {LIMIT_MB_PER_H:g}: {self.word}), descriptors {_told(self.descriptors)}, "
-            f"threads {_told(self.threads)}"
+            f"(limit {LIMIT_MB_PER_H:g}: {self.word}), descriptors {_range(self.descriptors)}, "
+            f"threads {_range(self.threads)}"
         )
 
 
-def soak(folder: Path, minutes: float, told: Callable[[float], None]) -> Soaked:
-    """Let a site run.
+def soak(folder: Path, minutes: float, progressed: Callable[[float], None]) -> Soaked:
+    """Run a site for a while, with swaps of the model.
 
     Args:
-        folder: for everything that lies on disk.
-        minutes: how long.
-        told: called with the seconds gone.
+        folder: folder for all files.
+        minutes: length of the soak.
+        progressed: function that is called with the seconds since the start.
     """
     published = Published.create(folder)
     for one in (bundle(ROWS), successor(), bundle(WINDOWS)):
         published.publish(one)
-    # A broker that saves after every change falls behind for good once the disk is busy, and what
-    # is watched here is the agent.
+    # A broker that saves after every change does not keep up where the disk is busy, and the soak
+    # is to show the size of the agent.
     with rig(folder, published, autosave_on_changes=False) as site:
-        samples = _samples(site, 60.0 * minutes, told)
+        samples = _samples(site, 60.0 * minutes, progressed)
         verdicts = site.finish()
     lost = sum(one.lost + one.phantom + one.out_of_order for one in verdicts.values())
     return _soaked(minutes, samples, lost)
@@ -144,7 +144,7 @@ def _soaked(minutes: float, samples: Sequence[Sample], lost: int) -> Soaked:
 
 
 def line_through(points: Sequence[tuple[float, float]]) -> tuple[float, float | None]:
-    """Least squares: the slope and its standard error, which two points do not tell."""
+    """Fit a line by least squares; return its slope and standard error, None for two points."""
     if len(points) < 2:  # noqa: PLR2004  a line needs two
         return 0.0, None
     middle_x, middle_y = mean(x for x, _ in points), mean(y for _, y in points)
@@ -156,7 +156,7 @@ def line_through(points: Sequence[tuple[float, float]]) -> tuple[float, float | 
     return slope, sqrt(rest / (len(points) - 2) / spread)
 
 
-def _samples(site: Rig, seconds: float, told: Callable[[float], None]) -> list[Sample]:
+def _samples(site: Rig, seconds: float, progressed: Callable[[float], None]) -> list[Sample]:
     started, samples, period = time.monotonic(), [], 0
     process = site.gateway.process
     assert process is not None
@@ -165,7 +165,7 @@ def _samples(site: Rig, seconds: float, told: Callable[[float], None]) -> list[S
             period += 1
             _swap(site, seq=1 + period % 2)
         samples.append(_sample(process.pid, time.monotonic() - started, period))
-        told(gone_s)
+        progressed(gone_s)
         site.plant.pass_ticks(round(_SAMPLE_S * TICKS_A_SECOND))
     return samples
 
@@ -201,6 +201,6 @@ def _usual(counts: Sequence[int]) -> int:
     return round(median(counts))
 
 
-def _told(counts: Sequence[int]) -> str:
+def _range(counts: Sequence[int]) -> str:
     least, most = min(counts), max(counts)
     return str(least) if least == most else f"{least} to {most}"

@@ -1,8 +1,9 @@
-"""The agent dies, or its system calls fail, at a step that is chosen: strace does it.
+"""The steps at which strace kills the agent, or lets its system calls fail.
 
-Everything that an agent does to the world is a system call, so killing it at the n-th of each kind
-goes through every step there is, from the first connect to the acknowledgement of a backlog,
-without a hook in the agent. strace runs as a grandchild (-D), so that the agent stays our child.
+Whatever the agent does outside of its own memory is a system call. To kill it at the n-th call of
+each kind therefore covers all steps, from the first connect to the acknowledgement of a backlog,
+without any code for it in the agent. strace runs as a grandchild (-D), so that the agent stays a
+child of this process.
 """
 
 import shutil
@@ -23,21 +24,21 @@ STEPS: Final = tuple(
     for call, whens in _KILLED_AT.items()
     if number < len(whens)
 )
-"""System call, and which of its calls on one thread since the start is the last; in turns."""
+"""System call, and number of the call on one thread at which the agent is killed."""
 
 
 def killed_at(call: str, when: int) -> Sequence[str]:
-    """What to start the agent under, so that it is killed as it enters that call."""
+    """The command to start the agent under, so that it is killed as it enters the call."""
     return _injected(call, f"signal=SIGKILL:when={when}")
 
 
 def failing(calls: Sequence[str], error: str, when: str = "1+") -> Sequence[str]:
-    """What to start the agent under, so that these calls fail with `error`, such as ENOSPC.
+    """The command to start the agent under, so that some of its system calls fail.
 
     Args:
-        calls: that are not made.
-        error: what the agent is told instead.
-        when: which of them on each thread: `3` the third, `3+` all from that on.
+        calls: names of the system calls that fail.
+        error: name of the error that they return, such as ENOSPC.
+        when: number of the calls that fail on each thread: `3` the third, `3+` all from there on.
     """
     return _injected(",".join(calls), f"error={error}:when={when}")
 

@@ -1,8 +1,9 @@
-"""What the plant sends, and what an agent that was never disturbed would answer.
+"""The readings of the plant, and the predictions that an undisturbed agent would make of them.
 
-Two streams. `rows` is stateless: a row of two signals is a window of its own. `windows` has windows
-of five samples every two, whose samples come as JSON rows or as one scalar topic a signal. All
-numbers are small and whole, so that the sums of the models are exact in float32.
+There are two streams. In `rows` each row of two signals is a window of its own. In `windows` a
+window has five samples and the next one begins two samples later; the samples come as JSON rows, or
+on one scalar topic for each signal. All numbers are small and whole, so that the sums of the models
+are exact in float32.
 """
 
 import json
@@ -15,7 +16,7 @@ import numpy as np
 
 from models.bundle.package import Bundle
 from models.errors import ReadingError
-from models.windowing.track import NS_PER_MS
+from models.windowing.asset_state import NS_PER_MS
 from models.windowing.windows import Windows
 from tests.kit.bundles.graphs import history_bundle, linear_bundle
 
@@ -42,7 +43,7 @@ _WEIGHTS = {ROWS: _ROW_WEIGHTS, WINDOWS: _WINDOW_WEIGHTS}
 
 
 class Key(NamedTuple):
-    """What a prediction is of; an input has no more than one a stream."""
+    """Identifies a prediction: each input has at most one in a stream."""
 
     stream: str
     asset: str
@@ -54,9 +55,11 @@ class Reading:
     """One message of the plant.
 
     Attributes:
-        key: of the prediction that it would complete.
-        channels: that it carries, by index.
-        values: one a channel.
+        key: key of the prediction that the reading would complete.
+        topic: topic of the message.
+        payload: payload of the message.
+        channels: indices of the signals in the message.
+        values: value of each of these signals.
     """
 
     key: Key
@@ -67,17 +70,17 @@ class Reading:
 
 
 def bundle(stream: str) -> Bundle:
-    """The model that serves a stream."""
+    """The bundle that serves a stream."""
     return _BUNDLES[stream]
 
 
 def successor() -> Bundle:
-    """Another version of the model of `ROWS`, which answers the same."""
+    """Another version of the bundle of `ROWS`, with the same predictions."""
     return linear_bundle(ROWS, 2, _ROW_WEIGHTS[0].tolist())
 
 
 def pipelines() -> list[dict[str, object]]:
-    """Both streams, as in agent.toml."""
+    """The pipelines of both streams, as in agent.toml."""
     template = "plant/{line}/{asset}"
     rows = {"topic": f"{template}/telemetry", "timestamp": "ts"}
     windows = [
@@ -97,7 +100,7 @@ def pipelines() -> list[dict[str, object]]:
 
 
 def tick(number: int) -> Iterator[Reading]:
-    """What the plant says at one moment: a sample of every asset, ten messages in all."""
+    """The readings of one moment: a sample of every asset, ten messages in all."""
     values = (float(number * 7 % 50), float(number % 11))
     for asset in ROW_ASSETS:
         yield row(ROWS, asset, number, "telemetry", values)
@@ -112,22 +115,23 @@ def tick(number: int) -> Iterator[Reading]:
 
 
 def row(stream: str, asset: str, number: int, level: str, values: tuple[float, float]) -> Reading:
-    """One sample as a JSON object."""
+    """A reading with one sample as a JSON object."""
     key = Key(stream, asset, BASE_MS + number)
     document = {"ts": key.time_ms, "c0": values[0], "c1": values[1]}
     return Reading(key, f"plant/{asset}/{level}", json.dumps(document).encode(), (0, 1), values)
 
 
 def large_row(number: int) -> Reading:
-    """A row that takes half a megabyte, most of it of no use."""
+    """A row whose payload has half a megabyte, most of it a comment."""
     plain = row(ROWS, "l1/large", number, "telemetry", (1.0, 2.0))
     return replace(plain, payload=plain.payload[:-1] + b', "comment": "' + b"x" * 500_000 + b'"}')
 
 
 def expected(readings: Iterable[Reading]) -> dict[Key, float | None]:
-    """What an undisturbed agent answers to these readings, each given once and in order.
+    """The predictions of an undisturbed agent for readings, each of which comes once and in order.
 
-    Windows are cut by the code that cuts the training data; the models are computed by NumPy.
+    The windows are made by the code that makes those of the training data; the models are computed
+    with NumPy.
     """
     answers: dict[Key, float | None] = {}
     cutters = {

@@ -1,4 +1,4 @@
-"""One fault, struck a number of times at a site of its own, and what came of it."""
+"""The trials of one fault: it strikes a site of its own a number of times."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -20,14 +20,14 @@ class Row:
     """What a fault did to one stream.
 
     Attributes:
-        fault: its words.
-        stream: of models.
-        trials: strikes that hit.
-        verdict: what became of the predictions; None if it never came so far.
-        given_up: predictions that never came, and that the agent has counted as dropped, as it must
-            under this fault.
-        undelivered: readings that the broker confirmed to the plant and then lost.
-        recoveries_s: from each strike to the next prediction of something newer.
+        fault: title of the fault.
+        stream: name of the stream.
+        trials: number of strikes.
+        verdict: what became of the predictions; None where the trial ended before.
+        given_up: number of predictions that never came and that the agent has counted as dropped,
+            where the fault allows that.
+        undelivered: number of readings that the broker confirmed to the plant and then lost.
+        recoveries_s: seconds from each strike to the next prediction of a newer reading.
         wrong: what else went wrong, one line each.
     """
 
@@ -42,14 +42,14 @@ class Row:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost, made up or out of order; repetitions are allowed."""
+        """Whether nothing was lost, phantom or out of order; repetitions are allowed."""
         found = self.verdict
         if found is None or self.wrong or not self.trials:
             return False
         return not (found.lost > self.given_up or found.phantom or found.out_of_order)
 
     def cells(self) -> tuple[str, ...]:
-        """As the table shows it."""
+        """The cells of the row in the table."""
         found = self.verdict
         counts: tuple[object, ...] = ("",) * 7
         if found is not None:
@@ -68,33 +68,33 @@ class Row:
         return (*words, *map(str, counts), *times, "" if self.is_good else "BROKEN")
 
     def document(self) -> dict[str, Any]:
-        """As the JSON file holds it."""
+        """The row in the JSON file."""
         return {**asdict(self), "is_good": self.is_good}
 
 
 def run(
-    fault: Fault, trials: int, seed: int, folder: Path, told: Callable[[int], None]
+    fault: Fault, trials: int, seed: int, folder: Path, progressed: Callable[[int], None]
 ) -> list[Row]:
-    """Strike `trials` times.
+    """Let a fault strike a site.
 
     Args:
-        fault: what to do.
-        trials: how often.
-        seed: of the moments.
-        folder: for everything that lies on disk.
-        told: called after each strike with how many were made.
+        fault: the fault.
+        trials: number of strikes.
+        seed: seed of the moments.
+        folder: folder for all files.
+        progressed: function that is called after each strike with the number of strikes so far.
 
     Returns:
-        One row a stream.
+        One row for each stream.
     """
-    rows = {stream: Row(fault.says, stream) for stream in STREAMS}
+    rows = {stream: Row(fault.title, stream) for stream in STREAMS}
     try:
         with rig(folder, **fault.options) as site:
             try:
-                _strike(fault, site, rows, Random(seed), trials, told)
+                _strike(fault, site, rows, Random(seed), trials, progressed)
             except AssertionError as exc:
                 _note(rows, str(exc))
-            _judge(fault, site, rows)
+            _conclude(fault, site, rows)
     except AssertionError as exc:
         _note(rows, str(exc))
     return [*rows.values()]
@@ -106,13 +106,13 @@ def _strike(  # noqa: PLR0913, PLR0917  the loop over everything that takes part
     rows: dict[str, Row],
     dice: Random,
     trials: int,
-    told: Callable[[int], None],
+    progressed: Callable[[int], None],
 ) -> None:
     hits = 0
     for number in range(trials):
         site.plant.pass_ticks(dice.randrange(*_BETWEEN_TICKS))
         struck = fault.strike(site, dice, number)
-        told(number + 1)
+        progressed(number + 1)
         if struck is None:
             continue
         hits += 1
@@ -122,20 +122,20 @@ def _strike(  # noqa: PLR0913, PLR0917  the loop over everything that takes part
     fault.check(site, hits)
 
 
-def _judge(fault: Fault, site: Rig, rows: dict[str, Row]) -> None:
+def _conclude(fault: Fault, site: Rig, rows: dict[str, Row]) -> None:
     for stream, verdict in site.finish().items():
         rows[stream].verdict = verdict
         rows[stream].undelivered = site.undelivered[stream]
     if fault.gives_up:
         _excuse(site, rows, fault.gives_up)
-    # What is given up is acknowledged, and was never confirmed.
+    # The agent acknowledges the readings of predictions that it gives up.
     premature = site.wire.premature - sum(row.given_up for row in rows.values())
     if premature or site.wire.stale:
         _note(rows, f"{premature} acks too early, {site.wire.stale} of an older connection")
 
 
 def _excuse(site: Rig, rows: dict[str, Row], reason: str) -> None:
-    """What never came must be what the agent has counted, to the last one."""
+    """Check that the agent has counted exactly the predictions that never came."""
     for row in rows.values():
         row.given_up = row.verdict.lost if row.verdict is not None else 0
     lost = sum(row.given_up for row in rows.values())

@@ -1,9 +1,9 @@
-"""What the broker and the agent really said to each other, read off the wire between them.
+"""The packets between the broker and the agent, read from the connection between them.
 
-It tells the broker's losses from the agent's: a reading that never reached the agent was lost by
-the broker, and so was a prediction that the broker has confirmed. It also sees at once what would
+They show whether the broker or the agent has lost a message: the broker has lost a reading that
+never reached the agent, and a prediction that it has confirmed. They also show at once what would
 lose a message at the next fault: an acknowledgement of a reading whose prediction the broker has
-not confirmed, or one that belongs to an earlier connection.
+not confirmed, or one of an earlier connection.
 """
 
 import json
@@ -20,8 +20,8 @@ _SUCCESS_BELOW = 0x80
 
 
 @dataclass
-class _Talk:
-    """One connection: what is said on it, and which packet ids are in use."""
+class _Connection:
+    """One connection, with its decoders and the packet ids in use."""
 
     readers: dict[str, Reader] = field(
         default_factory=lambda: {
@@ -33,7 +33,7 @@ class _Talk:
 
 
 class Wire:
-    """Listens to a proxy; each attribute only grows.
+    """Reads the bytes that pass a proxy; each attribute only grows.
 
     Args:
         sent: every reading that the plant has sent, by topic and payload.
@@ -41,8 +41,8 @@ class Wire:
     Attributes:
         delivered: readings that have reached the agent, in the order of their first delivery.
         confirmed: predictions that the broker has confirmed.
-        premature: acknowledgements of a row whose prediction was not confirmed.
-        stale: acknowledgements of a packet id that was not delivered on that connection.
+        premature: number of acknowledgements of a row whose prediction was not confirmed.
+        stale: number of acknowledgements of a packet id that did not come on that connection.
     """
 
     def __init__(self, sent: Mapping[tuple[str, bytes], Reading]) -> None:
@@ -50,49 +50,51 @@ class Wire:
         self.confirmed: set[Key] = set()
         self.premature = self.stale = 0
         self._sent = sent
-        self._talks: dict[int, _Talk] = {}
+        self._connections: dict[int, _Connection] = {}
 
-    def hear(self, number: int, direction: str, chunk: bytes) -> None:
-        """Take what goes over connection `number` in a direction."""
-        talk = self._talks.setdefault(number, _Talk())
-        reader = talk.readers[direction]
+    def read(self, number: int, direction: str, chunk: bytes) -> None:
+        """Read bytes that pass on connection `number` in a direction."""
+        connection = self._connections.setdefault(number, _Connection())
+        reader = connection.readers[direction]
         reader.feed(chunk)
         block = reader.read(_EVERYTHING, 0)
         from_agent = direction == TO_BROKER
         for message in block.received:
-            self._published(talk, message) if from_agent else self._delivered(talk, message)
+            self._published(connection, message) if from_agent else self._delivered(
+                connection, message
+            )
         for packet_id, reason_code in block.confirmations:
             if from_agent:
-                self._acknowledged(talk, packet_id)
+                self._acknowledged(connection, packet_id)
             else:
-                self._confirmed(talk, packet_id, reason_code)
+                self._confirmed(connection, packet_id, reason_code)
 
-    def _delivered(self, talk: _Talk, message: Received) -> None:
+    def _delivered(self, connection: _Connection, message: Received) -> None:
         reading = self._sent.get((message.topic, message.payload))
         if message.packet_id:
-            talk.inputs[message.packet_id] = reading
+            connection.inputs[message.packet_id] = reading
         if reading is not None:
             self.delivered.setdefault(reading)
 
-    def _published(self, talk: _Talk, message: Received) -> None:
+    def _published(self, connection: _Connection, message: Received) -> None:
         if not message.packet_id:
             return
         key = None
         if "/_inference/" in message.topic:
-            told = json.loads(message.payload)
-            key = Key(told["stream"], told["asset"], told["timestamp"])
-        talk.outputs[message.packet_id] = key
+            document = json.loads(message.payload)
+            key = Key(document["stream"], document["asset"], document["timestamp"])
+        connection.outputs[message.packet_id] = key
 
-    def _confirmed(self, talk: _Talk, packet_id: int, reason_code: int) -> None:
-        key = talk.outputs.pop(packet_id, None)
+    def _confirmed(self, connection: _Connection, packet_id: int, reason_code: int) -> None:
+        key = connection.outputs.pop(packet_id, None)
         if key is not None and reason_code < _SUCCESS_BELOW:
             self.confirmed.add(key)
 
-    def _acknowledged(self, talk: _Talk, packet_id: int) -> None:
-        if packet_id not in talk.inputs:
+    def _acknowledged(self, connection: _Connection, packet_id: int) -> None:
+        if packet_id not in connection.inputs:
             self.stale += 1
             return
-        reading = talk.inputs.pop(packet_id)
+        reading = connection.inputs.pop(packet_id)
         if reading is None or reading.key.asset == OVERSIZED_ASSET:
             return
         if reading.key.stream == ROWS:

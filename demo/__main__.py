@@ -1,6 +1,7 @@
-"""`python -m demo`: everything at once on this machine, until Ctrl-C or for DEMO_SECONDS.
+"""`python -m demo`: a plant, a broker, the trainer and the agent on this machine.
 
-Exit codes: 0 every promise kept, 1 one broken, 2 wrong call, 3 a part failed, 130 interrupted.
+It runs until Ctrl-C, or for DEMO_SECONDS. Exit codes: 0 all promises were kept, 1 a promise was
+broken, 2 wrong arguments, 3 a part of the demo failed, 130 interrupted.
 """
 
 import argparse
@@ -19,10 +20,10 @@ _MIN_SECONDS = 20.0  # the faults need time to develop
 
 
 def main() -> int:
-    """Run the demo as the command line and the environment say."""
+    """Run the demo with the options of the command line and of the environment."""
     options = _options()
-    # An end from outside shall end the children as Ctrl-C does, also in the background of a
-    # script, where the shell has SIGINT ignored.
+    # SIGTERM must end the children as Ctrl-C does. SIGINT is set as well, as a shell ignores it for
+    # programs that a script starts in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     console = Console()
@@ -41,17 +42,20 @@ def _options() -> Options:
         "--seconds",
         type=_seconds,
         default=os.environ.get("DEMO_SECONDS") or None,  # argparse converts this text too
-        help="how long to stream; default: DEMO_SECONDS, else until Ctrl-C",
+        help="seconds to stream; without it DEMO_SECONDS, or else until Ctrl-C",
     )
     parser.add_argument(
         "--broker",
         choices=("auto", "mosquitto", "amqtt"),
         default="auto",
-        help="auto takes Mosquitto where it is installed, else the embedded amqtt",
+        help="the broker: auto takes Mosquitto where it is installed, else the embedded amqtt",
     )
-    parser.add_argument("--keep", action="store_true", help="keep the work folder")
+    parser.add_argument("--keep", action="store_true", help="keep the work folder after the end")
     parser.add_argument(
-        "--export-table", type=Path, metavar="FILE", help="write a picture of the table as SVG"
+        "--export-table",
+        type=Path,
+        metavar="FILE",
+        help="write a picture of the table to FILE, as SVG",
     )
     parser.add_argument(
         "--hours",

@@ -1,4 +1,4 @@
-"""The demo's gateway: the agent's configuration, and what it says of itself on its topics."""
+"""The gateway of the demo: the agent's configuration, and its state by its control topics."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def configuration(broker: Broker, *, state: Path, registry: Path, root: Path) ->
         state=state,
         host=HOST,
         port=broker.port,
-        # amqtt leaves a CONNECT of MQTT 5 with a will unanswered, so that asking costs a timeout.
+        # amqtt does not answer a CONNECT of MQTT 5 with a will: to try MQTT 5 costs a timeout.
         protocol="3.1.1" if broker.name == "amqtt" else "auto",
         registry=registry.as_uri(),
         root=root,
@@ -65,13 +65,13 @@ def configuration(broker: Broker, *, state: Path, registry: Path, root: Path) ->
 
 
 class Gateway:
-    """What the agent has said of itself.
+    """The state of the agent, as its control topics show it.
 
     Attributes:
-        online: Whether its status is online.
-        seq: The version that it serves; 0: none.
-        desired_seq: The version that it was last told to serve; 0: none.
-        refusal: Why it refused an update, in its words; empty: it did not.
+        online: whether the status of the agent is online.
+        seq: number of the bundle that the agent serves; 0: none.
+        desired_seq: number of the bundle that it was last asked to serve; 0: none.
+        refusal: error code and message of an update that the agent refused; empty: none.
     """
 
     def __init__(self) -> None:
@@ -80,15 +80,15 @@ class Gateway:
         self.desired_seq = 0
         self.refusal = ""
 
-    def hear(self, arrival: Arrival) -> None:
-        """Take in one message on a control topic."""
-        said = json.loads(arrival.payload or b"{}")
+    def receive(self, arrival: Arrival) -> None:
+        """Take one message on a control topic into account."""
+        document = json.loads(arrival.payload or b"{}")
         match arrival.topic:
             case topic if topic == STATUS_TOPIC:
-                self.online = said.get("state") == "online"
+                self.online = document.get("state") == "online"
             case topic if topic == DESIRED_TOPIC:
-                self.desired_seq = said.get("seq", 0)
+                self.desired_seq = document.get("seq", 0)
             case topic if topic == CURRENT_TOPIC:
-                self.seq = said.get("seq", 0) if said.get("state") == "serving" else 0
-            case topic if topic == FEEDBACK_TOPIC and said.get("state") == "refused":
-                self.refusal = f"{said.get('error')}: {said.get('message')}"
+                self.seq = document.get("seq", 0) if document.get("state") == "serving" else 0
+            case topic if topic == FEEDBACK_TOPIC and document.get("state") == "refused":
+                self.refusal = f"{document.get('error')}: {document.get('message')}"

@@ -1,7 +1,8 @@
-"""The live part: the plant streams, the agent predicts, a second version comes while it does.
+"""The live part: the plant publishes, the agent predicts, and a second version replaces the first.
 
-One loop in one thread: every period the plant steps and its readings are sent; in between, what
-arrives is taken in. The inputs' event time is the wall clock's.
+One loop in one thread: in every period the plant makes one step and its readings are published; in
+between, the messages that have arrived are processed. The event time of a reading is the time of
+the wall clock.
 """
 
 import math
@@ -24,11 +25,11 @@ from demo.release import BackgroundSteps
 from demo.telemetry import answer, telemetry
 from tests.kit.children import Child
 
-CYCLE_S = 60.0  # of the faults, where the demo runs without an end
+CYCLE_S = 60.0  # length of a cycle of faults, where the demo runs without an end
 IN_A_ROW = 3
 
 _SEED = 7
-_UPDATE_AFTER = 0.1  # of the cycle
+_UPDATE_AFTER = 0.1  # share of the cycle after which the second version is trained
 _AFTER_SWAP_S = 3.0
 _GRACE_S = 180.0  # for a slow machine to train the second version
 _DRAIN_S = 10.0
@@ -36,7 +37,17 @@ _DRAIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the live part plays on."""
+    """The parts of the demo that the live part uses.
+
+    Attributes:
+        link: the connection to the broker.
+        display: shows the board.
+        board: the content of the table.
+        ledger: compares inputs and predictions.
+        gateway: state of the agent.
+        update: the steps that make and push the second version.
+        watched: the processes that must not end.
+    """
 
     link: Link
     display: Display
@@ -51,13 +62,13 @@ class Performance:
     """One run of the live part.
 
     Args:
-        stage: What it plays on.
-        seconds: How long; None: until `stop` is set.
+        stage: the parts of the demo that the run uses.
+        seconds: length of the run; None: until `stop` is set.
 
     Attributes:
-        detection: Which faults were found.
-        swap: What was seen of the second version's way.
-        stop: Set it to end the run early, and in order.
+        detection: the faults that were found.
+        swap: when the second version was pushed and served.
+        stop: event that ends the run early, and in order.
     """
 
     def __init__(self, stage: Stage, seconds: float | None) -> None:
@@ -73,25 +84,26 @@ class Performance:
 
     @property
     def must_swap(self) -> bool:
-        """Whether the second version has to serve: a run that is stopped may end before."""
+        """Whether the second version has to serve; a run that was stopped may end before."""
         return self.swap.first_s is not None or not self.stop.is_set()
 
     def play(self) -> None:
-        """Stream until the time is up, then wait for the last answers.
+        """Publish until the time is over, then wait for the last predictions.
 
         Raises:
-            DemoError: Broker, agent or a step of the update failed.
+            KitError: the broker, the agent or a step of the update failed.
         """
         began_s = next_s = time.monotonic()
         while not self.stop.is_set() and not self._is_over(time.monotonic() - began_s):
-            self._take_in(next_s)
+            self._receive(next_s)
             if time.monotonic() < next_s:
                 continue
             next_s = max(next_s, time.monotonic() - 1.0) + PERIOD_S
             self._watch()
             if time.monotonic() - began_s > _UPDATE_AFTER * self._cycle_s:
                 self._update()
-            # Drawing takes longer than predicting: after the sending it would be measured too.
+            # Before the publishing: drawing takes longer than predicting, and would be measured
+            # too.
             self._stage.display.refresh()
             self._send()
         self._drain()
@@ -105,7 +117,7 @@ class Performance:
         return first_s is not None and time.monotonic() - first_s > _AFTER_SWAP_S
 
     def _send(self) -> None:
-        # The wall clock may stand still or step back; event time may not.
+        # The wall clock may stand still or go back; the event time of a reading must rise.
         self._event_ms = max(self._event_ms + 1, time.time_ns() // 1_000_000)
         for reading in self._plant.step(SAMPLE_S):
             topic, payload = telemetry(reading, self._event_ms)
@@ -126,10 +138,10 @@ class Performance:
         self._stage.board.sensed(reading)
         before = self._conditions.get(reading.asset, reading.condition)
         if before != reading.condition:
-            self._tell(f"{reading.asset}: from {before} to {reading.condition}")
+            self._report(f"{reading.asset}: from {before} to {reading.condition}")
         self._conditions[reading.asset] = reading.condition
 
-    def _take_in(self, until_s: float) -> None:
+    def _receive(self, until_s: float) -> None:
         for arrival in self._stage.link.arrivals(until_s):
             if arrival.topic.startswith("plant/"):
                 self._take_answer(arrival)
@@ -144,17 +156,17 @@ class Performance:
         self._stage.board.predicted(prediction)
         if prediction.seq == self.swap.seq and self.swap.first_s is None:
             self.swap.first_s = arrival.arrived_s
-            self._tell(f"first prediction by version {prediction.version}")
-        found = self.detection.judge(
+            self._report(f"first prediction by version {prediction.version}")
+        found = self.detection.compare(
             asked.asset, asked.timestamp_ms, truth=asked.condition, label=prediction.label
         )
         if found and found.found_after_ms is not None:
             after_s = found.found_after_ms / 1000
-            self._tell(f"{found.asset}: {found.condition} found after {after_s:.1f} s")
+            self._report(f"{found.asset}: {found.condition} found after {after_s:.1f} s")
 
     def _take_control(self, arrival: Arrival) -> None:
         gateway, swap = self._stage.gateway, self.swap
-        gateway.hear(arrival)
+        gateway.receive(arrival)
         if gateway.refusal:
             raise DemoError(f"the agent refused an update: {gateway.refusal}")
         if gateway.desired_seq == swap.seq and swap.pushed_s is None:
@@ -164,12 +176,12 @@ class Performance:
             self._stage.ledger.require(swap.seq, arrival.arrived_s)
             took_ms = 1000 * (swap.serving_s - swap.pushed_s)
             self._stage.board.pinned = f"version {swap.seq} serves {took_ms:.0f} ms after its push"
-            self._tell(self._stage.board.pinned)
+            self._report(self._stage.board.pinned)
 
     def _update(self) -> None:
         title = self._stage.update.advance()
         if title:
-            self._tell(f"in the background: {title}")
+            self._report(f"in the background: {title}")
 
     def _watch(self) -> None:
         for child in self._stage.watched:
@@ -179,8 +191,8 @@ class Performance:
     def _drain(self) -> None:
         deadline_s = time.monotonic() + _DRAIN_S
         while self._stage.ledger.waiting and time.monotonic() < deadline_s:
-            self._take_in(min(time.monotonic() + PERIOD_S, deadline_s))
+            self._receive(min(time.monotonic() + PERIOD_S, deadline_s))
         self._stage.display.refresh()
 
-    def _tell(self, event: str) -> None:
+    def _report(self, event: str) -> None:
         self._stage.display.happened(event.replace("_", " "))

@@ -1,7 +1,7 @@
-"""The way of one version from history to the gateway, each step a process of its own.
+"""The steps that bring a version from the history to the gateway, each a process of its own.
 
-The first version's steps run one after the other in the terminal; the second version's run in the
-background while the plant streams, and are looked after in passing.
+The steps of the first version run one after the other and write to the terminal. Those of the
+second version run in the background while the plant publishes.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from tests.kit.children import Child
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command, and what it does in words."""
+    """One command, and a title that describes it."""
 
     title: str
     command: Sequence[str]
 
 
 def run_steps(steps: Sequence[Step], console: Console) -> None:
-    """Run steps to their end, their output on the terminal.
+    """Run steps to their end, with their output on the terminal.
 
     Raises:
-        DemoError: A step failed.
+        KitError: a step failed.
     """
     for step in steps:
         console.rule(f"[bold]{step.title}", align="left")
@@ -36,11 +36,11 @@ def run_steps(steps: Sequence[Step], console: Console) -> None:
 
 
 class BackgroundSteps:
-    """Steps that run while something else goes on; leaving the context ends the one that runs.
+    """Steps that run beside the caller; leaving the context ends the one that runs.
 
     Args:
-        steps: What to do, in order.
-        log: File for the output of the step that runs.
+        steps: steps in the order in which they run.
+        log: file for their output.
     """
 
     def __init__(self, steps: Sequence[Step], log: Path) -> None:
@@ -56,10 +56,10 @@ class BackgroundSteps:
         self._stack.close()
 
     def advance(self) -> str | None:
-        """Begin the next step if none runs; return its title, None where none was begun.
+        """Begin the next step if none runs; return its title, or None where none was begun.
 
         Raises:
-            DemoError: A step failed.
+            KitError: a step failed.
         """
         if self._running:
             if self._running.exit_code is None:

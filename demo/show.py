@@ -1,4 +1,4 @@
-"""The whole demo, from an empty folder to the summary."""
+"""The whole demo, from an empty folder to the summary at the end."""
 
 import shutil
 import signal
@@ -22,7 +22,7 @@ from demo.link import Link
 from demo.live import Performance, Stage
 from demo.plant.scenario import WINDOW
 from demo.promises.ledger import Ledger
-from demo.promises.verdicts import latency_figures, verdicts
+from demo.promises.verdicts import latency_numbers, verdicts
 from demo.release import BackgroundSteps, run_steps
 from demo.telemetry import PREDICTIONS
 from demo.workshop import Workshop
@@ -37,11 +37,11 @@ class Options:
     """How to run the demo.
 
     Args:
-        seconds: How long to stream; None: until Ctrl-C.
-        broker: Which broker.
-        keep: Whether the work folder stays.
-        picture: File for the most telling picture of the table; None: no picture.
-        hours: How long a day of the recorded history is.
+        seconds: seconds to publish; None: until Ctrl-C.
+        broker: the broker to use.
+        keep: whether the work folder stays after the end.
+        picture: file for the picture of the table that shows most; None: no picture.
+        hours: hours in a day of the recorded history.
     """
 
     seconds: float | None
@@ -55,7 +55,7 @@ def run_demo(options: Options, console: Console) -> bool:
     """Run the demo; return whether every promise was kept.
 
     Raises:
-        DemoError: A part did not start, did not finish or died.
+        KitError: a part did not start, ended before its time, or failed.
     """
     ledger = Ledger(warm_up=WINDOW - 1)
     with ExitStack() as stack:
@@ -93,7 +93,7 @@ def _work_folder(console: Console, *, keep: bool) -> Iterator[Path]:
 
 
 def _agent(workshop: Workshop, broker: Broker) -> Child:
-    """Return the agent, configured and ready to be started."""
+    """Write the agent's configuration; return the agent as a process that is not started yet."""
     config = workshop.work / "agent.toml"
     text = configuration(
         broker,
@@ -107,12 +107,12 @@ def _agent(workshop: Workshop, broker: Broker) -> Child:
 
 
 def _serving(agent: Child, link: Link) -> Gateway:
-    """Wait until the agent is online and serves the first version."""
+    """Wait until the agent is online and serves the first version; return its state."""
     gateway = Gateway()
 
     def serves() -> bool:
         for arrival in link.arrivals(time.monotonic()):
-            gateway.hear(arrival)
+            gateway.receive(arrival)
         return gateway.online and gateway.seq == 1
 
     agent.wait_until(serves, _SERVING_S)
@@ -121,7 +121,7 @@ def _serving(agent: Child, link: Link) -> Gateway:
 
 @contextmanager
 def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM end the run in order; a second one interrupts it."""
+    """Let the first SIGINT or SIGTERM end the run in order; a second one interrupts the demo."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
 
@@ -142,18 +142,18 @@ def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
 
 
 def _sum_up(console: Console, performance: Performance, ledger: Ledger) -> bool:
-    """Print the verdicts; return whether all are good."""
-    # Without an end the run may be stopped before the second version was pushed.
+    """Print the verdicts; return whether every promise was kept."""
+    # A run until Ctrl-C may be stopped before the second version was pushed.
     swap = performance.swap
-    judged = verdicts(ledger, performance.detection, swap if performance.must_swap else None)
+    found = verdicts(ledger, performance.detection, swap if performance.must_swap else None)
     table = Table(title="What was promised", title_justify="left", show_header=False)
-    for verdict in judged:
+    for verdict in found:
         kept = "[green]kept[/green]" if verdict.kept else "[bold red]BROKEN[/bold red]"
-        table.add_row(verdict.promise, kept, verdict.figures)
+        table.add_row(verdict.promise, kept, verdict.numbers)
     console.print(table)
     for name, latencies_s in (
         ("from sending to receiving", ledger.latencies_s),
         ("of that within the agent", ledger.agent_latencies_s),
     ):
-        console.print(f"{name}: {latency_figures(latencies_s)}", highlight=False)
-    return all(verdict.kept for verdict in judged)
+        console.print(f"{name}: {latency_numbers(latencies_s)}", highlight=False)
+    return all(verdict.kept for verdict in found)

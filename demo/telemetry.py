@@ -1,4 +1,4 @@
-"""What goes over the wire: telemetry of a pump out, the agent's predictions in."""
+"""The messages of the demo: telemetry of a pump, and the agent's predictions."""
 
 import json
 import math
@@ -13,7 +13,7 @@ TELEMETRY_TOPIC = "plant/{line}/{asset}/telemetry"
 PREDICTION_TOPIC = "plant/{line}/{asset}/_inference/{stream}"
 PREDICTIONS = PREDICTION_TOPIC.format(line="+", asset="+", stream=STREAM)
 
-# Where each signal sits in the payload: grouped as a controller would group them.
+# The path of each signal in the payload, with the groups that a controller would make.
 PATHS = {
     "load": "demand.load",
     "speed": "drive.speed",
@@ -28,7 +28,7 @@ PATHS = {
 
 
 def telemetry(reading: Reading, timestamp_ms: int) -> tuple[str, bytes]:
-    """Return topic and payload of one reading; a silent sensor's signal is left out."""
+    """Return topic and payload of one reading, without the signals of silent sensors."""
     payload: dict[str, Any] = {"ts": timestamp_ms}
     for name, path in PATHS.items():
         value = reading.signals[name]
@@ -43,7 +43,7 @@ def answer(payload: bytes) -> Answer:
     """Read a prediction.
 
     Raises:
-        DemoError: It is not JSON, or a field is missing or not of its type.
+        DemoError: the payload is not JSON, or a field is missing or not of its type.
     """
     try:
         fields = json.loads(payload)

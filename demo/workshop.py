@@ -1,4 +1,4 @@
-"""The trainer's side of the demo: recipes, and the commands that bring a version to the gateway."""
+"""The trainer's side of the demo: recipes, and the commands that bring a version to a gateway."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from demo.telemetry import STREAM
 from tests.kit.broker.brokers import HOST
 from tests.kit.children import python
 
-DAYS = {1: 1, 2: 2}  # of history that each version is trained on
+DAYS = {1: 1, 2: 2}  # days of history that each version is trained on
 
 _RECIPE = """\
 seed = 1
@@ -49,7 +49,7 @@ range = [{low}, {high}]
 
 
 def recipe(seq: int) -> str:
-    """Return the recipe of a version as TOML: the second one reads more days than the first."""
+    """Return the recipe of a version as TOML; the second version reads more days than the first."""
     return _RECIPE.format(
         stream=STREAM,
         version=f"1.{seq - 1}.0",
@@ -67,9 +67,9 @@ class Workshop:
     """Folders and commands of the trainer's side.
 
     Args:
-        work: Folder for everything.
-        port: Of the broker.
-        hours: A day of the plant's history has so many.
+        work: folder for all files.
+        port: port of the broker on the loopback.
+        hours: hours in a day of the recorded history.
     """
 
     def __init__(self, work: Path, port: int, hours: int) -> None:
@@ -83,7 +83,7 @@ class Workshop:
         self._hours = hours
 
     def record(self) -> list[Step]:
-        """Return the steps before any version: history, and an empty registry."""
+        """Return the steps before any version: to write the history, and an empty registry."""
         history = (self._history, str(max(DAYS.values())), str(self._hours))
         registry = ("registry", "init", self.registry, "--keys", self._keys)
         return [
@@ -92,7 +92,7 @@ class Workshop:
         ]
 
     def make(self, seq: int) -> list[Step]:
-        """Write the recipe of a version; return the steps that train and publish it."""
+        """Write the recipe of a version, and return the steps that train and publish it."""
         path = self.work / f"recipe-{seq}.toml"
         path.write_text(recipe(seq), encoding="utf-8")
         train = ("train", path, "--out", self._bundles, "--seq", str(seq))
@@ -105,6 +105,6 @@ class Workshop:
         ]
 
     def push(self, seq: int) -> Step:
-        """Return the step that tells the gateway to serve a version, and waits for its word."""
+        """Return the step that pushes a version to the gateway, and waits until it serves."""
         push = ("push", STREAM, str(seq), "--gateway", GATEWAY, "--broker", f"{HOST}:{self._port}")
         return Step(f"push version {seq} to the gateway", python("trainer", *push))

@@ -16,7 +16,7 @@ from agent.config.settings import Settings
 from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection, Subscription, Will
 from agent.mqtt.errors import BrokerError
 from agent.mqtt.packets import FIRST_PACKET_ID, MQTT_3_1_1, MQTT_5, Publish
-from agent.mqtt.reconnect import SPOKEN
+from agent.mqtt.reconnect import VERSION_NAMES
 from models.control.topics import ControlTopics
 from models.input.topics import TopicTemplate
 
@@ -42,7 +42,9 @@ def ask_broker(settings: Settings) -> list[Answer]:
             if exc.refused_with in (None, UNSUPPORTED_PROTOCOL):
                 continue
             return answers
-        told = f"{where}: MQTT {SPOKEN[version]}, at most {connection.max_in_flight} in flight"
+        told = (
+            f"{where}: MQTT {VERSION_NAMES[version]}, at most {connection.max_in_flight} in flight"
+        )
         return [Answer("ok", told), *probe.ask(connection)]
     return answers
 

@@ -23,8 +23,8 @@ from agent.journal.records import Header, records
 from agent.journal.replay import Recovery
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel, Manifest, WindowSpec
+from models.windowing.asset_state import NEVER, NS_PER_MS, AssetState
 from models.windowing.series import Series
-from models.windowing.track import NEVER, NS_PER_MS, Track
 
 _TRIES: Final = 3  # the agent begins a file after thousands of inputs: once is already rare
 _EMPTY: Final = "windows are empty: "
@@ -114,9 +114,9 @@ def describe(pipeline: Pipeline, asset: str) -> Iterator[str]:
     filled, length = _filled(manifest.window, count), manifest.window.length
     yield f"{filled} of {length} samples of its window; newest reading {_ago(newest_ns)}"
     if pipeline.settings.is_of_blocks:
-        yield from _describe_samples(manifest, Series.of(state[0]))
+        yield from _describe_samples(manifest, Series.load(state[0]))
     else:
-        yield from _describe_signals(manifest, Track.of(state))
+        yield from _describe_signals(manifest, AssetState.load(state))
     if awaited := pipeline.awaited(asset):
         yield f"awaited: {', '.join(awaited)}"
 
@@ -135,7 +135,7 @@ def _describe_samples(manifest: Manifest, series: Series) -> Iterator[str]:
         yield f"  {channel.name}: " + ("missing" if isnan(value) else _shown(value, channel))
 
 
-def _describe_signals(manifest: Manifest, track: Track) -> Iterator[str]:
+def _describe_signals(manifest: Manifest, track: AssetState) -> Iterator[str]:
     for index, channel in enumerate(manifest.channels):
         held_ns, unusable_ns = track.held_ns[index], track.unusable_ns[index]
         line = f"  {channel.name}: {_freshness(manifest, track, index)}, "
@@ -150,7 +150,7 @@ def _describe_signals(manifest: Manifest, track: Track) -> Iterator[str]:
         yield f"{len(track.waiting)} readings wait to be put in order"
 
 
-def _freshness(manifest: Manifest, track: Track, index: int) -> str:
+def _freshness(manifest: Manifest, track: AssetState, index: int) -> str:
     """Whether a sample at the time of the asset's newest reading would take a signal as fresh.
 
     Decided as in `models.windowing`: by age where that is limited, else by the reports to the
@@ -187,10 +187,10 @@ def _state(pipeline: Pipeline, asset: str) -> Any:  # noqa: ANN401  what a State
 def _progress(pipeline: Pipeline, state: Any) -> tuple[int, int]:  # noqa: ANN401  as above
     """Number of samples since the last gap, and time of the newest reading or sample."""
     if pipeline.settings.is_of_blocks:
-        series = Series.of(state[0])
+        series = Series.load(state[0])
         under_way_ns = state[1][0] if state[1] else NEVER
         return series.count, max(series.last_ns, under_way_ns)
-    track = Track.of(state)
+    track = AssetState.load(state)
     return track.count, max(track.newest_ns, *(one[0] for one in track.waiting), NEVER)
 
 

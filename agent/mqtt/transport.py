@@ -24,7 +24,7 @@ class Socket(Protocol):
         """Write as much as goes."""
 
 
-class Wire:
+class Transport:
     """PUBLISH and PUBACK of one connection, both ways.
 
     Args:

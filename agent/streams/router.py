@@ -158,7 +158,7 @@ class Router:
         if is_shed:
             # The broker sends only so many messages ahead of the acknowledgements (MQTT 5, 3.3.4
             # and 4.9): one that it still had to keep would hide newer ones from the policy.
-            source.held = False
+            source.is_ack_deferred = False
 
     def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
         for route, message, source, follows_gap in backlog.take():
@@ -166,7 +166,7 @@ class Router:
                 # A message that was acknowledged early does not come again after a crash: packet
                 # id 0 has the journal not wait for it.
                 source.serial = self._note(
-                    message if source.held else message._replace(packet_id=0)
+                    message if source.is_ack_deferred else message._replace(packet_id=0)
                 )
             try:
                 pipeline.take(doubted(route) if follows_gap else route, message, source)

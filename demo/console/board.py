@@ -1,7 +1,7 @@
-"""The demo on the screen: a live table of all pumps, and what happened so far.
+"""The board: a table of all pumps, the latest events and the counts.
 
-Rendering is pure: `render` makes one picture of what was told so far. A terminal shows it live, an
-SVG file keeps it, and where there is no terminal `line` says the same in one line.
+`render` makes a picture of the current state, for a terminal or for an SVG file. Where there is no
+terminal, `line` gives the state in one line.
 """
 
 import io
@@ -26,7 +26,7 @@ PICTURE_WIDTH = 130
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One column: its two lines of header, its width, and its rank where space is short."""
+    """A column: its two lines of header, its width, and its rank: low ranks are shown first."""
 
     header: str
     below: str
@@ -60,14 +60,14 @@ _QUALITY_STYLES = {"GOOD": "green", "UNCERTAIN": "yellow", "BAD": "bold red"}
 
 
 class Board:
-    """What the table shows.
+    """The content of the table.
 
     Args:
-        title: Line above the table.
-        ledger: Whose counts the last lines tell.
+        title: line above the table.
+        ledger: ledger whose counts are shown below the table.
 
     Attributes:
-        pinned: A line that stays at the end.
+        pinned: line that stays below the counts; empty: none.
     """
 
     def __init__(self, title: str, ledger: Ledger) -> None:
@@ -76,28 +76,28 @@ class Board:
         self.pinned = ""
         self._readings: dict[str, Reading] = {}
         self._answers: dict[str, Answer] = {}
-        self._versions: list[str] = []  # as they came
+        self._versions: list[str] = []  # in the order in which they came
         self._events: deque[tuple[float, str]] = deque(maxlen=MAX_EVENTS)
 
     def sensed(self, reading: Reading) -> None:
-        """Show a pump's newest reading."""
+        """Show a reading as the newest of its pump."""
         self._readings[reading.asset] = reading
 
     def predicted(self, answer: Answer) -> None:
-        """Show a pump's newest prediction."""
+        """Show a prediction as the newest of its pump."""
         self._answers[answer.asset] = answer
         if answer.version not in self._versions:
             self._versions.append(answer.version)
 
     def happened(self, elapsed_s: float, event: str) -> None:
-        """Show an event below the table, the newest few."""
+        """Show an event below the table, where the newest few stay."""
         self._events.append((elapsed_s, event))
 
     @property
     def variety(self) -> int:
-        """How many different things the table shows: where it is high, a picture tells most.
+        """How much the table shows: the number of different labels and qualities.
 
-        A picture that tells of the swap, and has all pumps swapped, tells more than any before it.
+        A table in which all pumps have the newest version counts more than any before it.
         """
         answers = self._answers.values()
         latest = self._versions[-1:] if len(self._versions) > 1 else []
@@ -111,7 +111,7 @@ class Board:
         return len(shown) + silent + (100 if is_swapped else 0)
 
     def line(self) -> str:
-        """Return the state in one line."""
+        """Return the current state in one line."""
         labels = Counter(answer.label for answer in self._answers.values())
         versions = sorted({answer.version for answer in self._answers.values()})
         return (
@@ -120,7 +120,7 @@ class Board:
         )
 
     def render(self, width: int = PICTURE_WIDTH) -> RenderableType:
-        """Return the picture of this moment, with the columns that fit into `width` characters."""
+        """Return a picture of the current state, with the columns that fit into a width."""
         columns = _fitting(width - 4)
         table = Table(expand=True, pad_edge=False, box=None, header_style="bold")
         for column in columns:
@@ -165,16 +165,16 @@ class Board:
 
 
 def export_svg(picture: RenderableType, path: Path) -> None:
-    """Write a picture as SVG that needs nothing from the network."""
+    """Write a picture as SVG that loads nothing from the network."""
     console = Console(record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(picture)
     drawn = console.export_svg(title="make demo", unique_id="demo")
-    # rich names web fonts; without them the viewer's own monospace font is taken.
+    # rich refers to fonts on the web; without them a viewer takes its own monospace font.
     path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
 def _fitting(width: int) -> list[_Column]:
-    """Return the columns of the best ranks that fit beside one another, in their order."""
+    """Return the columns of the lowest ranks that fit beside each other, in their order."""
     chosen: set[str] = set()
     for column in sorted(_COLUMNS, key=lambda column: column.rank):
         width -= column.width + 2

@@ -1,4 +1,4 @@
-"""Where the board is shown: live on a terminal, line by line elsewhere, and as a picture."""
+"""Shows the board: live on a terminal, as one line now and then elsewhere, and as a picture."""
 
 import time
 from pathlib import Path
@@ -17,17 +17,17 @@ class Display:
     """Shows a board, from entering the context to leaving it.
 
     Args:
-        console: Where to.
-        board: What.
-        picture: File to write the most telling picture to, as SVG; None: no picture.
+        console: console to write to.
+        board: board to show.
+        picture: file for the picture that shows most, as SVG; None: no picture.
     """
 
     def __init__(self, console: Console, board: Board, picture: Path | None = None) -> None:
         self._console = console
         self._board = board
         self._picture = picture
-        self._most_telling: tuple[int, RenderableType] | None = None
-        # Without a refresh thread of its own: the board changes between two refreshes of ours.
+        self._richest: tuple[int, RenderableType] | None = None
+        # Without a thread that refreshes: it would draw a board that is being changed.
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._began_s = self._line_s = time.monotonic()
 
@@ -45,20 +45,20 @@ class Display:
     ) -> None:
         if self._live:
             self._live.stop()
-        if self._picture and self._most_telling:
-            export_svg(self._most_telling[1], self._picture)
+        if self._picture and self._richest:
+            export_svg(self._richest[1], self._picture)
 
     def happened(self, event: str) -> None:
-        """Show an event."""
+        """Show an event, with the time since the beginning."""
         elapsed_s = time.monotonic() - self._began_s
         self._board.happened(elapsed_s, event)
         if not self._live:
             self._console.print(f"{elapsed_s:6.1f} s  {event}", highlight=False, soft_wrap=True)
 
     def refresh(self) -> None:
-        """Show the board as it is now."""
-        if self._picture and self._board.variety >= (self._most_telling or (0,))[0]:
-            self._most_telling = self._board.variety, self._board.render()
+        """Show the current state of the board."""
+        if self._picture and self._board.variety >= (self._richest or (0,))[0]:
+            self._richest = self._board.variety, self._board.render()
         if self._live:
             self._live.update(self._board.render(self._console.width), refresh=True)
         elif time.monotonic() - self._line_s >= _LINE_EVERY_S:

@@ -1,7 +1,7 @@
-"""Faults that begin and end at known plant times.
+"""Faults that begin and end at known times.
 
-Times are seconds of the plant's own clock. A fault knows nothing of pumps: it says how severe it
-is, and the plant says what that does.
+Times are seconds of the simulated plant's clock. A fault has a severity at each time; what a
+severity does to a pump is in demo/plant/simulation.py.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What can go wrong."""
+    """The kinds of faults."""
 
     BEARING_WEAR = "bearing_wear"
     CLOGGED_SUCTION = "clogged_suction"
@@ -21,14 +21,14 @@ class Fault:
     """One fault of one pump, repaired at its end.
 
     Args:
-        kind: What goes wrong.
-        asset: The pump, as `line/pump`.
-        begin_s: Plant time at which it begins.
-        end_s: Plant time at which it is repaired.
-        ramp_s: How long it takes to become fully severe; 0 for at once.
-        peak: The full severity, above 0 and at most 1.
-        signal: For a sensor dropout, the signal that goes missing.
-        every_s: Time from one beginning to the next; None: it happens once.
+        kind: kind of the fault.
+        asset: name of the pump, as `line/pump`.
+        begin_s: plant time at which the fault begins, seconds.
+        end_s: plant time at which it is repaired, seconds.
+        ramp_s: seconds until the fault has its full severity; 0 for at once.
+        peak: full severity, above 0 and at most 1.
+        signal: name of the signal that is missing during a sensor dropout; None for other faults.
+        every_s: seconds from one beginning to the next; None: the fault happens once.
     """
 
     kind: Kind
@@ -41,7 +41,7 @@ class Fault:
     every_s: float | None = None
 
     def severity(self, time_s: float) -> float:
-        """Return 0 where the fault is absent, up to `peak` where it is fully developed."""
+        """Return the severity at a plant time: 0 while the fault is absent, at most `peak`."""
         since_s = time_s - self.begin_s
         if self.every_s and since_s > 0.0:
             since_s %= self.every_s

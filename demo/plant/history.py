@@ -1,8 +1,8 @@
 """Writes what a historian would have recorded: `python -m demo.plant.history FOLDER DAYS HOURS`.
 
-One CSV file a day of so many hours, one row a pump and sample: time, asset, every signal (empty
-where the sensor was silent) and the condition as the maintenance log has it. The same arguments
-give the same bytes.
+There is one CSV file for each day of so many hours, and in it one row for each pump and sample: the
+time, the asset, all signals (empty where the sensor was silent), and the condition, as a
+maintenance log would have it. The same arguments give the same bytes.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def write_history(folder: Path, days: int, hours: int, console: Console) -> list
 
 
 def main() -> None:
-    """Write a history as the command line says."""
+    """Write a history into the folder that the command line names."""
     parser = argparse.ArgumentParser(description="Write the simulated plant's history as CSV.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("days", type=int)

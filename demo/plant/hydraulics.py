@@ -19,13 +19,13 @@ _MIN_EFFICIENCY = 0.05
 
 @dataclass(frozen=True, slots=True)
 class PumpCurve:
-    """What a pump does at rated speed; the affinity laws carry it to any other.
+    """Head and efficiency of a pump at rated speed; the affinity laws give those at other speeds.
 
     Args:
-        shutoff_m: Head at no flow.
-        droop_s2_m5: Head lost per flow squared.
-        best_flow_m3_s: Flow of best efficiency.
-        best_efficiency: Hydraulic power over shaft power there.
+        shutoff_m: head at no flow, m.
+        droop_s2_m5: head that is lost per flow squared, s2/m5.
+        best_flow_m3_s: flow at the best efficiency, m3/s.
+        best_efficiency: hydraulic power over shaft power at that flow.
     """
 
     shutoff_m: float
@@ -38,40 +38,40 @@ class PumpCurve:
         return self.shutoff_m * speed_ratio**2 - self.droop_s2_m5 * flow_m3_s**2
 
     def efficiency(self, flow_m3_s: float, speed_ratio: float) -> float:
-        """Return the efficiency: a parabola that is zero at no flow and at twice the best flow."""
+        """Return the efficiency, a parabola that is 0 at no flow and at twice the best flow."""
         load = flow_m3_s / (self.best_flow_m3_s * speed_ratio)
         return max(self.best_efficiency * (2.0 * load - load**2), _MIN_EFFICIENCY)
 
     def required_suction_head_m(self, flow_m3_s: float) -> float:
-        """Return NPSHr, which rises with the square of the flow."""
+        """Return the required net positive suction head (NPSHr), m."""
         return 2.5 + 2.5 * (flow_m3_s / self.best_flow_m3_s) ** 2
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One pump's way into the header at this moment.
+    """A pump with its pipes, up to the header, at one moment.
 
     Args:
-        lift_m: Head of the pump at no flow.
-        loss_s2_m5: All losses of the branch per flow squared, the pump's own droop among them.
+        lift_m: head of the pump at no flow, m.
+        loss_s2_m5: losses of the branch per flow squared, the pump's own among them, s2/m5.
     """
 
     lift_m: float
     loss_s2_m5: float
 
     def flow_m3_s(self, header_m: float) -> float:
-        """Return the flow against a head at the header; a check valve stops it from reversing."""
+        """Return the flow into a header with a head, m; a check valve prevents a backward flow."""
         return math.sqrt(max(self.lift_m - header_m, 0.0) / self.loss_s2_m5)
 
 
 def parallel_flows(
     branches: Sequence[Branch], *, static_m: float, header_loss_s2_m5: float
 ) -> list[float]:
-    """Return each branch's flow in m3/s where pumps and header are in balance.
+    """Return the flow of each branch in m3/s where pumps and header are in balance.
 
-    The pumps see one another through the header: where one weakens, the others carry more. The
-    head that the pumps leave falls, and the head that the header needs rises, with the total flow,
-    so that bisection finds the one balance.
+    The pumps act on each other through the header: where one becomes weaker, the others deliver
+    more. With the total flow the head of the pumps falls and the head that the header needs rises,
+    so that there is one balance, and bisection finds it.
     """
     low = static_m
     high = max([static_m, *(branch.lift_m for branch in branches)])
@@ -88,7 +88,7 @@ def parallel_flows(
 def available_suction_head_m(
     flow_m3_s: float, *, level_m: float, loss_s2_m5: float, water_c: float
 ) -> float:
-    """Return NPSHa: what the suction line leaves above the vapour pressure of the water."""
+    """Return the available net positive suction head (NPSHa): what is above the vapour pressure."""
     above_vapour_m = (ATMOSPHERE_PA - vapour_pressure_pa(water_c)) / (DENSITY_KG_M3 * GRAVITY_M_S2)
     return above_vapour_m + level_m - loss_s2_m5 * flow_m3_s**2
 
@@ -100,5 +100,5 @@ def vapour_pressure_pa(water_c: float) -> float:
 
 
 def hydraulic_power_w(flow_m3_s: float, head_m: float) -> float:
-    """Return the power that the water takes up."""
+    """Return the power that the pump gives to the water."""
     return DENSITY_KG_M3 * GRAVITY_M_S2 * flow_m3_s * max(head_m, 0.0)

@@ -1,7 +1,8 @@
-"""What happens in the demo, and when: the days that history saw, and the faults of the live part.
+"""The faults of the demo and their times, in the recorded history and in the live part.
 
-One sample is ten seconds of plant time in both. History is written as fast as it goes; the live
-part plays five samples a second, so that the plant's clock runs fifty times as fast as the wall's.
+A sample is ten seconds of plant time in both. The history is written as fast as the machine can;
+the live part has five samples a second, so that the clock of the plant runs fifty times as fast as
+the wall clock.
 """
 
 import numpy as np
@@ -20,10 +21,10 @@ _KINDS = (Kind.BEARING_WEAR, Kind.CLOGGED_SUCTION, None)
 
 
 def history_faults(seed: int, days: float) -> list[Fault]:
-    """Return the faults of the recorded days: every pump has each kind again and again.
+    """Return the faults of the recorded days, in which every pump has each kind many times.
 
-    A pump's time is cut into slots of three hours; in two of three something is wrong for a while.
-    A longer history begins with the same faults as a shorter one.
+    The time of a pump is divided into slots of three hours; in two of three slots it has a fault
+    for a while. A longer history begins with the same faults as a shorter one.
     """
     faults: list[Fault] = []
     for number, asset in enumerate(ASSETS):
@@ -34,7 +35,7 @@ def history_faults(seed: int, days: float) -> list[Fault]:
 
 
 def live_faults(cycle_s: float) -> list[Fault]:
-    """Return the faults of the live part: three and a dropout in each cycle of wall seconds."""
+    """Return the faults of the live part: three faults and a dropout in each cycle of `cycle_s`."""
     cycle_plant_s = cycle_s / PERIOD_S * SAMPLE_S
 
     def fault(

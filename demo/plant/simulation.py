@@ -1,13 +1,13 @@
 """A simulated water-circulation plant: two lines of two pumps each, tied by simple physics.
 
-A line's load moves its valves and drives; pumps and header find their balance (demo/hydraulics.py);
-hydraulic power over efficiency gives shaft power, motor current and losses; losses and friction
-heat motor and bearing as first-order thermal bodies; imbalance, bearing wear and cavitation add up
-to vibration as independent sources do, by root of squares (healthy and worn levels lie in different
-zones of ISO 20816-1). What the sensors say carries noise. The same seed, faults and steps give the
-same readings, bit for bit.
+The load of a line moves its valves and drives. Pumps and header come to a balance
+(demo/plant/hydraulics.py). Hydraulic power over efficiency gives shaft power, motor current and
+losses. Losses and friction heat motor and bearing, each a thermal body of first order. Imbalance,
+bearing wear and cavitation are independent sources of vibration, which add up as the root of their
+squares; healthy and worn levels are in different zones of ISO 20816-1. The sensors add noise. The
+same seed, faults and steps give the same readings, bit for bit.
 
-Pure: no clock, no input and output.
+The simulation reads no clock, and does no input and output.
 """
 
 import math
@@ -38,7 +38,7 @@ ASSETS = tuple(f"{line}/{pump}" for line in LINES for pump in PUMPS)
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One sensor of a pump: its unit, the range in which a reading is valid, and its noise."""
+    """A sensor of a pump: unit, valid range, and standard deviation of its noise in that unit."""
 
     unit: str
     valid_range: tuple[float, float]
@@ -80,14 +80,14 @@ _VOLT_AMPERE_PER_A = math.sqrt(3.0) * 400.0 * 0.86  # three phases, power factor
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the sensors of one pump said at one time.
+    """The values of all sensors of one pump at one time.
 
     Args:
-        time_s: Plant time.
-        line: Line of the pump.
-        pump: Pump within the line.
-        signals: Value by the names of `SIGNALS`; NaN where a sensor is silent.
-        condition: What is truly the case: healthy, worn_bearing or cavitation.
+        time_s: plant time, seconds.
+        line: name of the line.
+        pump: name of the pump within the line.
+        signals: value of each signal of `SIGNALS`; NaN where the sensor is silent.
+        condition: true condition: healthy, worn_bearing or cavitation.
     """
 
     time_s: float
@@ -98,17 +98,17 @@ class Reading:
 
     @property
     def asset(self) -> str:
-        """The pump's name within the plant, `line/pump`."""
+        """The name of the pump within the plant, `line/pump`."""
         return f"{self.line}/{self.pump}"
 
 
 class Plant:
-    """The plant; each `step` advances it and returns one reading a pump.
+    """The plant; each `step` advances it and returns one reading of each pump.
 
     Args:
-        seed: Seed of every pump's build and of all noise.
-        faults: What goes wrong, and when.
-        start_s: Plant time to begin at; 0 is midnight.
+        seed: seed of the differences between the pumps, and of all noise.
+        faults: the faults, with their times.
+        start_s: plant time at the beginning, seconds; 0 is midnight.
     """
 
     def __init__(self, seed: int, faults: Iterable[Fault] = (), *, start_s: float = 0.0) -> None:
@@ -121,7 +121,7 @@ class Plant:
         ]
 
     def step(self, dt_s: float) -> list[Reading]:
-        """Advance by `dt_s` seconds and return the reading of every pump, in order of `ASSETS`."""
+        """Advance by `dt_s` seconds, and return a reading of each pump in the order of `ASSETS`."""
         self.time_s += dt_s
         return [
             reading for line in self._lines for reading in line.step(self.time_s, dt_s, self._noise)
@@ -130,7 +130,7 @@ class Plant:
 
 @dataclass(slots=True)
 class _Pump:
-    """State and build of one pump; flows in m3/s, temperatures in degC, vibration in mm/s rms."""
+    """A pump and its state; flows in m3/s, temperatures in degC, vibration in mm/s rms."""
 
     line: str
     name: str
@@ -161,7 +161,7 @@ class _Pump:
 
     @property
     def branch(self) -> Branch:
-        """The pump and its pipes, strainer and valve as the header sees them."""
+        """The pump with its pipes, strainer and valve, up to the header."""
         weakened = 1.0 - _CAVITATION_HEAD_LOSS * self.cavitation
         loss = self.curve.droop_s2_m5 + _PIPE_LOSS + _VALVE_LOSS / self.valve**2
         return Branch(
@@ -169,14 +169,14 @@ class _Pump:
         )
 
     def follow(self, load: float, time_s: float, dt_s: float) -> None:
-        """Let drive, valve and faults follow the line's load and the time."""
+        """Move drive and valve towards the load of the line, and set wear and clog."""
         self.speed_ratio += (0.80 + 0.20 * load - self.speed_ratio) * _approach(dt_s, 30.0)
         self.valve += (0.35 + 0.50 * load - self.valve) * _approach(dt_s, 60.0)
         self.wear = self._severity(Kind.BEARING_WEAR, time_s)
         self.clog = self._severity(Kind.CLOGGED_SUCTION, time_s)
 
     def run(self, flow: float, ambient_c: float, dt_s: float) -> dict[str, float]:
-        """Run at a flow for `dt_s`; return the signals without noise, except `load`."""
+        """Run at a flow for `dt_s` seconds; return all signals but `load`, without noise."""
         self._cavitate(flow, dt_s)
         head_m = self.branch.lift_m - self.curve.droop_s2_m5 * flow**2
         friction_w = _FRICTION_W * self.speed_ratio * (1.0 + _WORN_FRICTION * self.wear)
@@ -202,7 +202,7 @@ class _Pump:
 
     @property
     def condition(self) -> str:
-        """What maintenance would find: cavitation from NPSHa < NPSHr on, else the bearing."""
+        """The true condition: cavitation where NPSHa is below NPSHr, else that of the bearing."""
         if self.cavitation > 0.0 and self.clog > 0.0:
             return CAVITATION
         return WORN_BEARING if self.wear >= _WORN_SEVERITY else HEALTHY
@@ -219,8 +219,8 @@ class _Pump:
         )
         missing_m = self.curve.required_suction_head_m(flow) - available_m
         target = min(max(missing_m / _CAVITATION_SPAN_M, 0.0), 1.0)
-        # Bubbles come and go with the flow that they throttle; without this lag the two would
-        # take turns from step to step.
+        # The bubbles throttle the flow that makes them; without this lag cavitation and flow would
+        # alternate from step to step.
         self.cavitation += (target - self.cavitation) * _approach(dt_s, 20.0)
         if target == 0.0 and self.cavitation < 0.01:  # noqa: PLR2004 - gone for any sensor
             self.cavitation = 0.0
@@ -240,7 +240,7 @@ class _Pump:
 
 @dataclass(slots=True)
 class _Line:
-    """Pumps on one header and the load that they follow (1 = design)."""
+    """The pumps on one header, and the load that they follow (1 = design)."""
 
     name: str
     pumps: list[_Pump]
@@ -265,7 +265,7 @@ class _Line:
         return readings
 
     def _load(self, time_s: float, dt_s: float, noise: np.random.Generator) -> float:
-        """Two shifts a day, and a wandering demand (an Ornstein-Uhlenbeck process)."""
+        """The load: two shifts a day, and a demand that is an Ornstein-Uhlenbeck process."""
         keep = math.exp(-dt_s / 900.0)
         self.drift = self.drift * keep + 0.06 * math.sqrt(1.0 - keep**2) * noise.normal()
         shift = 0.16 * math.sin(2.0 * math.pi * (time_s / _DAY_S - 0.29))
@@ -275,11 +275,11 @@ class _Line:
 def _measure(
     signals: dict[str, float], silent: set[str], noise: np.random.Generator
 ) -> dict[str, float]:
-    """Add each sensor's noise; a silent sensor gives NaN. Valves and flows do not go negative."""
+    """Add the noise of each sensor, and keep its range; a silent sensor gives NaN."""
     measured = {}
     for name, value in signals.items():
         sensor = SIGNALS[name]
-        # Drawn for a silent sensor too, so that a dropout changes no other reading.
+        # A silent sensor draws its noise too, so that a dropout changes no other reading.
         noisy = value + sensor.noise * noise.normal()
         low, high = sensor.valid_range
         measured[name] = math.nan if name in silent else min(max(noisy, low), high)
@@ -287,5 +287,5 @@ def _measure(
 
 
 def _approach(dt_s: float, time_constant_s: float) -> float:
-    """Return the share of the way that a first-order lag covers in `dt_s`: exact at any step."""
+    """Return the share that a first-order lag covers in `dt_s` seconds, exact for any step."""
     return 1.0 - math.exp(-dt_s / time_constant_s)

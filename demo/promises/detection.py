@@ -1,7 +1,7 @@
-"""Were the plant's faults found: what was predicted against what was truly the case.
+"""Whether the faults of the plant were found: predictions compared with the true condition.
 
-An episode is a run of inputs of one asset with one fault. It is found when the model names it a few
-times in a row while it lasts. Pure, and bounded: of the episodes that are over the newest are kept.
+An episode is a run of inputs of one asset with one fault. It is found when the model predicts the
+fault a few times in a row while it lasts. Of the episodes that are over, the newest are kept.
 """
 
 from collections import deque
@@ -14,15 +14,15 @@ MAX_EPISODES = 1_000
 
 @dataclass(slots=True)
 class Episode:
-    """One fault of one asset as the inputs showed it; times are event times in ms.
+    """One fault of one asset, as far as inputs have shown it.
 
     Args:
-        asset: The pump.
-        condition: The fault.
-        begin_ms: Time of the first input with it.
-        inputs: How many inputs had it so far.
-        found_after_ms: Event time from the beginning to the finding; None as long as not found.
-        streak: How many predictions in a row named it.
+        asset: name of the pump, as `line/pump`.
+        condition: condition of the pump during the fault.
+        begin_ms: event time of the first input with the fault, milliseconds since 1970.
+        inputs: number of inputs with the fault so far.
+        found_after_ms: milliseconds from the beginning until the fault was found; None: not yet.
+        streak: number of the latest predictions in a row that named the fault.
     """
 
     asset: str
@@ -37,17 +37,18 @@ class Detection:
     """Follows the episodes of all assets.
 
     Args:
-        in_a_row: Predictions in a row that make a finding; one alone may be chance.
-        patience: Inputs that an episode must have had before its being unfound is a failure.
+        in_a_row: number of predictions in a row after which a fault counts as found, as a single
+            one may be chance.
+        patience: number of inputs after which an episode that was not found counts as missed.
 
     Attributes:
-        judged: Predictions compared with the truth.
-        agreed: Those that named it.
-        over: Episodes that ended, the newest.
+        compared: number of predictions that were compared with the true condition.
+        agreed: number of those that named the true condition.
+        over: the newest episodes that have ended.
     """
 
     def __init__(self, *, in_a_row: int, patience: int) -> None:
-        self.judged = 0
+        self.compared = 0
         self.agreed = 0
         self.over: deque[Episode] = deque(maxlen=MAX_EPISODES)
         self._in_a_row = in_a_row
@@ -56,21 +57,21 @@ class Detection:
 
     @property
     def episodes(self) -> list[Episode]:
-        """The episodes that are over and those that last."""
+        """The episodes that are over and those that go on."""
         return [*self.over, *self._open.values()]
 
     @property
     def missed(self) -> list[Episode]:
-        """The episodes that had time to be found and were not."""
+        """The episodes that lasted long enough to be found, and were not."""
         return [
             episode
             for episode in self.episodes
             if episode.found_after_ms is None and episode.inputs >= self._patience
         ]
 
-    def judge(self, asset: str, timestamp_ms: int, *, truth: str, label: str) -> Episode | None:
-        """Compare one prediction with the truth; return the episode if this one found it."""
-        self.judged += 1
+    def compare(self, asset: str, timestamp_ms: int, *, truth: str, label: str) -> Episode | None:
+        """Compare a prediction with the true condition; return the episode that is found by it."""
+        self.compared += 1
         self.agreed += truth == label
         episode = self._follow(asset, timestamp_ms, truth)
         if episode is None:
@@ -83,7 +84,7 @@ class Detection:
         return episode
 
     def _follow(self, asset: str, timestamp_ms: int, truth: str) -> Episode | None:
-        """Return the asset's episode, after closing an old one and opening a new one."""
+        """Return the asset's episode: the open one, a new one, or None where it has no fault."""
         episode = self._open.get(asset)
         if episode and episode.condition != truth:
             self.over.append(self._open.pop(asset))

@@ -1,11 +1,12 @@
-"""The ledger of the demo's promises: every input sent against every prediction received.
+"""The ledger of the demo: it compares every input that was sent with every prediction received.
 
-An input is one message of one asset; asset and event time name it. The first `warm_up` inputs of an
-asset complete no window and need no answer; every later one must be answered exactly once, in
-order, by a version that never goes back, and never as GOOD where a signal was missing.
+An input is one message of one asset; its asset and its event time identify it. The first `warm_up`
+inputs of an asset complete no window and need no prediction. Each later one must be answered
+exactly once, in order, by a version that is never older than the one before, and never with the
+quality GOOD where a signal was missing.
 
-Pure: no clock, no input and output. Bounded: answered inputs are forgotten, ids are remembered for
-a while.
+The ledger reads no clock, does no input and output, and its size is bounded: it forgets answered
+inputs, and the ids of predictions after a while.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -21,11 +22,11 @@ class Input:
     """One message that was sent.
 
     Args:
-        asset: The pump, as `line/pump`.
-        timestamp_ms: Event time, rising for each asset.
-        sent_s: Monotonic time of sending.
-        condition: What was truly the case.
-        complete: Whether every signal had a value.
+        asset: name of the pump, as `line/pump`.
+        timestamp_ms: event time, milliseconds since 1970; it rises for each asset.
+        sent_s: when the message was sent, seconds of the monotonic clock.
+        condition: true condition of the pump.
+        complete: whether every signal had a value.
     """
 
     asset: str
@@ -37,7 +38,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One prediction that was received; fields as the agent publishes them."""
+    """One prediction that was received, with the fields that the agent publishes."""
 
     asset: str
     timestamp_ms: int
@@ -62,22 +63,22 @@ class _Asset:
 
 
 class Ledger:
-    """Counts what was promised against what came.
+    """Counts inputs, predictions and broken promises.
 
     Args:
-        warm_up: Inputs of each asset, from its first on, that complete no window.
+        warm_up: number of the first inputs of each asset that complete no window.
 
     Attributes:
-        sent: Inputs sent, those of the warm-up among them.
-        answered: Inputs answered.
-        incomplete: Answered inputs that lacked a signal.
-        repeated: Predictions whose id came before: allowed after a redelivery, and counted.
-        broken: Broken promises by kind: `unasked` (no such input waits: never sent, not due, or
-            answered by another id), `reordered`, `version_back` (an older version after a newer
-            one), `outdated` (an older version than required), `hidden` (GOOD though a signal was
-            missing).
-        latencies_s: From sending to receiving, the newest ones.
-        agent_latencies_s: What of them the agent says it took, the newest ones.
+        sent: number of inputs that were sent, those of the warm-up among them.
+        answered: number of inputs that were answered.
+        incomplete: number of answered inputs that lacked a signal.
+        repeated: number of predictions with an id that came before, which a redelivery may cause.
+        broken: number of broken promises by kind: `unasked` (a prediction for which no input waits:
+            never sent, in the warm-up, or answered with another id), `reordered` (out of order),
+            `version_back` (an older version after a newer one), `outdated` (a version older than
+            the required one), `hidden` (GOOD although a signal was missing).
+        latencies_s: seconds from sending an input to receiving its prediction, the newest ones.
+        agent_latencies_s: seconds of these that the agent reports for itself, the newest ones.
     """
 
     def __init__(self, warm_up: int) -> None:
@@ -97,12 +98,12 @@ class Ledger:
 
     @property
     def due(self) -> int:
-        """How many inputs must be answered."""
+        """The number of inputs that must be answered."""
         return sum(max(asset.sent - self._warm_up, 0) for asset in self._assets.values())
 
     @property
     def lost(self) -> int:
-        """How many inputs were passed over: a later one of their asset has its answer."""
+        """The number of inputs without an answer of whose asset a later input has one."""
         passed_over = sum(
             timestamp_ms < asset.newest_ms
             for asset in self._assets.values()
@@ -112,16 +113,16 @@ class Ledger:
 
     @property
     def waiting(self) -> int:
-        """How many inputs still wait for their answer; when all is over these are lost too."""
+        """The number of inputs that wait for their answer; at the end of the demo they are lost."""
         return sum(len(asset.waiting) for asset in self._assets.values()) + self._overflowed
 
     @property
     def version_changes(self) -> dict[str, int]:
-        """How often the version changed, by asset."""
+        """The number of version changes by asset."""
         return {name: asset.changes for name, asset in self._assets.items()}
 
     def send(self, sent: Input) -> None:
-        """Enter an input; call it before the message leaves."""
+        """Enter an input, before its message is published."""
         asset = self._assets.setdefault(sent.asset, _Asset())
         self.sent += 1
         asset.sent += 1
@@ -133,12 +134,12 @@ class Ledger:
             self._overflowed += 1
 
     def require(self, seq: int, since_s: float) -> None:
-        """Demand that inputs sent at or after `since_s` are answered by version `seq` or newer."""
+        """Require version `seq` or a newer one for inputs that are sent from `since_s` on."""
         self._required_seq = seq
         self._required_from_s = since_s
 
     def receive(self, answer: Answer, received_s: float) -> Input | None:
-        """Enter a prediction; return the input that it answers, None where it answers none."""
+        """Enter a prediction, and return the input that it answers, or None."""
         asset = self._assets.setdefault(answer.asset, _Asset())
         if self._is_repeated(answer.id):
             self.repeated += 1

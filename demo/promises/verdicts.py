@@ -1,7 +1,4 @@
-"""What millhand promises, and whether the demo saw it kept.
-
-Pure: reads the ledger, the detection and the swap, and words a verdict on each.
-"""
+"""Verdicts on what millhand promises, from the ledger, the detection and the swap of the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +10,13 @@ from demo.promises.ledger import Ledger
 
 @dataclass(slots=True)
 class Swap:
-    """What was seen of a version's way to the gateway; monotonic times.
+    """When a version was pushed and served; times are seconds of the monotonic clock.
 
     Args:
-        seq: The version.
-        pushed_s: When the push was seen on the broker.
-        serving_s: When the agent said that it serves the version.
-        first_s: When the first prediction of the version came.
+        seq: number of the bundle.
+        pushed_s: when the desired state was received from the broker; None: not yet.
+        serving_s: when the agent announced that it serves the version; None: not yet.
+        first_s: when the first prediction of the version was received; None: not yet.
     """
 
     seq: int
@@ -30,25 +27,25 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One promise, whether it was kept, and the figures."""
+    """One promise, whether it was kept, and the numbers that show it."""
 
     promise: str
     kept: bool
-    figures: str
+    numbers: str
 
 
 def verdicts(ledger: Ledger, detection: Detection, swap: Swap | None) -> list[Verdict]:
-    """Judge all promises once all is over; `swap` None: none was due."""
+    """Return the verdicts at the end of the demo; `swap` is None where no swap was due."""
     return [
         _nothing_lost(ledger),
         _once_and_in_order(ledger),
-        _quality_told(ledger),
+        _quality_shown(ledger),
         _faults_found(detection),
         *([_swapped(ledger, swap)] if swap else []),
     ]
 
 
-def latency_figures(latencies_s: Sequence[float]) -> str:
+def latency_numbers(latencies_s: Sequence[float]) -> str:
     """Return the median and the 99th percentile in ms."""
     if len(latencies_s) < 2:  # noqa: PLR2004 - quantiles need two
         return "not measured"
@@ -57,25 +54,25 @@ def latency_figures(latencies_s: Sequence[float]) -> str:
 
 
 def _nothing_lost(ledger: Ledger) -> Verdict:
-    # All is over: what still waits will not come.
+    # At the end of the demo an input that still waits gets no answer any more.
     lost = ledger.waiting
-    figures = f"{ledger.sent} sent, {ledger.due} due, {ledger.answered} answered, {lost} lost"
-    return Verdict("nothing lost", ledger.answered > 0 and lost == 0, figures)
+    numbers = f"{ledger.sent} sent, {ledger.due} due, {ledger.answered} answered, {lost} lost"
+    return Verdict("nothing lost", ledger.answered > 0 and lost == 0, numbers)
 
 
 def _once_and_in_order(ledger: Ledger) -> Verdict:
     broken = ledger.broken
-    figures = (
+    numbers = (
         f"{broken['reordered']} out of order, {broken['unasked']} answered twice or unasked, "
         f"{ledger.repeated} redelivered under their old id"
     )
-    return Verdict("once and in order", not broken["reordered"] + broken["unasked"], figures)
+    return Verdict("once and in order", not broken["reordered"] + broken["unasked"], numbers)
 
 
-def _quality_told(ledger: Ledger) -> Verdict:
+def _quality_shown(ledger: Ledger) -> Verdict:
     hidden = ledger.broken["hidden"]
-    figures = f"{ledger.incomplete} inputs lacked a signal, {hidden} of their predictions were GOOD"
-    return Verdict("a missing signal is told", not hidden, figures)
+    numbers = f"{ledger.incomplete} inputs lacked a signal, {hidden} of their predictions were GOOD"
+    return Verdict("a missing signal is reported", not hidden, numbers)
 
 
 def _faults_found(detection: Detection) -> Verdict:
@@ -86,22 +83,22 @@ def _faults_found(detection: Detection) -> Verdict:
         if episode.found_after_ms is not None
     ]
     missed = [f"{episode.condition} of {episode.asset} MISSED" for episode in detection.missed]
-    share = detection.agreed / detection.judged if detection.judged else 0.0
-    figures = "\n".join([*missed, *found[-5:], f"{share:.1%} of all predictions were true"])
-    return Verdict("faults found while they last", not missed, figures)
+    share = detection.agreed / detection.compared if detection.compared else 0.0
+    numbers = "\n".join([*missed, *found[-5:], f"{share:.1%} of all predictions were true"])
+    return Verdict("faults found while they last", not missed, numbers)
 
 
 def _swapped(ledger: Ledger, swap: Swap) -> Verdict:
     name = "swapped under load"
     if swap.pushed_s is None or swap.serving_s is None or swap.first_s is None:
-        return Verdict(name, kept=False, figures=f"version {swap.seq} never served")
+        return Verdict(name, kept=False, numbers=f"version {swap.seq} never served")
     broken = ledger.broken
     changed_once = max(ledger.version_changes.values(), default=0) == 1
     kept = changed_once and not broken["version_back"] + broken["outdated"]
-    figures = (
+    numbers = (
         f"push to serving {1000 * (swap.serving_s - swap.pushed_s):.0f} ms, "
         f"first prediction after {1000 * (swap.first_s - swap.pushed_s):.0f} ms\n"
         f"{broken['outdated']} predictions by the old version afterwards, "
         f"{broken['version_back']} steps back"
     )
-    return Verdict(name, kept, figures)
+    return Verdict(name, kept, numbers)

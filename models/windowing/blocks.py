@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from models.bundle.manifest import Channel, WindowSpec
 from models.errors import ReadingError
 from models.input.quality import Quality
+from models.windowing.asset_state import NS_PER_MS
 from models.windowing.series import Due, Grid, Series
-from models.windowing.track import NS_PER_MS
 from models.windowing.windows import Batch
 
 MAX_HOPS: Final = 1_024
@@ -56,22 +56,22 @@ class _Round:
         self.is_whole = True  # whether every value that was reported is usable
         self.is_doubtful = False  # whether a block was not GOOD
 
-    def state(self) -> list[Any]:
+    def dump(self) -> list[Any]:
         """All of it as JSON can carry it."""
         values = b2a_base64(np.ascontiguousarray(self.values).data, newline=False).decode()
         return [self.start_ns, values, sorted(self.reported), self.is_whole, self.is_doubtful]
 
     @classmethod
-    def of(cls, state: Sequence[Any], width: int) -> Self:
+    def load(cls, dumped: Sequence[Any], width: int) -> Self:
         """The round that said this of itself."""
-        start_ns, values, reported, is_whole, is_doubtful = state
+        start_ns, values, reported, is_whole, is_doubtful = dumped
         flat = np.frombuffer(bytearray(a2b_base64(values)), np.float32)
         found = cls(start_ns, flat.reshape(-1, width))
         found.reported, found.is_whole, found.is_doubtful = set(reported), is_whole, is_doubtful
         return found
 
 
-class _Track:
+class _AssetState:
     """What is remembered of one asset."""
 
     __slots__ = ("round", "series")
@@ -130,7 +130,7 @@ class Blocks:
         self.missing: Counter[str] = Counter()
         self.restarts = self.forgotten = self.due = 0
         self._max_assets = max_assets
-        self._tracks: OrderedDict[str, _Track] = OrderedDict()  # least recently heard of first
+        self._assets: OrderedDict[str, _AssetState] = OrderedDict()  # least recently heard of first
         self._grid = Grid(
             length=spec.length,
             hop=spec.hop,
@@ -146,7 +146,7 @@ class Blocks:
 
     def __len__(self) -> int:
         """How many assets are remembered."""
-        return len(self._tracks)
+        return len(self._assets)
 
     def push(  # noqa: PLR0913 - as Windows.push, and which sample the time is of
         self,
@@ -181,21 +181,21 @@ class Blocks:
         count = len(values)
         if not 0 < count <= self._max_samples:
             raise ReadingError("block_length")
-        track = self._tracks.get(asset) or self._open(asset)
-        self._tracks.move_to_end(asset)
+        state = self._assets.get(asset) or self._open(asset)
+        self._assets.move_to_end(asset)
         span_ns = self._grid.span_ns(count)
         start_ns = time_ns - span_ns if arrived else time_ns
-        under_way, due = track.round, self.due
+        under_way, due = state.round, self.due
         if under_way is None or not self._is_joining(under_way, channels, start_ns, count):
             if not arrived:
-                self._check_fresh(track, start_ns, span_ns // 2)
+                self._check_fresh(state, start_ns, span_ns // 2)
             if under_way is not None:
-                self._complete(asset, track, under_way)
-            under_way = track.round = _Round(start_ns, self._blank(channels, count))
+                self._complete(asset, state, under_way)
+            under_way = state.round = _Round(start_ns, self._blank(channels, count))
         self._report(under_way, channels, values, quality)
         under_way.start_ns = max(under_way.start_ns, start_ns)
         if len(under_way.reported) == len(self.channels):
-            self._complete(asset, track, under_way)
+            self._complete(asset, state, under_way)
         return self.due - due
 
     def take(self) -> Batch:
@@ -225,11 +225,11 @@ class Blocks:
         )
 
     def awaited(self, asset: str) -> list[str]:
-        """Channels that the asset's current round waits for; empty where none has begun."""
-        track = self._tracks.get(asset)
-        if track is None or track.round is None:
+        """Signals that the asset's current round waits for; empty where none has begun."""
+        state = self._assets.get(asset)
+        if state is None or state.round is None:
             return []
-        reported = track.round.reported
+        reported = state.round.reported
         return [one.name for index, one in enumerate(self.channels) if index not in reported]
 
     @property
@@ -238,29 +238,29 @@ class Blocks:
         return False
 
     def states(self) -> Iterator[tuple[str, list[Any]]]:
-        """Every asset and its state; see `Windows.states`."""
-        for asset in list(self._tracks):
-            if track := self._tracks.get(asset):
-                yield asset, [track.series.state(), track.round and track.round.state()]
+        """As `Windows.states`."""
+        for asset in list(self._assets):
+            if state := self._assets.get(asset):
+                yield asset, [state.series.dump(), state.round and state.round.dump()]
 
-    def restore(self, asset: str, state: Sequence[Any]) -> None:
-        """Restore the state of an asset; see `Windows.restore`."""
-        self._tracks.pop(asset, None)
-        track = self._tracks[asset] = _Track()
-        track.series = Series.of(state[0])
-        track.round = _Round.of(state[1], len(self.channels)) if state[1] else None
+    def restore(self, asset: str, dumped: Sequence[Any]) -> None:
+        """As `Windows.restore`."""
+        self._assets.pop(asset, None)
+        state = self._assets[asset] = _AssetState()
+        state.series = Series.load(dumped[0])
+        state.round = _Round.load(dumped[1], len(self.channels)) if dumped[1] else None
 
     def discard(self) -> None:
         """Drop the windows that are due."""
         self._waiting.clear()
         self.due = 0
 
-    def _open(self, asset: str) -> _Track:
-        if len(self._tracks) >= self._max_assets:
-            self._tracks.popitem(last=False)
+    def _open(self, asset: str) -> _AssetState:
+        if len(self._assets) >= self._max_assets:
+            self._assets.popitem(last=False)
             self.forgotten += 1
-        track = self._tracks[asset] = _Track()
-        return track
+        state = self._assets[asset] = _AssetState()
+        return state
 
     def _is_joining(
         self, under_way: _Round, channels: Sequence[int], start_ns: int, count: int
@@ -274,12 +274,12 @@ class Blocks:
             raise ReadingError("block_length")
         return True
 
-    def _check_fresh(self, track: _Track, start_ns: int, slack_ns: int) -> None:
+    def _check_fresh(self, state: _AssetState, start_ns: int, slack_ns: int) -> None:
         """Refuse a block that begins before the one before has ended, or is that one again."""
-        last_start_ns, last_ns = track.series.start_ns, track.series.last_ns
-        if track.round is not None:
-            last_start_ns = track.round.start_ns
-            last_ns = last_start_ns + self._grid.span_ns(len(track.round.values))
+        last_start_ns, last_ns = state.series.start_ns, state.series.last_ns
+        if state.round is not None:
+            last_start_ns = state.round.start_ns
+            last_ns = last_start_ns + self._grid.span_ns(len(state.round.values))
         if start_ns == last_start_ns:
             raise ReadingError("duplicate")
         if start_ns < last_ns - slack_ns:
@@ -325,11 +325,11 @@ class Blocks:
         usable[~within] = np.nan
         return usable, False
 
-    def _complete(self, asset: str, track: _Track, done: _Round) -> None:
+    def _complete(self, asset: str, state: _AssetState, done: _Round) -> None:
         """Close the round: its samples more, and with them perhaps windows."""
-        track.round = None
-        self.restarts += track.series.restart_after(done.start_ns, self._grid)
-        due = track.series.extend(done.start_ns, done.values, self._flawed(done), self._grid)
+        state.round = None
+        self.restarts += state.series.restart_after(done.start_ns, self._grid)
+        due = state.series.extend(done.start_ns, done.values, self._flawed(done), self._grid)
         if due is not None:
             self._waiting.append((asset, due))
             self.due += len(due.times_ns)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.windowing import SHAPES, Shape, recorded
 from models.bundle.manifest import Channel, WindowSpec
-from models.windowing.track import NEVER
+from models.windowing.asset_state import NEVER
 from trainer.dataset.message_windows import replay
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.ingest.recording import Recording

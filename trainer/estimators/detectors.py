@@ -40,8 +40,8 @@ _EXPLAINED = 0.9
 _TREES = 100
 # `nu` of Schölkopf et al.: share of the rows that may lie outside the support.
 _SUPPORT = 0.05
-# Time and memory of a support vector machine grow with the square of its rows, and so does the
-# number of vectors in the graph; more rows are thinned out evenly.
+# Time and memory of a support vector machine grow with the square of its rows; more rows are
+# thinned out evenly.
 _MOST_ROWS = 2000
 
 

@@ -3,7 +3,7 @@
 scikit-learn compares with thresholds in double precision, ONNX's TreeEnsembleRegressor in float32.
 skl2onnx 1.20 rounds thresholds of gradient boosting to the nearest float32, so that a value
 between the two decides differently (1 row in 20,000, off by a whole leaf), and it writes booleans
-where protobuf 7 accepts integers only. Here thresholds are rounded down: for a float32 `x` the
+where protobuf wants integers. Here thresholds are rounded down: for a float32 `x` the
 comparison `x <= t` then has the same result.
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 MAX_LENGTH = 500
-# Powers become multiplications in the graph, and float32 overflows soon after the fourth power.
+# A power becomes so many factors in the graph.
 _MAX_POWER = 4
 # Bounds the size of the graph, and the depth of the recursion below.
 _MAX_NODES = 200

@@ -39,8 +39,8 @@ UNIT_NS = {
 # Event times are nanoseconds since 1970 in 64 signed bits, which reach from September 1677 to
 # April 2262; these are the first and the last year that fit as a whole.
 YEARS = (1678, 2261)
-# Some thirty years: longer than any period, gap or age of a plant, and in nanoseconds far below
-# the limit of 64 bits, so sums of such times cannot overflow.
+# Some thirty years: longer than any period, gap or age of a plant, and in nanoseconds a ninth of
+# what 64 bits hold, so that a sum of a few such times cannot overflow.
 MAX_S = 1e9
 TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 

@@ -27,7 +27,7 @@ from trainer.recipe.search_section import Search
 MAX_FEATURE_BYTES = 2 << 30
 # Metrics of one class against the other, which a problem of three classes does not have.
 _ABOUT_ONE = {"f1", "average_precision"}
-# Metrics that are not defined on a held-out part without a positive.
+# Metrics that need both of two classes in the held-out part.
 _OF_BOTH = {"f1", "average_precision", "macro_f1"}
 
 

@@ -19,7 +19,7 @@ LIMIT_S = 400.0
 PROMISES = (
     "nothing lost",
     "once and in order",
-    "a missing signal is told",
+    "a missing signal is reported",
     "faults found while they last",
     "swapped under load",
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.bundle.manifest import WindowSpec
-from models.windowing.track import NS_PER_MS
+from models.windowing.asset_state import NS_PER_MS
 from models.windowing.windows import Windows
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.factories import make_channels

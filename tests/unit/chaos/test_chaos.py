@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from agent.mqtt.packets import Publish, Writer, puback
 from chaos.fuzz import fuzz
-from chaos.ledger import Answer, Verdict, judge
+from chaos.ledger import Answer, Verdict, compare
 from chaos.soak import line_through
 from chaos.traffic import (
     BASE_MS,
@@ -36,19 +36,19 @@ READING = next(tick(1))
 
 
 def test_answers_as_expected_are_clean() -> None:
-    assert judge(WANTED, GOOD) == CLEAN
+    assert compare(WANTED, GOOD) == CLEAN
 
 
 def test_missing_answer_is_lost() -> None:
-    assert judge(WANTED, GOOD[1:]) == replace(CLEAN, lost=1)
+    assert compare(WANTED, GOOD[1:]) == replace(CLEAN, lost=1)
 
 
 def test_missing_answer_that_the_broker_had_confirmed_is_its_loss() -> None:
-    assert judge(WANTED, GOOD[1:], {KEYS[0]}) == replace(CLEAN, broker_lost=1)
+    assert compare(WANTED, GOOD[1:], {KEYS[0]}) == replace(CLEAN, broker_lost=1)
 
 
 def test_answer_again_with_its_id_is_a_repetition() -> None:
-    assert judge(WANTED, [*GOOD, GOOD[0]]) == replace(CLEAN, repeated=1)
+    assert compare(WANTED, [*GOOD, GOOD[0]]) == replace(CLEAN, repeated=1)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_answer_again_with_its_id_is_a_repetition() -> None:
     ],
 )
 def test_answer_that_nothing_asks_for_is_a_phantom(answer: Answer) -> None:
-    assert judge(WANTED, [*GOOD, answer]) == replace(CLEAN, phantom=1)
+    assert compare(WANTED, [*GOOD, answer]) == replace(CLEAN, phantom=1)
 
 
 def test_answer_behind_a_newer_one_of_its_asset_is_out_of_order() -> None:
-    assert judge(WANTED, [GOOD[1], GOOD[0], GOOD[2]]) == replace(CLEAN, out_of_order=1)
+    assert compare(WANTED, [GOOD[1], GOOD[0], GOOD[2]]) == replace(CLEAN, out_of_order=1)
 
 
 def test_oracle_agrees_with_numpy_on_every_window() -> None:
@@ -102,32 +102,32 @@ def delivered(packet_id: int) -> bytes:
 
 def test_wire_tells_an_acknowledgement_before_the_confirmation() -> None:
     wire = Wire({(READING.topic, READING.payload): READING})
-    wire.hear(1, TO_CLIENT, delivered(7))
-    wire.hear(1, TO_BROKER, prediction(0x8000) + puback(7))
+    wire.read(1, TO_CLIENT, delivered(7))
+    wire.read(1, TO_BROKER, prediction(0x8000) + puback(7))
     assert (wire.premature, wire.stale) == (1, 0)
 
 
 def test_wire_takes_an_acknowledgement_behind_the_confirmation() -> None:
     wire = Wire({(READING.topic, READING.payload): READING})
-    wire.hear(1, TO_CLIENT, delivered(7))
-    wire.hear(1, TO_BROKER, prediction(0x8000))
-    wire.hear(1, TO_CLIENT, puback(0x8000))
-    wire.hear(1, TO_BROKER, puback(7))
+    wire.read(1, TO_CLIENT, delivered(7))
+    wire.read(1, TO_BROKER, prediction(0x8000))
+    wire.read(1, TO_CLIENT, puback(0x8000))
+    wire.read(1, TO_BROKER, puback(7))
     assert (wire.premature, wire.stale) == (0, 0)
     assert (list(wire.delivered), wire.confirmed) == ([READING], {READING.key})
 
 
 def test_wire_tells_an_acknowledgement_of_an_older_connection() -> None:
     wire = Wire({(READING.topic, READING.payload): READING})
-    wire.hear(1, TO_CLIENT, delivered(7))
-    wire.hear(2, TO_BROKER, puback(7))
+    wire.read(1, TO_CLIENT, delivered(7))
+    wire.read(2, TO_BROKER, puback(7))
     assert wire.stale == 1
 
 
 def test_refused_prediction_is_not_confirmed() -> None:
     wire = Wire({(READING.topic, READING.payload): READING})
-    wire.hear(1, TO_BROKER, prediction(0x8000))
-    wire.hear(1, TO_CLIENT, b"\x40\x03\x80\x00\x87")
+    wire.read(1, TO_BROKER, prediction(0x8000))
+    wire.read(1, TO_CLIENT, b"\x40\x03\x80\x00\x87")
     assert wire.confirmed == set()
 
 

@@ -130,9 +130,9 @@ def test_inputs_that_are_never_answered_are_bounded_and_stay_lost(
 
 
 def judge(detection: Detection, truth: str, *labels: str, begin_ms: int = 0) -> list[int]:
-    """Judge a run of predictions; return how long after the beginning each finding came."""
+    """Compare a run of predictions; return how long after the beginning each finding came."""
     found = [
-        detection.judge(PUMP, begin_ms + 200 * number, truth=truth, label=label)
+        detection.compare(PUMP, begin_ms + 200 * number, truth=truth, label=label)
         for number, label in enumerate(labels)
     ]
     return [episode.found_after_ms or 0 for episode in found if episode]
@@ -143,7 +143,7 @@ def test_a_fault_is_found_when_it_is_named_three_times_in_a_row() -> None:
     labels = [HEALTHY, CAVITATION, CAVITATION, HEALTHY, *[CAVITATION] * 4]
     assert judge(detection, CAVITATION, *labels) == [1200]
     assert not detection.missed
-    assert (detection.judged, detection.agreed) == (8, 6)
+    assert (detection.compared, detection.agreed) == (8, 6)
 
 
 def test_a_fault_that_is_never_named_is_missed_once_it_had_its_time() -> None:
@@ -175,7 +175,7 @@ def test_all_promises_are_kept_by_a_run_with_one_clean_swap() -> None:
     swap = Swap(2, pushed_s=1.1, serving_s=1.5, first_s=2.01)
     judged = verdicts(ledger, Detection(in_a_row=1, patience=1), swap)
     assert all(verdict.kept for verdict in judged)
-    assert "push to serving 400 ms, first prediction after 910 ms" in judged[-1].figures
+    assert "push to serving 400 ms, first prediction after 910 ms" in judged[-1].numbers
 
 
 def test_what_still_waits_when_all_is_over_is_lost() -> None:

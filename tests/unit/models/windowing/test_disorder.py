@@ -19,8 +19,8 @@ from models.bundle.manifest import WindowSpec
 from models.errors import ReadingError
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import Quality
+from models.windowing.asset_state import NS_PER_MS
 from models.windowing.disorder import Disorder, Released
-from models.windowing.track import NS_PER_MS
 from serving.model import Model
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels

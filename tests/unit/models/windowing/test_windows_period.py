@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from models.bundle.manifest import Channel, WindowSpec
 from models.input.quality import Quality
-from models.windowing.track import Track
+from models.windowing.asset_state import AssetState
 from tests.kit.bundles.factories import make_channels, make_manifest
 from tests.kit.readings import Message, Window, Windows, feed, listed, push, reading
 from tests.kit.wording import naming
@@ -218,13 +218,13 @@ def test_what_is_saved_and_restored_at_any_moment_goes_on_as_if_nothing_had_been
     assert repr(due) == repr(feed(whole, *messages))
 
 
-def test_a_state_does_not_change_with_the_track_it_was_taken_of() -> None:
-    track = Track(2)
-    state = track.state()
-    track.held[0] = 1.0
-    track.samples += b"more"
-    assert repr(state) == repr(Track(2).state())  # repr, because nan != nan
-    assert repr(Track.of(track.state()).state()) == repr(track.state()) != repr(state)
+def test_a_state_does_not_change_with_the_asset_it_was_taken_of() -> None:
+    kept = AssetState(2)
+    state = kept.dump()
+    kept.held[0] = 1.0
+    kept.samples += b"more"
+    assert repr(state) == repr(AssetState(2).dump())  # repr, because nan != nan
+    assert repr(AssetState.load(kept.dump()).dump()) == repr(kept.dump()) != repr(state)
 
 
 def test_each_channel_is_held_for_its_own_age() -> None:

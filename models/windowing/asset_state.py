@@ -1,9 +1,9 @@
 """What is remembered of one asset, and how long each signal's last reading stands for the signal.
 
-A `Track` is plain numbers, lists and bytes, so that it can be saved. It refers to no other track,
-to no model and to no clock. A `Hold` has the ranges and ages of a model's signals, and applies them
-to the tracks of all assets: sample and hold. A value outside the signal's range, and one that
-float32 cannot represent, counts as missing.
+An `AssetState` is plain numbers, lists and bytes, so that it can be saved. It refers to no other
+asset, to no model and to no clock. A `SampleAndHold` has the ranges and maximum ages of a model's
+signals, and applies them to the states of all assets. A value outside the signal's range, and one
+that float32 cannot represent, counts as missing.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -30,7 +30,7 @@ Waiting = tuple[int, tuple[int, ...], tuple[float, ...], int, tuple[Any, ...]]
 values, quality, and what the caller wants back with it, as far as JSON can carry that."""
 
 
-class Track:
+class AssetState:
     """State of one asset.
 
     Times are event times in nanoseconds since 1970, `NEVER` before the first. A set of signals is a
@@ -84,7 +84,7 @@ class Track:
         self.samples = bytearray()
         self.waiting: list[Waiting] = []
 
-    def state(self) -> list[Any]:
+    def dump(self) -> list[Any]:
         """The state as JSON can carry it: masks in hex, samples in base64."""
         masks = [f"{mask:x}" for mask in (self.reported, self.usable, self.doubtful)]
         times = [self.newest_ns, self.last_ns, self.released_ns]
@@ -94,20 +94,20 @@ class Track:
         return [*masks, *times, *counts, *held, samples, list(self.waiting)]
 
     @classmethod
-    def of(cls, state: Sequence[Any]) -> Self:
-        """The track whose `state` this is, also after a way through JSON, where NaN is null."""
-        track = cls(0)
-        track.reported, track.usable, track.doubtful = (int(mask, 16) for mask in state[:3])
-        track.newest_ns, track.last_ns, track.released_ns = state[3:6]
-        track.count, track.uncertain_at, track.bad_at = state[6:9]
-        track.held = [MISSING if value is None else value for value in state[9]]
-        track.held_ns, track.unusable_ns = list(state[10]), list(state[11])
-        track.samples = bytearray(a2b_base64(state[12]))
-        track.waiting = [_waiting(*reading) for reading in state[13]]
-        return track
+    def load(cls, dumped: Sequence[Any]) -> Self:
+        """The state whose `state` this is, also after a way through JSON, where NaN is null."""
+        state = cls(0)
+        state.reported, state.usable, state.doubtful = (int(mask, 16) for mask in dumped[:3])
+        state.newest_ns, state.last_ns, state.released_ns = dumped[3:6]
+        state.count, state.uncertain_at, state.bad_at = dumped[6:9]
+        state.held = [MISSING if value is None else value for value in dumped[9]]
+        state.held_ns, state.unusable_ns = list(dumped[10]), list(dumped[11])
+        state.samples = bytearray(a2b_base64(dumped[12]))
+        state.waiting = [_waiting(*reading) for reading in dumped[13]]
+        return state
 
 
-class Hold:
+class SampleAndHold:
     """Ranges and ages of a model's signals, applied to the tracks of its assets.
 
     Args:
@@ -159,32 +159,32 @@ class Hold:
             mask |= 1 << index
         return mask
 
-    def take_row(self, track: Track, time_ns: int, values: Sequence[float]) -> bool:
+    def take_row(self, state: AssetState, time_ns: int, values: Sequence[float]) -> bool:
         """Hold the values of all signals, in order, if every one is usable; says whether it is."""
         if all(map(le, self.low, values)) and all(map(le, values, self.high)):
-            track.held, track.held_ns = list(values), [time_ns] * self.width
+            state.held, state.held_ns = list(values), [time_ns] * self.width
             return True
         return False
 
     def take(
-        self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
+        self, state: AssetState, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> int:
         """Hold the usable values; returns the bit mask of the signals that have none."""
         low, high = self.low, self.high
-        if channels == self.in_order and self.take_row(track, time_ns, values):
+        if channels == self.in_order and self.take_row(state, time_ns, values):
             return 0
-        held, held_ns, unusable = track.held, track.held_ns, 0
+        held, held_ns, unusable = state.held, state.held_ns, 0
         for index, value in zip(channels, values):  # noqa: B905 - costs 0.3 us; push has checked
             if low[index] <= value <= high[index]:
                 held[index] = value
                 held_ns[index] = time_ns
             else:
                 unusable |= 1 << index
-                track.unusable_ns[index] = time_ns
+                state.unusable_ns[index] = time_ns
         return unusable
 
     def new(
-        self, track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
+        self, state: AssetState, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> tuple[Sequence[int], Sequence[float]]:
         """Those values of a reading, which is not the asset's newest, that still count.
 
@@ -198,25 +198,25 @@ class Hold:
         Raises:
             ReadingError: none counts: `duplicate`, or `late`.
         """
-        if time_ns < track.last_ns or (self._is_on_grid and time_ns == track.last_ns):
+        if time_ns < state.last_ns or (self._is_on_grid and time_ns == state.last_ns):
             raise ReadingError("late")
         for index, value in zip(channels, values):  # noqa: B905 - as in take
             if self.low[index] <= value <= self.high[index]:
-                if track.held_ns[index] != time_ns or track.held[index] != value:
+                if state.held_ns[index] != time_ns or state.held[index] != value:
                     break
-            elif track.unusable_ns[index] != time_ns:
+            elif state.unusable_ns[index] != time_ns:
                 break
         else:
             raise ReadingError("duplicate")
         if not self._is_on_grid:
             return channels, values
-        return self._current(track, time_ns, channels, values)
+        return self._current(state, time_ns, channels, values)
 
     @staticmethod
     def _current(
-        track: Track, time_ns: int, channels: Sequence[int], values: Sequence[float]
+        state: AssetState, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> tuple[Sequence[int], Sequence[float]]:
-        held_ns, unusable_ns = track.held_ns, track.unusable_ns
+        held_ns, unusable_ns = state.held_ns, state.unusable_ns
         for index in channels:
             if not held_ns[index] <= time_ns >= unusable_ns[index]:
                 break
@@ -231,23 +231,23 @@ class Hold:
             raise ReadingError("late")
         return [index for index, _ in current], [value for _, value in current]
 
-    def sample(self, track: Track, time_ns: int) -> tuple[list[float], Quality]:
+    def sample(self, state: AssetState, time_ns: int) -> tuple[list[float], Quality]:
         """One value a signal at a time, and their quality; a value that is too old is missing."""
-        row, quality = list(track.held), Quality.GOOD
+        row, quality = list(state.held), Quality.GOOD
         for index, (channel, max_age_ns) in enumerate(
             zip(self._channels, self.max_ages_ns, strict=True)
         ):
             bit = 1 << index
             if max_age_ns is None:
-                has_value = bool(track.usable & bit)
+                has_value = bool(state.usable & bit)
             else:
-                has_value = time_ns - track.held_ns[index] <= max_age_ns
+                has_value = time_ns - state.held_ns[index] <= max_age_ns
             if not has_value:
                 row[index] = MISSING
                 self.missing[channel.name] += 1
                 worse = Quality.BAD if channel.missing == "require" else Quality.UNCERTAIN
                 quality = max(quality, worse)
-            elif track.doubtful & bit:
+            elif state.doubtful & bit:
                 quality = max(quality, Quality.UNCERTAIN)
         return row, quality
 
