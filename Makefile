@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/installed
+SITE ?= build/site
 
 # Debian keeps mosquitto in /usr/sbin, which is not on everybody's path.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help demo test check bench chaos lock upgrade clean
+.PHONY: help demo test check bench chaos docs lock upgrade clean
 
 help:
 	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set"
@@ -18,6 +19,7 @@ help:
 	@echo "make check   style, types, import rules, configuration schemas"
 	@echo "make chaos   faults under load, a fuzz and a soak: half an hour; CHAOS='--only cut' for less"
 	@echo "make bench   the measured promises; PEERS=1: next to mqtt.js and Node-RED too"
+	@echo "make docs    the documentation as a site, in $(SITE)/html; needs no network"
 	@echo "make lock    requirements/ after a change of pyproject.toml; what is locked stays"
 	@echo "make upgrade requirements/ with the newest versions that pyproject.toml allows"
 	@echo "make clean   remove what the other targets made"
@@ -49,6 +51,14 @@ chaos: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,strace,command -v strace)
 	$(BIN)/python -m chaos $(CHAOS)
+
+# The pages are copied, because Sphinx writes the API pages beside them.
+docs: $(STAMP)
+	rm -rf $(SITE)
+	mkdir -p $(SITE)/source
+	cp -r --parents *.md docs $(SITE)/source
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs \
+		$(SITE)/source $(SITE)/html
 
 # dev.txt is resolved first, so that a gateway and a workstation get the same versions.
 LOCK = $(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe \

@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from agent.cli import check as preflight
@@ -18,7 +19,11 @@ DEFAULT_CONFIG = Path("/etc/millhand/agent.toml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 78 tells systemd not to restart, 70 is a bug."""
+    """Run one command and return its exit code.
+
+    The code 78 stands for a wrong configuration, after which systemd does not restart the service
+    (`RestartPreventExitStatus=` in the unit). The code 70 stands for a bug.
+    """
     chosen = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = chosen.command
     try:
@@ -28,14 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CONFIG
     except KeyboardInterrupt:
         return 130
-    except Exception:  # noqa: BLE001  the top of the process: a bug ends it, systemd restarts
+    except Exception:  # noqa: BLE001  the top of the process: a bug ends it, systemd restarts it
         traceback.print_exc()
         return EXIT_BUG
 
 
 def _run(chosen: argparse.Namespace) -> int:
     settings = load_settings(chosen.config)
-    from agent.app import build  # noqa: PLC0415  a mistaken configuration is told at once
+    from agent.app import build  # noqa: PLC0415  a wrong configuration is reported at once
 
     preflight.check_files(settings, chosen.config)
     log.start()
@@ -94,7 +99,11 @@ def _schema(chosen: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="millhand-agent", description="Models behind MQTT.")
+    parser = argparse.ArgumentParser(
+        prog="millhand-agent",
+        description="Serves signed models on a gateway: readings in over MQTT, predictions out.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('millhand')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     default = Path(os.environ.get("MILLHAND_CONFIG", DEFAULT_CONFIG))
 
@@ -102,33 +111,37 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(command=command)
         added.add_argument(
-            "--config", type=Path, default=default, help=f"TOML file (default {default})"
+            "--config",
+            type=Path,
+            default=default,
+            help=f"the TOML file (default {default})",
         )
         parsers[name] = added
 
     parsers: dict[str, argparse.ArgumentParser] = {}
-    add("run", _run, "Serve until stopped.")
-    add("check", _check, "Validate configuration, files and kept bundles without connecting.")
-    add("models", _models, "Show what serves and what is kept.")
-    add(
-        "schema",
-        _schema,
-        "Write the JSON schemas of configuration and control documents.",
-    )
-    add("why", _why, "Tell what becomes of one message, and why.")
-    parsers["why"].add_argument("topic", help="the topic it came on")
+    add("run", _run, "Serve predictions until the process is stopped.")
+    add("check", _check, "Check the configuration, the files that it names and the stored bundles.")
+    add("models", _models, "Show which models serve and which bundles are stored.")
+    add("schema", _schema, "Write the JSON schemas of configuration and control documents.")
+    add("why", _why, "Explain what the agent does with one message.")
+    parsers["why"].add_argument("topic", help="the topic of the message")
     parsers["why"].add_argument(
-        "--payload", type=_content, metavar="FILE", help="what it said; - is standard input"
+        "--payload",
+        type=_content,
+        metavar="FILE",
+        help="its payload; - reads standard input",
     )
     parsers["check"].add_argument(
-        "--connect", action="store_true", help="also try broker and registry"
+        "--connect", action="store_true", help="also connect to the broker and to the registry"
     )
-    parsers["schema"].add_argument("--check", action="store_true", help="fail if it is stale")
+    parsers["schema"].add_argument(
+        "--check", action="store_true", help="fail if the file is out of date"
+    )
     parsers["schema"].add_argument(
         "--file",
         type=Path,
         default=Path("config/agent.schema.json"),
-        help="the configuration's; the others go to the folder control beside it",
+        help="the schema of the configuration; the others go to control/ beside it",
     )
     return parser
 

@@ -13,7 +13,7 @@ from agent.journal.files import JournalFile
 from agent.journal.replay import Recovery
 from agent.journal.writer import Journal
 from agent.metrics import Counters
-from agent.mqtt.reconnect import Link
+from agent.mqtt.reconnect import Reconnector
 from agent.reactor import Bounds, Path, Reactor, Upkeep
 from agent.slot import StreamSlot
 from agent.streams.pipeline import Pipeline
@@ -41,18 +41,18 @@ def build(settings: Settings) -> Reactor:
     control = Control(settings.gateway.id, delivery.post)
     pipelines = {one.stream: Pipeline(one, limits, time_of_day) for one in settings.pipelines}
     served = tuple(pipelines.values())
-    link = _link(settings, control, connects)
+    reconnector = _reconnector(settings, control, connects)
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
     updater = Updater(Tools(settings.registry, store, updates), control, monotonic)
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)
     kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)
     router = Router(pipelines, _command(control, updater), delivery, limits, journal.note)
-    subscriptions = Subscriptions(link, control, served, store, updates)
-    health = Health(Notifier(), served, link, subscriptions, (delivery, journal, updater))
-    path, timers = Path(link, router, journal, delivery), Timers(monotonic)
+    subscriptions = Subscriptions(reconnector, control, served, store, updates)
+    health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
+    path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
     upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers)
-    counters = Counters(router, delivery, link, served)
+    counters = Counters(router, delivery, reconnector, served)
     _set_timers(path, upkeep, counters, limits.metrics_s)
     _resume(settings, pipelines, path, upkeep)
     bounds = Bounds(limits.max_batch, limits.stop_s)
@@ -61,7 +61,7 @@ def build(settings: Settings) -> Reactor:
 
 def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float) -> None:
     """Say what is done from time to time; what is due together is done in this order."""
-    link, timers = path.link, upkeep.timers
+    reconnector, timers = path.reconnector, upkeep.timers
 
     def retry() -> None:
         if path.delivery.refusal:
@@ -72,9 +72,11 @@ def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float
     timers.every(TICK_S, upkeep.updater.tick)
     timers.every(TICK_S, path.journal.tick)
     timers.every(TICK_S, upkeep.kept_drift.tick)
-    timers.every(TICK_S, link.keep_alive)
+    timers.every(TICK_S, reconnector.keep_alive)
     timers.every(RETRY_S, retry)
-    timers.every(metrics_s, lambda: upkeep.control.metrics(counters.snapshot()), lambda: link.is_up)
+    timers.every(
+        metrics_s, lambda: upkeep.control.metrics(counters.snapshot()), lambda: reconnector.is_up
+    )
     timers.every(TICK_S, upkeep.health.report)
 
 
@@ -110,8 +112,8 @@ def _command(control: Control, updater: Updater) -> Callable[[str, bytes], bool]
     return command
 
 
-def _link(settings: Settings, control: Control, worker: Worker) -> Link:
-    return Link(
+def _reconnector(settings: Settings, control: Control, worker: Worker) -> Reconnector:
+    return Reconnector(
         settings.connection,
         client_id=settings.client_id,
         will=control.will,

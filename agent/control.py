@@ -6,7 +6,7 @@ Topics and documents are the contract in `models.control`; what is desired comes
 from collections.abc import Callable
 from importlib.metadata import version
 
-from agent.delivery.at_least_once import Outgoing
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.connection import Subscription, Will
 from models.control.documents import Current, Document, Feedback, Metrics, Status, timestamp
 from models.control.topics import ControlTopics

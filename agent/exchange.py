@@ -1,32 +1,45 @@
-"""What a turn does with a connection: answer what has arrived, publish, acknowledge."""
+"""One turn of the hot loop on a connection: answer what has arrived, publish, acknowledge."""
 
 from functools import partial
 from typing import Protocol
 
-from agent.delivery.at_least_once import Delivery, Publisher
+from agent.delivery.at_least_once import Delivery
+from agent.delivery.outgoing import Publisher
 from agent.mqtt.packets import Received
 from agent.streams.router import Router
 
 
 class Transport(Publisher, Protocol):
-    """The part of a connection that takes part in the exchange."""
+    """The part of a connection that a turn needs; tests and benchmarks have one without a network.
+
+    Attributes:
+        received: messages that have arrived and that no turn has taken yet, in order of arrival.
+        confirmed: packet id and reason code (MQTT 5, 3.4.2.1) of each PUBACK since the last turn.
+        lost: why the connection was lost; empty while it stands.
+    """
 
     received: list[Received]
     confirmed: list[tuple[int, int]]
     lost: str
 
     def flush(self) -> None:
-        """Send as much as the socket takes."""
+        """Send as much as the socket accepts without blocking; failures set `lost`."""
 
-    def acknowledge(self, mid: int) -> None:
-        """Queue the PUBACK of a QoS 1 message."""
+    def acknowledge(self, packet_id: int) -> None:
+        """Queue the PUBACK of a QoS 1 message, by its packet id."""
 
 
 def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
-    """Answer what has arrived, and settle what was confirmed.
+    """Answer the messages that have arrived, and settle the predictions that were confirmed.
 
-    Where messages may be shed, the answer waits until nothing more comes at once: then it is seen
-    how many wait. What the broker need not hold is acknowledged first, so that it sends on.
+    Runs on the hot thread and blocks for inference only. Where messages may be shed, the answer
+    waits until no more arrive at once, because only then is it known how many wait (ADR 12).
+
+    Args:
+        transport: the connection. If it is lost meanwhile, messages are answered all the same; the
+            predictions are published on the next connection.
+        router: turns messages into predictions.
+        delivery: publishes predictions, and says which messages to acknowledge.
     """
     has_arrived = bool(transport.received)
     if has_arrived:
@@ -34,16 +47,19 @@ def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
         router.receive(messages)
     if transport.confirmed:
         confirmed, transport.confirmed = transport.confirmed, []
-        for mid, reason_code in confirmed:
-            delivery.confirmed(mid, reason_code)
+        for packet_id, reason_code in confirmed:
+            delivery.confirmed(packet_id, reason_code)
     if router.sheds and has_arrived and not transport.lost:
+        # Messages that may be shed are acknowledged before they are answered, so that the broker
+        # sends those behind them: the newest have to be seen to know which are superseded.
         _acknowledge(transport, delivery)
         transport.flush()
         if router.has_room:
             return
-    router.answer(between=partial(_send, transport, delivery))
+    router.answer(between=partial(_send, transport, delivery))  # a slower model delays no other
     if transport.lost:
-        return  # what was not acknowledged comes again, and is recognised then
+        # The broker delivers again what was not acknowledged, and the delivery recognises it.
+        return
     if transport.wants_write:
         transport.flush()
     delivery.pump(transport)
@@ -57,5 +73,5 @@ def _send(transport: Transport, delivery: Delivery) -> None:
 
 
 def _acknowledge(transport: Transport, delivery: Delivery) -> None:
-    for mid in delivery.acknowledgeable():
-        transport.acknowledge(mid)
+    for packet_id in delivery.acknowledgeable():
+        transport.acknowledge(packet_id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agent.delivery.at_least_once import Delivery
 from agent.journal.writer import Journal
-from agent.mqtt.reconnect import Link
+from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from agent.subscriptions import Subscriptions
 from serving import log
@@ -18,7 +18,7 @@ class Health:
     Args:
         notifier: tells systemd.
         pipelines: whose models serve.
-        link: the connection to the broker.
+        reconnector: the connection to the broker.
         subscriptions: some of which the broker may refuse.
         sources: where else there may be something to wait for.
     """
@@ -27,13 +27,13 @@ class Health:
         self,
         notifier: Notifier,
         pipelines: Sequence[Pipeline],
-        link: Link,
+        reconnector: Reconnector,
         subscriptions: Subscriptions,
         sources: tuple[Delivery, Journal, Updater],
     ) -> None:
         self.notifier = notifier
         self._pipelines = pipelines
-        self._link = link
+        self._reconnector = reconnector
         self._subscriptions = subscriptions
         self._delivery, self._journal, self._updater = sources
         self._reported: list[str] = []
@@ -58,7 +58,7 @@ class Health:
     def _troubles(self) -> list[str]:
         refused = self._subscriptions.refused
         possible = (
-            self._link.trouble,
+            self._reconnector.trouble,
             f"the broker refuses {', '.join(refused)}" if refused else "",
             self._delivery.refusal,
             self._journal.trouble,

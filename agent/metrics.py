@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
-from agent.mqtt.reconnect import Link
+from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.control.documents import Metrics, StreamMetrics
@@ -18,11 +18,15 @@ class Counters:
     """Reads the counters where they are kept."""
 
     def __init__(
-        self, router: Router, delivery: Delivery, link: Link, pipelines: Sequence[Pipeline]
+        self,
+        router: Router,
+        delivery: Delivery,
+        reconnector: Reconnector,
+        pipelines: Sequence[Pipeline],
     ) -> None:
         self._router = router
         self._delivery = delivery
-        self._link = link
+        self._reconnector = reconnector
         self._pipelines = pipelines
 
     def snapshot(self) -> Metrics:
@@ -35,8 +39,8 @@ class Counters:
             dropped=delivery.dropped,
             waiting=delivery.waiting,
             redelivered=delivery.redelivered,
-            connects=self._link.connects,
-            sessions_lost=self._link.sessions_lost,
+            connects=self._reconnector.connects,
+            sessions_lost=self._reconnector.sessions_lost,
             streams={pipeline.stream: _of_stream(pipeline) for pipeline in self._pipelines},
         )
 

@@ -24,7 +24,7 @@ from agent.health import Health
 from agent.journal.drift_state import KeptDrift
 from agent.journal.writer import Journal
 from agent.mqtt.connection import Connection
-from agent.mqtt.reconnect import Link, State
+from agent.mqtt.reconnect import Reconnector, State
 from agent.streams.router import Router
 from agent.subscriptions import Subscriptions
 from agent.timers import Timers
@@ -55,7 +55,7 @@ class Bounds:
 class Path:
     """The way of a message through the agent, in the order in which it passes."""
 
-    link: Link
+    reconnector: Reconnector
     router: Router
     journal: Journal
     delivery: Delivery
@@ -118,15 +118,15 @@ class Reactor:
         self._leave()
 
     def _turn(self) -> None:
-        link, router = self._path.link, self._path.router
+        reconnector, router = self._path.reconnector, self._path.router
         if self._wait(self._upkeep.timers.due_s):
             router.answer()  # by the models for which it was received
             self._workers.run_posted()
-        connection = link.connection
+        connection = reconnector.connection
         if not self._up or connection is None or connection.lost:
             self._follow_link()
-            connection = link.connection
-        if connection is not None and (self._up or link.state is State.HANDSHAKE):
+            connection = reconnector.connection
+        if connection is not None and (self._up or reconnector.state is State.HANDSHAKE):
             connection.read(self._bounds.max_batch, self._time_of_day)
             if self._up:
                 self._upkeep.subscriptions.follow()
@@ -140,15 +140,15 @@ class Reactor:
 
     def _wait(self, until_s: float) -> bool:
         """Wait for the socket, for `until_s` or for a wake-up; says whether a wake-up came."""
-        link, router = self._path.link, self._path.router
-        connection = link.connection
-        self._watch(connection if link.state is not State.OPENING else None)
+        reconnector, router = self._path.reconnector, self._path.router
+        connection = reconnector.connection
+        self._watch(connection if reconnector.state is not State.OPENING else None)
         timeout_s = max(0.0, until_s - self._clock())
         if connection is not None and (connection.has_unread or self._is_turning(connection)):
             timeout_s = 0.0
         elif router.is_gathering:
             timeout_s = self._patience_s()
-        elif link.state is State.WAITING:
+        elif reconnector.state is State.WAITING:
             timeout_s = min(timeout_s, _SOON_S)
         elif self._is_busy:
             sleep(max(0.0, self._began_s + _BUSY_TURN_S - self._clock()))
@@ -174,7 +174,7 @@ class Reactor:
         return min(max(0.0, left_s), _QUIET_S)
 
     def _is_turning(self, connection: Connection) -> bool:
-        """Whether the connection has just been accepted, or lost, and the link does not know."""
+        """Whether the connection was just accepted or lost, and `advance` has yet to notice it."""
         return bool(connection.lost) or (connection.accepted and not self._up)
 
     def _watch(self, connection: Connection | None) -> None:
@@ -194,8 +194,8 @@ class Reactor:
 
     def _follow_link(self) -> None:
         """Take note of a connection that has come or gone."""
-        link, upkeep = self._path.link, self._upkeep
-        is_up = link.advance() is State.UP
+        reconnector, upkeep = self._path.reconnector, self._upkeep
+        is_up = reconnector.advance() is State.UP
         if is_up == self._up:
             return
         self._up = is_up
@@ -204,9 +204,9 @@ class Reactor:
             self._watch(None)
             upkeep.health.report()  # now: it may be over before the next tick
             return
-        connection = link.connection
+        connection = reconnector.connection
         if connection is not None:
-            log.info("connected", mqtt=link.version, session=connection.session_present)
+            log.info("connected", mqtt=reconnector.version, session=connection.session_present)
             self._path.delivery.connected(session_present=connection.session_present)
         upkeep.subscriptions.refresh()
         upkeep.control.online()
@@ -214,14 +214,14 @@ class Reactor:
 
     def _leave(self) -> None:
         """Take no more inputs, have the broker confirm what is owed, say goodbye, stop."""
-        link, upkeep = self._path.link, self._upkeep
+        reconnector, upkeep = self._path.reconnector, self._upkeep
         upkeep.health.notifier.stopping()
         deadline_s = self._clock() + self._bounds.stop_s
         upkeep.control.offline()
         while self._up and not self._is_done and self._clock() < deadline_s:
             self._drain_turn()
-        if self._up and link.connection is not None:
-            link.connection.close()
+        if self._up and reconnector.connection is not None:
+            reconnector.connection.close()
         self._path.journal.close()
         upkeep.kept_drift.close()
         self._selector.close()
@@ -238,7 +238,7 @@ class Reactor:
         path.router.answer()
         self._workers.run_posted()
         path.journal.tick()
-        connection = path.link.connection
+        connection = path.reconnector.connection
         if connection is None or connection.lost:
             self._up = False
             return

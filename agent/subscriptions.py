@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agent.control import Control
 from agent.mqtt.connection import Subscription
-from agent.mqtt.reconnect import Link
+from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from serving import log
 from serving.store import Store
@@ -18,7 +18,7 @@ class Subscriptions:
     left at the broker than received and dropped.
 
     Args:
-        link: the connection to the broker.
+        reconnector: the connection to the broker.
         control: names the topic filter of what is desired.
         pipelines: name the topic filters of their inputs.
         store: remembers the filters, for the day on which the configuration drops one.
@@ -27,13 +27,13 @@ class Subscriptions:
 
     def __init__(
         self,
-        link: Link,
+        reconnector: Reconnector,
         control: Control,
         pipelines: Sequence[Pipeline],
         store: Store,
         worker: Worker,
     ) -> None:
-        self._link = link
+        self._reconnector = reconnector
         self._control = control
         self._pipelines = pipelines
         self._store = store
@@ -44,13 +44,13 @@ class Subscriptions:
     @property
     def refused(self) -> Sequence[str]:
         """Topic filters that the broker does not permit."""
-        connection = self._link.connection
+        connection = self._reconnector.connection
         return connection.refused_filters if connection is not None else []
 
     def refresh(self) -> None:
         """Subscribe to the inputs of every pipeline that has a model, and to what is desired."""
-        connection = self._link.connection
-        if not self._link.is_up or connection is None:
+        connection = self._reconnector.connection
+        if not self._reconnector.is_up or connection is None:
             return
         wanted = {self._control.desired.filter: self._control.desired}
         for pipeline in self._pipelines:
@@ -68,7 +68,7 @@ class Subscriptions:
 
     def follow(self) -> None:
         """Log the broker's answer once it has come: from then on no message is missed."""
-        connection = self._link.connection
+        connection = self._reconnector.connection
         if self._is_awaiting and connection is not None and not connection.subscribing:
             self._is_awaiting = False
             refused = len(connection.refused_filters)

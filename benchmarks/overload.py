@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from agent.config.settings import Broker
 from agent.mqtt.connection import Connection, Subscription, Will
-from agent.mqtt.packets import FIRST_MID, LAST_MID, Publish
+from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
 from benchmarks.errors import BenchmarkError
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
@@ -120,8 +120,10 @@ class Driver:
         now = time.monotonic()
         for number in range(self.sent, self.sent + count):
             row = b'{"ts":%d,"c0":1.0,"c1":2.0}' % (BASE_MS + number)
-            mid = FIRST_MID + number % (LAST_MID - FIRST_MID)
-            self._connection.publish(Publish(self._topic_of(number), row, self._qos, mid=mid))
+            packet_id = FIRST_PACKET_ID + number % (LAST_PACKET_ID - FIRST_PACKET_ID)
+            self._connection.publish(
+                Publish(self._topic_of(number), row, self._qos, packet_id=packet_id)
+            )
             self._sent_s.append(now)
         self.sent += max(0, count)
         self._unconfirmed += self._qos * max(0, count)

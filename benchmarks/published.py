@@ -53,9 +53,8 @@ class Answered:
     @property
     def labels(self) -> NDArray[Any]:
         """The label of every row, as the files have it."""
-        if self.recording.labels is None:
-            raise ValueError("the recipe names no column of labels")
-        return self.recording.labels
+        (column,) = (*self.recording.texts.values(), *self.recording.numbers.values())
+        return column
 
 
 def answered(
@@ -70,11 +69,14 @@ def answered(
     """
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(recipe, Path(folder), console=Console()).bundle
+    column = label or recipe.label_column
+    labels = [] if column is None else [column]
+    is_number = isinstance(recipe.target, Regression)
     recording = load(
         recipe.data,
         recipe.signals,
-        label=label or recipe.label_column,
-        numeric_label=isinstance(recipe.target, Regression),
+        texts=[] if is_number else labels,
+        numbers=labels if is_number else [],
     )
     chosen = np.flatnonzero(rows(recording))
     windows = window_rows(recording, chosen, bundle.manifest.window, recipe.channels)

@@ -21,7 +21,7 @@ from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
 from agent.mqtt.packets import MQTT_5, Publish, Writer, puback
-from agent.mqtt.transport import Wire
+from agent.mqtt.transport import Transport
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from benchmarks.errors import BenchmarkError
@@ -70,33 +70,33 @@ class Loop:
             {pipeline.stream: pipeline}, lambda *_: False, self.delivery, limits, lambda _: 0
         )
         self._pipeline, self._qos = pipeline, qos
-        self._wire, self._socket = Wire(MQTT_5, 1 << 20), Script()
+        self._transport, self._socket = Transport(MQTT_5, 1 << 20), Script()
         self._unconfirmed: list[int] = []
 
     def publish(self, message: Publish) -> None:
         """Queue one prediction, which is confirmed in the next turn."""
-        self._wire.publish(message)
+        self._transport.publish(message)
         if message.qos:
-            self._unconfirmed.append(message.mid)
+            self._unconfirmed.append(message.packet_id)
 
     def turn(self, incoming: bytes) -> list[int]:
         """Run one turn; return when it began and when each part ended, nanoseconds."""
         confirmations, self._unconfirmed = map(puback, self._unconfirmed), []
         self._socket.incoming = b"".join((*confirmations, incoming))
         at_ns = [perf_counter_ns()]
-        block = self._wire.receive(self._socket, 10_000, self._pipeline.clock)
+        block = self._transport.receive(self._socket, 10_000, self._pipeline.clock)
         at_ns.append(perf_counter_ns())
         self._router.receive(block.received)
         at_ns.append(perf_counter_ns())
         self._router.answer()
         at_ns.append(perf_counter_ns())
-        for mid, reason_code in block.confirmations:
-            self.delivery.confirmed(mid, reason_code)
+        for packet_id, reason_code in block.confirmations:
+            self.delivery.confirmed(packet_id, reason_code)
         self.delivery.pump(self)
-        for mid in self.delivery.acknowledgeable():
-            self._wire.acknowledge(mid)
+        for packet_id in self.delivery.acknowledgeable():
+            self._transport.acknowledge(packet_id)
         at_ns.append(perf_counter_ns())
-        self._wire.send(self._socket)
+        self._transport.send(self._socket)
         at_ns.append(perf_counter_ns())
         return at_ns
 
@@ -111,7 +111,7 @@ def readings(qos: int, size: int) -> Iterator[bytes]:
                 f"plant/l1/a{n % _ASSETS}/telemetry",
                 _row(dice, began_ms + n),
                 qos,
-                mid=n % 60_000 + 1,
+                packet_id=n % 60_000 + 1,
             )
         )
         for n in count()

@@ -93,7 +93,6 @@ def recorded(shape: Shape, count: int) -> Recording:
         times_ns=times_ns,
         timed=True,
         values=values,
-        labels=None,
         files=("recorded",),
         file=np.zeros(count, dtype=np.int64),
         line=number,

@@ -21,7 +21,7 @@ from tests.kit.broker.packets import (
     damaged,
     damages,
     flagged,
-    mids,
+    packet_ids,
     paho_publish,
     paho_read,
     pubacks,
@@ -140,19 +140,19 @@ def _is_written_as_paho_writes_it(version: int, message: Message) -> None:
         message.payload,
         message.qos,
         retain=message.retain,
-        mid=message.mid,
+        packet_id=message.packet_id,
         repeated=message.repeated,
     )
     ours, theirs = Writer(version).publish(publish), paho_publish(version, message)
     _same(ours, theirs, ours, "written by us, and by paho")
     back = paho_read(version, ours).received
-    wanted = message._replace(mid=message.mid if message.qos else 0)
+    wanted = message._replace(packet_id=message.packet_id if message.qos else 0)
     _same(back, [wanted], ours, "as paho reads what we have written")
 
 
-def _puback_is_one_that_paho_reads(version: int, mid: int) -> None:
-    packet = puback(mid)
-    _same(paho_read(version, packet).confirmations, [(mid, 0)], packet, "as paho reads it")
+def _puback_is_one_that_paho_reads(version: int, packet_id: int) -> None:
+    packet = puback(packet_id)
+    _same(paho_read(version, packet).confirmations, [(packet_id, 0)], packet, "as paho reads it")
 
 
 def _is_read_as_paho_reads_it(version: int, packets: _Packets, places: list[int]) -> None:
@@ -209,7 +209,7 @@ _CHECKS: tuple[_Check, ...] = (
         _puback_is_one_that_paho_reads,
         (
             versions,
-            mids,
+            packet_ids,
         ),
     ),
     (
@@ -290,7 +290,14 @@ def _read(version: int, chunks: list[bytes], at_a_time: int = _EVERYTHING) -> _S
 
 def _as_messages(stream: _Stream) -> list[Message]:
     return [
-        Message(one.topic, one.payload, int(one.mid > 0), one.mid, one.retained, one.repeated)
+        Message(
+            one.topic,
+            one.payload,
+            int(one.packet_id > 0),
+            one.packet_id,
+            one.retained,
+            one.repeated,
+        )
         for one in stream.received
     ]
 
@@ -299,13 +306,15 @@ def _bytes(version: int, packets: _Packets) -> bytes:
     made = []
     for one in packets:
         if isinstance(one, bytes):
-            made.append(one if version == MQTT_5 or one in OTHER_PACKETS else puback(_mid(one)))
+            made.append(
+                one if version == MQTT_5 or one in OTHER_PACKETS else puback(_packet_id(one))
+            )
         else:
             message, pairs = one
             made.append(paho_publish(version, message, user_properties(pairs)))
     return b"".join(made)
 
 
-def _mid(packet: bytes) -> int:
+def _packet_id(packet: bytes) -> int:
     """The packet id of a PUBACK; MQTT 3.1.1 has no reason code after it."""
     return int.from_bytes(packet[2:4])

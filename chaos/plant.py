@@ -122,5 +122,5 @@ class Plant(threading.Thread):
             self.sent[reading.topic, reading.payload] = reading
             self._unconfirmed[client.publish(reading.topic, reading.payload, 1).mid] = reading
 
-    def _on_publish(self, _client: Client, _userdata: object, mid: int, *_: object) -> None:
-        self._unconfirmed.pop(mid, None)
+    def _on_publish(self, _client: Client, _userdata: object, packet_id: int, *_: object) -> None:
+        self._unconfirmed.pop(packet_id, None)

@@ -16,7 +16,7 @@ import numpy as np
 
 from models.bundle.package import Bundle
 from models.errors import ReadingError
-from models.windowing.hold import NS_PER_MS
+from models.windowing.asset_state import NS_PER_MS
 from models.windowing.windows import Windows
 from tests.kit.bundles.graphs import history_bundle, linear_bundle
 

@@ -63,38 +63,38 @@ class Wire:
             self._published(connection, message) if from_agent else self._delivered(
                 connection, message
             )
-        for mid, reason_code in block.confirmations:
+        for packet_id, reason_code in block.confirmations:
             if from_agent:
-                self._acknowledged(connection, mid)
+                self._acknowledged(connection, packet_id)
             else:
-                self._confirmed(connection, mid, reason_code)
+                self._confirmed(connection, packet_id, reason_code)
 
     def _delivered(self, connection: _Connection, message: Received) -> None:
         reading = self._sent.get((message.topic, message.payload))
-        if message.mid:
-            connection.inputs[message.mid] = reading
+        if message.packet_id:
+            connection.inputs[message.packet_id] = reading
         if reading is not None:
             self.delivered.setdefault(reading)
 
     def _published(self, connection: _Connection, message: Received) -> None:
-        if not message.mid:
+        if not message.packet_id:
             return
         key = None
         if "/_inference/" in message.topic:
             document = json.loads(message.payload)
             key = Key(document["stream"], document["asset"], document["timestamp"])
-        connection.outputs[message.mid] = key
+        connection.outputs[message.packet_id] = key
 
-    def _confirmed(self, connection: _Connection, mid: int, reason_code: int) -> None:
-        key = connection.outputs.pop(mid, None)
+    def _confirmed(self, connection: _Connection, packet_id: int, reason_code: int) -> None:
+        key = connection.outputs.pop(packet_id, None)
         if key is not None and reason_code < _SUCCESS_BELOW:
             self.confirmed.add(key)
 
-    def _acknowledged(self, connection: _Connection, mid: int) -> None:
-        if mid not in connection.inputs:
+    def _acknowledged(self, connection: _Connection, packet_id: int) -> None:
+        if packet_id not in connection.inputs:
             self.stale += 1
             return
-        reading = connection.inputs.pop(mid)
+        reading = connection.inputs.pop(packet_id)
         if reading is None or reading.key.asset == OVERSIZED_ASSET:
             return
         if reading.key.stream == ROWS:

@@ -57,8 +57,16 @@ def _options() -> Options:
         metavar="FILE",
         help="write a picture of the table to FILE, as SVG",
     )
+    parser.add_argument(
+        "--hours",
+        type=int,
+        choices=range(12, 25),
+        default=24,
+        metavar="HOURS",
+        help="how long a recorded day is; fewer than 24 train sooner",
+    )
     called = parser.parse_args()
-    return Options(called.seconds, called.broker, called.keep, called.export_table)
+    return Options(called.seconds, called.broker, called.keep, called.export_table, called.hours)
 
 
 def _seconds(text: str) -> float:

@@ -41,12 +41,14 @@ class Options:
         broker: the broker to use.
         keep: whether the work folder stays after the end.
         picture: file for the picture of the table that shows most; None: no picture.
+        hours: hours in a day of the recorded history.
     """
 
     seconds: float | None
     broker: Choice
     keep: bool
     picture: Path | None
+    hours: int
 
 
 def run_demo(options: Options, console: Console) -> bool:
@@ -60,7 +62,7 @@ def run_demo(options: Options, console: Console) -> bool:
         work = stack.enter_context(_work_folder(console, keep=options.keep))
         broker = stack.enter_context(running_broker(work, options.broker))
         console.print(f"{broker.name} listens on {HOST}:{broker.port}", highlight=False)
-        workshop = Workshop(work, broker.port)
+        workshop = Workshop(work, broker.port, options.hours)
         run_steps([*workshop.record(), *workshop.make(1)], console)
         agent = stack.enter_context(_agent(workshop, broker))
         link = stack.enter_context(Link(broker.port, [PREDICTIONS, *CONTROL_TOPICS]))

@@ -69,9 +69,10 @@ class Workshop:
     Args:
         work: folder for all files.
         port: port of the broker on the loopback.
+        hours: hours in a day of the recorded history.
     """
 
-    def __init__(self, work: Path, port: int) -> None:
+    def __init__(self, work: Path, port: int, hours: int) -> None:
         self.work = work
         self.registry = work / "registry"
         self.trusted_root = work / "keys" / "root.json"
@@ -79,15 +80,14 @@ class Workshop:
         self._history = work / "history"
         self._bundles = work / "bundles"
         self._port = port
+        self._hours = hours
 
     def record(self) -> list[Step]:
         """Return the steps before any version: to write the history, and an empty registry."""
-        days = str(max(DAYS.values()))
+        history = (self._history, str(max(DAYS.values())), str(self._hours))
         registry = ("registry", "init", self.registry, "--keys", self._keys)
         return [
-            Step(
-                "the plant records its history", python("demo.plant.history", self._history, days)
-            ),
+            Step("the plant records its history", python("demo.plant.history", *history)),
             Step("create a registry and its keys", python("trainer", *registry)),
         ]
 
@@ -98,7 +98,7 @@ class Workshop:
         train = ("train", path, "--out", self._bundles, "--seq", str(seq))
         bundle = self._bundles / f"{STREAM}-{seq}.zip"
         publish = ("publish", bundle, "--registry", self.registry, "--keys", self._keys)
-        hours = 24 * DAYS[seq]
+        hours = self._hours * DAYS[seq]
         return [
             Step(f"train version {seq} on {hours} h of history", python("trainer", *train)),
             Step(f"sign and publish version {seq}", python("trainer", *publish)),

@@ -5,7 +5,7 @@ no telemetry, which releases from 1.29 on send unless told not to before the imp
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -55,16 +55,10 @@ class Session:
         self.manifest = bundle.manifest
         self._names = [output.name for output in bundle.manifest.outputs]
         try:
-            self._session = ort.InferenceSession(
-                bundle.model,
-                sess_options=_options(),
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # it would print, and try the same once more
-            )
-            _check_graph(self._session, bundle.manifest, str(bundle.ref))
-        except _REFUSED as exc:
-            message = f"{bundle.ref}: onnxruntime {ort.__version__} refuses the graph: {exc}"
-            raise IncompatibleBundleError(message) from exc
+            self._session = load_graph(bundle.model)
+            _check_graph(self._session, bundle.manifest)
+        except IncompatibleBundleError as exc:
+            raise IncompatibleBundleError(f"{bundle.ref}: {exc}") from exc
 
     def run(self, windows: NDArray[np.float32]) -> Mapping[str, NDArray[Any]]:
         """Infer a whole batch.
@@ -79,8 +73,8 @@ class Session:
             InferenceError: the graph failed, or answered with another number of rows.
         """
         try:
-            arrays = self._session.run(self._names, {INPUT: windows})
-        except _REFUSED as exc:
+            arrays = run_graph(self._session, self._names, windows)
+        except InferenceError as exc:
             raise InferenceError(f"{self.manifest.stream}: {exc}") from exc
         for array in arrays:
             if array.shape[:1] != windows.shape[:1]:
@@ -109,6 +103,45 @@ class Session:
         return compare(golden.outputs, outputs, self.manifest.golden)
 
 
+def load_graph(model: bytes) -> ort.InferenceSession:
+    """Load a graph as a gateway does, before it is known to keep any manifest.
+
+    The trainer checks graphs with it that are not in a bundle yet.
+
+    Raises:
+        IncompatibleBundleError: onnxruntime refuses the graph.
+    """
+    try:
+        session = ort.InferenceSession(
+            model,
+            sess_options=_options(),
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print, and try the same once more
+        )
+        # onnxruntime decodes a name when it is read: one that is not UTF-8 is refused here.
+        _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+        _ = session.get_modelmeta().custom_metadata_map
+    except _REFUSED as exc:
+        message = f"onnxruntime {ort.__version__} refuses the graph: {exc}"
+        raise IncompatibleBundleError(message) from exc
+    return session
+
+
+def run_graph(
+    session: ort.InferenceSession, names: Sequence[str], windows: NDArray[np.float32]
+) -> list[NDArray[Any]]:
+    """Run a loaded graph on windows `[n, length, channels]`: the outputs of these names, in order.
+
+    Raises:
+        InferenceError: the graph fails on them.
+    """
+    try:
+        arrays: list[NDArray[Any]] = session.run(names, {INPUT: windows})
+    except _REFUSED as exc:
+        raise InferenceError(str(exc)) from exc
+    return arrays
+
+
 def _options() -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -124,23 +157,23 @@ def _options() -> ort.SessionOptions:
     return options
 
 
-def _check_graph(session: ort.InferenceSession, manifest: Manifest, label: str) -> None:
+def _check_graph(session: ort.InferenceSession, manifest: Manifest) -> None:
     marks = session.get_modelmeta().custom_metadata_map
     if (marks.get("stream"), marks.get("seq")) != (manifest.stream, str(manifest.seq)):
         found = f"{marks.get('stream')}#{marks.get('seq')}"
-        raise IncompatibleBundleError(f"{label}: the graph in the bundle says it is {found}")
+        raise IncompatibleBundleError(f"the graph in the bundle says it is {found}")
     inputs = session.get_inputs()
     length, width = manifest.window.length, len(manifest.channels)
     if [found.name for found in inputs] != [INPUT] or inputs[0].type != _ORT_TYPES["float32"]:
         found = ", ".join(f"{i.name} {i.type}" for i in inputs)
-        raise IncompatibleBundleError(f"{label}: input must be float32 '{INPUT}', found {found}")
+        raise IncompatibleBundleError(f"input must be float32 '{INPUT}', found {found}")
     if len(inputs[0].shape) != 3 or inputs[0].shape[1:] != [length, width]:  # noqa: PLR2004  rank of [batch, length, channels]
         raise IncompatibleBundleError(
-            f"{label}: input must be [batch, {length}, {width}], found {inputs[0].shape}"
+            f"input must be [batch, {length}, {width}], found {inputs[0].shape}"
         )
     given = {output.name: output.type for output in session.get_outputs()}
     for output in manifest.outputs:
         if given.get(output.name) != _ORT_TYPES[output.dtype]:
             raise IncompatibleBundleError(
-                f"{label}: output '{output.name}' must be {output.dtype}, the graph has {given}"
+                f"output '{output.name}' must be {output.dtype}, the graph has {given}"
             )

@@ -1,8 +1,15 @@
+import os
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 from hypothesis import settings
+
+# Tests share the machine's processors with each other. A thread of OpenMP that waits for one that
+# has none spins meanwhile, and a fit of a second takes five. Before NumPy is imported, and for all
+# processes that tests start.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 # The machine may be busy, so no example has a deadline; nothing is kept between runs.
 settings.register_profile("millhand", deadline=None, database=None, print_blob=True)

@@ -1,8 +1,8 @@
-"""A connection to the broker for people's commands: publish, wait for the confirmation, listen.
+"""A connection to the broker for commands: publish and wait for the confirmation, subscribe.
 
-The only file on the trainer's side that knows paho. MQTT 5, and 3.1.1 where the broker has no
-more. Everything runs on the caller's thread: `publish` sends, and goes on reading while too many
-confirmations are missing, so the broker sets the pace and nothing is queued without end.
+The only file of the trainer that imports paho. It speaks MQTT 5, or 3.1.1 with an older broker.
+Everything runs on the caller's thread, while one of the methods runs. `publish` blocks while too
+many messages are not confirmed, so the broker sets the pace, and no queue grows without limit.
 """
 
 import argparse
@@ -25,19 +25,30 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from trainer.errors import BrokerError
 
+# Most messages that are sent and not confirmed; the broker's Receive Maximum may be lower.
 MAX_IN_FLIGHT = 200
 CONNECT_S = 10.0
+# How long the broker may be away before a lost connection is an error.
 PATIENCE_S = 30.0
-"""How long a connection that was lost may be away."""
 _RETRY_S = 0.5
+# Longest waits for the socket, with unconfirmed messages and without.
 _TURN_S = 0.05
 _IDLE_S = 1.0
+# Reason code "Unsupported Protocol Version" of CONNACK (MQTT 5, section 3.2.2.2).
 _UNSUPPORTED_PROTOCOL = 0x84
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the broker is, and who we are there."""
+    """The broker's address, and the credentials for it.
+
+    Attributes:
+        host: host name or IP address.
+        port: TCP port.
+        username: name to log in with; None connects anonymously.
+        password_file: path of the file with the password; None for none.
+        ca_file: PEM file of the authority for the broker's certificate; None speaks no TLS.
+    """
 
     host: str
     port: int
@@ -50,11 +61,11 @@ class Address:
 
 
 class Message(NamedTuple):
-    """What has arrived.
+    """A message that has arrived.
 
     Attributes:
-        retained: whether the broker had kept it, for nobody knows how long.
-        at_ns: when, nanoseconds since 1970 by the clock of this machine.
+        retained: whether it is a retained message, which may have been published long ago.
+        at_ns: time of arrival, nanoseconds since 1970 by the clock of this machine.
     """
 
     topic: str
@@ -64,19 +75,21 @@ class Message(NamedTuple):
 
 
 class Broker:
-    """One connection; a context that ends it in order.
+    """One connection to a broker, as a context that disconnects at its end.
+
+    A lost connection is made again, and unconfirmed messages are sent again, so the broker may
+    receive them twice (QoS 1). Messages that others publish meanwhile are missed.
 
     Args:
-        address: where to.
-        filters: topics to listen to, at QoS 1.
-        patience_s: how long a connection that was lost may be away.
+        address: the broker's address.
+        filters: topic filters to subscribe to, at QoS 1.
+        patience_s: seconds that the broker may be away; None takes `PATIENCE_S`.
 
     Attributes:
-        losses: how often the connection was lost and made again; what others published meanwhile
-            has not been heard.
+        losses: number of times that the connection was lost and made again.
 
     Raises:
-        BrokerError: on entering: no connection, refused, or a topic that is not granted.
+        BrokerError: on entering: no connection, refused, or a subscription that is not granted.
     """
 
     def __init__(
@@ -96,7 +109,7 @@ class Broker:
         self._client = self._build(MQTTProtocolVersion.MQTTv5)
 
     def __enter__(self) -> Self:
-        """Connect, and wait until the topics are granted."""
+        """Connect, and wait until the subscriptions are granted."""
         self._open()
         try:
             self._until_ready()
@@ -114,26 +127,26 @@ class Broker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Say goodbye."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.loop_write()
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, *, retain: bool = False) -> None:
-        """Send one message; waits while too many before it are not confirmed.
+        """Send one message; blocks while too many messages before it are not confirmed.
 
         Raises:
-            BrokerError: the broker refused a message, or is gone for too long.
+            BrokerError: the broker refused a message, or cannot be reached for too long.
         """
         while len(self._unconfirmed) >= self._limit:
             self._turn(_TURN_S)
-        mid = self._client.publish(topic, payload, qos, retain).mid
+        packet_id = self._client.publish(topic, payload, qos, retain).mid
         if qos:
-            self._unconfirmed.add(mid)
+            self._unconfirmed.add(packet_id)
         elif self._client.want_write():
             self._turn(_TURN_S)
 
     def flush(self) -> None:
-        """Wait until everything is sent and confirmed.
+        """Wait until all messages are sent, and those of QoS 1 confirmed.
 
         Raises:
             BrokerError: see `publish`.
@@ -142,7 +155,7 @@ class Broker:
             self._turn(_TURN_S)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass without losing the connection.
+        """Wait for a time, and keep the connection alive meanwhile.
 
         Raises:
             BrokerError: see `publish`.
@@ -152,7 +165,7 @@ class Broker:
             self._turn(min(left, _IDLE_S))
 
     def listen(self, timeout_s: float) -> None:
-        """Wait until something has arrived, at most `timeout_s`; `receive` hands it over.
+        """Wait until a message has arrived, at most `timeout_s` seconds; `receive` returns it.
 
         Raises:
             BrokerError: see `publish`.
@@ -162,10 +175,10 @@ class Broker:
             self._turn(min(left, _IDLE_S))
 
     def receive(self, timeout_s: float = 0.0) -> list[Message]:
-        """What has arrived; waits for the first at most `timeout_s`.
+        """The messages that have arrived; waits at most `timeout_s` seconds for the first.
 
         Raises:
-            BrokerError: see `publish`; never without a wait.
+            BrokerError: see `publish`; never if `timeout_s` is 0.
         """
         self.listen(timeout_s)
         received, self._received = self._received, []
@@ -174,7 +187,7 @@ class Broker:
     def _build(self, version: MQTTProtocolVersion) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, protocol=version)
         client.connect_timeout = CONNECT_S
-        client.max_inflight_messages_set(0)  # the limit is `publish`'s
+        client.max_inflight_messages_set(0)  # no limit in paho: `publish` has its own
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -211,7 +224,7 @@ class Broker:
             self._exchange(_TURN_S)
 
     def _turn(self, timeout_s: float) -> None:
-        """Read and write once; connect again if the connection was lost."""
+        """Read and write once, and connect again if the connection was lost."""
         self._exchange(timeout_s)
         if self._lost:
             self._again()
@@ -233,7 +246,7 @@ class Broker:
         self._client.loop_misc()
 
     def _again(self) -> None:
-        """Connect again; paho sends what was not confirmed once more."""
+        """Connect again; paho then sends again what was not confirmed."""
         deadline = time.monotonic() + self._patience_s
         while not self._refused and time.monotonic() < deadline:
             self._lost, self._ready = "", False
@@ -274,7 +287,7 @@ class Broker:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        # A broker that knows 3.1.1 only may close the connection without a word.
+        # A broker that knows 3.1.1 only may close the connection without a CONNACK.
         self._too_new = self._too_new or not self._lost
         self._lost = self._lost or f"connection lost: {reason}"
 
@@ -286,11 +299,11 @@ class Broker:
         self,
         _client: Client,
         _userdata: object,
-        mid: int,
+        packet_id: int,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self._unconfirmed.discard(mid)
+        self._unconfirmed.discard(packet_id)
         if reason.is_failure:
             self._refused = f"the broker refuses a message: {reason}"
 
@@ -298,33 +311,31 @@ class Broker:
         self,
         _client: Client,
         _userdata: object,
-        _mid: int,
+        _packet_id: int,
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        refused = [
-            wanted
-            for wanted, reason in zip(self._filters, reasons, strict=False)
-            if reason.is_failure
-        ]
+        pairs = zip(self._filters, reasons, strict=False)
+        refused = [wanted for wanted, reason in pairs if reason.is_failure]
         if refused:
-            self._refused = f"the broker does not allow to subscribe {', '.join(refused)}"
+            self._refused = f"the broker does not allow a subscription to {', '.join(refused)}"
         self._ready = not refused
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the broker on a command line."""
-    parser.add_argument("--broker", required=True, metavar="HOST:PORT")
-    parser.add_argument("--username")
-    parser.add_argument("--password-file", type=Path)
-    parser.add_argument("--ca-file", type=Path, help="speak TLS, and believe this authority")
+    """Add the options that describe a broker to a parser."""
+    add = parser.add_argument
+    add("--broker", required=True, metavar="HOST:PORT", help="address of the MQTT broker")
+    add("--username", help="name to log in to the broker with")
+    add("--password-file", type=Path, help="file that contains the password")
+    add("--ca-file", type=Path, help="use TLS, and trust the authority in this PEM file")
 
 
 def address_of(options: argparse.Namespace) -> Address:
-    """The broker that a command line describes.
+    """The broker that the command line describes.
 
     Raises:
-        BrokerError: HOST:PORT is not that.
+        BrokerError: `--broker` is not HOST:PORT.
     """
     host, colon, port = options.broker.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdecimal():

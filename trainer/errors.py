@@ -1,15 +1,18 @@
-"""The trainer's own errors, by what the caller does about them.
+"""The trainer's own errors, by what the user has to do about them.
 
 MillhandError
-├── UsageError      the command line asks for what cannot be; exit 2
-├── RecipeError     the recipe is to be corrected; exit 78
-├── DataError       the recorded data is to be corrected; exit 65
-├── GraphError      a foreign graph cannot be served; no bundle is written
-├── ParityError     the exported graph is not the model; no bundle is written
-├── ComparisonError an earlier bundle cannot be held against the new model; training goes on
-├── BrokerError     the broker cannot be reached, or refuses
+├── UsageError      the command line must be corrected; exit 2
+├── RecipeError     the recipe must be corrected; exit 78
+├── DataError       the recorded data, or the recipe's description of it, must be corrected; exit 65
+├── GraphError      the external graph must be exported in another way; no bundle is written
+├── ParityError     the exported graph differs from the model; no bundle is written
+├── ComparisonError an earlier bundle cannot be compared with the new model; training goes on
+├── BrokerError     the broker cannot be reached, or refuses something
 ├── RecordError     nothing was recorded
 └── PushError       a gateway did not answer, or refused the bundle
+
+A message says what was found, where, what is allowed, and what to do. One that has several lines
+has one line for each mistake.
 """
 
 from collections.abc import Sequence
@@ -21,49 +24,49 @@ _LISTED: Final = 5
 
 
 class UsageError(MillhandError):
-    """The command line asks for something that does not fit the recipe or the data."""
+    """The command line contradicts itself, the recipe or the data."""
 
     code: ClassVar[str] = "usage"
 
 
 class RecipeError(MillhandError):
-    """A mistake in the recipe: file, key, what was found, what is allowed."""
+    """The recipe has mistakes; the message has file, key, what was found and what is allowed."""
 
     code: ClassVar[str] = "recipe_invalid"
 
 
 class DataError(MillhandError):
-    """Recorded data that cannot be used: file, column, row, what was found, what to do."""
+    """The recorded data cannot be used; the message has file, column, row and remedy."""
 
     code: ClassVar[str] = "data_invalid"
 
 
 class GraphError(MillhandError):
-    """A foreign graph that no gateway could serve: what was found, what is allowed, what to do."""
+    """An external graph cannot be served by any gateway; the message has the remedy."""
 
     code: ClassVar[str] = "graph_invalid"
 
 
 class ParityError(MillhandError):
-    """The graph differs from the estimator beyond the tolerance, or costs more than its budget."""
+    """A graph differs from its model by more than the tolerance, or exceeds the budget."""
 
     code: ClassVar[str] = "parity"
 
 
 class ComparisonError(MillhandError):
-    """An earlier bundle and the new model have no figure on the same rows: what differs."""
+    """An earlier bundle and the new model have no metric on the same rows to compare."""
 
     code: ClassVar[str] = "comparison"
 
 
 class BrokerError(MillhandError):
-    """The broker is not there, refuses the connection, or does not allow a topic."""
+    """The broker cannot be reached, refuses the connection or a message, or forbids a topic."""
 
     code: ClassVar[str] = "broker"
 
 
 class RecordError(MillhandError):
-    """Nothing came that could be recorded."""
+    """No message arrived that could be recorded."""
 
     code: ClassVar[str] = "record"
 
@@ -75,6 +78,6 @@ class PushError(MillhandError):
 
 
 def first_few(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
+    """The first five names, and how many more there are, as text for a message."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to end, which never tears apart what is being done."""
+"""Ctrl-C and SIGTERM as a request to stop, which lets the work in progress finish in order."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -8,42 +8,48 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupts:
-    """Remembers that somebody wants an end.
+class StopRequest:
+    """Remembers that the user has asked to stop.
+
+    Python would raise KeyboardInterrupt anywhere, in the middle of writing a file too. Here the
+    signals only set a flag, and interrupt nothing but `wait`.
 
     Attributes:
-        asked: whether somebody does.
+        requested: whether SIGINT or SIGTERM has arrived.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._is_waiting = False
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Take the signals over until the context is left; of the main thread only."""
-        before = {one: signal.signal(one, self._hear) for one in _SIGNALS}
+    def listening(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM until the context is left.
+
+        Only the main thread may call it, because Python runs signal handlers there.
+        """
+        before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         try:
             yield
         finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def wait(self, waiting: Callable[[], object]) -> None:
-        """Call `waiting`, which may be torn apart: it ends at once when somebody wants an end."""
+        """Call `waiting` unless a stop was requested; a request while it runs ends it at once."""
         try:
-            self._is_waiting = not self.asked
+            self._is_waiting = not self.requested
             if self._is_waiting:
                 waiting()
             self._is_waiting = False
         except KeyboardInterrupt:
-            pass  # `asked` says it
+            pass  # raised by `_on_signal`, which has set `requested`
         except BaseException:
             self._is_waiting = False
             raise
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
         if self._is_waiting:
             self._is_waiting = False
             raise KeyboardInterrupt

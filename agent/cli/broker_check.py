@@ -15,8 +15,8 @@ from agent.cli.check import Answer
 from agent.config.settings import Settings
 from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection, Subscription, Will
 from agent.mqtt.errors import BrokerError
-from agent.mqtt.packets import FIRST_MID, MQTT_3_1_1, MQTT_5, Publish
-from agent.mqtt.reconnect import SPOKEN
+from agent.mqtt.packets import FIRST_PACKET_ID, MQTT_3_1_1, MQTT_5, Publish
+from agent.mqtt.reconnect import VERSION_NAMES
 from models.control.topics import ControlTopics
 from models.input.topics import TopicTemplate
 
@@ -42,7 +42,9 @@ def ask_broker(settings: Settings) -> list[Answer]:
             if exc.refused_with in (None, UNSUPPORTED_PROTOCOL):
                 continue
             return answers
-        told = f"{where}: MQTT {SPOKEN[version]}, at most {connection.max_in_flight} in flight"
+        told = (
+            f"{where}: MQTT {VERSION_NAMES[version]}, at most {connection.max_in_flight} in flight"
+        )
         return [Answer("ok", told), *probe.ask(connection)]
     return answers
 
@@ -143,15 +145,15 @@ class _Probe:
         if connection.session_present:
             connection.close(forget_session=True)
             raise BrokerError(_ONE_SESSION)
-        starts = range(FIRST_MID, FIRST_MID + TRIAL_MESSAGES, _IN_FLIGHT)
+        starts = range(FIRST_PACKET_ID, FIRST_PACKET_ID + TRIAL_MESSAGES, _IN_FLIGHT)
         taken = all(self._publish_some(connection, first) for first in starts)
         connection.close(forget_session=True)
         if not taken:
             raise BrokerError(f"{self.topic} is refused by the broker")
 
     def _publish_some(self, connection: Connection, first: int) -> bool:
-        for mid in range(first, first + _IN_FLIGHT):
-            connection.publish(Publish(self.topic, b"", 1, mid=mid))
+        for packet_id in range(first, first + _IN_FLIGHT):
+            connection.publish(Publish(self.topic, b"", 1, packet_id=packet_id))
         self._turn_until(connection, lambda: len(connection.confirmed) == _IN_FLIGHT)
         confirmed, connection.confirmed = connection.confirmed, []
         return sum(code < 0x80 for _, code in confirmed) == _IN_FLIGHT  # noqa: PLR2004  MQTT 5, 2.4
@@ -162,7 +164,7 @@ class _Probe:
         while kept < TRIAL_MESSAGES and monotonic() < quiet_at and not connection.lost:
             self._turn(connection)
             for message in connection.received:
-                connection.acknowledge(message.mid)
+                connection.acknowledge(message.packet_id)
                 quiet_at = monotonic() + _QUIET_S
             kept += len(connection.received)
             connection.received.clear()

@@ -1,8 +1,9 @@
-"""`millhand-agent why`: what one message would come to, step by step, without a broker.
+"""`millhand-agent why`: explains step by step what the agent would do with one message.
 
-It goes the way of the hot loop with the model that the gateway keeps, on the windows that the
-running agent has in its journal, and tells where the message stops and what would let it through.
-Nothing is written and nobody is disturbed: the agent has not had the message.
+The message takes the same way as in the agent: the same routes and checks, the model that the
+gateway keeps, and the windows that the running agent has written to its journal. The explanation
+says where the message stops and what would let it through. No broker is needed, nothing is written,
+and the running agent does not notice.
 """
 
 from collections import Counter
@@ -14,13 +15,14 @@ from time import time_ns
 
 import numpy as np
 
-from agent.cli import window_state as remembered
+from agent.cli import window_state
 from agent.config.settings import Settings
 from agent.delivery.inputs import Input
 from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel
 from models.errors import BundleError, IncompatibleBundleError, ReadingError
+from models.input.admission import refusal
 from models.input.codecs.block import Block
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.reasons import REASONS
@@ -34,7 +36,13 @@ _NS_PER_S = 1_000_000_000
 
 
 def explain(settings: Settings, topic: str, payload: bytes | None) -> Iterator[str]:
-    """Lines about one message; without a payload only about its topic."""
+    """The explanation, line by line.
+
+    Args:
+        settings: the configuration of the gateway.
+        topic: the topic of the message.
+        payload: the payload of the message; None to explain only where its topic leads.
+    """
     yield f"topic {topic}"
     for pipeline in settings.pipelines:
         yield f"stream {pipeline.stream}"
@@ -52,28 +60,38 @@ def _explain_in(
 ) -> Iterator[str]:
     try:
         model = _kept_model(settings, pipeline.stream)
-        found = remembered.recall(settings, partial(_serving, settings, pipeline, model))
+        recalled = window_state.recall(settings, partial(_serving, settings, pipeline, model))
     except BundleError as exc:
         yield f"  no prediction: {exc}"
         return
-    served = found.pipeline
+    served = recalled.pipeline
     route = served.route(topic)
     if route is None:
-        yield f"  no prediction: the topic has a level that no output topic may have ({topic})"
+        yield "  no prediction: its output topic would be too long, or a level of it not allowed"
+    else:
+        yield from _describe(served, route)
+        yield f"  {recalled.source}"
+        if recalled.is_agents:
+            yield from (f"    {line}" for line in window_state.describe(served, route.asset))
+    if payload is None:
         return
-    yield from _describe(served, route)
-    yield f"  {found.told}"
-    if found.is_agents:
-        yield from (f"    {line}" for line in remembered.describe(served, route.asset))
-    if payload is not None:
-        yield from _follow(served, route, Received(topic, payload, 0, False, False, time_ns()))  # noqa: FBT003  a live message that comes for the first time
+    # Retained is a flag of the delivery, not of the message: a live one is explained.
+    message = Received(topic, payload, 0, retained=False, repeated=False, at_ns=time_ns())
+    routes = [] if route is None else [route]
+    reason = refusal(routes, message, settings.limits.max_payload_bytes)
+    if route is None or reason:
+        yield _dropped(reason)
+    else:
+        yield from _follow(served, route, message)
 
 
 def _kept_model(settings: Settings, stream: str) -> Model:
     store = Store(settings.gateway.state_dir, settings.limits.keep_bundles)
     record = store.active(stream)
     if record is None:
-        raise IncompatibleBundleError("no model is kept; push one, or wait for the next poll")
+        raise IncompatibleBundleError(
+            "the gateway keeps no model of the stream: push one, or wait for the next poll"
+        )
     bundle = store.load(record.serving)
     return Model(Session(bundle), bundle.sha256)
 
@@ -90,7 +108,7 @@ def _describe(served: Pipeline, route: Route) -> Iterator[str]:
     names = [manifest.channels[index].name for index in route.channels]
     yield f"  model {manifest.stream}#{manifest.seq} {manifest.version}"
     yield f"  asset {route.asset}, carries {', '.join(names) or 'no signal of the model'}"
-    yield f"  answers go to {route.output_topic}"
+    yield f"  predictions are published on {route.output_topic}"
 
 
 def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
@@ -105,9 +123,10 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
             yield f"  reading at {_moment(reading.time_ns)}, quality {reading.quality.name}"
             for channel, value in zip(channels, reading.values, strict=False):
                 yield f"    {channel.name}: {_shown(value, channel)}"
+        # Decoded a second time: `take` is what the agent does, and must not be done differently.
         served.take(route, message, Input(0, (message.topic, message.payload)))
     except ReadingError as exc:
-        yield f"  dropped as {exc.reason}: {REASONS[exc.reason]}"
+        yield _dropped(exc.reason)
         return
     outgoing = served.infer(time_ns)
     for one in outgoing:
@@ -118,41 +137,46 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         yield f"  missing: {', '.join(missing)}"
 
 
+def _dropped(reason: str) -> str:
+    return f"  dropped as {reason}: {REASONS[reason]}"
+
+
 def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:
     moment = f"until {_moment(None)}" if block.time_ns is None else f"from {_moment(block.time_ns)}"
     yield f"  block of {len(block.values)} samples {moment}, quality {block.quality.name}"
     for channel, column in zip(channels, block.values.T, strict=False):
         present = column[~np.isnan(column)]
-        told = f"{len(column) - len(present)} of {len(column)} missing"
+        summary = f"{len(column) - len(present)} of {len(column)} missing"
         if len(present):
             low, high = (_shown(float(edge), channel) for edge in (present.min(), present.max()))
-            told = f"min {low}; max {high}; {told}"
-        yield f"    {channel.name}: {told}"
+            summary = f"min {low}; max {high}; {summary}"
+        yield f"    {channel.name}: {summary}"
 
 
 def _awaited(served: Pipeline, asset: str) -> str:
-    """What this message leaves open."""
+    """What has to arrive after this message before there is a prediction."""
     assert served.model is not None  # noqa: S101  as above
     if awaited := served.awaited(asset):
         return f"the sample is complete once {', '.join(awaited)} has reported too"
     if disorder_ms := served.settings.disorder_ms:
         return (
-            f"readings wait until one has come that is {disorder_ms} ms newer, to be put in order"
+            "readings are put in order: each waits until one has arrived that is "
+            f"{disorder_ms} ms newer"
         )
     window = served.model.manifest.window
     if window.is_on_grid:
         return (
             f"the sample is taken at the next full {window.sample_period_ms:g} ms, once a reading "
-            "from after it has come"
+            "from after that time has arrived"
         )
-    there = remembered.samples(served, asset)
-    return f"{there} of the {window.length} samples that a window needs are there"
+    count = window_state.samples(served, asset)
+    return f"{count} of the {window.length} samples that a window needs have arrived"
 
 
 def _moment(at_ns: int | None) -> str:
-    """A source time in words; years that datetime does not know stay numbers."""
+    """A source time as text; a year that datetime cannot express stays a number."""
     if at_ns is None:
-        return "its arrival"
+        return "the time of arrival"
     try:
         return datetime.fromtimestamp(at_ns / _NS_PER_S, UTC).isoformat(timespec="milliseconds")
     except (OverflowError, ValueError, OSError):
@@ -162,9 +186,9 @@ def _moment(at_ns: int | None) -> str:
 def _shown(value: float, channel: Channel) -> str:
     if isnan(value):
         return "missing"
-    told = f"{value:g} {channel.unit}".rstrip()
+    text = f"{value:g} {channel.unit}".rstrip()
     if channel.valid_range is not None:
         low, high = channel.valid_range
         if not low <= value <= high:
-            told += f", outside {low:g} to {high:g}: counts as missing"
-    return told
+            text += f", outside {low:g} to {high:g}: counts as missing"
+    return text

@@ -12,7 +12,9 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.bundle.manifest import Name
-from models.input.pipeline import IntakeLimits, Pipeline, check_delivered_once
+from models.input.limits import IntakeLimits
+from models.input.pipeline import Pipeline
+from models.input.source import check_delivered_once
 from models.input.topics import TopicTemplate, overlap
 from models.settings import Count, Seconds, Section
 from serving.registry.settings import Registry

@@ -18,42 +18,17 @@ Pure: no socket, no clock, no thread.
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Protocol
 
-from agent.delivery.inputs import Input, Orphans, Outcome
-from agent.mqtt.packets import FIRST_MID, LAST_MID, Publish
+from agent.delivery.inputs import Input, Outcome, Redeliveries
+from agent.delivery.outgoing import Outgoing, Publisher
+from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID
 
 MAX_DOCUMENTS = 1_000
 ALL_KEPT = 2**63
 
 FINAL_REFUSALS = {0x90: "topic_invalid", 0x95: "too_large", 0x99: "payload_invalid"}
 """PUBACK reason codes that repeating the publish cannot cure (MQTT 5, 3.4.2.1)."""
-
-
-@dataclass(slots=True, eq=False)
-class Outgoing(Publish):
-    """A publish that is owed: a prediction of `source`, or a control document if that is None.
-
-    It has a packet id from its first sending until the broker confirms or refuses it.
-    """
-
-    source: Input | None = None
-
-
-class Publisher(Protocol):
-    """The part of a connection that delivery needs."""
-
-    max_in_flight: int
-    max_packet_bytes: int
-
-    @property
-    def wants_write(self) -> bool:
-        """Whether something waits to be sent, so that more would only pile up."""
-
-    def publish(self, message: Publish) -> None:
-        """Queue one PUBLISH."""
 
 
 class Delivery:
@@ -83,16 +58,16 @@ class Delivery:
         self._max_in_flight = max_in_flight
         self._open = 0
         self._unacked: deque[Input] = deque()
-        self._orphans = Orphans()
-        self._owed: deque[Outgoing] = deque()
+        self._redeliveries = Redeliveries()
+        self._unpublished: deque[Outgoing] = deque()
         self._documents: deque[Outgoing] = deque(maxlen=MAX_DOCUMENTS)
         self._best_effort: deque[Outgoing] = deque()
         self._max_outbox, self._max_refused = max_outbox, max_refused
         self._in_flight: dict[int, Outgoing] = {}
-        self._mid = LAST_MID  # the last that was given away
+        self._packet_id = LAST_PACKET_ID  # the last that was given away
         self._reserved: set[int] = set()  # of publishes to be repeated on this connection
         self._refused: deque[Outgoing] = deque()  # by the broker
-        self._held: deque[Outgoing] = deque()  # behind those, for the sake of order
+        self._blocked: deque[Outgoing] = deque()  # behind those, for the sake of order
         self._blocked_topics: set[str] = set()
         self._refused_topics: dict[str, int] = {}
 
@@ -116,32 +91,34 @@ class Delivery:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to publish, to confirm or to acknowledge."""
-        queued = self._owed or self._documents or self._best_effort
+        queued = self._unpublished or self._documents or self._best_effort
         return not (queued or self._in_flight or self._unacked)
 
-    def arrived(self, topic: str, payload: bytes, mid: int, *, repeated: bool) -> Input | None:
+    def arrived(
+        self, topic: str, payload: bytes, packet_id: int, *, repeated: bool
+    ) -> Input | None:
         """Note an input.
 
         Args:
             topic: its topic.
             payload: its payload; kept until the input is acknowledged.
-            mid: packet id to acknowledge; 0 for QoS 0, which is never acknowledged.
+            packet_id: packet id to acknowledge; 0 for QoS 0, which is never acknowledged.
             repeated: the DUP flag.
 
         Returns:
             The input to work on, or None if it is a redelivery that is being worked on already.
         """
         key = (topic, payload)
-        if repeated or mid in self._orphans.mids:
-            known = self._orphans.claim(mid, key, repeated=repeated)
+        if repeated or packet_id in self._redeliveries.packet_ids:
+            known = self._redeliveries.claim(packet_id, key, repeated=repeated)
             if known is not None:
-                known.mid = mid
+                known.packet_id = packet_id
                 self._unacked.append(known)
                 self.redelivered += 1
                 return None
-        source = Input(mid, key)
+        source = Input(packet_id, key)
         self._open += 1
-        if mid:
+        if packet_id:
             self._unacked.append(source)
         return source
 
@@ -153,8 +130,8 @@ class Delivery:
             return
         source.waiting += 1
         source.outcome = Outcome.PREDICTED
-        if source.held:
-            self._owed.append(outgoing)
+        if source.is_ack_deferred:
+            self._unpublished.append(outgoing)
             return
         self._best_effort.append(outgoing)
         if len(self._best_effort) > self._max_outbox:
@@ -167,7 +144,7 @@ class Delivery:
             if not source.waiting:
                 self._finish(source)
                 if source.outcome is Outcome.DROPPED:
-                    self._orphans.stand_in(source, self._unacked)
+                    self._redeliveries.replace_copy(source, self._unacked)
 
     def pump(self, publisher: Publisher) -> None:
         """Publish what is owed, as far as the window of unconfirmed publishes allows.
@@ -175,33 +152,33 @@ class Delivery:
         Predictions of inputs that the broker does not hold wait here, where their number is
         bounded, while the socket does not take what is queued already.
         """
-        if self._refused or self._held:
+        if self._refused or self._blocked:
             self._unblock()
         limit = min(self._max_in_flight, publisher.max_in_flight)
         best_effort = self._best_effort
         if best_effort and publisher.wants_write:
             best_effort = deque()
-        while queue := self._documents or self._owed or best_effort:
+        while queue := self._documents or self._unpublished or best_effort:
             if len(self._in_flight) >= limit:
                 break
             outgoing = queue.popleft()
             if self._blocked_topics and outgoing.topic in self._blocked_topics:
-                self._keep(outgoing, self._held)
+                self._keep(outgoing, self._blocked)
             elif _packet_bytes(outgoing) > publisher.max_packet_bytes:
                 self._give_up(outgoing, "too_large")
             else:
                 self._publish(outgoing, publisher)
 
-    def confirmed(self, mid: int, reason_code: int) -> None:
+    def confirmed(self, packet_id: int, reason_code: int) -> None:
         """Take the broker's PUBACK; a refusal (reason code from 0x80) is no success.
 
         A refusal that may pass (not authorised, quota exceeded) keeps the prediction and blocks
         its topic until `retry`, so that order is kept and nothing is lost that can be kept.
         """
-        outgoing = self._in_flight.pop(mid, None)
+        outgoing = self._in_flight.pop(packet_id, None)
         if outgoing is None:
             return
-        outgoing.mid, outgoing.repeated = 0, False
+        outgoing.packet_id, outgoing.repeated = 0, False
         if reason_code >= 0x80 and reason_code not in FINAL_REFUSALS:  # noqa: PLR2004  MQTT 5, 2.4
             self._refused_topics[outgoing.topic] = reason_code
             self._blocked_topics.add(outgoing.topic)
@@ -219,73 +196,81 @@ class Delivery:
         A topic of which something is in flight has to wait: its refusal may be on the way.
         """
         self._blocked_topics &= {one.topic for one in self._in_flight.values()}
-        kept = [*self._refused, *self._held]
+        kept = [*self._refused, *self._blocked]
         self._refused = deque(one for one in self._refused if one.topic in self._blocked_topics)
-        self._held = deque(one for one in self._held if one.topic in self._blocked_topics)
+        self._blocked = deque(one for one in self._blocked if one.topic in self._blocked_topics)
         again = [one for one in kept if one.topic not in self._blocked_topics]
-        self._owed.extendleft(reversed(again))
+        self._unpublished.extendleft(reversed(again))
 
     def acknowledgeable(self) -> Iterator[int]:
         """Packet ids that may be acknowledged now, in order of arrival."""
         unacked, kept = self._unacked, self.kept
         # What a crash would have to make up for begins with what lost connections left unanswered.
-        may_note = self._orphans.are_answered(kept)
-        while unacked and unacked[0].may_go(kept):
+        may_note = self._redeliveries.are_answered(kept)
+        while unacked and unacked[0].may_be_acknowledged(kept):
             source = unacked.popleft()
-            self._orphans.acknowledged(source)
+            self._redeliveries.acknowledged(source)
             if source.serial and may_note:
                 self.acked = max(self.acked, source.serial)
-            yield source.mid
+            yield source.packet_id
 
     def answered(self, source: Input) -> None:
         """Note an input that was acknowledged before a restart."""
-        self._orphans.acknowledged(source)
+        self._redeliveries.acknowledged(source)
 
     def restored(self, acked: int) -> None:
         """Await what the journal has left open; up to `acked` it knows of the acknowledgements."""
         self.acked = acked
         self.connection_lost()
-        self._orphans.mids.clear()  # the broker may use one anew that was acknowledged since
+        # The journal may not know of the last acknowledgements before the crash, and the broker is
+        # free to use the packet ids of those messages for others (MQTT 5, 2.2.1).
+        self._redeliveries.packet_ids.clear()
 
     def connection_lost(self) -> None:
         """Publish again what was not confirmed, await what was not acknowledged."""
         # In the order in which they were posted, topic by topic.
-        again = [*self._refused, *self._in_flight.values(), *self._held]
-        for queue in (self._refused, self._in_flight, self._held, self._blocked_topics):
+        again = [*self._refused, *self._in_flight.values(), *self._blocked]
+        for queue in (self._refused, self._in_flight, self._blocked, self._blocked_topics):
             queue.clear()
-        self._owed.extendleft(one for one in reversed(again) if one.source is not None)
+        self._unpublished.extendleft(one for one in reversed(again) if one.source is not None)
         documents = [*(one for one in again if one.source is None), *self._documents]
         self._documents = deque(documents, maxlen=MAX_DOCUMENTS)
-        self._orphans.disconnected(self._unacked, self.kept)
+        self._redeliveries.disconnected(self._unacked, self.kept)
         self._unacked.clear()
 
     def connected(self, *, session_present: bool) -> None:
         """Begin a connection; without a session on the broker no orphan will come again."""
         if not session_present:
-            self._orphans.clear()
-        for outgoing in chain(self._owed, self._documents):
+            self._redeliveries.clear()
+        for outgoing in chain(self._unpublished, self._documents):
             if not session_present:
-                outgoing.mid = 0
-            outgoing.repeated = bool(outgoing.mid)
-        self._reserved = {one.mid for one in chain(self._owed, self._documents) if one.mid}
+                outgoing.packet_id = 0
+            outgoing.repeated = bool(outgoing.packet_id)
+        self._reserved = {
+            one.packet_id for one in chain(self._unpublished, self._documents) if one.packet_id
+        }
 
     def _publish(self, outgoing: Outgoing, publisher: Publisher) -> None:
         if not outgoing.qos:
             publisher.publish(outgoing)
             self._release(outgoing.source)
             return
-        if not outgoing.mid:
-            outgoing.mid = self._free_mid()
+        if not outgoing.packet_id:
+            outgoing.packet_id = self._free_packet_id()
         publisher.publish(outgoing)
-        self._in_flight[outgoing.mid] = outgoing
-        self._reserved.discard(outgoing.mid)
+        self._in_flight[outgoing.packet_id] = outgoing
+        self._reserved.discard(outgoing.packet_id)
 
-    def _free_mid(self) -> int:
-        mid = self._mid + 1
-        while mid > LAST_MID or mid in self._in_flight or mid in self._reserved:
-            mid = mid + 1 if mid < LAST_MID else FIRST_MID
-        self._mid = mid
-        return mid
+    def _free_packet_id(self) -> int:
+        packet_id = self._packet_id + 1
+        while (
+            packet_id > LAST_PACKET_ID
+            or packet_id in self._in_flight
+            or packet_id in self._reserved
+        ):
+            packet_id = packet_id + 1 if packet_id < LAST_PACKET_ID else FIRST_PACKET_ID
+        self._packet_id = packet_id
+        return packet_id
 
     def _keep(self, outgoing: Outgoing, queue: deque[Outgoing]) -> None:
         """Keep a publish for `retry`, as far as that is bounded.
@@ -294,7 +279,7 @@ class Delivery:
         latest is of use. Those that it holds are given up by `_unblock`.
         """
         source = outgoing.source
-        if source is not None and not source.held:
+        if source is not None and not source.is_ack_deferred:
             self._give_up(outgoing, "refused")
             return
         if source is None:
@@ -309,7 +294,7 @@ class Delivery:
         if surplus <= 0:
             return
         first = {id(source) for source in islice(self._unacked, surplus)}
-        for queue in (self._refused, self._held):
+        for queue in (self._refused, self._blocked):
             for one in [one for one in queue if id(one.source) in first]:
                 queue.remove(one)
                 self._give_up(one, "refused")

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from itertools import chain, islice
 
-MAX_ORPHANS = 65_535  # a broker cannot have more in flight: packet ids are 16 bits
+MAX_REDELIVERIES = 65_535  # a broker cannot have more in flight: packet ids are 16 bits
 MAX_ANSWERED = 1_000
 Key = tuple[str, bytes]
 """Topic and payload."""
@@ -26,34 +26,35 @@ class Input:
     """One message that arrived.
 
     Attributes:
-        mid: packet id to acknowledge.
+        packet_id: packet id to acknowledge.
         key: topic and payload, by which a redelivery is recognised.
-        held: whether the broker is to hold it until it is answered. What it does not hold is
-            acknowledged as soon as all before it is, and its predictions are best effort.
+        is_ack_deferred: whether the message is acknowledged only once its predictions are
+            confirmed. If not, it is acknowledged as soon as all messages before it are, and its
+            predictions are best effort: they are not repeated after a crash.
         waiting: its predictions that are not confirmed yet, and one more until it is settled.
         serial: in the journal; 0 if it has no need to stand there.
         outcome: what has become of it so far.
         reason: why it was dropped.
     """
 
-    __slots__ = ("held", "key", "mid", "outcome", "reason", "serial", "waiting")
+    __slots__ = ("is_ack_deferred", "key", "outcome", "packet_id", "reason", "serial", "waiting")
 
-    def __init__(self, mid: int, key: Key) -> None:
-        self.mid = mid
+    def __init__(self, packet_id: int, key: Key) -> None:
+        self.packet_id = packet_id
         self.key = key
-        self.held = bool(mid)
+        self.is_ack_deferred = bool(packet_id)
         self.waiting = 1
         self.serial = 0
         self.outcome = Outcome.WINDOWED
         self.reason = ""
 
-    def may_go(self, kept: int) -> bool:
+    def may_be_acknowledged(self, kept: int) -> bool:
         """Whether nothing is owed for it any more, so that it may be acknowledged.
 
         Args:
             kept: inputs up to this serial stand in the journal.
         """
-        return not self.held or (not self.waiting and self.serial <= kept)
+        return not self.is_ack_deferred or (not self.waiting and self.serial <= kept)
 
     def drop(self, reason: str) -> None:
         """Say that it is of no use, unless a prediction came of it elsewhere."""
@@ -62,7 +63,7 @@ class Input:
             self.reason = reason
 
 
-class Orphans:
+class Redeliveries:
     """Inputs of connections that were lost.
 
     Those that were not acknowledged come again, and those whose acknowledgement was lost with the
@@ -73,31 +74,31 @@ class Orphans:
     repeats without DUP. Under the packet id of an open orphan that can be nothing else.
 
     Attributes:
-        mids: packet ids that the broker must not give to anything else while it remembers us.
+        packet_ids: packet ids that the broker must not give to anything else while it remembers us.
     """
 
     def __init__(self) -> None:
-        self.mids: set[int] = set()
+        self.packet_ids: set[int] = set()
         self._open: dict[Key, deque[Input]] = {}
         self._unanswered: dict[Key, Input] = {}
         self._answered: deque[_Trace] = deque(maxlen=MAX_ANSWERED)  # on this connection
-        self._unsure: set[_Trace] = set()  # the same, on the one before
+        self._acks_in_doubt: set[_Trace] = set()  # the same, on the one before
 
-    def claim(self, mid: int, key: Key, *, repeated: bool) -> Input | None:
+    def claim(self, packet_id: int, key: Key, *, repeated: bool) -> Input | None:
         """The input that comes again; it is an orphan no more."""
         for one in self._open.get(key, ()):
-            if repeated or one.mid == mid:
+            if repeated or one.packet_id == packet_id:
                 self._expect_no_more(one)
                 return one
-        trace = _trace(mid, key)
-        if not repeated or trace not in self._unsure:
+        trace = _trace(packet_id, key)
+        if not repeated or trace not in self._acks_in_doubt:
             return None
-        self._unsure.remove(trace)
-        answered = Input(mid, key)
+        self._acks_in_doubt.remove(trace)
+        answered = Input(packet_id, key)
         answered.waiting = 0
         return answered
 
-    def stand_in(self, copy: Input, unacked: deque[Input]) -> None:
+    def replace_copy(self, copy: Input, unacked: deque[Input]) -> None:
         """Let an unanswered input take the place of its second copy among the unacknowledged.
 
         The crash of a broker may cost the plant a confirmation. It sends the reading once more, as
@@ -108,50 +109,54 @@ class Orphans:
         if first is None or first in unacked or copy not in unacked:
             return
         self._expect_no_more(first)
-        first.mid = copy.mid
+        first.packet_id = copy.packet_id
         unacked[unacked.index(copy)] = first
 
     def are_answered(self, kept: int) -> bool:
-        """Whether nothing is owed any more for inputs of lost connections; see `Input.may_go`."""
+        """Whether all inputs of lost connections may be acknowledged by now.
+
+        Args:
+            kept: highest serial up to which inputs stand in the journal.
+        """
         while self._unanswered:
             first = next(iter(self._unanswered.values()))
-            if not first.may_go(kept):
+            if not first.may_be_acknowledged(kept):
                 return False
             del self._unanswered[first.key]
         return True
 
     def acknowledged(self, source: Input) -> None:
         """Note that an input was acknowledged, as far as we know."""
-        self._answered.append(_trace(source.mid, source.key))
+        self._answered.append(_trace(source.packet_id, source.key))
 
     def disconnected(self, unacked: Collection[Input], kept: int) -> None:
         """Take in what the lost connection leaves.
 
-        Orphans that have not come back yet may still do so on the next connection.
+        Redeliveries that have not come back yet may still do so on the next connection.
         """
-        waiting = islice(chain(unacked, *self._open.values()), MAX_ORPHANS)
+        waiting = islice(chain(unacked, *self._open.values()), MAX_REDELIVERIES)
         self._open = {}
         for source in waiting:
             self._open.setdefault(source.key, deque()).append(source)
-        self.mids.update(source.mid for source in unacked)
+        self.packet_ids.update(source.packet_id for source in unacked)
         unanswered = chain(self._unanswered.values(), unacked)
-        self._unanswered = {one.key: one for one in unanswered if not one.may_go(kept)}
-        self._unsure = set(self._answered)
+        self._unanswered = {one.key: one for one in unanswered if not one.may_be_acknowledged(kept)}
+        self._acks_in_doubt = set(self._answered)
         self._answered.clear()
 
     def clear(self) -> None:
         """Expect nothing again: the broker has no session."""
-        self.mids.clear()
+        self.packet_ids.clear()
         self._open.clear()
-        self._unsure.clear()
+        self._acks_in_doubt.clear()
 
-    def _expect_no_more(self, orphan: Input) -> None:
-        self.mids.discard(orphan.mid)
-        same = self._open.get(orphan.key)
-        if same and orphan in same:
-            same.remove(orphan)
+    def _expect_no_more(self, source: Input) -> None:
+        self.packet_ids.discard(source.packet_id)
+        same = self._open.get(source.key)
+        if same and source in same:
+            same.remove(source)
 
 
-def _trace(mid: int, key: Key) -> _Trace:
+def _trace(packet_id: int, key: Key) -> _Trace:
     topic, payload = key
-    return mid, topic, len(payload), payload[-_TRACED_BYTES:]
+    return packet_id, topic, len(payload), payload[-_TRACED_BYTES:]

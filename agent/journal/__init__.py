@@ -1,1 +1,1 @@
-"""What must survive a crash of the agent, on disk: messages in windows, and counts of drift."""
+"""What survives a crash of the agent on disk: messages that are in windows, and drift counts."""

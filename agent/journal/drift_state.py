@@ -1,11 +1,12 @@
-"""What drift was counted, on disk: a restart of the agent neither forgets it nor tells it again.
+"""Keeps drift counts on disk, so that a restart of the agent neither loses nor repeats an alarm.
 
     hot thread   tick: copy some assets ─► tick: some more ─► ... ─► hand over
     worker                                                            compress, replace the file
 
-A file a stream, of the bundle that served: the counts of another one mean nothing. A stop writes
-what is there; a crash costs what was counted since the last writing. What such a crash has the
-journal answer again is not counted (`Pipeline.infer`), as it may have been before.
+There is one file for each stream, for the bundle that serves: counts of another bundle are compared
+with another reference. A regular stop writes all counts; a crash costs those since the last write.
+Windows that the journal answers again after a crash are not counted (`Pipeline.infer`), as they may
+have been counted before.
 """
 
 import zlib
@@ -25,23 +26,28 @@ from serving import log
 from serving.worker import Worker
 
 MAX_BYTES: Final = 32 << 20
-"""Of a stream, unpacked: 8 MB of histograms, and the names of assets."""
+"""Largest state of a stream before compression: 8 MB of histograms, and the names of assets."""
 _ASSETS_A_TICK: Final = 100
-_FAST: Final = 1  # counts are mostly zeros: a better level takes longer and gains little
-_MODE = 0o600  # as the journal's
+_FAST: Final = 1  # zlib's fastest level: counts are mostly zeros, a better one gains little
+_MODE = 0o600  # for the agent alone, like the journal
 
 _States = Sequence[tuple[str, bytes]]
 
 
 class _Mark(NamedTuple):
-    """What a file has: of which bundle, and after how many samples of this run."""
+    """Identifies the counts in a file, so that unchanged ones are not written again.
+
+    Attributes:
+        sha256: digest of the bundle.
+        counted: how many samples had been counted in this run of the agent.
+    """
 
     sha256: str
     counted: int
 
 
 class _Head(BaseModel):
-    """The first line; after it come the states, one an asset and all of one length."""
+    """The first line of a file; the states follow, one for each asset, all of the same length."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,15 +57,18 @@ class _Head(BaseModel):
 
 
 class KeptDrift:
-    """Writes what is counted from time to time, and brings it back at a start.
+    """Writes drift counts from time to time, and restores them at the start.
+
+    All methods belong to the hot thread. `restore` reads files, and is called before the agent
+    connects; the others never wait for the disk.
 
     Args:
-        folder: of the files; it holds nothing else.
-        interval_s: from one writing to the next. Very many assets take longer, and so does an
-            update that the worker is busy with.
-        pipelines: whose drift it is.
-        worker: writes.
-        clock: monotonic seconds.
+        folder: the folder of the files, which has no other content.
+        interval_s: time from one write to the next, seconds. It takes longer with very many
+            assets, or while the worker is busy with an update.
+        pipelines: the pipelines whose drift is counted.
+        worker: the thread that writes.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -79,27 +88,30 @@ class KeptDrift:
         self._copying: Iterator[None] = iter(())
         self._unwritten = 0
         self._written: dict[str, _Mark] = {}  # by stream
-        self._is_failing = False  # the worker's own
+        self._is_failing = False  # used on the worker only
 
     def restore(self) -> None:
-        """Go on where the last run ended; to be called before anything is counted."""
+        """Restore the counts of the last run; to be called before any sample is noted.
+
+        A file that cannot be used is logged, and its stream starts to count from zero.
+        """
         for pipeline in self._pipelines:
             if pipeline.model is not None and pipeline.watch is not None:
                 self._restore(pipeline.stream, pipeline.model.sha256, pipeline.watch)
         streams = {pipeline.stream for pipeline in self._pipelines}
         for path in self._folder.glob("*"):
             if path.name not in streams:
-                _remove(path)  # of a stream that was dropped, or half written when the power went
+                _remove(path)  # the stream is no longer configured, or a power cut left half a file
 
     def tick(self) -> None:
-        """Copy a few more assets; to be called about once a second."""
+        """Copy the counts of a few more assets; to be called about once a second."""
         if next(self._copying, "end") == "end" and self._clock() >= self._due_s:
             self._due_s = self._clock() + self._interval_s
             if not self._unwritten:
                 self._copying = self._copy()
 
     def close(self) -> None:
-        """Hand over all that is there."""
+        """Hand over all counts; to be called before the worker stops, which writes them first."""
         for _ in self._copy():
             pass
 
@@ -111,17 +123,18 @@ class KeptDrift:
         except FileNotFoundError:
             return
         except (OSError, ValueError, zlib.error) as exc:
-            log.warning("kept drift refused, it begins anew", stream=stream, reason=str(exc))
+            log.warning("drift counts refused, starting anew", stream=stream, reason=str(exc))
             return
         if head.bundle == sha256:
             log.info("drift restored", stream=stream, assets=len(states))
         else:
-            log.info("kept drift is of another bundle, it begins anew", stream=stream)
+            log.info("drift counts are of another bundle, starting anew", stream=stream)
 
     def _copy(self) -> Iterator[None]:
-        """Copy and hand over what has changed, stream by stream; pauses after every few assets.
+        """Copy and hand over counts that have changed, stream by stream; yields every few assets.
 
-        What is counted of an asset stands for itself: the others may be copied seconds later.
+        The counts of one asset do not depend on those of another, so they may be copied seconds
+        apart.
         """
         copied = count(1)
         for pipeline in self._pipelines:
@@ -140,12 +153,15 @@ class KeptDrift:
             self._worker.submit(partial(self._write, pipeline.stream, states, mark))
 
     def _write(self, stream: str, states: _States, mark: _Mark) -> Callable[[], None]:
-        """On the worker; what cannot be written is tried again at the next time."""
+        """Write a file on the worker; returns what the hot thread is to call afterwards.
+
+        What cannot be written is tried again after the next interval.
+        """
         try:
             write_atomically(self._folder / stream, _packed(mark.sha256, states), mode=_MODE)
         except OSError as exc:
             if not self._is_failing:
-                log.warning("drift cannot be kept on disk", reason=exc.strerror)
+                log.warning("drift counts cannot be written to disk", reason=exc.strerror)
             self._is_failing = True
             return partial(self._has_tried, stream, None)
         self._is_failing = False
@@ -158,7 +174,7 @@ class KeptDrift:
 
 
 def _packed(sha256: str, states: _States) -> bytes:
-    """The bytes of a file; zlib adds a checksum, and leaves other threads alone meanwhile."""
+    """The bytes of a file. zlib adds a checksum, and releases the GIL while it compresses."""
     packer = zlib.compressobj(_FAST)
     head = _Head(bundle=sha256, assets=tuple(asset for asset, _ in states))
     parts = (head.model_dump_json().encode(), b"\n", *(state for _, state in states))
@@ -166,18 +182,18 @@ def _packed(sha256: str, states: _States) -> bytes:
 
 
 def _read(path: Path) -> tuple[_Head, _States]:
-    """What a file says.
+    """The content of a file.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is cut off, too long, or not what this release writes.
-        zlib.error: it is damaged.
+        ValueError: it is cut off, is too long, or has not the format of this release.
+        zlib.error: its checksum is wrong.
     """
     with path.open("rb") as file:
         unpacker = zlib.decompressobj()
         content = unpacker.decompress(file.read(MAX_BYTES), MAX_BYTES)
     if not unpacker.eof:
-        raise ValueError("it is cut off or too long")
+        raise ValueError(f"the file is cut off, or has more than {MAX_BYTES} bytes")
     end = content.index(b"\n") + 1
     head = _Head.model_validate_json(content[:end])
     length = (len(content) - end) // max(1, len(head.assets))
@@ -189,4 +205,4 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as exc:
-        log.warning("kept drift cannot be tidied up", reason=exc.strerror)
+        log.warning("old drift counts cannot be removed", reason=exc.strerror)

@@ -1,16 +1,20 @@
-"""The journal on disk: what of a stream of records is whole, also after a crash in mid-write.
+"""The format of the journal: records in frames, readable also after a crash in mid-write.
 
-    file     frame frame frame ...            journal.<number>, appended to, never changed
-    frame    length, CRC-32, records          all of it counts, or nothing
-    record   kind, fields                     as below
+    file     frame frame frame ...            journal.<number>; only ever appended to
+    frame    length, CRC-32, records          valid as a whole, or not at all
+    record   kind, fields                     as follows
 
-    HEADER   which windows the file is about
+    HEADER   first in a file: serial before it, and fingerprints of the windows it is about
     INPUT    a message that entered windows
-    ACKED    every input up to this serial has been acknowledged
-    STATE    one asset's windows, as they were at this point
-    WHOLE    the states of all assets stand above: older files are not needed
+    ACKED    every input up to this serial has been acknowledged to the broker
+    STATE    the windows of one asset at this point of the file
+    WHOLE    the states of all assets have been written: older files are not needed
 
-Pure: no file is opened here.
+An example of three frames: one asset at the start, two messages, and their acknowledgement:
+
+    [HEADER 7, STATE l1/p1, WHOLE, ACKED 7] [INPUT 8, INPUT 9, ACKED 7] [ACKED 9]
+
+Nothing here opens a file, reads a clock or blocks.
 """
 
 import struct
@@ -25,19 +29,21 @@ from agent.streams.state import State
 
 FORMAT: Final = 1
 _HEADER, _INPUT, _ACKED, _STATE, _WHOLE = range(5)
-_FRAME: Final = struct.Struct("<II")
+_FRAME: Final = struct.Struct("<II")  # length, CRC-32
+# Kind, serial, time of arrival, packet id, length of the topic (16 bits, MQTT 5, 1.5.4), length of
+# the payload. Packed and not JSON, because there is one for every message.
 _FIELDS: Final = struct.Struct("<BQqHHI")
 _SERIAL: Final = struct.Struct("<BQ")
 _JSON: Final = struct.Struct("<BI")
 
 
 class Header(NamedTuple):
-    """What a file is about.
+    """Which windows a file is about.
 
     Attributes:
-        serial: of the last input before.
-        windows: by stream, the fingerprint of what makes its windows; to windows of another one
-            the states and inputs below mean nothing.
+        serial: serial of the last input before this file.
+        windows: fingerprint of the windows (`Pipeline.fingerprint`) by name of the stream. States
+            and inputs in the file do not fit windows with another fingerprint.
     """
 
     serial: int
@@ -45,14 +51,23 @@ class Header(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """A message that entered windows; `serial` counts them from 1."""
+    """A message that entered windows.
+
+    Attributes:
+        serial: number of the message in the journal, from 1 on; goes on across restarts.
+        message: the message as it arrived.
+    """
 
     serial: int
     message: Received
 
 
 class Acked(NamedTuple):
-    """All inputs up to `serial` have been acknowledged."""
+    """All inputs up to a serial have been acknowledged to the broker.
+
+    Attributes:
+        serial: serial of the last input that has been acknowledged.
+    """
 
     serial: int
 
@@ -65,34 +80,41 @@ Record = Header | Noted | Acked | State | Whole
 
 
 def noted(serial: int, message: Received) -> tuple[bytes, bytes, bytes]:
-    """The bytes of an INPUT record, in parts, so that the payload is not copied here."""
+    """The bytes of an INPUT record, in parts, so that the payload is not copied."""
     topic = message.topic.encode()
     payload = message.payload
-    fields = _FIELDS.pack(_INPUT, serial, message.at_ns, message.mid, len(topic), len(payload))
+    fields = _FIELDS.pack(
+        _INPUT, serial, message.at_ns, message.packet_id, len(topic), len(payload)
+    )
     return fields, topic, payload
 
 
 def encoded(record: Header | Acked | State | Whole) -> bytes:
-    """The bytes of any other record."""
+    """The bytes of any record but INPUT."""
     if isinstance(record, Acked):
         return _SERIAL.pack(_ACKED, record.serial)
     if isinstance(record, Header):
         return _json(_HEADER, {"format": FORMAT, **record._asdict()})
-    # orjson leaves named tuples alone.
+    # orjson does not encode named tuples.
     return _json(_WHOLE if isinstance(record, Whole) else _STATE, tuple(record))
 
 
 def frame(parts: Sequence[bytes]) -> bytes:
-    """One frame around the bytes of some records."""
+    """The bytes of a frame that holds records."""
     body = b"".join(parts)
     return _FRAME.pack(len(body), crc32(body)) + body
 
 
 def records(content: bytes) -> Iterator[Record]:
-    """Every record of a file up to where it is cut off or damaged.
+    """The records of a file, up to where it is cut off or damaged.
+
+    Such a file is the normal case after a crash, so its end is not an error: what follows the last
+    valid frame was never relied on, because inputs are acknowledged only once they are on disk.
 
     Raises:
-        ValueError: a whole frame that says what this release does not understand.
+        ValueError: a valid frame has a record that this release does not know, or one that is not
+            JSON where it should be.
+        struct.error: a valid frame ends within a record; no release writes that.
     """
     for body in _bodies(memoryview(content)):
         at = 0
@@ -113,7 +135,7 @@ def _bodies(content: memoryview) -> Iterator[memoryview]:
 
 
 def _record(body: memoryview, at: int) -> tuple[Record, int]:
-    """The record at `at`, and where the next one begins."""
+    """The record at an offset, and the offset of the next."""
     kind = body[at]
     if kind == _INPUT:
         return _noted(body, at)
@@ -126,12 +148,12 @@ def _record(body: memoryview, at: int) -> tuple[Record, int]:
 
 
 def _noted(body: memoryview, at: int) -> tuple[Noted, int]:
-    _, serial, at_ns, mid, topic_bytes, payload_bytes = _FIELDS.unpack_from(body, at)
+    _, serial, at_ns, packet_id, topic_bytes, payload_bytes = _FIELDS.unpack_from(body, at)
     at += _FIELDS.size
     topic = str(body[at : at + topic_bytes], "utf-8")
     at += topic_bytes
     payload = bytes(body[at : at + payload_bytes])
-    message = Received(topic, payload, mid, retained=False, repeated=False, at_ns=at_ns)
+    message = Received(topic, payload, packet_id, retained=False, repeated=False, at_ns=at_ns)
     return Noted(serial, message), at + payload_bytes
 
 

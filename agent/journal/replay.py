@@ -1,9 +1,10 @@
-"""The start after a crash: the journal is gone through again, and the agent is where it was.
+"""The start after a crash: messages in the journal are replayed, which restores the windows.
 
-It is made to look like a connection that was lost. Inputs that were not acknowledged are orphans:
-the broker delivers them again, they are recognised, and their predictions, made again here under
-the same ids, are owed. Messages take the way they took when they came (`Pipeline.take`), so that
-the windows cannot differ from those that the crash has ended.
+To the delivery the crash looks like a lost connection. Inputs that were not acknowledged are
+orphans: the broker delivers them again and they are recognised. Their predictions are made again
+here, with the same ids, and published. Messages take the same way as on arrival (`Pipeline.take`),
+so that the windows are those that the agent had before the crash. What was refused before it
+reached a window (`models.input.admission.refusal`) is not in the journal.
 """
 
 import struct
@@ -16,6 +17,7 @@ from agent.delivery.inputs import Input
 from agent.journal.files import numbered
 from agent.journal.records import Acked, Header, Noted, Record, Whole, records
 from agent.streams.pipeline import Pipeline
+from agent.streams.router import resolved
 from agent.streams.state import State
 from models.errors import ReadingError
 from models.input.routes import Route
@@ -23,19 +25,22 @@ from serving import log
 
 
 class Recovery:
-    """Goes through a journal, once.
+    """Replays a journal, once, before the agent connects. Reads files, so it blocks.
 
     Args:
-        folder: of the journal's files.
-        pipelines: get their windows back, where these are still made in the same way.
-        delivery: gets the inputs back that were not acknowledged.
+        folder: the folder with the journal's files.
+        pipelines: the pipelines whose windows are restored. One whose fingerprint has changed, or
+            that has no model, starts with empty windows.
+        delivery: the delivery that is given the inputs that were not acknowledged, and their
+            predictions.
 
     Attributes:
-        serial: of the last input in the journal.
-        number: of the last file; 0 if there is none.
-        whole: files with all states, and the serial at which they had them.
-        inputs: how many messages were gone through.
-        open: how many of them were not acknowledged.
+        serial: serial of the last input in the journal.
+        number: number of the last file; 0 if there is none.
+        whole: number of each file that has the states of all assets, and the serial at which it
+            had them.
+        inputs: how many messages were replayed.
+        open: how many of these were not acknowledged.
     """
 
     def __init__(self, folder: Path, pipelines: Sequence[Pipeline], delivery: Delivery) -> None:
@@ -44,21 +49,27 @@ class Recovery:
         self._files = numbered(folder)
         self._pipelines = {one.stream: one for one in pipelines if one.model is not None}
         self._delivery = delivery
-        self._routes: dict[str, list[tuple[Pipeline, Route]]] = {}
-        self._sound: frozenset[str] = frozenset()  # streams to which the file still means something
+        self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
+        self._restorable: frozenset[str] = frozenset()  # streams whose fingerprint the file has
         self._unsettled: list[Input] = []
         self._acked = 0
 
     def run(self, max_age_s: float, now_s: Callable[[], float] = time.time) -> None:
-        """Bring back what the journal holds, unless the broker has forgotten us since.
+        """Restore windows and inputs, unless the broker has ended the agent's session since.
 
-        Of a damaged file the part before the damage counts, as if the agent had stopped there.
+        A file that cannot be read counts up to there, as if the agent had stopped then; a warning
+        is logged. Nothing is raised: without a journal the agent serves with empty windows.
+
+        Args:
+            max_age_s: the session expiry interval, seconds. A journal that was last written longer
+                ago is not replayed: the broker will not deliver the open inputs again.
+            now_s: returns the time of day, seconds since 1970.
         """
         if not self._files:
             return
         self.number, newest = self._files[-1]
         if newest.stat().st_mtime < now_s() - max_age_s:
-            log.warning("the journal is too old, windows begin anew", max_age_s=max_age_s)
+            log.warning("journal is too old, windows start empty", max_age_s=max_age_s)
             return
         self._acked = next((serial for serial in map(_acked, reversed(self._files)) if serial), 0)
         for number, path in self._files:
@@ -70,12 +81,12 @@ class Recovery:
 
     def _take(self, number: int, record: Record) -> None:
         if isinstance(record, Noted):
-            self._take_input(record)
-        elif isinstance(record, State) and record.stream in self._sound:
+            self._replay(record)
+        elif isinstance(record, State) and record.stream in self._restorable:
             self._pipelines[record.stream].restore(record)
         elif isinstance(record, Header):
             self.serial = max(self.serial, record.serial)
-            self._sound = frozenset(
+            self._restorable = frozenset(
                 stream
                 for stream, pipeline in self._pipelines.items()
                 if record.windows.get(stream) == pipeline.fingerprint
@@ -83,22 +94,22 @@ class Recovery:
         elif isinstance(record, Whole):
             self.whole.append((number, self.serial))
 
-    def _take_input(self, noted: Noted) -> None:
+    def _replay(self, noted: Noted) -> None:
         message = noted.message
         self.serial = noted.serial
         routes = self._resolve(message.topic)
-        if not any(pipeline.stream in self._sound for pipeline, _ in routes):
-            return  # if it comes again, it is new to the windows of now
+        if not any(pipeline.stream in self._restorable for pipeline, _ in routes):
+            return  # if the broker delivers it again, it is a new message to the new windows
         self.inputs += 1
-        if message.mid and noted.serial > self._acked:
+        if message.packet_id and noted.serial > self._acked:
             source = self._delivery.arrived(*message[:3], repeated=False)
-            assert source is not None  # noqa: S101  as it is not repeated
+            assert source is not None  # noqa: S101  only a repeated message may have no input
             self.open += 1
             self._unsettled.append(source)
         else:
             self._settle()
-            source = Input(message.mid, (message.topic, message.payload))
-            routes = [found for found in routes if found[0].stream in self._sound]
+            source = Input(message.packet_id, (message.topic, message.payload))
+            routes = [found for found in routes if found[0].stream in self._restorable]
         source.serial = noted.serial
         for pipeline, route in routes:
             try:
@@ -109,15 +120,16 @@ class Recovery:
             self._pass(source, routes)
 
     def _pass(self, source: Input, routes: Sequence[tuple[Pipeline, Route]]) -> None:
-        """Leave an input that was answered and acknowledged."""
+        """Drop the windows that an input completed, as it was answered and acknowledged."""
         for pipeline, _ in routes:
             pipeline.discard()
-        if source.mid:
+        # It may have been acknowledged and the acknowledgement lost: then it comes once more.
+        if source.packet_id:
             source.waiting = 0
             self._delivery.answered(source)
 
     def _settle(self) -> None:
-        """Owe the predictions of the inputs that were not acknowledged."""
+        """Answer the inputs that were not acknowledged; the delivery publishes the predictions."""
         if not self._unsettled:
             return
         for pipeline in self._pipelines.values():
@@ -126,12 +138,10 @@ class Recovery:
         self._delivery.settle(self._unsettled)
         self._unsettled.clear()
 
-    def _resolve(self, topic: str) -> list[tuple[Pipeline, Route]]:
+    def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
         found = self._routes.get(topic)
         if found is None:
-            routes = [(one, one.route(topic)) for one in self._pipelines.values()]
-            found = [(pipeline, route) for pipeline, route in routes if route is not None]
-            self._routes[topic] = found
+            found = self._routes[topic] = resolved(topic, self._pipelines.values())
         return found
 
 

@@ -1,14 +1,19 @@
-"""What windows remember, on disk: so that a crash costs no reading and changes no answer (ADR 10).
+"""Keeps the content of windows on disk, so that a crash costs no reading and no answer (ADR 10).
 
-    hot thread   note ──► pending ──► turn: hand over      taken: inputs may be acknowledged
+    hot thread   note ──► pending ──► turn: hand over      written: inputs may be acknowledged
     worker                              write, fsync ──────►
 
-An input that enters windows is acknowledged only once it stands here; until then the broker has
-it. Each file begins with the states of all assets, a few a turn while inputs go on being noted, so
-that no turn is long. With two such files that are whole, older ones are not needed.
+An input that enters windows is acknowledged to the broker only once it is on disk; until then the
+broker has it. Each file begins with the states of all assets. These are written a few a turn, while
+inputs go on being noted, so that no turn takes long. Once two files have all states, older files
+are removed.
 
-A disk that fails stops the journal, not the predictions: inputs are acknowledged without it, which
-is told, and a new file is tried from time to time.
+Threads: all public methods belong to the hot thread, and none of them waits for the disk. Only the
+worker writes, one hand-over at a time; its result is taken by the hot thread between two turns.
+
+Errors: a disk that fails stops the journal and not the predictions. Nothing is raised: inputs are
+then acknowledged without being on disk, `trouble` and the log say so, and every ten ticks a new
+file is tried. Until all that came before the new file is acknowledged, a crash costs windows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,42 +35,56 @@ if TYPE_CHECKING:
     from agent.streams.state import State
 
 SOON_INPUTS: Final = 10
-"""Half of what Mosquitto keeps in flight by default: if more had to wait, it might wait for us."""
+"""So many inputs are written at once, without waiting for the next tick.
+
+Half of what Mosquitto has in flight by default (`max_inflight_messages 20`): if more had to wait
+for the disk, the broker would wait for their acknowledgements.
+"""
 PACE_S: Final = 0.005
+"""Shortest time from one write to the next: more of them would cost the hot thread hand-overs."""
 _STATES_A_TURN: Final = 100
 _TICKS_TO_RETRY: Final = 10
+# Half of the service's MemoryMax (systemd/); a disk so far behind will not catch up.
 _MAX_PENDING_BYTES: Final = 256 << 20
 
 
 _Part = bytes | Received
-"""A record, or a message whose record the worker makes: on the hot thread it would cost most."""
+"""The bytes of a record, or a message that the worker encodes: that takes longest of all here."""
 
 
 class _Job(NamedTuple):
-    """What the worker writes: the rest of the old file, then perhaps a new one, and its content."""
+    """What the worker writes in one go: the rest of a file, then perhaps the next file.
 
-    handed: int  # serial of the last message before these
+    Attributes:
+        handed: serial of the last message that was handed over before.
+        old: records that still belong to the file that is open.
+        begin: number of the file to begin after those; 0 to go on with the open one.
+        new: records for the file that is open then.
+        drop_before: number of the oldest file that is still needed; 0 to remove none.
+    """
+
+    handed: int
     old: Sequence[_Part]
-    begin: int  # number of the new file; 0 for none
+    begin: int
     new: Sequence[_Part]
-    drop_before: int  # number of the first file that is still needed; 0 drops none
+    drop_before: int
 
 
 class Journal:
-    """Notes what enters windows, and lets `delivery` acknowledge what is on disk.
+    """Notes messages that enter windows, and lets the delivery acknowledge those on disk.
 
     Args:
-        file: where it stands.
-        settings: whether there is one, and how large a file of it gets.
-        pipelines: whose windows it keeps.
-        delivery: is told up to which input acknowledging is safe.
-        worker: writes.
+        file: the file that the worker appends to.
+        settings: whether a journal is kept, and how large one file may become.
+        pipelines: the pipelines whose windows are kept.
+        delivery: acknowledges inputs up to `delivery.kept`, which is set here.
+        worker: the thread that writes.
 
     Attributes:
-        serial: of the last input noted; it goes on rising after a restart.
-        number: of the file under way.
-        errors: how often the disk failed.
-        trouble: what is wrong in words; empty if nothing is.
+        serial: serial of the last input that was noted; it goes on rising after a restart.
+        number: number of the current file.
+        errors: how often the disk has failed.
+        trouble: what is wrong and what it means, in words for the operator; empty if all is well.
     """
 
     def __init__(
@@ -91,18 +110,31 @@ class Journal:
         self._pending_bytes = 0
         self._begun = 0  # number of the file, as long as it has not been handed over
         self._states: Iterator[State] | None = None  # those still to be noted
-        self._first = self._handed = self._marked = 0  # serials
-        self._bytes = self._state_bytes = 0  # of the file so far; of its states
-        self._whole: list[tuple[int, int]] = []  # files, and the serial at which they were whole
+        self._first = 0  # serial before the current file
+        self._handed = 0  # serial of the last input that was handed over
+        self._marked = 0  # serial in the last ACKED record
+        self._bytes = self._state_bytes = 0  # size of the current file; of the states in it
+        self._whole: list[tuple[int, int]] = []  # files with all states, and the serial of those
         self._drop_before = 0
         delivery.kept = ALL_KEPT
 
     def resume(self, serial: int, number: int, whole: Sequence[tuple[int, int]]) -> None:
-        """Go on behind the files of an earlier run, and drop them when they are not needed."""
+        """Go on after the files of an earlier run; to be called before `begin`.
+
+        Args:
+            serial: serial of the last input in them.
+            number: number of the last of them; 0 if there is none.
+            whole: number of each file with all states, and the serial of these states. They are
+                removed like this run's own, once they are not needed.
+        """
         self.serial, self.number, self._whole = serial, number, list(whole)
 
     def note(self, message: Received) -> int:
-        """Keep a message that enters windows; returns its serial."""
+        """Note a message that enters windows, before it does.
+
+        Returns:
+            Its serial, by which the delivery knows whether it is on disk (`delivery.kept`).
+        """
         self.serial += 1
         if self._is_on:
             self._pending.append(message)
@@ -110,7 +142,12 @@ class Journal:
         return self.serial
 
     def begin(self) -> None:
-        """Begin a new file with the states of now: the first, the next, or of other windows."""
+        """Begin a new file with the present states, and turn the journal on if it is off.
+
+        To be called at the start, and whenever a model is activated: the windows in the header
+        must be those that the states and inputs below are for. Does nothing where the settings
+        disable the journal.
+        """
         if not self._settings.enabled:
             return
         if not self._is_on:
@@ -126,7 +163,7 @@ class Journal:
         self._first, self._bytes, self._state_bytes = self.serial, 0, 0
 
     def turn(self) -> None:
-        """Hand over what it is time for; at the end of a turn, never blocks."""
+        """Hand over what is to be written; to be called at the end of every turn, never blocks."""
         if not self._is_on:
             return
         if self._pending_bytes > _MAX_PENDING_BYTES:
@@ -140,7 +177,10 @@ class Journal:
                 self._hand_over()
 
     def tick(self) -> None:
-        """Hand over whatever waits, and try a failed disk again; about once a second."""
+        """Hand over whatever waits, and try a failed disk again; to be called once a second.
+
+        So an input of a quiet line is acknowledged after a second at most.
+        """
         if not self._is_on:
             self._ticks_off += 1
             if self._ticks_off % _TICKS_TO_RETRY == 0:
@@ -149,7 +189,10 @@ class Journal:
             self._hand_over()
 
     def close(self) -> None:
-        """Hand over what waits; where nothing is open, the states of now are all that is kept."""
+        """Hand over what waits; to be called before the worker stops, which writes it first.
+
+        Where every input is acknowledged, one file with the present states replaces all others.
+        """
         if not self._is_on:
             return
         if self._delivery.idle:
@@ -161,13 +204,17 @@ class Journal:
 
     @property
     def _is_long(self) -> bool:
-        """Whether to begin anew: the longer the file, the longer the next start."""
+        """Whether to begin a new file: the longer this one, the longer the next start takes.
+
+        At least half of a file are inputs; otherwise ten thousand assets would write nothing but
+        states.
+        """
         inputs = self.serial - self._first
         is_long = inputs >= self._settings.file_inputs or self._bytes >= self._settings.file_bytes
         return is_long and self._bytes >= 2 * self._state_bytes
 
     def _note_states(self, limit: int | None) -> None:
-        assert self._states is not None  # noqa: S101  the caller has looked
+        assert self._states is not None  # noqa: S101  the caller has checked it
         some = [encoded(state) for state in islice(self._states, limit)]
         if limit is None or len(some) < limit:
             self._states = None
@@ -192,18 +239,19 @@ class Journal:
         self._worker.submit(partial(self._write, job, written))
 
     def _forget_old_files(self) -> None:
-        """Find what may be dropped: nothing open stands before the second newest whole file.
+        """Find the files that may be removed: all before the second newest with all states.
 
-        One file more is kept than open inputs need: after a restart some may still come again.
+        That is one file more than the open inputs need. An acknowledgement may be lost with the
+        connection, and the input is then recognised by its record.
         """
-        if len(self._whole) > 2:  # noqa: PLR2004  as said
+        if len(self._whole) > 2:  # noqa: PLR2004  the second newest is kept
             oldest_open = self._delivery.oldest_noted
             if oldest_open is None or oldest_open > self._whole[1][1]:
                 del self._whole[0]
                 self._drop_before = self._whole[0][0]
 
     def _write(self, job: _Job, written: Callable[[], None]) -> Callable[[], None]:
-        """On the worker."""
+        """Write a job on the worker; returns what the hot thread is to call afterwards."""
         began_s = monotonic()
         serials = count(job.handed + 1)
         try:
@@ -215,7 +263,8 @@ class Journal:
                 self._file.drop_before(job.drop_before)
         except OSError as exc:
             return partial(self._stop, exc.strerror or str(exc))
-        # Each hand-over costs both threads some microseconds, so there are not too many.
+        # Each hand-over costs both threads some microseconds, so the worker is not done too soon. A
+        # stop ends the wait.
         self._worker.stopping.wait(max(0.0, began_s + PACE_S - monotonic()))
         return written
 
@@ -227,26 +276,26 @@ class Journal:
                 self._end_trouble()
 
     def _end_trouble(self) -> None:
-        """A crash costs nothing any more once all that came before the file is acknowledged."""
+        """End the trouble once all inputs from before the file are acknowledged."""
         oldest_open = self._delivery.oldest_noted
         if oldest_open is None or oldest_open > self._first:
             self.trouble = ""
             log.info("windows are kept on disk again")
 
     def _stop(self, reason: str) -> None:
-        """Go on without."""
+        """Turn the journal off, and let the delivery acknowledge inputs without it."""
         self._writing = self._is_on = False
         self._delivery.kept = ALL_KEPT
         self._old, self._pending, self._pending_bytes = [], [], 0
         self._begun, self._states = 0, None
         self.errors += 1
         if not self.trouble:
-            log.warning("journal stopped", reason=reason)
-        self.trouble = f"windows are not kept on disk: {reason}; after a crash they begin anew"
+            log.warning("journal stopped, a crash now costs windows", reason=reason)
+        self.trouble = f"windows are not kept on disk: {reason}; after a crash they start empty"
 
 
 def _records(parts: Sequence[_Part], serials: Iterator[int]) -> Sequence[bytes]:
-    """The bytes of records, those of the messages under the next serials."""
+    """The bytes of records; messages are given the next serials."""
     found: list[bytes] = []
     for part in parts:
         if isinstance(part, bytes):

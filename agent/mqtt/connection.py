@@ -17,11 +17,7 @@ from dataclasses import dataclass
 from time import time_ns
 from typing import Any
 
-from paho.mqtt.client import (
-    Client,
-    ConnectFlags,
-    DisconnectFlags,
-)
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -31,7 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from agent.config.settings import Broker
 from agent.mqtt.errors import BrokerError
 from agent.mqtt.packets import Block, MalformedError, Publish, Received
-from agent.mqtt.transport import Wire
+from agent.mqtt.transport import Transport
 
 UNSUPPORTED_PROTOCOL = 0x84
 _NO_PACKET_LIMIT = 268_435_460  # MQTT 5, 2.1.4: the largest packet there can be
@@ -114,7 +110,7 @@ class Connection:
         self.max_packet_bytes = _NO_PACKET_LIMIT
         self._broker = broker
         self.subscribing: dict[int, list[str]] = {}
-        self._wire = Wire(version, _MAX_PACKET_BYTES)
+        self._transport = Transport(version, _MAX_PACKET_BYTES)
         self._is_mid_packet = False
         self._socket: socket.socket | None = None
         self._client = self._build(client_id, will)
@@ -149,29 +145,31 @@ class Connection:
     def has_unread(self) -> bool:
         """Whether something is here already that waiting on the socket will not announce."""
         found = self._socket
-        return self._wire.has_packets or (isinstance(found, ssl.SSLSocket) and found.pending() > 0)
+        return self._transport.has_packets or (
+            isinstance(found, ssl.SSLSocket) and found.pending() > 0
+        )
 
     def read(self, limit: int, clock: Callable[[], int] = time_ns) -> None:
         """Take in what has arrived, at most `limit` messages; the rest is there the next time."""
         if self._socket is None:
             return
         try:
-            block = self._wire.receive(self._socket, limit, clock)
+            block = self._transport.receive(self._socket, limit, clock)
         except MalformedError as exc:
             self.lost = f"the broker sends {exc}"
             block = Block()
-            self._wire.ended = True
+            self._transport.ended = True
         received, confirmations, others = block
         self.received += received
         self.confirmed += confirmations
-        if others or self._wire.ended:
+        if others or self._transport.ended:
             self._client.fed += others
             self._pass_on()
 
     @property
     def wants_write(self) -> bool:
         """Whether something waits to be sent."""
-        return self._wire.has_unsent or self._client.want_write()
+        return self._transport.has_unsent or self._client.want_write()
 
     def flush(self) -> None:
         """Send as much as the socket takes, never one packet inside another."""
@@ -180,11 +178,11 @@ class Connection:
             self._is_mid_packet = self._client.want_write()
         if self._socket is None or self._is_mid_packet:
             return
-        self._wire.send(self._socket)
-        if self._client.want_write() and not self._wire.has_unsent:
+        self._transport.send(self._socket)
+        if self._client.want_write() and not self._transport.has_unsent:
             self._client.loop_write()
             self._is_mid_packet = self._client.want_write()
-        if self._wire.ended:
+        if self._transport.ended:
             self._pass_on()
 
     def tick(self) -> None:
@@ -208,9 +206,9 @@ class Connection:
             ]
         else:
             wanted = [(one.filter, one.qos) for one in subscriptions]
-        _, mid = self._client.subscribe(wanted)
-        if mid is not None:
-            self.subscribing[mid] = [one.filter for one in subscriptions]
+        _, packet_id = self._client.subscribe(wanted)
+        if packet_id is not None:
+            self.subscribing[packet_id] = [one.filter for one in subscriptions]
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Drop filters that the session on the broker still has."""
@@ -218,11 +216,11 @@ class Connection:
 
     def publish(self, message: Publish) -> None:
         """Queue one PUBLISH, with a packet id of ours; `flush` sends it."""
-        self._wire.publish(message)
+        self._transport.publish(message)
 
-    def acknowledge(self, mid: int) -> None:
+    def acknowledge(self, packet_id: int) -> None:
         """Queue the PUBACK of a QoS 1 message."""
-        self._wire.acknowledge(mid)
+        self._transport.acknowledge(packet_id)
 
     def close(self, *, forget_session: bool = False) -> None:
         """Say goodbye, so that the will is not sent; MQTT 5 can end the session with it."""
@@ -236,7 +234,7 @@ class Connection:
 
     def _pass_on(self) -> None:
         """Let paho handle its own packets, and the end of the connection."""
-        self._client.ended = self._wire.ended
+        self._client.ended = self._transport.ended
         while (self._client.fed or self._client.ended) and self._socket is not None:
             self._client.loop_read()
 
@@ -324,11 +322,11 @@ class Connection:
         self,
         _client: Client,
         _userdata: object,
-        mid: int,
+        packet_id: int,
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        filters = self.subscribing.pop(mid, [])
+        filters = self.subscribing.pop(packet_id, [])
         answers = dict(zip(filters, reasons, strict=False))
         self.refused_filters = [
             *(one for one in self.refused_filters if one not in answers),

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 MQTT_3_1_1: Final = 4
 MQTT_5: Final = 5
 """As CONNECT names the protocol's versions."""
-FIRST_MID, LAST_MID = 0x8000, 0xFFFF
+FIRST_PACKET_ID, LAST_PACKET_ID = 0x8000, 0xFFFF
 """Packet ids of our publishes; the lower half of the range is paho's, for its own packets."""
 MAX_TOPICS: Final = 100_000
 """Kept decoded, or encoded; longer ones than this never are, so that this bounds memory too:"""
@@ -36,7 +36,7 @@ class Received(NamedTuple):
     Attributes:
         topic: empty if it was no UTF-8; no route leads there, so it is dropped and counted.
         payload: as it came.
-        mid: packet id to acknowledge; 0 at QoS 0.
+        packet_id: packet id to acknowledge; 0 at QoS 0.
         retained: the RETAIN flag.
         repeated: the DUP flag.
         at_ns: when, by this machine's clock that never goes back (serving/clock.py), in
@@ -45,7 +45,7 @@ class Received(NamedTuple):
 
     topic: str
     payload: bytes
-    mid: int
+    packet_id: int
     retained: bool
     repeated: bool
     at_ns: int
@@ -60,7 +60,7 @@ class Publish:
         payload: what.
         qos: 0 or 1.
         retain: the RETAIN flag.
-        mid: packet id, which counts at QoS 1 only.
+        packet_id: packet id, which counts at QoS 1 only.
         repeated: the DUP flag.
     """
 
@@ -68,7 +68,7 @@ class Publish:
     payload: bytes
     qos: int
     retain: bool = False
-    mid: int = 0
+    packet_id: int = 0
     repeated: bool = False
 
 
@@ -177,13 +177,13 @@ class Reader:
             raise MalformedError("a PUBLISH at QoS 2 or 3, or without a topic")
         at = begin + (buffer[body] << 8 | buffer[body + 1])
         name = buffer[begin:at]
-        mid = 0
+        packet_id = 0
         if qos:
             if at + 2 > end:
                 raise MalformedError("a PUBLISH at QoS 1 without a packet id")
-            mid = buffer[at] << 8 | buffer[at + 1]
+            packet_id = buffer[at] << 8 | buffer[at + 1]
             at += 2
-            if not mid:
+            if not packet_id:
                 raise MalformedError("a PUBLISH at QoS 1 with packet id 0")
         if self._properties:
             if at >= end:
@@ -198,7 +198,7 @@ class Reader:
         topic = self._topics.get(name)
         if topic is None:
             topic = self._decode(name)
-        return Received(topic, buffer[at:end], mid, bool(first & 1), bool(first & 8), at_ns)
+        return Received(topic, buffer[at:end], packet_id, bool(first & 1), bool(first & 8), at_ns)
 
     def _decode(self, name: bytes) -> str:
         try:
@@ -230,7 +230,7 @@ class Writer:
             name = _SHORT.pack(len(encoded)) + encoded
             if len(self._names) < MAX_TOPICS and len(encoded) <= MAX_KEPT_TOPIC:
                 self._names[topic] = name
-        number = _SHORT.pack(message.mid) if qos else b""
+        number = _SHORT.pack(message.packet_id) if qos else b""
         length = len(name) + len(number) + len(self._no_properties) + len(payload)
         first = _PUBLISH | message.repeated << 3 | qos << 1 | message.retain
         if 0x7F < length < 0x4000:  # noqa: PLR2004  two bytes, as most lengths take
@@ -240,9 +240,9 @@ class Writer:
         return b"".join((head, name, number, self._no_properties, payload))
 
 
-def puback(mid: int) -> bytes:
+def puback(packet_id: int) -> bytes:
     """The PUBACK of success, which is the same in both versions."""
-    return _ACK.pack(_PUBACK, 2, mid)
+    return _ACK.pack(_PUBACK, 2, packet_id)
 
 
 def _puback(buffer: bytes, body: int, end: int) -> tuple[int, int]:

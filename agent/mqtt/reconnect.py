@@ -2,7 +2,7 @@
 
 Opening a connection blocks (DNS, TCP, TLS), so a worker of its own does it. Waits grow with full
 jitter (paho's own backoff has none), so that a plant's gateways do not all come back at once. The
-link never gives up and never ends the process: a broker that is not there is normal.
+reconnector never gives up and never ends the process: a broker that is not there is normal.
 """
 
 import random
@@ -17,11 +17,11 @@ from serving import log
 from serving.worker import Worker
 
 _FIRST_WAIT_S = 1.0
-SPOKEN = {MQTT_5: "5", MQTT_3_1_1: "3.1.1"}
+VERSION_NAMES = {MQTT_5: "5", MQTT_3_1_1: "3.1.1"}
 
 
 class State(Enum):
-    """Where the link is."""
+    """Where the reconnector is."""
 
     WAITING = "waiting"
     OPENING = "opening"
@@ -29,7 +29,7 @@ class State(Enum):
     UP = "up"
 
 
-class Link:
+class Reconnector:
     """The broker connection over time.
 
     Args:
@@ -72,7 +72,7 @@ class Link:
     @property
     def version(self) -> str:
         """The protocol spoken, for people."""
-        return SPOKEN[self._version]
+        return VERSION_NAMES[self._version]
 
     @property
     def is_up(self) -> bool:

@@ -24,7 +24,7 @@ class Socket(Protocol):
         """Write as much as goes."""
 
 
-class Wire:
+class Transport:
     """PUBLISH and PUBACK of one connection, both ways.
 
     Args:
@@ -75,9 +75,9 @@ class Wire:
         """Queue one PUBLISH."""
         self._unsent += self._writer.publish(message)
 
-    def acknowledge(self, mid: int) -> None:
+    def acknowledge(self, packet_id: int) -> None:
         """Queue one PUBACK."""
-        self._unsent += puback(mid)
+        self._unsent += puback(packet_id)
 
     def send(self, socket: Socket) -> None:
         """Write as much of what is queued as the socket takes."""

@@ -9,15 +9,15 @@ from models.input.routes import Routes
 
 
 class Binder(Routes):
-    """Routes of one pipeline for one model.
+    """The routes of one pipeline for one model; raises if the two do not fit.
 
     Args:
-        settings: the operator's topics and signals.
-        manifest: the model's channels.
+        settings: the pipeline's topics and signals, as the operator configured them.
+        manifest: the manifest of the model, of which its channels and its window count here.
 
     Raises:
-        IncompatibleBundleError: a channel that no input carries, a signal that no channel is, or
-            a model that cannot be fed blocks; the message names both sides.
+        IncompatibleBundleError: no input carries one of the channels, a signal is bound that the
+            model does not read, or the model cannot be fed blocks. The message names both sides.
     """
 
     def __init__(self, settings: Pipeline, manifest: Manifest) -> None:
@@ -39,7 +39,7 @@ class Binder(Routes):
 
 
 def _check_takes_blocks(manifest: Manifest) -> None:
-    """Refuse a model of which blocks cannot make the windows it was trained on."""
+    """Refuse a model that was trained on windows that cannot be cut from blocks (ADR 11)."""
     window = manifest.window
     found = [f"max_age_ms of {one.name}" for one in manifest.channels if one.max_age_ms is not None]
     if window.trigger != "all_fresh":
@@ -50,13 +50,17 @@ def _check_takes_blocks(manifest: Manifest) -> None:
         found.append("window.max_gap_ms below window.sample_period_ms")
     if found:
         raise IncompatibleBundleError(
-            f"{manifest.stream}#{manifest.seq} has {', '.join(found)}; inputs of dialect block "
-            "bring every sample of a known period: train it so, or bind other inputs"
+            f"{manifest.stream}#{manifest.seq} has {', '.join(found)}, but inputs of dialect block "
+            "carry every sample at a fixed period: train it on such windows, or bind other inputs"
         )
 
 
 def fingerprint(settings: Pipeline, manifest: Manifest) -> str:
-    """Of all that makes windows of messages: what is equal here cuts the same windows."""
+    """Digest of everything that decides how messages become windows.
+
+    Where it is equal, the same messages make the same windows, so state that was kept still fits.
+    The output is left out: where predictions go does not change a window.
+    """
     reading = settings.model_dump_json(exclude={"output"})
     channels = [channel.model_dump_json() for channel in manifest.channels]
     content = "\0".join((reading, manifest.window.model_dump_json(), *channels))

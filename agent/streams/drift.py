@@ -1,9 +1,10 @@
-"""What a model was given and answered, watched for drift: an alarm to people, nothing else.
+"""Watches a model's inputs and scores for drift. An alarm informs people and changes nothing else.
 
-A batch is only noted; samples are counted many at a time, when enough have come or somebody asks.
-No more than `RATE` a second are, spread over what comes: a plant that sends less is watched sample
-by sample, and a busy line pays a thousandth of a core. Samples that are further apart repeat each
-other less than those that the limits were measured on, so leaving some out adds no false alarms.
+On the hot thread a batch is only noted; samples are counted many at a time, once enough have been
+noted or the metrics ask. At most `RATE` samples a second are counted, spread evenly over those that
+come: a slow plant is watched sample by sample, and a busy line spends a thousandth of a core.
+Leaving samples out adds no false alarms: samples further apart are less correlated than those on
+which the limits were measured (ADR 15).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,11 +19,11 @@ from models.windowing.windows import Batch
 from serving import log
 
 MAX_NOTED: Final = 64
-"""Samples that wait to be counted."""
+"""How many samples may wait to be counted."""
 RATE: Final = 200
-"""Samples a second that are counted in the long run."""
+"""How many samples are counted in a second, in the long run."""
 BURST: Final = 2_000
-"""Samples that may be counted at once after a pause: a shift's end, all assets at the full hour."""
+"""How many samples may be counted at once after a pause, as when all assets report on the hour."""
 _BAD = Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
 
 
@@ -30,11 +31,11 @@ class DriftWatch:
     """The drift of one stream since its model was activated, restarts of the agent included.
 
     Args:
-        stream: for the log.
-        reference: of the model.
+        stream: name of the stream, for the log.
+        reference: distributions of inputs and scores in training, from the model's bundle.
 
     Attributes:
-        counted: samples that were taken; `RATE` leaves out others.
+        counted: how many samples were taken; `RATE` leaves out others.
     """
 
     def __init__(self, stream: str, reference: Reference) -> None:
@@ -49,14 +50,15 @@ class DriftWatch:
         self._allowed, self._at_ns, self._left_out = float(BURST), 0, 0
 
     def note(self, batch: Batch, scores: Sequence[Any], at_ns: int) -> None:
-        """Take the last sample of each window, and the score that the model gave it.
+        """Note the last sample of each window, and the score that the model gave it.
 
-        Windows of quality BAD have no score and do not count, as in training.
+        Windows of quality BAD have no score and do not count, as in training. Takes microseconds,
+        except that every `MAX_NOTED` samples are counted.
 
         Args:
-            batch: windows.
-            scores: one each.
-            at_ns: the time by a clock that only rises.
+            batch: the windows that were answered.
+            scores: the score of each window, or its value where the model has no scores.
+            at_ns: the time by a clock that never goes back, nanoseconds.
         """
         refilled = self._allowed + (at_ns - self._at_ns) * (RATE / 1e9)
         self._allowed, self._at_ns = min(refilled, BURST), at_ns
@@ -64,9 +66,10 @@ class DriftWatch:
         if self._allowed < 1:
             self._left_out += count
             return
+        # A token bucket: so many samples are allowed now, and every step-th of the batch is taken.
         step = -(-count // int(self._allowed))
         if step == 1 and _BAD not in batch.qualities:
-            rows = batch.values[:, -1].copy()  # a view would keep whole windows
+            rows = batch.values[:, -1].copy()  # a view would keep whole windows in memory
         else:
             chosen = [
                 index
@@ -85,7 +88,7 @@ class DriftWatch:
             self._count()
 
     def snapshot(self) -> Mapping[str, Any]:
-        """Whether there is drift and where most of it is, as `metrics` has it."""
+        """Whether there is drift and where it is largest, as `metrics` publishes it."""
         self._count()
         worst = self._drift.worst()
         return {
@@ -99,17 +102,18 @@ class DriftWatch:
         }
 
     def states(self) -> Iterator[tuple[str, bytes]]:
-        """Each watched asset and what was counted of it; samples may be noted meanwhile."""
+        """Each watched asset and its counts; samples may be noted while this is consumed."""
         self._count()
         return self._drift.states()
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
-        """Go on where `states` were taken by the same reference; to be called before any sample.
+        """Restore counts from `states` under the same reference; before any sample is noted.
 
-        An alarm that was told then is not told again.
+        An alarm that had been logged then is not logged again.
 
         Raises:
-            ValueError: one is not of this reference; nothing is restored.
+            ValueError: a state does not fit this reference. Nothing is restored, and counting may
+                begin anew.
         """
         drift = Drift(self._reference)
         for asset, state in states:
@@ -117,7 +121,7 @@ class DriftWatch:
         self._drift, self._is_alarm = drift, bool(drift.alarmed())
 
     def _count(self) -> None:
-        """Count what was noted; says when an alarm begins, and when none is left."""
+        """Count the samples that were noted; log when the first alarm begins or the last ends."""
         if not self._assets:
             return
         rows, scores = np.concatenate(self._rows), np.array(self._scores, dtype=np.float64)

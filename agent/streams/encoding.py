@@ -1,7 +1,7 @@
-"""Predictions to bytes: one flat JSON object, and plain scalars for readers that take no JSON.
+"""Encodes predictions: one flat JSON object, and plain values for readers that cannot parse JSON.
 
-Flat, so that a consumer which knows only keys can use it; `value` is always a number or null,
-never NaN, so that a consumer with 32-bit floats or a strict parser can.
+The object is flat because many SCADA connectors address values by a key alone. `value` is always a
+number or null: NaN is not JSON (RFC 8259, section 6), and strict parsers would refuse the message.
 """
 
 from typing import NamedTuple
@@ -12,17 +12,20 @@ from models.input.quality import NAMES, Quality
 
 
 class Prediction(NamedTuple):
-    """What the model said of one window, and how far to believe it.
+    """What a model has answered for one window, and how far to trust it.
 
     Attributes:
-        value: the answer; None where there is none, and then the quality is bad.
-        score: probability or anomaly score, None where the model has none.
-        label: name of the class, None for a regression.
-        quality: the worst of the window's inputs.
-        timestamp_ms: event time of the window's last sample.
-        id: the same for the same input and bundle, also after a redelivery.
-        latency_ms: from the socket to this encoding.
-        input_age_ms: from the event time to this encoding, by this gateway's clock.
+        value: the model's answer; None where there is none, and then the quality is BAD.
+        score: probability or anomaly score; None where the model has none.
+        label: name of the class; None for a regression.
+        quality: the worst quality among the window's inputs.
+        timestamp_ms: event time of the window's last sample, milliseconds since 1970.
+        id: identity of the prediction, 32 hexadecimal digits; the same for the same input and
+            bundle, so that a consumer recognises a prediction that is published twice.
+        asset: key of the asset.
+        latency_ms: time from the message's arrival at the socket to this encoding, milliseconds.
+        input_age_ms: time from the event time to this encoding by this gateway's clock,
+            milliseconds; negative where the source's clock is ahead.
     """
 
     value: float | int | None
@@ -36,8 +39,15 @@ class Prediction(NamedTuple):
     input_age_ms: int
 
 
-class PredictionCodec:
-    """Encoder of one model's predictions; what is the same in all of them is given once."""
+class PredictionEncoder:
+    """Encodes the predictions of one model.
+
+    Args:
+        stream: name of the stream.
+        version: semantic version of the model.
+        seq: sequence number of the model's bundle.
+        unit: unit of the predicted value; empty where it has none.
+    """
 
     def __init__(self, *, stream: str, version: str, seq: int, unit: str) -> None:
         self._constant = {"stream": stream, "version": version, "seq": seq}
@@ -45,7 +55,7 @@ class PredictionCodec:
             self._constant["unit"] = unit
 
     def encode(self, prediction: Prediction) -> bytes:
-        """The JSON object that goes to the prediction topic."""
+        """The JSON object that is published on the output topic."""
         value, score, label, quality, timestamp_ms, id_, asset, latency_ms, age_ms = prediction
         fields = {
             "value": value,
@@ -61,14 +71,16 @@ class PredictionCodec:
             fields["score"] = score
         if label is not None:
             fields["label"] = label
-        # What orjson returns takes 4 kB from release 3.12 on (home-assistant/core#181245), and what
-        # waits for its confirmation is kept: a copy of the right size.
+        # From release 3.12 on, the bytes that orjson returns occupy 4 kB however short they are
+        # (home-assistant/core#181245). Thousands of predictions may wait for their confirmation,
+        # so a copy of the right size is kept instead.
         return b"".join((orjson.dumps(fields), b""))
 
     def scalars(self, prediction: Prediction) -> list[tuple[str, bytes]]:
-        """Plain values by the level that is added to the prediction topic.
+        """Plain values, each with the level that is added to the output topic.
 
-        An answer that is not there is an empty payload, which no reader can mistake for a number.
+        A value that is missing is published as an empty payload, which no reader can mistake for a
+        number.
         """
         plain: list[tuple[str, object]] = [
             ("value", prediction.value),

@@ -1,4 +1,4 @@
-"""Which reading completed a window, also where readings wait until they are in order."""
+"""Which reading completed a window, also where readings are put in order before they enter it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,20 +15,21 @@ from models.windowing.disorder import Disorder
 from models.windowing.windows import Windows
 
 if TYPE_CHECKING:
-    from models.input.codecs.block import DecodeBlocks
-    from models.input.codecs.reading import Decode
+    from models.input.codecs.block import BlockDecoder
+    from models.input.codecs.reading import Decoder
 
 
 class Origin(NamedTuple):
-    """Which message made a window due, and what tells the window from others at the same time.
+    """The message that made a window due, and what distinguishes windows of the same time.
 
     Attributes:
-        source: whose acknowledgement waits for the prediction.
-        route: of the message.
-        message: that arrived.
-        position: of the reading that completed the window, where its source states one.
-        ordinal: which of the windows that the reading's message completed.
-        content: payload of the reading's message, or its digest where the reading has waited.
+        source: the input that is acknowledged once the window's prediction is confirmed.
+        route: route of the message that arrived.
+        message: the message that arrived.
+        position: sequence number of the reading that completed the window; empty without one.
+        ordinal: number of the window among those that the reading's message completed.
+        content: payload of the message that carried the reading; its digest where the reading had
+            to wait, so that payloads are not kept.
     """
 
     source: Input
@@ -40,19 +41,20 @@ class Origin(NamedTuple):
 
 
 Intake = Callable[[Input, Route, Received, Callable[[int | None, Received], int]], Iterator[Origin]]
-"""Takes a message into windows, and tells of each that comes due."""
+"""Adds a message to windows as `Ordering.take` does, where `Windows.push` is not enough."""
 
 
 class Ordering:
-    """Puts the readings of a pipeline in order, and remembers whose they are.
+    """Puts the readings of a pipeline in order of their event times.
 
-    A window is identified by the reading that completed it, whichever message let that go. So its
-    identity does not depend on the order of arrival.
+    A reading waits until a newer message releases it. The window that it then completes is
+    identified by the reading, not by the message that released it, so that the identity of a
+    prediction does not depend on the order of arrival.
 
     Args:
-        windows: take the readings.
-        disorder_ms: how far out of order readings may come.
-        max_waiting: readings that may wait.
+        windows: the windows that take the readings.
+        disorder_ms: by how many milliseconds readings may be out of order.
+        max_waiting: how many readings may wait; beyond, the oldest enter early.
     """
 
     def __init__(self, windows: Windows, disorder_ms: int, max_waiting: int) -> None:
@@ -62,9 +64,9 @@ class Ordering:
 
     @property
     def counters(self) -> Mapping[str, Any]:
-        """How many readings wait, went early, or were of no use after they had waited, by reason.
+        """How many readings wait, how many entered early, and how many were dropped, by reason.
 
-        The messages of the last are counted as windowed.
+        Dropped are here those that had waited. Their messages were counted as windowed before.
         """
         early, dropped = self._disorder.early, dict(self._dropped)
         return {"waiting": self._windows.waiting, "early": early, "dropped": dropped}
@@ -76,14 +78,20 @@ class Ordering:
         message: Received,
         time_of: Callable[[int | None, Received], int],
     ) -> Iterator[Origin]:
-        """Decode a message, and tell of every window that comes due.
+        """Decode a message, and yield the origin of every window that comes due.
+
+        Args:
+            source: the input that is acknowledged for the message.
+            route: route of the message.
+            message: the message.
+            time_of: returns the event time of a reading, see `models.input.admission.EventTime.of`.
 
         Raises:
-            ReadingError: at the end, if a reading of the message is of no use.
+            ReadingError: after the last origin, if a reading of the message was dropped.
         """
         refusal = None
         digest = blake2b(message.payload, digest_size=16).hexdigest()
-        for number, reading in enumerate(cast("Decode", route.decode)(message.payload)):
+        for number, reading in enumerate(cast("Decoder", route.decode)(message.payload)):
             own = (reading.position, number, digest)
             try:
                 time_ns = time_of(reading.time_ns, message)
@@ -112,8 +120,8 @@ def take_blocks(
     message: Received,
     time_of: Callable[[int | None, Received], int],
 ) -> Iterator[Origin]:
-    """As `Ordering.take`, of blocks."""
-    for block in cast("DecodeBlocks", route.decode)(message.payload):
+    """Decode a message of blocks, and yield the origin of every window; see `Ordering.take`."""
+    for block in cast("BlockDecoder", route.decode)(message.payload):
         arrived = block.time_ns is None
         time_ns = time_of(block.time_ns, message)
         due = windows.push(
@@ -124,7 +132,11 @@ def take_blocks(
 
 
 def with_digests(origins: Sequence[Origin]) -> Iterator[Origin]:
-    """Put a digest in the place of each payload: one message may have made many windows due."""
+    """Replace each payload by its digest.
+
+    A block may complete a thousand windows, and each prediction's id covers the content: this way
+    the payload is hashed once for all of them (ADR 11).
+    """
     for _, group in groupby(origins, key=lambda origin: id(origin.message)):
         first, *others = group
         digest = blake2b(first.content, digest_size=16).digest()

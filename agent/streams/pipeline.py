@@ -1,7 +1,9 @@
 """One stream's way from payloads to predictions: route, decode, window, infer, encode.
 
-Everything here runs on the hot thread, on whatever arrived since the last turn: one message when
-the line is quiet, hundreds under load. `take` is called for every message, `infer` once a turn.
+A pipeline belongs to the hot thread, which calls `take` for every message and `infer` once a turn,
+on whatever has arrived since the last turn: one message when the line is quiet, hundreds under
+load. Nothing here blocks on a file, a socket or a lock; inference itself takes as long as the model
+needs. Only `prepare` may be called on another thread.
 """
 
 from collections import Counter
@@ -10,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from agent.config.settings import Limits
-from agent.delivery.at_least_once import Outgoing
 from agent.delivery.inputs import Input
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import Received
 from agent.streams.binding import Binder, fingerprint
 from agent.streams.drift import DriftWatch
@@ -21,6 +23,7 @@ from agent.streams.shedding import Backlog
 from agent.streams.state import State
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError, ReadingError
+from models.input.admission import EventTime
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
@@ -31,20 +34,25 @@ from serving.model import Model
 
 
 class Pipeline:
-    """What turns one stream's messages into predictions.
+    """Turns the messages of one stream into predictions.
 
     Args:
-        settings: topics, dialects and signals.
-        limits: of assets and of time.
-        clock: that messages are stamped with; one of its own if omitted.
+        settings: the stream's topics, payload formats, signals and output.
+        limits: how many assets it remembers, and which source times are plausible.
+        clock: the clock that stamps messages on arrival; the pipeline makes its own if omitted.
 
     Attributes:
-        model: what serves, None until one is activated.
-        predictions: how many were made, by quality.
-        is_stateful: whether a message can change what a later one is answered.
-        failed_batches: batches in a row on which the model failed.
-        batch_ns: how long a batch takes, an average that follows the last dozen.
-        backlog: what waits to be taken, where some of it may be given up; else None.
+        settings: as given.
+        clock: as given.
+        stream: name of the stream.
+        model: the model that serves, None until one is activated.
+        predictions: how many predictions were made, by quality.
+        is_stateful: whether a message can influence the answer to a later one. Only messages of
+            such a pipeline are noted in the journal.
+        failed_batches: how many batches in a row the model has failed on.
+        batch_ns: average time that a batch takes, nanoseconds, with weight 1/8 for the newest.
+        backlog: messages that wait to be taken, where the setting `overload` allows to drop some;
+            else None.
     """
 
     def __init__(
@@ -62,136 +70,149 @@ class Pipeline:
         if settings.overload != "block":
             self.backlog = Backlog(settings.overload, limits.max_batch)
         self._limits = limits
-        self._bounds = limits.time_bounds
+        self._event_time = EventTime(limits.time_bounds, self.clock)
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None
-        self._intake: Intake | None = None  # where the plain way will not do
+        self._intake: Intake | None = None  # for blocks, and for readings that are put in order
         self._predictor: Predictor | None = None
         self._origins: list[Origin] = []
-        self._arrival_ns = 0
 
     def activate(self, model: Model) -> bool:
-        """Serve `model` from the next turn on.
+        """Serve a model from the next turn on; for the hot thread, between two turns.
 
-        Windows under way are kept where the new model reads the same channels in the same windows.
+        The content of the windows is kept where the new model reads the same channels in the same
+        windows.
 
         Returns:
-            Whether they were kept; if not, the first prediction waits for a full window.
+            Whether it was kept; if not, the first prediction needs a full window.
 
         Raises:
-            IncompatibleBundleError: the model needs channels that no input carries.
+            IncompatibleBundleError: the inputs do not carry what the model reads. The model that
+                served before goes on serving.
         """
         return self.prepare(model)()
 
     def prepare(self, model: Model) -> Callable[[], bool]:
-        """Check that the topics carry what a model reads; may be called on any thread.
+        """Check that the inputs carry what a model reads; may be called on any thread.
 
         Returns:
-            What activates the model, see `activate`; for the hot thread.
+            Activates the model as `activate` does; to be called on the hot thread.
 
         Raises:
-            IncompatibleBundleError: a channel that no input carries, or a signal without a channel.
+            IncompatibleBundleError: no input carries one of the model's channels, a signal is bound
+                that the model does not read, or the model cannot be fed blocks.
         """
         return partial(self._swap, model, Binder(self.settings, model.manifest))
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
-        """Topic filter and QoS of every input."""
+        """Topic filter and QoS of every input, to subscribe to."""
         return [(TopicTemplate(one.topic).filter, one.qos) for one in self.settings.inputs]
 
     @property
     def missing(self) -> Mapping[str, int]:
-        """Samples in which a channel was missing, by channel."""
+        """How many samples each channel was missing in, by name of the channel."""
         return self._windows.missing if self._windows is not None else {}
 
     def awaited(self, asset: str) -> Sequence[str]:
-        """Channels without which the asset's sample is not complete, where one was begun."""
+        """Channels that have not reported to the asset's current sample, where one has begun."""
         return self._windows.awaited(asset) if self._windows is not None else []
 
     @property
     def forgotten_assets(self) -> int:
-        """Assets that were forgotten for others, since the model was activated."""
+        """How many assets gave up their windows to others, because of `limits.max_assets`."""
         return self._windows.forgotten if self._windows is not None else 0
 
     @property
     def due(self) -> int:
-        """Windows that wait to be inferred."""
+        """How many windows are complete and wait for inference."""
         return len(self._origins)
 
     @property
     def shed(self) -> int:
-        """Messages that were given up because more came than could be answered."""
+        """How many messages were dropped because more arrived than could be answered."""
         return self.backlog.shed if self.backlog is not None else 0
 
     @property
     def disorder(self) -> Mapping[str, Any]:
-        """Counters of readings that are put in order, by that name; none where that is not done."""
+        """The entry `disorder` of the metrics; empty where readings are not put in order."""
         return {"disorder": self._ordering.counters} if self._ordering is not None else {}
 
     @property
     def drift(self) -> Mapping[str, Any]:
-        """Whether readings or scores drift, by that name; none where nothing says how to tell."""
+        """The entry `drift` of the metrics; empty where the bundle has no reference."""
         return {"drift": self.watch.snapshot()} if self.watch is not None else {}
 
     @property
     def watch(self) -> DriftWatch | None:
-        """What watches the model's readings and scores for drift."""
+        """Watches inputs and scores for drift; None where the bundle has no reference."""
         return self._predictor.drift if self._predictor is not None else None
 
     @property
     def fingerprint(self) -> str:
-        """Of all that makes windows of messages; states of another fingerprint mean nothing."""
+        """Digest of everything that decides how messages become windows; empty without a model.
+
+        State that was written under another fingerprint does not fit these windows.
+        """
         return fingerprint(self.settings, self.model.manifest) if self.model is not None else ""
 
     def states(self) -> Iterator[State]:
-        """What the windows remember of each asset, and in the end of the stream itself."""
+        """The state of each asset's windows, and at last that of the stream itself.
+
+        May be consumed over several turns while messages are taken: each state is that of the
+        moment in which it is yielded.
+        """
         if self._windows is None or not self.is_stateful:
             return
         for asset, remembered in self._windows.states():
             yield State(self.stream, asset, remembered)
-        yield State(self.stream, None, [self._arrival_ns])
+        yield State(self.stream, None, [self._event_time.last_arrival_ns])
 
     def restore(self, state: State) -> None:
-        """Remember what `states` has told."""
+        """Restore one of the states that `states` has yielded, under the same fingerprint."""
         if self._windows is None:
             return
         if state.asset is not None:
             self._windows.restore(state.asset, state.remembered)
         else:
-            (self._arrival_ns,) = state.remembered
+            (self._event_time.last_arrival_ns,) = state.remembered
 
     def discard(self) -> None:
-        """Let go of the windows that are due: they have been answered."""
+        """Drop the complete windows without inference: the journal says they were answered."""
         self._origins.clear()
         if self._windows is not None:
             self._windows.discard()
 
     def route(self, topic: str) -> Route | None:
-        """Where a topic leads in this pipeline, None if it is none of its own."""
+        """What a topic means to this pipeline; None if no input matches, or there is no model."""
         return self._binder.route(topic) if self._binder is not None else None
 
     def take(self, route: Route, message: Received, source: Input) -> None:
-        """Decode a message into the windows of its asset.
+        """Decode a message and add its readings to the windows of its asset; does not block.
+
+        The caller has checked the message by `models.input.admission.refusal`. It settles `source`
+        with the delivery after the next `infer`, whether or not this raises.
 
         Raises:
-            ReadingError: the message, or a reading in it, is of no use; the reason says why. The
-                other readings of the message have been taken.
+            ReadingError: the message, or a reading in it, is dropped; the caller counts `reason`.
+                The message's other readings have been taken, and windows that they complete are
+                answered. Where several readings are dropped, the last one's reason is raised.
         """
         windows = self._windows
         if windows is None:
             raise DecodeError("no_model")
-        if route.refusal:
-            raise DecodeError(route.refusal)
         if self._intake is not None:
-            for origin in self._intake(source, route, message, self._time_of):
+            for origin in self._intake(source, route, message, self._event_time.of):
                 self._origins.append(origin)  # one by one: a refusal comes at the end
             return
+        # The plain way is written out here although `Ordering.take` does much the same: it runs for
+        # nearly every message, and a generator would cost more than the loop.
         push: Callable[..., int] = windows.push
         made, refusal = 0, None
         for time_ns, values, quality, position in route.decode(message.payload):
             try:
-                at_ns = self._time_of(time_ns, message)
+                at_ns = self._event_time.of(time_ns, message)
                 due = push(route.asset, at_ns, route.channels, values, quality)
             except ReadingError as exc:
                 refusal = exc
@@ -218,7 +239,7 @@ class Pipeline:
         return kept
 
     def _open_windows(self, manifest: Manifest) -> Windows | Blocks:
-        """Choose once how readings become windows, so that no message has to ask."""
+        """Choose how readings become windows: once for a model, not for every message."""
         max_assets = self._limits.max_assets
         self._intake = self._ordering = None
         if self.settings.is_of_blocks:
@@ -231,27 +252,20 @@ class Pipeline:
             self._intake = self._ordering.take
         return windows
 
-    def _time_of(self, time_ns: int | None, message: Received) -> int:
-        """Event time of a reading of this message."""
-        if time_ns is None:
-            # One block has one time: arrivals are in order all the same.
-            self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
-            return self._arrival_ns
-        bounds, now_ns = self._bounds, message.at_ns - self.clock.ahead_ns
-        if not bounds.earliest_ns <= time_ns <= now_ns + bounds.max_future_ns:
-            bounds.check(time_ns, now_ns)
-        return time_ns
-
     def infer(self, now_ns: Callable[[], int], *, again: bool = False) -> list[Outgoing]:
-        """Answer every window that is due, in order, as publishes ready to be owed.
+        """Answer every complete window, in order, and return the publishes for the delivery.
+
+        A model that fails raises nothing: its windows are answered without a value and with quality
+        BAD, and `failed_batches` counts.
 
         Args:
-            now_ns: the clock that the messages were stamped by.
-            again: they may have been answered before a crash, and are not watched for drift.
+            now_ns: returns the time by the clock that stamped the messages, nanoseconds since 1970.
+            again: whether these windows may have been answered before a crash; they are then not
+                counted for drift a second time.
         """
         outgoing: list[Outgoing] = []
         while self._origins and self._windows is not None and self._predictor is not None:
-            batch = self._windows.take()
+            batch = self._windows.take()  # blocks hand over at most 16 MB of samples at a time
             origins, self._origins = self._origins, []
             if len(batch.assets) < len(origins):
                 count = len(batch.assets)

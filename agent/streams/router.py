@@ -1,10 +1,11 @@
-"""From what arrived in a turn to what is owed to the broker: the middle of the hot loop.
+"""The middle of the hot loop: from the messages of a turn to the predictions that they trigger.
 
-A topic is parsed once and then found by a dictionary. Whatever happens to a message, it costs that
-message only, and it is counted.
+The router belongs to the hot thread and never blocks, except for inference in `answer`. A topic is
+parsed once and afterwards found in a dictionary. A message that cannot be used is counted, logged
+and acknowledged like any other; no message can disturb another one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from agent.config.settings import TURNS_GATHERED, Limits
@@ -14,6 +15,7 @@ from agent.mqtt.packets import MAX_KEPT_TOPIC, Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import Backlog, doubted
 from models.errors import ReadingError
+from models.input.admission import refusal
 from models.input.routes import Route
 from serving.log import Limited
 
@@ -21,18 +23,20 @@ _by_batch_ns = attrgetter("batch_ns")
 
 
 class Router:
-    """Hands messages to the pipelines that want them.
+    """Hands messages to the pipelines that have an input for them.
 
     Args:
-        pipelines: by stream.
-        command: takes a message on the gateway's own topics; says whether it was one.
-        delivery: keeps what must be confirmed and acknowledged.
-        limits: of payloads, topics and log lines.
-        note: keeps a message that enters windows, and says under which serial.
+        pipelines: the pipelines by name of their stream.
+        command: is given topic and payload of a message on a new topic; returns whether it was for
+            the gateway itself, and then has dealt with it. Must not block.
+        delivery: takes predictions, and acknowledges messages once these are confirmed.
+        limits: limits of payloads, topics and log lines.
+        note: writes a message that enters windows to the journal; returns its serial.
 
     Attributes:
-        received: messages that arrived, redeliveries of those at work not counted again.
-        sheds: whether some pipeline gives messages up when more come than it can answer.
+        received: how many messages have arrived, without commands and without redeliveries of
+            messages that are still being worked on.
+        sheds: whether some pipeline may drop messages when more arrive than it can answer.
     """
 
     def __init__(
@@ -55,22 +59,25 @@ class Router:
         self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
 
     def forget_routes(self) -> None:
-        """Resolve topics anew, because a pipeline has another model."""
+        """Parse topics anew; to be called whenever a pipeline has another model."""
         self._routes.clear()
 
     @property
     def is_gathering(self) -> bool:
-        """Whether messages were received that are not answered."""
+        """Whether messages were received that have not been answered yet."""
         return bool(self._sources)
 
     @property
     def answer_s(self) -> float:
-        """How long an answer takes, by experience."""
+        """How long an answer has taken on average, seconds, over all pipelines."""
         return sum(pipeline.batch_ns for pipeline in self._pipelines) / 1e9
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be received before it is answered, so that it is seen what waits."""
+        """Whether to receive more before answering, so that it is known how many messages wait.
+
+        Only where messages may be shed: the oldest are dropped, so the newest must have been read.
+        """
         most = self._limits.max_batch
         return (
             self.sheds
@@ -79,16 +86,16 @@ class Router:
         )
 
     def handle(self, messages: Sequence[Received], now_ns: Callable[[], int] | None = None) -> None:
-        """Take a turn's messages all the way to the predictions they trigger; see `answer`."""
+        """Receive the messages of a turn and answer them; see `receive` and `answer`."""
         self.receive(messages)
         self.answer(now_ns)
 
     def receive(self, messages: Sequence[Received]) -> None:
-        """Take messages in, in order of arrival; `answer` brings them to an end."""
+        """Take messages into windows, in order of arrival. Each must be followed by an `answer`."""
         arrived, sources, take = self._delivery.arrived, self._sources, self._take
         for message in messages:
-            topic, payload, mid, _, repeated, _ = message
-            source = arrived(topic, payload, mid, repeated=repeated)
+            topic, payload, packet_id, _, repeated, _ = message
+            source = arrived(topic, payload, packet_id, repeated=repeated)
             if source is not None:
                 sources.append(source)
                 take(message, source)
@@ -98,13 +105,13 @@ class Router:
         now_ns: Callable[[], int] | None = None,
         between: Callable[[], None] | None = None,
     ) -> None:
-        """Bring what was received to its end: a prediction, a place in a window, or a drop.
+        """Infer all complete windows and settle all messages received since the last answer.
 
-        The quickest models answer first, so that none waits for a slower one.
+        The quickest model answers first, so that its predictions do not wait for a slower one.
 
         Args:
-            now_ns: nanoseconds since 1970; each pipeline's own clock if omitted.
-            between: sends what has been answered, before a slower model begins.
+            now_ns: returns the time, nanoseconds since 1970; each pipeline's own clock if omitted.
+            between: is called before each further model, to send what has been answered so far.
         """
         sources, self._sources = self._sources, []
         has_answered = False
@@ -126,14 +133,15 @@ class Router:
     def _take(self, message: Received, source: Input) -> None:
         routes = self._routes.get(message.topic)
         if routes is None:
-            # Commands first: a wide input, {site}/{line}/{asset}/{signal}, describes them too.
+            # Commands come first: an input as wide as {site}/{line}/{asset}/{signal} matches their
+            # topics too. They are rare and never kept as routes, so no reading pays for the test.
             if self._command(message.topic, message.payload):
                 source.outcome = Outcome.COMMAND
                 return
             routes = self._resolve(message.topic)
         self.received += 1
-        if not routes or message.retained or len(message.payload) > self._max_payload_bytes:
-            self._drop(source, message, self._refusal(message, routes))
+        if reason := refusal(routes, message, self._max_payload_bytes):
+            self._drop(source, message, reason)
             return
         is_shed = True
         for pipeline, route in routes:
@@ -148,31 +156,29 @@ class Router:
             except ReadingError as exc:
                 self._drop(source, message, exc.reason)
         if is_shed:
-            source.held = False  # at the broker it would keep newer ones from being seen
+            # The broker sends only so many messages ahead of the acknowledgements (MQTT 5, 3.3.4
+            # and 4.9): one that it still had to keep would hide newer ones from the policy.
+            source.is_ack_deferred = False
 
     def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
         for route, message, source, follows_gap in backlog.take():
             if pipeline.is_stateful and not source.serial:
-                # What the broker does not hold is not awaited from it after a crash.
-                source.serial = self._note(message if source.held else message._replace(mid=0))
+                # A message that was acknowledged early does not come again after a crash: packet
+                # id 0 has the journal not wait for it.
+                source.serial = self._note(
+                    message if source.is_ack_deferred else message._replace(packet_id=0)
+                )
             try:
                 pipeline.take(doubted(route) if follows_gap else route, message, source)
             except ReadingError as exc:
                 self._drop(source, message, exc.reason)
 
     def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
-        found = [(pipeline, pipeline.route(topic)) for pipeline in self._pipelines]
-        routes = [(pipeline, route) for pipeline, route in found if route is not None]
+        routes = resolved(topic, self._pipelines)
+        # Beyond these bounds a topic is parsed for every message: slower, but memory stays bounded.
         if len(self._routes) < self._limits.max_topics and len(topic) <= MAX_KEPT_TOPIC:
             self._routes[topic] = routes
         return routes
-
-    def _refusal(self, message: Received, routes: Sequence[object]) -> str:
-        if not routes:
-            return "no_pipeline"
-        if message.retained:
-            return "retained"  # a value from an unknown time past must not pass for a live one
-        return "payload_too_large"
 
     def _drop(self, source: Input, message: Received, reason: str) -> None:
         source.drop(reason)
@@ -180,6 +186,12 @@ class Router:
             reason,
             "message dropped",
             reason=reason,
-            topic=message.topic[:256],
+            topic=message.topic[:256],  # a topic may have 65,535 bytes
             payload_bytes=len(message.payload),
         )
+
+
+def resolved(topic: str, pipelines: Iterable[Pipeline]) -> Sequence[tuple[Pipeline, Route]]:
+    """The pipelines that have an input for a topic, each with what the topic means to it."""
+    found = [(pipeline, pipeline.route(topic)) for pipeline in pipelines]
+    return [(pipeline, route) for pipeline, route in found if route is not None]

@@ -1,10 +1,15 @@
-"""What waits for one pipeline, and what of it is given up when more comes than can be answered.
+"""Load shedding: which messages are dropped when more arrive than the model can answer (ADR 12).
 
-A backlog is gathered and taken within moments: all that the broker has for us, up to a bound. Where
-no more waits than a turn answers, all of it is taken. Otherwise the policy says what is: `latest`
-gives up the oldest readings of which there is a newer one on the same topic, until a turn's worth
-is left; `decimate` keeps each n-th of a topic, evenly. Both keep the newest of every topic, so that
-no signal falls silent, and mark what they keep behind a gap.
+All that the broker has for a pipeline, up to a bound, is collected in a backlog before some of it
+is answered. Up to `limits.max_batch` messages, nothing is dropped. Beyond, the pipeline's setting
+`overload` decides:
+
+    latest     drops the oldest messages that have a newer one on the same topic, until a batch is
+               left
+    decimate   keeps every n-th message of each topic
+
+Both keep the newest message of every topic, so that no signal falls silent, and mark the messages
+that follow a gap: their readings are UNCERTAIN at best.
 """
 
 from collections import Counter
@@ -18,17 +23,18 @@ from models.input.quality import Quality
 from models.input.routes import Route
 
 _UNCERTAIN = Quality.UNCERTAIN
-Shed = Callable[[Sequence[str], int], list[bool]]
+Policy = Callable[[Sequence[str], int], list[bool]]
+"""Decides which messages to keep, from their topics in order of arrival and the size of a batch."""
 
 
 class Waiting(NamedTuple):
     """One message that waits for a pipeline.
 
     Attributes:
-        route: where it leads.
-        message: as it came.
-        source: what is acknowledged and counted.
-        follows_gap: whether messages between it and the one before on its topic were given up.
+        route: what its topic means to the pipeline.
+        message: the message as it arrived.
+        source: the input that is acknowledged and counted for it.
+        follows_gap: whether messages of its topic that arrived before it were dropped.
     """
 
     route: Route
@@ -38,14 +44,15 @@ class Waiting(NamedTuple):
 
 
 class Backlog:
-    """The messages that wait for one pipeline.
+    """The messages that wait for one pipeline; used by the hot thread alone.
 
     Args:
         policy: `latest` or `decimate`.
-        limit: of the messages that a turn answers; the newest of each topic is beyond it.
+        limit: number of messages that one turn answers. With more topics than that, the newest
+            message of each is answered all the same.
 
     Attributes:
-        shed: messages that were given up.
+        shed: how many messages were dropped.
     """
 
     def __init__(self, policy: str, limit: int) -> None:
@@ -55,15 +62,15 @@ class Backlog:
         self._waiting: list[Waiting] = []
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many messages wait."""
         return len(self._waiting)
 
     def add(self, route: Route, message: Received, source: Input) -> None:
-        """Have a message wait."""
+        """Append a message."""
         self._waiting.append(Waiting(route, message, source))
 
     def take(self) -> list[Waiting]:
-        """Hand over what is to be answered, in order of arrival, and drop all else that waits."""
+        """Take out the messages to answer, in order of arrival; all others are dropped."""
         waiting, self._waiting = self._waiting, []
         if len(waiting) <= self._limit:
             return waiting
@@ -85,7 +92,7 @@ class Backlog:
 
 
 def doubted(route: Route) -> Route:
-    """The same way, on which readings are UNCERTAIN at best."""
+    """The same route with a decoder whose readings are UNCERTAIN at best."""
     decode: Callable[[bytes], Sequence[Any]] = route.decode
 
     def decode_doubted(payload: bytes) -> Sequence[Any]:
@@ -95,7 +102,7 @@ def doubted(route: Route) -> Route:
 
 
 def latest(topics: Sequence[str], limit: int) -> list[bool]:
-    """Which to keep: all but the oldest that a newer one on their topic supersedes."""
+    """Keep all but the oldest messages that have a newer one on their topic."""
     surplus, left = len(topics) - limit, Counter(topics)
     keep = []
     for topic in topics:
@@ -108,7 +115,7 @@ def latest(topics: Sequence[str], limit: int) -> list[bool]:
 
 
 def decimate(topics: Sequence[str], limit: int) -> list[bool]:
-    """Which to keep: each n-th of a topic, counted from its newest, n as small as will do."""
+    """Keep every n-th message of each topic, counted from its newest; n is as small as possible."""
     every = -(-len(topics) // limit)
     seen: Counter[str] = Counter()
     keep = []
@@ -118,8 +125,8 @@ def decimate(topics: Sequence[str], limit: int) -> list[bool]:
     return keep[::-1]
 
 
-POLICIES: Final[Mapping[str, tuple[str, Shed]]] = {
+POLICIES: Final[Mapping[str, tuple[str, Policy]]] = {
     "latest": ("superseded", latest),
     "decimate": ("decimated", decimate),
 }
-"""Reason and choice by policy."""
+"""For each setting of `overload`, the reason under which it drops, and how it chooses."""

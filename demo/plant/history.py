@@ -1,8 +1,8 @@
-"""Writes what a historian would have recorded: `python -m demo.plant.history FOLDER DAYS`.
+"""Writes what a historian would have recorded: `python -m demo.plant.history FOLDER DAYS HOURS`.
 
-There is one CSV file for each day, and in it one row for each pump and sample: the time, the asset,
-all signals (empty where the sensor was silent), and the condition, as a maintenance log would have
-it. The same seed gives the same bytes.
+There is one CSV file for each day of so many hours, and in it one row for each pump and sample: the
+time, the asset, all signals (empty where the sensor was silent), and the condition, as a
+maintenance log would have it. The same arguments give the same bytes.
 """
 
 import argparse
@@ -22,16 +22,17 @@ COLUMNS = ["time", "asset", *SIGNALS, "condition"]
 SEED = 20260105
 
 
-def write_history(folder: Path, days: int, console: Console) -> list[Path]:
-    """Write `day-1.csv`, `day-2.csv` and so on, and return their paths."""
+def write_history(folder: Path, days: int, hours: int, console: Console) -> list[Path]:
+    """Write `day-1.csv`, `day-2.csv` and so on, each of so many hours; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    plant = Plant(SEED, history_faults(SEED, days))
+    day_s = hours * 3600.0
+    plant = Plant(SEED, history_faults(SEED, days * day_s / DAY_S))
     paths = [folder / f"day-{day}.csv" for day in range(1, days + 1)]
     for path in paths:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            for _ in track(range(int(DAY_S / SAMPLE_S)), path.name, console=console):
+            for _ in track(range(int(day_s / SAMPLE_S)), path.name, console=console):
                 writer.writerows(map(_row, plant.step(SAMPLE_S)))
     return paths
 
@@ -41,8 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the simulated plant's history as CSV.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("days", type=int)
+    parser.add_argument("hours", type=int)
     called = parser.parse_args()
-    write_history(called.folder, called.days, Console())
+    write_history(called.folder, called.days, called.hours, Console())
 
 
 def _row(reading: Reading) -> list[str]:

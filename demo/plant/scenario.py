@@ -20,7 +20,7 @@ _SLOT_S = 3.0 * 3600.0
 _KINDS = (Kind.BEARING_WEAR, Kind.CLOGGED_SUCTION, None)
 
 
-def history_faults(seed: int, days: int) -> list[Fault]:
+def history_faults(seed: int, days: float) -> list[Fault]:
     """Return the faults of the recorded days, in which every pump has each kind many times.
 
     The time of a pump is divided into slots of three hours; in two of three slots it has a fault

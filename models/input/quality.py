@@ -1,13 +1,13 @@
-"""How far a value can be believed, in the three words OPC UA has for it."""
+"""Quality: how far a value can be trusted, in the three severities of OPC UA."""
 
 from enum import IntEnum
 from typing import Final
 
 
 class Quality(IntEnum):
-    """Good, uncertain, bad: severity bits 31-30 of an OPC UA StatusCode (Part 4, 7.39).
+    """Good, uncertain or bad: severity bits 31-30 of an OPC UA StatusCode (Part 4, 7.39).
 
-    Ordered so that `max` of several qualities is the worst of them.
+    The order is part of the contract: `max` of several qualities is the worst of them.
     """
 
     GOOD = 0
@@ -16,4 +16,4 @@ class Quality(IntEnum):
 
 
 NAMES: Final = tuple(quality.name for quality in Quality)
-"""By number; for the hot loop: in Python 3.11 a member's own `name` costs five times as much."""
+"""Name of each quality, by its number. In Python 3.11 `Quality.name` takes five times as long."""

@@ -1,7 +1,7 @@
 """Topic templates: `plant/{line}/{asset}/{signal}` as a filter, a matcher and a renderer.
 
-A named level matches one level of a topic. All named levels but `{signal}` make up the asset key,
-so `plant/l1/pump7/flow` under the template above is a reading of asset `l1/pump7`.
+A named level matches exactly one level of a topic. All named levels except `{signal}` make up the
+asset key, so under the template above `plant/l1/pump7/flow` is a reading of asset `l1/pump7`.
 """
 
 import re
@@ -10,28 +10,34 @@ from dataclasses import dataclass
 
 SIGNAL = "signal"
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+# Wildcards, the separator and NUL may not stand in a level (MQTT 5, 4.7.1 and 4.7.3); topics that
+# begin with $ belong to the broker (4.7.2), and a level may become the first one.
 _ILLEGAL_IN_LEVEL = re.compile(r"[+#/\x00$]")
 MAX_TOPIC_BYTES = 65_535  # MQTT 5, 1.5.4
 
 
 class TemplateError(ValueError):
-    """A template that is no topic; says what is wrong with it."""
+    """A text that is not a topic template; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What the named levels of one topic were, in the order of the template."""
+    """What a topic has at the named levels of a template.
+
+    Attributes:
+        by_name: the level by its name, in the order of the template.
+    """
 
     by_name: Mapping[str, str]
 
     @property
     def asset(self) -> str:
-        """The asset key: every named level but the signal, joined by slashes."""
+        """The asset key: every named level except the signal, joined by slashes."""
         return "/".join(value for name, value in self.by_name.items() if name != SIGNAL)
 
     @property
     def signal(self) -> str | None:
-        """The signal level, where the template has one."""
+        """The level named `{signal}`; None where the template has none."""
         return self.by_name.get(SIGNAL)
 
 
@@ -39,13 +45,13 @@ class TopicTemplate:
     """A topic with named levels.
 
     Attributes:
-        text: as written.
-        filter: the MQTT topic filter that subscribes to all topics the template describes.
-        names: the named levels, in order.
+        text: the template as it was written.
+        filter: the MQTT topic filter that matches all topics of the template.
+        names: the names of its levels, from left to right.
 
     Raises:
-        TemplateError: an empty template, a wildcard, a level that is half placeholder half text
-            where it is matched, or a name used twice.
+        TemplateError: the template is empty, has a wildcard, names a level twice, or mixes a
+            placeholder and text in one level.
     """
 
     def __init__(self, text: str) -> None:
@@ -54,6 +60,8 @@ class TopicTemplate:
         if "+" in text or "#" in text:
             raise TemplateError(f"topic '{text}': write named levels such as {{asset}}, not + or #")
         if text.startswith("$share/"):
+            # The broker hands each message of a shared subscription to one of its members (MQTT 5,
+            # 4.8.2), so the readings of one asset would be spread over several agents' windows.
             raise TemplateError(f"topic '{text}': shared subscriptions are not supported")
         self.text = text
         self.names = tuple(_PLACEHOLDER.findall(text))
@@ -66,7 +74,7 @@ class TopicTemplate:
         self.filter = "/".join("+" if level.startswith("{") else level for level in self._levels)
 
     def match(self, topic: str) -> Levels | None:
-        """The named levels of `topic`, none of them empty; None if it is another topic."""
+        """The named levels of a topic, none of them empty; None if the template does not fit."""
         found = topic.split("/")
         if len(found) != len(self._levels):
             return None
@@ -79,7 +87,7 @@ class TopicTemplate:
         return Levels(named)
 
     def difference(self, topic: str) -> str:
-        """Why `match` says no, in words; empty where it says yes."""
+        """What keeps a topic from matching, in words for the operator; empty if it matches."""
         found = topic.split("/")
         if len(found) != len(self._levels):
             return f"has {len(self._levels)} levels, the topic {len(found)}"
@@ -91,10 +99,10 @@ class TopicTemplate:
         return ""
 
     def render(self, levels: Mapping[str, str]) -> str:
-        """The topic with the named levels filled in.
+        """The topic that results when the named levels are filled in.
 
         Raises:
-            TemplateError: a level is missing, empty, or holds a character no level may have.
+            TemplateError: a level is missing, is empty, or has a character that is not allowed.
         """
         return _PLACEHOLDER.sub(lambda found: self._level(found[1], levels), self.text)
 
@@ -106,7 +114,7 @@ class TopicTemplate:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether two filters without `#` describe any topic in common (MQTT 5, 4.7)."""
+    """Whether some topic matches both of two filters that have no `#` (MQTT 5, 4.7)."""
     levels, others = one.split("/"), other.split("/")
     return len(levels) == len(others) and all(
         level == wanted or "+" in (level, wanted)

@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle.manifest import Channel, WindowSpec
-from models.windowing.hold import NS_PER_MS, Hold
-from models.windowing.track import MISSING, NEVER
+from models.windowing.asset_state import MISSING, NEVER, NS_PER_MS, SampleAndHold
 
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -83,7 +82,7 @@ class Replay:
 
     def __init__(self, rows: Rows, spec: WindowSpec, channels: Sequence[Channel]) -> None:
         self._values, self._spec, self._channels = rows.values, spec, channels
-        self._hold = Hold(channels, spec.period_ns - 1 if spec.is_on_grid else None)
+        self._hold = SampleAndHold(channels, spec.period_ns - 1 if spec.is_on_grid else None)
         self._rows, self.dropped = _used(rows, spec, self._hold)
         self._times_ns = rows.times_ns[self._rows]
         is_first = _is_first(rows.asset[self._rows])
@@ -156,7 +155,7 @@ class Replay:
         return ends[np.argsort(made_due, kind="stable")]
 
 
-def _used(rows: Rows, spec: WindowSpec, hold: Hold) -> tuple[Indices, Counter[str]]:
+def _used(rows: Rows, spec: WindowSpec, hold: SampleAndHold) -> tuple[Indices, Counter[str]]:
     """The rows that are neither late nor duplicates, by asset and time; the others by reason."""
     order = _by_asset(rows)
     times_ns, is_first = rows.times_ns[order], _is_first(rows.asset[order])
@@ -177,7 +176,9 @@ def _used(rows: Rows, spec: WindowSpec, hold: Hold) -> tuple[Indices, Counter[st
     return order[is_current], Counter({reason: count for reason, count in dropped.items() if count})
 
 
-def _repeated(rows: Rows, order: Indices, is_current: Mask, known: Indices, hold: Hold) -> Indices:
+def _repeated(
+    rows: Rows, order: Indices, is_current: Mask, known: Indices, hold: SampleAndHold
+) -> Indices:
     """Those of `known` that say what each channel last reported, with a value or without, then."""
     current, asked = order[is_current], order[known]
     before = (np.cumsum(is_current) - is_current)[known] - 1
@@ -212,7 +213,7 @@ def _newest_before(times_ns: Indices, is_first: Mask) -> Indices:
     return newest_ns
 
 
-def _is_usable(column: Floats, index: int, hold: Hold) -> Mask:
+def _is_usable(column: Floats, index: int, hold: SampleAndHold) -> Mask:
     return (hold.low[index] <= column) & (column <= hold.high[index])
 
 

@@ -7,16 +7,16 @@
     x 1,024 at 10:00:00.04  ┐                        │     wherever one ends in the blocks so far
     ...                     ┴──►  ...                ┘
 
-A window lies where `Windows` would find it if the samples came one by one, and is worth as much: a
-value that is none, or out of range, is missing; a pause beyond `max_gap_ms` begins anew. A block
-has the time of its first sample, the others follow by the model's `sample_period_ms`.
+The windows are those that `Windows` would cut if the samples came one by one: a value that is NaN
+or out of range is missing, and a pause longer than `max_gap_ms` restarts the window. A block has
+the time of its first sample; the others follow at the model's `sample_period_ms`.
 
 Axes on topics of their own are joined: the blocks since the last sample are a round, complete when
-every channel has reported, unfinished (the rest is missing) when a block of another time comes.
-They belong together, and a block follows the one before, where their times fit to half a block: a
-sensor's clock may be that coarse, and drift against its samples, but half a block is no jitter.
+every channel has reported, and closed with missing values when a block of another time arrives. Two
+blocks have the same time, or follow each other, if their times agree to half a block: a sensor's
+clock may be that coarse, and at a larger tolerance a block could pass for its neighbour (ADR 11).
 
-As there: event time only, no clock, no I/O, and nothing but NumPy.
+The contract is that of `Windows`: event time only, no clock, no I/O, no dependency but NumPy.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -30,14 +30,14 @@ from numpy.typing import NDArray
 from models.bundle.manifest import Channel, WindowSpec
 from models.errors import ReadingError
 from models.input.quality import Quality
-from models.windowing.hold import NS_PER_MS
+from models.windowing.asset_state import NS_PER_MS
 from models.windowing.series import Due, Grid, Series
 from models.windowing.windows import Batch
 
 MAX_HOPS: Final = 1_024
-"""So long a block may be: more windows than that never become due by one message."""
+"""Longest block in hops, which is also the largest number of windows that one message completes."""
 MAX_BATCH_VALUES: Final = 4_000_000
-"""Values, 16 MB, that `take` hands over at a time, unless one window alone has more."""
+"""Values (16 MB) that `take` returns at most at a time, unless a single window has more."""
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _UNBOUNDED: Final = 2**63
 _GOOD, _BAD = Quality.GOOD, Quality.BAD
@@ -56,22 +56,22 @@ class _Round:
         self.is_whole = True  # whether every value that was reported is usable
         self.is_doubtful = False  # whether a block was not GOOD
 
-    def state(self) -> list[Any]:
+    def dump(self) -> list[Any]:
         """All of it as JSON can carry it."""
         values = b2a_base64(np.ascontiguousarray(self.values).data, newline=False).decode()
         return [self.start_ns, values, sorted(self.reported), self.is_whole, self.is_doubtful]
 
     @classmethod
-    def of(cls, state: Sequence[Any], width: int) -> Self:
+    def load(cls, dumped: Sequence[Any], width: int) -> Self:
         """The round that said this of itself."""
-        start_ns, values, reported, is_whole, is_doubtful = state
+        start_ns, values, reported, is_whole, is_doubtful = dumped
         flat = np.frombuffer(bytearray(a2b_base64(values)), np.float32)
         found = cls(start_ns, flat.reshape(-1, width))
         found.reported, found.is_whole, found.is_doubtful = set(reported), is_whole, is_doubtful
         return found
 
 
-class _Track:
+class _AssetState:
     """What is remembered of one asset."""
 
     __slots__ = ("round", "series")
@@ -102,18 +102,19 @@ class _Range:
 
 
 class Blocks:
-    """Windows of many assets over blocks; the counterpart of `Windows`.
+    """The windows of many assets, cut from blocks; keeps the contract of `Windows`.
 
     Args:
         spec: length and hop in samples, their period, and the gap that restarts a window.
         channels: the model's inputs, in the order of the last axis.
-        max_assets: beyond, the asset that was heard of least recently is forgotten.
+        max_assets: how many assets are remembered; beyond, the one that has been silent for
+            longest is forgotten.
 
     Attributes:
         due: how many windows wait to be taken.
-        forgotten: how many assets were; one that comes back begins anew.
-        missing: samples in which a channel was missing, by channel name.
-        restarts: windows that began anew because of a gap.
+        forgotten: how many assets were forgotten; one that comes back starts with an empty window.
+        missing: in how many samples each channel was missing, by name of the channel.
+        restarts: how many windows were restarted because of a gap.
 
     Raises:
         ValueError: `spec` has no sample period.
@@ -129,7 +130,7 @@ class Blocks:
         self.missing: Counter[str] = Counter()
         self.restarts = self.forgotten = self.due = 0
         self._max_assets = max_assets
-        self._tracks: OrderedDict[str, _Track] = OrderedDict()  # least recently heard of first
+        self._assets: OrderedDict[str, _AssetState] = OrderedDict()  # least recently heard of first
         self._grid = Grid(
             length=spec.length,
             hop=spec.hop,
@@ -145,7 +146,7 @@ class Blocks:
 
     def __len__(self) -> int:
         """How many assets are remembered."""
-        return len(self._tracks)
+        return len(self._assets)
 
     def push(  # noqa: PLR0913 - as Windows.push, and which sample the time is of
         self,
@@ -157,50 +158,48 @@ class Blocks:
         *,
         arrived: bool = False,
     ) -> int:
-        """Take one block.
+        """Add one block.
 
         Args:
-            asset: whose it is.
-            time_ns: event time of its first sample, nanoseconds since 1970.
-            channels: which channels it carries, by index, each once.
-            values: float32 or float64 `[n, channels]`; NaN says that there is no value.
-            quality: of the block; of a BAD one every value is missing.
-            arrived: the source gives no time, and `time_ns` is that of arrival, taken for that of
-                the last sample. Such blocks are in order, and none is late.
+            asset: key of the asset.
+            time_ns: event time of the first sample, nanoseconds since 1970.
+            channels: indices of the channels that the block carries, each once.
+            values: float32 or float64 of shape `[samples, channels]`; NaN where there is no value.
+            quality: quality of the block; values of a BAD block are not used.
+            arrived: whether `time_ns` is the time of arrival, because the source states none. It is
+                then taken as the time of the last sample, and no block is late.
 
         Returns:
-            How many windows became due through it; `take` hands them over.
+            How many windows became due; `take` hands them over.
 
         Raises:
-            ReadingError: the block was not used: `late` (it begins more than half a block before
-                the last one ends), `duplicate` (a block of that time was taken), `block_length`
-                (empty, longer than `MAX_HOPS` hops, or than the blocks of the other axes).
+            ReadingError: the block was not used. Reason `late`: it begins more than half a block
+                before the end of the last one. Reason `duplicate`: a block of that time was added
+                before. Reason `block_length`: it is empty, is longer than `MAX_HOPS` hops, or
+                differs in length from the blocks of the other axes.
         """
         count = len(values)
         if not 0 < count <= self._max_samples:
             raise ReadingError("block_length")
-        track = self._tracks.get(asset) or self._open(asset)
-        self._tracks.move_to_end(asset)
+        state = self._assets.get(asset) or self._open(asset)
+        self._assets.move_to_end(asset)
         span_ns = self._grid.span_ns(count)
         start_ns = time_ns - span_ns if arrived else time_ns
-        under_way, due = track.round, self.due
+        under_way, due = state.round, self.due
         if under_way is None or not self._is_joining(under_way, channels, start_ns, count):
             if not arrived:
-                self._check_fresh(track, start_ns, span_ns // 2)
+                self._check_fresh(state, start_ns, span_ns // 2)
             if under_way is not None:
-                self._complete(asset, track, under_way)
-            under_way = track.round = _Round(start_ns, self._blank(channels, count))
+                self._complete(asset, state, under_way)
+            under_way = state.round = _Round(start_ns, self._blank(channels, count))
         self._report(under_way, channels, values, quality)
         under_way.start_ns = max(under_way.start_ns, start_ns)
         if len(under_way.reported) == len(self.channels):
-            self._complete(asset, track, under_way)
+            self._complete(asset, state, under_way)
         return self.due - due
 
     def take(self) -> Batch:
-        """Hand over windows that are due, in order, as one batch the caller owns.
-
-        Not more than `MAX_BATCH_VALUES` at a time: `due` tells whether there are more.
-        """
+        """Remove windows that are due, up to `MAX_BATCH_VALUES`; `due` says how many are left."""
         grid = self._grid
         room = max(1, MAX_BATCH_VALUES // (grid.length * grid.width))
         parts: list[tuple[str, Due]] = []
@@ -226,42 +225,42 @@ class Blocks:
         )
 
     def awaited(self, asset: str) -> list[str]:
-        """Channels that the asset's round still waits for; none where no round is under way."""
-        track = self._tracks.get(asset)
-        if track is None or track.round is None:
+        """Signals that the asset's current round waits for; empty where none has begun."""
+        state = self._assets.get(asset)
+        if state is None or state.round is None:
             return []
-        reported = track.round.reported
+        reported = state.round.reported
         return [one.name for index, one in enumerate(self.channels) if index not in reported]
 
     @property
     def is_stateless(self) -> bool:
-        """Never, as far as can be told beforehand: a window may span blocks."""
+        """Always false: a window may span several blocks."""
         return False
 
     def states(self) -> Iterator[tuple[str, list[Any]]]:
         """As `Windows.states`."""
-        for asset in list(self._tracks):
-            if track := self._tracks.get(asset):
-                yield asset, [track.series.state(), track.round and track.round.state()]
+        for asset in list(self._assets):
+            if state := self._assets.get(asset):
+                yield asset, [state.series.dump(), state.round and state.round.dump()]
 
-    def restore(self, asset: str, state: Sequence[Any]) -> None:
+    def restore(self, asset: str, dumped: Sequence[Any]) -> None:
         """As `Windows.restore`."""
-        self._tracks.pop(asset, None)
-        track = self._tracks[asset] = _Track()
-        track.series = Series.of(state[0])
-        track.round = _Round.of(state[1], len(self.channels)) if state[1] else None
+        self._assets.pop(asset, None)
+        state = self._assets[asset] = _AssetState()
+        state.series = Series.load(dumped[0])
+        state.round = _Round.load(dumped[1], len(self.channels)) if dumped[1] else None
 
     def discard(self) -> None:
-        """Let go of the windows that are due."""
+        """Drop the windows that are due."""
         self._waiting.clear()
         self.due = 0
 
-    def _open(self, asset: str) -> _Track:
-        if len(self._tracks) >= self._max_assets:
-            self._tracks.popitem(last=False)
+    def _open(self, asset: str) -> _AssetState:
+        if len(self._assets) >= self._max_assets:
+            self._assets.popitem(last=False)
             self.forgotten += 1
-        track = self._tracks[asset] = _Track()
-        return track
+        state = self._assets[asset] = _AssetState()
+        return state
 
     def _is_joining(
         self, under_way: _Round, channels: Sequence[int], start_ns: int, count: int
@@ -275,12 +274,12 @@ class Blocks:
             raise ReadingError("block_length")
         return True
 
-    def _check_fresh(self, track: _Track, start_ns: int, slack_ns: int) -> None:
+    def _check_fresh(self, state: _AssetState, start_ns: int, slack_ns: int) -> None:
         """Refuse a block that begins before the one before has ended, or is that one again."""
-        last_start_ns, last_ns = track.series.start_ns, track.series.last_ns
-        if track.round is not None:
-            last_start_ns = track.round.start_ns
-            last_ns = last_start_ns + self._grid.span_ns(len(track.round.values))
+        last_start_ns, last_ns = state.series.start_ns, state.series.last_ns
+        if state.round is not None:
+            last_start_ns = state.round.start_ns
+            last_ns = last_start_ns + self._grid.span_ns(len(state.round.values))
         if start_ns == last_start_ns:
             raise ReadingError("duplicate")
         if start_ns < last_ns - slack_ns:
@@ -326,11 +325,11 @@ class Blocks:
         usable[~within] = np.nan
         return usable, False
 
-    def _complete(self, asset: str, track: _Track, done: _Round) -> None:
+    def _complete(self, asset: str, state: _AssetState, done: _Round) -> None:
         """Close the round: its samples more, and with them perhaps windows."""
-        track.round = None
-        self.restarts += track.series.restart_after(done.start_ns, self._grid)
-        due = track.series.extend(done.start_ns, done.values, self._flawed(done), self._grid)
+        state.round = None
+        self.restarts += state.series.restart_after(done.start_ns, self._grid)
+        due = state.series.extend(done.start_ns, done.values, self._flawed(done), self._grid)
         if due is not None:
             self._waiting.append((asset, due))
             self.due += len(due.times_ns)

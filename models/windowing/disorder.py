@@ -16,8 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from models.errors import ReadingError
 from models.input.quality import Quality
-from models.windowing.hold import NS_PER_MS
-from models.windowing.track import Track, Waiting
+from models.windowing.asset_state import NS_PER_MS, AssetState, Waiting
 from models.windowing.windows import Windows
 
 _TIME: Final = itemgetter(0)
@@ -38,7 +37,7 @@ class Released(NamedTuple):
 
 
 class Disorder:
-    """Readings on their way into windows. What waits is kept in each asset's track.
+    """Readings on their way into windows. What waits is kept in each asset's state.
 
     Args:
         windows: takes the readings in order.
@@ -69,27 +68,27 @@ class Disorder:
             asset: whose readings they are.
             time_ns: their event time, nanoseconds since 1970.
             readings: channels, values and quality, as `Windows.push` takes them.
-            origin: what comes back with them; plain values, because they are saved with the track.
+            origin: what comes back with them; plain values, because they are saved with the state.
 
         Raises:
             ReadingError: `late` (older than what was let go) or `duplicate` (waits already).
         """
-        track = self._windows.track(asset)
-        if time_ns < track.released_ns:
+        state = self._windows.state_of(asset)
+        if time_ns < state.released_ns:
             raise ReadingError("late")
         channels, values, quality = readings
         reading = (time_ns, tuple(channels), tuple(values), int(quality), origin)
-        waiting = track.waiting
+        waiting = state.waiting
         if waiting and time_ns <= waiting[-1][0]:
             _insert(waiting, reading)
         else:
             waiting.append(reading)
         self._windows.waiting += 1
-        return [self._release(asset, one) for one in self._ripe(track)]
+        return [self._release(asset, one) for one in self._ripe(state)]
 
-    def _ripe(self, track: Track) -> list[Waiting]:
+    def _ripe(self, state: AssetState) -> list[Waiting]:
         """Take out what nothing that is not late can precede."""
-        waiting = track.waiting
+        waiting = state.waiting
         count = bisect_right(waiting, waiting[-1][0] - self._disorder_ns, key=_TIME)
         if not count and self._windows.waiting > self._max_waiting:
             count = 1
@@ -99,7 +98,7 @@ class Disorder:
         ripe = waiting[:count]
         del waiting[:count]
         self._windows.waiting -= count
-        track.released_ns = ripe[-1][0]
+        state.released_ns = ripe[-1][0]
         return ripe
 
     def _release(self, asset: str, reading: Waiting) -> Released:

@@ -91,19 +91,19 @@ class Series:
         self.count = self.uncertain_at = self.bad_at = 0
         self.samples = bytearray()
 
-    def state(self) -> list[Any]:
+    def dump(self) -> list[Any]:
         """All of it as JSON can carry it."""
         numbers = [self.start_ns, self.last_ns, self.count, self.uncertain_at, self.bad_at]
         return [*numbers, b2a_base64(self.samples, newline=False).decode()]
 
     @classmethod
-    def of(cls, state: Sequence[Any]) -> Self:
+    def load(cls, dumped: Sequence[Any]) -> Self:
         """The series that said this of itself."""
         series = cls()
-        series.start_ns, series.last_ns, series.count, series.uncertain_at, series.bad_at = state[
+        series.start_ns, series.last_ns, series.count, series.uncertain_at, series.bad_at = dumped[
             :5
         ]
-        series.samples = bytearray(a2b_base64(state[5]))
+        series.samples = bytearray(a2b_base64(dumped[5]))
         return series
 
     def restart_after(self, start_ns: int, grid: Grid) -> bool:

@@ -37,21 +37,22 @@ from numpy.typing import NDArray
 
 from models.bundle.manifest import Channel, WindowSpec
 from models.input.quality import Quality
-from models.windowing.hold import NS_PER_MS, Hold
-from models.windowing.track import MISSING, NEVER, Track
+from models.windowing.asset_state import MISSING, NEVER, NS_PER_MS, AssetState, SampleAndHold
 
 _UNBOUNDED: Final = 2**63
 _GOOD, _UNCERTAIN, _BAD = Quality  # a member's lookup costs 0.1 us in Python 3.11
 
 
 class Batch(NamedTuple):
-    """Windows that are due, in the order in which they became so.
+    """Windows that are due, in the order in which they became due.
 
     Attributes:
-        assets: whose window it is, `[n]`.
-        times_ns: event time of each window's last sample, nanoseconds since 1970, `[n]`.
-        qualities: the worst of each window's samples, `[n]`.
-        values: float32 `[n, length, channels]` in engineering units, NaN = missing.
+        assets: key of each window's asset, one for each window.
+        times_ns: event time of each window's last sample, nanoseconds since 1970, one for each
+            window.
+        qualities: worst quality among each window's samples, one for each window.
+        values: float32 of shape `[windows, length, channels]`, in engineering units; NaN where a
+            value is missing.
     """
 
     assets: list[str]
@@ -61,18 +62,31 @@ class Batch(NamedTuple):
 
 
 class Windows:
-    """Windows of many assets, none of which ever sees another's readings.
+    """The windows of many assets; no asset ever sees the readings of another.
+
+    What callers must know (`models.windowing.blocks.Blocks` keeps the same contract):
+
+    - The same calls in the same order give the same windows, also where states were saved and
+      restored in between. No clock is read: what is late depends on the readings alone.
+    - Nothing blocks, does I/O or calls back. There is no lock: one thread at a time.
+    - `push` either uses a message, or raises ReadingError and uses nothing of it. The caller
+      counts the reason and goes on; no other error comes from readings.
+    - Windows that are due stay here until `take` or `discard`. Memory is bounded by `max_assets`
+      windows and those that are due, so the caller takes them often.
 
     Args:
         spec: length and hop in samples, and the gap that restarts a window.
         channels: the model's inputs, in the order of the last axis.
-        max_assets: beyond, the asset that was heard of least recently is forgotten.
+        max_assets: how many assets are remembered; beyond, the one that has been silent for
+            longest is forgotten.
 
     Attributes:
-        forgotten: how many assets were; one that comes back begins anew.
-        missing: samples in which a channel was missing, by channel name.
-        restarts: windows that began anew because of a gap.
-        waiting: readings that wait in the tracks to be put in order; see models.windowing.disorder.
+        spec: as given.
+        channels: as given.
+        forgotten: how many assets were forgotten; one that comes back starts with an empty window.
+        missing: in how many samples each channel was missing, by name of the channel.
+        restarts: how many windows were restarted because of a gap.
+        waiting: how many readings wait to be put in order; see `models.windowing.disorder`.
     """
 
     def __init__(
@@ -82,9 +96,11 @@ class Windows:
         self.channels = tuple(channels)
         self.restarts = self.forgotten = self.waiting = 0
         self._max_assets = max_assets
-        self._tracks: OrderedDict[str, Track] = OrderedDict()  # least recently heard of first
+        self._assets: OrderedDict[str, AssetState] = OrderedDict()  # least recently heard of first
         self._period_ns = spec.period_ns if spec.is_on_grid else 0
-        self._hold = hold = Hold(channels, self._period_ns - 1 if spec.is_on_grid else None)
+        self._hold = hold = SampleAndHold(
+            channels, self._period_ns - 1 if spec.is_on_grid else None
+        )
         self.missing = hold.missing
         self._width, self._all, self._shortest_age_ns = hold.width, hold.all, hold.shortest_age_ns
         self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
@@ -99,11 +115,11 @@ class Windows:
 
     def __len__(self) -> int:
         """How many assets are remembered."""
-        return len(self._tracks)
+        return len(self._assets)
 
     @property
     def is_stateless(self) -> bool:
-        """Whether a message with all channels is a window of its own, whatever came before."""
+        """Whether every message with all channels is a window, whatever came before it."""
         holds = any(channel.max_age_ms is not None for channel in self.channels)
         return self._length == self._hop == 1 and not (holds or self.spec.is_on_grid)
 
@@ -120,94 +136,102 @@ class Windows:
         values: Sequence[float],
         quality: Quality = Quality.GOOD,
     ) -> int:
-        """Take the readings of one message.
+        """Add the readings of one message.
 
         Args:
-            asset: whose readings they are.
-            time_ns: their event time, nanoseconds since 1970.
-            channels: which channels report, by index; at least one, each at most once.
-            values: one a channel; NaN says "reported, but has no value".
-            quality: of the readings; those of a BAD one have no usable value.
+            asset: key of the asset.
+            time_ns: event time of the readings, nanoseconds since 1970.
+            channels: indices of the channels that report; at least one, each at most once.
+            values: the value of each of these channels; NaN where a channel reports that it has no
+                value.
+            quality: quality of the readings; values of BAD readings are not used.
 
         Returns:
-            How many windows became due through it, at most `spec.max_due`; `take` hands them over.
+            How many windows became due, at most `spec.max_due`; `take` hands them over.
 
         Raises:
-            ReadingError: the message was not used: `late` (older than the asset's last sample; on
-                the grid also older than what each of its channels has reported since) or
-                `duplicate` (every reading as the channel had it at that time already).
-            ValueError: not as many values as channels.
+            ReadingError: the message was not used. Reason `late`: it is older than the asset's last
+                sample, or on the grid, than what each of its channels has reported since. Reason
+                `duplicate`: each channel had reported the same value for the same time before.
+            ValueError: there are not as many values as channels: a mistake of the caller.
         """
         if len(channels) != len(values):
             raise ValueError(f"{len(channels)} channels report {len(values)} values")
-        track = self._tracks.get(asset) or self._open(asset)
-        self._tracks.move_to_end(asset)
+        state = self._assets.get(asset) or self._open(asset)
+        self._assets.move_to_end(asset)
         waiting = len(self._due.times_ns)
         if (
             channels == self._whole_row
             and quality is _GOOD
-            and time_ns > track.newest_ns
-            and not track.reported
-            and self._hold.take_row(track, time_ns, values)
+            and time_ns > state.newest_ns
+            and not state.reported
+            and self._hold.take_row(state, time_ns, values)
         ):
             # A round of its own, whatever came before: nearly every row is one.
-            track.newest_ns, track.doubtful = time_ns, 0
-            self._add(asset, track, time_ns, values, _GOOD)
+            state.newest_ns, state.doubtful = time_ns, 0
+            self._add(asset, state, time_ns, values, _GOOD)
         else:
-            self._take_some(asset, track, time_ns, channels, values, quality)
+            self._take_some(asset, state, time_ns, channels, values, quality)
         return len(self._due.times_ns) - waiting
 
-    def track(self, asset: str) -> Track:
+    def state_of(self, asset: str) -> AssetState:
         """What is remembered of an asset, which has been heard of now."""
-        track = self._tracks.get(asset) or self._open(asset)
-        self._tracks.move_to_end(asset)
-        return track
+        state = self._assets.get(asset) or self._open(asset)
+        self._assets.move_to_end(asset)
+        return state
 
     def take(self) -> Batch:
-        """Hand over the windows that are due, as one batch the caller owns."""
+        """Remove the windows that are due, and return them as a batch that the caller owns."""
         due, self._due = self._due, _Due()
         shape = (len(due.assets), self._length, self._width)
         values = np.ndarray(shape, np.float32, bytearray().join(due.windows))
         return Batch(due.assets, due.times_ns, due.qualities, values)
 
     def awaited(self, asset: str) -> list[str]:
-        """Channels that the asset's round waits for; none without one, or where time ends it."""
-        track = self._tracks.get(asset)
-        if track is None or not track.reported or self._period_ns:
+        """Signals that the asset's current sample waits for; empty where none has begun.
+
+        Empty on a grid too: there the time completes a sample, not a report.
+        """
+        state = self._assets.get(asset)
+        if state is None or not state.reported or self._period_ns:
             return []
-        return self._hold.names(self._all & ~track.reported)
+        return self._hold.names(self._all & ~state.reported)
 
     def states(self) -> Iterator[tuple[str, list[Any]]]:
-        """Every asset and its state, the least recently heard of first.
+        """Every asset and its state, the one that has been silent for longest first.
 
-        Readings may be pushed meanwhile; an asset that is new by then is left out.
+        May be consumed while readings are pushed. A state is that of the moment in which it is
+        yielded; an asset that appears meanwhile is left out.
         """
-        for asset in list(self._tracks):
-            if track := self._tracks.get(asset):
-                yield asset, track.state()
+        for asset in list(self._assets):
+            if state := self._assets.get(asset):
+                yield asset, state.dump()
 
-    def restore(self, asset: str, state: Sequence[Any]) -> None:
-        """Go on where `state` was taken, with the same channels and windows."""
-        before = self._tracks.pop(asset, None)
-        track = self._tracks[asset] = Track.of(state)
-        self.waiting += len(track.waiting) - (len(before.waiting) if before else 0)
+    def restore(self, asset: str, dumped: Sequence[Any]) -> None:
+        """Restore the state of an asset, which `states` yielded for the same signals and windows.
+
+        What the asset had before is replaced.
+        """
+        before = self._assets.pop(asset, None)
+        state = self._assets[asset] = AssetState.load(dumped)
+        self.waiting += len(state.waiting) - (len(before.waiting) if before else 0)
 
     def discard(self) -> None:
-        """Let go of the windows that are due."""
+        """Drop the windows that are due."""
         self._due = _Due()
 
-    def _open(self, asset: str) -> Track:
-        if len(self._tracks) >= self._max_assets:
-            _, forgotten = self._tracks.popitem(last=False)
+    def _open(self, asset: str) -> AssetState:
+        if len(self._assets) >= self._max_assets:
+            _, forgotten = self._assets.popitem(last=False)
             self.waiting -= len(forgotten.waiting)
             self.forgotten += 1
-        track = self._tracks[asset] = Track(len(self.channels))
-        return track
+        state = self._assets[asset] = AssetState(len(self.channels))
+        return state
 
     def _take_some(  # noqa: PLR0913, PLR0917 - the message, taken apart
         self,
         asset: str,
-        track: Track,
+        state: AssetState,
         time_ns: int,
         channels: Sequence[int],
         values: Sequence[float],
@@ -216,81 +240,81 @@ class Windows:
         """Take readings that are not all that a round needs, or not all usable, or not newest."""
         if quality is _BAD:
             values = [MISSING] * len(channels)
-        is_newest = time_ns > track.newest_ns
+        is_newest = time_ns > state.newest_ns
         if not is_newest:
-            channels, values = self._hold.new(track, time_ns, channels, values)
+            channels, values = self._hold.new(state, time_ns, channels, values)
         reports = self._hold.mask(channels)
-        if time_ns - track.last_ns > self._step_ns:
-            self._sample_until(asset, track, time_ns)
-        elif track.reported & self._whole and (
-            track.reported & reports or time_ns - track.newest_ns > self._max_gap_ns
+        if time_ns - state.last_ns > self._step_ns:
+            self._sample_until(asset, state, time_ns)
+        elif state.reported & self._whole and (
+            state.reported & reports or time_ns - state.newest_ns > self._max_gap_ns
         ):
-            self._complete(asset, track, track.newest_ns)
-        usable = reports ^ self._hold.take(track, time_ns, channels, values)
-        track.reported |= reports
-        track.usable |= usable
+            self._complete(asset, state, state.newest_ns)
+        usable = reports ^ self._hold.take(state, time_ns, channels, values)
+        state.reported |= reports
+        state.usable |= usable
         if quality is not _GOOD:
-            track.doubtful |= reports
-        elif track.doubtful:
-            track.doubtful &= ~usable
+            state.doubtful |= reports
+        elif state.doubtful:
+            state.doubtful &= ~usable
         if is_newest:
-            track.newest_ns = time_ns
-        if track.reported == self._whole or self._is_each_a_sample:
-            self._complete(asset, track, track.newest_ns)
+            state.newest_ns = time_ns
+        if state.reported == self._whole or self._is_each_a_sample:
+            self._complete(asset, state, state.newest_ns)
 
-    def _sample_until(self, asset: str, track: Track, time_ns: int) -> None:
+    def _sample_until(self, asset: str, state: AssetState, time_ns: int) -> None:
         """Take the samples at all points of the grid that end before a reading of this time."""
         period_ns = self._period_ns
-        is_paused = time_ns - track.newest_ns > self._max_gap_ns
-        end_ns = track.newest_ns + period_ns if is_paused else time_ns
-        while track.newest_ns > NEVER and track.last_ns + period_ns < end_ns:
-            track.usable = self._all  # on the grid it is only the age that counts
-            self._complete(asset, track, track.last_ns + period_ns)
+        is_paused = time_ns - state.newest_ns > self._max_gap_ns
+        end_ns = state.newest_ns + period_ns if is_paused else time_ns
+        while state.newest_ns > NEVER and state.last_ns + period_ns < end_ns:
+            state.usable = self._all  # on the grid it is only the age that counts
+            self._complete(asset, state, state.last_ns + period_ns)
         if is_paused:
-            self._restart(track)
-            track.last_ns = (time_ns - 1) // period_ns * period_ns
+            self._restart(state)
+            state.last_ns = (time_ns - 1) // period_ns * period_ns
 
-    def _restart(self, track: Track) -> None:
-        if track.count:
-            track.count = track.uncertain_at = track.bad_at = 0
+    def _restart(self, state: AssetState) -> None:
+        if state.count:
+            state.count = state.uncertain_at = state.bad_at = 0
             self.restarts += 1
 
-    def _complete(self, asset: str, track: Track, time_ns: int) -> None:
+    def _complete(self, asset: str, state: AssetState, time_ns: int) -> None:
         """Close the round with what is held."""
-        if track.usable != self._all or (
+        if state.usable != self._all or (
             self._shortest_age_ns is not None
-            and min(track.held_ns) < time_ns - self._shortest_age_ns
+            and min(state.held_ns) < time_ns - self._shortest_age_ns
         ):
-            row, quality = self._hold.sample(track, time_ns)
+            row, quality = self._hold.sample(state, time_ns)
         else:
-            row, quality = track.held, _UNCERTAIN if track.doubtful else _GOOD
-        track.reported = track.usable = 0
-        self._add(asset, track, time_ns, row, quality)
+            row, quality = state.held, _UNCERTAIN if state.doubtful else _GOOD
+        state.reported = state.usable = 0
+        self._add(asset, state, time_ns, row, quality)
 
     def _add(
-        self, asset: str, track: Track, time_ns: int, row: Sequence[float], quality: Quality
+        self, asset: str, state: AssetState, time_ns: int, row: Sequence[float], quality: Quality
     ) -> None:
         """One sample more, and with it perhaps a window."""
-        if time_ns - track.last_ns > self._max_gap_ns:
-            self._restart(track)
-        track.last_ns = time_ns
-        track.count += 1
-        track.samples += self._sample.pack(*row)
-        if len(track.samples) > self._window_bytes:
-            del track.samples[: self._sample.size]
+        if time_ns - state.last_ns > self._max_gap_ns:
+            self._restart(state)
+        state.last_ns = time_ns
+        state.count += 1
+        state.samples += self._sample.pack(*row)
+        if len(state.samples) > self._window_bytes:
+            del state.samples[: self._sample.size]
         if quality is _UNCERTAIN:
-            track.uncertain_at = track.count
+            state.uncertain_at = state.count
         elif quality is _BAD:
-            track.bad_at = track.count
-        before = track.count - self._length
+            state.bad_at = state.count
+        before = state.count - self._length
         if before < 0 or before % self._hop:
             return
-        worst = _UNCERTAIN if track.uncertain_at > before else _GOOD
+        worst = _UNCERTAIN if state.uncertain_at > before else _GOOD
         due = self._due
         due.assets.append(asset)
         due.times_ns.append(time_ns)
-        due.qualities.append(_BAD if track.bad_at > before else worst)
-        due.windows.append(bytes(track.samples))
+        due.qualities.append(_BAD if state.bad_at > before else worst)
+        due.windows.append(bytes(state.samples))
 
 
 class _Due:

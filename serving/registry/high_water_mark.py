@@ -37,7 +37,7 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class Watermark:
+class HighWaterMark:
     """What was seen.
 
     Attributes:
@@ -50,7 +50,7 @@ class Watermark:
     roles: Mapping[str, Role]
 
     @classmethod
-    def read(cls, path: Path) -> "Watermark":
+    def read(cls, path: Path) -> "HighWaterMark":
         """Read the file; a gateway that has none yet has seen nothing.
 
         Raises:
@@ -90,7 +90,7 @@ class Watermark:
                 " has passed: updates wait until the clock is set"
             )
 
-    def raised(self, roles: Mapping[str, Role], now: datetime) -> "Watermark":
+    def raised(self, roles: Mapping[str, Role], now: datetime) -> "HighWaterMark":
         """The watermark after good metadata was seen at `now`.
 
         Raises:
@@ -106,10 +106,10 @@ class Watermark:
                     " set is being replayed. Only if the registry was made anew with other keys:"
                     " remove trust.json and registry/ from the state directory"
                 )
-        return Watermark(max(self.seen, now), dict(roles))
+        return HighWaterMark(max(self.seen, now), dict(roles))
 
 
-def _parsed(fields: Any) -> Watermark:  # noqa: ANN401  any JSON document
+def _parsed(fields: Any) -> HighWaterMark:  # noqa: ANN401  any JSON document
     if fields["schema"] != _SCHEMA:
         raise ValueError(f"schema is {fields['schema']!r}, this agent reads {_SCHEMA}")
     seen = datetime.fromisoformat(fields["seen"])
@@ -119,7 +119,7 @@ def _parsed(fields: Any) -> Watermark:  # noqa: ANN401  any JSON document
         str(name): Role(int(role["version"]), frozenset(map(str, role["keys"])))
         for name, role in fields["roles"].items()
     }
-    return Watermark(max(seen, NOT_BEFORE), roles)
+    return HighWaterMark(max(seen, NOT_BEFORE), roles)
 
 
 def _damaged(path: Path, finding: str) -> str:

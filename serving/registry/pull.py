@@ -36,12 +36,12 @@ from serving.registry.refusals import (
 )
 
 MAX_REQUEST_BYTES: Final = 32 << 10
-MAX_SPOKEN_BYTES: Final = 1 << 20
-_LOOK_S: Final = 0.1
-_FAREWELL_S: Final = 2.0
+MAX_OUTPUT_BYTES: Final = 1 << 20
+_POLL_S: Final = 0.1
+_EXIT_GRACE_S: Final = 2.0
 
 _OUTCOME: Final = frozenset({"sha256", "seq", "length"})
-_WORDS: Final = {
+_MESSAGE_KEYS: Final = {
     "resolving": frozenset[str](),
     "downloading": frozenset({"received", "total"}),
     "verified": _OUTCOME,
@@ -120,18 +120,18 @@ def pull(
         TransientError: one of its kinds in serving.registry.refusals; it may go well another time.
     """
     ends_at = monotonic() + request.deadline_s
-    with _child(request) as spoken:
-        for line in _lines(spoken, ends_at, cancelled):
-            word = _word(line)
-            if word["state"] == "downloading":
-                on_progress(word["received"], word["total"])
-            elif word["state"] != "resolving":
+    with _child(request) as output:
+        for line in _lines(output, ends_at, cancelled):
+            message = _message(line)
+            if message["state"] == "downloading":
+                on_progress(message["received"], message["total"])
+            elif message["state"] != "resolving":
                 break
         else:
             raise PullFailedError("the child ended without an answer; its log says why")
-    if word["state"] == "refused":
-        raise error_of(word["error"], word["message"])
-    return BundleRef(request.stream, word["seq"], word["sha256"], word["length"])
+    if message["state"] == "refused":
+        raise error_of(message["error"], message["message"])
+    return BundleRef(request.stream, message["seq"], message["sha256"], message["length"])
 
 
 @contextmanager
@@ -148,20 +148,23 @@ def _child(request: PullRequest) -> Iterator[IO[bytes]]:
     assert child.stdout is not None  # noqa: S101  asked for above
     with child:
         try:
-            with suppress(BrokenPipeError), child.stdin as ear:  # it is dead: its end will tell
-                ear.write(request.to_json())
+            with (
+                suppress(BrokenPipeError),
+                child.stdin as request_pipe,
+            ):  # it is dead: its end will tell
+                request_pipe.write(request.to_json())
             yield child.stdout
             with suppress(subprocess.TimeoutExpired):
-                child.wait(_FAREWELL_S)
+                child.wait(_EXIT_GRACE_S)
         finally:
             child.kill()
 
 
-def _lines(spoken: IO[bytes], ends_at: float, cancelled: threading.Event) -> Iterator[bytes]:
+def _lines(output: IO[bytes], ends_at: float, cancelled: threading.Event) -> Iterator[bytes]:
     """What the child says, line by line, until it ends, talks too much, or time is up."""
     unfinished, total = b"", 0
     with DefaultSelector() as selector:
-        selector.register(spoken, EVENT_READ)
+        selector.register(output, EVENT_READ)
         while True:
             if cancelled.is_set():
                 raise PullCancelledError("cancelled; what was received is continued next time")
@@ -170,22 +173,22 @@ def _lines(spoken: IO[bytes], ends_at: float, cancelled: threading.Event) -> Ite
                     "not done by the deadline (registry.deadline_s); what was received is"
                     " continued next time"
                 )
-            if not selector.select(_LOOK_S):
+            if not selector.select(_POLL_S):
                 continue
-            chunk = os.read(spoken.fileno(), 65_536)
+            chunk = os.read(output.fileno(), 65_536)
             total += len(chunk)
-            if not chunk or total > MAX_SPOKEN_BYTES:
+            if not chunk or total > MAX_OUTPUT_BYTES:
                 return
             *lines, unfinished = (unfinished + chunk).split(b"\n")
             yield from lines
 
 
-def _word(line: bytes) -> dict[str, Any]:
+def _message(line: bytes) -> dict[str, Any]:
     try:
-        word: dict[str, Any] = json.loads(line)
-        missing = _WORDS[word["state"]] - word.keys()
+        message: dict[str, Any] = json.loads(line)
+        missing = _MESSAGE_KEYS[message["state"]] - message.keys()
     except (ValueError, TypeError, KeyError) as exc:
         raise PullFailedError(f"the child said what is no answer: {line[:200]!r}") from exc
     if missing:
         raise PullFailedError(f"the child left out {', '.join(sorted(missing))}")
-    return word
+    return message

@@ -19,28 +19,28 @@ from serving.registry.fetch import Fetcher
 from serving.registry.pull import MAX_REQUEST_BYTES, PullRequest
 from serving.registry.trust import TrustedRegistry, exclusive
 
-Say = Callable[[dict[str, object]], None]
+Send = Callable[[dict[str, object]], None]
 
 _PROGRESS_EVERY_S = 0.5
-_ORPHAN_GRACE_S = 5
+_EXIT_GRACE_S = 5
 _NICENESS = 10
 
 
 def main() -> None:
     """Read the request from standard input and answer it on standard output."""
     request = PullRequest.from_json(sys.stdin.buffer.read(MAX_REQUEST_BYTES))
-    signal.alarm(math.ceil(request.deadline_s) + _ORPHAN_GRACE_S)
+    signal.alarm(math.ceil(request.deadline_s) + _EXIT_GRACE_S)
     with suppress(OSError):  # a sandbox may forbid it
         os.nice(_NICENESS)  # predictions come first
     try:
-        answer = _answer(request, _say)
+        answer = _answer(request, _send)
     except MillhandError as exc:
         answer = {"state": "refused", "error": exc.code, "message": str(exc)}
-    _say(answer)
+    _send(answer)
 
 
-def _answer(request: PullRequest, say: Say) -> dict[str, object]:
-    say({"state": "resolving"})
+def _answer(request: PullRequest, send: Send) -> dict[str, object]:
+    send({"state": "resolving"})
     with exclusive(request.state_dir), Fetcher() as fetcher:
         registry = TrustedRegistry(
             request.url,
@@ -52,13 +52,13 @@ def _answer(request: PullRequest, say: Say) -> dict[str, object]:
         registry.refresh()
         target = registry.select(request.stream, request.seq)
         if not request.check:
-            registry.download(target, request.destination_dir, _throttled(say))
+            registry.download(target, request.destination_dir, _throttled(send))
     ref = target.ref
     state = "current" if request.check else "verified"
     return {"state": state, "sha256": ref.sha256, "seq": ref.seq, "length": ref.size}
 
 
-def _throttled(say: Say) -> Callable[[int, int], None]:
+def _throttled(send: Send) -> Callable[[int, int], None]:
     """Tell of the first bytes, the last, and some in between."""
     due = 0.0
 
@@ -66,13 +66,13 @@ def _throttled(say: Say) -> Callable[[int, int], None]:
         nonlocal due
         if monotonic() >= due or received == total:
             due = monotonic() + _PROGRESS_EVERY_S
-            say({"state": "downloading", "received": received, "total": total})
+            send({"state": "downloading", "received": received, "total": total})
 
     return on_progress
 
 
-def _say(word: dict[str, object]) -> None:
-    sys.stdout.write(f"{json.dumps(word)}\n")
+def _send(message: dict[str, object]) -> None:
+    sys.stdout.write(f"{json.dumps(message)}\n")
     sys.stdout.flush()
 
 

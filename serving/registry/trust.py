@@ -32,7 +32,7 @@ from models.errors import DigestMismatchError, MillhandError
 from serving.registry.catalogue import SignedFile, Target, select
 from serving.registry.download import Progress, Promised, download
 from serving.registry.fetch import Fetcher
-from serving.registry.high_water_mark import Role, Watermark
+from serving.registry.high_water_mark import HighWaterMark, Role
 from serving.registry.refusals import (
     ExpiredError,
     MetadataError,
@@ -94,7 +94,7 @@ class TrustedRegistry:
         self._url = url.rstrip("/")
         self._root = root
         self._cache = state_dir / "registry"
-        self._watermark = state_dir / "trust.json"
+        self._high_water_mark = state_dir / "trust.json"
         self._fetcher = fetcher
         self._max_bytes = max_bytes
         self._files: tuple[SignedFile, ...] = ()
@@ -109,13 +109,13 @@ class TrustedRegistry:
         """
         now = datetime.now(UTC)
         try:
-            watermark = Watermark.read(self._watermark)
-            watermark.check_clock(now)
+            high_water_mark = HighWaterMark.read(self._high_water_mark)
+            high_water_mark.check_clock(now)
             self._cache.mkdir(parents=True, exist_ok=True)
             for left_over in self._cache.glob("tmp*"):  # of a child that was killed
                 left_over.unlink()
             self._update()
-            watermark.raised(self._seen_roles(), now).write(self._watermark)
+            high_water_mark.raised(self._seen_roles(), now).write(self._high_water_mark)
             self._files = tuple(map(_signed_file, self._verified(Targets).targets.values()))
         except OSError as exc:
             raise storage_error(exc, str(self._cache.parent)) from exc

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.windowing import SHAPES, Shape, recorded
 from models.bundle.manifest import Channel, WindowSpec
-from models.windowing.track import NEVER
+from models.windowing.asset_state import NEVER
 from trainer.dataset.message_windows import replay
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.ingest.recording import Recording
@@ -87,7 +87,6 @@ def recording(drawn: Drawn, width: int, first_ms: int) -> Recording:
         times_ns=times_ns,
         timed=True,
         values=values,
-        labels=None,
         files=("recorded.csv",),
         file=np.zeros(count, dtype=np.int64),
         line=np.arange(count),

@@ -23,8 +23,8 @@ def subscribed(site: Site, *subscriptions: Subscription) -> Connection:
     if subscriptions:
         connection.subscribe(subscriptions)
         # Answered in order: once a publish is confirmed, so is the subscription.
-        mid = publish(connection, "out/probe", b"")
-        until(connection, lambda: (mid, 0) in connection.confirmed)
+        packet_id = publish(connection, "out/probe", b"")
+        until(connection, lambda: (packet_id, 0) in connection.confirmed)
         connection.confirmed.clear()
     return connection
 
@@ -38,8 +38,8 @@ def take(connection: Connection, count: int) -> list[Received]:
 
 def nothing_more(connection: Connection) -> bool:
     """Whether no message comes before the answer to a publish."""
-    mid = publish(connection, "out/probe", b"")
-    until(connection, lambda: mid in dict(connection.confirmed))
+    packet_id = publish(connection, "out/probe", b"")
+    until(connection, lambda: packet_id in dict(connection.confirmed))
     connection.confirmed.clear()
     return connection.received == []
 
@@ -50,7 +50,7 @@ def test_messages_arrive_in_order_with_all_that_is_said_of_them(any_site: Site) 
         any_site.publish("in/a", b"%d" % number)
     any_site.publish("in/ü", b"\xff\x00", qos=0)
     messages = take(connection, 6)
-    acknowledged = [bool(one.mid) for one in messages]
+    acknowledged = [bool(one.packet_id) for one in messages]
     assert acknowledged == [True] * 5 + [not any_site.keeps]
     assert [one.payload for one in messages] == [b"0", b"1", b"2", b"3", b"4", b"\xff\x00"]
     assert [one.topic for one in messages] == ["in/a"] * 5 + ["in/ü"]
@@ -63,7 +63,7 @@ def test_unacknowledged_messages_come_again_in_order_and_marked(keeping_site: Si
         keeping_site.publish("in/a", b"%d" % number)
     first = take(connection, 5)
     for one in first[:2]:
-        connection.acknowledge(one.mid)
+        connection.acknowledge(one.packet_id)
     assert nothing_more(connection)
     keeping_site.cut(connection)
     connection = subscribed(keeping_site)
@@ -94,7 +94,7 @@ def test_no_more_than_the_receive_maximum_arrives_unacknowledged(site_of_5: Site
     batch = first
     while len(seen) < 3 * RECEIVE_MAXIMUM:
         for one in batch:
-            connection.acknowledge(one.mid)
+            connection.acknowledge(one.packet_id)
         batch = take(connection, 1)
         seen += [one.payload for one in batch]
     assert seen == [b"%d" % number for number in range(3 * RECEIVE_MAXIMUM)]
@@ -102,10 +102,10 @@ def test_no_more_than_the_receive_maximum_arrives_unacknowledged(site_of_5: Site
 
 def test_publish_is_confirmed_under_its_packet_id(any_site: Site) -> None:
     connection = subscribed(any_site)
-    mids = [publish(connection, "out/a", b"%d" % number) for number in range(5)]
+    packet_ids = [publish(connection, "out/a", b"%d" % number) for number in range(5)]
     assert connection.wants_write
     until(connection, lambda: len(connection.confirmed) == 5)
-    assert connection.confirmed == [(mid, 0) for mid in mids]
+    assert connection.confirmed == [(packet_id, 0) for packet_id in packet_ids]
     assert not connection.wants_write
     until(connection, lambda: len(any_site.published("out/a")) == 5)
     assert any_site.published("out/a") == [b"0", b"1", b"2", b"3", b"4"]
@@ -137,7 +137,7 @@ def test_retained_message_comes_where_state_is_asked_for(any_site: Site) -> None
     any_site.publish("in/a", b"old", retain=True)
     connection = subscribed(any_site, Subscription("in/a", 0, state=True))
     (message,) = take(connection, 1)
-    assert (message.payload, message.retained, message.mid) == (b"old", True, 0)
+    assert (message.payload, message.retained, message.packet_id) == (b"old", True, 0)
 
 
 def test_retained_message_never_passes_for_a_live_one(any_site: Site) -> None:

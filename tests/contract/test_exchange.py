@@ -83,8 +83,8 @@ class Agent:
 
 def answer_everything(connection: Connection) -> None:
     """Wait until the broker has dealt with all that was sent; it answers in order."""
-    mid = publish(connection, "out/probe", b"")
-    until(connection, lambda: (mid, 0) in connection.confirmed)
+    packet_id = publish(connection, "out/probe", b"")
+    until(connection, lambda: (packet_id, 0) in connection.confirmed)
 
 
 def row(number: int) -> bytes:

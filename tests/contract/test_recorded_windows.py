@@ -15,7 +15,7 @@ from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel, WindowSpec
 from models.bundle.package import Bundle
 from models.errors import ReadingError
-from models.input.pipeline import IntakeLimits
+from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.windowing.windows import Batch
 from serving.model import Model

@@ -124,7 +124,6 @@ def as_recorded(
         times_ns=times_ns,
         timed=True,
         values=values,
-        labels=None,
         files=("recorded.csv",),
         file=np.zeros(count, dtype=np.int64),
         line=np.arange(count),

@@ -10,7 +10,7 @@ from models.bundle.manifest import Channel, WindowSpec
 from models.errors import ReadingError
 from models.input.quality import Quality
 from models.windowing import windows as shared
-from models.windowing.hold import NS_PER_MS
+from models.windowing.asset_state import NS_PER_MS
 from models.windowing.windows import Batch
 
 GOOD, UNCERTAIN, BAD = Quality.GOOD, Quality.UNCERTAIN, Quality.BAD

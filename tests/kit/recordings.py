@@ -92,7 +92,7 @@ def recorded(
     labels: object = None,
     step_s: float = 1.0,
 ) -> Recording:
-    """A recording of two signals; the rows of each asset are `step_s` apart."""
+    """A recording of two signals and a column "label"; rows of an asset are `step_s` apart."""
     rows = len(values)
     asset = np.zeros(rows, dtype=np.int64) if asset is None else asset
     made = Recording(
@@ -102,11 +102,13 @@ def recorded(
         times_ns=np.arange(rows, dtype=np.int64),
         timed=True,
         values=values,
-        labels=None if labels is None else np.asarray(labels),
         files=("a.csv",),
         file=np.zeros(rows, dtype=np.int64),
         line=np.arange(rows) + 2,
     )
     times = (made.rank() * step_s * 10**9).astype(np.int64)
     order = np.argsort(times, kind="stable")
-    return replace(made, times_ns=times).take(order)
+    found = {} if labels is None else {"label": np.asarray(labels)}
+    is_text = all(column.dtype == object for column in found.values())
+    texts, numbers = (found, {}) if is_text else ({}, found)
+    return replace(made, times_ns=times, texts=texts, numbers=numbers).take(order)

@@ -7,12 +7,10 @@ import pytest
 
 from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS
-from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
-from trainer.dataset.targets import truth
-from trainer.ingest.recorded_files import load
-from trainer.recipe.document import Regression, read_recipe
+from trainer.dataset.training_rows import training_rows
+from trainer.recipe.document import read_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -24,9 +22,7 @@ def found(recipe: str, folder: Path, change: Callable[[str], str] = str) -> dict
     path = folder / f"{recipe}.toml"
     path.write_text(change((RECIPES / f"{recipe}.toml").read_text()))
     made = read_recipe(path)
-    is_number = isinstance(made.target, Regression)
-    recording = load(made.data, made.signals, label=made.target.column, numeric_label=is_number)
-    known = with_membership(truth(recording, made), recording, made)
+    recording, known = training_rows(made)
     parts = split(recording, known, made, made.window.spec(recording.period_ms()))
     subject = Subject(recording, known, made, parts)
     return {one.name: one for check in CHECKS.values() for one in check(subject)}

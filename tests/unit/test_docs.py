@@ -11,8 +11,9 @@ import pytest
 
 from agent.config.settings import Settings
 from agent.control import Control
-from agent.delivery.at_least_once import FINAL_REFUSALS, Delivery, Outgoing
+from agent.delivery.at_least_once import FINAL_REFUSALS, Delivery
 from agent.delivery.inputs import Input
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import POLICIES
@@ -97,9 +98,9 @@ def test_messages_of_every_dialect_are_answered(configuration: str, messages: st
     sent = answer(serving(configuration), messages)
     assert sent
     for outgoing in sent:
-        told = json.loads(outgoing.payload)
+        published = json.loads(outgoing.payload)
         assert outgoing.topic.endswith("/_inference/pump-health")
-        assert told["value"] is not None or told["quality"] == "BAD"
+        assert published["value"] is not None or published["quality"] == "BAD"
 
 
 def test_there_is_an_example_of_every_dialect() -> None:
@@ -116,11 +117,11 @@ def test_there_is_an_example_of_every_dialect() -> None:
 
 def test_prediction_has_the_fields_that_are_shown() -> None:
     configuration, messages = examples()[0]
-    told = json.loads(answer(serving(configuration), messages)[0].payload)
+    published = json.loads(answer(serving(configuration), messages)[0].payload)
     shown = documents()["prediction"]
-    assert list(told) == list(shown) or set(told) == set(shown)
+    assert list(published) == list(shown) or set(published) == set(shown)
     changing = {"id", "latency_ms", "input_age_ms"}
-    assert {k: v for k, v in told.items() if k not in changing} == {
+    assert {k: v for k, v in published.items() if k not in changing} == {
         k: v for k, v in shown.items() if k not in changing
     }
 
@@ -161,7 +162,7 @@ def test_every_reason_is_listed() -> None:
     found |= set(given_up.findall((ROOT / "agent/delivery/at_least_once.py").read_text()))
     for name in (
         "models/input/routes.py",
-        "agent/streams/router.py",
+        "models/input/admission.py",
         "models/input/codecs/document.py",
     ):
         found |= set(returned.findall((ROOT / name).read_text()))
@@ -177,9 +178,9 @@ def test_documents_of_the_gateway_have_the_fields_that_are_shown() -> None:
     control.current(Current.model_validate(shown["current"]))
     control.feedback(Feedback.model_validate(shown["feedback"]))
     control.metrics(Metrics.model_validate(shown["metrics"]))
-    told = {one.topic.split("/")[2]: json.loads(one.payload) for one in posted}
-    assert {topic: list(fields) for topic, fields in told.items()} == {
-        topic: list(shown[topic]) for topic in told
+    published = {one.topic.split("/")[2]: json.loads(one.payload) for one in posted}
+    assert {topic: list(fields) for topic, fields in published.items()} == {
+        topic: list(shown[topic]) for topic in published
     }
     topics = ControlTopics("gateway-1")
     assert topics.stream_desired_by("millhand/gateway-1/desired/pump-health") == "pump-health"

@@ -17,7 +17,7 @@ INSTALLED = ("agent", "models", "serving", "trainer")
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
     "joblib": {"trainer/search/candidates.py"},
-    "onnxruntime": {"serving/session.py", "trainer/graph/export.py"},
+    "onnxruntime": {"serving/session.py"},
     "optuna": {
         "trainer/estimators/families.py",
         "trainer/search/journal.py",

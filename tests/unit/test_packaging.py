@@ -2,9 +2,12 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
-from importlib.metadata import entry_points, packages_distributions
+import zipfile
+from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,15 @@ def test_command_leads_to_a_function(script: str) -> None:
     assert callable(command.load())
 
 
+@pytest.mark.parametrize("script", ["millhand-agent", "millhand-trainer"])
+def test_command_prints_its_version(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (command,) = {*entry_points(group="console_scripts", name=script)}
+    with pytest.raises(SystemExit) as ended:
+        command.load()(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{script} {version('millhand')}\n"
+
+
 def test_base_install_carries_no_training_library() -> None:
     assert not TRAINING_LIBRARIES & {need.name for need in declared()}
     assert not TRAINING_LIBRARIES & locked("agent.txt").keys()
@@ -45,6 +57,21 @@ def test_each_library_that_is_imported_is_declared(package: str, extras: list[st
     owners = packages_distributions()
     needed = {canonical(owners[name][0]) for name in imported(package)} - {"millhand"}
     assert needed <= {need.name for need in declared(*extras)}
+
+
+def test_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
+    names = ("agent", "models", "serving", "trainer", "README.md", "LICENSE", "pyproject.toml")
+    for name in names:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    build = "from setuptools.build_meta import build_wheel; build_wheel('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    folders = (tmp_path / name for name in names if (tmp_path / name).is_dir())
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    wanted = {str(path.relative_to(tmp_path)) for path in files if path.suffix != ".pyc"}
+    assert wanted <= {*zipfile.ZipFile(wheel).namelist()}
+    assert "trainer/report/style.css" in wanted
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -1,1 +1,1 @@
-"""From a fitted model to a bundle: its proof, its golden vectors and its report."""
+"""From a fitted model to a bundle: parity check, budget, golden vectors, manifest and members."""

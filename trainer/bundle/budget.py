@@ -1,4 +1,4 @@
-"""What serving may cost, measured before a bundle is written."""
+"""Whether a graph keeps the recipe's budget, measured before a bundle is written."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,17 @@ def within_budget(
     budget: Budget,
     refusal: type[MillhandError],
 ) -> Latency:
-    """What one window costs on one thread.
+    """Measure the time for one window, and check it and the size of the graph.
 
     Args:
-        graph: what serves.
-        content: its bytes.
-        windows: `[n, length, channels]`, that it is timed on.
-        budget: what is allowed.
-        refusal: what is raised beyond that.
+        graph: the graph, loaded.
+        content: the graph as bytes.
+        windows: float32 `[n, length, channels]` that are timed.
+        budget: the recipe's `[budget]`.
+        refusal: class of the error if the budget is exceeded.
+
+    Raises:
+        MillhandError: a `refusal`: the graph is larger or slower than the budget allows.
     """
     if len(content) > budget.model_mb * 1e6:
         raise refusal(

@@ -1,7 +1,7 @@
-"""Golden vectors: windows that a gateway replays before it lets a model speak.
+"""Golden vectors: windows and answers that a gateway replays before it activates a bundle.
 
-Held-out windows, spread over the test part; then the edges of every range, and missing values,
-which a quiet week of testing would never show.
+They are held-out windows, spread over the test part, and windows with values at the edges of every
+range or missing, which a quiet test part would not contain.
 """
 
 from collections.abc import Iterator
@@ -12,26 +12,29 @@ from numpy.typing import NDArray
 from models.bundle.golden import MIN_COUNT, Golden
 from models.bundle.manifest import Channel, GoldenSpec
 from trainer.estimators.fitting import Model
-from trainer.graph.export import clear
+from trainer.graph.export import is_decided
 
+# Signals whose edges and gaps are in the golden vectors, so that wide windows fit into a bundle.
 _MAX_CHANNELS = 16
 Window = NDArray[np.float32]
 
 
-def vectors(
+def golden_vectors(
     model: Model, windows: Window, channels: tuple[Channel, ...], tolerance: GoldenSpec
 ) -> Golden:
-    """Choose windows and have the estimator answer them.
+    """Choose windows, and have the model answer them in scikit-learn.
+
+    Windows are left out whose class an error within the tolerance could change.
 
     Args:
-        model: what answers, in scikit-learn.
-        windows: held-out windows, at least one, `[n, length, channels]`.
-        channels: for the edges of their ranges.
-        tolerance: answers that an error within it could turn into another class are left out.
+        model: the fitted model.
+        windows: held-out windows, float32 `[n, length, channels]`, at least one.
+        channels: the signals, for the edges of their ranges.
+        tolerance: allowed error of an answer.
     """
-    odd = np.stack(list(unusual(windows, channels)))
-    odd = odd[clear(model, model.answer(odd), tolerance)]
-    held_out = windows[clear(model, model.answer(windows), tolerance)]
+    odd = np.stack(list(edge_windows(windows, channels)))
+    odd = odd[is_decided(model, model.answer(odd), tolerance)]
+    held_out = windows[is_decided(model, model.answer(windows), tolerance)]
     if not len(held_out):
         held_out = odd
     spread = np.linspace(0, len(held_out) - 1, MIN_COUNT).round().astype(np.int64)
@@ -39,12 +42,12 @@ def vectors(
     return Golden(windows=chosen, outputs=model.answer(chosen))
 
 
-def unusual(windows: Window, channels: tuple[Channel, ...]) -> Iterator[Window]:
-    """Windows at the edges of every range, and with values missing, each `[length, channels]`.
+def edge_windows(windows: Window, channels: tuple[Channel, ...]) -> Iterator[Window]:
+    """Windows with values at the edges of the ranges, or missing, each `[length, channels]`.
 
     Args:
-        windows: what is usual, at least one window, `[n, length, channels]`.
-        channels: with their ranges; of one without, the edges are those in `windows`.
+        windows: ordinary windows, `[n, length, channels]`, at least one; the middle one is varied.
+        channels: the signals; the edges of one without a range are its extremes in `windows`.
     """
     usual = windows[len(windows) // 2]
     lowest, highest = edges(windows, channels)
@@ -63,7 +66,7 @@ def unusual(windows: Window, channels: tuple[Channel, ...]) -> Iterator[Window]:
 
 
 def edges(windows: Window, channels: tuple[Channel, ...]) -> tuple[Window, Window]:
-    """Lowest and highest value of each channel, `[channels]`: its range, or what was seen."""
+    """Lowest and highest value of each channel, `[channels]`: its range, or its extremes."""
     seen = np.where(np.isnan(windows), np.float32(0), windows)
     lowest, highest = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
     for index, channel in enumerate(channels):

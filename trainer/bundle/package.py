@@ -1,8 +1,8 @@
-"""What was trained, as a bundle: manifest and members.
+"""The bundle of a trained model: its manifest and its members.
 
 Where SOURCE_DATE_EPOCH is set (https://reproducible-builds.org/specs/source-date-epoch/), nothing
-in it depends on when or how fast it was made: `created` follows it, and the report leaves out what
-a clock has measured. The manifest's budget is the recipe's, which the measured figures have kept.
+in the bundle depends on when or how fast it was made: `created` is that time, and the report leaves
+out measured times. The manifest's budget is the recipe's, not the measured costs, for this reason.
 """
 
 import os
@@ -25,30 +25,34 @@ from trainer.evaluation.resampling import units_of
 from trainer.report.reported import Reported
 from trainer.report.trained import Trained
 
+# Packages whose versions affect a bundle, without and with a search.
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
-SEARCHED = (*PACKAGES, "optuna")
-"""Whose versions shape a bundle, without and with a search."""
+SEARCH_PACKAGES = (*PACKAGES, "optuna")
 
 
 def tolerance_of(model: Model, y: NDArray[Any]) -> GoldenSpec:
-    """How near the graph must come: 1e-4 of each answer, and 1e-5 of the target's spread.
+    """How near the graph must come to the model: 1e-4 of an answer, and 1e-5 of the spread.
 
-    Scores and probabilities have a spread of about 1; sums of a hundred float32 leaves are good to
-    a part in a million of theirs.
+    Sums of a hundred float32 leaves are exact to a millionth of the target's spread. Scores and
+    probabilities are taken to have a spread of 1.
+
+    Args:
+        model: the fitted model.
+        y: target values of the training windows, `[n]`.
     """
     spread = float(np.std(y)) if model.task == "regression" else 1.0
     return GoldenSpec(count=MIN_COUNT, atol=float(f"{1e-5 * spread:.3g}"), rtol=1e-4)
 
 
 def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
-    """The bundle, in memory.
+    """Make the bundle, in memory.
 
     Args:
-        trained: what the manifest, the reference and the report are about.
-        graph: the model, proved.
-        golden: vectors it answers rightly.
+        trained: the model and everything that manifest, reference and report need.
+        graph: the exported graph, which has passed the parity check.
+        golden: the golden vectors.
     """
-    from trainer.report.training_report import render  # noqa: PLC0415  what draws is loaded when it is needed
+    from trainer.report.training_report import render  # noqa: PLC0415  Matplotlib is loaded only for a report
 
     parts, model = trained.parts, trained.model
     answers = model.answer(parts.test.values)
@@ -66,11 +70,11 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
 
 
 def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metrics, str]:
-    """The figures on the test part with their intervals, and how those were drawn."""
+    """The metrics on the test part with their intervals, and how the intervals were drawn."""
     model, parts, labelled = trained.model, trained.parts, trained.truth.labelled
     values = measure(model, answers, y, labelled=labelled)
     drawn = units_of(trained.subject, parts.test, losses(model, answers, y))
-    with threadpool_limits(limits=1):  # the order of a sum shows in its last digit
+    with threadpool_limits(limits=1):  # the order of a sum affects its last digit
         bounds = intervals(
             figures(model, answers, y, labelled=labelled),
             drawn,
@@ -109,19 +113,20 @@ def _lineage(trained: Trained) -> Lineage:
         data=dict(trained.recording.digests),
         code_version=version("millhand"),
         packages={
-            package: version(package) for package in (SEARCHED if trained.leaderboard else PACKAGES)
+            package: version(package)
+            for package in (SEARCH_PACKAGES if trained.leaderboard else PACKAGES)
         },
         seed=trained.recipe.seed,
     )
 
 
 def created() -> datetime:
-    """Now, to the second, or what SOURCE_DATE_EPOCH says."""
+    """The time of creation, in UTC: SOURCE_DATE_EPOCH if it is set, else now, to the second."""
     if not reproducible():
         return datetime.now(UTC).replace(microsecond=0)
     return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
 
 
 def reproducible() -> bool:
-    """Whether the same recipe and data are to give the same bytes."""
+    """Whether SOURCE_DATE_EPOCH is set: the same recipe and data then give the same bytes."""
     return "SOURCE_DATE_EPOCH" in os.environ

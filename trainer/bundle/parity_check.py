@@ -1,10 +1,10 @@
-"""A fitted model as a graph that has proved itself: the same answers, within the budget."""
+"""Export of a fitted model, with its parity check and its budget."""
 
 from dataclasses import dataclass
 
 from models.bundle.golden import Golden
 from trainer.bundle.budget import within_budget
-from trainer.bundle.golden import vectors
+from trainer.bundle.golden import golden_vectors
 from trainer.bundle.package import tolerance_of
 from trainer.console import Console
 from trainer.dataset.splits import Parts
@@ -17,13 +17,14 @@ from trainer.recipe.document import Recipe
 
 @dataclass(frozen=True, slots=True)
 class CheckedModel:
-    """A model that may be packed.
+    """A model whose graph has passed the parity check and keeps the budget.
 
     Attributes:
-        content: the graph.
-        golden: vectors it answers rightly.
-        parity: with the estimator, on all held-out windows.
-        latency: of one window on one thread, as measured here.
+        model: the fitted model.
+        content: the graph, as a serialised ONNX model.
+        golden: the golden vectors, which the graph answers within the tolerance.
+        parity: the parity of the graph with the model on all held-out windows.
+        latency: time for one window on one thread, as measured on this machine.
     """
 
     model: Model
@@ -36,27 +37,27 @@ class CheckedModel:
 def export_checked(
     model: Model, parts: Parts, truth: Truth, marks: tuple[Recipe, int], console: Console
 ) -> CheckedModel:
-    """Export a model and prove it.
+    """Export a model, compare the graph with it, and measure what serving costs.
 
     Args:
-        model: fitted.
-        parts: windows; the test part's are what it is proved on.
-        truth: of the recording's rows.
+        model: the fitted model.
+        parts: windows of both parts; the parity check runs on those of the test part.
+        truth: target values of the recording's rows.
         marks: the recipe, and the seq that the graph will name.
-        console: where progress goes.
+        console: shows the progress.
 
     Raises:
-        ParityError: the graph is not the model, costs more than the budget, or cannot be written.
+        ParityError: the graph differs from the model, exceeds the budget, or cannot be exported.
     """
     recipe, seq = marks
     windows = parts.test.values
     with console.stage("exporting"):
         content = export(model, windows.shape[1:], recipe.bundle.stream, seq)
         graph = Graph(content)
-    with console.stage("proving"):
+    with console.stage("parity check"):
         tolerance = tolerance_of(model, truth.y[parts.train.rows])
         parity = check_parity(graph, model, windows, tolerance)
-        golden = vectors(model, windows, recipe.channels, tolerance)
+        golden = golden_vectors(model, windows, recipe.channels, tolerance)
         check_parity(graph, model, golden.windows, tolerance)
         latency = within_budget(graph, content, windows, recipe.budget, ParityError)
     return CheckedModel(model, content, golden, parity, latency)

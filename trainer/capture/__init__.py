@@ -1,1 +1,1 @@
-"""Messages of a broker as rows of a recording."""
+"""Capture: messages of a broker become rows of a recording."""

@@ -1,7 +1,8 @@
-"""Messages as a gateway takes them in, as rows of a recording.
+"""Turns the plant's messages into rows of a recording, in the way in which a gateway reads them.
 
-Topics, dialects and limits are those of the gateway, and so are the reasons to drop a message. What
-depends on a model (a range, a reading that is late) is left to training.
+Topics, payload formats and limits are the gateway's own settings, and the decision whether to take
+a message is the same code (`models.input.admission`). So a model is trained on what it will be
+given. What depends on a model (valid ranges, readings that are late) is left to training.
 """
 
 from collections import Counter
@@ -9,29 +10,32 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from models.errors import ReadingError
-from models.input.codecs.reading import MISSING, Decode, Reading
-from models.input.pipeline import IntakeLimits, Pipeline
+from models.input.admission import EventTime, Refused, refusal
+from models.input.codecs.reading import MISSING, Decoder, Reading
+from models.input.limits import IntakeLimits
+from models.input.pipeline import Pipeline
 from models.input.quality import NAMES, Quality
 from models.input.routes import Route, Routes
 from trainer.broker import Message
 from trainer.ingest.message_file import Row
 
 MAX_TOPICS = 100_000
+"""Topics of which the route is kept, so that a plant with random topics cannot fill the memory."""
 _MAX_KEPT_TOPIC = 256
 
 
 class Intake:
-    """Decodes the messages of one pipeline.
+    """Turns the messages of one pipeline into rows.
 
     Args:
-        pipeline: topics, dialects and assets; its inputs are no blocks.
-        signals: names of the values in a row, in their order.
-        limits: of payloads and of times.
+        pipeline: topics, payload formats and assets; inputs of blocks are not supported.
+        signals: names of the values in a row, in the order of the row.
+        limits: the longest payload, and which source times are plausible.
 
     Attributes:
-        messages: how many came.
-        dropped: readings of which no use can be made, by reason.
-        examples: the topic on which each reason was met first, cut after 256 characters.
+        messages: how many messages have arrived.
+        dropped: how many readings were dropped, by reason.
+        examples: the first topic on which each reason occurred, cut after 256 characters.
     """
 
     def __init__(self, pipeline: Pipeline, signals: Sequence[str], limits: IntakeLimits) -> None:
@@ -42,17 +46,16 @@ class Intake:
         self._routes = Routes(pipeline, signals)
         self._known: dict[str, Route | None] = {}
         self._max_payload_bytes = limits.max_payload_bytes
-        self._bounds = limits.time_bounds
-        self._arrival_ns = 0
+        self._event_time = EventTime(limits.time_bounds)
 
     @property
     def assets(self) -> int:
-        """Assets that were heard of, on the first `MAX_TOPICS` topics."""
-        routes = self._known.values()
-        return len({route.asset for route in routes if route is not None and not route.refusal})
+        """How many assets have sent messages, on the first `MAX_TOPICS` topics."""
+        routes = [route for route in self._known.values() if route is not None]
+        return len({route.asset for route in routes if not isinstance(route.decode, Refused)})
 
     def rows(self, message: Message) -> Iterator[Row]:
-        """The rows of one message; what is of no use is counted."""
+        """The rows of one message; readings that are dropped are counted."""
         self.messages += 1
         try:
             yield from self._taken(self._route(message.topic), message)
@@ -60,18 +63,13 @@ class Intake:
             self._drop(exc.reason, message)
 
     def _taken(self, route: Route | None, message: Message) -> Iterator[Row]:
-        """Rows in the order of the readings; refusals in the order in which the agent refuses."""
-        if route is None:
-            raise ReadingError("no_pipeline")
-        if message.retained:
-            raise ReadingError("retained")
-        if len(message.payload) > self._max_payload_bytes:
-            raise ReadingError("payload_too_large")
-        if route.refusal:
-            raise ReadingError(route.refusal)
-        for reading in cast("Decode", route.decode)(message.payload):
+        """Rows in the order of the readings, checked in the order of `models.input.admission`."""
+        reason = refusal([route] if route else [], message, self._max_payload_bytes)
+        if route is None or reason:
+            raise ReadingError(reason)
+        for reading in cast("Decoder", route.decode)(message.payload):
             try:
-                time_ns = self._time_of(reading.time_ns, message)
+                time_ns = self._event_time.of(reading.time_ns, message)
             except ReadingError as exc:
                 self._drop(exc.reason, message)
                 continue
@@ -86,16 +84,11 @@ class Intake:
             self._known[topic] = route
         return route
 
-    def _time_of(self, time_ns: int | None, message: Message) -> int:
-        """Event time as the agent takes it: arrivals are in order, and all differ."""
-        if time_ns is None:
-            self._arrival_ns = max(message.at_ns, self._arrival_ns + 1)
-            return self._arrival_ns
-        self._bounds.check(time_ns, message.at_ns)
-        return time_ns
-
     def _values(self, channels: Sequence[int], reading: Reading) -> Sequence[float | None]:
-        """One value a signal; windows make no use of those of a BAD reading, so none is kept."""
+        """One value for each signal, None where the message does not carry it.
+
+        Windows treat the values of a BAD reading as missing, so they are recorded as missing.
+        """
         values: list[float | None] = [None] * len(self._signals)
         for index, value in zip(channels, reading.values, strict=True):
             values[index] = MISSING if reading.quality is Quality.BAD else value

@@ -1,6 +1,6 @@
-"""What is recorded: topics, dialects and signals, by a gateway's configuration or by options.
+"""What is recorded: topics, payload formats and signals, from a gateway's configuration or options.
 
-Either way they are the settings that the agent itself is given, checked by the same rules.
+Either way they become the settings that the agent has, and are checked by the same rules.
 """
 
 import argparse
@@ -11,16 +11,19 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.input.pipeline import Input, IntakeLimits, Pipeline, check_delivered_once
+from models.input.limits import IntakeLimits
+from models.input.pipeline import Pipeline
 from models.input.routes import Routes
+from models.input.source import Input, check_delivered_once
 from models.input.topics import TopicTemplate
 from trainer.errors import UsageError
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.validation_errors import told
 
 DIALECTS = ("json", "scalar", "plain", "umh", "thingsboard")
+# Name of the asset where no level of the topic names it.
 LONE_ASSET = "asset"
-"""What the asset is called where no level of the topic names it."""
+# Default path of the event time, by payload format; the others have none, or a fixed one.
 _TIMES = {"json": "ts", "scalar": "timestamp"}
 _TOPIC_ONLY = ("dialect", "value", "timestamp", "timestamp_unit", "quality")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -28,12 +31,12 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What to listen to, and what of it makes a row.
+    """What to subscribe to, and how a message becomes a row.
 
     Attributes:
-        pipeline: topics and dialects.
-        signals: names of the columns, in order.
-        limits: of payloads and times.
+        pipeline: topics and payload formats, as in a gateway's configuration.
+        signals: names of the signals, which are the columns of the recording, in order.
+        limits: limits of payload sizes and event times.
     """
 
     pipeline: Pipeline
@@ -42,12 +45,12 @@ class Subscription:
 
     @property
     def filters(self) -> list[str]:
-        """Topic filters, each once."""
+        """The MQTT topic filters, each once, sorted."""
         return sorted({TopicTemplate(one.topic).filter for one in self.pipeline.inputs})
 
     @property
     def is_whole(self) -> bool:
-        """Whether every message carries all signals."""
+        """Whether every message carries all signals, so that a row is a sample."""
         return Routes(self.pipeline, self.signals).is_whole
 
 
@@ -56,7 +59,7 @@ class _Limits(IntakeLimits):
 
 
 class _Configuration(BaseModel):
-    """The part of agent.toml that says what is taken in; the agent checks the rest."""
+    """The part of agent.toml about inputs; the rest is checked by the agent only."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -70,39 +73,40 @@ class _Configuration(BaseModel):
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe it on a command line."""
+    """Add the options that describe a subscription to a parser."""
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--config", type=Path, help="of a gateway: record what it would take in")
-    which.add_argument("--topic", help="such as plant/{asset}/telemetry, or plant/{asset}/{signal}")
-    parser.add_argument("--stream", help="which pipeline of --config, if it has several")
-    parser.add_argument(
+    which.add_argument("--config", type=Path, help="gateway configuration, to record its inputs")
+    topics = "topic template, such as plant/{asset}/telemetry or plant/{asset}/{signal}"
+    which.add_argument("--topic", help=topics)
+    add = parser.add_argument
+    add("--stream", help="stream of the pipeline to record, if --config has several")
+    add(
         "--signal",
         action="append",
         default=[],
         metavar="NAME[=PATH]",
-        help="a column, and where the payload (or the level {signal}) has it; once for each",
+        help="signal to record, and its path in the payload or its word at the level {signal}; "
+        "may be given several times",
     )
-    parser.add_argument("--dialect", choices=DIALECTS, help="of --topic, default json")
-    parser.add_argument("--value", help="path of a scalar's value, default value")
-    parser.add_argument(
-        "--timestamp", help="path; default ts, of scalar timestamp; '' for the time of arrival"
-    )
-    parser.add_argument("--timestamp-unit", help="ns, us, ms (default), s or iso8601")
-    parser.add_argument("--quality", help="path of the quality, default none")
+    add("--dialect", choices=DIALECTS, help="payload format of --topic; default json")
+    add("--value", help="path of the value in a scalar payload; default value")
+    add("--timestamp", help="path of event time, '' for arrival; default ts, or timestamp (scalar)")
+    add("--timestamp-unit", help="unit of the event time: ns, us, ms (default), s or iso8601")
+    add("--quality", help="path of the quality; default none")
 
 
 def subscription(options: argparse.Namespace) -> Subscription:
-    """What a command line asks for.
+    """The subscription that a command line describes.
 
     Raises:
-        UsageError: options that do not fit each other, or the configuration.
-        RecipeError: mistakes in the configuration, a line each.
+        UsageError: the options contradict each other or the configuration.
+        RecipeError: the configuration has mistakes; the message has a line for each.
     """
     found = _of_topic(options) if options.config is None else _of_config(options)
     if found.pipeline.is_of_blocks:
         raise UsageError(
-            f"pipeline '{found.pipeline.stream}' takes blocks, which are not recorded: a row is a "
-            "message, and a block has thousands of samples"
+            f"pipeline '{found.pipeline.stream}' reads blocks, which cannot be recorded: a row is "
+            "one message, and a block holds thousands of samples"
         )
     return found
 
@@ -110,23 +114,23 @@ def subscription(options: argparse.Namespace) -> Subscription:
 def _of_config(options: argparse.Namespace) -> Subscription:
     if unfit := [name for name in _TOPIC_ONLY if getattr(options, name) is not None]:
         word = unfit[0].replace("_", "-")
-        raise UsageError(f"--{word} belongs to --topic; with --config the configuration says it")
+        raise UsageError(f"--{word} needs --topic; with --config the configuration has it")
     configuration = read_toml(options.config, _Configuration)
     pipeline = _chosen(configuration.pipelines, options)
     own = [name for source in pipeline.inputs for name in source.signals]
     if any("=" in name for name in options.signal):
-        raise UsageError("--signal has no path with --config: the configuration says where it is")
+        raise UsageError("--signal takes no path with --config: the configuration has it")
     signals = tuple(options.signal or dict.fromkeys(own))
     unnamed = [n for n, source in enumerate(pipeline.inputs) if not source.signals]
     if unnamed and not options.signal:
         raise UsageError(
-            f"{options.config}: inputs[{unnamed[0]}] of '{pipeline.stream}' leaves its signals to "
-            "the model; name the model's with --signal, once for each"
+            f"{options.config}: inputs[{unnamed[0]}] of '{pipeline.stream}' takes its signals from "
+            "the model; give each signal of the model with --signal"
         )
     if strange := sorted(Routes(pipeline, signals).carried ^ set(signals)):
         raise UsageError(
             f"--signal: '{strange[0]}' is "
-            + ("missing" if strange[0] not in signals else f"no signal of '{pipeline.stream}'")
+            + ("missing" if strange[0] not in signals else f"not a signal of '{pipeline.stream}'")
             + f"; the configuration has {', '.join(dict.fromkeys(own))}"
         )
     return Subscription(pipeline, signals, configuration.limits)
@@ -134,9 +138,9 @@ def _of_config(options: argparse.Namespace) -> Subscription:
 
 def _of_topic(options: argparse.Namespace) -> Subscription:
     if options.stream is not None:
-        raise UsageError("--stream belongs to --config; --topic says itself what is recorded")
+        raise UsageError("--stream needs --config; leave it out with --topic")
     if not options.signal:
-        raise UsageError("--topic needs --signal, once for each column to record")
+        raise UsageError("--topic needs --signal, once for each signal to record")
     dialect = options.dialect or "json"
     timestamp = options.timestamp
     timed = timestamp if timestamp is not None else _TIMES.get(dialect, "")
@@ -151,14 +155,14 @@ def _of_topic(options: argparse.Namespace) -> Subscription:
         "quality": options.quality or "",
     }
     if dialect == "plain" and (value or timed or content["quality"]):
-        raise UsageError("--dialect plain is a number and nothing else; --dialect scalar has paths")
+        raise UsageError("--dialect plain is a number without paths; use --dialect scalar for them")
     source = _checked(Input, content)
     pipeline = _checked(Pipeline, {"stream": LONE_ASSET, "inputs": [source]})
     return Subscription(pipeline, tuple(content["signals"]), IntakeLimits())
 
 
 def _signals(words: Sequence[str]) -> dict[str, str]:
-    """Path by name."""
+    """The path of each signal by its name."""
     signals: dict[str, str] = {}
     for word in words:
         name, equals, path = word.partition("=")
@@ -177,7 +181,7 @@ def _checked(model: type[_Model], content: dict[str, Any]) -> _Model:
 
 
 def _as_option(line: str, content: dict[str, Any]) -> str:
-    """A mistake with its key as the option that it was given by."""
+    """A mistake with the command line's option in place of the key."""
     key, _, rest = line.partition(":")
     name = key.split(".")[0]
     option = "signal" if name == "signals" else name.replace("_", "-")

@@ -1,8 +1,8 @@
-"""A target that is distributed otherwise in the test part than in training.
+"""Whether the target is distributed differently in the test part than in the training part.
 
-With enough rows every difference is significant, and rows in time are no independent ones. So the
-size of the difference is told, and compared with what pure chance gives when blocks of rows, as
-long as the target remembers, or whole assets, are dealt out to the parts anew.
+With enough rows every difference is significant, and rows in time are not independent. So the size
+of the difference is reported, and compared with what chance gives in a permutation test: blocks of
+rows as long as the target's autocorrelation, or whole assets, are assigned to the parts at random.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,19 @@ from trainer.dataset.subject import Subject
 from trainer.evaluation.autocorrelation import memory
 
 NAME = "target-drift"
+# A difference below this concerns less than a tenth of the rows and is not worth a warning.
 NOTED = 0.1
-"""Difference from which on it matters: in a tenth of the rows."""
 CHANCE = 0.99
-_DEALS = 999
+_PERMUTATIONS = 999
 _BINS = 50
+# Bounds the table of permutations to 999 times 2000 random numbers, 16 MB.
 _MAX_UNITS = 2000
+# Fewer units have too few permutations for a 99 % quantile.
 _MIN_UNITS = 4
 
 
 def target_drift(subject: Subject) -> Iterator[Finding]:
-    """Whether the test part's target is far from that of the training part."""
+    """Report a test part whose target is far from that of the training part."""
     task, parts = subject.recipe.target.task, subject.parts
     if task == "anomaly":
         return
@@ -43,16 +45,21 @@ def target_drift(subject: Subject) -> Iterator[Finding]:
     before, after = y[~tested], y[tested]
     if task == "regression":
         spread = float(before.std()) or 1.0
-        said = (
+        evidence = (
             f"mean {before.mean():.4g} in the training part, {after.mean():.4g} in the test part "
             f"({(after.mean() - before.mean()) / spread:+.2f} standard deviations); the two "
             f"distributions differ by {found:.2f}"
         )
     else:
-        said = f"{_shares(before, after, subject.truth.classes)}; the shares differ by {found:.2f}"
-    said += f", chance would give at most {chance:.2f} with rows as alike as these"
-    remedy = "look for what has changed in between; the figures of the test part count, not folds'"
-    yield Finding(NAME, "warning", said, remedy)
+        evidence = (
+            f"{_shares(before, after, subject.truth.classes)}; the shares differ by {found:.2f}"
+        )
+    evidence += f", at most {chance:.2f} would be by chance in rows as similar as these"
+    remedy = (
+        "look for what has changed in between; trust the metrics of the test part, not those of "
+        "the folds"
+    )
+    yield Finding(NAME, "warning", evidence, remedy)
 
 
 def _levels(y: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -61,7 +68,10 @@ def _levels(y: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _units(subject: Subject, rows: NDArray[np.int64], y: NDArray[np.float64]) -> NDArray[np.int64]:
-    """What is dealt out as a whole: assets of a group split, blocks in time, or rows."""
+    """The number of the unit of each row that is assigned as a whole, `[n]`.
+
+    Units are assets where a group split keeps them whole, blocks in time, or random groups.
+    """
     asset = subject.recording.asset[rows]
     if subject.recipe.split.method == "group" and subject.truth.member is None:
         return asset
@@ -77,10 +87,11 @@ def _units(subject: Subject, rows: NDArray[np.int64], y: NDArray[np.float64]) ->
 def _difference(
     level: NDArray[np.int64], tested: NDArray[np.bool_], unit: NDArray[np.int64], *, ordered: bool
 ) -> tuple[float, float]:
-    """How far the parts are apart, and how far they would be by chance at most.
+    """The distance of the two parts, and its 99 % quantile over random assignments.
 
-    It is the largest difference of the cumulative shares (Kolmogorov and Smirnov's), or, of
-    classes, half the sum of the differences of their shares.
+    The distance of numbers is the largest difference of their cumulative distributions (the
+    statistic of Kolmogorov and Smirnov); of classes, half the sum of the differences of their
+    shares (total variation distance).
     """
     _, unit = np.unique(unit, return_inverse=True)
     units, levels = int(unit.max()) + 1, int(level.max()) + 1
@@ -93,14 +104,14 @@ def _difference(
     if units < _MIN_UNITS:
         return float(found[0]), 1.0
     counts = np.bincount(unit * levels + level, minlength=units * levels).reshape(units, levels)
-    drawn = np.random.default_rng(0).random((_DEALS, units)).argsort(axis=1).argsort(axis=1)
-    dealt = (drawn < max(1, round(share * units))).astype(np.float64) @ counts
-    chance = _apart(dealt, counts.sum(axis=0) - dealt, ordered=ordered)
+    drawn = np.random.default_rng(0).random((_PERMUTATIONS, units)).argsort(axis=1).argsort(axis=1)
+    assigned = (drawn < max(1, round(share * units))).astype(np.float64) @ counts
+    chance = _apart(assigned, counts.sum(axis=0) - assigned, ordered=ordered)
     return float(found[0]), float(np.quantile(chance, CHANCE))
 
 
 def _apart(one: NDArray[Any], other: NDArray[Any], *, ordered: bool) -> NDArray[np.float64]:
-    """Of histograms `[n, levels]`, pair by pair."""
+    """The distance of each pair of histograms `[n, levels]`, `[n]`."""
     shares = [part / np.maximum(1, part.sum(axis=1, keepdims=True)) for part in (one, other)]
     difference = shares[0] - shares[1]
     apart: NDArray[np.float64] = (
@@ -112,7 +123,7 @@ def _apart(one: NDArray[Any], other: NDArray[Any], *, ordered: bool) -> NDArray[
 
 
 def _shares(before: NDArray[Any], after: NDArray[Any], classes: tuple[str, ...]) -> str:
-    """Of the classes whose shares differ most."""
+    """The shares of up to three classes that differ most between the parts, in words."""
     changes = [(after == c).mean() - (before == c).mean() for c in range(len(classes))]
     most = np.argsort(-np.abs(changes), kind="stable")[:3]
     return ", ".join(

@@ -1,4 +1,4 @@
-"""Too few positives for the claim: what counts is independent events, not rows."""
+"""Whether there are enough positives: events are counted, because rows of one event are alike."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,17 @@ from trainer.dataset.subject import Subject
 from trainer.recipe.document import Classification, Regression
 
 NAME = "too-few-positives"
+# With ten events in the test part, all of them found, the lower end of the 95 % interval of the
+# detection rate is 0.69; below ten it says hardly anything.
 ENOUGH = 10
 _TWO = 2
+# One tail of a two-sided 95 % interval. If all n events are found, the Clopper-Pearson interval of
+# their share begins at 0.025 ** (1 / n) (Clopper and Pearson 1934).
 _TAIL = 0.025
 
 
 def too_few_positives(subject: Subject) -> Iterator[Finding]:
-    """Classes, or failures, of which there are too few to learn or to measure."""
+    """Report classes or failures of which there are too few events to learn from or to measure."""
     target, every = subject.recipe.target, np.arange(len(subject.recording))
     if isinstance(target, Regression):
         if target.remaining is not None:
@@ -40,7 +44,7 @@ def too_few_positives(subject: Subject) -> Iterator[Finding]:
 def _of(
     subject: Subject, what: str, event: NDArray[np.int64], positive: NDArray[np.bool_]
 ) -> Iterator[Finding]:
-    """Count the events that the windows of both parts belong to, where their row is positive."""
+    """Report too few events of a kind, `what`; `event` is the event number of each row."""
     learned, tested = (
         len(np.unique(event[part.rows][positive[part.rows]]))
         for part in (subject.parts.train, subject.parts.test)
@@ -49,25 +53,28 @@ def _of(
     counts = [tested] if is_detector else [learned, tested]
     if min(counts) >= ENOUGH:
         return
-    said = f"{what}: {tested} in the test part"
+    evidence = f"{what}: {tested} in the test part"
     if not is_detector:
-        said = f"{what}: {learned} in the training part, {tested} in the test part"
+        evidence = f"{what}: {learned} in the training part, {tested} in the test part"
     if 0 < tested < ENOUGH:
-        said += (
-            f"; even if all {tested} are answered rightly, the 95 % interval of their share begins "
-            f"at {_TAIL ** (1 / tested):.2f}"
+        evidence += (
+            f"; even if all {tested} are predicted correctly, the 95 % interval of their share "
+            f"begins at {_TAIL ** (1 / tested):.2f}"
         )
     elif not tested:
-        said += "; how well they are found is not measured"
-    remedy = f"record more of them, or do not promise more than they show; {ENOUGH} a part are few"
-    yield Finding(NAME, "warning", said, remedy)
+        evidence += "; how well they are found cannot be measured"
+    remedy = (
+        f"record more of them, or promise no more than these can show; even {ENOUGH} in each part "
+        "are few"
+    )
+    yield Finding(NAME, "warning", evidence, remedy)
 
 
 def run_numbers(subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The number of the run that each row belongs to: rows of one asset on end with one truth.
+    """The number of the event that each row belongs to.
 
-    Without a time axis there are no runs: every row is an event, or every asset, where rows name
-    theirs.
+    With a time axis an event is a run: consecutive rows of one asset with the same label. Without
+    one every row is an event, or every asset where the rows name theirs.
     """
     recording = subject.recording
     if not recording.timed:

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""What a check of the training data reports."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,14 +6,15 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that a reader of the figures must know, or that must not be trained on.
+    """A fault of the data or the split, as it stands on the terminal and in the report.
 
     Attributes:
-        name: of the check.
-        severity: an `error` ends the training unless the recipe allows it.
-        evidence: what was found, with figures, columns, files and rows.
-        remedy: what to do about it.
-        overridden: an error that the recipe allows.
+        name: code of the check, such as `target-leak`.
+        severity: an `error` ends the training unless the recipe's `checks.allow` names it; a
+            `warning` never does.
+        evidence: what was found: numbers, columns, files and rows.
+        remedy: what the reader can do about it.
+        overridden: whether this is an error that the recipe allows.
     """
 
     name: str
@@ -23,6 +24,6 @@ class Finding:
     overridden: bool = False
 
     def __str__(self) -> str:
-        """One line for the terminal."""
+        """The finding as one line: name, evidence and remedy."""
         allowed = " (allowed by the recipe)" if self.overridden else ""
         return f"{self.name}{allowed}: {self.evidence}; {self.remedy}"

@@ -1,9 +1,10 @@
-"""Signals that give the target away: recorded after the event, or the target under another name.
+"""Signals that leak the target: recorded after the event, or the target under another name.
 
-Each signal is tried alone, by a small tree on held-out folds. What is as good as equal to the
-target is an error; what merely tells nearly everything may be physics, and is a warning. Flags
-such as an alarm contact are tried by value: one that is only ever set together with a class, and
-flags that together mark nearly all of it.
+A small decision tree predicts the target from each signal alone, on held-out folds. A signal that
+is as good as equal to the target is an error; one that predicts nearly all of it may be physics,
+and is a warning. Flags such as an alarm contact are tested by value: a value that only ever occurs
+with one class, and flags that together mark nearly all of a class. See Kaufman et al. (2012),
+"Leakage in data mining", for the kinds of leaks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,25 +23,33 @@ from trainer.dataset.windows import Windowed
 from trainer.errors import first_few
 
 NAME = "target-leak"
+# A signal with this balanced accuracy alone, or this R2, is a warning. Balanced, so that a rare
+# class counts as much as a common one.
 TELLING = 0.98
-"""Balanced accuracy of one signal alone, from which on it is named."""
 TELLING_R2 = 0.99
+# From this balanced accuracy on, a signal of few values is the target itself: an error.
 EQUAL = 0.999
+# Squared correlation from which on a signal is the target, scaled and shifted: what remains is a
+# thousandth of the target's spread.
 AFFINE = 1 - 1e-6
-"""Squared correlation; what remains is a thousandth of the target's spread."""
+# Share of a class that flags must mark together to count as the target.
 MARKED = 0.9
-"""Share of a class that flags mark together, from which on they are the target."""
+# Share of a flag's windows that must have one class.
 PURE = 0.99
+# Fewer windows or runs may coincide with a class by chance.
 _MIN_ROWS, _MIN_RUNS = 10, 3
+# Signals with more values than this are no flags.
 _MAX_VALUES = 10
+# Bounds of the work: windows searched for flags, windows for trees, and windows of a rare class.
 _MAX_WINDOWS, _MAX_TREE_WINDOWS, _MAX_RARE = 200_000, 20_000, 2_000
+# Stands for a missing value: below all others, so that a tree can separate it by one threshold.
 _NOTHING = np.float32(-3e38)
-_ALLOW = "leave it out: it cannot be known in time on the gateway"
-_KEEP = "leave it out if it is recorded or computed after the event; strong physics may stay"
+_LEAVE_OUT = "leave it out: on a gateway it is not known when the model needs it"
+_EXPLAIN = "leave it out if it is recorded or computed after the event; strong physics may stay"
 
 
 def target_leak(subject: Subject) -> Iterator[Finding]:
-    """Signals that are the target, or tell nearly all of it alone."""
+    """Report signals that are the target, or that alone predict nearly all of it."""
     windows = _labelled(subject)
     y = subject.truth.y[windows.rows]
     if not len(windows) or y.min() == y.max():
@@ -55,7 +64,11 @@ def target_leak(subject: Subject) -> Iterator[Finding]:
 
 
 def _labelled(subject: Subject) -> Windowed:
-    """Windows to look at: the training part's; a detector's are all normal, so the test part's."""
+    """The windows to test, at most `_MAX_WINDOWS`.
+
+    They are the training part's; or the test part's for a detector, whose training windows are
+    all normal.
+    """
     is_detector = subject.recipe.target.task == "anomaly"
     part = subject.parts.test if is_detector else subject.parts.train
     if is_detector and not subject.truth.labelled:
@@ -78,14 +91,16 @@ def _of_numbers(subject: Subject, windows: Windowed) -> Iterator[Finding]:
         if r2 >= TELLING_R2:
             telling.append(f"{name} (R2 {r2:.4f})")
     if equal:
-        said = f"signal {first_few(equal)} is the target itself, times a factor and plus an offset"
-        yield Finding(NAME, "error", said, _ALLOW)
+        evidence = (
+            f"signal {first_few(equal)} is the target itself, times a factor and plus an offset"
+        )
+        yield Finding(NAME, "error", evidence, _LEAVE_OUT)
     if telling:
-        said = (
+        evidence = (
             "one signal alone predicts nearly all of the target, on held-out folds: "
             f"{first_few(telling)}"
         )
-        yield Finding(NAME, "warning", said, _KEEP)
+        yield Finding(NAME, "warning", evidence, _EXPLAIN)
 
 
 def _of_classes(subject: Subject, windows: Windowed, flags: Mapping[str, str]) -> Iterator[Finding]:
@@ -105,19 +120,21 @@ def _of_classes(subject: Subject, windows: Windowed, flags: Mapping[str, str]) -
         elif share >= TELLING:
             telling[name] = f"{name} (balanced accuracy {share:.4f})"
     if equal:
-        said = f"each value of {first_few(list(equal.values()))} means one class, on held-out folds"
-        yield Finding(NAME, "error", said, _ALLOW)
-    rest = [said for name, said in telling.items() if name not in equal]
+        evidence = (
+            f"each value of {first_few(list(equal.values()))} means one class, on held-out folds"
+        )
+        yield Finding(NAME, "error", evidence, _LEAVE_OUT)
+    rest = [text for name, text in telling.items() if name not in equal]
     if rest:
-        said = f"one signal alone gives a class away: {first_few(rest)}"
-        yield Finding(NAME, "warning", said, _KEEP)
+        evidence = f"one signal alone gives a class away: {first_few(rest)}"
+        yield Finding(NAME, "warning", evidence, _EXPLAIN)
 
 
 class _Flags:
-    """Signals of few values of which one goes with one class only.
+    """Flags: signals of few values, some of which occur with one class only.
 
-    Of a class of more than half of the windows, most values are: there only flags that together
-    mark it whole, and nothing else, are told.
+    Most values occur mostly with a class that more than half of the windows have. So for such a
+    class only flags are reported that together mark all of it, and nothing else.
     """
 
     def __init__(self, subject: Subject, windows: Windowed) -> None:
@@ -144,7 +161,7 @@ class _Flags:
                     self._marks[name, int(klass)] = known | found
 
     def telling(self) -> dict[str, str]:
-        """What to say of each flag, by its signal."""
+        """A description of each flag of a rare class, by the name of its signal."""
         return {
             name: f"{name} (a value that means '{self._names[klass]}' in "
             f"{int((found & (self._y == klass)).sum())} of {int(found.sum())} windows)"
@@ -153,10 +170,10 @@ class _Flags:
         }
 
     def together(self) -> Iterator[Finding]:
-        """Flags of one class that mark nearly all of it."""
+        """Report flags of one class that together mark nearly all of it."""
         for klass in self._classes:
             marks = {name: found for (name, of), found in self._marks.items() if of == klass}
-            if len(marks) < 2:  # noqa: PLR2004  one alone is tried by itself
+            if len(marks) < 2:  # noqa: PLR2004  a single flag is reported by `telling`
                 continue
             positive, any_of = self._y == klass, np.logical_or.reduce(list(marks.values()))
             found, all_of = int((any_of & positive).sum()), int(positive.sum())
@@ -170,12 +187,12 @@ class _Flags:
                 f"signals {first_few(list(marks))} together mark {found} of "
                 f"{all_of} windows of '{self._names[klass]}', and {int((any_of & ~positive).sum())}"
                 f" of {int((~positive).sum())} others",
-                _ALLOW,
+                _LEAVE_OUT,
             )
 
 
 def _signals(subject: Subject, windows: Windowed) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Each signal's last sample in the windows, with a number for "no value"."""
+    """Each signal's name, and its last sample in each window, `[n]`, without missing values."""
     for index, name in enumerate(subject.recording.channels):
         last = windows.values[:, -1, index]
         yield f"'{name}'", np.where(np.isnan(last), _NOTHING, last)
@@ -187,7 +204,7 @@ def _held_out(
     subject: Subject,
     windows: Windowed,
 ) -> NDArray[np.float64]:
-    """What trees that have not seen a window say of it; NaN where no fold could."""
+    """Predictions for each window by trees that were not fitted on it, `[n]`; NaN without one."""
     y = subject.truth.y[windows.rows]
     held = np.full(len(y), np.nan)
     tree.set_params(random_state=0)
@@ -206,12 +223,12 @@ def _squared_correlation(column: NDArray[np.float32], y: NDArray[Any]) -> float:
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:
-    """At most so many positions, evenly apart."""
+    """At most `most` indices below `count`, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def _with_rare(y: NDArray[Any]) -> NDArray[np.int64]:
-    """Positions evenly apart, and more of the classes that would be too few of them."""
+    """Indices evenly spaced, and more of the classes that would be too rare among them."""
     chosen = [_spread(len(y), _MAX_TREE_WINDOWS)]
     for klass in np.unique(y) if len(y) > _MAX_TREE_WINDOWS else ():
         of_class = np.flatnonzero(y == klass)

@@ -1,4 +1,4 @@
-"""What a reader of the figures should know of the rows behind them."""
+"""Notes on the rows behind the metrics: what was cleaned, left out, or is missing."""
 
 from math import isclose
 
@@ -9,15 +9,15 @@ from trainer.dataset.splits import Parts
 from trainer.ingest.recording import LATE, Recording
 from trainer.recipe.document import Recipe
 
+# A pause of so many periods is more than jitter.
 _LONG_PAUSE = 100
-"""So many periods are no jitter."""
 _LISTED = 5
 
 
 def row_notes(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ...]:
     """Sentences on what was cleaned or left out, for the terminal and the report.
 
-    What `trainer.checks` finds is said there, and not here again.
+    Findings of `trainer.checks` are not repeated here.
     """
     return (
         *(note for note in recording.notes if not note.endswith(LATE)),
@@ -36,7 +36,7 @@ def _pace(recording: Recording, recipe: Recipe) -> list[str]:
 
 
 def _pauses(recording: Recording, recipe: Recipe) -> list[str]:
-    """Pauses that windows span because nothing says how long one may be."""
+    """Long pauses within windows, which are allowed as long as `window.max_gap_s` is not set."""
     period_ms, window = recording.period_ms(), recipe.window
     if period_ms is None or window.length == 1 or window.max_gap_s is not None:
         return []
@@ -44,7 +44,7 @@ def _pauses(recording: Recording, recipe: Recipe) -> list[str]:
     if longest_ns < _LONG_PAUSE * period_ms * 1e6:
         return []
     apart = f"rows are {period_ms / 1000:g} s apart (median), but {longest_ns / 1e9:g} s before "
-    remedy = "windows span the pause; set window.max_gap_s, and they begin anew"
+    remedy = "windows span the pause; set window.max_gap_s to begin a new window after it"
     return [f"{apart}{recording.place(row)}: {remedy}"]
 
 
@@ -56,30 +56,30 @@ def _signals(recording: Recording, parts: Parts) -> list[str]:
         if missing and np.isnan(parts.train.values[:, :, index]).mean() < NEARLY:
             lacking[name] = missing
     worst = sorted(lacking, key=lacking.__getitem__, reverse=True)
-    said = [
+    notes = [
         f"signal '{name}': no value within its range in {lacking[name]} of {samples} samples "
         f"({lacking[name] / samples:.1%})"
         for name in worst[:_LISTED]
     ]
     if rest := worst[_LISTED:]:
         share = lacking[rest[0]] / samples
-        said.append(f"{len(rest)} more signals have no value in up to {share:.1%} of the samples")
-    return said
+        notes.append(f"{len(rest)} more signals have no value in up to {share:.1%} of the samples")
+    return notes
 
 
 def _left_out(parts: Parts) -> list[str]:
-    said = []
+    notes = []
     repeated = parts.train.dropped.get("duplicate", 0) + parts.test.dropped.get("duplicate", 0)
     if repeated:
-        said.append(f"{repeated} rows repeat one of the same time and asset: left out")
+        notes.append(f"{repeated} rows repeat one of the same time and asset: left out")
     restarts = parts.train.restarts + parts.test.restarts
     if restarts:
-        said.append(f"{restarts} pauses longer than window.max_gap_s: the window began anew")
+        notes.append(f"{restarts} pauses longer than window.max_gap_s: the window began anew")
     bad = parts.train.bad + parts.test.bad
     if bad:
-        said.append(f"{bad} windows lack a required signal: left out")
+        notes.append(f"{bad} windows lack a required signal: left out")
     if parts.unknown:
-        said.append(f"{parts.unknown} windows end with a row whose truth is not known: left out")
+        notes.append(f"{parts.unknown} windows end with a row whose label is not known: left out")
     if parts.unusable:
-        said.append(f"{parts.unusable} training windows are not wholly normal: left out")
-    return said
+        notes.append(f"{parts.unusable} training windows are not wholly normal: left out")
+    return notes

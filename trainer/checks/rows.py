@@ -1,4 +1,4 @@
-"""Windows that contradict each other, or are in both parts; files and rows that come twice."""
+"""Inputs that occur twice: with different labels, in both parts, or in two files."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,16 +11,20 @@ from trainer.checks.finding import Finding
 from trainer.dataset.subject import Subject
 from trainer.errors import first_few
 
+# Share of test windows that are in the training part too, from which on it is a warning: a
+# machine that stands still repeats some windows, which is harmless.
 NOTED_SHARE = 0.01
-"""From which share on windows that come twice are named; a standstill alone repeats itself."""
+# From this share on it is an error.
 COPIED = 0.1
+# Bounds of the work in `_by_chance`: test windows and training samples.
 _MAX_DRAWN, _MAX_SEEN = 2_000, 1_000_000
+# If so many windows on average have the same samples, the inputs are coarse (few values each), and
+# equal windows are not copies.
 _COARSE = 4
-"""So many windows of the same samples, on average, are coarse inputs rather than copies."""
 
 
 def contradictory_rows(subject: Subject) -> Iterator[Finding]:
-    """Equal inputs with different truth, and what no model can be better than because of it."""
+    """Report equal inputs with different labels, and the best metric that they leave possible."""
     keys = np.concatenate(subject.keys)
     rows = np.concatenate([subject.parts.train.rows, subject.parts.test.rows])
     if not subject.truth.labelled or not len(rows):
@@ -34,23 +38,23 @@ def contradictory_rows(subject: Subject) -> Iterator[Finding]:
     if not spoiled.any() or (is_number and share < NOTED_SHARE):
         return
     first, other = _pair(group, y, int(group[np.argmax(spoiled)]))
-    said = (
+    evidence = (
         f"{int(spoiled.sum())} of {len(rows)} windows ({share:.1%}) have the same samples as "
-        f"another with a different truth, such as {subject.recording.place(rows[first])} and "
+        f"another with a different label, such as {subject.recording.place(rows[first])} and "
         f"{subject.recording.place(rows[other])}"
     )
     if is_number:
         mean = np.bincount(group, weights=y) / size
         bound = float(np.sqrt(np.mean((y - mean[group]) ** 2)))
-        said += f"; no model can have an rmse below {bound:.3g} on them all"
+        evidence += f"; no model can have an rmse below {bound:.3g} on them all"
     else:
-        said += f"; no model can have an accuracy above {_best_share(group, y):.2%} on them all"
-    remedy = "add the signal that tells them apart, or correct the labels"
-    yield Finding("contradictory-rows", "warning", said, remedy)
+        evidence += f"; no model can have an accuracy above {_best_share(group, y):.2%} on them all"
+    remedy = "add a signal that distinguishes them, or correct the labels"
+    yield Finding("contradictory-rows", "warning", evidence, remedy)
 
 
 def duplicated_rows(subject: Subject) -> Iterator[Finding]:
-    """Test windows whose very samples were trained on.
+    """Report test windows whose very samples are in the training part.
 
     Every content counts once, so that a machine that stands still does not look like copies.
     """
@@ -63,22 +67,23 @@ def duplicated_rows(subject: Subject) -> Iterator[Finding]:
     coarse = windows > _COARSE * len(np.union1d(trained, tested)) or _by_chance(subject) > share / 2
     found = int(np.isin(subject.keys[1], shared).sum())
     row = subject.parts.test.rows[int(np.argmax(np.isin(subject.keys[1], shared)))]
-    said = (
+    evidence = (
         f"the samples of {found} of {len(subject.keys[1])} test windows are in the training part "
         f"too ({share:.1%} of the different ones), such as {subject.recording.place(row)}"
     )
     if coarse:
-        remedy = "inputs of few values repeat themselves: the figures are for known inputs"
+        remedy = "inputs of few values repeat themselves: the metrics hold for known inputs only"
     else:
         remedy = "leave out the copies, or split so that they stay together"
     severe = share >= COPIED and not coarse
-    yield Finding("duplicated-rows", "error" if severe else "warning", said, remedy)
+    yield Finding("duplicated-rows", "error" if severe else "warning", evidence, remedy)
 
 
 def _by_chance(subject: Subject) -> float:
-    """Share of the different test windows that would be in the training part without copies.
+    """The share of the different test windows that would be in the training part by chance.
 
-    As if every sample of every signal were drawn by itself from the values that the signal has.
+    It is computed as if every sample of every signal were drawn independently from the values
+    that the signal has in the training part.
     """
     _, first = np.unique(subject.keys[1], return_index=True)
     whole = subject.parts.train.values
@@ -96,7 +101,7 @@ def _by_chance(subject: Subject) -> float:
 
 
 def duplicated_files(subject: Subject) -> Iterator[Finding]:
-    """Files of the same content: rows count twice, unless they are of the same time and asset."""
+    """Report files of the same content, whose rows count twice unless their times are equal."""
     recording, data = subject.recording, subject.recipe.data
     alike: dict[str, list[str]] = defaultdict(list)
     for name in recording.files:
@@ -106,15 +111,15 @@ def duplicated_files(subject: Subject) -> Iterator[Finding]:
     if not pairs:
         return
     stamped = data.time is not None and data.time.column is not None and data.asset_from is None
-    said = f"the same content in different files: {first_few(pairs)}"
+    evidence = f"the same content in different files: {first_few(pairs)}"
     if stamped:
-        said += "; their rows are of the same time and asset, and count once"
-    remedy = "name each only once in data.files"
-    yield Finding("duplicated-files", "warning" if stamped else "error", said, remedy)
+        evidence += "; their rows have the same times and assets, and count once"
+    remedy = "name each content only once in data.files"
+    yield Finding("duplicated-files", "warning" if stamped else "error", evidence, remedy)
 
 
 def _spoiled(group: NDArray[np.int64], y: NDArray[Any]) -> NDArray[np.bool_]:
-    """Of each group of equal windows: whether it has more than one truth."""
+    """Whether each group of equal windows has more than one label, `[groups]`."""
     low, high = (np.full(int(group.max()) + 1, start) for start in (np.inf, -np.inf))
     np.minimum.at(low, group, y)
     np.maximum.at(high, group, y)
@@ -122,7 +127,7 @@ def _spoiled(group: NDArray[np.int64], y: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _pair(group: NDArray[np.int64], y: NDArray[Any], wanted: int) -> tuple[int, int]:
-    """Two windows of a group that differ in truth."""
+    """The positions of two windows of the group `wanted` that have different labels."""
     members = np.flatnonzero(group == wanted)
     other = members[y[members] != y[members[0]]]
     return int(members[0]), int(other[0])

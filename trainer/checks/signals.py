@@ -1,4 +1,4 @@
-"""Signals that say nothing: always the same, hardly ever there, or stuck for a while."""
+"""Signals that carry no information: constant, nearly empty, stuck, or a count of the rows."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -12,32 +12,33 @@ from trainer.dataset.subject import Subject
 from trainer.errors import first_few
 from trainer.features.expression import Expression
 
+# Share of samples without a value from which on a signal counts as nearly empty.
 NEARLY = 0.95
-"""Share of samples without a value from which on a signal counts as nearly empty."""
+# A signal is stuck if it keeps one value for so many rows, and so many times as long as 99 % of
+# its other runs of one value.
 STUCK_ROWS = 30
 STUCK_TIMES = 20
-"""So many times as long as 99 % of a signal's runs of one value."""
 _COMMON = 0.99
+# A stray value occurs so often, and is so many times the range of all other values away from them.
 _REPEATED = 3
 _FAR = 5
-"""So many times the range of all other values away from them."""
 
 
 def constant_signal(subject: Subject) -> Iterator[Finding]:
-    """Signals with one value in the whole training part."""
+    """Report signals with one value in the whole training part."""
     found = []
     for name, column in _columns(subject):
         low = np.fmin.reduce(column, axis=None)
         if low == np.fmax.reduce(column, axis=None):
             found.append(f"'{name}' is always {low:g}")
     if found:
-        said = f"in the training part {first_few(found)}"
+        evidence = f"in the training part {first_few(found)}"
         remedy = "leave it out, it adds nothing, or train on rows in which it changes"
-        yield Finding("constant-signal", "warning", said, remedy)
+        yield Finding("constant-signal", "warning", evidence, remedy)
 
 
 def nearly_empty_signal(subject: Subject) -> Iterator[Finding]:
-    """Signals with hardly a value, or none, within their range."""
+    """Report signals with few values, or none, within their valid range."""
     none, few = [], []
     for name, column in chain(_columns(subject), _derived(subject)):
         share = float(np.isnan(column).mean())
@@ -47,15 +48,17 @@ def nearly_empty_signal(subject: Subject) -> Iterator[Finding]:
             few.append(f"'{name}' in {share:.1%}")
     remedy = "correct its range, column or expression, or leave it out"
     if none:
-        said = f"in the training part signal {first_few(none)} has no value within its range"
-        yield Finding("nearly-empty-signal", "error", said, remedy)
+        evidence = f"in the training part signal {first_few(none)} has no value within its range"
+        yield Finding("nearly-empty-signal", "error", evidence, remedy)
     if few:
-        said = f"no value within its range in the samples of the training part: {first_few(few)}"
-        yield Finding("nearly-empty-signal", "warning", said, remedy)
+        evidence = (
+            f"no value within its range in the samples of the training part: {first_few(few)}"
+        )
+        yield Finding("nearly-empty-signal", "warning", evidence, remedy)
 
 
 def stuck_signal(subject: Subject) -> Iterator[Finding]:
-    """Signals that keep one value far longer than they ever do otherwise."""
+    """Report signals that keep one value far longer than they ever do otherwise."""
     recording = subject.recording
     if not recording.timed:
         return
@@ -70,13 +73,13 @@ def stuck_signal(subject: Subject) -> Iterator[Finding]:
             place = recording.place(order[start])
             found.append(f"'{name}' is {column[start]:g} in {length} rows from {place} on")
     if found:
-        said = f"far longer than otherwise {first_few(found)}"
-        remedy = "see whether the sensor or its line was dead; if so, leave those rows out"
-        yield Finding("stuck-signal", "warning", said, remedy)
+        evidence = f"one value far longer than ever otherwise: {first_few(found)}"
+        remedy = "check whether the sensor or its line was dead; if so, leave those rows out"
+        yield Finding("stuck-signal", "warning", evidence, remedy)
 
 
 def stray_value(subject: Subject) -> Iterator[Finding]:
-    """One number, again and again, far from all others: what many write for "no value"."""
+    """Report a number that recurs far from all others, such as -9999: often it means "no value"."""
     found = []
     for name, column in _columns(subject):
         stray = _far_and_repeated(column[:, -1])
@@ -84,13 +87,13 @@ def stray_value(subject: Subject) -> Iterator[Finding]:
             value, count, low, high = stray
             found.append(f"'{name}' is {value:g} in {count} samples, else {low:g} to {high:g}")
     if found:
-        said = f"one value far from all others {first_few(found)}"
+        evidence = f"one value far from all others: {first_few(found)}"
         remedy = "if it means 'no value', set data.na_values or the signal's range"
-        yield Finding("stray-value", "warning", said, remedy)
+        yield Finding("stray-value", "warning", evidence, remedy)
 
 
 def counting_signal(subject: Subject) -> Iterator[Finding]:
-    """Signals that number the rows: they know when something was, and not how."""
+    """Report signals that number the rows: a model learns from them when something happened."""
     recording = subject.recording
     order = np.argsort(recording.asset, kind="stable")
     on = (np.diff(recording.asset[order]) == 0) & (np.diff(recording.line[order]) == 1)
@@ -104,21 +107,24 @@ def counting_signal(subject: Subject) -> Iterator[Finding]:
         if step and np.mean(steps == step) >= _COMMON and _is_new(subject, index):
             found.append(f"'{name}' by {step:g}")
     if found:
-        said = f"goes on from row to row by one step: {first_few(found)}"
-        remedy = "leave it out: it numbers the rows, and says when something was rather than how"
-        yield Finding("counting-signal", "warning", said, remedy)
+        evidence = f"the signal counts from row to row: {first_few(found)}"
+        remedy = (
+            "leave it out: a count tells when something happened, and its values in new data were "
+            "never trained on"
+        )
+        yield Finding("counting-signal", "warning", evidence, remedy)
 
 
 def _is_new(subject: Subject, index: int) -> bool:
-    """Whether test rows have values of their own: counters of runs, as of cycles, begin anew."""
+    """Whether the test part has values of its own; a count of cycles begins anew in each run."""
     train, test = (part.values[:, -1, index] for part in (subject.parts.train, subject.parts.test))
     return len(np.intersect1d(train, test)) < (1 - NEARLY) * len(np.unique(test))
 
 
 def _far_and_repeated(column: NDArray[Any]) -> tuple[float, int, float, float] | None:
-    """The lowest or highest value, how often it is there, and the range of all others.
+    """The lowest or highest value, its count, and the range of all others; None if it is not far.
 
-    Zero is not strange: machines are off.
+    Zero is never reported, because signals of a machine that is off are zero.
     """
     known = column[~np.isnan(column)]
     if len(known) < STUCK_ROWS:
@@ -135,7 +141,7 @@ def _far_and_repeated(column: NDArray[Any]) -> tuple[float, int, float, float] |
 
 
 def _longest(column: NDArray[np.float64], apart: NDArray[np.bool_]) -> tuple[int, int] | None:
-    """Start and length of the longest run of one value, if it is out of all proportion."""
+    """Start and length, in rows, of the longest run of one value; None if others are as long."""
     starts = np.concatenate([[0], np.flatnonzero((np.diff(column) != 0) | apart) + 1])
     lengths = np.diff(np.append(starts, len(column)))
     valued = ~np.isnan(column[starts])
@@ -155,11 +161,11 @@ def _columns(subject: Subject) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _derived(subject: Subject) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Derived signals at the last sample of each window; NaN where they cannot be computed."""
+    """Each derived signal's name and last sample in each window, `[n]`; NaN if not defined."""
     last = subject.parts.train.values[:, -1].astype(np.float64)
     columns = dict(zip(subject.recording.channels, last.T, strict=True))
     with np.errstate(all="ignore"):
         for derived in subject.recipe.derived:
-            value = Expression(derived.expression).of(columns)
+            value = Expression(derived.expression).evaluate(columns)
             columns[derived.name] = np.where(np.isfinite(value), value, np.nan)
             yield derived.name, columns[derived.name]

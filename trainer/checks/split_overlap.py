@@ -1,4 +1,4 @@
-"""What the two parts have in common although they should be apart."""
+"""What the training and the test part share although they should be separate."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,12 @@ from trainer.dataset.subject import Subject
 from trainer.errors import first_few
 from trainer.recipe.split_section import GroupSplit
 
+# Share of rows with the time of another row elsewhere, from which on windows are a mixture.
 MIXED = 0.5
-"""Share of the rows that have a double in time somewhere else, from which on windows are mixed."""
 
 
 def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:
-    """Assets that were trained on and are tested on, where time does not lie between."""
+    """Report assets in both parts, unless all their test windows are later than the training."""
     recipe, recording = subject.recipe, subject.recording
     method = recipe.split.method
     if not recipe.data.names_assets or method == "time":
@@ -24,31 +24,34 @@ def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:
         return
     count = len(np.unique(recording.asset[subject.parts.test.rows]))
     names = first_few([f"'{recording.assets[index]}'" for index in shared])
-    said = (
-        f"{len(shared)} of the {count} assets of the test part were trained on as well, not only "
-        f"before: {names}"
+    evidence = (
+        f"{len(shared)} of the {count} assets of the test part were trained on as well, and not "
+        f"only at earlier times: {names}"
     )
     if method in ("random", "stratified"):
-        remedy = "set split.method to 'group', so that figures hold for other assets"
-        yield Finding("groups-on-both-sides", "error", said, remedy)
+        remedy = "set split.method to 'group', so that the metrics hold for other assets"
+        yield Finding("groups-on-both-sides", "error", evidence, remedy)
     elif isinstance(recipe.split, GroupSplit):
-        remedy = "the figures are for other groups of the same assets; leave out split.column"
-        yield Finding("groups-on-both-sides", "warning", said, remedy)
+        remedy = (
+            "the metrics hold for other groups of the same assets; leave out split.column to "
+            "measure on other assets"
+        )
+        yield Finding("groups-on-both-sides", "warning", evidence, remedy)
     else:
         remedy = (
-            "the figures are for assets that were trained on; if files name different assets "
-            "alike, set data.asset_from = 'file' beside data.asset_column"
+            "the metrics hold for assets that were trained on; if different assets have the same "
+            "name in several files, set data.asset_from = 'file' beside data.asset_column"
         )
-        yield Finding("groups-on-both-sides", "warning", said, remedy)
+        yield Finding("groups-on-both-sides", "warning", evidence, remedy)
 
 
 def random_split_of_time_series(subject: Subject) -> Iterator[Finding]:
-    """How much of the test part was as good as trained on, if rows in time were drawn at random."""
+    """Report how many test windows are next to a training window, if they were drawn at random."""
     recording, parts = subject.recording, subject.parts
     if subject.recipe.split.method != "random-optimistic" or not recording.timed:
         return
     reach = max(1, subject.recipe.window.length - 1)
-    # Rows of one asset in a line of their own, so far apart that no neighbour is another asset's.
+    # Positions in time, with a gap between assets, so that no row of another asset is a neighbour.
     line = recording.asset * (len(recording) + reach + 1) + recording.rank()
     trained = np.sort(line[parts.train.rows])
     tested = line[parts.test.rows]
@@ -58,16 +61,16 @@ def random_split_of_time_series(subject: Subject) -> Iterator[Finding]:
         np.abs(tested - trained[np.maximum(after - 1, 0)]),
     )
     share = float((nearest <= reach).mean())
-    said = (
+    evidence = (
         f"{share:.0%} of the test windows lie within {reach} rows of a window that was trained on: "
-        "the figures are optimistic, and will not hold on new data"
+        "the metrics are optimistic, and will not hold on new data"
     )
     remedy = "set split.method to 'time' or 'group'"
-    yield Finding("random-split-of-time-series", "warning", said, remedy)
+    yield Finding("random-split-of-time-series", "warning", evidence, remedy)
 
 
 def timestamps_out_of_order(subject: Subject) -> Iterator[Finding]:
-    """Rows of a file that are older than the row before of the same asset."""
+    """Report rows that are older than the row before them of the same asset and file."""
     recording = subject.recording
     if not recording.timed:
         return
@@ -77,25 +80,24 @@ def timestamps_out_of_order(subject: Subject) -> Iterator[Finding]:
     late = np.flatnonzero(same & (np.diff(recording.times_ns[order]) < 0)) + 1
     if not len(late):
         return
-    said = (
-        f"{len(late)} rows are older than the one before of the same asset and file, the first at "
-        f"{recording.place(order[late[0]])}; they were sorted"
+    evidence = (
+        f"{len(late)} rows are older than the row before of the same asset and file, the first at "
+        f"{recording.place(order[late[0]])}; they were sorted by time"
     )
-    remedy = (
-        "see whether clocks were set back, or time.format has day and month the wrong way round"
-    )
-    yield Finding("timestamps-out-of-order", "warning", said, remedy)
+    remedy = "check whether a clock was set back, or time.format confuses day and month"
+    yield Finding("timestamps-out-of-order", "warning", evidence, remedy)
 
 
 def same_time_rows(subject: Subject) -> Iterator[Finding]:
-    """Rows of one asset that have the same time and different values: two machines, or two runs.
+    """Report rows of one asset that have the same time and different values.
 
-    A clock of whole seconds gives such rows too, but on end.
+    They are of two machines or runs under one name. A clock of whole seconds gives such rows too,
+    but they follow each other in the file.
     """
     recording, time = subject.recording, subject.recipe.data.time
     if time is None or time.column is None or recording.rows_per_sample > 1:
         return
-    order = np.argsort(recording.asset, kind="stable")  # of an asset by time, as they came
+    order = np.argsort(recording.asset, kind="stable")  # by asset, then by time
     first, second = order[:-1], order[1:]
     same = recording.times_ns[first] == recording.times_ns[second]
     same &= recording.asset[first] == recording.asset[second]
@@ -108,24 +110,24 @@ def same_time_rows(subject: Subject) -> Iterator[Finding]:
         return
     apart = recording.file[first] != recording.file[second]
     apart |= np.abs(recording.line[first].astype(np.int64) - recording.line[second]) > 1
-    said = (
-        f"{len(first)} rows have the time of another row of their asset and other values, such as "
+    evidence = (
+        f"{len(first)} rows have the time of another row of their asset but other values, such as "
         f"{recording.place(first[0])} and {recording.place(second[0])}"
     )
     mixed = 2 * int(apart.sum()) >= MIXED * len(recording)
     if mixed and subject.recipe.window.length > 1:
-        said += ": windows would have samples of both"
+        evidence += ": windows would contain samples of both"
     remedy = (
         "if they are of different machines or runs, name those by data.asset_column, which may be "
         "a list of columns, or by data.asset_from = 'file'; if the clock is coarse, set "
         "data.time.step_s; if they are repeated, leave one out"
     )
     severe = mixed and subject.recipe.window.length > 1
-    yield Finding("same-time-rows", "error" if severe else "warning", said, remedy)
+    yield Finding("same-time-rows", "error" if severe else "warning", evidence, remedy)
 
 
 def _later(subject: Subject) -> bool:
-    """Whether every asset's test windows come after all its training windows."""
+    """Whether every asset's test windows are later than all its training windows."""
     recording, parts = subject.recording, subject.parts
     last = np.full(len(recording.assets), np.iinfo(np.int64).min)
     np.maximum.at(last, parts.train.asset, recording.times_ns[parts.train.rows])

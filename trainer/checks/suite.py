@@ -1,4 +1,4 @@
-"""All checks, in the order in which the report lists them."""
+"""All checks of the data and the split, in the order in which the report lists them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -50,16 +50,16 @@ CHECKS: Final[Mapping[str, Check]] = {
 
 
 def examine(subject: Subject) -> tuple[Finding, ...]:
-    """Run every check; what the recipe allows is marked as overridden.
+    """Run every check, and mark the errors that the recipe allows as overridden.
 
     Raises:
-        DataError: the errors found that are not allowed, a line each.
+        DataError: there are errors that the recipe does not allow; one line for each.
     """
     found = [finding for check in CHECKS.values() for finding in check(subject)]
     marked = _overridden(found, subject.recipe.checks)
     errors = [one for one in marked if one.severity == "error" and not one.overridden]
     if errors:
-        raise DataError("\n".join(map(_told, errors)))
+        raise DataError("\n".join(map(_line, errors)))
     return tuple(marked)
 
 
@@ -70,7 +70,7 @@ def _overridden(found: Iterable[Finding], checks: Checks) -> list[Finding]:
     ]
 
 
-def _told(error: Finding) -> str:
+def _line(error: Finding) -> str:
     if error.name not in ALLOWABLE:
         return str(error)
-    return f'{error}; if it is right as it is, set checks.allow = ["{error.name}"]'
+    return f'{error}; if the data is right as it is, set checks.allow = ["{error.name}"]'

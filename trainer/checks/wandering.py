@@ -1,8 +1,9 @@
-"""Signals whose level has been in too few places for anyone to know where it may be.
+"""Signals whose level changes slowly, so that the training data shows only a part of their range.
 
-A detector takes what it was trained on for all that is normal. Of a pressure that goes up and down
-in every window, a few hours show the whole range. A temperature that climbs with the weather passes
-through its range once: every window shows nearly the same level, and the next day shows another.
+A detector takes the training data for all that is normal. A pressure that goes up and down within
+every window shows its whole range in a few hours. A temperature that follows the weather passes
+through its range once: within a window it hardly changes, and the next day it is at a level that
+the detector has never seen.
 """
 
 from collections.abc import Iterator
@@ -15,14 +16,18 @@ from trainer.dataset.subject import Subject
 from trainer.errors import first_few
 
 MOSTLY = 0.5
-"""Share of a signal's variance that lies between windows, from which on it wanders."""
+# Share of a signal's variance that lies between the means of windows (the between-groups share of
+# an analysis of variance), from which on a signal is reported.
+MOSTLY = 0.5
+# A signal that was above or below its median in at most so many stretches has hardly ever returned
+# to a level it had before.
 FEW = 10
-"""Stretches above or below its median, up to which it has been seen too seldom."""
+# Windows that are examined, evenly spaced; more take time and change nothing.
 _MOST_WINDOWS = 10_000
 
 
 def wandering_signal(subject: Subject) -> Iterator[Finding]:
-    """Signals that change from window to window rather than within, and have seldom come back."""
+    """Report signals that change between windows more than within, and have seldom returned."""
     train, recipe = subject.parts.train, subject.recipe
     if recipe.target.task != "anomaly" or recipe.window.length == 1:
         return
@@ -35,20 +40,20 @@ def wandering_signal(subject: Subject) -> Iterator[Finding]:
         if share > MOSTLY and stretches <= FEW:
             found.append(f"'{name}' ({share:.0%}, {stretches})")
     if found:
-        said = (
-            "signals that move from window to window more than within one, and were above or "
-            f"below their median in {FEW} stretches at most (share of the variance, stretches): "
+        evidence = (
+            "signals that change from window to window more than within one, and were above or "
+            f"below their median in at most {FEW} stretches (share of the variance, stretches): "
             f"{first_few(found)}"
         )
         remedy = (
-            "what is normal of them cannot be told from so little, and any new level will be an "
+            "so little data does not show their normal range, and any new level will raise an "
             "alarm: leave them out, or train on more hours or assets"
         )
-        yield Finding("wandering-signal", "warning", said, remedy)
+        yield Finding("wandering-signal", "warning", evidence, remedy)
 
 
 def _wandered(column: NDArray[np.float64], asset: NDArray[np.int64]) -> tuple[float, int]:
-    """Share of the variance between windows, and stretches above or below the median."""
+    """The share of the variance between windows, and the stretches above or below the median."""
     variance = float(np.nanvar(column)) if len(column) else 0.0
     if variance == 0:
         return 0.0, 0

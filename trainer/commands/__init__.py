@@ -1,1 +1,1 @@
-"""The commands of `millhand-trainer`: each file is one, with its arguments and its run."""
+"""The commands of `millhand-trainer`: each file is one command, with its options and `run`."""

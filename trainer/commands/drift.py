@@ -1,11 +1,10 @@
-"""`millhand-trainer drift`: what a gateway would have said of recorded data.
+"""`millhand-trainer drift`: the drift alarms that a gateway would have raised on recorded data.
 
-The rows go through the windows, the graph and the drift of a gateway; the alarms are told month by
-month, or, without a time axis, a thousand samples at a time.
+The rows go through the windows, the graph and the drift detection of a gateway. The alarms are
+counted by month, or by a thousand rows where the data has no time axis.
 """
 
 import argparse
-import glob
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -19,26 +18,28 @@ from models.bundle.reference import Document, Reference, read_document
 from models.drift import Decision, Drift
 from models.errors import BundleError, IncompatibleBundleError
 from trainer.commands.inspect import inspect
+from trainer.commands.replay import recorded
 from trainer.console import Console
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.graph.export import Graph
-from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
-from trainer.recipe.document import Recipe, read_recipe
+from trainer.recipe.document import read_recipe
 
+# Windows that are scored at once.
 _STEP = 65_536
 _ROWS_A_PERIOD = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A month, or a thousand rows.
+    """The alarms of a month, or of a thousand rows.
 
     Attributes:
-        begins: the month, or the number of its first row.
-        decisions: windows that were judged in it.
-        alarms: those that were an alarm.
-        worst: the view that was furthest from the training part, and `ratio` how far in limits.
+        begins: the month, such as `2024-05`, or the number of the period's first row.
+        decisions: number of comparisons with the training part.
+        alarms: number of comparisons that raised an alarm.
+        worst: signal and view that were furthest from the training part.
+        ratio: distance of `worst`, in units of its limit; above 1 is an alarm.
     """
 
     begins: str
@@ -50,7 +51,14 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What was found; `first_alarm` is the end of the first window that was one."""
+    """The alarms of a whole recording.
+
+    Attributes:
+        decisions: number of comparisons with the training part.
+        alarms: number of comparisons that raised an alarm.
+        first_alarm: time, or place in the files, of the first alarm; None if there is none.
+        periods: the same by period, in order.
+    """
 
     decisions: int
     alarms: int
@@ -59,13 +67,13 @@ class Timeline:
 
 
 def follow(reference: Reference, graph: Graph, windows: Windowed, recording: Recording) -> Timeline:
-    """Judge windows of a recording as a gateway would, with every asset watched.
+    """Compare a recording with the training part as a gateway would, for every asset.
 
     Args:
-        reference: of the bundle.
-        graph: of the bundle.
-        windows: cut as the bundle says, in the order in which they became due.
-        recording: that they were cut from.
+        reference: the reference of the bundle.
+        graph: the graph of the bundle.
+        windows: windows as the manifest describes them, in the order in which they became due.
+        recording: the recording that the windows are from.
     """
     drift = Drift(reference)
     decisions: list[Decision] = []
@@ -83,23 +91,24 @@ def follow(reference: Reference, graph: Graph, windows: Windowed, recording: Rec
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("files", type=Path, nargs="*", help="default: those of the recipe")
-    parser.add_argument("--recipe", type=Path, required=True, help="describes the files")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    """Add the options of the command to its parser."""
+    add = parser.add_argument
+    add("bundle", type=Path, help="bundle with the reference to compare with")
+    add("files", type=Path, nargs="*", help="recorded files; default: those of the recipe")
+    add("--recipe", type=Path, required=True, help="recipe that describes the files")
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay, and print the timeline."""
+    """Run the recording through the bundle, and print the alarms by period."""
     console = Console()
     bundle, _ = inspect(options.bundle)
     manifest = bundle.manifest
     document = read_document(bundle.reference, manifest.channels)
     reference = None if document is None else Reference.of(document)
     if document is None or reference is None:
-        reason = "was made before there was drift" if document is None else document.reason
-        raise BundleError(f"{bundle.ref} does not say how drift is judged: {reason}; train anew")
+        reason = "it was made before drift limits" if document is None else document.reason
+        raise BundleError(f"{bundle.ref} has no limits of drift: {reason}; train it anew")
     recipe = read_recipe(options.recipe)
     names = [channel.name for channel in manifest.channels]
     if [signal.name for signal in recipe.signals] != names:
@@ -107,30 +116,18 @@ def run(options: argparse.Namespace) -> int:
         raise IncompatibleBundleError(
             f"{bundle.ref} reads {', '.join(names)}; the recipe's signals are {found}"
         )
-    recording = _recording(recipe, options.files, console)
+    recording = recorded(recipe, options.files, console)
     with console.stage("windows", total=len(recording)) as advance:
         every = np.arange(len(recording))
         windows = window_rows(recording, every, manifest.window, manifest.channels, advance=advance)
-    with console.stage("judging"):
+    with console.stage("comparing"):
         timeline = follow(reference, Graph(bundle.model), windows, recording)
     _show(str(bundle.ref), document, timeline, console, as_json=options.json)
     return 0
 
 
-def _recording(recipe: Recipe, files: list[Path], console: Console) -> Recording:
-    source = recipe.data
-    if files:
-        patterns = tuple(glob.escape(str(path.absolute())) for path in files)
-        source = source.model_copy(update={"files": patterns})
-    with console.stage("reading"):
-        recording = load(source, recipe.signals, opened=console.detail)
-    for note in recording.notes:
-        console.note(note)
-    return recording
-
-
 def _times(recording: Recording, rows: NDArray[np.int64]) -> list[str]:
-    """When each row was, in words."""
+    """The time of each row, or its place in the files without a time axis."""
     if not recording.timed:
         return [recording.place(row) for row in rows.tolist()]
     moments = recording.times_ns[rows].astype("datetime64[ns]").astype("datetime64[s]")
@@ -146,7 +143,7 @@ def _periods(recording: Recording, rows: NDArray[np.int64]) -> list[str]:
 def _timeline(
     reference: Reference, decisions: list[Decision], times: list[str], periods: list[str]
 ) -> Timeline:
-    judged, alarms = Counter(periods), Counter[str]()
+    total, alarms = Counter(periods), Counter[str]()
     worst: dict[str, tuple[float, int]] = {}
     first = None
     for decision, time, period in zip(decisions, times, periods, strict=True):
@@ -156,7 +153,7 @@ def _timeline(
         if ratio > 1:
             alarms[period] += 1
             first = first or time
-    told = tuple(
+    found = tuple(
         Period(
             begins=period,
             decisions=count,
@@ -164,15 +161,15 @@ def _timeline(
             worst=" ".join(reference.views[worst[period][1]]),
             ratio=round(worst[period][0], 3),
         )
-        for period, count in judged.items()
+        for period, count in total.items()
     )
-    return Timeline(len(decisions), alarms.total(), first, told)
+    return Timeline(len(decisions), alarms.total(), first, found)
 
 
 def _show(
     label: str, document: Document, timeline: Timeline, console: Console, *, as_json: bool
 ) -> None:
-    assert document.drift is not None  # noqa: S101  the caller has made a reference of it
+    assert document.drift is not None  # noqa: S101  `run` has made a reference of the document
     judgement = document.drift
     if as_json:
         fields: dict[str, Any] = {"judgement": judgement.model_dump(), **asdict(timeline)}
@@ -183,7 +180,7 @@ def _show(
         {
             "window": f"{judgement.window} samples of an asset",
             "false alarms": f"{judgement.false_alarms:.2%} of the windows, as calibrated",
-            "windows judged": str(timeline.decisions),
+            "windows compared": str(timeline.decisions),
             "alarms": str(timeline.alarms),
             "first alarm": timeline.first_alarm or "none",
         },

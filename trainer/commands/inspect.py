@@ -1,51 +1,45 @@
-"""`millhand-trainer inspect`: what is in a bundle, and whether it keeps its promises."""
+"""`millhand-trainer inspect`: shows what is in a bundle, and verifies it."""
 
 import argparse
 import json
 from pathlib import Path
 
-from models.bundle.golden import compare, read_golden
 from models.bundle.manifest import Lineage, WindowSpec, utc
 from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
-from models.errors import BundleError, IncompatibleBundleError
+from models.errors import BundleError
+from serving.session import Session
 from trainer.console import Console
-from trainer.graph.export import Graph
 
 
 def inspect(path: Path) -> tuple[Bundle, float]:
-    """Read a bundle, verify its digests, and replay its golden vectors.
+    """Read a bundle, verify its digests, and replay its golden vectors as a gateway does.
+
+    Args:
+        path: path of the bundle.
 
     Returns:
-        The bundle, and the worst absolute error of its graph on the golden vectors.
+        The bundle, and the largest absolute error of its graph on the golden vectors.
 
     Raises:
-        BundleError: see `models.bundle.package.read_bundle` and `models.bundle.golden`; or the
-            graph is refused by onnxruntime, or is another stream's.
+        BundleError: the bundle is damaged, see `models.bundle.package.read_bundle`; or its graph
+            does not fit its manifest or its golden vectors, see `serving.session.Session`.
         OSError: the file cannot be read.
     """
     size = path.stat().st_size
     if size > MAX_BUNDLE_BYTES:
-        raise BundleError(f"{path}: has {size} bytes, a bundle at most {MAX_BUNDLE_BYTES}")
+        raise BundleError(f"{path}: has {size} bytes, allowed are {MAX_BUNDLE_BYTES}")
     bundle = read_bundle(path.read_bytes())
-    manifest = bundle.manifest
-    graph = Graph(bundle.model)
-    marks = (graph.marks.get("stream"), graph.marks.get("seq"))
-    if marks != (manifest.stream, str(manifest.seq)):
-        raise IncompatibleBundleError(
-            f"{bundle.ref}: the graph in it says it is {marks[0]}#{marks[1]}"
-        )
-    golden = read_golden(bundle.golden, manifest)
-    return bundle, compare(golden.outputs, graph.run(golden.windows), manifest.golden)
+    return bundle, Session(bundle).replay_golden(bundle.golden)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
-    parser.add_argument("bundle", type=Path)
+    """Add the options of the command to its parser."""
+    parser.add_argument("bundle", type=Path, help="the bundle to verify")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Inspect, and print."""
+    """Verify the bundle, and print its manifest and members."""
     bundle, worst = inspect(options.bundle)
     document = {
         "sha256": bundle.sha256,

@@ -1,7 +1,7 @@
-"""`millhand-trainer pack`: a graph that something else has made becomes a bundle.
+"""`millhand-trainer pack`: makes a bundle of a graph that another tool has exported.
 
-`pack` reads from top to bottom what happens. Nothing is written before everything has passed: the
-bundle appears whole, or not at all.
+`pack` lists its steps from top to bottom. The bundle is written last, atomically, when every check
+has passed.
 """
 
 import argparse
@@ -37,11 +37,11 @@ from trainer.graph.export import Graph, Latency
 from trainer.ingest.recorded_files import load
 from trainer.recipe.data_section import Source
 
+# Packages whose versions affect a packed bundle.
 PACKAGES = ("numpy", "onnx", "onnxruntime")
-"""Whose versions shape a bundle."""
 NOT_MEASURED = "not measured by millhand"
+# Recorded windows that are scored for the reference.
 MAX_SCORED = 4096
-"""Recorded windows whose scores the reference describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ class Recorded:
     """Recorded rows for the golden vectors.
 
     Attributes:
-        windowed: the windows they make; None without recorded data.
-        spec: of the windows, with the period that was measured.
-        rows: that were read.
+        windowed: the windows of these rows; None without recorded data.
+        spec: the window of the description, with the measured period.
+        rows: number of rows that were read.
         digests: sha256 of the files by name.
-        notes: what was cleaned.
+        notes: notes on what was cleaned.
     """
 
     windowed: Windowed | None
@@ -65,12 +65,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A bundle that was written, and what is to be said of it.
+    """A bundle that was written.
 
     Attributes:
-        path: where it is.
-        notes: what is odd, or for nobody here to know.
-        latency: of one window on one thread, as measured here; no part of the bundle.
+        bundle: the bundle.
+        path: path of the file.
+        notes: notes on oddities, and on what cannot be checked.
+        latency: time for one window on one thread, as measured on this machine; it is not part of
+            the bundle.
     """
 
     bundle: Bundle
@@ -79,7 +81,7 @@ class Packed:
     latency: Latency
 
 
-def pack(  # noqa: PLR0913  what there is to say on the command line
+def pack(  # noqa: PLR0913  the options of the command line
     model: Path,
     description: Path,
     folder: Path,
@@ -88,21 +90,21 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
     files: Sequence[Path] = (),
     seq: int | None = None,
 ) -> Packed:
-    """Fit, try and write the bundle `<stream>-<seq>.zip` into `folder`.
+    """Adapt and check a graph, and write the bundle `<stream>-<seq>.zip` into `folder`.
 
     Args:
-        model: an ONNX file, with its weights in it or beside it.
-        description: what it is, see `trainer.external.declaration`.
-        folder: where bundles go.
-        console: where progress goes.
-        files: recorded rows, instead of those the description names.
-        seq: of the bundle; one above the highest of its stream in `folder` if not given.
+        model: path of an ONNX file, with its weights in it or in files beside it.
+        description: path of its description, see `trainer.external.declaration`.
+        folder: the folder that bundles are written to.
+        console: shows the progress.
+        files: paths of recorded rows, instead of the files that the description names.
+        seq: seq of the bundle; None takes one above the highest of its stream in `folder`.
 
     Raises:
-        RecipeError: the description is wrong, or too little to make golden vectors from.
-        DataError: the recorded rows do not do.
+        RecipeError: the description has mistakes, or lacks ranges for golden vectors.
+        DataError: the recorded rows cannot be read, or give no window.
         GraphError: the graph cannot be served.
-        OSError: a file cannot be read, or the bundle not be written.
+        OSError: a file cannot be read, or the bundle cannot be written.
     """
     wanted = read_declaration(description)
     external = read_external(model)
@@ -111,13 +113,13 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
     recorded = _recorded(wanted, description, files, console)
     shown = None if recorded.windowed is None else _shown(recorded.windowed)
     probes = made_up(wanted, shown)
-    with console.stage("fitting to the contract"):
+    with console.stage("adapting"):
         behind = with_window(external, wanted)
         seen = inspect_outputs(for_inspection(behind, external, wanted), external, wanted, probes)
         marks = {"stream": stream, "seq": str(seq)}
         content = with_answers(behind, external, wanted, seen, marks)
         graph = runnable(content)
-    with console.stage("trying"):
+    with console.stage("trial"):
         result = check_answers(graph, wanted, probes if shown is None else shown, probes)
         latency = within_budget(graph, content, probes, wanted.budget, GraphError)
     notes = (*external.notes, *recorded.notes, *result.notes)
@@ -137,20 +139,20 @@ def pack(  # noqa: PLR0913  what there is to say on the command line
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
-    parser.add_argument("model", type=Path, help="the graph, an ONNX file")
-    parser.add_argument("--manifest", type=Path, required=True, help="what it is, a TOML file")
-    parser.add_argument("--out", type=Path, required=True, help="folder the bundle goes to")
-    parser.add_argument(
-        "--samples", type=Path, nargs="+", default=(), help="recorded rows for the golden vectors"
-    )
-    parser.add_argument("--seq", type=int, help="default: one above the highest in the folder")
+    """Add the options of the command to its parser."""
+    add = parser.add_argument
+    add("model", type=Path, help="the ONNX file to pack")
+    add("--manifest", type=Path, required=True, help="description of the model, a TOML file")
+    add("--out", type=Path, required=True, help="folder that the bundle is written to")
+    samples = "recorded files for the golden vectors; default: those of the description"
+    add("--samples", type=Path, nargs="+", default=(), help=samples)
+    add("--seq", type=int, help="seq of the bundle; default: one above the highest in the folder")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Pack, and tell how it went."""
+    """Pack, and print the notes and a summary of the bundle."""
     if options.seq is not None and options.seq < 1:
-        raise UsageError(f"--seq is {options.seq}; seq is a number from 1 on")
+        raise UsageError(f"--seq is {options.seq}; a whole number from 1 on is needed")
     console = Console()
     packed = pack(
         options.model,
@@ -167,7 +169,7 @@ def run(options: argparse.Namespace) -> int:
         f"{manifest.name} {manifest.version}",
         {
             "origin": manifest.lineage.origin,
-            "figures": manifest.metrics.split,
+            "metrics": manifest.metrics.split,
             **{name: f"{value:g}" for name, value in manifest.metrics.values.items()},
             "golden vectors": f"{manifest.golden.count}, the graph's own answers",
             "latency p99": f"{packed.latency.p99_ms:.2f} ms on one thread",
@@ -194,13 +196,13 @@ def _recorded(
     if not len(windowed):
         raise DataError(
             f"{', '.join(recording.files[:3])}: {len(recording)} rows give no window of "
-            f"{spec.length} samples with every required signal in its range; name more rows"
+            f"{spec.length} samples with every required signal in its range; give more rows"
         )
     return Recorded(windowed, spec, len(recording), recording.digests, tuple(recording.notes))
 
 
 def _source(wanted: Declaration, files: Sequence[Path]) -> Source | None:
-    """The recorded rows: those of the command line, read as `[data]` says, or its own."""
+    """The files of the command line, read as `[data]` describes, or the files of `[data]`."""
     if not files:
         return wanted.data
     patterns = tuple(glob.escape(str(path.absolute())) for path in files)
@@ -208,8 +210,8 @@ def _source(wanted: Declaration, files: Sequence[Path]) -> Source | None:
         return wanted.data.model_copy(update={"files": patterns})
     if wanted.window.length > 1 or wanted.window.trigger == "period":
         raise UsageError(
-            "--samples needs [data] with a time in the description: without one rows stand alone, "
-            "and make no windows"
+            "--samples needs [data] with time in the description: without a time axis every row is "
+            "a window of its own"
         )
     return Source(files=patterns)
 
@@ -217,7 +219,7 @@ def _source(wanted: Declaration, files: Sequence[Path]) -> Source | None:
 def _check_ranges(wanted: Declaration, description: Path) -> None:
     lines = [
         f"{description}: signals[{index}].range: is missing; without --samples or [data] the "
-        "golden vectors are made up within the ranges, so every signal needs one"
+        "golden vectors are drawn within the ranges, so every signal needs one"
         for index, signal in enumerate(wanted.signals)
         if signal.range is None
     ]
@@ -258,14 +260,14 @@ def _lineage(external: ExternalGraph, model: Path, digests: Mapping[str, str]) -
         code_version=version("millhand"),
         packages={package: version(package) for package in PACKAGES},
         seed=0,
-        origin=f"packed from {model.name}, made by {external.producer}; self-referential golden "
-        "vectors: they prove the transport, not the truth",
+        origin=f"packed from {model.name}, made by {external.producer}; the golden vectors are the "
+        "graph's own answers: they verify the transport, not the answers",
     )
 
 
 def _reference(graph: Graph, manifest: Manifest, windowed: Windowed | None) -> bytes:
-    """Of recorded rows only: made-up ones would say what never was. Drift is not judged by them."""
-    reason = "packed from a foreign graph: what it was trained on is not known"
+    """The reference, which describes recorded rows only, and has no limits of drift."""
+    reason = "packed from an external graph, whose training data is not known"
     width = len(manifest.channels)
     asset, values = np.empty(0, np.int64), np.empty((0, width), np.float32)
     scores = np.empty(0, np.float32)
@@ -280,7 +282,7 @@ def _reference(graph: Graph, manifest: Manifest, windowed: Windowed | None) -> b
 
 
 def _shown(windowed: Windowed) -> NDArray[np.float32]:
-    """Some of the windows: spread over all, and those that end with an extreme of a signal."""
+    """Windows spread over all, and those that end with an extreme of a signal, `[n, ...]`."""
     values = windowed.values
     count, last = probe_count(*values.shape[1:]), values[:, -1]
     lowest = np.where(np.isnan(last), np.inf, last).argmin(axis=0)

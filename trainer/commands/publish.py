@@ -1,4 +1,4 @@
-"""`millhand-trainer publish`: sign a bundle into a registry."""
+"""`millhand-trainer publish`: signs a bundle, and puts it into a registry."""
 
 import argparse
 from pathlib import Path
@@ -9,15 +9,16 @@ from trainer.registry import repository
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--registry", type=Path, required=True, help="its folder")
-    parser.add_argument("--floor-seq", type=int, help="no older bundle of the stream may run on")
+    """Add the options of the command to its parser."""
+    add = parser.add_argument
+    add("bundle", type=Path, help="the bundle to publish")
+    add("--registry", type=Path, required=True, help="folder of the registry")
+    add("--floor-seq", type=int, help="lowest seq of the stream that gateways may still run")
     signing_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Publish."""
+    """Publish the bundle, and print its release."""
     release = repository.publish(
         options.registry,
         options.bundle,

@@ -1,7 +1,7 @@
-"""`millhand-trainer record`: what a broker carries, as Parquet to train on.
+"""`millhand-trainer record`: records messages of a broker as Parquet files to train on.
 
-Messages are taken in by the gateway's own topic templates and dialects, so a model learns from the
-same readings that it will be served. One row a message; what is dropped is counted by reason.
+Messages are read by the topic templates and payload formats of a gateway, so a model is trained on
+the readings that it will be served. Each message is a row; dropped messages are counted by reason.
 """
 
 import argparse
@@ -22,24 +22,32 @@ from trainer.capture.subscription import Subscription
 from trainer.console import Console
 from trainer.errors import RecordError, UsageError
 from trainer.ingest.message_file import ASSET, SUFFIX, TIME, FileLimits, Files
-from trainer.interrupts import Interrupts
+from trainer.interrupts import StopRequest
 
+# How long the broker may be away, so that a recording over night outlasts its maintenance.
 PATIENCE_S = 3600.0
-"""A recording outlasts a broker that is away for so long."""
 MAX_S = 366 * 86_400.0
-_TURN_S = 0.2
 MAX_ROWS = 20_000_000
-_TOLD_S = 0.5
+# Messages are collected for so long at most before they become rows.
+_TURN_S = 0.2
+# The progress line is updated at most so often.
+_UPDATE_S = 0.5
 _MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """When a recording ends: at so many rows, after so many seconds, or when somebody wants it."""
+    """When a recording ends; the first bound that is reached ends it.
+
+    Attributes:
+        rows: number of rows.
+        seconds: seconds since the beginning; None has no limit.
+        stop: the user's request to stop.
+    """
 
     rows: int = MAX_ROWS
     seconds: float | None = None
-    interrupts: Interrupts = field(default_factory=Interrupts)
+    stop: StopRequest = field(default_factory=StopRequest)
 
 
 def record(
@@ -50,26 +58,26 @@ def record(
     *,
     turned: Callable[[], object] = int,
 ) -> None:
-    """Take messages in until a bound is reached or somebody wants an end; closes the files.
+    """Record messages until a bound is reached, and close the files.
 
     Args:
-        connection: listens to the topics.
+        connection: a connection that is subscribed to the topics.
         intake: makes rows of messages.
-        files: take the rows.
-        bounds: when to end; the caller hears the interrupts.
-        turned: called several times a second.
+        files: the files that rows are written to.
+        bounds: when the recording ends; the caller enters `bounds.stop.listening()`.
+        turned: called several times a second, to show the progress.
 
     Raises:
-        BrokerError: the broker is gone for too long, or does not allow a topic.
+        BrokerError: the broker cannot be reached for too long, or does not allow a topic.
         OSError: the disk is full.
     """
     ends = None if bounds.seconds is None else time.monotonic() + bounds.seconds
     try:
-        while not bounds.interrupts.asked and files.rows < bounds.rows:
+        while not bounds.stop.requested and files.rows < bounds.rows:
             left = _TURN_S if ends is None else min(_TURN_S, ends - time.monotonic())
             if left <= 0:
                 break
-            bounds.interrupts.wait(partial(connection.listen, left))
+            bounds.stop.wait(partial(connection.listen, left))
             _take(connection.receive(), intake, files, bounds.rows)
             turned()
     finally:
@@ -85,27 +93,26 @@ def _take(messages: Sequence[Message], intake: Intake, files: Files, most: int) 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
+    """Add the options of the command to its parser."""
+    add = parser.add_argument
     subscription.arguments(parser)
-    parser.add_argument(
+    add(
         "--out",
         type=Path,
         required=True,
-        help="FILE.parquet, or a folder for a file an hour; Ctrl-C keeps all that came, kill -9 "
-        "loses the file under way",
+        help="FILE.parquet, or a folder for one file an hour; Ctrl-C keeps everything recorded, "
+        "kill -9 loses the unfinished file",
     )
-    parser.add_argument("--seconds", type=_positive, help="how long, default until Ctrl-C")
-    parser.add_argument(
-        "--rows", type=_count, default=MAX_ROWS, help=f"at most, default {MAX_ROWS}"
-    )
-    parser.add_argument("--file-rows", type=_count, help="of a folder's file, default 1000000")
-    parser.add_argument("--file-mb", type=_count, help="of a folder's file, default 256")
-    parser.add_argument("--file-seconds", type=_positive, help="of a folder's file, default 3600")
+    add("--seconds", type=_positive, help="seconds to record; default: until Ctrl-C")
+    add("--rows", type=_count, default=MAX_ROWS, help=f"most rows to record; default {MAX_ROWS}")
+    add("--file-rows", type=_count, help="rows in each file of a folder; default 1000000")
+    add("--file-mb", type=_count, help="megabytes of each file of a folder; default 256")
+    add("--file-seconds", type=_positive, help="seconds in each file of a folder; default 3600")
     broker.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Record with a progress line, and say what came of it."""
+    """Record with a progress line, and print a summary and the recipe's `[data]` for it."""
     console = Console()
     wanted = subscription.subscription(options)
     address = broker.address_of(options)
@@ -115,14 +122,14 @@ def run(options: argparse.Namespace) -> int:
     progress = _Progress(console, intake, files)
     connection = Broker(address, wanted.filters, patience_s=PATIENCE_S)
     try:
-        with closing(files), connection, bounds.interrupts.heard(), console.stage("recording"):
-            console.note(f"listening on {', '.join(wanted.filters)}; Ctrl-C ends")
+        with closing(files), connection, bounds.stop.listening(), console.stage("recording"):
+            console.note(f"listening on {', '.join(wanted.filters)}; Ctrl-C ends the recording")
             record(connection, intake, files, bounds, turned=progress)
     finally:
         if connection.losses:
             console.note(
-                f"the connection was lost {connection.losses} times; what was published meanwhile "
-                "is not in the recording"
+                f"the connection was lost {connection.losses} times; messages that were published "
+                "meanwhile are missing from the recording"
             )
         for line in dropped(intake):
             console.note(line)
@@ -135,7 +142,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def dropped(intake: Intake) -> list[str]:
-    """A sentence for each reason, the most frequent first."""
+    """A line for each reason why messages were dropped, the most frequent first."""
     return [
         f"{count} x {reason}: {REASONS[reason]}; first on {intake.examples[reason]}"
         for reason, count in intake.dropped.most_common()
@@ -143,7 +150,7 @@ def dropped(intake: Intake) -> list[str]:
 
 
 def snippet(out: Path, wanted: Subscription) -> str:
-    """The part of a recipe that describes the recording."""
+    """The sections `[data]` and `[[signals]]` of a recipe that reads the recording."""
     files = out if out.suffix == SUFFIX else out / f"*{SUFFIX}"
     lines = [
         "[data]",
@@ -154,30 +161,33 @@ def snippet(out: Path, wanted: Subscription) -> str:
     for name in wanted.signals:
         lines += ["", "[[signals]]", f'name = "{name}"']
     if not wanted.is_whole:
-        lines += ["", "# Signals come one by one: [window] trigger says what completes a sample."]
+        lines += [
+            "",
+            "# A message has some signals: [window] trigger decides when a sample is taken.",
+        ]
     return "\n".join(lines)
 
 
 class _Progress:
-    """The line that is shown meanwhile: rows, rows a second, what was dropped, bytes written."""
+    """The progress line: rows, rows a second, dropped messages and bytes written."""
 
     def __init__(self, console: Console, intake: Intake, files: Files) -> None:
         self._console, self._intake, self._files = console, intake, files
-        self._began = self._told = time.monotonic()
+        self._began = self._shown = time.monotonic()
         self._rows = 0
 
     @property
     def elapsed_s(self) -> float:
-        """Since the beginning."""
+        """Seconds since the beginning of the recording."""
         return time.monotonic() - self._began
 
     def __call__(self) -> None:
         now, rows = time.monotonic(), self._files.rows
-        passed = now - self._told
-        if passed < _TOLD_S:
+        passed = now - self._shown
+        if passed < _UPDATE_S:
             return
         rate = (rows - self._rows) / passed
-        self._told, self._rows = now, rows
+        self._shown, self._rows = now, rows
         self._console.detail(
             f"{rows} rows, {rate:.0f} rows/s, {self._intake.dropped.total()} dropped, "
             f"{_size(self._files.size_bytes)} written"
@@ -197,8 +207,8 @@ def _summary(intake: Intake, files: Files, elapsed_s: float) -> dict[str, str]:
 
 def _why_nothing(intake: Intake, wanted: Subscription) -> str:
     if intake.messages:
-        return f"nothing was recorded: none of {intake.messages} messages was of use"
-    return f"nothing was recorded: no message came on {', '.join(wanted.filters)}"
+        return f"nothing was recorded: all of {intake.messages} messages were dropped"
+    return f"nothing was recorded: no message arrived on {', '.join(wanted.filters)}"
 
 
 def _file_limits(options: argparse.Namespace) -> FileLimits:
@@ -209,7 +219,7 @@ def _file_limits(options: argparse.Namespace) -> FileLimits:
     }
     given = {name: limit for name, limit in given.items() if limit is not None}
     if given and options.out.suffix == SUFFIX:
-        raise UsageError(f"--file-... are for a folder; --out {options.out} is one file")
+        raise UsageError(f"--file-... need a folder, but --out {options.out} is a file")
     return FileLimits(**given)
 
 
@@ -220,12 +230,12 @@ def _size(count: int) -> str:
 def _positive(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds < MAX_S:
-        raise argparse.ArgumentTypeError(f"is '{text}'; seconds are above 0, up to {MAX_S:g}")
+        raise argparse.ArgumentTypeError(f"'{text}': seconds above 0, up to {MAX_S:g}, are needed")
     return seconds
 
 
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
-        raise argparse.ArgumentTypeError(f"is '{text}'; a number from 1 on is needed")
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number from 1 on is needed")
     return count

@@ -1,4 +1,4 @@
-"""`millhand-trainer registry`: the command line of `trainer.registry.repository`."""
+"""`millhand-trainer registry`: the commands of `trainer.registry.repository`."""
 
 import argparse
 from datetime import timedelta
@@ -9,51 +9,55 @@ from models.bundle.manifest import utc
 from trainer.console import Console
 from trainer.registry import repository
 from trainer.registry.keys import Keys
-from trainer.registry.releases import USUAL, TrustedRoot, Validity
+from trainer.registry.releases import DEFAULT_VALIDITY, TrustedRoot, Validity
 
 Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  the type has no public name
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
+    """Add the commands and their options to the parser."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    init = _action(actions, "init", "make an empty registry, and its keys")
-    init.add_argument("--root-keys", type=int, default=1, help="how many root keys to make")
-    init.add_argument("--root-threshold", type=int, default=1, help="how many must sign a new root")
-    _action(actions, "refresh", "sign anew what would expire; to be run by a timer")
-    revoke = _action(actions, "revoke", "withdraw a bundle")
-    revoke.add_argument("stream")
-    revoke.add_argument("seq", type=int)
-    rotate = _action(actions, "rotate", "replace the keys of a role")
-    rotate.add_argument("role", choices=("root", "targets", "online"))
-    listing = actions.add_parser("list", help="what it holds, unverified")
-    listing.add_argument("directory", type=Path)
+    init = _action(actions, "init", "make an empty registry and its keys")
+    init.add_argument("--root-keys", type=int, default=1, help="root keys to make; default 1")
+    signers = "number of root keys that must sign a new root; default 1"
+    init.add_argument("--root-threshold", type=int, default=1, help=signers)
+    _action(actions, "refresh", "sign metadata anew before it expires; to be run by a timer")
+    revoke = _action(actions, "revoke", "withdraw a bundle: gateways refuse to activate it")
+    revoke.add_argument("stream", help="name of the stream")
+    revoke.add_argument("seq", type=int, help="seq of the bundle")
+    rotate = _action(actions, "rotate", "replace the keys of a role by new ones")
+    rotate.add_argument("role", choices=("root", "targets", "online"), help="role of the keys")
+    listing = actions.add_parser("list", help="list the bundles, without verification")
+    listing.add_argument("directory", type=Path, help="folder of the registry")
 
 
 def signing_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe what every command that signs needs."""
-    parser.add_argument("--keys", type=Path, required=True, help="folder of keys")
-    parser.add_argument("--passphrase-file", type=Path, help="its first line unlocks them")
+    """Add the options that every signing command needs."""
+    parser.add_argument("--keys", type=Path, required=True, help="folder of the signing keys")
+    parser.add_argument(
+        "--passphrase-file", type=Path, help="file whose first line is the passphrase of the keys"
+    )
     parser.add_argument(
         "--online-days",
         type=int,
-        default=USUAL.online.days,
-        help=f"how long a gateway may be kept from news unnoticed; default {USUAL.online.days}",
+        default=DEFAULT_VALIDITY.online.days,
+        help="days that snapshot and timestamp are valid: for so long new metadata can be held "
+        f"back from a gateway unnoticed; default {DEFAULT_VALIDITY.online.days}",
     )
 
 
 def keys_of(options: argparse.Namespace) -> Keys:
-    """The keys a command line names."""
+    """The folder of keys that the command line names."""
     return Keys(options.keys, options.passphrase_file)
 
 
 def validity_of(options: argparse.Namespace) -> Validity:
-    """How long what is signed holds."""
+    """How long new signatures are valid, by the command line."""
     return Validity(online=timedelta(days=options.online_days))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Run one of the registry's commands."""
     _RUN[options.action](options, Console())
     return 0
 
@@ -71,13 +75,11 @@ def _init(options: argparse.Namespace, console: Console) -> None:
 
 
 def _refresh(options: argparse.Namespace, console: Console) -> None:
-    standing = repository.refresh(
-        options.directory, keys_of(options), validity=validity_of(options)
-    )
-    for warning in standing.warnings:
+    status = repository.refresh(options.directory, keys_of(options), validity=validity_of(options))
+    for warning in status.warnings:
         console.note(warning)
-    expires = {role: f"until {utc(moment)}" for role, moment in standing.expires.items()}
-    console.table("Signatures hold", expires)
+    expires = {role: f"until {utc(moment)}" for role, moment in status.expires.items()}
+    console.table("Signatures are valid", expires)
 
 
 def _revoke(options: argparse.Namespace, console: Console) -> None:
@@ -121,7 +123,7 @@ _RUN = {"init": _init, "refresh": _refresh, "revoke": _revoke, "rotate": _rotate
 
 def _action(actions: Actions, name: str, purpose: str) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=purpose, description=purpose)
-    parser.add_argument("directory", type=Path, help="the registry")
+    parser.add_argument("directory", type=Path, help="folder of the registry")
     signing_arguments(parser)
     return parser
 

@@ -1,8 +1,8 @@
-"""`millhand-trainer replay`: play recorded files onto a broker, as the plant would have.
+"""`millhand-trainer replay`: publishes recorded files to a broker, as the plant would have.
 
-Time, asset and signals are read by the recipe's own description, so what a gateway sees is what
-the trainer saw. One JSON message a row, or one topic a signal; several assets interleaved in time;
-at the recorded pace, some times faster, or as fast as the broker confirms.
+Time, asset and signals are read as the recipe describes them, so a gateway sees what the trainer
+saw. There is one JSON message a row, or one topic a signal. Several assets are interleaved in time;
+the pace is the recorded one, a multiple of it, or as fast as the broker confirms.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from trainer.errors import DataError, UsageError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
 from trainer.recipe.data_section import UNIT_NS
-from trainer.recipe.document import read_recipe
+from trainer.recipe.document import Recipe, read_recipe
 
 Message = tuple[str, bytes]
 
@@ -35,13 +35,15 @@ class Plan:
     """How rows become messages.
 
     Attributes:
-        topic: template with {asset}, and {signal} where every signal has a topic of its own.
-        dialect: `json`, one object a row; `scalar`, one object a value; `plain`, a value as text.
-        speed: times faster than recorded; None is as fast as the broker confirms.
-        qos: of every message.
-        timestamp: key of the event time; "" leaves it out.
-        unit: of the event time.
-        sequence: key of the row number; "" leaves it out.
+        topic: template of the topic, with {asset}, and {signal} if every signal has its own topic.
+        dialect: payload format: `json` is one object a row, `scalar` one object a value, `plain` a
+            value as text.
+        speed: factor by which the replay is faster than the recording; None is as fast as the
+            broker confirms.
+        qos: MQTT quality of service of every message.
+        timestamp: key of the event time in the payload; empty leaves it out.
+        unit: unit of the event time, which counts from 1970.
+        sequence: key of the row number in the payload; empty leaves it out.
     """
 
     topic: str
@@ -55,7 +57,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What was played, and how long it took."""
+    """The result of a replay.
+
+    Attributes:
+        rows: number of rows that were published.
+        messages: number of messages that they made.
+        seconds: seconds that the replay took.
+    """
 
     rows: int
     messages: int
@@ -63,18 +71,18 @@ class Played:
 
 
 class Publisher(Protocol):
-    """Where messages go: a `Broker`, or a test's own."""
+    """Publishes messages: a `Broker`, or a replacement in a test."""
 
     def publish(self, topic: str, payload: bytes, qos: int) -> None:
-        """Send one message."""
+        """Send one message; may block while the broker has too many to confirm."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait, and keep the connection alive meanwhile."""
         ...
 
     def flush(self) -> None:
-        """Wait until all have arrived."""
+        """Wait until all messages are confirmed."""
         ...
 
 
@@ -86,18 +94,18 @@ def replay(
     advance: Callable[[int], object] = int,
     clock: Callable[[], float] = time.monotonic,
 ) -> Played:
-    """Play a recording in time order; returns once everything is confirmed.
+    """Publish a recording in the order of time; return when everything is confirmed.
 
     Args:
-        recording: what to play.
-        plan: how.
-        publisher: where to.
-        advance: is told how many rows were played since the last call.
-        clock: seconds that only rise.
+        recording: the recording.
+        plan: how rows become messages.
+        publisher: publishes the messages.
+        advance: called with the number of rows that were published since its last call.
+        clock: monotonic clock, seconds.
 
     Raises:
         UsageError: the plan does not fit the recording.
-        BrokerError: of the publisher.
+        BrokerError: the broker refuses a message, or cannot be reached for too long.
     """
     check(plan, recording)
     started = clock()
@@ -117,10 +125,11 @@ def replay(
 
 
 def check(plan: Plan, recording: Recording) -> None:
-    """Refuse a plan that would mix assets or signals, or lose time.
+    """Refuse a plan that would mix assets or signals, or lose digits of the time.
 
     Raises:
-        UsageError: what does not fit, and what to do.
+        UsageError: the plan does not fit the recording; the message has the remedy.
+        DataError: an asset's name cannot be part of a topic.
     """
     try:
         levels = {
@@ -129,26 +138,33 @@ def check(plan: Plan, recording: Recording) -> None:
     except ValueError as exc:
         raise UsageError(f"--topic '{plan.topic}': {exc}") from exc
     if levels - {"asset", "signal"} or any(sign in plan.topic for sign in "+#"):
-        raise UsageError(f"--topic '{plan.topic}': levels are words, {{asset}} and {{signal}}")
+        raise UsageError(
+            f"--topic '{plan.topic}': allowed are words, {{asset}} and {{signal}}, without + and #"
+        )
     if "asset" not in levels and (count := len(np.unique(recording.asset))) > 1:
         raise UsageError(
             f"--topic '{plan.topic}' would mix {count} assets; add {{asset}}, or choose one with "
             "--assets"
         )
     if ("signal" in levels) == (plan.dialect == "json"):
-        raise UsageError("{signal} belongs into --topic with --dialect scalar or plain, only there")
+        raise UsageError(
+            "--topic needs {signal} with --dialect scalar or plain, and must not have it with json"
+        )
     if any(sign in asset for asset in recording.assets for sign in "+#\0"):
-        raise DataError("an asset's name has '+' or '#' in it, which no topic may have")
+        # MQTT 5, section 4.7.1: wildcards must not be part of a topic name.
+        raise DataError("an asset's name contains '+', '#' or NUL, which no topic may contain")
     if plan.speed is not None and not recording.timed:
-        raise UsageError("the recipe has no data.time, so there is no pace to keep; --speed max")
+        raise UsageError(
+            "the recipe has no data.time, so there is no recorded pace; give --speed max"
+        )
     if plan.timestamp and recording.timed and (recording.times_ns % UNIT_NS[plan.unit]).any():
         raise UsageError(f"times are finer than {plan.unit}; give --timestamp-unit us or ns")
 
 
 def rows_as_messages(recording: Recording, plan: Plan) -> Iterator[tuple[int, list[Message]]]:
-    """Event time in nanoseconds, and topic and payload of every message, row by row.
+    """The event time, nanoseconds since 1970, and the topics and payloads of each row.
 
-    A missing value is null in a row, and no message where every signal has its own.
+    A missing value is null in a JSON row; where every signal has its own topic, it has no message.
     """
     unit_ns = UNIT_NS[plan.unit]
     encode = _one_object if plan.dialect == "json" else _one_each
@@ -163,24 +179,41 @@ def rows_as_messages(recording: Recording, plan: Plan) -> Iterator[tuple[int, li
         yield time_ns, encode(plan, recording.assets[asset], head, readings)
 
 
+def recorded(recipe: Recipe, files: Sequence[Path], console: Console) -> Recording:
+    """Read `files`, or the recipe's own if there are none, as the recipe describes them."""
+    source = recipe.data
+    if files:
+        patterns = tuple(glob.escape(str(path.absolute())) for path in files)
+        source = source.model_copy(update={"files": patterns})
+    with console.stage("reading"):
+        recording = load(source, recipe.signals, opened=console.detail)
+    for note in recording.notes:
+        console.note(note)
+    return recording
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
-    parser.add_argument("files", nargs="*", type=Path, help="default: those of the recipe")
-    parser.add_argument("--recipe", type=Path, required=True, help="says what is in the files")
-    parser.add_argument("--topic", required=True, help="such as plant/{asset}/telemetry")
-    parser.add_argument("--dialect", choices=("json", "scalar", "plain"), default="json")
-    parser.add_argument("--speed", type=_speed, default=1.0, help="times faster, or max; default 1")
-    parser.add_argument("--qos", type=int, choices=(0, 1), default=1)
-    parser.add_argument("--rows", type=_rows, default=slice(None), metavar="A:B", help="from 0")
-    parser.add_argument("--assets", help="only these, separated by commas")
-    parser.add_argument("--timestamp", help="key; default ts, of scalar timestamp; '' for none")
-    parser.add_argument("--timestamp-unit", choices=("s", "ms", "us", "ns"), default="ms")
-    parser.add_argument("--sequence", default="", help="key of the row number; default none")
+    """Add the options of the command to its parser."""
+    add = parser.add_argument
+    add("files", nargs="*", type=Path, help="recorded files; default: those of the recipe")
+    add("--recipe", type=Path, required=True, help="recipe that describes the files")
+    add("--topic", required=True, help="topic template, such as plant/{asset}/telemetry")
+    formats = "payload format, an object a row, an object a value, or plain values; default json"
+    add("--dialect", choices=("json", "scalar", "plain"), default="json", help=formats)
+    add("--speed", type=_speed, default=1.0, help="times faster than recorded, or max; default 1")
+    add("--qos", type=int, choices=(0, 1), default=1, help="MQTT quality of service; default 1")
+    rows = "rows to publish, counted from 0, B excluded; default all"
+    add("--rows", type=_rows, default=slice(None), metavar="A:B", help=rows)
+    add("--assets", help="names of the assets to publish, separated by commas; default all")
+    add("--timestamp", help="key of the event time, '' for none; default ts, or timestamp (scalar)")
+    units = ("s", "ms", "us", "ns")
+    add("--timestamp-unit", choices=units, default="ms", help="unit of event time; default ms")
+    add("--sequence", default="", help="key of the row number in the payload; default none")
     broker.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Play, with a progress bar, and say how it went."""
+    """Replay with a progress bar, and print the rate."""
     console = Console()
     recording = _chosen(options, console)
     timestamp = options.timestamp
@@ -198,32 +231,24 @@ def run(options: argparse.Namespace) -> int:
     check(plan, recording)
     with (
         Broker(broker.address_of(options)) as connection,
-        console.stage("playing", total=len(recording)) as advance,
+        console.stage("publishing", total=len(recording)) as advance,
     ):
         played = replay(recording, plan, connection, advance=advance)
     rate = played.messages / max(played.seconds, 1e-9)
     console.print(
-        f"played {played.rows} rows in {played.messages} messages in {played.seconds:.2f} s "
+        f"published {played.rows} rows in {played.messages} messages in {played.seconds:.2f} s "
         f"({rate:.0f} messages/s)"
     )
     return 0
 
 
 def _chosen(options: argparse.Namespace, console: Console) -> Recording:
-    recipe = read_recipe(options.recipe)
-    source = recipe.data
-    if options.files:
-        files = tuple(glob.escape(str(path.absolute())) for path in options.files)
-        source = source.model_copy(update={"files": files})
-    with console.stage("reading"):
-        recording = load(source, recipe.signals, opened=console.detail)
-    for note in recording.notes:
-        console.note(note)
+    recording = recorded(read_recipe(options.recipe), options.files, console)
     if options.assets:
         recording = _of(recording, options.assets.split(","))
     rows = np.arange(len(recording))[options.rows]
     if not len(rows):
-        raise UsageError(f"--rows choose none of the {len(recording)} rows")
+        raise UsageError(f"--rows selects none of the {len(recording)} rows; give others")
     return recording.take(rows)
 
 
@@ -231,7 +256,7 @@ def _of(recording: Recording, names: Sequence[str]) -> Recording:
     unknown = [name for name in names if name not in recording.assets]
     if unknown:
         known = ", ".join(recording.assets[:30])
-        raise UsageError(f"--assets: there is no '{unknown[0]}'; there are {known}")
+        raise UsageError(f"--assets: there is no asset '{unknown[0]}'; known are {known}")
     kept = [recording.assets.index(name) for name in names]
     return recording.take(np.isin(recording.asset, kept))
 
@@ -239,7 +264,7 @@ def _of(recording: Recording, names: Sequence[str]) -> Recording:
 def _one_object(
     plan: Plan, asset: str, head: dict[str, Any], readings: Mapping[str, float]
 ) -> list[Message]:
-    """One message a row; a dot in a signal's name is a level, as it is to a gateway."""
+    """One message a row; a dot in a signal's name makes a level of the JSON object."""
     row = dict(head)
     for name, value in readings.items():
         *levels, leaf = name.split(".")
@@ -270,12 +295,12 @@ def _speed(text: str) -> float | None:
         return None
     speed = float(text)
     if not speed > 0:
-        raise argparse.ArgumentTypeError("speed is above 0, or max")
+        raise argparse.ArgumentTypeError(f"'{text}': a number above 0, or max, is needed")
     return speed
 
 
 def _rows(text: str) -> slice:
     first, colon, last = text.partition(":")
     if not colon:
-        raise argparse.ArgumentTypeError("rows are A:B, from 0, B not included")
+        raise argparse.ArgumentTypeError(f"'{text}': A:B is needed, counted from 0, B excluded")
     return slice(int(first) if first else None, int(last) if last else None)

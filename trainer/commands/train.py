@@ -1,7 +1,7 @@
-"""`millhand-trainer train`: from a recipe to a bundle that has proved itself.
+"""`millhand-trainer train`: trains a model by a recipe, and writes its bundle.
 
-`train` reads from top to bottom what happens. Nothing is written before everything has passed: the
-bundle appears whole, or not at all.
+`train` lists its steps from top to bottom. The bundle is written last, atomically, when the graph
+has passed the parity check and keeps the budget.
 """
 
 import argparse
@@ -23,18 +23,17 @@ from trainer.checks.row_notes import row_notes
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
 from trainer.console import Console
-from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
-from trainer.dataset.targets import Truth, truth, with_tables
+from trainer.dataset.targets import Truth
+from trainer.dataset.training_rows import training_rows
 from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.candidate import Candidate
 from trainer.estimators.fitting import fit
 from trainer.evaluation.champion import Comparison, compare
 from trainer.graph.export import Graph
-from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
-from trainer.recipe.document import Recipe, Regression, read_recipe
+from trainer.recipe.document import Recipe, read_recipe
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.journal import path_of
@@ -44,11 +43,12 @@ from trainer.search.tradeoff import with_costs
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A bundle that was written, and what it was made of.
+    """A bundle that was written, and what it was made from.
 
     Attributes:
-        path: where it is.
-        trained: the model, and all that is to be said of it.
+        bundle: the bundle.
+        path: path of the file.
+        trained: the model, its data, and everything that the report shows.
     """
 
     bundle: Bundle
@@ -57,7 +57,7 @@ class Outcome:
 
 
 Champion = Path | Literal["none"] | None
-"""A bundle, none at all, or (None) the stream's last one before in the folder."""
+"""The bundle to compare with: a path, "none", or None for the stream's last one in the folder."""
 
 
 def train(
@@ -68,19 +68,19 @@ def train(
     seq: int | None = None,
     champion: Champion = None,
 ) -> Outcome:
-    """Train, prove and write the bundle `<stream>-<seq>.zip` into `folder`.
+    """Train a model, check its graph, and write the bundle `<stream>-<seq>.zip` into `folder`.
 
     Args:
-        recipe: what to do.
-        folder: where bundles go.
-        console: where progress goes.
-        seq: of the bundle; one above the highest of its stream in `folder` if not given.
-        champion: what the new bundle is held against.
+        recipe: the recipe.
+        folder: the folder that bundles are written to.
+        console: shows the progress.
+        seq: seq of the bundle; None takes one above the highest of its stream in `folder`.
+        champion: the earlier bundle that the new model is compared with.
 
     Raises:
-        DataError: the recorded data does not do, or a check found an error.
-        ParityError: the graph is not the model, or costs more than the budget.
-        KeyboardInterrupt: somebody wanted an end during a search, which the next call continues.
+        DataError: the recorded data cannot be used, or a check found an error.
+        ParityError: the graph differs from the model, or exceeds the budget.
+        KeyboardInterrupt: the user stopped the search; the next call continues it.
         OSError: the bundle cannot be written.
     """
     stream = recipe.bundle.stream
@@ -127,26 +127,23 @@ def last_before(folder: Path, stream: str, seq: int) -> Path | None:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
-    parser.add_argument("recipe", type=Path, help="the recipe, a TOML file")
-    parser.add_argument("--out", type=Path, required=True, help="folder the bundle goes to")
-    parser.add_argument("--seq", type=_seq, help="default: one above the highest in the folder")
-    parser.add_argument(
-        "--champion",
-        type=_champion,
-        metavar="BUNDLE",
-        help="an earlier bundle to compare with, or none; default: the stream's last in the folder",
-    )
+    """Add the options of the command to its parser."""
+    add = parser.add_argument
+    add("recipe", type=Path, help="the recipe, a TOML file")
+    add("--out", type=Path, required=True, help="folder that the bundle is written to")
+    add("--seq", type=_seq, help="seq of the bundle; default: one above the highest in the folder")
+    earlier = "earlier bundle to compare with, or none; default: the stream's last in the folder"
+    add("--champion", type=_champion, metavar="BUNDLE", help=earlier)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and tell how it went."""
+    """Train, and print notes, findings, leaderboard and metrics."""
     console = Console()
     _check_folder(options.out)
     recipe = read_recipe(options.recipe)
     champion: Champion = options.champion
     if isinstance(champion, Path) and not champion.is_file():
-        raise UsageError(f"--champion {champion}: there is no such file; name a bundle, or 'none'")
+        raise UsageError(f"--champion {champion}: there is no such file; give a bundle, or 'none'")
     outcome = train(recipe, options.out, console=console, seq=options.seq, champion=champion)
     _tell(outcome, console)
     return 0
@@ -185,15 +182,7 @@ def _tell(outcome: Outcome, console: Console) -> None:
 
 def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:
     with console.stage("reading"):
-        recording = load(
-            recipe.data,
-            recipe.signals,
-            label=recipe.target.column,
-            numeric_label=isinstance(recipe.target, Regression),
-            opened=console.detail,
-        )
-    known = with_membership(truth(recording, recipe), recording, recipe)
-    return with_tables(recording, known), known
+        return training_rows(recipe, opened=console.detail)
 
 
 def _searched(subject: Subject, folder: Path, console: Console) -> Leaderboard | None:
@@ -217,7 +206,7 @@ def _attempt(
 def _compared(
     champion: Champion, subject: Subject, spec: WindowSpec, found: CheckedModel, console: Console
 ) -> tuple[Comparison | None, tuple[str, ...]]:
-    """How the model does against the champion; or why that is not known, which ends nothing."""
+    """The comparison with the champion, or a note why there is none; training goes on then."""
     if not isinstance(champion, Path):
         return None, ()
     with console.stage("comparing"):
@@ -258,7 +247,7 @@ def _first_passing(
 
 
 def _by_seq(folder: Path, stream: str) -> dict[int, Path]:
-    """The bundles of a stream, as their names say."""
+    """The bundles of a stream by seq, as their file names give it."""
     pattern = re.compile(re.escape(stream) + r"-(\d{1,15})\.zip")
     named = ((pattern.fullmatch(path.name), path) for path in sorted(folder.glob("*.zip")))
     return {int(name[1]): path for name, path in named if name}
@@ -270,18 +259,18 @@ def _champion(text: str) -> Champion:
 
 def _seq(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,14}", text):
-        raise argparse.ArgumentTypeError(f"'{text}': seq is a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number from 1 on is needed")
     return int(text)
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse, before hours of work, what no bundle could be written to.
+    """Check before hours of training that the bundle can be written.
 
     Raises:
-        UsageError: it is no folder, or nothing may be written there.
+        UsageError: the path is a file, or cannot be written to.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         raise UsageError(f"--out {folder}: {there} is a file; give a folder")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"--out {folder}: nothing may be written to {there}; give another folder")
+        raise UsageError(f"--out {folder}: {there} cannot be written to; give another folder")

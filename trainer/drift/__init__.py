@@ -1,1 +1,1 @@
-"""What the data looked like in training, and how far it may stray before a gateway says so."""
+"""The reference of a bundle: the distribution of the training data, and the limits of drift."""

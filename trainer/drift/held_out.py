@@ -1,7 +1,7 @@
-"""The training part as a gateway would have seen it: scored by models that never learned from it.
+"""The training part as a gateway would see it: scored by models that were not fitted on it.
 
-A model's scores of its own training windows are sharper than those of any other, so a gateway
-compared with them would seem to drift from the first day.
+A model's scores of its own training windows are sharper than those of any other window, so new
+data compared with them would seem to drift from the first day.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,11 @@ Folds = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
 def folds(train: Windowed, recipe: Recipe) -> Folds:
-    """Folds that are apart as a gateway's data is from the training part.
+    """Folds that differ as the data of a gateway differs from the training part.
 
-    Some assets each, where there are enough of them: it may be another asset. Else blocks of each;
-    also without a time axis, as rows that come after each other may still be alike.
+    Where there are enough assets, a fold is some assets as a whole, because a gateway may serve
+    another asset. Otherwise it is blocks of each asset; without a time axis too, because rows that
+    follow each other may be alike. Each fold has the indices to fit on, and those held out.
     """
     if len(np.unique(train.asset)) < FOLDS:
         return list(blocks(train, -(-recipe.window.length // recipe.window.hop)))
@@ -39,10 +40,12 @@ def folds(train: Windowed, recipe: Recipe) -> Folds:
     ]
 
 
-def samples(model: Model, train: Windowed, truth: Truth, recipe: Recipe, parted: Folds) -> Samples:
+def held_out_samples(
+    model: Model, train: Windowed, truth: Truth, recipe: Recipe, parted: Folds
+) -> Samples:
     """The last sample of each training window, and its score by a model without its fold.
 
-    The score is NaN where the rest is too little to learn from.
+    A score is NaN where too little is left to fit a model on.
     """
     scores = np.full(len(train), np.nan)
     with threadpool_limits(limits=1):
@@ -55,7 +58,7 @@ def samples(model: Model, train: Windowed, truth: Truth, recipe: Recipe, parted:
 
 
 def _refitted(model: Model, train: Windowed, truth: Truth, recipe: Recipe) -> Model | None:
-    """The same estimator, learned from some of the windows."""
+    """The same estimator fitted on some of the windows; None where they are too few."""
     if model.task == "anomaly":
         try:
             return fit(train, truth, recipe)

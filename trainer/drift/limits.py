@@ -1,15 +1,15 @@
-"""Limits of drift: how far undisturbed data strays from its own reference.
+"""Limits of drift: how far data that has not changed strays from its own reference.
 
-The training part is parted in folds, in time or by asset. Each is compared with a reference made of
-the others, stretch by stretch, by the very code of the gateway. What is measured there has in it
-whatever fresh data brings: samples that repeat each other, seasons, assets that differ, a reference
-that is an estimate itself.
+The training part is split into folds, in time or by asset. Each fold is compared, window by window
+of samples, with a reference made from the others, by the same code as on the gateway. The distances
+contain whatever new data brings too: autocorrelation, seasons, differences between assets, and a
+reference that is itself an estimate.
 
-The stated share of false alarms is far smaller than can be counted on the few stretches that are
-independent of each other, so the tail is extrapolated. Excesses over the level that a tenth of the
-stretches exceeds are taken as exponential; the uncertainty of their mean, of which only as many
-count as there are clusters of them, widens the limit (the predictive distribution is Pareto's). All
-views are judged together: by the largest excess over all of them, in units of each view's own.
+The wanted share of false alarms is far smaller than can be counted on the few windows that are
+independent, so the tail is extrapolated (peaks over threshold). Excesses over the level that a
+tenth of the windows exceed are taken as exponential. The uncertainty of their mean widens the
+limit; only as many excesses count as there are clusters, and the predictive distribution is a
+Pareto distribution. All views share the false alarms, so each gets a smaller share.
 
 S. Coles: An Introduction to Statistical Modeling of Extreme Values. Springer 2001, sections 4.2,
 5.3 and 9.1.
@@ -26,8 +26,7 @@ from models.bundle.reference import MIN_WINDOW, Document, Judgement, Reference, 
 from models.drift import BLOCKS, Drift
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
-from trainer.drift.held_out import Folds, folds
-from trainer.drift.held_out import samples as held_out
+from trainer.drift.held_out import Folds, folds, held_out_samples
 from trainer.drift.reference import Samples, describe
 from trainer.errors import DataError
 from trainer.estimators.fitting import Model
@@ -35,16 +34,17 @@ from trainer.recipe.document import Recipe
 
 Floats = NDArray[np.float64]
 
+# Share of the windows whose excess over the level is used to extrapolate.
 TAIL = 0.1
-"""Share of the stretches whose excess is looked at."""
 
 
-class Judged(NamedTuple):
-    """Windows of undisturbed data.
+class Undisturbed(NamedTuple):
+    """Distances of windows from undisturbed data.
 
     Attributes:
-        distances: of each view, `[windows, views]`.
-        run: windows of the same run follow each other in time, `[windows]`.
+        distances: distance of each window in each view, `[windows, views]`.
+        run: number of the run of each window, `[windows]`; windows of a run follow each other in
+            time.
     """
 
     distances: Floats
@@ -52,28 +52,28 @@ class Judged(NamedTuple):
 
 
 def reference(model: Model, train: Windowed, truth: Truth, recipe: Recipe) -> bytes:
-    """The bundle's `reference.json`.
+    """The content of the bundle's `reference.json`.
 
     Args:
-        model: fitted on `train`.
-        train: the training windows.
-        truth: of the rows.
-        recipe: its section `drift`.
+        model: the model, fitted on `train`.
+        train: windows of the training part.
+        truth: target values of the recording's rows.
+        recipe: the recipe; its section `[drift]` gives window and false alarms.
 
     Raises:
-        DataError: the window of the recipe is longer than any stretch that could be held out.
+        DataError: the recipe's `drift.window` is longer than the runs that can be held out.
     """
     parted = folds(train, recipe)
-    samples = held_out(model, train, truth, recipe, parted)
+    samples = held_out_samples(model, train, truth, recipe, parted)
     longest, wanted = longest_window(samples, parted), recipe.drift.window
     if wanted is not None and wanted > longest:
         raise DataError(
-            f"drift.window is {wanted}, but stretches that are held out of the training part to "
+            f"drift.window is {wanted}, but the runs that can be held out of the training part to "
             f"calibrate it have {longest} samples; lower it, leave it out, or give more data"
         )
     window = wanted or default_window(samples, parted)
     if window is None:
-        reason = f"stretches of {longest} samples are too short to calibrate drift on"
+        reason = f"runs of {longest} samples are too short to calibrate the limits of drift"
         document = describe(samples, recipe.channels, None).model_copy(update={"reason": reason})
         return write_reference(document)
     judgement = Judgement(window=window, false_alarms=recipe.drift.false_alarms)
@@ -86,21 +86,21 @@ def calibrated(
     """The reference of the training part, with the limits of every view.
 
     Args:
-        samples: of the training part.
-        channels: names and units.
-        folds: what a reference is made of, and what is compared with it.
-        judgement: the window, and the share of windows that may raise an alarm, all views taken
-            together.
+        samples: samples of the training part.
+        channels: names and units of the signals.
+        folds: for each fold the samples for a reference, and the samples compared with it.
+        judgement: the length of the window, and the share of windows that may raise an alarm, for
+            all views together.
     """
     whole = describe(samples, channels, judgement)
-    judged = _judged(samples, channels, folds, judgement)
-    limits, independent = tail_limits(judged, judgement)
-    update = {"judged": len(judged.run), "independent": independent}
+    undisturbed = _undisturbed(samples, channels, folds, judgement)
+    limits, independent = tail_limits(undisturbed, judgement)
+    update = {"judged": len(undisturbed.run), "independent": independent}
     return _limited(whole, limits, judgement.model_copy(update=update))
 
 
 def longest_window(samples: Samples, folds: Folds) -> int:
-    """Of which half of the held-out runs have at least one: whole blocks."""
+    """The longest window, in samples and whole blocks, that fits into half of the held-out runs."""
     runs = np.concatenate(
         [np.unique(samples.asset[held], return_counts=True)[1] for _, held in folds]
     )
@@ -108,31 +108,32 @@ def longest_window(samples: Samples, folds: Folds) -> int:
 
 
 def default_window(samples: Samples, folds: Folds) -> int | None:
-    """A hundredth of the training samples, so that there are a hundred stretches to learn from.
+    """The window where the recipe gives none, in samples.
 
-    At least 200, which a distribution needs, but no longer than half a run. None if even the
-    shortest window is longer.
+    It is a hundredth of the training samples, so that there are a hundred windows to calibrate on;
+    but at least 200, which a distribution needs, and at most half a run. None if that is less than
+    the shortest window allowed.
     """
     longest = longest_window(samples, folds) // 2
     window = min(max(len(samples.asset) // 100, 200), longest) // BLOCKS * BLOCKS
     return window if window >= MIN_WINDOW else None
 
 
-def tail_limits(judged: Judged, judgement: Judgement) -> tuple[Floats, int]:
-    """The limit of each view, and how many clusters of large excesses it rests on.
+def tail_limits(undisturbed: Undisturbed, judgement: Judgement) -> tuple[Floats, int]:
+    """The limit of each view, and the number of clusters of excesses that it rests on.
 
     Args:
-        judged: undisturbed windows.
-        judgement: how long they are, and the share of them that may be beyond any limit.
+        undisturbed: distances of windows from undisturbed data.
+        judgement: the length of the windows, and the share of them that may exceed any limit.
     """
-    share, distances = max(TAIL, judgement.false_alarms), judged.distances
-    # Where there is nothing to measure, as of a signal that never changes: one deviation of the
-    # mean of independent samples, and a quarter of it.
+    share, distances = max(TAIL, judgement.false_alarms), undisturbed.distances
+    # For a view with no excess, as of a constant signal: one deviation of the mean of independent
+    # samples, and a quarter of it as the mean excess.
     least = judgement.window**-0.5
     level = np.maximum(np.quantile(distances, 1 - share, axis=0), least)
     mean = _mean_excess(distances, level)
-    clusters = np.array([_clusters(column, judged.run) for column in (distances > level).T])
-    # Views that all say the same count as one, views with nothing in common one each.
+    clusters = np.array([_clusters(column, undisturbed.run) for column in (distances > level).T])
+    # Views that always exceed their level together count as one, unrelated views as one each.
     any_beyond = float((distances > level).any(axis=1).mean())
     views = np.log1p(-min(any_beyond, 1 - 1e-9)) / np.log1p(-share)
     rarer = np.log(max(min(views, distances.shape[1]), 1.0) * share / judgement.false_alarms)
@@ -148,7 +149,8 @@ def _mean_excess(values: Floats, level: Floats) -> Floats:
 
 
 def _clusters(large: NDArray[np.bool_], run: NDArray[np.int64]) -> int:
-    """Groups of large ones that share no sample with each other; at least 1."""
+    """The number of groups of excesses that share no sample with each other; at least 1."""
+    # A window moves on by one block, so windows `BLOCKS` apart have no sample in common.
     places = np.flatnonzero(large)
     if not len(places):
         return 1
@@ -156,9 +158,9 @@ def _clusters(large: NDArray[np.bool_], run: NDArray[np.int64]) -> int:
     return int(is_apart.sum()) + 1
 
 
-def _judged(
+def _undisturbed(
     samples: Samples, channels: Sequence[Channel], folds: Folds, judgement: Judgement
-) -> Judged:
+) -> Undisturbed:
     distances, runs = [], []
     for fitted, held in folds:
         reference = Reference.of(describe(samples.take(fitted), channels, judgement))
@@ -169,11 +171,11 @@ def _judged(
             found = [decision.ratios for decision in decisions]
             distances += found
             runs.append(len(found))
-    return Judged(np.array(distances), np.repeat(np.arange(len(runs)), runs))
+    return Undisturbed(np.array(distances), np.repeat(np.arange(len(runs)), runs))
 
 
 def _limited(document: Document, limits: Floats, judgement: Judgement) -> Document:
-    """The document with its limits, which are in the order of the reference's views."""
+    """The document with the limits filled in; they are in the order of the reference's views."""
     given = iter([float(f"{limit:.6g}") for limit in limits])
     quantities = [*document.signals.values(), document.score]
     for view in ("level", "relation", "condition"):

@@ -1,4 +1,4 @@
-"""What the signals and the score looked like in training, so that a gateway can tell a change."""
+"""The distribution of signals and score in training, with which a gateway compares new data."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,25 +20,28 @@ from models.bundle.reference import (
 from models.drift import MISSING, ORDINARY, OUTSIDE, REPEATED
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+# Relations are regressions on all other signals, whose cost on a gateway grows with the square of
+# their number; with more signals they are left out.
 MAX_RELATED = 128
-"""Signals; beyond, relations are left out, as they cost the gateway the square of it."""
+# Samples without a gap for each signal; with fewer the regressions fit noise.
 MIN_SAMPLES_A_SIGNAL = 20
-"""Samples without a gap; fewer do not tell how the signals go together."""
+# Added to the correlation matrix, so that signals that are copies of each other can be inverted.
 _RIDGE = 1e-6
+# Values count as outside from so many times the range beyond the smallest and the largest value.
 _OUTSIDE = 0.25
+# Edges of the histogram beyond all values of the training part, in ranges of the signal.
 _BESIDE = (0.01, 0.5, 4.0)
-"""Where cells beyond all that was seen begin, in ranges of it."""
 
 Floats = NDArray[np.float64]
 
 
 class Samples(NamedTuple):
-    """What a gateway would have seen: one sample a window, those of an asset in order of time.
+    """The samples a gateway would have seen: the newest of each window, by asset and time.
 
     Attributes:
         asset: index of the asset, `[n]`.
         values: the last sample of each window, float32 `[n, channels]`, NaN = missing.
-        scores: of each window, by a model that has not learned from it, `[n]`; NaN = unknown.
+        scores: score of each window by a model that was not fitted on it, `[n]`; NaN = unknown.
     """
 
     asset: NDArray[np.int64]
@@ -46,17 +49,17 @@ class Samples(NamedTuple):
     scores: NDArray[Any]
 
     def take(self, chosen: NDArray[Any]) -> "Samples":
-        """Some of the samples: a mask, or indices in rising order."""
+        """Some of the samples, by a mask or by indices in rising order."""
         return Samples(self.asset[chosen], self.values[chosen], self.scores[chosen])
 
 
 def describe(samples: Samples, channels: Sequence[Channel], drift: Judgement | None) -> Document:
-    """Everything in `reference.json` but the limits of drift, which are 1 here.
+    """The content of `reference.json`, in which the limits of drift are still 1.
 
     Args:
-        samples: of the training part.
-        channels: names and units.
-        drift: how it is to be judged.
+        samples: samples of the training part.
+        channels: names and units of the signals.
+        drift: length of the window and share of false alarms; None if drift is not judged.
     """
     rows = samples.values.astype(np.float64)
     quantities = [
@@ -137,9 +140,9 @@ def _condition(
 
 
 def _related(signals: list[Quantity], rows: Floats) -> list[Quantity]:
-    """The signals with what each has that the others do not tell of it, by linear regression.
+    """Add to each signal its residual: what a linear regression on all others leaves.
 
-    The coefficients of all of them are in the inverse of the correlation matrix
+    The coefficients of all these regressions are in the inverse of the correlation matrix
     (D. R. Cox, N. Wermuth: Multivariate Dependencies, 1996, section 3.4).
     """
     whole = rows[~np.isnan(rows).any(axis=1)]

@@ -1,1 +1,1 @@
-"""What can be fitted: the models, the detectors, and the candidate of one."""
+"""What can be fitted: families of models, anomaly detectors, and the fit of a candidate."""

@@ -1,4 +1,4 @@
-"""What is to be fitted: features, and the steps after them; the default without a search."""
+"""A candidate: the features and the estimator to fit; and the default without a search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ from trainer.recipe.feature_section import FeatureSection
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An unfitted model of a classification or a regression.
+    """An unfitted model for a classification or a regression.
 
     Attributes:
-        features: what is seen in a window.
-        steps: from features to an estimate, `estimator` the last.
+        features: the transformer from windows `[n, length, channels]` to features.
+        steps: the pipeline from features `[n, features]` to predictions; its last step is
+            `estimator`.
     """
 
     features: WindowFeatures
@@ -27,7 +28,7 @@ class Candidate:
 
 
 def default(features: WindowFeatures, task: str, seed: int) -> Candidate:
-    """Gradient boosting."""
+    """The candidate without a search: gradient boosting on histograms, for either task."""
     kinds = {
         "classification": HistGradientBoostingClassifier,
         "regression": HistGradientBoostingRegressor,
@@ -37,15 +38,16 @@ def default(features: WindowFeatures, task: str, seed: int) -> Candidate:
 
 
 def steps(estimator: Any, *, scaled: bool) -> Pipeline:  # noqa: ANN401  scikit-learn is untyped
-    """An estimator, behind features of one scale where it measures distances."""
+    """A pipeline that ends in `estimator`; `scaled` standardises first, for distances."""
     before = [("scaling", Standardise())] if scaled else []
     return Pipeline([*before, ("estimator", estimator)])
 
 
 def presets(recipe: Recipe) -> Mapping[str, WindowFeatures]:
-    """Sets of features by name, the recipe's own first, and alone where it says which.
+    """Sets of features by name, the recipe's own first.
 
-    A window of one sample has no lengths to choose from.
+    It is the only one where the recipe's `[features]` chooses kinds or lengths, and where a window
+    is a single sample, which has no shorter lengths.
     """
     own = recipe.described
     if recipe.features != FeatureSection(signals=recipe.features.signals):

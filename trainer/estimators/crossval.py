@@ -1,6 +1,6 @@
-"""One candidate on the folds: fitted on each, judged on what the fold holds out.
+"""Cross-validation of one candidate: it is fitted without each fold and measured on the fold.
 
-It runs in a worker process, on one thread, and knows nothing of the search it is part of.
+It runs in a worker process, on one thread.
 """
 
 import pickle
@@ -20,20 +20,20 @@ from threadpoolctl import threadpool_limits
 
 from trainer.estimators.threshold import best_threshold
 
+# Metrics of which less is better; the others become a loss by their negative.
 LOSSES = {"rmse", "mae", "log_loss"}
-"""Metrics of which less is better."""
 Indices = NDArray[np.int64]
 Fold = tuple[Indices, Indices]
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """What is measured.
+    """Measures a fitted pipeline by one metric.
 
     Attributes:
-        metric: of `search.metric`.
-        classes: how many there are; 0 of numbers.
-        positive: the class that `f1` and `average_precision` are about.
+        metric: name of the metric, as in the recipe's `search.metric`.
+        classes: number of classes; 0 for a regression.
+        positive: index of the class that `f1` and `average_precision` are about.
     """
 
     metric: str
@@ -41,11 +41,14 @@ class Scorer:
     positive: int = 1
 
     def sign(self) -> float:
-        """Times a metric, it is a loss."""
+        """The factor that makes a loss of the metric: 1 if less is better, else -1."""
         return 1.0 if self.metric in LOSSES else -1.0
 
     def loss(self, model: Pipeline, X: NDArray[np.float32], y: NDArray[Any]) -> float:
-        """The metric of a fitted model, less is better."""
+        """The metric of a fitted pipeline, or its negative if more is better.
+
+        `X` are features `[n, features]`, `y` are numbers or class indices `[n]`.
+        """
         if not self.classes:
             error = model.predict(X) - y
             value = np.abs(error).mean() if self.metric == "mae" else np.sqrt((error**2).mean())
@@ -59,30 +62,33 @@ class Scorer:
         is_positive = y == self.positive
         if self.metric == "average_precision":
             return float(average_precision_score(is_positive, likely[:, self.positive]))
-        told = likely.argmax(axis=1)
-        if self.classes == 2:  # noqa: PLR2004  the threshold is chosen afterwards, for all alike
+        chosen = likely.argmax(axis=1)
+        if self.classes == 2:  # noqa: PLR2004  two classes
+            # As for the final model, whose threshold is chosen for the best F1 as well; with 0.5 a
+            # rare class would hardly ever be predicted, and every candidate look the same.
             score = likely[:, self.positive].astype(np.float64)
             above = score > best_threshold(is_positive, score)
-            told = np.where(above, self.positive, 1 - self.positive)
+            chosen = np.where(above, self.positive, 1 - self.positive)
         if self.metric == "accuracy":
-            return float(accuracy_score(y, told))
+            return float(accuracy_score(y, chosen))
         if self.metric == "f1":
-            return float(f1_score(is_positive, told == self.positive, zero_division=0))
+            return float(f1_score(is_positive, chosen == self.positive, zero_division=0))
+        # Classes that the fold does not have are left out: their F1 would be an arbitrary 0.
         present = np.unique(y)
-        return float(f1_score(y, told, labels=present, average="macro", zero_division=0))
+        return float(f1_score(y, chosen, labels=present, average="macro", zero_division=0))
 
 
 @dataclass(frozen=True, slots=True)
 class FoldLosses:
-    """What came of a candidate.
+    """The result of a candidate's cross-validation.
 
     Attributes:
-        losses: of each fold it was tried on.
-        seconds: that its fits took.
-        size_bytes: of the last fitted estimator, pickled: for telling small from large before
-            any is a graph.
-        pruned: whether it was given up before the last fold.
-        reason: why it could not be fitted, if so.
+        losses: loss on each fold that the candidate was tried on, in the order of the folds.
+        seconds: seconds that the fits and the measuring took.
+        size_bytes: pickled size of the last fitted pipeline, bytes; it tells small candidates from
+            large ones before any is exported.
+        pruned: whether the candidate was given up before the last fold.
+        reason: why the candidate could not be fitted; empty if it could.
     """
 
     losses: tuple[float, ...]
@@ -94,12 +100,12 @@ class FoldLosses:
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """What all candidates of a search are tried on.
+    """What all candidates of a search are measured on.
 
     Attributes:
-        y: the truth, `[n]`.
-        folds: indices to fit on, and held out.
-        scorer: what is measured.
+        y: target values of the training windows, `[n]`: numbers, or class indices.
+        folds: for each fold the indices to fit on, and the indices held out.
+        scorer: measures a fitted pipeline.
     """
 
     y: NDArray[Any]
@@ -113,14 +119,15 @@ def cross_validate(
     validation: CrossValidation,
     pruning_limits: Sequence[float] = (),
 ) -> FoldLosses:
-    """Try a candidate on the folds, and give it up where it falls behind.
+    """Fit and measure a candidate on each fold, until it falls behind a pruning limit.
+
+    A fit that fails ends it too; the reason is in the result, and nothing is raised.
 
     Args:
-        steps: the candidate, unfitted.
-        X: features `[n, features]`.
-        validation: truth, folds and scorer.
-        pruning_limits: the mean loss after each fold that a candidate must keep; empty without
-            pruning.
+        steps: the unfitted pipeline from features to predictions.
+        X: features `[n, features]` of the training windows.
+        validation: target values, folds and scorer.
+        pruning_limits: the highest allowed mean loss after each fold; empty without pruning.
     """
     y, folds, scorer = validation.y, validation.folds, validation.scorer
     losses: list[float] = []
@@ -134,7 +141,7 @@ def cross_validate(
                 why = str(exc).strip().split("\n")[0] or type(exc).__name__
                 return FoldLosses(tuple(losses), time.perf_counter() - start, reason=why)
             if not np.isfinite(losses[-1]):
-                why = "its figures are not finite"
+                why = "its loss is not finite"
                 return FoldLosses(tuple(losses), time.perf_counter() - start, reason=why)
             if (
                 number < len(folds) - 1
@@ -147,7 +154,7 @@ def cross_validate(
 
 
 def fitted_quietly(steps: Pipeline, X: NDArray[np.float32], y: NDArray[Any]) -> Pipeline:
-    """Fit; that more rounds might be better is for the search to find, not for the reader."""
+    """Fit a pipeline without convergence warnings: the search compares numbers of rounds itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return steps.fit(X, y)

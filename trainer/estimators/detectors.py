@@ -1,7 +1,8 @@
-"""How far from normal: statistics that are learned from normal features only, none below zero.
+"""Anomaly detectors: statistics that are learned from normal features, larger for abnormal ones.
 
-Each detector is written once: `statistics` computes on numbers and writes the graph on a symbol.
-Where a plant has few normal hours and many features, estimates are shrunk, never inverted raw.
+Each detector is written once: `statistics` computes with NumPy arrays, and writes the ONNX graph
+when it is given a `Symbol`. A plant often has few normal hours and many features, so that raw
+estimates of a covariance are unstable; here they are shrunk or bounded before they are inverted.
 
 - `Pca`: T2 within the plane of normal variation and Q off it. J. F. MacGregor, T. Kourti:
   Statistical process control of multivariate processes. Control Engineering Practice 3(3), 1995,
@@ -27,31 +28,35 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.svm import OneClassSVM
 
-from trainer.estimators.trees import grown, summed
+from trainer.estimators.trees import forest_tree, tree_ensemble
 from trainer.features.symbols import Symbol
 
 Array = NDArray[np.float64]
+# Above the rounding errors of a statistic that is always zero, so nothing is divided by less.
 _LEAST = 1e-9
-"""Rounding errors of a statistic that is always zero stay below this."""
+# Share of the variance that the plane of `Pca` explains.
 _EXPLAINED = 0.9
+# scikit-learn's default, and the number at which Liu et al. (2008) found path lengths to converge.
 _TREES = 100
+# `nu` of Schölkopf et al.: share of the rows that may lie outside the support.
 _SUPPORT = 0.05
+# Time and memory of a support vector machine grow with the square of its rows; more rows are
+# thinned out evenly.
 _MOST_ROWS = 2000
-"""A support vector machine takes the square of its rows; more are thinned out evenly."""
 
 
 class Detector(Protocol):
-    """Learns from scaled normal features; float64 `[n, features]`."""
+    """Learns from standardised features of normal windows, float64 `[n, features]`."""
 
     def fit(self, z: Array, seed: int) -> Self:
-        """Learn what is normal."""
+        """Learn what is normal; `seed` is for whatever the detector draws."""
 
     def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
-        """One `[n, 1]` each, none below zero, larger is less normal."""
+        """One or more statistics `[n, 1]`, none below zero; larger is less normal."""
 
 
 class Pca:
-    """T2 and Q."""
+    """Hotelling's T2 and the squared prediction error Q, of a principal component analysis."""
 
     def fit(self, z: Array, seed: int) -> Self:  # noqa: ARG002  nothing here is random
         """Find the plane that explains nine tenths of the variation."""
@@ -64,7 +69,7 @@ class Pca:
         return self
 
     def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
-        """Squared distance within the plane, and off it."""
+        """T2, the squared distance within the plane, and Q, the squared distance from it."""
         along = z @ self.axes
         off = z - along @ np.ascontiguousarray(self.axes.T)
         return [
@@ -74,23 +79,23 @@ class Pca:
 
 
 class Mahalanobis:
-    """Squared distance under a shrunk covariance."""
+    """Squared Mahalanobis distance under a covariance shrunk by Ledoit and Wolf's method."""
 
     def fit(self, z: Array, seed: int) -> Self:  # noqa: ARG002  nothing here is random
-        """Estimate the covariance."""
+        """Estimate the covariance, and the transformation that makes it the identity."""
         covariance, _ = ledoit_wolf(z, assume_centered=True)
         variances, axes = np.linalg.eigh(covariance)
         self.whitening = axes / np.sqrt(np.maximum(variances, _LEAST))
         return self
 
     def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
-        """The squared distance from the middle."""
+        """The squared distance from the mean of the normal windows."""
         white = z @ self.whitening
         return [(white * white).sum(axis=1, keepdims=True)]
 
 
 class Isolation:
-    """Anomaly score of an isolation forest, between 0 and 1."""
+    """Anomaly score of an isolation forest, between 0 and 1 (Liu et al. 2008, equation 2)."""
 
     def fit(self, z: Array, seed: int) -> Self:
         """Grow the trees."""
@@ -98,9 +103,10 @@ class Isolation:
         return self
 
     def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
-        """2 to the power of minus the mean depth, in units of what chance would need."""
+        """2 to the power of minus the mean depth, relative to the depth among random rows."""
         if not isinstance(z, Symbol):
             return [-self.forest.score_samples(_single(z))[:, np.newaxis]]
+        # The graph sums a depth for each leaf, as scikit-learn's `score_samples` does.
         usual = self.forest._average_path_length_per_tree  # noqa: SLF001  depths are nowhere public
         features = self.forest.estimators_features_
         chance = len(usual) * _usual_depth(self.forest.max_samples_)
@@ -112,28 +118,30 @@ class Isolation:
             features,
             strict=True,
         ):
-            grown_tree = grown(tree, (depths + lengths - 1.0)[:, np.newaxis])
-            grown_tree["nodes_featureids"] = at[grown_tree["nodes_featureids"]].tolist()
-            columns.append(grown_tree)
-        depth = summed(z.astype(np.float32), columns, np.zeros(1)).astype(np.float64)
+            tree_columns = forest_tree(tree, (depths + lengths - 1.0)[:, np.newaxis])
+            # Each tree sees some features only, and numbers them by itself.
+            tree_columns["nodes_featureids"] = at[tree_columns["nodes_featureids"]].tolist()
+            columns.append(tree_columns)
+        depth = tree_ensemble(z.astype(np.float32), columns, np.zeros(1)).astype(np.float64)
         return [np.exp(depth * (-np.log(2.0) / chance))]
 
 
 class OneClass:
-    """How far outside the support of normal rows, of a radial kernel."""
+    """Distance from the support of normal rows, by a one-class SVM with a radial kernel."""
 
     def fit(self, z: Array, seed: int) -> Self:  # noqa: ARG002  nothing here is random
-        """Find the support."""
+        """Find the support vectors, among at most 2000 rows."""
         thinned = z[np.linspace(0, len(z) - 1, min(len(z), _MOST_ROWS)).astype(np.int64)]
         machine = OneClassSVM(nu=_SUPPORT, gamma="scale").fit(thinned)
-        self.gamma = float(machine._gamma)  # noqa: SLF001  what "scale" came to
+        self.gamma = float(machine._gamma)  # noqa: SLF001  the number that "scale" stands for
         self.vectors = machine.support_vectors_
-        # Their sum grows with the rows, and the limits come from fewer of them.
+        # The sum of the coefficients grows with the number of rows, and the limits are found on
+        # folds with fewer rows; divided by it, statistics of both can be compared.
         self.weights = machine.dual_coef_.T / machine.dual_coef_.sum()
         return self
 
     def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
-        """What is lacking to being where all support vectors are, between 0 and 1."""
+        """1 minus the weighted mean of the kernel to all support vectors, between 0 and 1."""
         own = (z * z).sum(axis=1, keepdims=True)
         across = z @ np.ascontiguousarray(self.vectors.T)
         theirs = (self.vectors * self.vectors).sum(axis=1)
@@ -158,10 +166,10 @@ class _Network(MLPRegressor):  # type: ignore[misc]  # sklearn is untyped
 
 
 class Autoencoder:
-    """Squared error of a narrow network that learned to repeat normal rows."""
+    """Squared reconstruction error of a network with a narrow hidden layer."""
 
     def fit(self, z: Array, seed: int) -> Self:
-        """Train the network."""
+        """Train the network to reproduce its input; its weights are decayed by `alpha`."""
         narrow = max(1, z.shape[1] // 3)
         network = _Network(
             hidden_layer_sizes=(narrow,),
@@ -179,7 +187,7 @@ class Autoencoder:
         return self
 
     def statistics(self, z: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
-        """What is not reproduced."""
+        """The squared error of the reconstruction."""
         (inwards, shift), (outwards, back) = self.layers
         off = z - (np.tanh(z @ inwards + shift) @ outwards + back)
         return [(off * off).sum(axis=1, keepdims=True)]
@@ -199,7 +207,7 @@ def _single(z: Array) -> NDArray[np.float32]:
 
 
 def _usual_depth(rows: int) -> float:
-    """Mean depth of an unsuccessful search in a binary tree of so many rows."""
+    """Mean depth of an unsuccessful search in a binary tree of `rows` rows (equation 1 there)."""
     if rows <= 1:
         return 0.0 if rows < 1 else 1.0
     two = 2

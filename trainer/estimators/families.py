@@ -1,8 +1,9 @@
-"""The families of models a search chooses from, and what can be varied in each.
+"""The families of models that a search chooses from, and their hyper-parameters.
 
-A family draws its hyper-parameters from an Optuna trial under names of its own (`forest.leaves`)
-and makes an unfitted estimator of them: seeded, on one thread. Whatever depends on the target's
-scale is a ratio to its deviation, so that bar and pascal give the same model.
+A family draws its hyper-parameters from an Optuna trial, under names of its own such as
+`forest.leaves`, and makes an unfitted estimator from them: seeded, and on one thread. Whatever
+depends on the scale of the target is drawn as a ratio to its deviation, so that targets in bar and
+in pascal give the same model.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,13 +33,13 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What an estimator is made for.
+    """What the hyper-parameters depend on besides the trial.
 
     Attributes:
-        task: classification or regression.
-        seed: of whatever it draws.
-        rows: the fewest it is fitted on.
-        spread: standard deviation of the numbers to learn; 1 of classes.
+        task: `classification` or `regression`.
+        seed: seed of whatever the estimator draws.
+        rows: number of rows of the smallest fit, for limits such as a number of neighbours.
+        spread: standard deviation of the target of a regression; 1 for a classification.
     """
 
     task: str
@@ -48,7 +49,7 @@ class Setting:
 
     @property
     def numbers(self) -> bool:
-        """Whether numbers are learned, not classes."""
+        """Whether the task is a regression."""
         return self.task == "regression"
 
 
@@ -57,10 +58,11 @@ class Family:
     """One kind of model.
 
     Attributes:
-        draw: hyper-parameters from a trial, an unfitted estimator from them.
-        first: the hyper-parameters that are tried first, by task.
-        scaled: whether it measures distances, and needs features of one scale.
-        most_rows: beyond, a fit or an answer takes too long.
+        draw: draws hyper-parameters from a trial, and returns an unfitted estimator with them.
+        first: the hyper-parameters that are tried first.
+        scaled: whether the estimator measures distances, and needs standardised features.
+        most_rows: most training windows that it is tried on, because the time or the size grow
+            too fast; None has no limit.
     """
 
     draw: Callable[[BaseTrial, Setting], Estimator]
@@ -81,10 +83,11 @@ def _linear(trial: BaseTrial, of: Setting) -> Estimator:
     kind = trial.suggest_categorical("linear.kind", ["ridge", "lasso", "elastic-net"])
     alpha = trial.suggest_float("linear.alpha", 1e-5, 10.0, log=True)
     if kind == "ridge":
+        # scikit-learn's Ridge penalises against a sum over the rows, Lasso against a mean.
         return Ridge(alpha=alpha * of.rows)
     if kind == "lasso":
         return Lasso(alpha=alpha * of.spread, max_iter=2000)
-    # Half of each, the half that is no square on the target's scale.
+    # The penalty of Lasso grows with the target's scale, that of Ridge does not; each gets half.
     both = alpha * (of.spread + 1) / 2
     return ElasticNet(alpha=both, l1_ratio=of.spread / (of.spread + 1), max_iter=2000)
 
@@ -141,8 +144,8 @@ def _grown(name: str, numbers: Any, classes: Any) -> Callable[[BaseTrial, Settin
 
 
 def _first_grown(name: str) -> Callable[[Setting], Parameters]:
-    # All features at each split, scikit-learn's default for numbers, take three times as long and
-    # are no better: on the turbine's nine features as on C-MAPSS's ninety.
+    # scikit-learn's default for a regression, all features at each split, takes three times as
+    # long and is no better, on the turbine's nine features as on C-MAPSS's ninety.
     return lambda _: {
         f"{name}.trees": 100,
         f"{name}.leaves": 512,
@@ -152,7 +155,8 @@ def _first_grown(name: str) -> Callable[[Setting], Parameters]:
 
 
 def _neighbours(trial: BaseTrial, of: Setting) -> Estimator:
-    # All count alike: weights by distance cannot be written as a graph within the tolerance.
+    # Uniform weights: weights by distance cannot be exported within the tolerance of the parity
+    # check.
     count = min(trial.suggest_int("neighbours.count", 1, 100, log=True), max(1, of.rows // 2))
     kind = KNeighborsRegressor if of.numbers else KNeighborsClassifier
     return kind(n_neighbors=count, n_jobs=1)
@@ -181,6 +185,7 @@ def _mlp(trial: BaseTrial, of: Setting) -> Estimator:
         alpha=trial.suggest_float("mlp.alpha", 1e-6, 1.0, log=True),
         learning_rate_init=trial.suggest_float("mlp.rate", 3e-4, 1e-2, log=True),
         max_iter=trial.suggest_int("mlp.rounds", 30, 200, log=True),
+        # At most about a hundred batches in a round, so that large data does not take forever.
         batch_size=max(1, min(of.rows, max(64, of.rows // 100))),
         random_state=of.seed,
     )
@@ -212,4 +217,3 @@ FAMILIES: Mapping[str, Family] = {
         scaled=True,
     ),
 }
-"""By name, the cheapest first."""

@@ -1,9 +1,9 @@
-"""From a candidate to a fitted model, and how its answers are to be read.
+"""The fit of a candidate, and how the fitted pipeline's output becomes answers.
 
-Without a search, gradient boosting on histograms for classes and numbers; a monitor for what is not
-normal.
-Rare classes are neither repeated nor weighed up, which would spoil the probabilities: the decision
-threshold of a two-class model is chosen on held-out folds of the training part instead.
+Without a search a classification or regression is fitted by gradient boosting on histograms, and
+anomalies are detected by a `Monitor`. Rare classes are neither repeated nor given more weight,
+which would distort the probabilities; instead the decision threshold of a model of two classes is
+chosen on held-out folds of the training part.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,20 +29,22 @@ from trainer.features.sliding import SlidingFeatures, positions
 from trainer.features.window_features import WindowFeatures
 from trainer.recipe.document import Anomaly, Classification, Recipe, Regression
 
+# With fewer windows the folds hold a handful each, which measures nothing.
 MIN_WINDOWS = 20
 TWO = 2
+# Arrays by the name of the output, first axis the windows.
 Answers = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A fitted pipeline from windows to an estimate, and what makes answers of it.
+    """A fitted pipeline, and what turns its output into the answers that a bundle promises.
 
     Attributes:
-        task: what it answers.
-        pipeline: features and estimator.
-        outputs: as the manifest describes them.
-        positive: index of the class the score is about, of a two-class model.
+        task: the recipe's `target.task`.
+        pipeline: the fitted features and estimator, from windows to predictions.
+        outputs: the outputs as the manifest describes them.
+        positive: index of the class whose probability is the score, of a model of two classes.
     """
 
     task: Task
@@ -52,16 +54,20 @@ class Model:
 
     @property
     def threshold(self) -> float | None:
-        """The score above which the value is the positive class."""
+        """The score above which the value is the positive class; None without a threshold."""
         return next((o.threshold for o in self.outputs if o.threshold is not None), None)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Name of each class; empty for a regression."""
+        """Names of the classes by index; empty for a regression."""
         return self.outputs[0].classes
 
     def answer(self, windows: NDArray[np.float32]) -> Answers:
-        """What the graph must answer to windows `[n, length, channels]`, by output."""
+        """The answers to windows `[n, length, channels]`, which the graph must reproduce.
+
+        They are `value` `[n]`, `score` `[n]` except for a regression, and for a classification
+        `probabilities` `[n, classes]`.
+        """
         if self.task == "regression":
             return {"value": self.pipeline.predict(windows).astype(np.float32)}
         if self.task == "anomaly":
@@ -77,7 +83,7 @@ class Model:
         return {"value": value.astype(np.int64), "score": score, "probabilities": probabilities}
 
     def margin(self, answers: Answers) -> NDArray[np.float32]:
-        """How far each answer is from being another class, in units of the score; inf if none."""
+        """The change of the score that would change each answer's class, `[n]`; inf if none."""
         if self.task == "regression":
             return np.full(len(answers["value"]), np.inf, dtype=np.float32)
         if self.threshold is not None:
@@ -88,14 +94,21 @@ class Model:
 
 
 def fit(train: Windowed, truth: Truth, recipe: Recipe, candidate: Candidate | None = None) -> Model:
-    """Fit a candidate, or else the task's default, on the training windows.
+    """Fit a candidate on the training windows.
+
+    Args:
+        train: windows of the training part.
+        truth: target values of the recording's rows.
+        recipe: the recipe.
+        candidate: what to fit; None fits the default of the task.
 
     Raises:
-        DataError: as `check_learnable`.
+        DataError: see `check_learnable`; or too few normal windows, or too many for memory.
     """
     check_learnable(train, truth, recipe)
     target = recipe.target
-    # One thread: sums of several depend on how many there are, and so would the bundle's bytes.
+    # One thread: the order of a sum depends on the number of threads, and so would the bytes of
+    # the bundle, which are to be reproducible.
     with threadpool_limits(limits=1):
         if isinstance(target, Anomaly):
             return _detector(train, recipe, target)
@@ -106,10 +119,10 @@ def fit(train: Windowed, truth: Truth, recipe: Recipe, candidate: Candidate | No
 
 
 def check_learnable(train: Windowed, truth: Truth, recipe: Recipe) -> None:
-    """Make sure that there is something to learn.
+    """Check that the training part has something to learn.
 
     Raises:
-        DataError: too few windows, one class only, or a target that never changes.
+        DataError: too few windows, a class without a window, or a constant target.
     """
     if len(train) < MIN_WINDOWS:
         raise DataError(
@@ -125,12 +138,12 @@ def check_learnable(train: Windowed, truth: Truth, recipe: Recipe) -> None:
     if absent or len(counts) < TWO:
         raise DataError(
             f"column '{target.column}': the training part has no window of "
-            f"{' or '.join(absent) or 'a second class'}; a classifier needs every class there"
+            f"{' or '.join(absent) or 'a second class'}; a classification needs every class there"
         )
 
 
 def positive_class(truth: Truth, recipe: Recipe) -> int:
-    """Index of the class that a two-class model is about: the last if the recipe names none."""
+    """Index of the class that the score is about: the recipe's `positive`, or the last class."""
     target = recipe.target
     named = target.positive if isinstance(target, Classification) else None
     two = len(truth.classes) == TWO and named is not None
@@ -166,8 +179,9 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
     parts = [(fitted, out) for fitted, out in blocks(train, gap) if len(fitted) >= MIN_WINDOWS]
     if not parts:
         raise DataError(
-            f"the training part has {len(train)} normal windows; with blocks held out "
-            f"{recipe.window.length} samples apart, fewer than {MIN_WINDOWS} remain to learn from"
+            f"the training part has {len(train)} normal windows; without a block that is held out, "
+            f"and {recipe.window.length} samples around it, fewer than {MIN_WINDOWS} remain to "
+            "learn from; record more normal hours"
         )
     monitor = Monitor(
         target.detectors, target.false_alarms, recipe.seed, len(positions(target.smooth))
@@ -192,10 +206,10 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
 
 
 def _seen(train: Windowed, recipe: Recipe, smooth: int) -> WindowFeatures | SlidingFeatures:
-    """What is seen in a window, once or at several moments; fitted.
+    """The fitted features of a window, at its end or at several moments for smoothing.
 
     Raises:
-        DataError: seen so often, all windows together would take more memory than is allowed.
+        DataError: the features of all windows would take more memory than is allowed.
     """
     if smooth == 1:
         return recipe.described.fit(train.values)
@@ -204,8 +218,8 @@ def _seen(train: Windowed, recipe: Recipe, smooth: int) -> WindowFeatures | Slid
     if size > MAX_BYTES:
         raise DataError(
             f"target.smooth: the features of {len(train)} training windows, each at "
-            f"{len(positions(smooth))} moments, take {size / 2**30:.0f} GiB, at most "
-            f"{MAX_BYTES >> 30} are used; set window.hop to "
+            f"{len(positions(smooth))} moments, take {size / 2**30:.0f} GiB, the limit is "
+            f"{MAX_BYTES >> 30}; set window.hop to "
             f"{-(-size * recipe.window.hop // MAX_BYTES)} or more"
         )
     return features
@@ -217,7 +231,10 @@ def _held_out(
     y: NDArray[np.int64],
     parts: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
 ) -> NDArray[np.float64]:
-    """Probabilities of each window from a fit without its fold; NaN where a fold lacks a class."""
+    """Probabilities of each window from a fit without its fold, `[n, classes]`.
+
+    NaN where the other folds lack a class.
+    """
     held = np.full((len(y), len(np.unique(y))), np.nan)
     for fitted, out in parts:
         if len(np.unique(y[fitted])) == held.shape[1]:

@@ -1,11 +1,12 @@
-"""What is not normal, as one score: each detector against the limit it keeps on normal windows.
+"""Anomaly detection as one score: the largest ratio of a detector's statistic to its limit.
 
 A score of 1 is the alarm limit. Textbook limits assume independent normal samples, which readings
-of a plant are not; ours are quantiles over blocks in time that were held out.
+of a plant are not; here a limit is the quantile of a statistic over blocks in time that were held
+out of the fit.
 
-A score is smoothed over time by the geometric mean: what is a little beyond its limit for long adds
-up as it does in any mean, but one reading that is a thousand times beyond it raises no alarm for as
-long as it is in sight, and one in the training part does not raise the limit for everything else.
+A score may be smoothed over time, by the geometric mean. Values a little above the limit add up as
+in any mean. But a single reading a thousand times above it raises no alarm for as long as it is in
+the window, and one in the training part does not raise the limit for all others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,30 +19,33 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from trainer.estimators.detectors import DETECTORS
 from trainer.features.scaling import Standardise
 
+# A score must stay finite in float32, whose largest number is 3.4e38, whatever the readings are.
 MAX_SCORE = 1e30
-"""A score stays finite in float32 whatever the readings are."""
+# Above the rounding errors of a statistic that is always zero.
 _LEAST_LIMIT = 1e-9
-"""Rounding errors of a statistic that is always zero stay below this."""
+# Before smoothing, a ratio to the limit is clipped to this and to its inverse, so that a single
+# position cannot outweigh many others.
 _MOST_OF_ONE = 100.0
-"""One of several positions counts as so many times its limit at most, and as that part at least."""
 
 Folds = Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
 class Monitor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """The largest ratio of a statistic to its limit.
+    """Scores features by the largest ratio of a statistic to its limit.
 
     Args:
-        detectors: of `trainer.estimators.detectors.DETECTORS`; any of them may raise the alarm.
-        false_alarms: share of held-out normal windows beyond the limit.
-        seed: of detectors that draw.
-        positions: how often the features are there, at as many moments, the last of them last.
+        detectors: names in `trainer.estimators.detectors.DETECTORS`; an alarm of any is an alarm.
+        false_alarms: share of held-out normal windows whose score may be above 1.
+        seed: seed of detectors that draw.
+        positions: number of moments in a window at which the features are given, oldest first;
+            the score is smoothed over them. 1 is no smoothing.
 
     Attributes:
-        scaling_: of the features.
-        fitted_: the detectors.
-        limits_: of each statistic, float64.
-        widening_: what all together, and smoothed, are divided by to keep to the share.
+        scaling_: standardises the features.
+        fitted_: the fitted detectors, in the order of `detectors`.
+        limits_: limit of each statistic, `[statistics]`, float64.
+        widening_: the quantile of the combined and smoothed score, by which it is divided; so the
+            share of false alarms holds for all detectors together.
     """
 
     def __init__(
@@ -63,12 +67,12 @@ class Monitor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn
         *,
         folds: Folds,
     ) -> Self:
-        """Learn what is normal, and the limits from held-out folds.
+        """Fit the detectors, and find the limits on held-out folds.
 
         Args:
-            X: features `[n, positions x features]`.
-            y: not looked at.
-            folds: what to learn from, and what is held out.
+            X: features of normal windows, `[n, positions * features]`.
+            y: ignored.
+            folds: for each fold the indices to fit on, and the indices held out.
         """
         held = []
         for fitted, out in folds:
@@ -77,36 +81,37 @@ class Monitor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn
         statistics = np.concatenate(held)
         usual = np.quantile(statistics, 1 - self.false_alarms, axis=0)
         self.limits_ = np.maximum(usual, _LEAST_LIMIT)
-        # Any may raise the alarm, so all together raise more of them, and smoothed fewer.
+        # The largest of several ratios is above 1 more often than each, and a smoothed one less
+        # often, so the combined score needs a limit of its own.
         together = self._together(statistics)[:, 0]
         self.widening_ = max(_between(together, 1 - self.false_alarms), _LEAST_LIMIT)
         self._learn(X)
         return self
 
     def transform(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Score features `[n, positions x features]`: float32 `[n, 1]`, above 1 is abnormal."""
+        """Score features `[n, positions * features]`: float32 `[n, 1]`, above 1 is abnormal."""
         score: NDArray[np.float32] = self.compute(X)
         return score
 
     @property
     def width(self) -> int:
-        """One column comes out."""
+        """Number of columns that `transform` returns."""
         return 1
 
     def compute(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """The score of numbers or a symbol."""
+        """The score, float32 `[n, 1]`, of features: an array, or a symbol."""
         score = self._together(self._statistics(X)) / self.widening_
         return np.minimum(score, MAX_SCORE).astype(np.float32)
 
     def _learn(self, X: NDArray[np.float32]) -> None:
-        """Learn from the last position: the others are the last one of windows before."""
+        """Fit to the last position only: the others occur as the last of earlier windows."""
         now = X[:, -(X.shape[1] // self.positions) :]
         self.scaling_ = Standardise().fit(now)
         z = self.scaling_.transform(now).astype(np.float64)
         self.fitted_ = [DETECTORS[name]().fit(z, self.seed) for name in self.detectors]
 
     def _statistics(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """All statistics of each position, `[n x positions, statistics]`."""
+        """All statistics at each position, `[n * positions, statistics]`."""
         each = X if self.positions == 1 else X.reshape(-1, self.scaling_.width)
         z = self.scaling_.compute(each).astype(np.float64)
         parts = [one for detector in self.fitted_ for one in detector.statistics(z)]
@@ -123,7 +128,7 @@ class Monitor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn
 
 
 def _between(scores: NDArray[np.float64], quantile: float) -> float:
-    """A limit between two scores that occurred, so that no score falls on it."""
+    """A limit near a quantile, halfway between two scores that occurred, so none is equal to it."""
     ordered = np.unique(scores)
     below = int(np.searchsorted(ordered, np.quantile(scores, quantile), side="right")) - 1
     above = min(below + 1, len(ordered) - 1)

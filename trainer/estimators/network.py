@@ -1,4 +1,4 @@
-"""A neural network of numbers that learns on the target's own scale."""
+"""A neural network for regression that learns on the scale of its target."""
 
 from typing import Any, Self
 
@@ -8,13 +8,14 @@ from sklearn.neural_network import MLPRegressor
 
 
 class Network(MLPRegressor):  # type: ignore[misc]  # sklearn is untyped
-    """Learns the target at mean zero and deviation one; the last layer then undoes both.
+    """An MLPRegressor that learns the target at mean 0 and deviation 1.
 
-    Its weights are kept in double precision, so that an offset costs no digits.
+    The last layer undoes both, so a target in pascal is learned as well as one in bar. The fitted
+    weights are kept in double precision, because a large mean would cost digits in float32.
     """
 
     def fit(self, X: NDArray[np.float32], y: NDArray[np.float64]) -> Self:
-        """Learn from features `[n, features]` of one scale."""
+        """Fit to standardised features `[n, features]` and target values `[n]`."""
         mean, spread = float(y.mean()), float(y.std()) or 1.0
         super().fit(X, (y - mean) / spread)
         layers: tuple[list[Any], list[Any]] = (self.coefs_, self.intercepts_)
@@ -25,7 +26,7 @@ class Network(MLPRegressor):  # type: ignore[misc]  # sklearn is untyped
         return self
 
     def compute(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """The estimate `[n, 1]` of numbers or a symbol."""
+        """The prediction `[n, 1]` for features `[n, features]`: an array, or a symbol."""
         x = X.astype(np.float64)
         *hidden, last = zip(self.coefs_, self.intercepts_, strict=True)
         for weights, shift in hidden:

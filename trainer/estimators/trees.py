@@ -1,9 +1,10 @@
-"""Fitted trees of scikit-learn as one ONNX node, which decides as they do for every float32 value.
+"""Fitted trees of scikit-learn as one ONNX node that decides as they do for every float32 value.
 
-scikit-learn compares with thresholds in double precision, an ONNX tree with float32. skl2onnx
-rounds thresholds of gradient boosting to the nearest float32, so that a value between both decides
-differently (1 row in 20,000, off by a whole leaf), and writes booleans where protobuf wants
-integers. Here they are rounded down: `x <= t` stays the same question.
+scikit-learn compares with thresholds in double precision, ONNX's TreeEnsembleRegressor in float32.
+skl2onnx 1.20 rounds thresholds of gradient boosting to the nearest float32, so that a value
+between the two decides differently (1 row in 20,000, off by a whole leaf), and it writes booleans
+where protobuf wants integers. Here thresholds are rounded down: for a float32 `x` the
+comparison `x <= t` then has the same result.
 """
 
 from collections.abc import Iterable
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 from trainer.features.symbols import ML, Symbol
 
 Columns = dict[str, list[Any]]
+"""Attributes of TreeEnsembleRegressor by name, a list with one item for each node or leaf."""
 
 
-def summed(x: Symbol, trees: Iterable[Columns], base: NDArray[np.float64]) -> Symbol:
-    """The sum of all trees' leaves and `base`, a float32 symbol `[n, targets]`."""
+def tree_ensemble(x: Symbol, trees: Iterable[Columns], base: NDArray[np.float64]) -> Symbol:
+    """The sum of `base`, `[targets]`, and of the leaves of all trees: float32 `[n, targets]`."""
     columns: Columns = {}
     for number, tree in enumerate(trees):
         for name, values in tree.items():
@@ -35,8 +37,8 @@ def summed(x: Symbol, trees: Iterable[Columns], base: NDArray[np.float64]) -> Sy
     return Symbol(x.nodes, name, np.float32)
 
 
-def boosted(model: Any) -> Iterable[Columns]:  # noqa: ANN401  scikit-learn is untyped
-    """The trees of a histogram gradient boosting."""
+def boosting_trees(model: Any) -> Iterable[Columns]:  # noqa: ANN401  scikit-learn is untyped
+    """The trees of a fitted histogram gradient boosting, each with its part of the attributes."""
     for iteration in model._predictors:  # noqa: SLF001  the fitted trees are nowhere public
         for target, predictor in enumerate(iteration):
             tree = predictor.nodes
@@ -51,12 +53,12 @@ def boosted(model: Any) -> Iterable[Columns]:  # noqa: ANN401  scikit-learn is u
             )
 
 
-def grown(tree: Any, weights: NDArray[np.float64]) -> Columns:  # noqa: ANN401  scikit-learn is untyped
-    """One tree of a forest.
+def forest_tree(tree: Any, weights: NDArray[np.float64]) -> Columns:  # noqa: ANN401  scikit-learn is untyped
+    """One tree of a forest, as its part of the attributes.
 
     Args:
         tree: the `tree_` of a fitted decision tree.
-        weights: what each node is worth as a leaf, `[nodes, targets]`.
+        weights: value of each node if it is a leaf, `[nodes, targets]`.
     """
     leaf = tree.children_left < 0
     return _columns(
@@ -70,7 +72,7 @@ def grown(tree: Any, weights: NDArray[np.float64]) -> Columns:  # noqa: ANN401  
 
 
 def _one_target(values: NDArray[np.float64], target: int) -> NDArray[np.float64]:
-    """Weights of leaves that speak of one target only, `[leaves, targets]`, NaN of the others."""
+    """Weights of leaves that add to one target only, `[leaves, targets]`; NaN for the others."""
     weights = np.full((len(values), target + 1), np.nan)
     weights[:, target] = values
     return weights
@@ -85,7 +87,7 @@ def _columns(  # noqa: PLR0913  the attributes of the ONNX node
     missing_left: NDArray[Any],
     weights: NDArray[np.float64],
 ) -> Columns:
-    """One tree's share of each attribute of TreeEnsembleRegressor, but for its own number."""
+    """One tree's part of each attribute of TreeEnsembleRegressor, except the tree's number."""
     count = len(leaf)
     at, targets = np.nonzero(~np.isnan(weights))
     left, right = children
@@ -105,7 +107,7 @@ def _columns(  # noqa: PLR0913  the attributes of the ONNX node
 
 
 def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The largest float32 that is not above each threshold: `x <= t` stays what it was."""
+    """The largest float32 that is not above each threshold."""
     nearest = thresholds.astype(np.float32)
     below = np.nextafter(nearest, np.float32(-np.inf))
     return np.where(nearest > thresholds, below, nearest)

@@ -1,1 +1,1 @@
-"""External models: ONNX graphs that other tools have written, checked and packed."""
+"""External models: ONNX graphs that other tools have made, checked and packed."""

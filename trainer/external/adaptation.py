@@ -1,42 +1,45 @@
-"""A foreign graph between our input and our outputs.
+"""The adaptation of an external graph to a bundle's input and outputs.
 
-All that lies between a gateway's window and what the graph wants, and between what the graph gives
-and what a prediction has, is a few nodes inside the graph: transpose, reshape, cast, a look-up of
-labels, a threshold. So the graph stays the whole truth, and a gateway computes nothing.
+Everything between a gateway's window and the graph's own input, and between the graph's own outputs
+and those of a bundle, becomes a few nodes inside the graph: transpose, reshape, cast, a look-up of
+labels, a threshold. So a gateway computes nothing for an external model either.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
-from onnx import numpy_helper as arrays
+from onnx import (
+    ModelProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+)
 
+from serving.session import INPUT
 from trainer.errors import GraphError
 from trainer.external.declaration import Declaration, Layout, Tensor
 from trainer.external.graph import ML, ExternalGraph
-from trainer.graph.export import INPUT
+from trainer.external.wiring import MARK, Wiring
 
 Seen = Mapping[str, NDArray[Any]]
-"""What the graph's own tensors were for some windows, by `Tensor.name`, first axis the windows."""
-_TAKEN = {
+"""The graph's own tensors for some windows, by `Tensor.name`; first axis the windows."""
+_INPUT_TYPES = {
     TensorProto.FLOAT: "float32",
     TensorProto.DOUBLE: "float64",
     TensorProto.FLOAT16: "float16",
 }
-_MARK = "millhand_"
+# First version of ai.onnx.ml whose LabelEncoder has keys and values; in version 1 it was another
+# operator (https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html).
 _LABELS_SINCE = 2
-"""Version of ONNX's operators for machine learning that can look up a label."""
-_AXES_ARE_INPUT_SINCE = 18
 
 
 def with_window(external: ExternalGraph, wanted: Declaration) -> ModelProto:
-    """The graph behind the input `window`, float32 `[batch, length, channels]`; no outputs yet.
+    """The graph with the input `window`, float32 `[batch, length, channels]`, and no outputs yet.
 
     Raises:
-        GraphError: it has another number of inputs, or one of another type or shape.
+        GraphError: the graph has not exactly one input, or the input's type or shape does not fit.
     """
     taken = _input(external, wanted)
     length, width = wanted.window.length, len(wanted.signals)
@@ -63,23 +66,24 @@ def with_window(external: ExternalGraph, wanted: Declaration) -> ModelProto:
 
 
 def for_inspection(model: ModelProto, external: ExternalGraph, wanted: Declaration) -> bytes:
-    """The graph with each declared tensor as two outputs, `<name> shape` and `<name> flat`.
+    """The graph with two outputs for each declared tensor, `<name> shape` and `<name> flat`.
 
-    Flattened, so that one without a batch axis can be looked at too.
+    Tensors are flattened, so that one without a batch axis can be inspected too. `model` is the
+    graph that `with_window` returns.
 
     Raises:
-        GraphError: a declared tensor is not among the graph's outputs, or is no tensor.
+        GraphError: a declared tensor is not among the graph's outputs, or is not a tensor.
     """
-    looking = ModelProto()
-    looking.CopyFrom(model)
-    wiring = Wiring(looking.graph, external.opset)
+    shown = ModelProto()
+    shown.CopyFrom(model)
+    wiring = Wiring(shown.graph, external.opset)
     for one in wanted.outputs:
         tensor = _output(external, one)
         wiring.end("Shape", tensor, name=f"{one.name} shape")
         wiring.end("Reshape", tensor, wiring.constant([-1]), name=f"{one.name} flat")
         for part in ("shape", "flat"):
-            looking.graph.output.append(ValueInfoProto(name=f"{one.name} {part}"))
-    return _bytes(looking)
+            shown.graph.output.append(ValueInfoProto(name=f"{one.name} {part}"))
+    return _bytes(shown)
 
 
 def with_answers(
@@ -92,11 +96,17 @@ def with_answers(
     """The graph with the outputs that the manifest promises.
 
     Args:
-        model: behind its window.
-        external: whose tensors are declared.
-        wanted: as what.
-        seen: see `Seen`; its types decide what has to be cast.
-        marks: stream and seq, which the graph is to name itself.
+        model: the graph with its window, see `with_window`; it is changed.
+        external: the external graph, with its outputs.
+        wanted: the description of the graph.
+        seen: the graph's tensors for some windows; their types decide what has to be cast.
+        marks: stream and seq, for the graph's metadata.
+
+    Returns:
+        The serialised ONNX model.
+
+    Raises:
+        GraphError: a label is not of the graph's type, or the graph is too large.
     """
     graph = model.graph
     wiring = Wiring(graph, external.opset)
@@ -116,75 +126,37 @@ def with_answers(
     return _bytes(model)
 
 
-@dataclass
-class Wiring:
-    """Adds nodes to a graph."""
-
-    graph: GraphProto
-    opset: int
-
-    @property
-    def added(self) -> list[NodeProto]:
-        """The nodes that were added here or by another wiring."""
-        return [node for node in self.graph.node if node.name.startswith(_MARK)]
-
-    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401  as ONNX
-        """Add a node, and return the name of its output."""
-        name = f"{_MARK}{len(self.graph.node)}_{kind}"
-        self.end(kind, *inputs, name=name, **attributes)
-        return name
-
-    def end(self, kind: str, *inputs: str, name: str, **attributes: Any) -> None:  # noqa: ANN401  as ONNX
-        """Add a node whose output has this name."""
-        domain = ML if kind == "LabelEncoder" else ""
-        node = helper.make_node(
-            kind, inputs, [name], name=f"{_MARK}{name}", domain=domain, **attributes
-        )
-        self.graph.node.append(node)
-
-    def constant(self, value: object, dtype: type = np.int64) -> str:
-        """Add a constant, and return its name."""
-        name = f"{_MARK}constant_{len(self.graph.initializer)}"
-        self.graph.initializer.append(arrays.from_array(np.array(value, dtype), name))
-        return name
-
-    def highest(self, tensor: str, *, name: str) -> None:
-        """Add the largest of each row."""
-        if self.opset < _AXES_ARE_INPUT_SINCE:
-            self.end("ReduceMax", tensor, name=name, axes=[1], keepdims=0)
-        else:
-            self.end("ReduceMax", tensor, self.constant([1]), name=name, keepdims=0)
-
-
 def _input(external: ExternalGraph, wanted: Declaration) -> ValueInfoProto:
-    """The input that takes the window."""
+    """The graph's only input, which takes the window."""
     names, given = list(external.inputs), wanted.input.name
     if given is not None and given not in names:
-        raise GraphError(f"input.name is '{given}', the graph's inputs are {', '.join(names)}")
+        raise GraphError(
+            f"input.name is '{given}', but the graph's inputs are {', '.join(names)}; use one"
+        )
     if len(names) != 1:
         raise GraphError(
-            f"the graph has {len(names)} inputs ({', '.join(names[:8])}), a window is one; export "
-            "it with a single input, of all signals side by side"
+            f"the graph has {len(names)} inputs ({', '.join(names[:8])}), but a window is a single "
+            "one; export it with one input that holds all signals"
         )
     taken: ValueInfoProto = external.model.graph.input[0]
     dtype = taken.type.tensor_type.elem_type
-    if dtype not in _TAKEN:
+    if dtype not in _INPUT_TYPES:
         found = {number: name.lower() for name, number in TensorProto.DataType.items()}.get(dtype)
         raise GraphError(
-            f"input '{names[0]}' takes {found}, allowed are {', '.join(_TAKEN.values())}; signals "
-            "are numbers with fractions: put the rounding or the look-up into the graph"
+            f"input '{names[0]}' takes {found}, allowed are {', '.join(_INPUT_TYPES.values())}; "
+            "signals are floating-point numbers: put the rounding or the look-up into the graph"
         )
     return taken
 
 
 def _layout(taken: ValueInfoProto, wanted: Declaration) -> Layout:
-    """How the input wants the window, held against its shape as far as that is known."""
+    """The layout of the graph's input, compared with its shape as far as that is known."""
     length, width, layout = wanted.window.length, len(wanted.signals), wanted.input.layout
     shapes = {"nlc": [length, width], "ncl": [width, length], "flat": [length * width]}
     kind = taken.type.tensor_type
     if not kind.HasField("shape"):
         if layout is None:
-            raise GraphError("the graph does not say its input's shape; give input.layout")
+            raise GraphError("the graph does not state the shape of its input; give input.layout")
         return layout
     found = [dim.dim_value or None for dim in kind.shape.dim]
     fitting = [name for name, shape in shapes.items() if _fits(found[1:], shape)]
@@ -193,13 +165,13 @@ def _layout(taken: ValueInfoProto, wanted: Declaration) -> Layout:
     if layout in fitting:
         return layout
     said = "[" + ", ".join("?" if dim is None else str(dim) for dim in found) + "]"
-    told = f"the graph's input is {said}, the window is {length} samples of {width} signals"
+    shapes_said = f"the graph's input is {said}, the window is {length} samples of {width} signals"
     if layout is None and fitting:
-        raise GraphError(f"{told}; say which by input.layout: {' or '.join(fitting)} would fit")
+        raise GraphError(f"{shapes_said}; give input.layout, {' or '.join(fitting)} would fit")
     meant = ", ".join(f"{name} [batch, {str(shape)[1:]}" for name, shape in shapes.items())
     asked = "none fits" if layout is None or not fitting else f"{layout} does not fit"
     raise GraphError(
-        f"{told}; {asked} of the layouts {meant}: correct [window], [[signals]], [input]"
+        f"{shapes_said}; {asked} of the layouts {meant}: correct [window], [[signals]] or [input]"
     )
 
 
@@ -210,17 +182,17 @@ def _fits(found: list[int | None], shape: list[int]) -> bool:
 
 
 def _output(external: ExternalGraph, one: Tensor) -> str:
-    """The graph's name of a declared tensor."""
+    """The name that a declared tensor has in the graph."""
     if one.source not in external.outputs:
         raise GraphError(
-            f"outputs: the graph has no output '{one.source}', its outputs are "
-            f"{', '.join(external.outputs)}; name one of them by tensor"
+            f"outputs: the graph has no output '{one.source}'; its outputs are "
+            f"{', '.join(external.outputs)}: give one of them as tensor"
         )
     kinds = {info.name: info.type.WhichOneof("value") for info in external.model.graph.output}
     tensor = external.outputs[one.source]
     if kinds.get(tensor) not in ("tensor_type", None):
         raise GraphError(
-            f"output '{one.source}' is no tensor; export with a plain one (of scikit-learn: "
+            f"output '{one.source}' is not a tensor; export it as one (skl2onnx: "
             "options={'zipmap': False})"
         )
     return tensor
@@ -279,7 +251,7 @@ def _as_float(wiring: Wiring, tensor: str, seen: NDArray[Any]) -> str:
 
 
 def _index(wiring: Wiring, wanted: Declaration, tensor: str, seen: NDArray[Any]) -> str:
-    """The class index: as given, or looked up by the graph's own label; -1 for an unknown one."""
+    """The class index: as given, or looked up by the graph's own label; -1 for unknown labels."""
     if seen.dtype.kind in "OUS":
         keys: dict[str, Any] = {"keys_strings": list(wanted.labels)}
     else:
@@ -296,24 +268,24 @@ def _whole_labels(wanted: Declaration) -> list[int]:
         return [int(label) for label in wanted.labels]
     except ValueError as exc:
         raise GraphError(
-            f"outputs: classes names the labels {', '.join(wanted.labels)}, but the graph's are "
-            "whole numbers"
+            f"outputs: classes has the labels {', '.join(wanted.labels)}, but the graph's labels "
+            "are whole numbers; give these"
         ) from exc
 
 
 def _need_labels(model: ModelProto) -> None:
-    """Import the operators that look up labels, in a version that can."""
+    """Import ai.onnx.ml in a version whose LabelEncoder can look up labels."""
     imported = next((one for one in model.opset_import if one.domain == ML), None)
     if imported is None:
         model.opset_import.append(helper.make_opsetid(ML, _LABELS_SINCE))
     elif imported.version < _LABELS_SINCE:
-        # The label encoder alone was another one before.
+        # LabelEncoder is the only operator that means something else before version 2.
         if any(
-            n.op_type == "LabelEncoder" and not n.name.startswith(_MARK) for n in model.graph.node
+            n.op_type == "LabelEncoder" and not n.name.startswith(MARK) for n in model.graph.node
         ):
             raise GraphError(
-                f"the graph looks up labels by {ML} {imported.version}; export it with "
-                f"{_LABELS_SINCE} or later"
+                f"the graph uses the LabelEncoder of {ML} {imported.version}; export it with "
+                f"{ML} {_LABELS_SINCE} or later"
             )
         imported.version = _LABELS_SINCE
 
@@ -321,6 +293,6 @@ def _need_labels(model: ModelProto) -> None:
 def _bytes(model: ModelProto) -> bytes:
     try:
         content: bytes = model.SerializeToString(deterministic=True)
-    except ValueError as exc:  # more than the two gigabytes that protobuf can
+    except ValueError as exc:  # protobuf serialises at most two gigabytes
         raise GraphError(f"the graph is too large: {exc}") from exc
     return content

@@ -1,16 +1,16 @@
-"""The description of a foreign graph: what a recipe says of a model, without how it was trained.
+"""The description of an external graph: a recipe without the training.
 
-    task        classification, regression or anomaly
-    [bundle]    which stream, which version
-    [input]     how the graph wants its window
-    [[signals]] the model's inputs, in order
-    [window]    how many samples the model sees at once
-    [[outputs]] which tensor of the graph is what
-    [data]      recorded rows for the golden vectors, if there are any
-    [metrics]   figures somebody else has measured
-    [budget]    what serving it may cost
+    task         classification, regression or anomaly
+    [bundle]     which stream the bundle is for, and its version
+    [input]      the layout of the graph's input
+    [[signals]]  the model's inputs, in order
+    [window]     how many samples the model sees at once
+    [[outputs]]  which tensor of the graph is which output of the bundle
+    [data]       recorded rows for the golden vectors, if there are any
+    [metrics]    metrics that others have measured
+    [budget]     what serving the model may cost
 
-As of a recipe, all mistakes are told at once, each with its key.
+As in a recipe, all mistakes are reported at once, each with its key.
 """
 
 from pathlib import Path
@@ -18,24 +18,25 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.bundle.manifest import MAX_DUE_VALUES, Channel, Finite, Output, Task
+from models.bundle.manifest import Channel, Finite, Output, Task
 from trainer.dataset.targets import MAX_CLASSES, NORMAL_AND_NOT
 from trainer.recipe.data_section import Label, Section, Signal, Source
-from trainer.recipe.document import MAX_WINDOW_VALUES, Budget, Identity, Window
+from trainer.recipe.document import Budget, Identity
 from trainer.recipe.toml_file import read_toml
+from trainer.recipe.window_section import Window, input_mistakes
 
 Layout = Literal["nlc", "ncl", "flat"]
 TWO = 2
 
 
 class GraphInput(Section):
-    """How the graph wants a window of `length` samples of `channels` signals.
+    """The graph's input for a window of `length` samples of `channels` signals.
 
     Attributes:
-        name: of the input tensor; its only one if not given.
-        layout: `nlc` is `[batch, length, channels]`, `ncl` `[batch, channels, length]` (PyTorch's
-            convolutions), `flat` `[batch, length * channels]`, sample after sample. It may be
-            omitted where there is no choice: a table with one row a window.
+        name: name of the input tensor; None where the graph has a single input.
+        layout: `nlc` is `[batch, length, channels]`, `ncl` is `[batch, channels, length]` as in
+            PyTorch's convolutions, and `flat` is `[batch, length * channels]`, sample after sample.
+            None where only one is possible: a window of one sample in a `flat` input.
     """
 
     name: str | None = None
@@ -43,16 +44,19 @@ class GraphInput(Section):
 
 
 class Tensor(Section):
-    """What one output tensor of the graph is.
+    """One output tensor of the graph, as an output of the bundle.
 
     Attributes:
-        name: `value`, `score` or `probabilities`, as gateways know them.
-        tensor: its name in the graph, if that is another.
+        name: the output of the bundle: `value`, `score` or `probabilities`.
+        tensor: name of the tensor in the graph; None where it is called as the output.
         meaning: one line for people.
-        unit: engineering unit of a regression.
-        classes: names by position, or `{ label = "name" }` where the graph gives labels of its own.
-        threshold: of a score, or of the second of two probabilities: above it the value is 1.
-        apply: what turns logits into probabilities (`softmax`) or into a score (`sigmoid`).
+        unit: engineering unit of a regression's value.
+        classes: names of the classes by index, or `{ label = "name" }` where the graph returns
+            labels of its own.
+        threshold: the score, or the second of two probabilities, above which the value is 1; None
+            takes the graph's value, or the most probable class.
+        apply: function that turns logits into probabilities (`softmax`) or a score (`sigmoid`);
+            None if the tensor is one already.
     """
 
     name: Literal["value", "score", "probabilities"]
@@ -65,7 +69,7 @@ class Tensor(Section):
 
     @property
     def source(self) -> str:
-        """Its name in the graph."""
+        """The tensor's name in the graph."""
         return self.tensor or self.name
 
     @model_validator(mode="after")
@@ -82,7 +86,13 @@ class Tensor(Section):
 
 
 class ClaimedMetrics(Section):
-    """Figures that were measured elsewhere; the bundle says that millhand did not."""
+    """Metrics that were measured elsewhere; the bundle states that millhand did not measure them.
+
+    Attributes:
+        split: how the rows were split into training and test part, one line for people.
+        test_rows: number of rows that the metrics were measured on; 0 if it is not known.
+        values: value of each metric by name.
+    """
 
     split: Annotated[str, Field(min_length=1, max_length=1000)]
     test_rows: Annotated[int, Field(ge=0)] = 0
@@ -90,7 +100,7 @@ class ClaimedMetrics(Section):
 
 
 class Declaration(Section):
-    """One foreign model, as its owner describes it."""
+    """The description of an external model; the sections are explained above."""
 
     task: Task
     bundle: Identity
@@ -104,19 +114,20 @@ class Declaration(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        mistakes = [*self._signal_mistakes(), *self._output_mistakes()]
+        names = [signal.name for signal in self.signals]
+        mistakes = input_mistakes(names, self.window, self.data) + self._output_mistakes()
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """The model's inputs as the manifest names them."""
+        """The model's inputs as the manifest describes them."""
         return tuple(signal.channel() for signal in self.signals)
 
     @property
     def labels(self) -> dict[str, str]:
-        """Class name by the graph's label for it, in the order of the classes."""
+        """Class name by the graph's label for it, in the order of the class indices."""
         given = next((one.classes for one in self.outputs if one.classes), ())
         if not given and self.task == "anomaly":
             given = NORMAL_AND_NOT
@@ -124,7 +135,7 @@ class Declaration(Section):
 
     @property
     def has_own_labels(self) -> bool:
-        """Whether the graph's labels are declared beside the names of the classes."""
+        """Whether the description gives the graph's labels beside the names of the classes."""
         return any(isinstance(one.classes, dict) for one in self.outputs)
 
     @property
@@ -134,15 +145,15 @@ class Declaration(Section):
 
     @property
     def threshold(self) -> float | None:
-        """The score above which the value is 1."""
+        """The score above which the value is 1; None without one."""
         return next((one.threshold for one in self.outputs if one.threshold is not None), None)
 
     def tensor(self, name: str) -> Tensor | None:
-        """The tensor that is declared as `name`."""
+        """The tensor that is declared as the output `name`; None if there is none."""
         return next((one for one in self.outputs if one.name == name), None)
 
     def promised(self) -> tuple[Output, ...]:
-        """The outputs as the manifest describes them, those that are added included."""
+        """The outputs as the manifest describes them, those that are added to the graph too."""
         value, score, shares = map(self.tensor, ("value", "score", "probabilities"))
         limit, classes = self.threshold, self.classes
         above = "1 where the score is above its threshold"
@@ -170,31 +181,6 @@ class Declaration(Section):
             outputs.append(shown)
         return tuple(outputs)
 
-    def _signal_mistakes(self) -> list[str]:
-        names = [signal.name for signal in self.signals]
-        found = [f"signals: two are named '{n}'" for n in sorted({*names}) if names.count(n) > 1]
-        found += [
-            f"signals: '{name}' would lie inside '{outer}'; a dot in a name is a level"
-            for name in names
-            for outer in names
-            if name.startswith(f"{outer}.")
-        ]
-        if (values := self.window.length * len(names)) > MAX_WINDOW_VALUES:
-            found.append(
-                f"window.length: {values} values a window, allowed are {MAX_WINDOW_VALUES}"
-            )
-        if (due := values * self.window.spec(None).max_due) > MAX_DUE_VALUES:
-            found.append(
-                f"window.max_gap_s: after such a pause {due} values are due at once, allowed are "
-                f"{MAX_DUE_VALUES}; lower it, or raise hop"
-            )
-        if self.window.length > 1 and self.data is not None and self.data.time is None:
-            found.append(
-                f"window.length is {self.window.length}, but data.time is not given: rows without "
-                "a time axis stand alone"
-            )
-        return found
-
     def _output_mistakes(self) -> list[str]:
         names = [one.name for one in self.outputs]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -216,26 +202,33 @@ class Declaration(Section):
     def _class_mistakes(self) -> list[str]:
         classes = self.classes
         if sum(bool(one.classes) for one in self.outputs) > 1:
-            return ["outputs: classes must be given at one output only; they hold for all"]
+            return ["outputs: give classes at one output only; they hold for all outputs"]
         if len(classes) < TWO or len({*classes}) < len(classes):
-            return [f"outputs: classes must be at least two different ones, found {list(classes)}"]
+            return [
+                f"outputs: at least two classes, all different, are needed, found {list(classes)}"
+            ]
         if self.task == "anomaly" and len(classes) > TWO:
-            return [f"outputs: an anomaly has two classes, normal and not; found {list(classes)}"]
+            return [
+                (
+                    "outputs: an anomaly model has two classes, normal and abnormal; found "
+                    f"{list(classes)}"
+                )
+            ]
         if self.task == "anomaly" and self.tensor("probabilities") is not None:
-            return ["outputs: probabilities are of a classification; an anomaly has a score"]
+            return ["outputs: an anomaly model has no probabilities; declare a score"]
         return []
 
     def _decision_mistakes(self) -> list[str]:
         found = []
         if sum(one.threshold is not None for one in self.outputs) > 1:
-            found.append("outputs: threshold must be given once only")
+            found.append("outputs: give threshold at one output only")
         if self.threshold is not None and len(self.classes) != TWO:
-            found.append("outputs: a threshold tells two classes apart, not more or fewer")
+            found.append("outputs: a threshold needs exactly two classes")
         decides = self.tensor("probabilities") is not None or self.threshold is not None
         if self.tensor("value") is None and not decides:
             found.append(
-                "outputs: nothing says which class it is; declare a value, probabilities, or a "
-                "score with a threshold"
+                "outputs: no output gives the class; declare a value, probabilities, or a score "
+                "with a threshold"
             )
         return found
 
@@ -244,6 +237,6 @@ def read_declaration(path: Path) -> Declaration:
     """Read and check a description; see `read_toml`.
 
     Raises:
-        RecipeError: every mistake found, a line each.
+        RecipeError: the description has mistakes; the message has a line for each.
     """
     return read_toml(path, Declaration)

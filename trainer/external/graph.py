@@ -1,8 +1,9 @@
-"""A graph that something else has made: read, made whole, and held against what gateways can run.
+"""An external graph: read, completed, and checked for operators that gateways cannot run.
 
-Weights beside the file are taken in, so that the bundle has no external data; a ZipMap, which gives
-a list of dictionaries instead of a tensor, is taken off. Every tensor is renamed, so that no name
-of the graph's can be one of ours. What the graph computes stays as it is.
+Weights in files of their own are put into the graph, because a bundle has no external data. A
+ZipMap, which returns a list of dictionaries instead of a tensor, is removed. Every tensor is
+renamed, so that no name in the graph can be equal to one of ours. What the graph computes is not
+changed.
 """
 
 import hashlib
@@ -24,29 +25,30 @@ from models.bundle.package import CAPS
 from trainer.errors import GraphError
 
 MAX_BYTES: Final = CAPS["model.onnx"]
+# Before opset 7 operators such as Add had another way of broadcasting. Converters of trees still
+# write opset 8.
 MIN_OPSET: Final = 7
-"""Older operators mean other things under the same names; converters of trees still write 8."""
 ML: Final = "ai.onnx.ml"
+# Opset of a graph that imports none, as of trees alone; every IR version in use allows it.
 _OWN_OPSET: Final = 13
-"""Of a graph that has none, as trees have; any file version that is in use can carry it."""
 _PREFIX: Final = "model/"
 _STANDARD: Final = frozenset({"", "ai.onnx", ML})
+# Operators that are not ONNX's, but part of every build of onnxruntime.
 _CONTRIBUTED: Final = frozenset({"com.microsoft"})
-"""Not ONNX's, but part of every onnxruntime."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalGraph:
-    """A foreign graph, whole.
+    """An external graph, complete with its weights.
 
     Attributes:
-        model: the graph; its inputs are those that are to be given, its outputs tensors.
-        inputs: tensor by the name that the file gives it.
-        outputs: likewise, of the outputs.
-        labels: what a ZipMap called the columns, by the name of the output.
-        producer: what made the file, as it says itself.
-        digests: sha256 by name of the file and of the weights beside it.
-        notes: what a reader should know.
+        model: the graph; its inputs have no default, and its outputs are tensors.
+        inputs: name of each input's tensor in `model`, by its name in the file.
+        outputs: name of each output's tensor in `model`, by its name in the file.
+        labels: labels that a ZipMap gave the columns of an output, by the name of the output.
+        producer: name and version of the tool that made the file, as the file states it.
+        digests: sha256 of the file and of the files with its weights, by name.
+        notes: notes for the reader of the report.
     """
 
     model: ModelProto
@@ -59,22 +61,22 @@ class ExternalGraph:
 
     @property
     def opset(self) -> int:
-        """Version of ONNX's own operators."""
+        """Version of ONNX's own operators that the graph imports."""
         return _opset(self.model)
 
 
 def read_external(path: Path) -> ExternalGraph:
-    """Read an ONNX file and the weights beside it.
+    """Read an ONNX file, and the files with its weights from the same folder.
 
     Raises:
-        GraphError: not an ONNX file, too large, weights that are not there, operators that no
-            gateway has, or an operator set too old to build on.
+        GraphError: the file is not an ONNX model or too large, weights are missing, it needs
+            operators that no gateway has, or its opset is too old.
         OSError: the file cannot be read.
     """
     model, digests = _whole(path)
     graph = model.graph
     if not graph.output:
-        raise GraphError(f"{path}: is not an ONNX model: it has no graph with an output")
+        raise GraphError(f"{path}: is not an ONNX model: it has no output")
     notes = _check_operators(model, path)
     _check_opset(model, path)
     inputs = _real_inputs(graph)
@@ -86,7 +88,7 @@ def read_external(path: Path) -> ExternalGraph:
         inputs={name: f"{_PREFIX}{name}" for name in inputs},
         outputs={name: f"{_PREFIX}{tensor}" for name, tensor in outputs.items()},
         labels=labels,
-        producer=producer or "a producer that does not name itself",
+        producer=producer or "an unknown producer",
         digests=digests,
         notes=tuple(notes),
     )
@@ -102,7 +104,7 @@ def _whole(path: Path) -> tuple[ModelProto, dict[str, str]]:
         model = onnx.load_model_from_string(content)
     except DecodeError as exc:
         raise GraphError(f"{path}: is not an ONNX model: {exc}") from exc
-    # protobuf hands out as bytes what is not UTF-8.
+    # protobuf returns a string that is not UTF-8 as bytes.
     if not all(isinstance(name, str) for name in _names(model)):
         raise GraphError(f"{path}: is damaged: a name in it is not text")
     beside = _external(model, path)
@@ -112,13 +114,13 @@ def _whole(path: Path) -> tuple[ModelProto, dict[str, str]]:
         load_external_data_for_model(model, str(path.parent))
     except (onnx.checker.ValidationError, OSError, ValueError) as exc:
         raise GraphError(
-            f"{path}: its weights, in {', '.join(beside)}, cannot be taken in: {exc}"
+            f"{path}: its weights, in {', '.join(beside)}, cannot be read: {exc}"
         ) from exc
     return model, digests
 
 
 def _external(model: ModelProto, path: Path) -> list[str]:
-    """Names of the files with the model's weights; all of them there, and not too large."""
+    """Names of the files with the model's weights; they exist, and are not too large."""
     names: set[str] = set()
     for graph in _graphs(model.graph):
         names |= {
@@ -148,7 +150,7 @@ def _digest(path: Path) -> str:
 
 
 def _check_operators(model: ModelProto, path: Path) -> list[str]:
-    """Refuse operators that come with a library of their own; note those of onnxruntime."""
+    """Refuse operators that need a library of their own; return a note on those of onnxruntime."""
     local = {(function.domain, function.name) for function in model.functions}
     nodes = [node for graph in _graphs(model.graph) for node in graph.node]
     nodes += [node for function in model.functions for node in function.node]
@@ -156,7 +158,7 @@ def _check_operators(model: ModelProto, path: Path) -> list[str]:
     custom = sorted(f"{d}.{kind}" for d, kind in used if d not in _STANDARD | _CONTRIBUTED)
     if custom:
         raise GraphError(
-            f"{path}: needs operators of its own ({', '.join(custom[:5])}), which no gateway has; "
+            f"{path}: needs custom operators ({', '.join(custom[:5])}), which no gateway has; "
             "export it with the operators of ONNX"
         )
     own = sorted(kind for domain, kind in used if domain in _CONTRIBUTED)
@@ -168,13 +170,13 @@ def _check_operators(model: ModelProto, path: Path) -> list[str]:
 def _check_opset(model: ModelProto, path: Path) -> None:
     if (opset := _opset(model)) < MIN_OPSET:
         raise GraphError(
-            f"{path}: is written in ONNX opset {opset}; export it with {MIN_OPSET} or later, "
-            "best 13 to 21"
+            f"{path}: uses ONNX opset {opset}; export it with opset {MIN_OPSET} or later, best 13 "
+            "to 21"
         )
 
 
 def _opset(model: ModelProto) -> int:
-    """The version of ONNX's operators, which is ours to choose where the graph uses none."""
+    """The version of ONNX's operators; a graph that imports none gets one."""
     versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
     if not versions:
         model.opset_import.append(onnx.helper.make_opsetid("", _OWN_OPSET))
@@ -183,7 +185,7 @@ def _opset(model: ModelProto) -> int:
 
 
 def _real_inputs(graph: GraphProto) -> list[str]:
-    """The inputs without a value; files of IR 3 list the weights among them."""
+    """Names of the inputs without a value; files of IR version 3 list the weights as inputs."""
     given = {tensor.name for tensor in graph.initializer}
     given |= {tensor.values.name for tensor in graph.sparse_initializer}
     kept = [one for one in graph.input if one.name not in given]
@@ -193,7 +195,7 @@ def _real_inputs(graph: GraphProto) -> list[str]:
 
 
 def _without_zipmaps(graph: GraphProto) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """The tensor behind each output, and the labels that a ZipMap gave its columns."""
+    """The tensor of each output, and the labels that a ZipMap gave its columns, by output."""
     tensors = {one.name: one.name for one in graph.output}
     labels = {}
     for node in [node for node in graph.node if node.op_type == "ZipMap" and node.domain == ML]:
@@ -215,7 +217,7 @@ def _zipmap_labels(node: NodeProto) -> tuple[str, ...]:
 
 
 def _names(model: ModelProto) -> Iterator[object]:
-    """Every name that the graph goes by, its own operators' included."""
+    """Every name in the model, and the names in its functions."""
     yield from (model.producer_name, model.producer_version)
     yield from (one.domain for one in model.opset_import)
     nodes = [node for function in model.functions for node in function.node]
@@ -232,7 +234,7 @@ def _names(model: ModelProto) -> Iterator[object]:
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """The graph and those inside it, of loops and branches."""
+    """The graph, and the graphs of its loops and branches."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -243,7 +245,7 @@ def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
 
 
 def _rename(graph: GraphProto) -> None:
-    """Put a prefix before every tensor's name, the same in all graphs, which see outer names."""
+    """Prefix every tensor's name, in inner graphs too, because they refer to outer names."""
     for one in _graphs(graph):
         for node in one.node:
             node.input[:] = [name and _PREFIX + name for name in node.input]
@@ -252,6 +254,6 @@ def _rename(graph: GraphProto) -> None:
             info.name = _PREFIX + info.name
         for sparse in one.sparse_initializer:
             sparse.values.name = _PREFIX + sparse.values.name
-        # Shapes were written down for the batch of the export; a runtime finds them by itself.
+        # The shapes are those of the batch at export; onnxruntime infers them anew.
         del one.value_info[:]
         del one.quantization_annotation[:]

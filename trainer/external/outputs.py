@@ -1,4 +1,4 @@
-"""What a foreign graph's own outputs are, seen by running it, and whether they are as declared."""
+"""The own outputs of an external graph, found by running it, and compared with its description."""
 
 from typing import Any, Final
 
@@ -13,21 +13,22 @@ from trainer.external.declaration import TWO, Declaration, Tensor
 from trainer.external.graph import ExternalGraph
 from trainer.graph.export import Graph
 
+# Size of a batch that is neither one nor a power of two, which a fixed size could hide behind.
 MIXED: Final = 7
-"""Windows in a batch that is neither one nor a power of two."""
+# Remedies by a part of onnxruntime's message.
 _REMEDIES: Final = {
     "IR version": "save it with an older one, such as model.ir_version = 10",
     "is till opset": "export it with an older opset, best 13 to 21",
     "No Op registered": "export it with operators that onnxruntime has",
 }
-_MAX_TOLD: Final = 5
+_MAX_NAMED: Final = 5
 
 
 def runnable(content: bytes) -> Graph:
-    """The graph, ready to run.
+    """Load a graph.
 
     Raises:
-        GraphError: onnxruntime refuses it; with a remedy where one is known.
+        GraphError: onnxruntime refuses the graph; the message has a remedy where one is known.
     """
     try:
         return Graph(content)
@@ -37,17 +38,17 @@ def runnable(content: bytes) -> Graph:
 
 
 def answers_of(graph: Graph, windows: NDArray[np.float32]) -> Answers:
-    """Run it.
+    """Run the graph on windows `[n, length, channels]`.
 
     Raises:
-        GraphError: it fails, alone or on more than one window at a time.
+        GraphError: the graph fails, on any window or only on several at a time.
     """
     try:
         return graph.run(windows)
     except IncompatibleBundleError as exc:
         if len(windows) > 1 and _runs_alone(graph, windows):
             raise GraphError(
-                f"the graph answers one window, but not {len(windows)} at a time, as gateways ask: "
+                f"the graph answers one window, but not {len(windows)} at a time as gateways need: "
                 "it was exported for a fixed batch. Export it with a dynamic batch axis (PyTorch: "
                 f"dynamic_axes or dynamic_shapes, and no batch size in a reshape). {exc}"
             ) from exc
@@ -57,11 +58,20 @@ def answers_of(graph: Graph, windows: NDArray[np.float32]) -> Answers:
 def inspect_outputs(
     content: bytes, external: ExternalGraph, wanted: Declaration, windows: NDArray[np.float32]
 ) -> Seen:
-    """Run the graph that `adaptation.for_inspection` gives, and check what comes.
+    """Run the graph of `adaptation.for_inspection`, and compare its tensors with the description.
+
+    Args:
+        content: the graph, as a serialised ONNX model.
+        external: the external graph, for the labels of a ZipMap.
+        wanted: the description of the graph.
+        windows: float32 `[n, length, channels]` to run it on.
+
+    Returns:
+        The declared tensors, by the name of the output.
 
     Raises:
-        GraphError: it cannot be run, or an output has not the shape, the type or the labels of
-            what it is declared as.
+        GraphError: the graph cannot be run, or the shape, type or labels of a tensor are not those
+            of its description.
     """
     answers = answers_of(runnable(content), windows)
     seen: dict[str, NDArray[Any]] = {}
@@ -87,13 +97,13 @@ def _check_shape(one: Tensor, seen: NDArray[Any], count: int, classes: int) -> N
     if seen.shape[:1] != (count,):
         raise GraphError(
             f"{said}: it does not keep the batch axis. Export it with a dynamic batch axis, and "
-            "without a sum or a squeeze over the first one"
+            "without a sum or a squeeze over the first axis"
         )
     each = seen.size // count
     if one.name != "probabilities":
         if each != 1:
-            meant = "; declare it as probabilities, if it has one a class" if classes else ""
-            raise GraphError(f"{said}: {each} numbers each, a {one.name} is one{meant}")
+            meant = "; declare it as probabilities, if it has one for each class" if classes else ""
+            raise GraphError(f"{said}: {each} numbers each, a {one.name} is one number{meant}")
     elif each == 1:
         raise GraphError(f"{said}: one number each; declare it as a score with a threshold")
     elif seen.shape != (count, classes):
@@ -105,15 +115,15 @@ def _check_type(one: Tensor, seen: NDArray[Any], wanted: Declaration) -> None:
     is_text = seen.dtype.kind in "OUS"
     if not is_class:
         if is_text:
-            raise GraphError(f"output '{one.source}' is text; a {one.name} is a number")
+            raise GraphError(f"output '{one.source}' is text, but a {one.name} must be a number")
         return
     if not is_text:
         present = seen[np.isfinite(seen)].astype(np.float64)
         broken = present[present != np.round(present)]
         if len(broken):
             raise GraphError(
-                f"output '{one.source}' gives {broken[0]:g}, a class is a whole number; declare it "
-                "as a score with a threshold"
+                f"output '{one.source}' gives {broken[0]:g}, but a class is a whole number; "
+                "declare it as a score with a threshold"
             )
     known = set(wanted.labels)
     if not (is_text or wanted.has_own_labels):
@@ -121,28 +131,28 @@ def _check_type(one: Tensor, seen: NDArray[Any], wanted: Declaration) -> None:
     found = {str(label) if is_text else f"{label:.0f}" for label in seen.ravel().tolist()}
     if unknown := sorted(found - known - {"nan"}):
         raise GraphError(
-            f"output '{one.source}' gives the label {', '.join(unknown[:_MAX_TOLD])}, known are "
-            f"{', '.join(sorted(known)[:_MAX_TOLD])}; give its classes as "
+            f"output '{one.source}' gives the label {', '.join(unknown[:_MAX_NAMED])}, known are "
+            f"{', '.join(sorted(known)[:_MAX_NAMED])}; give its classes as "
             '{ label = "name" }, in the order of the probabilities'
         )
 
 
 def _check_columns(one: Tensor, columns: tuple[str, ...], wanted: Declaration) -> None:
-    """Hold the labels of a ZipMap against the classes: another order would swap the answers."""
+    """Compare the labels of a ZipMap with the classes; another order would swap the classes."""
     if one.name != "probabilities" or not columns:
         return
     labels = tuple(wanted.labels)
     numbered = tuple(map(str, range(len(columns))))
     if columns != labels and (wanted.has_own_labels or columns != numbered):
         raise GraphError(
-            f"output '{one.source}' has columns for {', '.join(columns[:_MAX_TOLD])}, classes are "
-            f"{', '.join(labels[:_MAX_TOLD])}; give them as "
+            f"output '{one.source}' has columns for {', '.join(columns[:_MAX_NAMED])}, classes are "
+            f"{', '.join(labels[:_MAX_NAMED])}; give them as "
             '{ label = "name" }, in the order of the columns'
         )
 
 
 def classes_follow(answers: Answers, wanted: Declaration) -> NDArray[np.bool_]:
-    """Where the value is what score or probabilities say, `[n]`."""
+    """Whether the value is the class that score or probabilities give, `[n]`; True without them."""
     value = answers["value"]
     if wanted.threshold is not None:
         return np.asarray(value == (answers["score"] > np.float32(wanted.threshold)))
@@ -152,7 +162,7 @@ def classes_follow(answers: Answers, wanted: Declaration) -> NDArray[np.bool_]:
 
 
 def margin(answers: Answers, wanted: Declaration) -> NDArray[np.float64]:
-    """How far each answer is from another class, in units of the score; inf if that is not seen."""
+    """The change of the score that would change each class, `[n]`; inf without a score."""
     if wanted.threshold is not None:
         return np.abs(answers["score"].astype(np.float64) - np.float32(wanted.threshold))
     if "probabilities" in answers:

@@ -1,4 +1,4 @@
-"""The report of a graph that was made elsewhere: what was tested, and what nobody here knows."""
+"""The report of an external model: what was checked, and what cannot be checked here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from trainer.report.sections.contract import channels, outputs
 
 _WARNING = (
     "This model was not trained by millhand. Its golden vectors are the graph's own answers: they "
-    "prove that it answers on a gateway as it did here, and not that it is right."
+    "verify that it answers on a gateway as it did here, and not that the answers are right."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSummary:
-    """What the manifest does not say.
+    """What the report needs beside the manifest.
 
     Attributes:
-        probes: windows within the ranges that were answered with numbers.
-        rows: recorded rows that the golden vectors are from; 0 if they are made up.
-        notes: what a reader should know.
-        changes: how the graph was fitted to the contract.
+        probes: number of windows within the ranges that were answered with finite numbers.
+        rows: number of recorded rows behind the golden vectors; 0 if these are made up.
+        notes: notes for the reader.
+        changes: name of the graph's own tensor, by the output of the bundle.
     """
 
     probes: int
@@ -34,25 +34,25 @@ class CheckSummary:
 
 
 def render(manifest: Manifest, summary: CheckSummary) -> bytes:
-    """The page as UTF-8; the same for the same manifest and findings."""
+    """The page as UTF-8; the same for the same manifest and summary."""
     sections = {
         "What it answers": outputs(manifest),
-        "How good it is": _figures(manifest),
+        "How good it is": _metrics(manifest),
         "What it reads": channels(manifest.channels),
         "Where it is from": _origin(manifest, summary),
         "Checks": _checks(manifest, summary),
     }
-    return page(manifest, notice("Not proven here", paragraph(_WARNING)), sections)
+    return page(manifest, notice("Not verified here", paragraph(_WARNING)), sections)
 
 
-def _figures(manifest: Manifest) -> Markup:
+def _metrics(manifest: Manifest) -> Markup:
     metrics = manifest.metrics
     said = paragraph(f"{metrics.split}.")
     if not metrics.values:
         return said
     rows = ((name, f"{value:g}", MEANINGS.get(name, "")) for name, value in metrics.values.items())
     counted = paragraph(f"Test rows, as claimed: {metrics.test_rows}.")
-    return said + counted + table(("claimed figure", "value", "meaning"), rows)
+    return said + counted + table(("claimed metric", "value", "meaning"), rows)
 
 
 def _origin(manifest: Manifest, summary: CheckSummary) -> Markup:
@@ -65,7 +65,8 @@ def _origin(manifest: Manifest, summary: CheckSummary) -> Markup:
         + ", ".join(f"{name} {version}" for name, version in manifest.lineage.packages.items()),
     }
     files = pairs("file", "sha256", manifest.lineage.data)
-    return pairs("what", "which", facts) + pairs("ours", "the graph's", summary.changes) + files
+    changes = pairs("output of the bundle", "output of the graph", summary.changes)
+    return pairs("fact", "value", facts) + changes + files
 
 
 def _checks(manifest: Manifest, summary: CheckSummary) -> Markup:
@@ -74,9 +75,9 @@ def _checks(manifest: Manifest, summary: CheckSummary) -> Markup:
         f"{summary.rows} recorded rows" if summary.rows else "windows made up within the ranges"
     )
     checks = {
-        "answers are numbers": f"in {summary.probes} windows within the ranges, and at their edges",
-        "asked twice": "the same answers",
-        "alone and among others": "the same answers, in batches of 1, 7 and all",
+        "answers are finite": f"in {summary.probes} windows within the ranges, and at their edges",
+        "two runs": "the same answers",
+        "alone and in a batch": "the same answers, in batches of 1, 7 and all",
         "golden vectors": f"{golden.count}, from {source}, range edges and missing values among "
         f"them; the graph's own answers, allowed {golden.atol:g} + {golden.rtol:g} of the answer",
         "budget": f"kept: at most {budget.latency_ms_p99:g} ms a window on one thread (p99), "

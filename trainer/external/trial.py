@@ -1,8 +1,8 @@
-"""A foreign graph on trial: what it must do, whatever it was trained for.
+"""The trial of an external graph: what every graph must do, whatever it was trained for.
 
-It answers every window within the ranges with a number, the same however often and in whose
-company it is asked, and either answers when a signal is missing or says that it cannot. Whether its
-answers are right is not for this to know.
+It must answer every window within the ranges with finite numbers, the same ones whenever it is run
+and whatever other windows are in the batch. If a signal is missing, it must answer too, or the
+description must require the signal. Whether the answers are right cannot be checked here.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.bundle.golden import MIN_COUNT, Golden
 from models.bundle.manifest import GoldenSpec
-from trainer.bundle.golden import edges, unusual
+from trainer.bundle.golden import edge_windows, edges
 from trainer.errors import GraphError
 from trainer.estimators.fitting import Answers
 from trainer.external.declaration import Declaration
@@ -23,20 +23,22 @@ from trainer.graph.export import Graph
 Window = NDArray[np.float32]
 MAX_PROBES: Final = 512
 _MAX_PROBE_VALUES: Final = 4_000_000
-_MAX_TOLD: Final = 8
+_MAX_NAMED: Final = 8
+# How far probabilities may be from a sum of 1, for graphs that compute in float16.
 _PROBABILITY_SLACK: Final = 1e-3
+# Relative distance of a score from the threshold within which either class is accepted.
 _SAME: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What a graph has shown.
+    """The result of a trial that has passed.
 
     Attributes:
-        golden: windows with its own answers.
-        tolerance: how near another machine must come to them.
-        probes: windows within the ranges that it answered with numbers.
-        notes: what a reader should know.
+        golden: golden windows with the graph's own answers.
+        tolerance: allowed difference of another machine's answers to the golden windows.
+        probes: number of windows within the ranges that were answered with finite numbers.
+        notes: notes for the reader of the report.
     """
 
     golden: Golden
@@ -46,19 +48,20 @@ class TrialResult:
 
 
 def probe_count(length: int, width: int) -> int:
-    """How many windows of this size the graph is tried on."""
+    """Number of windows of `length` samples of `width` signals that a graph is tried on."""
     return max(MIN_COUNT, min(MAX_PROBES, _MAX_PROBE_VALUES // (length * width)))
 
 
 def made_up(wanted: Declaration, usual: Window | None) -> Window:
-    """Windows within the ranges: half at rest, each signal at one level, half jumping.
+    """Random windows within the ranges: half constant in time, half with independent samples.
 
     Args:
-        wanted: for signals and their ranges, and the length of the window.
-        usual: for the edges of signals without a range; None where every signal has one.
+        wanted: the description, for the ranges of the signals and the length of the window.
+        usual: recorded windows, `[n, length, channels]`, for the extremes of signals without a
+            range; None where every signal has one.
 
     Returns:
-        Float32 `[n, length, channels]`, the same every time, nothing missing.
+        Float32 `[n, length, channels]`, the same at every call, without missing values.
     """
     length, width = wanted.window.length, len(wanted.signals)
     if usual is None:
@@ -75,16 +78,16 @@ def made_up(wanted: Declaration, usual: Window | None) -> Window:
 
 
 def check_answers(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> TrialResult:
-    """Put the graph, with our input and outputs, to the test.
+    """Try the adapted graph, and make its golden vectors.
 
     Args:
-        graph: that the bundle will have.
-        wanted: what it is declared to be.
-        usual: windows that the golden vectors show, `[n, length, channels]`.
-        probes: windows within the ranges, without missing values.
+        graph: the graph, with the input and outputs of a bundle.
+        wanted: the description of the graph.
+        usual: windows for the golden vectors, `[n, length, channels]`.
+        probes: windows within the ranges, `[n, length, channels]`, without missing values.
 
     Raises:
-        GraphError: what it did, on which window, and the remedy.
+        GraphError: the graph fails a check; the message has the window and the remedy.
     """
     answers = answers_of(graph, probes)
     _check_sound(answers, probes, wanted)
@@ -96,11 +99,11 @@ def check_answers(graph: Graph, wanted: Declaration, usual: Window, probes: Wind
     clear = margin(given, wanted) > 2 * (tolerance.atol + tolerance.rtol * _size(given))
     if not clear.any():
         raise GraphError(
-            f"in all of {len(windows)} windows two classes are as good as equal: there is nothing "
-            "that another machine could be held to; correct the threshold or the ranges"
+            f"in all of {len(windows)} windows two classes are nearly equal, so another machine "
+            "may give either of them; correct the threshold or the ranges"
         )
     golden = Golden(windows[clear], {name: array[clear] for name, array in given.items()})
-    _check_company(graph, golden, tolerance)
+    _check_repeated(graph, golden, tolerance)
     promised = tolerance.model_copy(update={"count": len(golden.windows)})
     return TrialResult(golden, promised, len(probes), tuple(notes))
 
@@ -110,8 +113,8 @@ def _spread(windows: Window) -> NDArray[np.int64]:
 
 
 def _odd(usual: Window, wanted: Declaration) -> Window:
-    """Edges and missing values, but none that a gateway would not ask about."""
-    odd = np.stack(list(unusual(usual, wanted.channels)))
+    """Windows with edges and missing values, but not where the signal is required."""
+    odd = np.stack(list(edge_windows(usual, wanted.channels)))
     required = [signal.missing == "require" for signal in wanted.signals]
     return odd[~np.isnan(odd[:, :, required]).any(axis=(1, 2))]
 
@@ -121,7 +124,7 @@ def _size(answers: Answers) -> NDArray[np.float32] | np.float32:
 
 
 def _tolerance(answers: Answers) -> GoldenSpec:
-    """1e-4 of each answer and 1e-5 of their spread, as of models that are trained here."""
+    """1e-4 of each answer and 1e-5 of their spread, as for models that are trained here."""
     spreads = [float(np.std(array.astype(np.float64))) for array in _floats(answers).values()]
     spread = min([one for one in spreads if one > 0], default=1.0)
     return GoldenSpec(count=MIN_COUNT, atol=float(f"{1e-5 * spread:.3g}"), rtol=1e-4)
@@ -132,7 +135,7 @@ def _floats(answers: Answers) -> Answers:
 
 
 def _check_sound(answers: Answers, windows: Window, wanted: Declaration) -> None:
-    """Numbers, classes that there are, and probabilities that are some."""
+    """Check for finite numbers, declared classes, and probabilities that sum to 1."""
     for name, array in _floats(answers).items():
         sound = np.isfinite(array).reshape(len(windows), -1).all(axis=1)
         if not sound.all():
@@ -154,9 +157,9 @@ def _check_classes(answers: Answers, wanted: Declaration) -> None:
     if len(strange):
         raise GraphError(
             f"the graph gives a class that is not declared (index {strange[0]}), in {len(strange)} "
-            f"of {len(value)} windows; classes are {', '.join(wanted.classes[:_MAX_TOLD])}"
+            f"of {len(value)} windows; classes are {', '.join(wanted.classes[:_MAX_NAMED])}"
         )
-    # A graph that reckons in float64 may differ where the score is on the threshold.
+    # A graph that computes in float64 may differ where the score is on the threshold.
     follows = classes_follow(answers, wanted) | (margin(answers, wanted) <= _SAME * _size(answers))
     if wanted.threshold is not None and not follows.all():
         row = int(np.argmin(follows))
@@ -173,8 +176,8 @@ def _check_probabilities(shares: NDArray[np.float32]) -> None:
     if off.any():
         row = int(np.argmax(off))
         raise GraphError(
-            f"the declared probabilities are none: those of a window are {shares[row]}, together "
-            f"{total[row]:g}; if they are logits, say apply = 'softmax'"
+            f"the declared probabilities do not sum to 1: those of a window are {shares[row]}, "
+            f"together {total[row]:g}; if they are logits, set apply = 'softmax'"
         )
 
 
@@ -188,51 +191,51 @@ def _oddities(answers: Answers, wanted: Declaration) -> list[str]:
     if against:
         said.append(
             f"the value is not the most probable class in {against} of {len(answers['value'])} "
-            "windows: is the order of the classes right?"
+            "windows: check the order of the classes"
         )
     return said
 
 
 def _missing(graph: Graph, wanted: Declaration, probes: Window) -> list[str]:
-    """Ask without each signal that may be missing."""
+    """Run the graph without each signal that may be missing; return a note on the result."""
     optional = [i for i, signal in enumerate(wanted.signals) if signal.missing == "impute"]
     names = [wanted.signals[index].name for index in optional]
     if not optional:
         return []
     if not any(output.dtype == "float32" for output in wanted.promised()):
         raise GraphError(
-            f"whether the graph can answer without {_listed(names)} cannot be seen from a class "
-            "alone; declare its score or its probabilities too, or say missing = 'require' of them"
+            f"a class alone does not show whether the graph can answer without {_quoted(names)}; "
+            "declare its score or its probabilities too, or set missing = 'require' for them"
         )
     without = [name for i, name in zip(optional, names, strict=True) if _fails(graph, probes, [i])]
     if not without and _fails(graph, probes, optional):
         without = names
     if without:
         raise GraphError(
-            f"the graph has no answer (NaN) where {_listed(without)} is missing; say missing = "
-            "'require' of each, so that gateways answer BAD, or put an imputer into the graph"
+            f"the graph has no answer (NaN) where {_quoted(without)} is missing; set missing = "
+            "'require' for each, so that gateways answer BAD, or put an imputer into the graph"
         )
     said = (
-        f"the graph answers where {_listed(names)} is missing; whether rightly, only its training "
-        "could tell: missing = 'require' is the safe choice"
+        f"the graph answers where {_quoted(names)} is missing; whether these answers are right is "
+        "not checked, so missing = 'require' is the safe choice"
     )
     return [said]
 
 
 def _fails(graph: Graph, probes: Window, channels: list[int]) -> bool:
-    """Whether windows that lack these channels, wholly or at the end, are not answered."""
+    """Whether windows without these channels, everywhere or in the last sample, give no number."""
     windows = np.stack([probes[0], probes[-1]])
     windows[0][:, channels] = np.nan
     windows[1][-1, channels] = np.nan
     return any(not np.isfinite(a).all() for a in _floats(answers_of(graph, windows)).values())
 
 
-def _check_company(graph: Graph, golden: Golden, tolerance: GoldenSpec) -> None:
-    """The same answers when asked again, alone, and among few."""
+def _check_repeated(graph: Graph, golden: Golden, tolerance: GoldenSpec) -> None:
+    """Check that answers are the same in a second run, alone, and in a batch of another size."""
     if difference := _beyond(golden.outputs, answers_of(graph, golden.windows), tolerance):
         raise GraphError(
-            f"asked twice, the graph answers differently: {difference}. Something in it is random; "
-            "export it for inference (PyTorch: model.eval())"
+            f"two runs of the graph give different answers: {difference}. Something in it is "
+            "random; export it for inference (PyTorch: model.eval())"
         )
     for size in (1, MIXED):
         parts = [
@@ -249,7 +252,7 @@ def _check_company(graph: Graph, golden: Golden, tolerance: GoldenSpec) -> None:
 
 
 def _beyond(wanted: Answers, given: Answers, tolerance: GoldenSpec) -> str | None:
-    """The first answer that differs, in words."""
+    """The first answer that differs by more than the tolerance, in words; None if there is none."""
     for name, expected in wanted.items():
         found = given[name]
         error = np.abs(found.astype(np.float64) - expected.astype(np.float64))
@@ -257,16 +260,16 @@ def _beyond(wanted: Answers, given: Answers, tolerance: GoldenSpec) -> str | Non
         off = ~(error <= (allowed if expected.dtype.kind == "f" else 0))
         if off.any():
             row = int(np.argmax(off.reshape(len(off), -1).any(axis=1)))
-            return f"'{name}' of golden window {row} is {expected[row]}, and {found[row]}"
+            return f"'{name}' of golden window {row} is {expected[row]}, then {found[row]}"
     return None
 
 
 def _shown(sample: NDArray[np.float32], wanted: Declaration) -> str:
     pairs = zip(wanted.signals, sample.tolist(), strict=True)
-    told = [f"{signal.name} {value:g}" for signal, value in pairs]
-    return ", ".join(told[:_MAX_TOLD]) + (", ..." if len(told) > _MAX_TOLD else "")
+    values = [f"{signal.name} {value:g}" for signal, value in pairs]
+    return ", ".join(values[:_MAX_NAMED]) + (", ..." if len(values) > _MAX_NAMED else "")
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_TOLD} more" if len(names) > _MAX_TOLD else ""
-    return ", ".join(f"'{name}'" for name in names[:_MAX_TOLD]) + more
+def _quoted(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:_MAX_NAMED]) + more

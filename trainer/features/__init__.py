@@ -1,1 +1,1 @@
-"""What a model sees in a window, as NumPy code that also writes its ONNX graph."""
+"""The features of a window, as NumPy code that also writes its ONNX graph."""

@@ -1,8 +1,8 @@
-"""Arithmetic of signals, as a recipe writes it: `power = "torque * speed * 0.10472"`.
+"""Arithmetic over signals, as a recipe writes it: `power = "torque * speed * 0.10472"`.
 
-Python's grammar, of which only numbers, names of signals, `+ - * / **` and a few functions are let
-in: there is nothing in it that could do anything but arithmetic. What is computed of numbers is
-computed of a `Symbol` too, so a derived signal becomes part of the graph.
+An expression is parsed by Python's grammar, and only numbers, names of signals, `+ - * / **` and a
+few functions are accepted, so an expression can do nothing but arithmetic. It can be evaluated on
+NumPy arrays and on a `Symbol`, so a derived signal becomes part of the ONNX graph.
 """
 
 import ast
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 MAX_LENGTH = 500
+# A power becomes so many factors in the graph.
 _MAX_POWER = 4
+# Bounds the size of the graph, and the depth of the recursion below.
 _MAX_NODES = 200
 
 _OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
@@ -33,14 +35,14 @@ _OF_MANY: Mapping[str, Callable[[Any, Any], Any]] = {"min": np.minimum, "max": n
 
 
 class Expression:
-    """An expression that was read and found to be arithmetic.
+    """A parsed expression that contains nothing but arithmetic.
 
     Attributes:
-        text: as it was written.
-        names: the signals in it.
+        text: the expression as it was written.
+        names: names of the signals in it.
 
     Raises:
-        ValueError: it is something else, or has no signal in it; says what was found.
+        ValueError: the text is not arithmetic, or has no signal in it; the message names the part.
     """
 
     def __init__(self, text: str) -> None:
@@ -51,7 +53,7 @@ class Expression:
             raise ValueError(f"'{text}' cannot be read: {exc}") from exc
         nodes = list(ast.walk(self._tree))
         if len(nodes) > _MAX_NODES:
-            raise ValueError(f"has {len(nodes)} parts, allowed are {_MAX_NODES}")
+            raise ValueError(f"the expression has {len(nodes)} parts, allowed are {_MAX_NODES}")
         _check(self._tree)
         functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
         named = (node for node in nodes if isinstance(node, ast.Name) and id(node) not in functions)
@@ -59,16 +61,16 @@ class Expression:
         if not self.names:
             raise ValueError(f"'{text}' has no signal in it")
 
-    def of(self, signals: Mapping[str, Any]) -> Any:  # noqa: ANN401  an array, or a symbol
-        """Its value where the signals have these; what has none is NaN or infinite."""
+    def evaluate(self, signals: Mapping[str, Any]) -> Any:  # noqa: ANN401  an array, or a symbol
+        """The value for arrays or symbols of the signals; NaN or infinite where it is undefined."""
         return _value(self._tree, signals)
 
 
 def _check(node: ast.AST) -> None:
-    """Refuse whatever is no arithmetic."""
+    """Raise ValueError for whatever is not arithmetic."""
     match node:
         case ast.Constant(value=bool() as value):
-            raise ValueError(f"{value} is no number")
+            raise ValueError(f"{value} is not a number")
         case ast.Constant(value=int() | float()) | ast.Name():
             return
         case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
@@ -84,8 +86,8 @@ def _check(node: ast.AST) -> None:
         case _:
             known = ", ".join(sorted({*_OF_ONE, *_OF_MANY}))
             raise ValueError(
-                f"'{ast.unparse(node)}' is no arithmetic; allowed are numbers, signals, + - * / ** "
-                f"and {known}"
+                f"'{ast.unparse(node)}' is not arithmetic; allowed are numbers, signals, + - * / "
+                f"** and {known}"
             )
 
 
@@ -93,7 +95,9 @@ def _check_power(node: ast.AST) -> None:
     match node:
         case ast.Constant(value=int(power)) if 1 <= power <= _MAX_POWER:
             return
-    raise ValueError(f"'** {ast.unparse(node)}': a power is a whole number from 1 to {_MAX_POWER}")
+    raise ValueError(
+        f"'** {ast.unparse(node)}': a power must be a whole number from 1 to {_MAX_POWER}"
+    )
 
 
 def _check_call(node: ast.Call) -> None:
@@ -101,7 +105,7 @@ def _check_call(node: ast.Call) -> None:
     count = len(node.args)
     if name not in _OF_ONE and name not in _OF_MANY:
         known = ", ".join(sorted({*_OF_ONE, *_OF_MANY}))
-        raise ValueError(f"'{name}' is not known; functions are {known}")
+        raise ValueError(f"the function '{name}' is not known; known are {known}")
     if (name in _OF_ONE and count != 1) or not count:
         raise ValueError(f"'{name}' is given {count} values; it takes one")
     for argument in node.args:
@@ -125,4 +129,4 @@ def _value(node: ast.AST, signals: Mapping[str, Any]) -> Any:  # noqa: ANN401  a
         case ast.Call(func=ast.Name(id=name)):
             values = [_value(argument, signals) for argument in node.args]
             return _OF_ONE[name](values[0]) if name in _OF_ONE else reduce(_OF_MANY[name], values)
-    raise AssertionError(f"{node!r} was let in")
+    raise AssertionError(f"{node!r} was accepted by _check")

@@ -1,4 +1,4 @@
-"""Features on one scale, for estimators that measure distances."""
+"""Standardised features, for estimators that measure distances."""
 
 from typing import Any, Self
 
@@ -6,40 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+# In deviations. A value beyond is far from normal in any case, and its square must not overflow.
 _FARTHEST = 1e4
-"""Deviations: beyond, a reading is far off whatever it is, and its square must not overflow."""
 
 
 class Standardise(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Mean zero and deviation one, in double precision, rounded to float32 once.
+    """Scales features to mean 0 and deviation 1, in double precision, rounded to float32 once.
 
-    A feature that never changed in training is centred only. Values farther than 10,000 deviations
-    count as that far.
+    Like scikit-learn's StandardScaler, but a feature that was constant in the training part is
+    only centred, and values are clipped to 10,000 deviations.
 
     Attributes:
-        mean_, scale_: of each feature, float64.
+        mean_: mean of each feature, float64 `[features]`.
+        scale_: deviation of each feature, float64 `[features]`; 1 for a constant one.
     """
 
     def fit(self, X: NDArray[np.float32], y: object = None) -> Self:  # noqa: ARG002  sklearn's
-        """Learn the scale of features `[n, features]`."""
+        """Measure mean and deviation of features `[n, features]`; `y` is ignored."""
         exact = X.astype(np.float64)
         self.mean_ = exact.mean(axis=0)
         deviation = exact.std(axis=0)
+        # Rounding of float32 alone gives a constant feature a deviation of about this.
         steady = deviation <= np.abs(self.mean_) * np.finfo(np.float32).eps
         self.scale_ = np.where(steady, 1.0, deviation)
         return self
 
     def transform(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scale features: float32 `[n, features]`."""
+        """Scale features `[n, features]`: float32 of the same shape."""
         scaled: NDArray[np.float32] = self.compute(X)
         return scaled
 
     @property
     def width(self) -> int:
-        """How many columns come out."""
+        """Number of columns that `transform` returns."""
         return len(self.mean_)
 
     def compute(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """The same of numbers or a symbol."""
+        """The scaled features, of an array or of a symbol."""
         z = (X.astype(np.float64) - self.mean_) / self.scale_
         return np.minimum(np.maximum(z, -_FARTHEST), _FARTHEST).astype(np.float32)

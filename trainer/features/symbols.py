@@ -1,13 +1,14 @@
-"""Arrays of a graph that is being written: NumPy code that runs on them adds the ONNX nodes.
+"""Symbols: arrays of a graph that is being written. NumPy code that runs on them adds ONNX nodes.
 
-A step of ours (features, scaling, monitors) is written once, in NumPy. Given numbers it computes;
-given a `Symbol` the same lines write the graph, so the two cannot drift apart:
+A step of ours (features, scaling, monitor) is written once, in NumPy. Given an array it computes;
+given a `Symbol` the same lines write the graph, so the two cannot differ:
 
     def compute(x):                       Mul, ReduceSum, Div, Sqrt
         return np.sqrt((x * x).sum(axis=1) / length)
 
-Only what NumPy and ONNX understand alike is here; anything else raises `TypeError` when the graph
-is written, never a wrong node.
+NumPy calls `__array_ufunc__` (NEP 13) and `__array_function__` (NEP 18) of a symbol. Only functions
+that mean the same in NumPy and ONNX are known here. Anything else raises `TypeError` while the
+graph is written, so a wrong node is never written.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,10 @@ from numpy.typing import DTypeLike, NDArray
 from onnx import helper, numpy_helper
 
 ML = "ai.onnx.ml"
+# Version 3 of ai.onnx.ml has all that is used here; TreeEnsembleRegressor is deprecated from 5 on.
 _ML_VERSION = 3
 _BOOL = np.dtype(np.bool_)
+# As the end of a slice: ONNX clips it to the length of the axis.
 _TO_THE_END = np.iinfo(np.int64).max
 
 _UFUNCS: Mapping[str, str] = {
@@ -53,13 +56,16 @@ class Nodes:
         self._container = container
 
     def constant(self, array: NDArray[Any]) -> str:
-        """A tensor that is part of the graph."""
+        """Add a tensor that is part of the graph, and return its name."""
         name = str(self._scope.get_unique_variable_name("constant"))
         self._container.add_initializer(name, None, None, numpy_helper.from_array(array, name))
         return name
 
     def add(self, kind: str, *inputs: str, output: str = "", domain: str = "", **marks: Any) -> str:  # noqa: ANN401  any attribute of a node
-        """Add a node; its output gets a name of its own unless `output` gives one."""
+        """Add a node, and return the name of its output, which is unique unless it is given.
+
+        `kind` is the operator's name in `domain`, empty for ONNX's own; `marks` its attributes.
+        """
         output = output or str(self._scope.get_unique_variable_name(kind.lower()))
         self._container.add_node(
             kind,
@@ -74,12 +80,12 @@ class Nodes:
 
 
 class Symbol(NDArrayOperatorsMixin):
-    """What a node of the graph will compute, as an array that NumPy takes.
+    """A tensor that the graph will compute, as an array that NumPy functions accept.
 
     Attributes:
-        nodes: where further nodes go.
-        name: of the tensor in the graph.
-        dtype: of its values; constants that meet it are cast to it.
+        nodes: adds further nodes to the graph.
+        name: name of the tensor in the graph.
+        dtype: type of its values. NumPy scalars and arrays combined with it are cast to this type.
     """
 
     def __init__(self, nodes: Nodes, name: str, dtype: DTypeLike) -> None:
@@ -94,7 +100,7 @@ class Symbol(NDArrayOperatorsMixin):
         *inputs: Any,  # noqa: ANN401  numbers, arrays and symbols
         **named: Any,  # noqa: ANN401  NumPy's own
     ) -> "Symbol":
-        """Add the node of an elementwise function."""
+        """Add the node of an elementwise function (NEP 13)."""
         kind = _UFUNCS.get(ufunc.__name__)
         if kind is None or method != "__call__" or named:
             raise TypeError(f"np.{ufunc.__name__}.{method} with {sorted(named)} has no ONNX node")
@@ -110,14 +116,14 @@ class Symbol(NDArrayOperatorsMixin):
         inputs: Sequence[Any],
         named: Mapping[str, Any],
     ) -> "Symbol":
-        """Add the nodes of one of the functions in `_FUNCTIONS`."""
+        """Add the nodes of one of the functions in `_FUNCTIONS` (NEP 18)."""
         written = _FUNCTIONS.get(function)
         if written is None:
             raise TypeError(f"np.{function.__name__} has no ONNX node")
         return written(*inputs, **named)
 
     def __getitem__(self, key: Any) -> "Symbol":  # noqa: ANN401  NumPy's own
-        """Slices with a step of one, and whole numbers, which take their axis away."""
+        """Index with slices of step one, and with whole numbers, which remove their axis."""
         keys = key if isinstance(key, tuple) else (key,)
         found = self
         gone = 0
@@ -132,7 +138,7 @@ class Symbol(NDArrayOperatorsMixin):
         return found
 
     def astype(self, dtype: DTypeLike) -> "Symbol":
-        """The same values as another type of number."""
+        """The values cast to another type."""
         wanted = np.dtype(dtype)
         if wanted == self.dtype:
             return self
@@ -141,23 +147,23 @@ class Symbol(NDArrayOperatorsMixin):
         )
 
     def sum(self, axis: int, *, keepdims: bool = False) -> "Symbol":
-        """Sums along one axis."""
+        """The sums along one axis."""
         return self._reduced("ReduceSum", axis, keepdims=keepdims)
 
     def min(self, axis: int, *, keepdims: bool = False) -> "Symbol":
-        """The least along one axis."""
+        """The minima along one axis."""
         return self._reduced("ReduceMin", axis, keepdims=keepdims)
 
     def max(self, axis: int, *, keepdims: bool = False) -> "Symbol":
-        """The greatest along one axis."""
+        """The maxima along one axis."""
         return self._reduced("ReduceMax", axis, keepdims=keepdims)
 
     def reshape(self, *shape: int) -> "Symbol":
-        """The same values in another shape; -1 is what is left over."""
+        """The values in another shape; one size may be -1, and is computed."""
         return self.node("Reshape", self.name, self.nodes.constant(np.array(shape)))
 
     def power_spectrum(self, length: int) -> "Symbol":
-        """See the function of the same name."""
+        """The power spectrum along axis 1; see the function of this name."""
         last = self.nodes.constant(np.array([-1]))
         single = self.nodes.add("Unsqueeze", self.name, last)
         size, axis = (self.nodes.constant(np.array(one)) for one in (length, 1))
@@ -166,17 +172,17 @@ class Symbol(NDArrayOperatorsMixin):
         return squared.sum(axis=-1)
 
     def write(self, output: str) -> None:
-        """Make it an output of the graph, or of the step."""
+        """Give the tensor the name of an output of the graph, or of the converted step."""
         self.nodes.add("Identity", self.name, output=output)
 
     def operand(self, operand: object, dtype: DTypeLike) -> str:
-        """Its name in the graph; of numbers a constant of this type."""
+        """The operand's name in the graph; an array or a scalar becomes a constant of `dtype`."""
         if isinstance(operand, Symbol):
             return operand.name
         return self.nodes.constant(np.asarray(operand, dtype=dtype))
 
     def node(self, kind: str, *inputs: str, dtype: DTypeLike | None = None, **marks: Any) -> Self:  # noqa: ANN401  any attribute of a node
-        """What a further node computes, of the same type unless another is named."""
+        """The output of a further node; it has this symbol's type unless `dtype` is given."""
         name = self.nodes.add(kind, *inputs, **marks)
         return type(self)(self.nodes, name, self.dtype if dtype is None else dtype)
 
@@ -198,11 +204,11 @@ def power_spectrum(x: Any, length: int) -> Any:  # noqa: ANN401  an array, or a 
     """Squared magnitude of the discrete Fourier transform of real values along axis 1.
 
     Args:
-        x: float64 `[n, length, channels]`, numbers or a symbol.
-        length: which a symbol does not know of itself.
+        x: float64 `[n, length, channels]`, an array or a symbol.
+        length: number of samples, which a symbol does not know.
 
     Returns:
-        `[n, length // 2 + 1, channels]`.
+        Float64 `[n, length // 2 + 1, channels]`.
     """
     if isinstance(x, Symbol):
         return x.power_spectrum(length)

@@ -1,8 +1,8 @@
-"""What is seen in a window: figures of each channel, and of how the channels hang together.
+"""The features of a window: statistics of each signal, and of the relation between signals.
 
-Everything is computed in double precision and rounded to float32 once at the end. Sums of float32
+Everything is computed in double precision and rounded to float32 once, at the end. Sums of float32
 values are exact in double precision whatever their order, so NumPy and the graph agree to the last
-bit, and a tree decides on both sides of a threshold alike (`symbols.py` writes the graph).
+bit, and a tree decides the same on both sides of a threshold (`symbols.py` writes the graph).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,20 +17,23 @@ from trainer.features.expression import Expression
 from trainer.features.symbols import power_spectrum
 
 BASIC = ("last", "mean", "std", "min", "max", "slope")
+# Values in a block of windows, in double precision 32 MB.
 _BLOCK_VALUES = 4_000_000
+# A variance below this share of the squared mean is rounding, and counts as zero.
 _STEADY = 1e-24
-"""A variance below this share of the squared mean is rounding, not movement."""
+# A band below this share of the signal's deviation is rounding, and counts as zero.
 _SILENT = 1e-9
-"""A band below this share of the whole deviation is rounding, not sound."""
+# The smallest divisor; the square of the smallest float32, 1.4e-45, is still larger.
 _TINY = 1e-150
-"""Divided by nothing smaller; float32 squared has nothing smaller but zero."""
 _LARGEST = float(np.finfo(np.float32).max)
+# Share of the variance of the signals' means that the plane of `residual` explains.
 _EXPLAINED = 0.9
+# Shorter windows have no octave bands that are worth the name.
 _SHORTEST_SPECTRUM = 8
 
 
 class _Stretch:
-    """The last samples of every window, and what several figures of them share."""
+    """The last `length` samples of every window, and the moments that several features share."""
 
     def __init__(self, x: Any, length: int) -> None:  # noqa: ANN401  an array, or a symbol
         self.x, self.length = x, length
@@ -42,22 +45,22 @@ class _Stretch:
 
     @property
     def rms(self) -> Any:  # noqa: ANN401  an array, or a symbol
-        """Root of the mean square."""
+        """Root mean square, `[n, channels]`."""
         return np.sqrt((self.x * self.x).sum(axis=1) / self.length)
 
     def slope(self) -> Any:  # noqa: ANN401  an array, or a symbol
-        """Least squares, per sample."""
+        """Slope of the least squares line, units per sample, `[n, channels]`."""
         time = np.arange(self.length, dtype=np.float64) - (self.length - 1) / 2
         spread = max(float((time * time).sum()), 1.0)
         return (self.apart * time[:, np.newaxis]).sum(axis=1) / spread
 
     def crest(self) -> Any:  # noqa: ANN401  an array, or a symbol
-        """Peak as a ratio to the root of the mean square; 0 of a silent signal."""
+        """Crest factor, the peak over the root mean square, `[n, channels]`; 0 if that is 0."""
         rms = self.rms
         return np.where(rms > 0.0, np.abs(self.x).max(axis=1) / np.maximum(rms, _TINY), 0.0)
 
     def kurtosis(self) -> Any:  # noqa: ANN401  an array, or a symbol
-        """Fourth moment over the squared variance, 3 of noise; 0 of a constant signal."""
+        """Fourth moment over the squared variance, `[n, channels]`; 3 for noise, 0 if constant."""
         squares = self.apart * self.apart
         fourth = (squares * squares).sum(axis=1) / self.length
         spread = np.maximum(self.variance, _TINY)
@@ -77,25 +80,29 @@ _OF_A_STRETCH: dict[str, Callable[[_Stretch], Any]] = {
     "difference": lambda s: s.x[:, -1] - s.x[:, 0],
 }
 KINDS = ("last", *_OF_A_STRETCH, "bands", "residual")
-"""All features: the last sample; figures of the last so many samples; octave bands of the
-spectrum, as the root of the mean square in each; what the other channels do not explain of the
-means."""
+"""All kinds of features: the last sample; statistics of the last samples; octave bands of the
+spectrum, as the root mean square in each; and `residual`, the part of the signals' means that the
+other signals do not explain."""
 
 
 class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Fill gaps with the channel's median, then describe each channel.
+    """Fills gaps with the signal's median, then computes features of each signal.
 
     Args:
-        kinds: of `KINDS`, in order. A window of one sample has no more than `last` and `residual`.
-        lengths: figures are also computed over so many last samples, beside the whole window.
-        signals: names of the channels, where some are derived or only some are described.
-        derived: names and expressions of further channels, which are computed sample by sample.
-        described: names of the channels and derived ones to describe; all where there are none.
+        kinds: kinds of features, from `KINDS`, in order. A window of one sample has `last` and
+            `residual` only.
+        lengths: numbers of last samples that statistics are computed over, beside the whole window.
+        signals: names of the signals, where some are derived or only some have features.
+        derived: name and expression of each derived signal, computed sample by sample.
+        described: names of the signals, derived ones among them, that have features; empty is all.
 
     Attributes:
-        medians_: what a missing value is taken for, float64 `[described]`, the derived ones last.
-        length_: samples in a window.
-        centre_, scale_, plane_: of the channels' means, where `residual` is asked for.
+        medians_: value that replaces a missing one, float64 `[described signals]`, derived ones
+            last.
+        length_: number of samples in a window.
+        centre_: mean of each signal's window means, `[described signals]`; for `residual`.
+        scale_: deviation of each signal's window means, `[described signals]`; for `residual`.
+        plane_: projection onto the plane that explains most of them, `[signals, signals]`.
     """
 
     def __init__(
@@ -113,7 +120,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.described = described
 
     def fit(self, X: NDArray[np.float32], y: object = None) -> Self:  # noqa: ARG002  sklearn's
-        """Learn the medians from windows `[n, length, channels]`; of no value at all, zero."""
+        """Find the medians in windows `[n, length, channels]`; 0 for a signal without a value."""
         last = self._extended(X[:, -1:])[:, 0]
         present = ~np.isnan(last).all(axis=0)
         self.medians_ = np.zeros(last.shape[1])
@@ -124,23 +131,23 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self
 
     def transform(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Describe windows `[n, length, channels]` as float32 `[n, features]`."""
+        """Features of windows `[n, length, channels]`: float32 `[n, features]`."""
         blocks = [self.compute(block) for block in in_blocks(X)]
         return np.concatenate(blocks) if blocks else np.empty((0, self.width), np.float32)
 
     def names(self, channels: Sequence[str]) -> list[str]:
-        """What each feature is, in order: `pressure mean 30`."""
+        """Name of each feature, in order, such as `pressure mean 30` over 30 samples."""
         every = [*channels, *(name for name, _ in self.derived)]
         seen = [name for name in every if name in self.described] if self.described else every
-        return [f"{channel} {figure}" for figure in self._figures() for channel in seen]
+        return [f"{channel} {feature}" for feature in self._features() for channel in seen]
 
     @property
     def width(self) -> int:
-        """How many features there are."""
-        return len(self._figures()) * len(self.medians_)
+        """Number of columns that `transform` returns."""
+        return len(self._features()) * len(self.medians_)
 
     def compute(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """The features of windows, numbers or a symbol."""
+        """The features of windows, of an array or of a symbol."""
         x = self._filled(X)
         stretches = [_Stretch(x[:, -length:], length) for length in self._stretches()]
         whole = stretches[0] if stretches else None
@@ -158,17 +165,17 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return np.minimum(np.maximum(described, -_LARGEST), _LARGEST).astype(np.float32)
 
     def _filled(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """All channels without gaps, in double precision."""
+        """All signals that have features, without gaps, in double precision."""
         x = self._extended(X)
         return np.where(np.isnan(x), self.medians_, x)
 
     def _extended(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """The channels and those derived from them that are described, NaN = no value."""
+        """The signals, derived ones last, that have features; NaN = missing."""
         x = X.astype(np.float64)
         columns = {name: x[:, :, at : at + 1] for at, name in enumerate(self.signals)}
         with np.errstate(all="ignore"):
             for name, text in self.derived:
-                value = Expression(text).of(columns)
+                value = Expression(text).evaluate(columns)
                 columns[name] = np.where(np.abs(value) < _LARGEST, value, np.nan)
         further = [columns[name] for name, _ in self.derived]
         if self.described:
@@ -182,13 +189,14 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         ]
 
     def _stretches(self) -> list[int]:
-        """Lengths to describe, the whole window first."""
+        """Numbers of last samples that statistics are computed over, the whole window first."""
         if self.length_ == 1:
             return []
         shorter = sorted({n for n in self.lengths if 1 < n < self.length_}, reverse=True)
         return [self.length_, *shorter]
 
-    def _figures(self) -> list[str]:
+    def _features(self) -> list[str]:
+        """Name of each feature of one signal, in order."""
         found = []
         for kind in self._kinds():
             if kind in {"last", "residual"}:
@@ -200,7 +208,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return found
 
     def _octaves(self) -> list[tuple[int, int]]:
-        """First bin of each band, and the first beyond it, for the power of two that fits."""
+        """First bin of each octave band, and the bin after its last, of the longest spectrum."""
         size = self._spectrum_length()
         if size < _SHORTEST_SPECTRUM:
             return []
@@ -209,11 +217,12 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return [*bands[:-1], (bands[-1][0], size // 2 + 1)]
 
     def _spectrum_length(self) -> int:
+        """The largest power of two that is not longer than the window."""
         size: int = 1 << (self.length_.bit_length() - 1)
         return size
 
     def _bands(self, x: Any) -> list[Any]:  # noqa: ANN401  an array, or a symbol
-        """Root of the mean square of each octave band, by Parseval's theorem."""
+        """Root mean square of each octave band, by Parseval's theorem."""
         size = self._spectrum_length()
         if not self._octaves():
             return []
@@ -232,6 +241,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         means = np.concatenate([self._filled(block).mean(axis=1) for block in in_blocks(X)])
         self.centre_ = means.mean(axis=0)
         deviation = means.std(axis=0)
+        # Rounding of float32 alone gives a constant signal a deviation of about this.
         steady = deviation <= np.abs(self.centre_) * np.finfo(np.float32).eps
         self.scale_ = np.where(steady, 1.0, deviation)
         z = (means - self.centre_) / self.scale_
@@ -246,7 +256,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
 
 def in_blocks(X: NDArray[np.float32], times: int = 1) -> Iterator[NDArray[np.float32]]:
-    """Windows in numbers that do not fill the memory in double precision, even so many times."""
+    """Blocks of windows that do not fill the memory, even if `times` features are made of each."""
     step = max(1, _BLOCK_VALUES // (X.shape[1] * X.shape[2] * times))
     for at in range(0, len(X), step):
         yield X[at : at + step]

@@ -1,1 +1,1 @@
-"""The model as an ONNX graph, and how far it is the same model."""
+"""The exported ONNX graph of a model, and its parity with the scikit-learn pipeline."""

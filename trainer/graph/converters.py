@@ -1,9 +1,9 @@
-"""Teaches skl2onnx our steps, and the trees of scikit-learn.
+"""Converters that skl2onnx needs for our own steps, for trees and for support vectors.
 
 A step of ours has `compute`, which writes the graph when it is given a `Symbol`, and `width`, the
-number of columns that come out. Trees are written by `trees.py`, all in one way. Support vectors
-and networks of numbers are written in double precision: in float32, sums over many vectors lose
-more digits than the tolerance has.
+number of columns it returns. All trees are written by `trainer.estimators.trees`. Support vector
+and neural network regressions are written in double precision: in float32 sums over many vectors
+lose more digits than the tolerance allows.
 """
 
 from collections.abc import Callable
@@ -28,19 +28,20 @@ from sklearn.svm import SVR
 
 from trainer.estimators.monitor import Monitor
 from trainer.estimators.network import Network
-from trainer.estimators.trees import boosted, grown, summed
+from trainer.estimators.trees import boosting_trees, forest_tree, tree_ensemble
 from trainer.features.scaling import Standardise
 from trainer.features.sliding import SlidingFeatures
 from trainer.features.symbols import Nodes, Symbol
 from trainer.features.window_features import WindowFeatures
 
 STEPS = (WindowFeatures, SlidingFeatures, Standardise, Monitor)
+# The options that skl2onnx itself accepts for classifiers; `export` sets `zipmap`.
 _OPTIONS = {"zipmap": [True, False], "nocl": [True, False]}
 Written = Callable[[Any, Any, Any], None]
 
 
 def register() -> None:
-    """Teach skl2onnx our converters; doing it again changes nothing."""
+    """Register the converters with skl2onnx; calling it again changes nothing."""
     for step in STEPS:
         update_registered_converter(step, f"Millhand{step.__name__}", _shape, _step, overwrite=True)
     for kind, (shape, converter) in _ESTIMATORS.items():
@@ -68,6 +69,7 @@ def _boosted_classes(scope: Any, operator: Any, container: Any) -> None:  # noqa
     model = operator.raw_operator
     raw = _of_boosting(_input(scope, operator, container), model)
     if model.n_trees_per_iteration_ == 1:
+        # One tree an iteration is fitted for two classes: the raw value is the log-odds.
         either = [raw.nodes.add("Sigmoid", one.name) for one in (-raw, raw)]
         name = raw.nodes.add("Concat", *either, axis=1)
     else:
@@ -96,22 +98,22 @@ def _support(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401
     own = (x * x).sum(axis=1, keepdims=True)
     across = x @ np.ascontiguousarray(vectors.T)
     squared = np.maximum(own + (vectors * vectors).sum(axis=1) - 2.0 * across, 0.0)
-    kernel = np.exp(squared * -float(machine._gamma))  # noqa: SLF001  what "scale" came to
+    kernel = np.exp(squared * -float(machine._gamma))  # noqa: SLF001  the number "scale" stands for
     value = kernel @ np.ascontiguousarray(machine.dual_coef_.T) + machine.intercept_
     value.astype(np.float32).write(operator.outputs[0].full_name)
 
 
 def _of_boosting(x: Symbol, model: Any) -> Symbol:  # noqa: ANN401  scikit-learn is untyped
     base = np.ravel(model._baseline_prediction)  # noqa: SLF001  nowhere public
-    return summed(x, boosted(model), base)
+    return tree_ensemble(x, boosting_trees(model), base)
 
 
 def _of_forest(x: Symbol, forest: Any) -> Symbol:  # noqa: ANN401  scikit-learn is untyped
-    """The mean of all trees: numbers, or the share of each class."""
+    """The mean of all trees, float32 `[n, targets]`: numbers, or the share of each class."""
     trees = [one.tree_ for one in forest.estimators_]
     weights = [tree.value[:, 0, :] / len(trees) for tree in trees]
-    columns = (grown(tree, weight) for tree, weight in zip(trees, weights, strict=True))
-    return summed(x, columns, np.zeros(weights[0].shape[1]))
+    columns = (forest_tree(tree, weight) for tree, weight in zip(trees, weights, strict=True))
+    return tree_ensemble(x, columns, np.zeros(weights[0].shape[1]))
 
 
 def _write_classes(probabilities: Symbol, operator: Any) -> None:  # noqa: ANN401  skl2onnx is untyped

@@ -1,53 +1,49 @@
-"""The model as an ONNX graph, and the proof that it is the same model.
+"""Export of a model as an ONNX graph, and the parity check of the graph with the model.
 
-The only file that converts (skl2onnx) and runs (onnxruntime) graphs on the trainer's side. Input
-`window`, outputs `value`, `score`, `probabilities`; imputation, features, thresholds and the choice
-of the class are inside, so a gateway computes nothing.
+The graph has the input `window` and the outputs `value`, `score` and `probabilities`. Imputation,
+features, thresholds and the choice of the class are inside, so a gateway computes nothing. Graphs
+are run by `serving.session`, with the settings of a gateway.
 """
 
-import os
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
-
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
 from models.bundle.manifest import GoldenSpec
 from models.errors import IncompatibleBundleError
+from serving.errors import InferenceError
+from serving.session import INPUT, load_graph, run_graph
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Answers, Model
 from trainer.graph import converters
 
-INPUT = "window"
+# skl2onnx 1.20 writes opsets up to 22; ML opset 3 is that of `trainer.features.symbols`.
 TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
+# Windows in one run of a graph; it bounds the memory of a parity check on a large test part.
 _BLOCK = 4096
 _TIMED_ROUNDS = 5
 _TIMED_RUNS = 100
-_REFUSED = (
-    ort_state.Fail,
-    ort_state.InvalidArgument,
-    ort_state.InvalidGraph,
-    ort_state.InvalidProtobuf,
-    ort_state.NotImplemented,
-    ort_state.RuntimeException,
-    UnicodeDecodeError,  # of a name or a message about one
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How near the graph's answers are to the estimator's: worst absolute error by output."""
+    """The result of a parity check that has passed.
+
+    Attributes:
+        rows: number of windows that were compared.
+        worst: largest absolute error, by the name of the output.
+        undecided: number of windows whose class may differ, because the score is nearer to another
+            class than the tolerance.
+    """
 
     rows: int
     worst: Mapping[str, float]
@@ -56,45 +52,40 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """What one window alone costs on one thread: median and 99th percentile."""
+    """Time for one window on one thread, as measured on this machine.
+
+    Attributes:
+        p50_ms: median, milliseconds.
+        p99_ms: 99th percentile, milliseconds.
+    """
 
     p50_ms: float
     p99_ms: float
 
 
 class Graph:
-    """A graph ready to run, on one thread as on a gateway.
+    """A graph in onnxruntime, set up as on a gateway, whether or not it is in a bundle yet.
+
+    Args:
+        content: the serialised ONNX model.
+
+    Attributes:
+        outputs: names of the graph's outputs, in its own order.
 
     Raises:
-        IncompatibleBundleError: onnxruntime refuses it.
+        IncompatibleBundleError: onnxruntime refuses the graph.
     """
 
     def __init__(self, content: bytes) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        # External tensors would be read from the working directory; from here there are none.
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", "/nonexistent"
-        )
-        try:
-            self._session = ort.InferenceSession(
-                content,
-                sess_options=options,
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # it would print, and try the same once more
-            )
-        except _REFUSED as exc:
-            raise IncompatibleBundleError(f"onnxruntime refuses the graph: {exc}") from exc
+        self._session = load_graph(content)
         self.outputs = [output.name for output in self._session.get_outputs()]
 
-    @property
-    def marks(self) -> dict[str, str]:
-        """Stream and seq as the graph itself names them."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
-
     def run(self, windows: NDArray[np.float32]) -> Answers:
-        """Answer windows `[n, length, channels]`, in blocks."""
+        """Answer windows `[n, length, channels]` in blocks: every output by name, first axis `n`.
+
+        Raises:
+            IncompatibleBundleError: the graph fails on them.
+        """
         blocks = [self._run(windows[at : at + _BLOCK]) for at in range(0, len(windows), _BLOCK)]
         return {
             name: np.concatenate([block[index] for block in blocks])
@@ -102,15 +93,16 @@ class Graph:
         }
 
     def latency(self, windows: NDArray[np.float32]) -> Latency:
-        """What one window alone costs, in the calmest of some rounds.
+        """The time for one window, from the fastest of several rounds over `windows`.
 
-        Other load on the machine can only add to it, so the least is nearest to the model's own.
+        Other load on the machine can only add to the time, so the least is nearest to the graph's
+        own.
         """
         rounds = (self._timed(windows) for _ in range(_TIMED_ROUNDS))
         return min(rounds, key=lambda one: one.p99_ms)
 
     def durations_ms(self, windows: NDArray[np.float32], runs: int) -> NDArray[np.float64]:
-        """What one window alone takes, `runs` times, with one window after the other, `[runs]`."""
+        """Milliseconds that one window takes, measured `runs` times over `windows`, `[runs]`."""
         taken = np.empty(runs)
         for run in range(runs):
             window = windows[run % len(windows)][np.newaxis]
@@ -125,26 +117,25 @@ class Graph:
 
     def _run(self, windows: NDArray[np.float32]) -> list[NDArray[Any]]:
         try:
-            answers: list[NDArray[Any]] = self._session.run(self.outputs, {INPUT: windows})
-        except _REFUSED as exc:
+            return run_graph(self._session, self.outputs, windows)
+        except InferenceError as exc:
             raise IncompatibleBundleError(f"the graph fails on {windows.shape}: {exc}") from exc
-        return answers
 
 
 def export(model: Model, shape: tuple[int, int], stream: str, seq: int) -> bytes:
-    """The ONNX graph of a model for windows of `shape` (length, channels).
+    """Export a model for windows of `shape` (length, channels); the bytes are reproducible.
 
-    The same model gives the same bytes.
+    The graph's metadata repeats stream and seq, so that it cannot be put into another bundle.
 
     Raises:
-        ParityError: there is no way to write this estimator as a graph.
+        ParityError: the estimator cannot be exported.
     """
     proto = _converted(model, shape, f"{stream}-{seq}")
     graph = proto.graph
-    estimate = graph.output[-1].name  # a classifier has its label before its probabilities
+    estimate = graph.output[-1].name  # a classifier has its label first, then its probabilities
     del graph.output[:]
     _HEADS[model.task](graph, model, estimate)
-    # skl2onnx lists the domains in the order of a set, which changes from process to process.
+    # skl2onnx lists the domains in the order of a set, which differs from process to process.
     del proto.opset_import[:]
     proto.opset_import.extend(helper.make_opsetid(*item) for item in TARGET_OPSET.items())
     helper.set_model_props(proto, {"stream": stream, "seq": str(seq)})
@@ -158,7 +149,7 @@ def _converted(model: Model, shape: tuple[int, int], name: str) -> Any:  # noqa:
     last = model.pipeline.steps[-1][1]
     try:
         with warnings.catch_warnings():
-            # skl2onnx asks support vector machines for what scikit-learn is about to give up.
+            # skl2onnx reads attributes of support vector machines that scikit-learn has deprecated.
             warnings.filterwarnings("ignore", "Attribute `prob._`", FutureWarning)
             return convert_sklearn(
                 model.pipeline,
@@ -167,24 +158,29 @@ def _converted(model: Model, shape: tuple[int, int], name: str) -> Any:  # noqa:
                 target_opset=TARGET_OPSET,
                 options={id(last): {"zipmap": False}} if model.task == "classification" else None,
             )
-    except RuntimeError as exc:  # of skl2onnx: no converter, or not for this setting
+    except RuntimeError as exc:  # from skl2onnx: no converter, or not for this setting
         reason = str(exc).strip().split("\n")[0]
-        raise ParityError(f"{type(last).__name__} cannot be written as ONNX: {reason}") from exc
+        raise ParityError(f"{type(last).__name__} cannot be exported as ONNX: {reason}") from exc
 
 
 def check_parity(
     graph: Graph, model: Model, windows: NDArray[np.float32], tolerance: GoldenSpec
 ) -> Parity:
-    """Hold the graph's answers against the estimator's on every one of `windows`.
+    """Compare the graph's answers with the model's on every window.
 
-    A class may only differ where the estimator itself is undecided: two classes, or score and
-    threshold, are nearer to each other than the tolerance.
+    A class may differ only where it is undecided; see `is_decided`.
+
+    Args:
+        graph: the exported graph.
+        model: the model it was exported from.
+        windows: float32 `[n, length, channels]`.
+        tolerance: allowed absolute and relative error of each answer.
 
     Raises:
-        ParityError: an answer is beyond the tolerance; worst error, output and row are named.
+        ParityError: an answer is beyond the tolerance; the message names the worst one.
     """
     wanted, given = model.answer(windows), graph.run(windows)
-    decided = clear(model, wanted, tolerance)
+    decided = is_decided(model, wanted, tolerance)
     worst = {}
     for name, expected in wanted.items():
         error = np.abs(given[name].astype(np.float64) - expected.astype(np.float64))
@@ -196,7 +192,7 @@ def check_parity(
             excess = np.where(beyond, error, -1.0).reshape(len(windows), -1).max(axis=1)
             row = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
             raise ParityError(
-                f"the graph is not the model: '{name}' of window {row} is "
+                f"the graph differs from the model: '{name}' of window {row} is "
                 f"{given[name][row]} instead of {expected[row]}, the worst of "
                 f"{int(beyond.sum())} answers beyond atol {tolerance.atol:g}, rtol "
                 f"{tolerance.rtol:g}"
@@ -205,8 +201,11 @@ def check_parity(
     return Parity(rows=len(windows), worst=worst, undecided=int((~decided).sum()))
 
 
-def clear(model: Model, answers: Answers, tolerance: GoldenSpec) -> NDArray[np.bool_]:
-    """Answers whose class no error within the tolerance could change, `[n]`."""
+def is_decided(model: Model, answers: Answers, tolerance: GoldenSpec) -> NDArray[np.bool_]:
+    """Whether no error within the tolerance could change the class of an answer, `[n]`.
+
+    Two scores may both be off, in opposite directions, so twice the tolerance is needed.
+    """
     scale = np.abs(answers["score"]) if "score" in answers else np.float32(0)
     decided: NDArray[np.bool_] = model.margin(answers) > 2 * (
         tolerance.atol + tolerance.rtol * scale

@@ -1,20 +1,22 @@
-"""A Parquet file in blocks of rows; the only file that reads pyarrow's types.
+"""Reads a Parquet file in blocks of rows; no other module looks at pyarrow's types.
 
-Columns keep their types: numbers stay numbers, times stay times, texts that repeat are read as the
-dictionary they are stored as.
+Columns keep their types: numbers stay numbers, times stay times, and repeated texts stay the
+dictionaries that they are stored as.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest.csv_dialect import missing, repeated
-from trainer.ingest.sources import readable
+from trainer.ingest.message_file import ROWS_KEY
+from trainer.ingest.sources import OpenFile, readable
 
 _BLOCK_CELLS = 1 << 21
 _MOST_ROWS = 1 << 18
@@ -31,63 +33,84 @@ _REFUSED = (
 
 
 def blocks(
-    path: Path,
-    name: str,
+    opened: OpenFile,
+    rows: Literal["samples", "messages"] | None,
     wanted: Sequence[str],
     note: Callable[[str], None],
     *,
     repeating: Sequence[str] = (),
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
     """Read a file from its first row to its last.
 
     Args:
-        path: of the file.
-        name: of the file, for messages.
-        wanted: columns that must be there.
-        note: is told what was cleaned.
-        repeating: which of them hold few different texts, such as the asset's name.
+        opened: the file.
+        rows: what a row is; None: what the metadata of the file says, and samples without any.
+        wanted: names of the columns that must be there.
+        note: called with a sentence on what was cleaned.
+        repeating: the wanted columns with few different texts, such as the names of assets.
 
     Yields:
-        The wanted columns in their order, under the number of each row, from 1; no two blocks hold
-        the same rows, and the memory taken does not grow with the file.
+        The wanted columns in their order, and for messages which of them each message carried:
+        those that are not null. The index of both is the number of the row, from 1. Each row is in
+        one block, and the memory used does not grow with the size of the file.
 
     Raises:
-        DataError: the file is broken, lacks a column, or has one of a type that is no value.
+        DataError: the file is broken, or a column is missing or has a type that is not allowed.
     """
+    name = opened.name
     with readable(name, pa.ArrowException):
-        schema = pq.read_schema(path)
+        schema = pq.read_schema(opened.rewound())
         chosen = _chosen(schema.names, wanted, name, note)
-        for column, raw in zip(wanted, chosen, strict=True):
+        for column, raw in chosen.items():
             _check_type(schema.field(schema.names.index(raw)).type, f"{name} column '{column}'")
-        coded = [raw for raw, column in zip(chosen, wanted, strict=True) if column in repeating]
+        said = rows or (schema.metadata or {}).get(ROWS_KEY, b"").decode()
+        coded = [raw for column, raw in chosen.items() if column in repeating]
         # Without a buffer, a column of a row group would be read whole.
-        with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, read_dictionary=coded) as file:
-            rows = min(_MOST_ROWS, max(1, _BLOCK_CELLS // len(chosen)))
+        with pq.ParquetFile(
+            opened.rewound(), buffer_size=_BUFFER_BYTES, read_dictionary=coded
+        ) as file:
             first = 1
-            for batch in _batches(file, rows, chosen):
-                frame = pd.DataFrame({raw: _series(batch.column(raw)) for raw in chosen})
-                frame = frame.set_axis(list(wanted), axis=1)
-                yield frame.set_axis(pd.RangeIndex(first, first + len(frame)), axis=0)
-                first += len(frame)
+            for batch in _batches(file, list(chosen.values())):
+                index = pd.RangeIndex(first, first + len(batch))
+                carried = _frame(batch, chosen, index, _carried) if said == "messages" else None
+                yield _frame(batch, chosen, index, _series), carried
+                first += len(batch)
 
 
-def _batches(file: Any, rows: int, columns: Sequence[str]) -> Iterator[Any]:  # noqa: ANN401  pyarrow has no types
-    """All batches; a reader of many row groups would hold what it has read of each to its end."""
+def _frame(
+    batch: Any,  # noqa: ANN401  pyarrow has no types
+    chosen: Mapping[str, str],
+    index: pd.RangeIndex,
+    series: Callable[[Any], Any],
+) -> pd.DataFrame:
+    """A batch with `series` of each of its columns."""
+    frame = pd.DataFrame({column: series(batch.column(raw)) for column, raw in chosen.items()})
+    return frame.set_axis(index, axis=0)
+
+
+def _carried(column: Any) -> NDArray[np.bool_]:  # noqa: ANN401  pyarrow has no types
+    carried: NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False)
+    return carried
+
+
+def _batches(file: Any, columns: Sequence[str]) -> Iterator[Any]:  # noqa: ANN401  pyarrow has no types
+    """All batches, group by group: a reader of several groups keeps all of them in memory."""
+    rows = min(_MOST_ROWS, max(1, _BLOCK_CELLS // len(columns)))
     for group in range(file.num_row_groups):
         yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
 
 
 def _chosen(
     stored: Sequence[str], wanted: Sequence[str], name: str, note: Callable[[str], None]
-) -> list[str]:
-    """The names under which the wanted columns are stored."""
+) -> dict[str, str]:
+    """The name under which each of the wanted columns is stored."""
     columns = [raw.strip() for raw in stored]
     for column, raw in zip(columns, stored, strict=True):
         if column != raw:
             note(f"header '{raw}' read as '{column}'")
     if mistake := missing(columns, wanted, name) or repeated(columns, wanted, name):
         raise DataError(mistake)
-    return [stored[columns.index(column)] for column in wanted]
+    return {column: stored[columns.index(column)] for column in wanted}
 
 
 def _check_type(kind: Any, place: str) -> None:  # noqa: ANN401  pyarrow has no types
@@ -100,7 +123,7 @@ def _check_type(kind: Any, place: str) -> None:  # noqa: ANN401  pyarrow has no 
 
 
 def _series(column: Any) -> "pd.Series[Any]":  # noqa: ANN401  pyarrow has no types
-    """A column as pandas has it, without a Python object a row."""
+    """A column as a pandas series, without a Python object for each row."""
     kind = column.type
     if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
         column, kind = column.dictionary_decode(), kind.value_type

@@ -1,16 +1,14 @@
-"""Recorded files, CSV and Parquet, as one `Recording`.
+"""Reads recorded files, CSV and Parquet, into one `Recording`.
 
-Nothing is guessed silently. What was cleaned or found out is noted (a byte-order mark, a decimal
-comma, the order of day and month, an empty file, rows out of order); what cannot be read safely is
-a `DataError` with file, line and column. Files are read block by block, so that hardly more than
-the recording itself is held.
+Nothing is guessed silently. What was cleaned or found out becomes a note (a byte-order mark, a
+decimal comma, the order of day and month, an empty file, rows out of order); what cannot be read
+safely is a `DataError` with file, line and column. Files are read block by block, so that little
+more memory is used than the recording itself takes.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +16,10 @@ from numpy.typing import NDArray
 from trainer.errors import DataError
 from trainer.ingest import csv_file, parquet_file
 from trainer.ingest.columns import Columns, Texts, joined
-from trainer.ingest.message_file import reported
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.rows import Block, Rows
-from trainer.ingest.sources import PARQUET, find, readable, stem
+from trainer.ingest.sources import PARQUET, OpenFile, find, open_once, stem
 from trainer.ingest.timestamps import Timestamps
 from trainer.recipe import file_template
 from trainer.recipe.data_section import Signal, Source
@@ -32,39 +29,44 @@ def load(
     source: Source,
     signals: Sequence[Signal],
     *,
-    label: str | None = None,
-    numeric_label: bool = False,
+    texts: Sequence[str] = (),
+    numbers: Sequence[str] = (),
     opened: Callable[[str], object] = str,
 ) -> Recording:
-    """Read all files into one recording in time order.
+    """Read all files into one recording in time order, each file once.
 
     Args:
-        source: where and how.
-        signals: which columns, in the order of the channels.
-        label: a further column with the truth.
-        numeric_label: whether the truth is numbers, or text.
-        opened: is told each file's name as it is read.
+        source: the recipe's `[data]`: which files, and how to read them.
+        signals: the signals to read, in the order of the channels.
+        texts: further columns to read as text, such as a class or the part of a split.
+        numbers: further columns to read as numbers, such as the target of a regression.
+        opened: called with each file's name before it is read.
 
     Raises:
-        DataError: file, line, column, what was found, what to do.
+        DataError: names file, line, column, what was found and what to do.
     """
-    reader = _Reader(source, tuple(signals), label, numeric_label=numeric_label)
+    reader = _Reader(source, signals, texts, numbers)
     for name, path in find(source).items():
         opened(name)
-        reader.read(path, name)
+        with open_once(path, name) as file:
+            reader.read(file)
     return reader.recording()
 
 
 class _Reader:
-    """Reads files of one description, and collects what there is to say of them."""
+    """Reads files one by one, and collects their rows and notes."""
 
     def __init__(
-        self, source: Source, signals: Sequence[Signal], label: str | None, *, numeric_label: bool
+        self,
+        source: Source,
+        signals: Sequence[Signal],
+        texts: Sequence[str],
+        numbers: Sequence[str],
     ) -> None:
         self.source = source
         self.signals = signals
-        self.label = label
-        self.numeric_label = numeric_label
+        self.texts = texts
+        self.numbers = numbers
         self.rows = Rows(tuple(signal.name for signal in signals))
         self.stamps = Timestamps(source.time)
         self.marks = DecimalMark(source.decimal)
@@ -72,17 +74,14 @@ class _Reader:
         self.known: dict[str, str] = {}
         self.assets: dict[str, str] = {}
         self.notes: dict[str, list[str]] = {}
-        self.carried: NDArray[np.bool_] | None = None
 
-    def read(self, path: Path, name: str) -> None:
-        """Read one file; an empty one is noted."""
-        with readable(name), path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    def read(self, opened: OpenFile) -> None:
+        """Read one file; an empty file gives a note."""
+        path, name, digest = opened.path, opened.name, opened.sha256
         self._check_new(name, digest)
         said = self._said_by_name(path, name)
         before = self.stamps.rows
-        self.carried = self._carried(path)
-        for columns in self._blocks(path, name, said):
+        for columns in self._blocks(opened, said):
             self.rows.add(name, self._block(columns, path))
         self.digests[name] = digest
         if self.stamps.rows == before:
@@ -93,20 +92,20 @@ class _Reader:
             self._check_asset(path, name)
 
     def recording(self) -> Recording:
-        """What was read."""
+        """All rows that were read, with the notes on them."""
         if not self.stamps.rows:
             raise DataError(f"{', '.join(self.digests)}: empty; there is nothing to read")
         mark = self.marks.settle()
         recording, said = self.rows.recording(self.stamps)
-        notes = (*self._told(), *([mark] if mark else []), *said)
+        notes = (*self._sentences(), *([mark] if mark else []), *said)
         return replace(recording, digests=self.digests, notes=notes)
 
     def note(self, text: str, name: str) -> None:
-        """Say something of a file; the same of many files is said once."""
+        """Add a note on a file; the same note on many files is given once."""
         self.notes.setdefault(text, []).append(name)
 
-    def _told(self) -> list[str]:
-        """The notes as sentences that begin with the files they are about."""
+    def _sentences(self) -> list[str]:
+        """The notes as sentences, each beginning with the file or files that it is about."""
         return [
             f"{names[0]}: {text}"
             if len(names) == 1
@@ -115,7 +114,7 @@ class _Reader:
         ]
 
     def _check_new(self, name: str, digest: str) -> None:
-        """Refuse a file whose rows would be counted twice; that empty ones are alike is no harm."""
+        """Refuse a second file with the same bytes, whose rows would count twice."""
         other = self.known.get(digest)
         if other is not None:
             raise DataError(
@@ -135,30 +134,34 @@ class _Reader:
         template = self.source.file_template
         return file_template.values(template, path, name) if template is not None else {}
 
-    def _blocks(self, path: Path, name: str, said: dict[str, str]) -> Iterator[Columns]:
-        """The columns that are needed, block by block."""
+    def _blocks(self, opened: OpenFile, said: dict[str, str]) -> Iterator[Columns]:
+        """The columns that the recipe needs, block by block."""
         wanted = [column for column in self._needed() if column not in said]
         if not wanted:
             raise DataError("data.file_template names every column; there is nothing to read")
 
         def note(text: str) -> None:
-            self.note(text, name)
+            self.note(text, opened.name)
 
-        if path.suffix.lower() == PARQUET:
-            repeating = [*self.source.asset_columns, *([self.label] if self.label else [])]
-            frames = parquet_file.blocks(path, name, wanted, note, repeating=repeating)
+        if opened.path.suffix.lower() == PARQUET:
+            repeating = [*self.source.asset_columns, *self.texts]
+            rows = self.source.rows
+            frames = parquet_file.blocks(opened, rows, wanted, note, repeating=repeating)
         else:
-            frames = csv_file.blocks(path, name, self.source, wanted, note)
-        for frame in frames:
+            frames = ((one, None) for one in csv_file.blocks(opened, self.source, wanted, note))
+        for frame, carried in frames:
             if len(frame):
-                yield Columns(frame, name, self.marks, self.source.na_values, said)
+                na_values = self.source.na_values
+                columns = Columns(frame, opened.name, self.marks, na_values, said)
+                columns.carried = carried
+                yield columns
 
     def _needed(self) -> list[str]:
-        """Every column that must be there, once."""
+        """The names of all columns that must be there, each once."""
         time = self.source.time.columns if self.source.time else ()
         signals = [signal.source for signal in self.signals]
-        label = [] if self.label is None else [self.label]
-        return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *label]))
+        further = [*self.numbers, *self.texts]
+        return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *further]))
 
     def _block(self, columns: Columns, path: Path) -> Block:
         values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])
@@ -166,21 +169,18 @@ class _Reader:
             times=self.stamps.read(columns),
             assets=self._assets(columns, path),
             values=values,
-            labels=self._labels(columns),
+            texts={column: columns.texts(column) for column in self.texts},
+            numbers={column: columns.numbers(column) for column in self.numbers},
             lines=columns.lines,
             reported=self._reported(columns, values),
         )
 
-    def _carried(self, path: Path) -> NDArray[np.bool_] | None:
-        """Which signals each row of a Parquet file carried, if its rows are messages."""
-        if path.suffix.lower() != PARQUET:
-            return None
-        return reported(path, [signal.source for signal in self.signals], self.source.rows)
-
-    def _reported(self, columns: Columns, values: NDArray[Any]) -> NDArray[np.bool_] | None:
+    def _reported(self, columns: Columns, values: NDArray[np.floating]) -> NDArray[np.bool_] | None:
         """Which signals the messages carried; None where rows are samples."""
-        if self.carried is not None:
-            return self.carried[columns.lines - 1]
+        if columns.carried is not None:
+            # A signal that the file's name gives is carried by every row.
+            sources = [signal.source for signal in self.signals]
+            return columns.carried.reindex(columns=sources, fill_value=True).to_numpy()
         return ~np.isnan(values) if self.source.rows == "messages" else None
 
     def _assets(self, columns: Columns, path: Path) -> Texts:
@@ -191,8 +191,3 @@ class _Reader:
         if self.source.asset_from is None:
             return found
         return Texts(found.codes, tuple(f"{name}-{one}" for one in found.names))
-
-    def _labels(self, columns: Columns) -> Texts | NDArray[Any] | None:
-        if self.label is None:
-            return None
-        return columns.numbers(self.label) if self.numeric_label else columns.texts(self.label)

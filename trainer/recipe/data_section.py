@@ -1,7 +1,7 @@
-"""How recorded data is described: which files, what time and asset are in them, which signals.
+"""How recorded data is described: its files, where time and asset are in them, and its signals.
 
-These are the sections `[data]` and `[[signals]]` of a recipe. Training and `replay` read recorded
-files by the same description.
+These are the sections `[data]` and `[[signals]]` of a recipe. `train`, `drift` and `replay` read
+recorded files by the same description, so all of them see the same rows.
 """
 
 import codecs
@@ -36,15 +36,21 @@ UNIT_NS = {
     "d": 86_400 * 10**9,
 }
 """Nanoseconds in each unit of time a recipe may name."""
+# Event times are nanoseconds since 1970 in 64 signed bits, which reach from September 1677 to
+# April 2262; these are the first and the last year that fit as a whole.
 YEARS = (1678, 2261)
-"""What nanoseconds since 1970 can say in 64 bits, whole years."""
+# Some thirty years: longer than any period, gap or age of a plant, and in nanoseconds a ninth of
+# what 64 bits hold, so that a sum of a few such times cannot overflow.
 MAX_S = 1e9
-"""Thirty years: longer than any period, gap or age that a plant knows."""
 TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 
 
 def label_text(value: object) -> str:
-    """One spelling for a label: `1`, `1.0`, `"1.0"` and ` 1 ` are all `1`; `01` is another."""
+    """The one spelling of a label: `1`, `1.0`, `"1.0"` and ` 1 ` all become `1`; `01` stays `01`.
+
+    A column of whole numbers with a gap is read as floats, so the same label would otherwise be
+    `1` in one file and `1.0` in another.
+    """
     text = str(value).strip()
     whole = re.fullmatch(r"([+-]?(?:0|[1-9]\d*))\.0+", text)
     return whole[1] if whole else text
@@ -54,14 +60,16 @@ Label = Annotated[str, BeforeValidator(label_text)]
 
 
 def anchored(pattern: str, info: ValidationInfo) -> str:
-    """Fill in `${VARIABLES}` and read the pattern relative to the recipe's folder.
+    """Fill in `${VARIABLES}`, and make a path or pattern relative to the recipe's folder.
 
     Raises:
-        ValueError: the environment has no such variable.
+        ValueError: a variable is not set in the environment.
     """
     missing = [name for name in re.findall(r"\$\{(\w+)\}", pattern) if name not in os.environ]
     if missing:
-        raise ValueError(f"the environment has no {', '.join(missing)}; set it to a folder")
+        raise ValueError(
+            f"the environment variable {', '.join(missing)} is not set; set it to a folder"
+        )
     filled = re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], pattern)
     folder = (info.context or {}).get("folder", Path())
     return str(Path(folder) / filled)
@@ -71,29 +79,32 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError) as exc:
-        raise ValueError("no such time zone; one is named like 'Europe/Berlin'") from exc
+        raise ValueError("no such time zone; a name such as 'Europe/Berlin' is needed") from exc
     return name
 
 
+# Year, month, day, hour, minute and second all differ, so that a format which swaps two fails.
 _MOMENT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
 def _within_years(moment: datetime) -> datetime:
     if moment.year not in range(YEARS[0], YEARS[1] + 1):
-        raise ValueError(f"years from {YEARS[0]} to {YEARS[1]} can be told to the nanosecond")
+        raise ValueError(f"years from {YEARS[0]} to {YEARS[1]} are allowed")
     return moment
 
 
 def _dated(form: str) -> str:
     if not re.search(r"%[YyG]", form) or not re.search(r"%[djuw]", form):
         raise ValueError(
-            "has no year or no day; where these are in another column, or in the files' names, "
-            "column may be a list, such as ['Date', 'Time']"
+            "the format has no year or no day; where these are in another column, or in the "
+            "names of the files, column may be a list, such as ['Date', 'Time']"
         )
     try:
         datetime.strptime(_MOMENT.strftime(form), form)  # noqa: DTZ007  only tried, never used
     except (ValueError, re.error) as exc:
-        raise ValueError(f"is no format of strptime: {exc}; one is '%d.%m.%Y %H:%M:%S'") from exc
+        raise ValueError(
+            f"no format of strptime: {exc}; '%d.%m.%Y %H:%M:%S' is an example of one"
+        ) from exc
     return form
 
 
@@ -110,7 +121,7 @@ def _encoding(name: str) -> str:
 
 
 class Section(BaseModel):
-    """A part of the recipe: frozen, and strict about unknown keys."""
+    """A section of a TOML file. It is frozen, and unknown keys in it are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -119,7 +130,7 @@ Columns = Annotated[tuple[str, ...], Field(min_length=1, max_length=10)]
 
 
 def _columns(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """One column is a list of one."""
+    """The names of columns as a tuple, whether the recipe gives none, one or a list."""
     return (named,) if isinstance(named, str) else named or ()
 
 
@@ -127,14 +138,16 @@ class TimeAxis(Section):
     """Where event time comes from: a column of timestamps, a counter, or the order of the rows.
 
     Attributes:
-        column: the column, or several whose texts are joined by a blank, such as date and time;
-            without one the rows are `unit` apart, in the order of the files.
-        format: of timestamps in text, as in strptime; without one it is found if the data proves
-            it.
-        zone: of timestamps in text that name none.
-        unit: of a column of numbers, counted from `origin`.
-        origin: what the count starts from.
-        step_s: what rows of a file that follow each other with one time are apart.
+        column: the column of timestamps or counts. Of a list of columns, such as date and time,
+            the texts are joined by a blank. Without a column, rows are one `unit` apart, in the
+            order of the files.
+        format: format of timestamps in text, as in strptime. Without it the format is found from
+            the data, and only if the data allows no other reading.
+        zone: time zone of timestamps in text that do not name one.
+        unit: unit of a column of numbers, which count from `origin`; None for text.
+        origin: the moment that a column of numbers counts from.
+        step_s: seconds between rows of a file that follow each other with the same timestamp;
+            None leaves their times equal.
     """
 
     column: str | Columns | None = None
@@ -150,9 +163,9 @@ class TimeAxis(Section):
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if self.column is None and self.step_s is not None:
-            raise ValueError("step_s is for rows that column gives one time; unit is given already")
+            raise ValueError("step_s needs column; without it unit is the distance of two rows")
         if self.column is None and self.unit is None:
-            raise ValueError("give column, or unit when the rows are evenly apart")
+            raise ValueError("give column, or unit where the rows are evenly apart")
         if self.unit is not None and self.format is not None:
             raise ValueError("format is for timestamps in text, unit for numbers: give one of them")
         if self.unit is not None and len(self.columns) > 1:
@@ -161,33 +174,37 @@ class TimeAxis(Section):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns in the files; empty where the order of the rows is all there is."""
+        """Names of the columns with the time; empty where the order of the rows is the time."""
         return _columns(self.column)
 
     @property
     def name(self) -> str:
-        """What the column is called in messages; several are one."""
+        """What messages call the time axis: its columns, joined by a blank."""
         return " ".join(self.columns)
 
 
 class Source(Section):
-    """The recorded files.
+    """The recorded files, and how their rows are read.
 
     Attributes:
-        files: patterns relative to the recipe; `${NAME}` is taken from the environment.
-        separator: of CSV columns; found by itself if not given, `blank` is one or more blanks.
-        decimal: mark of numbers in text; found if not given and the data proves it.
-        encoding: of a CSV; UTF-8 if not given, or what its byte-order mark says.
+        files: patterns of file names, relative to the recipe's folder; `${NAME}` is replaced by
+            the environment variable.
+        separator: between the columns of a CSV; `blank` is one or more blanks. None finds it.
+        decimal: decimal mark of numbers in text. None finds it, if the data allows no other
+            reading.
+        encoding: text encoding of a CSV. None is UTF-8, or what the file's byte-order mark says.
         columns: names by position, for a CSV without a header.
         na_values: further texts that mean "no value", beside the empty field, NaN, NA and null.
-        time: the time axis; without one every row stands alone.
-        asset_column: whose rows they are; several columns are joined by `-`.
-        asset_from: `file` makes every file an asset, named as the file without its suffix; with
-            `asset_column` every asset of a file is one of its own, named `<file>-<asset>`.
-        rows: `samples` have all signals, and an empty cell is a signal without a value; `messages`
-            carry some, and an empty cell is a signal that the message did not carry. Without it
-            as a Parquet file says of itself, and `samples` where it says nothing.
-        file_template: columns that the end of a file's path gives to its rows, in braces.
+        time: the time axis; without one every row is a window of its own.
+        asset_column: the column that names the asset of a row; several are joined by `-`.
+        asset_from: `file` makes every file an asset, named as the file without its suffix;
+            together with `asset_column` the asset is `<file>-<asset>`.
+        rows: with `samples` every row holds all signals, and an empty cell is a missing value;
+            with `messages` a row holds some of them, and an empty cell is a signal that the
+            message did not carry. None takes what the metadata of a Parquet file says, or else
+            `samples`.
+        file_template: pattern for the end of a file's path, such as `{line}/{machine}.csv`; each
+            name in braces becomes a column.
     """
 
     files: Annotated[
@@ -207,31 +224,34 @@ class Source(Section):
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if self.separator is not None and self.separator == self.decimal:
-            raise ValueError(f"separator and decimal are both '{self.decimal}'")
+            raise ValueError(f"separator and decimal are both '{self.decimal}'; they must differ")
         return self
 
     @property
     def asset_columns(self) -> tuple[str, ...]:
-        """The columns that name the asset."""
+        """Names of the columns that together name the asset; empty without `asset_column`."""
         return _columns(self.asset_column)
 
     @property
     def names_assets(self) -> bool:
-        """Whether the data tells one asset from another."""
+        """Whether the rows name their assets; otherwise all rows are of one asset."""
         return self.asset_column is not None or self.asset_from is not None
 
 
 class Signal(Section):
-    """One input of the model; the order of the recipe is the order of the channels.
+    """One input of the model. The order in the recipe is the order of the array axis `channels`.
 
     Attributes:
-        name: what gateways bind to.
-        column: where it is in the files, if not under its name.
-        unit: engineering unit.
-        range: values outside count as missing, in training as on the gateway.
-        missing: `impute` answers without the signal (UNCERTAIN), `require` does not (BAD).
-        max_age_s: how long a reading may stand in for a missing one.
-        codes: numbers for states in text, such as `{ off = 0, on = 1 }`.
+        name: the signal's name in the manifest, which gateways bind to a topic.
+        column: the column in the files; None where it has the signal's name.
+        unit: engineering unit, shown in reports and to the gateway's operator.
+        range: lowest and highest valid value, in `unit`. Values outside count as missing, in
+            training as on the gateway. None allows any finite value.
+        missing: with `impute` the model answers without the signal (quality UNCERTAIN), with
+            `require` it does not (quality BAD).
+        max_age_s: seconds for which the signal's last reading is used again where a sample has no
+            new one; None uses it for one sample only.
+        codes: the number for each text of a signal of states, such as `{ off = 0, on = 1 }`.
     """
 
     name: Name
@@ -249,11 +269,11 @@ class Signal(Section):
 
     @property
     def source(self) -> str:
-        """The column it is read from."""
+        """The name of the column in the files that the signal is read from."""
         return self.column or self.name
 
     def channel(self) -> Channel:
-        """What the manifest says of it."""
+        """The signal as the manifest describes it."""
         return Channel(
             name=self.name,
             unit=self.unit,

@@ -1,4 +1,4 @@
-"""The recipe's section `[drift]`: how a gateway is to notice that the data has changed."""
+"""The recipe's section `[drift]`: when a gateway raises an alarm that the data has changed."""
 
 from typing import Annotated
 
@@ -11,12 +11,15 @@ from trainer.recipe.data_section import Section
 
 
 class DriftSection(Section):
-    """Windows of the model are its samples here: one an answer.
+    """How many samples a gateway compares with the training part, and how often it may be wrong.
+
+    A sample is the newest row of one of the model's windows, one for each prediction.
 
     Attributes:
-        window: samples of an asset that are compared with the training part at once; a hundredth of
-            the training part if not given.
-        false_alarms: share of these comparisons that may raise an alarm where nothing has changed.
+        window: number of samples of one asset that are compared with the training part at a time.
+            None takes a hundredth of the training part, within the limits of `models.drift`.
+        false_alarms: share of these comparisons, 0 to 0.1, that may raise an alarm although
+            nothing has changed.
     """
 
     window: Annotated[int, Field(ge=MIN_WINDOW, le=MAX_WINDOW, multiple_of=BLOCKS)] | None = None

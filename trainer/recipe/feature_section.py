@@ -1,4 +1,4 @@
-"""The recipe's sections `[[derived]]` and `[features]`: what the model is to see in a window."""
+"""The recipe's sections `[[derived]]` and `[features]`: what is computed from a window."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -25,17 +25,19 @@ Kind = Literal[
     "bands",
     "residual",
 ]
+# A covariance of k features has k (k + 1) / 2 numbers to estimate, so a detector with many
+# features needs many hours of normal data.
 _OF_A_DETECTOR = ("mean", "std")
-"""Few, because a covariance of many features needs many normal hours."""
 
 
 class Derived(Section):
-    """A signal that is computed from others, inside the graph.
+    """A signal that the graph computes from others.
 
     Attributes:
-        name: in reports; a later one may use it.
-        expression: `+ - * / **`, abs, sqrt, log, exp, min, max of signals and numbers.
-        unit: for people.
+        name: its name in reports, and in the expressions of derived signals below it.
+        expression: arithmetic over signals and numbers: `+ - * / **`, abs, sqrt, log, exp, min,
+            max.
+        unit: engineering unit, for the report.
     """
 
     name: Name
@@ -49,14 +51,16 @@ class Derived(Section):
 
 
 class FeatureSection(Section):
-    """Figures of each signal in a window.
+    """Which features are computed of each signal in a window.
 
     Attributes:
-        kinds: which; `auto` takes the last sample, mean, deviation, extremes and slope, or mean and
-            deviation where the task is to tell what is not normal.
-        lengths: figures are also computed over so many last samples, beside the whole window.
-        signals: which are looked at, derived ones among them; all if not given. The others are only
-            watched: the gateway compares them with the training part, and tells when they drift.
+        kinds: the kinds of features. `auto` takes last, mean, std, min, max and slope, or for an
+            anomaly target mean and std alone.
+        lengths: numbers of samples; the features are computed over so many last samples of the
+            window too, beside the whole of it.
+        signals: names of the signals, derived ones among them, that features are computed of;
+            None takes all. Signals that are not named here are no input of the estimator, but the
+            gateway still compares them with the training part and reports their drift.
     """
 
     kinds: Literal["auto"] | Annotated[tuple[Kind, ...], Field(min_length=1)] = "auto"
@@ -66,7 +70,7 @@ class FeatureSection(Section):
     signals: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
 
     def step(self, task: str, signals: Sequence[str], derived: Sequence[Derived]) -> WindowFeatures:
-        """What computes them, not fitted yet."""
+        """The transformer that computes the features, not fitted; the task decides on `auto`."""
         auto = _OF_A_DETECTOR if task == "anomaly" else BASIC
         return WindowFeatures(
             kinds=auto if self.kinds == "auto" else self.kinds,
@@ -80,7 +84,7 @@ class FeatureSection(Section):
 def feature_mistakes(
     signals: Sequence[str], derived: Sequence[Derived], features: FeatureSection
 ) -> list[str]:
-    """Names that are taken, and names that nobody has."""
+    """Mistakes in names: derived signals that exist already, and signals that do not exist."""
     known = [*signals, *(one.name for one in derived)]
     return _derived_mistakes(signals, derived) + [
         f"features.signals: '{name}' is no signal; there are {', '.join(known)}"
@@ -90,13 +94,13 @@ def feature_mistakes(
 
 
 def _derived_mistakes(signals: Sequence[str], derived: Sequence[Derived]) -> list[str]:
-    """Names that are taken, and names in an expression that nobody has by then."""
+    """Names that are used twice, and names in an expression that are not defined above it."""
     known, found = list(signals), []
     for one in derived:
         if one.name in known:
-            found.append(f"derived: '{one.name}' is a signal already")
+            found.append(f"derived: '{one.name}' is the name of another signal already")
         found += [
-            f"derived: '{one.name}' needs '{name}', which is no signal above it; there are "
+            f"derived: '{one.name}' needs '{name}', which is no signal above it; known are "
             f"{', '.join(known)}"
             for name in sorted(Expression(one.expression).names - {*known})
         ]

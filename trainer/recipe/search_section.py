@@ -1,4 +1,4 @@
-"""The recipe's section `[search]`: which candidates are tried, for how long, judged by what."""
+"""The recipe's section `[search]`: which candidates are tried, for how long, by which metric."""
 
 from typing import Annotated, Literal, Self, get_args
 
@@ -7,9 +7,8 @@ from pydantic import Field, model_validator
 from models.bundle.manifest import Finite
 from trainer.recipe.data_section import Section
 
-FamilyName = Literal[
-    "linear", "boosting", "extra-trees", "forest", "neighbours", "svm", "mlp"
-]  # in the order of what a fit costs
+# In the order of what a fit costs.
+FamilyName = Literal["linear", "boosting", "extra-trees", "forest", "neighbours", "svm", "mlp"]
 OfNumbers = Literal["rmse", "mae"]
 OfClasses = Literal["macro_f1", "f1", "average_precision", "log_loss", "accuracy"]
 Metric = OfNumbers | OfClasses
@@ -20,24 +19,27 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "classification": get_args(OfClasses),
 }
 
-
+# Metrics that lie between 0 and 1.
 SHARES = {"macro_f1", "f1", "average_precision", "accuracy"}
-"""Metrics that lie between 0 and 1."""
 
 
 class Search(Section):
-    """How the best model is looked for; without this section the default model is fitted.
+    """How candidates are searched; without this section one default model is fitted.
 
     Attributes:
-        trials: how many candidates are tried; with the same number the winner is the same.
-        seconds: how long candidates are tried, the earlier runs that it continues included.
-        candidates: families of models, or all that suit the data.
-        metric: of held-out folds; `rmse` for numbers and `macro_f1` for classes if not given.
-        jobs: processes at once; 0 is one a core.
-        prefer: measure the candidates that are left in the end as graphs, bytes and latency, and
-            take the best, or of those that are as good the smallest or the fastest.
-        tolerance: how much worse than the best is as good, in units of the metric; a standard error
-            of the best if not given.
+        trials: number of candidates; with the same number the same model wins. None has no limit.
+        seconds: seconds that candidates are tried for, over all runs of the same search together.
+            None has no limit.
+        candidates: families of models to try; `auto` takes all that suit the data.
+        metric: the metric on held-out folds that ranks the candidates; None takes `rmse` for a
+            regression and `macro_f1` for a classification.
+        jobs: number of worker processes; 0 takes one for each core.
+        prefer: None takes the candidate with the best metric. Otherwise the best candidates are
+            exported and their graphs measured: `best` takes the best metric all the same, `small`
+            and `fast` take the smallest or fastest graph among those that are about as good.
+        tolerance: how much worse than the best metric still is about as good, in units of the
+            metric. None takes one standard error of the best, the one-standard-error rule of
+            Breiman et al. (1984).
     """
 
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -51,34 +53,36 @@ class Search(Section):
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:
         if self.trials is None and self.seconds is None:
-            raise ValueError("give trials, seconds or both: a search needs an end")
+            raise ValueError("a search needs an end; give trials, seconds or both")
         return self
 
     @model_validator(mode="after")
     def _tolerance_has_a_use(self) -> Self:
         if self.tolerance is not None and self.prefer not in ("small", "fast"):
-            raise ValueError("tolerance goes with prefer = 'small' or 'fast'; leave it out")
+            raise ValueError(
+                "tolerance needs prefer = 'small' or 'fast'; give it, or leave both out"
+            )
         return self
 
     @property
     def families(self) -> tuple[FamilyName, ...]:
-        """Those that are asked for, the cheapest first."""
+        """The families to try, those with the cheapest fits first."""
         if self.candidates == "auto":
             return get_args(FamilyName)
         return tuple(name for name in get_args(FamilyName) if name in self.candidates)
 
     def metric_for(self, task: str) -> Metric:
-        """The metric of a task."""
+        """The metric that ranks candidates for a task: the recipe's, or the task's default."""
         return self.metric or DEFAULT_METRIC[task]
 
 
 def search_mistakes(search: Search | None, task: str) -> list[str]:
-    """What does not fit the task."""
+    """Mistakes of the section for a task."""
     if search is None:
         return []
     allowed = ALLOWED.get(task)
     if allowed is None:
-        return [f"search: there is none for task '{task}'; leave the section out"]
+        return [f"search: task '{task}' has no search; leave the section out"]
     if search.metric is not None and search.metric not in allowed:
         choices = ", ".join(allowed)
         return [f"search.metric: found '{search.metric}', allowed for '{task}' are {choices}"]

@@ -1,4 +1,4 @@
-"""How a recipe parts the rows: its sections `[split]` and `[checks]`."""
+"""How a recipe splits the rows, and what its checks allow: the sections `[split]`, `[checks]`."""
 
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self, get_args
@@ -12,16 +12,21 @@ Share = Annotated[Finite, Field(gt=0, lt=1)]
 
 
 def _several(value: object) -> object:
-    """One label is a list of one."""
+    """Make a list of a single label."""
     return value if isinstance(value, list | tuple) else (value,)
 
 
 class TimeSplit(Section):
-    """The test part is the last: a share of the rows, or all after each asset's first rows.
+    """The test part is the latest: a share of the rows, or all after each asset's first rows.
 
     Attributes:
-        gap_s: rows so soon after the last training row belong to neither part, beyond the gap of a
-            window that is always there; for a truth that looks ahead, as far as it does.
+        test: share of the rows in the test part, between 0 and 1; None where `train_rows` is
+            given.
+        train_rows: number of first rows of each asset that are trained on; None where `test` is
+            given.
+        gap_s: seconds after the last training row whose rows belong to neither part. They come on
+            top of the gap of one window, which is always left; a label that depends on later rows
+            needs as much more as it looks ahead.
     """
 
     method: Literal["time"]
@@ -32,12 +37,17 @@ class TimeSplit(Section):
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if (self.test is None) == (self.train_rows is None):
-            raise ValueError("give test, a share of the rows, or train_rows: just one")
+            raise ValueError("give either test, a share of the rows, or train_rows")
         return self
 
 
 class GroupSplit(Section):
-    """The test part is a share of the groups, whole: of the assets, or of a column's values."""
+    """The test part is a share of the groups, each as a whole.
+
+    Attributes:
+        test: share of the groups in the test part, between 0 and 1.
+        column: the column whose values are the groups; None takes the assets.
+    """
 
     method: Literal["group"]
     test: Share = 0.25
@@ -45,12 +55,14 @@ class GroupSplit(Section):
 
 
 class PredefinedSplit(Section):
-    """The test part is what a column or the files' names say.
+    """The test part is named by a column or by the names of files.
 
     Attributes:
-        column: of the part, or of anything else that tells the test rows.
-        test: the values of `column` that are test rows.
-        test_files: patterns of the test part's files, by their names as the report lists them.
+        column: the column that tells test rows from training rows; None where `test_files` is
+            given.
+        test: the values of `column` that make a row a test row.
+        test_files: patterns of the names of the files whose rows are test rows, as the report
+            lists them.
     """
 
     method: Literal["predefined"]
@@ -61,9 +73,9 @@ class PredefinedSplit(Section):
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if (self.column is None) == (not self.test_files):
-            raise ValueError("give test_files, or column and test: just one")
+            raise ValueError("give either test_files, or column and test")
         if (self.column is None) != (not self.test):
-            raise ValueError("test names the values of column that are test rows: give both")
+            raise ValueError("test lists the values of column that are test rows; give both")
         return self
 
     def is_test_file(self, name: str) -> bool:
@@ -75,10 +87,14 @@ class PredefinedSplit(Section):
 
 
 class ShuffledSplit(Section):
-    """The test part is drawn at random; `stratified` keeps each class's share.
+    """The test part is drawn at random; `stratified` keeps each class's share in both parts.
 
-    Only rows without a time axis are independent enough for that. `random-optimistic` does it
-    to a time series all the same, and the bundle says so wherever its figures are.
+    This is sound for rows without a time axis only: neighbours in time are alike, so a model is
+    tested on rows that it has nearly been trained on. `random-optimistic` does it to a time series
+    all the same, and the bundle says so beside its metrics.
+
+    Attributes:
+        test: share of the rows in the test part, between 0 and 1.
     """
 
     method: Literal["stratified", "random", "random-optimistic"]
@@ -93,14 +109,14 @@ Split = Annotated[
 def split_mistakes(
     split: Split, *, timed: bool, named: bool, classes: bool, remaining: bool
 ) -> list[str]:
-    """What does not fit the rest of the recipe.
+    """Mistakes of the split that come from other sections of the recipe.
 
     Args:
-        split: how the rows are parted.
+        split: the recipe's `[split]`.
         timed: whether the data has a time axis.
-        named: whether it names assets.
-        classes: whether the target is classes.
-        remaining: whether the target is the time until an asset's last row.
+        named: whether the data names assets.
+        classes: whether the task is a classification.
+        remaining: whether the target is the remaining useful life.
     """
     found, method = [], split.method
     if method == "time" and not timed:
@@ -111,16 +127,19 @@ def split_mistakes(
         )
     if method in ("stratified", "random") and timed:
         found.append(
-            f"split.method is '{method}', which flatters a model of a time series: neighbours "
-            "of a test row would be trained on; use 'time' or 'group', or ask for it by the "
-            "name 'random-optimistic'"
+            f"split.method is '{method}', which makes a model of a time series look better than "
+            "it is, because neighbours of a test row are trained on; use 'time' or 'group', or "
+            "the explicit 'random-optimistic'"
         )
     if method == "stratified" and not classes:
-        found.append("split.method is 'stratified', which needs classes; use 'random'")
+        found.append("split.method is 'stratified', which needs a classification; use 'random'")
     if remaining and not timed:
         found.append("target.remaining needs data.time")
     if remaining and method == "time":
-        found.append("target.remaining is known of whole runs only: split.method 'group'")
+        found.append(
+            "target.remaining is known for whole runs only, which 'time' cuts; use split.method "
+            "'group'"
+        )
     return found
 
 
@@ -131,11 +150,15 @@ Allowable = Literal[
     "same-time-rows",
     "target-leak",
 ]
+# Checks whose errors a recipe may allow; the other errors leave nothing that could be measured.
 ALLOWABLE = frozenset(get_args(Allowable))
-"""Checks whose errors a recipe may allow."""
 
 
 class Checks(Section):
-    """Errors found before the training that do not end it; the report calls them overridden."""
+    """Errors found before the training that do not end it.
+
+    Attributes:
+        allow: names of checks; the report lists their errors as overridden.
+    """
 
     allow: Annotated[tuple[Allowable, ...], Field(max_length=len(ALLOWABLE))] = ()

@@ -1,1 +1,1 @@
-"""The signed folder that gateways pull from."""
+"""The registry: a signed folder of bundles, which gateways download from."""

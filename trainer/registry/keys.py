@@ -1,14 +1,14 @@
 """Signing keys: a folder of Ed25519 keys, one PEM file each, and the trusted root beside them.
 
-    <folder>/root.json             the newest root metadata: public; what gateways are given
+    <folder>/root.json             the newest root metadata: public; to be installed on gateways
     <folder>/<role>-<id>.pem       a private key (PKCS#8), readable by its owner only
 
-The folder can be split: whoever only re-signs the timestamp needs online-*.pem and root.json, and
-whoever publishes targets-*.pem as well; root-*.pem belong offline. Which key may sign what is told
-by the root, never by the file's name.
+The folder can be split: a machine that only signs the timestamp anew needs online-*.pem and
+root.json, one that publishes needs targets-*.pem as well, and root-*.pem belong offline. The root
+metadata decides which key may sign what; the names of the files do not.
 
-The root is read from here and not from the registry, because the registry is a place that others
-can write: a root found there could make us sign what we never published.
+The root is read from this folder and not from the registry, because others may be able to write to
+the registry: a root found there could make us sign what we never published.
 """
 
 import os
@@ -36,7 +36,7 @@ _MAX_KEY_BYTES: Final = 4096
 
 
 class KeysError(MillhandError):
-    """A key is missing, unreadable or locked; the message names the folder and what to do."""
+    """A key is missing, unreadable or locked; the message has the folder and the remedy."""
 
     code: ClassVar[str] = "keys"
 
@@ -46,8 +46,9 @@ class Keys:
     """A folder of keys.
 
     Attributes:
-        folder: where they are; made with mode 0700 by the first `create`.
-        passphrase_file: a file whose first line unlocks them; None for keys without a passphrase.
+        folder: path of the folder; the first `create` makes it, with mode 0700.
+        passphrase_file: path of a file whose first line is the passphrase of the keys; None for
+            keys without a passphrase.
     """
 
     folder: Path
@@ -55,14 +56,14 @@ class Keys:
 
     @property
     def root(self) -> Path:
-        """The trusted root: install this file on every gateway."""
+        """Path of the trusted root, which is to be installed on every gateway."""
         return self.folder / "root.json"
 
     def create(self, role: str) -> CryptoSigner:
-        """Make a key for a role and keep it; an existing file is never replaced.
+        """Make a key for a role, and write it to the folder; an existing file is never replaced.
 
         Raises:
-            KeysError: the folder cannot be written, or the passphrase not be read.
+            KeysError: the folder cannot be written, or the passphrase cannot be read.
         """
         private = Ed25519PrivateKey.generate()
         signer = CryptoSigner(private)
@@ -80,11 +81,11 @@ class Keys:
             raise KeysError(f"{path} cannot be written: {exc.strerror}") from exc
         return signer
 
-    def held(self) -> dict[str, CryptoSigner]:
-        """All keys of the folder, by key id.
+    def signers(self) -> dict[str, CryptoSigner]:
+        """All keys of the folder, ready to sign, by key id.
 
         Raises:
-            KeysError: a file cannot be read or unlocked, or holds another kind of key.
+            KeysError: a file cannot be read or unlocked, or is not an Ed25519 key.
         """
         signers = [self._signer(path) for path in sorted(self.folder.glob("*.pem"))]
         return {signer.public_key.keyid: signer for signer in signers}
@@ -95,14 +96,12 @@ class Keys:
                 private = load_pem_private_key(file.read(_MAX_KEY_BYTES), self._passphrase())
         except OSError as exc:
             raise KeysError(f"{path} cannot be read: {exc.strerror}") from exc
-        except TypeError as exc:  # one is locked and no passphrase was given, or the reverse
+        except TypeError as exc:  # a locked key without a passphrase, or the reverse
             raise KeysError(f"{path}: {exc}; see --passphrase-file") from exc
         except (ValueError, UnsupportedAlgorithm) as exc:
-            raise KeysError(
-                f"{path} is no PEM private key, or the passphrase is not the right one"
-            ) from exc
+            raise KeysError(f"{path} is not a PEM private key, or the passphrase is wrong") from exc
         if not isinstance(private, Ed25519PrivateKey):
-            raise KeysError(f"{path} holds another kind of key; allowed is Ed25519")
+            raise KeysError(f"{path} is another kind of key; allowed is Ed25519")
         return CryptoSigner(private)
 
     def _passphrase(self) -> bytes | None:

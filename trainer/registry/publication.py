@@ -1,10 +1,11 @@
 """A publication: the four signed documents of a TUF registry that belong together.
 
-The timestamp names the snapshot, the snapshot names the list of targets, the root names the keys.
-To publish is to load what is there, change it, and seal it again from the bottom to the top.
+The timestamp refers to the snapshot, the snapshot to the list of targets, and the root has the
+keys. To publish is to load these documents, change them, and sign them again from bottom to top.
 
-Nothing is sealed that grew on metadata which our own keys did not sign: whoever can write the
-registry's folder must not get a signature by it. The only importer of tuf on this side.
+Nothing is signed that is based on metadata which our own keys did not sign: whoever can write to
+the registry's folder must not get a signature by it. This is the only file of the trainer that
+imports tuf.
 """
 
 import hashlib
@@ -19,11 +20,12 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Tar
 
 from models.files import write_atomically
 from trainer.registry.keys import Keys, KeysError
-from trainer.registry.releases import RegistryError, Release, Standing, TrustedRoot, Validity
+from trainer.registry.releases import RegistryError, Release, SignatureStatus, TrustedRoot, Validity
 
 S = TypeVar("S", Root, Snapshot, Targets, Timestamp)
 Role = Literal["root", "targets", "online"]
 
+# Versions of targets and snapshot that are kept for gateways in the middle of a refresh.
 KEPT_VERSIONS: Final = 10
 _TUF_ROLES: Final = {
     "root": ("root",),
@@ -35,31 +37,35 @@ _LIST: Final = "targets.json"
 
 @dataclass
 class Publication:
-    """What a registry publishes now; made without a `load` it is the first one, still empty.
+    """The documents of a registry; a new instance is empty, for the first publication.
 
     Attributes:
-        folder: the registry's metadata/.
-        keys: what signs, and the root that says so.
-        validity: how long what is sealed holds.
+        folder: path of the registry's metadata/.
+        keys: the folder with the signing keys and the trusted root.
+        validity: how long new signatures are valid.
+        root: the root metadata, with the keys of each role.
+        targets: the list of bundles.
+        snapshot: the version of the list of bundles.
+        timestamp: the version of the snapshot.
     """
 
     folder: Path
     keys: Keys
     validity: Validity
-    root: Metadata[Root] = field(default_factory=lambda: _unsealed(Root()))
-    targets: Metadata[Targets] = field(default_factory=lambda: _unsealed(Targets()))
-    snapshot: Metadata[Snapshot] = field(default_factory=lambda: _unsealed(Snapshot()))
-    timestamp: Metadata[Timestamp] = field(default_factory=lambda: _unsealed(Timestamp()))
+    root: Metadata[Root] = field(default_factory=lambda: _unsigned(Root()))
+    targets: Metadata[Targets] = field(default_factory=lambda: _unsigned(Targets()))
+    snapshot: Metadata[Snapshot] = field(default_factory=lambda: _unsigned(Snapshot()))
+    timestamp: Metadata[Timestamp] = field(default_factory=lambda: _unsigned(Timestamp()))
 
     def __post_init__(self) -> None:
-        self._held = self.keys.held()
+        self._signers = self.keys.signers()
 
     @classmethod
     def load(cls, folder: Path, keys: Keys, validity: Validity) -> "Publication":
-        """Read what the timestamp in `folder` leads to, and verify it from the root of `keys`.
+        """Read the current documents in `folder`, and verify them by the root of `keys`.
 
         Raises:
-            RegistryError: something is missing, or not signed by the keys that our root names.
+            RegistryError: a document is missing, or not signed by the keys that our root has.
             KeysError: a key cannot be read.
         """
         root = _parsed(Root, _content(keys.root), keys.root)
@@ -73,36 +79,36 @@ class Publication:
         return cls(folder, keys, validity, root, targets, snapshot, timestamp)
 
     def require(self, *roles: Role) -> None:
-        """Refuse to begin what could not be finished.
+        """Check before a change that it can be signed.
 
         Raises:
-            KeysError: fewer keys of a role are at hand than it takes to sign.
+            KeysError: the folder has fewer keys of a role than must sign.
         """
         for role in roles:
-            if not self.holds(role):
+            if not self.can_sign(role):
                 needed = self.root.signed.roles[_TUF_ROLES[role][0]]
                 ids = ", ".join(f"{role}-{keyid[:8]}.pem" for keyid in needed.keyids)
                 raise KeysError(
-                    f"{self.keys.folder} lacks the {role} key: signing takes {needed.threshold}"
+                    f"{self.keys.folder} lacks the {role} key: signing needs {needed.threshold}"
                     f" of {ids}"
                 )
 
-    def holds(self, role: Role) -> bool:
-        """Whether there are keys enough to sign as `role`."""
+    def can_sign(self, role: Role) -> bool:
+        """Whether the folder has enough keys to sign as `role`."""
         needed = self.root.signed.roles[_TUF_ROLES[role][0]]
-        return len(self._held.keys() & set(needed.keyids)) >= needed.threshold
+        return len(self._signers.keys() & set(needed.keyids)) >= needed.threshold
 
     def is_due(self, role: Literal["root", "targets"]) -> bool:
-        """Whether what `role` signed should be signed anew."""
+        """Whether the metadata of `role` should be signed anew."""
         signed = self.root.signed if role == "root" else self.targets.signed
         return self.validity.is_due(role, signed.expires)
 
     def releases(self) -> tuple[Release, ...]:
-        """All bundles of the list, by stream and seq."""
+        """All bundles of the list, sorted by stream and seq."""
         return _releases(self.targets.signed)
 
     def put(self, release: Release) -> None:
-        """Add a release to the list, or replace what the list says of it."""
+        """Add a release to the list of bundles, or replace its entry."""
         self.targets.signed.targets[release.path] = TargetFile(
             release.length,
             {"sha256": release.sha256},
@@ -111,17 +117,17 @@ class Publication:
         )
 
     def add_keys(self, role: Role, count: int = 1, *, threshold: int = 1) -> None:
-        """Make keys that may sign as `role` once the root is sealed."""
+        """Make keys that may sign as `role` once the root is signed."""
         for tuf_role in _TUF_ROLES[role]:
             self.root.signed.roles[tuf_role].threshold = threshold
         for _ in range(count):
             signer = self.keys.create(role)
-            self._held[signer.public_key.keyid] = signer
+            self._signers[signer.public_key.keyid] = signer
             for tuf_role in _TUF_ROLES[role]:
                 self.root.signed.add_key(signer.public_key, tuf_role)
 
     def replace_keys(self, role: Role) -> None:
-        """Give `role` as many new keys as it had, and seal a root that says so."""
+        """Replace the keys of `role` by as many new ones, and sign a root with these."""
         root = self.root.signed
         before = root.roles[_TUF_ROLES[role][0]]
         former, threshold = list(before.keyids), before.threshold
@@ -129,28 +135,28 @@ class Publication:
             for keyid in former:
                 root.revoke_key(keyid, tuf_role)
         self.add_keys(role, len(former), threshold=threshold)
-        self.seal_root(former if role == "root" else ())
+        self.sign_root(former if role == "root" else ())
 
-    def seal_root(self, former: Sequence[str] = ()) -> None:
-        """Sign a new root, with the `former` root keys too; it is in force at once."""
-        self._seal(self.root, f"{self.root.signed.version + 1}.root.json", former)
+    def sign_root(self, former: Sequence[str] = ()) -> None:
+        """Sign a new root, with the `former` root keys too; it takes effect at once."""
+        self._sign(self.root, f"{self.root.signed.version + 1}.root.json", former)
         write_atomically(self.keys.root, self.root.to_bytes())
 
-    def seal_targets(self) -> None:
-        """Sign a new list; nobody sees it before `seal_online`."""
+    def sign_targets(self) -> None:
+        """Sign a new list of bundles; readers do not see it before `sign_online`."""
         name = f"{self.targets.signed.version + 1}.{_LIST}"
-        self.snapshot.signed.meta[_LIST] = self._seal(self.targets, name)
+        self.snapshot.signed.meta[_LIST] = self._sign(self.targets, name)
 
-    def seal_online(self) -> None:
-        """Sign snapshot and timestamp: with the latter everything becomes visible, all at once."""
+    def sign_online(self) -> None:
+        """Sign snapshot and timestamp; the new timestamp makes all changes visible at once."""
         name = f"{self.snapshot.signed.version + 1}.snapshot.json"
-        self.timestamp.signed.snapshot_meta = self._seal(self.snapshot, name)
-        self._seal(self.timestamp, "timestamp.json")
+        self.timestamp.signed.snapshot_meta = self._sign(self.snapshot, name)
+        self._sign(self.timestamp, "timestamp.json")
         self._prune("snapshot", self.snapshot.signed.version)
         self._prune("targets", self.targets.signed.version)
 
-    def standing(self) -> Standing:
-        """When the signatures end, and what that asks for."""
+    def status(self) -> SignatureStatus:
+        """When the signatures expire, and warnings about those that expire soon."""
         expires = {
             "root": self.root.signed.expires,
             "targets": self.targets.signed.expires,
@@ -158,21 +164,21 @@ class Publication:
             "timestamp": self.timestamp.signed.expires,
         }
         warnings = tuple(
-            f"{role} metadata ends on {expires[role]:%Y-%m-%d}: refresh with the {role} key at hand"
+            f"{role} metadata expires on {expires[role]:%Y-%m-%d}: refresh with the {role} key"
             for role in ("root", "targets")
             if self.validity.is_due(role, expires[role])
         )
-        return Standing(expires, warnings)
+        return SignatureStatus(expires, warnings)
 
-    def _seal(self, metadata: Metadata[S], name: str, former: Sequence[str] = ()) -> MetaFile:
-        """Count up, date, sign with all keys of the role that are held, and write."""
+    def _sign(self, metadata: Metadata[S], name: str, former: Sequence[str] = ()) -> MetaFile:
+        """Increment the version, set the expiry, sign with all available keys, and write."""
         role: str = metadata.signed.type
         metadata.signed.version += 1
         metadata.signed.expires = datetime.now(UTC).replace(microsecond=0) + self.validity.of(role)
         metadata.signatures.clear()
         for keyid in (*self._keyids(role), *former):
-            if keyid in self._held:
-                metadata.sign(self._held[keyid], append=True)
+            if keyid in self._signers:
+                metadata.sign(self._signers[keyid], append=True)
         content = metadata.to_bytes()
         write_atomically(self.folder / name, content)
         digest = hashlib.sha256(content).hexdigest()
@@ -182,18 +188,18 @@ class Publication:
         return self.root.signed.roles[tuf_role].keyids
 
     def _prune(self, role: str, newest: int) -> None:
-        """Remove versions that only a gateway in the middle of a refresh could still ask for."""
+        """Delete versions that only a gateway in the middle of a refresh could still ask for."""
         for path in self.folder.glob(f"*.{role}.json"):
             version = path.name.partition(".")[0]
             if version.isdecimal() and int(version) <= newest - KEPT_VERSIONS:
                 path.unlink()
 
 
-def listed(folder: Path) -> tuple[Release, ...]:
-    """What the metadata in `folder` says, unverified.
+def read_releases(folder: Path) -> tuple[Release, ...]:
+    """Read the releases from the metadata in `folder`, without verification.
 
     Raises:
-        RegistryError: it is missing or damaged.
+        RegistryError: the metadata is missing or damaged.
     """
     timestamp = _metadata(Timestamp, folder).signed
     snapshot = _metadata(Snapshot, folder, timestamp.snapshot_meta.version).signed
@@ -201,10 +207,10 @@ def listed(folder: Path) -> tuple[Release, ...]:
 
 
 def trusted_root(keys: Keys) -> TrustedRoot:
-    """The root that goes with the keys, to be installed on gateways.
+    """The trusted root in the folder of keys, to be installed on gateways.
 
     Raises:
-        RegistryError: it is missing or damaged.
+        RegistryError: the root is missing or damaged.
     """
     content = _content(keys.root)
     version = _parsed(Root, content, keys.root).signed.version
@@ -235,7 +241,7 @@ def _verify(found: Metadata[S], root: Metadata[Root], origin: Path) -> None:
     except RepositoryError as exc:
         raise RegistryError(
             f"{signed.type} metadata version {signed.version} is not signed by the keys that"
-            f" {origin} names: somebody else changed the registry, or this root is not its newest"
+            f" {origin} has: somebody else changed the registry, or this root is not its newest"
         ) from exc
 
 
@@ -243,18 +249,18 @@ def _parsed(kind: type[S], content: bytes, path: Path) -> Metadata[S]:
     try:
         metadata = Metadata[S].from_bytes(content)
     except RepositoryError as exc:
-        raise RegistryError(f"{path} is no TUF metadata: {exc}") from exc
+        raise RegistryError(f"{path} is not TUF metadata: {exc}") from exc
     if metadata.signed.type != kind.type:
-        raise RegistryError(f"{path} holds {metadata.signed.type} metadata, not {kind.type}")
+        raise RegistryError(f"{path} is {metadata.signed.type} metadata, not {kind.type}")
     return metadata
 
 
 def _releases(targets: Targets) -> tuple[Release, ...]:
-    listed = (Release.listed(f.path, f.length, f.custom) for f in targets.targets.values())
+    listed = (Release.from_target(f.path, f.length, f.custom) for f in targets.targets.values())
     found = (release for release in listed if release is not None)
     return tuple(sorted(found, key=lambda release: (release.stream, release.seq)))
 
 
-def _unsealed(signed: S) -> Metadata[S]:
-    signed.version = 0  # sealing counts up to the first
+def _unsigned(signed: S) -> Metadata[S]:
+    signed.version = 0  # signing increments it to 1
     return Metadata(signed)

@@ -1,4 +1,4 @@
-"""What a registry holds and for how long it holds good, in plain values without TUF."""
+"""The contents of a registry, and how long its signatures are valid, as values without TUF."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,19 +14,22 @@ _PATH: Final = re.compile(r"bundles/([^/]+)/(\d{1,16})/([0-9a-f]{64})\.zip")
 
 
 class RegistryError(MillhandError):
-    """The registry cannot be read, believed, or changed as asked; nothing was published."""
+    """The registry cannot be read, verified or changed as asked; nothing was published."""
 
     code: ClassVar[str] = "registry"
 
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """How long signatures hold: the longest that a gateway can be kept from news unnoticed.
+    """How long signatures are valid.
+
+    Whoever controls the way to a gateway can hold back new metadata for so long, and no longer,
+    without the gateway noticing (a freeze attack, TUF specification, section 1.5.2).
 
     Attributes:
-        root: of the root.
-        targets: of the list of bundles.
-        online: of snapshot and timestamp; 30 days suit sites that are seldom connected.
+        root: validity of the root metadata.
+        targets: validity of the list of bundles.
+        online: validity of snapshot and timestamp; 30 days suit sites that are seldom connected.
     """
 
     root: timedelta = timedelta(days=365)
@@ -34,15 +37,15 @@ class Validity:
     online: timedelta = timedelta(days=7)
 
     def of(self, role: str) -> timedelta:
-        """That of one TUF role."""
+        """The validity of the metadata of one TUF role."""
         return {"root": self.root, "targets": self.targets}.get(role, self.online)
 
     def is_due(self, role: str, expires: datetime) -> bool:
-        """Whether less than a third of the time is left."""
+        """Whether metadata of `role` that expires then should be signed anew: a third is left."""
         return expires - datetime.now(UTC) < self.of(role) / 3
 
 
-USUAL: Final = Validity()
+DEFAULT_VALIDITY: Final = Validity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,13 @@ class Release:
     """A published bundle.
 
     Attributes:
-        stream: what it is for.
-        seq: its number within the stream.
-        sha256: of the whole archive.
-        length: in bytes.
-        floor_seq: no older bundle of the stream may run; the highest of a stream counts.
-        revoked: withdrawn.
+        stream: name of the stream.
+        seq: number of the bundle within its stream.
+        sha256: digest of the whole archive, hexadecimal.
+        length: size of the archive, bytes.
+        floor_seq: gateways run no bundle of the stream with a lower seq; the highest `floor_seq`
+            of a stream counts.
+        revoked: whether the bundle was withdrawn.
     """
 
     stream: str
@@ -67,12 +71,12 @@ class Release:
 
     @property
     def path(self) -> str:
-        """Where it lies below targets/."""
+        """Path of the archive below targets/."""
         return f"bundles/{self.stream}/{self.seq}/{self.sha256}.zip"
 
     @property
     def description(self) -> dict[str, object]:
-        """What is signed beside path, length and digest."""
+        """The custom data that is signed beside path, length and digest."""
         return {
             "stream": self.stream,
             "seq": self.seq,
@@ -81,11 +85,11 @@ class Release:
         }
 
     @classmethod
-    def of(cls, bundle: Bundle, floor_seq: int | None) -> "Release":
-        """The release that a bundle will be.
+    def from_bundle(cls, bundle: Bundle, floor_seq: int | None) -> "Release":
+        """The release of a bundle that is to be published.
 
         Raises:
-            RegistryError: the floor is above the bundle itself.
+            RegistryError: `floor_seq` is above the seq of the bundle.
         """
         seq = bundle.manifest.seq
         if floor_seq is not None and not 0 <= floor_seq <= seq:
@@ -96,8 +100,8 @@ class Release:
         return cls(bundle.manifest.stream, seq, bundle.sha256, length, floor_seq or 0)
 
     @classmethod
-    def listed(cls, path: str, length: int, description: Any) -> "Release | None":  # noqa: ANN401  any JSON
-        """Read a signed entry; None if it is no bundle."""
+    def from_target(cls, path: str, length: int, description: Any) -> "Release | None":  # noqa: ANN401  any JSON
+        """Read an entry of the signed list; None if it is not a bundle."""
         match = _PATH.fullmatch(path)
         if match is None or not isinstance(description, dict):
             return None
@@ -106,12 +110,12 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """When the registry's signatures end.
+class SignatureStatus:
+    """When the registry's signatures expire.
 
     Attributes:
-        expires: by TUF role.
-        warnings: what must be signed anew soon, and with which key.
+        expires: time of expiry, by TUF role.
+        warnings: sentences on metadata that must be signed anew soon, with the key it needs.
     """
 
     expires: Mapping[str, datetime]
@@ -120,12 +124,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class TrustedRoot:
-    """The file to install on every gateway, by a way that is trusted for other reasons.
+    """The root metadata, which must come to every gateway by a way that is trusted already.
 
     Attributes:
-        path: in the folder of keys.
-        sha256: to be compared on the gateway.
-        version: 1, and one more with every rotation or renewal.
+        path: path of the file in the folder of keys.
+        sha256: digest of the file, hexadecimal, to be compared on the gateway.
+        version: version of the root; it starts at 1 and grows with every rotation or renewal.
     """
 
     path: Path
@@ -138,7 +142,7 @@ def read_release(path: Path) -> Bundle:
 
     Raises:
         RegistryError: the file cannot be read.
-        BundleError: it is not sound.
+        BundleError: the bundle is invalid.
     """
     try:
         with path.open("rb") as file:
@@ -148,10 +152,10 @@ def read_release(path: Path) -> Bundle:
 
 
 def find(releases: Iterable[Release], stream: str, seq: int) -> Release:
-    """The release of that stream and seq.
+    """Find the release of a stream by its seq.
 
     Raises:
-        RegistryError: there is none; names the newest that there are.
+        RegistryError: there is none; the message has the newest ones.
     """
     published = {release.seq: release for release in releases if release.stream == stream}
     if seq not in published:
@@ -164,7 +168,7 @@ def check_seq(release: Release, releases: Iterable[Release]) -> None:
     """Refuse a bundle that gateways would take for an old one.
 
     Raises:
-        RegistryError: its seq is not above the highest of the stream; names the next usable.
+        RegistryError: its seq is not above the highest of the stream; the message has the next one.
     """
     highest = max((r.seq for r in releases if r.stream == release.stream), default=0)
     if release.seq <= highest:

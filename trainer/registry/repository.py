@@ -1,4 +1,4 @@
-"""The registry: a folder of bundles and of the signed metadata that says which may run.
+"""The registry: a folder of bundles, and of signed metadata about which of them may run.
 
     metadata/<n>.root.json        which keys may sign what           offline root keys
     metadata/<n>.targets.json     which bundles there are            the publisher's key
@@ -7,9 +7,10 @@
     targets/bundles/<stream>/<seq>/<sha256>.zip
 
 It is a TUF repository (theupdateframework.io) made of plain files: a folder, a web server, an
-object store or a stick can carry it, and none of them has to be trusted. What a change adds is
-written first and the timestamp last, each file atomically, so a reader or a power cut meets the old
-publication or the new one. docs/adr/0002-tuf-registry.md has the reasons, docs/registry.md the use.
+object store or a USB stick can carry it, and none of them has to be trusted. A change writes its
+new files first and the timestamp last, each atomically, so a reader sees the old publication or the
+new one, after a power cut too. docs/adr/0002-tuf-registry.md has the reasons, docs/registry.md the
+use.
 """
 
 import fcntl
@@ -22,12 +23,12 @@ from typing import IO, Final
 
 from models.files import write_atomically
 from trainer.registry.keys import Keys, KeysError
-from trainer.registry.publication import Publication, Role, listed, trusted_root
+from trainer.registry.publication import Publication, Role, read_releases, trusted_root
 from trainer.registry.releases import (
-    USUAL,
+    DEFAULT_VALIDITY,
     RegistryError,
     Release,
-    Standing,
+    SignatureStatus,
     TrustedRoot,
     Validity,
     check_seq,
@@ -43,18 +44,18 @@ def init(
     directory: Path,
     keys: Keys,
     *,
-    validity: Validity = USUAL,
+    validity: Validity = DEFAULT_VALIDITY,
     root_keys: int = 1,
     root_threshold: int = 1,
 ) -> TrustedRoot:
     """Make an empty registry, and its keys.
 
     Args:
-        directory: for the registry; may exist, but hold no metadata.
-        keys: a folder that is new, or holds no keys.
-        validity: how long the first signatures hold.
-        root_keys: how many root keys to make, each to be kept in another place.
-        root_threshold: how many of them it takes to sign a new root.
+        directory: the registry's folder; it may exist, but not contain metadata.
+        keys: a folder for the keys, which contains none yet.
+        validity: how long the first signatures are valid.
+        root_keys: number of root keys to make, each to be kept in another place.
+        root_threshold: number of root keys that must sign a new root.
 
     Raises:
         RegistryError: there is a registry already, or the folder cannot be written.
@@ -62,18 +63,18 @@ def init(
     """
     if not 1 <= root_threshold <= root_keys:
         raise RegistryError(f"root_threshold is {root_threshold}; allowed are 1 to {root_keys}")
-    if keys.root.exists() or keys.held():
-        raise KeysError(f"{keys.folder} holds keys already: give each registry a folder of its own")
+    if keys.root.exists() or keys.signers():
+        raise KeysError(f"{keys.folder} has keys already: give each registry a folder of its own")
     with _changing(directory):
         if (directory / "metadata").exists():
-            raise RegistryError(f"{directory} holds a registry already; it is left as it is")
+            raise RegistryError(f"{directory} is a registry already; it is left as it is")
         publication = Publication(directory / "metadata", keys, validity)
         publication.add_keys("root", root_keys, threshold=root_threshold)
         publication.add_keys("targets")
         publication.add_keys("online")
-        publication.seal_root()
-        publication.seal_targets()
-        publication.seal_online()
+        publication.sign_root()
+        publication.sign_targets()
+        publication.sign_online()
     return trusted_root(keys)
 
 
@@ -83,38 +84,38 @@ def publish(
     keys: Keys,
     *,
     floor_seq: int | None = None,
-    validity: Validity = USUAL,
+    validity: Validity = DEFAULT_VALIDITY,
 ) -> Release:
     """Sign a bundle and put it into the registry.
 
     Args:
-        directory: the registry.
-        bundle_path: the bundle; it is read and verified first.
-        keys: with the targets and the online key.
-        floor_seq: the oldest seq of the stream that may run from now on.
-        validity: how long the signatures hold.
+        directory: the registry's folder.
+        bundle_path: path of the bundle; it is read and verified first.
+        keys: a folder with the targets key and the online key.
+        floor_seq: lowest seq of the stream that may run from now on; None leaves it.
+        validity: how long the signatures are valid.
 
     Raises:
-        BundleError: the bundle is not sound.
+        BundleError: the bundle is invalid.
         RegistryError: its seq is not above the highest of its stream, or the registry cannot be
-            read, believed or written.
+            read, verified or written.
         KeysError: a key is missing.
     """
     bundle = read_release(bundle_path)
-    release = Release.of(bundle, floor_seq)
+    release = Release.from_bundle(bundle, floor_seq)
     with _changing(directory):
         publication = Publication.load(directory / "metadata", keys, validity)
         publication.require("targets", "online")
         check_seq(release, publication.releases())
         write_atomically(directory / "targets" / release.path, bundle.content)
         publication.put(release)
-        publication.seal_targets()
-        publication.seal_online()
+        publication.sign_targets()
+        publication.sign_online()
     return release
 
 
 def revoke(
-    directory: Path, stream: str, seq: int, keys: Keys, *, validity: Validity = USUAL
+    directory: Path, stream: str, seq: int, keys: Keys, *, validity: Validity = DEFAULT_VALIDITY
 ) -> Release:
     """Withdraw a bundle: from their next refresh on, gateways refuse to activate it.
 
@@ -127,15 +128,17 @@ def revoke(
         publication.require("targets", "online")
         release = replace(find(publication.releases(), stream, seq), revoked=True)
         publication.put(release)
-        publication.seal_targets()
-        publication.seal_online()
+        publication.sign_targets()
+        publication.sign_online()
     return release
 
 
-def refresh(directory: Path, keys: Keys, *, validity: Validity = USUAL) -> Standing:
-    """Sign snapshot and timestamp anew; targets and root too, where due and their keys are held.
+def refresh(
+    directory: Path, keys: Keys, *, validity: Validity = DEFAULT_VALIDITY
+) -> SignatureStatus:
+    """Sign snapshot and timestamp anew; targets and root too, if due and their keys are there.
 
-    To be run by a timer, several times within `validity.online`.
+    A timer should run it several times within `validity.online`.
 
     Raises:
         RegistryError, KeysError: see `publish`.
@@ -143,12 +146,12 @@ def refresh(directory: Path, keys: Keys, *, validity: Validity = USUAL) -> Stand
     with _changing(directory):
         publication = Publication.load(directory / "metadata", keys, validity)
         publication.require("online")
-        if publication.is_due("root") and publication.holds("root"):
-            publication.seal_root()
-        if publication.is_due("targets") and publication.holds("targets"):
-            publication.seal_targets()
-        publication.seal_online()
-        return publication.standing()
+        if publication.is_due("root") and publication.can_sign("root"):
+            publication.sign_root()
+        if publication.is_due("targets") and publication.can_sign("targets"):
+            publication.sign_targets()
+        publication.sign_online()
+        return publication.status()
 
 
 def rotate(
@@ -156,13 +159,14 @@ def rotate(
     role: Role,
     keys: Keys,
     *,
-    validity: Validity = USUAL,
+    validity: Validity = DEFAULT_VALIDITY,
 ) -> TrustedRoot:
     """Replace the keys of a role by new ones, and sign with them what the old ones signed.
 
-    Gateways follow by themselves: the new root is signed by the old root keys, and by the new ones
-    too where it is these that changed. The old files stay in the folder, good for nothing any more.
-    Needs the root keys, and the online key unless that or the root is what is replaced.
+    Gateways follow without any action: the new root is signed by the old root keys, and by the new
+    root keys if these were replaced (TUF specification, section 5.3). The old key files stay in the
+    folder, but gateways no longer accept them. The root keys are needed, and the online key to
+    replace the targets key.
 
     Raises:
         RegistryError, KeysError: see `publish`.
@@ -174,24 +178,24 @@ def rotate(
             publication.require("online")
         publication.replace_keys(role)
         if role == "targets":
-            publication.seal_targets()
+            publication.sign_targets()
         if role != "root":
-            publication.seal_online()
+            publication.sign_online()
     return trusted_root(keys)
 
 
 def listing(directory: Path) -> tuple[Release, ...]:
-    """What the registry says it holds, by stream and seq; unverified, for people to read.
+    """The registry's releases by stream and seq, without verification, for people to read.
 
     Raises:
         RegistryError: there is no registry, or it cannot be read.
     """
-    return listed(directory / "metadata")
+    return read_releases(directory / "metadata")
 
 
 @contextmanager
 def _changing(directory: Path) -> Iterator[None]:
-    """One change at a time, and any fault of the disk in our words."""
+    """Let one process at a time change the registry, and raise RegistryError for disk errors."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with (directory / ".lock").open("wb") as lock:

@@ -1,1 +1,1 @@
-"""The search for the best model: what is tried, by whom it is judged, and what is kept."""
+"""The search for the best model: what can be tried, the journal, the leaderboard, the trade-off."""

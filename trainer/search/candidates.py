@@ -1,8 +1,9 @@
 """The search for the best model: candidates are drawn, tried in parallel, and ranked.
 
-Candidates are drawn in batches of one size, whatever the number of processes, and a batch is told
-whole before the next is drawn: bounded by trials, the winner depends on the seed alone. Processes
-are joblib's, so another backend of joblib can spread them over machines.
+Candidates are drawn in batches of constant size, whatever the number of processes, and all results
+of a batch are recorded before the next batch is drawn. So a search that is limited by trials finds
+the same winner for the same seed. Processes are joblib's, so another joblib backend can spread
+them over machines.
 """
 
 import math
@@ -28,7 +29,7 @@ from trainer.dataset.windows import Windowed
 from trainer.errors import DataError
 from trainer.estimators.crossval import FoldLosses, cross_validate
 from trainer.estimators.fitting import check_learnable
-from trainer.interrupts import Interrupts
+from trainer.interrupts import StopRequest
 from trainer.recipe.document import Recipe
 from trainer.recipe.search_section import Search
 from trainer.search.journal import Journal
@@ -36,44 +37,52 @@ from trainer.search.leaderboard import Entry, Leaderboard
 from trainer.search.plan import Plan, planned
 
 BATCH = 8
-_JOBLIBS_THREAD = "ExecutorManagerThread"
+# The thread of joblib's executor (loky) that watches the worker processes.
+_JOBLIB_THREAD = "ExecutorManagerThread"
+_MAX_JOIN_S = 10.0
 
 
 def search(
     train: Windowed, truth: Truth, recipe: Recipe, *, journal: Path, console: Console
 ) -> Leaderboard:
-    """Look for the best model of the training part, as the recipe's `[search]` says.
+    """Search the best model for the training part, as the recipe's `[search]` says.
 
     Args:
-        train: windows; the test part has no place here.
-        truth: of the recording's rows.
-        recipe: with a section `[search]`.
-        journal: the file that the search is kept in, and continued from.
-        console: where progress goes.
+        train: windows of the training part; the search never sees the test part.
+        truth: target values of the recording's rows.
+        recipe: a recipe with a section `[search]`.
+        journal: path of the journal, which the search continues if it exists.
+        console: shows the progress.
 
     Raises:
         DataError: nothing can be learned, or no candidate could be tried.
-        KeyboardInterrupt: somebody wanted an end; what was tried is kept.
+        KeyboardInterrupt: the user stopped the search; the candidates tried so far are kept.
     """
     wanted = recipe.search
     if wanted is None:
-        raise AssertionError("the recipe asks for no search")
+        raise AssertionError("the recipe has no [search]")
     check_learnable(train, truth, recipe)
     with TemporaryDirectory(prefix="millhand-search-") as folder:
         with console.stage("features"):
             plan = planned(train, truth, recipe, wanted, Path(folder))
         kept = Journal(journal, recipe.seed, plan.first())
         with console.stage("searching", total=wanted.trials) as advance:
-            _Run(plan, kept, wanted, console, advance).until_spent()
+            _Run(plan, kept, wanted, console, advance).run()
     leaderboard = _leaderboard(plan, kept, wanted)
     if not leaderboard.entries:
-        raise DataError(_nothing(kept, wanted))
+        raise DataError(_why_nothing(kept, wanted))
     return leaderboard
 
 
 @dataclass(slots=True)
 class _Run:
-    """One run of a search, which may have had others before."""
+    """One run of a search, which may continue earlier ones.
+
+    Attributes:
+        done: number of candidates tried in all runs.
+        before_s: seconds that the earlier runs took.
+        start_s: start of this run, seconds of the monotonic clock.
+    """
 
     plan: Plan
     journal: Journal
@@ -81,53 +90,64 @@ class _Run:
     console: Console
     advance: Callable[[int], object]
     done: int = 0
+    is_cut: bool = False
     before_s: float = 0.0
     start_s: float = 0.0
 
-    def until_spent(self) -> None:
-        """Try candidates until trials or seconds are spent."""
+    def run(self) -> None:
+        """Try candidates until the trials or seconds of the recipe are used up, or a stop."""
         self.done, self.before_s = len(self.journal.finished), self.journal.seconds
         self.start_s = time.monotonic()
         self.advance(self.done)
-        interrupts = Interrupts()
-        self._hush(interrupts)
-        with interrupts.heard(), warnings.catch_warnings():
-            # Of what is under way when the time is over; the journal has it.
+        stop = StopRequest()
+        with self._silent_joblib(stop), stop.listening(), warnings.catch_warnings():
+            # joblib warns of trials that were cancelled when the time was up; they are no loss,
+            # because the journal tries them again.
             warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning)
-            while (count := self._due()) and not interrupts.asked:
-                self._batch(count, interrupts)
-                self.journal.spent(self._elapsed_s())
-        if interrupts.asked:
+            while (count := self._due()) and not stop.requested:
+                self._batch(count, stop)
+                self.journal.record_seconds(self._elapsed_s())
+        if stop.requested:
             self.console.note(
-                f"interrupted: {self.done} candidates are kept, {self._best()}; the same command "
-                "goes on from there"
+                f"interrupted: {self.done} candidates are kept, {self._best()}; run the same "
+                "command again to continue"
             )
             raise KeyboardInterrupt
 
-    def _hush(self, interrupts: Interrupts) -> None:
-        """Keep to itself what joblib's thread says when its workers are ended in their midst."""
-        told = threading.excepthook
+    @contextmanager
+    def _silent_joblib(self, stop: StopRequest) -> Iterator[None]:
+        """Suppress the traceback of joblib's thread when its workers are ended during a fit."""
+        before = threading.excepthook
 
         def hook(found: threading.ExceptHookArgs) -> None:
             left_s = self._left_s()
-            is_over = interrupts.asked or (left_s is not None and left_s <= 0)
-            if not is_over or getattr(found.thread, "name", "") != _JOBLIBS_THREAD:
-                told(found)
+            is_over = stop.requested or (left_s is not None and left_s <= 0)
+            if not is_over or getattr(found.thread, "name", "") != _JOBLIB_THREAD:
+                before(found)
 
-        threading.excepthook = hook  # for good: the thread may speak after the search
+        threading.excepthook = hook
+        try:
+            yield
+        finally:
+            if self.is_cut:  # then the thread is about to end, and may raise until it has
+                for thread in threading.enumerate():
+                    if thread.name == _JOBLIB_THREAD:
+                        thread.join(_MAX_JOIN_S)
+            threading.excepthook = before
 
-    def _batch(self, count: int, interrupts: Interrupts) -> None:
+    def _batch(self, count: int, stop: StopRequest) -> None:
         pruning_limits = self.journal.pruning_limits(len(self.plan.validation.folds))
         asked = [self.journal.ask(self.done + index) for index in range(count)]
-        results = self._tried(asked, pruning_limits)
+        results = self._results(asked, pruning_limits)
         found: list[tuple[int, FoldLosses]] = []
         for _ in asked:
             found.clear()
             try:
-                interrupts.wait(lambda: found.append(next(results)))
+                stop.wait(lambda: found.append(next(results)))
             except multiprocessing.TimeoutError:
-                return
-            if interrupts.asked:
+                self.is_cut = True
+            self.is_cut |= stop.requested
+            if self.is_cut:
                 return
             index, tried = found[0]
             self.journal.tell(asked[index], tried)
@@ -135,10 +155,10 @@ class _Run:
             self.advance(1)
             self.console.detail(f"{self._best()}{self._clock()}")
 
-    def _tried(
+    def _results(
         self, asked: list[Trial], pruning_limits: list[float]
     ) -> Iterator[tuple[int, FoldLosses]]:
-        """What comes of each candidate, as it comes."""
+        """The index and the result of each candidate, in the order in which they are ready."""
         plan, jobs = self.plan, self.wanted.jobs or cpu_count()
         tasks = []
         for index, trial in enumerate(asked):
@@ -146,24 +166,24 @@ class _Run:
             X = plan.features[trial.params["features"]]
             arguments = (candidate.steps, X, plan.validation, pruning_limits)
             tasks.append(delayed(_numbered)(index, *arguments))
-        # With one process joblib would fit in ours, where Ctrl-C waits for the end of a fit.
-        with _unheard():
+        # With a single process joblib would fit in this one, where Ctrl-C cannot end a fit.
+        with _sigint_blocked():
             results: Iterator[tuple[int, FoldLosses]] = Parallel(
                 n_jobs=max(2, jobs),
                 pre_dispatch=jobs,
                 batch_size=1,
                 timeout=self._left_s(),
-                initializer=_deaf,
+                initializer=_ignore_sigint,
                 return_as="generator_unordered",
             )(tasks)
         return results
 
     def _due(self) -> int:
-        """How many candidates the next batch has."""
+        """Number of candidates in the next batch; 0 when trials or seconds are used up."""
         left_s = self._left_s()
         if left_s is not None and left_s <= 0:
             return 0
-        # What an earlier run left of a batch is tried before the next is drawn.
+        # A batch that an earlier run left unfinished is finished before the next is drawn.
         size = BATCH - self.done % BATCH
         trials = self.wanted.trials
         return size if trials is None else max(0, min(size, trials - self.done))
@@ -181,18 +201,20 @@ class _Run:
     def _best(self) -> str:
         best = next(iter(self.journal.complete), None)
         if best is None or best.value is None:
-            return "none is complete yet"
+            return "none has a result on every fold yet"
         scorer = self.plan.validation.scorer
         return f"best {scorer.metric} {scorer.sign() * best.value:.4g} ({best.params['family']})"
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    """Processes that are started meanwhile do not hear Ctrl-C, before they come to `_deaf` either.
+def _sigint_blocked() -> Iterator[None]:
+    """Block SIGINT while worker processes are started.
 
-    They inherit the mask of the thread; a Ctrl-C of the meantime comes at its end.
+    They inherit the blocked signals of this thread, so Ctrl-C cannot hit them before they come to
+    `_ignore_sigint`. A SIGINT that arrives meanwhile is delivered at the end of the context.
     """
-    resource_tracker.ensure_running()  # else it is started under way, and Python lifts the mask
+    # Python unblocks SIGINT when it starts the resource tracker, so that is started before.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -200,13 +222,13 @@ def _unheard() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _deaf() -> None:
-    """In a worker: a terminal's Ctrl-C goes to all processes, and ours ends the others."""
+def _ignore_sigint() -> None:
+    """Ignore a terminal's Ctrl-C in a worker, because the main process ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _numbered(index: int, *arguments: object) -> tuple[int, FoldLosses]:
-    return index, cross_validate(*arguments)  # type: ignore[arg-type]  # as they were given
+    return index, cross_validate(*arguments)  # type: ignore[arg-type]  # passed through as given
 
 
 def _leaderboard(plan: Plan, journal: Journal, wanted: Search) -> Leaderboard:
@@ -235,7 +257,7 @@ def _leaderboard(plan: Plan, journal: Journal, wanted: Search) -> Leaderboard:
 def _smaller(
     plan: Plan, complete: list[FrozenTrial], firsts: Mapping[str, FrozenTrial], wanted: Search
 ) -> Iterator[Entry]:
-    """Of each family the smallest that is about as good as the best of all, if it is another."""
+    """For each family the smallest candidate about as good as the best of all, if not its best."""
     if not complete:
         return
     best = _entry(plan, complete[0])
@@ -266,8 +288,10 @@ def _entry(plan: Plan, trial: FrozenTrial) -> Entry:
     )
 
 
-def _nothing(journal: Journal, wanted: Search) -> str:
+def _why_nothing(journal: Journal, wanted: Search) -> str:
     reasons = sorted({one.user_attrs.get("reason", "") for one in journal.finished} - {""})
     if reasons:
         return "no candidate of the search could be fitted: " + "; ".join(reasons[:3])
-    return f"no candidate was finished within search.seconds = {wanted.seconds:g}; give more"
+    return (
+        f"no candidate was finished within search.seconds = {wanted.seconds:g}; give more seconds"
+    )

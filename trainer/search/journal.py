@@ -1,6 +1,7 @@
-"""The search on disk: every candidate that was tried, so that an interrupted search goes on.
+"""The journal of a search: every candidate that was tried, so that a search can be continued.
 
-A journal has a line for each event. What was under way when the process ended is tried again.
+It is an Optuna journal storage: a file with one line for each event. A candidate that was in
+progress when the process ended is tried again.
 """
 
 import hashlib
@@ -22,22 +23,26 @@ from trainer.estimators.crossval import FoldLosses
 from trainer.recipe.document import Recipe
 
 FOLDER = ".search"
+# Sections of the recipe that affect how good a candidate is; they are part of the journal's name.
 _SHAPES = {"seed", "data", "signals", "derived", "window", "features", "target", "split", "search"}
-"""Sections that decide how a candidate does."""
+# Keys of these sections that do not affect it, so that changing them continues the same journal.
 _FREE: Any = {
     "search": {"trials", "seconds", "jobs", "prefer", "tolerance"},
-    "data": {"files"},  # the digests are in the key, wherever the files lie
+    "data": {"files"},  # the digests are in the name, wherever the files lie
     "target": {"left"},
 }
+# TPE needs some random trials to model; ten is Optuna's own default.
 _RANDOM_FIRST = 10
+# A median of fewer complete trials would prune by chance.
 _LEAST_TO_PRUNE = 4
 _ENDED = {TrialState.COMPLETE, TrialState.PRUNED}
 
 
 def path_of(folder: Path, recipe: Recipe, digests: Mapping[str, str]) -> Path:
-    """Where the journal of a recipe on this very data is.
+    """The journal's path for a recipe and the content of its data.
 
-    More trials, more seconds, other jobs or another preference continue the same journal.
+    A search with more trials, more seconds, other jobs or another preference continues the same
+    journal. Other data, or another version of millhand, Optuna or scikit-learn, begins a new one.
     """
     content = {
         "recipe": recipe.model_dump(mode="json", include=_SHAPES, exclude=_FREE),
@@ -49,15 +54,15 @@ def path_of(folder: Path, recipe: Recipe, digests: Mapping[str, str]) -> Path:
 
 
 class Journal:
-    """What was tried before, and what is to be tried next.
+    """The trials of a search, in a file.
 
     Args:
-        path: of the file; it is made if it is not there.
-        seed: of the search.
-        first: parameters that are tried before any are drawn.
+        path: path of the file; it is created if it does not exist.
+        seed: the recipe's seed, for the sampler.
+        first: parameters of candidates that are tried before any are drawn.
 
     Raises:
-        DataError: the file is no journal of this search.
+        DataError: the file is not a journal of Optuna.
     """
 
     def __init__(self, path: Path, seed: int, first: Sequence[Mapping[str, Any]]) -> None:
@@ -79,7 +84,7 @@ class Journal:
 
     @property
     def finished(self) -> list[FrozenTrial]:
-        """Trials that came to an end, in order; those that were interrupted did not."""
+        """Trials that ended, complete, pruned or failed, in order; not those interrupted."""
         return [
             one
             for one in self._study.get_trials(deepcopy=False)
@@ -88,42 +93,48 @@ class Journal:
 
     @property
     def complete(self) -> list[FrozenTrial]:
-        """Trials that were tried on every fold, the best first."""
+        """Trials with a result on every fold, the best first."""
         found = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return sorted(found, key=lambda one: (one.value or 0.0, one.number))
 
     @property
     def seconds(self) -> float:
-        """That all runs together have taken."""
+        """Seconds that all runs of this search have taken together."""
         return float(self._study.user_attrs.get("seconds", 0.0))
 
-    def spent(self, seconds: float) -> None:
-        """Note what all runs together have taken."""
+    def record_seconds(self, seconds: float) -> None:
+        """Record how many seconds all runs have taken together."""
         self._study.set_user_attr("seconds", seconds)
 
     def pruning_limits(self, folds: int) -> list[float]:
-        """The median of the complete trials' mean loss after each fold; empty with few of them."""
+        """The median over complete trials of the mean loss after each fold, `[folds]`.
+
+        A candidate with a higher mean loss is pruned: the median stopping rule of Golovin et al.
+        (2017). Empty with fewer than four complete trials.
+        """
         means = [[one.intermediate_values[k] for k in range(folds)] for one in self.complete]
         return np.median(means, axis=0).tolist() if len(means) >= _LEAST_TO_PRUNE else []
 
     def ask(self, position: int) -> Trial:
-        """The next trial.
+        """Draw the next trial.
 
         Args:
-            position: how many come before it. The draw depends on the seed, on this and on the
-                trials told so far, not on when the search was interrupted.
+            position: number of trials before it. The draw depends on the seed, on the position
+                and on the results recorded so far, and not on interruptions of the search.
         """
         drawn = np.random.SeedSequence((self._seed, position)).generate_state(1)
         self._study.sampler = TPESampler(
             n_startup_trials=_RANDOM_FIRST,
             multivariate=False,
+            # Running trials count as bad ones, so that a batch does not draw the same candidate
+            # again and again (Ginsbourger et al. 2010).
             constant_liar=True,
             seed=int(drawn[0]),
         )
         return self._study.ask()
 
     def tell(self, trial: Trial, tried: FoldLosses) -> None:
-        """Note what came of a trial; the state last, so that a trial is whole or under way."""
+        """Record the result of a trial. Its state is written last, so no half result can count."""
         for fold in range(len(tried.losses)):
             trial.report(float(np.mean(tried.losses[: fold + 1])), fold)
         trial.set_user_attr("losses", list(tried.losses))

@@ -1,4 +1,4 @@
-"""The leaderboard: the best that a search has found of each family."""
+"""The leaderboard: the best candidate of each family that a search has found."""
 
 import math
 from dataclasses import dataclass
@@ -6,23 +6,26 @@ from typing import Final
 
 from trainer.estimators.candidate import Candidate
 
+# Columns with measured times, which differ from run to run; reproducible reports leave them out.
 TIMED: Final = frozenset({"fit s", "p50 µs", "p99 µs", "on the front"})
-"""Columns of the leaderboard that come from a stopwatch, and are never the same twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a candidate costs as a graph, fitted on the whole training part.
+    """What serving a candidate costs, measured on its graph, fitted on the whole training part.
 
-    Latencies are a stopwatch's, and never the same twice: they have no place in a bundle.
+    Latencies differ from run to run, so they are shown on the terminal and not put into a bundle
+    (ADR 17).
 
     Attributes:
-        size_bytes: of the graph.
-        p50_us: that one window takes on one thread, the median over rounds of each round's median.
-        p99_us: likewise, of each round's 99th percentile.
-        rounds_us: the median of each round; those of one number were taken right after each other.
-        on_front: whether no other candidate is as good in mean, bytes and median latency, and
-            better in one of them.
+        size_bytes: size of the ONNX graph, bytes.
+        p50_us: time for one window on one thread, microseconds: the median over rounds of each
+            round's median.
+        p99_us: the same for each round's 99th percentile, microseconds.
+        rounds_us: the median of each round, microseconds. All candidates of a search are timed in
+            every round, so values at the same position can be compared.
+        on_front: whether the candidate is on the Pareto front of metric, size and median latency:
+            no other candidate is better in one of them and at least as good in the others.
     """
 
     size_bytes: int
@@ -34,15 +37,16 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The best of one family.
+    """One candidate on the leaderboard.
 
     Attributes:
-        features: the preset.
-        mean: the metric, as the mean of the held-out folds.
-        error: standard error of that mean, from the differences of the folds.
-        seconds: that its fits took, all folds together.
-        candidate: how to make it.
-        cost: as a graph, if that was asked for.
+        family: family of models, as in the recipe's `search.candidates`.
+        features: name of the preset of features, see `trainer.estimators.candidate.presets`.
+        mean: mean of the metric over the held-out folds.
+        error: standard error of that mean; NaN with a single fold.
+        seconds: seconds that the fits on all folds took together.
+        candidate: the unfitted model.
+        cost: what serving it costs; None if the recipe has no `search.prefer`.
     """
 
     family: str
@@ -55,11 +59,14 @@ class Entry:
 
     @property
     def said(self) -> str:
-        """The mean and its standard error."""
+        """The mean and its standard error, as text."""
         return f"{self.mean:.4g} ± {self.error:.2g}"
 
     def allowance(self, tolerance: float | None) -> float:
-        """How much worse is as good: the tolerance, or the standard error; 0 of a single fold."""
+        """How much worse than this entry's metric another may be and still be as good.
+
+        Without a tolerance it is one standard error (Breiman et al. 1984); 0 with a single fold.
+        """
         if tolerance is not None:
             return tolerance
         return self.error if math.isfinite(self.error) else 0.0
@@ -67,15 +74,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """What came of a search.
+    """The result of a search.
 
     Attributes:
-        metric: that it is about.
-        entries: the best of each family, the one to be taken first; where costs were asked for, the
-            `smaller` ones among them.
-        tried: candidates, those given up early included.
-        notes: what was left out, and why.
-        smaller: of some families the smallest that is about as good as the best of all.
+        metric: name of the metric that ranks the candidates.
+        entries: the best candidate of each family, the preferred one first; where costs were
+            measured, also the candidates of `smaller`.
+        tried: number of candidates that were tried, those that were pruned included.
+        notes: families and features that were left out, with the reason, and the rule of choice.
+        smaller: for some families the smallest candidate that is about as good as the best of
+            all, if that is not the family's best.
     """
 
     metric: str
@@ -85,14 +93,14 @@ class Leaderboard:
     smaller: tuple[Entry, ...] = ()
 
     def rows(self) -> list[list[str]]:
-        """As a table: family, features, mean, seconds, and what it costs."""
+        """The entries as a table: family, features, metric, seconds and costs, as text."""
         return [
             [one.family, one.features, one.said, f"{one.seconds:.1f}", *_costs(one.cost)]
             for one in self.entries
         ]
 
     def header(self, metric: str) -> list[str]:
-        """What the columns of `rows` are."""
+        """Headers for the columns of `rows`; `metric` is the header of the metric's column."""
         is_measured = any(one.cost is not None for one in self.entries)
         costs = ["kB", "p50 µs", "p99 µs", "on the front"] if is_measured else []
         return ["family", "features", metric, "fit s", *costs]

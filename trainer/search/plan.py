@@ -1,4 +1,4 @@
-"""What a search can try, and on what: families, features, folds and the scorer."""
+"""What a search can try, and on what: families of models, features, folds and the metric."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,23 +23,25 @@ from trainer.features.window_features import WindowFeatures
 from trainer.recipe.document import Recipe
 from trainer.recipe.search_section import Search
 
+# Size of one set of features. All sets are in temporary files at once, mapped into each worker.
 MAX_FEATURE_BYTES = 2 << 30
-"""Of one set; all are in temporary files at once."""
+# Metrics of one class against the other, which a problem of three classes does not have.
 _ABOUT_ONE = {"f1", "average_precision"}
+# Metrics that need both of two classes in the held-out part.
 _OF_BOTH = {"f1", "average_precision", "macro_f1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What can be tried.
+    """What a search can try.
 
     Attributes:
-        families: that suit the data, the cheapest first.
-        presets: unfitted features by name.
-        features: what they give, float32 `[n, features]`, on disk.
-        validation: truth, folds and scorer.
-        setting: what estimators are made for.
-        notes: families that were left out, and why.
+        families: names of the families that suit the data, those with the cheapest fits first.
+        presets: unfitted transformers of features, by name.
+        features: the computed features of each preset, float32 `[n, features]`, mapped from disk.
+        validation: target values, folds and scorer.
+        setting: properties of the data that the search spaces of families depend on.
+        notes: families and features that were left out, with the reason.
     """
 
     families: tuple[str, ...]
@@ -50,7 +52,7 @@ class Plan:
     notes: tuple[str, ...]
 
     def first(self) -> list[dict[str, Any]]:
-        """The default parameters of each family."""
+        """The default parameters of each family, which are tried before any are drawn."""
         features = next(iter(self.presets))
         return [
             {"family": name, "features": features, **FAMILIES[name].first(self.setting)}
@@ -58,7 +60,7 @@ class Plan:
         ]
 
     def candidate(self, trial: BaseTrial) -> Candidate:
-        """Draw a candidate, or make it anew from what was drawn."""
+        """Draw the next candidate, or rebuild the one whose parameters are in `trial`."""
         family = FAMILIES[trial.suggest_categorical("family", self.families)]
         preset = trial.suggest_categorical("features", list(self.presets))
         estimator = family.draw(trial, self.setting)
@@ -66,23 +68,24 @@ class Plan:
 
 
 def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folder: Path) -> Plan:
-    """Compute all features once, into `folder`, and see what suits the data.
+    """Find out what suits the data, and compute the features of all presets once, into `folder`.
 
     Raises:
-        DataError: no family suits it, or no fold can be judged.
+        DataError: no family suits the data, or the metric is not defined on any fold.
     """
     y, task = truth.y[train.rows], recipe.target.task
     scorer = Scorer(search.metric_for(task), len(truth.classes), positive_class(truth, recipe))
     if scorer.metric in _ABOUT_ONE and scorer.classes != TWO:
         raise DataError(
-            f"search.metric '{scorer.metric}' is about one of two classes, and there are "
-            f"{scorer.classes}; use 'macro_f1'"
+            f"search.metric '{scorer.metric}' needs two classes, and there are {scorer.classes}; "
+            "use 'macro_f1'"
         )
     parts = tuple(part for part in folds(train, truth, recipe) if _can_score(part, y, scorer))
     if not parts:
         raise DataError(
-            f"no fold of the training part can be judged by '{scorer.metric}': each lacks a class, "
-            "on one side or the other; more of the rare class is needed, or another split"
+            f"search.metric '{scorer.metric}' is not defined on any fold of the training part: "
+            "each lacks a class in one of its two parts; record more of the rare class, or split "
+            "otherwise"
         )
     notes = tuple(_too_many(name, len(train)) for name in search.families if _is_too_many(name, y))
     chosen = tuple(name for name in search.families if not _is_too_many(name, y))
@@ -115,22 +118,22 @@ def _is_too_many(name: str, y: NDArray[Any]) -> bool:
 
 def _too_many(name: str, rows: int) -> str:
     return (
-        f"search: {name} is left out: {rows} training windows, it takes at most "
-        f"{FAMILIES[name].most_rows}"
+        f"search: {name} is left out: it takes at most {FAMILIES[name].most_rows} training "
+        f"windows, and there are {rows}"
     )
 
 
 def _affordable(
     sets: Mapping[str, WindowFeatures], train: Windowed
 ) -> tuple[dict[str, WindowFeatures], tuple[str, ...]]:
-    """Sets of features that are small enough, the first in any case; and which are not."""
+    """The presets that are small enough, the first in any case, and notes on the others."""
     some = train.values[:1]
     sizes = {name: len(train) * clone(one).fit(some).width * 4 for name, one in sets.items()}
     first = next(iter(sets))
     kept = {n: one for n, one in sets.items() if n == first or sizes[n] <= MAX_FEATURE_BYTES}
     said = (
-        f"search: {name} features are left out: they would take {sizes[name] / 2**30:.1f} GiB, at "
-        f"most {MAX_FEATURE_BYTES >> 30} are used; a longer window.hop makes fewer windows"
+        f"search: {name} features are left out: they would take {sizes[name] / 2**30:.1f} GiB, the "
+        f"limit is {MAX_FEATURE_BYTES >> 30}; a longer window.hop makes fewer windows"
         for name in sets
         if name not in kept
     )
@@ -138,9 +141,9 @@ def _affordable(
 
 
 def _on_disk(features: WindowFeatures, train: Windowed, path: Path) -> NDArray[np.float32]:
-    """Features of all training windows, mapped into memory, so that workers share them."""
+    """Compute the features of all training windows into a file, and map it into memory."""
     file = path.with_suffix(".npy")
-    with threadpool_limits(limits=1):  # as the final fit has it
+    with threadpool_limits(limits=1):  # as in the final fit, so that sums round the same way
         np.save(file, clone(features).fit(train.values).transform(train.values))
     computed: NDArray[np.float32] = np.load(file, mmap_mode="r")
     return computed

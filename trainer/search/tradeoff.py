@@ -1,11 +1,12 @@
-"""Quality against bytes and latency: the best of a search as graphs, and which of them is taken.
+"""The trade-off between the metric and the costs: the best candidates are exported and measured.
 
-A search judges by one metric, so that its candidates can be given up early. In the end those that
-are left, of each family the best and the smallest that is about as good as the best of all, are
-fitted on the whole training part, written as graphs and measured. The test part has no say.
+A search ranks candidates by one metric, so that poor ones can be pruned early. In the end, of each
+family the best candidate, and the smallest that is about as good as the best of all, are fitted on
+the whole training part, exported and measured (ADR 17). The test part is not used.
 
-Latency is noisy. All graphs are timed in turn, round by round, so that what slows the machine slows
-all of them; one counts as slower than another only if it was so in every round.
+Latency is noisy. All graphs are timed one after the other, round by round, so that whatever slows
+the machine slows all of them. A graph counts as slower than another only if it was slower in every
+round.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ _WINDOWS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
+class _Exported:
     """A candidate as a graph."""
 
     entry: Entry
@@ -47,24 +48,25 @@ class _Written:
 def with_costs(
     leaderboard: Leaderboard, train: Windowed, truth: Truth, recipe: Recipe, console: Console
 ) -> Leaderboard:
-    """Measure what a search has left, and put first what the recipe prefers.
+    """Measure the costs of the candidates on a leaderboard, and put first what the recipe prefers.
 
     Args:
-        leaderboard: of the search.
+        leaderboard: the result of the search.
         train: windows of the training part.
-        truth: of the recording's rows.
-        recipe: its `search.prefer` and `search.tolerance`.
-        console: where progress goes.
+        truth: target values of the recording's rows.
+        recipe: the recipe; `search.prefer` and `search.tolerance` decide the order.
+        console: shows the progress.
 
     Returns:
-        A leaderboard whose entries have their costs: those that are as good as the best in order of
-        preference, then the others by their mean. What no graph can be made of is left out.
+        A leaderboard whose entries have costs: first those that are as good as the best, in order
+        of preference, then the others by their metric. Candidates that cannot be exported are
+        left out. Without `search.prefer` it is the leaderboard that was given.
     """
     wanted = recipe.search
     if wanted is None or wanted.prefer is None:
         return leaderboard
     said: list[str] = []
-    written: list[_Written] = []
+    written: list[_Exported] = []
     candidates = (*leaderboard.entries, *leaderboard.smaller)
     with console.stage("measuring", total=len(candidates)) as advance:
         for entry in candidates:
@@ -73,7 +75,7 @@ def with_costs(
             except ParityError as exc:
                 said.append(f"search: {entry.family} is left out: {exc}")
             else:
-                written.append(_Written(entry, len(content), Graph(content)))
+                written.append(_Exported(entry, len(content), Graph(content)))
             advance(1)
         entries = _on_front(_measured(written, train), leaderboard.metric)
     notes = (*leaderboard.notes, *said)
@@ -84,9 +86,9 @@ def with_costs(
 
 
 def _content(candidate: Candidate, train: Windowed, truth: Truth, recipe: Recipe) -> bytes:
-    """The graph of a candidate; the threshold of two classes, one number of it, is any."""
+    """The graph of a candidate, with 0.5 as the threshold of two classes: it costs the same."""
     y, task = truth.y[train.rows], recipe.target.task
-    with threadpool_limits(limits=1):  # as the final fit has it
+    with threadpool_limits(limits=1):  # as in the final fit, so that sums round the same way
         features = clone(candidate.features).fit(train.values)
         fitted = fitted_quietly(clone(candidate.steps), features.transform(train.values), y)
     threshold = 0.5 if len(truth.classes) == TWO else None
@@ -104,8 +106,8 @@ def _content(candidate: Candidate, train: Windowed, truth: Truth, recipe: Recipe
     return export(model, train.values.shape[1:], recipe.bundle.stream, 1)
 
 
-def _measured(written: Sequence[_Written], train: Windowed) -> list[Entry]:
-    """Every candidate with its costs."""
+def _measured(written: Sequence[_Exported], train: Windowed) -> list[Entry]:
+    """Every candidate with its measured costs."""
     spread = np.linspace(0, len(train) - 1, min(len(train), _WINDOWS)).astype(np.int64)
     windows = train.take(spread).values
     taken = np.array(
@@ -118,13 +120,13 @@ def _measured(written: Sequence[_Written], train: Windowed) -> list[Entry]:
 
 
 def _cost(size_bytes: int, taken_us: NDArray[np.float64]) -> Cost:
-    """Of what each run of each round took, `[rounds, runs]`."""
+    """The costs of one candidate from its times, microseconds, `[rounds, runs]`."""
     p50, p99 = np.quantile(taken_us, [0.5, 0.99], axis=1)
     return Cost(size_bytes, float(np.median(p50)), float(np.median(p99)), tuple(p50.tolist()))
 
 
 def _on_front(entries: Sequence[Entry], metric: str) -> list[Entry]:
-    """Entries that say whether another is better in one respect and worse in none."""
+    """Entries that say whether they are on the Pareto front of metric, size and latency."""
     table = np.array([[_loss(e, metric), _of(e).size_bytes, _of(e).p50_us] for e in entries])
     return [
         replace(
@@ -139,12 +141,16 @@ def _on_front(entries: Sequence[Entry], metric: str) -> list[Entry]:
 
 
 def in_order(entries: Sequence[Entry], metric: str, wanted: Search) -> tuple[list[Entry], str]:
-    """Entries with the one to be taken first, and a sentence on why, which has no time in it.
+    """Sort entries by the recipe's preference.
 
     Args:
-        entries: with their costs, at least one.
-        metric: that their figures are of.
-        wanted: what is preferred, and what is as good.
+        entries: candidates with their costs, at least one.
+        metric: name of the metric of their means.
+        wanted: the recipe's `[search]`.
+
+    Returns:
+        The entries, the one to take first, and a sentence about the choice. It contains no times,
+        so that the bundle's notes are reproducible.
     """
     by_loss = sorted(entries, key=lambda entry: _loss(entry, metric))
     best = by_loss[0]
@@ -153,24 +159,25 @@ def in_order(entries: Sequence[Entry], metric: str, wanted: Search) -> tuple[lis
     others = by_loss[len(near) :]
     if wanted.prefer == "best":
         return by_loss, f"search: {len(entries)} candidates were measured; the best is taken"
-    unit = "a standard error" if wanted.tolerance is None else "search.tolerance"
+    unit = "one standard error" if wanted.tolerance is None else "search.tolerance"
     said = (
-        f"search: {len(near)} of {len(entries)} candidates that were measured are within "
-        f"{allowance:.3g} ({unit}) of the best {metric}, {best.mean:.4g}; of these the "
+        f"search: {len(near)} of {len(entries)} measured candidates are within "
+        f"{allowance:.3g} ({unit}) of the best {metric}, {best.mean:.4g}; the "
     )
     if wanted.prefer == "small":
         near.sort(key=lambda entry: _of(entry).size_bytes)
-        return [*near, *others], said + "smallest graph is taken"
+        return [*near, *others], said + "smallest graph of these is taken"
     return [*_fastest_first(near), *others], (
-        said + f"fastest is taken, or the best that was not slower in each of {ROUNDS} rounds"
+        said + "fastest graph of these is taken, or the best that was not slower in each of "
+        f"{ROUNDS} rounds"
     )
 
 
 def _fastest_first(near: Sequence[Entry]) -> list[Entry]:
-    """By latency, but first, best first, those that cannot be told from the fastest.
+    """Sort by latency, but those that are not clearly slower than the fastest come first.
 
     Args:
-        near: candidates, the best first.
+        near: candidates, the best metric first; this order is kept among those that come first.
     """
     by_time = sorted(near, key=lambda entry: _of(entry).p50_us)
     fastest = np.array(_of(by_time[0]).rounds_us)

@@ -1,1 +1,1 @@
-"""Payload formats: bytes to readings."""
+"""Payload formats, which the key `dialect` chooses: each turns bytes into readings or blocks."""

@@ -1,11 +1,12 @@
-"""Dialect `block`: one message carries thousands of samples of one asset.
+"""Payload format `block`: one message carries thousands of samples of one asset (ADR 11).
 
 raw float32                                       nothing else, little-endian, samples interleaved
 {"ts": 1760000000000, "value": [0.1, 0.2, ...]}   or [[x, y, z], ...], or base64 text of float32
-{"ts": 1760000000000, "x": [...], "y": [...]}     an array, or base64 text, a channel
+{"ts": 1760000000000, "x": [...], "y": [...]}     an array, or base64 text, for each channel
 [0.1, 0.2, ...]                                   JSON array or base64 text alone
 
-The time is that of the first sample. Interleaved is x, y, z of the first sample, then of the next.
+The time is that of the first sample. Interleaved means x, y and z of the first sample, then x, y
+and z of the second, and so on.
 """
 
 import binascii
@@ -18,8 +19,7 @@ from numpy.typing import NDArray
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
-from models.input.codecs.fields import Fields, FieldsReader
-from models.input.codecs.reading import at_path
+from models.input.codecs.reading import Fields, FieldsReader, at_path
 from models.input.quality import Quality
 
 Encoding = Literal["json", "base64", "float32"]
@@ -32,9 +32,11 @@ class Block(NamedTuple):
 
     Attributes:
         time_ns: source time of the first sample, nanoseconds since 1970; None without one.
-        values: float32 or float64 `[n, channels]`, NaN where there is no value.
-        quality: as the source states it, good where it states none.
-        position: what tells this message apart from its neighbours where there is no source time.
+        values: the samples, float32 or float64 of shape `[samples, channels]`, NaN where there is
+            no value.
+        quality: the quality that the source states for all samples, GOOD where it states none.
+        position: the source's sequence number as text, empty where it has none; it tells blocks of
+            the same time apart.
     """
 
     time_ns: int | None
@@ -43,15 +45,15 @@ class Block(NamedTuple):
     position: str = ""
 
 
-DecodeBlocks = Callable[[bytes], Sequence[Block]]
-"""As `Decode`, for blocks."""
+BlockDecoder = Callable[[bytes], Sequence[Block]]
+"""Turns a payload into blocks; the same contract as `Decoder`."""
 
 
 def from_floats(content: bytes, width: int) -> Samples:
-    """Little-endian float32, `width` values a sample; a view, nothing is copied.
+    """Samples of `width` values each, from little-endian float32; a view, nothing is copied.
 
     Raises:
-        DecodeError: `block_length` if that is no whole number of samples, or none at all.
+        DecodeError: `block_length` if there is no sample, or the last one is cut off.
     """
     if not content or len(content) % (4 * width):
         raise DecodeError("block_length")
@@ -59,10 +61,12 @@ def from_floats(content: bytes, width: int) -> Samples:
 
 
 def from_base64(text: object, width: int) -> Samples:
-    """The same in base64 (RFC 4648, section 4), with its padding and without line breaks.
+    """Samples of `width` values each, from float32 in base64 (RFC 4648, section 4).
+
+    The padding is required, and line breaks are not allowed: both would hide that text is missing.
 
     Raises:
-        DecodeError: `not_base64`, and those of `from_floats`.
+        DecodeError: `not_base64`; see `from_floats`.
     """
     if not isinstance(text, str | bytes):
         raise DecodeError("not_base64")
@@ -74,11 +78,13 @@ def from_base64(text: object, width: int) -> Samples:
 
 
 def from_list(found: object, width: int) -> Samples:
-    """A JSON array of numbers, flat or one array a sample; null is a missing value.
+    """Samples of `width` values each, from a JSON array: flat, or with an array for each sample.
+
+    A null is a missing value.
 
     Raises:
-        DecodeError: `not_a_number` for anything else, also in it; `block_length` if it is empty,
-            ragged, or no whole number of samples.
+        DecodeError: `not_a_number` if it is not an array, or has anything but numbers and null;
+            `block_length` if it is empty, its samples differ in length, or the last is cut off.
     """
     if not isinstance(found, list):
         raise DecodeError("not_a_number")
@@ -95,12 +101,12 @@ def from_list(found: object, width: int) -> Samples:
     return np.array(found, np.float64).reshape(-1, width)
 
 
-class RawBlock:
+class RawBlockDecoder:
     """Decoder of payloads that are nothing but samples.
 
     Args:
-        encoding: of the samples.
-        width: values a sample.
+        encoding: how the samples are written.
+        width: number of values in a sample.
     """
 
     def __init__(self, encoding: Encoding, width: int) -> None:
@@ -108,7 +114,7 @@ class RawBlock:
         self._width = width
 
     def __call__(self, payload: bytes) -> Sequence[Block]:
-        """Decode one block.
+        """The one block of a payload.
 
         Raises:
             DecodeError: `empty`; see `parse`, `from_list`, `from_base64` and `from_floats`.
@@ -122,14 +128,15 @@ class RawBlock:
         return (Block(None, from_floats(payload, self._width)),)
 
 
-class BlockDocument:
-    """Decoder of JSON objects with samples in them.
+class BlockDocumentDecoder:
+    """Decoder of JSON objects that contain samples.
 
     Args:
-        encoding: of the samples, `json` or `base64`.
-        paths: where they are: all interleaved at one path, or a path for each channel.
-        width: values a sample, all paths together.
-        fields: where time, quality and position are.
+        encoding: how the samples are written, `json` or `base64`.
+        paths: dotted paths of the samples: one path where all channels are interleaved, else one
+            for each channel.
+        width: number of values in a sample, over all paths.
+        fields: where the payload has its time, quality and sequence number.
     """
 
     def __init__(
@@ -141,12 +148,12 @@ class BlockDocument:
         self._fields = FieldsReader(fields)
 
     def __call__(self, payload: bytes) -> Sequence[Block]:
-        """Decode one block.
+        """The one block of a payload.
 
         Raises:
-            DecodeError: see `parse`, `from_list`, `from_base64`, `FieldsReader`;
-                `not_an_object`; `no_signal` if a path is not there or null; `block_length` if
-                channels have not equally many samples.
+            DecodeError: `not_an_object`; `no_signal` if a path is missing or null;
+                `block_length` if channels differ in their number of samples; see `parse`,
+                `from_list`, `from_base64` and `FieldsReader`.
         """
         document = parse(payload)
         if not isinstance(document, dict):

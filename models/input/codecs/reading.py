@@ -1,4 +1,8 @@
-"""What every dialect decodes to, and the small words they share: number, time, quality."""
+"""What every payload format decodes to, and the values they share: number, time, quality.
+
+Nothing is guessed: a value that is not clearly of its type is refused with a reason, because a
+wrong reading does more harm at a plant than a missing one.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,24 +14,26 @@ from models.errors import DecodeError
 from models.input.quality import Quality
 
 MISSING = float("nan")
+"""How windows and graphs write a value that is not there."""
 TimeUnit = Literal["ns", "us", "ms", "s", "iso8601"]
 NS_PER_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+# The quality bits of OPC Data Access, bits 7-6 of a byte; larger numbers are OPC UA StatusCodes.
 _OPC_DA = {0xC0: Quality.GOOD, 0x40: Quality.UNCERTAIN, 0x00: Quality.BAD}
 _OPC_DA_MAX = 0xFF
-_SPARKPLUG_STALE = 500
+_SPARKPLUG_STALE = 500  # Sparkplug 3.0, property Quality: 0 bad, 192 good, 500 stale
 _OPC_UA_MAX = 0xFFFF_FFFF
 _OPC_UA_SEVERITY_SHIFT = 30
-_LATEST_NS = 2**62  # in 2116
 
 
 class Reading(NamedTuple):
     """Values of one asset at one moment.
 
     Attributes:
-        time_ns: source time in nanoseconds since 1970, None where the payload has none.
-        values: one a bound channel, NaN where the payload has none.
-        quality: as the source states it, good where it states none.
-        position: what tells this message apart from its neighbours where there is no source time.
+        time_ns: source time, nanoseconds since 1970; None where the payload has none.
+        values: one value for each bound channel, NaN where the payload has none.
+        quality: the quality that the source states, GOOD where it states none.
+        position: the source's sequence number as text, empty where it has none; it tells readings
+            of the same time apart.
     """
 
     time_ns: int | None
@@ -36,38 +42,20 @@ class Reading(NamedTuple):
     position: str = ""
 
 
-Decode = Callable[[bytes], Sequence[Reading]]
-"""Turn a payload into readings, or raise DecodeError with a reason from a bounded set."""
+Decoder = Callable[[bytes], Sequence[Reading]]
+"""Turns a payload into readings. Raises DecodeError with a reason out of `models.input.reasons`.
 
-
-@dataclass(frozen=True, slots=True)
-class TimeBounds:
-    """Which source times are plausible; a clock that was never set says 1970.
-
-    Attributes:
-        earliest_ns: readings before are refused with reason `time_past`.
-        max_future_ns: readings further ahead of our clock are refused with reason `time_future`,
-            or, while that clock is itself before `earliest_ns`, readings after 2116.
-    """
-
-    earliest_ns: int
-    max_future_ns: int
-
-    def check(self, time_ns: int, now_ns: int) -> None:
-        """Raise DecodeError unless `time_ns` is plausible at `now_ns`."""
-        if time_ns < self.earliest_ns:
-            raise DecodeError("time_past")
-        is_set = now_ns >= self.earliest_ns
-        if time_ns > (now_ns + self.max_future_ns if is_set else _LATEST_NS):
-            raise DecodeError("time_future")
+Is called for every message on the hot thread, so it keeps no state and logs nothing.
+"""
 
 
 def to_number(value: object) -> float:
-    """A JSON number as float; null is a missing value.
+    """A JSON number as a float; null becomes NaN, a missing value.
 
     Raises:
-        DecodeError: `not_a_number` for text, true and false, lists and objects (a quoted number
-            is a mistake at the source, and guessing hides it); `not_finite` for an infinity.
+        DecodeError: `not_a_number` for text, true, false, a list or an object; `not_finite` for
+            an infinity. A quoted number is refused too: to read it would hide a mistake at the
+            source.
     """
     if type(value) is float or type(value) is int:
         if not math.isfinite(value):
@@ -79,12 +67,12 @@ def to_number(value: object) -> float:
 
 
 def to_time_ns(value: object, unit: TimeUnit) -> int:
-    """A source time as nanoseconds since 1970.
+    """A source time in nanoseconds since 1970.
 
-    ISO 8601 without an offset is taken as UTC.
+    ISO 8601 text without an offset is taken as UTC.
 
     Raises:
-        DecodeError: `time_missing` if there is none, `time_malformed` if it cannot be read.
+        DecodeError: `time_missing` for null, `time_malformed` if the value cannot be read.
     """
     if value is None:
         raise DecodeError("time_missing")
@@ -94,7 +82,8 @@ def to_time_ns(value: object, unit: TimeUnit) -> int:
         if type(value) is int:
             return value * NS_PER_UNIT[unit]
         if type(value) is float:
-            # A float holds today's time to a quarter of a microsecond: what is below is noise.
+            # A float64 has 53 bits: seconds since 1970 are exact to a quarter of a microsecond
+            # today, and what is below a microsecond is noise.
             return round(value * NS_PER_UNIT[unit] / 1_000) * 1_000
     except (ValueError, OverflowError) as exc:
         raise DecodeError("time_malformed") from exc
@@ -102,15 +91,20 @@ def to_time_ns(value: object, unit: TimeUnit) -> int:
 
 
 def to_quality(value: object) -> Quality:
-    """Quality in the words and codes in use on plant floors.
+    """A quality, from the words and codes that plants use.
 
-    Text: good, uncertain or bad, or a longer name that begins so (`Good_Overload`). Numbers up to
-    255: OPC DA, whose top two bits say it. 500: Sparkplug's stale. Larger: an OPC UA StatusCode,
-    whose severity is bits 31-30 (OPC UA Part 4, 7.39). Absent: good, as everywhere. So 0 is the
-    bad of OPC DA: OPC UA leaves its own good, also 0, out of a message.
+    - Text: good, uncertain or bad, or a longer name that begins with one of them
+      (`Good_Overload`).
+    - A number up to 255 is an OPC DA quality; its top two bits count.
+    - 500 is Sparkplug's stale.
+    - A larger number is an OPC UA StatusCode, whose severity is bits 31-30 (OPC UA Part 4, 7.39).
+    - Null, or no quality at all, is good, as in all of these.
+
+    So 0 is the bad of OPC DA. The good of OPC UA is 0 as well, but its encodings leave a good
+    status out of the message.
 
     Raises:
-        DecodeError: `quality_unknown`.
+        DecodeError: `quality_unknown` for anything else.
     """
     if value is None:
         return Quality.GOOD
@@ -130,11 +124,11 @@ def to_quality(value: object) -> Quality:
 
 
 def to_position(value: object) -> str:
-    """A sequence number, or whatever tells messages apart, as text.
+    """A sequence number as text; text is taken as it is.
 
     Raises:
-        DecodeError: `sequence_missing` if there is none, `sequence_malformed` if it is no number
-            and no text.
+        DecodeError: `sequence_missing` for null, `sequence_malformed` if the value is neither a
+            number nor text.
     """
     if value is None:
         raise DecodeError("sequence_missing")
@@ -144,7 +138,7 @@ def to_position(value: object) -> str:
 
 
 def at_path(document: Any, path: Sequence[str]) -> Any:  # noqa: ANN401  any JSON value
-    """The value at a path of keys, None where the path ends early."""
+    """The value at a path of keys; None where a key, or an object on the way, is missing."""
     for key in path:
         if not isinstance(document, dict):
             return None
@@ -160,3 +154,49 @@ def _from_iso(value: object) -> int:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Where a payload has its time, quality and sequence number.
+
+    Attributes:
+        timestamp: dotted path of the source time; empty if the payload has none.
+        timestamp_unit: unit of the source time.
+        quality: dotted path of the quality; empty if the payload has none.
+        sequence: dotted path of the sequence number; empty if the payload has none.
+    """
+
+    timestamp: str = ""
+    timestamp_unit: TimeUnit = "ms"
+    quality: str = ""
+    sequence: str = ""
+
+
+class FieldsReader:
+    """Reads the fields of a payload; dotted paths are split once, not for every message."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._time = _split(fields.timestamp)
+        self._unit = fields.timestamp_unit
+        self._quality = _split(fields.quality)
+        self._sequence = _split(fields.sequence)
+
+    def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
+        """Time, quality and position, in the form in which a `Reading` has them.
+
+        Raises:
+            DecodeError: see `to_time_ns`, `to_quality`, `to_position`.
+        """
+        time_ns, quality, position = None, Quality.GOOD, ""
+        if self._time:
+            time_ns = to_time_ns(at_path(document, self._time), self._unit)
+        if self._quality:
+            quality = to_quality(at_path(document, self._quality))
+        if self._sequence:
+            position = to_position(at_path(document, self._sequence))
+        return time_ns, quality, position
+
+
+def _split(path: str) -> list[str]:
+    return path.split(".") if path else []

@@ -1,6 +1,6 @@
-"""Dialect `thingsboard`: the telemetry upload API of ThingsBoard.
+"""Payload format `thingsboard`: the telemetry upload API of ThingsBoard.
 
-{"pressure": 4.2}                                    server time, here time of arrival
+{"pressure": 4.2}                                    ThingsBoard takes its own time, we the arrival
 {"ts": 1760000000000, "values": {"pressure": 4.2}}   source time
 [{...}, {...}]                                       several of either
 """
@@ -10,27 +10,31 @@ from typing import Any
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
-from models.input.codecs.fields import Fields
-from models.input.codecs.json_row import JsonRow
-from models.input.codecs.reading import Reading, to_time_ns
+from models.input.codecs.json_row import JsonRowDecoder
+from models.input.codecs.reading import Fields, Reading, to_time_ns
 
+# Bounds how long one message can keep the hot thread from all others.
 MAX_ENTRIES = 10_000
 
 
-class ThingsBoard:
-    """Decoder of ThingsBoard telemetry; `paths` are the keys of the bound channels."""
+class ThingsBoardDecoder:
+    """Decoder of ThingsBoard telemetry.
+
+    Args:
+        paths: key of each bound channel, in the order in which values are wanted.
+    """
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self._row = JsonRow(paths, Fields())
+        self._row = JsonRowDecoder(paths, Fields())
 
     def __call__(self, payload: bytes) -> Sequence[Reading]:
-        """Decode one upload, oldest entry first, those without a time last.
+        """The readings of an upload, oldest first, those without a time last.
 
-        Entries without a bound key are passed over.
+        Entries that have none of the keys are left out: devices upload other telemetry as well.
 
         Raises:
-            DecodeError: `not_an_object`, `too_many_entries`, and those of `JsonRow`; `no_signal`
-                if no entry has a bound key.
+            DecodeError: `not_an_object`, `too_many_entries`; `no_signal` if no entry has any of the
+                keys; see `JsonRowDecoder`.
         """
         document = parse(payload)
         entries = document if isinstance(document, list) else [document]

@@ -39,7 +39,7 @@ class _Session:
     queue: deque[Published] = field(default_factory=deque)
     in_flight: dict[int, Published] = field(default_factory=dict)
     unconfirmed: dict[int, Published] = field(default_factory=dict)
-    last_mid: int = 0
+    last_packet_id: int = 0
 
 
 class FakeBroker:
@@ -140,8 +140,8 @@ class FakeBroker:
         connection.session_present = connection.client_id in self._sessions
         session = self._sessions.setdefault(connection.client_id, _Session())
         self._connections[connection.client_id] = connection
-        for mid, message in session.in_flight.items():
-            connection.arrive(message, mid, repeated=True)
+        for packet_id, message in session.in_flight.items():
+            connection.arrive(message, packet_id, repeated=True)
 
     def subscribe(self, connection: "FakeConnection", wanted: Sequence[Subscription]) -> None:
         """Grant topic filters, and send retained messages where the subscription asks for them."""
@@ -174,23 +174,23 @@ class FakeBroker:
                 self._retained[message.topic] = message
         return reason_code
 
-    def occupy(self, client_id: str, mid: int, message: Published, *, repeated: bool) -> None:
+    def occupy(self, client_id: str, packet_id: int, message: Published, *, repeated: bool) -> None:
         """Check that no other publish has the packet id before its PUBACK (MQTT 5, 2.2.1)."""
         unconfirmed = self._sessions[client_id].unconfirmed
-        assert unconfirmed.get(mid, message if repeated else None) == (
+        assert unconfirmed.get(packet_id, message if repeated else None) == (
             message if repeated else None
-        ), f"packet id {mid} is in use"
-        unconfirmed[mid] = message
+        ), f"packet id {packet_id} is in use"
+        unconfirmed[packet_id] = message
 
-    def release(self, client_id: str, mid: int) -> None:
+    def release(self, client_id: str, packet_id: int) -> None:
         """Free a packet id whose PUBACK has reached the client."""
-        del self._sessions[client_id].unconfirmed[mid]
+        del self._sessions[client_id].unconfirmed[packet_id]
 
-    def acknowledge(self, connection: "FakeConnection", mid: int) -> None:
+    def acknowledge(self, connection: "FakeConnection", packet_id: int) -> None:
         """Forget a message that its receiver has acknowledged."""
         in_flight = self._sessions[connection.client_id].in_flight
-        is_next = mid == next(iter(in_flight))
-        message = in_flight.pop(mid)
+        is_next = packet_id == next(iter(in_flight))
+        message = in_flight.pop(packet_id)
         self.acknowledged.append(message)
         if not is_next:
             self.out_of_order.append(message)
@@ -203,9 +203,9 @@ class FakeBroker:
             if not session.queue[0].qos:
                 connection.arrive(session.queue.popleft(), 0, repeated=False)
             elif len(session.in_flight) < at_most:
-                session.last_mid = mid = session.last_mid % 65_535 + 1
-                session.in_flight[mid] = session.queue.popleft()
-                connection.arrive(session.in_flight[mid], mid, repeated=False)
+                session.last_packet_id = packet_id = session.last_packet_id % 65_535 + 1
+                session.in_flight[packet_id] = session.queue.popleft()
+                connection.arrive(session.in_flight[packet_id], packet_id, repeated=False)
             else:
                 return
 
@@ -243,10 +243,10 @@ class FakeConnection:
         """The number of messages that `read` has not returned yet."""
         return len(self._inbound)
 
-    def arrive(self, message: Published, mid: int, *, repeated: bool) -> None:
+    def arrive(self, message: Published, packet_id: int, *, repeated: bool) -> None:
         """Accept a message from the broker."""
         self._inbound.append(
-            Received(message.topic, message.payload, mid, message.retain, repeated, time_ns())
+            Received(message.topic, message.payload, packet_id, message.retain, repeated, time_ns())
         )
 
     def open(self) -> None:
@@ -266,9 +266,9 @@ class FakeConnection:
         while self._inbound and len(self.received) < limit:
             self.received.append(self._inbound.popleft())
         while self._broker.confirms and self._unconfirmed:
-            mid, reason_code, message = self._unconfirmed.popleft()
-            self._broker.release(self.client_id, mid)
-            self.confirmed.append((mid, reason_code))
+            packet_id, reason_code, message = self._unconfirmed.popleft()
+            self._broker.release(self.client_id, packet_id)
+            self.confirmed.append((packet_id, reason_code))
             if not reason_code:
                 self._broker.confirmed.append(message)
 
@@ -296,22 +296,22 @@ class FakeConnection:
     def publish(self, publish: Publish) -> None:
         """Queue one publish."""
         message = Published(publish.topic, publish.payload, publish.qos, publish.retain)
-        mid, repeated = publish.mid, publish.repeated
+        packet_id, repeated = publish.packet_id, publish.repeated
 
         def send() -> None:
             if message.qos:
-                self._broker.occupy(self.client_id, mid, message, repeated=repeated)
+                self._broker.occupy(self.client_id, packet_id, message, repeated=repeated)
             reason_code = self._broker.take(message)
             if message.qos:
                 # A broker of MQTT 3.1.1 confirms what it refuses, as PUBACK has no reason code.
                 shown = reason_code if self.version == MQTT_5 else 0
-                self._unconfirmed.append((mid, shown, message))
+                self._unconfirmed.append((packet_id, shown, message))
 
         self._outbound.append(send)
 
-    def acknowledge(self, mid: int) -> None:
+    def acknowledge(self, packet_id: int) -> None:
         """Queue the acknowledgement of a QoS 1 message."""
-        self._outbound.append(lambda: self._broker.acknowledge(self, mid))
+        self._outbound.append(lambda: self._broker.acknowledge(self, packet_id))
 
     def close(self) -> None:
         """Send DISCONNECT, so that the will is not sent."""

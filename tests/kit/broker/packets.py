@@ -22,12 +22,12 @@ _PAHO_ERRORS = (struct.error, LookupError, ValueError, AssertionError, MQTTExcep
 
 
 class Message(NamedTuple):
-    """One PUBLISH; `mid`, the packet id, matters at QoS 1 only."""
+    """One PUBLISH; its packet id matters at QoS 1 only."""
 
     topic: str
     payload: bytes
     qos: int
-    mid: int
+    packet_id: int
     retain: bool = False
     repeated: bool = False
 
@@ -49,15 +49,15 @@ class Read(NamedTuple):
 versions = st.sampled_from(VERSIONS)
 topics = st.text(st.characters(exclude_characters="+#\0", exclude_categories=["Cs"]), min_size=1)
 payloads = st.binary(max_size=300)
-mids = st.integers(1, 0xFFFF)
+packet_ids = st.integers(1, 0xFFFF)
 _levels = st.sampled_from([0, 1])
 _never = st.sampled_from([False])
-publishes = st.builds(Message, topics, payloads, _levels, mids, _never, _never)
-flagged = st.builds(Message, topics, payloads, _levels, mids, st.booleans(), st.booleans())
+publishes = st.builds(Message, topics, payloads, _levels, packet_ids, _never, _never)
+flagged = st.builds(Message, topics, payloads, _levels, packet_ids, st.booleans(), st.booleans())
 cuts = st.lists(st.integers(0, 9999))
 pubacks = st.builds(
-    lambda mid, rest: bytes([_PUBACK, 2 + len(rest)]) + mid.to_bytes(2) + rest,
-    mids,
+    lambda packet_id, rest: bytes([_PUBACK, 2 + len(rest)]) + packet_id.to_bytes(2) + rest,
+    packet_ids,
     st.sampled_from([b"", b"\x00", b"\x10", b"\x87", b"\x97\x00"]),
 )
 damages = st.lists(
@@ -78,7 +78,7 @@ def paho_publish(version: int, message: Message, properties: Properties | None =
     client._packet_queue = lambda _command, packet, *_: sent.append(bytes(packet)) or 0  # type: ignore[method-assign,assignment,func-returns-value] # noqa: SLF001 - paho has no public function for it
     client._sock = object()  # type: ignore[assignment] # noqa: SLF001 - as if connected
     client._send_publish(  # noqa: SLF001 - paho has no public function for it
-        message.mid,
+        message.packet_id,
         message.topic.encode(),
         message.payload,
         message.qos,

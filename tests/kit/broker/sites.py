@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from agent.config.settings import Broker as BrokerSettings
 from agent.mqtt.connection import Connection, Will
-from agent.mqtt.packets import FIRST_MID, Publish
+from agent.mqtt.packets import FIRST_PACKET_ID, Publish
 from tests.kit.broker.brokers import HOST, Broker, Mosquitto, amqtt, mosquitto
 from tests.kit.broker.fake_broker import NOT_AUTHORISED, FakeBroker, FakeConnection
 from tests.kit.gateway.mqtt_client import PlantClient
@@ -201,14 +201,14 @@ def site(name: str, folder: Path) -> Iterator[Site]:
             real.close()
 
 
-_MIDS = cycle(range(FIRST_MID // 2, FIRST_MID))
+_PACKET_IDS = cycle(range(FIRST_PACKET_ID // 2, FIRST_PACKET_ID))
 
 
 def publish(connection: Connection, topic: str, payload: bytes, qos: int = 1) -> int:
     """Publish with a packet id that neither the agent's delivery nor paho uses; returns the id."""
-    mid = next(_MIDS)
-    connection.publish(Publish(topic, payload, qos, mid=mid))
-    return mid
+    packet_id = next(_PACKET_IDS)
+    connection.publish(Publish(topic, payload, qos, packet_id=packet_id))
+    return packet_id
 
 
 def until(connection: Connection, condition: Callable[[], object]) -> None:

@@ -16,7 +16,7 @@ Signers = Mapping[str, CryptoSigner]
 def stolen(keys: Keys) -> dict[str, CryptoSigner]:
     """The present key of each TUF role."""
     root = Metadata[Root].from_file(str(keys.root)).signed
-    held = keys.held()
+    held = keys.signers()
     return {name: held[role.keyids[0]] for name, role in root.roles.items()}
 
 

@@ -7,7 +7,7 @@ from agent.delivery.at_least_once import Delivery
 from agent.metrics import Counters
 from agent.mqtt.connection import Will
 from agent.mqtt.packets import Received
-from agent.mqtt.reconnect import Link
+from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.input.pipeline import Pipeline as PipelineSettings
@@ -25,7 +25,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
     delivery, limits = Delivery(10, 10), Limits()
     pipeline = make_pipeline(limits)
     router = Router({"rul": pipeline}, lambda *_: False, delivery, limits, lambda _: 0)
-    link = Link(
+    reconnector = Reconnector(
         Broker(host="localhost"),
         client_id="gw",
         will=Will("gw/status", b""),
@@ -33,7 +33,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
         clock=lambda: 0.0,
     )
     router.handle([message(n) for n in range(5)], lambda: T0_MS * 1_000_000)
-    snapshot = json.loads(Counters(router, delivery, link, [pipeline]).snapshot().to_json())
+    snapshot = json.loads(Counters(router, delivery, reconnector, [pipeline]).snapshot().to_json())
     assert snapshot["streams"]["rul"].pop("batch_ms") > 0
     assert snapshot == {
         "received": 5,

@@ -19,6 +19,7 @@ from benchmarks.load.workload import BLOCK_1K, ROWS, SCALARS, Outcome, Shape, Wo
 from tests.kit.broker.brokers import installed
 from tests.kit.gateway.mqtt_client import MqttClient, PlantClient
 from tests.kit.waiting import eventually
+from tests.kit.wording import naming
 
 MISSING, REPEATED, UNKNOWN = "a001", "a002", "a003"
 ASSETS = 5
@@ -195,6 +196,6 @@ def test_limit_gives_back_no_more_than_a_prediction(port: int, tmp_path: Path) -
 def test_load_refuses_what_it_cannot_do(load: str) -> None:
     with (
         driving(load, 1883, Workload(0, 1.0, assets=0)) as driven,
-        pytest.raises(BenchmarkError, match="--assets is 0, allowed is 1 to 10000"),
+        pytest.raises(BenchmarkError, match=naming("--assets", "0", "1 to 10000")),
     ):
         driven.outcome()

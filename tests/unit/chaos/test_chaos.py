@@ -89,15 +89,15 @@ def test_window_with_a_signal_that_never_came_has_no_value() -> None:
     assert None in expected(scalars[:5] + scalars[6:]).values()
 
 
-def prediction(mid: int) -> bytes:
+def prediction(packet_id: int) -> bytes:
     key = READING.key
     told = {"stream": key.stream, "asset": key.asset, "timestamp": key.time_ms}
     topic = f"plant/{key.asset}/_inference/{key.stream}"
-    return Writer(5).publish(Publish(topic, json.dumps(told).encode(), 1, mid=mid))
+    return Writer(5).publish(Publish(topic, json.dumps(told).encode(), 1, packet_id=packet_id))
 
 
-def delivered(mid: int) -> bytes:
-    return Writer(5).publish(Publish(READING.topic, READING.payload, 1, mid=mid))
+def delivered(packet_id: int) -> bytes:
+    return Writer(5).publish(Publish(READING.topic, READING.payload, 1, packet_id=packet_id))
 
 
 def test_wire_tells_an_acknowledgement_before_the_confirmation() -> None:

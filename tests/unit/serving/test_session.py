@@ -21,6 +21,7 @@ from serving.errors import InferenceError
 from serving.session import Session
 from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
 from tests.kit.bundles.graphs import LinearGraph, detector_bundle, linear_bundle
+from tests.kit.wording import names
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = [1.0, 10.0]
@@ -84,7 +85,7 @@ def test_graph_that_fails_on_its_golden_windows_is_incompatible() -> None:
         model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
 
     bundle = changed(only_one_row)
-    with pytest.raises(IncompatibleBundleError, match="fails on its own golden windows"):
+    with pytest.raises(IncompatibleBundleError, match="golden"):
         Session(bundle).replay_golden(bundle.golden)
 
 
@@ -96,7 +97,7 @@ def test_unreadable_golden_vectors_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("stream", "seq", "told"),
-    [("other", 1, "says it is other#1"), ("pump-health", 2, "says it is pump-health#2")],
+    [("other", 1, "other#1"), ("pump-health", 2, "pump-health#2")],
 )
 def test_graph_of_another_stream_or_seq_is_refused(stream: str, seq: int, told: str) -> None:
     assert told in refusal(bundle_of(GRAPH.to_onnx(stream, seq)))
@@ -104,7 +105,7 @@ def test_graph_of_another_stream_or_seq_is_refused(stream: str, seq: int, told: 
 
 def test_graph_without_stream_and_seq_is_refused() -> None:
     told = refusal(changed(lambda model: model.ClearField("metadata_props")))
-    assert "says it is None#None" in told
+    assert "None#None" in told
 
 
 @pytest.mark.parametrize(
@@ -113,21 +114,21 @@ def test_graph_without_stream_and_seq_is_refused() -> None:
     ids=["empty", "text", "zeros", "another message"],
 )
 def test_bytes_that_are_no_graph_are_refused(content: bytes) -> None:
-    assert "refuses the graph" in refusal(bundle_of(content))
+    assert "graph" in refusal(bundle_of(content))
 
 
 def test_unknown_operator_is_refused() -> None:
     def rename(model: ModelProto) -> None:
         model.graph.node[0].op_type = "PhoneHome"
 
-    assert "refuses the graph" in refusal(changed(rename))
+    assert "PhoneHome" in refusal(changed(rename))
 
 
 def test_window_of_another_length_or_width_is_refused() -> None:
     longer = LinearGraph(weights=WEIGHTS, length=3).to_onnx(MANIFEST.stream, MANIFEST.seq)
-    assert "input must be [batch, 1, 2], found ['n', 3, 2]" in refusal(bundle_of(longer))
+    assert names(refusal(bundle_of(longer)), "[batch, 1, 2]", "['n', 3, 2]")
     wider = LinearGraph(weights=[1.0] * 3).to_onnx(MANIFEST.stream, MANIFEST.seq)
-    assert "input must be [batch, 1, 2], found ['n', 1, 3]" in refusal(bundle_of(wider))
+    assert names(refusal(bundle_of(wider)), "[batch, 1, 2]", "['n', 1, 3]")
 
 
 def test_input_of_another_name_is_refused() -> None:
@@ -135,14 +136,14 @@ def test_input_of_another_name_is_refused() -> None:
         model.graph.input[0].name = "x"
         model.graph.node[0].input[0] = "x"
 
-    assert "input must be float32 'window', found x tensor(float)" in refusal(changed(rename))
+    assert names(refusal(changed(rename)), "float32 'window'", "x tensor(float)")
 
 
 def test_second_input_is_refused() -> None:
     def add(model: ModelProto) -> None:
         model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
 
-    assert "found window tensor(float), more tensor(float)" in refusal(changed(add))
+    assert "window tensor(float), more tensor(float)" in refusal(changed(add))
 
 
 def test_input_of_another_type_is_refused() -> None:
@@ -153,7 +154,7 @@ def test_input_of_another_type_is_refused() -> None:
         [helper.make_tensor_value_info("value", TensorProto.FLOAT, None)],
     )
     told = refusal(bundle_of(marked(graph)))
-    assert "input must be float32 'window', found window tensor(double)" in told
+    assert names(told, "float32 'window'", "window tensor(double)")
 
 
 def marked(graph: onnx.GraphProto) -> bytes:
@@ -167,14 +168,14 @@ def test_output_that_the_graph_does_not_have_is_refused() -> None:
     score = Output(name="score", dtype="float32", meaning="how sure")
     manifest = MANIFEST.model_copy(update={"outputs": (*MANIFEST.outputs, score)})
     told = refusal(bundle_of(GRAPH.to_onnx(MANIFEST.stream, MANIFEST.seq), manifest))
-    assert "output 'score' must be float32, the graph has {'value': 'tensor(float)'}" in told
+    assert names(told, "'score'", "float32", "{'value': 'tensor(float)'}")
 
 
 def test_output_of_another_type_is_refused() -> None:
     value = Output(name="value", dtype="int64", meaning="class")
     manifest = MANIFEST.model_copy(update={"outputs": (value,), "task": "classification"})
     told = refusal(bundle_of(GRAPH.to_onnx(MANIFEST.stream, MANIFEST.seq), manifest))
-    assert "output 'value' must be int64" in told
+    assert names(told, "'value'", "int64")
 
 
 def test_weights_outside_the_bundle_are_refused(
@@ -193,7 +194,7 @@ def test_weights_outside_the_bundle_are_refused(
             for key, value in (("location", location), ("offset", "0"), ("length", "8")):
                 weights.external_data.add(key=key, value=value)
 
-        assert "refuses the graph" in refusal(changed(move_out))
+        assert "graph" in refusal(changed(move_out))
 
 
 def test_answer_without_the_batch_axis_is_an_inference_error() -> None:
@@ -204,7 +205,7 @@ def test_answer_without_the_batch_axis_is_an_inference_error() -> None:
         [helper.make_tensor_value_info("value", TensorProto.FLOAT, None)],
     )
     session = Session(bundle_of(marked(graph)))
-    with pytest.raises(InferenceError, match="does not keep the batch axis"):
+    with pytest.raises(InferenceError, match="batch axis"):
         session.run(windows())
 
 

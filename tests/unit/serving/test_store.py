@@ -11,6 +11,7 @@ from models.bundle.package import Bundle
 from models.errors import BundleError, DigestMismatchError
 from serving.store import Store
 from tests.kit.bundles.factories import make_bundle, make_manifest
+from tests.kit.wording import naming
 
 
 def put(store: Store, seq: int, stream: str = "pump-health") -> BundleRef:
@@ -153,7 +154,7 @@ def test_bundle_that_is_gone_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=2)
     kept = put(store, 1)
     store.path(kept).unlink()
-    with pytest.raises(BundleError, match="cannot be read: No such file"):
+    with pytest.raises(BundleError, match=naming("No such file")):
         store.load(kept)
 
 

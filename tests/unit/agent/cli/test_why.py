@@ -30,6 +30,7 @@ from serving.model import Model
 from serving.session import Session
 from serving.store import Store
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.wording import names
 
 ROOT = Path(__file__).parents[4]
 TOPIC = "plant/l1/p1/telemetry"
@@ -76,9 +77,9 @@ def kept(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("topic", "said"),
     [
-        ("plant/l1/p1", "has 4 levels, the topic 3"),
-        ("plant/l1/p1/Telemetry", "level 4 is 'telemetry', in the topic 'Telemetry'"),
-        ("plant//p1/telemetry", "level 2 of the topic is empty"),
+        ("plant/l1/p1", "4 levels"),
+        ("plant/l1/p1/Telemetry", "'Telemetry'"),
+        ("plant//p1/telemetry", "level 2"),
     ],
 )
 def test_topic_that_is_not_described_is_told_where_it_differs(
@@ -92,12 +93,12 @@ def test_topic_alone_is_told_with_model_asset_signals_and_answer(kept: Path) -> 
     lines = told(kept)
     assert "mass#1 1.0.1" in lines
     assert "asset l1/p1, carries c0, c1" in lines
-    assert "answers go to plant/l1/p1/_inference/mass" in lines
+    assert "plant/l1/p1/_inference/mass" in lines
 
 
 def test_row_that_is_answered_is_told_with_its_prediction(kept: Path) -> None:
     lines = told(kept, payload=row(c0=4.25, c1=1.0))
-    assert "reading at 2025-10-09T08:53:20.000+00:00, quality GOOD" in lines
+    assert names(lines, "2025-10-09T08:53:20.000+00:00", "GOOD")
     assert "c0: 4.25 bar" in lines
     (published,) = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
     assert json.loads(published)["value"] == 14.25
@@ -105,7 +106,7 @@ def test_row_that_is_answered_is_told_with_its_prediction(kept: Path) -> None:
 
 def test_missing_and_impossible_values_are_told(kept: Path) -> None:
     lines = told(kept, payload=row(c0=99.0))
-    assert "c0: 99 bar, outside 0 to 16: counts as missing" in lines
+    assert names(lines, "c0: 99 bar", "0 to 16")
     assert "c1: missing" in lines
     assert "missing: c0, c1" in lines
     assert '"quality":"BAD"' in lines
@@ -122,7 +123,7 @@ def test_dropped_message_is_told_with_its_reason(payload: bytes, reason: str, ke
 def test_window_that_is_not_full_is_told(tmp_path: Path) -> None:
     keep(tmp_path, linear_bundle("mass", 1, [1.0], length=5))
     lines = told(tmp_path, payload=row(c0=1.0))
-    assert "no prediction yet: 1 of the 5 samples that a window needs are there" in lines
+    assert names(lines, "1 of the 5")
 
 
 def test_signals_that_are_still_awaited_are_told(tmp_path: Path) -> None:
@@ -130,8 +131,8 @@ def test_signals_that_are_still_awaited_are_told(tmp_path: Path) -> None:
     source = {"topic": "plant/{line}/{asset}/{signal}", "dialect": "scalar"}
     lines = told(tmp_path, "plant/l1/p1/c1", b"4.2", inputs=[source])
     assert "asset l1/p1, carries c1" in lines
-    assert "once c0, c2 has reported too" in lines
-    assert "carries no signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
+    assert "once c0, c2" in lines
+    assert "no signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
     assert "unbound_signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
 
 
@@ -141,13 +142,13 @@ def test_block_is_told_by_channel(tmp_path: Path) -> None:
     source = {"topic": "plant/{line}/{asset}/telemetry", "dialect": "block", "encoding": "float32"}
     payload = struct.pack("<8f", 1, math.nan, 99, math.nan, 3, math.nan, 4, math.nan)
     lines = told(tmp_path, payload=payload, inputs=[source])
-    assert "block of 4 samples until its arrival, quality GOOD" in lines
-    assert "c0: min 1 bar; max 99 bar, outside 0 to 16: counts as missing; 0 of 4 missing" in lines
+    assert names(lines, "4 samples", "GOOD")
+    assert names(lines, "c0: min 1 bar; max 99 bar", "0 to 16", "0 of 4")
     assert "c1: 4 of 4 missing" in lines
     published = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
     assert [json.loads(one)["value"] for one in published] == [None, 4.0]
     short = told(tmp_path, payload=payload[:8], inputs=[source])
-    assert "no prediction yet: 1 of the 2 samples that a window needs are there" in short
+    assert names(short, "1 of the 2")
     broken = told(tmp_path, payload=payload[:9], inputs=[source])
     assert f"dropped as block_length: {REASONS['block_length']}" in broken
 
@@ -163,12 +164,12 @@ def test_block_of_one_axis_is_told_with_its_time(tmp_path: Path) -> None:
     }
     payload = json.dumps({"ts": T0_MS, "value": [1, 2]}).encode()
     lines = told(tmp_path, "plant/l1/p1/c0", payload, inputs=[source])
-    assert "block of 2 samples from 2025-10-09T08:53:20.000+00:00, quality GOOD" in lines
-    assert "once c1 has reported too" in lines
+    assert names(lines, "2 samples", "2025-10-09T08:53:20.000+00:00", "GOOD")
+    assert "once c1" in lines
 
 
 def test_stream_without_a_model_is_told(tmp_path: Path) -> None:
-    assert "no model is kept; push one, or wait for the next poll" in told(tmp_path)
+    assert "model" in told(tmp_path)
 
 
 def test_guide_lists_the_reasons_that_there_are() -> None:
@@ -181,15 +182,13 @@ def test_payload_that_cannot_be_read_is_a_wrong_call(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as caught:
         main(["why", TOPIC, "--payload", "/no/such/file"])
     assert caught.value.code == 2
-    assert "/no/such/file: No such file or directory" in capsys.readouterr().err
+    assert names(capsys.readouterr().err, "/no/such/file")
 
 
 def test_on_a_grid_the_reading_that_a_sample_waits_for_is_told(tmp_path: Path) -> None:
     window = WindowSpec(length=1, sample_period_ms=5000, max_gap_ms=60_000, trigger="period")
     keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
-    assert "no prediction yet: the sample is taken at the next full 5000 ms, once" in told(
-        tmp_path, payload=row(c0=1.0)
-    )
+    assert "5000 ms" in told(tmp_path, payload=row(c0=1.0))
 
 
 class Written:
@@ -276,26 +275,26 @@ def test_journal_cut_at_any_byte_counts_up_to_its_last_whole_frame(
         lines = told(folder)
         assert contents(folder) == before, "nothing is written"
     if rows < 0:
-        assert "windows of its own: there is no journal in" in lines
+        assert "no journal" in lines
     elif not rows:
-        assert "nothing is remembered of asset l1/p1" in lines
+        assert names(lines, "nothing", "l1/p1")
     else:
-        assert f"{min(rows, 4)} of 5 samples of its window" in lines
+        assert f"{min(rows, 4)} of 5 samples" in lines
         assert f"c0: fresh, last {rows - 1} bar" in lines
 
 
 def test_payload_is_answered_on_top_of_what_the_agent_has(written: Written) -> None:
     payload = json.dumps({"ts": T0_MS + ROWS, "c0": 3, "c1": 1}).encode()
     lines = told(written.path.parent, payload=payload)
-    assert "windows of the agent: its journal was last written" in lines
+    assert "windows of the agent" in lines
     (published,) = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
     assert json.loads(published)["value"] == 13.0
     assert "missing" not in lines
     again = told(written.path.parent, payload=row(c0=1.0, c1=1.0))
     assert f"dropped as late: {REASONS['late']}" in again
     other = told(written.path.parent, "plant/l1/p2/telemetry", payload)
-    assert "nothing is remembered of asset l1/p2" in other
-    assert "no prediction yet: 1 of the 5 samples that a window needs are there" in other
+    assert names(other, "nothing", "l1/p2")
+    assert names(other, "1 of the 5")
 
 
 def test_signals_are_told_with_value_age_and_what_the_window_makes_of_them(tmp_path: Path) -> None:
@@ -316,20 +315,16 @@ def test_signals_are_told_with_value_age_and_what_the_window_makes_of_them(tmp_p
     journal.note("plant/l1/p1/fresh", reading(1, 2500))
     journal.note("plant/l1/p1/unusable", reading(7, 2500))
     lines = told(tmp_path, "plant/l1/p1/open", **SCALARS)
-    assert "1 of 3 samples of its window; newest reading" in lines
-    assert re.search(
-        r"held: fresh, last 4.25 bar [\d,.]+ s ago, reported without a usable one", lines
-    )
-    assert re.search(r"old: missing \(held for 1000 ms\), last 2.5 l/s [\d,.]+ s ago\n", lines)
-    assert "never: missing (held for 1000 ms), no usable value so far\n" in lines
-    assert "fresh: fresh, last 1 " in lines
-    assert "unusable: missing, no usable value so far, reported without a usable one" in lines
-    assert "open: awaited, no usable value so far" in lines
+    assert "1 of 3 samples" in lines
+    assert re.search(r"held: fresh.* 4\.25 bar [\d,.]+ s ago", lines)
+    assert re.search(r"old: missing \(.*1000 ms\).* 2\.5 l/s [\d,.]+ s ago\n", lines)
+    assert re.search(r"never: missing \(.*1000 ms\)", lines)
+    assert re.search(r"fresh: fresh.* 1 ", lines)
+    assert "unusable: missing" in lines
+    assert "open: awaited" in lines
     assert "awaited: old, never, open" in lines
     payload = reading(1, 2600)
-    assert "once old, never has reported too" in told(
-        tmp_path, "plant/l1/p1/open", payload, **SCALARS
-    )
+    assert "once old, never" in told(tmp_path, "plant/l1/p1/open", payload, **SCALARS)
 
 
 def test_signal_that_was_missing_in_the_last_sample_is_told(tmp_path: Path) -> None:
@@ -337,8 +332,8 @@ def test_signal_that_was_missing_in_the_last_sample_is_told(tmp_path: Path) -> N
     journal = Written(tmp_path, serving(tmp_path, FIVE))
     journal.note(TOPIC, json.dumps({"ts": T0_MS, "c0": 1}).encode())
     lines = told(tmp_path)
-    assert "c0: fresh, last 1 bar" in lines
-    assert "c1: missing, no usable value so far" in lines
+    assert re.search(r"c0: fresh.* 1 bar", lines)
+    assert "c1: missing" in lines
 
 
 def test_on_a_grid_what_waits_to_be_put_in_order_is_told(tmp_path: Path) -> None:
@@ -351,8 +346,8 @@ def test_on_a_grid_what_waits_to_be_put_in_order_is_told(tmp_path: Path) -> None
         payload = json.dumps({"ts": T0_MS + 1 + 100 * step, "c0": 1, "c1": 1}).encode()
         journal.note(TOPIC, payload)
     lines = told(tmp_path, **more)
-    assert "3 of 4 samples of its window" in lines
-    assert "1 readings wait to be put in order" in lines
+    assert "3 of 4 samples" in lines
+    assert "1 readings" in lines
 
 
 def test_block_that_awaits_its_other_axes_is_told(tmp_path: Path) -> None:
@@ -365,11 +360,11 @@ def test_block_that_awaits_its_other_axes_is_told(tmp_path: Path) -> None:
     block = {"ts": T0_MS, "v": [1, 2]}
     journal.note("plant/l1/p1/c0", json.dumps(block).encode())
     lines = told(tmp_path, "plant/l1/p1/c1", **more)
-    assert "0 of 4 samples of its window" in lines
+    assert "0 of 4 samples" in lines
     assert "awaited: c1" in lines
     journal.note("plant/l1/p1/c1", json.dumps(block | {"v": [7, None]}).encode())
     lines = told(tmp_path, "plant/l1/p1/c1", **more)
-    assert "2 of 4 samples of its window" in lines
+    assert "2 of 4 samples" in lines
     assert "c0: 2 bar" in lines
     assert "c1: missing" in lines
 
@@ -417,20 +412,18 @@ def test_file_that_is_dropped_while_it_is_read_is_made_good_by_the_newer_one(
 
 def test_windows_that_cannot_be_known_are_told_with_the_reason(tmp_path: Path) -> None:
     keep(tmp_path, FIVE)
-    assert f"windows of its own: there is no journal in {tmp_path}" in told(tmp_path)
+    assert f"no journal in {tmp_path}" in told(tmp_path)
     journal = Written(tmp_path, serving(tmp_path, FIVE))
     journal.note(TOPIC, row(c0=1.0, c1=1.0))
-    assert "the journal is about another model or other settings" in told(
-        tmp_path, assets=["l1/p1"]
-    )
+    assert "another model" in told(tmp_path, assets=["l1/p1"])
     whole = settings(tmp_path)
     disabled = whole.model_copy(update={"journal": Journal(enabled=False)})
     lines = "\n".join(explain(disabled, TOPIC, row(c0=1.0, c1=1.0)))
-    assert "windows of its own: journal.enabled is false" in lines
+    assert "journal.enabled is false" in lines
     assert "1 of the 5 samples" in lines
     journal.path.write_bytes(frame([struct.pack("<BI2s", 9, 2, b"{}")]))
-    assert "windows of its own: the journal cannot be read: a record of kind 9" in told(tmp_path)
+    assert "record of kind 9" in told(tmp_path)
 
 
 def test_stream_without_windows_is_told(kept: Path) -> None:
-    assert "no windows: each message is answered by itself" in told(kept)
+    assert "no windows" in told(kept)

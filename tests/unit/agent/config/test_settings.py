@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from agent.config.settings import Limits, Settings
 from agent.config.toml_file import MAX_FILE_BYTES, load_settings
 from serving.errors import EXIT_CONFIG, ConfigError
+from tests.kit.wording import names
 
 ROOT = Path(__file__).parents[4]
 EXAMPLE = ROOT / "config/agent.toml"
@@ -129,35 +130,35 @@ def test_state_directory_of_systemd_is_taken(
 
 
 SECTION_MISTAKES = {
-    "broker.port: found 0; input should be greater than or equal to 1": ("broker", {"port": 0}),
-    "broker.port: found 'mqtt'; input should be a valid integer": ("broker", {"port": "mqtt"}),
-    "broker.host: found ''; string should have at least 1": ("broker", {"host": ""}),
-    "broker.host: found 1883; input should be a valid string": ("broker", {"host": 1883}),
-    "broker.protocol: found '4'; input should be 'auto', '5' or '3.1.1'": (
+    "broker.port: found 0": ("broker", {"port": 0}),
+    "broker.port: found 'mqtt'": ("broker", {"port": "mqtt"}),
+    "broker.host: found ''": ("broker", {"host": ""}),
+    "broker.host: found 1883": ("broker", {"host": 1883}),
+    "broker.protocol: found '4'": (
         "broker",
         {"protocol": "4"},
     ),
     "broker.keepalive_s: found nan": ("broker", {"keepalive_s": float("nan")}),
     "broker.reconnect_max_s: found inf": ("broker", {"reconnect_max_s": float("inf")}),
     "broker.connect_timeout_s: found nan": ("broker", {"connect_timeout_s": float("nan")}),
-    "broker.receive_maximum: found 70000; input should be less than or equal to 65535": (
+    "broker.receive_maximum: found 70000": (
         "broker",
         {"receive_maximum": 70_000},
     ),
-    "broker.password: is not a setting; see": ("broker", {"password": "hunter2"}),
-    "broker: password_file needs username": ("broker", {"password_file": "/x"}),
-    "broker: cert_file and key_file belong together": ("broker", {"tls": True, "cert_file": "/x"}),
+    "broker.password: ": ("broker", {"password": "hunter2"}),
+    "broker: password_file": ("broker", {"password_file": "/x"}),
+    "broker: cert_file and key_file": ("broker", {"tls": True, "cert_file": "/x"}),
     "broker: cert_file needs TLS": ("broker", {"cert_file": "/x", "key_file": "/y"}),
-    "gateway.id: found 'gw 1'; string should match pattern": ("gateway", {"id": "gw 1"}),
-    "gateway.id: found '+'; string should match": ("gateway", {"id": "+"}),
-    "registry: url is 'ftp://x'; it must begin with file://, http:// or https://": (
+    "gateway.id: found 'gw 1'": ("gateway", {"id": "gw 1"}),
+    "gateway.id: found '+'": ("gateway", {"id": "+"}),
+    "registry: url is 'ftp://x'": (
         "registry",
         {"url": "ftp://x"},
     ),
     "registry: url is '/srv/registry'": ("registry", {"url": "/srv/registry"}),
-    "registry.poll_s: found -1; input should be greater than 0": ("registry", {"poll_s": -1}),
+    "registry.poll_s: found -1": ("registry", {"poll_s": -1}),
     "limits.max_batch: found 0": ("limits", {"max_batch": 0}),
-    "limits.max_batches: is not a setting": ("limits", {"max_batches": 5}),
+    "limits.max_batches: ": ("limits", {"max_batches": 5}),
     "limits.earliest: found '2000-01-01T00:00:00'": ("limits", {"earliest": "2000-01-01T00:00:00"}),
 }
 
@@ -173,15 +174,15 @@ def test_mistake_in_a_section_is_told(
 
 
 INPUT_MISTAKES = {
-    "topic: found ''; topic '' must not be empty": {"topic": ""},
-    "topic: found 'plant/+/t'; topic 'plant/+/t': write named levels": {"topic": "plant/+/t"},
-    "dialect: found 'xml'; input should be 'json'": {"dialect": "xml"},
-    "qos: found 2; input should be less than or equal to 1": {"qos": 2},
+    "topic: found ''": {"topic": ""},
+    "topic: found 'plant/+/t'": {"topic": "plant/+/t"},
+    "dialect: found 'xml'": {"dialect": "xml"},
+    "qos: found 2": {"qos": 2},
     "qos: found True; ": {"qos": True},
     "timestamp_unit: found 'min'": {"timestamp_unit": "min"},
-    "signals.pump 1.[key]: found 'pump 1'; string should match": {"signals": {"pump 1": "x"}},
-    "signals.pressure: found 7; input should be a valid string": {"signals": {"pressure": 7}},
-    "signal: is not a setting": {"signal": {"pressure": "p"}},
+    "signals.pump 1.[key]: found 'pump 1'": {"signals": {"pump 1": "x"}},
+    "signals.pressure: found 7": {"signals": {"pressure": 7}},
+    "signal: ": {"signal": {"pressure": "p"}},
 }
 
 
@@ -194,23 +195,23 @@ def test_mistake_in_an_input_is_told_with_its_number(
 
 
 WHOLE_INPUT_MISTAKES = {
-    "dialect scalar has one topic a signal": source(dialect="scalar"),
-    "dialect umh has one topic a signal": source(dialect="umh", signals={"a": "x", "b": "y"}),
-    "dialect json carries all signals: topic has no {signal}": source(topic="p/{asset}/{signal}"),
-    "signals: each channel has a level of its own": source(
+    ("scalar", "topic"): source(dialect="scalar"),
+    ("umh", "topic"): source(dialect="umh", signals={"a": "x", "b": "y"}),
+    ("json", "{signal}"): source(topic="p/{asset}/{signal}"),
+    ("signals", "level"): source(
         topic="p/{asset}/{signal}", dialect="scalar", signals={"a": "x", "b": "x"}
     ),
-    "dialect umh has no use for timestamp, quality": source(
+    ("umh", "timestamp, quality"): source(
         topic="p/{asset}/{signal}", dialect="umh", timestamp="t", quality="q"
     ),
-    "dialect thingsboard has no use for sequence": source(dialect="thingsboard", sequence="n"),
-    "dialect json has no use for value": source(value="v"),
-    "dialect json has no use for encoding": source(encoding="json"),
-    "dialect block needs encoding: json, base64 or float32": source(dialect="block"),
-    "dialect block with encoding float32 has no use for timestamp, value": source(
+    ("thingsboard", "sequence"): source(dialect="thingsboard", sequence="n"),
+    ("json", "value"): source(value="v"),
+    ("json", "encoding"): source(encoding="json"),
+    ("block", "json, base64 or float32"): source(dialect="block"),
+    ("float32", "timestamp, value"): source(
         dialect="block", encoding="float32", timestamp="t", value="v"
     ),
-    "signals: each channel has a level of its own; two": source(
+    ("signals", "two"): source(
         topic="p/{asset}/{signal}",
         dialect="block",
         encoding="json",
@@ -219,18 +220,22 @@ WHOLE_INPUT_MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("told", "fields"), WHOLE_INPUT_MISTAKES.items(), ids=WHOLE_INPUT_MISTAKES)
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    WHOLE_INPUT_MISTAKES.items(),
+    ids=[" ".join(values) for values in WHOLE_INPUT_MISTAKES],
+)
 def test_input_whose_keys_do_not_go_together_is_told(
-    told: str, fields: dict[str, object], tmp_path: Path
+    values: tuple[str, ...], fields: dict[str, object], tmp_path: Path
 ) -> None:
     (line,) = mistakes(tmp_path, document(pipelines=[pipeline(inputs=[fields])]))
-    assert line.startswith(f"pipelines[0].inputs[0]: {told}")
+    assert names(line, "pipelines[0].inputs[0]", *values)
 
 
 def test_blocks_beside_other_inputs_are_told(tmp_path: Path) -> None:
     inputs = [source(), source(topic="b/{asset}", dialect="block", encoding="float32")]
     (line,) = mistakes(tmp_path, document(pipelines=[pipeline(inputs=inputs)]))
-    assert line == "pipelines[0]: inputs are of dialects json, block: where one is block, all are"
+    assert names(line, "pipelines[0]", "json, block")
 
 
 def test_pipeline_without_inputs_is_told(tmp_path: Path) -> None:
@@ -243,15 +248,12 @@ def test_pipeline_without_inputs_is_told(tmp_path: Path) -> None:
 def test_output_that_needs_a_level_which_an_input_does_not_name_is_told(tmp_path: Path) -> None:
     given = pipeline(output={"topic": "out/{line}/{asset}/{stream}"})
     (line,) = mistakes(tmp_path, document(pipelines=[given]))
-    assert line == (
-        "pipelines[0]: output topic needs ['line'], which inputs[0].topic does not name; "
-        "it names ['asset']"
-    )
+    assert names(line, "pipelines[0]", "['line']", "inputs[0].topic", "['asset']")
 
 
 def test_stream_with_two_pipelines_is_told(tmp_path: Path) -> None:
     (line,) = mistakes(tmp_path, document(pipelines=[pipeline(), pipeline()]))
-    assert line == "file: each stream has one pipeline; repeated: ['rul']"
+    assert names(line, "file", "'rul'")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +269,7 @@ def test_input_that_would_read_the_predictions_is_told(
 ) -> None:
     given = pipeline(inputs=[source(topic=topic)], output=output)
     (line,) = mistakes(tmp_path, document(pipelines=[given]))
-    assert line.startswith(f"file: input topic '{topic}' would read the predictions")
+    assert names(line, "file", f"'{topic}'")
 
 
 def test_input_that_would_read_the_predictions_about_one_asset_is_told(tmp_path: Path) -> None:
@@ -275,15 +277,16 @@ def test_input_that_would_read_the_predictions_about_one_asset_is_told(tmp_path:
     reader = pipeline(stream="other", inputs=[source(topic="plant/p1/{kind}")])
     reader["output"] = {"topic": "other"}
     (line,) = mistakes(tmp_path, document(pipelines=[writer, reader]))
-    assert "'plant/p1/{kind}' would read the predictions written to 'plant/{asset}/rul'" in line
+    assert names(line, "'plant/p1/{kind}'", "'plant/{asset}/rul'")
 
 
 def test_missing_section_and_key_are_told(tmp_path: Path) -> None:
-    assert mistakes(tmp_path, {"broker": {}, "registry": {"url": "file:///x"}}) == [
-        "gateway: is missing; it must be given",
-        "broker.host: is missing; it must be given",
-        "registry.root: is missing; it must be given",
-        "pipelines: is missing; it must be given",
+    found = mistakes(tmp_path, {"broker": {}, "registry": {"url": "file:///x"}})
+    assert [line.split(": ")[0] for line in found] == [
+        "gateway",
+        "broker.host",
+        "registry.root",
+        "pipelines",
     ]
 
 
@@ -317,8 +320,8 @@ def test_long_finding_is_cut(tmp_path: Path) -> None:
         (b"a = " + b"[" * 30_000, "is not TOML: "),
         (b"a = " + b"9" * 10_000, "is not TOML: "),
         (b"#" * (MAX_FILE_BYTES + 1), f"larger than {MAX_FILE_BYTES} bytes"),
-        (b"_cli_parse_args = true\n", "_cli_parse_args: is not a setting"),
-        (b"__pydantic_self__ = 1\n", "__pydantic_self__: is not a setting"),
+        (b"_cli_parse_args = true\n", "_cli_parse_args: "),
+        (b"__pydantic_self__ = 1\n", "__pydantic_self__: "),
     ],
     ids=["cut off", "not UTF-8", "twice", "nested", "huge number", "bomb", "private", "self"],
 )
@@ -329,7 +332,7 @@ def test_file_that_is_no_configuration_is_told(content: bytes, told: str, tmp_pa
 
 def test_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
-        with pytest.raises(ConfigError, match=r"cannot be read: .*; give the file with --config"):
+        with pytest.raises(ConfigError, match="--config"):
             load_settings(path)
 
 
@@ -355,13 +358,13 @@ def test_mistake_in_a_variable_names_the_variable(
 ) -> None:
     monkeypatch.setenv("MILLHAND_BROKER__PORT", "mqtt")
     assert mistakes(tmp_path, document())[0].startswith(
-        "environment MILLHAND_BROKER__PORT: broker.port: found 'mqtt'; input should be"
+        "environment MILLHAND_BROKER__PORT: broker.port: found 'mqtt'"
     )
 
 
 def test_variable_that_is_no_json_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLHAND_PIPELINES", "[")
-    with pytest.raises(ConfigError, match=r'environment: .*"pipelines".*must be JSON'):
+    with pytest.raises(ConfigError, match=r'environment: .*"pipelines".*JSON'):
         load_settings(write(tmp_path, document()))
 
 
@@ -370,7 +373,7 @@ def test_password_is_taken_neither_from_the_environment_nor_told(
 ) -> None:
     monkeypatch.setenv("MILLHAND_BROKER__PASSWORD", "hunter2")
     (line,) = mistakes(tmp_path, document())
-    assert line.startswith("environment MILLHAND_BROKER__PASSWORD: broker.password: is not a")
+    assert line.startswith("environment MILLHAND_BROKER__PASSWORD: broker.password: ")
     assert "hunter2" not in line
 
 

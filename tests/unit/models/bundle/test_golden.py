@@ -15,6 +15,7 @@ from models.bundle.golden import Golden, compare, read_golden, write_golden
 from models.bundle.manifest import GoldenSpec, Output
 from models.errors import BundleError, GoldenMismatchError
 from tests.kit.bundles.factories import make_golden, make_manifest
+from tests.kit.wording import naming
 
 CLASSIFIER = make_manifest(
     3,
@@ -176,7 +177,7 @@ def test_a_damaged_array_is_refused_or_has_the_promised_shape(position: int, pie
 @pytest.mark.parametrize(
     ("name", "array", "reason"),
     [
-        ("value", np.zeros(3, np.int64), r"shape \(3,\), promised \[count\], count 4"),
+        ("value", np.zeros(3, np.int64), r"\(3,\).*\[count\].*4"),
         ("value", np.zeros((4, 1), np.int64), r"shape \(4, 1\)"),
         ("value", np.zeros(4, np.int32), "dtype int32, promised int64"),
         ("value", np.zeros(4, np.float32), "dtype float32, promised int64"),
@@ -184,7 +185,7 @@ def test_a_damaged_array_is_refused_or_has_the_promised_shape(position: int, pie
         ("score", np.zeros(4, ">f4"), "dtype >f4, promised float32"),
         ("score", np.zeros((), np.float32), r"shape \(1,\)"),
         ("probabilities", np.zeros(4, np.float32), r"promised \[count, classes\]"),
-        ("surprise", np.zeros(4, np.float32), "exactly the members"),
+        ("surprise", np.zeros(4, np.float32), "members"),
     ],
 )
 def test_an_output_that_the_manifest_does_not_promise_is_refused(
@@ -196,7 +197,7 @@ def test_an_output_that_the_manifest_does_not_promise_is_refused(
 
 def test_an_output_that_is_not_there_is_refused() -> None:
     outputs = {"value": GOLDEN.outputs["value"]}
-    with pytest.raises(BundleError, match="exactly the members"):
+    with pytest.raises(BundleError, match=naming("members")):
         read_golden(write_golden(Golden(GOLDEN.windows, outputs)), CLASSIFIER)
 
 
@@ -249,7 +250,7 @@ def test_the_tolerance_is_relative_to_what_was_promised() -> None:
 def test_a_value_beyond_the_tolerance_is_told_by_output_and_row(
     wanted: float, given: float
 ) -> None:
-    with pytest.raises(GoldenMismatchError, match=r"'score' differs in 1 of 3.*first in row 1"):
+    with pytest.raises(GoldenMismatchError, match=naming("'score'", "1 of 3", "row 1")):
         compare(
             {"score": np.array([0, wanted, 0], np.float32)},
             {"score": np.array([0, given, 0], np.float32)},
@@ -260,7 +261,7 @@ def test_a_value_beyond_the_tolerance_is_told_by_output_and_row(
 def test_a_row_of_probabilities_is_told_by_its_row() -> None:
     given = np.zeros((4, 2), np.float32)
     given[2, 1] = 1
-    with pytest.raises(GoldenMismatchError, match=r"differs in 1 of 8.*row 2"):
+    with pytest.raises(GoldenMismatchError, match=naming("1 of 8", "row 2")):
         compare({"probabilities": np.zeros((4, 2), np.float32)}, {"probabilities": given}, SPEC)
 
 
@@ -268,7 +269,7 @@ def test_a_row_of_probabilities_is_told_by_its_row() -> None:
 def test_classes_must_be_equal_whatever_the_tolerance(wanted: int) -> None:
     exact = {"value": np.array([wanted])}
     assert compare(exact, exact, SPEC) == 0.0
-    with pytest.raises(GoldenMismatchError, match="they must be equal"):
+    with pytest.raises(GoldenMismatchError, match="equal"):
         compare(exact, {"value": np.array([wanted + 1])}, GoldenSpec(count=1, atol=9, rtol=9))
 
 
@@ -278,5 +279,5 @@ def test_an_output_that_the_model_does_not_give_is_told() -> None:
 
 
 def test_an_output_of_another_shape_is_told() -> None:
-    with pytest.raises(GoldenMismatchError, match=r"shape \(2,\), golden is \(1,\)"):
+    with pytest.raises(GoldenMismatchError, match=r"\(2,\).*\(1,\)"):
         compare({"score": np.zeros(1)}, {"score": np.zeros(2)}, SPEC)

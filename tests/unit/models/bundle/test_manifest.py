@@ -20,6 +20,7 @@ from models.bundle.manifest import (
 )
 from models.errors import BundleError, ManifestError
 from tests.kit.bundles.factories import make_channels, make_manifest
+from tests.kit.wording import names, naming
 
 SCORE = Output(name="score", dtype="float32", meaning="how sure")
 CLASS = Output(name="value", dtype="int64", meaning="state", classes=("good", "worn"))
@@ -105,7 +106,7 @@ def test_another_schema_version_is_told_with_the_one_expected(version: object) -
 
 
 def test_a_manifest_without_a_schema_version_is_refused() -> None:
-    assert "this release reads 1" in refusal(b"{}")
+    assert "reads 1" in refusal(b"{}")
 
 
 @pytest.mark.parametrize(
@@ -167,18 +168,18 @@ def test_a_value_out_of_bounds_is_refused_by_its_place(place: str, value: object
 def test_a_manifest_without_one_of_its_parts_is_refused_by_its_name() -> None:
     fields = json.loads(altered())
     del fields["budget"]
-    assert "budget: Field required" in refusal(json.dumps(fields).encode())
+    assert "budget: is missing" in refusal(json.dumps(fields).encode())
 
 
 def test_a_range_without_width_is_refused_by_its_channel() -> None:
     message = refusal(altered(channels__1__valid_range=[1.0, 1.0]))
-    assert "channels.1: Value error, valid_range of c1 is (1.0, 1.0)" in message
+    assert names(message, "channels.1", "c1", "(1.0, 1.0)")
 
 
 def test_names_that_repeat_are_told() -> None:
-    with pytest.raises(ValidationError, match="channel names must differ; repeated: c0"):
+    with pytest.raises(ValidationError, match=naming("c0")):
         make_manifest(channels=make_channels(2) + make_channels(1))
-    with pytest.raises(ValidationError, match="output names must differ; repeated: value"):
+    with pytest.raises(ValidationError, match=naming("value")):
         make_manifest(outputs=(NUMBER, NUMBER))
 
 
@@ -231,15 +232,15 @@ def test_several_mistakes_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("task", "outputs", "reason"),
     [
-        ("regression", (SCORE,), "first output must be 'value'"),
-        ("regression", (SCORE, NUMBER), "first output must be 'value'"),
-        ("regression", (CLASS,), "'value' of a regression is float32, found int64"),
-        ("classification", (NUMBER,), "'value' of a classification is int64, found float32"),
-        ("anomaly", (NUMBER, SCORE), "'value' of a anomaly is int64"),
+        ("regression", (SCORE,), "'value'"),
+        ("regression", (SCORE, NUMBER), "'value'"),
+        ("regression", (CLASS,), "'value'.*float32.*int64"),
+        ("classification", (NUMBER,), "'value'.*int64.*float32"),
+        ("anomaly", (NUMBER, SCORE), "'value'.*int64"),
         (
             "anomaly",
             (CLASS, SCORE.model_copy(update={"dtype": "int64"})),
-            "'score' of a anomaly is float32",
+            "'score'.*float32",
         ),
     ],
 )

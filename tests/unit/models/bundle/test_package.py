@@ -25,6 +25,7 @@ from models.bundle.package import (
 )
 from models.errors import BundleError, DigestMismatchError, ManifestError
 from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
+from tests.kit.wording import naming
 
 ROOT = Path(__file__).parents[4]
 BUNDLE = make_bundle()
@@ -114,7 +115,7 @@ def test_a_member_that_no_bundle_has_is_not_packed() -> None:
 
 def test_a_member_beyond_its_cap_is_not_written(tmp_path: Path) -> None:
     members = make_members(make_manifest()) | {"report.html": bytes(CAPS["report.html"] + 1)}
-    with pytest.raises(BundleError, match=r"report\.html has 33554433 bytes, cap 33554432"):
+    with pytest.raises(BundleError, match=naming("report.html", "33554433", "33554432")):
         write_bundle(tmp_path / "pump.zip", make_manifest(), members)
     assert list(tmp_path.iterdir()) == []
 
@@ -180,7 +181,7 @@ def test_a_member_by_any_other_name_is_refused_and_nothing_is_unpacked(
         zipped([*members.items(), (name, b"evil")]),
         zipped([(name if n == "model.onnx" else n, member) for n, member in members.items()]),
     ):
-        with pytest.raises(BundleError, match=r"exactly the members|has a directory of"):
+        with pytest.raises(BundleError, match=r"members|directory"):
             read_bundle(content)
     assert list(tmp_path.iterdir()) == []
 
@@ -188,13 +189,13 @@ def test_a_member_by_any_other_name_is_refused_and_nothing_is_unpacked(
 @pytest.mark.parametrize("name", CAPS)
 def test_a_bundle_without_one_of_its_members_is_refused(name: str) -> None:
     rest = [(n, member) for n, member in members_of(CONTENT).items() if n != name]
-    with pytest.raises(BundleError, match="exactly the members"):
+    with pytest.raises(BundleError, match="members"):
         read_bundle(zipped(rest))
 
 
 @pytest.mark.parametrize("name", CAPS)
 def test_a_repeated_member_is_refused(name: str) -> None:
-    with pytest.raises(BundleError, match="exactly the members"):
+    with pytest.raises(BundleError, match="members"):
         read_bundle(zipped([*members_of(CONTENT).items(), (name, b"second")]))
 
 
@@ -203,14 +204,14 @@ def test_a_compressed_member_is_refused_whatever_it_unpacks_to(compression: int)
     members = members_of(CONTENT) | {"report.html": bytes(CAPS["report.html"])}
     content = zipped(list(members.items()), compression)
     assert len(content) < 1 << 20
-    with pytest.raises(BundleError, match=r"is compressed; members of the bundle are stored"):
+    with pytest.raises(BundleError, match="compressed"):
         read_bundle(content)
 
 
 def test_a_member_that_claims_more_bytes_than_its_cap_is_refused() -> None:
     content = bytearray(CONTENT)
     content[DIRECTORY + 24 : DIRECTORY + 28] = (CAPS[MANIFEST] + 1).to_bytes(4, "little")
-    with pytest.raises(BundleError, match=r"manifest\.json has 1048577 bytes, cap 1048576"):
+    with pytest.raises(BundleError, match=naming("manifest.json", "1048577", "1048576")):
         read_bundle(bytes(content))
 
 
@@ -243,20 +244,20 @@ def test_a_member_that_claims_to_start_beyond_all_memory_is_refused() -> None:
     entry[42:46] = b"\xff" * 4
     directory = bytes(entry) + offset + CONTENT[name_end:END]
     tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 5, 5, len(directory), DIRECTORY, 0)
-    with pytest.raises(BundleError, match="that can be read"):
+    with pytest.raises(BundleError, match="read"):
         read_bundle(CONTENT[:DIRECTORY] + directory + tail)
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"PK", b"x" * 100], ids=["zero", "PK", "text"])
 def test_bytes_after_the_end_are_refused(tail: bytes) -> None:
-    with pytest.raises(BundleError, match="does not end as a ZIP archive does"):
+    with pytest.raises(BundleError, match="ZIP"):
         read_bundle(CONTENT + tail)
 
 
 @pytest.mark.parametrize("name", [name for name in CAPS if name != MANIFEST])
 def test_a_member_that_was_replaced_is_refused_with_both_digests(name: str) -> None:
     members = members_of(CONTENT) | {name: b"another"}
-    with pytest.raises(DigestMismatchError, match="the manifest promises") as caught:
+    with pytest.raises(DigestMismatchError, match="manifest") as caught:
         read_bundle(write_archive(members))
     assert caught.value.code == "digest_mismatch"
     assert name in str(caught.value)
@@ -268,12 +269,12 @@ def test_a_manifest_that_does_not_list_every_member_once_is_refused(kept: int) -
     manifest = read_manifest(members[MANIFEST])
     files: tuple[MemberFile, ...] = (manifest.files + manifest.files[:1])[:kept]
     members[MANIFEST] = write_manifest(manifest.model_copy(update={"files": files}))
-    with pytest.raises(ManifestError, match="files must list"):
+    with pytest.raises(ManifestError, match="files"):
         read_bundle(write_archive(members))
 
 
 def test_a_bundle_of_an_unknown_schema_is_refused_as_a_manifest_error() -> None:
     members = members_of(CONTENT)
     members[MANIFEST] = members[MANIFEST].replace(b'"schema_version": 1', b'"schema_version": 9')
-    with pytest.raises(ManifestError, match="schema_version 9; this release reads 1"):
+    with pytest.raises(ManifestError, match=naming("schema_version 9", "1")):
         read_bundle(write_archive(members))

@@ -50,25 +50,25 @@ def test_any_topic_matches_or_does_not(topic: str) -> None:
 
 @pytest.mark.parametrize("asset", ["", "a/b", "a+", "#", "$SYS", pytest.param("a\0", id="zero")])
 def test_level_that_no_topic_may_have_is_not_rendered(asset: str) -> None:
-    with pytest.raises(TemplateError, match="level asset cannot be"):
+    with pytest.raises(TemplateError, match="asset"):
         PLANT.render({"line": "l1", "asset": asset, "signal": "s"})
 
 
 def test_missing_level_is_not_rendered() -> None:
-    with pytest.raises(TemplateError, match="level signal cannot be ''"):
+    with pytest.raises(TemplateError, match="signal"):
         PLANT.render({"line": "l1", "asset": "p"})
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "must not be empty"),
-        ("/plant/{asset}", "begin with a slash"),
-        pytest.param("plant/\0", "must not be empty", id="zero"),
-        ("plant/+/x", "named levels such as {asset}"),
-        ("plant/#", "named levels such as {asset}"),
+        ("", "empty"),
+        ("/plant/{asset}", "slash"),
+        pytest.param("plant/\0", "empty", id="zero"),
+        ("plant/+/x", "{asset}"),
+        ("plant/#", "{asset}"),
         ("$share/group/plant/{asset}", "shared subscriptions"),
-        ("plant/{asset}/{asset}", "names a level twice"),
+        ("plant/{asset}/{asset}", "twice"),
         ("plant/pump-{asset}", "level 'pump-{asset}'"),
         ("plant/{a}{b}", "level '{a}{b}'"),
         ("plant/{Asset}", "level '{Asset}'"),

@@ -353,7 +353,7 @@ def test_only_what_the_next_window_needs_is_kept() -> None:
     blocks = make(length=8, hop=100)
     for number in range(50):
         blocks.push("p", T0_NS + number * 10 * MS, (0,), ramp(number * 10, 10))
-        assert len(blocks._tracks["p"].series.samples) <= 4 * 8  # noqa: SLF001 - the bound itself
+        assert len(blocks._assets["p"].series.samples) <= 4 * 8  # noqa: SLF001 - the bound itself
     assert blocks.take().values[:, 0, 0].tolist() == [0, 100, 200, 300, 400]
 
 

@@ -11,21 +11,22 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.config.settings import Limits
-from agent.delivery.at_least_once import Outgoing
 from agent.delivery.inputs import Input
+from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import WindowSpec
 from models.errors import ReadingError
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import Quality
+from models.windowing.asset_state import NS_PER_MS
 from models.windowing.disorder import Disorder, Released
-from models.windowing.hold import NS_PER_MS
 from serving.model import Model
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.readings import Message, Window, Windows, feed, listed
+from tests.kit.wording import naming
 
 DISORDER_MS = 5
 ROOM = 100_000
@@ -247,7 +248,7 @@ def test_without_disorder_nothing_waits() -> None:
 
 def test_disorder_of_readings_without_a_time_of_their_own_is_refused() -> None:
     source = {"topic": "plant/{asset}/telemetry"}
-    with pytest.raises(ValidationError, match=r"inputs\[1\] names no timestamp: name its path"):
+    with pytest.raises(ValidationError, match=naming("inputs[1]", "timestamp")):
         PipelineSettings.model_validate(
             {
                 "stream": "mass",

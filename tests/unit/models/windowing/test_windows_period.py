@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from models.bundle.manifest import Channel, WindowSpec
 from models.input.quality import Quality
-from models.windowing.track import Track
+from models.windowing.asset_state import AssetState
 from tests.kit.bundles.factories import make_channels, make_manifest
 from tests.kit.readings import Message, Window, Windows, feed, listed, push, reading
+from tests.kit.wording import naming
 
 GOOD, UNCERTAIN, BAD = Quality.GOOD, Quality.UNCERTAIN, Quality.BAD
 
@@ -217,13 +218,13 @@ def test_what_is_saved_and_restored_at_any_moment_goes_on_as_if_nothing_had_been
     assert repr(due) == repr(feed(whole, *messages))
 
 
-def test_a_state_does_not_change_with_the_track_it_was_taken_of() -> None:
-    track = Track(2)
-    state = track.state()
-    track.held[0] = 1.0
-    track.samples += b"more"
-    assert repr(state) == repr(Track(2).state())  # repr, because nan != nan
-    assert repr(Track.of(track.state()).state()) == repr(track.state()) != repr(state)
+def test_a_state_does_not_change_with_the_asset_it_was_taken_of() -> None:
+    kept = AssetState(2)
+    state = kept.dump()
+    kept.held[0] = 1.0
+    kept.samples += b"more"
+    assert repr(state) == repr(AssetState(2).dump())  # repr, because nan != nan
+    assert repr(AssetState.load(kept.dump()).dump()) == repr(kept.dump()) != repr(state)
 
 
 def test_each_channel_is_held_for_its_own_age() -> None:
@@ -300,9 +301,9 @@ def test_a_pause_as_long_as_allowed_makes_no_more_windows_than_are_promised() ->
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"max_gap_ms": 1000}, "needs sample_period_ms and max_gap_ms, found None and 1000"),
-        ({"sample_period_ms": 10}, "needs sample_period_ms and max_gap_ms, found 10 and None"),
-        ({"sample_period_ms": 10, "max_gap_ms": 9}, "1 to 1000 times sample_period_ms, found 9"),
+        ({"max_gap_ms": 1000}, "None and 1000"),
+        ({"sample_period_ms": 10}, "10 and None"),
+        ({"sample_period_ms": 10, "max_gap_ms": 9}, "found 9"),
         ({"sample_period_ms": 10, "max_gap_ms": 10_001}, "found 10001 and 10"),
     ],
 )
@@ -314,7 +315,7 @@ def test_a_grid_needs_a_period_and_a_gap_that_bounds_it(fields: dict[str, Any], 
 def test_a_reading_may_not_make_more_due_than_memory_has_room_for() -> None:
     grid = {"sample_period_ms": 10, "max_gap_ms": 10_000}
     assert make_manifest(2, window=on_grid(length=1990, **grid))
-    with pytest.raises(ValidationError, match="lower max_gap_ms, or raise hop"):
+    with pytest.raises(ValidationError, match=naming("max_gap_ms", "hop")):
         make_manifest(2, window=on_grid(length=2000, **grid))
     assert make_manifest(2, window=on_grid(length=2000, hop=2, **grid))
 

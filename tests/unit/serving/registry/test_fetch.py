@@ -22,6 +22,7 @@ from serving.registry.refusals import (
 )
 from tests.kit.broker.certificates import Certificates, make_certificates
 from tests.kit.bundles.mirrors import Fault, Mirror, mirror
+from tests.kit.wording import naming
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 NAME = "bundle.zip"
@@ -139,7 +140,7 @@ def test_file_that_the_system_cannot_look_up_is_unreachable(fetcher: Fetcher) ->
 
 
 def test_folder_is_no_file(tmp_path: Path, fetcher: Fetcher) -> None:
-    with pytest.raises(NotServedError, match="no regular file"):
+    with pytest.raises(NotServedError, match="regular file"):
         fetcher.read(tmp_path.as_uri(), 10)
 
 
@@ -169,7 +170,7 @@ def test_cut_transfer_is_unreachable_while_iterating(served: Mirror, fetcher: Fe
 
 def test_endless_file_is_cut_at_its_cap(served: Mirror, fetcher: Fetcher) -> None:
     served.faults[NAME] = Fault(endless=True)
-    with pytest.raises(OversizedError, match="longer than 2000000 bytes"):
+    with pytest.raises(OversizedError, match=naming("2000000 bytes")):
         fetcher.read(f"{served.url}/{NAME}", 2_000_000)
 
 
@@ -219,7 +220,7 @@ def test_redirect_out_of_tls_is_refused(
     with mirror(served.folder, context) as secure, Fetcher() as fetcher:
         assert fetcher.read(f"{secure.url}/{NAME}", len(CONTENT)) == CONTENT
         secure.faults[NAME] = Fault(location=f"{served.url}/{NAME}")
-        with pytest.raises(NotServedError, match="from https to http: refused"):
+        with pytest.raises(NotServedError, match=naming("https", "http")):
             fetcher.read(f"{secure.url}/{NAME}", len(CONTENT))
     assert served.requests == []
 

@@ -14,16 +14,17 @@ from tuf.api.metadata import Metadata, Root, Targets
 from models.errors import MillhandError, UntrustedBundleError
 from serving.registry.catalogue import SignedFile, Target, select
 from serving.registry.fetch import Fetcher, Pace
-from serving.registry.high_water_mark import CLOCK_STEP, NOT_BEFORE, Role, Watermark
+from serving.registry.high_water_mark import CLOCK_STEP, NOT_BEFORE, HighWaterMark, Role
 from serving.registry.refusals import MetadataError, error_of
 from serving.registry.trust import TrustedRegistry, exclusive
 from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.mirrors import Fault, mirror
 from tests.kit.bundles.published import Published
+from tests.kit.wording import naming
 from trainer.registry import repository
 from trainer.registry.keys import Keys
-from trainer.registry.releases import USUAL, Release, Validity
+from trainer.registry.releases import DEFAULT_VALIDITY, Release, Validity
 
 STREAM = "pump-health"
 PAST = timedelta(days=-1)
@@ -99,7 +100,7 @@ def publish(
     stream: str = STREAM,
     *,
     floor_seq: int | None = None,
-    validity: Validity = USUAL,
+    validity: Validity = DEFAULT_VALIDITY,
 ) -> Release:
     path = published.folder.parent / f"{stream}-{seq}.zip"
     path.write_bytes(make_bundle(make_manifest(stream=stream, seq=seq)).content)
@@ -390,7 +391,7 @@ def test_small_step_of_time_synchronisation_is_tolerated(gateway: Gateway) -> No
 
 
 def test_clock_of_2000_is_refused_on_the_first_day() -> None:
-    unseen = Watermark(NOT_BEFORE, {})
+    unseen = HighWaterMark(NOT_BEFORE, {})
     with pytest.raises(MillhandError) as refused:
         unseen.check_clock(datetime(2000, 1, 1, tzinfo=UTC))
     assert refused.value.code == "clock_behind"
@@ -477,7 +478,7 @@ def test_two_bundles_of_one_seq_are_refused() -> None:
         SignedFile(f"bundles/{STREAM}/1/{c * 64}.zip", c * 64, 10, {"stream": STREAM, "seq": 1})
         for c in "ab"
     ]
-    with pytest.raises(MetadataError, match="two bundles are signed as pump-health seq 1"):
+    with pytest.raises(MetadataError, match=naming("pump-health", "1")):
         select(files, STREAM, 1, max_bytes=100)
 
 
@@ -536,13 +537,13 @@ def test_damaged_watermark_is_not_taken_for_none(gateway: Gateway, content: byte
 
 def test_watermark_survives_writing(tmp_path: Path) -> None:
     roles = {"root": Role(2), "targets": Role(7, frozenset({"a", "b"}))}
-    written = Watermark(datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC), roles)
+    written = HighWaterMark(datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC), roles)
     written.write(tmp_path / "trust.json")
-    assert Watermark.read(tmp_path / "trust.json") == written
+    assert HighWaterMark.read(tmp_path / "trust.json") == written
 
 
 def test_key_that_is_added_resets_nothing() -> None:
-    seen = Watermark(NOT_BEFORE, {"timestamp": Role(7, frozenset({"a"}))})
+    seen = HighWaterMark(NOT_BEFORE, {"timestamp": Role(7, frozenset({"a"}))})
     with pytest.raises(UntrustedBundleError, match="seen was 7"):
         seen.raised({"timestamp": Role(6, frozenset({"a", "b"}))}, NOT_BEFORE)
     taken_away = seen.raised({"timestamp": Role(6, frozenset({"b"}))}, NOT_BEFORE)

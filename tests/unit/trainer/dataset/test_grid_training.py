@@ -34,10 +34,10 @@ def recorded(times_s: list[float], labels: list[str] | None = None) -> Recording
         times_ns=np.array([round(at * NS_PER_S) for at in times_s], dtype=np.int64),
         timed=True,
         values=np.column_stack([times_s, times_s]).astype(np.float64),
-        labels=None if labels is None else np.array(labels, dtype=object),
         files=("a.csv",),
         file=np.zeros(count, dtype=np.int64),
         line=np.arange(count) + 2,
+        texts={} if labels is None else {"label": np.array(labels, dtype=object)},
     )
 
 

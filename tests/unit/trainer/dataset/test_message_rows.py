@@ -181,6 +181,6 @@ def test_detector_learns_from_no_sample_that_an_abnormal_message_went_into(tmp_p
     target = {"task": "anomaly", "column": "label", "normal": 0}
     data = {"files": ["a.parquet"], "asset_column": "asset", "rows": "messages"}
     made = recipe(tmp_path, data=data, target=target)
-    recording = load(made.data, made.signals, label="label")
+    recording = load(made.data, made.signals, texts=["label"])
     usable = truth(recording, made).usable
     assert np.flatnonzero(~usable).tolist() == list(range(20, 28))  # four samples of two messages

@@ -178,7 +178,7 @@ def test_name_of_a_data_file_must_fit_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"target": {"task": "regression", "column": "y", "left": "l"}}, "left is for remaining"),
+        ({"target": {"task": "regression", "column": "y", "left": "l"}}, "left needs remaining"),
         (
             {"target": {"task": "regression", "remaining": "s", "left": ["l"]}},
             "target.left: ",

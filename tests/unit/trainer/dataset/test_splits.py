@@ -11,12 +11,11 @@ from models.windowing.windows import Windows
 from tests.kit.recordings import pump_rows, recipe, recorded, write_csv
 from tests.kit.wording import names, naming
 from trainer.checks.row_notes import row_notes
-from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import FOLDS, Parts, blocks, folds, split
 from trainer.dataset.targets import Truth, truth
+from trainer.dataset.training_rows import training_rows
 from trainer.dataset.windows import window_rows
 from trainer.errors import DataError
-from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe
 
@@ -356,8 +355,7 @@ def test_column_of_the_split_is_read_from_the_files(tmp_path: Path) -> None:
     rows = [(stamp, p, f, label, f"b{n // 100}") for n, (stamp, p, f, label) in enumerate(PUMP)]
     write_csv(tmp_path / "pump.csv", ["time", "pressure", "flow", "label", "batch"], rows)
     made = recipe(tmp_path, split={"method": "group", "column": "batch"})
-    recording = load(made.data, made.signals, label="label")
-    known = with_membership(truth(recording, made), recording, made)
+    _, known = training_rows(made)
     assert known.member is not None
     assert known.member.tolist() == [f"b{number // 100}" for number in range(len(rows))]
 
@@ -366,9 +364,8 @@ def test_row_without_a_group_is_told_with_its_place(tmp_path: Path) -> None:
     rows = [(*row, "b" if number != 7 else "") for number, row in enumerate(PUMP)]
     write_csv(tmp_path / "pump.csv", ["time", "pressure", "flow", "label", "batch"], rows)
     made = recipe(tmp_path, split={"method": "group", "column": "batch"})
-    recording = load(made.data, made.signals, label="label")
     with pytest.raises(DataError, match=naming("pump.csv line 9, column 'batch'")):
-        with_membership(truth(recording, made), recording, made)
+        training_rows(made)
 
 
 def test_too_many_stretches_to_window_apart_are_refused(

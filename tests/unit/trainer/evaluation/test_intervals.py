@@ -28,6 +28,8 @@ from trainer.evaluation.metrics import Figures, figures, measure, trials
 
 Series = NDArray[np.float64]
 SIMULATIONS = 150
+FEW = 40
+"""Enough to see that what is drawn row by row misses the truth far too often."""
 
 
 def mean_of(series: NDArray[Any]) -> Figures:
@@ -50,14 +52,16 @@ def wandering(rng: np.random.Generator, count: int, memory_: float) -> Series:
     return series[200:]
 
 
-def coverage(draw: Callable[[np.random.Generator], tuple[Series, Units]]) -> float:
+def coverage(
+    draw: Callable[[np.random.Generator], tuple[Series, Units]], simulations: int = SIMULATIONS
+) -> float:
     """How often the interval of a mean holds the true mean, which is 0."""
     held = 0
-    for seed in range(SIMULATIONS):
+    for seed in range(simulations):
         series, drawn = draw(np.random.default_rng(seed))
         low, high = intervals(mean_of(series), drawn, seed=seed)["mae"]
         held += low <= 0 <= high
-    return held / SIMULATIONS
+    return held / simulations
 
 
 @pytest.fixture
@@ -90,7 +94,7 @@ def test_errors_that_assets_share_are_covered_by_drawing_assets() -> None:
         return grouped(rng)[0], row_by_row(200)
 
     assert 0.89 <= coverage(honest) <= 0.99
-    assert coverage(naive) < 0.7
+    assert coverage(naive, FEW) < 0.7
 
 
 @pytest.mark.usefixtures("few_resamples")
@@ -103,7 +107,7 @@ def test_errors_that_remember_are_covered_by_blocks() -> None:
         return wandering(rng, 800, 0.85), row_by_row(800)
 
     assert 0.87 <= coverage(honest) <= 0.99
-    assert coverage(naive) < 0.6
+    assert coverage(naive, FEW) < 0.6
 
 
 def test_blocks_grow_with_the_memory_of_the_series() -> None:

@@ -324,7 +324,7 @@ def test_bundle_says_what_nobody_measured(tmp_path: Path) -> None:
     assert "transport" in manifest.lineage.origin
     page = bundle.report.decode()
     assert "not trained by millhand" in page
-    assert "not that it is right" in page
+    assert "not that the answers are right" in page
     assert not re.search(r"<script|src=|href=|https?://", page)
     assert json.loads(bundle.reference)["signals"]["flow"]["count"] == 0
 

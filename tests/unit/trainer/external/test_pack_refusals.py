@@ -162,7 +162,7 @@ def test_output_that_is_not_one_number_a_window_is_refused(
         (linear(), [STATE], "threshold"),
         (linear(), [SHARES], "threshold"),
         (then("Concat", "y", "y", axis=1), [{**SHARES, "tensor": "out"}], "[batch, 2] is needed"),
-        (then("Concat", "y", axis=1), [{**SHARES, "tensor": "out"}], "say apply = 'softmax'"),
+        (then("Concat", "y", axis=1), [{**SHARES, "tensor": "out"}], "apply = 'softmax'"),
         (then("Round"), [{**STATE, "tensor": "out"}], "0, 1"),
     ],
     ids=["fraction", "single", "three", "logits", "labels"],

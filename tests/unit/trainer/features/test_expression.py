@@ -35,7 +35,7 @@ HOSTILE = st.one_of(
     ],
 )
 def test_expression_is_what_it_says(text: str, wanted: float) -> None:
-    value = Expression(text).of({"torque": np.array(6.0), "speed": np.array(4.0)})
+    value = Expression(text).evaluate({"torque": np.array(6.0), "speed": np.array(4.0)})
     assert float(value) == pytest.approx(wanted)
 
 
@@ -45,7 +45,7 @@ def test_expression_is_what_it_says(text: str, wanted: float) -> None:
         ("__import__('os').system('true')", "__import__"),
         ("open(torque)", "'open'"),
         ("torque.real", "'torque.real'"),
-        ("torque if speed else 1", "is no arithmetic"),
+        ("torque if speed else 1", "torque if speed"),
         ("torque ** speed", r"'\*\* speed'"),
         ("torque ** 99999", "1 to 4"),
         ("sqrt(torque, speed)", "'sqrt' .* 2"),

@@ -13,13 +13,14 @@ from threadpoolctl import threadpool_limits
 from models.bundle.golden import MIN_COUNT, compare
 from models.bundle.manifest import Channel, GoldenSpec, Output
 from models.errors import IncompatibleBundleError
-from trainer.bundle.golden import vectors
+from serving.session import INPUT
+from trainer.bundle.golden import golden_vectors
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Model
 from trainer.estimators.threshold import best_threshold
 from trainer.evaluation.metrics import measure
 from trainer.features.window_features import WindowFeatures
-from trainer.graph.export import INPUT, Graph, check_parity, clear, export
+from trainer.graph.export import Graph, check_parity, export, is_decided
 
 SHAPE = (3, 2)
 TOLERANCE = GoldenSpec(count=MIN_COUNT)
@@ -119,14 +120,14 @@ def test_class_may_differ_only_where_the_model_is_undecided(classifier: Model) -
         classifier.pipeline,
         (classifier.outputs[0], edge, classifier.outputs[2]),
     )
-    decided = clear(undecided, undecided.answer(windows()), TOLERANCE)
+    decided = is_decided(undecided, undecided.answer(windows()), TOLERANCE)
     assert not decided[5]
     assert decided.sum() > 0
     check_parity(Graph(export(undecided, SHAPE, "pump", 1)), undecided, windows(), TOLERANCE)
 
 
 def test_golden_vectors_have_range_edges_and_missing_values(classifier: Model) -> None:
-    golden = vectors(classifier, windows(), CHANNELS, TOLERANCE)
+    golden = golden_vectors(classifier, windows(), CHANNELS, TOLERANCE)
     assert len(golden.windows) >= MIN_COUNT
     assert (golden.windows[:, :, 0] == -10).all(axis=1).any()
     assert (golden.windows[:, :, 0] == 10).all(axis=1).any()
@@ -137,7 +138,7 @@ def test_golden_vectors_have_range_edges_and_missing_values(classifier: Model) -
 
 
 def test_golden_vectors_are_enough_however_short_the_test_part(regression: Model) -> None:
-    assert len(vectors(regression, windows(1), CHANNELS, TOLERANCE).windows) >= MIN_COUNT
+    assert len(golden_vectors(regression, windows(1), CHANNELS, TOLERANCE).windows) >= MIN_COUNT
 
 
 def test_bytes_that_are_no_graph_are_refused() -> None:

@@ -29,9 +29,8 @@ def read(folder: Path, **data: object) -> Recording:
 
 def labels_of(folder: Path) -> list[str]:
     description = recipe(folder, data={"files": ["*.parquet"]})
-    labels = load(description.data, description.signals, label="label").labels
-    assert labels is not None
-    return list(labels)
+    recording = load(description.data, description.signals, texts=["label"])
+    return list(recording.texts["label"])
 
 
 def refusal(folder: Path, **data: object) -> str:

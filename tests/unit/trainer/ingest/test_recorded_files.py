@@ -365,11 +365,9 @@ def test_labels_are_read_in_one_spelling(tmp_path: Path) -> None:
     rows = [(*ROWS[0], "1.0"), (*ROWS[1], "")]
     write_csv(tmp_path / "a.csv", [*HEADER, "label"], rows)
     description = recipe(tmp_path)
-    labels = load(description.data, description.signals, label="label").labels
-    assert labels is not None
-    assert labels.tolist() == ["1", ""]
-    numbers = load(description.data, description.signals, label="label", numeric_label=True).labels
-    assert numbers is not None
+    recording = load(description.data, description.signals, texts=["label"], numbers=["label"])
+    assert recording.texts["label"].tolist() == ["1", ""]
+    numbers = recording.numbers["label"]
     assert numbers[0] == 1.0
     assert np.isnan(numbers[1])
 

@@ -36,10 +36,9 @@ def test_name_gives_asset_label_and_signal(tmp_path: Path) -> None:
             {"name": "kind", "column": "machine", "codes": {"p1": 10, "p2": 20}},
         ],
     )
-    recording = load(description.data, description.signals, label="condition")
+    recording = load(description.data, description.signals, texts=["condition"])
     assert recording.assets == ("p1", "p2")
-    assert recording.labels is not None
-    assert recording.labels.tolist() == ["ok", "worn"]
+    assert recording.texts["condition"].tolist() == ["ok", "worn"]
     assert recording.values.tolist() == [[4.0, 1.0, 10.0], [5.0, 2.0, 20.0]]
 
 

@@ -348,8 +348,8 @@ def test_unknown_bundle_cannot_be_revoked(folder: Path, keys: Keys) -> None:
 
 def test_refresh_needs_the_online_key_only(folder: Path, keys: Keys, tmp_path: Path) -> None:
     before = tree(folder)
-    standing = repository.refresh(folder, split(keys, tmp_path / "online", "online"))
-    assert standing.warnings == ()
+    status = repository.refresh(folder, split(keys, tmp_path / "online", "online"))
+    assert status.warnings == ()
     changed = {name for name, content in tree(folder).items() if before.get(name) != content}
     assert changed == {"metadata/2.snapshot.json", "metadata/timestamp.json"}
 
@@ -366,8 +366,8 @@ def test_refresh_warns_of_what_it_cannot_sign(tmp_path: Path, keys: Keys) -> Non
 def test_refresh_signs_what_is_due_where_the_keys_are_held(tmp_path: Path, keys: Keys) -> None:
     folder = tmp_path / "registry"
     repository.init(folder, keys, validity=Validity(root=SOON, targets=SOON))
-    standing = repository.refresh(folder, keys)
-    assert standing.warnings == ()
+    status = repository.refresh(folder, keys)
+    assert status.warnings == ()
     assert trusted_root(keys).version == 2
     assert keys.root.read_bytes() == (folder / "metadata" / "2.root.json").read_bytes()
     assert signed(folder / "metadata" / "2.targets.json")["version"] == 2

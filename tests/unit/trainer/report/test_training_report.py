@@ -244,7 +244,7 @@ def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
         for name in "ab"
     ]
     assert names(pages[0].section(cost).text, "SOURCE_DATE_EPOCH")
-    assert [len(row) for row in rows(pages[0].section("Leader board"))] == [3, 3]
+    assert [len(row) for row in rows(pages[0].section("Leaderboard"))] == [3, 3]
     assert pages[0].root == pages[1].root
 
 

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
@@ -35,15 +37,26 @@ def stepwise(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return 50.0 * ((x[:, 0] > 0.3) ^ (x[:, 1] > -0.2)) + 20.0 * (x[:, 1] > 1.0)
 
 
-def folder_of(folder: Path, of: Truth, *, rows: int = 500, **sections: object) -> Path:
-    """Rows of two signals and a number that follows from them but for a little noise."""
+def folder_of(
+    folder: Path,
+    of: Truth,
+    search: Mapping[str, object],
+    *,
+    rows: int = 500,
+    **sections: object,
+) -> Path:
+    """Rows of two signals and a number that follows from them but for a little noise.
+
+    One process searches unless the search says otherwise: a second one is a second to start.
+    """
     drawn = np.random.default_rng(3)
     x = drawn.normal(size=(rows, 2))
     y = of(x) + drawn.normal(scale=0.2, size=rows)
     stamps = np.datetime64("2025-03-01T00:00:00") + np.arange(rows).astype("timedelta64[s]")
     lines = [(f"{t}Z", *row, label) for t, row, label in zip(stamps, x, y, strict=True)]
     write_csv(folder / "pump.csv", ["time", "pressure", "flow", "label"], lines)
-    return write_recipe(folder, **{"target": NUMBERS, "window": {"length": 1}, **sections})
+    given = {"target": NUMBERS, "window": {"length": 1}, "search": {"jobs": 1, **search}}
+    return write_recipe(folder, **{**given, **sections})
 
 
 def trained(path: Path, out: str = "out") -> Outcome:
@@ -56,7 +69,7 @@ def ranked(outcome: Outcome) -> list[tuple[str, float]]:
 
 
 def test_linear_truth_is_found_by_a_linear_model(tmp_path: Path) -> None:
-    outcome = trained(folder_of(tmp_path, linear, search={"trials": 7}))
+    outcome = trained(folder_of(tmp_path, linear, {"trials": 7}))
     assert ranked(outcome)[0][0] == "linear"
     assert outcome.bundle.manifest.metrics.values["rmse"] < 0.4
     assert "optuna" in outcome.bundle.manifest.lineage.packages
@@ -64,7 +77,7 @@ def test_linear_truth_is_found_by_a_linear_model(tmp_path: Path) -> None:
 
 
 def test_stepwise_truth_is_found_by_trees(tmp_path: Path) -> None:
-    outcome = trained(folder_of(tmp_path, stepwise, search={"trials": 7}))
+    outcome = trained(folder_of(tmp_path, stepwise, {"trials": 7}))
     families = [family for family, _ in ranked(outcome)]
     assert families[0] in {"boosting", "forest", "extra-trees"}
     assert families[-1] == "linear"
@@ -76,7 +89,7 @@ def test_winner_depends_on_the_seed_and_not_on_the_processes(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     search = {"trials": 18, "candidates": ["linear", "extra-trees", "neighbours"]}
     one, two = (
-        trained(folder_of(tmp_path / str(jobs), stepwise, search={**search, "jobs": jobs}))
+        trained(folder_of(tmp_path / str(jobs), stepwise, {**search, "jobs": jobs}))
         for jobs in (1, 2)
     )
     assert ranked(one) == ranked(two)
@@ -85,12 +98,12 @@ def test_winner_depends_on_the_seed_and_not_on_the_processes(
 
 def test_search_goes_on_where_it_ended(tmp_path: Path) -> None:
     few = {"trials": 3, "candidates": ["linear", "forest"]}
-    first = trained(folder_of(tmp_path, stepwise, search=few))
+    first = trained(folder_of(tmp_path, stepwise, few))
     journal = next((tmp_path / "out" / FOLDER).glob("*.journal"))
     kept = journal.read_bytes()
     again = trained(tmp_path / "recipe.toml")
     assert ranked(again) == ranked(first)
-    more = trained(folder_of(tmp_path, stepwise, search={**few, "trials": 6}))
+    more = trained(folder_of(tmp_path, stepwise, {**few, "trials": 6}))
     assert more.trained.leaderboard is not None
     assert more.trained.leaderboard.tried == 6
     assert journal.read_bytes().startswith(kept)
@@ -99,8 +112,8 @@ def test_search_goes_on_where_it_ended(tmp_path: Path) -> None:
 
 def test_other_data_is_searched_anew(tmp_path: Path) -> None:
     search = {"trials": 1, "candidates": ["linear"]}
-    trained(folder_of(tmp_path, stepwise, search=search))
-    trained(folder_of(tmp_path, linear, search=search))
+    trained(folder_of(tmp_path, stepwise, search))
+    trained(folder_of(tmp_path, linear, search))
     assert len(list((tmp_path / "out" / FOLDER).glob("*.journal"))) == 2
 
 
@@ -115,7 +128,7 @@ def test_family_is_exported_and_proved(
         path = pump_folder(tmp_path, 600, search=search, budget=budget)
     else:
         window = {"length": 6}
-        path = folder_of(tmp_path, linear, rows=300, search=search, window=window, budget=budget)
+        path = folder_of(tmp_path, linear, search, rows=300, window=window, budget=budget)
     outcome = trained(path)
     assert [entry[0] for entry in ranked(outcome)] == [family]
     assert outcome.trained.parity.rows == outcome.bundle.manifest.metrics.test_rows
@@ -123,7 +136,7 @@ def test_family_is_exported_and_proved(
 
 def test_family_beyond_the_budget_is_left_out_and_the_next_is_taken(tmp_path: Path) -> None:
     search = {"trials": 2, "candidates": ["forest", "linear"]}
-    path = folder_of(tmp_path, stepwise, search=search, budget={"model_mb": 0.05})
+    path = folder_of(tmp_path, stepwise, search, budget={"model_mb": 0.05})
     outcome = trained(path)
     assert ranked(outcome)[0][0] == "forest"
     assert any(names(said, "forest") for said in outcome.trained.notes)
@@ -132,7 +145,7 @@ def test_family_beyond_the_budget_is_left_out_and_the_next_is_taken(tmp_path: Pa
 
 def test_no_family_within_the_budget_is_no_bundle(tmp_path: Path) -> None:
     search = {"trials": 1, "candidates": ["linear"]}
-    path = folder_of(tmp_path, linear, search=search, budget={"model_mb": 1e-6})
+    path = folder_of(tmp_path, linear, search, budget={"model_mb": 1e-6})
     with pytest.raises(ParityError, match=naming("linear")):
         trained(path)
     assert list((tmp_path / "out").glob("*.zip")) == []
@@ -140,32 +153,43 @@ def test_no_family_within_the_budget_is_no_bundle(tmp_path: Path) -> None:
 
 def test_family_that_cannot_take_so_many_rows_is_left_out(tmp_path: Path) -> None:
     search = {"trials": 2, "candidates": ["svm", "linear"]}
-    outcome = trained(folder_of(tmp_path, linear, rows=7000, search=search))
+    outcome = trained(folder_of(tmp_path, linear, search, rows=7000))
     assert {family for family, _ in ranked(outcome)} == {"linear"}
     assert any(names(said, "svm", "5250", "5000") for said in outcome.trained.notes)
 
 
 def test_no_family_left_is_an_error(tmp_path: Path) -> None:
-    path = folder_of(tmp_path, linear, rows=7000, search={"trials": 2, "candidates": ["svm"]})
+    path = folder_of(tmp_path, linear, {"trials": 2, "candidates": ["svm"]}, rows=7000)
     with pytest.raises(DataError, match=r"search.candidates: .*at most 5000"):
         trained(path)
 
 
 def test_no_time_for_a_single_candidate_is_told(tmp_path: Path) -> None:
-    path = folder_of(tmp_path, linear, search={"seconds": 0.01})
+    path = folder_of(tmp_path, linear, {"seconds": 0.01})
     with pytest.raises(DataError, match=naming("search.seconds", "0.01")):
         trained(path)
 
 
+@pytest.mark.parametrize("seconds", [0.3, 1.0])
+def test_hook_for_errors_of_threads_is_the_one_before_after_a_search(
+    tmp_path: Path, seconds: float
+) -> None:
+    path = folder_of(tmp_path, linear, search={"seconds": seconds, "candidates": ["linear"]})
+    before = threading.excepthook
+    with suppress(DataError):  # the workers may take longer than that to start
+        trained(path)
+    assert threading.excepthook is before
+
+
 def test_seconds_end_a_search(tmp_path: Path) -> None:
     search = {"seconds": 6, "candidates": ["linear"], "jobs": 1}
-    outcome = trained(folder_of(tmp_path, linear, search=search))
+    outcome = trained(folder_of(tmp_path, linear, search))
     assert ranked(outcome)[0][0] == "linear"
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "f1", "average_precision", "log_loss", "accuracy"])
 def test_classes_are_judged_by_the_metric_asked_for(tmp_path: Path, metric: str) -> None:
-    search = {"trials": 2, "candidates": ["linear", "boosting"], "metric": metric}
+    search = {"trials": 2, "candidates": ["linear", "boosting"], "metric": metric, "jobs": 1}
     outcome = trained(pump_folder(tmp_path, 800, search=search))
     figure = ranked(outcome)[0][1]
     assert outcome.trained.leaderboard is not None
@@ -202,7 +226,7 @@ def test_monitor_has_no_search(tmp_path: Path) -> None:
 
 
 def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
-    path = pump_folder(tmp_path, 600, search={"trials": 1, "metric": "f1"})
+    path = pump_folder(tmp_path, 600, search={"trials": 1, "metric": "f1", "jobs": 1})
     table = (tmp_path / "pump.csv").read_text().splitlines()
     rows = [f"{row}{'0' if number % 3 else ''}" for number, row in enumerate(table[1:])]
     (tmp_path / "pump.csv").write_text("\n".join([table[0], *rows]) + "\n")
@@ -211,7 +235,7 @@ def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_the_journal_and_leaves_no_bundle(tmp_path: Path) -> None:
-    path = folder_of(tmp_path, stepwise, search={"trials": 1000, "candidates": ["linear"]})
+    path = folder_of(tmp_path, stepwise, {"trials": 1000, "candidates": ["linear"], "jobs": 2})
     out = tmp_path / "out"
     words = [sys.executable, "-m", "trainer", "train", str(path), "--out", str(out)]
     with subprocess.Popen(
@@ -226,13 +250,13 @@ def test_ctrl_c_keeps_the_journal_and_leaves_no_bundle(tmp_path: Path) -> None:
     assert "same command" in said
     assert "Traceback" not in said
     assert list(out.glob("*.zip")) == []
-    again = trained(folder_of(tmp_path, stepwise, search={"trials": 1, "candidates": ["linear"]}))
+    again = trained(folder_of(tmp_path, stepwise, {"trials": 1, "candidates": ["linear"]}))
     assert again.trained.leaderboard is not None
     assert 2 < again.trained.leaderboard.tried <= kept
 
 
 def test_ctrl_c_while_the_workers_start_says_one_sentence(tmp_path: Path) -> None:
-    path = folder_of(tmp_path, stepwise, search={"trials": 1000, "candidates": ["linear"]})
+    path = folder_of(tmp_path, stepwise, {"trials": 1000, "candidates": ["linear"], "jobs": 2})
     words = [sys.executable, "-m", "trainer", "train", str(path), "--out", str(tmp_path / "out")]
     with subprocess.Popen(
         words, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True

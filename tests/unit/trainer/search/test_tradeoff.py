@@ -35,7 +35,7 @@ def folder_of(folder: Path, search: dict[str, object], rows: int = 500) -> Path:
     stamps = np.datetime64("2025-03-01T00:00:00") + np.arange(rows).astype("timedelta64[s]")
     lines = [(f"{t}Z", *row, label) for t, row, label in zip(stamps, x, y, strict=True)]
     write_csv(folder / "pump.csv", ["time", "pressure", "flow", "label"], lines)
-    return write_recipe(folder, target=NUMBERS, window={"length": 1}, search=search)
+    return write_recipe(folder, target=NUMBERS, window={"length": 1}, search={"jobs": 1, **search})
 
 
 def trained(path: Path, out: str = "out", seq: int | None = None) -> Outcome:
@@ -150,6 +150,7 @@ def test_costs_are_columns_of_the_board(tmp_path: Path, capsys: pytest.CaptureFi
         "trials": 2,
         "candidates": ["linear", "boosting"],
         "prefer": "small",
+        "jobs": 1,
     }
     path = pump_folder(tmp_path, 600, search=search)
     assert main(["train", str(path), "--out", str(tmp_path / "out")]) == 0
@@ -185,7 +186,7 @@ def test_what_no_graph_can_be_made_of_is_left_out(tmp_path: Path) -> None:
         window={"length": 1},
         search={"trials": 1, "prefer": "small", "tolerance": 100},
     )
-    recording = load(made.data, made.signals, label="label", numeric_label=True)
+    recording = load(made.data, made.signals, numbers=["label"])
     known = truth(recording, made)
     parts = split(recording, known, made, made.window.spec(1000))
     odd = entry(
@@ -227,7 +228,7 @@ def test_figure_that_is_better_when_higher_is_read_so() -> None:
     entries = [entry("best", 0.9, timed(3)), entry("fast", 0.6, timed(2)), entry("poor", 0.3)]
     ordered, said = in_order(entries, "macro_f1", FAST)
     assert [one.family for one in ordered] == ["fast", "best", "poor"]
-    assert "2 of 3 candidates" in said
+    assert "2 of 3 measured candidates" in said
 
 
 def test_single_fold_has_no_standard_error_and_nothing_else_is_as_good() -> None:

@@ -1,0 +1,122 @@
+"""One input of a pipeline in the gateway's configuration: which topics, and how to read them.
+
+The agent serves by these settings and the trainer records by them, so both take in the same
+readings.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from models.bundle.manifest import Name
+from models.input.topics import SIGNAL, TopicTemplate, overlap
+from models.settings import Section
+
+Qos = Annotated[int, Field(strict=True, ge=0, le=1)]
+"""Quality of service. QoS 2 is not needed: a redelivery at QoS 1 is recognised (agent/delivery)."""
+
+
+def _template(text: str) -> str:
+    TopicTemplate(text)  # raises TemplateError, a ValueError, which pydantic reports
+    return text
+
+
+Topic = Annotated[str, AfterValidator(_template)]
+
+
+class Input(Section):
+    """Topics that carry readings, and the payload format in which they carry them."""
+
+    topic: Topic
+    dialect: Literal["json", "scalar", "umh", "thingsboard", "block"] = Field(
+        "json", description="payload format, see docs/topics.md"
+    )
+    encoding: Literal["", "json", "base64", "float32"] = Field(
+        "",
+        description="how a block writes its samples: as JSON numbers, as base64 text of float32, "
+        "or as a payload of nothing but float32; only for dialect block",
+    )
+    qos: Qos = 1
+    signals: dict[Name, str] = Field(
+        default={},
+        description="the model's channel -> its path in the payload, or its name at the {signal} "
+        "level of the topic; empty: the channels' own names",
+    )
+    value: str = Field(
+        "",
+        description="path of the measured value in the payload, for dialects scalar and block; "
+        "empty: the payload is the value alone, or has it at `value` where other paths are given",
+    )
+    timestamp: str = Field(
+        "", description="path of the source time in the payload; empty: the time of arrival counts"
+    )
+    timestamp_unit: Literal["ns", "us", "ms", "s", "iso8601"] = "ms"
+    quality: str = Field(
+        "", description="path of the quality in the payload; empty: every reading is GOOD"
+    )
+    sequence: str = Field(
+        "",
+        description="path of a number that differs from message to message; it tells readings of "
+        "the same time apart",
+    )
+
+    @model_validator(mode="after")
+    def _paths_fit_dialect(self) -> Self:
+        paths = {"timestamp": self.timestamp, "quality": self.quality, "sequence": self.sequence}
+        is_raw = self.dialect == "block" and self.encoding == "float32"
+        fixed = is_raw or self.dialect in ("umh", "thingsboard")
+        unused = [name for name, path in paths.items() if path and fixed]
+        if self.value and (is_raw or self.dialect not in ("scalar", "block")):
+            unused.append("value")
+        if self.encoding and self.dialect != "block":
+            unused.append("encoding")
+        if unused:
+            raw = " with encoding float32" if is_raw else ""
+            raise ValueError(
+                f"dialect {self.dialect}{raw} has no use for {', '.join(unused)}: leave it out, or "
+                "choose another dialect"
+            )
+        if self.dialect == "block" and not self.encoding:
+            raise ValueError("dialect block needs encoding: json, base64 or float32")
+        return self
+
+    @model_validator(mode="after")
+    def _signal_level_fits_dialect(self) -> Self:
+        per_signal = self.dialect in ("scalar", "umh")
+        has_level = SIGNAL in TopicTemplate(self.topic).names
+        if per_signal and not has_level and len(self.signals) != 1:
+            raise ValueError(
+                f"dialect {self.dialect} has one topic for each signal: name the level {{signal}} "
+                "in topic, or give exactly one entry in signals"
+            )
+        by_level = per_signal or has_level
+        if by_level and len(set(self.signals.values())) < len(self.signals):
+            raise ValueError(
+                "signals: two channels are bound to the same topic level; give each its own"
+            )
+        if not per_signal and has_level and self.dialect != "block":
+            raise ValueError(
+                f"dialect {self.dialect} carries all signals in one message: take the level "
+                "{signal} out of topic"
+            )
+        return self
+
+
+def check_delivered_once(inputs: Sequence[Input]) -> None:
+    """Check that no two inputs subscribe to the same topic.
+
+    A broker may deliver a message once for each subscription that matches it (MQTT 5, 3.3.4), and
+    windows would then take a reading twice.
+
+    Raises:
+        ValueError: two topic filters overlap; the message names both, and what to do.
+    """
+    filters = sorted({TopicTemplate(source.topic).filter for source in inputs})
+    for one, other in combinations(filters, 2):
+        if overlap(one, other):
+            raise ValueError(
+                f"inputs '{one}' and '{other}' have topics in common, which would arrive "
+                "twice: write both topics alike, or give each an agent of its own"
+            )

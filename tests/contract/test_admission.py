@@ -1,0 +1,172 @@
+"""The gateway, the replay of its journal, `why` and the recorder drop the same for one reason."""
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.cli.why import explain
+from agent.config.settings import Settings
+from agent.delivery.at_least_once import Delivery
+from agent.journal.files import JournalFile
+from agent.journal.records import Header, Whole, encoded, noted
+from agent.journal.replay import Recovery
+from agent.mqtt.packets import Received
+from agent.streams.pipeline import Pipeline
+from agent.streams.router import Router
+from models.bundle.manifest import Channel
+from models.input.reasons import REASONS
+from serving.model import Model
+from serving.session import Session
+from serving.store import Store
+from tests.kit.bundles.graphs import linear_bundle
+from trainer.broker import Message
+from trainer.capture.intake import Intake
+
+BUNDLE = linear_bundle("mass", 1, [1.0], channels=(Channel(name="c0", missing="impute"),))
+MAX_PAYLOAD_BYTES = 128
+ROW = {"topic": "plant/{asset}/row", "timestamp": "ts", "quality": "q", "signals": {"c0": "value"}}
+CELL = {
+    "topic": "cell/{asset}/{signal}",
+    "dialect": "scalar",
+    "value": "value",
+    "timestamp": "ts",
+    "quality": "q",
+}
+TOPICS = (
+    "plant/p1/row",  # an input of all signals
+    "plant/p3/row",  # an asset that is not listed
+    "plant/p1",  # too few levels
+    "plant/$p1/row",  # a level that no output topic may have
+    "cell/p1/c0",  # an input of one signal
+    "cell/p1/c9",  # a signal that the model does not read
+    "cell/p3/c9",  # both an unknown asset and an unbound signal
+    "other/p1/row",
+)
+
+
+class Sent(NamedTuple):
+    """A message of the plant; `ahead_s` is how far its source time is ahead, None without one."""
+
+    topic: str
+    fields: dict[str, object]
+    ahead_s: float | None
+    is_retained: bool
+    is_cut: bool
+
+    def payload(self, now_ns: int) -> bytes:
+        fields = dict(self.fields)
+        if self.ahead_s is not None:
+            fields["ts"] = now_ns // 1_000_000 + round(self.ahead_s * 1000)
+        content = json.dumps(fields).encode()
+        return content[:-1] if self.is_cut else content
+
+
+VALUES = st.one_of(st.floats(-5, 5), st.none(), st.sampled_from(["bad", [1], 1e400, "x" * 200]))
+SENT = st.builds(
+    Sent,
+    topic=st.sampled_from(TOPICS),
+    fields=st.fixed_dictionaries(
+        {}, optional={"value": VALUES, "q": st.sampled_from(["GOOD", "bad", "odd"])}
+    ),
+    ahead_s=st.sampled_from([0.0, -5.0, 3600.0, -2e9, None]),
+    is_retained=st.booleans(),
+    is_cut=st.booleans(),
+)
+
+
+class Gateway(NamedTuple):
+    """The settings of a gateway, and the model that it keeps."""
+
+    settings: Settings
+    model: Model
+
+    def pipeline(self) -> Pipeline:
+        pipeline = Pipeline(self.settings.pipelines[0], self.settings.limits)
+        pipeline.activate(self.model)
+        return pipeline
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
+    folder = tmp_path_factory.mktemp("gateway")
+    store = Store(folder, keep=2)
+    store.bundles_dir.mkdir(parents=True)
+    store.path(BUNDLE.ref).write_bytes(BUNDLE.content)
+    store.commit(BUNDLE.ref, None)
+    settings = Settings.model_validate(
+        {
+            "gateway": {"id": "gw1", "state_dir": folder},
+            "broker": {"host": "localhost"},
+            "registry": {"url": "file:///nowhere", "root": folder / "root.json"},
+            "pipelines": [{"stream": "mass", "inputs": [ROW, CELL], "assets": ["p1", "$p1"]}],
+            "limits": {"max_payload_bytes": MAX_PAYLOAD_BYTES},
+        }
+    )
+    return Gateway(settings, Model(Session(BUNDLE), BUNDLE.sha256))
+
+
+@given(sent=SENT)
+def test_every_reader_drops_alike(gateway: Gateway, sent: Sent) -> None:
+    now_ns = time.time_ns()
+    payload = sent.payload(now_ns)
+    message = Received(sent.topic, payload, 1, sent.is_retained, False, now_ns)  # noqa: FBT003  delivered once
+    served, entered = as_served(gateway, message)
+    assert as_recorded(gateway, message) == served
+    if entered:
+        assert as_replayed(gateway, entered) == served
+    else:
+        assert served.keys() <= {"no_pipeline", "retained", "payload_too_large"}
+    if not sent.is_retained:  # `why` is asked about a payload, which no broker has retained
+        assert as_explained(gateway, sent.topic, payload) == served
+
+
+def as_served(gateway: Gateway, message: Received) -> tuple[Counter[str], Sequence[Received]]:
+    """What the gateway drops, and what it notes in its journal."""
+    entered: list[Received] = []
+
+    def note(message: Received) -> int:
+        entered.append(message)
+        return len(entered)
+
+    delivery, limits = Delivery(10, 10), gateway.settings.limits
+    router = Router({"mass": gateway.pipeline()}, lambda *_: False, delivery, limits, note)
+    router.handle([message])
+    return Counter(delivery.dropped), entered
+
+
+def as_replayed(gateway: Gateway, entered: Sequence[Received]) -> Counter[str]:
+    delivery, pipeline = Delivery(10, 10), gateway.pipeline()
+    with TemporaryDirectory() as name:
+        file = JournalFile(Path(name), is_synced=False)
+        file.begin(1)
+        file.append([encoded(Header(0, {"mass": pipeline.fingerprint})), encoded(Whole())])
+        for serial, message in enumerate(entered, start=1):
+            file.append(noted(serial, message))
+        file.close()
+        recovery = Recovery(Path(name), [pipeline], delivery)
+        recovery.run(3600)
+    assert recovery.open == len(entered)
+    return Counter(delivery.dropped)
+
+
+def as_recorded(gateway: Gateway, message: Received) -> Counter[str]:
+    intake = Intake(gateway.settings.pipelines[0], ["c0"], gateway.settings.limits)
+    heard = Message(message.topic, message.payload, message.retained, message.at_ns)
+    assert len(list(intake.rows(heard))) == (0 if intake.dropped else 1)
+    return intake.dropped
+
+
+def as_explained(gateway: Gateway, topic: str, payload: bytes) -> Counter[str]:
+    lines = "\n".join(explain(gateway.settings, topic, payload))
+    reasons = re.findall(r"dropped as (\w+)", lines)
+    assert set(reasons) <= REASONS.keys()
+    return Counter(reasons) if "matches" in lines else Counter(["no_pipeline"])
