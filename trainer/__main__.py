@@ -2,7 +2,8 @@
 
 0   the command succeeded           65  the recorded data has to be corrected
 1   the command failed              70  a bug in millhand, reported with a traceback
-2   the command line is wrong       78  the recipe or the configuration has to be corrected
+2   the command line is wrong       78  the recipe or the configuration has to be corrected, or the
+                                        extra millhand[trainer] has to be installed
 """
 
 import argparse
@@ -54,6 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
         where = f"{exc.filename}: " if exc.filename else ""
         print(f"millhand-trainer: {where}{exc.strerror or exc}", file=sys.stderr)
         return FAILED
+    except ModuleNotFoundError as exc:
+        return _not_installed(exc)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception:  # noqa: BLE001  the top of the process: a bug ends it with exit code 70
@@ -77,6 +80,17 @@ def _told(error: MillhandError) -> int:
     for line in str(error).splitlines():
         print(f"millhand-trainer: {line}", file=sys.stderr)
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
+
+
+def _not_installed(error: ModuleNotFoundError) -> int:
+    """Name the extra that is missing, as on gateways, where only the base install is."""
+    library = (error.name or "").split(".")[0]
+    if library in ("models", "serving", "trainer"):
+        traceback.print_exception(error)
+        return BUG
+    remedy = "the trainer's libraries come with pip install 'millhand[trainer]'"
+    print(f"millhand-trainer: {library} is not installed; {remedy}", file=sys.stderr)
+    return CODES[RecipeError]
 
 
 if __name__ == "__main__":

@@ -2,18 +2,18 @@
 
 import os
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from agent.config.settings import Settings
+from models.validation import explain, follows, key_of
 from serving.errors import ConfigError
 
 MAX_FILE_BYTES = 64 << 10  # tomllib takes seconds for a hostile file of this size
-MAX_TOLD = 200
 
 
 def load_settings(path: Path) -> Settings:
@@ -26,11 +26,11 @@ def load_settings(path: Path) -> Settings:
     try:
         return Settings(**content)
     except ValidationError as exc:
-        errors = [error for error in exc.errors() if not _follows(error, exc.errors())]
-        told = [f"{_place(error, path)}: {_told(error, content)}" for error in errors]
+        errors = [error for error in exc.errors() if not follows(error, exc.errors())]
+        mistakes = [f"{_place(error, path)}: {_explained(error)}" for error in errors]
     except SettingsError as exc:
-        told = [f"environment: {exc}; a section or list given there must be JSON"]
-    raise ConfigError("\n".join(told))
+        mistakes = [f"environment: {exc}; a section or list given there must be JSON"]
+    raise ConfigError("\n".join(mistakes))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -52,15 +52,7 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _follows(error: Any, errors: Sequence[Any]) -> bool:  # noqa: ANN401  pydantic's ErrorDetails
-    """Whether a list is only too short because what stands in it has mistakes of its own."""
-    place = error["loc"]
-    return error["type"] == "too_short" and any(
-        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in errors
-    )
-
-
-def _place(error: Any, path: Path) -> str:  # noqa: ANN401  pydantic's own ErrorDetails
+def _place(error: ErrorDetails, path: Path) -> str:
     """The file, or the environment variable that overrides it."""
     names = [str(part).upper() for part in error["loc"]]
     for end in range(len(names), 0, -1):
@@ -70,14 +62,8 @@ def _place(error: Any, path: Path) -> str:  # noqa: ANN401  pydantic's own Error
     return str(path)
 
 
-def _told(error: Any, content: dict[str, Any]) -> str:  # noqa: ANN401  pydantic's own ErrorDetails
-    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error["loc"]).lstrip(".")
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "missing":
-        return f"{key}: is missing; it must be given"
+def _explained(error: ErrorDetails) -> str:
+    key = key_of(error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{key}: is not a setting; see config/agent.schema.json for those there are"
-    if isinstance(error["input"], dict | list | tuple | BaseModel) or error["input"] is content:
-        return f"{key or 'file'}: {reason}"
-    found = repr(error["input"])[:MAX_TOLD]
-    return f"{key}: found {found}; {reason[:1].lower()}{reason[1:]}"
+    return f"{key or 'file'}: {explain(error)}"

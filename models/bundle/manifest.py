@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from models.errors import ManifestError
+from models.validation import explain, known_keys
 
 SCHEMA_VERSION = 1
 
@@ -43,7 +44,7 @@ MAX_WINDOW_VALUES: Final = 1_000_000
 MAX_DUE_VALUES: Final = 4_000_000
 """Values of all windows that one reading can make due; after a pause on a grid it is many."""
 MAX_GAP_PERIODS: Final = 1_000
-_MAX_TOLD: Final = 10
+_MAX_SHOWN: Final = 10
 _BY_KEY: Final = AfterValidator(lambda table: dict(sorted(table.items())))
 """So that equal manifests are written as equal bytes."""
 
@@ -318,8 +319,8 @@ def read_manifest(content: bytes) -> Manifest:
         return Manifest.model_validate_json(content, strict=True)
     except ValidationError as exc:
         errors = exc.errors(include_url=False)
-        found = "; ".join(_told(error) for error in errors[:_MAX_TOLD])
-        more = f"; and {len(errors) - _MAX_TOLD} more" if len(errors) > _MAX_TOLD else ""
+        found = "; ".join(_explained(error) for error in errors[:_MAX_SHOWN])
+        more = f"; and {len(errors) - _MAX_SHOWN} more" if len(errors) > _MAX_SHOWN else ""
         raise ManifestError(f"manifest.json is refused: {found}{more}") from exc
 
 
@@ -328,17 +329,8 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _told(error: ErrorDetails) -> str:
+def _explained(error: ErrorDetails) -> str:
     place = ".".join(map(str, error["loc"])) or "manifest"
-    if error["type"] == "extra_forbidden":
-        return f"{place[:100]}: unknown key; known here are {', '.join(_known(error['loc']))}"
-    return f"{place[:100]}: {error['msg'][:200]}"
-
-
-def _known(location: tuple[int | str, ...]) -> list[str]:
-    """Keys of the part of the manifest in which the last of `location` was found."""
-    if len(location) == 1:
-        return list(Manifest.model_fields)
-    annotation = Manifest.model_fields[str(location[0])].annotation
-    part: Any = next(iter(get_args(annotation)), annotation)  # tuple[Channel, ...]: Channel
-    return list(part.model_fields)
+    unknown = error["type"] == "extra_forbidden"
+    known = f"unknown key; known here are {', '.join(known_keys(error['loc'], Manifest))}"
+    return f"{place[:100]}: {known if unknown else explain(error)}"

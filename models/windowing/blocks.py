@@ -7,16 +7,16 @@
     x 1,024 at 10:00:00.04  ┐                        │     wherever one ends in the blocks so far
     ...                     ┴──►  ...                ┘
 
-A window lies where `Windows` would find it if the samples came one by one, and is worth as much: a
-value that is none, or out of range, is missing; a pause beyond `max_gap_ms` begins anew. A block
-has the time of its first sample, the others follow by the model's `sample_period_ms`.
+The windows are those that `Windows` would cut if the samples came one by one: a value that is NaN
+or out of range is missing, and a pause longer than `max_gap_ms` restarts the window. A block has
+the time of its first sample; the others follow at the model's `sample_period_ms`.
 
 Axes on topics of their own are joined: the blocks since the last sample are a round, complete when
-every channel has reported, unfinished (the rest is missing) when a block of another time comes.
-They belong together, and a block follows the one before, where their times fit to half a block: a
-sensor's clock may be that coarse, and drift against its samples, but half a block is no jitter.
+every channel has reported, and closed with missing values when a block of another time arrives. Two
+blocks have the same time, or follow each other, if their times agree to half a block: a sensor's
+clock may be that coarse, and at a larger tolerance a block could pass for its neighbour (ADR 11).
 
-As there: event time only, no clock, no I/O, and nothing but NumPy.
+The contract is that of `Windows`: event time only, no clock, no I/O, no dependency but NumPy.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -35,9 +35,9 @@ from models.windowing.series import Due, Grid, Series
 from models.windowing.windows import Batch
 
 MAX_HOPS: Final = 1_024
-"""So long a block may be: more windows than that never become due by one message."""
+"""Longest block in hops, which is also the largest number of windows that one message completes."""
 MAX_BATCH_VALUES: Final = 4_000_000
-"""Values, 16 MB, that `take` hands over at a time, unless one window alone has more."""
+"""Values (16 MB) that `take` returns at most at a time, unless a single window has more."""
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _UNBOUNDED: Final = 2**63
 _GOOD, _BAD = Quality.GOOD, Quality.BAD
@@ -102,18 +102,19 @@ class _Range:
 
 
 class Blocks:
-    """Windows of many assets over blocks; the counterpart of `Windows`.
+    """The windows of many assets, cut from blocks; keeps the contract of `Windows`.
 
     Args:
         spec: length and hop in samples, their period, and the gap that restarts a window.
         channels: the model's inputs, in the order of the last axis.
-        max_assets: beyond, the asset that was heard of least recently is forgotten.
+        max_assets: how many assets are remembered; beyond, the one that has been silent for
+            longest is forgotten.
 
     Attributes:
         due: how many windows wait to be taken.
-        forgotten: how many assets were; one that comes back begins anew.
-        missing: samples in which a channel was missing, by channel name.
-        restarts: windows that began anew because of a gap.
+        forgotten: how many assets were forgotten; one that comes back starts with an empty window.
+        missing: in how many samples each channel was missing, by name of the channel.
+        restarts: how many windows were restarted because of a gap.
 
     Raises:
         ValueError: `spec` has no sample period.
@@ -157,24 +158,25 @@ class Blocks:
         *,
         arrived: bool = False,
     ) -> int:
-        """Take one block.
+        """Add one block.
 
         Args:
-            asset: whose it is.
-            time_ns: event time of its first sample, nanoseconds since 1970.
-            channels: which channels it carries, by index, each once.
-            values: float32 or float64 `[n, channels]`; NaN says that there is no value.
-            quality: of the block; of a BAD one every value is missing.
-            arrived: the source gives no time, and `time_ns` is that of arrival, taken for that of
-                the last sample. Such blocks are in order, and none is late.
+            asset: key of the asset.
+            time_ns: event time of the first sample, nanoseconds since 1970.
+            channels: indices of the channels that the block carries, each once.
+            values: float32 or float64 of shape `[samples, channels]`; NaN where there is no value.
+            quality: quality of the block; values of a BAD block are not used.
+            arrived: whether `time_ns` is the time of arrival, because the source states none. It is
+                then taken as the time of the last sample, and no block is late.
 
         Returns:
-            How many windows became due through it; `take` hands them over.
+            How many windows became due; `take` hands them over.
 
         Raises:
-            ReadingError: the block was not used: `late` (it begins more than half a block before
-                the last one ends), `duplicate` (a block of that time was taken), `block_length`
-                (empty, longer than `MAX_HOPS` hops, or than the blocks of the other axes).
+            ReadingError: the block was not used. Reason `late`: it begins more than half a block
+                before the end of the last one. Reason `duplicate`: a block of that time was added
+                before. Reason `block_length`: it is empty, is longer than `MAX_HOPS` hops, or
+                differs in length from the blocks of the other axes.
         """
         count = len(values)
         if not 0 < count <= self._max_samples:
@@ -197,10 +199,7 @@ class Blocks:
         return self.due - due
 
     def take(self) -> Batch:
-        """Hand over windows that are due, in order, as one batch the caller owns.
-
-        Not more than `MAX_BATCH_VALUES` at a time: `due` tells whether there are more.
-        """
+        """Remove windows that are due, up to `MAX_BATCH_VALUES`; `due` says how many are left."""
         grid = self._grid
         room = max(1, MAX_BATCH_VALUES // (grid.length * grid.width))
         parts: list[tuple[str, Due]] = []
@@ -226,7 +225,7 @@ class Blocks:
         )
 
     def awaited(self, asset: str) -> list[str]:
-        """Channels that the asset's round still waits for; none where no round is under way."""
+        """Signals that the asset's current round waits for; empty where none has begun."""
         state = self._assets.get(asset)
         if state is None or state.round is None:
             return []
@@ -235,7 +234,7 @@ class Blocks:
 
     @property
     def is_stateless(self) -> bool:
-        """Never, as far as can be told beforehand: a window may span blocks."""
+        """Always false: a window may span several blocks."""
         return False
 
     def states(self) -> Iterator[tuple[str, list[Any]]]:
@@ -252,7 +251,7 @@ class Blocks:
         state.round = _Round.load(dumped[1], len(self.channels)) if dumped[1] else None
 
     def discard(self) -> None:
-        """Let go of the windows that are due."""
+        """Drop the windows that are due."""
         self._waiting.clear()
         self.due = 0
 

@@ -44,13 +44,15 @@ _GOOD, _UNCERTAIN, _BAD = Quality  # a member's lookup costs 0.1 us in Python 3.
 
 
 class Batch(NamedTuple):
-    """Windows that are due, in the order in which they became so.
+    """Windows that are due, in the order in which they became due.
 
     Attributes:
-        assets: whose window it is, `[n]`.
-        times_ns: event time of each window's last sample, nanoseconds since 1970, `[n]`.
-        qualities: the worst of each window's samples, `[n]`.
-        values: float32 `[n, length, channels]` in engineering units, NaN = missing.
+        assets: key of each window's asset, one for each window.
+        times_ns: event time of each window's last sample, nanoseconds since 1970, one for each
+            window.
+        qualities: worst quality among each window's samples, one for each window.
+        values: float32 of shape `[windows, length, channels]`, in engineering units; NaN where a
+            value is missing.
     """
 
     assets: list[str]
@@ -60,18 +62,31 @@ class Batch(NamedTuple):
 
 
 class Windows:
-    """Windows of many assets, none of which ever sees another's readings.
+    """The windows of many assets; no asset ever sees the readings of another.
+
+    What callers must know (`models.windowing.blocks.Blocks` keeps the same contract):
+
+    - The same calls in the same order give the same windows, also where states were saved and
+      restored in between. No clock is read: what is late depends on the readings alone.
+    - Nothing blocks, does I/O or calls back. There is no lock: one thread at a time.
+    - `push` either uses a message, or raises ReadingError and uses nothing of it. The caller
+      counts the reason and goes on; no other error comes from readings.
+    - Windows that are due stay here until `take` or `discard`. Memory is bounded by `max_assets`
+      windows and those that are due, so the caller takes them often.
 
     Args:
         spec: length and hop in samples, and the gap that restarts a window.
         channels: the model's inputs, in the order of the last axis.
-        max_assets: beyond, the asset that was heard of least recently is forgotten.
+        max_assets: how many assets are remembered; beyond, the one that has been silent for
+            longest is forgotten.
 
     Attributes:
-        forgotten: how many assets were; one that comes back begins anew.
-        missing: samples in which a channel was missing, by channel name.
-        restarts: windows that began anew because of a gap.
-        waiting: readings that wait in the tracks to be put in order; see models.windowing.disorder.
+        spec: as given.
+        channels: as given.
+        forgotten: how many assets were forgotten; one that comes back starts with an empty window.
+        missing: in how many samples each channel was missing, by name of the channel.
+        restarts: how many windows were restarted because of a gap.
+        waiting: how many readings wait to be put in order; see `models.windowing.disorder`.
     """
 
     def __init__(
@@ -104,7 +119,7 @@ class Windows:
 
     @property
     def is_stateless(self) -> bool:
-        """Whether a message with all channels is a window of its own, whatever came before."""
+        """Whether every message with all channels is a window, whatever came before it."""
         holds = any(channel.max_age_ms is not None for channel in self.channels)
         return self._length == self._hop == 1 and not (holds or self.spec.is_on_grid)
 
@@ -121,23 +136,24 @@ class Windows:
         values: Sequence[float],
         quality: Quality = Quality.GOOD,
     ) -> int:
-        """Take the readings of one message.
+        """Add the readings of one message.
 
         Args:
-            asset: whose readings they are.
-            time_ns: their event time, nanoseconds since 1970.
-            channels: which channels report, by index; at least one, each at most once.
-            values: one a channel; NaN says "reported, but has no value".
-            quality: of the readings; those of a BAD one have no usable value.
+            asset: key of the asset.
+            time_ns: event time of the readings, nanoseconds since 1970.
+            channels: indices of the channels that report; at least one, each at most once.
+            values: the value of each of these channels; NaN where a channel reports that it has no
+                value.
+            quality: quality of the readings; values of BAD readings are not used.
 
         Returns:
-            How many windows became due through it, at most `spec.max_due`; `take` hands them over.
+            How many windows became due, at most `spec.max_due`; `take` hands them over.
 
         Raises:
-            ReadingError: the message was not used: `late` (older than the asset's last sample; on
-                the grid also older than what each of its channels has reported since) or
-                `duplicate` (every reading as the channel had it at that time already).
-            ValueError: not as many values as channels.
+            ReadingError: the message was not used. Reason `late`: it is older than the asset's last
+                sample, or on the grid, than what each of its channels has reported since. Reason
+                `duplicate`: each channel had reported the same value for the same time before.
+            ValueError: there are not as many values as channels: a mistake of the caller.
         """
         if len(channels) != len(values):
             raise ValueError(f"{len(channels)} channels report {len(values)} values")
@@ -165,36 +181,43 @@ class Windows:
         return state
 
     def take(self) -> Batch:
-        """Hand over the windows that are due, as one batch the caller owns."""
+        """Remove the windows that are due, and return them as a batch that the caller owns."""
         due, self._due = self._due, _Due()
         shape = (len(due.assets), self._length, self._width)
         values = np.ndarray(shape, np.float32, bytearray().join(due.windows))
         return Batch(due.assets, due.times_ns, due.qualities, values)
 
     def awaited(self, asset: str) -> list[str]:
-        """Channels that the asset's round waits for; none without one, or where time ends it."""
+        """Signals that the asset's current sample waits for; empty where none has begun.
+
+        Empty on a grid too: there the time completes a sample, not a report.
+        """
         state = self._assets.get(asset)
         if state is None or not state.reported or self._period_ns:
             return []
         return self._hold.names(self._all & ~state.reported)
 
     def states(self) -> Iterator[tuple[str, list[Any]]]:
-        """Every asset and its state, the least recently heard of first.
+        """Every asset and its state, the one that has been silent for longest first.
 
-        Readings may be pushed meanwhile; an asset that is new by then is left out.
+        May be consumed while readings are pushed. A state is that of the moment in which it is
+        yielded; an asset that appears meanwhile is left out.
         """
         for asset in list(self._assets):
             if state := self._assets.get(asset):
                 yield asset, state.dump()
 
     def restore(self, asset: str, dumped: Sequence[Any]) -> None:
-        """Go on where `dumped` was taken, with the same channels and windows."""
+        """Restore the state of an asset, which `states` yielded for the same signals and windows.
+
+        What the asset had before is replaced.
+        """
         before = self._assets.pop(asset, None)
         state = self._assets[asset] = AssetState.load(dumped)
         self.waiting += len(state.waiting) - (len(before.waiting) if before else 0)
 
     def discard(self) -> None:
-        """Let go of the windows that are due."""
+        """Drop the windows that are due."""
         self._due = _Due()
 
     def _open(self, asset: str) -> AssetState:

@@ -1,4 +1,4 @@
-"""Headless Chromium, asked over its DevTools protocol what a page has done."""
+"""Headless Chromium, whose DevTools protocol shows what a page has requested and logged."""
 
 import json
 import re
@@ -28,8 +28,10 @@ class Browser:
     """One page in a browser.
 
     Attributes:
-        requests: addresses that were asked for.
-        complaints: what went to the console: errors, warnings, violations of the policy.
+        connection: connection of the DevTools protocol.
+        session: id of the protocol's session with the page.
+        requests: every address that was requested.
+        complaints: every message on the console: errors, warnings, violations of the policy.
     """
 
     connection: Connection
@@ -40,7 +42,7 @@ class Browser:
     _number: int = 0
 
     def open(self, url: str, width: int) -> None:
-        """Show a page at a width, and wait until all of it has been loaded."""
+        """Open a page at a width in pixels, and wait until all of it is loaded."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         loaded = self._loaded
@@ -49,12 +51,12 @@ class Browser:
             self._take()
 
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401  whatever the page answers
-        """What a JavaScript expression is there; the page's own policy does not hold for it."""
+        """The value of a JavaScript expression in the page; the page's policy does not apply."""
         found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         return found["result"].get("value")
 
     def ask(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Call a method of the protocol."""
+        """Call a method of the protocol, and return its result."""
         self._number += 1
         message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
         if self.session:
@@ -85,7 +87,7 @@ def browser(folder: Path) -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program is not None, "chromium is missing; on Debian: apt install chromium"
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0")
-    # Its own doings (updates, field trials) are none of the page's.
+    # What Chromium requests for itself (updates, field trials) is not to be seen as the page's.
     quiet = ("--disable-background-networking", "--disable-component-update", "--no-first-run")
     with subprocess.Popen(
         [program, *flags, *quiet, f"--user-data-dir={folder}", "about:blank"],

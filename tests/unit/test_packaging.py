@@ -2,8 +2,11 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 
@@ -54,6 +57,21 @@ def test_each_library_that_is_imported_is_declared(package: str, extras: list[st
     owners = packages_distributions()
     needed = {canonical(owners[name][0]) for name in imported(package)} - {"millhand"}
     assert needed <= {need.name for need in declared(*extras)}
+
+
+def test_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
+    names = ("agent", "models", "serving", "trainer", "README.md", "LICENSE", "pyproject.toml")
+    for name in names:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    build = "from setuptools.build_meta import build_wheel; build_wheel('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    folders = (tmp_path / name for name in names if (tmp_path / name).is_dir())
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    wanted = {str(path.relative_to(tmp_path)) for path in files if path.suffix != ".pyc"}
+    assert wanted <= {*zipfile.ZipFile(wheel).namelist()}
+    assert "trainer/report/style.css" in wanted
 
 
 @pytest.mark.parametrize("name", LOCKS)

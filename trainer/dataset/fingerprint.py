@@ -1,4 +1,4 @@
-"""A number for each window, the same for the same samples."""
+"""A hash of each window, by which windows with the same samples are found."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +10,16 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def fingerprints(windows: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """64 bits of each of the windows `[n, length, channels]`.
+    """A 64-bit hash of each window of `[n, length, channels]`.
 
-    Different windows share one with a chance of 1 in 10^19 a pair; missing values are equal.
+    Two different windows have the same hash with a chance of 1 in 10^19. Missing values are equal.
     """
     flat = windows.reshape(len(windows), -1)
     salt = np.random.default_rng(0).integers(0, 2**64, flat.shape[1], dtype=np.uint64)
     found = np.empty(len(flat), dtype=np.uint64)
     step = max(1, _BLOCK_VALUES // max(1, flat.shape[1]))
     for start in range(0, len(flat), step):
-        block = flat[start : start + step] + np.float32(0)  # -0 and 0 are the same reading
+        block = flat[start : start + step] + np.float32(0)  # -0 becomes 0: the same reading
         block[np.isnan(block)] = np.nan
         mixed = (np.ascontiguousarray(block).view(np.uint32) + salt).astype(np.uint64)
         for multiplier in (_FIRST, _SECOND):

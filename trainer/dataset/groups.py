@@ -1,4 +1,4 @@
-"""Which group or part a row belongs to, where the recipe's `split.column` names a column of it."""
+"""The group or part that a row belongs to, as a column says that the recipe names."""
 
 from dataclasses import replace
 
@@ -12,17 +12,17 @@ from trainer.recipe.split_section import GroupSplit, PredefinedSplit
 
 
 def membership_column(recipe: Recipe) -> str | None:
-    """The column of `split.column`, if the recipe has one beside the column of the assets."""
+    """The column that `split.column` names, unless it is the column of the assets."""
     split = recipe.split
     column = split.column if isinstance(split, GroupSplit | PredefinedSplit) else None
     return None if _is_the_asset(column, recipe) else column
 
 
 def with_membership(known: Truth, recording: Recording, recipe: Recipe) -> Truth:
-    """The truth with the text of `split.column` at each row, if the recipe names one.
+    """Add the text of the column `split.column` to the truth of each row, if the recipe names it.
 
     Raises:
-        DataError: a row has no text in it.
+        DataError: a row has no text in that column.
     """
     split = recipe.split
     column = split.column if isinstance(split, GroupSplit | PredefinedSplit) else None

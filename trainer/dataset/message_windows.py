@@ -1,7 +1,8 @@
-"""Recorded messages, of some signals each, through `models.windowing.windows` one by one.
+"""Recorded messages, which carry some signals each, as windows.
 
-Whole rows are windowed at once (`models.windowing.batch`). Which samples messages come to depends
-on what reported before, so they take the path that they take on a gateway.
+Whole rows are windowed in one step (`models.windowing.batch`). Which samples a message completes
+depends on the messages before it, so messages go one by one through `models.windowing.windows`, as
+on a gateway.
 """
 
 from collections import Counter
@@ -22,16 +23,16 @@ _BLOCK = 8192
 
 
 class Replayed(NamedTuple):
-    """What messages came to.
+    """The windows of recorded messages.
 
     Attributes:
-        values: the windows, float32 `[n, length, channels]`, NaN = missing; without those of BAD
-            quality.
-        rows: the recorded row that each ends with, `[n]`.
-        bad: how many were BAD.
-        dropped: messages that were not used, by reason.
-        missing: samples without a value, by channel.
-        restarts: how often a pause longer than allowed began the window anew.
+        values: the windows, float32 `[n, length, channels]`, NaN for missing; without windows of
+            BAD quality.
+        rows: the recorded row that each window ends with, `[n]`.
+        bad: number of windows of BAD quality.
+        dropped: number of messages that were not used, by reason.
+        missing: number of samples without a value, by channel.
+        restarts: number of pauses longer than allowed, after which a window began anew.
     """
 
     values: NDArray[np.float32]
@@ -49,7 +50,7 @@ def replay(
     channels: Sequence[Channel],
     advance: Callable[[int], object],
 ) -> Replayed:
-    """Push rows, as the messages they are, through a `Windows` of their own."""
+    """Push rows as messages through a new `Windows`."""
     windows = Windows(spec, channels, max_assets=len(recording.assets))
     dropped: Counter[str] = Counter()
     before: dict[int, int] = {}
@@ -59,8 +60,8 @@ def replay(
         block = rows[start : start + _BLOCK]
         pushed, earlier = _push(windows, recording, block, dropped, before)
         batch = windows.take()
-        # A window ends with the row that made it due, or with the one before: where time or a
-        # signal that reports again closes the sample, and on a grid.
+        # A window ends with the row that made it due. On a grid, and where the next message
+        # closes a sample, it ends with the row before.
         is_earlier = np.array(batch.times_ns, dtype=np.int64) < recording.times_ns[pushed]
         sound = np.array([quality is not Quality.BAD for quality in batch.qualities], dtype=bool)
         values.append(batch.values[sound])
@@ -79,10 +80,17 @@ def _push(
     dropped: Counter[str],
     before: dict[int, int],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Push rows, count those that are refused, and return two rows for each window that came due.
+    """Push rows, and count those that are refused.
 
-    They are the one that made it due, and the asset's row before that; `before` has each asset's
-    last row that was used.
+    Args:
+        windows: what the rows are pushed into.
+        recording: the rows.
+        rows: which of them to push.
+        dropped: counts the refused rows by reason.
+        before: the last row of each asset that was used; updated.
+
+    Returns:
+        For each window that became due, the row that made it due and the row of the asset before.
     """
     pushed: list[int] = []
     earlier: list[int] = []
@@ -107,7 +115,7 @@ def _push(
 def _readings(
     recording: Recording, rows: NDArray[np.int64]
 ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-    """Channels and values that each row's message carried."""
+    """The channels and values that the message of each row carried."""
     order = tuple(range(recording.values.shape[1]))
     reported = recording.reported
     carries = np.ones((len(rows), len(order)), dtype=bool) if reported is None else reported[rows]

@@ -1,7 +1,8 @@
-"""How long each asset still had, at every row: until its last row, or longer if it was alive there.
+"""The remaining useful life (RUL) of each asset at every row.
 
-A recording of a run to failure ends with the failure. One that was cut before, or of an asset that
-still runs, does not: a table says how long such an asset had left, or that nobody knows yet.
+A recording of a run to failure ends with the failure, so the RUL is the time until the last row.
+For an asset that had not failed at its last row, a table gives the RUL there, or says that it is
+unknown.
 """
 
 import difflib
@@ -27,12 +28,13 @@ _LISTED = 12
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What is left of each asset's life.
+    """The RUL at every row.
 
     Attributes:
-        y: at each row, in the target's unit, at most its cap, `[rows]`; NaN = not known.
-        digests: sha256 of the tables that were read, by name.
-        notes: what they say.
+        y: RUL at each row, in the unit of the target and at most its cap, `[rows]`; NaN where it
+            is not known.
+        digests: SHA-256 of the tables that were read, by name.
+        notes: sentences on what the tables say.
     """
 
     y: NDArray[np.float64]
@@ -41,10 +43,10 @@ class Remaining:
 
 
 def remaining(recording: Recording, target: Regression, source: Source) -> Remaining:
-    """Count down to each asset's end.
+    """Compute the RUL at every row.
 
-    An asset whose end is not known had at least the time until its last row: where that is the cap
-    or more, the cap is the truth; its later rows have none.
+    An asset whose end is not known has at least the RUL until its last row. Where that is the cap
+    or more, the RUL is the cap; at later rows it is not known.
 
     Raises:
         DataError: a table cannot be read, or does not fit the recording.
@@ -66,7 +68,13 @@ def remaining(recording: Recording, target: Regression, source: Source) -> Remai
 
 
 class _Tables:
-    """What the tables say of the assets of one recording."""
+    """The tables of RUL for the assets of one recording.
+
+    Attributes:
+        left: RUL of each asset at its last row, `[assets]`; 0 if it failed there, NaN if unknown.
+        digests: SHA-256 of each table, by name.
+        notes: sentences on what the tables say.
+    """
 
     def __init__(self, recording: Recording, source: Source) -> None:
         self.recording = recording
@@ -76,7 +84,7 @@ class _Tables:
         self.notes: list[str] = []
 
     def read_by_name(self, path: Path) -> None:
-        """A table of asset and time left; assets that it does not name failed at their last row."""
+        """Read a table of assets and RUL; assets that it does not name failed at the last row."""
         table = self._table(path, ("asset", "left"), path.name, header=True)
         named = table.names("asset")
         names, known = np.array(named.names)[named.codes], self.recording.assets
@@ -90,7 +98,7 @@ class _Tables:
         self._take([known.index(name) for name in names], self._numbers(table), path)
 
     def read_by_order(self, path: Path, file: str) -> None:
-        """One number a line, of the assets of a data file in the order in which they appear."""
+        """Read a table of one RUL a line, in the order of the assets in a data file."""
         table = self._table(path, ("left",), f"{file}/{path.name}", header=False)
         assets, left = self._assets_of(file), self._numbers(table)
         if len(left) != len(assets):
@@ -107,7 +115,7 @@ class _Tables:
         self.notes.append(f"{said}; of {unknown} the end is not known" if unknown else said)
 
     def _assets_of(self, file: str) -> list[int]:
-        """The assets of a data file, in its order."""
+        """The assets of a data file, in the order of their first rows."""
         recording = self.recording
         found = [i for i, f in enumerate(recording.files) if file in (f, f.rsplit("/", 1)[-1])]
         if len(found) != 1:
@@ -131,7 +139,7 @@ class _Tables:
         return in_order
 
     def _table(self, path: Path, columns: Sequence[str], said: str, *, header: bool) -> Columns:
-        """Read a table, and keep its digest."""
+        """Read a table, and record its digest."""
         own = {"columns": () if header else tuple(columns), "separator": None}
         source = self.source.model_copy(update=own)
         with open_once(path, f"target.left: {path}") as file:

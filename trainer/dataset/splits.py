@@ -1,8 +1,9 @@
-"""Which windows train and which test, so that a figure says what it would be on tomorrow's data.
+"""Splits the windows into a training part and a test part.
 
-A time series is cut in time, by group or as the data says, and the two parts are windowed apart: a
-window never has rows of both, so a gap as long as the window lies between the last rows of the two.
-Rows without a time axis may be drawn at random.
+The metrics of the test part must hold on new data. So a time series is split in time, by group or
+by a column, and both parts are windowed separately: no window contains rows of both, and the last
+rows of two windows on either side are at least a window apart. Rows without a time axis may be
+drawn at random.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,11 +32,14 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Training and test windows, and a sentence on how they were told apart.
+    """Training and test windows.
 
     Attributes:
-        unknown: windows of either part that were left out because their truth is not known.
-        unusable: training windows that were left out because something in them is not normal.
+        train: windows of the training part.
+        test: windows of the test part.
+        said: a sentence on how the rows were split, for the manifest and the report.
+        unknown: number of windows of both parts that were left out because their truth is unknown.
+        unusable: number of training windows that were left out because a row in them is abnormal.
     """
 
     train: Windowed
@@ -53,10 +57,9 @@ def split(
     *,
     advance: Callable[[int], object] = int,
 ) -> Parts:
-    """Part the recording as the recipe says, and window both parts.
+    """Split the recording as the recipe says, and window both parts.
 
-    Windows whose truth is not known belong to neither part; nor do, in training, those that are
-    not `usable`.
+    Windows whose truth is unknown are in neither part, and training windows must be `usable`.
 
     Raises:
         DataError: a part would be empty, or there are too few assets or rows of a class.
@@ -85,7 +88,7 @@ def split(
 
 
 def _why_none(windows: int, known: int, recording: Recording) -> str:
-    """Why a part has no window: there is none, none has a truth, or none is wholly normal."""
+    """Why a part has no window: there are no rows, no known truth, or no wholly normal window."""
     if windows and known:
         return (
             f"none of its {windows} windows is wholly normal; correct target.normal, or the split"
@@ -104,7 +107,7 @@ def _why_none(windows: int, known: int, recording: Recording) -> str:
 
 
 def folds(train: Windowed, truth: Truth, recipe: Recipe) -> Iterator[tuple[Indices, Indices]]:
-    """Windows to fit on and windows held out, `FOLDS` times, apart in the manner of the split."""
+    """Folds for cross-validation, made as the split is: windows to fit on, windows held out."""
     group = _grouped(train, truth, recipe)
     if group is not None and len(np.unique(group)) >= FOLDS:
         yield from _by_group(group, recipe.seed)
@@ -116,7 +119,7 @@ def folds(train: Windowed, truth: Truth, recipe: Recipe) -> Iterator[tuple[Indic
 
 
 def blocks(train: Windowed, gap: int) -> Iterator[tuple[Indices, Indices]]:
-    """Folds that hold out one block in time of every asset, `gap` windows apart from the rest."""
+    """Folds that hold out a block in time of every asset, `gap` windows away from the others."""
     order = np.argsort(train.asset, kind="stable")
     _, counts = np.unique(train.asset, return_counts=True)
     count = np.repeat(counts, counts)
@@ -135,7 +138,7 @@ def _apart(
     recipe: Recipe,
     windowed: Callable[..., Windowed],
 ) -> tuple[Windowed, Windowed, str]:
-    """Both parts, each windowed by itself, and a sentence."""
+    """Both parts, windowed separately, and a sentence on the split."""
     if isinstance(wanted, TimeSplit):
         tested, near, said = _later(recording, wanted)
         return windowed(np.flatnonzero(~tested)), windowed(np.flatnonzero(tested & ~near)), said
@@ -151,7 +154,7 @@ def _apart(
 def _later(
     recording: Recording, wanted: TimeSplit
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], str]:
-    """Mask of the test rows, of those too near to the training rows, and a sentence."""
+    """Mask of the test rows, mask of those too near to the training rows, and a sentence."""
     if wanted.train_rows is not None:
         tested = recording.rank() >= wanted.train_rows
         said = f"time: the first {wanted.train_rows} rows of each asset train, the rest test"
@@ -198,7 +201,7 @@ def _predefined(
 def _some_groups(
     recording: Recording, truth: Truth, share: float, seed: int
 ) -> tuple[NDArray[np.bool_], str]:
-    """A share of the groups, drawn at random."""
+    """Mask of the test rows, a random share of the groups, and a sentence."""
     groups, group, what = recording.assets, recording.asset, "asset"
     if truth.member is not None:
         named, group = np.unique(truth.member, return_inverse=True)
@@ -213,9 +216,9 @@ def _some_groups(
 
 
 def _pieces(recording: Recording, tested: NDArray[np.bool_]) -> Recording:
-    """The recording with every stretch of an asset's rows in one part as an asset of its own.
+    """Make every stretch of an asset's rows in one part an asset of its own.
 
-    So no window spans a hole that the other part has left.
+    So no window spans a gap that the rows of the other part leave.
     """
     order = np.argsort(recording.asset, kind="stable")
     new = (np.diff(recording.asset[order]) != 0) | (np.diff(tested[order]) != 0)
@@ -260,13 +263,13 @@ def _shuffled(whole: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed, 
     if method == "random-optimistic":
         said = (
             f"{said}. OPTIMISTIC: this is a time series, neighbours of the test rows were "
-            "trained on, and the figures will not hold on new data"
+            "trained on, and the metrics will not hold on new data"
         )
     return whole.take(np.sort(train)), whole.take(np.sort(test)), said
 
 
 def _grouped(train: Windowed, truth: Truth, recipe: Recipe) -> NDArray[Any] | None:
-    """What a fold holds out whole: the groups of the split, or assets that a table parts."""
+    """The group of each window, which folds do not split: of the recipe's split, or its asset."""
     wanted = recipe.split
     if isinstance(wanted, GroupSplit):
         return train.asset if wanted.column is None else _member(truth)[train.rows]

@@ -1,4 +1,4 @@
-"""What a training is about, all together: rows, truth, recipe, and both parts."""
+"""Everything that a training works on: rows, truth, recipe and both parts of the split."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,14 @@ from trainer.recipe.document import Recipe
 
 @dataclass(frozen=True)
 class Subject:
-    """What is learned from and judged: rows, truth, recipe, and the windows of both parts."""
+    """Rows, their truth, the recipe, and the windows of both parts.
+
+    Attributes:
+        recording: the recorded rows.
+        truth: what the model should answer at each row.
+        recipe: the recipe of the training.
+        parts: the training windows and the test windows.
+    """
 
     recording: Recording
     truth: Truth
@@ -25,9 +32,9 @@ class Subject:
 
     @cached_property
     def keys(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """A fingerprint of each training window, and of each test window."""
+        """The hash of each training window, and of each test window."""
         return fingerprints(self.parts.train.values), fingerprints(self.parts.test.values)
 
     def in_both(self, of_row: NDArray[Any]) -> NDArray[Any]:
-        """What training and test rows have in common, of something that every row has."""
+        """The values that training and test rows share, of an array with a value for each row."""
         return np.intersect1d(of_row[self.parts.train.rows], of_row[self.parts.test.rows])

@@ -1,4 +1,4 @@
-"""The truth of every row: class index, number, or normal and not."""
+"""The truth of every row: the index of a class, a number, or whether it is abnormal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,18 +20,19 @@ NORMAL_AND_NOT = ("normal", "anomaly")
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the model is to answer at each row of a recording.
+    """What the model should answer at each row of a recording.
 
     Attributes:
-        y: `[rows]`; int64 class index, float64 number, or int64 1 = abnormal.
-        known: where `y` is known at all, `[rows]`.
-        usable: rows whose window may be trained on, `[rows]`; of a detector's those in whose
-            window everything is normal.
-        classes: name of each class; empty for a regression.
-        labelled: whether the recording says the truth; a detector can do without.
-        member: text of the recipe's `split.column` at each row, `[rows]`, if it names one.
-        digests: sha256 of the tables that the truth was read from, beside the recording, by name.
-        notes: what these tables say.
+        y: the truth of each row, `[rows]`: int64 index of the class, float64 number, or int64 1 for
+            an abnormal row and 0 for a normal one.
+        known: mask of the rows whose truth is known, `[rows]`.
+        usable: mask of the rows whose window may be trained on, `[rows]`; for anomaly detection
+            those whose window has only normal rows.
+        classes: names of the classes; empty for a regression.
+        labelled: whether the recording has labels; anomaly detection works without.
+        member: text of the column `split.column` at each row, `[rows]`; None if there is none.
+        digests: SHA-256 of the tables that the truth was read from beside the recording, by name.
+        notes: sentences on what these tables say.
     """
 
     y: NDArray[Any]
@@ -45,11 +46,11 @@ class Truth:
 
 
 def truth(recording: Recording, recipe: Recipe) -> Truth:
-    """Read the truth off a recording as the recipe's target says.
+    """Derive the truth of a recording, as the recipe's target says.
 
     Raises:
-        DataError: a label that is no class, too many classes, no label at all, or a table of what
-            is left that does not fit.
+        DataError: a label is not a class, there are too many classes or no labels, or a table of
+            RUL does not fit.
     """
     target = recipe.target
     if isinstance(target, Classification):
@@ -60,7 +61,7 @@ def truth(recording: Recording, recipe: Recipe) -> Truth:
 
 
 def with_tables(recording: Recording, known: Truth) -> Recording:
-    """The recording with what is to be said of the tables that its truth was read from."""
+    """Add the digests and notes of the tables that the truth was read from to the recording."""
     return replace(
         recording,
         digests={**recording.digests, **known.digests},
@@ -97,7 +98,7 @@ def _classes(recording: Recording, target: Classification) -> Truth:
 
 
 def _alike(names: Mapping[str, str]) -> tuple[str, ...]:
-    """A note on labels that only differ in how they are written, and mean different classes."""
+    """A note on labels that differ only in upper and lower case and mean different classes."""
     seen: dict[str, str] = {}
     for label, name in names.items():
         other = seen.setdefault(label.casefold(), label)
@@ -136,7 +137,7 @@ def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
 
 
 def _within(recording: Recording, flagged: NDArray[np.bool_], recipe: Recipe) -> NDArray[np.bool_]:
-    """Whether any of the rows in the asset's window that ends with each row is flagged."""
+    """Whether the window that ends with a row contains a flagged row of its asset, `[rows]`."""
     order = np.argsort(recording.asset, kind="stable")
     total = np.concatenate([[0], np.cumsum(flagged[order])])
     end = np.arange(1, len(order) + 1)
@@ -152,7 +153,7 @@ def _within(recording: Recording, flagged: NDArray[np.bool_], recipe: Recipe) ->
 
 
 def _reach_ns(recipe: Recipe) -> int:
-    """How far back a window on a grid can see: its length, and what is held at its beginning."""
+    """How far back a window on a grid reaches: its length, and the age of held values before it."""
     held_ms = max(channel.max_age_ms or 0 for channel in recipe.channels)
     spec = recipe.window.spec(None)
     return spec.length * spec.period_ns + held_ms * NS_PER_MS
@@ -161,9 +162,12 @@ def _reach_ns(recipe: Recipe) -> int:
 def _since(
     times_ns: NDArray[np.int64], first: NDArray[np.int64], reach_ns: int
 ) -> NDArray[np.int64]:
-    """Of rows that are sorted by asset: for each the first of its asset not older than `reach_ns`.
+    """For each row the first row of its asset that is at most `reach_ns` older.
 
-    `first` is the asset's first row of all.
+    Args:
+        times_ns: event times of rows sorted by asset, nanoseconds since 1970, `[rows]`.
+        first: the first row of all of each row's asset, `[rows]`.
+        reach_ns: nanoseconds.
     """
     start = np.empty_like(first)
     bounds = [*np.unique(first).tolist(), len(first)]
@@ -174,7 +178,7 @@ def _since(
 
 
 def _by_number(label: str) -> tuple[float, str]:
-    """Sort key: numbers by value, then texts."""
+    """Sort key: numbers by their value, then texts."""
     try:
         return float(label), label
     except ValueError:

@@ -1,8 +1,8 @@
-"""Recorded rows as the windows a gateway would see, made at once by `models.windowing.batch`.
+"""Recorded rows as the windows that a gateway would see, made by `models.windowing.batch`.
 
-Messages that carry some of the signals go through `trainer.dataset.message_windows`. On the gateway
-`models.windowing.windows` makes the windows. A test holds the two against each other, so a feature
-the model learned from is a feature it is served.
+Messages that carry only some of the signals go through `trainer.dataset.message_windows`. On the
+gateway `models.windowing.windows` makes the windows. A test proves that both give the same, so that
+a model is served the same features that it was trained on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,26 +22,26 @@ from trainer.ingest.recording import Recording
 
 MAX_BYTES = 4 << 30
 MAX_POINTS = 1 << 26
-"""Of a grid, on which a few rows can come to many samples."""
+"""Most samples on a grid, where a few rows can give many samples."""
 
 
 @dataclass(frozen=True)
 class Windowed:
-    """Windows in the order in which they became due; those of BAD quality are left out.
+    """Windows in the order in which they became due, without those of BAD quality.
 
     Attributes:
-        series: float32 `[samples, channels]`, NaN = missing, asset by asset: what the windows
-            overlap in.
-        ends: where in it each window's last sample is, `[n]`.
-        length: samples in a window.
-        rows: the recording's row whose truth each window has, `[n]`: the one that completed it; on
-            a grid the asset's last up to the window's end.
-        asset: index of each window's asset, `[n]`.
-        bad: windows left out because a required signal was missing.
-        dropped: rows that were not used, by reason.
-        missing: samples without a value, by channel.
-        samples: rows that were used.
-        restarts: how often a pause longer than allowed began the window anew.
+        series: the samples that the windows share, asset by asset, float32 `[samples, channels]`,
+            NaN for missing.
+        ends: index in `series` of the last sample of each window, `[n]`.
+        length: number of samples in a window.
+        rows: the row of the recording whose truth each window has, `[n]`: the row that completed
+            it, or on a grid the last row of the asset up to the end of the window.
+        asset: index of the asset of each window, `[n]`.
+        bad: number of windows that were left out because a required signal was missing.
+        dropped: number of rows that were not used, by reason.
+        missing: number of samples without a value, by channel.
+        samples: number of rows that were used.
+        restarts: number of pauses longer than allowed, after which a window began anew.
     """
 
     series: NDArray[np.float32]
@@ -56,15 +56,15 @@ class Windowed:
     restarts: int
 
     def __len__(self) -> int:
-        """How many windows there are."""
+        """The number of windows."""
         return len(self.rows)
 
     @cached_property
     def values(self) -> NDArray[np.float32]:
-        """The windows, float32 `[n, length, channels]`, NaN = missing; not to be written.
+        """The windows, float32 `[n, length, channels]`, NaN for missing; do not write to them.
 
-        Where they follow one another at one distance they overlap in memory and take none;
-        otherwise they are copied, once.
+        Windows at equal distances are a view of `series` and take no memory of their own; others
+        are copied once.
         """
         if not len(self):
             return np.empty((0, self.length, self.series.shape[1]), dtype=np.float32)
@@ -77,7 +77,7 @@ class Windowed:
         return windows[starts]
 
     def take(self, chosen: NDArray[Any]) -> "Windowed":
-        """Some of the windows: a mask, or indices."""
+        """Select windows by a mask or by indices."""
         return replace(
             self,
             ends=self.ends[chosen],
@@ -94,14 +94,14 @@ def window_rows(
     *,
     advance: Callable[[int], object] = int,
 ) -> Windowed:
-    """Make windows of rows, each of them a message.
+    """Make windows of recorded rows.
 
     Args:
-        recording: in time order.
-        rows: which of its rows, rising; a window never spans rows outside.
-        spec: length, hop, gap.
+        recording: rows in time order.
+        rows: indices of the rows to use, ascending; a window contains no other rows.
+        spec: length, hop and longest pause of the windows.
         channels: the model's inputs.
-        advance: is told how many rows there were when they are done.
+        advance: called with the number of rows when they are done, for a progress bar.
 
     Raises:
         DataError: the windows would take more memory than is allowed.
@@ -130,7 +130,7 @@ def window_rows(
 
 
 def _of_messages(recording: Recording, found: Replayed, count: int) -> Windowed:
-    """Windows that lie one after the other instead of overlapping."""
+    """Windows that lie one after the other in memory instead of overlapping."""
     length, channels = found.values.shape[1:]
     return Windowed(
         series=found.values.reshape(-1, channels),

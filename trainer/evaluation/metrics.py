@@ -1,7 +1,9 @@
-"""Figures of a model on windows it never saw, plain and under weights.
+"""Metrics of a model on windows that it never saw, plain and weighted.
 
-A resample of the test part is a weight for each window, how often it was drawn, so that thousands
-of resamples are a few matrix products.
+A resample of the test part is a weight for each window: how often it was drawn. The metrics of a
+thousand resamples are then a few matrix products. scikit-learn's metrics with `sample_weight` give
+the same numbers, as a test shows, one resample at a time: on 2,000 windows they take 30 s instead
+of 0.7 s for two classes, and 6.6 s instead of 0.02 s for a regression.
 """
 
 from collections.abc import Callable, Mapping

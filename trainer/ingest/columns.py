@@ -1,4 +1,4 @@
-"""The columns of one block of rows, each read as what it must be: numbers, or names."""
+"""The columns of one block of rows, each read as numbers, as texts or as asset names."""
 
 import json
 import re
@@ -34,18 +34,19 @@ _LIKE_NUMBERS = (
         "a number is needed, without its unit; the recipe's signals have a unit",
     ),
 )
-"""Texts that are no numbers but look like some, under which `data.decimal`, and what to do."""
+"""Texts that look like numbers but cannot be read as one: their shape, the `data.decimal` for which
+the remedy holds (None: for any), and the remedy."""
 _MAX_SHOWN = 80
 _MAX_STATES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """A column of texts that repeat: `names[codes]`.
+    """A column of texts that repeat: the text of each row is `names[codes]`.
 
     Attributes:
-        codes: int32 `[rows]`.
-        names: in one spelling each; "" = none.
+        codes: index into `names` for each row, int32 `[rows]`.
+        names: the different texts, in one spelling each; "" stands for a row without a text.
     """
 
     codes: NDArray[np.int32]
@@ -53,7 +54,7 @@ class Texts:
 
 
 def joined(columns: Sequence[Texts]) -> Texts:
-    """Several columns as one, whose names have `-` between."""
+    """Join several columns of text into one, with `-` between the texts of a row."""
     if len(columns) == 1:
         return columns[0]
     rows, codes = np.unique(
@@ -69,10 +70,10 @@ class Columns:
     """A block of rows of one file.
 
     Attributes:
-        frame: under the numbers of the rows' lines.
-        name: of the file.
-        marks: what is known of the decimal mark.
-        absent: texts that mean "no value".
+        frame: the rows; their index is the line (CSV) or row (Parquet) in the file, from 1.
+        name: the name of the file, for messages.
+        marks: what is known so far of the decimal mark in all files.
+        absent: the texts that mean "no value".
         carried: which of the file's columns the message of each row carried; None where the rows
             are samples, or the file does not say.
     """
@@ -85,7 +86,7 @@ class Columns:
         na_values: Collection[str],
         said: Mapping[str, str],
     ) -> None:
-        """Take a block of the file `name`, whose name has `said` further columns of one value."""
+        """Add the columns in `said`: values that the file's name gives to all of its rows."""
         same = np.zeros(len(frame), dtype=np.int8)
         further = {
             column: pd.Categorical.from_codes(same, pd.Index([text]))
@@ -98,22 +99,22 @@ class Columns:
         self.carried: pd.DataFrame | None = None
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.frame)
 
     @property
     def lines(self) -> NDArray[np.int64]:
-        """Line (CSV) or row (Parquet) of each row, from 1."""
+        """The line (CSV) or row (Parquet) of each row in its file, from 1, `[rows]`."""
         return self.frame.index.to_numpy(dtype=np.int64)
 
     def numbers(self, column: str, codes: Mapping[str, float] | None = None) -> NDArray[Any]:
-        """A column of numbers, or of states that have codes; NaN = no value.
+        """Read a column of numbers, or of states that have codes; NaN stands for no value.
 
         Returns:
-            float32 where the file holds no more than that, otherwise float64.
+            float32 where the file stores no more precision, otherwise float64.
 
         Raises:
-            DataError: something else is in between.
+            DataError: a row has something else in the column.
         """
         raw = self.frame[column]
         if pd.api.types.is_numeric_dtype(raw.dtype) and codes is None:
@@ -126,19 +127,19 @@ class Columns:
         return np.where(np.logical_or.reduce(unset), np.nan, number) if unset else number
 
     def texts(self, column: str) -> Texts:
-        """A column of labels, in one spelling each."""
+        """Read a column of labels; equal labels get one spelling, as `1` for `1.0`."""
         codes, raw = pd.factorize(self.frame[column])
         names = [label_text(value) for value in raw]
         names = ["" if name in self.absent else name for name in names]
-        # A missing value has the code -1, the last name.
+        # pandas gives a missing value the code -1: the last name here.
         known: NDArray[np.int32] = np.where(codes < 0, len(names), codes).astype(np.int32)
         return Texts(known, (*names, ""))
 
     def names(self, column: str) -> Texts:
-        """A column of asset names, none of them empty.
+        """Read a column of asset names, none of which may be empty.
 
         Raises:
-            DataError: a row without one.
+            DataError: a row has no asset name.
         """
         texts = self.texts(column)
         nameless = np.array([not name for name in texts.names])[texts.codes]
@@ -147,7 +148,7 @@ class Columns:
         return texts
 
     def join(self, columns: Sequence[str], name: str) -> None:
-        """Add a further column of the texts of several, with a blank between."""
+        """Add a column that joins the texts of several columns, with a blank between them."""
         if name not in self.frame:
             first, *others = (self.text(column) for column in columns)
             for other in others:
@@ -155,15 +156,15 @@ class Columns:
             self.frame[name] = first.str.strip()
 
     def text(self, column: str) -> "pd.Series[str]":
-        """A column as text without the blanks around it; "" = none."""
+        """A column as text without the blanks around it; "" where there is none."""
         return self.frame[column].astype("str").fillna("").str.strip()
 
     def place(self, column: str, line: Any) -> str:  # noqa: ANN401  a label, as pandas has it
-        """Where a field is, and what is found there."""
+        """Where a field is and what it holds, as error messages say it."""
         return f"{self.name} line {line}, column '{column}': found '{self._found(column, line)}'"
 
     def wrong(self, column: str, bad: "pd.Series[bool] | NDArray[Any]", remedy: str) -> DataError:
-        """The error about the rows that are bad, of which there is at least one."""
+        """Make the error about the rows that are marked in `bad`, at least one."""
         mask = np.asarray(bad, dtype=bool)
         row = int(mask.argmax())
         line = self.frame.index[row]
@@ -176,14 +177,14 @@ class Columns:
         )
 
     def _found(self, column: str, line: Any) -> str:  # noqa: ANN401  as above
-        """A field, without the bytes that would steer a terminal."""
+        """The text of a field, without characters that would control a terminal."""
         text = str(self.frame[column].loc[line])[:_MAX_SHOWN]
         return "".join(
             sign if sign.isprintable() or sign.isspace() else repr(sign)[1:-1] for sign in text
         )
 
     def _stands_alone(self, column: str, row: int) -> bool:
-        """Whether nothing but this column has something in a row, as in a line of remarks."""
+        """Whether all other columns of the row are empty, as in a line of comments."""
         others = self.frame.iloc[row].drop(column)
         is_empty = others.isna() | (others == "")
         return len(others) > 1 and bool(self.frame.iloc[row][column]) and bool(is_empty.all())
@@ -204,7 +205,7 @@ class Columns:
 
 
 def _numbers_in(texts: Collection[str]) -> list[float]:
-    """Those texts that are numbers: `-9999` also means `-9999.0`."""
+    """The numbers among the texts, so that `-9999` also matches the number -9999.0."""
     found = []
     for text in texts:
         try:
@@ -221,7 +222,7 @@ def _quoted(text: str) -> str:
 def _remedy(
     found: Sequence[str], codes: Mapping[str, float] | None, decimal: str | None, *, is_all: bool
 ) -> str:
-    """What to do about texts that are no numbers; `is_all` if a column has nothing else."""
+    """What to do about texts that are not numbers; `is_all` if the column has nothing else."""
     if codes is not None:
         return f"known states are {', '.join(codes)}; add it to the signal's codes"
     for shape, mark, remedy in _LIKE_NUMBERS:

@@ -1,4 +1,4 @@
-"""How a CSV file is written: its separator, quotes and header, found by looking at its start."""
+"""The separator, quotes and header of a CSV file, found in its first lines."""
 
 import csv
 import difflib
@@ -22,14 +22,14 @@ _MEASURED = r"[+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?|\d+[-/.]\w+[-/.]\d.*"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How to read a CSV.
+    """How to read a CSV file.
 
     Attributes:
-        separator: one of `SEPARATORS`.
-        quote: what a field with a separator in it stands between.
-        columns: their names without the blanks around them.
-        first: line of the first row, from 1.
-        notes: what there is to say of it.
+        separator: what separates the columns, one of `SEPARATORS`.
+        quote: the character around a field that contains a separator.
+        columns: names of the columns, without the blanks around them.
+        first: the line of the first row, from 1.
+        notes: what was found out or left out, for the user.
     """
 
     separator: str
@@ -40,16 +40,16 @@ class Dialect:
 
 
 def sniff(lines: Sequence[str], source: Source, wanted: Sequence[str], name: str) -> Dialect:
-    """Find the separator and the quotes under which the file has the columns that are wanted.
+    """Find the separator and the quotes with which the file has the wanted columns.
 
     Args:
         lines: the first lines of the file, at least one that is not blank.
-        source: what the recipe says of it; what it says is not sniffed.
-        wanted: columns that must be there.
-        name: of the file, for messages.
+        source: the recipe's `[data]`; what is given there is not searched for.
+        wanted: names of the columns that must be there.
+        name: the name of the file, for messages.
 
     Raises:
-        DataError: no separator gives the columns that are wanted.
+        DataError: the wanted columns are not found with any separator.
     """
     said = _said(lines[0])
     given = source.separator or said
@@ -81,14 +81,14 @@ def sniff(lines: Sequence[str], source: Source, wanted: Sequence[str], name: str
 
 
 def fields(line: str, separator: str, quote: str = QUOTES[0]) -> list[str]:
-    """The fields of one line, quotes removed."""
+    """Split one line into its fields, without their quotes."""
     if separator == "blank":
         return next(csv.reader([" ".join(line.split())], delimiter=" ", quotechar=quote), [])
     return next(csv.reader([line], delimiter=separator, quotechar=quote), [])
 
 
 def missing(columns: Sequence[str], wanted: Sequence[str], place: str) -> str | None:
-    """A sentence about the columns that are wanted and not at `place`; None if all are."""
+    """A sentence about the wanted columns that are absent at `place`; None if there is none."""
     absent = [column for column in wanted if column not in columns]
     if not absent:
         return None
@@ -99,7 +99,7 @@ def missing(columns: Sequence[str], wanted: Sequence[str], place: str) -> str | 
 
 
 def repeated(columns: Sequence[str], wanted: Sequence[str], place: str) -> str | None:
-    """A sentence about a wanted column that is at `place` more than once; None if none is."""
+    """A sentence about a wanted column that `place` has more than once; None if there is none."""
     for column in wanted:
         if (count := columns.count(column)) > 1:
             numbers = [str(i) for i, other in enumerate(columns, start=1) if other == column]
@@ -124,7 +124,7 @@ def _said(line: str) -> str | None:
 def _before_header(
     lines: Sequence[str], ways: Sequence[tuple[str, str]], wanted: Sequence[str], skipped: int
 ) -> int:
-    """How many lines stand before the first that has every column wanted; `skipped` if none has."""
+    """The number of lines before the first with all wanted columns; `skipped` if there is none."""
     for number, line in enumerate(lines[skipped:], start=skipped):
         for way in ways:
             if {*wanted} <= {field.strip() for field in fields(line, *way)}:
@@ -143,22 +143,22 @@ def _cleaned(header: Sequence[str], columns: Sequence[str]) -> list[str]:
 def _fit(
     lines: Sequence[str], way: tuple[str, str], source: Source, wanted: Sequence[str]
 ) -> tuple[int, bool, int]:
-    """How well a separator and quotes do: wanted columns found, evenness of the lines, columns."""
+    """Rank a separator and quotes: wanted columns found, whether all lines are equal, columns."""
     header = [field.strip() for field in fields(lines[0], *way)]
     counts = {len(fields(line, *way)) for line in lines if line.strip()}
     even = len(counts) == 1
     if source.columns:
         return int(len(header) == len(source.columns)), even, len(header)
     found = sum(column in header for column in wanted)
-    # Where nothing is found, the likeliest way is at least told as it is.
+    # If no wanted column is found, the error is about the separator that gives most columns.
     return found, even, 0 if found else len(header)
 
 
 def _lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source: Source) -> int:
-    """How many lines below the header say what columns are, rather than what was measured.
+    """The number of lines below the header that describe the columns, such as a line of units.
 
-    No column that is wanted has a number or a date there, and the first line that has one has it
-    where words stood above.
+    Such lines have no number and no date in a wanted column, and the first line with a number has
+    it in a column where they have words.
     """
     absent = NO_VALUE | {*source.na_values}
     worded: set[int] = set()

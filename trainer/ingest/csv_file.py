@@ -1,4 +1,4 @@
-"""A CSV in blocks of rows, every field as text, so that what is no number is told with its line."""
+"""Reads a CSV file in blocks of rows, all fields as text, so that errors can quote a field."""
 
 import re
 import warnings
@@ -24,13 +24,13 @@ def blocks(
 
     Args:
         opened: the file.
-        source: what the recipe says of it.
-        wanted: columns that must be there.
-        note: is told what was found out, and what was left out.
+        source: the recipe's `[data]`.
+        wanted: names of the columns that must be there.
+        note: called with a sentence on what was found out or left out.
 
     Yields:
-        The wanted columns as text, under the number of each row's line; no two blocks hold the
-        same rows, and the memory taken does not grow with the file.
+        The wanted columns as text; the index is the line of each row. Each row is in one block,
+        and the memory used does not grow with the size of the file.
 
     Raises:
         DataError: file, line, column, what was found, what to do.
@@ -57,14 +57,14 @@ def blocks(
 
 
 class _Lines:
-    """Tells rows from other lines of a file, and counts those."""
+    """Distinguishes rows from blank lines and repeated headers, and counts these."""
 
     def __init__(self, dialect: Dialect, source: Source) -> None:
         self._header = [] if source.columns else list(dialect.columns)
         self._blank = self._headers = 0
 
     def that_are_rows(self, lines: pd.DataFrame) -> NDArray[np.bool_]:
-        """Which are, `[lines]`: not blank, nor the header once more, as where files were joined."""
+        """Mask of the rows, `[lines]`: neither blank lines nor headers that are repeated."""
         blank = (lines == "").all(axis=1).to_numpy()
         headers = np.zeros(len(lines), dtype=np.bool_)
         if self._header:
@@ -76,7 +76,7 @@ class _Lines:
         return ~(blank | headers)
 
     def notes(self) -> Iterator[str]:
-        """What there is to say of the other lines, once all were seen."""
+        """Sentences on the lines that were left out, after the last block."""
         if self._blank:
             yield f"{self._blank} blank lines: left out"
         if self._headers:
@@ -84,7 +84,7 @@ class _Lines:
 
 
 def _ends_early(opened: OpenFile, dialect: Dialect, encoding: str) -> bool:
-    """Whether the last line was cut off, so that a number in it may be another."""
+    """Whether the last line is cut off, so that a number in it may lack digits."""
     cut = last_line(opened, encoding)
     return cut is not None and len(fields(cut, dialect.separator, dialect.quote)) < len(
         dialect.columns
@@ -102,7 +102,7 @@ def _without_last_row(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def _parsed(opened: OpenFile, dialect: Dialect, encoding: str) -> Iterator[pd.DataFrame]:
-    """All columns of a file, by their position."""
+    """Parse all columns of a file; their names are their positions."""
     separator = r"\s+" if dialect.separator == "blank" else dialect.separator
     name, count = opened.name, len(dialect.columns)
     with readable(name):
@@ -133,27 +133,27 @@ def _parsed(opened: OpenFile, dialect: Dialect, encoding: str) -> Iterator[pd.Da
 
 
 def _next(reader: Any) -> pd.DataFrame | None:  # noqa: ANN401  pandas keeps its reader's type private
-    """The next block; None after the last."""
+    """The next block; None after the last one."""
     with warnings.catch_warnings():
-        # Rows that are all longer than the header are a warning only.
+        # pandas only warns if all rows are longer than the header.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         frame: pd.DataFrame | None = next(reader, None)
         return frame
 
 
 def _misfit(reason: str, name: str, dialect: Dialect) -> str:
-    told = reason.replace("Error tokenizing data. C error: ", "").strip()
-    if unclosed := re.search(r"EOF inside string starting at row (\d+)", told):
+    reason = reason.replace("Error tokenizing data. C error: ", "").strip()
+    if unclosed := re.search(r"EOF inside string starting at row (\d+)", reason):
         line = int(unclosed[1]) + 1
         return (
             f"{name} line {line}: a field begins with {dialect.quote} and nothing closes it to the "
             "end of the file; close it, or take the quote out"
         )
-    if told.startswith("Length of header"):
-        told = "all have more fields"
+    if reason.startswith("Length of header"):
+        reason = "all have more fields"
     remedy = (
         "; if numbers have a decimal comma, quote them or separate columns by ';'"
         if dialect.separator == ","
         else f"; if a field has {dialect.separator!r} in it, quote it"
     )
-    return f"{name}: rows do not fit the header of {len(dialect.columns)} columns: {told}{remedy}"
+    return f"{name}: rows do not fit the header of {len(dialect.columns)} columns: {reason}{remedy}"

@@ -1,4 +1,4 @@
-"""The ways in which dates are commonly written, as formats of strptime; a bounded list."""
+"""The common ways to write a date, as a short list of formats of strptime."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 ISO_LOCAL = "ISO 8601"
 ISO_ZONED = "ISO 8601 with a time zone"
 OFFSET = r":.*(?:Z|[+-]\d\d:?\d\d)$"
-"""Ends a time that names its zone."""
+"""The end of a time that names its time zone, as a regular expression."""
 ISO_SHAPE = (
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::?\d\d(?::?\d\d(?:\.\d+)?)?)?(?: ?(?:Z|[+-]\d\d(?::?\d\d)?))?)?"
 )
@@ -26,7 +26,7 @@ PLAUSIBLE_YEARS = range(1990, 2101)
 
 
 def formats_of(text: str) -> tuple[str, ...]:
-    """The formats under which a text may be a date, the likeliest in no way first."""
+    """The formats by which a text may be a date; their order says nothing about likelihood."""
     if re.fullmatch(ISO_SHAPE, text):
         return (ISO_ZONED if re.search(OFFSET, text) else ISO_LOCAL,)
     for shape, dates in ((_NUMBERS, _numbers), (_DAY_MONTH, _day_month), (_MONTH_DAY, _month_day)):
@@ -36,14 +36,14 @@ def formats_of(text: str) -> tuple[str, ...]:
 
 
 def meant(date_format: str) -> str:
-    """What a format says of the order of day, month and year, for people."""
+    """What a format puts first, in words: day, month or year."""
     first = re.match(r"%([dmbBYy])", date_format)
     names = {"d": "day", "m": "month", "b": "month", "B": "month", "Y": "year", "y": "year"}
     return f"{names[first[1]]} first" if first else date_format
 
 
 def remedy_for(text: str) -> str:
-    """What to do about a text that is no date in any form that is known."""
+    """What to do about a text that is not a date in any known format."""
     if not text:
         return "every row needs its time"
     if re.fullmatch(_NUMBER, text):
@@ -73,7 +73,7 @@ def _remedy_for_number(text: str) -> str:
 
 
 def ways_to_count(text: str) -> str:
-    """In which unit a number that counts since 1970 is a likely moment; "" if in none."""
+    """The units in which a number, counted since 1970, is a plausible time; "" if there is none."""
     if not re.fullmatch(_NUMBER, text.strip()):
         return ""
     number, ways = float(text.replace(",", ".")), []
@@ -84,7 +84,7 @@ def ways_to_count(text: str) -> str:
 
 
 def _since(origin: datetime, seconds: float) -> str | None:
-    """A moment, if it is one that a plant may have recorded."""
+    """The time so many seconds after `origin`; None if no plant can have recorded it."""
     try:
         moment = origin + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
@@ -112,7 +112,7 @@ def _month_day(found: re.Match[str]) -> tuple[str, ...]:
 
 
 def _time(found: re.Match[str]) -> str:
-    """The format of what follows the date."""
+    """The format of the time of day that follows the date."""
     if found["gap"] is None:
         return ""
     half = found["half"] or ""

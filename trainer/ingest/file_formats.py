@@ -1,4 +1,4 @@
-"""What a file is that is no CSV, by its first bytes; names of files often say something else."""
+"""Recognises files that are not CSV by their first bytes; their names are often misleading."""
 
 _EXPORT = "export it as CSV or Parquet"
 _UNPACK = "unpack it"
@@ -25,7 +25,7 @@ _FORMATS = (
 
 
 def known_format(start: bytes) -> str | None:
-    """A sentence about a file that begins so: what it is and what to do; None if it may be text."""
+    """What a file that starts like this is, and what to do with it; None if it may be text."""
     text = start[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for mark, what, remedy in _FORMATS:
         if start.startswith(mark) or (mark.startswith(b"<") and text.startswith(mark)):

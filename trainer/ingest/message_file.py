@@ -1,12 +1,12 @@
-"""Parquet files of recorded messages: a row a message, there whole or not at all.
+"""Parquet files of recorded messages, one row a message; a file is complete or does not exist.
 
     time  asset  pressure  flow  quality
-    ...   pump7       4.2  null  GOOD        a message that carried the pressure
-    ...   pump7      null    31  GOOD        the next one, with the flow
-    ...   pump7       NaN  null  BAD         a message that carried the pressure, without a value
+    ...   pump7       4.2  null  GOOD        a message with a pressure
+    ...   pump7      null    31  GOOD        the next message, with a flow
+    ...   pump7       NaN  null  BAD         a message with a pressure that has no usable value
 
-Rows go to a hidden file beside the one that is meant, in groups. It gets its name once it is
-complete; what a kill leaves hidden has no end, and cannot be read.
+Rows are written in groups to a hidden file beside the final one, which is renamed when it is
+complete. A hidden file that remains after a kill has no Parquet footer and cannot be read.
 """
 
 import os
@@ -29,17 +29,18 @@ TIME, ASSET, QUALITY = "time", "asset", "quality"
 MAX_GROUP_ROWS = 65_536
 MAX_BUFFERED_VALUES = 1_000_000
 ROWS_KEY = b"millhand.rows"
-"""Key of the metadata by which a file says what its rows are."""
+"""Key of the metadata in which a file states whether its rows are messages."""
 SUFFIX = ".parquet"
 
 
 class Row(NamedTuple):
-    """One message, or one of the readings in it.
+    """One message, or one of several readings in a message.
 
     Attributes:
         time_ns: event time, nanoseconds since 1970.
-        asset: whose it is.
-        values: one a signal; None: not carried, NaN: carried without a usable value.
+        asset: name of the asset that the reading is from.
+        values: one value for each signal; None: the message does not carry the signal, NaN: it
+            carries the signal without a usable value.
         quality: GOOD, UNCERTAIN or BAD.
     """
 
@@ -51,7 +52,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """When a file of a folder is complete, and the next one begins."""
+    """The rows, bytes or seconds after which a file of a folder is closed and the next is begun."""
 
     rows: int = 1_000_000
     size_bytes: int = 256 << 20
@@ -59,21 +60,21 @@ class FileLimits:
 
 
 class Files:
-    """Takes rows into one file, or into a folder of files.
+    """Writes rows to one file, or to a folder of files.
 
     Args:
-        out: a name that ends in `.parquet` is the file, any other the folder.
-        signals: names of the columns of values.
-        limits: of each file in a folder.
+        out: the file, if the name ends in `.parquet`; otherwise the folder.
+        signals: names of the signals, a column each.
+        limits: limits of each file in a folder.
 
     Attributes:
-        paths: files that are complete.
-        rows: rows that were taken, less those of a file that could not be written.
+        paths: the files that are complete.
+        rows: number of rows that were added, without those of a file that could not be written.
 
     Raises:
-        UsageError: the file is there already or no Parquet, or a signal has the name of another
-            column.
-        OSError: nothing can be written there.
+        UsageError: the file exists already or is not a Parquet file, or a signal has the name of
+            another column.
+        OSError: the file cannot be written.
     """
 
     def __init__(self, out: Path, signals: Sequence[str], limits: FileLimits | None = None) -> None:
@@ -95,14 +96,14 @@ class Files:
 
     @property
     def size_bytes(self) -> int:
-        """What has been written so far, all files together; rows in memory are not in it."""
+        """Bytes written so far to all files; rows that are still in memory do not count."""
         return self._bytes_before + (self._part.size_bytes if self._part else 0)
 
     def add(self, row: Row) -> None:
-        """Take a row.
+        """Add a row.
 
         Raises:
-            OSError: the disk is full; files that are complete stay.
+            OSError: the disk is full; complete files are kept.
         """
         part = self._part or self._open()
         part.rows += 1
@@ -114,7 +115,7 @@ class Files:
             self._complete(part)
 
     def rotate(self) -> None:
-        """Complete the file if it is large or old enough.
+        """Complete the file if it has reached its size or its age.
 
         Raises:
             OSError: see `add`.
@@ -127,10 +128,10 @@ class Files:
             self._complete(part)
 
     def close(self) -> None:
-        """Complete the last file; one without a row leaves no trace.
+        """Complete the last file, or remove it if it has no row.
 
         Raises:
-            OSError: it cannot be written; files that are complete stay.
+            OSError: the file cannot be written; complete files are kept.
         """
         if self._part is None:
             return
@@ -168,7 +169,7 @@ class Files:
 
     @contextmanager
     def _lost_if_it_fails(self, part: "_Part") -> Iterator[None]:
-        """Leave nothing of a file that cannot be written, and say how much that was."""
+        """Remove a file that cannot be written, and add the number of lost rows to the error."""
         try:
             yield
         except BaseException as exc:
@@ -182,12 +183,12 @@ class Files:
 
 
 class _Part:
-    """A file on its way.
+    """A file that is not complete yet.
 
     Attributes:
-        path: what it will be called.
-        rows: that belong to it, written or not.
-        since: when it was begun, by the monotonic clock, seconds.
+        path: the name that the file gets when it is complete.
+        rows: number of rows for this file, written or still in memory.
+        since: when the file was begun, seconds of the monotonic clock.
     """
 
     def __init__(self, path: Path, schema: Any) -> None:  # noqa: ANN401  pyarrow has no types
@@ -204,15 +205,15 @@ class _Part:
 
     @property
     def size_bytes(self) -> int:
-        """Written so far."""
+        """Bytes written to this file so far."""
         return self._file.tell()
 
     def write(self, table: Any) -> None:  # noqa: ANN401  as above
-        """Append a group of rows."""
+        """Append a group of rows to the file."""
         self._writer.write_table(table)
 
     def keep(self) -> int:
-        """End the file, give it its name, and return its size."""
+        """Finish the file, give it its final name, and return its size in bytes."""
         self._writer.close()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -223,9 +224,9 @@ class _Part:
         return size
 
     def discard(self) -> None:
-        """Leave nothing of it."""
+        """Remove the file."""
         self._temporary.unlink(missing_ok=True)
-        with suppress(OSError):  # the reason to discard it may be that nothing can be written
+        with suppress(OSError):  # it may be discarded because nothing can be written
             self._writer.close()
         with suppress(OSError):
             self._file.close()

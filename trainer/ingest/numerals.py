@@ -1,8 +1,8 @@
-"""Numbers in text: the decimal mark is found in the data, and never guessed.
+"""Numbers in text: the decimal mark is derived from the data, and never guessed.
 
-`12,5` can only have a decimal comma. `1,234` could be 1.234 or 1234: if every number with a comma
-is of that kind, the recipe must say. A comma in one place and a point in another is an error, for
-one of the two then separates thousands.
+`12,5` must have a decimal comma. `1,234` may be 1.234 or 1234: if all numbers with a comma are like
+that, the recipe must name the mark. Commas in some numbers and points in others are an error,
+because one of the two then separates thousands.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ import pandas as pd
 from trainer.errors import DataError
 
 Place = Callable[[Any], str]
-"""Where a row of a block is, and what is found there, from its label."""
+"""Gives the place of a row, and what was found there, for its label in the block."""
 
 _WITH_COMMA = r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"
 _MAYBE_THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
 
 
 class DecimalMark:
-    """What marks the decimals in all files together.
+    """The decimal mark of all files together.
 
     Attributes:
-        given: by the recipe, or None.
-        point: where a number has a decimal point, "" as long as none was seen.
-        comma: the same of a decimal comma.
-        proven: whether a comma was seen that cannot separate thousands.
+        given: the mark that the recipe names; None: it is to be found.
+        point: place of the first number with a decimal point; "" while there is none.
+        comma: place of the first number with a decimal comma; "" while there is none.
+        proven: whether there was a comma that cannot separate thousands.
     """
 
     def __init__(self, given: str | None) -> None:
@@ -39,11 +39,11 @@ class DecimalMark:
         """Read a block of one column; NaN where there is no number.
 
         Args:
-            text: without blanks around it.
-            place: tells of a row by its label.
+            text: the column as text, without blanks around it.
+            place: gives the place of a row for its label.
 
         Raises:
-            DataError: commas here and points there.
+            DataError: some numbers have a comma and others a point.
         """
         plain = pd.to_numeric(text, errors="coerce").astype("float64")
         if self.given == ".":
@@ -62,10 +62,10 @@ class DecimalMark:
         return plain
 
     def settle(self) -> str | None:
-        """Decide once everything has been read: a note, if there is something to say.
+        """Decide after the last file, and return a note on a decimal comma.
 
         Raises:
-            DataError: the commas could as well separate thousands.
+            DataError: the commas may as well separate thousands.
         """
         if self.given is not None or not self.comma:
             return None
@@ -80,7 +80,7 @@ class DecimalMark:
     def _refuse_both(
         self, text: "pd.Series[str]", number: "pd.Series[float]", place: Place
     ) -> None:
-        """Look for a decimal point, and refuse it beside a comma."""
+        """Look for a decimal point, and refuse it if there is a decimal comma too."""
         if not self.point:
             with_point = number.notna() & text.str.contains(".", regex=False)
             self.point = place(with_point.idxmax()) if with_point.any() else ""

@@ -1,7 +1,7 @@
-"""A Parquet file in blocks of rows; the only file that reads pyarrow's types.
+"""Reads a Parquet file in blocks of rows; no other module looks at pyarrow's types.
 
-Columns keep their types: numbers stay numbers, times stay times, texts that repeat are read as the
-dictionary they are stored as.
+Columns keep their types: numbers stay numbers, times stay times, and repeated texts stay the
+dictionaries that they are stored as.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,18 +44,18 @@ def blocks(
 
     Args:
         opened: the file.
-        rows: what a row is; None: what the file says of itself, and samples if it says nothing.
-        wanted: columns that must be there.
-        note: is told what was cleaned.
-        repeating: which of them hold few different texts, such as the asset's name.
+        rows: what a row is; None: what the metadata of the file says, and samples without any.
+        wanted: names of the columns that must be there.
+        note: called with a sentence on what was cleaned.
+        repeating: the wanted columns with few different texts, such as the names of assets.
 
     Yields:
-        The wanted columns in their order, under the number of each row, from 1; and which of them
-        each row's message carried, those that are not null, or None where a row is a sample. No
-        two blocks hold the same rows, and the memory taken does not grow with the file.
+        The wanted columns in their order, and for messages which of them each message carried:
+        those that are not null. The index of both is the number of the row, from 1. Each row is in
+        one block, and the memory used does not grow with the size of the file.
 
     Raises:
-        DataError: the file is broken, lacks a column, or has one of a type that is no value.
+        DataError: the file is broken, or a column is missing or has a type that is not allowed.
     """
     name = opened.name
     with readable(name, pa.ArrowException):
@@ -94,7 +94,7 @@ def _carried(column: Any) -> NDArray[np.bool_]:  # noqa: ANN401  pyarrow has no 
 
 
 def _batches(file: Any, columns: Sequence[str]) -> Iterator[Any]:  # noqa: ANN401  pyarrow has no types
-    """All batches; a reader of many row groups would hold what it has read of each to its end."""
+    """All batches, group by group: a reader of several groups keeps all of them in memory."""
     rows = min(_MOST_ROWS, max(1, _BLOCK_CELLS // len(columns)))
     for group in range(file.num_row_groups):
         yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
@@ -123,7 +123,7 @@ def _check_type(kind: Any, place: str) -> None:  # noqa: ANN401  pyarrow has no 
 
 
 def _series(column: Any) -> "pd.Series[Any]":  # noqa: ANN401  pyarrow has no types
-    """A column as pandas has it, without a Python object a row."""
+    """A column as a pandas series, without a Python object for each row."""
     kind = column.type
     if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
         column, kind = column.dictionary_decode(), kind.value_type

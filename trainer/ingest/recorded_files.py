@@ -1,9 +1,9 @@
-"""Recorded files, CSV and Parquet, as one `Recording`.
+"""Reads recorded files, CSV and Parquet, into one `Recording`.
 
-Nothing is guessed silently. What was cleaned or found out is noted (a byte-order mark, a decimal
-comma, the order of day and month, an empty file, rows out of order); what cannot be read safely is
-a `DataError` with file, line and column. Files are read block by block, so that hardly more than
-the recording itself is held.
+Nothing is guessed silently. What was cleaned or found out becomes a note (a byte-order mark, a
+decimal comma, the order of day and month, an empty file, rows out of order); what cannot be read
+safely is a `DataError` with file, line and column. Files are read block by block, so that little
+more memory is used than the recording itself takes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,14 +36,14 @@ def load(
     """Read all files into one recording in time order, each file once.
 
     Args:
-        source: where and how.
-        signals: which columns, in the order of the channels.
+        source: the recipe's `[data]`: which files, and how to read them.
+        signals: the signals to read, in the order of the channels.
         texts: further columns to read as text, such as a class or the part of a split.
         numbers: further columns to read as numbers, such as the target of a regression.
         opened: called with each file's name before it is read.
 
     Raises:
-        DataError: file, line, column, what was found, what to do.
+        DataError: names file, line, column, what was found and what to do.
     """
     reader = _Reader(source, signals, texts, numbers)
     for name, path in find(source).items():
@@ -54,7 +54,7 @@ def load(
 
 
 class _Reader:
-    """Reads files of one description, and collects what there is to say of them."""
+    """Reads files one by one, and collects their rows and notes."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class _Reader:
         self.notes: dict[str, list[str]] = {}
 
     def read(self, opened: OpenFile) -> None:
-        """Read one file; an empty one is noted."""
+        """Read one file; an empty file gives a note."""
         path, name, digest = opened.path, opened.name, opened.sha256
         self._check_new(name, digest)
         said = self._said_by_name(path, name)
@@ -92,20 +92,20 @@ class _Reader:
             self._check_asset(path, name)
 
     def recording(self) -> Recording:
-        """What was read."""
+        """All rows that were read, with the notes on them."""
         if not self.stamps.rows:
             raise DataError(f"{', '.join(self.digests)}: empty; there is nothing to read")
         mark = self.marks.settle()
         recording, said = self.rows.recording(self.stamps)
-        notes = (*self._told(), *([mark] if mark else []), *said)
+        notes = (*self._sentences(), *([mark] if mark else []), *said)
         return replace(recording, digests=self.digests, notes=notes)
 
     def note(self, text: str, name: str) -> None:
-        """Say something of a file; the same of many files is said once."""
+        """Add a note on a file; the same note on many files is given once."""
         self.notes.setdefault(text, []).append(name)
 
-    def _told(self) -> list[str]:
-        """The notes as sentences that begin with the files they are about."""
+    def _sentences(self) -> list[str]:
+        """The notes as sentences, each beginning with the file or files that it is about."""
         return [
             f"{names[0]}: {text}"
             if len(names) == 1
@@ -114,7 +114,7 @@ class _Reader:
         ]
 
     def _check_new(self, name: str, digest: str) -> None:
-        """Refuse a file whose rows would be counted twice; that empty ones are alike is no harm."""
+        """Refuse a second file with the same bytes, whose rows would count twice."""
         other = self.known.get(digest)
         if other is not None:
             raise DataError(
@@ -135,7 +135,7 @@ class _Reader:
         return file_template.values(template, path, name) if template is not None else {}
 
     def _blocks(self, opened: OpenFile, said: dict[str, str]) -> Iterator[Columns]:
-        """The columns that are needed, block by block."""
+        """The columns that the recipe needs, block by block."""
         wanted = [column for column in self._needed() if column not in said]
         if not wanted:
             raise DataError("data.file_template names every column; there is nothing to read")
@@ -157,7 +157,7 @@ class _Reader:
                 yield columns
 
     def _needed(self) -> list[str]:
-        """Every column that must be there, once."""
+        """The names of all columns that must be there, each once."""
         time = self.source.time.columns if self.source.time else ()
         signals = [signal.source for signal in self.signals]
         further = [*self.numbers, *self.texts]

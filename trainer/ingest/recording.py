@@ -1,4 +1,4 @@
-"""Recorded rows of any origin, in time order: what windows are built from and replay plays."""
+"""Recorded rows of any origin, in time order, for training and for `replay`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,25 +12,27 @@ LATE = "rows were not in time order: sorted"
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Rows in time order; those of several assets are interleaved.
+    """Rows in time order; the rows of several assets are interleaved.
 
     Attributes:
-        channels: name of each signal.
-        assets: name of each asset.
-        asset: index into `assets`, a whole number, `[rows]`.
-        times_ns: event time, nanoseconds since 1970, `[rows]`; without a time axis the row number.
-        timed: whether there is a time axis.
-        values: `[rows, channels]` as recorded, NaN = no value; float32 where all files hold no
-            more than that, otherwise float64.
-        files: name of each file, and `file` and `line`: where a row came from, `[rows]`.
-        digests: sha256 of each file by its name.
-        notes: what was cleaned, and what a reader should know.
-        reported: whether the row's message carried the signal at all, with a value or without,
-            `[rows, channels]`; None where every row is a sample, which has all of them.
-        texts: further columns that were asked for as text, by column: object `[rows]`, "" where
-            there is none.
-        numbers: further columns that were asked for as numbers, by column: float64 `[rows]`, NaN
-            where there is none.
+        channels: names of the signals.
+        assets: names of the assets.
+        asset: index into `assets` for each row, `[rows]`.
+        times_ns: event time of each row, nanoseconds since 1970, `[rows]`; without a time axis the
+            number of the row.
+        timed: whether the rows have a time axis.
+        values: values of the signals as recorded, `[rows, channels]`, NaN for no value; float32
+            where all files store no more precision, otherwise float64.
+        files: names of the files.
+        file: index into `files` for each row, `[rows]`.
+        line: line (CSV) or row (Parquet) of each row in its file, from 1, `[rows]`.
+        digests: SHA-256 of each file, by the name of the file.
+        notes: sentences on what was cleaned or left out.
+        reported: whether the message of a row carried a signal, with or without a value,
+            `[rows, channels]`; None if every row is a sample, which has all signals.
+        texts: further columns that were read as text, by column: object `[rows]`, "" for no text.
+        numbers: further columns that were read as numbers, by column: float64 `[rows]`, NaN for no
+            number.
     """
 
     channels: tuple[str, ...]
@@ -49,15 +51,15 @@ class Recording:
     numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.times_ns)
 
     def place(self, row: int) -> str:
-        """File and line of a row, as error messages name it."""
+        """File and line of a row, as error messages name them."""
         return f"{self.files[self.file[row]]} line {self.line[row]}"
 
     def take(self, rows: NDArray[Any]) -> "Recording":
-        """Some of the rows: a mask, or indices in rising order."""
+        """Select rows by a mask, or by indices in ascending order."""
         return replace(
             self,
             asset=self.asset[rows],
@@ -71,16 +73,17 @@ class Recording:
         )
 
     def in_time_order(self) -> tuple["Recording", int]:
-        """The rows by time, those of one time as they are; and how many were late.
+        """Sort the rows by time, and count those that were late.
 
-        A row is late if it is older than the one before of the same asset. The arrays of this
-        recording are sorted where they are, and are not to be used any more.
+        Rows of the same time keep their order. A row is late if it is older than the row before it
+        of the same asset. The values are sorted in place, so this recording must not be used
+        afterwards.
         """
         if not (self.times_ns[1:] < self.times_ns[:-1]).any():
             return self, 0
         late = int((self._steps() < 0).sum())
         order = np.argsort(self.times_ns, kind="stable")
-        for channel in range(len(self.channels)):  # one at a time: all at once would be twice
+        for channel in range(len(self.channels)):  # all at once would need the memory twice
             self.values[:, channel] = self.values[order, channel]
         ordered = replace(
             self,
@@ -96,7 +99,7 @@ class Recording:
 
     @property
     def rows_per_sample(self) -> int:
-        """How many rows a sample takes at most: one, or a message of each signal."""
+        """The most rows that a sample can need: one, or a message for each signal."""
         is_whole = self.reported is None or bool(self.reported.all())
         return 1 if is_whole else len(self.channels)
 
@@ -110,10 +113,10 @@ class Recording:
         return rank
 
     def period_ms(self) -> float | None:
-        """Median time between an asset's rows, whole milliseconds unless it is below one.
+        """Median time between the rows of an asset, in milliseconds; whole ones above 1 ms.
 
-        Where rows are messages, that of the signal which comes least often: samples wait for it.
-        None without a time axis, or where the rows have no time between them.
+        Where rows are messages, it is the time between those of the least frequent signal, because
+        samples wait for it. None without a time axis, or if all rows have the same time.
         """
         if not self.timed:
             return None
@@ -123,7 +126,7 @@ class Recording:
         return (round(period) if period >= 1 else period) or None
 
     def longest_pause(self) -> tuple[int, int]:
-        """The row after the longest time without one of the same asset, and that time, ns."""
+        """The row after the longest pause of its asset, and that pause in nanoseconds."""
         order = np.argsort(self.asset, kind="stable")
         steps = np.diff(self.times_ns[order])
         steps[np.diff(self.asset[order]) != 0] = 0
@@ -132,7 +135,7 @@ class Recording:
         longest = int(steps.argmax())
         return int(order[longest + 1]), int(steps[longest])
 
-    def _steps(self, rows: Any = slice(None)) -> NDArray[np.int64]:  # noqa: ANN401  whatever indexes an array
+    def _steps(self, rows: Any = slice(None)) -> NDArray[np.int64]:  # noqa: ANN401  anything that indexes an array
         """Nanoseconds from each of the rows to the next of the same asset."""
         asset, times_ns = self.asset[rows], self.times_ns[rows]
         order = np.argsort(asset, kind="stable")

@@ -1,4 +1,4 @@
-"""Rows gathered block by block, in arrays that grow where they are."""
+"""Collects rows block by block, in arrays that grow in place."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,17 +17,18 @@ MAX_BYTES = 8 << 30
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of one file, in its order.
+    """Rows of one file, in the order of the file.
 
     Attributes:
-        times: nanoseconds since 1970, by each format that may be the right one.
-        assets: the asset's name.
-        values: float32 or float64 `[rows, channels]`, NaN = no value.
+        times: event times in nanoseconds since 1970, `[rows]`, by each date format that may be the
+            right one.
+        assets: name of the asset of each row.
+        values: values of the signals, float32 or float64 `[rows, channels]`, NaN for no value.
         texts: further columns of text, by column.
         numbers: further columns of numbers, float64 `[rows]`, by column.
-        lines: where the rows are in the file, from 1.
-        reported: which signals the row's message carried, `[rows, channels]`; None where rows are
-            samples, which have all.
+        lines: line (CSV) or row (Parquet) of each row in the file, from 1, `[rows]`.
+        reported: which signals the message of each row carried, `[rows, channels]`; None if the
+            rows are samples, which have all signals.
     """
 
     times: Times
@@ -40,32 +41,32 @@ class Block:
 
 
 class Growing:
-    """An array that is added to at its end, and never held twice.
+    """An array that grows at its end without a second copy in memory.
 
-    `array` may move when it grows: it is looked up again, never kept.
+    `array` may move when it grows: read the attribute again instead of keeping the array.
     """
 
     def __init__(self, like: NDArray[Any]) -> None:
         self.array = np.empty((0, *like.shape[1:]), dtype=like.dtype)
 
     def add(self, more: NDArray[Any]) -> None:
-        """Append rows; the array takes on a wider type where they have one."""
+        """Append rows; if they have a wider type, the array takes it on."""
         if not np.can_cast(more.dtype, self.array.dtype):
             self.array = self.array.astype(np.result_type(self.array, more))
         count = len(self.array)
-        # realloc moves pages rather than bytes. No view of the array is alive here.
+        # realloc moves pages instead of copying bytes. No view of the array exists here.
         self.array.resize((count + len(more), *self.array.shape[1:]), refcheck=False)
         self.array[count:] = more
 
     def copy(self) -> "Growing":
-        """Another of the same rows."""
+        """A second array with the same rows."""
         other = Growing(self.array)
         other.add(self.array)
         return other
 
 
 class Names:
-    """Texts of many blocks, as codes of one list of names."""
+    """The texts of many blocks, stored as indices into one list of names."""
 
     def __init__(self) -> None:
         self.codes = Growing(np.empty(0, dtype=np.int32))
@@ -77,11 +78,11 @@ class Names:
         self.codes.add(np.array(ours, dtype=np.int32)[codes])
 
     def spelled(self) -> NDArray[Any]:
-        """The text of each row; rows with the same text share one object."""
+        """The text of each row, `[rows]`; rows with the same text share one object."""
         return np.array([*self.index], dtype=object)[self.codes.array]
 
     def sorted(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-        """The names that rows have, in order, and each row's index into them."""
+        """The names in use, sorted, and the index of each row into them."""
         used = np.flatnonzero(np.bincount(self.codes.array, minlength=len(self.index)))
         listed = [*self.index]
         order = sorted(used.tolist(), key=listed.__getitem__)
@@ -91,11 +92,11 @@ class Names:
 
 
 class Rows:
-    """All rows so far; what is added is copied, so that a block can go.
+    """All rows so far; blocks are copied, so that their memory can be released.
 
     Attributes:
-        files: name of each file that rows came from.
-        silent: rows that were left out because they had no value of any signal.
+        files: names of the files that the rows are from.
+        silent: number of rows that were left out because they have no value of any signal.
     """
 
     def __init__(self, channels: tuple[str, ...]) -> None:
@@ -121,7 +122,7 @@ class Rows:
         Raises:
             DataError: the rows would take more memory than is allowed.
         """
-        # A message without a single value is dropped by gateways, so its row must not count here.
+        # Gateways drop a message without any value, so its row must not count here.
         kept = ~np.isnan(block.values).all(axis=1)
         if block.reported is not None:
             kept |= block.reported.any(axis=1)
@@ -140,9 +141,9 @@ class Rows:
         self._line.add(block.lines[kept].astype(np.int32))
 
     def recording(self, stamps: Timestamps) -> tuple[Recording, list[str]]:
-        """Everything in time order, rows of the same time as they came; and what to say of it.
+        """All rows in time order, and notes on them; rows of the same time keep their order.
 
-        Nothing can be added any more.
+        Nothing can be added afterwards.
 
         Raises:
             DataError: the times can be read in two ways.
@@ -187,7 +188,7 @@ class Rows:
             )
 
     def _add_times(self, times: Times) -> None:
-        """Append under every format that is left; times that are no text fit them all."""
+        """Append the times of every format that still fits; times that are not text fit all."""
         if PLAIN in times and self._times:
             times = dict.fromkeys(self._times, times[PLAIN])
         elif PLAIN in self._times:
@@ -207,7 +208,7 @@ class Rows:
             grown.add(numbers[kept])
 
     def _add_reported(self, block: Block, kept: NDArray[np.bool_]) -> None:
-        """Rows of other files may be samples, which carry everything."""
+        """Append which signals were carried; other files may have samples, which carry all."""
         if block.reported is None and self._reported is None:
             return
         if self._reported is None:

@@ -1,4 +1,4 @@
-"""Recorded files before they are read: which there are, and how their text begins."""
+"""Finds recorded files, opens them, and looks at the beginning of their text."""
 
 import codecs
 import difflib
@@ -21,12 +21,12 @@ from trainer.recipe.data_section import Source
 
 MAX_FILES = 10_000
 PARQUET = ".parquet"
-"""Suffix of files that are Parquet; all others are text."""
+"""The suffix of Parquet files; all other files are text."""
 _NO_NAME = (".csv", ".txt", ".tsv", ".dat", ".data", PARQUET)
 _SNIFFED_BYTES = 4096
 _SNIFFED_CHARACTERS = 64 << 10
 _SNIFFED_LINES = 50
-# UTF-32 first: its mark begins with that of UTF-16.
+# UTF-32 comes first because its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -81,12 +81,12 @@ def open_once(path: Path, name: str) -> Iterator[OpenFile]:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a CSV begins.
+    """The beginning of a CSV file.
 
     Attributes:
-        lines: the first ones.
-        encoding: to read it in.
-        notes: what there is to say of its encoding.
+        lines: the first lines of the file.
+        encoding: the encoding to read the file in.
+        notes: sentences on how the encoding was found.
     """
 
     lines: tuple[str, ...]
@@ -95,13 +95,13 @@ class Opening:
 
 
 def find(source: Source) -> dict[str, Path]:
-    """The files that the patterns name, in natural order (`2.csv` before `10.csv`).
+    """Find the files that the patterns match, in natural order (`2.csv` before `10.csv`).
 
     Returns:
-        Path by name; the name is relative to the folder that all files share.
+        Path by name; a name is relative to the folder that contains all files.
 
     Raises:
-        DataError: a pattern names no file, or too many do.
+        DataError: a pattern matches no file, or too many files match.
     """
     found = [*dict.fromkeys(path for pattern in source.files for path in _matching(pattern))]
     if len(found) > MAX_FILES:
@@ -111,18 +111,18 @@ def find(source: Source) -> dict[str, Path]:
 
 
 def stem(path: Path) -> str:
-    """A file's name without what only says how it is written: `2004.02.12.txt.gz` is a day."""
+    """The name without the suffixes of its format: `2004.02.12` for `2004.02.12.txt.gz`."""
     name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
     suffix = next((one for one in _NO_NAME if name.lower().endswith(one)), "")
     return name[: len(name) - len(suffix)] or path.name
 
 
 def begin(opened: OpenFile, encoding: str | None) -> Opening:
-    """Look at the first lines of a CSV.
+    """Look at the first lines of a CSV file.
 
     Args:
         opened: the file.
-        encoding: as the recipe says; None is that of the byte-order mark, UTF-8 without one.
+        encoding: the encoding that the recipe names; None: that of the byte-order mark, or UTF-8.
 
     Raises:
         DataError: the text is not in this encoding, or the compression is broken.
@@ -148,7 +148,7 @@ def begin(opened: OpenFile, encoding: str | None) -> Opening:
 
 
 def last_line(opened: OpenFile, encoding: str) -> str | None:
-    """The last line of a CSV if nothing ends it; None otherwise, and of compressed files.
+    """The last line of a CSV file if no line end follows it; None otherwise, or if compressed.
 
     Raises:
         OSError: the file cannot be read.
@@ -165,7 +165,7 @@ def last_line(opened: OpenFile, encoding: str) -> str | None:
 
 @contextmanager
 def readable(name: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turn what the disk, the compression or a library's `errors` say into one about the file.
+    """Turn errors of the disk, of the compression and the given `errors` of a library into ours.
 
     Raises:
         DataError: the file cannot be read.
@@ -178,7 +178,7 @@ def readable(name: str, *errors: type[Exception]) -> Iterator[None]:
 
 
 def not_in(encoding: str, name: str, error: UnicodeDecodeError) -> str:
-    """What to say of a text that is not in the encoding it should be in."""
+    """The error message for a text that is not in the expected encoding."""
     byte = error.object[error.start]
     western = bytes([byte]).decode("cp1252", errors="replace")
     return (
@@ -188,7 +188,7 @@ def not_in(encoding: str, name: str, error: UnicodeDecodeError) -> str:
 
 
 def _encoding(start: bytes, given: str | None, name: str) -> tuple[str, tuple[str, ...]]:
-    """The encoding to read in, and what there is to say of it."""
+    """The encoding to read a file in, and notes on how it was found."""
     marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
     if marked is None:
         if b"\0" in start and not (given or "").startswith(("utf-16", "utf-32")):
@@ -213,7 +213,7 @@ def _holds_zeros(start: bytes, name: str) -> str:
 
 
 def _matching(pattern: str) -> list[Path]:
-    """The files of one pattern; a name that is there as it is written may have brackets."""
+    """The files of one pattern; an existing file may have brackets in its name."""
     literal = Path(pattern)
     if literal.is_file():
         return [literal]
@@ -229,7 +229,7 @@ def _matching(pattern: str) -> list[Path]:
 
 
 def _instead(path: Path) -> str:
-    """What is there rather than the file that is named."""
+    """A hint at the file or folder that is there instead."""
     if glob.has_magic(str(path.parent)):
         return ""
     if not path.parent.is_dir():
@@ -240,6 +240,6 @@ def _instead(path: Path) -> str:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key under which 10 comes after 2."""
+    """Sort key by which 10 comes after 2."""
     parts = re.split(r"(\d+)", str(path))
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -1,8 +1,8 @@
-"""Event times of rows; how dates are written is found in the data, and never guessed.
+"""Event times of rows; how dates are written is derived from the data, and never guessed.
 
-ISO 8601 is read as it is. Of any other form, each format of a short list under which the first row
-is a date is tried on every row of every file. If one is left at the end it is taken, and said; if
-`03/04/2025` could be March or April to the last row, the recipe must say.
+ISO 8601 is read directly. For any other way to write dates, every format of a short list that fits
+the first row is tried on all rows of all files. If one format remains it is used, with a note. If
+`03/04/2025` may be March or April in all rows, the recipe must name the format.
 """
 
 import json
@@ -30,20 +30,20 @@ from trainer.ingest.date_formats import (
 from trainer.recipe.data_section import UNIT_NS, YEARS, TimeAxis
 
 PLAIN = ""
-"""The format of times that are no text."""
+"""Stands for the format of times that are not text."""
 NS_PER_S = 10**9
 _END_NS = 9 * 10**18  # in the year 2255
 Times = Mapping[str, NDArray[np.int64]]
-"""Nanoseconds since 1970, by the format under which text was read."""
+"""Event times in nanoseconds since 1970, `[rows]`, by the format that the text was read with."""
 
 
 class Timestamps:
     """Reads the times of all files together.
 
     Attributes:
-        axis: what the recipe says; None where the order of the rows is all there is.
-        rows: how many were read.
-        alive: formats under which all text so far could be read; None before the first.
+        axis: the recipe's `data.time`; None: rows have no time, only their order.
+        rows: number of rows that were read.
+        alive: formats that fit all text so far; None before the first row.
     """
 
     def __init__(self, axis: TimeAxis | None) -> None:
@@ -58,7 +58,7 @@ class Timestamps:
         self._never: dict[str, DataError] = {}
 
     def read(self, columns: Columns) -> Times:
-        """The times of a block, under every format that may still be the right one.
+        """Read the times of a block, by every format that still fits.
 
         Raises:
             DataError: a row's time cannot be read safely.
@@ -72,7 +72,7 @@ class Timestamps:
         return {form: self._spread(form, stamps, step_ns) for form, stamps in times.items()}
 
     def _spread(self, form: str, stamps: NDArray[np.int64], step_ns: float) -> NDArray[np.int64]:
-        """Rows of one time, a step apart; the last of the block before may have had it too."""
+        """Set rows of the same time a step apart, also across the end of a block."""
         row = np.arange(len(stamps))
         begins = np.diff(stamps, prepend=stamps[0]) != 0
         since = row - np.maximum.accumulate(np.where(begins, row, 0))
@@ -106,14 +106,14 @@ class Timestamps:
         return self._read_text(columns, axis)
 
     def chosen(self, times: Times, place: Callable[[int], str]) -> str:
-        """The format that is right, once everything has been read.
+        """Choose the format after the last file.
 
         Args:
-            times: of all rows.
-            place: tells file and line of one of them.
+            times: event times of all rows, by format.
+            place: gives file and line of a row, by its number.
 
         Raises:
-            DataError: several formats are left, and they differ.
+            DataError: several formats fit all rows and give different times.
         """
         first, *others = times
         for other in others:
@@ -126,7 +126,7 @@ class Timestamps:
         return first
 
     def note(self, chosen: str) -> str | None:
-        """What to say of the format, if it was found rather than given; or of an unlikely unit."""
+        """A note on a format that was found in the data, or on an implausible unit."""
         if self._unlikely:
             return self._unlikely
         if self.axis is None or self.axis.format or chosen in (PLAIN, ISO_LOCAL, ISO_ZONED):
@@ -158,7 +158,7 @@ class Timestamps:
     def _stamps(
         self, moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis, form: str
     ) -> NDArray[np.int64]:
-        """Nanoseconds under one format; an hour that cannot be told counts if it is chosen."""
+        """Nanoseconds by one format; an ambiguous hour is an error only if the format is chosen."""
         try:
             return _nanoseconds(moments, columns, axis)
         except DataError as exc:
@@ -174,7 +174,7 @@ class Timestamps:
         text: "pd.Series[str]",
         bad: Mapping[str, "pd.Series[bool]"],
     ) -> DataError:
-        """The error about the row under which the last format falls."""
+        """Make the error about the row that the last format does not fit."""
         column = axis.name
         last = max(bad.values(), key=lambda where: int(where.to_numpy().argmax()))
         found, here = text.iloc[int(last.to_numpy().argmax())], columns.place(column, last.idxmax())
@@ -196,7 +196,7 @@ class Timestamps:
         return columns.wrong(column, last, f"but {[*others, self._first][0]}; {remedy}")
 
     def _undecided(self, forms: tuple[str, str], times: Times, row: int, place: str) -> str:
-        """The error about two formats that fit all rows."""
+        """The error message about two formats that both fit all rows."""
         column = self.axis.column if self.axis else ""
         written = json.dumps(column, ensure_ascii=False)
         name = self.axis.name if self.axis else ""
@@ -215,7 +215,7 @@ class Timestamps:
 
 
 def _parsed(text: "pd.Series[str]", form: str) -> "pd.Series[Any]":
-    """Moments in their own time zone, or without one; NaT where the text is not of this form."""
+    """Times in their own time zone, or without one; NaT where the text does not have the format."""
     if form not in (ISO_LOCAL, ISO_ZONED):
         return pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
     right = text.str.fullmatch(ISO_SHAPE) & (text.str.contains(OFFSET) == (form == ISO_ZONED))
@@ -228,7 +228,7 @@ def _within_years(moments: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _nanoseconds(moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis) -> NDArray[np.int64]:
-    """Nanoseconds since 1970 of moments that are all there."""
+    """Nanoseconds since 1970 of times, none of which is missing."""
     if moments.dt.tz is None:
         local = moments
         moments = local.dt.tz_localize(axis.zone, ambiguous="NaT", nonexistent="NaT")
@@ -239,7 +239,7 @@ def _nanoseconds(moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis) ->
 
 
 def _clock_change(local: "pd.Series[Any]", moments: "pd.Series[Any]", zone: str) -> str:
-    """What to do about an hour that a change of clocks repeats, or leaves out."""
+    """What to do about an hour that a change to or from daylight saving time repeats or skips."""
     first = local[moments.isna()].iloc[:1]
     if first.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().any():
         return f"that hour is there twice in {zone}; export in UTC, or leave its rows out"
@@ -254,7 +254,7 @@ def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64
     raw = columns.frame[column]
     if not pd.api.types.is_numeric_dtype(raw.dtype):
         raw = pd.to_numeric(columns.text(column), errors="coerce")
-    # Whole numbers stay whole: a double holds nanoseconds since 1970 to a quarter of a microsecond.
+    # Whole numbers stay integers: a double is exact to 256 ns only for nanoseconds since 1970.
     whole = pd.api.types.is_integer_dtype(raw.dtype)
     count = raw.to_numpy(dtype=np.int64) if whole else columns.numbers(column).astype(np.float64)
     start_ns = pd.Timestamp(axis.origin).as_unit("ns").value
@@ -270,7 +270,7 @@ def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64
 
 
 def _unlikely(columns: Columns, axis: TimeAxis, counted: NDArray[np.int64]) -> str | None:
-    """What to say of a count since 1970 that leads to a likely year in another unit only."""
+    """A note on a count since 1970 that gives a plausible year in another unit only."""
     text = str(columns.frame[axis.name].iloc[0])
     moment = np.datetime64(int(counted[0]), "ns").astype("datetime64[s]")
     if axis.origin != UNIX_EPOCH or moment.astype("M8[Y]").astype(int) + 1970 in PLAUSIBLE_YEARS:
@@ -281,7 +281,7 @@ def _unlikely(columns: Columns, axis: TimeAxis, counted: NDArray[np.int64]) -> s
 
 
 def _of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int64]:
-    """Times of rows that follow each other evenly; their number where there is no time axis.
+    """Times of rows with a constant step; the number of each row if there is no time axis.
 
     Raises:
         DataError: the last row lies too far in the future.

@@ -2,13 +2,13 @@
 
 import difflib
 import re
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from models.bundle.manifest import Name
+from models.validation import Location, explain, is_inside, key_of, known_keys, sections_at, shown
 
-_MAX_SHOWN = 80
 _TABLE = "a table is needed, such as { key = value }"
 _LIST = "a list is needed, in brackets"
 _TEXT = "text is needed, in quotes"
@@ -32,8 +32,6 @@ _NEEDED = {
 """What is allowed, where pydantic says it as one says it to a programmer."""
 _NAME = get_args(Name)[1].pattern
 
-Location = tuple[int | str, ...]
-
 
 def told(error: ValidationError, content: dict[str, Any], root: type[BaseModel]) -> list[str]:
     """One line a key, in the order in which they were found.
@@ -48,12 +46,12 @@ def told(error: ValidationError, content: dict[str, Any], root: type[BaseModel])
     for location, found in mistakes:
         # A list that is wrong in an item is neither too short, nor a word where one may stand.
         whole = found["type"] == "too_short" or location != found["loc"]
-        if whole and any(_is_inside(other, location) for other, _ in mistakes):
+        if whole and any(is_inside(other, location) for other, _ in mistakes):
             continue
-        said = lines.setdefault(_key(location), [])
+        said = lines.setdefault(key_of(location), [])
         reason = _reason(found, location, root)
         if said:  # the other members of a union found the same
-            reason = reason.removeprefix(f"found {_shown(found['input'])}; ")
+            reason = reason.removeprefix(f"found {shown(found['input'])}; ")
         if reason not in said:
             said.append(reason)
     return [": ".join(filter(None, (key, ", or ".join(said)))) for key, said in lines.items()]
@@ -74,15 +72,6 @@ def _written(found: Any, content: Any) -> Location:  # noqa: ANN401  pydantic's 
     return tuple(written)
 
 
-def _is_inside(location: Location, outer: Location) -> bool:
-    return len(location) > len(outer) and location[: len(outer)] == outer
-
-
-def _key(location: Location) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).lstrip(".")
-
-
 def _inside(content: Any, part: int | str) -> Any:  # noqa: ANN401  any TOML value
     if isinstance(content, dict):
         return content.get(str(part))
@@ -94,14 +83,14 @@ def _inside(content: Any, part: int | str) -> Any:  # noqa: ANN401  any TOML val
 def _reason(found: Any, location: Location, root: type[BaseModel]) -> str:  # noqa: ANN401  pydantic's details
     """What was found, and what is allowed."""
     kind, value, context = found["type"], found["input"], found.get("ctx", {})
+    allowed: str | None
     if kind == "extra_forbidden":
         return f"is not known; {_nearest(found['loc'], root)}"
-    if kind == "missing":
-        return "is missing; it must be given"
     if kind == "union_tag_not_found":
         return f"is missing; it must be given: {', '.join(_kinds(location, root))}"
     if kind == "union_tag_invalid":
-        value, allowed = context["tag"], _choice(context["tag"], context["expected_tags"])
+        found = {**found, "input": context["tag"]}
+        allowed = _choice(context["tag"], context["expected_tags"])
     elif kind == "literal_error":
         allowed = _choice(value, context["expected"])
     elif kind == "tuple_type" and isinstance(value, dict):
@@ -109,9 +98,8 @@ def _reason(found: Any, location: Location, root: type[BaseModel]) -> str:  # no
     elif kind == "string_pattern_mismatch" and context["pattern"] == _NAME:
         allowed = _name(value)
     else:
-        reason = _NEEDED.get(kind) or found["msg"].removeprefix("Value error, ")
-        allowed = reason[:1].lower() + reason[1:]
-    return allowed if isinstance(value, dict | list) else f"found {_shown(value)}; {allowed}"
+        allowed = _NEEDED.get(kind)
+    return explain(found, allowed)
 
 
 def _choice(value: object, allowed: str) -> str:
@@ -126,14 +114,8 @@ def _name(value: str) -> str:
     return f"a name has letters, digits, '.', '_' and '-', begins with one of the first two{such}"
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
-
-
 def _nearest(location: Location, root: type[BaseModel]) -> str:
-    sections = _sections(location[:-1], root)
-    allowed = sorted({name for section in sections for name in section.model_fields})
+    allowed = sorted(known_keys(location, root))
     near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
     meant = f"did you mean '{near[0]}'? " if near else ""
     return f"{meant}allowed here: {', '.join(allowed)}"
@@ -141,40 +123,6 @@ def _nearest(location: Location, root: type[BaseModel]) -> str:
 
 def _kinds(location: Location, root: type[BaseModel]) -> list[str]:
     """The words that tell the sections of a union apart by the key at `location`."""
-    sections = _sections(location[:-1], root)
+    sections = sections_at(location[:-1], root)
     words = (get_args(one.model_fields[str(location[-1])].annotation) for one in sections)
     return [f"'{word}'" for group in words for word in group]
-
-
-def _sections(location: Location, root: type[BaseModel]) -> list[type[BaseModel]]:
-    """What may stand at a location, of which more than one is a union."""
-    sections = [root]
-    for part in location:
-        if isinstance(part, int):
-            continue
-        inner = [
-            model
-            for section in sections
-            if part in section.model_fields
-            for model in _models(section.model_fields[part].annotation)
-        ]
-        sections = inner or [section for section in sections if part in _tags(section)] or sections
-    return sections
-
-
-def _models(annotation: object) -> list[type[BaseModel]]:
-    """The sections that an annotation speaks of, through unions and tuples."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
-
-
-def _tags(section: type[BaseModel]) -> set[str]:
-    """The values by which a union tells `section` from its siblings."""
-    literals = (field.annotation for field in section.model_fields.values())
-    return {
-        str(tag)
-        for literal in literals
-        if get_origin(literal) is Literal
-        for tag in get_args(literal)
-    }

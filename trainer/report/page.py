@@ -4,6 +4,7 @@ Its content security policy forbids all of them, so a signal's name cannot bring
 """
 
 from collections.abc import Mapping
+from importlib.resources import files
 
 from markupsafe import Markup
 
@@ -14,44 +15,6 @@ MAX_BYTES = 400_000
 """What a page is to stay below; what goes into it is capped so that it does."""
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_STYLE = Markup("""
-:root { color-scheme: light }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1b1f24; background: #fff }
-h1 { font-size: 1.6rem; line-height: 1.2; margin-bottom: 0; overflow-wrap: anywhere }
-h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 2px solid #1b1f24 }
-h3 { font-size: 1rem; margin-bottom: .3rem }
-p, li { overflow-wrap: anywhere; max-width: 48rem }
-table { border-collapse: collapse; width: 100%; font-size: .92rem }
-th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
-         border-bottom: 1px solid #d8dee4; overflow-wrap: break-word; min-width: 4rem }
-thead th { border-bottom: 2px solid #57606a } tbody th { font-weight: 500 }
-.scroll { overflow-x: auto }
-.notice { border: 2px solid #1a7f37; border-left-width: 10px; background: #eefbf1;
-          padding: .4rem 1rem; margin: 1rem 0 }
-.warning { border-color: #b42318; background: #fff1ee }
-.warning > strong { color: #8f1d13; font-size: 1.1rem }
-.cards { display: flex; flex-wrap: wrap; gap: .8rem; padding: 0; margin: 1rem 0; list-style: none }
-.cards li { border: 1px solid #8c959f; border-radius: 4px; padding: .5rem 1rem }
-.cards strong { display: block; font-size: 1.35rem }
-figure { margin: 1rem 0; break-inside: avoid }
-figcaption { font-size: .88rem; color: #424a53; max-width: 48rem }
-svg { display: block; width: 100%; height: auto } svg * { stroke-linejoin: round }
-svg text { font-family: "DejaVu Sans", Verdana, sans-serif }
-.wide svg { min-width: 36rem }
-[data-figure] { white-space: nowrap }
-.row { display: flex; flex-wrap: wrap; gap: 0 1.5rem }
-.row figure { flex: 1 1 20rem; max-width: 29rem; min-width: 0 }
-.matrix td { text-align: right; padding: .3rem .6rem; border: 1px solid #fff }
-code { font-size: .85em; overflow-wrap: anywhere }
-summary { cursor: pointer }
-@media print {
-  body { max-width: none; margin: 0; font-size: 11px } .scroll { overflow: visible }
-  .wide svg { min-width: 0 } h2, h3 { break-after: avoid } tr { break-inside: avoid }
-  details::details-content { content-visibility: visible; block-size: auto }
-  * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
-}
-""")
 
 MEANINGS = {
     "mae": "mean absolute error",
@@ -80,12 +43,13 @@ def page(manifest: Manifest, lead: Markup, sections: Mapping[str, Markup]) -> by
         sections: content by heading; one without content is left out.
     """
     title = f"{manifest.name} {manifest.version}"
+    style = files("trainer.report").joinpath("style.css").read_text("utf-8")
     head = Markup(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="{}"><title>{}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<style>{}</style></head>"
-    ).format(_POLICY, title, _STYLE)
+    ).format(_POLICY, title, Markup(style))  # noqa: S704  our own file
     content = joined(
         Markup("<section><h2>{}</h2>{}</section>").format(heading, section)
         for heading, section in sections.items()

@@ -39,6 +39,7 @@ from trainer.search.plan import Plan, planned
 BATCH = 8
 # The thread of joblib's executor (loky) that watches the worker processes.
 _JOBLIB_THREAD = "ExecutorManagerThread"
+_MAX_JOIN_S = 10.0
 
 
 def search(
@@ -89,6 +90,7 @@ class _Run:
     console: Console
     advance: Callable[[int], object]
     done: int = 0
+    is_cut: bool = False
     before_s: float = 0.0
     start_s: float = 0.0
 
@@ -98,8 +100,7 @@ class _Run:
         self.start_s = time.monotonic()
         self.advance(self.done)
         stop = StopRequest()
-        self._silence_joblib(stop)
-        with stop.listening(), warnings.catch_warnings():
+        with self._silent_joblib(stop), stop.listening(), warnings.catch_warnings():
             # joblib warns of trials that were cancelled when the time was up; they are no loss,
             # because the journal tries them again.
             warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning)
@@ -113,17 +114,26 @@ class _Run:
             )
             raise KeyboardInterrupt
 
-    def _silence_joblib(self, stop: StopRequest) -> None:
+    @contextmanager
+    def _silent_joblib(self, stop: StopRequest) -> Iterator[None]:
         """Suppress the traceback of joblib's thread when its workers are ended during a fit."""
-        other = threading.excepthook
+        before = threading.excepthook
 
         def hook(found: threading.ExceptHookArgs) -> None:
             left_s = self._left_s()
             is_over = stop.requested or (left_s is not None and left_s <= 0)
             if not is_over or getattr(found.thread, "name", "") != _JOBLIB_THREAD:
-                other(found)
+                before(found)
 
-        threading.excepthook = hook  # never set back: the thread may fail after the search
+        threading.excepthook = hook
+        try:
+            yield
+        finally:
+            if self.is_cut:  # then the thread is about to end, and may raise until it has
+                for thread in threading.enumerate():
+                    if thread.name == _JOBLIB_THREAD:
+                        thread.join(_MAX_JOIN_S)
+            threading.excepthook = before
 
     def _batch(self, count: int, stop: StopRequest) -> None:
         pruning_limits = self.journal.pruning_limits(len(self.plan.validation.folds))
@@ -135,8 +145,9 @@ class _Run:
             try:
                 stop.wait(lambda: found.append(next(results)))
             except multiprocessing.TimeoutError:
-                return
-            if stop.requested:
+                self.is_cut = True
+            self.is_cut |= stop.requested
+            if self.is_cut:
                 return
             index, tried = found[0]
             self.journal.tell(asked[index], tried)

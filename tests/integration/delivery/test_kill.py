@@ -12,13 +12,15 @@ from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.waiting import eventually
 
-KILLS = 10
+KILLS = 20
 RATE = 500
 ASSETS = 4
 MAX_BETWEEN = 400
 
 
-def test_ten_kills_under_load_lose_nothing(tmp_path: Path, figure: Callable[[str], None]) -> None:
+def test_twenty_kills_under_load_lose_nothing(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
     dice = random.Random(7)  # noqa: S311 - ten moments, spread the same way every time
     with (
         mosquitto(tmp_path / "broker", max_queued_messages=0) as broker,

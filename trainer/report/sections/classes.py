@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from trainer.report.canvas import BLACK, BLUE, GREY, NARROW, logarithmic, picture
 from trainer.report.markup import heading, joined, paragraph
@@ -75,8 +76,10 @@ def calibration(subject: Reported) -> Markup:
     counts = np.bincount(group, minlength=_BINS)
     filled = np.flatnonzero(counts)
     said = np.bincount(group, score, minlength=_BINS)[filled] / counts[filled]
-    came = np.bincount(group, true, minlength=_BINS)[filled] / counts[filled]
-    low, high = _wilson(came, counts[filled])
+    right = np.bincount(group[true], minlength=_BINS)[filled]
+    came = right / counts[filled]
+    tests = map(binomtest, right.tolist(), counts[filled].tolist())
+    low, high = np.array([test.proportion_ci(method="wilson") for test in tests]).T
 
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -104,16 +107,6 @@ def calibration(subject: Reported) -> Markup:
         "(bars, logarithmic from ten on). On the dotted line probabilities are what they say."
     )
     return picture("Calibration", text, draw, size=(NARROW[0], 3.8))
-
-
-def _wilson(
-    share: NDArray[np.float64], count: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's 95 % interval of a share."""
-    z = 1.96
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
-    return middle - half, middle + half
 
 
 def _short(text: str, letters: int = 40) -> str:

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
@@ -166,6 +168,17 @@ def test_no_time_for_a_single_candidate_is_told(tmp_path: Path) -> None:
     path = folder_of(tmp_path, linear, {"seconds": 0.01})
     with pytest.raises(DataError, match=naming("search.seconds", "0.01")):
         trained(path)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0])
+def test_hook_for_errors_of_threads_is_the_one_before_after_a_search(
+    tmp_path: Path, seconds: float
+) -> None:
+    path = folder_of(tmp_path, linear, search={"seconds": seconds, "candidates": ["linear"]})
+    before = threading.excepthook
+    with suppress(DataError):  # the workers may take longer than that to start
+        trained(path)
+    assert threading.excepthook is before
 
 
 def test_seconds_end_a_search(tmp_path: Path) -> None:
