@@ -1,1 +1,1 @@
-"""The measured promises: the limit, the plain way and millhand, side by side in one run."""
+"""The benchmarks: millhand next to the limit, the plain way and other programs, in one run."""

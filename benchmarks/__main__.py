@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure the contenders in turns and print what came out."""
+"""`python -m benchmarks`: measure the contenders in turns, and print and write the results."""
 
 import argparse
 import os
@@ -33,7 +33,7 @@ _WIDTH = 120  # where the output is no terminal
 
 
 def main() -> None:
-    """Parse, measure, print and write the results."""
+    """Measure what the command line names, print and write the results."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
@@ -50,11 +50,15 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of every contender (5)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="measured time of a turn (2)")
-    parser.add_argument("--only", choices=EXPERIMENTS, help="one experiment instead of all")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="number of turns of every contender (5)"
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, help="measured seconds of a turn (2)")
+    parser.add_argument("--only", choices=EXPERIMENTS, help="run one experiment instead of all")
     others = parser.add_mutually_exclusive_group()
-    others.add_argument("--peers", action="store_true", help="measure programs in JavaScript too")
+    others.add_argument(
+        "--peers", action="store_true", help="measure two programs in JavaScript too"
+    )
     others.add_argument(
         "--against",
         type=Path,

@@ -1,10 +1,10 @@
-"""What each estimator of the trainer costs as a graph, and how near the graph comes.
+"""The size, latency and error of the ONNX graph of each estimator of the trainer.
 
     python -m benchmarks.estimators
 
-Every family of a search, with the hyper-parameters that it tries first, and every detector: fitted
-on 1,500 made-up windows, exported, and held against scikit-learn on 1,500 others. The table stands
-in docs/estimators.md.
+Every family of a search, with the hyper-parameters that it tries first, and every detector is
+fitted on 1,500 artificial windows, exported, and compared with scikit-learn on 1,500 other windows.
+The table is in docs/estimators.md.
 """
 
 import warnings
@@ -35,7 +35,7 @@ Windows = NDArray[np.float32]
 
 
 def drawn(rows: int = ROWS) -> tuple[Windows, NDArray[np.float64]]:
-    """Twice so many windows, and a number that depends on them with a bend and a step."""
+    """Twice `rows` windows, and a target that depends on them with a bend and a step."""
     windows = np.random.default_rng(0).normal(size=(2 * rows, LENGTH, CHANNELS))
     y = 2 * windows[:, -1, 0] + np.sin(3 * windows[:, -1, 2]) + (windows[:, :, 3].mean(axis=1) > 0)
     windows[:, :, 1] = windows[:, :, 1] * 50 + 640
@@ -43,7 +43,7 @@ def drawn(rows: int = ROWS) -> tuple[Windows, NDArray[np.float64]]:
 
 
 def models(rows: int = ROWS) -> Iterator[tuple[str, Model]]:
-    """Every estimator by name, fitted on so many windows."""
+    """Every estimator by name, fitted on `rows` windows."""
     windows, y = drawn(rows)
     classes = np.digitize(y, np.quantile(y, [0.5, 0.9])).astype(np.float64)
     train = windows[:rows]
@@ -56,7 +56,7 @@ def models(rows: int = ROWS) -> Iterator[tuple[str, Model]]:
             estimator = family.draw(FixedTrial(dict(family.first(of))), of)
             unfitted = steps(estimator, scaled=family.scaled)
             with warnings.catch_warnings():
-                # A network's rounds are a hyper-parameter: that they end too soon is no news.
+                # The number of iterations of a network is a hyper-parameter, and may be too low.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 fitted = unfitted.fit(described, truth[:rows])
             yield name, modelled(task, Pipeline([("features", features), *fitted.steps]))
@@ -67,7 +67,7 @@ def models(rows: int = ROWS) -> Iterator[tuple[str, Model]]:
 
 
 def modelled(task: Task, pipeline: Pipeline) -> Model:
-    """The pipeline with the outputs of its task."""
+    """A model of the pipeline with the outputs of its task."""
     names = {
         "classification": (("value", "int64"), ("score", "float32"), ("probabilities", "float32")),
         "regression": (("value", "float32"),),
@@ -88,7 +88,7 @@ def modelled(task: Task, pipeline: Pipeline) -> Model:
 
 
 def compared(model: Model, rows: int = ROWS) -> tuple[bytes, NDArray[np.float64], int]:
-    """The graph, its errors on windows not fitted on, and how many of them are too large."""
+    """The graph, its errors on other windows, and the number of errors beyond the tolerance."""
     windows, y = drawn(rows)
     tested = windows[rows:]
     content = export(model, (LENGTH, CHANNELS), "estimators", 1)
@@ -100,7 +100,7 @@ def compared(model: Model, rows: int = ROWS) -> tuple[bytes, NDArray[np.float64]
 
 
 def row(name: str, model: Model) -> str:
-    """One line of the table."""
+    """One row of the table."""
     content, error, beyond = compared(model)
     latency = Graph(content).latency(drawn()[0][ROWS:])
     return (

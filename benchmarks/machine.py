@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine and the versions that the figures were measured with."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ _VERSION_S = 10.0
 
 
 def machine_line() -> str:
-    """Return processor, cores, kernel, load before the run, and versions, in one line."""
+    """Return processor, cores, kernel, load before the run, and versions in one line."""
     packages = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     return (
         f"{_processor()}, {len(os.sched_getaffinity(0))} cores, Linux {platform.release()}, "

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.neighbours`: what a light model suffers from a heavy one in the same agent.
+"""`python -m benchmarks.neighbours`: the latency of a light model beside a heavy one in one agent.
 
-Both serve at once, by one thread. Readings of the light model come at a steady rate, alone first;
-then with as many of the heavy one as keep the agent at work about half the time. Rounds alternate.
-Printed: p50 and p99 from the publishing of a light reading to its answer, how long a batch of the
-heavy model takes, and p99 as a multiple of that.
+One thread serves both models. Readings of the light model come at a steady rate: first alone, then
+together with as many of the heavy model as keep the agent busy about half of the time. The two
+cases take turns. Printed are p50 and p99 of the time from the publish of a light reading to its
+answer, the time that a batch of the heavy model takes, and p99 as a multiple of that.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from tests.kit.gateway.process import Gateway, telemetry_pipeline
 
 LIGHT, HEAVY = "light", "heavy"
 BATCH, LAYERS = 16, 3_000
-"""About 20 ms for a batch of one reading of the heavy model."""
+"""With these layers a batch of one reading of the heavy model takes about 20 ms."""
 LIGHT_RATE, HEAVY_RATE = 500.0, 25.0
 _WARM_UP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Latencies of the light model, and the time of a heavy batch, in milliseconds."""
+    """The latencies of the light model, and the time of a batch of the heavy one, milliseconds."""
 
     p50_ms: float
     p99_ms: float
@@ -39,15 +39,15 @@ def measure(qos: int, heavy_rate: float, seconds: float) -> Seen:
     """Drive one agent.
 
     Args:
-        qos: of readings and answers.
+        qos: QoS of readings and answers.
         heavy_rate: readings of the heavy model a second, beside those of the light one.
-        seconds: measured time.
+        seconds: measured seconds.
     """
     rate = LIGHT_RATE + heavy_rate
     part = heavy_rate / rate
 
     def topic_of(number: int) -> str:
-        """Spread the heavy ones evenly among the light ones."""
+        """Return the topic of a reading; heavy ones are spread evenly among light ones."""
         is_heavy = int((number + 1) * part) > int(number * part)
         return f"plant/l1/p{number % ASSETS}/{HEAVY if is_heavy else LIGHT}"
 
@@ -84,8 +84,8 @@ def _serving(qos: int) -> Iterator[tuple[Gateway, int]]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbours", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of each case (5)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured time of a case (4)")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of a case (4)")
     options = parser.parse_args()
     cases = [(qos, rate) for qos in (0, 1) for rate in (0.0, HEAVY_RATE)]
     seen: dict[tuple[int, float], list[Seen]] = {case: [] for case in cases}
@@ -95,13 +95,13 @@ def main() -> None:
     for (qos, rate), rounds in seen.items():
         name = f"QoS {qos} {'beside a heavy model' if rate else 'alone':20}"
         p50, p99 = (median(getattr(one, key) for one in rounds) for key in ("p50_ms", "p99_ms"))
-        told = f"{name}  p50 {p50:6.2f} ms  p99 {p99:6.2f} ms"
+        line = f"{name}  p50 {p50:6.2f} ms  p99 {p99:6.2f} ms"
         if rate:
             batch = median(one.batch_ms for one in rounds)
             times = sorted(one.p99_ms / one.batch_ms for one in rounds)
-            told += f"  heavy batch {batch:.1f} ms  p99 {median(times):.2f}x "
-            told += f"({times[0]:.2f}-{times[-1]:.2f}) of it"
-        print(told, flush=True)
+            line += f"  heavy batch {batch:.1f} ms  p99 {median(times):.2f}x "
+            line += f"({times[0]:.2f}-{times[-1]:.2f}) of it"
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""`python -m benchmarks.overload`: what each policy does when more comes than a model can answer.
+"""`python -m benchmarks.overload`: the overload policies when more readings come than are answered.
 
-Before each case the capacity: how fast an agent that gives nothing up answers readings that wait.
-Then readings at a multiple of it. Printed: goodput (answers a second, and as a part of the
-capacity), latency from the publishing of a reading to its answer, growth of the agent's memory
-while the load lasts. Asserted: every reading that was sent is answered, or counted as dropped.
+Before each case the capacity is measured: the answers a second of an agent that drops nothing, for
+readings that wait. Then readings come at a multiple of it. Printed are goodput (answers a second,
+and as a part of the capacity), latency from the publish of a reading to its answer, and growth of
+the agent's memory under the load. Every reading that was sent must be answered, or counted as
+dropped.
 
-The model takes about 20 ms for a batch of 16. The broker has no limit of its own, so that whatever
-is lost would be the agent's loss.
+The model takes about 20 ms for a batch of 16. The broker has no limit of its own, so that only the
+agent can lose a reading.
 """
 
 import argparse
@@ -21,8 +22,9 @@ from select import select
 from typing import Any, NamedTuple
 
 from agent.config.settings import Broker
-from agent.mqtt.connection import Connection, Subscription, Will
+from agent.mqtt.connection import Connection, Will
 from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
+from agent.mqtt.subscription import Subscription
 from benchmarks.errors import BenchmarkError
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
@@ -41,13 +43,13 @@ _MB = 1e6
 
 
 def telemetry_topic(number: int) -> str:
-    """The assets take turns."""
+    """Return the topic of a reading; the assets take turns."""
     return f"plant/l1/p{number % ASSETS}/telemetry"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One load: `factor` times the capacity, where that is known."""
+    """A load of `factor` times the capacity, for one policy at one QoS."""
 
     policy: str
     qos: int
@@ -55,7 +57,7 @@ class Case:
 
 
 class Answer(NamedTuple):
-    """One answer: on which topic, when it came, and how long after its reading, in seconds."""
+    """An answer: its topic, when it came on the monotonic clock, and seconds after its reading."""
 
     topic: str
     at_s: float
@@ -63,17 +65,19 @@ class Answer(NamedTuple):
 
 
 class Driver:
-    """Publishes numbered readings at a rate, and hears the answers and the counters.
+    """Publishes numbered readings at a rate, and receives the answers and the counters.
+
+    It uses the agent's own connection, which is faster than paho.
 
     Args:
-        port: of the broker.
-        qos: of the readings.
-        topic_of: where the reading of a number goes.
+        port: port of the broker on the loopback.
+        qos: QoS of the readings.
+        topic_of: function that returns the topic of the reading with a number.
 
     Attributes:
-        sent: readings so far.
-        answers: in order of arrival.
-        metrics: the agent's latest counters.
+        sent: number of readings so far.
+        answers: answers in the order of arrival.
+        metrics: latest counters of the agent.
     """
 
     def __init__(
@@ -95,12 +99,12 @@ class Driver:
         self._until(lambda: not self._connection.subscribing)
 
     def burst(self, count: int) -> None:
-        """Publish so many at once."""
+        """Publish a number of readings at once."""
         self._publish(count)
         self._turn(_PACE_S)
 
     def drive(self, rate: float, seconds: float) -> None:
-        """Publish at a rate for a while."""
+        """Publish readings at a rate for some seconds."""
         started, before = time.monotonic(), self.sent
         while (passed := time.monotonic() - started) < seconds:
             if self._unconfirmed < _MAX_UNCONFIRMED:
@@ -108,7 +112,7 @@ class Driver:
             self._turn(_PACE_S)
 
     def settle(self) -> None:
-        """Wait until the agent has brought all that was sent to an end."""
+        """Wait until the agent has answered or dropped every reading."""
         self._until(
             lambda: self.metrics.get("received") == self.sent and not self.metrics["waiting"]
         )
@@ -156,7 +160,7 @@ class Driver:
 
 
 def capacity(qos: int) -> float:
-    """Answers a second of an agent for which readings wait."""
+    """Return the answers a second of an agent for which readings wait."""
     with _serving("block", qos) as (driver, _):
         driver.burst(_BURST)
         driver.settle()
@@ -212,13 +216,13 @@ def _figures(driver: Driver, gateway: Gateway, rate: float, seconds: float) -> d
 
 
 def _rss_bytes(gateway: Gateway) -> int:
-    assert gateway.process is not None  # noqa: S101  it serves
+    assert gateway.process is not None  # noqa: S101  the agent runs
     status = Path(f"/proc/{gateway.process.pid}/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if "VmRSS" in line)
 
 
 def cases() -> Iterator[Case]:
-    """All cases; `block` only once, as its backlog takes the longer the higher the factor."""
+    """Return all cases; `block` has one factor, as a higher one only takes longer."""
     for qos in (0, 1):
         yield Case("block", qos, FACTORS[0])
         for policy in ("latest", "decimate"):
@@ -229,17 +233,21 @@ def cases() -> Iterator[Case]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured time of a case (4)")
-    parser.add_argument("--policy", choices=["block", "latest", "decimate"], help="one only")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of a case (4)")
+    parser.add_argument(
+        "--policy",
+        choices=["block", "latest", "decimate"],
+        help="measure one policy instead of all",
+    )
     options = parser.parse_args()
     for case in cases():
         if options.policy in (None, case.policy):
             able = capacity(case.qos)
             seen = measure(case, case.factor * able, options.seconds)
             part = seen["goodput"] / able
-            told = "  ".join(f"{name} {figure:.0f}" for name, figure in seen.items())
+            figures = "  ".join(f"{name} {figure:.0f}" for name, figure in seen.items())
             name = f"{case.policy:8} QoS {case.qos} {case.factor:3g}x"
-            print(f"{name}  {part:4.0%} of {able:.0f}/s  {told}", flush=True)
+            print(f"{name}  {part:4.0%} of {able:.0f}/s  {figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The public data sets, under the protocols of their published tables, through the trainer itself.
+"""The trainer on public datasets, under the protocols of the published results.
 
     MILLHAND_DATA=/data/public python -m benchmarks.published [--only SET]
 
-Each set is trained by its recipe in tests/realdata/recipes, with the parts that its protocol names;
-what is measured are the answers of the bundle's graph in onnxruntime, on rows that the training
-never saw.
+Each dataset is trained by its recipe in tests/realdata/recipes, on the rows that its protocol
+names. Measured are the outputs of the bundle's graph in onnxruntime, on rows that were not trained
+on.
 """
 
 import argparse
@@ -37,14 +37,14 @@ SEED = 42
 AI4I_TRIALS = 48
 RUL_CAP = 125
 SKAB_TRAINED, TURBINE_TRAINED, NAB_TRAINED = 400, 22_191, 3404
-"""Rows that the protocols train on: of each file, those of 2011 to 2013, and 15 %."""
+"""Number of rows to train on: 400 of each SKAB file, 2011 to 2013 of the turbine, 15 % of NAB."""
 NAB_SERIES = "realKnownCause/machine_temperature_system_failure.csv"
 ROWS_A_WEEK = 7 * 24 * 12
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Rows, and what the bundle's graph says of the windows that end with them."""
+    """Rows of a recording, and the value of the graph for the windows that end with them."""
 
     recording: Recording
     windows: Windowed
@@ -52,7 +52,7 @@ class Answered:
 
     @property
     def labels(self) -> NDArray[Any]:
-        """The truth of every row, as the files have it."""
+        """The label of every row, as the files have it."""
         (column,) = (*self.recording.texts.values(), *self.recording.numbers.values())
         return column
 
@@ -60,12 +60,12 @@ class Answered:
 def answered(
     recipe: Recipe, rows: Callable[[Recording], NDArray[np.bool_]], *, label: str | None = None
 ) -> Answered:
-    """Train by the recipe, and have the graph answer the windows of some of the rows.
+    """Train by a recipe, and run the graph on the windows of some of the rows.
 
     Args:
-        recipe: what to train.
-        rows: mask of those to answer.
-        label: column of the truth, where the protocol keeps it from the training.
+        recipe: the recipe.
+        rows: function that returns a mask of the rows to answer.
+        label: column of the labels, where the protocol does not use them for the training.
     """
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(recipe, Path(folder), console=Console()).bundle
@@ -84,7 +84,7 @@ def answered(
 
 
 def changed(name: str, **sections: Mapping[str, Any]) -> Recipe:
-    """A recipe of the data sets with other keys in some of its sections."""
+    """The recipe of a dataset, with other keys in some of its sections."""
     recipe = read_recipe(RECIPES / f"{name}.toml")
     content = recipe.model_dump(exclude_unset=True)
     for section, keys in sections.items():
@@ -94,8 +94,8 @@ def changed(name: str, **sections: Mapping[str, Any]) -> Recipe:
 
 
 def skab(data: Path) -> Iterator[str]:
-    """Trained on the first 400 rows of each of 34 files, whatever they are; all others together."""
-    said, true = [], []
+    """SKAB: trained on the first 400 rows of each of 34 files, measured on all other rows."""
+    alarms, true = [], []
     for file in sorted(data.glob("skab/*/*.csv")):
         if file.parent.name == "anomaly-free":
             continue
@@ -104,16 +104,16 @@ def skab(data: Path) -> Iterator[str]:
         alarm = np.zeros(len(found.recording), dtype=bool)
         alarm[found.windows.rows] = found.value == 1
         tested = found.recording.rank() >= SKAB_TRAINED
-        said.append(alarm[tested])
+        alarms.append(alarm[tested])
         true.append(found.labels[tested] != "0")
-    alarm, abnormal = np.concatenate(said), np.concatenate(true)
+    alarm, abnormal = np.concatenate(alarms), np.concatenate(true)
     yield f"{len(alarm)} rows, {int(abnormal.sum())} abnormal"
     yield f"F1 {f1_score(abnormal, alarm):.3f}"
     yield f"FAR {alarm[~abnormal].mean():.1%}, MAR {(~alarm[abnormal]).mean():.1%}"
 
 
 def cmapss(data: Path) -> Iterator[str]:
-    """Trained on all 100 engines; RMSE at the last cycle of the 100 others, truth not capped."""
+    """C-MAPSS FD001: trained on 100 engines; RMSE of the RUL at the last cycle of 100 others."""
     true = np.loadtxt(data / "cmapss" / "RUL_FD001.txt")
     found = answered(
         changed("cmapss"), lambda one: np.array(one.files)[one.file] == "test_FD001.txt.gz"
@@ -128,12 +128,12 @@ def cmapss(data: Path) -> Iterator[str]:
 
 
 def rmse(value: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Root of the mean square of what is off."""
+    """The root of the mean square error."""
     return float(np.sqrt(np.mean((value - truth) ** 2)))
 
 
 def ai4i(data: Path) -> Iterator[str]:
-    """Macro F1 in five stratified folds, each answered by a model of the four others."""
+    """AI4I 2020: macro F1 in five stratified folds, each with a model of the four others."""
     frame = pd.read_csv(data / "ai4i2020" / "ai4i2020.csv", encoding="utf-8-sig")
     frame = frame.rename(columns=str.strip)
     scores = []
@@ -149,21 +149,21 @@ def ai4i(data: Path) -> Iterator[str]:
                 search={"trials": AI4I_TRIALS},
             )
             in_test = np.isin(np.arange(len(frame)), tested)
-            found = answered(recipe, lambda _one, rows=in_test: rows)  # type: ignore[misc]  # bound now
+            found = answered(recipe, lambda _one, rows=in_test: rows)  # type: ignore[misc]  # the default binds the mask of this fold
         truth = (found.labels[found.windows.rows] == "1").astype(int)
         scores.append(f1_score(truth, found.value, average="macro"))
     yield f"macro F1 {np.mean(scores):.3f} +- {np.std(scores):.3f}"
 
 
 def gas_turbine(_: Path, name: str = "gas_turbine") -> Iterator[str]:
-    """Trained on 2011 to 2013, MAE of NOx in 2014 and 2015."""
+    """Gas turbine: trained on 2011 to 2013; MAE of NOx in 2014 and 2015."""
     found = answered(changed(name), lambda one: one.rank() >= TURBINE_TRAINED)
     off = found.value - found.labels[found.windows.rows].astype(float)
     yield f"MAE {np.abs(off).mean():.2f}, bias {off.mean():+.1f}"
 
 
 def nab(data: Path) -> Iterator[str]:
-    """Trained on the first 15 %: alarms in the labelled windows, and a week outside of them."""
+    """NAB machine temperature: trained on the first 15 %; alarms in and outside of the labels."""
     found = answered(changed("nab"), lambda one: one.rank() >= NAB_TRAINED)
     spans = json.loads((data / "nab" / "combined_windows.json").read_text())[NAB_SERIES]
     at = found.recording.times_ns[found.windows.rows].astype("datetime64[ns]")
@@ -193,12 +193,14 @@ SETS: Mapping[str, Callable[[Path], Iterator[str]]] = {
 
 
 def main() -> None:
-    """Train and measure, set after set."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=SETS, action="append")
+    """Train and measure one dataset after the other."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.published", description=__doc__)
+    parser.add_argument(
+        "--only", choices=SETS, action="append", help="one dataset; the option may be repeated"
+    )
     options = parser.parse_args()
     if "MILLHAND_DATA" not in os.environ:
-        parser.error("MILLHAND_DATA must name the folder of the data sets; see docs/data.md")
+        parser.error("MILLHAND_DATA must name the folder of the datasets; see docs/data.md")
     data = Path(os.environ["MILLHAND_DATA"])
     for name in options.only or SETS:
         began = monotonic()

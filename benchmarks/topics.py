@@ -1,9 +1,10 @@
-"""What a message of a scalar topic costs with one asset, 8 topics, and with 1,250, 10,000 topics.
+"""The cost of a message with one signal, at 8 topics of one asset and at 10,000 of 1,250 assets.
 
     python -m benchmarks.topics
 
-From the bytes of a block to the window, in one process, without a broker and without a model: the
-two take turns, and processor time is measured, so that the ratio holds on a busy machine as well.
+It is measured from the bytes of PUBLISHes to the window, in one process, without a broker and
+without a model. The two cases take turns, and processor time is measured, so that the ratio is
+valid on a busy machine too.
 """
 
 import gc
@@ -40,18 +41,18 @@ Trigger = Literal["all_fresh", "every_reading", "period"]
 
 
 class Idle:
-    """Stands where a session is, and answers zero."""
+    """Takes the place of a session, and answers zero."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
 
-    def run(self, values: Any) -> dict[str, Any]:  # noqa: ANN401  as a session's
-        """A zero a window."""
+    def run(self, values: Any) -> dict[str, Any]:  # noqa: ANN401  the signature of a session
+        """Return a zero for each window."""
         return {"value": np.zeros(len(values), np.float32)}
 
 
 class Plant:
-    """Assets that report a signal a topic, one after the other, once a second."""
+    """Assets that publish each signal on a topic of its own once a second, and a router."""
 
     def __init__(self, topics: int, trigger: Trigger, disorder_ms: int) -> None:
         self._topics = [f"plant/l1/pump{n // SIGNALS}/c{n % SIGNALS}" for n in range(topics)]
@@ -64,7 +65,7 @@ class Plant:
         self._router = Router({"bench": pipeline}, lambda *_: False, delivery, limits, lambda _: 0)
 
     def run(self) -> float:
-        """Nanoseconds a message."""
+        """Return the processor time of a message, nanoseconds."""
         self._reader.feed(b"".join(self._packets()))
         gc.collect()
         gc.disable()
@@ -92,7 +93,7 @@ def _settings(disorder_ms: int) -> PipelineSettings:
 
 
 def _manifest(trigger: Trigger) -> Manifest:
-    """Of a model that is never run, but for what windows and predictions need of it."""
+    """Return the manifest of a model that is never run, for windows and predictions."""
     grid = {"sample_period_ms": 1000, "max_gap_ms": 10_000} if trigger == "period" else {}
     return Manifest(
         stream="bench",
@@ -112,7 +113,7 @@ def _manifest(trigger: Trigger) -> Manifest:
 
 
 def main() -> None:
-    """Print the two costs and their ratio, for each way in which samples are made."""
+    """Print both costs and their ratio, for each trigger of windows."""
     cases: list[tuple[Trigger, int]] = [("all_fresh", 0), ("period", 0), ("period", 2000)]
     for trigger, disorder_ms in cases:
         few, many = (Plant(topics, trigger, disorder_ms) for topics in (SIGNALS, 10_000))

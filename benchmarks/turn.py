@@ -1,9 +1,9 @@
-"""`python -m benchmarks.turn`: what a turn of the hot loop costs, part by part.
+"""`python -m benchmarks.turn`: the cost of each part of a turn of the hot loop.
 
-From the bytes of PUBLISHes to the bytes of predictions, in one process, without a broker and
-without a socket: workload A, the forest of 100 trees. Every turn brings equally many messages, and
-the confirmations of the turn before. Printed are microseconds a message, medians over the turns;
-`--profile` prints the functions that take longest instead.
+It is measured from the bytes of PUBLISHes to the bytes of predictions, in one process, without a
+broker and without a socket, for workload A with the forest of 100 trees. Every turn has the same
+number of messages, and the confirmations of the turn before. Printed are microseconds for a
+message, medians over the turns; `--profile` prints the functions that take the longest instead.
 """
 
 import argparse
@@ -39,26 +39,26 @@ _ASSETS, _MESSAGES, _MAX_TURNS = 100, 40_000, 4_000
 
 
 class Script:
-    """A socket of which everything is known before: what comes in, and that all goes out."""
+    """A socket that receives prepared bytes, and sends everything at once."""
 
     def __init__(self) -> None:
         self.incoming = b""
 
     def recv(self, _buffer_size: int, /) -> bytes:
-        """All that comes in this turn."""
+        """Return the bytes of this turn."""
         return self.incoming
 
     def send(self, content: bytes | bytearray, /) -> int:
-        """Take all of it."""
+        """Send all of it."""
         return len(content)
 
 
 class Loop:
-    """The parts of the hot loop, and a wire without a network.
+    """The parts of the hot loop, with a connection without a network.
 
     Args:
-        pipeline: with its model.
-        qos: of readings and predictions.
+        pipeline: the pipeline with its model.
+        qos: QoS of readings and predictions.
     """
 
     max_in_flight, max_packet_bytes, wants_write = 20_000, 1 << 20, False
@@ -74,13 +74,13 @@ class Loop:
         self._unconfirmed: list[int] = []
 
     def publish(self, message: Publish) -> None:
-        """Queue one prediction, and confirm it in the next turn."""
+        """Queue one prediction, which is confirmed in the next turn."""
         self._transport.publish(message)
         if message.qos:
             self._unconfirmed.append(message.packet_id)
 
     def turn(self, incoming: bytes) -> list[int]:
-        """One turn; returns when it began, and when each part ended, in nanoseconds."""
+        """Run one turn; return when it began and when each part ended, nanoseconds."""
         confirmations, self._unconfirmed = map(puback, self._unconfirmed), []
         self._socket.incoming = b"".join((*confirmations, incoming))
         at_ns = [perf_counter_ns()]
@@ -102,7 +102,7 @@ class Loop:
 
 
 def readings(qos: int, size: int) -> Iterator[bytes]:
-    """The bytes of one turn after the other, with readings as the load generator sends them."""
+    """Yield the bytes of one turn after the other, with readings like the load generator's."""
     dice, writer = random.Random(1), Writer(MQTT_5)
     began_ms = time_ns() // 1_000_000
     packets = (
@@ -126,7 +126,7 @@ def _row(dice: random.Random, time_ms: int) -> bytes:
 
 
 def measure(session: Session, qos: int, size: int) -> list[float]:
-    """Microseconds a message of each part: medians over the turns of the second half."""
+    """Return microseconds for a message of each part, medians over the second half of the turns."""
     loop = Loop(_pipeline(session, qos), qos)
     turns = min(_MAX_TURNS, _MESSAGES // size)
     incoming = list(islice(readings(qos, size), turns))
@@ -143,7 +143,7 @@ def measure(session: Session, qos: int, size: int) -> list[float]:
 def _pipeline(session: Session, qos: int) -> Pipeline:
     source = {"topic": "plant/l1/{asset}/telemetry", "timestamp": "timestamp", "qos": qos}
     settings = {"stream": ROWS.stream, "inputs": [source], "output": {"qos": qos}}
-    # The source times of a turn run ahead of the clock: a second for a thousand messages.
+    # The source times are ahead of the clock, by a second for a thousand messages.
     pipeline = Pipeline(PipelineSettings.model_validate(settings), Limits(max_future_s=3600))
     pipeline.activate(Model(session, "0" * 64))
     return pipeline
@@ -159,7 +159,9 @@ def _session() -> Session:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.turn", description=__doc__)
-    parser.add_argument("--profile", type=int, metavar="SIZE", help="of turns of so many messages")
+    parser.add_argument(
+        "--profile", type=int, metavar="SIZE", help="profile turns of SIZE messages"
+    )
     options = parser.parse_args()
     session = _session()
     memory.settle()

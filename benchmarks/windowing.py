@@ -1,9 +1,9 @@
-"""`python -m benchmarks.windowing`: recorded rows a second that become windows.
+"""`python -m benchmarks.windowing`: recorded rows a second that are made into windows.
 
-The batch form, with which the trainer makes windows, next to the incremental one of the gateway.
-Both make the same of the same rows of eight channels, in turns; the incremental form has fewer.
-`windows` is what the trainer asks for: those that follow one another overlap in memory, others are
-copied. `copied` has none that overlap. Printed are medians over the rounds.
+The batch form, with which the trainer makes windows, is measured in turns with the incremental form
+of the gateway. Both make the same windows of the same rows of eight signals; the incremental form
+gets fewer rows. `windows` is what the trainer uses: consecutive windows overlap in memory, others
+are copied. `copied` is the time with all windows copied. Printed are medians over the rounds.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from trainer.ingest.recording import Recording
 WIDTH, LENGTH, PERIOD_MS = 8, 30, 1000
 FORMS = ("incremental", "windows", "copied")
 MAX_ROWS = 500_000
-"""Five times as many windows of `LENGTH` take 2.4 GB."""
+"""Five times as many windows of `LENGTH` samples take 2.4 GB."""
 Form = Callable[[], object]
 _NS_PER_MS = 1_000_000
 _PLAIN = WindowSpec(length=LENGTH, max_gap_ms=10 * PERIOD_MS)
@@ -36,12 +36,12 @@ class Shape:
     """One kind of recording.
 
     Attributes:
-        name: as it is printed.
-        assets: how many take turns.
-        missing: share of the values that are.
-        spoilt: share of the rows that come with the time of another: repeated, or late.
-        max_age_ms: of every channel.
-        spec: the windows.
+        name: name that is printed.
+        assets: number of assets, which take turns.
+        missing: share of the values that are missing.
+        spoilt: share of the rows that have the time of another row: repeated, or late.
+        max_age_ms: longest time that a value of a signal is used, milliseconds; None: no limit.
+        spec: specification of the windows.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Shape:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """The model's inputs."""
+        """The signals of the model."""
         return tuple(
             Channel(name=f"c{index}", valid_range=(-4.0, 4.0), max_age_ms=self.max_age_ms)
             for index in range(WIDTH)
@@ -76,7 +76,7 @@ SHAPES = (
 
 
 def recorded(shape: Shape, count: int) -> Recording:
-    """Rows of normally distributed values, each asset's a second apart, give or take."""
+    """Return rows of normally distributed values; those of an asset are about a second apart."""
     dice = np.random.default_rng(1)
     values = dice.normal(size=(count, WIDTH))
     values[dice.random(values.shape) < shape.missing] = np.nan
@@ -100,9 +100,9 @@ def recorded(shape: Shape, count: int) -> Recording:
 
 
 def measure(shape: Shape, count: int, rounds: int) -> list[float]:
-    """Rows a second of each form: medians over the rounds, in which the forms take turns."""
+    """Return the rows a second of each form, medians over the rounds in which they take turns."""
     whole = recorded(shape, count)
-    # As many rows of an asset as fill its windows, but no more than is patience for.
+    # Enough rows of an asset to fill its windows, but few, as this form is slow.
     fewer = whole.take(np.arange(min(count, max(count // 20, (LENGTH + 1) * shape.assets))))
 
     def at_once() -> Windowed:
@@ -126,9 +126,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.windowing", description=__doc__)
     parser.add_argument(
-        "--rows", type=int, default=MAX_ROWS, help="at most and by default %(default)s"
+        "--rows",
+        type=int,
+        default=MAX_ROWS,
+        help="number of rows, at most %(default)s and by default",
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (%(default)s)")
     options = parser.parse_args()
     if not 0 < options.rows <= MAX_ROWS:
         parser.error(f"--rows is 1 to {MAX_ROWS}, found {options.rows}")

@@ -1,10 +1,10 @@
-"""The time of day as the agent stamps it: it may jump forward, and never goes back.
+"""The time of day for time stamps: it may jump forward, but it never goes back.
 
-A gateway may start in 1970 and be set right later, or be an hour ahead and be set back. Where the
-system's clock jumps forward, this one follows at once. Where it is set back, this one goes on
-without a step, and loses a sixteenth of the time that passes until the two agree again: an hour is
-made good in sixteen, and intervals are 6 % short meanwhile. So what is measured with it is never
-negative, and readings that are timed by their arrival stay in order and keep their rhythm.
+A gateway without a battery may start in 1970 and be set right later, or be an hour ahead and be set
+back. Where the system's clock jumps forward, this clock follows at once. Where the system's clock
+is set back, this one goes on, but loses a sixteenth of the time that passes until the two agree: an
+hour is caught up in sixteen hours, and intervals are 6 % too short meanwhile. So no interval is
+negative, and readings whose event time is their arrival stay in order and at an even distance.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,19 @@ _LOSS: Final = 16
 
 
 class SteadyClock:
-    """Nanoseconds since 1970 that never decrease; called for the time.
+    """A clock of nanoseconds since 1970 that never decrease; call it for the time.
+
+    It is not safe for several threads at once.
 
     Args:
-        wall_ns: the system's clock, which people and protocols set.
-        monotonic_ns: one that nobody sets, and that passes at the same rate.
+        wall_ns: the system's clock in nanoseconds since 1970, which people and NTP set.
+        monotonic_ns: a clock in nanoseconds that nobody sets (CLOCK_MONOTONIC).
 
     Attributes:
-        monotonic_ns: see above; for durations.
-        ahead_ns: how far it was ahead of the system's clock when it was last called; 0 unless that
-            was set back. What others say of the time is compared with the system's clock.
+        monotonic_ns: the monotonic clock, for durations.
+        ahead_ns: nanoseconds by which this clock was ahead of the system's at its last call; 0
+            unless that was set back. Times of other machines have to be compared with the system's
+            clock, so subtract it first.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class SteadyClock:
         self._read_ns = monotonic_ns()
 
     def __call__(self) -> int:
-        """The time, nanoseconds since 1970."""
+        """The time in nanoseconds since 1970, not less than at the call before."""
         wall_ns, read_ns = self._wall_ns(), self.monotonic_ns()
         passed_ns = read_ns - self._read_ns
         slowed_ns = self._steady_ns + passed_ns - passed_ns // _LOSS

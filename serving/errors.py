@@ -1,9 +1,9 @@
-"""The errors of programs that serve bundles, one class for each thing a caller does about them.
+"""Errors of programs that serve bundles: one class for each thing that a caller does about them.
 
 MillhandError
-├── ConfigError       somebody must change the configuration: exit 78, systemd does not restart
-├── TransientError    back off with jitter and try again; never a reason to exit
-└── InferenceError    the model failed on a batch: its windows are dropped and counted
+├── ConfigError       a person must change the configuration: exit 78, and no restart by systemd
+├── TransientError    try again after a wait with jitter; never a reason to end the process
+└── InferenceError    the model failed on a batch: drop its windows, and count them
 
 Those of a message and of a bundle are in `models.errors`, those of a pull in
 `serving.registry.refusals`, those of the broker in `agent.mqtt.errors`.
@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from models.errors import MillhandError
 
-EXIT_BUG = 70
-EXIT_CONFIG = 78
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits(3): systemd restarts the service
+EXIT_CONFIG = 78  # EX_CONFIG: the unit has RestartPreventExitStatus=78
 
 
 class ConfigError(MillhandError):
@@ -24,12 +24,12 @@ class ConfigError(MillhandError):
 
 
 class TransientError(MillhandError):
-    """Something outside is not there now; it may be later."""
+    """Something outside of the process (broker, registry, disk, clock) fails, and may recover."""
 
     code: ClassVar[str] = "transient"
 
 
 class InferenceError(MillhandError):
-    """The model raised an error, or its answer does not have the shape that it must have."""
+    """The model raised an error, or its outputs do not have one row for each window."""
 
     code: ClassVar[str] = "inference"

@@ -1,7 +1,8 @@
-"""One line an event: a constant sentence, then fields; and no flood.
+"""The log: one line for each event, which is a constant sentence followed by fields.
 
-Values are JSON, so a topic with a newline or an escape sequence in it stays on its line. Payloads
-and secrets are never logged.
+Values are written as JSON, so that a topic with a newline or an escape sequence cannot forge a line
+or reach the terminal. Payloads and secrets are never logged. A warning that could repeat with each
+message goes through `Limited`, so that the disk does not fill.
 """
 
 import logging
@@ -15,19 +16,19 @@ _LOGGER = logging.getLogger("millhand")
 
 
 class _Formatter(logging.Formatter):
-    """`LEVEL sentence field=value ...`; the journal adds the time."""
+    """Writes `LEVEL sentence field=value ...`; systemd's journal adds the time."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = getattr(record, "fields", {})
-        told = "".join(f" {name}={_text(value)}" for name, value in fields.items())
-        line = f"{record.levelname} {record.getMessage()}{told}"
+        pairs = "".join(f" {name}={_text(value)}" for name, value in fields.items())
+        line = f"{record.levelname} {record.getMessage()}{pairs}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
 
 
 def start(level: int = logging.INFO) -> None:
-    """Log to standard error, which the journal keeps."""
+    """Begin to log to standard error, which systemd's journal stores."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     _LOGGER.handlers = [handler]
@@ -36,28 +37,29 @@ def start(level: int = logging.INFO) -> None:
 
 
 def info(sentence: str, **fields: object) -> None:
-    """Tell of a step in the agent's life."""
+    """Log a step in the life of the process, such as a connection or an activated model."""
     _LOGGER.info(sentence, extra={"fields": fields})
 
 
 def warning(sentence: str, **fields: object) -> None:
-    """Tell of trouble that the agent gets over by itself."""
+    """Log a problem from which the process recovers by itself."""
     _LOGGER.warning(sentence, extra={"fields": fields})
 
 
 def error(sentence: str, **fields: object) -> None:
-    """Tell of a loss, or of something that needs the operator."""
+    """Log a loss of data, or a problem that an operator has to solve."""
     _LOGGER.error(sentence, extra={"fields": fields})
 
 
 class Limited:
-    """Warnings at most once an interval and key, with how many were held back.
+    """Logs warnings of the same kind at most once in an interval.
 
-    Keys are reasons from a bounded set, so there is no limit of their number here.
+    The next line of a key says in the field `held_back` how many were left out before it. Keys are
+    codes from a bounded set, so their number has no limit here.
 
     Args:
-        interval_s: least time between two lines of the same key.
-        clock: monotonic seconds.
+        interval_s: least number of seconds between two lines of the same key.
+        clock: monotonic time in seconds.
     """
 
     def __init__(self, interval_s: float, clock: Callable[[], float] = monotonic) -> None:
@@ -66,7 +68,7 @@ class Limited:
         self._last: dict[str, tuple[float, int]] = {}
 
     def warning(self, key: str, sentence: str, **fields: object) -> None:
-        """Log unless a line of this key was logged a moment ago."""
+        """Log a warning, unless one of this key was logged within the last `interval_s`."""
         now = self._clock()
         since, held_back = self._last.get(key, (-self._interval_s, 0))
         if now - since < self._interval_s:

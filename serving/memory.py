@@ -1,7 +1,8 @@
-"""Keeps the process as small as its work: what a model's load took goes back to the system.
+"""Returns memory to the operating system that only the loading of a model needed.
 
-glibc keeps freed memory in arenas, one a thread, and building a session frees far more than serving
-needs afterwards (onnxruntime#25325). Elsewhere (musl) there is nothing to do, and nothing is done.
+glibc keeps freed memory in arenas, one for each thread, and building a session frees far more than
+serving needs afterwards (onnxruntime#25325). Other C libraries (musl) have no such functions; there
+these calls do less, and nothing fails.
 """
 
 import ctypes
@@ -17,27 +18,27 @@ _LIBC: Final = ctypes.CDLL(None)
 
 
 def share_arenas() -> None:
-    """Let all threads allocate from one arena; to be called before the first thread starts."""
+    """Have all threads allocate from one arena; call it before the first thread starts."""
     if hasattr(_LIBC, "mallopt"):
         _LIBC.mallopt(_M_ARENA_MAX, 1)
 
 
 def settle() -> None:
-    """Take all that is there now out of garbage collection, before the first message.
+    """Exclude all objects that exist now from garbage collection; call it after start-up.
 
-    What start-up has made stays for good, and to walk it took the hot thread 10 ms each time that
-    the collector looked at all generations, on whichever thread.
+    They stay until the process ends. A full collection walked them each time, which stopped the hot
+    thread for 10 ms, whichever thread had begun it.
     """
     give_back()
     gc.freeze()
 
 
 def give_back() -> None:
-    """Collect garbage and return what is not in use; takes milliseconds: not on the hot thread.
+    """Collect garbage, and return unused memory; it takes milliseconds: not for the hot thread.
 
-    Free memory goes back to the system, and the libraries' code and constants are taken out of the
-    process: half of what start-up or the building of a session has touched is not needed again, and
-    the rest comes back from the page cache as it is used.
+    Freed memory goes back to the system. Code and constants of libraries are removed from the
+    process as well: half of the pages that start-up or the building of a session has touched are
+    not needed again, and the others come back from the page cache when they are next used.
     """
     gc.collect()
     if hasattr(_LIBC, "malloc_trim"):
@@ -48,10 +49,11 @@ def give_back() -> None:
 
 
 def _unwritten() -> Iterator[tuple[int, int]]:
-    """Where files are mapped that cannot be written and never were, so that nothing can get lost.
+    """Address ranges of mapped files that are read-only and equal to the file.
 
-    Addresses that the loader has filled in are read-only too, and in no file: those pages are
-    anonymous, or in swap by now.
+    Only those may be dropped: the kernel reads them again from the file. Pages in which the dynamic
+    loader has filled in addresses (RELRO) are read-only too, but differ from the file; the kernel
+    counts them as anonymous, or as swapped out.
     """
     try:
         lines = _MAPS.read_text().splitlines()

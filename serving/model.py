@@ -1,4 +1,4 @@
-"""A bundle that has proven itself on this machine: what a program serves."""
+"""A model that has passed its golden vectors on this machine: what a program serves."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,13 @@ from serving.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that has proven itself and may serve.
+    """A model that has passed its golden vectors on this machine, and may serve.
 
     Attributes:
-        session: answers windows.
-        sha256: of its bundle.
-        reference: what drift is judged by; None where it is not.
+        session: session of onnxruntime that answers windows.
+        sha256: digest of its bundle, 64 hexadecimal digits.
+        reference: distributions and limits that drift is measured against; None if the bundle has
+            no limits, so that drift is not watched.
     """
 
     session: Session
@@ -25,23 +26,27 @@ class Model:
 
     @property
     def ref(self) -> BundleRef:
-        """The bundle that the model is from."""
+        """Reference to the bundle that the model was loaded from."""
         manifest = self.session.manifest
         return BundleRef(manifest.stream, manifest.seq, self.sha256, version=manifest.version)
 
     @property
     def manifest(self) -> Manifest:
-        """What the model says of itself."""
+        """Manifest of the bundle."""
         return self.session.manifest
 
 
 def prove(bundle: Bundle) -> Model:
-    """Build the session of a bundle, and have it answer the golden vectors.
+    """Build the session of a bundle, and compare its answers with the golden vectors.
 
-    Blocks for as long as onnxruntime needs for the graph: not for the hot thread.
+    It blocks until onnxruntime has built the graph, which may take seconds: not for the hot thread.
+
+    Args:
+        bundle: bundle whose digests were verified; whether it is trusted is the caller's to know.
 
     Raises:
-        BundleError: see `Session`, `Session.replay_golden` and `read_reference`.
+        BundleError: the bundle must not serve; see `Session`, `Session.replay_golden` and
+            `read_reference`. The model that serves now goes on.
     """
     session = Session(bundle)
     session.replay_golden(bundle.golden)

@@ -1,7 +1,8 @@
-"""systemd's notification protocol: ready, alive, and what is going on (sd_notify(3)).
+"""systemd's notification protocol (sd_notify(3)): ready, alive, stopping, and a status line.
 
-Written here because it is twenty lines and the packages for it are stale; upstream's own advice is
-to do so. Errors are swallowed: a vanished manager must not stop the line.
+It is implemented here because it takes twenty lines and the packages for it are no longer
+maintained; sd_notify(3) itself advises so. Errors are ignored: predictions must go on where systemd
+does not read its socket.
 """
 
 import os
@@ -9,13 +10,14 @@ import socket
 from collections.abc import Mapping
 
 MAX_STATUS = 512
+"""Characters of a status line; the rest is cut off."""
 
 
 class Notifier:
-    """Tells systemd what it wants to know; silent where no systemd asked.
+    """Sends notifications to systemd; without `NOTIFY_SOCKET` it sends nothing. Never blocks.
 
     Args:
-        environment: where `NOTIFY_SOCKET` is looked for.
+        environment: environment variables, of which `NOTIFY_SOCKET` is read.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -24,19 +26,22 @@ class Notifier:
         self._status = ""
 
     def ready(self) -> None:
-        """Start-up is over."""
+        """Report that start-up is over, for which `Type=notify` waits."""
         self._send("READY=1")
 
     def alive(self) -> None:
-        """The hot loop turns; to be sent only by the loop itself."""
+        """Reset the watchdog (`WatchdogSec=`). Only the hot loop may call it.
+
+        From another thread it would keep a process alive whose hot loop hangs.
+        """
         self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """Shutdown has begun."""
+        """Report that shutdown has begun."""
         self._send("STATUS=stopping\nSTOPPING=1")
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`, sent when it changes."""
+        """Set the line that `systemctl status` shows; it is sent only if it has changed."""
         line = " ".join(text.split())[:MAX_STATUS]
         if line != self._status:
             self._status = line

@@ -1,7 +1,12 @@
-"""The one place that knows onnxruntime: a bundle's bytes become something that answers.
+"""Sessions of onnxruntime, which only this file imports: graphs that are loaded, checked and run.
 
 onnxruntime is configured for a small gateway (ADR 5): one thread, no spinning, no memory arena, and
-no telemetry, which releases from 1.29 on send unless told not to before the import.
+no telemetry, which releases from 1.29 on send unless that is disabled before the import.
+
+Contract: building a session blocks for milliseconds to seconds, and belongs on a worker. `run`
+blocks for one inference; the hot thread calls it. An error of onnxruntime is always raised as one
+of ours: `IncompatibleBundleError` while a session is built (the bundle must not serve), and
+`InferenceError` afterwards (drop the windows, and count them).
 """
 
 import os
@@ -36,19 +41,24 @@ _REFUSED = (
     ort_state.NotFound,
     ort_state.NotImplemented,
     ort_state.RuntimeException,
-    UnicodeDecodeError,  # of a name or a message about one
+    UnicodeDecodeError,  # of a name in the graph, or of a message that has one
 )
+"""All that onnxruntime raises for a graph or its inputs; it has no common base class for them."""
 
 
 class Session:
-    """A graph that is ready to run, checked against its manifest.
+    """The graph of a bundle, loaded and checked against its manifest.
 
     Args:
-        bundle: read and verified; the model is loaded from its bytes, never from a path.
+        bundle: bundle whose digests were verified. The graph is loaded from its bytes, never from
+            a path, so that what runs is what was hashed.
+
+    Attributes:
+        manifest: manifest of the bundle.
 
     Raises:
-        IncompatibleBundleError: onnxruntime refuses the graph, or inputs, outputs, stream or seq
-            in it differ from the manifest.
+        IncompatibleBundleError: onnxruntime refuses the graph, or its inputs, outputs, stream or
+            seq differ from the manifest.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -61,16 +71,18 @@ class Session:
             raise IncompatibleBundleError(f"{bundle.ref}: {exc}") from exc
 
     def run(self, windows: NDArray[np.float32]) -> Mapping[str, NDArray[Any]]:
-        """Infer a whole batch.
+        """Run the model on a batch of windows; blocks until the outputs are there.
 
         Args:
-            windows: float32 `[n, length, channels]`, raw engineering units, NaN = missing.
+            windows: float32 `[n, length, channels]` in engineering units, NaN = missing.
 
         Returns:
-            Every output by name, first axis `n`.
+            The outputs by name, each with `n` as its first axis: `value` `[n]`, `score` `[n]`,
+            `probabilities` `[n, classes]`, as far as the manifest lists them.
 
         Raises:
-            InferenceError: the graph failed, or answered with another number of rows.
+            InferenceError: the graph fails on the windows, or its outputs have another number of
+                rows. The session can be used again.
         """
         try:
             arrays = run_graph(self._session, self._names, windows)
@@ -84,15 +96,18 @@ class Session:
         return dict(zip(self._names, arrays, strict=True))
 
     def replay_golden(self, content: bytes) -> float:
-        """Answer the golden windows as the estimator did where it was trained.
+        """Check that the model answers the golden windows here as it did where it was trained.
+
+        Args:
+            content: bytes of `golden.npz`.
 
         Returns:
-            The worst absolute error.
+            The largest absolute difference in a float output.
 
         Raises:
-            BundleError: unreadable golden vectors.
-            GoldenMismatchError: beyond the tolerance.
-            IncompatibleBundleError: the graph fails on them.
+            BundleError: the golden vectors cannot be read.
+            GoldenMismatchError: an output differs by more than the manifest's tolerance.
+            IncompatibleBundleError: the graph fails on the golden windows.
         """
         golden = read_golden(content, self.manifest)
         try:
@@ -104,9 +119,12 @@ class Session:
 
 
 def load_graph(model: bytes) -> ort.InferenceSession:
-    """Load a graph as a gateway does, before it is known to keep any manifest.
+    """Load a graph with the options of a gateway, without a check against a manifest.
 
-    The trainer checks graphs with it that are not in a bundle yet.
+    The trainer uses it for graphs that are not in a bundle yet.
+
+    Args:
+        model: bytes of an ONNX model.
 
     Raises:
         IncompatibleBundleError: onnxruntime refuses the graph.
@@ -116,9 +134,9 @@ def load_graph(model: bytes) -> ort.InferenceSession:
             model,
             sess_options=_options(),
             providers=["CPUExecutionProvider"],
-            enable_fallback=0,  # it would print, and try the same once more
+            enable_fallback=0,  # by default it prints the error, and tries the same once more
         )
-        # onnxruntime decodes a name when it is read: one that is not UTF-8 is refused here.
+        # onnxruntime decodes names only when they are read: those that are not UTF-8 fail here.
         _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
         _ = session.get_modelmeta().custom_metadata_map
     except _REFUSED as exc:
@@ -130,10 +148,18 @@ def load_graph(model: bytes) -> ort.InferenceSession:
 def run_graph(
     session: ort.InferenceSession, names: Sequence[str], windows: NDArray[np.float32]
 ) -> list[NDArray[Any]]:
-    """Run a loaded graph on windows `[n, length, channels]`: the outputs of these names, in order.
+    """Run a loaded graph.
+
+    Args:
+        session: session of `load_graph`.
+        names: names of the outputs wanted.
+        windows: float32 `[n, length, channels]` in engineering units, NaN = missing.
+
+    Returns:
+        The outputs, in the order of `names`.
 
     Raises:
-        InferenceError: the graph fails on them.
+        InferenceError: the graph fails on the windows.
     """
     try:
         arrays: list[NDArray[Any]] = session.run(names, {INPUT: windows})
@@ -144,13 +170,13 @@ def run_graph(
 
 def _options() -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = 1  # other services share the cores of a gateway
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False  # an arena keeps the memory of the largest batch for good
+    options.log_severity_level = 4  # fatal errors only: all others are raised
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # External tensors of a graph loaded from bytes resolve against the working directory; with a
-    # folder that is not there they are refused instead.
+    # External tensors of a graph loaded from bytes are looked for in the working directory. In a
+    # folder that does not exist none is found, so that the graph is refused.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", _NO_SUCH_FOLDER
     )
@@ -161,7 +187,9 @@ def _check_graph(session: ort.InferenceSession, manifest: Manifest) -> None:
     marks = session.get_modelmeta().custom_metadata_map
     if (marks.get("stream"), marks.get("seq")) != (manifest.stream, str(manifest.seq)):
         found = f"{marks.get('stream')}#{marks.get('seq')}"
-        raise IncompatibleBundleError(f"the graph in the bundle says it is {found}")
+        raise IncompatibleBundleError(
+            f"the metadata of the graph name stream and seq {found}, another bundle's"
+        )
     inputs = session.get_inputs()
     length, width = manifest.window.length, len(manifest.channels)
     if [found.name for found in inputs] != [INPUT] or inputs[0].type != _ORT_TYPES["float32"]:

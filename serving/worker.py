@@ -1,8 +1,15 @@
-"""One thread for everything slow: downloads, sessions, golden vectors, disk.
+"""Threads for work that blocks: downloads, building of sessions, golden vectors, disk, connecting.
 
-The hot thread submits a job and goes on; the result comes back as a call that the hot thread makes
-between two turns. Nothing else is shared. An error that a job is not known to raise is a bug: it
-is raised again on the hot thread and ends the process.
+Contract, for whoever writes a job:
+
+- The hot thread calls `submit` and goes on at once. The job runs on the worker's thread, after the
+  jobs that were submitted to the same worker before. It may block.
+- A job must not touch what the hot thread uses. It returns a call instead (or None), which the hot
+  thread makes between two turns, in `run_posted`; that call must not block. Nothing else is shared,
+  so no lock is needed.
+- A job catches the errors that it expects, and turns them into calls. Any other error is a bug: it
+  is raised again on the hot thread and ends the process, and systemd restarts it.
+- A job that takes long looks at `stopping`, and returns early when it is set.
 """
 
 import queue
@@ -13,13 +20,17 @@ from collections.abc import Callable
 from contextlib import suppress
 
 Job = Callable[[], Callable[[], None] | None]
-"""Runs on the worker; returns what the hot thread shall call afterwards."""
+"""Runs on the worker, and returns what the hot thread shall call afterwards, or None."""
 
 MAX_JOBS = 1_000
+"""Jobs that may wait for a worker. Their number is bounded by design, so more are a bug."""
 
 
 class WakeUp:
-    """A socket pair that ends a wait in `select` from another thread or a signal handler."""
+    """A socket pair that ends a wait in `select` from another thread or a signal handler.
+
+    `set` may be called from any thread. The hot thread waits on `fileno`, and calls `clear`.
+    """
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
@@ -27,16 +38,17 @@ class WakeUp:
             end.settimeout(0)
 
     def fileno(self) -> int:
-        """The descriptor to wait on."""
+        """File descriptor to wait on; readable once `set` was called."""
         return self._reader.fileno()
 
     def set(self) -> None:
-        """End the wait; a full pipe means that it has been ended already, a closed one for good."""
+        """End the wait of the hot thread, or the next one if it does not wait now. Never blocks."""
+        # A full buffer has ended the wait already, and a closed socket has no one who waits.
         with suppress(OSError):
             self._writer.send(b"\0")
 
     def clear(self) -> None:
-        """Take in all wake-ups so far."""
+        """Forget the calls of `set` so far, before the work that they announce is done."""
         try:
             while self._reader.recv(4096):
                 pass
@@ -52,8 +64,12 @@ class WakeUp:
 class Worker:
     """A named thread that runs jobs one after the other.
 
+    Args:
+        name: name of the thread, as `ps -T` and tracebacks show it.
+        wake_up: ends the hot thread's wait when there are calls for it.
+
     Attributes:
-        stopping: set when the process ends; long jobs look at it.
+        stopping: set when the process ends; jobs that take long look at it, and return early.
     """
 
     def __init__(self, name: str, wake_up: WakeUp) -> None:
@@ -65,11 +81,15 @@ class Worker:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queue a job; raises queue.Full beyond `MAX_JOBS`, which only a bug can reach."""
+        """Queue a job, from the hot thread; never blocks.
+
+        Raises:
+            queue.Full: `MAX_JOBS` jobs wait, which only a bug can bring about.
+        """
         self._jobs.put_nowait(job)
 
     def post(self, call: Callable[[], None]) -> None:
-        """From within a job: have the hot thread call something."""
+        """From within a job, have the hot thread make a call before the job has ended."""
         self._calls.append(call)
         self._wake_up.set()
 
@@ -79,9 +99,10 @@ class Worker:
             self._calls.popleft()()
 
     def stop(self, timeout_s: float) -> None:
-        """Do what is queued and end: a swap that was made is recorded, whatever comes next.
+        """Finish the jobs that are queued, and end the thread; blocks for `timeout_s` at most.
 
-        A job that waits for others looks at `stopping`; one that does not end in time is left.
+        Queued jobs are not discarded: a model that serves already must be recorded as active. A job
+        that does not end in time is abandoned: the thread is a daemon, and ends with the process.
         """
         self.stopping.set()
         self._jobs.put(None)
@@ -102,7 +123,7 @@ class Workers:
     """All workers of a program, and the wake-up that they share.
 
     Attributes:
-        wake_up: ends the hot thread's wait when a worker has a result.
+        wake_up: ends the hot thread's wait when a worker has calls for it.
     """
 
     def __init__(self) -> None:
@@ -110,7 +131,7 @@ class Workers:
         self._workers: list[Worker] = []
 
     def start(self, name: str) -> Worker:
-        """Start one more worker."""
+        """Start one more worker, whose thread has this name."""
         worker = Worker(name, self.wake_up)
         self._workers.append(worker)
         return worker
@@ -121,7 +142,12 @@ class Workers:
             worker.run_posted()
 
     def stop(self, deadline_s: float, clock: Callable[[], float]) -> None:
-        """Have each worker do what is queued and end, until `deadline_s` of the clock at most."""
+        """Have each worker finish what is queued, and end.
+
+        Args:
+            deadline_s: when to stop waiting for them, in seconds of `clock`.
+            clock: monotonic time in seconds.
+        """
         for worker in self._workers:
             worker.stop(max(0.1, deadline_s - clock()))
         self.wake_up.close()

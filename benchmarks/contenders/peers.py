@@ -22,12 +22,12 @@ _STAMP = "installed.json"
 _EXPERIMENTS = frozenset({"throughput", "latency", "memory", "start"})
 _INSTALL_S = 600.0
 _VERSION_S = 10.0
-# Without scripts, as onnxruntime-node's would fetch CUDA.
+# Without install scripts, as that of onnxruntime-node would download CUDA.
 _INSTALL = ("install", "--package-lock=false", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
 def installed() -> Path:
-    """Return the folder with the peers and what they need; installs it where that changed.
+    """Return the folder with the programs and their packages; they are installed if need be.
 
     Raises:
         BenchmarkError: Node or npm is missing, or npm fails.
@@ -47,7 +47,7 @@ def installed() -> Path:
 
 
 def peers(folder: Path) -> list[Contender]:
-    """Return both, with the graph in `folder`."""
+    """Return both programs as contenders, with the graph in `folder`."""
     home, model = installed(), os.fspath(folder / GRAPH)
     node_red = [os.fspath(home / "node_modules/node-red/red.js")]
     node_red += ["--userDir", os.fspath(folder / "node-red")]
@@ -60,7 +60,7 @@ def peers(folder: Path) -> list[Contender]:
         asked = (f"MODEL={model}", f"BROKER_PORT={port}", f"QOS={qos}")
         return ["env", *asked, "node", *node_red]
 
-    # Node-RED gives its subscriptions up when it ends, so that nothing waits for its next start.
+    # Node-RED ends its subscriptions when it stops, so that it has no backlog at its next start.
     return [
         Contender(MQTTJS, mqttjs, _EXPERIMENTS | {"backlog"}),
         Contender(NODE_RED, flow, _EXPERIMENTS),
@@ -68,7 +68,7 @@ def peers(folder: Path) -> list[Contender]:
 
 
 def versions() -> str:
-    """Return what is installed, for the machine line."""
+    """Return the versions that are installed, for the line about the machine."""
     packages = json.loads((_SOURCES / _PACKAGE).read_text())["dependencies"]
     named = ", ".join(f"{name} {version}" for name, version in packages.items())
     return f"node {run(['node', '--version'], _VERSION_S).strip()}, {named}"

@@ -1,6 +1,7 @@
-"""The plain way: a paho callback, json, a pickled scikit-learn forest, one `predict` a message.
+"""The plain way: a paho callback, json, a pickled scikit-learn forest, one `predict` for a message.
 
-What most first versions look like. Usage: `python -m benchmarks.contenders.plain MODEL PORT QOS`.
+Most first versions of such a program look like this. Usage: `python -m benchmarks.contenders.plain
+MODEL PORT QOS`.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""What is measured, and how."""
+"""The experiments: their cases, and how each is measured."""

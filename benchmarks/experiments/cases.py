@@ -1,4 +1,4 @@
-"""What is measured: every experiment, and the settings at which it is run."""
+"""The experiments, and the cases of each: the settings with which it is run."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from benchmarks.load.workload import BLOCK_1K, BLOCK_4K, ROWS, SCALARS, Shape
 SWAP_RATE = 5_000
 """Readings a second while models are swapped."""
 BACKLOG = 100_000
-"""Readings that wait at the broker when a contender starts."""
+"""Number of readings that wait at the broker when a contender starts."""
 FEW_TOPICS, MANY_TOPICS = "8 topics", "10,000 topics"
 
 _RARE = 1_000
@@ -21,11 +21,11 @@ class Case:
     """One setting of an experiment.
 
     Attributes:
-        experiment: what is measured.
-        qos: of readings and answers.
-        name: as in the tables; empty where the experiment has one case a QoS.
-        shape: of the readings.
-        assets: that take turns.
+        experiment: name of the experiment.
+        qos: QoS of readings and answers.
+        name: name in the tables; empty where the experiment has only one case for a QoS.
+        shape: shape of the readings.
+        assets: number of assets, which take turns.
         rate: readings a second; 0: as fast as answers come.
     """
 
@@ -37,7 +37,7 @@ class Case:
     rate: int = 0
 
     def seconds(self, asked: float) -> float:
-        """Return how long to measure: at low rates long enough for a 99.9th percentile."""
+        """Return the seconds to measure, at low rates enough for a 99.9th percentile."""
         return max(asked, _RARE_S) if 0 < self.rate < _RARE else asked
 
 
@@ -67,7 +67,7 @@ EXPERIMENTS: dict[str, tuple[Case, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One contender's turn in one case."""
+    """The turn of one contender in one case."""
 
     case: Case
     round: int
@@ -80,7 +80,7 @@ class Step:
 
 
 def steps(contenders: Sequence[Contender], experiments: Iterable[str], rounds: int) -> list[Step]:
-    """Return all steps: within a round and a case, the contenders alternate."""
+    """Return all steps; the contenders take turns within a round and a case."""
     return [
         Step(case, number, contender)
         for number in range(1, rounds + 1)

@@ -1,4 +1,4 @@
-"""What a process costs the machine: memory and processor time."""
+"""The memory and the processor time of a process."""
 
 import os
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ _TIMES = slice(13, 17)  # utime, stime, cutime, cstime: proc(5), counted from 0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Proportional and resident set size; zero once the process has ended.
+    """The proportional and the resident set size; zero once the process has ended.
 
-    In PSS pages shared with other processes count by their share. The benchmark's own process
-    imports neither NumPy nor onnxruntime, so that it does not make a contender look smaller.
+    In the proportional set size (PSS) a page that n processes share counts as 1/n of a page. The
+    benchmark's own process imports neither NumPy nor onnxruntime, with which it would make a
+    contender look smaller.
     """
 
     pss_bytes: int = 0
@@ -21,7 +22,7 @@ class Memory:
 
 
 def memory(pid: int) -> Memory:
-    """Return what a process occupies now."""
+    """Return the memory of a process now."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):

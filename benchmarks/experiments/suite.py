@@ -1,4 +1,4 @@
-"""How each experiment is measured: a broker, a contender and a load of their own a step."""
+"""How each experiment is measured: each step has its own broker, contender and load."""
 
 import time
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +23,7 @@ _SWAP_S = 12.0
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The figures of one step, by name."""
+    """The figures of one step by name."""
 
     experiment: str
     case: str
@@ -35,7 +35,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What a step has to itself: the broker's port, the contender's command line and log."""
+    """A step under way: its broker's port, and the contender with its command line and log."""
 
     case: Case
     contender: Contender
@@ -48,7 +48,7 @@ class _Turn:
         return self.contender.child(self.command, self.log)
 
     def workload(self, seconds: float) -> Workload:
-        """Return the load of the case."""
+        """Return the workload of the case."""
         case = self.case
         fill = case.shape.length if self.contender.has_windows and case.shape.length > 1 else 0
         return Workload(
@@ -67,8 +67,8 @@ class Suite:
 
     Args:
         load: path of the load generator.
-        folder: for configurations and logs.
-        seconds: measured time of a step.
+        folder: folder for configurations and logs.
+        seconds: measured seconds of a step.
     """
 
     def __init__(self, load: str, folder: Path, seconds: float) -> None:
@@ -80,7 +80,8 @@ class Suite:
         """Run one step.
 
         Raises:
-            BenchmarkError: a process did not do its part; the contender's log is told.
+            BenchmarkError: a process did not do its part; the error has the end of the
+                contender's log.
         """
         case, name = step.case, step.contender.name
         log = self._folder / f"{name}.log"
@@ -102,7 +103,7 @@ class Suite:
         return measured.get(turn.case.experiment, self._driven)(turn)
 
     def _driven(self, turn: _Turn) -> dict[str, float]:
-        """Rate, latency and cost; processor time is that of all readings that count."""
+        """Measure rate, latency, memory, and the processor time of all readings that count."""
         workload = turn.workload(turn.case.seconds(self._seconds))
         with (
             turn.child() as child,
@@ -124,7 +125,7 @@ class Suite:
         }
 
     def _memory(self, turn: _Turn) -> dict[str, float]:
-        """Memory, the most seen while the contender works at full load."""
+        """Measure the largest memory while the contender works at full load."""
         pss, rss = 0, 0
         with (
             turn.child() as child,
@@ -139,7 +140,7 @@ class Suite:
         return asdict(Memory(pss, rss))
 
     def _start(self, turn: _Turn) -> dict[str, float]:
-        """Time from the start of the process to its first answer, while readings flow."""
+        """Measure the time from the start of the process to its first answer, under readings."""
         with driving(self._load, turn.port, self._single(turn)) as load:
             time.sleep(_HEAD_START_S)
             started_ns = time.monotonic_ns()
@@ -148,9 +149,9 @@ class Suite:
         return {"first_answer_s": (seen.first_answer_ns - started_ns) / 1e9}
 
     def _backlog(self, turn: _Turn) -> dict[str, float]:
-        """Time from the start of the process to the first and the last answer to what waited.
+        """Measure the time from the start of the process to its first and last answer to a backlog.
 
-        The contender has been there before, so that the broker keeps a session for it.
+        The contender is connected once before, so that the broker keeps a session for it.
         """
         with (
             turn.child(),
@@ -164,7 +165,7 @@ class Suite:
             with turn.child():
                 seen = load.outcome()
         if not seen.answered:
-            raise BenchmarkError("nothing that waited at the broker was answered")
+            raise BenchmarkError("no reading that waited at the broker was answered")
         return {
             "first_answer_s": (seen.first_answer_ns - started_ns) / 1e9,
             "last_answer_s": (seen.last_answer_ns - started_ns) / 1e9,
@@ -176,7 +177,7 @@ class Suite:
         return Workload(turn.case.qos, 0.001, rate=_START_RATE, warmup_s=0.0)
 
     def _swap(self, turn: _Turn) -> dict[str, float]:
-        """Pauses and losses while models are pushed in turns."""
+        """Measure pauses and losses while two models are pushed in turns."""
         trace = self._folder / "answers.txt"
         workload = replace(turn.workload(_SWAP_S), trace=trace)
         with (

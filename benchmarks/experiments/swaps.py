@@ -1,8 +1,9 @@
-"""Models pushed while readings flow: how long the answers pause, and whether any is missing.
+"""The pause in the answers while models are swapped under load.
 
-The load generator notes when each answer came and which model gave it. A swap is there with the
-first answer of the new model. Its pause is the longest between two answers from the push until a
-while after that; the pauses of as much time without a swap say what is usual on this machine.
+The load generator writes down when each answer came, and from which model. A swap is complete with
+the first answer of the new model. Its pause is the longest time between two answers from the push
+until a while after that answer. The pauses in as much time without a swap are usual on this
+machine.
 """
 
 import time
@@ -20,7 +21,7 @@ from tests.kit.gateway.mqtt_client import PlantClient, push
 from tests.kit.waiting import awaited
 
 _CURRENT = ControlTopics(GATEWAY).current(ROWS.stream)
-_SEQS = (1, 2)  # as forest.py publishes them; the agent starts with the newest
+_SEQS = (1, 2)  # the bundles that prepare.py publishes; the agent starts with the newest
 _QUIET_S, _BETWEEN_S = 2.0, 0.5
 _LONGEST_S = 5.0
 _AFTER_NS = 100_000_000
@@ -29,17 +30,17 @@ _NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One model selected: which, and when, on the monotonic clock."""
+    """The push of one model: number of the bundle, and time on the monotonic clock."""
 
     seq: int
     at_ns: int
 
 
 def push_in_turns(port: int, seconds: float) -> list[Push]:
-    """Let the gateway serve one model after the other for about `seconds`, quiet at first.
+    """Push one model after the other for about `seconds`, after a while without a push.
 
     Raises:
-        BenchmarkError: a model did not serve in time.
+        KitError: a model did not serve in time, or the broker cannot be reached.
     """
     end_s = time.monotonic() + seconds
     pushes: list[Push] = []
@@ -68,9 +69,9 @@ def figures(trace: Path, pushes: Sequence[Push]) -> dict[str, float]:
     """Return the pauses of one step's swaps.
 
     Returns:
-        `swaps`, how many; `swap_s`, from push to first answer (median); `usual_ms`, the longest
-        pause in as much time without a swap (median); `gap_ms` and `worst_gap_ms`, what a swap's
-        longest pause is above it (median, most).
+        `swaps`: number of swaps; `swap_s`: seconds from a push to the first answer (median);
+        `usual_ms`: longest pause in as much time without a swap (median); `gap_ms` and
+        `worst_gap_ms`: how much longer the longest pause of a swap is (median, most).
     """
     answers = [tuple(map(int, line.split())) for line in trace.read_text().splitlines()]
     firsts = _first_answers(answers, pushes)
@@ -92,7 +93,7 @@ def figures(trace: Path, pushes: Sequence[Push]) -> dict[str, float]:
 
 
 def _first_answers(answers: Sequence[Sequence[int]], pushes: Sequence[Push]) -> list[int]:
-    """When each pushed model answered first."""
+    """The time of the first answer of each pushed model."""
     found = (
         next((at for at, seq in answers if at > push.at_ns and seq == push.seq), 0)
         for push in pushes

@@ -1,8 +1,8 @@
 /*
- * answers: what load has sent and what came back. Reading n belongs to asset n % assets and has the
- * name base + n / assets: its source timestamp (ms), or the first sample of a block, where base is 0.
- * An answer's topic and the name in it tell its reading: as a row has it, as "value" of a block's
- * prediction, or as the first sample where a block is given back.
+ * answers: the readings that were sent and the answers to them. Reading n belongs to asset n % assets
+ * and has the name base + n / assets: its source timestamp (ms), or the first sample of a block, where
+ * base is 0. The topic of an answer and the name in it identify its reading. The name is the timestamp
+ * of a row, the "value" in the prediction of a block, or the first sample of a block that comes back.
  */
 #include <inttypes.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
- * client: what load and forwarder share. One connection to a broker on 127.0.0.1, driven from one
- * thread: a turn waits once and then reads all that has arrived, where mosquitto_loop() would wait
- * again for every packet (about a fifth less throughput at QoS 0; no gain at QoS 1).
+ * client: the connection that generator and forwarder have in common, to a broker on 127.0.0.1. One
+ * thread drives it. A turn waits once and then reads everything that has arrived; mosquitto_loop()
+ * would wait again for every packet, with about a fifth less throughput at QoS 0 (no gain at QoS 1).
  */
 #include <errno.h>
 #include <mosquitto.h>
@@ -14,7 +14,7 @@
 #define SECOND_NS 1000000000LL
 #define KEEPALIVE_S 600
 #define READS_A_TURN 256
-#define MAX_IN_FLIGHT 65535 /* packet identifiers: the window of the load is the only limit */
+#define MAX_IN_FLIGHT 65535 /* all packet ids: the window of the generator is the only limit */
 
 static void fail(const char *what, const char *why)
 {

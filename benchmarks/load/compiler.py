@@ -1,4 +1,4 @@
-"""The benchmark's own C programs, compiled when their sources are newer."""
+"""Compiles the benchmark's C programs when their sources are newer."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ def compiled(name: str) -> str:
     """Return the path of the program made from `benchmarks/load/<name>.c`.
 
     Raises:
-        BenchmarkError: no compiler, no libmosquitto, or the compiler refuses the source.
+        KitError: there is no compiler or no libmosquitto, or the source does not compile.
     """
     compiler = shutil.which("cc")
     if compiler is None or not Path("/usr/include/mosquitto.h").exists():
@@ -29,6 +29,9 @@ def compiled(name: str) -> str:
     newest = max(file.stat().st_mtime for file in (source, *_SOURCES.glob("*.h")))
     if not program.exists() or program.stat().st_mtime < newest:
         _BUILD.mkdir(parents=True, exist_ok=True)
-        output = os.fspath(program)
-        run([compiler, *_FLAGS, "-o", output, os.fspath(source), "-lmosquitto"], _COMPILE_S)
+        # Renamed when it is complete, as two processes may compile it at the same time.
+        made = program.with_suffix(f".{os.getpid()}")
+        command = [compiler, *_FLAGS, "-o", str(made), str(source), "-lmosquitto"]
+        run(command, _COMPILE_S)
+        made.replace(program)
     return os.fspath(program)

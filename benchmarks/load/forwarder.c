@@ -1,9 +1,9 @@
 /*
- * forwarder: the limit. Takes every reading and publishes its payload unchanged, at the same QoS,
- * where an agent would publish its prediction. It parses nothing and infers nothing: the most that
- * a program on libmosquitto can do at the same broker. Where a reading is several messages it
- * answers the last of them, so that as many messages leave it as leave an agent; where it is larger
- * than a prediction it publishes only as much of it.
+ * forwarder: the limit. It publishes the payload of every reading unchanged, at the same QoS, where an
+ * agent would publish its prediction. It parses nothing and infers nothing, so that it shows the most
+ * that a program on libmosquitto can do with the same broker. Where a reading has several messages, it
+ * answers the last of them, and so publishes as many messages as an agent. Where a reading is larger
+ * than a prediction, it publishes only as many bytes as a prediction has.
  *
  * Usage: forwarder PORT QOS FILTER LAST      (broker on 127.0.0.1; answers topics that end in LAST)
  */

@@ -1,19 +1,20 @@
 /*
- * load: publishes readings of many assets, receives the answers of whoever is measured, and prints
- * rate, loss and latency as one line of JSON. Bounded in time and count; ends by itself.
+ * generator: the load generator. It publishes readings of many assets, receives the answers of the
+ * contender, and prints rate, loss and latency as one line of JSON. It is bounded in time and count,
+ * and ends by itself.
  *
- * Asset and timestamp of an answer (of a block: its number) name its reading: no order is assumed,
- * and missing, repeated and unknown answers are counted exactly (answers.h).
+ * Asset and timestamp of an answer (of a block: its number) identify its reading. So no order is
+ * assumed, and missing, repeated and unknown answers are counted exactly (answers.h).
  *
- * Four phases. Probe: readings of the first asset at a low rate until the first answer shows that
- * the other side is there (readings before that may be lost and count for nothing). Fill: readings
- * of every other asset, one asset after the other, until all windows are full. Drive: at --rate, or
- * without one as fast as answers come with at most --window readings unanswered, so that no queue
- * on the way overflows; the last --seconds are measured. Drain: wait for the answers still due.
- * With --backlog there are two: leave the readings at the broker, and wait for the answers.
+ * There are four phases. Probe: readings of the first asset at a low rate, until the first answer
+ * shows that the contender has subscribed (readings before that may be lost, and do not count). Fill:
+ * readings of every other asset, one asset after the other, until all windows are full. Drive: at
+ * --rate, or without one as fast as answers come with at most --window readings unanswered, so that no
+ * queue on the way overflows; the last --seconds are measured. Drain: wait for the missing answers.
+ * With --backlog there are two phases: leave the readings at the broker, and wait for the answers.
  *
- * It says "driving" when the readings begin that count. One thread and one connection, so that the
- * generator takes as little of the machine as it can.
+ * It prints "driving" when the readings that count begin. It has one thread and one connection, so
+ * that it takes as little of the machine as possible.
  */
 #include <sys/prctl.h>
 
@@ -35,7 +36,7 @@ struct load {
 	struct answers answers;
 	struct mosquitto *client;
 	bool subscribed;
-	long packets;   /* received, answers and acknowledgements: tells a read that found something */
+	long packets;   /* received, answers and acknowledgements: it rises where a read found something */
 	long confirmed; /* messages that the broker has, at QoS 1 */
 	long steps;     /* readings of an asset before those that count */
 };

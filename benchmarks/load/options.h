@@ -1,5 +1,5 @@
 /*
- * options: the command line of load, with a range for every number.
+ * options: the command line of the generator, with a range for every number.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -8,10 +8,10 @@
 
 #define MAX_ASSETS 10000
 #define MAX_FILL 65536
-#define MAX_COUNT (1L << 24) /* a float32 counts so far: the number of a block */
+#define MAX_COUNT (1L << 24) /* float32 has no larger exact numbers: a block's first sample is its number */
 #define MAX_SAMPLES 4096
 #define MAX_SECONDS 600.0
-#define MAX_WINDOW 65535 /* packet identifiers at QoS 1 */
+#define MAX_WINDOW 65535 /* packet ids at QoS 1 */
 
 enum shape { ROWS, SCALARS, BLOCKS, SHAPES };
 
@@ -26,12 +26,12 @@ struct options {
 };
 
 static const char usage[] =
-	"usage: load --port PORT --answers FILTER --signals NAME,NAME,...\n"
+	"usage: generator --port PORT --answers FILTER --signals NAME,NAME,...\n"
 	"  --qos 0|1      of readings and answers (0)\n"
 	"  --shape S      rows: a reading is one JSON object; scalars: one message a signal;\n"
 	"                 blocks: raw float32, signals interleaved (rows)\n"
 	"  --samples N    of each signal in a block (1)\n"
-	"  --assets N     readings go round all assets (100)\n"
+	"  --assets N     number of assets, which take turns (100)\n"
 	"  --rate R       readings a second; 0: as fast as answers come (0)\n"
 	"  --window W     without a rate: readings unanswered at most (500)\n"
 	"  --fill N       readings of every asset before the first that counts (0)\n"
@@ -64,7 +64,7 @@ static void check_options(const struct options *options)
 
 	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
 		if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most)) {
-			fprintf(stderr, "load: %s is %g, allowed is %g to %g\n", ranges[i].name,
+			fprintf(stderr, "generator: %s is %g, allowed is %g to %g\n", ranges[i].name,
 				ranges[i].value, ranges[i].least, ranges[i].most);
 			exit(2);
 		}

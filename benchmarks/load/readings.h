@@ -1,7 +1,8 @@
 /*
- * readings: what load publishes. A reading is one sample of all signals of an asset, with a source
- * timestamp (ms). As a row it is one JSON object; as scalars it is one message a signal. As a block
- * it is many samples, signals interleaved, raw float32: nothing but its first sample can name it.
+ * readings: the readings that the generator publishes. A reading is one sample of all signals of an
+ * asset, with a source timestamp (ms). As a row it is one JSON object, as scalars one message for each
+ * signal. As a block it has many samples, raw float32 with the signals interleaved; its first sample
+ * is its number.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -12,10 +13,10 @@
 #define TIMESTAMP_KEY "\"timestamp\":"
 #define TOPIC_BYTES 128
 #define ROW_BYTES 512
-#define ROWS_RENDERED 256 /* distinct rows of values, rendered before the start */
+#define ROWS_RENDERED 256 /* different rows of values, made before the start */
 #define MAX_SIGNALS 32
 #define VALUE_BYTES 16
-#define BLOCKS_RENDERED 16 /* fewer, or they would not stay in the cache as rows do */
+#define BLOCKS_RENDERED 16 /* few, so that they stay in the processor's cache as rows do */
 #define MAX_BLOCK_VALUES 16384
 
 struct readings {

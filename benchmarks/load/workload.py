@@ -1,8 +1,8 @@
-"""What is asked of a contender, and what the load generator saw of it.
+"""Workloads: what the load generator sends, and what it measures.
 
-A reading carries a source timestamp (ms) and eight signals of one asset; as a raw block nothing but
-samples of three axes, of which the first is its number. Every answer is due on
-`plant/l1/<asset>/_inference/<stream>` and carries that timestamp or number.
+A reading has a source timestamp (ms) and eight signals of one asset. A raw block has only samples
+of three axes, the first of which is the number of the block. Every answer is expected on
+`plant/l1/<asset>/_inference/<stream>`, with that timestamp or number.
 """
 
 import json
@@ -16,9 +16,9 @@ from benchmarks.errors import BenchmarkError
 
 SIGNALS = ("pressure", "flow", "temperature", "current", "vibration", "speed", "level", "torque")
 LARGEST_VALUE = 100.0
-"""Every signal is spread evenly from 0 to this."""
+"""The values of every signal are spread evenly from 0 to this."""
 PICKLE, GRAPH, REGISTRY, KEYS = "forest.pickle", "forest.onnx", "registry", "keys"
-"""The model in the benchmark's folder, as the contenders take it."""
+"""Files and folders of the model in the benchmark's folder."""
 
 _ANSWERS = "plant/l1/+/_inference/+"
 _AXES = ("x", "y", "z")
@@ -31,18 +31,18 @@ _FILL_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a reading comes.
+    """The form of readings.
 
     Attributes:
-        name: as load.c calls it.
-        stream: the model that answers.
-        readings: topic filter.
-        last: the last level of the topic after whose message the answer is due.
-        messages: a reading.
-        length: readings in a window; with each reading one more window is full.
-        signals: of an asset.
-        samples: of each signal in a reading.
-        sample_period_ms: from one of them to the next; None where there is but one.
+        name: name of the shape in generator.c.
+        stream: stream of the model that answers.
+        readings: topic filter of the readings.
+        last: last level of the topic of the message that completes a reading.
+        messages: number of messages of a reading.
+        length: number of readings in a window; each further reading completes a window.
+        signals: names of the signals of an asset.
+        samples: number of samples of each signal in a reading.
+        sample_period_ms: milliseconds from one sample to the next; None where there is only one.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Shape:
 
     @property
     def window(self) -> int:
-        """Samples in a window."""
+        """The number of samples in a window."""
         return self.length * self.samples
 
     @property
     def sample_bytes(self) -> int:
-        """What a reading's samples are as float32."""
+        """The size of a reading's samples as float32, bytes."""
         return 4 * self.samples * len(self.signals)
 
 
@@ -73,23 +73,29 @@ def _block(samples: int) -> Shape:
 
 
 ROWS = Shape("rows", "forest", "plant/l1/+/telemetry", "telemetry", messages=1, length=1)
-"""One JSON object a reading."""
+"""Each reading is one JSON object."""
 SCALARS = Shape("scalars", "trend", "plant/l1/+/raw/+", SIGNALS[-1], len(SIGNALS), length=60)
-"""One JSON scalar with its timestamp a signal and topic, and windows of 60 readings."""
+"""Each signal has a topic and comes as a JSON scalar with a timestamp; windows of 60 readings."""
 BLOCK_1K, BLOCK_4K = BLOCKS = (_block(1024), _block(4096))
-"""Raw float32, interleaved, and nothing else; a window is a block."""
+"""Each reading is a block of float32, signals interleaved; a window is a block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One load: at `rate` readings a second, or as fast as answers come.
-
-    Without a rate at most `window` messages are unanswered at a time.
+    """The options of one run of the load generator.
 
     Attributes:
-        fill: readings of every asset that fill its window, before those that count.
-        backlog: readings to leave at the broker instead, whose answers are then awaited.
-        trace: a file for when each answer came.
+        qos: QoS of readings and answers.
+        seconds: measured seconds.
+        shape: shape of the readings.
+        assets: number of assets, which take turns.
+        rate: readings a second; 0: as fast as answers come.
+        window: most messages that are unanswered at a time, where there is no rate.
+        warmup_s: seconds before the measured ones.
+        fill: number of readings of every asset that fill its window, before those that count.
+        backlog: number of readings that are left at the broker, and whose answers are then awaited;
+            0: readings are sent while answers come.
+        trace: file for the time of each answer; None: none is written.
     """
 
     qos: int
@@ -105,7 +111,7 @@ class Workload:
 
     @property
     def options(self) -> list[str]:
-        """Return the options of the load generator."""
+        """Return the options for the command line."""
         given = {
             "qos": self.qos,
             "shape": self.shape.name,
@@ -128,16 +134,19 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the load generator printed; see answers.h.
+    """The results that the load generator printed; see answers.h.
 
     Attributes:
-        sent: readings that count, from the first answer on.
-        answered: of those, how many were answered before the generator gave up waiting.
-        repeated: answers to a reading that had been answered.
-        unknown: answers that name no reading.
-        rate: readings a second, answered in the measured time.
-        p50_us: latency of those answers, from the publishing of the reading; p99 and p99.9 alike.
-        first_answer_ns: when the first answer came, on the monotonic clock; the last alike.
+        sent: number of readings that count, which are those after the first answer.
+        answered: number of those that were answered before the generator stopped waiting.
+        repeated: number of answers to a reading that was answered before.
+        unknown: number of answers that belong to no reading.
+        rate: readings a second that were answered in the measured time.
+        p50_us: median latency of these from the publish of a reading to its answer, microseconds.
+        p99_us: 99th percentile of the latency, microseconds.
+        p999_us: 99.9th percentile of the latency, microseconds.
+        first_answer_ns: when the first answer came, nanoseconds of the monotonic clock.
+        last_answer_ns: when the last answer came, nanoseconds of the monotonic clock.
     """
 
     sent: int
@@ -153,11 +162,11 @@ class Outcome:
 
 
 class Load:
-    """The load generator at work.
+    """The load generator as a running process.
 
     Args:
-        child: its process.
-        workload: what it was asked for.
+        child: the process.
+        workload: its options.
     """
 
     def __init__(self, child: subprocess.Popen[bytes], workload: Workload) -> None:
@@ -166,24 +175,24 @@ class Load:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process has not ended."""
         return self._child.poll() is None
 
     def until_driving(self) -> None:
         """Wait until it sends the readings that count, or has left its backlog at the broker.
 
         Raises:
-            BenchmarkError: it failed; most often because nobody answered.
+            BenchmarkError: it failed, most often because no answer came.
         """
-        assert self._child.stdout is not None  # noqa: S101  it is a pipe
-        if self._child.stdout.readline() != b"driving\n":  # the generator's own waits are bounded
+        assert self._child.stdout is not None  # noqa: S101  `driving` opens a pipe
+        if self._child.stdout.readline() != b"driving\n":  # the generator waits for a bounded time
             self.outcome()
 
     def outcome(self) -> Outcome:
-        """Wait for its end and return its result.
+        """Wait for its end, and return its results.
 
         Raises:
-            BenchmarkError: as `until_driving`.
+            BenchmarkError: it failed, or did not end in time.
         """
         workload = self._workload
         limit_s = 2 * _WAIT_S + workload.warmup_s + workload.seconds + _DRAIN_S + _MARGIN_S
@@ -201,9 +210,9 @@ class Load:
 
 @contextmanager
 def driving(program: str, port: int, workload: Workload) -> Iterator[Load]:
-    """Run the load generator against the broker at `port`; ended when the context is left."""
+    """Run the load generator with the broker at `port` until the context is left."""
     argv = [program, "--port", str(port), *workload.options]
-    # Unbuffered, so that reading the first line takes nothing of the rest.
+    # Unbuffered, so that `readline` reads no more than the first line.
     child = subprocess.Popen(argv, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with child:
         try:
@@ -213,5 +222,5 @@ def driving(program: str, port: int, workload: Workload) -> Iterator[Load]:
 
 
 def answer_topic(reading_topic: str) -> str:
-    """Return where the answer to a row is due."""
+    """Return the topic on which the answer to a row is expected."""
     return f"{reading_topic.removesuffix(ROWS.last)}_inference/{ROWS.stream}"

@@ -1,4 +1,4 @@
-"""The results as a picture: bars are medians, whiskers the least and the most of all rounds.
+"""The results as a picture: bars show medians, whiskers the least and the most of all rounds.
 
 The SVG has no scripts and no fonts of its own. `python -m benchmarks.report.plot RESULTS.json
 PLOT.svg` draws the picture of an earlier run again.
@@ -23,7 +23,7 @@ _FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """One axis: which figure of which measurements, and what it says."""
+    """One panel: the figure that it shows, of which measurements, and its title."""
 
     title: str
     experiment: str
@@ -55,7 +55,7 @@ _PANELS = (
 
 
 def plot(measurements: Sequence[dict[str, Any]]) -> str:
-    """Return the picture of a run's measurements, as they stand in its JSON."""
+    """Return the picture of the measurements of a run, in the form of its JSON."""
     parts, y = [], _ROW // 2
     for panel in _PANELS:
         bars = _bars(panel, measurements)
@@ -108,7 +108,7 @@ def _bar(name: str, values: Sequence[float], per_unit: float, y: int) -> str:
 
 
 def main() -> None:
-    """Draw a results file again."""
+    """Draw the picture of a results file again."""
     results, picture = Path(sys.argv[1]), Path(sys.argv[2])
     picture.write_text(plot(json.loads(results.read_text())["measurements"]))
 

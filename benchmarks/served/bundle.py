@@ -1,4 +1,4 @@
-"""A model of the benchmark as a bundle."""
+"""Writes a model of the benchmark as a bundle."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,18 +21,19 @@ from models.bundle.manifest import (
 from models.bundle.package import write_bundle
 
 SEED = 1
-"""Of every random choice."""
+"""Seed of every random choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a bundle is made from.
+    """The parts of a bundle.
 
     Attributes:
-        name: for people.
-        task: of the manifest; outputs likewise.
-        graph: ONNX, marked with stream and seq.
-        golden: windows as long as the shape has them, and their outputs.
+        name: name for people.
+        task: task in the manifest.
+        outputs: outputs in the manifest.
+        graph: ONNX graph with stream and seq in its metadata.
+        golden: golden windows and their outputs.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Model:
 
 
 def write(folder: Path, model: Model, shape: Shape, seq: int) -> Path:
-    """Write the bundle that answers readings of a shape; returns its path in `folder`."""
+    """Write the bundle for readings of a shape, and return its path in `folder`."""
     members = {
         "model.onnx": model.graph,
         "golden.npz": write_golden(model.golden),

@@ -1,4 +1,4 @@
-"""The model that is served: a forest of 100 trees, as scikit-learn has it and as a graph."""
+"""A random forest of 100 trees, in scikit-learn and as an ONNX graph."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ _OUTPUTS = (
 
 
 def fitted() -> RandomForestClassifier:
-    """Return the forest, trained on rows as the load generator sends them."""
+    """Return the forest, trained on rows like those of the load generator."""
     rows = _rows(_ROWS)
     noise = np.random.default_rng(SEED + 1).normal(0.0, LARGEST_VALUE / 10, len(rows))
     wear = rows[:, 0] * rows[:, 1] / LARGEST_VALUE + rows[:, 2] - rows[:, 3] + noise
@@ -30,7 +30,7 @@ def fitted() -> RandomForestClassifier:
 
 
 def model(forest: RandomForestClassifier, shape: Shape, seq: int) -> Model:
-    """Return what a bundle for readings of a shape is made from."""
+    """Return the parts of a bundle for readings of a shape."""
     content = graph(forest, shape, seq)
     golden = _golden(forest, shape.window)
     return Model("Forest of the benchmark", "classification", _OUTPUTS, content, golden)
@@ -39,7 +39,7 @@ def model(forest: RandomForestClassifier, shape: Shape, seq: int) -> Model:
 def graph(forest: RandomForestClassifier, shape: Shape, seq: int) -> bytes:
     """Return the forest as the graph of a bundle: `window` in, `value` and `score` out.
 
-    It judges the mean of the window's samples, which in a window of one is that sample.
+    Its input is the mean of the samples in a window.
     """
     width = len(SIGNALS)
     converted = to_onnx(
@@ -74,7 +74,7 @@ def graph(forest: RandomForestClassifier, shape: Shape, seq: int) -> bytes:
 
 
 def _sample(shape: Shape) -> tuple[NodeProto, list[TensorProto]]:
-    """Return the node that makes one row of a window, and the constants it takes."""
+    """Return the node that makes one row of a window, and its constants."""
     if shape.window == 1:
         return helper.make_node("Flatten", ["window"], ["rows"], axis=1), []
     axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
@@ -92,6 +92,6 @@ def _golden(forest: RandomForestClassifier, length: int) -> Golden:
 
 
 def _rows(count: int) -> NDArray[np.float32]:
-    """Return rows as the load generator sends them, float32 `[count, signals]`."""
+    """Return rows like those of the load generator, float32 `[count, signals]`."""
     spread = np.random.default_rng(SEED).uniform(0.0, LARGEST_VALUE, (count, len(SIGNALS)))
     return spread.astype(np.float32)

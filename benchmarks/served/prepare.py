@@ -1,4 +1,4 @@
-"""The models that are served: the forest as pickle and graph, and all of them in a registry.
+"""Makes the models that the contenders serve: pickle and graph of the forest, and a registry.
 
 `python -m benchmarks.served.prepare FOLDER` runs as a process of its own, so that the benchmark
 itself shares no library pages with the contenders whose memory it measures.
@@ -14,11 +14,11 @@ from trainer.registry import repository
 from trainer.registry.keys import Keys
 
 _FORESTS = ((ROWS, 1), (ROWS, 2), (SCALARS, 1))
-"""Shape and seq; two of one stream, so that there is something to swap."""
+"""Shape and seq of each forest; one stream has two, which can be swapped."""
 
 
 def main() -> None:
-    """Train the forest, write it in all its forms, and publish the bundles."""
+    """Train the forest, write it in all forms, and publish the bundles."""
     folder = Path(sys.argv[1])
     trees = forest.fitted()
     (folder / PICKLE).write_bytes(pickle.dumps(trees))

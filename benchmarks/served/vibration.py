@@ -1,8 +1,8 @@
-"""The model of raw blocks: so small that decoding and cutting are what is measured.
+"""The model of raw blocks, so small that decoding and windowing take most of the time.
 
-Its score is linear in mean and effective value of each axis. Its value is the first sample of the
-first axis, which is the number that the load generator has given the block: a raw block has no
-timestamp, and so the answer names it all the same.
+Its score is linear in the mean and the RMS of each axis. Its value is the first sample of the first
+axis, where the load generator puts the number of the block: as a raw block has no timestamp, this
+number shows which block an answer belongs to.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ _GOLDEN = 32
 _SPREAD = 20.0
 _OUTPUTS = (
     Output(name="value", dtype="float32", meaning="number of the block"),
-    Output(name="score", dtype="float32", meaning="how far from usual"),
+    Output(name="score", dtype="float32", meaning="distance from the usual vibration"),
 )
 
 
@@ -28,7 +28,7 @@ def model(shape: Shape, seq: int) -> Model:
 
 
 def _weights(axes: int) -> list[float]:
-    """Of the means, then of the effective values."""
+    """The weights of the means, then those of the RMS values."""
     return [0.01 * (number + 1) for number in range(2 * axes)]
 
 

@@ -1,9 +1,8 @@
-"""Headless Chromium, asked over its DevTools protocol what a page has done."""
+"""Headless Chromium, whose DevTools protocol shows what a page has requested and logged."""
 
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,10 @@ from typing import Any
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-_ANSWER_S = 60.0
+from tests.kit.children import Child
+from tests.kit.errors import KitError
+
+_START_S, _ANSWER_S = 60.0, 60.0
 _LISTENS = re.compile(r"DevTools listening on (ws://\S+)")
 _TOLD = {
     "Log.entryAdded",
@@ -28,8 +30,10 @@ class Browser:
     """One page in a browser.
 
     Attributes:
-        requests: addresses that were asked for.
-        complaints: what went to the console: errors, warnings, violations of the policy.
+        connection: connection of the DevTools protocol.
+        session: id of the protocol's session with the page.
+        requests: every address that was requested.
+        complaints: every message on the console: errors, warnings, violations of the policy.
     """
 
     connection: Connection
@@ -40,7 +44,7 @@ class Browser:
     _number: int = 0
 
     def open(self, url: str, width: int) -> None:
-        """Show a page at a width, and wait until all of it has been loaded."""
+        """Open a page at a width in pixels, and wait until all of it is loaded."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         loaded = self._loaded
@@ -49,12 +53,12 @@ class Browser:
             self._take()
 
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401  whatever the page answers
-        """What a JavaScript expression is there; the page's own policy does not hold for it."""
+        """The value of a JavaScript expression in the page; the page's policy does not apply."""
         found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         return found["result"].get("value")
 
     def ask(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Call a method of the protocol."""
+        """Call a method of the protocol, and return its result."""
         self._number += 1
         message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
         if self.session:
@@ -83,28 +87,18 @@ class Browser:
 def browser(folder: Path) -> Iterator[Browser]:
     """Run Chromium with a profile in a folder until the context is left."""
     program = shutil.which("chromium")
-    assert program is not None, "chromium is missing; on Debian: apt install chromium"
+    if program is None:
+        raise KitError("chromium is missing; on Debian: apt install chromium")
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0")
-    # Its own doings (updates, field trials) are none of the page's.
+    # What Chromium requests for itself (updates, field trials) is not to be seen as the page's.
     quiet = ("--disable-background-networking", "--disable-component-update", "--no-first-run")
-    with subprocess.Popen(
-        [program, *flags, *quiet, f"--user-data-dir={folder}", "about:blank"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
-        try:
-            with connect(_address(running), max_size=None) as connection:
-                yield _attached(Browser(connection))
-        finally:
-            running.terminate()
-
-
-def _address(running: subprocess.Popen[str]) -> str:
-    assert running.stderr is not None
-    for line in running.stderr:
-        if found := _LISTENS.search(line):
-            return found[1]
-    raise AssertionError("chromium ended before it listened")
+    command = [program, *flags, *quiet, f"--user-data-dir={folder}", "about:blank"]
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "chromium.log"
+    with Child("chromium", command, log) as child:
+        child.wait_until(lambda: _LISTENS.search(log.read_text()), _START_S)
+        with connect(_LISTENS.findall(log.read_text())[0], max_size=None) as connection:
+            yield _attached(Browser(connection))
 
 
 def _attached(found: Browser) -> Browser:

@@ -1,4 +1,4 @@
-"""A report as a reader finds it: its text, tables, figures and pictures."""
+"""A parsed report: its text, tables, metrics and pictures."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ _VOID = frozenset(("meta", "br", "link", "img", "input", "hr"))
 
 @dataclass
 class Element:
-    """A tag with what is in it."""
+    """A tag with its content."""
 
     tag: str
     attributes: dict[str, str]
@@ -17,11 +17,11 @@ class Element:
 
     @property
     def text(self) -> str:
-        """All text within, with single blanks."""
+        """All text in it, with single blanks."""
         return " ".join("".join(texts(self)).split())
 
     def all(self, tag: str, **attributes: str) -> list["Element"]:
-        """Elements of a tag within, in order, that have these attributes."""
+        """All elements in it with a tag and with these attributes, in order."""
         return [
             one
             for one in within(self)
@@ -38,7 +38,7 @@ def within(element: Element) -> Iterator[Element]:
 
 
 def texts(element: Element) -> Iterator[str]:
-    """What is read of it, piece by piece."""
+    """The visible text of it, piece by piece."""
     for part in element.content:
         if isinstance(part, str):
             yield part
@@ -48,7 +48,7 @@ def texts(element: Element) -> Iterator[str]:
 
 
 class Page(HTMLParser):
-    """A page, parsed; a tag that is never closed, or closed twice, fails."""
+    """A parsed page; a tag that is not closed, or closed twice, raises AssertionError."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__()
@@ -75,19 +75,19 @@ class Page(HTMLParser):
         self._open[-1].content.append(data)
 
     def section(self, heading: str) -> Element:
-        """The section below a heading."""
+        """The section with a heading."""
         found = [one for one in self.root.all("section") if one.all("h2")[0].text == heading]
         assert len(found) == 1, f"{len(found)} sections are called {heading}"
         return found[0]
 
     @property
     def headings(self) -> list[str]:
-        """Of the sections, in order."""
+        """The headings of the sections, in order."""
         return [one.text for one in self.root.all("h2")]
 
     @property
     def figures(self) -> dict[str, set[str]]:
-        """How each figure of the manifest is told, wherever it is."""
+        """The texts that show each metric of the manifest, by name of the metric."""
         found: dict[str, set[str]] = {}
         for one in self.root.all("span"):
             if "data-figure" in one.attributes:
@@ -96,7 +96,7 @@ class Page(HTMLParser):
 
     @property
     def pictures(self) -> dict[str, Element]:
-        """By title."""
+        """The pictures by title."""
         return {
             "".join(str(part) for part in svg.all("title")[0].content): svg
             for svg in self.root.all("svg")
@@ -104,7 +104,7 @@ class Page(HTMLParser):
 
 
 def rows(element: Element) -> list[list[str]]:
-    """Cells of the first table within, without its header."""
+    """The cells of the first table in an element, without its header."""
     body = element.all("tbody")[0]
     return [
         [cell.text for cell in row.content if isinstance(cell, Element)] for row in body.all("tr")

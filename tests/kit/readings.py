@@ -1,4 +1,4 @@
-"""Readings and windows in the units and words of a test, and the way from one to the other."""
+"""Readings and windows in a form that is easy to write and to compare in tests."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Window:
 
 
 class Windows(shared.Windows):
-    """Counts what is refused, as the agent and the trainer do."""
+    """Windows that count the readings they refuse, as the agent and the trainer do."""
 
     def __init__(
         self, spec: WindowSpec, channels: Sequence[Channel], max_assets: int = 10_000
@@ -77,7 +77,7 @@ def row(time_ms: int, *values: float, asset: str = "pump", quality: Quality = GO
 
 
 def rows(count: int, step_ms: int = 1000, asset: str = "pump") -> list[Message]:
-    """Rows of one channel: 0, 1, 2, ... one a second."""
+    """Rows of one signal with the values 0, 1, 2, ..., `step_ms` apart."""
     return [row(step_ms * index, float(index), asset=asset) for index in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Recorded plant data as files, and recipes for it, small enough for a test."""
+"""Small files of recorded plant data, and recipes for them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ Row = Sequence[object]
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Row], separator: str = ",") -> Path:
-    """Write a CSV as a historian would."""
+    """Write a CSV file as a historian would."""
     lines = [separator.join(header), *(separator.join(map(str, row)) for row in rows)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -32,9 +32,9 @@ def write_parquet(path: Path, **columns: object) -> Path:
 
 
 def document(**sections: object) -> dict[str, Any]:
-    """A recipe that is whole: two signals a second apart, a label; sections are merged over it.
+    """A complete recipe of two signals and a label; `sections` are merged over it.
 
-    A key given as None is left out; target and split are replaced as a whole.
+    A key with the value None is left out; target and split are replaced as a whole.
     """
     base: dict[str, Any] = {
         "bundle": {"stream": "pump-health"},
@@ -54,7 +54,7 @@ def document(**sections: object) -> dict[str, Any]:
 
 
 def write_recipe(folder: Path, **sections: object) -> Path:
-    """Write `document(**sections)` into a folder."""
+    """Write the recipe `document(**sections)` into a folder, and return its path."""
     path = folder / "recipe.toml"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(tomli_w.dumps(document(**sections)))
@@ -62,12 +62,12 @@ def write_recipe(folder: Path, **sections: object) -> Path:
 
 
 def recipe(folder: Path, **sections: object) -> Recipe:
-    """Write a recipe and read it."""
+    """Write a recipe, and read it as the trainer does."""
     return read_recipe(write_recipe(folder, **sections))
 
 
 def pump_rows(count: int, *, seed: int = 0) -> list[Row]:
-    """Time, pressure, flow, label: every fifth minute the flow falls and the label is 1."""
+    """Rows of time, pressure, flow and label; in every fifth minute the flow falls, label 1."""
     drawn = np.random.default_rng(seed)
     faulty = np.arange(count) // 60 % 5 == 4
     pressure = drawn.normal(4.0, 0.1, count)
@@ -80,7 +80,7 @@ def pump_rows(count: int, *, seed: int = 0) -> list[Row]:
 
 
 def pump_folder(folder: Path, count: int = 1200, **sections: object) -> Path:
-    """A folder with `pump.csv` and a recipe for it; returns the recipe's path."""
+    """Write `pump.csv` and a recipe for it into a folder, and return the recipe's path."""
     write_csv(folder / "pump.csv", ["time", "pressure", "flow", "label"], pump_rows(count))
     return write_recipe(folder, **sections)
 
@@ -92,7 +92,7 @@ def recorded(
     labels: object = None,
     step_s: float = 1.0,
 ) -> Recording:
-    """Rows of two signals and a column "label", one step apart per asset, interleaved."""
+    """A recording of two signals and a column "label"; rows of an asset are `step_s` apart."""
     rows = len(values)
     asset = np.zeros(rows, dtype=np.int64) if asset is None else asset
     made = Recording(

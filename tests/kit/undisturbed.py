@@ -1,4 +1,4 @@
-"""Data that never changes its nature, however much each sample repeats the one before."""
+"""Stationary data, in which each sample depends on the one before."""
 
 from itertools import pairwise
 
@@ -15,13 +15,13 @@ CHANNELS = tuple(Channel(name=f"s{index}") for index in range(WIDTH))
 
 
 def repeating(rho: float, count: int, seed: int) -> NDArray[np.float32]:
-    """AR(1), `[count, WIDTH]`, of mean 0 and deviation 1; half of the variance is common to all."""
+    """An AR(1) series, `[count, WIDTH]`, with mean 0 and variance 1, half of it common to all."""
     alone: NDArray[np.float32] = assets(rho, count, seed, 1)[0]
     return alone
 
 
 def assets(rho: float, count: int, seed: int, many: int) -> NDArray[np.float32]:
-    """As many of these that have nothing to do with each other, `[many, count, WIDTH]`."""
+    """Independent series of this kind, `[many, count, WIDTH]`."""
     drawn = np.random.default_rng(seed).standard_normal((count, many, WIDTH + 1))
     series, scale = np.empty_like(drawn), np.sqrt(1 - rho**2)
     series[0] = drawn[0]
@@ -32,19 +32,19 @@ def assets(rho: float, count: int, seed: int, many: int) -> NDArray[np.float32]:
 
 
 def samples(values: NDArray[np.float32]) -> Samples:
-    """Of one asset; the score is the mean of its signals."""
+    """The samples of one asset, whose score is the mean of its signals."""
     return Samples(np.zeros(len(values), np.int64), values, values.mean(axis=1))
 
 
 def reference(values: NDArray[np.float32], window: int, false_alarms: float = 0.001) -> Reference:
-    """Limits calibrated on five blocks in time."""
+    """The drift reference, with limits that were calibrated on five blocks in time."""
     found = Reference.of(document(values, window, false_alarms))
     assert found is not None
     return found
 
 
 def document(values: NDArray[np.float32], window: int, false_alarms: float = 0.001) -> Document:
-    """The same, as a bundle has it."""
+    """The drift reference as a document of the bundle."""
     bounds = np.arange(6) * len(values) // 5
     every = np.arange(len(values))
     blocks = [(every >= first) & (every < last) for first, last in pairwise(bounds)]

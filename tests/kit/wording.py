@@ -1,4 +1,4 @@
-"""What a message must name, whatever words are around it."""
+"""Checks that a message names certain values, whatever its words are."""
 
 import re
 
@@ -14,7 +14,7 @@ def naming(*values: str) -> str:
 
 
 def _whole(value: str) -> str:
-    """The value, and not a part of a longer word or number."""
+    """A pattern of a value that is not part of a longer word or number."""
     before = r"(?<![\w])" if re.match(r"\w", value) else ""
     after = r"(?![\w])" if re.search(r"\w\Z", value) else ""
     return before + re.escape(value) + after

@@ -1,4 +1,4 @@
-"""A private certificate authority for TLS tests, good for one day and for the loopback."""
+"""A certificate authority of a test's own; its certificates are valid for a day."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files in PEM: who signed, the certificate it signed for `host`, and its key."""
+    """PEM files: certificate of the authority, certificate of a server, and key of the server."""
 
     ca_file: Path
     cert_file: Path
@@ -21,7 +21,7 @@ class Certificates:
 
 
 def make_certificates(folder: Path, host: str = "127.0.0.1") -> Certificates:
-    """Make an authority and a certificate of it; another folder is another authority."""
+    """Make an authority and a certificate for a host; each folder has an authority of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, name = _name("test authority"), _name(host)

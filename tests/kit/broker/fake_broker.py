@@ -1,8 +1,8 @@
 """A broker and a connection to it without a socket, with the interface of `Connection`.
 
-The broker keeps to what the agent relies on, and can do at will what a real one does rarely: lose
-a connection or a session, crash and go on from an older state, refuse a topic, hold its
-confirmations back, take nothing in.
+The broker does what the agent relies on. A test can also make it do what a real broker does rarely:
+lose a connection or a session, crash and go on from an older state, refuse a topic, hold its
+confirmations back, or read nothing.
 """
 
 from collections import deque
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from time import time_ns
 from typing import NamedTuple
 
-from agent.mqtt.connection import Subscription, Will
+from agent.mqtt.connection import Will
 from agent.mqtt.packets import Publish, Received
+from agent.mqtt.subscription import Subscription
 
 MQTT_5 = 5
 NOT_AUTHORISED, QUOTA_EXCEEDED, PAYLOAD_INVALID = 0x87, 0x97, 0x99
@@ -23,7 +24,7 @@ IN_FLIGHT_3_1_1 = 20
 
 
 class Published(NamedTuple):
-    """A message that the broker has taken from a client."""
+    """A message that the broker has accepted from a client."""
 
     topic: str
     payload: bytes
@@ -33,7 +34,7 @@ class Published(NamedTuple):
 
 @dataclass
 class _Session:
-    """What the broker remembers of a client, also while it is away."""
+    """The session of a client, which the broker keeps while the client is not connected."""
 
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     queue: deque[Published] = field(default_factory=deque)
@@ -46,15 +47,19 @@ class FakeBroker:
     """Sessions, subscriptions and QoS 1 by client id.
 
     Attributes:
-        published: all that clients published and the broker took, wills among it.
-        refused: all that it did not take, with the reason code.
-        confirmed: those QoS 1 publishes whose success has reached the client.
-        acknowledged: every input that a client acknowledged, in that order.
-        out_of_order: inputs that were acknowledged before an earlier one (MQTT 5, 4.6).
-        refusals: reason code by topic, for publishes that it refuses (MQTT 5).
-        refused_filters: topic filters that it does not grant.
-        confirms: whether it answers publishes now; what it holds back is lost with a connection.
-        stalls: whether it takes nothing in now.
+        published: every message that clients published and the broker accepted, wills included.
+        refused: every message that the broker refused, with the reason code.
+        confirmed: publishes at QoS 1 whose PUBACK with success has reached the client.
+        acknowledged: every message that a client acknowledged, in the order of the
+            acknowledgements.
+        out_of_order: messages that were acknowledged before an earlier one (MQTT 5, 4.6).
+        refusals: reason code of each topic whose publishes are refused (MQTT 5).
+        refused_filters: topic filters that are not granted.
+        confirms: whether publishes are confirmed now; a PUBACK that waits is lost with a
+            connection.
+        stalls: whether the broker reads nothing now.
+        receive_maximum: most messages at QoS 1 that it sends without an acknowledgement.
+        max_packet_bytes: size of the largest packet that it accepts.
     """
 
     def __init__(self, *, receive_maximum: int = 200, max_packet_bytes: int = 1 << 20) -> None:
@@ -79,7 +84,7 @@ class FakeBroker:
         return FakeConnection(self, client_id, will, version)
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, *, retain: bool = False) -> None:
-        """Take a message from the plant."""
+        """Accept a message from the plant."""
         message = Published(topic, payload, qos, retain)
         if retain:
             self._retained[topic] = message
@@ -92,14 +97,14 @@ class FakeBroker:
                 session.queue.append(copy)
 
     def cut(self, client_id: str) -> None:
-        """Lose a connection without a word, with all that was on its way, and send the will."""
+        """Lose a connection without DISCONNECT, with all that was on its way, and send the will."""
         connection = self._connections.pop(client_id, None)
         if connection is not None:
             connection.lost = "connection lost: cut"
             self.take(Published(connection.will.topic, connection.will.payload, 1, retain=True))
 
     def forget_sessions(self) -> None:
-        """Restart without persistence."""
+        """Restart, and forget all sessions."""
         for client_id in list(self._connections):
             self.cut(client_id)
         self._sessions.clear()
@@ -109,28 +114,30 @@ class FakeBroker:
         """Write all sessions to disk."""
         self._saved = deepcopy(self._sessions)
         for session in self._saved.values():
-            session.unconfirmed.clear()  # what was taken before a crash is taken again after it
+            session.unconfirmed.clear()  # after a crash the publishes come again
 
     def crash(self) -> None:
-        """Be killed, and go on from what was saved; of what it has sent since it knows nothing."""
+        """Go on from the sessions that were saved, as after a kill."""
         for client_id in list(self._connections):
             self.cut(client_id)
         self._sessions = deepcopy(self._saved)
 
     def subscribed(self, client_id: str) -> bool:
-        """Whether messages for a client are kept."""
+        """Whether a client has a session with a subscription."""
         return client_id in self._sessions and bool(self._sessions[client_id].subscriptions)
 
     def waiting(self, client_id: str) -> int:
-        """How many inputs of a client are queued, or sent and not acknowledged."""
+        """The number of messages for a client that are queued, or sent and not acknowledged."""
         session = self._sessions[client_id]
         return len(session.queue) + len(session.in_flight)
 
-    # What a connection calls.
+    # The methods that a connection calls.
 
     def accept(self, connection: "FakeConnection") -> None:
-        """Let a client in; unacknowledged messages come again, first and in order."""
-        self.cut(connection.client_id)  # a client id is taken over
+        """Accept a client, and send again what it has not acknowledged, in order."""
+        self.cut(
+            connection.client_id
+        )  # a second client with an id replaces the first (MQTT 5, 3.1.4)
         connection.session_present = connection.client_id in self._sessions
         session = self._sessions.setdefault(connection.client_id, _Session())
         self._connections[connection.client_id] = connection
@@ -138,7 +145,7 @@ class FakeBroker:
             connection.arrive(message, packet_id, repeated=True)
 
     def subscribe(self, connection: "FakeConnection", wanted: Sequence[Subscription]) -> None:
-        """Grant what is not refused, and send retained messages where they are asked for."""
+        """Grant topic filters, and send retained messages where the subscription asks for them."""
         session = self._sessions[connection.client_id]
         for one in wanted:
             if one.filter in self.refused_filters:
@@ -153,12 +160,12 @@ class FakeBroker:
                 ]
 
     def unsubscribe(self, connection: "FakeConnection", filters: Sequence[str]) -> None:
-        """Drop filters."""
+        """Remove topic filters."""
         for one in filters:
             self._sessions[connection.client_id].subscriptions.pop(one, None)
 
     def take(self, message: Published) -> int:
-        """Take a publish of a client and return its reason code."""
+        """Accept or refuse a publish of a client, and return the reason code."""
         reason_code = self.refusals.get(message.topic, 0)
         if reason_code:
             self.refused.append((message, reason_code))
@@ -169,7 +176,7 @@ class FakeBroker:
         return reason_code
 
     def occupy(self, client_id: str, packet_id: int, message: Published, *, repeated: bool) -> None:
-        """Hold a client to MQTT 5, 2.2.1 and 4.4: a packet id is one publish until its PUBACK."""
+        """Check that no other publish has the packet id before its PUBACK (MQTT 5, 2.2.1)."""
         unconfirmed = self._sessions[client_id].unconfirmed
         assert unconfirmed.get(packet_id, message if repeated else None) == (
             message if repeated else None
@@ -177,11 +184,11 @@ class FakeBroker:
         unconfirmed[packet_id] = message
 
     def release(self, client_id: str, packet_id: int) -> None:
-        """Know that a PUBACK has arrived."""
+        """Free a packet id whose PUBACK has reached the client."""
         del self._sessions[client_id].unconfirmed[packet_id]
 
     def acknowledge(self, connection: "FakeConnection", packet_id: int) -> None:
-        """Forget a message that its receiver has dealt with."""
+        """Forget a message that its receiver has acknowledged."""
         in_flight = self._sessions[connection.client_id].in_flight
         is_next = packet_id == next(iter(in_flight))
         message = in_flight.pop(packet_id)
@@ -190,7 +197,7 @@ class FakeBroker:
             self.out_of_order.append(message)
 
     def send(self, connection: "FakeConnection", limit: int) -> None:
-        """Send what is queued, as far as the Receive Maximum allows."""
+        """Send queued messages, as far as the Receive Maximum allows."""
         session = self._sessions[connection.client_id]
         at_most = self.receive_maximum if connection.version == MQTT_5 else IN_FLIGHT_3_1_1
         while session.queue and connection.arrived < limit:
@@ -204,12 +211,12 @@ class FakeBroker:
                 return
 
     def disconnect(self, connection: "FakeConnection") -> None:
-        """Let a client go in order: no will."""
+        """End the connection of a client that has sent DISCONNECT, without its will."""
         self._connections.pop(connection.client_id, None)
 
 
 class FakeConnection:
-    """One connection to a FakeBroker; see `agent.mqtt.connection.Connection` for every name."""
+    """A connection to a FakeBroker, with the members of `agent.mqtt.connection.Connection`."""
 
     has_unread = False
 
@@ -234,11 +241,11 @@ class FakeConnection:
 
     @property
     def arrived(self) -> int:
-        """Messages on their way to `read`."""
+        """The number of messages that `read` has not returned yet."""
         return len(self._inbound)
 
     def arrive(self, message: Published, packet_id: int, *, repeated: bool) -> None:
-        """Take a message from the broker."""
+        """Accept a message from the broker."""
         self._inbound.append(
             Received(message.topic, message.payload, packet_id, message.retain, repeated, time_ns())
         )
@@ -248,11 +255,11 @@ class FakeConnection:
         self._broker.accept(self)
 
     def fileno(self) -> int | None:
-        """There is no descriptor to wait on."""
+        """None, as there is no descriptor to wait on."""
         return None
 
     def read(self, limit: int) -> None:
-        """Take in what has arrived."""
+        """Receive messages and confirmations that have arrived."""
         if self.lost:
             return
         self.accepted = True
@@ -268,23 +275,23 @@ class FakeConnection:
 
     @property
     def wants_write(self) -> bool:
-        """Whether something waits to be sent."""
+        """Whether packets wait to be sent."""
         return bool(self._outbound)
 
     def flush(self) -> None:
-        """Send what is queued, unless the broker stalls."""
+        """Send queued packets, unless the broker stalls."""
         while self._outbound and not self._broker.stalls and not self.lost:
             self._outbound.popleft()()
 
     def tick(self) -> None:
-        """Nothing to keep alive."""
+        """Do nothing, as there is no keep-alive."""
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
-        """Ask for topics."""
+        """Queue a subscription."""
         self._outbound.append(lambda: self._broker.subscribe(self, subscriptions))
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Drop filters."""
+        """Remove topic filters."""
         self._outbound.append(lambda: self._broker.unsubscribe(self, filters))
 
     def publish(self, publish: Publish) -> None:
@@ -297,9 +304,9 @@ class FakeConnection:
                 self._broker.occupy(self.client_id, packet_id, message, repeated=repeated)
             reason_code = self._broker.take(message)
             if message.qos:
-                # A 3.1.1 broker answers plain success for what it refuses.
-                told = reason_code if self.version == MQTT_5 else 0
-                self._unconfirmed.append((packet_id, told, message))
+                # A broker of MQTT 3.1.1 confirms what it refuses, as PUBACK has no reason code.
+                shown = reason_code if self.version == MQTT_5 else 0
+                self._unconfirmed.append((packet_id, shown, message))
 
         self._outbound.append(send)
 
@@ -308,14 +315,14 @@ class FakeConnection:
         self._outbound.append(lambda: self._broker.acknowledge(self, packet_id))
 
     def close(self) -> None:
-        """Say goodbye, so that the will is not sent."""
+        """Send DISCONNECT, so that the will is not sent."""
         self._outbound.append(lambda: self._broker.disconnect(self))
         self.flush()
         self.lost = self.lost or "connection lost: closed"
 
 
 def connected(broker: FakeBroker) -> FakeConnection:
-    """An open connection that asks for `in/#`."""
+    """An open connection that has subscribed to `in/#`."""
     connection = broker.connection(CLIENT, WILL)
     connection.open()
     connection.read(10)

@@ -1,4 +1,4 @@
-"""MQTT packets for tests: generators, and paho's own encoder and decoder as the oracle."""
+"""MQTT packets: generators of examples, and paho's own encoder and decoder to compare with."""
 
 import struct
 from itertools import pairwise
@@ -14,15 +14,15 @@ from paho.mqtt.properties import Properties
 
 VERSIONS = [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5]
 OTHER_PACKETS = (b"\xd0\x00", b"\x20\x03\x00\x00\x00", b"\x90\x03\x00\x01\x00", b"\x62\x02\x00\x05")
-"""PINGRESP, CONNACK, SUBACK, PUBREL: none of the codec's own."""
+"""PINGRESP, CONNACK, SUBACK and PUBREL, which the codec leaves to paho."""
 
 _PUBLISH, _PUBACK = 0x30, 0x40
 _PAHO_ERRORS = (struct.error, LookupError, ValueError, AssertionError, MQTTException)
-"""What paho's decoder raises for malformed packets, beside what it returns."""
+"""The exceptions of paho's decoder for malformed packets; it also returns error codes."""
 
 
 class Message(NamedTuple):
-    """One PUBLISH; `packet_id` counts at QoS 1 only."""
+    """One PUBLISH; its packet id matters at QoS 1 only."""
 
     topic: str
     payload: bytes
@@ -36,9 +36,9 @@ class Read(NamedTuple):
     """What paho reads from a stream.
 
     Attributes:
-        received: PUBLISHes, those at QoS 2 among them.
+        received: every PUBLISH, those at QoS 2 included.
         confirmations: packet id and reason code of every PUBACK.
-        refused: whether it says that something is malformed; it reads no further then.
+        refused: whether paho calls a packet malformed, after which it reads no further.
     """
 
     received: list[Message]
@@ -72,12 +72,12 @@ damages = st.lists(
 
 
 def paho_publish(version: int, message: Message, properties: Properties | None = None) -> bytes:
-    """A PUBLISH as paho writes it."""
+    """The bytes of a PUBLISH as paho writes it."""
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
     sent: list[bytes] = []
-    client._packet_queue = lambda _command, packet, *_: sent.append(bytes(packet)) or 0  # type: ignore[method-assign,assignment,func-returns-value] # noqa: SLF001 - the oracle's own
+    client._packet_queue = lambda _command, packet, *_: sent.append(bytes(packet)) or 0  # type: ignore[method-assign,assignment,func-returns-value] # noqa: SLF001 - paho has no public function for it
     client._sock = object()  # type: ignore[assignment] # noqa: SLF001 - as if connected
-    client._send_publish(  # noqa: SLF001 - the oracle's own
+    client._send_publish(  # noqa: SLF001 - paho has no public function for it
         message.packet_id,
         message.topic.encode(),
         message.payload,
@@ -91,7 +91,7 @@ def paho_publish(version: int, message: Message, properties: Properties | None =
 
 
 def user_properties(pairs: list[tuple[str, str]]) -> Properties:
-    """Properties of a PUBLISH that only a decoder with a mind of its own would look at."""
+    """User properties of a PUBLISH, which the codec must skip."""
     made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho
     for pair in pairs:
         made.UserProperty = pair
@@ -99,7 +99,7 @@ def user_properties(pairs: list[tuple[str, str]]) -> Properties:
 
 
 class _PahoReader(Client):
-    """paho's own reading of a stream, with what it does about a packet left out."""
+    """paho's own decoder on a stream of bytes, without what paho does with a packet."""
 
     def __init__(self, version: int, stream: bytes) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
@@ -109,7 +109,7 @@ class _PahoReader(Client):
         self._sock = object()  # type: ignore[assignment]  # as if connected
 
     def run(self) -> Read:
-        """Read to the end of the stream, or to what is malformed."""
+        """Read to the end of the stream, or to a malformed packet."""
         rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         try:
             while rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -145,18 +145,18 @@ class _PahoReader(Client):
 
 
 def paho_read(version: int, stream: bytes) -> Read:
-    """What paho makes of a stream that a broker sends."""
+    """What paho reads from a stream of bytes of a broker."""
     return _PahoReader(version, stream).run()
 
 
 def split(content: bytes, cuts: list[int]) -> list[bytes]:
-    """Cut a stream into pieces."""
+    """Split a stream into pieces at these places."""
     edges = sorted({0, len(content), *(cut % (len(content) + 1) for cut in cuts)})
     return [content[a:b] for a, b in pairwise(edges)]
 
 
 def damaged(stream: bytes, damages: list[tuple[str, int, bytes]]) -> bytes:
-    """A stream in which some bytes are not what they were."""
+    """A stream with bytes that were overwritten, inserted, deleted or repeated."""
     for kind, place, content in damages:
         at = place % (len(stream) + 1)
         beyond = at + len(content)

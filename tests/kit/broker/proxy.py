@@ -1,9 +1,9 @@
 """A TCP proxy between a client and its broker that cuts, silences and throttles connections.
 
 with Proxy(broker.port) as proxy:              clients connect to proxy.port
-    proxy.cut_after(1000, TO_BROKER)           both ends are closed within whatever comes then
-    proxy.silence()                            half-open: nothing arrives any more, nothing closes
-    proxy.throttle(5000)                       bytes a second and direction; None for no limit
+    proxy.cut_after(1000, TO_BROKER)           closes both ends after so many bytes
+    proxy.silence()                            half-open: nothing passes, and nothing is closed
+    proxy.throttle(5000)                       bytes a second in each direction; None: no limit
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tests.kit.broker.brokers import HOST
 TO_BROKER: Final = "to broker"
 TO_CLIENT: Final = "to client"
 Tap = Callable[[int, str, bytes], None]
-"""Sees all bytes that are passed on: number of the connection, direction, bytes."""
+"""A function that gets all bytes that pass: number of the connection, direction, bytes."""
 
 _CHUNK = 65_536
 _SLICES_A_SECOND = 20
@@ -28,7 +28,7 @@ _JOIN_S = 10.0
 
 @dataclass(eq=False)
 class _Tunnel:
-    """One client's connection, and ours to the broker in its name."""
+    """The connection of a client, and the one to the broker that belongs to it."""
 
     number: int
     writers: list[asyncio.StreamWriter]
@@ -37,12 +37,12 @@ class _Tunnel:
     is_silent: bool = False
 
     def close(self) -> None:
-        """End it on both sides, behind what has been passed on."""
+        """Close both sides, behind the bytes that were passed on."""
         for writer in self.writers:
             writer.close()
 
     def allowed(self, direction: str, chunk: bytes) -> bytes:
-        """What may pass before the cut."""
+        """The part of a chunk that may pass before the cut."""
         left = self.allowance.get(direction)
         if left is None:
             return chunk
@@ -51,15 +51,15 @@ class _Tunnel:
 
 
 class Proxy:
-    """Passes on what comes, on a thread of its own; each method may be called from any thread.
+    """Passes connections on, in a thread of its own; each method may be called from any thread.
 
     Args:
-        broker_port: on the loopback, where connections are passed on to.
-        tap: called on the proxy's thread.
+        broker_port: port of the broker on the loopback.
+        tap: function that is called with all bytes, in the proxy's thread; None: no function.
 
     Attributes:
-        port: where it listens.
-        cuts: connections that `cut_after` has ended so far.
+        port: port that clients connect to.
+        cuts: number of connections that `cut_after` has ended so far.
     """
 
     def __init__(self, broker_port: int, tap: Tap | None = None) -> None:
@@ -76,11 +76,11 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many are open and not silenced."""
+        """The number of connections that are open and not silenced."""
         return sum(not one.is_silent for one in list(self._tunnels))
 
     def cut_after(self, size_bytes: int, direction: str) -> None:
-        """Close the open connections once that much more has gone in a direction."""
+        """Close the open connections once a number of further bytes has passed in a direction."""
 
         def set_allowance() -> None:
             for tunnel in self._tunnels:
@@ -89,7 +89,7 @@ class Proxy:
         self._call(set_allowance)
 
     def silence(self) -> None:
-        """Make the open connections half-open: nothing passes, and neither side hears of it."""
+        """Make the open connections half-open: nothing passes, and neither side is closed."""
 
         def set_silent() -> None:
             for tunnel in self._tunnels:
@@ -98,7 +98,7 @@ class Proxy:
         self._call(set_silent)
 
     def throttle(self, bytes_per_s: int | None) -> None:
-        """Pass on no more than this in each direction of each connection."""
+        """Limit each direction of each connection to a rate; None: no limit."""
         self._bytes_per_s = bytes_per_s
 
     def __enter__(self) -> Self:
@@ -114,14 +114,14 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End every connection and the thread."""
+        """Close every connection and end the thread."""
         self._call(self._loop.stop)
         self._thread.join(_JOIN_S)
         self._loop.run_until_complete(self._close())
         self._loop.close()
 
     def _call(self, call: Callable[[], None]) -> None:
-        """Have the loop do it, and wait until it has."""
+        """Run a function in the proxy's thread, and wait for its end."""
         done = threading.Event()
 
         def called() -> None:
@@ -163,7 +163,7 @@ class Proxy:
         source: asyncio.StreamReader,
         target: asyncio.StreamWriter,
     ) -> None:
-        with suppress(OSError):  # one side is gone: so is the other
+        with suppress(OSError):  # where one side is closed, the other is closed too
             while chunk := await source.read(self._chunk_bytes()):
                 if tunnel.is_silent:
                     continue
@@ -178,7 +178,7 @@ class Proxy:
                 if self._bytes_per_s:
                     await asyncio.sleep(len(passed) / self._bytes_per_s)
         tunnel.open_directions -= 1
-        # Of a half-open connection the far side does not hear that the near one has given up.
+        # Where a connection is half-open, one side must not notice that the other has closed it.
         if not tunnel.is_silent or not tunnel.open_directions:
             tunnel.close()
             self._tunnels.discard(tunnel)

@@ -1,4 +1,4 @@
-"""A broker with a plant on it, made up or real, behind one face: what the contract tests run on."""
+"""Sites of the contract tests: a fake or a real broker with a plant, behind one protocol."""
 
 import os
 import select
@@ -25,37 +25,38 @@ ACL = "topic readwrite #\n"
 
 
 class Site(Protocol):
-    """What a test may do to an agent's surroundings.
+    """The broker and the plant that surround an agent in a test.
 
     Attributes:
-        version: of MQTT that the agent speaks here, 5 or 4 for 3.1.1.
-        keeps: whether it keeps its word on QoS and on sessions. amqtt does not: it raises the QoS
-            of a message to the subscription's, delivers nothing again, and keeps nothing for later.
+        version: version of MQTT that the agent speaks: 5, or 4 for 3.1.1.
+        keeps: whether the broker does what the standard says on QoS and sessions. amqtt does not:
+            it raises the QoS of a message to that of the subscription, sends nothing again, and
+            keeps no session.
     """
 
     version: int
     keeps: bool
 
     def connection(self, client_id: str = CLIENT) -> Connection:
-        """A connection of the agent that is not open yet."""
+        """Return a connection of the agent that is not open yet."""
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, *, retain: bool = False) -> None:
         """Publish as the plant, and wait until the broker has it."""
 
     def published(self, topic: str) -> list[bytes]:
-        """Payloads that the agent has published on a topic so far."""
+        """Return the payloads that the agent has published on a topic so far."""
 
     def cut(self, connection: Connection) -> None:
-        """Lose the connection without a word."""
+        """Lose the connection without DISCONNECT."""
 
     def forget_sessions(self) -> None:
-        """Restart the broker, which keeps nothing."""
+        """Restart the broker, which then has no sessions any more."""
 
     def refuse(self, topic: str) -> None:
-        """Take no publishes on a topic any more."""
+        """Refuse publishes on a topic from now on."""
 
     def grant(self) -> None:
-        """Take publishes on all topics again."""
+        """Accept publishes on all topics again."""
 
 
 class FakeSite:
@@ -97,7 +98,7 @@ class FakeSite:
 
 
 class RealSite:
-    """A site on a real broker; the plant is a client of its own."""
+    """A site with a real broker; the plant is a client of its own."""
 
     def __init__(self, broker: Broker, version: int) -> None:
         self.version = version
@@ -151,7 +152,7 @@ class RealSite:
         self._acl(ACL)
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Close all connections."""
         for connection in self._opened:
             connection.close()
         self._stack.close()
@@ -169,17 +170,17 @@ class RealSite:
 
 
 SITES_OF_5 = ("fake-5", "mosquitto-5")
-"""3.1.1 has no Receive Maximum, no Maximum Packet Size, and no word for a refused publish."""
+"""MQTT 3.1.1 has no Receive Maximum, no Maximum Packet Size and no reason code in PUBACK."""
 
 KEEPING_SITES = (*SITES_OF_5, "fake-3.1.1", "mosquitto-3.1.1")
-"""amqtt keeps nothing for a client that is away, and delivers nothing again."""
+"""All but amqtt, which keeps no session of a client and sends nothing again."""
 
 SITES = (*KEEPING_SITES, "amqtt-3.1.1")
 
 
 @contextmanager
 def site(name: str, folder: Path) -> Iterator[Site]:
-    """Open one of SITES until the context is left."""
+    """Open the site with a name of SITES until the context is left."""
     kind, _, spoken = name.partition("-")
     version = 5 if spoken == "5" else 4
     if kind == "fake":
@@ -204,14 +205,14 @@ _PACKET_IDS = cycle(range(FIRST_PACKET_ID // 2, FIRST_PACKET_ID))
 
 
 def publish(connection: Connection, topic: str, payload: bytes, qos: int = 1) -> int:
-    """Publish beside an agent's delivery and paho, with a packet id of neither; returns that."""
+    """Publish with a packet id that neither the agent's delivery nor paho uses; returns the id."""
     packet_id = next(_PACKET_IDS)
     connection.publish(Publish(topic, payload, qos, packet_id=packet_id))
     return packet_id
 
 
 def until(connection: Connection, condition: Callable[[], object]) -> None:
-    """Turn a connection until something has become true."""
+    """Read and write on a connection until a condition is true."""
 
     def turned() -> bool:
         connection.flush()
@@ -225,7 +226,7 @@ def until(connection: Connection, condition: Callable[[], object]) -> None:
 
 
 def opened(connection: Connection) -> Connection:
-    """Open a connection and wait until the broker has let it in."""
+    """Open a connection and wait until the broker has accepted it."""
     connection.open()
     until(connection, lambda: connection.accepted)
     return connection

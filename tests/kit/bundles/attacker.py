@@ -1,4 +1,4 @@
-"""Somebody who can write a registry's folder, and has stolen some of its keys."""
+"""An attacker who can write into a registry's folder and has stolen some of its keys."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -14,7 +14,7 @@ Signers = Mapping[str, CryptoSigner]
 
 
 def stolen(keys: Keys) -> dict[str, CryptoSigner]:
-    """The keys that sign now, by TUF role."""
+    """The present key of each TUF role."""
     root = Metadata[Root].from_file(str(keys.root)).signed
     held = keys.signers()
     return {name: held[role.keyids[0]] for name, role in root.roles.items()}
@@ -27,13 +27,13 @@ def forge(
     *,
     skip: int = 1,
 ) -> None:
-    """Change the targets, and sign all roles but the root with whatever keys there are.
+    """Change the targets, and sign all roles but the root with the keys at hand.
 
     Args:
-        folder: the registry's metadata/.
-        signers: by TUF role: targets, snapshot, timestamp.
-        change: what is forged.
-        skip: by how much the versions rise.
+        folder: folder metadata/ of the registry.
+        signers: signer of each TUF role: targets, snapshot, timestamp.
+        change: function that changes the targets.
+        skip: number by which the versions of the metadata rise.
     """
     timestamp = Metadata[Timestamp].from_file(str(folder / "timestamp.json"))
     version = timestamp.signed.snapshot_meta.version

@@ -1,4 +1,4 @@
-"""ONNX files as other tools write them, and descriptions for them, small enough for a test."""
+"""Small ONNX models as other tools write them, and descriptions for `millhand-trainer pack`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def made(
     weights: Mapping[str, NDArray[Any]] | None = None,
     **model: Any,  # noqa: ANN401  what helper.make_model takes
 ) -> ModelProto:
-    """A model of float inputs by shape, outputs by type (None: not said), and weights."""
+    """A model with inputs of float32 by shape, outputs by type (None: no type), and weights."""
     graph = helper.make_graph(
         nodes,
         "foreign",
@@ -47,9 +47,9 @@ def made(
 
 
 def convolution(batch: int | str = "batch", *, softmax: bool = False) -> ModelProto:
-    """As PyTorch exports it: `[batch, channels, length]`, logits of three classes.
+    """A convolution as PyTorch exports it: `[batch, channels, length]` in, logits of three classes.
 
-    Inner tensors have the names that a bundle's outputs have.
+    Its inner tensors have the names of a bundle's outputs.
     """
     drawn = np.random.default_rng(1)
     weights = {
@@ -80,7 +80,7 @@ def linear(
     output: str = "y",
     **options: Any,  # noqa: ANN401  see `made`
 ) -> ModelProto:
-    """`y` `[N, 1]` = `x` `[N, width]` times weights; then other nodes, the last of `output`."""
+    """`y` `[N, 1]` is `x` `[N, width]` times weights; further nodes end in `output`."""
     weights = {"w": np.linspace(1, 2, width).astype("f4").reshape(-1, 1)}
     nodes = [helper.make_node("MatMul", ["x", "w"], ["y"]), *after]
     weights |= options.pop("weights", {})
@@ -88,13 +88,13 @@ def linear(
 
 
 def rows(count: int = 400, seed: int = 0) -> NDArray[np.float32]:
-    """Pressure and flow within the ranges of `SIGNALS`, `[count, 2]`."""
+    """Random pressure and flow within the ranges of `SIGNALS`, float32 `[count, 2]`."""
     drawn = np.random.default_rng(seed).random((count, 2))
     return (drawn * [10, 100] - [0, 50]).astype(np.float32)
 
 
 def from_sklearn(estimator: Any, **options: Any) -> ModelProto:  # noqa: ANN401  a fitted estimator
-    """As skl2onnx writes it unless told otherwise, with a ZipMap."""
+    """An estimator as skl2onnx writes it by default, with a ZipMap."""
     kind = [("input", FloatTensorType([None, 2]))]
     model: ModelProto = convert_sklearn(
         estimator, initial_types=kind, target_opset={"": 17, "ai.onnx.ml": 3}, **options
@@ -103,7 +103,7 @@ def from_sklearn(estimator: Any, **options: Any) -> ModelProto:  # noqa: ANN401 
 
 
 def document(**sections: object) -> dict[str, Any]:
-    """A description that is whole, of a regression; sections replace those of it."""
+    """A complete description of a regression; `sections` replace those of it."""
     base: dict[str, Any] = {
         "task": "regression",
         "bundle": {"stream": "pump-health"},
@@ -119,7 +119,7 @@ def packed(
     files: Sequence[Path] = (),
     **sections: Any,  # noqa: ANN401  as TOML
 ) -> Packed:
-    """Write a graph and its description, and pack them."""
+    """Write a model and its description into a folder, and pack them."""
     folder.mkdir(parents=True, exist_ok=True)
     path, description = folder / "net.onnx", folder / "net.toml"
     path.write_bytes(model.SerializeToString())
@@ -128,19 +128,19 @@ def packed(
 
 
 def windows(count: int, length: int = 1, seed: int = 5) -> NDArray[np.float32]:
-    """Within the ranges of `SIGNALS`, `[count, length, 2]`."""
+    """Random windows within the ranges of `SIGNALS`, float32 `[count, length, 2]`."""
     return rows(count * length, seed).reshape(count, length, 2)
 
 
 def served(bundle: Bundle, given: NDArray[np.float32]) -> Mapping[str, NDArray[Any]]:
-    """What a gateway answers with the bundle, once it has proved itself there."""
+    """The outputs of a bundle on a gateway, after its golden vectors were checked there."""
     session = Session(bundle)
     session.replay_golden(bundle.golden)
     return session.run(given)
 
 
 def original(model: ModelProto, given: NDArray[Any]) -> list[Any]:
-    """What onnxruntime answers by the graph as it was."""
+    """The outputs of a model in onnxruntime before it was packed."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
     session = ort.InferenceSession(

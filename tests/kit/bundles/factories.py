@@ -1,4 +1,4 @@
-"""Valid manifests and bundles for tests, as small as they can be and the same every time."""
+"""Valid manifests and bundles, as small as possible and the same every time."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,13 +24,13 @@ REPORT = b"<!doctype html><title>report</title>\n"
 
 
 def make_channels(count: int, **fields: object) -> tuple[Channel, ...]:
-    """`count` channels c0, c1, ... that take -100 to 100; `fields` override that for all."""
+    """`count` signals c0, c1, ... with the range -100 to 100; `fields` are set for all of them."""
     parts: dict[str, Any] = {"unit": "bar", "valid_range": (-100.0, 100.0)} | fields
     return tuple(Channel(name=f"c{index}", **parts) for index in range(count))
 
 
 def make_manifest(width: int = 2, length: int = 1, **fields: object) -> Manifest:
-    """A valid manifest of a regression of `width` channels; `fields` replace whole parts of it."""
+    """A valid manifest of a regression with `width` signals; `fields` replace parts of it."""
     parts: dict[str, Any] = {
         "stream": "pump-health",
         "name": "Pump health",
@@ -50,7 +50,7 @@ def make_manifest(width: int = 2, length: int = 1, **fields: object) -> Manifest
 
 
 def make_golden(manifest: Manifest) -> Golden:
-    """Golden vectors of the shapes that `manifest` promises; the outputs are all zero."""
+    """Golden vectors of the shapes in the manifest, whose outputs are all zero."""
     count = manifest.golden.count
     shape = (count, manifest.window.length, len(manifest.channels))
     outputs = {
@@ -63,7 +63,7 @@ def make_golden(manifest: Manifest) -> Golden:
 
 
 def make_members(manifest: Manifest, model: bytes = b"no graph") -> dict[str, bytes]:
-    """Every member of a bundle but its manifest; `model` is a graph only where the test runs it."""
+    """Every member of a bundle but its manifest; `model` is the content of model.onnx."""
     return {
         "model.onnx": model,
         "golden.npz": write_golden(make_golden(manifest)),
@@ -73,6 +73,6 @@ def make_members(manifest: Manifest, model: bytes = b"no graph") -> dict[str, by
 
 
 def make_bundle(manifest: Manifest | None = None) -> Bundle:
-    """A bundle that reads well, of about three kilobytes, whose model is no graph."""
+    """A bundle of about three kilobytes that can be read; its model is no graph."""
     manifest = make_manifest() if manifest is None else manifest
     return pack_bundle(manifest, make_members(manifest))

@@ -1,7 +1,8 @@
-"""Small ONNX models made by hand, for tests that need a bundle which answers, in milliseconds.
+"""Small ONNX models that are made in milliseconds, for bundles that really predict.
 
-Both graphs read the last sample of the window, put `median` in the place of missing values, and add
-the channels up by `weights`. The golden outputs are computed with NumPy, not with the graph.
+`linear_bundle` and `detector_bundle` read the last sample of the window, replace missing values by
+`median`, and add the signals up by `weights`; `history_bundle` adds up the whole window. The golden
+outputs are computed with NumPy, not with the graph.
 """
 
 from collections.abc import Sequence
@@ -20,24 +21,25 @@ from tests.kit.bundles.factories import REFERENCE, REPORT, make_channels, make_m
 OPSET = 17
 IR_VERSION = 8
 GOLDEN = GoldenSpec(count=32, atol=1e-3)
-"""`atol` for sums of large values that cancel out, of which float32 leaves little."""
+"""`atol` is large, as large values that cancel out in a sum lose digits in float32."""
 LAYER_WIDTH = 512
 _TENSORS = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearGraph:
-    """What varies from one such model to the next.
+    """The parameters of a linear model.
 
     Attributes:
-        weights: one a channel.
-        length: samples in a window.
-        bias: added to the weighted sum.
-        median: what a missing value counts as.
-        threshold: of a detector: `score` above it makes `value` 1.
-        layers: products of 512 x 512 matrices that each window is put through, for nothing: what
-            makes a graph slow.
-        fails_above: a weighted sum above it makes onnxruntime fail, on the whole batch.
+        weights: weight of each signal.
+        length: number of samples in a window.
+        bias: number that is added to the weighted sum.
+        median: value that replaces a missing one.
+        threshold: threshold of a detector, whose `value` is 1 where `score` is above it; None: the
+            model is a regression.
+        layers: number of products with a 512 x 512 matrix that change no output, to make the model
+            slow.
+        fails_above: weighted sum above which onnxruntime fails for the whole batch; None: never.
     """
 
     weights: Sequence[float]
@@ -49,7 +51,7 @@ class LinearGraph:
     fails_above: float | None = None
 
     def answer(self, windows: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """What the graph answers to windows `[n, length, channels]`, computed with NumPy."""
+        """The outputs for windows `[n, length, channels]`, computed with NumPy."""
         last = np.where(np.isnan(windows[:, -1]), np.float32(self.median), windows[:, -1])
         total = (last @ np.array(self.weights, np.float32) + np.float32(self.bias)).astype("f4")
         if self.threshold is None:
@@ -57,7 +59,7 @@ class LinearGraph:
         return {"value": (total > np.float32(self.threshold)).astype(np.int64), "score": total}
 
     def to_onnx(self, stream: str, seq: int) -> bytes:
-        """The graph, marked with `stream` and `seq` as a trainer does."""
+        """The ONNX graph, with `stream` and `seq` in its metadata as the trainer writes them."""
         width = len(self.weights)
         outputs = {"value": "float32" if self.threshold is None else "int64"}
         if self.threshold is not None:
@@ -107,7 +109,7 @@ class LinearGraph:
         return nodes
 
     def _trap(self) -> list[NodeProto]:
-        """From `sum_of_all` to `column`, the same unless it fails: an index beyond the only one."""
+        """The nodes from `sum_of_all` to `column`, which fail by an index that is out of range."""
         if self.fails_above is None:
             return [helper.make_node("Identity", ["sum_of_all"], ["column"])]
         limit = numpy_helper.from_array(np.array(self.fails_above, "f4"))
@@ -122,7 +124,7 @@ class LinearGraph:
         ]
 
     def _layers(self) -> list[NodeProto]:
-        """From `weighted` to `total`, the same but later."""
+        """The nodes from `weighted` to `total`, which only take time."""
         if not self.layers:
             return [helper.make_node("Identity", ["weighted"], ["total"])]
         nodes = [
@@ -158,19 +160,19 @@ def linear_bundle(  # noqa: PLR0913 - each argument is one fact that some test v
     """A regression: value = weighted sum of the last sample's channels + `bias`.
 
     Args:
-        stream: of the manifest and of the graph.
-        seq: likewise.
-        weights: one a channel.
-        length: samples in a window.
-        hop: samples from one window to the next.
-        bias: see above; what tells two versions apart.
-        median: what a missing value counts as.
-        channels: as many as weights; c0, c1, ... in -100 to 100 if omitted.
-        window: instead of `length` and `hop`, where a test needs gaps.
-        version: 1.0.<seq> if omitted.
-        layers: what makes it slow, see LinearGraph.
-        fails_above: what makes it fail, see there.
-        golden_wrong: promise golden outputs that the graph does not give.
+        stream: name of the stream.
+        seq: number of the bundle.
+        weights: weight of each signal.
+        length: number of samples in a window.
+        hop: number of samples from one window to the next.
+        bias: number that is added to the sum, by which two versions differ.
+        median: value that replaces a missing one.
+        channels: signals, as many as weights; None: c0, c1, ... with the range -100 to 100.
+        window: window in place of `length` and `hop`, where a test needs gaps.
+        version: semantic version; None: 1.0.<seq>.
+        layers: number of products that make the model slow, see LinearGraph.
+        fails_above: weighted sum above which the model fails, see LinearGraph.
+        golden_wrong: whether the golden outputs are others than those of the graph.
     """
     spec = window or WindowSpec(length=length, hop=hop)
     graph = LinearGraph(
@@ -215,7 +217,7 @@ def detector_bundle(
 def history_bundle(stream: str, seq: int, weights: NDArray[np.float32], hop: int = 1) -> Bundle:
     """A regression over the whole window: value = sum of `weights` `[length, channels]` times it.
 
-    A sample too many, too few or in another place gives another value; a missing one gives none.
+    A sample too many, too few or in another place changes the value; a missing one makes it NaN.
     """
     length, width = weights.shape
     manifest = make_manifest(
@@ -279,7 +281,7 @@ def _packed(manifest: Manifest, model: bytes, golden: Golden) -> Bundle:
 
 
 def _golden_windows(manifest: Manifest) -> NDArray[np.float32]:
-    """Values within the channels' ranges, their edges and missing ones among them."""
+    """Random windows within the ranges of the signals, with range edges and missing values."""
     ranges = [channel.valid_range or (-100.0, 100.0) for channel in manifest.channels]
     low, high = (np.array(edge, np.float32) for edge in zip(*ranges, strict=True))
     shape = (manifest.golden.count, manifest.window.length, len(ranges))

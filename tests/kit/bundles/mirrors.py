@@ -1,4 +1,4 @@
-"""A web server that carries a registry, well or badly."""
+"""A web server that serves a registry, with faults if a test wants them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,16 +12,17 @@ from threading import Event, Thread
 
 @dataclass
 class Fault:
-    """How a server misbehaves for one file.
+    """The fault of the server for one file.
 
     Attributes:
-        status: answered instead of the file.
-        location: where it redirects to.
-        cut_after: closes the connection after so many bytes of each answer.
-        stall_after: says nothing more after so many bytes of each answer.
-        ranges: "honoured", "ignored", "refused" (416), or "wrong" (another range is sent).
-        drip_s: pause after each byte.
-        endless: never stops sending.
+        status: status code that is answered instead of the file; 0: none.
+        location: address that is redirected to; empty: none.
+        cut_after: bytes of each answer after which the connection is closed; -1: never.
+        stall_after: bytes of each answer after which no more is sent; -1: never.
+        ranges: what is done with a Range header: "honoured", "ignored", "refused" (status 416) or
+            "wrong" (another range is sent).
+        drip_s: pause after each byte, seconds.
+        endless: whether the answer never ends.
     """
 
     status: int = 0
@@ -38,9 +39,11 @@ class Mirror:
     """A web server for a folder.
 
     Attributes:
-        url: of the folder.
-        faults: by the last part of the path.
-        requests: path, Range header, and bytes sent, in order.
+        url: address of the folder.
+        folder: folder that is served.
+        faults: fault of each file, by the last part of its path.
+        requests: path, Range header and number of bytes sent of each request, in order.
+        stopping: event that ends answers which wait.
     """
 
     url: str
@@ -55,7 +58,7 @@ class Mirror:
 
 @contextmanager
 def mirror(folder: Path, tls: SSLContext | None = None) -> Iterator[Mirror]:
-    """Serve `folder` on a free loopback port until the end of the block."""
+    """Serve a folder on a free port of the loopback until the context is left."""
 
     class Handler(_Handler):
         pass
@@ -110,14 +113,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content) - begin))
         self.end_headers()
         sent = 0
-        with suppress(OSError):  # the client has seen enough
+        with suppress(OSError):  # the client may close the connection
             for chunk in _chunks(content[begin:], fault, self.served.stopping):
                 self.wfile.write(chunk)
                 sent += len(chunk)
         self.served.requests.append((self.path, asked, sent))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as in http.server
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _chunks(content: bytes, fault: Fault, stopping: Event) -> Iterator[bytes]:

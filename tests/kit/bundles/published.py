@@ -14,8 +14,8 @@ class Published:
     """A registry in a folder.
 
     Attributes:
-        folder: of the registry; `url` names it.
-        keys: that sign it.
+        folder: folder of the registry.
+        keys: keys that sign it.
     """
 
     folder: Path
@@ -23,22 +23,22 @@ class Published:
 
     @classmethod
     def create(cls, folder: Path) -> "Published":
-        """Make an empty one below `folder`."""
+        """Make an empty registry and its keys below a folder."""
         made = cls(folder / "registry", Keys(folder / "keys"))
         repository.init(made.folder, made.keys)
         return made
 
     @property
     def url(self) -> str:
-        """As the agent's configuration names it."""
+        """The URL for the agent's configuration."""
         return self.folder.as_uri()
 
     def publish(self, bundle: Bundle) -> Release:
-        """Sign a bundle and put it in."""
+        """Sign a bundle and publish it."""
         path = self.folder.parent / f"{bundle.manifest.stream}-{bundle.manifest.seq}.zip"
         path.write_bytes(bundle.content)
         return repository.publish(self.folder, path, self.keys)
 
     def bundle_path(self, release: Release) -> Path:
-        """Where the bytes of a release lie."""
+        """The path of a published bundle."""
         return self.folder / "targets" / release.path

@@ -1,4 +1,4 @@
-"""Rows of several assets at a fixed rate, until it is enough."""
+"""A flow of rows of several assets at a fixed rate."""
 
 import threading
 import time
@@ -16,14 +16,14 @@ ROW = {"c0": 1.0, "c1": 2.0}
 
 
 class Flow(threading.Thread):
-    """Publishes at QoS 1; every row has an asset and a timestamp of its own.
+    """Publishes rows at QoS 1, each with its own pair of asset and timestamp.
 
     Args:
-        plant: publishes.
+        plant: client that publishes.
         rate: rows a second.
-        assets: that take turns.
-        answered: how many answers have come, where the flow shall wait for a test that is slower
-            than the gateway.
+        assets: number of assets, which take turns.
+        answered: function that returns the number of answers so far, on which the flow then waits
+            where it is far ahead of them; None: it does not wait.
 
     Attributes:
         sent: asset and timestamp of every row, in order.
@@ -64,7 +64,7 @@ class Flow(threading.Thread):
         return len(self.sent) - self._answered() > MAX_UNANSWERED
 
     def finish(self) -> None:
-        """End, and wait until the broker has everything."""
+        """End the flow, and wait until the broker has confirmed all rows."""
         self._enough.set()
         self.join(_JOIN_S)
         self._plant.flush()

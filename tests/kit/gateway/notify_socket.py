@@ -1,4 +1,4 @@
-"""What systemd would be told: a notification socket of the test's own (sd_notify(3))."""
+"""A notification socket in place of systemd's (sd_notify(3))."""
 
 import socket
 from threading import Thread
@@ -8,10 +8,10 @@ from uuid import uuid4
 
 
 class NotifySocket:
-    """Takes in every notification until the context is left.
+    """Receives every notification until the context is left.
 
     Attributes:
-        assignments: `READY=1`, `STATUS=...`, `WATCHDOG=1`, in the order in which they came.
+        assignments: `READY=1`, `STATUS=...`, `WATCHDOG=1` and so on, in the order of arrival.
     """
 
     def __init__(self) -> None:
@@ -22,22 +22,22 @@ class NotifySocket:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What systemd sets for a unit with `WatchdogSec=30`."""
+        """The variables that systemd sets for a unit with `WatchdogSec=30`."""
         return {"NOTIFY_SOCKET": f"@{self._name}", "WATCHDOG_USEC": "30000000"}
 
     @property
     def status(self) -> str:
         """The newest `STATUS=`."""
-        told = [one for one in list(self.assignments) if one.startswith("STATUS=")]
-        return told[-1].removeprefix("STATUS=") if told else ""
+        found = [one for one in list(self.assignments) if one.startswith("STATUS=")]
+        return found[-1].removeprefix("STATUS=") if found else ""
 
     @property
     def pings(self) -> int:
-        """How often the watchdog was fed; the agent does it about once a second."""
+        """The number of `WATCHDOG=1`; the agent sends about one a second."""
         return self.assignments.count("WATCHDOG=1")
 
     def __enter__(self) -> Self:
-        """Listen in the abstract namespace, where names are not as short as paths must be."""
+        """Listen in the abstract namespace, as the path of a test's folder may be too long."""
         self._socket.bind(f"\0{self._name}")
         self._thread.start()
         return self
@@ -48,7 +48,7 @@ class NotifySocket:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the thread with a message of our own."""
+        """End the thread by an empty message."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"", f"\0{self._name}")
         self._thread.join()

@@ -1,4 +1,4 @@
-"""A plant in small: a gateway that answers, and a client that is its sensors and its SCADA."""
+"""A small plant: a gateway, and a client that is both its sensors and its SCADA system."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,21 +16,21 @@ TOPIC = "plant/l1/p1/telemetry"
 FILTERS = ("plant/+/+/_inference/#", "millhand/gw1/#")
 BASE_MS = 1_700_000_000_000
 OFTEN: dict[str, object] = {"metrics_s": 0.1}
-"""Limits that have the counters told at every tick of the agent, which is a second."""
+"""Limits with which the agent publishes its counters as often as it can, once a second."""
 
 MASS = linear_bundle(STREAM, 1, [1.0, 10.0])
 MASS_PIPELINE = telemetry_pipeline(STREAM)
 
 
 class Plant:
-    """Sends numbered rows of one pump to a gateway that runs `MASS`, and checks the answers.
+    """Publishes numbered rows of one pump to a gateway that serves `MASS`, and checks the answers.
 
     Args:
-        gateway: runs, or is to run.
-        client: hears everything under `FILTERS`.
+        gateway: the gateway; it may be started later.
+        client: client that has subscribed to `FILTERS`.
 
     Attributes:
-        sent: rows so far.
+        sent: number of rows so far.
     """
 
     def __init__(self, gateway: Gateway, client: PlantClient) -> None:
@@ -39,14 +39,14 @@ class Plant:
         self.sent = 0
 
     def send(self, count: int = 1) -> None:
-        """Publish rows that are answered with their number modulo 100, plus 10."""
+        """Publish rows; the answer to each is its number modulo 100, plus 10."""
         for number in range(self.sent, self.sent + count):
             row = {"ts": BASE_MS + number, "c0": float(number % 100), "c1": 1.0}
             self.client.publish(TOPIC, row)
         self.sent += count
 
     def wait_for_answers(self) -> list[dict[str, Any]]:
-        """Wait until every row is answered: each once, in order, with the right value."""
+        """Wait until every row is answered, and check that each is once, in order and right."""
         self.wait(lambda: self.client.count("_inference") >= self.sent, f"{self.sent} answers")
         answers = self.client.documents("_inference")
         numbers = [one["timestamp"] - BASE_MS for one in answers]
@@ -56,35 +56,35 @@ class Plant:
         return answers
 
     def wait_until_online(self) -> None:
-        """Wait until the agent says so: on one connection that comes after its subscriptions."""
+        """Wait for the status `online`, which the agent publishes after its subscriptions."""
         self.wait(
             lambda: (self.client.latest("millhand/gw1/status") or {}).get("state") == "online",
             "the agent to be online",
         )
 
     def wait_for_metrics(self, **wanted: object) -> dict[str, Any]:
-        """Wait until the counters are as wanted; all that were ever told must balance."""
+        """Wait until the counters have these values; check that all counters so far balance."""
         topic = "millhand/gw1/metrics"
         self.wait(
             lambda: wanted.items() <= (self.client.latest(topic) or {}).items(),
             f"metrics with {wanted}",
         )
-        told = self.client.documents(topic)
-        for metrics in told:
+        published = self.client.documents(topic)
+        for metrics in published:
             assert_balanced(metrics)
-        return told[-1]
+        return published[-1]
 
     def wait_for_feedback(self, **wanted: object) -> dict[str, Any]:
-        """Wait for a word on `feedback` of which all this is true."""
+        """Wait for a `feedback` document with these values."""
 
-        def told() -> list[dict[str, Any]]:
-            words = self.client.documents("millhand/gw1/feedback")
-            return [word for word in words if wanted.items() <= word.items()]
+        def found() -> list[dict[str, Any]]:
+            documents = self.client.documents("millhand/gw1/feedback")
+            return [one for one in documents if wanted.items() <= one.items()]
 
-        return self.wait(told, f"feedback with {wanted}")[0]
+        return self.wait(found, f"feedback with {wanted}")[0]
 
     def wait(self, condition: Callable[[], T], what: str) -> T:
-        """Wait for anything; where it does not come, show what the agent said last."""
+        """Wait for a condition; an error gets the log and the latest counters as notes."""
         try:
             return eventually(condition, 20, what)
         except AssertionError as error:
@@ -94,14 +94,14 @@ class Plant:
 
 
 def assert_balanced(metrics: dict[str, Any]) -> None:
-    """Whatever was received has come to one end or waits."""
+    """Check that all received messages are counted in exactly one place."""
     ends = metrics["predicted"] + metrics["windowed"] + sum(metrics["dropped"].values())
     assert metrics["received"] == ends + metrics["waiting"], metrics
 
 
 @contextmanager
 def serving(gateway: Gateway) -> Iterator[Plant]:
-    """Run a gateway until the context is left; it is online, and its client hears it."""
+    """Run a gateway with a client until the context is left; yields once it is online."""
     with PlantClient(gateway.port, FILTERS) as client, gateway:
         gateway.start_serving()
         plant = Plant(gateway, client)

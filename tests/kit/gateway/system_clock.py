@@ -1,7 +1,7 @@
 """A system clock that a test sets, for an agent that runs as a process of its own.
 
-`time.time_ns`, by which the agent asks the system for the time of day, is put in place before the
-agent starts; the monotonic clock and everything of the agent's are as they are.
+`time.time_ns`, from which the agent takes the time of day, is replaced before the agent starts; the
+monotonic clock and the code of the agent are unchanged.
 """
 
 from pathlib import Path
@@ -21,10 +21,10 @@ class SystemClock:
     """The clock of one machine.
 
     Args:
-        folder: for its files.
+        folder: folder for its files, which is made.
 
     Attributes:
-        environment: of the processes on that machine.
+        environment: variables of the processes that have this clock.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class SystemClock:
         self.set_by(0)
 
     def set_by(self, offset_ns: int) -> None:
-        """Set it so far ahead of the true time; 0 sets it right."""
+        """Set the clock so far ahead of the true time; 0 sets it right."""
         written = self._offset.with_suffix(".new")
         written.write_text(str(offset_ns))
         written.replace(self._offset)
