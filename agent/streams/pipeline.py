@@ -103,7 +103,9 @@ class Pipeline:
             IncompatibleBundleError: no input carries one of the model's channels, a signal is bound
                 that the model does not read, or the model cannot be fed blocks.
         """
-        return partial(self._swap, model, Binder(self.settings, model.manifest))
+        binder = Binder(self.settings, model.manifest)
+        predictor = Predictor(model, self.settings, self.clock)
+        return partial(self._swap, model, binder, predictor)
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
@@ -224,7 +226,8 @@ class Pipeline:
         if refusal is not None:
             raise refusal
 
-    def _swap(self, model: Model, binder: Binder) -> bool:
+    def _swap(self, model: Model, binder: Binder, predictor: Predictor) -> bool:
+        """Exchange the references; windows are made anew only where they are cut otherwise."""
         manifest = model.manifest
         before = self.model.manifest if self.model is not None else None
         cut = (manifest.window, manifest.channels)
@@ -232,7 +235,7 @@ class Pipeline:
         if self._windows is None or not kept:
             self._windows = self._open_windows(manifest)
         self.model, self._binder, self.failed_batches = model, binder, 0
-        self._predictor = Predictor(model, self.settings, self.clock)
+        self._predictor = predictor
         self.is_stateful = not (
             binder.is_whole and self._windows.is_stateless and self._ordering is None
         )
