@@ -7,7 +7,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from agent.delivery.outgoing import Outgoing
-from agent.mqtt.connection import Subscription, Will
+from agent.mqtt.connection import Will
+from agent.mqtt.subscription import Subscription
 from models.control.documents import Current, Document, Feedback, Metrics, Status, timestamp
 from models.control.topics import ControlTopics
 

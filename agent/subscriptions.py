@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from agent.control import Control
-from agent.mqtt.connection import Subscription
 from agent.mqtt.reconnect import Reconnector
+from agent.mqtt.subscription import Subscription
 from agent.streams.pipeline import Pipeline
 from serving import log
 from serving.store import Store

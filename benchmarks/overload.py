@@ -22,8 +22,9 @@ from select import select
 from typing import Any, NamedTuple
 
 from agent.config.settings import Broker
-from agent.mqtt.connection import Connection, Subscription, Will
+from agent.mqtt.connection import Connection, Will
 from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
+from agent.mqtt.subscription import Subscription
 from benchmarks.errors import BenchmarkError
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle

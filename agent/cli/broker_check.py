@@ -13,10 +13,11 @@ from time import monotonic
 
 from agent.cli.check import Answer
 from agent.config.settings import Settings
-from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection, Subscription, Will
+from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection, Will
 from agent.mqtt.errors import BrokerError
 from agent.mqtt.packets import FIRST_PACKET_ID, MQTT_3_1_1, MQTT_5, Publish
 from agent.mqtt.reconnect import VERSION_NAMES
+from agent.mqtt.subscription import Subscription
 from models.control.topics import ControlTopics
 from models.input.topics import TopicTemplate
 

@@ -1,19 +1,28 @@
-"""At least once, in order: which inputs wait for which predictions, and what may be acknowledged.
+"""Delivery at least once, in order: which inputs wait for which predictions.
 
-    input arrives ──► predictions posted ──► published ──► confirmed by the broker ──► input acked
+    input arrives ──► predictions posted ──► published ──► PUBACK of the broker ──► PUBACK of input
 
-An input is acknowledged once the broker has confirmed every prediction that it triggered, in the
-order of arrival (MQTT 5, 4.6), and only on the connection it came on. So the broker is the buffer,
-and a crash loses nothing: what was not acknowledged comes again.
+Rules (section numbers are those of MQTT 5):
 
-When the connection is lost, predictions without a confirmation are published again, under their
-packet ids if the broker still has the session (MQTT 5, 4.4), and inputs without an acknowledgement
-become orphans. The broker delivers those again; each is recognised by topic and payload and takes
-over what its first delivery already set going, so that no reading enters a window twice. The same
-holds after a crash: `agent.journal.replay` makes orphans of the inputs that the journal has noted,
-and an input that has entered windows is acknowledged only once the journal holds it (`kept`).
+- An input is acknowledged once the broker has confirmed every prediction made of it, and, if it has
+  entered windows, once the journal holds it (`kept`). What is not acknowledged, the broker keeps
+  and delivers again: it is the buffer, and a crash of the agent loses nothing (ADR 7).
+- Inputs are acknowledged in their order of arrival (4.6), and only on the connection on which they
+  arrived: after a reconnect the same packet id may stand for another message.
+- After a lost connection, publishes without a PUBACK are sent again in their order, with the same
+  packet id and the DUP flag if the broker still has the session (4.4).
+- An input that the broker delivers again is recognised (`agent.delivery.inputs.Redeliveries`), and
+  goes on where its first delivery was, so that no reading enters a window twice. After a crash the
+  inputs in the journal are awaited in the same way (`agent.journal.replay`).
+- A publish that the broker refuses for good (`FINAL_REFUSALS`) is dropped and counted. Any other
+  refusal blocks its topic, so that order is kept, until `retry`.
 
-Pure: no socket, no clock, no thread.
+For example: a reading arrives with packet id 7; `arrived` returns its input. Its prediction is
+posted, and `settle` says that it is the only one. `pump` publishes it with packet id 32,768. The
+PUBACK for 32,768 is given to `confirmed`, and `acknowledgeable` then returns 7.
+
+Only the hot thread calls this code, once a turn (`agent/exchange.py`). Nothing here blocks, reads a
+clock or touches a socket, and a broker that refuses or vanishes is not raised as an error.
 """
 
 from collections import Counter, deque
@@ -21,11 +30,11 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from agent.delivery.inputs import Input, Outcome, Redeliveries
-from agent.delivery.outgoing import Outgoing, Publisher
+from agent.delivery.outgoing import Outgoing, Publisher, packet_bytes
 from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID
 
-MAX_DOCUMENTS = 1_000
-ALL_KEPT = 2**63
+MAX_DOCUMENTS = 1_000  # of the control plane, waiting; beyond, the oldest is dropped
+ALL_KEPT = 2**63  # as `Delivery.kept`: no input waits for the journal
 
 FINAL_REFUSALS = {0x90: "topic_invalid", 0x95: "too_large", 0x99: "payload_invalid"}
 """PUBACK reason codes that repeating the publish cannot cure (MQTT 5, 3.4.2.1)."""
@@ -35,19 +44,20 @@ class Delivery:
     """Inputs to acknowledge and predictions to publish, of one agent.
 
     Args:
-        max_in_flight: publishes that may wait for the broker's confirmation at a time.
-        max_outbox: predictions of inputs that the broker does not hold (QoS 0, or given back
-            early) kept while it does not keep up; beyond, the oldest is dropped and counted as
-            `outbox_full`. Of control documents the last `MAX_DOCUMENTS` are kept.
-        max_refused: inputs that may wait behind one whose prediction the broker refuses; beyond,
-            that prediction is dropped and counted as `refused`.
+        max_in_flight: publishes that may wait for the broker's PUBACK at a time. The broker's
+            Receive Maximum may be lower, and then counts (MQTT 5, 4.9).
+        max_outbox: best-effort predictions that wait to be published while the broker does not
+            keep up. They are those of inputs at QoS 0 or acknowledged early; beyond, the oldest is
+            dropped and counted as `outbox_full`.
+        max_refused: inputs that may wait for their acknowledgement behind one whose prediction the
+            broker refuses; beyond, that prediction is dropped and counted as `refused`.
 
     Attributes:
-        outcomes: finished inputs by outcome.
-        dropped: inputs from which nothing came, by reason.
-        redelivered: inputs that came again and were recognised.
-        kept: inputs up to this serial stand in the journal.
-        acked: serial of the last input that was acknowledged.
+        outcomes: number of finished inputs, by outcome.
+        dropped: number of inputs of which no use was made, by reason code.
+        redelivered: number of inputs that were delivered again and recognised.
+        kept: highest serial up to which inputs stand in the journal.
+        acked: serial up to which inputs of the journal are acknowledged.
     """
 
     def __init__(self, max_in_flight: int, max_outbox: int, max_refused: int = 10) -> None:
@@ -64,28 +74,28 @@ class Delivery:
         self._best_effort: deque[Outgoing] = deque()
         self._max_outbox, self._max_refused = max_outbox, max_refused
         self._in_flight: dict[int, Outgoing] = {}
-        self._packet_id = LAST_PACKET_ID  # the last that was given away
-        self._reserved: set[int] = set()  # of publishes to be repeated on this connection
-        self._refused: deque[Outgoing] = deque()  # by the broker
-        self._blocked: deque[Outgoing] = deque()  # behind those, for the sake of order
+        self._packet_id = LAST_PACKET_ID  # the last one used
+        self._reserved: set[int] = set()  # packet ids of publishes to repeat on this connection
+        self._refused: deque[Outgoing] = deque()  # refused by the broker, for now
+        self._blocked: deque[Outgoing] = deque()  # later publishes on the topics of those
         self._blocked_topics: set[str] = set()
         self._refused_topics: dict[str, int] = {}
 
     @property
     def refusal(self) -> str:
-        """The first topic that the broker refuses for now, in words; empty if there is none."""
+        """Which topic the broker refuses for now, in words; empty if there is none."""
         for topic, reason_code in self._refused_topics.items():
             return f"{topic} is refused with reason code {reason_code:#04x}"
         return ""
 
     @property
     def waiting(self) -> int:
-        """Inputs that arrived and are not finished."""
+        """Number of inputs that arrived and are not finished."""
         return self._open
 
     @property
     def oldest_noted(self) -> int | None:
-        """Serial of the first input in the journal that is not acknowledged, if there is one."""
+        """Lowest serial of the inputs in the journal that are not acknowledged; None without."""
         return min((source.serial for source in self._unacked if source.serial), default=None)
 
     @property
@@ -97,16 +107,17 @@ class Delivery:
     def arrived(
         self, topic: str, payload: bytes, packet_id: int, *, repeated: bool
     ) -> Input | None:
-        """Note an input.
+        """Note a message that arrived.
 
         Args:
-            topic: its topic.
-            payload: its payload; kept until the input is acknowledged.
+            topic: topic name.
+            payload: content of the message; kept in memory until the input is acknowledged.
             packet_id: packet id to acknowledge; 0 for QoS 0, which is never acknowledged.
             repeated: the DUP flag.
 
         Returns:
-            The input to work on, or None if it is a redelivery that is being worked on already.
+            The input, for which the caller has to call `settle` once. None for a redelivery: its
+            readings are in the windows already, and the caller has nothing to do.
         """
         key = (topic, payload)
         if repeated or packet_id in self._redeliveries.packet_ids:
@@ -123,7 +134,7 @@ class Delivery:
         return source
 
     def post(self, outgoing: Outgoing) -> None:
-        """Owe a publish; the input it belongs to waits for its confirmation."""
+        """Queue a message for `pump`; its input, not settled yet, waits until it is confirmed."""
         source = outgoing.source
         if source is None:
             self._documents.append(outgoing)
@@ -138,7 +149,10 @@ class Delivery:
             self._give_up(self._best_effort.popleft(), "outbox_full")
 
     def settle(self, sources: Iterable[Input]) -> None:
-        """Say that no more predictions of `sources` will be posted; once for every input."""
+        """Say that no more predictions of `sources` will be posted; once for every input.
+
+        Without it neither the input nor those behind it are acknowledged: the broker stops sending.
+        """
         for source in sources:
             source.waiting -= 1
             if not source.waiting:
@@ -147,10 +161,10 @@ class Delivery:
                     self._redeliveries.replace_copy(source, self._unacked)
 
     def pump(self, publisher: Publisher) -> None:
-        """Publish what is owed, as far as the window of unconfirmed publishes allows.
+        """Publish what waits, until as many publishes as allowed are unconfirmed.
 
-        Predictions of inputs that the broker does not hold wait here, where their number is
-        bounded, while the socket does not take what is queued already.
+        Documents of the control plane go first, then predictions, in order. Best-effort predictions
+        wait here, where `max_outbox` bounds their number, while the socket takes no more.
         """
         if self._refused or self._blocked:
             self._unblock()
@@ -164,16 +178,16 @@ class Delivery:
             outgoing = queue.popleft()
             if self._blocked_topics and outgoing.topic in self._blocked_topics:
                 self._keep(outgoing, self._blocked)
-            elif _packet_bytes(outgoing) > publisher.max_packet_bytes:
+            elif packet_bytes(outgoing) > publisher.max_packet_bytes:
                 self._give_up(outgoing, "too_large")
             else:
                 self._publish(outgoing, publisher)
 
     def confirmed(self, packet_id: int, reason_code: int) -> None:
-        """Take the broker's PUBACK; a refusal (reason code from 0x80) is no success.
+        """Take a PUBACK of the broker; a packet id that is not in flight is ignored.
 
-        A refusal that may pass (not authorised, quota exceeded) keeps the prediction and blocks
-        its topic until `retry`, so that order is kept and nothing is lost that can be kept.
+        A reason code from 0x80 is a refusal (MQTT 5, 2.4). One that may pass (not authorised, quota
+        exceeded) keeps the prediction, and blocks its topic until `retry`. MQTT 3.1.1 knows only 0.
         """
         outgoing = self._in_flight.pop(packet_id, None)
         if outgoing is None:
@@ -191,21 +205,24 @@ class Delivery:
             self._release(outgoing.source)
 
     def retry(self) -> None:
-        """Try refused predictions again, before newer ones.
-
-        A topic of which something is in flight has to wait: its refusal may be on the way.
-        """
-        self._blocked_topics &= {one.topic for one in self._in_flight.values()}
+        """Have refused predictions published again, before newer ones; call it now and then."""
+        # A topic with a publish in flight stays blocked: that one may be refused as well, and would
+        # then be repeated behind newer ones.
+        self._blocked_topics &= {outgoing.topic for outgoing in self._in_flight.values()}
         kept = [*self._refused, *self._blocked]
-        self._refused = deque(one for one in self._refused if one.topic in self._blocked_topics)
-        self._blocked = deque(one for one in self._blocked if one.topic in self._blocked_topics)
-        again = [one for one in kept if one.topic not in self._blocked_topics]
+        self._refused = deque(old for old in self._refused if old.topic in self._blocked_topics)
+        self._blocked = deque(old for old in self._blocked if old.topic in self._blocked_topics)
+        again = [old for old in kept if old.topic not in self._blocked_topics]
         self._unpublished.extendleft(reversed(again))
 
     def acknowledgeable(self) -> Iterator[int]:
-        """Packet ids that may be acknowledged now, in order of arrival."""
+        """Yield the packet ids to acknowledge now, in order of arrival (MQTT 5, 4.6).
+
+        Each counts as acknowledged once it is yielded, so the caller must queue its PUBACK.
+        """
         unacked, kept = self._unacked, self.kept
-        # What a crash would have to make up for begins with what lost connections left unanswered.
+        # A restart takes inputs up to `acked` for done. So it must not pass an input of a lost
+        # connection whose predictions are still to be confirmed.
         may_note = self._redeliveries.are_answered(kept)
         while unacked and unacked[0].may_be_acknowledged(kept):
             source = unacked.popleft()
@@ -215,11 +232,14 @@ class Delivery:
             yield source.packet_id
 
     def answered(self, source: Input) -> None:
-        """Note an input that was acknowledged before a restart."""
+        """Note an input that was acknowledged before a restart, and may be delivered again."""
         self._redeliveries.acknowledged(source)
 
     def restored(self, acked: int) -> None:
-        """Await what the journal has left open; up to `acked` it knows of the acknowledgements."""
+        """After a restart, await the inputs of the journal that were not acknowledged.
+
+        Inputs up to the serial `acked` are known to have been acknowledged.
+        """
         self.acked = acked
         self.connection_lost()
         # The journal may not know of the last acknowledgements before the crash, and the broker is
@@ -227,19 +247,24 @@ class Delivery:
         self._redeliveries.packet_ids.clear()
 
     def connection_lost(self) -> None:
-        """Publish again what was not confirmed, await what was not acknowledged."""
-        # In the order in which they were posted, topic by topic.
+        """Have unconfirmed publishes repeated, and await inputs without an acknowledgement."""
+        # In this order each topic's publishes are as they were posted.
         again = [*self._refused, *self._in_flight.values(), *self._blocked]
         for queue in (self._refused, self._in_flight, self._blocked, self._blocked_topics):
             queue.clear()
-        self._unpublished.extendleft(one for one in reversed(again) if one.source is not None)
-        documents = [*(one for one in again if one.source is None), *self._documents]
+        self._unpublished.extendleft(old for old in reversed(again) if old.source is not None)
+        documents = [*(old for old in again if old.source is None), *self._documents]
         self._documents = deque(documents, maxlen=MAX_DOCUMENTS)
         self._redeliveries.disconnected(self._unacked, self.kept)
         self._unacked.clear()
 
     def connected(self, *, session_present: bool) -> None:
-        """Begin a connection; without a session on the broker no orphan will come again."""
+        """Note that the broker has accepted a connection; `pump` may publish from now on.
+
+        Args:
+            session_present: whether the broker still has the session (MQTT 5, 3.2.2.1.1). Without
+                it no input is delivered again, and publishes are repeated under new packet ids.
+        """
         if not session_present:
             self._redeliveries.clear()
         for outgoing in chain(self._unpublished, self._documents):
@@ -247,7 +272,7 @@ class Delivery:
                 outgoing.packet_id = 0
             outgoing.repeated = bool(outgoing.packet_id)
         self._reserved = {
-            one.packet_id for one in chain(self._unpublished, self._documents) if one.packet_id
+            old.packet_id for old in chain(self._unpublished, self._documents) if old.packet_id
         }
 
     def _publish(self, outgoing: Outgoing, publisher: Publisher) -> None:
@@ -262,6 +287,7 @@ class Delivery:
         self._reserved.discard(outgoing.packet_id)
 
     def _free_packet_id(self) -> int:
+        """The next packet id that no publish in flight has (MQTT 5, 2.2.1)."""
         packet_id = self._packet_id + 1
         while (
             packet_id > LAST_PACKET_ID
@@ -273,40 +299,41 @@ class Delivery:
         return packet_id
 
     def _keep(self, outgoing: Outgoing, queue: deque[Outgoing]) -> None:
-        """Keep a publish for `retry`, as far as that is bounded.
+        """Keep a publish for `retry`.
 
-        Of inputs that the broker does not hold there is no end, and of a control document only the
-        latest is of use. Those that it holds are given up by `_unblock`.
+        Best-effort predictions are dropped instead, because nothing bounds their number. Of the
+        documents on a topic only the latest is kept. `_unblock` bounds the other predictions.
         """
         source = outgoing.source
         if source is not None and not source.is_ack_deferred:
             self._give_up(outgoing, "refused")
             return
         if source is None:
-            older = [one for one in queue if one.source is None and one.topic == outgoing.topic]
-            for one in older:
-                queue.remove(one)
+            older = [old for old in queue if old.source is None and old.topic == outgoing.topic]
+            for document in older:
+                queue.remove(document)
         queue.append(outgoing)
 
     def _unblock(self) -> None:
-        """Give up what is refused and holds back too many acknowledgements."""
+        """Drop refused predictions for which more than `max_refused` acknowledgements wait."""
         surplus = len(self._unacked) - self._max_refused
         if surplus <= 0:
             return
         first = {id(source) for source in islice(self._unacked, surplus)}
         for queue in (self._refused, self._blocked):
-            for one in [one for one in queue if id(one.source) in first]:
-                queue.remove(one)
-                self._give_up(one, "refused")
+            for refused in [waiting for waiting in queue if id(waiting.source) in first]:
+                queue.remove(refused)
+                self._give_up(refused, "refused")
 
     def _give_up(self, outgoing: Outgoing, reason: str) -> None:
+        """Drop a publish; its input counts as dropped for this reason."""
         if outgoing.source is not None:
             outgoing.source.outcome = Outcome.DROPPED
             outgoing.source.reason = reason
         self._release(outgoing.source)
 
     def _release(self, source: Input | None) -> None:
-        """One thing less that the input waits for; after the last it is finished."""
+        """Note that a publish of the input is done; after the last one the input is finished."""
         if source is None:
             return
         source.waiting -= 1
@@ -318,10 +345,3 @@ class Delivery:
         if source.outcome is Outcome.DROPPED:
             self.dropped[source.reason] += 1
         self._open -= 1
-
-
-def _packet_bytes(outgoing: Outgoing) -> int:
-    """The size of the PUBLISH: at most 16 bytes beside topic and payload, without properties."""
-    topic = outgoing.topic
-    topic_bytes = len(topic) if topic.isascii() else len(topic.encode())
-    return topic_bytes + len(outgoing.payload) + 16

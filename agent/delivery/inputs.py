@@ -1,20 +1,30 @@
-"""Inputs, and those of them that the broker may deliver again."""
+"""Inputs that the agent has received, and those of them that the broker may deliver again.
+
+Pure: no socket, no clock, no thread. Only the hot thread uses what is here.
+"""
 
 from collections import deque
 from collections.abc import Collection
 from enum import StrEnum
 from itertools import chain, islice
 
-MAX_REDELIVERIES = 65_535  # a broker cannot have more in flight: packet ids are 16 bits
+MAX_REDELIVERIES = 65_535
+"""Inputs that may be awaited. A broker cannot have more in flight: packet ids have 16 bits."""
 MAX_ANSWERED = 1_000
+"""Last acknowledgements of a connection that are remembered, as they may not have arrived."""
 Key = tuple[str, bytes]
 """Topic and payload."""
 _Trace = tuple[int, str, int, bytes]
-_TRACED_BYTES = 256  # of a payload: there may be thousands, and each may be long
+"""Packet id, topic, length of the payload, and its end: what tells one message from another."""
+_TRACED_BYTES = 256  # a thousand whole payloads could be megabytes; the end has what changes
 
 
 class Outcome(StrEnum):
-    """What became of an input, for the counters that must balance; text, as that is hashed fast."""
+    """What has become of an input, counted in the document `metrics`.
+
+    Every input that is finished has one outcome, so that the counters add up to those received. The
+    members are text because a dictionary finds text faster than other members of an enumeration.
+    """
 
     WINDOWED = "windowed"
     PREDICTED = "predicted"
@@ -23,18 +33,19 @@ class Outcome(StrEnum):
 
 
 class Input:
-    """One message that arrived.
+    """One message that arrived, until its predictions are confirmed.
 
     Attributes:
-        packet_id: packet id to acknowledge.
+        packet_id: packet id to acknowledge; 0 at QoS 0, which is not acknowledged.
         key: topic and payload, by which a redelivery is recognised.
         is_ack_deferred: whether the message is acknowledged only once its predictions are
             confirmed. If not, it is acknowledged as soon as all messages before it are, and its
             predictions are best effort: they are not repeated after a crash.
-        waiting: its predictions that are not confirmed yet, and one more until it is settled.
-        serial: in the journal; 0 if it has no need to stand there.
+        waiting: number of its predictions without a confirmation, and one more until
+            `Delivery.settle` says that no further prediction comes; 0 means finished.
+        serial: number of its record in the journal, from 1; 0 if the journal does not need it.
         outcome: what has become of it so far.
-        reason: why it was dropped.
+        reason: code of the reason for which it was dropped; empty if it was not.
     """
 
     __slots__ = ("is_ack_deferred", "key", "outcome", "packet_id", "reason", "serial", "waiting")
@@ -49,32 +60,42 @@ class Input:
         self.reason = ""
 
     def may_be_acknowledged(self, kept: int) -> bool:
-        """Whether nothing is owed for it any more, so that it may be acknowledged.
+        """Whether all that depends on the input is done, so that the broker may forget it.
+
+        Its predictions are confirmed, and, if it has entered windows, the journal holds it.
 
         Args:
-            kept: inputs up to this serial stand in the journal.
+            kept: highest serial up to which inputs stand in the journal.
         """
         return not self.is_ack_deferred or (not self.waiting and self.serial <= kept)
 
     def drop(self, reason: str) -> None:
-        """Say that it is of no use, unless a prediction came of it elsewhere."""
+        """Mark the input as dropped, unless another pipeline has made a prediction of it.
+
+        Args:
+            reason: code of the reason, from the bounded set of `models.input.reasons`.
+        """
         if self.outcome is Outcome.WINDOWED:
             self.outcome = Outcome.DROPPED
             self.reason = reason
 
 
 class Redeliveries:
-    """Inputs of connections that were lost.
+    """Inputs of lost connections that the broker may deliver again.
 
-    Those that were not acknowledged come again, and those whose acknowledgement was lost with the
-    connection. The latter are told by their packet id too, which the broker repeats (MQTT 5, 4.4):
-    messages with equal payloads are common, and one never seen must not pass for one answered.
+    There are two kinds. An input that was not acknowledged does come again; it is recognised by
+    topic and payload. An input whose acknowledgement was sent comes again only if the broker did
+    not receive that; it is recognised by its packet id as well, which the broker repeats (MQTT 5,
+    4.4), since equal payloads are common and a new message must not pass for an answered one.
 
-    A broker that goes on from an older state after its own crash does not know what it has sent: it
-    repeats without DUP. Under the packet id of an open orphan that can be nothing else.
+    A broker that crashed and goes on from an older state does not know what it has sent already: it
+    repeats without the DUP flag. A message under the packet id of an input that was not
+    acknowledged is a redelivery nevertheless, because that id may not be used for anything else
+    (MQTT 5, 2.2.1).
 
     Attributes:
-        packet_ids: packet ids that the broker must not give to anything else while it remembers us.
+        packet_ids: packet ids of the inputs that were not acknowledged. The broker must not use
+            them for other messages while it has the session.
     """
 
     def __init__(self) -> None:
@@ -82,14 +103,24 @@ class Redeliveries:
         self._open: dict[Key, deque[Input]] = {}
         self._unanswered: dict[Key, Input] = {}
         self._answered: deque[_Trace] = deque(maxlen=MAX_ANSWERED)  # on this connection
-        self._acks_in_doubt: set[_Trace] = set()  # the same, on the one before
+        self._acks_in_doubt: set[_Trace] = set()  # answered on the connection before
 
     def claim(self, packet_id: int, key: Key, *, repeated: bool) -> Input | None:
-        """The input that comes again; it is an orphan no more."""
-        for one in self._open.get(key, ()):
-            if repeated or one.packet_id == packet_id:
-                self._expect_no_more(one)
-                return one
+        """Find the input that a message repeats, and await it no longer.
+
+        Args:
+            packet_id: packet id of the message.
+            key: topic and payload of the message.
+            repeated: DUP flag of the message.
+
+        Returns:
+            The input as it was, with what is still to be confirmed; a finished one if it was
+            acknowledged; None if the message is new.
+        """
+        for source in self._open.get(key, ()):
+            if repeated or source.packet_id == packet_id:
+                self._expect_no_more(source)
+                return source
         trace = _trace(packet_id, key)
         if not repeated or trace not in self._acks_in_doubt:
             return None
@@ -99,11 +130,15 @@ class Redeliveries:
         return answered
 
     def replace_copy(self, copy: Input, unacked: deque[Input]) -> None:
-        """Let an unanswered input take the place of its second copy among the unacknowledged.
+        """Replace the second copy of an unfinished input by the input itself, in `unacked`.
 
-        The crash of a broker may cost the plant a confirmation. It sends the reading once more, as
-        a new message, and the windows drop that; yet what the first copy set going may be owed
-        still.
+        If a broker crashes before it has confirmed a reading to the plant, the plant sends it once
+        more as a new message, and the windows drop it as a duplicate. But predictions of the first
+        copy may not be confirmed yet, so the new message is acknowledged only after them.
+
+        Args:
+            copy: an input that was dropped.
+            unacked: inputs of this connection that are not acknowledged, in order of arrival.
         """
         first = self._unanswered.get(copy.key)
         if first is None or first in unacked or copy not in unacked:
@@ -126,13 +161,17 @@ class Redeliveries:
         return True
 
     def acknowledged(self, source: Input) -> None:
-        """Note that an input was acknowledged, as far as we know."""
+        """Note that an input was acknowledged; whether the broker receives that is not known."""
         self._answered.append(_trace(source.packet_id, source.key))
 
     def disconnected(self, unacked: Collection[Input], kept: int) -> None:
-        """Take in what the lost connection leaves.
+        """Await the inputs that a lost connection leaves without an acknowledgement.
 
-        Redeliveries that have not come back yet may still do so on the next connection.
+        Those of earlier connections that have not come again yet may still do so.
+
+        Args:
+            unacked: inputs without an acknowledgement, in order of arrival.
+            kept: highest serial up to which inputs stand in the journal.
         """
         waiting = islice(chain(unacked, *self._open.values()), MAX_REDELIVERIES)
         self._open = {}
@@ -145,7 +184,7 @@ class Redeliveries:
         self._answered.clear()
 
     def clear(self) -> None:
-        """Expect nothing again: the broker has no session."""
+        """Await nothing: the broker has no session, so it delivers nothing again."""
         self.packet_ids.clear()
         self._open.clear()
         self._acks_in_doubt.clear()

@@ -9,7 +9,7 @@ from agent.mqtt.packets import Publish
 
 @dataclass(slots=True, eq=False)
 class Outgoing(Publish):
-    """A message that the broker must confirm. It keeps its packet id until the broker has answered.
+    """A message that the broker must confirm; it keeps its packet id until the broker answers.
 
     Attributes:
         source: the input that a prediction answers; None for a document of the control plane.
@@ -32,7 +32,14 @@ class Publisher(Protocol):
 
     @property
     def wants_write(self) -> bool:
-        """Whether something waits to be sent, so that more would only pile up."""
+        """Whether packets wait to be sent, so that further ones would only fill memory."""
 
     def publish(self, message: Publish) -> None:
-        """Queue one PUBLISH."""
+        """Queue one PUBLISH. It must not block, and it must not raise for a broken connection."""
+
+
+def packet_bytes(message: Publish) -> int:
+    """Bytes of a PUBLISH at most: 16 beside topic and payload, since it has no properties."""
+    topic = message.topic
+    topic_bytes = len(topic) if topic.isascii() else len(topic.encode())
+    return topic_bytes + len(message.payload) + 16

@@ -1,13 +1,12 @@
-"""The one place that knows paho: one MQTT connection, driven from outside.
+"""One MQTT connection, over paho-mqtt, which only this file of the agent imports.
 
-A `Connection` lives as long as its socket. The next one is a new object, so nothing of a lost
-connection (packet ids, half packets, queues) can leak into it; what must outlive it is in
+A `Connection` lives as long as its socket. The next connection is a new object, so that packet ids,
+half-read packets and queues of a lost one cannot reach it (ADR 7); what must outlive it is kept by
 `agent.delivery.at_least_once`. paho runs no thread here: the reactor calls `read`, `flush` and
-`tick`, and the callbacks only append to lists. They never raise, block or log.
+`tick` on the hot thread. paho's callbacks only set attributes: they never raise, block or log.
 
-PUBLISH and PUBACK, the packets that make up the stream, are read and written in blocks by
-`agent.mqtt.transport`. CONNECT, authentication, TLS, will, SUBSCRIBE and keep-alive are paho's,
-which is fed with all other packets as they come.
+PUBLISH and PUBACK are read and written in blocks by `agent.mqtt.transport` (ADR 8). CONNECT,
+authentication, TLS, will, SUBSCRIBE and keep-alive are left to paho, which gets all other packets.
 """
 
 import socket
@@ -25,40 +24,38 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config.settings import Broker
-from agent.mqtt.errors import BrokerError
+from agent.mqtt.errors import BrokerError, reason_of
 from agent.mqtt.packets import Block, MalformedError, Publish, Received
+from agent.mqtt.subscription import Subscription
 from agent.mqtt.transport import Transport
 
 UNSUPPORTED_PROTOCOL = 0x84
-_NO_PACKET_LIMIT = 268_435_460  # MQTT 5, 2.1.4: the largest packet there can be
-_RECEIVE_MAXIMUM = 65_535  # MQTT 5, 3.2.2.3.3: where the broker names none
+"""Reason code of CONNACK: unsupported protocol version (MQTT 5, 3.2.2.2)."""
+_NO_PACKET_LIMIT = 268_435_460  # MQTT 5, 2.1.4: the largest packet that can be encoded
+_RECEIVE_MAXIMUM = 65_535  # MQTT 5, 3.2.2.3.3: what holds where the broker sends none
 _MAX_PACKET_BYTES = 80 << 20  # above the largest payload that the settings allow
-_SEND_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5, 3.8.3.1: retain handling
+_SEND_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5, 3.8.3.1: Retain Handling
 
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker says in our name when we are gone."""
+    """The message that the broker publishes, at QoS 1 and retained, if the connection breaks.
+
+    Attributes:
+        topic: topic name.
+        payload: content of the message.
+    """
 
     topic: str
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """A topic filter; `state` filters want the retained message too, live ones never do."""
-
-    filter: str
-    qos: int
-    state: bool = False
-
-
 class _Client(Client):
-    """paho without its own reading: it is fed with the packets that are not ours.
+    """paho's client, which reads from a buffer instead of from the socket.
 
     Attributes:
-        fed: whole packets for paho to read.
-        ended: whether the other side is gone, which paho reads as the end of the stream.
+        fed: bytes of whole packets that paho has yet to read.
+        ended: whether the other side is gone; paho then reads the end of the stream.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401  paho's own
@@ -67,7 +64,7 @@ class _Client(Client):
         self.ended = False
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        """Overrides the one private part of paho that is needed; a test holds it to its name."""
+        """Override the only private method of paho that is needed; a test guards its name."""
         if not self.fed and not self.ended:
             raise BlockingIOError
         content = bytes(self.fed[:bufsize])
@@ -78,23 +75,26 @@ class _Client(Client):
 class Connection:
     """One connection to the broker, from `open` until `lost` says why it ended.
 
+    `open` blocks and belongs on a worker. After it only the hot thread uses the object, no method
+    blocks, and a broken connection is not raised: it sets `lost`.
+
     Args:
-        broker: where and how.
-        client_id: fixed, so that the broker finds our session again.
-        will: published by the broker if we vanish.
-        version: 5, or 4 for MQTT 3.1.1.
+        broker: address, credentials and limits of the connection.
+        client_id: MQTT client id, the same at each connection: the session is found by it.
+        will: message that the broker publishes if the connection breaks.
+        version: `MQTT_5` or `MQTT_3_1_1` of `agent.mqtt.packets`.
 
     Attributes:
-        received: messages that arrived; whoever handles them clears the list.
-        confirmed: packet id and reason code of every PUBACK; likewise cleared by its reader.
-        accepted: whether the broker let us in.
-        session_present: whether it still had our session then.
-        refused_with: reason code of a refused CONNECT, else None.
+        received: messages that have arrived; the caller clears the list once it has handled them.
+        confirmed: packet id and reason code of each PUBACK; the caller clears the list likewise.
+        accepted: whether the broker has accepted the connection.
+        session_present: whether the broker still had the session then (MQTT 5, 3.2.2.1.1).
+        refused_with: reason code of a CONNACK that refuses the connection, else None.
         refused_filters: topic filters that the broker did not grant.
-        subscribing: topic filters asked for and not answered yet, by packet id.
-        lost: why the connection ended; empty while it lives.
-        max_in_flight: the broker's Receive Maximum.
-        max_packet_bytes: the broker's Maximum Packet Size.
+        subscribing: topic filters of each SUBSCRIBE without an answer yet, by its packet id.
+        lost: why the connection ended, in words; empty while it lasts.
+        max_in_flight: unconfirmed publishes that the broker accepts, its Receive Maximum.
+        max_packet_bytes: bytes of the longest packet that the broker accepts.
     """
 
     def __init__(self, broker: Broker, client_id: str, will: Will, version: int) -> None:
@@ -116,10 +116,11 @@ class Connection:
         self._client = self._build(client_id, will)
 
     def open(self) -> None:
-        """Connect and send CONNECT; blocks, so it is called off the hot thread.
+        """Connect, and send CONNECT. It blocks (DNS, TCP, TLS): not for the hot thread.
 
         Raises:
-            BrokerError: no address, no connection, no TLS, or no readable credentials.
+            BrokerError: credentials cannot be read, the address cannot be resolved or reached, or
+                TLS fails. The object is of no more use; try again with a new one.
         """
         broker = self._broker
         where = f"{broker.host}:{broker.port}"
@@ -129,28 +130,29 @@ class Connection:
         try:
             self._authenticate()
         except (OSError, ValueError) as exc:
-            raise BrokerError(f"the credentials for {where} cannot be used: {_why(exc)}") from exc
+            reason = reason_of(exc)
+            raise BrokerError(f"the credentials for {where} cannot be used: {reason}") from exc
         try:
             self._client.connect(broker.host, broker.port, broker.keepalive_s, **arguments)
         except ssl.SSLError as exc:
-            raise BrokerError(f"TLS with {where} fails: {_why(exc)}") from exc
+            raise BrokerError(f"TLS with {where} fails: {reason_of(exc)}") from exc
         except (OSError, ValueError) as exc:
-            raise BrokerError(f"{where} cannot be reached: {_why(exc)}") from exc
+            raise BrokerError(f"{where} cannot be reached: {reason_of(exc)}") from exc
 
     def fileno(self) -> int | None:
-        """The descriptor to wait on, None when there is no socket."""
+        """File descriptor to wait on; None without a socket."""
         return self._socket.fileno() if self._socket is not None else None
 
     @property
     def has_unread(self) -> bool:
-        """Whether something is here already that waiting on the socket will not announce."""
-        found = self._socket
-        return self._transport.has_packets or (
-            isinstance(found, ssl.SSLSocket) and found.pending() > 0
-        )
+        """Whether `read` would find something that a wait on the descriptor does not announce."""
+        if self._transport.has_packets:
+            return True
+        # TLS may have decrypted more than was read (SSL_pending(3)).
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     def read(self, limit: int, clock: Callable[[], int] = time_ns) -> None:
-        """Take in what has arrived, at most `limit` messages; the rest is there the next time."""
+        """Append to `received` and `confirmed` what has arrived, at most `limit` messages."""
         if self._socket is None:
             return
         try:
@@ -168,11 +170,13 @@ class Connection:
 
     @property
     def wants_write(self) -> bool:
-        """Whether something waits to be sent."""
+        """Whether packets wait to be sent."""
         return self._transport.has_unsent or self._client.want_write()
 
     def flush(self) -> None:
-        """Send as much as the socket takes, never one packet inside another."""
+        """Send as much as the socket takes."""
+        # paho and the transport write to one socket. Neither begins a packet while the other has
+        # sent a part of one, or the broker would read the second packet inside the first.
         if self._is_mid_packet:
             self._client.loop_write()
             self._is_mid_packet = self._client.want_write()
@@ -186,18 +190,18 @@ class Connection:
             self._pass_on()
 
     def tick(self) -> None:
-        """Keep the connection alive; to be called at least once a second."""
+        """Send PINGREQ and notice a broker that is silent; call it at least once a second."""
         self._client.loop_misc()
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
-        """Ask for topics; what is not granted appears in `refused_filters`."""
+        """Send SUBSCRIBE; filters that the broker does not grant appear in `refused_filters`."""
         if self.version == MQTTProtocolVersion.MQTTv5:
             wanted: list[tuple[str, Any]] = [
                 (
                     one.filter,
                     SubscribeOptions(
                         qos=one.qos,
-                        noLocal=True,
+                        noLocal=True,  # MQTT 5, 3.8.3.1: our own publishes do not come back
                         retainAsPublished=False,
                         retainHandling=_SEND_RETAINED if one.state else _NEVER_RETAINED,
                     ),
@@ -211,19 +215,22 @@ class Connection:
             self.subscribing[packet_id] = [one.filter for one in subscriptions]
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Drop filters that the session on the broker still has."""
+        """Send UNSUBSCRIBE for filters that the session on the broker still has."""
         self._client.unsubscribe(list(filters))
 
     def publish(self, message: Publish) -> None:
-        """Queue one PUBLISH, with a packet id of ours; `flush` sends it."""
+        """Queue one PUBLISH, at QoS 1 with a packet id of the upper half; `flush` sends it."""
         self._transport.publish(message)
 
     def acknowledge(self, packet_id: int) -> None:
-        """Queue the PUBACK of a QoS 1 message."""
+        """Queue the PUBACK of a message at QoS 1; `flush` sends it."""
         self._transport.acknowledge(packet_id)
 
     def close(self, *, forget_session: bool = False) -> None:
-        """Say goodbye, so that the will is not sent; MQTT 5 can end the session with it."""
+        """Send DISCONNECT, so that the broker discards the will (MQTT 5, 3.14).
+
+        With `forget_session` the broker ends the session too, which only MQTT 5 can ask for.
+        """
         properties = None
         if forget_session and self.version == MQTTProtocolVersion.MQTTv5:
             properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho
@@ -233,13 +240,13 @@ class Connection:
         self.flush()
 
     def _pass_on(self) -> None:
-        """Let paho handle its own packets, and the end of the connection."""
+        """Have paho handle its own packets, or the end of the connection."""
         self._client.ended = self._transport.ended
         while (self._client.fed or self._client.ended) and self._socket is not None:
             self._client.loop_read()
 
     def _build(self, client_id: str, will: Will) -> "_Client":
-        # clean_session is 3.1.1's word; with 5 it is clean_start, given to connect.
+        # MQTT 3.1.1 has clean_session, MQTT 5 has clean_start instead, which `open` passes on.
         clean = None if self.version == MQTTProtocolVersion.MQTTv5 else False
         client = _Client(
             CallbackAPIVersion.VERSION2,
@@ -250,14 +257,14 @@ class Connection:
             clean_session=clean,
         )
         client.connect_timeout = self._broker.connect_timeout_s
-        client.max_inflight_messages_set(0)  # the window is delivery's
+        client.max_inflight_messages_set(0)  # delivery bounds what is in flight, not paho
         client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_socket_open = self._on_socket_open
         client.on_socket_close = self._on_socket_close
-        # Set, so that paho leaves writing to `flush` instead of one send a packet.
+        # With this callback paho leaves writing to `flush`; without it, it sends packet by packet.
         client.on_socket_register_write = _write_later
         return client
 
@@ -270,7 +277,7 @@ class Connection:
             context = ssl.create_default_context(cafile=broker.ca_file)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             if broker.cert_file:
-                # Without a password here OpenSSL asks for that of an encrypted key, and waits.
+                # Without a password OpenSSL asks the terminal for that of an encrypted key.
                 context.load_cert_chain(broker.cert_file, broker.key_file, password="")
             self._client.tls_set_context(context)
 
@@ -313,10 +320,10 @@ class Connection:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        # Without a word from the broker paho calls the reason unspecified.
+        # Without a DISCONNECT from the broker paho's reason is "Unspecified error".
         is_cut = self._client.ended and not flags.is_disconnect_packet_from_server
-        told = "closed by the other side" if is_cut else reason
-        self.lost = self.lost or f"connection lost: {told}"
+        cause = "closed by the other side" if is_cut else reason
+        self.lost = self.lost or f"connection lost: {cause}"
 
     def _on_subscribe(
         self,
@@ -329,19 +336,10 @@ class Connection:
         filters = self.subscribing.pop(packet_id, [])
         answers = dict(zip(filters, reasons, strict=False))
         self.refused_filters = [
-            *(one for one in self.refused_filters if one not in answers),
-            *(one for one, reason in answers.items() if reason.is_failure),
+            *(known for known in self.refused_filters if known not in answers),
+            *(asked for asked, reason in answers.items() if reason.is_failure),
         ]
 
 
-def _why(error: OSError | ValueError) -> str:
-    """The cause in words, with the file if it is about one; without the numbers around it."""
-    if isinstance(error, ssl.SSLError):
-        return getattr(error, "verify_message", "") or error.reason or str(error)
-    file = getattr(error, "filename", None)
-    reason = getattr(error, "strerror", None) or str(error)
-    return f"{file}: {reason}" if file else reason
-
-
 def _write_later(_client: Client, _userdata: object, _socket: object) -> None:
-    """Leave the write to the end of the turn."""
+    """Do nothing: `flush` writes at the end of the turn."""

@@ -1,8 +1,24 @@
-"""PUBLISH and PUBACK in blocks, the two packets of the stream (MQTT 3.1.1 and 5, 3.3 and 3.4).
+"""Decodes and encodes PUBLISH and PUBACK, many at a time (MQTT 3.1.1 and 5, sections 3.3 and 3.4).
 
-One `recv` brings many packets and one `send` takes many, so most of what a client library spends
-on a message is not spent at all. Every other packet is left whole for whoever owns the connection.
-Pure: bytes in, values out; no socket, no clock.
+These two packets carry the stream. One `recv` brings many of them and one `send` takes many, which
+saves most of what a client library spends on each message (ADR 8). Every other packet is handed on
+whole to the owner of the connection. The module is pure: it takes and returns bytes and values, and
+it knows no socket and no clock.
+
+Rules (section numbers are those of MQTT 5):
+
+- A packet is a first byte, its Remaining Length as a variable byte integer of at most four bytes
+  (1.5.5), and as many bytes of content. A longer length, or a packet beyond `max_packet_bytes`, is
+  malformed. The limit is checked before the content has arrived.
+- A PUBLISH has a topic, at QoS 1 a packet id that is not 0 (2.2.1), in MQTT 5 its properties
+  (3.3.2.3), and then the payload. No property is used. QoS 2 and 3 are malformed, because the agent
+  subscribes at QoS 0 and 1 only.
+- A topic that is not UTF-8 is no reason to close the connection: it is read as the empty topic,
+  to which no route leads, and is counted as dropped.
+- A PUBACK has a packet id. Its reason code may be left out, and is then 0, success (3.4.2.1).
+
+For example, `30 05 00 01 74 68 69` is a PUBLISH of MQTT 3.1.1 at QoS 0: a Remaining Length of 5, a
+topic of 1 byte, `t`, and the payload `hi`.
 """
 
 import struct
@@ -12,35 +28,39 @@ from typing import Final, NamedTuple
 
 MQTT_3_1_1: Final = 4
 MQTT_5: Final = 5
-"""As CONNECT names the protocol's versions."""
+"""Protocol versions by the number that CONNECT carries for them (3.1.2.2)."""
 FIRST_PACKET_ID, LAST_PACKET_ID = 0x8000, 0xFFFF
-"""Packet ids of our publishes; the lower half of the range is paho's, for its own packets."""
+"""Range of the packet ids of our publishes. paho numbers its own packets from 1 upwards."""
 MAX_TOPICS: Final = 100_000
-"""Kept decoded, or encoded; longer ones than this never are, so that this bounds memory too:"""
+"""Number of topics that a reader keeps decoded, and a writer encoded, to save time."""
 MAX_KEPT_TOPIC: Final = 512
-_PUBLISH, _PUBACK = 0x30, 0x40
-_MORE = 0x80  # 1.5.5: another length byte follows
-_MAX_LENGTH_BYTES = 4
+"""Bytes of the longest topic that is kept so. With `MAX_TOPICS` this bounds the memory."""
+_PUBLISH, _PUBACK = 0x30, 0x40  # packet types 3 and 4 in the upper four bits (2.1.2)
+_MORE = 0x80  # 1.5.5: another byte of the length follows
+_MAX_LENGTH_BYTES = 4  # 1.5.5
 _SHORT = struct.Struct(">H")
 _ACK = struct.Struct(">BBH")
 _HEAD = struct.Struct("BBB")
 
 
 class MalformedError(ValueError):
-    """Bytes that are no MQTT packet, or one that nobody may send us."""
+    """The bytes are not an MQTT packet, or it is one that the broker must not send.
+
+    The connection has to be closed: where the next packet begins is not known (MQTT 5, 4.13.1).
+    """
 
 
 class Received(NamedTuple):
     """One PUBLISH that arrived.
 
     Attributes:
-        topic: empty if it was no UTF-8; no route leads there, so it is dropped and counted.
-        payload: as it came.
-        packet_id: packet id to acknowledge; 0 at QoS 0.
-        retained: the RETAIN flag.
-        repeated: the DUP flag.
-        at_ns: when, by this machine's clock that never goes back (serving/clock.py), in
-            nanoseconds since 1970.
+        topic: topic name; empty if its bytes were not UTF-8, so that no route takes the message.
+        payload: content of the message, unchanged.
+        packet_id: packet id to acknowledge, from 1 to 65,535; 0 at QoS 0, which has none.
+        retained: the RETAIN flag (MQTT 5, 3.3.1.3): the message was stored by the broker.
+        repeated: the DUP flag (MQTT 5, 3.3.1.1): the broker delivers the message again.
+        at_ns: time of arrival in nanoseconds since 1970, by the clock of this machine that never
+            goes back (`serving.clock`).
     """
 
     topic: str
@@ -53,15 +73,15 @@ class Received(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Publish:
-    """One PUBLISH that leaves.
+    """One PUBLISH to send.
 
     Attributes:
-        topic: where to.
-        payload: what.
-        qos: 0 or 1.
-        retain: the RETAIN flag.
-        packet_id: packet id, which counts at QoS 1 only.
-        repeated: the DUP flag.
+        topic: topic name.
+        payload: content of the message.
+        qos: quality of service, 0 or 1.
+        retain: the RETAIN flag: the broker stores the message for later subscribers.
+        packet_id: packet id, from `FIRST_PACKET_ID` to `LAST_PACKET_ID`; ignored at QoS 0.
+        repeated: the DUP flag: the message was sent before and may have arrived.
     """
 
     topic: str
@@ -73,12 +93,12 @@ class Publish:
 
 
 class Block(NamedTuple):
-    """What a stretch of bytes held.
+    """The packets of one read.
 
     Attributes:
-        received: PUBLISHes in order of arrival.
-        confirmations: packet id and reason code of every PUBACK.
-        others: all other packets, whole, one behind the other.
+        received: PUBLISH packets, in order of arrival.
+        confirmations: packet id and reason code of each PUBACK, in order of arrival.
+        others: bytes of all other packets, each of them whole, in order of arrival.
     """
 
     received: Sequence[Received] = ()
@@ -87,11 +107,12 @@ class Block(NamedTuple):
 
 
 class Reader:
-    """Splits a byte stream into packets, wherever it was cut.
+    """Splits a byte stream into packets, wherever the network has cut it.
 
     Args:
-        version: 5, or 4 for MQTT 3.1.1: whether packets carry properties.
-        max_packet_bytes: a longer one ends the connection before it is taken in.
+        version: `MQTT_5`, whose packets carry properties, or `MQTT_3_1_1`.
+        max_packet_bytes: bytes that a packet may have after its length. A longer one raises
+            `MalformedError` before its content is received.
     """
 
     def __init__(self, version: int, max_packet_bytes: int) -> None:
@@ -104,22 +125,31 @@ class Reader:
 
     @property
     def has_packets(self) -> bool:
-        """Whether bytes that were fed may hold a whole packet that was not yet read."""
+        """Whether the bytes that were fed and not yet read may contain a whole packet."""
         return self._size >= self._needed
 
     def feed(self, chunk: bytes) -> None:
-        """Take in bytes as they came."""
+        """Append bytes as they came from the socket; an empty chunk changes nothing."""
         self._chunks.append(chunk)
         self._size += len(chunk)
 
     def read(self, limit: int, at_ns: int) -> Block:
-        """Take out whole packets until `limit` PUBLISHes are there.
+        """Take out whole packets, at most until `limit` PUBLISH packets are among them.
+
+        Args:
+            limit: number of PUBLISH packets to return at most. The others stay for the next call.
+            at_ns: time of arrival to note in them, nanoseconds since 1970.
+
+        Returns:
+            The packets; an empty block if no packet is complete.
 
         Raises:
-            MalformedError: what follows is no packet, or is too long; the connection cannot go on.
+            MalformedError: the next bytes are not a packet, or one that is too long. Nothing of
+                this call is returned, and the caller has to close the connection.
         """
         if self._size < self._needed:
             return Block()
+        # A packet of megabytes comes in many chunks: they are joined once, when it is complete.
         chunks = self._chunks
         buffer, at, size = chunks[0] if len(chunks) == 1 else b"".join(chunks), 0, self._size
         received: list[Received] = []
@@ -127,7 +157,7 @@ class Reader:
         others, room = bytearray(), limit
         self._needed = 2
         while room:
-            # Most lengths take one byte or two, and a call would cost more than reading them.
+            # Most lengths take one byte or two; a call would cost more than decoding them here.
             low = buffer[at + 1] if at + 2 < size else _MORE
             if not low & _MORE:
                 body, end = at + 2, at + 2 + low
@@ -155,7 +185,10 @@ class Reader:
         return Block(received, confirmations, others)
 
     def _bounds(self, buffer: bytes, at: int) -> tuple[int, int]:
-        """Where the body of the packet at `at` begins and ends; the end lies beyond if unknown."""
+        """Indices at which the content of the packet at `at` begins and ends.
+
+        Where the length itself is not complete, the end returned lies beyond the buffer.
+        """
         length, shift, body = 0, 0, at + 1
         while True:
             if body >= len(buffer):
@@ -171,6 +204,7 @@ class Reader:
         return body, body + length
 
     def _publish(self, buffer: bytes, start: int, body: int, end: int, at_ns: int) -> Received:
+        # First byte (3.3.1): type in the upper four bits, then DUP, QoS in two bits, RETAIN.
         first = buffer[start]
         qos, begin = first >> 1 & 0x03, body + 2
         if qos > 1 or begin > end:
@@ -188,13 +222,15 @@ class Reader:
         if self._properties:
             if at >= end:
                 raise MalformedError("a PUBLISH without properties")
+            # Brokers send a length of 0 as a rule. Properties are skipped: the agent uses none.
             if buffer[at]:
                 at, length = _bounded(buffer, at, end)
                 at += length
             else:
                 at += 1
         if at > end:
-            raise MalformedError("a PUBLISH shorter than what it holds")
+            raise MalformedError("a PUBLISH shorter than its content")
+        # A plant has few topics, and a dictionary finds a string sooner than UTF-8 is decoded.
         topic = self._topics.get(name)
         if topic is None:
             topic = self._decode(name)
@@ -211,10 +247,10 @@ class Reader:
 
 
 class Writer:
-    """Encodes PUBLISH and PUBACK.
+    """Encodes PUBLISH packets.
 
     Args:
-        version: 5, or 4 for MQTT 3.1.1.
+        version: `MQTT_5`, whose packets carry properties, or `MQTT_3_1_1`.
     """
 
     def __init__(self, version: int) -> None:
@@ -222,7 +258,11 @@ class Writer:
         self._names: dict[str, bytes] = {}
 
     def publish(self, message: Publish) -> bytes:
-        """One PUBLISH."""
+        """Encode one PUBLISH without properties, in at most 16 bytes more than topic and payload.
+
+        The caller has checked that the topic has at most 65,535 bytes of UTF-8, and that the packet
+        is not longer than the broker accepts.
+        """
         topic, payload, qos = message.topic, message.payload, message.qos
         name = self._names.get(topic)
         if name is None:
@@ -241,11 +281,12 @@ class Writer:
 
 
 def puback(packet_id: int) -> bytes:
-    """The PUBACK of success, which is the same in both versions."""
+    """Encode the PUBACK of success, which is the same in both versions (MQTT 5, 3.4.2.1)."""
     return _ACK.pack(_PUBACK, 2, packet_id)
 
 
 def _puback(buffer: bytes, body: int, end: int) -> tuple[int, int]:
+    """Packet id and reason code of a PUBACK; MQTT 3.1.1 has no reason code, which reads as 0."""
     if end - body < 2:  # noqa: PLR2004  the packet id
         raise MalformedError("a PUBACK without a packet id")
     reason_code = buffer[body + 2] if end - body > 2 else 0  # noqa: PLR2004  as above
@@ -253,7 +294,11 @@ def _puback(buffer: bytes, body: int, end: int) -> tuple[int, int]:
 
 
 def _bounded(buffer: bytes, at: int, end: int) -> tuple[int, int]:
-    """A variable byte integer that must end before `end`: where it ends, and its value."""
+    """Decode a variable byte integer (1.5.5); returns the index after it, and its value.
+
+    Raises:
+        MalformedError: it does not end before `end`, or has more than four bytes.
+    """
     value = shift = 0
     while at < end and shift < 7 * _MAX_LENGTH_BYTES:
         byte = buffer[at]
@@ -266,6 +311,7 @@ def _bounded(buffer: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _head(first: int, length: int) -> bytes:
+    """The first byte and the Remaining Length of a packet (2.1)."""
     head = bytearray((first,))
     while length > 0x7F:  # noqa: PLR2004  seven bits a byte
         head.append(length & 0x7F | _MORE)

@@ -1,8 +1,10 @@
-"""Keeps a connection to the broker: connects, waits, and connects again.
+"""Keeps the agent connected to the broker: it connects, waits, and connects again.
 
-Opening a connection blocks (DNS, TCP, TLS), so a worker of its own does it. Waits grow with full
-jitter (paho's own backoff has none), so that a plant's gateways do not all come back at once. The
-reconnector never gives up and never ends the process: a broker that is not there is normal.
+Opening a connection blocks (DNS, TCP, TLS), so it is done by a worker. The longest wait doubles
+with each failed attempt, and the wait is drawn at random up to it ("full jitter"; paho's own
+backoff has none): after a restart of the broker the gateways of a plant do not all come back at
+once. No failure ends the process or the attempts, because a broker that is away for a
+while is normal.
 """
 
 import random
@@ -18,10 +20,15 @@ from serving.worker import Worker
 
 _FIRST_WAIT_S = 1.0
 VERSION_NAMES = {MQTT_5: "5", MQTT_3_1_1: "3.1.1"}
+"""Name of each protocol version, as in the key `broker.protocol`."""
 
 
 class State(Enum):
-    """Where the reconnector is."""
+    """Where the reconnector is.
+
+    WAITING for the next attempt; OPENING the socket, on the worker; HANDSHAKE: CONNECT is sent, and
+    CONNACK has not come yet; UP: the broker has accepted the connection.
+    """
 
     WAITING = "waiting"
     OPENING = "opening"
@@ -30,21 +37,24 @@ class State(Enum):
 
 
 class Reconnector:
-    """The broker connection over time.
+    """The agent's connection to the broker, over as many `Connection` objects as it takes.
+
+    Only the hot thread uses it; no method blocks or raises.
 
     Args:
-        broker: where and how.
-        client_id: fixed.
-        will: published by the broker if we vanish.
-        worker: opens connections.
-        clock: monotonic seconds.
+        broker: address, credentials and limits of the connection.
+        client_id: MQTT client id, the same at each connection.
+        will: message that the broker publishes if a connection breaks.
+        worker: worker that opens connections.
+        clock: monotonic time in seconds.
 
     Attributes:
         state: where it is.
-        connection: the one under way or up, None while waiting.
-        trouble: what is wrong in words; empty while up.
-        connects: how often the broker let us in.
-        sessions_lost: how often it had forgotten our session by then, and what it kept for us.
+        connection: connection that is being opened or is up; None while waiting.
+        trouble: why there is no connection, in words; empty while there is one.
+        connects: how often the broker has accepted a connection.
+        sessions_lost: how often, after the first time, the broker had no session any more, so that
+            the messages it had stored for the agent are lost.
     """
 
     def __init__(
@@ -71,7 +81,7 @@ class Reconnector:
 
     @property
     def version(self) -> str:
-        """The protocol spoken, for people."""
+        """Name of the protocol version that is used or tried: `5` or `3.1.1`."""
         return VERSION_NAMES[self._version]
 
     @property
@@ -80,12 +90,12 @@ class Reconnector:
         return self.state is State.UP
 
     def keep_alive(self) -> None:
-        """Send a PINGREQ where one is due; to be called about once a second."""
+        """Send a PINGREQ where one is due; call it about once a second."""
         if self.is_up and self.connection is not None:
             self.connection.tick()
 
     def advance(self) -> State:
-        """Take the next step if it is time for one; to be called every turn, never blocks."""
+        """Take the next step if it is due, and return the state; call it once a turn."""
         connection = self.connection
         if self.state is State.WAITING:
             if self._clock() >= self._due_s:
@@ -124,7 +134,7 @@ class Reconnector:
         self.trouble = ""
         if self.connects and not connection.session_present:
             self.sessions_lost += 1
-            log.warning("session lost: the broker has dropped what it kept for this gateway")
+            log.warning("session lost: the broker has dropped what it stored for this gateway")
         self.connects += 1
         self._attempts = 0
 
@@ -134,18 +144,18 @@ class Reconnector:
         self.connection = None
         self.trouble = reason
         if refused_with == UNSUPPORTED_PROTOCOL and self._broker.protocol == "auto":
-            self._due_s = 0.0
+            self._due_s = 0.0  # the broker is there: the other version is tried at once
             return
         ceiling = min(_FIRST_WAIT_S * 2**self._attempts, self._broker.reconnect_max_s)
         self._attempts = min(self._attempts + 1, 32)
         self._due_s = self._clock() + random.uniform(0.05, ceiling)  # noqa: S311  jitter, no secret
 
     def _choose_version(self, refused_with: int | None) -> None:
-        """Which protocol the next attempt speaks, where the configuration leaves it open.
+        """Choose the protocol version of the next attempt, where `broker.protocol` is `auto`.
 
-        A broker that says it does not speak MQTT 5 is believed. One that leaves CONNECT without
-        an answer may mean the same (amqtt does) or be starting: then the two take turns, and
-        after a connection that came about so, 5 is tried first again.
+        A broker that refuses MQTT 5 by its reason code is asked for 3.1.1 from then on. One that
+        does not answer CONNECT may mean the same (amqtt) or may be starting: the two versions are
+        tried in turn, and once such a connection is lost, MQTT 5 is tried first again.
         """
         if self._broker.protocol != "auto":
             return

@@ -1,6 +1,8 @@
-"""The hot packets on a socket: one `recv` for many that came, one `send` for many that go.
+"""PUBLISH and PUBACK on a socket: one `recv` for many packets in, one `send` for many packets out.
 
-Works on plain and TLS sockets that do not block. What is not PUBLISH or PUBACK is handed on.
+It works on plain and on TLS sockets, which must be non-blocking, so that no call here waits.
+Packets of other types are handed to the caller. Errors of the socket are not raised: `ended` says
+that the other side is gone, and the connection finds the cause.
 """
 
 import ssl
@@ -11,28 +13,31 @@ from typing import Final, Protocol
 from agent.mqtt.packets import Block, Publish, Reader, Writer, puback
 
 RECV_BYTES: Final = 1 << 16
+"""Bytes that one `recv` takes at most, 64 KiB: hundreds of readings."""
+# What a non-blocking socket raises where a blocking one would wait. TLS may have to read in order
+# to write, and to write in order to read (SSL_get_error(3)).
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Socket(Protocol):
-    """The part of a socket that is needed here."""
+    """The part of a non-blocking socket that is needed here."""
 
     def recv(self, buffer_size: int, /) -> bytes:
-        """Read what is there."""
+        """Read what has arrived; empty at the end of the stream."""
 
     def send(self, content: bytes | bytearray, /) -> int:
-        """Write as much as goes."""
+        """Write as much as the socket takes, and return how many bytes that were."""
 
 
 class Transport:
-    """PUBLISH and PUBACK of one connection, both ways.
+    """Receives and sends PUBLISH and PUBACK for one connection.
 
     Args:
-        version: 5, or 4 for MQTT 3.1.1.
-        max_packet_bytes: longest packet taken in.
+        version: `MQTT_5` or `MQTT_3_1_1` of `agent.mqtt.packets`.
+        max_packet_bytes: bytes of the longest packet that is accepted.
 
     Attributes:
-        ended: whether the other side is gone.
+        ended: whether the other side has closed the connection, or it is broken.
     """
 
     def __init__(self, version: int, max_packet_bytes: int) -> None:
@@ -43,21 +48,28 @@ class Transport:
 
     @property
     def has_packets(self) -> bool:
-        """Whether packets that were received are not yet handed over."""
+        """Whether received bytes may contain a packet that `receive` has not returned yet."""
         return self._reader.has_packets
 
     @property
     def has_unsent(self) -> bool:
-        """Whether something waits to be sent."""
+        """Whether packets are queued that the socket has not taken yet."""
         return len(self._unsent) > 0
 
     def receive(self, socket: Socket, limit: int, clock: Callable[[], int] = time_ns) -> Block:
-        """Take in what is there, and hand over packets until `limit` PUBLISHes are among them.
+        """Return packets that have arrived, at most `limit` PUBLISH packets among them.
 
-        They are stamped by `clock`, in nanoseconds since 1970.
+        The socket is read only once all packets of the last read were returned, so that no more
+        than one read and one packet are buffered here. The rest stays in the kernel, and TCP slows
+        the broker down.
+
+        Args:
+            socket: the socket of the connection.
+            limit: number of PUBLISH packets to return at most.
+            clock: time of arrival to note in them, nanoseconds since 1970.
 
         Raises:
-            MalformedError: what came is no MQTT.
+            MalformedError: the bytes are not MQTT; the connection has to be closed.
         """
         reader = self._reader
         if not reader.has_packets:
@@ -65,22 +77,22 @@ class Transport:
                 chunk = socket.recv(RECV_BYTES)
             except _LATER:
                 return Block()
-            except OSError:
+            except OSError:  # reset, timed out or a TLS failure: gone for good, as is a plain end
                 chunk = b""
             self.ended = not chunk
             reader.feed(chunk)
         return reader.read(limit, clock())
 
     def publish(self, message: Publish) -> None:
-        """Queue one PUBLISH."""
+        """Queue one PUBLISH; `send` writes it."""
         self._unsent += self._writer.publish(message)
 
     def acknowledge(self, packet_id: int) -> None:
-        """Queue one PUBACK."""
+        """Queue one PUBACK; `send` writes it."""
         self._unsent += puback(packet_id)
 
     def send(self, socket: Socket) -> None:
-        """Write as much of what is queued as the socket takes."""
+        """Write as much of the queue as the socket takes now; the rest waits for the next call."""
         try:
             while self._unsent:
                 sent = socket.send(self._unsent)

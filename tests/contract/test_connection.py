@@ -1,8 +1,9 @@
 """What the agent relies on in a connection, held against the made-up broker and real ones."""
 
 from agent.delivery.at_least_once import FINAL_REFUSALS
-from agent.mqtt.connection import Connection, Subscription
+from agent.mqtt.connection import Connection
 from agent.mqtt.packets import Received
+from agent.mqtt.subscription import Subscription
 from tests.kit.broker.sites import (
     MAX_PACKET_BYTES,
     RECEIVE_MAXIMUM,

@@ -8,7 +8,8 @@ from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
 from agent.exchange import exchange
-from agent.mqtt.connection import Connection, Subscription
+from agent.mqtt.connection import Connection
+from agent.mqtt.subscription import Subscription
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.bundle.package import Bundle
