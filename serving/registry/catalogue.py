@@ -1,8 +1,22 @@
-"""The catalogue: which of the signed files are bundles of a stream, and which of them may run.
+"""The catalogue: which of the signed target files are bundles of a stream, and which may run.
 
-Pure decisions on what `serving.registry.trust` has verified. A bundle is signed twice over, by the
-path it has in the registry and by the description beside it; where the two differ nothing of it is
-believed.
+Pure: it decides on target files (TUF specification, 4.5) whose signatures `serving.registry.trust`
+has verified.
+
+Rules:
+
+- A bundle is the target `bundles/<stream>/<seq>/<sha256>.zip`. Other targets are ignored.
+- Its `custom` object repeats `stream` and `seq`, and its SHA-256 is that of the path. Where they
+  disagree, the whole stream is refused, because one of them was signed by mistake or in bad faith.
+- A `seq` names one bundle of a stream. Two bundles with the same `seq` are refused.
+- A bundle with `revoked` true does not run, nor one whose `seq` is below the highest `floor_seq` of
+  the stream: so the publisher withdraws one bundle, or all before a certain one.
+- Without a `seq` asked for, the newest bundle that may run is selected.
+- A bundle longer than the operator allows is refused before it is downloaded.
+
+For example: of the bundles 5, 6 with `floor_seq` 6, and 7 with `revoked` true, the bundle 6 is
+selected; asking for 5 raises BelowFloorError, asking for 7 RevokedError, asking for 8
+NotPublishedError.
 """
 
 import re
@@ -28,13 +42,14 @@ _BUNDLE_PATH: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SignedFile:
-    """A file of the registry as its publisher has signed it.
+    """A target file of the registry, as its publisher has signed it.
 
     Attributes:
-        path: below targets/.
-        sha256: of its bytes; None if it was signed with another digest only.
-        length: in bytes.
-        description: any JSON; of a bundle {"stream", "seq", "floor_seq", "revoked"}.
+        path: path below targets/, with slashes.
+        sha256: digest of its bytes, 64 hexadecimal digits; None if only other digests are signed.
+        length: its bytes.
+        description: its `custom` object, which may be any JSON; that of a bundle has the keys
+            `stream`, `seq`, `floor_seq` and `revoked`, of which the last two may be missing.
     """
 
     path: str
@@ -48,10 +63,10 @@ class Target:
     """A signed bundle.
 
     Attributes:
-        ref: the bundle, as its publisher has signed it.
-        path: below targets/.
-        floor_seq: the publisher lets no older bundle of the stream run.
-        revoked: the publisher has withdrawn it.
+        ref: reference to the bundle, with the size that is signed.
+        path: path of the bundle below targets/, with slashes.
+        floor_seq: lowest `seq` of the stream that may run, as signed with this bundle; 0 for any.
+        revoked: whether the publisher has withdrawn the bundle.
     """
 
     ref: BundleRef
@@ -61,35 +76,42 @@ class Target:
 
 
 def select(files: Iterable[SignedFile], stream: str, seq: int | None, *, max_bytes: int) -> Target:
-    """Find the bundle of a stream that may run.
+    """Select the bundle of a stream that may run.
 
     Args:
-        files: everything that is signed.
-        stream: whose bundle.
-        seq: which one; None takes the newest that is neither revoked nor below the floor.
-        max_bytes: longest bundle that the operator allows.
+        files: all target files that are signed.
+        stream: stream of the bundle.
+        seq: number of the bundle; None selects the newest that is neither revoked nor below the
+            floor.
+        max_bytes: bytes of the longest bundle that the operator allows.
 
     Raises:
-        NotPublishedError, RevokedError, BelowFloorError, OversizedError: why it may not run.
-        WrongStreamError, MetadataError: the stream's entries contradict themselves.
+        NotPublishedError, RevokedError, BelowFloorError, OversizedError: the bundle may not run,
+            for the reason that the class names.
+        WrongStreamError, MetadataError: what is signed for the stream contradicts itself.
     """
     targets = _targets(files, stream)
     floor = max((target.floor_seq for target in targets.values()), default=0)
     if seq is None:
-        sound = (s for s, target in targets.items() if s >= floor and not target.revoked)
-        seq = max(sound, default=max(targets, default=0))
+        allowed = (s for s, target in targets.items() if s >= floor and not target.revoked)
+        # Where none may run, the newest is taken, so that the error says why it may not.
+        seq = max(allowed, default=max(targets, default=0))
     target = targets.get(seq)
     if target is None:
         newest = ", ".join(map(str, sorted(targets)[-5:])) or "none"
-        wish = f"seq {seq}" if seq else "bundle"
-        raise NotPublishedError(f"{stream} has no {wish}; the newest published: {newest}")
+        wanted = f"seq {seq}" if seq else "bundle"
+        raise NotPublishedError(
+            f"the registry has no {wanted} of {stream}; the newest published: {newest}"
+        )
     if target.revoked:
         raise RevokedError(f"{stream} seq {seq} was revoked by its publisher")
     if seq < floor:
-        raise BelowFloorError(f"{stream} seq {seq} is below {floor}, the oldest that may run")
+        raise BelowFloorError(
+            f"{stream} seq {seq} is below {floor}, the oldest that its publisher lets run"
+        )
     if target.ref.size > max_bytes:
         raise OversizedError(
-            f"{stream} seq {seq} has {target.ref.size} bytes, allowed are {max_bytes}"
+            f"{stream} seq {seq} has {target.ref.size} bytes, allowed are at most {max_bytes}"
             " (registry.max_bundle_bytes)"
         )
     return target
@@ -110,14 +132,15 @@ def _targets(files: Iterable[SignedFile], stream: str) -> Mapping[int, Target]:
 
 
 def _target(file: SignedFile, match: re.Match[str]) -> Target:
-    said: Any = file.description if isinstance(file.description, dict) else {}
+    custom: Any = file.description if isinstance(file.description, dict) else {}
     stream, seq, sha256 = match["stream"], int(match["seq"]), match["sha256"]
-    found = (said.get("stream"), said.get("seq"))
-    if found != (stream, seq):
-        raise WrongStreamError(f"{file.path} is signed as stream and seq {found!r:.100}")
+    signed = (custom.get("stream"), custom.get("seq"))
+    if signed != (stream, seq):
+        raise WrongStreamError(f"{file.path} is signed as stream and seq {signed!r:.100}")
     if file.sha256 != sha256:
         raise WrongStreamError(f"{file.path} is signed with sha256 {file.sha256!r:.80}")
-    floor_seq, revoked = said.get("floor_seq", 0), said.get("revoked", False)
+    floor_seq, revoked = custom.get("floor_seq", 0), custom.get("revoked", False)
+    # Exact types: in Python True is an int, and JSON's 1.0 is equal to 1.
     if type(floor_seq) is not int or type(revoked) is not bool:
         raise MetadataError(
             f"{file.path}: floor_seq must be a whole number and revoked a boolean, "

@@ -1,7 +1,8 @@
-"""A download that ends as the signed bytes, durable and under its name, or not at all.
+"""Downloads a file so that it exists under its name only with the bytes that are signed.
 
-While it lasts the bytes are in `<name>.part`, which the next attempt or the next pull continues.
-`<name>` itself is there only after length and sha256 were verified and the bytes are on the disk.
+While the download lasts, the bytes are in `<name>.part`, which the next attempt or the next pull
+continues. It gets its name only after its length and SHA-256 were verified and the bytes are on the
+disk (fsync), so that a power cut cannot leave half a bundle under a name that looks whole.
 """
 
 import errno
@@ -21,16 +22,24 @@ from serving.registry.fetch import Fetcher
 from serving.registry.refusals import DiskFullError, OversizedError, UnreachableError, storage_error
 
 Progress = Callable[[int, int], None]
-"""Told how many bytes are there, and how many it will be."""
+"""Called with the bytes that were received so far, and with those of the whole file."""
 
 ATTEMPTS: Final = 5
+"""Connections that one download may use, where they break off."""
 MAX_PARTS: Final = 4
-_FIRST_PAUSE_S: Final = 0.25
+"""Unfinished downloads that are kept in a folder, the current one included."""
+_FIRST_PAUSE_S: Final = 0.25  # doubles after each attempt: 4 s in all
 
 
 @dataclass(frozen=True, slots=True)
 class Promised:
-    """A file as its signed description promises it."""
+    """A file as the registry's signed metadata describe it.
+
+    Attributes:
+        url: address of the file.
+        sha256: digest of its bytes, 64 hexadecimal digits.
+        length: its bytes.
+    """
 
     url: str
     sha256: str
@@ -40,15 +49,24 @@ class Promised:
 def download(
     promised: Promised, destination: Path, *, fetcher: Fetcher, on_progress: Progress
 ) -> None:
-    """Bring the promised bytes to `destination`; nothing is fetched if they are there already.
+    """Download a file, unless the signed bytes are at its destination already.
+
+    It blocks for as long as the transfer lasts; the deadline is the caller's.
+
+    Args:
+        promised: address of the file, and the digest and length that are signed.
+        destination: path of the file; its folder is made if it does not exist.
+        fetcher: fetcher of the registry.
+        on_progress: called after each chunk.
 
     Raises:
-        DigestMismatchError: other bytes arrived; they are thrown away.
-        OversizedError: more bytes than promised arrived; they are thrown away.
-        UnreachableError: broken off `ATTEMPTS` times; what arrived is kept.
-        TooSlowError, NotServedError: see `Fetcher.open`; what arrived is kept.
-        DiskFullError: no room; what arrived is thrown away, others need the room.
-        StorageError: the folder cannot be written.
+        DigestMismatchError: other bytes arrived; they are deleted.
+        OversizedError: more bytes than signed arrived; they are deleted.
+        UnreachableError: the transfer broke off `ATTEMPTS` times; what arrived is kept, and
+            continued by the next download.
+        TooSlowError, NotServedError: see `Fetcher.open`; what arrived is kept likewise.
+        DiskFullError: there is no room; what arrived is deleted, since others need the room.
+        StorageError: the folder cannot be read or written.
     """
     part = destination.with_name(f"{destination.name}.part")
     try:
@@ -59,7 +77,8 @@ def download(
         resumed = part.exists()
         _receive(promised, part, fetcher, on_progress)
         if resumed and not _is_promised(part, promised):
-            # A power cut may have left holes in what an earlier pull received: start over, once.
+            # A part is not synced while it grows, so a power cut may have left holes in what an
+            # earlier pull received. That is no attack: download it from the start, once.
             part.unlink()
             _receive(promised, part, fetcher, on_progress)
         _install(promised, part, destination)
@@ -74,7 +93,7 @@ def download(
 
 
 def _receive(promised: Promised, part: Path, fetcher: Fetcher, on_progress: Progress) -> None:
-    """Continue the part until it has its length, over as many connections as are allowed."""
+    """Continue the part until it is complete, over at most `ATTEMPTS` connections."""
     pause_s = _FIRST_PAUSE_S
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -89,6 +108,7 @@ def _receive(promised: Promised, part: Path, fetcher: Fetcher, on_progress: Prog
 
 
 def _continue(promised: Promised, part: Path, fetcher: Fetcher, on_progress: Progress) -> None:
+    """Receive what the part lacks, over one connection."""
     received = part.stat().st_size if part.exists() else 0
     if received == promised.length:
         return
@@ -99,7 +119,7 @@ def _continue(promised: Promised, part: Path, fetcher: Fetcher, on_progress: Pro
         raise OSError(errno.ENOSPC, "No space left on device")
     with fetcher.open(promised.url, received) as stream, part.open("ab") as file:
         _check_total(promised, stream.total)
-        if stream.offset != received:  # the server cannot resume
+        if stream.offset != received:  # the server cannot resume: it sends the file from its start
             received = stream.offset
             file.truncate(received)
         for chunk in stream.chunks:
@@ -116,16 +136,20 @@ def _check_total(promised: Promised, total: int | None) -> None:
     if total is None or total == promised.length:
         return
     kind = OversizedError if total > promised.length else DigestMismatchError
-    raise kind(f"{promised.url} has {total} bytes or more, signed are {promised.length}")
+    raise kind(f"{promised.url} has {total} bytes or more; {promised.length} are signed")
 
 
 def _install(promised: Promised, part: Path, destination: Path) -> None:
-    """Verify what the disk gives back, then give it its name, in an order a power cut respects."""
+    """Verify the bytes that are on the disk, and only then give the file its name.
+
+    The bytes are synced before the rename and the folder after it, so that the name never stands
+    for less, whenever the power fails.
+    """
     with part.open("rb+") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != promised.sha256:
             raise DigestMismatchError(
-                f"{promised.url} has sha256 {found}, signed is {promised.sha256}"
+                f"{promised.url} has sha256 {found}; {promised.sha256} is signed"
             )
         os.fsync(file.fileno())
     part.replace(destination)
@@ -139,7 +163,7 @@ def _is_promised(path: Path, promised: Promised) -> bool:
 
 
 def _drop_oldest_parts(folder: Path, current: Path) -> None:
-    """Parts of bundles that nobody wants any more must not fill the disk."""
+    """Delete the oldest unfinished downloads, which may never be continued, beyond `MAX_PARTS`."""
     others = [part for part in folder.glob("*.part") if part != current]
     others.sort(key=lambda part: part.stat().st_mtime)
     for part in others[: max(0, len(others) - (MAX_PARTS - 1))]:

@@ -1,11 +1,12 @@
-"""Bytes from a registry by file://, http:// or https://: resumable, paced, and trusting nobody.
+"""Reads files of a registry by file://, http:// or https://, resumable and with limits.
 
-What arrives is worth nothing until a signature or a digest has vouched for it; here it is only kept
-from hurting: every wait, every rate and every number of redirects has a limit. A fetch is never
-repeated here; that, and the deadline of a whole pull, are the callers'.
+What arrives is not trusted: callers verify signatures and digests. Here a hostile or broken server
+is kept from doing harm, by a limit of each wait, of the lowest rate and of redirects. A request is
+never repeated here; callers decide on that, and on the deadline of the whole pull.
 
-urllib3, which tuf brings along anyway, rather than urllib.request: `read1` hands over what has
-arrived, so that a dripping server is noticed, where urllib's reads wait for a full block.
+urllib3 is used, which tuf needs anyway, and not urllib.request: `read1` returns what has arrived,
+so that a server that sends a byte now and then is noticed (the slow retrieval attack of the TUF
+specification, 1.5.2). urllib.request waits until a whole block is there.
 """
 
 import re
@@ -36,9 +37,9 @@ class Pace:
     """How slow a server may be.
 
     Attributes:
-        silence_s: longest wait for a connection, and for the next byte.
-        lowest_rate: bytes a second that must arrive on average, in every `rate_window_s`.
-        rate_window_s: how long a slow spell may last before it counts.
+        silence_s: seconds that may pass until a connection is there, and until the next byte.
+        lowest_rate: bytes a second that must arrive on average over `rate_window_s`.
+        rate_window_s: seconds over which the rate is measured, so that short pauses are allowed.
     """
 
     silence_s: float = 20.0
@@ -51,9 +52,10 @@ class Stream:
     """An open file of the registry.
 
     Attributes:
-        offset: where `chunks` begin: as asked, or 0 where the server cannot resume.
-        total: length of the whole file, None where the server does not say it.
-        chunks: the bytes, as they arrive. Iterating raises what opening raises.
+        offset: index of the first byte in `chunks`: that asked for, or 0 if the server cannot
+            resume.
+        total: bytes of the whole file; None if the server does not send its length.
+        chunks: bytes of the file as they arrive. Iterating raises the errors of `Fetcher.open`.
     """
 
     offset: int
@@ -62,7 +64,11 @@ class Stream:
 
 
 class Fetcher:
-    """Opens files of a registry; a context manager, since it keeps connections."""
+    """Opens files of a registry. Every call blocks; leaving the context closes the connections.
+
+    Args:
+        pace: how slow the server may be; None for the defaults of `Pace`.
+    """
 
     def __init__(self, pace: Pace | None = None) -> None:
         self._pace = Pace() if pace is None else pace
@@ -76,10 +82,14 @@ class Fetcher:
         self._pool.clear()
 
     def read(self, url: str, max_bytes: int) -> bytes:
-        """Fetch a small file whole.
+        """Read a whole file into memory.
+
+        Args:
+            url: address of the file.
+            max_bytes: longest file that is accepted.
 
         Raises:
-            OversizedError: it is longer than `max_bytes`.
+            OversizedError: the file is longer than `max_bytes`.
             UnreachableError, TooSlowError, NotServedError: see `open`.
         """
         content = bytearray()
@@ -92,12 +102,14 @@ class Fetcher:
 
     @contextmanager
     def open(self, url: str, offset: int = 0) -> Iterator[Stream]:
-        """Open a file, from the byte `offset` on if that is possible.
+        """Open a file, from the byte `offset` on if the server can do that (RFC 9110, 14.2).
 
         Raises:
-            UnreachableError: no connection, a broken transfer, or a status from 500 on.
-            TooSlowError: less than the lowest rate; only iterating raises it.
-            NotServedError: a missing file, any other status, a scheme or redirect not allowed.
+            UnreachableError: there is no connection, it broke off, or the HTTP status is 500 or
+                more. Trying again may help.
+            TooSlowError: bytes arrive below the lowest rate; only iterating raises it.
+            NotServedError: the file does not exist, the HTTP status is any other error, or the
+                scheme or a redirect is not allowed. Trying again at once is useless.
         """
         scheme = _scheme(url)
         if scheme == "file":
@@ -125,7 +137,7 @@ class Fetcher:
             response.close()
 
     def _followed(self, url: str, offset: int) -> BaseHTTPResponse:
-        """Send the request, and follow redirects."""
+        """Send the request, and follow redirects as far as they are allowed."""
         target = url
         for _ in range(MAX_REDIRECTS + 1):
             response = self._sent(target, offset, shown=_shown(url))
@@ -134,7 +146,9 @@ class Fetcher:
                 return response
             response.close()
             target = _redirected(target, location)
-        raise NotServedError(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
+        raise NotServedError(
+            f"{_shown(url)} redirects more often than the {MAX_REDIRECTS} times that are allowed"
+        )
 
     def _sent(self, url: str, offset: int, *, shown: str) -> BaseHTTPResponse:
         headers = {**_HEADERS, "Range": f"bytes={offset}-"} if offset else _HEADERS
@@ -146,6 +160,7 @@ class Fetcher:
             raise UnreachableError(f"{shown}: {_reason(exc)}") from exc
 
     def _paced(self, response: BaseHTTPResponse, url: str) -> Iterator[bytes]:
+        """The content as it arrives, as long as it arrives at the lowest rate or faster."""
         begin, received = monotonic(), 0
         try:
             while chunk := response.read1(CHUNK_BYTES, decode_content=False):
@@ -157,8 +172,8 @@ class Fetcher:
                 if received < self._pace.lowest_rate * elapsed_s:
                     rate = received / elapsed_s
                     raise TooSlowError(
-                        f"{_shown(url)} arrives at {rate:.0f} bytes/s, "
-                        f"lowest allowed {self._pace.lowest_rate:.0f}"
+                        f"{_shown(url)} arrives at {rate:.0f} bytes/s; at least "
+                        f"{self._pace.lowest_rate:.0f} are required"
                     )
                 begin, received = monotonic(), 0
         except HTTPError as exc:
@@ -169,12 +184,14 @@ class Fetcher:
 def _open_file(url: str, offset: int) -> Iterator[Stream]:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
-        raise NotServedError(f"{_shown(url)} names a host; file:///path names a folder")
+        raise NotServedError(
+            f"{_shown(url)} names a host, where a local folder is written file:///path"
+        )
     path = Path(url2pathname(parts.path))
     try:
         if not path.is_file():
             raise NotServedError(
-                f"{path} is not there, or is no regular file", HTTPStatus.NOT_FOUND
+                f"{path} does not exist, or is not a regular file", HTTPStatus.NOT_FOUND
             )
         size = path.stat().st_size
         file = path.open("rb")
@@ -192,12 +209,15 @@ def _chunks(file: BufferedReader, path: Path) -> Iterator[bytes]:
     try:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
-    except OSError as exc:  # a stick was pulled, a share went away
+    except OSError as exc:  # as when a USB stick is pulled or a network share goes away
         raise UnreachableError(f"{path} broke off: {exc.strerror}") from exc
 
 
 def _resumes_at(response: BaseHTTPResponse, offset: int) -> bool:
-    """Whether to go on with the answer; False where the range was refused, or another came."""
+    """Whether the answer can be used; False if the range is refused, or another one was sent.
+
+    A server without ranges sends the whole file with status 200, which can be used as well.
+    """
     if response.status != HTTPStatus.PARTIAL_CONTENT:
         return response.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
     match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
@@ -213,20 +233,22 @@ def _check_status(response: BaseHTTPResponse, url: str) -> None:
 
 
 def _reason(error: HTTPError) -> str:
-    """The kind and the cause: urllib3's text names its own objects by address."""
+    """Class and cause of an error; urllib3's own text has addresses of its objects in it."""
     cause = error.__cause__ or error.__context__ or error
     return f"{type(error).__name__} ({getattr(cause, 'strerror', None) or type(cause).__name__})"
 
 
 def _redirected(url: str, location: str) -> str:
-    """Where a redirect leads, unless that is out of HTTP or out of TLS."""
+    """The address that a redirect leads to; leaving HTTP or TLS is refused."""
     try:
         target = urljoin(url, location)
     except ValueError as exc:
-        raise NotServedError(f"{_shown(url)} redirects to what is no URL: {exc}") from exc
+        raise NotServedError(f"{_shown(url)} redirects to something not a URL: {exc}") from exc
     left, scheme = _scheme(url), _scheme(target)
     if scheme not in ("http", "https") or (left, scheme) == ("https", "http"):
-        raise NotServedError(f"{_shown(url)} redirects from {left} to {scheme}: refused")
+        raise NotServedError(
+            f"{_shown(url)} redirects from {left} to {scheme}, which is not allowed"
+        )
     return target
 
 
@@ -234,10 +256,10 @@ def _scheme(url: str) -> str:
     try:
         return urlsplit(url).scheme
     except ValueError as exc:
-        raise NotServedError(f"{url[:200]!r} is no URL: {exc}") from exc
+        raise NotServedError(f"{url[:200]!r} is not a URL: {exc}") from exc
 
 
 def _shown(url: str) -> str:
-    """The URL without what may be secret in it: messages travel over the broker."""
+    """The URL without user, password and query, since error texts are published on `feedback`."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,14 +1,16 @@
-"""The watermark: what this gateway has seen of a registry, so that it never takes older for newer.
+"""The high-water mark: the newest metadata that this gateway has accepted from a registry.
 
-TUF's own memory is its metadata cache, written without fsync: a power cut may empty it, and a
-replay of old, well signed metadata would then pass. And TUF believes the clock: set back, expired
-metadata is fresh again. The watermark is the fsynced memory that closes both holes: the versions of
-all four roles, and a time that has certainly passed.
+It protects against two attacks that TUF leaves open. TUF remembers the versions that it has seen in
+its metadata cache, which is written without fsync: after a power cut the cache may be empty, and
+old metadata with valid signatures would be accepted (a rollback attack). And TUF trusts the clock:
+where it was set back, expired metadata is valid again (a freeze attack). So the versions of all
+four roles, and a time that has certainly passed, are kept in a file of their own, `trust.json`,
+which is synced to the disk.
 
-A role's version counts for as long as the keys that signed it may sign: when the publisher takes a
-key away, versions made with it mean nothing any more. So a stolen online key that pushed its
-versions to the limit is repaired by a new root, as the TUF specification has it (5.3.11). The root
-itself always counts.
+A role's version counts only while the keys that could sign it may still sign. If the publisher
+revokes a key, versions that were signed with it are forgotten: otherwise a thief of an online key
+could sign the highest version there is, and no later metadata would ever be accepted (a
+fast-forward attack; TUF specification, 5.3.11). The version of the root always counts.
 """
 
 import json
@@ -22,15 +24,21 @@ from models.files import write_atomically
 from serving.registry.refusals import ClockBehindError, RollbackError, TrustAnchorError
 
 NOT_BEFORE: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""No clock that is set can say less: this code did not exist."""
+"""A clock that says less is not set, because this code did not exist then."""
 CLOCK_STEP: Final = timedelta(minutes=5)
-"""How far time synchronisation may set a clock back that ran ahead."""
+"""How far back time synchronisation may set a clock that was ahead, without a refusal."""
 _SCHEMA: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """The newest metadata seen of a TUF role, and the ids of the keys that may sign it."""
+    """The newest metadata of a TUF role that was accepted.
+
+    Attributes:
+        version: version of the metadata.
+        keys: ids of the keys that may sign the role; empty for the root, whose version always
+            counts.
+    """
 
     version: int
     keys: frozenset[str] = frozenset()
@@ -38,12 +46,12 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class HighWaterMark:
-    """What was seen.
+    """The newest metadata that was accepted, and when.
 
     Attributes:
-        seen: when metadata was last found good: before its expiry, so a clock that runs far ahead
-            cannot push it beyond what the publisher has signed.
-        roles: by TUF role name.
+        seen: latest time at which metadata was accepted. It lies before the expiry of that
+            metadata, so a clock that is far ahead cannot move it beyond what the publisher signed.
+        roles: newest metadata of each role, by name of the TUF role.
     """
 
     seen: datetime
@@ -51,12 +59,15 @@ class HighWaterMark:
 
     @classmethod
     def read(cls, path: Path) -> "HighWaterMark":
-        """Read the file; a gateway that has none yet has seen nothing.
+        """Read the file; without a file nothing was accepted yet.
+
+        Args:
+            path: path of trust.json.
 
         Raises:
-            TrustAnchorError: the file is damaged or from another version of millhand. To go on
-                without it would open the hole that it closes, so a person must decide.
-            OSError: it cannot be read.
+            TrustAnchorError: the file is damaged, or written by another version of millhand. To go
+                on without it would permit the attacks that it prevents, so a person must decide.
+            OSError: the file cannot be read.
         """
         try:
             fields = json.loads(path.read_bytes())
@@ -70,7 +81,11 @@ class HighWaterMark:
             raise TrustAnchorError(_damaged(path, f"{type(exc).__name__}: {exc}")) from exc
 
     def write(self, path: Path) -> None:
-        """Keep it for the next start, also through a power cut."""
+        """Write the file atomically and synced, so that it survives a power cut.
+
+        Raises:
+            OSError: see `models.files.write_atomically`.
+        """
         roles = {
             name: {"version": role.version, "keys": sorted(role.keys)}
             for name, role in sorted(self.roles.items())
@@ -79,10 +94,13 @@ class HighWaterMark:
         write_atomically(path, json.dumps(fields, indent=1).encode() + b"\n")
 
     def check_clock(self, now: datetime) -> None:
-        """Refuse a clock that is behind what has certainly passed.
+        """Refuse a clock that is behind a time that has certainly passed.
+
+        Args:
+            now: time of the gateway's clock, with a time zone.
 
         Raises:
-            ClockBehindError: by more than a step of time synchronisation.
+            ClockBehindError: the clock is behind by more than `CLOCK_STEP`.
         """
         if now < self.seen - CLOCK_STEP:
             raise ClockBehindError(
@@ -91,20 +109,25 @@ class HighWaterMark:
             )
 
     def raised(self, roles: Mapping[str, Role], now: datetime) -> "HighWaterMark":
-        """The watermark after good metadata was seen at `now`.
+        """The high-water mark after metadata was verified.
+
+        Args:
+            roles: the verified metadata, by name of the TUF role.
+            now: time of the gateway's clock, with a time zone.
 
         Raises:
-            RollbackError: a role is older than before.
+            RollbackError: the metadata of a role is older than accepted before.
         """
         for name, role in roles.items():
             before = self.roles.get(name)
+            # A key that could sign the version before may not sign any more: see the module's head.
             if before is None or not before.keys <= role.keys:
                 continue
             if role.version < before.version:
                 raise RollbackError(
-                    f"{name} metadata has version {role.version}, seen was {before.version}: an old"
-                    " set is being replayed. Only if the registry was made anew with other keys:"
-                    " remove trust.json and registry/ from the state directory"
+                    f"{name} metadata has version {role.version}, but {before.version} was accepted"
+                    " before: old metadata is being replayed. Only if the registry was made anew"
+                    " with other keys: remove trust.json and registry/ from the state directory"
                 )
         return HighWaterMark(max(self.seen, now), dict(roles))
 
@@ -124,6 +147,6 @@ def _parsed(fields: Any) -> HighWaterMark:  # noqa: ANN401  any JSON document
 
 def _damaged(path: Path, finding: str) -> str:
     return (
-        f"{path} cannot be used ({finding}): it remembers what this gateway has seen. If the disk"
-        " damaged it, remove it while the registry is known to be good; updates go on then"
+        f"{path} cannot be used ({finding}). It protects this gateway from old metadata. If the"
+        " disk has damaged it, remove it while the registry is known to be good; updates then go on"
     )

@@ -1,17 +1,27 @@
-"""The agent's side of a pull: start the child, hear what it says, end it in time.
+"""The agent's side of a pull: it starts a child process, reads its messages, and ends it in time.
 
-Trust is worked out in a child process, `serving.registry.pull_child`, so that TUF and its
-cryptography (24 MB) never enter the serving agent, and verification never holds the interpreter
-lock of the hot loop. This file imports nothing of that. docs/adr/0002-tuf-registry.md has the
-figures.
+The registry is verified in a child process, `serving.registry.pull_child`, so that TUF and its
+cryptography (24 MB) are never loaded by the serving process, and verification never holds the
+interpreter lock of the hot loop. This file imports none of that. ADR 2 has the measurements.
 
-One JSON request goes to the child's standard input; lines of JSON come back:
+Contract: `pull` blocks until the bundle is there or the deadline has passed, so it is called on a
+worker. It may be called from several threads: pulls on the same state directory wait for each
+other. Every error is one of ours, and none of them concerns the model that serves:
+
+- UntrustedBundleError and DigestMismatchError refuse the bundle. The caller reports the code, and
+  waits for another desired state or the next poll.
+- TransientError: the caller tries again after a wait. What was downloaded is continued then.
+
+When `pull` returns or raises, the child has ended or was killed.
+
+The request is written to the child's standard input as one JSON document. The child answers with
+one JSON object a line on its standard output:
 
     {"state": "resolving"}
     {"state": "downloading", "received": 65536, "total": 3145728}
     {"state": "verified", "sha256": ..., "seq": 7, "length": 3145728}
-    {"state": "current", ...the same...}                              a check: nothing was fetched
-    {"state": "refused", "error": "rollback", "message": ...}         code of refusals.py
+    {"state": "current", ...the same...}                              a check: nothing downloaded
+    {"state": "refused", "error": "rollback", "message": ...}         a code of refusals.py
 """
 
 import json
@@ -36,9 +46,11 @@ from serving.registry.refusals import (
 )
 
 MAX_REQUEST_BYTES: Final = 32 << 10
+"""Bytes that the child reads as its request."""
 MAX_OUTPUT_BYTES: Final = 1 << 20
-_POLL_S: Final = 0.1
-_EXIT_GRACE_S: Final = 2.0
+"""Bytes that the child may write; a child that writes more is killed."""
+_POLL_S: Final = 0.1  # between two looks at `cancelled` and at the deadline
+_EXIT_GRACE_S: Final = 2.0  # for a child that has answered to end by itself
 
 _OUTCOME: Final = frozenset({"sha256", "seq", "length"})
 _MESSAGE_KEYS: Final = {
@@ -58,18 +70,18 @@ _BOOT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """What to bring, and within which limits.
+    """Which bundle to download, and within which limits.
 
     Attributes:
-        url: of the registry, file://, http:// or https://.
-        root: the trusted root metadata that the operator installed.
-        state_dir: for the trust plane's own state.
-        stream: of which stream.
-        seq: which bundle; None for the newest that may run.
-        destination_dir: where it goes, as <sha256>.zip.
-        max_bytes: longest bundle allowed.
-        deadline_s: longest time for all of it.
-        check: only resolve, download nothing.
+        url: address of the registry, by file://, http:// or https://.
+        root: path of the trusted root metadata that the operator has installed.
+        state_dir: folder for the metadata cache registry/ and the high-water mark trust.json.
+        stream: stream of the bundle.
+        seq: number of the bundle; None for the newest that may run.
+        destination_dir: folder into which the bundle is downloaded, as <sha256>.zip.
+        max_bytes: bytes of the longest bundle that is allowed.
+        deadline_s: seconds that the whole pull may take.
+        check: whether to verify and select only, without a download.
     """
 
     url: str
@@ -83,15 +95,15 @@ class PullRequest:
     check: bool = False
 
     def to_json(self) -> bytes:
-        """Write it for the child."""
+        """The request as the child reads it: UTF-8 JSON, paths as text."""
         return json.dumps(asdict(self), default=str).encode()
 
     @classmethod
     def from_json(cls, content: bytes) -> "PullRequest":
-        """Read what `to_json` wrote.
+        """Read what `to_json` has written.
 
         Raises:
-            ValueError, TypeError, KeyError: it is something else.
+            ValueError, TypeError, KeyError: the content is not such a request.
         """
         fields = json.loads(content)
         paths = {name: Path(fields[name]) for name in ("root", "state_dir", "destination_dir")}
@@ -104,20 +116,21 @@ def pull(
     on_progress: Callable[[int, int], None],
     cancelled: threading.Event,
 ) -> BundleRef:
-    """Have a child resolve, download and verify a bundle; to be called on a worker thread.
+    """Select, download and verify a bundle in a child process; blocks, so call it on a worker.
 
     Args:
-        request: what to bring.
-        on_progress: called with bytes received and bytes in all, at most about twice a second.
-        cancelled: ends the child soon after it is set.
+        request: which bundle, and the limits.
+        on_progress: called on this thread with the bytes received and the bytes of the whole
+            bundle, about twice a second.
+        cancelled: event to set, on any thread, to end the pull within about 0.1 s.
 
     Returns:
-        The bundle that the registry vouches for. Its file is `destination_dir / ref.file_name`;
-        after a check nothing was fetched.
+        The bundle that was selected. Its file, whose bytes are those that are signed, is
+        `destination_dir / ref.file_name`; after a check nothing was downloaded.
 
     Raises:
-        UntrustedBundleError, DigestMismatchError: refused; the code names the attack.
-        TransientError: one of its kinds in serving.registry.refusals; it may go well another time.
+        UntrustedBundleError, DigestMismatchError: the bundle is refused; the code names the attack.
+        TransientError: the pull failed for now; see `serving.registry.refusals` for the kinds.
     """
     ends_at = monotonic() + request.deadline_s
     with _child(request) as output:
@@ -136,7 +149,10 @@ def pull(
 
 @contextmanager
 def _child(request: PullRequest) -> Iterator[IO[bytes]]:
-    """A child that has the request, and is gone afterwards: by itself, or killed on an error."""
+    """Start the child, send it the request, and yield its output; afterwards it has ended.
+
+    After an answer it has `_EXIT_GRACE_S` to end by itself; on an error it is killed at once.
+    """
     command = [sys.executable, "-I", "-c", _BOOT, str(Path(__file__).parents[2])]
     try:
         child = subprocess.Popen(  # noqa: S603  our own interpreter and code, no shell
@@ -148,10 +164,8 @@ def _child(request: PullRequest) -> Iterator[IO[bytes]]:
     assert child.stdout is not None  # noqa: S101  asked for above
     with child:
         try:
-            with (
-                suppress(BrokenPipeError),
-                child.stdin as request_pipe,
-            ):  # it is dead: its end will tell
+            # A child that has ended already breaks the pipe; its missing answer is the error.
+            with suppress(BrokenPipeError), child.stdin as request_pipe:
                 request_pipe.write(request.to_json())
             yield child.stdout
             with suppress(subprocess.TimeoutExpired):
@@ -161,17 +175,24 @@ def _child(request: PullRequest) -> Iterator[IO[bytes]]:
 
 
 def _lines(output: IO[bytes], ends_at: float, cancelled: threading.Event) -> Iterator[bytes]:
-    """What the child says, line by line, until it ends, talks too much, or time is up."""
+    """The lines of the child's output, until it ends or has written `MAX_OUTPUT_BYTES`.
+
+    Raises:
+        PullCancelledError: `cancelled` was set.
+        PullTimeoutError: the monotonic clock has reached `ends_at`.
+    """
     unfinished, total = b"", 0
     with DefaultSelector() as selector:
         selector.register(output, EVENT_READ)
         while True:
             if cancelled.is_set():
-                raise PullCancelledError("cancelled; what was received is continued next time")
+                raise PullCancelledError(
+                    "the pull was cancelled; the next one continues what was received"
+                )
             if monotonic() >= ends_at:
                 raise PullTimeoutError(
-                    "not done by the deadline (registry.deadline_s); what was received is"
-                    " continued next time"
+                    "the pull was not finished by the deadline (registry.deadline_s); the next one"
+                    " continues what was received"
                 )
             if not selector.select(_POLL_S):
                 continue
@@ -188,7 +209,7 @@ def _message(line: bytes) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(line)
         missing = _MESSAGE_KEYS[message["state"]] - message.keys()
     except (ValueError, TypeError, KeyError) as exc:
-        raise PullFailedError(f"the child said what is no answer: {line[:200]!r}") from exc
+        raise PullFailedError(f"the child's message cannot be read: {line[:200]!r}") from exc
     if missing:
-        raise PullFailedError(f"the child left out {', '.join(sorted(missing))}")
+        raise PullFailedError(f"the child's message lacks {', '.join(sorted(missing))}")
     return message

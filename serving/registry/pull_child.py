@@ -1,8 +1,8 @@
-"""The child of a pull, `python -m serving.registry.pull_child`: one request in, answers out.
+"""The child process of a pull: it reads one request, verifies, downloads, and writes messages.
 
-`serving.registry.pull` starts it and documents the words. It exits with 0 whenever it said how it
-went; a bug is a traceback on standard error and another exit code. It ends by itself a little after
-its deadline, also where the agent that started it is no longer there.
+`serving.registry.pull` starts it, and documents the messages. It exits with 0 if it has written an
+answer, be it a refusal; a bug ends it with a traceback on standard error and another exit code. It
+ends by itself a little after its deadline, even if the process that started it has died.
 """
 
 import json
@@ -22,8 +22,8 @@ from serving.registry.trust import TrustedRegistry, exclusive
 Send = Callable[[dict[str, object]], None]
 
 _PROGRESS_EVERY_S = 0.5
-_EXIT_GRACE_S = 5
-_NICENESS = 10
+_EXIT_GRACE_S = 5  # seconds after the deadline, by which the parent has killed it as a rule
+_NICENESS = 10  # nice(2): predictions come first on a gateway with few cores
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     request = PullRequest.from_json(sys.stdin.buffer.read(MAX_REQUEST_BYTES))
     signal.alarm(math.ceil(request.deadline_s) + _EXIT_GRACE_S)
     with suppress(OSError):  # a sandbox may forbid it
-        os.nice(_NICENESS)  # predictions come first
+        os.nice(_NICENESS)
     try:
         answer = _answer(request, _send)
     except MillhandError as exc:
@@ -59,7 +59,7 @@ def _answer(request: PullRequest, send: Send) -> dict[str, object]:
 
 
 def _throttled(send: Send) -> Callable[[int, int], None]:
-    """Tell of the first bytes, the last, and some in between."""
+    """Send progress at the first bytes, at the last, and every half second in between."""
     due = 0.0
 
     def on_progress(received: int, total: int) -> None:

@@ -1,28 +1,29 @@
-"""Why an update did not happen: one class, with its constant code, for each attack or hindrance.
+"""Why an update did not happen: a class, with a constant code, for each attack or failure.
 
-UntrustedBundleError           refused: asked for again only with the next poll or push
+UntrustedBundleError           refused; tried again only with the next poll or desired state
 ├── UnsignedError              too few valid signatures of the keys that may sign
-├── RollbackError              older than what this gateway has already seen
-├── ExpiredError               nobody has vouched for it for too long: a freeze, or a forgotten task
-├── MetadataError              signed or not, it is not metadata that this agent understands
-├── OversizedError             more bytes than were signed, or than the operator allows
+├── RollbackError              metadata older than what this gateway has accepted before
+├── ExpiredError               not signed anew in time: a freeze attack, or a forgotten task
+├── MetadataError              malformed, or of a kind that the agent does not understand
+├── OversizedError             more bytes than are signed, or than the operator allows
 ├── WrongStreamError           the signed path and the signed description name different bundles
 ├── NotPublishedError          no such bundle is signed
-├── RevokedError               signed once, withdrawn since
-├── BelowFloorError            older than the oldest that may still run
-└── TrustAnchorError           this gateway's own root.json or trust.json cannot be used
-TransientError                 tried again by itself
+├── RevokedError               withdrawn by its publisher
+├── BelowFloorError            older than the oldest bundle that may run
+└── TrustAnchorError           root.json or trust.json of this gateway cannot be used
+TransientError                 tried again by the agent, with growing waits
 ├── UnreachableError           no connection, an interrupted one, or a failing server
-├── TooSlowError               alive, but below the lowest rate
-├── NotServedError             a file that should be there is not
-├── ClockBehindError           the clock says less than has certainly passed
-├── DiskFullError              no room for the bundle
+├── TooSlowError               the server answers below the lowest rate
+├── NotServedError             the server does not have a file that should be there
+├── ClockBehindError           the clock is behind a time that has certainly passed
+├── DiskFullError              no room for the bundle or the metadata
 ├── StorageError               the state directory cannot be read or written
-├── PullTimeoutError           not done by the deadline
-├── PullCancelledError         the agent stops
-└── PullFailedError            the child ended without a word
+├── PullTimeoutError           not finished by the deadline
+├── PullCancelledError         the agent stops, or another bundle is desired
+└── PullFailedError            the child process did not start, or ended without an answer
 
-A bundle whose bytes are not those that were signed is models.errors.DigestMismatchError.
+A bundle whose bytes are not those that are signed is a models.errors.DigestMismatchError. The names
+of the attacks are those of the TUF specification, 1.5.2.
 This file imports no TUF: the serving agent, which must stay small, imports it.
 """
 
@@ -52,19 +53,19 @@ class ExpiredError(UntrustedBundleError):
 
 
 class MetadataError(UntrustedBundleError):
-    """Metadata is malformed, or says what the agent does not understand."""
+    """Metadata is malformed, or has content that the agent does not understand."""
 
     code: ClassVar[str] = "metadata_invalid"
 
 
 class OversizedError(UntrustedBundleError):
-    """A file is longer than was signed, or than the operator allows."""
+    """A file is longer than is signed, or than the operator allows."""
 
     code: ClassVar[str] = "oversized"
 
 
 class WrongStreamError(UntrustedBundleError):
-    """The signed path and the signed description disagree on which bundle it is."""
+    """The signed path and the signed description of a file name different bundles."""
 
     code: ClassVar[str] = "wrong_stream"
 
@@ -82,34 +83,34 @@ class RevokedError(UntrustedBundleError):
 
 
 class BelowFloorError(UntrustedBundleError):
-    """The bundle is older than the oldest that the publisher still lets run."""
+    """The bundle is older than the oldest that its publisher lets run."""
 
     code: ClassVar[str] = "below_floor"
 
 
 class TrustAnchorError(UntrustedBundleError):
-    """The trusted root or the watermark of this gateway cannot be used."""
+    """The trusted root or the high-water mark of this gateway cannot be used."""
 
     code: ClassVar[str] = "trust_anchor_invalid"
 
 
 class UnreachableError(TransientError):
-    """The registry cannot be reached, the transfer broke, or the server failed."""
+    """The registry cannot be reached, the transfer broke off, or the server failed."""
 
     code: ClassVar[str] = "registry_unreachable"
 
 
 class TooSlowError(TransientError):
-    """The registry answers below the lowest rate."""
+    """The registry sends bytes more slowly than the lowest rate allowed."""
 
     code: ClassVar[str] = "too_slow"
 
 
 class NotServedError(TransientError):
-    """The registry does not serve a file: asking again at once is useless.
+    """The registry does not have a file; asking again at once is useless.
 
     Attributes:
-        status: the HTTP status; 404 for a missing local file; 0 where neither says it.
+        status: HTTP status; 404 also for a missing local file; 0 if there is no status.
     """
 
     code: ClassVar[str] = "not_served"
@@ -132,25 +133,25 @@ class DiskFullError(TransientError):
 
 
 class StorageError(TransientError):
-    """A local folder cannot be read or written, for another reason than its size."""
+    """A local folder cannot be read or written, for another reason than a full disk."""
 
     code: ClassVar[str] = "storage"
 
 
 class PullTimeoutError(TransientError):
-    """The deadline has passed; what was received is kept and continued next time."""
+    """The deadline has passed; what was received is kept, and continued by the next pull."""
 
     code: ClassVar[str] = "pull_timeout"
 
 
 class PullCancelledError(TransientError):
-    """The agent stops, or wants another bundle by now."""
+    """The agent stops, or another bundle is desired by now."""
 
     code: ClassVar[str] = "pull_cancelled"
 
 
 class PullFailedError(TransientError):
-    """The child did not start, or ended without saying how it went."""
+    """The child process did not start, or ended without an answer."""
 
     code: ClassVar[str] = "pull_failed"
 
@@ -170,16 +171,21 @@ _KIND_BY_CODE: Final = {kind.code: kind for kind in _KINDS}
 
 
 def error_of(code: str, message: str) -> MillhandError:
-    """The error that the child named; an unknown code is a failed pull."""
+    """Build the error that the child process has named by its code.
+
+    Args:
+        code: code of a class above. An unknown one gives a PullFailedError.
+        message: text of the error, for people.
+    """
     return _KIND_BY_CODE.get(code, PullFailedError)(message)
 
 
 def storage_error(error: OSError, what: str) -> TransientError:
-    """What an error of the local disk means: room is to be made, or the disk to be seen to.
+    """Turn an error of the local disk into ours: DiskFullError without room, else StorageError.
 
     Args:
-        error: as raised.
-        what: the file or folder, for people.
+        error: error of the operating system.
+        what: file or folder that was to be read or written, for people.
     """
     if error.errno in _NO_ROOM:
         return DiskFullError(f"no room on the disk for {what}")

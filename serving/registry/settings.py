@@ -1,4 +1,4 @@
-"""The settings of the registry: where bundles come from, and what they may cost."""
+"""Settings of the registry: where bundles come from, and the limits of a pull."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -10,7 +10,7 @@ from models.settings import Seconds, Section
 
 
 class Registry(Section):
-    """Where signed bundles come from, and the root of trust the operator installed."""
+    """Where signed bundles come from, and the trusted root that the operator has installed."""
 
     url: str
     root: Path

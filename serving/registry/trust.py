@@ -1,12 +1,13 @@
-"""The trust plane on the gateway: which bundles are signed, by whom, how lately, and for what.
+"""The TUF client: it verifies the metadata of a registry, and finds the bundles that are signed.
 
-TUF (theupdateframework.io) does the signatures, versions and expiries. Three things that it leaves
-open are closed around it: the clock and the lost cache by `serving.registry.high_water_mark`, the
-download by `serving.registry.download`. docs/adr/0002-tuf-registry.md has the reasons.
+python-tuf verifies signatures, versions and expiry (TUF specification, 5). Three things that it
+leaves open are handled beside it: a clock that was set back and a lost cache by
+`serving.registry.high_water_mark`, and the download by `serving.registry.download`. ADR 2 has the
+reasons.
 
-Nothing here decides what to run: a push only selects among what is signed. The only importer of tuf
-on this side; the serving agent does not import this file, its child `serving.registry.pull_child`
-does.
+A desired state cannot make a gateway run anything that is not signed: it only selects among the
+signed bundles. Of the programs that serve, only the child process `serving.registry.pull_child`
+imports this file, and with it tuf.
 """
 
 import fcntl
@@ -46,6 +47,7 @@ from serving.registry.refusals import (
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 
 MAX_ROOT_BYTES: Final = 512_000
+"""Bytes of the root metadata at most, as python-tuf limits it (`UpdaterConfig.root_max_length`)."""
 _REFUSALS: Final[tuple[tuple[type[RepositoryError], type[MillhandError]], ...]] = (
     (UnsignedMetadataError, UnsignedError),
     (BadVersionNumberError, RollbackError),
@@ -57,16 +59,20 @@ _REFUSALS: Final[tuple[tuple[type[RepositoryError], type[MillhandError]], ...]] 
 
 @contextmanager
 def exclusive(state_dir: Path) -> Iterator[None]:
-    """Keep out other pulls on the same state: TUF's cache stands one user at a time.
+    """Lock the state directory against other pulls, because TUF's cache allows one user at a time.
 
-    It waits for them; the wait ends with the pull's own deadline.
+    It blocks until they have ended; the deadline of the pull bounds the wait.
+
+    Args:
+        state_dir: folder to lock; it is made if it does not exist.
 
     Raises:
         StorageError, DiskFullError: the state directory cannot be written.
     """
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
-        # The folder itself, not a file in it: a `check` by root must not leave one of root's own.
+        # The folder itself is locked: a lock file made by root, by `millhand-agent check`, could
+        # not be opened by the service afterwards.
         lock = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as exc:
         raise storage_error(exc, str(state_dir)) from exc
@@ -78,14 +84,17 @@ def exclusive(state_dir: Path) -> Iterator[None]:
 
 
 class TrustedRegistry:
-    """A registry seen from a trusted root. Use within `exclusive`, and once: refresh, then select.
+    """A registry, verified from a trusted root.
+
+    Use an object once, within `exclusive`: call `refresh`, then `select`, then `download`. All of
+    them block.
 
     Args:
-        url: of the folder with metadata/ and targets/.
-        root: the root metadata that the operator installed: the origin of all trust.
-        state_dir: for the cache registry/ and the watermark trust.json.
-        fetcher: brings the bytes.
-        max_bytes: longest bundle that the operator allows.
+        url: address of the folder that has metadata/ and targets/.
+        root: path of the root metadata that the operator has installed, from which all trust comes.
+        state_dir: folder for the metadata cache registry/ and the high-water mark trust.json.
+        fetcher: fetcher that reads the files of the registry.
+        max_bytes: bytes of the longest bundle that the operator allows.
     """
 
     def __init__(
@@ -100,19 +109,22 @@ class TrustedRegistry:
         self._files: tuple[SignedFile, ...] = ()
 
     def refresh(self) -> None:
-        """Bring the metadata up to date, and verify it from the trusted root downwards.
+        """Download the newest metadata, and verify it from the trusted root downwards.
+
+        It is the client workflow of the TUF specification (5), between two checks of the high-water
+        mark: of the clock before it, and of the versions after it.
 
         Raises:
-            UntrustedBundleError: one of its kinds in serving.registry.refusals names the attack.
-            DigestMismatchError: metadata of different publications was mixed.
-            TransientError: registry, disk or clock are not there now.
+            UntrustedBundleError: the metadata is refused; the class names the attack.
+            DigestMismatchError: metadata of different publications is mixed.
+            TransientError: registry, disk or clock cannot be used now.
         """
         now = datetime.now(UTC)
         try:
             high_water_mark = HighWaterMark.read(self._high_water_mark)
             high_water_mark.check_clock(now)
             self._cache.mkdir(parents=True, exist_ok=True)
-            for left_over in self._cache.glob("tmp*"):  # of a child that was killed
+            for left_over in self._cache.glob("tmp*"):  # tuf's, of a child that was killed
                 left_over.unlink()
             self._update()
             high_water_mark.raised(self._seen_roles(), now).write(self._high_water_mark)
@@ -121,15 +133,24 @@ class TrustedRegistry:
             raise storage_error(exc, str(self._cache.parent)) from exc
 
     def select(self, stream: str, seq: int | None = None) -> Target:
-        """Find the bundle of a stream that may run: `seq`, or the newest that may if None.
+        """Select a bundle among those that are signed; see `serving.registry.catalogue.select`.
+
+        Args:
+            stream: stream of the bundle.
+            seq: number of the bundle; None for the newest that may run.
 
         Raises:
-            UntrustedBundleError: why it may not; see `serving.registry.catalogue.select`.
+            UntrustedBundleError: the bundle may not run, or does not exist.
         """
         return select(self._files, stream, seq, max_bytes=self._max_bytes)
 
     def download(self, target: Target, folder: Path, on_progress: Progress) -> Path:
-        """Bring a selected bundle into `folder` as <sha256>.zip.
+        """Download a selected bundle into a folder, and return its path, <sha256>.zip.
+
+        Args:
+            target: bundle that `select` returned.
+            folder: folder of the file; it is made if it does not exist.
+            on_progress: called with the bytes received and those of the whole bundle.
 
         Raises:
             MillhandError: see `serving.registry.download.download`.
@@ -141,13 +162,15 @@ class TrustedRegistry:
         return destination
 
     def _update(self) -> None:
-        """Run TUF's client workflow, with the operator's root as the bootstrap."""
+        """Run TUF's client workflow; trust begins with the root that the operator installed."""
         trusted_root = self._trusted_root()
         url, fetcher = f"{self._url}/metadata/", _MetadataFetcher(self._fetcher)
         try:
             updater = Updater(str(self._cache), url, fetcher=fetcher, bootstrap=trusted_root)
         except RepositoryError as exc:
-            raise TrustAnchorError(f"{self._root} is no trusted root metadata: {exc}") from exc
+            raise TrustAnchorError(
+                f"{self._root} ([registry] root) is not trusted root metadata: {exc}"
+            ) from exc
         try:
             updater.refresh()
         except DownloadHTTPError as exc:
@@ -172,16 +195,16 @@ class TrustedRegistry:
         }
 
     def _verified(self, kind: type[S]) -> S:
-        """Metadata as `_update` has just verified and stored it.
+        """Metadata that `_update` has just verified and stored.
 
-        Updater offers no list of targets, so its cache is read; who could change it in between
-        could change this program as well.
+        tuf's Updater has no list of all targets, so its cache is read. Whoever could change the
+        cache in between could change this program as well.
         """
         return Metadata[S].from_bytes((self._cache / f"{kind.type}.json").read_bytes()).signed
 
 
 class _MetadataFetcher(FetcherInterface):
-    """Our fetcher as TUF wants it, without TUF's detour through the system's temporary folder."""
+    """Our fetcher with the interface of tuf, whose own writes to the system's temporary folder."""
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
@@ -190,11 +213,11 @@ class _MetadataFetcher(FetcherInterface):
         try:
             return self._fetcher.read(url, max_length)
         except NotServedError as exc:
-            # TUF asks for the root after the newest, and takes a 404 or 403 as "there is none".
+            # tuf asks for root versions until one does not exist: status 404 or 403 (5.3.3).
             raise DownloadHTTPError(str(exc), exc.status) from exc
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        raise NotImplementedError(url)  # what would call it is replaced above
+        raise NotImplementedError(url)  # only the default of download_bytes would call it
 
 
 def _signed_file(file: TargetFile) -> SignedFile:
@@ -208,4 +231,4 @@ def _refusal(error: RepositoryError) -> MillhandError:
             f"{error}; the gateway's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. The"
             " publisher must sign anew (millhand-trainer registry refresh)"
         )
-    return refusal(f"registry metadata is refused: {error}")
+    return refusal(f"the registry's metadata is refused: {error}")

@@ -182,7 +182,7 @@ def test_server_that_keeps_the_pace_is_heard_out(served: Mirror) -> None:
 
 def test_dripping_server_is_too_slow(served: Mirror) -> None:
     served.faults[NAME] = Fault(drip_s=0.01)
-    with Fetcher(DEMANDING) as fetcher, pytest.raises(TooSlowError, match="lowest allowed 1000"):
+    with Fetcher(DEMANDING) as fetcher, pytest.raises(TooSlowError, match=naming("1000")):
         fetcher.read(f"{served.url}/{NAME}", len(CONTENT))
 
 
@@ -200,14 +200,19 @@ def test_redirect_is_followed_with_its_range(served: Mirror, fetcher: Fetcher) -
 
 def test_redirect_loop_ends(served: Mirror, fetcher: Fetcher) -> None:
     served.faults[NAME] = Fault(location=f"/{NAME}")
-    with pytest.raises(NotServedError, match=f"more than {MAX_REDIRECTS} times"):
+    with pytest.raises(NotServedError, match=naming(NAME, str(MAX_REDIRECTS))):
         fetcher.read(f"{served.url}/{NAME}", 10)
 
 
-@pytest.mark.parametrize("location", ["file:///etc/hostname", "ftp://127.0.0.1/x", "http://[::1/x"])
-def test_redirect_out_of_http_is_refused(served: Mirror, fetcher: Fetcher, location: str) -> None:
+@pytest.mark.parametrize(
+    ("location", "finding"),
+    [("file:///etc/hostname", "file"), ("ftp://127.0.0.1/x", "ftp"), ("http://[::1/x", "URL")],
+)
+def test_redirect_out_of_http_is_refused(
+    served: Mirror, fetcher: Fetcher, location: str, finding: str
+) -> None:
     served.faults[NAME] = Fault(location=location)
-    with pytest.raises(NotServedError, match=r"refused|is no URL"):
+    with pytest.raises(NotServedError, match=naming(NAME, finding)):
         fetcher.read(f"{served.url}/{NAME}", 10)
 
 
@@ -343,7 +348,7 @@ def test_other_bytes_are_refused_and_thrown_away(
     served: Mirror, fetcher: Fetcher, destination: Path
 ) -> None:
     (served.folder / NAME).write_bytes(b"?" + CONTENT[1:])
-    with pytest.raises(DigestMismatchError, match="signed is"):
+    with pytest.raises(DigestMismatchError, match=naming(promised(served.url).sha256)):
         bring(promised(served.url), destination, fetcher)
     assert files_beside(destination) == []
 
@@ -352,7 +357,7 @@ def test_endless_bundle_is_refused_and_thrown_away(
     served: Mirror, fetcher: Fetcher, destination: Path
 ) -> None:
     served.faults[NAME] = Fault(endless=True)
-    with pytest.raises(OversizedError, match="signed are"):
+    with pytest.raises(OversizedError, match=naming(str(len(CONTENT)))):
         bring(promised(served.url), destination, fetcher)
     assert files_beside(destination) == []
 
@@ -377,7 +382,7 @@ def test_short_bundle_is_refused_before_its_bytes_are_taken(
 ) -> None:
     (served.folder / NAME).write_bytes(CONTENT[:-1])
     for url in (served.url, served.folder.as_uri()):
-        with pytest.raises(DigestMismatchError, match=f"signed are {len(CONTENT)}"):
+        with pytest.raises(DigestMismatchError, match=naming(str(len(CONTENT)))):
             bring(promised(url), destination, fetcher)
         assert files_beside(destination) == []
 
