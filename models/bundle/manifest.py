@@ -186,7 +186,7 @@ class Metrics(_Frozen):
                 raise ValueError(f"the interval of {name} is ({low}, {high}): lower comes first")
         return self
 
-    def said(self, name: str) -> str:
+    def formatted(self, name: str) -> str:
         """A figure as people read it: with its interval, if any, to the digits that this allows.
 
         As in `0.91 (0.88 to 0.93)`.

@@ -19,7 +19,9 @@ from models.errors import ReadingError
 from models.input.quality import Quality
 
 NEVER: Final = -(2**62)
+"""An event time before all others, in nanoseconds: 146 years before 1970."""
 MISSING: Final = float("nan")
+"""Value of a signal that has none; the graphs of models read NaN as missing."""
 NS_PER_MS: Final = 1_000_000
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _LONGEST_NS: Final = 2**61
@@ -95,7 +97,7 @@ class AssetState:
 
     @classmethod
     def load(cls, dumped: Sequence[Any]) -> Self:
-        """The state whose `state` this is, also after a way through JSON, where NaN is null."""
+        """The state that `dump` has described, also after JSON, in which NaN is null."""
         state = cls(0)
         state.reported, state.usable, state.doubtful = (int(mask, 16) for mask in dumped[:3])
         state.newest_ns, state.last_ns, state.released_ns = dumped[3:6]
@@ -169,7 +171,7 @@ class SampleAndHold:
     def take(
         self, state: AssetState, time_ns: int, channels: Sequence[int], values: Sequence[float]
     ) -> int:
-        """Hold the usable values; returns the bit mask of the signals that have none."""
+        """Hold the usable values; returns the bit mask of the signals without a usable one."""
         low, high = self.low, self.high
         if channels == self.in_order and self.take_row(state, time_ns, values):
             return 0
@@ -232,7 +234,10 @@ class SampleAndHold:
         return [index for index, _ in current], [value for _, value in current]
 
     def sample(self, state: AssetState, time_ns: int) -> tuple[list[float], Quality]:
-        """One value a signal at a time, and their quality; a value that is too old is missing."""
+        """Values of all signals for a sample at a time, and the quality of the sample.
+
+        A value that is older than its maximum age is missing (NaN), and is counted.
+        """
         row, quality = list(state.held), Quality.GOOD
         for index, (channel, max_age_ns) in enumerate(
             zip(self._channels, self.max_ages_ns, strict=True)

@@ -1,17 +1,18 @@
-"""Recorded rows as windows, all at once: what `models.windowing.windows` makes of them one by one.
+"""Cuts recorded rows into windows, all at once; the result is that of `models.windowing.windows`.
 
     rows ────────────► rows that are used ─────► samples ─────────► windows
     as they came       by asset, in order of     one a row, or      where the last sample of
                        time; late and repeated   one a point of     each is, in the order in
                        ones are counted          the grid           which they became due
 
-Every row is a message that reports all channels, of GOOD quality. Such a row completes its round
-whatever came before, with either of the triggers off the grid; and once it is there, no older one
-can change anything, on the grid or off it. So the rows that are used never go back in time, each
-asset's samples follow from its rows by position, and what a channel holds is its last usable value
-before. All assets are done together, and no recording takes another way.
+Each row counts as a message of GOOD quality that reports all signals. Such a row completes its
+round with either trigger off the grid, whatever came before, and after it an older row changes
+nothing, on the grid or off it. So the rows that are used never go back in time, each asset's
+samples follow from its rows by position, and a signal's value is its last usable one before. All
+assets are cut together in NumPy.
 
-`models.windowing.windows` says what is right. A test holds the two against each other.
+Where the two differ, `models.windowing.windows` is right: `tests/contract/test_batch_windows.py`
+compares them.
 """
 
 from collections import Counter
@@ -32,13 +33,14 @@ _LONGEST_NS: Final = 2**63 - 1
 
 
 class Rows(NamedTuple):
-    """Some rows of a recording, in the order in which they came.
+    """Some rows of a recording, in the order in which they were recorded.
 
     Attributes:
-        asset: number of each recorded row's asset, not negative, `[recorded]`.
-        times_ns: event times, nanoseconds since 1970, `[recorded]`.
-        values: `[recorded, channels]`; NaN says "reported, but has no value".
-        chosen: indices of the rows that are meant, `[n]`.
+        asset: number of each recorded row's asset, from 0, int64 `[recorded]`.
+        times_ns: event time of each recorded row, nanoseconds since 1970, int64 `[recorded]`.
+        values: values of the signals, float64 `[recorded, channels]`; NaN where a signal reports
+            that it has no value.
+        chosen: indices of the recorded rows to cut, int64 `[n]`.
     """
 
     asset: Indices
@@ -51,12 +53,13 @@ class Cut(NamedTuple):
     """Samples, and the windows in them.
 
     Attributes:
-        samples: float32 `[m, channels]`, asset by asset, NaN = missing.
-        ends: index of each window's last sample, in the order in which they became due, `[n]`.
-        rows: the recorded row that each window ends with; on the grid the asset's last that was
-            used up to the window's end, `[n]`.
-        is_bad: whether a required channel is missing in the window, `[n]`.
-        missing: samples in which a channel was missing, by channel name.
+        samples: samples of one asset after another, float32 `[samples, channels]`, NaN = missing.
+        ends: index of each window's last sample, int64 `[windows]`, in the order in which the
+            windows became due.
+        rows: index of the recorded row with which each window ends, int64 `[windows]`; on the grid
+            that of the asset's last row used up to the window's end.
+        is_bad: whether a signal that the model requires is missing in the window, bool `[windows]`.
+        missing: number of samples in which each signal is missing, by its name.
     """
 
     samples: NDArray[np.float32]
@@ -67,17 +70,20 @@ class Cut(NamedTuple):
 
 
 class Replay:
-    """Rows on their way into windows; what they come to is known before it takes memory.
+    """Recorded rows to be cut into windows.
+
+    The number of samples is known before `cut` allocates them, so that a caller can refuse a
+    recording whose grid would not fit the memory.
 
     Args:
-        rows: the recorded rows.
+        rows: rows of a recording.
         spec: length and hop in samples, trigger, and the gap that restarts a window.
         channels: the model's inputs, in the order of the last axis.
 
     Attributes:
-        dropped: rows that are not used, by reason, as `Windows.push` names it.
-        restarts: windows that begin anew because of a gap.
-        samples: how many there will be.
+        dropped: number of rows that are not used, by reason code as in `Windows.push`.
+        restarts: number of windows that are restarted because of a gap.
+        samples: number of samples that `cut` will return.
     """
 
     def __init__(self, rows: Rows, spec: WindowSpec, channels: Sequence[Channel]) -> None:
@@ -96,7 +102,7 @@ class Replay:
         self.samples = int(self._counts.sum())
 
     def cut(self) -> Cut:
-        """Take the samples, and find the windows."""
+        """Make the samples, and find the windows in them."""
         base, times_ns = self._sampled()
         samples = np.empty((self.samples, len(self._channels)), dtype=np.float32)
         missing: Counter[str] = Counter()
@@ -113,18 +119,18 @@ class Replay:
         return Cut(samples, ends, self._rows[base[ends]], is_bad, missing)
 
     def _points(self, is_first: Mask, is_paused: Mask) -> Indices:
-        """How many samples have what was reported up to each row, and no more."""
+        """Number of samples that are taken after each row and before the next one, `[rows]`."""
         count = len(self._rows)
         if not self._spec.is_on_grid:
             return np.ones(count, dtype=np.int64)
-        counts = np.zeros(count, dtype=np.int64)  # no row after an asset's last makes a sample
+        counts = np.zeros(count, dtype=np.int64)  # after an asset's last row nothing is sampled
         counts[:-1] = np.diff((self._times_ns - 1) // self._spec.period_ns)
         counts[:-1][is_paused[1:]] = 1
         counts[:-1][is_first[1:]] = 0
         return counts
 
     def _sampled(self) -> tuple[Indices, Indices]:
-        """Each sample's last row, and its time."""
+        """Position of each sample's last row among those used, and time of each sample."""
         base = np.repeat(np.arange(len(self._rows)), self._counts)
         if not self._spec.is_on_grid:
             return base, self._times_ns
@@ -133,7 +139,7 @@ class Replay:
         return base, ((self._times_ns[base] - 1) // period_ns + 1 + nth) * period_ns
 
     def _held(self, index: int, base: Indices, times_ns: Indices) -> tuple[Floats, Mask]:
-        """One channel's value in each sample, and whether it has one."""
+        """A signal's value in each sample, NaN where it is missing, and whether it has one."""
         column = self._values[self._rows, index]
         usable = _is_usable(column, index, self._hold)
         max_age_ns = self._hold.max_ages_ns[index]
@@ -145,24 +151,26 @@ class Replay:
         return np.where(has_value, column[last], MISSING), has_value
 
     def _ends(self, base: Indices) -> Indices:
-        """The last samples of the windows, in the order of the rows that made them due."""
+        """Index of each window's last sample, in the order of the rows that made them due."""
         segment = self._segment[base]
         number = np.arange(len(base)) - _latest(_is_first(segment))
         before = number - (self._spec.length - 1)
         ends = np.flatnonzero((before >= 0) & (before % self._spec.hop == 0))
-        # A point of the grid is sampled once the asset's next row has come.
+        # A point of the grid is sampled only when the asset's next row arrives.
         made_due = self._rows[base[ends] + self._spec.is_on_grid]
         return ends[np.argsort(made_due, kind="stable")]
 
 
 def _used(rows: Rows, spec: WindowSpec, hold: SampleAndHold) -> tuple[Indices, Counter[str]]:
-    """The rows that are neither late nor duplicates, by asset and time; the others by reason."""
+    """Indices of the rows to use, by asset and time, and the number of the others by reason."""
     order = _by_asset(rows)
     times_ns, is_first = rows.times_ns[order], _is_first(rows.asset[order])
     newest_ns = _newest_before(times_ns, is_first)
     is_current = times_ns >= newest_ns
     is_known = (times_ns <= newest_ns) & (newest_ns > NEVER)
-    if spec.is_on_grid:  # all since the last point may be told from late, if not from newer
+    # A row that is not newer may repeat what its asset has reported: then it is a duplicate, and
+    # else late. On the grid that concerns all rows since the last point.
+    if spec.is_on_grid:
         is_known &= times_ns > (newest_ns - 1) // spec.period_ns * spec.period_ns
     else:
         is_known &= is_current
@@ -179,7 +187,7 @@ def _used(rows: Rows, spec: WindowSpec, hold: SampleAndHold) -> tuple[Indices, C
 def _repeated(
     rows: Rows, order: Indices, is_current: Mask, known: Indices, hold: SampleAndHold
 ) -> Indices:
-    """Those of `known` that say what each channel last reported, with a value or without, then."""
+    """Those of `known` that repeat the last report of each signal: its time, and its value."""
     current, asked = order[is_current], order[known]
     before = (np.cumsum(is_current) - is_current)[known] - 1
     first = _latest(_is_first(rows.asset[current]))[before]
@@ -194,15 +202,15 @@ def _repeated(
 
 
 def _by_asset(rows: Rows) -> Indices:
-    """The chosen rows asset by asset, each asset's as they came."""
+    """Indices of the chosen rows, one asset after another, each in the order of recording."""
     asset = rows.asset[rows.chosen]
-    # Few assets fit 16 bits, which NumPy sorts ten times as fast.
+    # Numbers of 16 bits, which suffice as a rule, are sorted ten times as fast by NumPy.
     narrow = asset.astype(np.min_scalar_type(asset.max(initial=0)))
     return rows.chosen[np.argsort(narrow, kind="stable")]
 
 
 def _newest_before(times_ns: Indices, is_first: Mask) -> Indices:
-    """The newest time of each row's asset before the row came; NEVER before its first."""
+    """The newest time of each row's asset before the row; `NEVER` for the first one."""
     newest_ns = np.concatenate(([NEVER], times_ns))[:-1]
     newest_ns[is_first] = NEVER
     back = np.flatnonzero(times_ns < newest_ns)
@@ -218,12 +226,12 @@ def _is_usable(column: Floats, index: int, hold: SampleAndHold) -> Mask:
 
 
 def _is_first(groups: Indices) -> Mask:
-    """Where another group begins."""
+    """Whether each element is the first of its group; groups are contiguous."""
     is_first = np.ones(len(groups), dtype=bool)
     is_first[1:] = groups[1:] != groups[:-1]
     return is_first
 
 
 def _latest(mask: Mask) -> Indices:
-    """For each place the last one up to it where `mask` holds; -1 where there is none."""
+    """Index of the last true element up to each position; -1 where there is none."""
     return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))

@@ -45,25 +45,25 @@ _NONE: Final[NDArray[np.intp]] = np.empty(0, np.intp)
 
 
 class _Round:
-    """Blocks of the same time, of which some may still be to come."""
+    """Blocks of the same time, one for each topic; some of them may not have arrived yet."""
 
     __slots__ = ("is_doubtful", "is_whole", "reported", "start_ns", "values")
 
     def __init__(self, start_ns: int, values: NDArray[np.float32]) -> None:
-        self.start_ns = start_ns  # the newest of its blocks'
-        self.values = values  # [n, channels], NaN where there is none, or none yet
-        self.reported: set[int] = set()
+        self.start_ns = start_ns  # latest event time of the first samples of its blocks
+        self.values = values  # float32 [samples, channels], NaN where there is no value, or not yet
+        self.reported: set[int] = set()  # indices of the signals whose block has arrived
         self.is_whole = True  # whether every value that was reported is usable
         self.is_doubtful = False  # whether a block was not GOOD
 
     def dump(self) -> list[Any]:
-        """All of it as JSON can carry it."""
+        """The round as JSON can carry it, values in base64."""
         values = b2a_base64(np.ascontiguousarray(self.values).data, newline=False).decode()
         return [self.start_ns, values, sorted(self.reported), self.is_whole, self.is_doubtful]
 
     @classmethod
     def load(cls, dumped: Sequence[Any], width: int) -> Self:
-        """The round that said this of itself."""
+        """The round that `dump` has described, of `width` signals."""
         start_ns, values, reported, is_whole, is_doubtful = dumped
         flat = np.frombuffer(bytearray(a2b_base64(values)), np.float32)
         found = cls(start_ns, flat.reshape(-1, width))
@@ -82,10 +82,10 @@ class _AssetState:
 
 
 class _Range:
-    """What is usable, by channel, in the precision in which values come.
+    """Usable values of each signal, in the precision in which values come.
 
-    In float32 the limits are moved inwards to the next float32, so that a value is within them if
-    and only if it is within those of the manifest.
+    In float32 a limit that cannot be represented is moved inwards to the next float32, so that a
+    value is within the limits if and only if it is within those of the manifest.
     """
 
     __slots__ = ("ceiling", "floor", "high", "low")
@@ -93,12 +93,12 @@ class _Range:
     def __init__(self, channels: Sequence[Channel], dtype: type[np.floating[Any]]) -> None:
         limits = [one.valid_range or (-_FLOAT32_MAX, _FLOAT32_MAX) for one in channels]
         low, high = np.array(limits).clip(-_FLOAT32_MAX, _FLOAT32_MAX).T
-        self.low, self.high = low.astype(dtype), high.astype(dtype)
+        self.low, self.high = low.astype(dtype), high.astype(dtype)  # least and greatest, by signal
         if dtype is np.float32:
             up, down = dtype(np.inf), dtype(-np.inf)
             self.low = np.where(self.low < low, np.nextafter(self.low, up), self.low)
             self.high = np.where(self.high > high, np.nextafter(self.high, down), self.high)
-        self.floor, self.ceiling = self.low.max(), self.high.min()  # within every channel's
+        self.floor, self.ceiling = self.low.max(), self.high.min()  # usable for every signal
 
 
 class Blocks:
@@ -130,7 +130,7 @@ class Blocks:
         self.missing: Counter[str] = Counter()
         self.restarts = self.forgotten = self.due = 0
         self._max_assets = max_assets
-        self._assets: OrderedDict[str, _AssetState] = OrderedDict()  # least recently heard of first
+        self._assets: OrderedDict[str, _AssetState] = OrderedDict()  # longest silent first
         self._grid = Grid(
             length=spec.length,
             hop=spec.hop,
@@ -238,13 +238,13 @@ class Blocks:
         return False
 
     def states(self) -> Iterator[tuple[str, list[Any]]]:
-        """As `Windows.states`."""
+        """See `Windows.states`."""
         for asset in list(self._assets):
             if state := self._assets.get(asset):
                 yield asset, [state.series.dump(), state.round and state.round.dump()]
 
     def restore(self, asset: str, dumped: Sequence[Any]) -> None:
-        """As `Windows.restore`."""
+        """See `Windows.restore`."""
         self._assets.pop(asset, None)
         state = self._assets[asset] = _AssetState()
         state.series = Series.load(dumped[0])
@@ -265,7 +265,7 @@ class Blocks:
     def _is_joining(
         self, under_way: _Round, channels: Sequence[int], start_ns: int, count: int
     ) -> bool:
-        """Whether a block is of the round's time, and of channels that have not reported."""
+        """Whether a block belongs to the round: of its time, and of signals without a block yet."""
         if not under_way.reported.isdisjoint(channels):
             return False
         if abs(start_ns - under_way.start_ns) > self._grid.span_ns(count) // 2:
@@ -275,7 +275,7 @@ class Blocks:
         return True
 
     def _check_fresh(self, state: _AssetState, start_ns: int, slack_ns: int) -> None:
-        """Refuse a block that begins before the one before has ended, or is that one again."""
+        """Refuse a block that begins before the last one has ended, or repeats it."""
         last_start_ns, last_ns = state.series.start_ns, state.series.last_ns
         if state.round is not None:
             last_start_ns = state.round.start_ns
@@ -286,7 +286,7 @@ class Blocks:
             raise ReadingError("late")
 
     def _blank(self, channels: Sequence[int], count: int) -> NDArray[np.float32]:
-        """Room for a round; none is needed where one block brings every channel in order."""
+        """Missing values for a round; none where one block has all signals, in order."""
         rows = 0 if tuple(channels) == self._in_order else count
         return np.full((rows, len(self.channels)), np.nan, np.float32)
 
@@ -306,10 +306,11 @@ class Blocks:
     def _usable(
         self, channels: Sequence[int], values: NDArray[Any], quality: Quality
     ) -> tuple[NDArray[np.float32], bool]:
-        """The values as float32, NaN where there is no usable one; whether all are."""
+        """The values as float32, NaN where one is not usable; and whether all are usable."""
         if quality is _BAD:
             return np.full(values.shape, np.nan, np.float32), False
         known = self._ranges[values.itemsize]
+        # The cheapest check that decides comes first. NaN fails each comparison.
         if values.min() >= known.floor and values.max() <= known.ceiling:
             return values.astype(np.float32, copy=False), True
         chosen = list(channels)
@@ -326,7 +327,7 @@ class Blocks:
         return usable, False
 
     def _complete(self, asset: str, state: _AssetState, done: _Round) -> None:
-        """Close the round: its samples more, and with them perhaps windows."""
+        """Append the samples of the round, and cut the windows that end in them."""
         state.round = None
         self.restarts += state.series.restart_after(done.start_ns, self._grid)
         due = state.series.extend(done.start_ns, done.values, self._flawed(done), self._grid)
@@ -335,7 +336,7 @@ class Blocks:
             self.due += len(due.times_ns)
 
     def _flawed(self, done: _Round) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Which samples of a round are UNCERTAIN or worse, and which BAD; counts the missing."""
+        """Indices of the samples that are UNCERTAIN or BAD, and of the BAD; counts the missing."""
         is_complete = len(done.reported) == len(self.channels)
         if done.is_whole and is_complete and not done.is_doubtful:
             return _NONE, _NONE

@@ -1,12 +1,14 @@
-"""Bounded disorder: each asset's readings are put in order of event time before windows see them.
+"""Puts each asset's readings in order of event time, within an allowed lateness.
 
     readings as they come       wait                          windows
     10:00:02 10:00:01 10:00:04 ───► [10:00:01, :02, :04] ───► all up to the newest seen, less
                                                               `disorder_ms`
 
-What is let go is never overtaken: a reading from before it is late. Readings of one time keep the
-order in which they came. The order depends on nothing but the readings of the asset themselves, as
-long as there is room; there is no clock, so the last ones wait until a newer one comes.
+A reading waits until the newest reading of its asset is `disorder_ms` ahead of it, the allowed
+lateness. Then it is released to the windows, and an older reading that arrives later is refused as
+`late`. Readings of the same time keep the order of their arrival. As long as fewer than
+`max_waiting` readings wait, the order depends only on the readings of the asset. No clock is read,
+so the last readings wait until a newer one arrives.
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,12 +25,12 @@ _TIME: Final = itemgetter(0)
 
 
 class Released(NamedTuple):
-    """A reading that windows have seen.
+    """A reading that was released to the windows.
 
     Attributes:
-        origin: what it was brought with.
-        due: how many windows it made due.
-        reason: why windows have refused it; empty if they have not.
+        origin: what the caller gave to `Disorder.push` with the reading.
+        due: number of windows that became due by it.
+        reason: reason code for which the windows have refused it; empty if they have used it.
     """
 
     origin: tuple[Any, ...]
@@ -37,16 +39,17 @@ class Released(NamedTuple):
 
 
 class Disorder:
-    """Readings on their way into windows. What waits is kept in each asset's state.
+    """Readings that wait to be put in order. They are kept in the state of their asset.
 
     Args:
-        windows: takes the readings in order.
-        disorder_ms: how far behind the asset's newest a reading may come and be put in order.
-        max_waiting: readings of all assets that may wait; beyond, the oldest of the asset that
-            brings one more is let go early.
+        windows: windows that take the readings in order.
+        disorder_ms: allowed lateness in milliseconds: how far behind its asset's newest reading a
+            reading may arrive and still be put in order.
+        max_waiting: readings of all assets that may wait. Beyond, the oldest of the asset with a
+            new reading is released early.
 
     Attributes:
-        early: readings that were.
+        early: number of readings that were released early.
     """
 
     def __init__(self, windows: Windows, disorder_ms: int, max_waiting: int) -> None:
@@ -62,16 +65,21 @@ class Disorder:
         readings: tuple[Sequence[int], Sequence[float], Quality],
         origin: tuple[Any, ...],
     ) -> list[Released]:
-        """Take the readings of one message, and let go those that nothing can precede any more.
+        """Add the readings of one message, and release those that nothing can precede any more.
 
         Args:
-            asset: whose readings they are.
-            time_ns: their event time, nanoseconds since 1970.
-            readings: channels, values and quality, as `Windows.push` takes them.
-            origin: what comes back with them; plain values, because they are saved with the state.
+            asset: key of the asset.
+            time_ns: event time of the readings, nanoseconds since 1970.
+            readings: indices of the signals, their values, and quality, as for `Windows.push`.
+            origin: returned with the readings when they are released. It is saved with the state
+                of the asset, so it holds only what JSON can carry.
+
+        Returns:
+            The readings that were released, of this message or of earlier ones, in order.
 
         Raises:
-            ReadingError: `late` (older than what was let go) or `duplicate` (waits already).
+            ReadingError: the message was not used. Reason `late`: it is older than the last reading
+                released. Reason `duplicate`: the same reading waits already.
         """
         state = self._windows.state_of(asset)
         if time_ns < state.released_ns:
@@ -84,10 +92,10 @@ class Disorder:
         else:
             waiting.append(reading)
         self._windows.waiting += 1
-        return [self._release(asset, one) for one in self._ripe(state)]
+        return [self._release(asset, ripe) for ripe in self._ripe(state)]
 
     def _ripe(self, state: AssetState) -> list[Waiting]:
-        """Take out what nothing that is not late can precede."""
+        """Remove the readings that only late ones could still precede, and return them in order."""
         waiting = state.waiting
         count = bisect_right(waiting, waiting[-1][0] - self._disorder_ns, key=_TIME)
         if not count and self._windows.waiting > self._max_waiting:
@@ -111,10 +119,10 @@ class Disorder:
 
 
 def _insert(waiting: list[Waiting], reading: Waiting) -> None:
-    """Put a reading behind those that are not newer, unless it is among those of its time."""
+    """Insert a reading behind those that are not newer, unless the same one waits already."""
     time_ns, channels, _, _, origin = reading
     end = bisect_right(waiting, time_ns, key=_TIME)
-    for one in waiting[bisect_left(waiting, time_ns, key=_TIME) : end]:
-        if one[1] == channels and one[4] == origin:
+    for simultaneous in waiting[bisect_left(waiting, time_ns, key=_TIME) : end]:
+        if simultaneous[1] == channels and simultaneous[4] == origin:
             raise ReadingError("duplicate")
     waiting.insert(end, reading)

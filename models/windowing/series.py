@@ -4,8 +4,9 @@
               │◄── length ──►│   window 1
               │◄─ hop ─►│◄── length ──►│   window 2
 
-Samples come many at a time. Kept is what the next window needs, as float32 in one run of bytes; the
-windows that a run completes are cut from one copy of it, in which they overlap.
+Samples are appended many at a time (a run). Those that the next window needs are kept as float32,
+in one buffer. The windows that a run completes are views of a single copy of that buffer, in which
+they overlap: copied one by one they would take `length / hop` times the memory.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -24,14 +25,14 @@ _GOOD, _UNCERTAIN, _BAD = Quality
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What all series of a model have in common.
+    """How the windows of a model lie; all its series share it.
 
     Attributes:
-        length: samples in a window.
-        hop: samples from one window to the next.
-        width: channels.
-        period_ns: from one sample to the next.
-        max_gap_ns: a longer pause begins the windows anew.
+        length: number of samples in a window.
+        hop: number of samples from the start of one window to that of the next.
+        width: number of signals.
+        period_ns: nanoseconds from one sample to the next; may be a fraction.
+        max_gap_ns: nanoseconds of the longest pause that does not restart the window.
     """
 
     length: int
@@ -42,11 +43,11 @@ class Grid:
 
     @property
     def row_bytes(self) -> int:
-        """A sample's."""
+        """Bytes of a sample."""
         return 4 * self.width
 
     def span_ns(self, samples: int) -> int:
-        """From the first to the last of so many samples."""
+        """Nanoseconds from the first to the last of so many samples."""
         return round((samples - 1) * self.period_ns)
 
 
@@ -54,9 +55,10 @@ class Due(NamedTuple):
     """Windows that became due together.
 
     Attributes:
-        times_ns: of each window's last sample, `[n]`.
-        qualities: the worst of each window's samples, `[n]`.
-        values: float32 `[n, length, channels]`, overlapping in memory and not to be written.
+        times_ns: event time of each window's last sample, nanoseconds since 1970.
+        qualities: worst quality among each window's samples.
+        values: float32 of shape `[windows, length, channels]`. The windows overlap in memory, so
+            the array must not be written to.
     """
 
     times_ns: list[int]
@@ -73,15 +75,16 @@ class Due(NamedTuple):
 
 
 class Series:
-    """One asset's samples. The attributes are its whole state.
+    """The samples of one asset. The attributes are its whole state.
 
     Attributes:
-        start_ns: event time of the first sample of the last run; far in the past before any.
-        last_ns: of the last sample.
-        count: samples since the last gap.
-        uncertain_at: `count` at the last UNCERTAIN sample, 0 if there was none.
-        bad_at: likewise BAD.
-        samples: the last ones, from where the next window begins, float32 `[n, channels]`.
+        start_ns: event time of the first sample of the last run, nanoseconds since 1970; far in
+            the past before the first run.
+        last_ns: event time of the last sample, likewise.
+        count: number of samples since the last gap.
+        uncertain_at: `count` at the last sample of quality UNCERTAIN; 0 if there was none.
+        bad_at: `count` at the last sample of quality BAD; 0 if there was none.
+        samples: samples from the start of the next window on, float32 `[n, channels]` as bytes.
     """
 
     __slots__ = ("bad_at", "count", "last_ns", "samples", "start_ns", "uncertain_at")
@@ -92,13 +95,13 @@ class Series:
         self.samples = bytearray()
 
     def dump(self) -> list[Any]:
-        """All of it as JSON can carry it."""
+        """The state as JSON can carry it, samples in base64."""
         numbers = [self.start_ns, self.last_ns, self.count, self.uncertain_at, self.bad_at]
         return [*numbers, b2a_base64(self.samples, newline=False).decode()]
 
     @classmethod
     def load(cls, dumped: Sequence[Any]) -> Self:
-        """The series that said this of itself."""
+        """The series that `dump` has described."""
         series = cls()
         series.start_ns, series.last_ns, series.count, series.uncertain_at, series.bad_at = dumped[
             :5
@@ -107,7 +110,7 @@ class Series:
         return series
 
     def restart_after(self, start_ns: int, grid: Grid) -> bool:
-        """Begin anew if the pause before `start_ns` is too long; says whether it was."""
+        """Discard the samples if the pause before `start_ns` is too long; returns whether it is."""
         if not self.count or start_ns - self.last_ns <= grid.max_gap_ns:
             return False
         self.count = self.uncertain_at = self.bad_at = 0
@@ -124,13 +127,14 @@ class Series:
         """Append a run of samples.
 
         Args:
-            start_ns: event time of the first.
-            values: float32 `[n, channels]`, at least one.
-            flawed: indices of those that are UNCERTAIN, and of those that are BAD, rising.
+            start_ns: event time of the first sample, nanoseconds since 1970.
+            values: float32 `[n, channels]` with at least one sample, NaN = missing.
+            flawed: indices of the samples that are UNCERTAIN or BAD, and of the BAD ones; each in
+                rising order.
             grid: how windows lie.
 
         Returns:
-            The windows that are complete now, None if there is none.
+            The windows that the run completes; None if it completes none.
         """
         before, last_ns = self.count, self.last_ns
         kept_from = before - len(self.samples) // grid.row_bytes
@@ -142,7 +146,8 @@ class Series:
         uncertain, bad = (before + 1 + indices for indices in flawed)
         due = None
         if ends:
-            # Where a block's clock jitters, time stands still rather than going back.
+            # A sensor's clock may jitter by half a block (ADR 11): times are held rather than
+            # going back, since event time never decreases within an asset.
             times_ns = [
                 max(start_ns + round((end - before - 1) * grid.period_ns), last_ns) for end in ends
             ]
@@ -158,7 +163,7 @@ class Series:
         return due
 
     def _cut(self, first: int, count: int, grid: Grid) -> NDArray[np.float32]:
-        """`count` windows, one each hop, the first from the kept sample `first` on."""
+        """Cut `count` windows, one each hop; the first begins at the kept sample `first`."""
         row = grid.row_bytes
         return np.ndarray(
             (count, grid.length, grid.width),
@@ -171,7 +176,7 @@ class Series:
     def _qualities(
         self, ends: range, uncertain: NDArray[Any], bad: NDArray[Any], length: int
     ) -> list[Quality]:
-        """The worst sample of each window; windows and samples are told by the count there."""
+        """The worst quality in each window. Windows and samples are numbered by `count`."""
         is_uncertain = _any_within(ends, length, uncertain, self.uncertain_at)
         is_bad = _any_within(ends, length, bad, self.bad_at)
         return [
@@ -181,7 +186,10 @@ class Series:
 
 
 def _any_within(ends: range, length: int, counts: NDArray[Any], before: int) -> list[bool]:
-    """For each window whether one of the samples `counts`, or the one `before` them, is in it."""
+    """Whether each window contains one of the samples `counts`, or `before`, the one before them.
+
+    It suffices to look at the last such sample up to the end of each window.
+    """
     if not len(counts) and before <= ends[0] - length:
         return [False] * len(ends)
     known = np.concatenate(([before], counts))

@@ -1,4 +1,4 @@
-"""Timed readings in, windows out: the one piece of code that training and serving share.
+"""Turns timed readings into windows: the code that training and serving share.
 
     readings of an asset        samples                      windows
     pressure 10:00:00.0  ┐
@@ -7,24 +7,29 @@
     pressure 10:00:01.0  ┐                                │     once `length` samples are there,
     ...                  ┴──►  ...                        ┘     then one each `hop` samples
 
-The readings since the last sample are a round. A round becomes a sample when every channel has
-reported (a JSON row: at once), and unfinished when a channel reports again or a gap has passed: a
-dead sensor delays a sample, it never stops them. With the trigger `every_reading` each message is a
-round of its own. The sample has the time of the newest reading so far. A channel contributes the
-value it reported in the round, or, where it has a `max_age_ms`, its last value while that is no
-older; otherwise it is missing (NaN). A reading without a usable value (NaN, out of range, BAD) has
-reported, and replaces nothing; but a value that is held after its source has said UNCERTAIN or BAD
-is UNCERTAIN.
+Rules:
 
-The trigger `period` samples a grid instead: the multiples of `sample_period_ms` since 1970, so that
-every restart and replay means the same moments. The sample at a point of the grid has what each
-channel last reported up to that point, held for its `max_age_ms`, or since the point before where
-it has none. It is taken when a reading from after the point comes: one sample for each point that
-has passed. A pause longer than `max_gap_ms` restarts the window; the point that ends the last
-readings before it is sampled still, those in the pause are not.
+- All times are event times, which come with the readings. There is no clock, no I/O and no
+  dependency but NumPy, so that a replay of history gives exactly what a gateway gave.
+- The readings since the last sample are a round. With the trigger `all_fresh` a round becomes a
+  sample when every signal has reported, which a JSON row does at once. It becomes one without the
+  rest when a signal reports again, or after a pause longer than `max_gap_ms`: a dead sensor delays
+  samples, but does not stop them. With `every_reading` each message is a round.
+- A sample has the time of the newest reading up to then. Each signal contributes the value that it
+  has reported in the round, or, if it has a `max_age_ms`, its last value unless that is older.
+  Otherwise it is missing (NaN).
+- A reading whose value is not usable (NaN, out of range, or BAD) counts as a report, but does not
+  replace the last value. A value held after its source has reported UNCERTAIN or BAD is UNCERTAIN.
+- With `period` the samples lie on a grid, the multiples of `sample_period_ms` since 1970, so that
+  restarts and replays use the same times. The sample at a point has what each signal last reported
+  up to it, held for its `max_age_ms`, or since the point before if it has none. It is taken when a
+  reading from after the point arrives; if several points have passed, there is a sample for each.
+- A pause longer than `max_gap_ms` restarts the window. On the grid the point after the last reading
+  before the pause is still sampled; the other points of the pause are not.
 
-Time is event time and comes with the readings; there is no clock, no I/O and no dependency but
-NumPy here, so that replaying history gives exactly what the gateway will see.
+For example, with length 2 and hop 1, pressure at 0 s and flow at 0.1 s are the sample of 0.1 s.
+Pressure at 1 s and again at 2 s gives the sample of 1 s, in which flow is missing. That completes
+the first window, of the samples at 0.1 s and 1 s; its time is 1 s.
 """
 
 import struct
@@ -39,8 +44,8 @@ from models.bundle.manifest import Channel, WindowSpec
 from models.input.quality import Quality
 from models.windowing.asset_state import MISSING, NEVER, NS_PER_MS, AssetState, SampleAndHold
 
-_UNBOUNDED: Final = 2**63
-_GOOD, _UNCERTAIN, _BAD = Quality  # a member's lookup costs 0.1 us in Python 3.11
+_UNBOUNDED: Final = 2**63  # nanoseconds: longer than any pause
+_GOOD, _UNCERTAIN, _BAD = Quality  # looking a member up by its name costs 0.1 us in Python 3.11
 
 
 class Batch(NamedTuple):
@@ -96,7 +101,7 @@ class Windows:
         self.channels = tuple(channels)
         self.restarts = self.forgotten = self.waiting = 0
         self._max_assets = max_assets
-        self._assets: OrderedDict[str, AssetState] = OrderedDict()  # least recently heard of first
+        self._assets: OrderedDict[str, AssetState] = OrderedDict()  # longest silent first
         self._period_ns = spec.period_ns if spec.is_on_grid else 0
         self._hold = hold = SampleAndHold(
             channels, self._period_ns - 1 if spec.is_on_grid else None
@@ -106,8 +111,10 @@ class Windows:
         self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
         self._sample = struct.Struct(f"{len(channels)}f")
         self._is_each_a_sample = spec.trigger == "every_reading"
-        self._whole = 0 if self._period_ns else self._all  # reports that complete a round
-        self._whole_row = () if self._period_ns else hold.in_order  # of channels that do it at once
+        # Bit mask of the signals that complete a round, and indices that complete it in a single
+        # message. On the grid no report does: the time does.
+        self._whole = 0 if self._period_ns else self._all
+        self._whole_row = () if self._period_ns else hold.in_order
         self._step_ns = self._period_ns or _UNBOUNDED
         self._length, self._hop = spec.length, spec.hop
         self._window_bytes = spec.length * self._sample.size
@@ -167,7 +174,7 @@ class Windows:
             and not state.reported
             and self._hold.take_row(state, time_ns, values)
         ):
-            # A round of its own, whatever came before: nearly every row is one.
+            # A row with all signals, all usable and newer than before, is a round: most rows are.
             state.newest_ns, state.doubtful = time_ns, 0
             self._add(asset, state, time_ns, values, _GOOD)
         else:
@@ -237,7 +244,7 @@ class Windows:
         values: Sequence[float],
         quality: Quality,
     ) -> None:
-        """Take readings that are not all that a round needs, or not all usable, or not newest."""
+        """Add readings that lack signals, are not all usable, or are not the newest."""
         if quality is _BAD:
             values = [MISSING] * len(channels)
         is_newest = time_ns > state.newest_ns
@@ -263,12 +270,12 @@ class Windows:
             self._complete(asset, state, state.newest_ns)
 
     def _sample_until(self, asset: str, state: AssetState, time_ns: int) -> None:
-        """Take the samples at all points of the grid that end before a reading of this time."""
+        """Take the samples at all points of the grid that lie before a reading of this time."""
         period_ns = self._period_ns
         is_paused = time_ns - state.newest_ns > self._max_gap_ns
         end_ns = state.newest_ns + period_ns if is_paused else time_ns
         while state.newest_ns > NEVER and state.last_ns + period_ns < end_ns:
-            state.usable = self._all  # on the grid it is only the age that counts
+            state.usable = self._all  # on the grid only the age of a value decides
             self._complete(asset, state, state.last_ns + period_ns)
         if is_paused:
             self._restart(state)
@@ -280,7 +287,8 @@ class Windows:
             self.restarts += 1
 
     def _complete(self, asset: str, state: AssetState, time_ns: int) -> None:
-        """Close the round with what is held."""
+        """Make a sample of the values held, and begin the next round."""
+        # The signals are looked at one by one only where one of them may be missing.
         if state.usable != self._all or (
             self._shortest_age_ns is not None
             and min(state.held_ns) < time_ns - self._shortest_age_ns
@@ -294,7 +302,7 @@ class Windows:
     def _add(
         self, asset: str, state: AssetState, time_ns: int, row: Sequence[float], quality: Quality
     ) -> None:
-        """One sample more, and with it perhaps a window."""
+        """Append a sample, and cut a window if one ends with it."""
         if time_ns - state.last_ns > self._max_gap_ns:
             self._restart(state)
         state.last_ns = time_ns
@@ -306,7 +314,7 @@ class Windows:
             state.uncertain_at = state.count
         elif quality is _BAD:
             state.bad_at = state.count
-        before = state.count - self._length
+        before = state.count - self._length  # number of samples before the window
         if before < 0 or before % self._hop:
             return
         worst = _UNCERTAIN if state.uncertain_at > before else _GOOD
@@ -318,7 +326,7 @@ class Windows:
 
 
 class _Due:
-    """The columns of a batch to be."""
+    """Windows that wait for `take`, as columns of a batch."""
 
     __slots__ = ("assets", "qualities", "times_ns", "windows")
 

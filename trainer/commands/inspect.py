@@ -85,7 +85,7 @@ def _summary(bundle: Bundle, worst: float) -> dict[str, str]:
         "window": f"{window.length} samples, hop {window.hop}, {_period(window)}",
         "split": metrics.split,
         "test windows": str(metrics.test_rows),
-        **{name: metrics.said(name) for name in metrics.values},
+        **{name: metrics.formatted(name) for name in metrics.values},
         "golden vectors": f"{manifest.golden.count} answered, worst error {worst:.1e}",
         **_maker(manifest.lineage),
         "sha256": f"{bundle.sha256} ({len(bundle.content)} bytes, members verified)",

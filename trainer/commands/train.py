@@ -170,7 +170,7 @@ def _tell(outcome: Outcome, console: Console) -> None:
         {
             "split": manifest.metrics.split,
             "test windows": str(manifest.metrics.test_rows),
-            **{name: manifest.metrics.said(name) for name in manifest.metrics.values},
+            **{name: manifest.metrics.formatted(name) for name in manifest.metrics.values},
             **({} if comparison is None else {"comparison": str(comparison)}),
             "parity": ", ".join(f"{k} {v:.1e}" for k, v in trained.parity.worst.items()),
             "latency p99": f"{trained.latency.p99_ms:.2f} ms on one thread",

@@ -67,7 +67,7 @@ def _cards(subject: Reported) -> Markup:
     return Markup('<ul class="cards">{}</ul>').format(
         joined(
             Markup("<li><strong>{}</strong>{}</li>").format(
-                figure(name, metrics.said(name)), f"{name}: {MEANINGS[name]}"
+                figure(name, metrics.formatted(name)), f"{name}: {MEANINGS[name]}"
             )
             for name in shown
         )
@@ -82,7 +82,7 @@ def _main(subject: Reported) -> tuple[str, ...]:
 
 def _sentence(subject: Reported) -> Markup:
     metrics = subject.manifest.metrics
-    said = {name: figure(name, metrics.said(name)) for name in metrics.values}
+    said = {name: figure(name, metrics.formatted(name)) for name in metrics.values}
     about = Markup("").join(_told(subject, said))
     return Markup("On {} test windows that it never saw {} {}").format(
         metrics.test_rows, about, f"In brackets {subject.drawn}." if metrics.intervals else ""

@@ -197,7 +197,7 @@ def _roc(subject: Reported) -> Markup:
         axes.set_ylabel("share of events found")
         axes.set_aspect("equal")
 
-    area = told("roc_auc", subject.manifest.metrics.said("roc_auc"))
+    area = told("roc_auc", subject.manifest.metrics.formatted("roc_auc"))
     text = Markup(
         "What any other threshold would give; the diamond is this model's. Area below: {}. The "
         "dotted line is guessing."
@@ -223,7 +223,7 @@ def _precision(subject: Reported) -> Markup:
         axes.set_ylim(0, 1.03)
         axes.set_xlim(0, 1.03)
 
-    area = told("average_precision", subject.manifest.metrics.said("average_precision"))
+    area = told("average_precision", subject.manifest.metrics.formatted("average_precision"))
     text = Markup(
         "The same in terms of alarms. Average precision: {}. The dotted line is an alarm at random."
     ).format(area)

@@ -19,7 +19,8 @@ def figures(subject: Reported) -> Markup:
     """Every figure of the manifest."""
     metrics = subject.manifest.metrics
     rows = (
-        (name, figure(name, metrics.said(name)), MEANINGS.get(name, "")) for name in metrics.values
+        (name, figure(name, metrics.formatted(name)), MEANINGS.get(name, ""))
+        for name in metrics.values
     )
     said = paragraph(
         f"On {metrics.test_rows} test windows. In brackets {subject.drawn}."

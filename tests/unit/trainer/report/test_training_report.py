@@ -124,9 +124,9 @@ def outcome(request: pytest.FixtureRequest, outcomes: dict[str, Outcome]) -> Out
 def test_every_figure_is_that_of_the_manifest_wherever_it_stands(outcome: Outcome) -> None:
     metrics = outcome.bundle.manifest.metrics
     page = page_of(outcome)
-    assert page.figures == {name: {metrics.said(name)} for name in metrics.values}
+    assert page.figures == {name: {metrics.formatted(name)} for name in metrics.values}
     listed = rows(page.section(METRICS))
-    assert [row[:2] for row in listed] == [[n, metrics.said(n)] for n in metrics.values]
+    assert [row[:2] for row in listed] == [[n, metrics.formatted(n)] for n in metrics.values]
 
 
 def test_page_asks_for_nothing_and_runs_nothing(outcome: Outcome) -> None:
