@@ -81,7 +81,7 @@ class Pipeline:
     def activate(self, model: Model) -> bool:
         """Serve a model from the next turn on; for the hot thread, between two turns.
 
-        The content of the windows is kept where the new model reads the same channels in the same
+        The content of the windows is kept where the new model reads the same signals in the same
         windows.
 
         Returns:
@@ -100,7 +100,7 @@ class Pipeline:
             Activates the model as `activate` does; to be called on the hot thread.
 
         Raises:
-            IncompatibleBundleError: no input carries one of the model's channels, a signal is bound
+            IncompatibleBundleError: no input carries one of the model's signals, a signal is bound
                 that the model does not read, or the model cannot be fed blocks.
         """
         binder = Binder(self.settings, model.manifest)
@@ -114,11 +114,11 @@ class Pipeline:
 
     @property
     def missing(self) -> Mapping[str, int]:
-        """How many samples each channel was missing in, by name of the channel."""
+        """How many samples each signal was missing in, by its name."""
         return self._windows.missing if self._windows is not None else {}
 
     def awaited(self, asset: str) -> Sequence[str]:
-        """Channels that have not reported to the asset's current sample, where one has begun."""
+        """Signals that have not reported to the asset's current sample, where one has begun."""
         return self._windows.awaited(asset) if self._windows is not None else []
 
     @property

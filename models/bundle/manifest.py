@@ -28,7 +28,7 @@ from models.validation import explain, known_keys
 SCHEMA_VERSION = 1
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-"""A stream, channel or asset level: safe in a topic, in a path and in a metric label."""
+"""A stream, signal or asset level: safe in a topic, in a path and in a metric label."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Task = Literal["classification", "regression", "anomaly"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -89,10 +89,10 @@ class WindowSpec(_Frozen):
         hop: samples from one window to the next.
         sample_period_ms: what the model was trained at; None where the rows have no time axis.
         max_gap_ms: a longer pause between two samples restarts the window; None never does.
-        trigger: what completes a sample: that every channel has reported (`all_fresh`), or any
-            message, with the other channels held as long as their `max_age_ms` allows
+        trigger: what completes a sample: that every signal has reported (`all_fresh`), or any
+            message, with the other signals held as long as their `max_age_ms` allows
             (`every_reading`), or that a multiple of `sample_period_ms` since 1970 has passed
-            (`period`, which needs that and `max_gap_ms`): what each channel had last reported by
+            (`period`, which needs that and `max_gap_ms`): what each signal had last reported by
             then, no longer ago than its `max_age_ms`, or than a period where it has none.
     """
 

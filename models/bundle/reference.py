@@ -231,7 +231,7 @@ def read_document(content: bytes, channels: Sequence[Channel]) -> Document | Non
 
 
 def read_reference(content: bytes, channels: Sequence[Channel]) -> Reference | None:
-    """What drift of a model with these channels is judged by; None if it is not.
+    """What drift of a model with these signals is judged by; None if it is not.
 
     Raises:
         ManifestError: see `read_document`.
