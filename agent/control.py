@@ -5,6 +5,7 @@ Topics and documents are the contract in `models.control`; what is desired comes
 
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Literal
 
 from agent.delivery.outgoing import Outgoing
 from agent.mqtt.connection import Will
@@ -56,9 +57,8 @@ class Control:
         times = {"time": timestamp(), "since": self._started}
         self._publish(self.topics.metrics, document.model_copy(update=times), retain=False)
 
-    def _status(self, state: str) -> Status:
-        fields = {"state": state, "version": self._version, "since": self._started}
-        return Status.model_validate(fields)
+    def _status(self, state: Literal["online", "offline"]) -> Status:
+        return Status.model_construct(state=state, version=self._version, since=self._started)
 
     def _publish(self, topic: str, document: Document, *, retain: bool) -> None:
         self._post(Outgoing(topic, document.to_json(), 1, retain))

@@ -32,7 +32,7 @@ class Counters:
     def snapshot(self) -> Metrics:
         """All counters since the start."""
         delivery = self._delivery
-        return Metrics(
+        return Metrics.model_construct(
             received=self._router.received,
             predicted=delivery.outcomes[Outcome.PREDICTED],
             windowed=delivery.outcomes[Outcome.WINDOWED],
@@ -46,7 +46,7 @@ class Counters:
 
 
 def _of_stream(pipeline: Pipeline) -> StreamMetrics:
-    return StreamMetrics(
+    return StreamMetrics.model_construct(
         predictions=dict(pipeline.predictions),
         missing=dict(pipeline.missing),
         forgotten_assets=pipeline.forgotten_assets,

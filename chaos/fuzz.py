@@ -161,7 +161,9 @@ def _is_read_as_paho_reads_it(version: int, packets: _Packets, places: list[int]
     if ours.malformed or theirs.refused:
         raise DifferenceError(f"a valid stream is refused: v{version} {stream.hex()}")
     _same(_as_messages(ours), theirs.received, stream, "PUBLISHes as we and as paho read them")
-    _same([*ours.confirmations], theirs.confirmations, stream, "PUBACKs likewise")
+    _same(
+        [*ours.confirmations], theirs.confirmations, stream, "PUBACKs as we and as paho read them"
+    )
     others = b"".join(one for one in packets if isinstance(one, bytes) and one in OTHER_PACKETS)
     _same(ours.others, others, stream, "the other packets")
     _is_the_same_in_pieces(version, stream, places)

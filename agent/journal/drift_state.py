@@ -123,12 +123,12 @@ class KeptDrift:
         except FileNotFoundError:
             return
         except (OSError, ValueError, zlib.error) as exc:
-            log.warning("drift counts refused, starting anew", stream=stream, reason=str(exc))
+            log.warning("kept drift refused, counting starts anew", stream=stream, reason=str(exc))
             return
         if head.bundle == sha256:
             log.info("drift restored", stream=stream, assets=len(states))
         else:
-            log.info("drift counts are of another bundle, starting anew", stream=stream)
+            log.info("kept drift is of another bundle, counting starts anew", stream=stream)
 
     def _copy(self) -> Iterator[None]:
         """Copy and hand over counts that have changed, stream by stream; yields every few assets.

@@ -13,10 +13,10 @@ class Binder(Routes):
 
     Args:
         settings: the pipeline's topics and signals, as the operator configured them.
-        manifest: the manifest of the model, of which its channels and its window count here.
+        manifest: the manifest of the model, of which its signals and its window count here.
 
     Raises:
-        IncompatibleBundleError: no input carries one of the channels, a signal is bound that the
+        IncompatibleBundleError: no input carries one of the signals, a signal is bound that the
             model does not read, or the model cannot be fed blocks. The message names both sides.
     """
 

@@ -81,7 +81,7 @@ class Pipeline:
     def activate(self, model: Model) -> bool:
         """Serve a model from the next turn on; for the hot thread, between two turns.
 
-        The content of the windows is kept where the new model reads the same channels in the same
+        The content of the windows is kept where the new model reads the same signals in the same
         windows.
 
         Returns:
@@ -100,10 +100,12 @@ class Pipeline:
             Activates the model as `activate` does; to be called on the hot thread.
 
         Raises:
-            IncompatibleBundleError: no input carries one of the model's channels, a signal is bound
+            IncompatibleBundleError: no input carries one of the model's signals, a signal is bound
                 that the model does not read, or the model cannot be fed blocks.
         """
-        return partial(self._swap, model, Binder(self.settings, model.manifest))
+        binder = Binder(self.settings, model.manifest)
+        predictor = Predictor(model, self.settings, self.clock)
+        return partial(self._swap, model, binder, predictor)
 
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
@@ -112,11 +114,11 @@ class Pipeline:
 
     @property
     def missing(self) -> Mapping[str, int]:
-        """How many samples each channel was missing in, by name of the channel."""
+        """How many samples each signal was missing in, by its name."""
         return self._windows.missing if self._windows is not None else {}
 
     def awaited(self, asset: str) -> Sequence[str]:
-        """Channels that have not reported to the asset's current sample, where one has begun."""
+        """Signals that have not reported to the asset's current sample, where one has begun."""
         return self._windows.awaited(asset) if self._windows is not None else []
 
     @property
@@ -224,7 +226,8 @@ class Pipeline:
         if refusal is not None:
             raise refusal
 
-    def _swap(self, model: Model, binder: Binder) -> bool:
+    def _swap(self, model: Model, binder: Binder, predictor: Predictor) -> bool:
+        """Exchange the references; windows are made anew only where they are cut otherwise."""
         manifest = model.manifest
         before = self.model.manifest if self.model is not None else None
         cut = (manifest.window, manifest.channels)
@@ -232,7 +235,7 @@ class Pipeline:
         if self._windows is None or not kept:
             self._windows = self._open_windows(manifest)
         self.model, self._binder, self.failed_batches = model, binder, 0
-        self._predictor = Predictor(model, self.settings, self.clock)
+        self._predictor = predictor
         self.is_stateful = not (
             binder.is_whole and self._windows.is_stateless and self._ordering is None
         )

@@ -36,7 +36,7 @@ struct load {
 	struct answers answers;
 	struct mosquitto *client;
 	bool subscribed;
-	long packets;   /* received, answers and acknowledgements: tells a read that found something */
+	long packets;   /* received, answers and acknowledgements: it rises where a read found something */
 	long confirmed; /* messages that the broker has, at QoS 1 */
 	long steps;     /* readings of an asset before those that count */
 };

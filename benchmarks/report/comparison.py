@@ -18,7 +18,7 @@ MIN_ROUNDS = 3
 _HEADERS = ("experiment", "at", "QoS", "figure", "before", "now", "now / before", "")
 _MORE_IS_BETTER = frozenset({"messages_rate", "sample_bytes_rate", "rate"})
 _CONDITIONS = frozenset({"swaps", "usual_ms"})
-"""Figures that tell of the machine and the benchmark, not of the agent."""
+"""Figures of the machine and of the benchmark, which are not compared."""
 
 
 def compared(measurements: Sequence[Measurement]) -> Table:

@@ -24,7 +24,7 @@ class Route:
 
     Attributes:
         asset: key of the asset whose readings the topic carries.
-        channels: indices of the channels that its values belong to, in the order of the values;
+        channels: indices of the signals that its values belong to, in the order of the values;
             empty if the model does not use the topic's signal.
         decode: turns a payload into readings, or into blocks; `Refused` on a topic whose messages
             are all dropped.
@@ -42,10 +42,10 @@ class Routes:
 
     Args:
         settings: the pipeline's topics and signals, as the operator configured them.
-        names: the names of the channels, in the order in which values are wanted.
+        names: the names of the signals, in the order in which values are wanted.
 
     Attributes:
-        carried: names of the channels that some input carries.
+        carried: names of the signals that some input carries.
     """
 
     def __init__(self, settings: Pipeline, names: Sequence[str]) -> None:
@@ -56,7 +56,7 @@ class Routes:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every message carries all channels, so that a sample is never put together."""
+        """Whether every message carries all signals, so that a sample is never put together."""
         return all(bound.is_whole for bound in self._inputs)
 
     def route(self, topic: str) -> Route | None:
@@ -106,7 +106,7 @@ class _BoundInput:
         self._decode = _decoder(source, [paths[name] for name in known])
 
     def reading(self, levels: Levels) -> tuple[Sequence[int], Decoder | BlockDecoder]:
-        """The indices of the channels, and the decoder, of one topic."""
+        """The indices of the signals, and the decoder, of one topic."""
         if not self._per_signal or levels.signal is None:
             return self._channels, self._decode
         return self._by_level.get(levels.signal, ()), self._decode

@@ -41,8 +41,8 @@ class Input(Section):
     qos: Qos = 1
     signals: dict[Name, str] = Field(
         default={},
-        description="the model's channel -> its path in the payload, or its name at the {signal} "
-        "level of the topic; empty: the channels' own names",
+        description="the model's signal -> its path in the payload, or its name at the {signal} "
+        "level of the topic; empty: the signals' own names",
     )
     value: str = Field(
         "",
@@ -94,7 +94,7 @@ class Input(Section):
         by_level = per_signal or has_level
         if by_level and len(set(self.signals.values())) < len(self.signals):
             raise ValueError(
-                "signals: two channels are bound to the same topic level; give each its own"
+                "signals: two signals are bound to the same topic level; give each its own"
             )
         if not per_signal and has_level and self.dialect != "block":
             raise ValueError(

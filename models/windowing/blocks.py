@@ -12,7 +12,7 @@ or out of range is missing, and a pause longer than `max_gap_ms` restarts the wi
 the time of its first sample; the others follow at the model's `sample_period_ms`.
 
 Axes on topics of their own are joined: the blocks since the last sample are a round, complete when
-every channel has reported, and closed with missing values when a block of another time arrives. Two
+every signal has reported, and closed with missing values when a block of another time arrives. Two
 blocks have the same time, or follow each other, if their times agree to half a block: a sensor's
 clock may be that coarse, and at a larger tolerance a block could pass for its neighbour (ADR 11).
 
@@ -113,7 +113,7 @@ class Blocks:
     Attributes:
         due: how many windows wait to be taken.
         forgotten: how many assets were forgotten; one that comes back starts with an empty window.
-        missing: in how many samples each channel was missing, by name of the channel.
+        missing: in how many samples each signal was missing, by its name.
         restarts: how many windows were restarted because of a gap.
 
     Raises:
@@ -163,7 +163,7 @@ class Blocks:
         Args:
             asset: key of the asset.
             time_ns: event time of the first sample, nanoseconds since 1970.
-            channels: indices of the channels that the block carries, each once.
+            channels: indices of the signals that the block carries, each once.
             values: float32 or float64 of shape `[samples, channels]`; NaN where there is no value.
             quality: quality of the block; values of a BAD block are not used.
             arrived: whether `time_ns` is the time of arrival, because the source states none. It is

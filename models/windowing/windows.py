@@ -89,7 +89,7 @@ class Windows:
         spec: as given.
         channels: as given.
         forgotten: how many assets were forgotten; one that comes back starts with an empty window.
-        missing: in how many samples each channel was missing, by name of the channel.
+        missing: in how many samples each signal was missing, by its name.
         restarts: how many windows were restarted because of a gap.
         waiting: how many readings wait to be put in order; see `models.windowing.disorder`.
     """
@@ -126,7 +126,7 @@ class Windows:
 
     @property
     def is_stateless(self) -> bool:
-        """Whether every message with all channels is a window, whatever came before it."""
+        """Whether every message with all signals is a window, whatever came before it."""
         holds = any(channel.max_age_ms is not None for channel in self.channels)
         return self._length == self._hop == 1 and not (holds or self.spec.is_on_grid)
 
@@ -148,8 +148,8 @@ class Windows:
         Args:
             asset: key of the asset.
             time_ns: event time of the readings, nanoseconds since 1970.
-            channels: indices of the channels that report; at least one, each at most once.
-            values: the value of each of these channels; NaN where a channel reports that it has no
+            channels: indices of the signals that report; at least one, each at most once.
+            values: the value of each of these signals; NaN where a signal reports that it has no
                 value.
             quality: quality of the readings; values of BAD readings are not used.
 
@@ -158,12 +158,12 @@ class Windows:
 
         Raises:
             ReadingError: the message was not used. Reason `late`: it is older than the asset's last
-                sample, or on the grid, than what each of its channels has reported since. Reason
-                `duplicate`: each channel had reported the same value for the same time before.
-            ValueError: there are not as many values as channels: a mistake of the caller.
+                sample, or on the grid, than what each of its signals has reported since. Reason
+                `duplicate`: each signal had reported the same value for the same time before.
+            ValueError: there are not as many values as signals: a mistake of the caller.
         """
         if len(channels) != len(values):
-            raise ValueError(f"{len(channels)} channels report {len(values)} values")
+            raise ValueError(f"{len(channels)} signals report {len(values)} values")
         state = self._assets.get(asset) or self._open(asset)
         self._assets.move_to_end(asset)
         waiting = len(self._due.times_ns)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from models.bundle.identity import BundleRef
-from models.control.documents import Current, Desired, Feedback
+from models.control.documents import MAX_MESSAGE, Current, Desired, Feedback, FeedbackState
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log
 from serving.model import prove
@@ -67,11 +67,11 @@ class Updater:
         except OSError as exc:
             log.warning("bundles cannot be tidied up", reason=exc.strerror)
         for stream, slot in slots.items():
-            update = self._updates[stream] = Update(slot, Desired(stream=stream))
+            update = self._updates[stream] = Update(slot, Desired.model_construct(stream=stream))
             active = self._tools.store.active(stream)
             if active is None:
                 continue
-            update.desired = Desired(stream=stream, seq=active.pinned)
+            update.desired = Desired.model_construct(stream=stream, seq=active.pinned)
             for ref in active.candidates:
                 if self._serve_kept(update, ref):
                     break
@@ -90,7 +90,7 @@ class Updater:
         try:
             desired = Desired.read(stream, payload)
         except IncompatibleBundleError as exc:
-            self._tell(Desired(stream=stream), "refused", exc)
+            self._tell(Desired.model_construct(stream=stream), "refused", exc)
             return
         if desired.seq is not None and desired == update.rolled_back:
             return  # the retained document again, as after every connect
@@ -218,7 +218,7 @@ class Updater:
         active = self._tools.store.active(update.desired.stream)
         for ref in active.earlier if active is not None else ():
             if self._serve_kept(update, ref):
-                selected = Desired(stream=ref.stream, seq=ref.seq)
+                selected = Desired.model_construct(stream=ref.stream, seq=ref.seq)
                 update.rolled_back, update.desired = update.desired, selected
                 self._tell(selected, "rolled_back")
                 self._tools.worker.submit(partial(self._keep_rolled_back, update, ref))
@@ -236,9 +236,11 @@ class Updater:
     def _announce(self, update: Update) -> None:
         stream, ref = update.desired.stream, update.serving
         if ref is None:
-            document = Current(stream=stream, state="waiting", seq=None, activity=update.activity)
+            document = Current.model_construct(
+                stream=stream, state="waiting", seq=None, activity=update.activity
+            )
         else:
-            document = Current(
+            document = Current.model_construct(
                 stream=stream,
                 state="serving",
                 seq=ref.seq,
@@ -251,11 +253,14 @@ class Updater:
     def _tell(
         self,
         desired: Desired,
-        state: str,
+        state: FeedbackState,
         error: MillhandError | None = None,
         **more: int | None,
     ) -> None:
-        fields = {**desired.model_dump(), "state": state, **more}
+        document = Feedback.model_construct(
+            activity=desired.activity, stream=desired.stream, seq=desired.seq, state=state
+        )
+        fields: dict[str, object] = {**more}
         if error is not None:
-            fields |= {"error": error.code, "message": str(error)}
-        self._announcer.feedback(Feedback.model_validate(fields))
+            fields |= {"error": error.code, "message": str(error)[:MAX_MESSAGE]}
+        self._announcer.feedback(document.model_copy(update=fields))

@@ -1,4 +1,4 @@
-"""The trainer's windows, made at once, are those that the gateway would make row by row."""
+"""Windows that the trainer cuts all at once are those that the gateway cuts row by row."""
 
 from dataclasses import replace
 
@@ -64,7 +64,7 @@ SILENT = 6
 
 
 def recording(drawn: Drawn, width: int, first_ms: int) -> Recording:
-    """Rows of three assets, each so far from the one before; some repeat, some have no time."""
+    """Rows of three assets at random distances; some repeat, some have no time."""
     count = len(drawn)
     values = np.array([row[2] for row in drawn], dtype=np.float64).reshape(count, 3)[:, :width]
     steps_ns = [round(row[1] * 1_000_000) for row in drawn]
@@ -113,7 +113,7 @@ def assert_same(
 
 
 def repeated_after(first_step_ms: int) -> Drawn:
-    """A value, then none, then the value again, at its time."""
+    """A value, then a missing one, then the value again for the same time."""
     return [(0, first_step_ms, [1.0] * 3, 9), (0, 1, [NAN] * 3, 9), (0, 1, [0.0] * 3, 2)]
 
 

@@ -1,4 +1,4 @@
-"""What the agent relies on in a connection, held against the made-up broker and real ones."""
+"""What the agent relies on in a connection, checked on the simulated broker and on real ones."""
 
 from agent.delivery.at_least_once import FINAL_REFUSALS
 from agent.mqtt.connection import Connection
@@ -19,7 +19,7 @@ LIVE = Subscription("in/+", 1)
 
 
 def subscribed(site: Site, *subscriptions: Subscription) -> Connection:
-    """A connection that the broker has answered everything."""
+    """A connection whose CONNECT and SUBSCRIBE the broker has answered."""
     connection = opened(site.connection())
     if subscriptions:
         connection.subscribe(subscriptions)
@@ -38,14 +38,14 @@ def take(connection: Connection, count: int) -> list[Received]:
 
 
 def nothing_more(connection: Connection) -> bool:
-    """Whether no message comes before the answer to a publish."""
+    """Whether no message arrives before the answer to a publish."""
     packet_id = publish(connection, "out/probe", b"")
     until(connection, lambda: packet_id in dict(connection.confirmed))
     connection.confirmed.clear()
     return connection.received == []
 
 
-def test_messages_arrive_in_order_with_all_that_is_said_of_them(any_site: Site) -> None:
+def test_messages_arrive_in_order_with_all_their_fields(any_site: Site) -> None:
     connection = subscribed(any_site, LIVE)
     for number in range(5):
         any_site.publish("in/a", b"%d" % number)

@@ -25,7 +25,7 @@ LIMITS = Limits()
 
 
 class Agent:
-    """An agent without a reactor: its parts, and turns when the test says so."""
+    """The parts of an agent without its reactor: the test decides when a turn happens."""
 
     def __init__(self, site: Site, bundle: Bundle) -> None:
         self.site = site
@@ -83,7 +83,7 @@ class Agent:
 
 
 def answer_everything(connection: Connection) -> None:
-    """Wait until the broker has dealt with all that was sent; it answers in order."""
+    """Wait until the broker has handled all that was sent; it answers in order."""
     packet_id = publish(connection, "out/probe", b"")
     until(connection, lambda: (packet_id, 0) in connection.confirmed)
 

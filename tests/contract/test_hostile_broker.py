@@ -1,4 +1,4 @@
-"""Whatever bytes a broker sends, the connection takes them or ends; it never raises."""
+"""Whatever bytes a broker sends, the connection accepts them or ends, and never raises."""
 
 import select
 import socket
@@ -48,7 +48,7 @@ def test_no_bytes_break_the_connection_out_of_its_bounds(version: int, sent: byt
 
 
 def serve(server: socket.socket, answer: bytes) -> None:
-    """Answer one CONNECT, and hang up."""
+    """Answer one CONNECT, and close the connection."""
     client, _ = server.accept()
     with client, suppress(OSError):  # a client that leaves bytes unread resets the connection
         client.recv(4096)

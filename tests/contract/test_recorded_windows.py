@@ -1,4 +1,4 @@
-"""What was recorded trains as it is served: windows of a recording are those of the gateway."""
+"""The windows that are cut from a recording are those that the gateway cuts from the messages."""
 
 import json
 import tempfile
@@ -133,7 +133,7 @@ def timed(messages: list[tuple[int, str, dict[str, object]]]) -> Sent:
 
 
 def as_served(bundle: Bundle, sent: Sent) -> tuple[Batch, int]:
-    """The agent's way; the windows, and how many messages they refused."""
+    """The windows that the agent cuts, and how many messages they refused."""
     pipeline = Pipeline(PIPELINE, Limits())
     pipeline.activate(Model(Session(bundle), bundle.sha256))
     refused = 0
@@ -151,7 +151,7 @@ def as_served(bundle: Bundle, sent: Sent) -> tuple[Batch, int]:
 
 
 def as_recorded(sent: Sent) -> Recording | None:
-    """The trainer's way: recorded to a file, and read by a description."""
+    """The windows that the trainer cuts from a recorded file."""
     intake = Intake(PIPELINE, NAMES, IntakeLimits())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.parquet"

@@ -1,4 +1,4 @@
-"""What a model was trained on is what it is served: both sides cut the same windows."""
+"""The agent and the trainer cut the same windows from the same readings."""
 
 import base64
 import json
@@ -86,12 +86,12 @@ def test_trainer_and_agent_cut_the_same_windows(
 
 
 def times_of(rows: Rows, trained: Windowed) -> list[int]:
-    """When the rows were recorded whose truth the windows have."""
+    """The times of the rows whose label the windows have."""
     return list(np.cumsum([row[1] for row in rows], dtype=np.int64)[trained.rows] + T0_MS)
 
 
 def ended_by(rows: Rows, asset: int, time_ms: int) -> int:
-    """When the asset's last row up to a time was recorded."""
+    """The time of the asset's last row up to a given time."""
     at_ms, last_ms = T0_MS, 0
     for row in rows:
         at_ms += row[1]
@@ -101,7 +101,7 @@ def ended_by(rows: Rows, asset: int, time_ms: int) -> int:
 
 
 def as_trained(rows: Rows, manifest: Manifest) -> Windowed:
-    """The trainer's way: a recording, replayed."""
+    """The windows that the trainer cuts from a recording."""
     return as_recorded(
         np.array([row[2:] for row in rows], dtype=np.float64).reshape(len(rows), 2),
         (np.cumsum([row[1] for row in rows], dtype=np.int64) + T0_MS) * 1_000_000,
@@ -132,7 +132,7 @@ def as_recorded(
 
 
 def stream(pipeline: Pipeline, rows: Rows) -> int:
-    """The agent's way: one JSON message a row; returns how many it refused."""
+    """Send each row to the agent as a JSON message; returns how many were refused."""
     time_ms, refused = T0_MS, 0
     for asset, step, c0, c1 in rows:
         time_ms += step
@@ -149,7 +149,7 @@ def stream(pipeline: Pipeline, rows: Rows) -> int:
 
 
 def windows_of(pipeline: Pipeline) -> Batch:
-    """What the pipeline would hand to its model."""
+    """The windows that the pipeline would give to its model."""
     windows = pipeline._windows  # noqa: SLF001 - the very windows are what is compared
     assert windows is not None
     return windows.take()

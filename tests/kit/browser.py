@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,10 @@ from typing import Any
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-_ANSWER_S = 60.0
+from tests.kit.children import Child
+from tests.kit.errors import KitError
+
+_START_S, _ANSWER_S = 60.0, 60.0
 _LISTENS = re.compile(r"DevTools listening on (ws://\S+)")
 _TOLD = {
     "Log.entryAdded",
@@ -85,28 +87,18 @@ class Browser:
 def browser(folder: Path) -> Iterator[Browser]:
     """Run Chromium with a profile in a folder until the context is left."""
     program = shutil.which("chromium")
-    assert program is not None, "chromium is missing; on Debian: apt install chromium"
+    if program is None:
+        raise KitError("chromium is missing; on Debian: apt install chromium")
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0")
     # What Chromium requests for itself (updates, field trials) is not to be seen as the page's.
     quiet = ("--disable-background-networking", "--disable-component-update", "--no-first-run")
-    with subprocess.Popen(
-        [program, *flags, *quiet, f"--user-data-dir={folder}", "about:blank"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
-        try:
-            with connect(_address(running), max_size=None) as connection:
-                yield _attached(Browser(connection))
-        finally:
-            running.terminate()
-
-
-def _address(running: subprocess.Popen[str]) -> str:
-    assert running.stderr is not None
-    for line in running.stderr:
-        if found := _LISTENS.search(line):
-            return found[1]
-    raise AssertionError("chromium ended before it listened")
+    command = [program, *flags, *quiet, f"--user-data-dir={folder}", "about:blank"]
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "chromium.log"
+    with Child("chromium", command, log) as child:
+        child.wait_until(lambda: _LISTENS.search(log.read_text()), _START_S)
+        with connect(_LISTENS.findall(log.read_text())[0], max_size=None) as connection:
+            yield _attached(Browser(connection))
 
 
 def _attached(found: Browser) -> Browser:

@@ -92,7 +92,7 @@ def recorded(
     labels: object = None,
     step_s: float = 1.0,
 ) -> Recording:
-    """Rows of two signals and a column "label", one step apart per asset, interleaved."""
+    """A recording of two signals and a column "label"; rows of an asset are `step_s` apart."""
     rows = len(values)
     asset = np.zeros(rows, dtype=np.int64) if asset is None else asset
     made = Recording(

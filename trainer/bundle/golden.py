@@ -66,7 +66,7 @@ def edge_windows(windows: Window, channels: tuple[Channel, ...]) -> Iterator[Win
 
 
 def edges(windows: Window, channels: tuple[Channel, ...]) -> tuple[Window, Window]:
-    """Lowest and highest value of each channel, `[channels]`: its range, or its extremes."""
+    """Lowest and highest value of each signal, `[channels]`: its range, or its extremes."""
     seen = np.where(np.isnan(windows), np.float32(0), windows)
     lowest, highest = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
     for index, channel in enumerate(channels):

@@ -115,7 +115,7 @@ def _push(
 def _readings(
     recording: Recording, rows: NDArray[np.int64]
 ) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-    """The channels and values that the message of each row carried."""
+    """The signals and values that the message of each row carried."""
     order = tuple(range(recording.values.shape[1]))
     reported = recording.reported
     carries = np.ones((len(rows), len(order)), dtype=bool) if reported is None else reported[rows]

@@ -223,7 +223,7 @@ def _missing(graph: Graph, wanted: Declaration, probes: Window) -> list[str]:
 
 
 def _fails(graph: Graph, probes: Window, channels: list[int]) -> bool:
-    """Whether windows without these channels, everywhere or in the last sample, give no number."""
+    """Whether windows without these signals, everywhere or in the last sample, give no number."""
     windows = np.stack([probes[0], probes[-1]])
     windows[0][:, channels] = np.nan
     windows[1][-1, channels] = np.nan

@@ -123,7 +123,7 @@ class Graph:
 
 
 def export(model: Model, shape: tuple[int, int], stream: str, seq: int) -> bytes:
-    """Export a model for windows of `shape` (length, channels); the bytes are reproducible.
+    """Export a model for windows of `shape` (length, signals); the bytes are reproducible.
 
     The graph's metadata repeats stream and seq, so that it cannot be put into another bundle.
 

@@ -2,7 +2,7 @@
 
 raw float32                                       nothing else, little-endian, samples interleaved
 {"ts": 1760000000000, "value": [0.1, 0.2, ...]}   or [[x, y, z], ...], or base64 text of float32
-{"ts": 1760000000000, "x": [...], "y": [...]}     an array, or base64 text, for each channel
+{"ts": 1760000000000, "x": [...], "y": [...]}     an array, or base64 text, for each signal
 [0.1, 0.2, ...]                                   JSON array or base64 text alone
 
 The time is that of the first sample. Interleaved means x, y and z of the first sample, then x, y
@@ -133,7 +133,7 @@ class BlockDocumentDecoder:
 
     Args:
         encoding: how the samples are written, `json` or `base64`.
-        paths: dotted paths of the samples: one path where all channels are interleaved, else one
+        paths: dotted paths of the samples: one path where all signals are interleaved, else one
             for each channel.
         width: number of values in a sample, over all paths.
         fields: where the payload has its time, quality and sequence number.
@@ -152,7 +152,7 @@ class BlockDocumentDecoder:
 
         Raises:
             DecodeError: `not_an_object`; `no_signal` if a path is missing or null;
-                `block_length` if channels differ in their number of samples; see `parse`,
+                `block_length` if signals differ in their number of samples; see `parse`,
                 `from_list`, `from_base64` and `FieldsReader`.
         """
         document = parse(payload)

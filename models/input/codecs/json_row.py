@@ -28,7 +28,7 @@ class JsonRowDecoder:
     """Decoder of JSON rows.
 
     Args:
-        paths: dotted path of each bound channel, in the order in which values are wanted.
+        paths: dotted path of each bound signal, in the order in which values are wanted.
         fields: where the payload has its time, quality and sequence number.
     """
 

@@ -30,7 +30,7 @@ class Reading(NamedTuple):
 
     Attributes:
         time_ns: source time, nanoseconds since 1970; None where the payload has none.
-        values: one value for each bound channel, NaN where the payload has none.
+        values: one value for each bound signal, NaN where the payload has none.
         quality: the quality that the source states, GOOD where it states none.
         position: the source's sequence number as text, empty where it has none; it tells readings
             of the same time apart.

@@ -21,7 +21,7 @@ class ThingsBoardDecoder:
     """Decoder of ThingsBoard telemetry.
 
     Args:
-        paths: key of each bound channel, in the order in which values are wanted.
+        paths: key of each bound signal, in the order in which values are wanted.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:

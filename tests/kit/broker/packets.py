@@ -22,7 +22,7 @@ _PAHO_ERRORS = (struct.error, LookupError, ValueError, AssertionError, MQTTExcep
 
 
 class Message(NamedTuple):
-    """One PUBLISH; `packet_id`, the packet id, matters at QoS 1 only."""
+    """One PUBLISH; its packet id matters at QoS 1 only."""
 
     topic: str
     payload: bytes

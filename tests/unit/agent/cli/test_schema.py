@@ -1,4 +1,4 @@
-"""The schemas in config/ are those of this release, and say what they must."""
+"""The schemas in config/ are up to date, and describe what they must."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the operator is told of one message that did not do what was expected."""
+"""`why`: what it explains to an operator whose message did not do what was expected."""
 
 import json
 import math
@@ -60,7 +60,9 @@ def keep(folder: Path, bundle: Bundle) -> None:
     store.commit(bundle.ref, None)
 
 
-def told(folder: Path, topic: str = TOPIC, payload: bytes | None = None, **more: object) -> str:
+def explained(
+    folder: Path, topic: str = TOPIC, payload: bytes | None = None, **more: object
+) -> str:
     return "\n".join(explain(settings(folder, **more), topic, payload))
 
 
@@ -82,30 +84,30 @@ def kept(tmp_path: Path) -> Path:
         ("plant//p1/telemetry", "level 2"),
     ],
 )
-def test_topic_that_is_not_described_is_told_where_it_differs(
+def test_topic_that_is_not_described_is_explained_by_where_it_differs(
     topic: str, said: str, kept: Path
 ) -> None:
-    assert said in told(kept, topic)
-    assert "model" not in told(kept, topic)
+    assert said in explained(kept, topic)
+    assert "model" not in explained(kept, topic)
 
 
-def test_topic_alone_is_told_with_model_asset_signals_and_answer(kept: Path) -> None:
-    lines = told(kept)
+def test_topic_alone_is_explained_with_model_asset_signals_and_answer(kept: Path) -> None:
+    lines = explained(kept)
     assert "mass#1 1.0.1" in lines
     assert "asset l1/p1, carries c0, c1" in lines
     assert "plant/l1/p1/_inference/mass" in lines
 
 
-def test_row_that_is_answered_is_told_with_its_prediction(kept: Path) -> None:
-    lines = told(kept, payload=row(c0=4.25, c1=1.0))
+def test_row_that_is_answered_is_explained_with_its_prediction(kept: Path) -> None:
+    lines = explained(kept, payload=row(c0=4.25, c1=1.0))
     assert names(lines, "2025-10-09T08:53:20.000+00:00", "GOOD")
     assert "c0: 4.25 bar" in lines
     (published,) = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
     assert json.loads(published)["value"] == 14.25
 
 
-def test_missing_and_impossible_values_are_told(kept: Path) -> None:
-    lines = told(kept, payload=row(c0=99.0))
+def test_missing_and_impossible_values_are_explained(kept: Path) -> None:
+    lines = explained(kept, payload=row(c0=99.0))
     assert names(lines, "c0: 99 bar", "0 to 16")
     assert "c1: missing" in lines
     assert "missing: c0, c1" in lines
@@ -116,44 +118,46 @@ def test_missing_and_impossible_values_are_told(kept: Path) -> None:
     ("payload", "reason"),
     [(b"{", "not_json"), (b'{"c0": 1}', "time_missing"), (row(c0="4.2"), "not_a_number")],
 )
-def test_dropped_message_is_told_with_its_reason(payload: bytes, reason: str, kept: Path) -> None:
-    assert f"dropped as {reason}: {REASONS[reason]}" in told(kept, payload=payload)
+def test_dropped_message_is_explained_with_its_reason(
+    payload: bytes, reason: str, kept: Path
+) -> None:
+    assert f"dropped as {reason}: {REASONS[reason]}" in explained(kept, payload=payload)
 
 
-def test_window_that_is_not_full_is_told(tmp_path: Path) -> None:
+def test_window_that_is_not_full_is_explained(tmp_path: Path) -> None:
     keep(tmp_path, linear_bundle("mass", 1, [1.0], length=5))
-    lines = told(tmp_path, payload=row(c0=1.0))
+    lines = explained(tmp_path, payload=row(c0=1.0))
     assert names(lines, "1 of the 5")
 
 
-def test_signals_that_are_still_awaited_are_told(tmp_path: Path) -> None:
+def test_signals_that_are_still_awaited_are_explained(tmp_path: Path) -> None:
     keep(tmp_path, linear_bundle("mass", 1, [1.0, 1.0, 1.0]))
     source = {"topic": "plant/{line}/{asset}/{signal}", "dialect": "scalar"}
-    lines = told(tmp_path, "plant/l1/p1/c1", b"4.2", inputs=[source])
+    lines = explained(tmp_path, "plant/l1/p1/c1", b"4.2", inputs=[source])
     assert "asset l1/p1, carries c1" in lines
     assert "once c0, c2" in lines
-    assert "no signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
-    assert "unbound_signal" in told(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
+    assert "no signal" in explained(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
+    assert "unbound_signal" in explained(tmp_path, "plant/l1/p1/c9", b"4.2", inputs=[source])
 
 
-def test_block_is_told_by_channel(tmp_path: Path) -> None:
+def test_block_is_explained_by_channel(tmp_path: Path) -> None:
     window = WindowSpec(length=2, hop=2, sample_period_ms=0.5)
     keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
     source = {"topic": "plant/{line}/{asset}/telemetry", "dialect": "block", "encoding": "float32"}
     payload = struct.pack("<8f", 1, math.nan, 99, math.nan, 3, math.nan, 4, math.nan)
-    lines = told(tmp_path, payload=payload, inputs=[source])
+    lines = explained(tmp_path, payload=payload, inputs=[source])
     assert names(lines, "4 samples", "GOOD")
     assert names(lines, "c0: min 1 bar; max 99 bar", "0 to 16", "0 of 4")
     assert "c1: 4 of 4 missing" in lines
     published = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
     assert [json.loads(one)["value"] for one in published] == [None, 4.0]
-    short = told(tmp_path, payload=payload[:8], inputs=[source])
+    short = explained(tmp_path, payload=payload[:8], inputs=[source])
     assert names(short, "1 of the 2")
-    broken = told(tmp_path, payload=payload[:9], inputs=[source])
+    broken = explained(tmp_path, payload=payload[:9], inputs=[source])
     assert f"dropped as block_length: {REASONS['block_length']}" in broken
 
 
-def test_block_of_one_axis_is_told_with_its_time(tmp_path: Path) -> None:
+def test_block_of_one_axis_is_explained_with_its_time(tmp_path: Path) -> None:
     window = WindowSpec(length=2, hop=2, sample_period_ms=0.5)
     keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
     source = {
@@ -163,13 +167,13 @@ def test_block_of_one_axis_is_told_with_its_time(tmp_path: Path) -> None:
         "timestamp": "ts",
     }
     payload = json.dumps({"ts": T0_MS, "value": [1, 2]}).encode()
-    lines = told(tmp_path, "plant/l1/p1/c0", payload, inputs=[source])
+    lines = explained(tmp_path, "plant/l1/p1/c0", payload, inputs=[source])
     assert names(lines, "2 samples", "2025-10-09T08:53:20.000+00:00", "GOOD")
     assert "once c1" in lines
 
 
-def test_stream_without_a_model_is_told(tmp_path: Path) -> None:
-    assert "model" in told(tmp_path)
+def test_stream_without_a_model_is_explained(tmp_path: Path) -> None:
+    assert "model" in explained(tmp_path)
 
 
 def test_guide_lists_the_reasons_that_there_are() -> None:
@@ -185,14 +189,14 @@ def test_payload_that_cannot_be_read_is_a_wrong_call(capsys: pytest.CaptureFixtu
     assert names(capsys.readouterr().err, "/no/such/file")
 
 
-def test_on_a_grid_the_reading_that_a_sample_waits_for_is_told(tmp_path: Path) -> None:
+def test_on_a_grid_the_reading_that_a_sample_waits_for_is_explained(tmp_path: Path) -> None:
     window = WindowSpec(length=1, sample_period_ms=5000, max_gap_ms=60_000, trigger="period")
     keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window))
-    assert "5000 ms" in told(tmp_path, payload=row(c0=1.0))
+    assert "5000 ms" in explained(tmp_path, payload=row(c0=1.0))
 
 
 class Written:
-    """The journal of an agent that took messages at QoS 1, a frame each.
+    """The journal of an agent that took messages at QoS 1, with a frame for each.
 
     Attributes:
         ends: where each frame ends, the first before any message.
@@ -272,7 +276,7 @@ def test_journal_cut_at_any_byte_counts_up_to_its_last_whole_frame(
         keep(folder, FIVE)
         (folder / written.path.name).write_bytes(content[:end])
         before = contents(folder)
-        lines = told(folder)
+        lines = explained(folder)
         assert contents(folder) == before, "nothing is written"
     if rows < 0:
         assert "no journal" in lines
@@ -285,19 +289,21 @@ def test_journal_cut_at_any_byte_counts_up_to_its_last_whole_frame(
 
 def test_payload_is_answered_on_top_of_what_the_agent_has(written: Written) -> None:
     payload = json.dumps({"ts": T0_MS + ROWS, "c0": 3, "c1": 1}).encode()
-    lines = told(written.path.parent, payload=payload)
+    lines = explained(written.path.parent, payload=payload)
     assert "windows of the agent" in lines
     (published,) = re.findall(r"publishes on plant/l1/p1/_inference/mass: (.*)", lines)
     assert json.loads(published)["value"] == 13.0
     assert "missing" not in lines
-    again = told(written.path.parent, payload=row(c0=1.0, c1=1.0))
+    again = explained(written.path.parent, payload=row(c0=1.0, c1=1.0))
     assert f"dropped as late: {REASONS['late']}" in again
-    other = told(written.path.parent, "plant/l1/p2/telemetry", payload)
+    other = explained(written.path.parent, "plant/l1/p2/telemetry", payload)
     assert names(other, "nothing", "l1/p2")
     assert names(other, "1 of the 5")
 
 
-def test_signals_are_told_with_value_age_and_what_the_window_makes_of_them(tmp_path: Path) -> None:
+def test_signals_are_explained_with_value_age_and_what_the_window_makes_of_them(
+    tmp_path: Path,
+) -> None:
     channels = (
         Channel(name="held", unit="bar", valid_range=(0.0, 16.0), max_age_ms=1000),
         Channel(name="old", unit="l/s", max_age_ms=1000),
@@ -314,7 +320,7 @@ def test_signals_are_told_with_value_age_and_what_the_window_makes_of_them(tmp_p
     journal.note("plant/l1/p1/held", reading(99, 2500))
     journal.note("plant/l1/p1/fresh", reading(1, 2500))
     journal.note("plant/l1/p1/unusable", reading(7, 2500))
-    lines = told(tmp_path, "plant/l1/p1/open", **SCALARS)
+    lines = explained(tmp_path, "plant/l1/p1/open", **SCALARS)
     assert "1 of 3 samples" in lines
     assert re.search(r"held: fresh.* 4\.25 bar [\d,.]+ s ago", lines)
     assert re.search(r"old: missing \(.*1000 ms\).* 2\.5 l/s [\d,.]+ s ago\n", lines)
@@ -324,19 +330,19 @@ def test_signals_are_told_with_value_age_and_what_the_window_makes_of_them(tmp_p
     assert "open: awaited" in lines
     assert "awaited: old, never, open" in lines
     payload = reading(1, 2600)
-    assert "once old, never" in told(tmp_path, "plant/l1/p1/open", payload, **SCALARS)
+    assert "once old, never" in explained(tmp_path, "plant/l1/p1/open", payload, **SCALARS)
 
 
-def test_signal_that_was_missing_in_the_last_sample_is_told(tmp_path: Path) -> None:
+def test_signal_that_was_missing_in_the_last_sample_is_explained(tmp_path: Path) -> None:
     keep(tmp_path, FIVE)
     journal = Written(tmp_path, serving(tmp_path, FIVE))
     journal.note(TOPIC, json.dumps({"ts": T0_MS, "c0": 1}).encode())
-    lines = told(tmp_path)
+    lines = explained(tmp_path)
     assert re.search(r"c0: fresh.* 1 bar", lines)
     assert "c1: missing" in lines
 
 
-def test_on_a_grid_what_waits_to_be_put_in_order_is_told(tmp_path: Path) -> None:
+def test_on_a_grid_what_waits_to_be_put_in_order_is_explained(tmp_path: Path) -> None:
     window = WindowSpec(length=4, hop=2, sample_period_ms=100, max_gap_ms=60_000, trigger="period")
     bundle = linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window)
     keep(tmp_path, bundle)
@@ -345,12 +351,12 @@ def test_on_a_grid_what_waits_to_be_put_in_order_is_told(tmp_path: Path) -> None
     for step in range(7):
         payload = json.dumps({"ts": T0_MS + 1 + 100 * step, "c0": 1, "c1": 1}).encode()
         journal.note(TOPIC, payload)
-    lines = told(tmp_path, **more)
+    lines = explained(tmp_path, **more)
     assert "3 of 4 samples" in lines
     assert "1 readings" in lines
 
 
-def test_block_that_awaits_its_other_axes_is_told(tmp_path: Path) -> None:
+def test_block_that_awaits_its_other_axes_is_explained(tmp_path: Path) -> None:
     window = WindowSpec(length=4, sample_period_ms=0.5)
     bundle = linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS, window=window)
     keep(tmp_path, bundle)
@@ -359,18 +365,18 @@ def test_block_that_awaits_its_other_axes_is_told(tmp_path: Path) -> None:
     journal = Written(tmp_path, serving(tmp_path, bundle, **more))
     block = {"ts": T0_MS, "v": [1, 2]}
     journal.note("plant/l1/p1/c0", json.dumps(block).encode())
-    lines = told(tmp_path, "plant/l1/p1/c1", **more)
+    lines = explained(tmp_path, "plant/l1/p1/c1", **more)
     assert "0 of 4 samples" in lines
     assert "awaited: c1" in lines
     journal.note("plant/l1/p1/c1", json.dumps(block | {"v": [7, None]}).encode())
-    lines = told(tmp_path, "plant/l1/p1/c1", **more)
+    lines = explained(tmp_path, "plant/l1/p1/c1", **more)
     assert "2 of 4 samples" in lines
     assert "c0: 2 bar" in lines
     assert "c1: missing" in lines
 
 
 class Rotating(Pipeline):
-    """While its windows are brought back, the agent drops the file that is being read."""
+    """A pipeline during whose restoration the agent removes the file that is being read."""
 
     rotations: ClassVar[list[Callable[[], None]]] = []
 
@@ -410,20 +416,20 @@ def test_file_that_is_dropped_while_it_is_read_is_made_good_by_the_newer_one(
     assert samples(found.pipeline, "l1/p1") == (1 if found.is_agents else 0)
 
 
-def test_windows_that_cannot_be_known_are_told_with_the_reason(tmp_path: Path) -> None:
+def test_windows_that_cannot_be_known_are_explained_with_the_reason(tmp_path: Path) -> None:
     keep(tmp_path, FIVE)
-    assert f"no journal in {tmp_path}" in told(tmp_path)
+    assert f"no journal in {tmp_path}" in explained(tmp_path)
     journal = Written(tmp_path, serving(tmp_path, FIVE))
     journal.note(TOPIC, row(c0=1.0, c1=1.0))
-    assert "another model" in told(tmp_path, assets=["l1/p1"])
+    assert "another model" in explained(tmp_path, assets=["l1/p1"])
     whole = settings(tmp_path)
     disabled = whole.model_copy(update={"journal": Journal(enabled=False)})
     lines = "\n".join(explain(disabled, TOPIC, row(c0=1.0, c1=1.0)))
     assert "journal.enabled is false" in lines
     assert "1 of the 5 samples" in lines
     journal.path.write_bytes(frame([struct.pack("<BI2s", 9, 2, b"{}")]))
-    assert "record of kind 9" in told(tmp_path)
+    assert "record of kind 9" in explained(tmp_path)
 
 
-def test_stream_without_windows_is_told(kept: Path) -> None:
-    assert "no windows" in told(kept)
+def test_stream_without_windows_is_explained(kept: Path) -> None:
+    assert "no windows" in explained(kept)

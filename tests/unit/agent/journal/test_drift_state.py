@@ -1,4 +1,4 @@
-"""Drift on disk: a few assets at a time, whole or not at all, of the bundle that serves."""
+"""Drift counts on disk: copied a few assets at a time, valid as a whole, of one bundle."""
 
 import logging
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def wake_up() -> Iterator[WakeUp]:
 
 
 class Run:
-    """One run of an agent, which has its own clock; it ends at the end of a `with` block."""
+    """One run of an agent with a clock of its own; it ends with the `with` block."""
 
     def __init__(
         self, folder: Path, known: Reference, wake_up: WakeUp, bundle: Bundle = BUNDLE
@@ -130,7 +130,7 @@ def test_nothing_is_written_as_long_as_nothing_is_counted(
         assert again.states() == states
 
 
-def test_disk_that_fails_is_told_once_and_tried_again(
+def test_disk_that_fails_is_logged_once_and_tried_again(
     tmp_path: Path, known: Reference, wake_up: WakeUp, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "drift"

@@ -1,4 +1,4 @@
-"""A crash at any moment, to the byte: what is answered is what an agent that never died answers."""
+"""After a crash at any byte of the journal, the answers are as if there had been no crash."""
 
 import struct
 from collections import deque
@@ -43,7 +43,7 @@ ASSETS = ("a", "b", "c")
 
 @dataclass
 class Broker:
-    """Delivers in order, again what was not acknowledged, at most `window` at a time."""
+    """Delivers in order, at most `window` at a time, and again what was not acknowledged."""
 
     inputs: list[tuple[str, bytes]]
     window: int = 20
@@ -151,7 +151,7 @@ class Life:
 
 
 def frames(content: bytes) -> Iterator[tuple[int, int]]:
-    """Where each frame ends, and the last input noted until then."""
+    """The offset at which each frame ends, and the serial of the last input up to there."""
     end = serial = 0
     while end + 8 <= len(content):
         (length,) = struct.unpack_from("<I", content, end)
@@ -178,7 +178,7 @@ def row(number: int) -> tuple[str, bytes]:
 
 
 def answers(broker: Broker) -> dict[str, tuple[str, float]]:
-    """Topic and value by id; a repeat has the same."""
+    """Topic and value of each prediction by its id; a repetition must have the same."""
     found: dict[str, tuple[str, float]] = {}
     for topic, payload in broker.predictions:
         document = orjson.loads(payload)
@@ -188,7 +188,7 @@ def answers(broker: Broker) -> dict[str, tuple[str, float]]:
 
 
 def live(life: Life) -> None:
-    """Go on until nothing is left to do."""
+    """Take turns until nothing is left to do."""
     while not life.broker.idle:
         life.turn(50, 50)
         life.finish_writing()
@@ -197,7 +197,7 @@ def live(life: Life) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_state_a_turn() -> Iterator[None]:
-    """So that files begin over several turns, as with thousands of assets."""
+    """A file begins over several turns, as it does with thousands of assets."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "_STATES_A_TURN", 1)
         patch.setattr(writer, "PACE_S", 0.0)

@@ -1,4 +1,4 @@
-"""The operator's topics and the model's channels, held against each other."""
+"""Whether the operator's topics carry what a model reads, checked before it is activated."""
 
 import struct
 from typing import Any
@@ -198,7 +198,7 @@ def test_axis_has_a_topic_of_its_own(source: dict[str, Any], payload: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    ("manifest", "told"),
+    ("manifest", "named"),
     [
         (block_manifest(sample_period_ms=None), "window.sample_period_ms"),
         (block_manifest(trigger="every_reading"), "window.trigger every_reading"),
@@ -216,8 +216,8 @@ def test_axis_has_a_topic_of_its_own(source: dict[str, Any], payload: bytes) -> 
         ),
     ],
 )
-def test_model_that_blocks_cannot_feed_is_refused(manifest: Manifest, told: str) -> None:
+def test_model_that_blocks_cannot_feed_is_refused(manifest: Manifest, named: str) -> None:
     with pytest.raises(IncompatibleBundleError) as caught:
         Binder(pipeline(block_source("float32")), manifest)
-    assert names(str(caught.value), "pump-health#1", told, "block")
+    assert names(str(caught.value), "pump-health#1", named, "block")
     Binder(pipeline({"topic": "t/{asset}"}), manifest)

@@ -54,7 +54,7 @@ def take(
     pipeline.take(route, message, Input(1, (topic, payload)))
 
 
-def told(pipeline: Pipeline) -> list[dict[str, Any]]:
+def answered(pipeline: Pipeline) -> list[dict[str, Any]]:
     return [json.loads(one.payload) for one in pipeline.infer(lambda: NOW_NS + 250_000)]
 
 
@@ -63,7 +63,7 @@ def signal(count: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 def timed(number: int, rows: NDArray[np.float32], **more: object) -> dict[str, Any]:
-    """A block of `len(rows)` samples, half a millisecond apart, the `number`th of its kind."""
+    """A block of `len(rows)` samples, half a millisecond apart; `number` counts the blocks."""
     return {"ts": T0_MS + number * len(rows) / 2, "v": rows.tolist(), **more}
 
 
@@ -75,13 +75,13 @@ def test_predictions_over_blocks_equal_those_of_the_session_alone() -> None:
         take(pipeline, values[start : start + 4096].tobytes(), at_ns=NOW_NS + start * 500_000)
     windows = np.lib.stride_tricks.sliding_window_view(values, 4096, axis=0)[::1024]
     offline = Session(model).run(np.ascontiguousarray(windows.transpose(0, 2, 1)))
-    answers = told(pipeline)
+    answers = answered(pipeline)
     assert [one["value"] for one in answers] == offline["value"].tolist()
     assert {one["quality"] for one in answers} == {"GOOD"}
 
 
 @pytest.mark.parametrize("at_a_time", [1, 2, 1000])
-def test_windows_of_one_block_are_told_apart_and_always_named_the_same(
+def test_windows_of_one_block_have_different_ids_and_always_the_same(
     at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocks, "MAX_BATCH_VALUES", at_a_time * 12)
@@ -90,12 +90,12 @@ def test_windows_of_one_block_are_told_apart_and_always_named_the_same(
     for pipeline in (first, again):
         take(pipeline, timed(0, values), "plant/p1/vibration")
         take(pipeline, timed(0, values), "plant/p2/vibration")
-    answers = told(first)
+    answers = answered(first)
     assert [one["asset"] for one in answers] == ["p1"] * 3 + ["p2"] * 3
     assert [one["timestamp"] - T0_MS for one in answers] == [1, 3, 5] * 2
     assert [one["value"] for one in answers[:3]] == pytest.approx(values[3::4] @ WEIGHTS, rel=1e-5)
     assert len({one["id"] for one in answers}) == 6
-    assert [one["id"] for one in told(again)] == [one["id"] for one in answers]
+    assert [one["id"] for one in answered(again)] == [one["id"] for one in answers]
 
 
 def test_block_of_another_content_has_another_id() -> None:
@@ -103,7 +103,7 @@ def test_block_of_another_content_has_another_id() -> None:
     for seed in (0, 1):
         pipeline = serving(bundle(), TIMED)
         take(pipeline, timed(0, signal(4, seed)))
-        answers += told(pipeline)
+        answers += answered(pipeline)
     assert answers[0]["timestamp"] == answers[1]["timestamp"]
     assert answers[0]["id"] != answers[1]["id"]
 
@@ -112,17 +112,17 @@ def test_block_without_a_time_ends_when_it_arrives() -> None:
     pipeline = serving(bundle(), RAW)
     for _ in range(2):  # both at the same moment, as after an outage
         take(pipeline, signal(4).tobytes())
-    assert [one["timestamp"] for one in told(pipeline)] == [NOW_NS // 1_000_000] * 2
+    assert [one["timestamp"] for one in answered(pipeline)] == [NOW_NS // 1_000_000] * 2
 
 
 def test_axes_of_one_asset_are_joined_over_topics() -> None:
     pipeline = serving(bundle(), AXES)
     for axis in ("c2", "c0"):
         take(pipeline, {"ts": T0_MS, "v": [1, 2, 3, 4]}, f"plant/p1/{axis}")
-        assert told(pipeline) == []
+        assert answered(pipeline) == []
     assert pipeline.awaited("p1") == ["c1"]
     take(pipeline, {"ts": T0_MS, "v": [1, 2, 3, 5]}, "plant/p1/c1")
-    assert [one["value"] for one in told(pipeline)] == [4 + 50 + 400]
+    assert [one["value"] for one in answered(pipeline)] == [4 + 50 + 400]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_value_that_is_none_is_missing(
     rows = [[1, 1, 1]] * 3
     take(pipeline, {"ts": T0_MS, "v": [*rows, [2, value, 1]]})
     take(pipeline, {"ts": T0_MS + 2, "v": [*rows, [2, 1, 1]]})
-    first, second = ((one["value"], one["quality"]) for one in told(pipeline))
+    first, second = ((one["value"], one["quality"]) for one in answered(pipeline))
     assert first == answer
     assert second == (112.0, "GOOD")
     assert pipeline.missing == {"c1": 1}
@@ -148,14 +148,14 @@ def test_raw_float_that_is_no_number_is_missing(value: float) -> None:
     values = np.ones((4, 3), "<f4")
     values[3, 0] = value
     take(pipeline, values.tobytes())
-    assert [(one["value"], one["quality"]) for one in told(pipeline)] == [(160.0, "UNCERTAIN")]
+    assert [(one["value"], one["quality"]) for one in answered(pipeline)] == [(160.0, "UNCERTAIN")]
 
 
 def test_quality_of_a_block_is_that_of_its_windows() -> None:
     pipeline = serving(bundle(hop=2), TIMED | {"quality": "q"})
     for number, quality in enumerate(["good", "uncertain", "good", "bad", "good", "good"]):
         take(pipeline, timed(number, np.ones((2, 3), np.float32), q=quality))
-    qualities = [one["quality"] for one in told(pipeline)]
+    qualities = [one["quality"] for one in answered(pipeline)]
     assert qualities == ["UNCERTAIN"] * 4 + ["GOOD"]
 
 
@@ -178,7 +178,7 @@ def test_bad_block_costs_itself_only(payload: dict[str, Any], reason: str) -> No
         take(pipeline, payload)
     assert caught.value.reason == reason
     take(pipeline, timed(1, values[4:]))
-    assert [one["quality"] for one in told(pipeline)] == ["GOOD"]
+    assert [one["quality"] for one in answered(pipeline)] == ["GOOD"]
 
 
 def test_next_model_of_the_same_windows_keeps_those_under_way() -> None:
@@ -187,7 +187,7 @@ def test_next_model_of_the_same_windows_keeps_those_under_way() -> None:
     following = bundle(length=8, seq=2)
     assert pipeline.activate(Model(Session(following), following.sha256))
     take(pipeline, timed(1, signal(4)))
-    assert [one["seq"] for one in told(pipeline)] == [2]
+    assert [one["seq"] for one in answered(pipeline)] == [2]
     other = bundle(length=6, seq=3)
     assert not pipeline.activate(Model(Session(other), other.sha256))
 
@@ -196,5 +196,5 @@ def test_least_recent_asset_makes_room() -> None:
     pipeline = serving(bundle(), TIMED, max_assets=1)
     for asset in ("p1", "p2", "p1"):
         take(pipeline, timed(0, signal(4)), f"plant/{asset}/vibration")
-    assert len(told(pipeline)) == 3
+    assert len(answered(pipeline)) == 3
     assert pipeline.forgotten_assets == 2

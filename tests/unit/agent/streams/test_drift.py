@@ -1,4 +1,4 @@
-"""The agent tells drift in its metrics, and once in its log; it changes no answer."""
+"""Drift is in the metrics, and once in the log; it changes no answer."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def serving(known: Reference | None) -> Pipeline:
 
 
 def answered(pipeline: Pipeline, values: NDArray[np.float32], start: int = 0) -> list[bytes]:
-    """Payloads of the predictions of rows that come one a turn."""
+    """Payloads of the predictions for rows that arrive one in each turn."""
     route = pipeline.route("t/pump")
     assert route is not None
     payloads = []
@@ -55,7 +55,7 @@ def answered(pipeline: Pipeline, values: NDArray[np.float32], start: int = 0) ->
     return payloads
 
 
-def test_drift_is_told_in_metrics_and_once_in_the_log(
+def test_drift_is_in_the_metrics_and_once_in_the_log(
     known: Reference, caplog: pytest.LogCaptureFixture
 ) -> None:
     pipeline = serving(known)
@@ -70,9 +70,9 @@ def test_drift_is_told_in_metrics_and_once_in_the_log(
         moved = values[400:900].copy()
         moved[:, 1] += 4
         answered(pipeline, moved, 400)
-        told = pipeline.drift["drift"]
-        assert (told["alarm"], told["worst"], told["asset"]) == (True, "s1", "pump")
-        assert told["ratio"] > 1
+        snapshot = pipeline.drift["drift"]
+        assert (snapshot["alarm"], snapshot["worst"], snapshot["asset"]) == (True, "s1", "pump")
+        assert snapshot["ratio"] > 1
         answered(pipeline, values[900:], 900)
         assert pipeline.drift["drift"]["alarm"] is False
     assert caplog.messages == ["drift began", "drift ended"]
@@ -126,5 +126,5 @@ def test_flood_is_watched_at_a_bounded_rate_and_a_change_in_it_is_found(known: R
         watch.note(batch(values)._replace(assets=names), [0.0] * 64, at_ns)
         fed += watch.counted - counted
     assert fed <= BURST + 2 * RATE + 1
-    told = watch.snapshot()
-    assert (told["alarm"], told["worst"], told["watched"]) == (True, "s2", 2)
+    snapshot = watch.snapshot()
+    assert (snapshot["alarm"], snapshot["worst"], snapshot["watched"]) == (True, "s2", 2)

@@ -82,9 +82,9 @@ def refusal(pipeline: Pipeline, payload: bytes | dict[str, object], topic: str =
 
 def test_reading_becomes_a_prediction() -> None:
     bundle = linear()
-    (told,) = predictions(serving(bundle), row())
-    assert told.pop("id") == told_id(bundle)
-    assert told == {
+    (answer,) = predictions(serving(bundle), row())
+    assert answer.pop("id") == told_id(bundle)
+    assert answer == {
         "value": 21.0,
         "quality": "GOOD",
         "timestamp": T0_MS,
@@ -99,8 +99,8 @@ def test_reading_becomes_a_prediction() -> None:
 
 
 def told_id(bundle: Bundle) -> str:
-    (told,) = predictions(serving(bundle), row())
-    identity: str = told["id"]
+    (answer,) = predictions(serving(bundle), row())
+    identity: str = answer["id"]
     return identity
 
 
@@ -118,8 +118,8 @@ def test_batch_keeps_the_order_and_the_assets_apart() -> None:
         for asset in ("p1", "p2", "p3"):
             reading = row(number, c0=float(asset[1]), c1=float(number))
             take(pipeline, message(reading, f"plant/l1/{asset}/telemetry"))
-    told = [json.loads(outgoing.payload) for outgoing in infer(pipeline)]
-    assert [(one["asset"], one["value"]) for one in told] == [
+    answers = [json.loads(outgoing.payload) for outgoing in infer(pipeline)]
+    assert [(one["asset"], one["value"]) for one in answers] == [
         (f"l1/p{asset}", asset + 10.0 * number) for number in (1, 2) for asset in (1, 2, 3)
     ]
 
@@ -181,9 +181,9 @@ def test_several_windows_of_one_message_have_different_ids() -> None:
     )
     rows = [{"c0": float(number), "c1": 0.0} for number in range(3)]
     take(pipeline, message(json.dumps(rows).encode(), "plant/p1/t"))
-    told = [json.loads(outgoing.payload) for outgoing in infer(pipeline)]
-    assert [one["value"] for one in told] == [0.0, 1.0, 2.0]
-    assert len({one["id"] for one in told}) == 3
+    answers = [json.loads(outgoing.payload) for outgoing in infer(pipeline)]
+    assert [one["value"] for one in answers] == [0.0, 1.0, 2.0]
+    assert len({one["id"] for one in answers}) == 3
 
 
 @pytest.mark.parametrize(
@@ -207,8 +207,8 @@ def test_several_windows_of_one_message_have_different_ids() -> None:
 def test_bad_message_costs_itself_only(payload: bytes | dict[str, object], reason: str) -> None:
     pipeline = serving(linear())
     assert refusal(pipeline, payload) == reason
-    (told,) = predictions(pipeline, row())
-    assert (told["value"], told["quality"]) == (21.0, "GOOD")
+    (answer,) = predictions(pipeline, row())
+    assert (answer["value"], answer["quality"]) == (21.0, "GOOD")
 
 
 def test_unknown_asset_is_refused_where_assets_are_listed() -> None:
@@ -262,8 +262,8 @@ def test_pipeline_without_a_model_has_no_routes_and_answers_nothing() -> None:
 
 def test_missing_value_that_may_be_imputed_is_uncertain() -> None:
     pipeline = serving(linear(median=50.0))
-    told = predictions(pipeline, row(0, c0=None), row(1), {"ts": T0_MS + 2000, "c1": 2.0})
-    assert [(one["value"], one["quality"]) for one in told] == [
+    answers = predictions(pipeline, row(0, c0=None), row(1), {"ts": T0_MS + 2000, "c1": 2.0})
+    assert [(one["value"], one["quality"]) for one in answers] == [
         (70.0, "UNCERTAIN"),
         (21.0, "GOOD"),
         (70.0, "UNCERTAIN"),
@@ -272,8 +272,8 @@ def test_missing_value_that_may_be_imputed_is_uncertain() -> None:
 
 
 def test_value_out_of_range_counts_as_missing() -> None:
-    (told,) = predictions(serving(linear(median=50.0)), row(c0=1e6))
-    assert (told["value"], told["quality"]) == (70.0, "UNCERTAIN")
+    (answer,) = predictions(serving(linear(median=50.0)), row(c0=1e6))
+    assert (answer["value"], answer["quality"]) == (70.0, "UNCERTAIN")
 
 
 def test_missing_value_that_is_required_gives_no_value_and_is_bad() -> None:
@@ -288,13 +288,13 @@ def test_stale_value_is_not_frozen() -> None:
     channels = make_channels(2, max_age_ms=1500)
     source = {"topic": "plant/{asset}/{signal}", "dialect": "umh"}
     pipeline = serving(linear(channels=channels, median=50.0), inputs=[source])
-    told = []
+    answers = []
     for number in range(5):
         for channel in ("c0", "c1") if number == 0 else ("c1",):
             reading: dict[str, object] = {"timestamp_ms": T0_MS + 1000 * number, "value": 1.0}
             take(pipeline, message(reading, f"plant/p1/{channel}"))
-        told += [json.loads(outgoing.payload) for outgoing in infer(pipeline)]
-    assert [(one["value"], one["quality"]) for one in told] == [
+        answers += [json.loads(outgoing.payload) for outgoing in infer(pipeline)]
+    assert [(one["value"], one["quality"]) for one in answers] == [
         (11.0, "GOOD"),
         (11.0, "GOOD"),
         (60.0, "UNCERTAIN"),
@@ -302,10 +302,12 @@ def test_stale_value_is_not_frozen() -> None:
     ]
 
 
-@pytest.mark.parametrize(("said", "told"), [("uncertain", "UNCERTAIN"), ("bad", "UNCERTAIN")])
-def test_quality_is_never_better_than_that_of_the_input(said: str, told: str) -> None:
-    (prediction,) = predictions(serving(linear()), row(q=said))
-    assert prediction["quality"] == told
+@pytest.mark.parametrize(
+    ("stated", "published"), [("uncertain", "UNCERTAIN"), ("bad", "UNCERTAIN")]
+)
+def test_quality_is_never_better_than_that_of_the_input(stated: str, published: str) -> None:
+    (prediction,) = predictions(serving(linear()), row(q=stated))
+    assert prediction["quality"] == published
 
 
 def test_bad_input_of_a_required_channel_is_bad() -> None:
@@ -316,15 +318,17 @@ def test_bad_input_of_a_required_channel_is_bad() -> None:
 
 def test_worst_sample_of_the_window_decides_its_quality() -> None:
     pipeline = serving(linear(length=3))
-    told = predictions(pipeline, *(row(n, q="uncertain" if n == 1 else "good") for n in range(6)))
-    assert [one["quality"] for one in told] == ["UNCERTAIN", "UNCERTAIN", "GOOD", "GOOD"]
+    answers = predictions(
+        pipeline, *(row(n, q="uncertain" if n == 1 else "good") for n in range(6))
+    )
+    assert [one["quality"] for one in answers] == ["UNCERTAIN", "UNCERTAIN", "GOOD", "GOOD"]
 
 
 def test_answer_that_is_no_number_is_null_and_bad() -> None:
     channels = tuple(Channel(name=f"c{n}") for n in range(2))
     pipeline = serving(linear(channels=channels))
-    (told,) = predictions(pipeline, row(c0=3e38, c1=3e38))  # beyond float32 once it is weighted
-    assert (told["value"], told["quality"]) == (None, "BAD")
+    (answer,) = predictions(pipeline, row(c0=3e38, c1=3e38))  # beyond float32 once it is weighted
+    assert (answer["value"], answer["quality"]) == (None, "BAD")
 
 
 @given(
@@ -334,15 +338,15 @@ def test_answer_that_is_no_number_is_null_and_bad() -> None:
 )
 def test_prediction_never_says_nan(c0: float | None, c1: float | None, q: object) -> None:
     channels = tuple(Channel(name=f"c{n}") for n in range(2))
-    (told,) = predictions(serving(linear(channels=channels)), row(0, c0, c1, q=q))
-    assert told["value"] is None or math.isfinite(told["value"])
-    assert (told["value"] is None) == (told["quality"] == "BAD")
+    (answer,) = predictions(serving(linear(channels=channels)), row(0, c0, c1, q=q))
+    assert answer["value"] is None or math.isfinite(answer["value"])
+    assert (answer["value"] is None) == (answer["quality"] == "BAD")
 
 
 def test_model_that_fails_gives_bad_predictions_until_it_works_again() -> None:
     pipeline = serving(linear(fails_above=50.0))
-    told = predictions(pipeline, row(c0=90.0, c1=90.0))
-    assert [(one["value"], one["quality"]) for one in told] == [(None, "BAD")]
+    answers = predictions(pipeline, row(c0=90.0, c1=90.0))
+    assert [(one["value"], one["quality"]) for one in answers] == [(None, "BAD")]
     assert pipeline.failed_batches == 1
     assert predictions(pipeline, row(1))[0]["value"] == 21.0
     assert pipeline.failed_batches == 0
@@ -350,8 +354,10 @@ def test_model_that_fails_gives_bad_predictions_until_it_works_again() -> None:
 
 def test_bad_windows_do_not_shift_the_answers_of_the_others() -> None:
     pipeline = serving(linear(channels=make_channels(2, missing="require")))
-    told = predictions(pipeline, row(0, 1.0), row(1, None), row(2, 3.0), row(3, None), row(4, 5.0))
-    assert [one["value"] for one in told] == [21.0, None, 23.0, None, 25.0]
+    answers = predictions(
+        pipeline, row(0, 1.0), row(1, None), row(2, 3.0), row(3, None), row(4, 5.0)
+    )
+    assert [one["value"] for one in answers] == [21.0, None, 23.0, None, 25.0]
 
 
 def test_next_model_of_the_same_windows_keeps_those_under_way() -> None:
@@ -359,8 +365,8 @@ def test_next_model_of_the_same_windows_keeps_those_under_way() -> None:
     assert predictions(pipeline, row(0), row(1)) == []
     following = linear(length=3, seq=2, bias=0.5)
     assert pipeline.activate(Model(Session(following), following.sha256))
-    (told,) = predictions(pipeline, row(2))
-    assert (told["value"], told["seq"], told["version"]) == (21.5, 2, "1.0.2")
+    (answer,) = predictions(pipeline, row(2))
+    assert (answer["value"], answer["seq"], answer["version"]) == (21.5, 2, "1.0.2")
 
 
 def test_model_of_other_windows_starts_them_anew() -> None:
@@ -386,18 +392,18 @@ def test_model_that_does_not_fit_the_topics_leaves_the_one_that_serves() -> None
 def test_hop_and_gap_of_the_manifest_are_kept() -> None:
     window = WindowSpec(length=2, hop=2, max_gap_ms=5000)
     pipeline = serving(linear(window=window))
-    told = predictions(pipeline, *(row(n) for n in (0, 1, 2, 3, 13, 14)), row(15))
-    assert [(one["timestamp"] - T0_MS) // 1000 for one in told] == [1, 3, 14]
+    answers = predictions(pipeline, *(row(n) for n in (0, 1, 2, 3, 13, 14)), row(15))
+    assert [(one["timestamp"] - T0_MS) // 1000 for one in answers] == [1, 3, 14]
 
 
 def test_predictions_equal_those_of_the_session_alone() -> None:
     bundle = linear(length=4)
     pipeline = serving(bundle)
     values = np.random.default_rng(1).uniform(-50, 50, (20, 2))
-    told = predictions(pipeline, *(row(n, *pair) for n, pair in enumerate(values.tolist())))
+    answers = predictions(pipeline, *(row(n, *pair) for n, pair in enumerate(values.tolist())))
     windows = np.lib.stride_tricks.sliding_window_view(values.astype(np.float32), 4, axis=0)
     offline = Session(bundle).run(np.ascontiguousarray(windows.transpose(0, 2, 1)))
-    assert [one["value"] for one in told] == offline["value"].tolist()
+    assert [one["value"] for one in answers] == offline["value"].tolist()
 
 
 def test_prediction_that_waits_takes_no_more_memory_than_its_text() -> None:

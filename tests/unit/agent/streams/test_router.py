@@ -1,4 +1,4 @@
-"""Whatever a message is, it costs itself only, and it is counted."""
+"""Whatever arrives, it disturbs no other message, and it is counted."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ NOW_NS = (T0_MS + 100) * 1_000_000
 
 
 class Agent:
-    """A router with everything behind it, and a broker that takes whatever it publishes."""
+    """A router, the pipelines and delivery behind it, and a broker that confirms every publish."""
 
     def __init__(
         self, *topics: str, limits: Limits | None = None, bundle: Bundle | None = None
@@ -103,7 +103,7 @@ def pipeline(stream: str, topic: str, limits: Limits) -> Pipeline:
 
 @pytest.fixture
 def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[str]]]:
-    """The lines that were logged since."""
+    """The lines that were logged since the last call."""
 
     def lines() -> list[str]:
         return capsys.readouterr().err.splitlines()

@@ -1,4 +1,4 @@
-"""What is given up of a backlog: never the newest of a topic, never more than must be."""
+"""What a backlog drops: never the newest message of a topic, never more than necessary."""
 
 from collections import Counter, defaultdict
 
@@ -17,7 +17,7 @@ policies = st.sampled_from(sorted(POLICIES))
 
 
 def filled(policy: str, wanted: list[str], limit: int) -> tuple[Backlog, list[Input]]:
-    """A backlog in which a message of each of these topics waits, and all inputs."""
+    """A backlog in which one message of each topic waits, and the inputs of all messages."""
     backlog, inputs = Backlog(policy, limit), []
     for number, topic in enumerate(wanted):
         message = Received(topic, b"%d" % number, 1, retained=False, repeated=False, at_ns=0)

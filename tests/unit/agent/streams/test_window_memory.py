@@ -1,4 +1,4 @@
-"""What a gateway remembers of an asset and a signal is bounded, beside the window itself."""
+"""Memory for each asset and signal is bounded, apart from the window itself."""
 
 import gc
 import json
@@ -57,7 +57,7 @@ def serving(spec: WindowSpec) -> Pipeline:
 
 
 def feed(pipeline: Pipeline, routes: dict[str, Route], asset: str) -> None:
-    """Two windows of samples on a topic a signal, every route remembered as the router does."""
+    """Two windows of samples, one topic for each signal; routes are kept as the router does."""
     for number in range(LENGTH + 2):
         time_ms = T0_MS + 1000 * number
         for signal in range(SIGNALS):

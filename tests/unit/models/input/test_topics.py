@@ -1,4 +1,4 @@
-"""Templates describe topics, find the asset in them, and refuse what is no topic."""
+"""Topic templates match topics, find the asset in them, and refuse text that is not a topic."""
 
 import pytest
 from hypothesis import given
@@ -60,7 +60,7 @@ def test_missing_level_is_not_rendered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "named"),
     [
         ("", "empty"),
         ("/plant/{asset}", "slash"),
@@ -76,10 +76,10 @@ def test_missing_level_is_not_rendered() -> None:
         ("plant/{}", "level '{}'"),
     ],
 )
-def test_text_that_is_no_template_is_refused_with_the_reason(text: str, told: str) -> None:
+def test_text_that_is_no_template_is_refused_with_the_reason(text: str, named: str) -> None:
     with pytest.raises(TemplateError) as caught:
         TopicTemplate(text)
-    assert told in str(caught.value)
+    assert named in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def values(readings: Sequence[Reading]) -> list[list[float | None]]:
 
 
 def outcome(decode: Decoder, payload: bytes) -> Sequence[Reading] | str:
-    """What comes out: readings, or the reason why there are none."""
+    """The readings of a payload, or the reason why there are none."""
     try:
         return decode(payload)
     except ReadingError as exc:
@@ -177,7 +177,7 @@ def test_no_json_raises_anything_but_a_reading_error(name: str, document: object
 
 
 def is_sound(readings: Sequence[Reading] | str) -> bool:
-    """Whether it is a reason in one word, or readings as the pipeline takes them."""
+    """Whether an outcome is a known reason, or readings that a pipeline can take."""
     if isinstance(readings, str):
         return readings.replace("_", "").isalpha()
     return bool(readings) and all(is_usable(reading) for reading in readings)
