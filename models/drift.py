@@ -169,7 +169,7 @@ class Drift:
             raise ValueError(f"the state has {len(state)} bytes, not {self._layout.itemsize}")
         if len(self._stretches) < self.max_assets or asset in self._stretches:
             stretch = _Stretch.of(np.frombuffer(state, self._layout)[0])
-            stretch.heard = self._fed
+            stretch.last_fed = self._fed
             self._stretches[asset] = stretch
 
     def _feed(self, assets: Sequence[str], values: Floats) -> Iterator[Decision]:
@@ -211,11 +211,11 @@ class Drift:
             if stretch.filled == self.block:
                 whole = stretch.turn()
                 if whole is not None:
-                    stretch.ratios = self._judge(whole)
+                    stretch.ratios = self._compare(whole)
                     asset = owners.names[owners.place[start]]
                     yield Decision(asset, int(order[end - 1]), stretch.ratios)
 
-    def _judge(self, counts: NDArray[np.int64]) -> Floats:
+    def _compare(self, counts: NDArray[np.int64]) -> Floats:
         reference = self.reference
         window = counts.reshape(-1, _WIDTH)[:, :CELLS].astype(np.float64)
         present = window.sum(axis=1)
@@ -235,7 +235,7 @@ class Drift:
         cells = np.empty((len(values), len(reference.views)), dtype=np.int64)
         levels = seen.shape[1]
         cells[:, :levels] = (seen[:, :, np.newaxis] >= reference.edges).sum(axis=2)
-        cells[:, :levels][np.isnan(seen)] = CELLS
+        cells[:, :levels][np.isnan(seen)] = CELLS  # counted, but not compared
         condition = np.where(values == before, REPEATED, ORDINARY)
         condition[(values < reference.low) | (values > reference.high)] = OUTSIDE
         condition[lacks] = MISSING
@@ -246,19 +246,19 @@ class Drift:
         """The samples that are watched, those of an asset together and in order."""
         numbers: dict[str, int] = {}
         index = np.array([numbers.setdefault(asset, len(numbers)) for asset in assets])
-        found = [self._stretch(asset) for asset in numbers]
+        all_stretches = [self._stretch(asset) for asset in numbers]
         self._fed += len(assets)
-        if None in found:
-            watched = np.array([stretch is not None for stretch in found])[index]
+        if None in all_stretches:
+            watched = np.array([stretch is not None for stretch in all_stretches])[index]
             self.unwatched += int((~watched).sum())
             order = np.flatnonzero(watched)
             order = order[np.argsort(index[order], kind="stable")]
         else:
             order = np.argsort(index, kind="stable")
-        kept = [n for n, stretch in enumerate(found) if stretch is not None]
+        kept = [n for n, stretch in enumerate(all_stretches) if stretch is not None]
         renumbered = np.searchsorted(kept, index[order])
         names = list(numbers)
-        stretches = [stretch for stretch in found if stretch is not None]
+        stretches = [stretch for stretch in all_stretches if stretch is not None]
         return order, _Owners([names[n] for n in kept], stretches, renumbered)
 
     def _stretch(self, asset: str) -> "_Stretch | None":
@@ -268,12 +268,12 @@ class Drift:
                 return None
             stretch = self._stretches[asset] = _Stretch(self._size, len(self.reference.names))
         self._stretches.move_to_end(asset)
-        stretch.heard = self._fed
+        stretch.last_fed = self._fed
         return stretch
 
     def _make_room(self) -> bool:
         silent = next(iter(self._stretches))
-        if self._fed - self._stretches[silent].heard < self.max_assets * self.block:
+        if self._fed - self._stretches[silent].last_fed < self.max_assets * self.block:
             return False
         del self._stretches[silent]
         return True
@@ -294,16 +294,16 @@ class _Stretch:
         blocks: counts of each block, uint32 `[BLOCKS, views * _WIDTH]`.
         filled: number of samples in the current block.
         turned: number of blocks that were filled so far.
-        heard: number of samples of all assets up to the last one of this asset.
+        last_fed: number of samples of all assets up to the last one of this asset.
         last: last sample, by which a repeated one is recognised, `[quantities]`.
         ratios: result of the last comparison, `[views]`; None before the first.
     """
 
-    __slots__ = ("blocks", "filled", "heard", "last", "ratios", "turned")
+    __slots__ = ("blocks", "filled", "last", "last_fed", "ratios", "turned")
 
     def __init__(self, size: int, quantities: int) -> None:
         self.blocks = np.zeros((BLOCKS, size), dtype=np.uint32)
-        self.filled = self.turned = self.heard = 0
+        self.filled = self.turned = self.last_fed = 0
         self.last: Floats = np.full(quantities, np.nan)
         self.ratios: Floats | None = None
 

@@ -17,7 +17,7 @@ from models.errors import BundleError
 
 MAX_DIRECTORY_BYTES: Final = 4096
 """Bytes of the central directory at most; that of a bundle, with five members, takes about 300."""
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest date that ZIP can express
 _END: Final = struct.Struct("<4s4H2LH")
 """End of central directory, .ZIP File Format Specification 6.3.10, section 4.3.16."""
 _ZIP64_LOCATOR_BYTES: Final = 20
@@ -86,9 +86,9 @@ def _check_end(content: bytes, name: str) -> None:
 
 
 def _check_members(infos: list[zipfile.ZipInfo], caps: Mapping[str, int], name: str) -> None:
-    found = [info.filename for info in infos]
-    if sorted(found) != sorted(caps):
-        raise BundleError(f"{name} has exactly the members {list(caps)}, found {found}")
+    names = [info.filename for info in infos]
+    if sorted(names) != sorted(caps):
+        raise BundleError(f"{name} has exactly the members {list(caps)}, found {names}")
     for info in infos:
         if info.file_size > caps[info.filename]:
             cap = caps[info.filename]

@@ -109,7 +109,7 @@ def _compare_one(name: str, wanted: NDArray[Any], given: NDArray[Any], spec: Gol
         )
     if not wanted.size:
         return 0.0
-    exact = wanted.dtype.kind in "iub"
+    exact = wanted.dtype.kind in "iub"  # integers and booleans
     with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which is refused below
         error = np.abs(given.astype(np.float64) - wanted.astype(np.float64))
         within = given == wanted if exact else error <= spec.atol + spec.rtol * np.abs(wanted)

@@ -212,7 +212,7 @@ class Reference:
             mean=np.array([signal.mean for signal in signals]),
             scale=np.array([signal.std or 1.0 for signal in signals]),
             weights=np.array(weights).T if weights else None,
-            edges=_padded([one.edges for one in histograms], np.inf)[:, :-1],
+            edges=_padded([histogram.edges for histogram in histograms], np.inf)[:, :-1],
             views=(
                 *((name, "level") for name in names),
                 *((name, "relation") for name in relations),
