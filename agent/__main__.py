@@ -1,4 +1,4 @@
-"""`millhand-agent`: parse, build, run, and map errors to exit codes."""
+"""The command `millhand-agent`: parses arguments, runs a command, maps errors to exit codes."""
 
 import argparse
 import os
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     settings = load_settings(chosen.config)
-    from agent.app import build  # noqa: PLC0415  a wrong configuration is reported at once
+    from agent.app import build  # noqa: PLC0415  a mistake in the file is reported at once
 
     preflight.check_files(settings, chosen.config)
     log.start()

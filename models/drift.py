@@ -1,25 +1,25 @@
-"""Whether what a gateway sees still looks like what the model was trained on.
+"""Detects drift: whether live data still have the distributions of the training data (ADR 15).
 
     the last `window` samples of an asset, in BLOCKS blocks    reference.json
     one histogram a view ──────────────────────► distance ◄──── one histogram a view
                                                     │
-                          above the view's limit: an alarm, judged once a block
+                          above the limit of the view: an alarm, decided once a block
 
-A quantity is a signal, or the model's score. It is looked at in up to three ways, its views:
+A quantity is a signal, or the model's score. It has up to three views:
 
-    level      its value, in cells with equally many training samples
-    relation   a signal less what the other signals tell of it (linear): seasons and load move
-               signals together and leave this alone, a sensor or a plant that changes does not
-    condition  repeated (as the asset's last sample was), outside (far beyond the training range),
+    level      the value, in cells with equally many training samples
+    relation   a signal minus its linear regression on the other signals: load and season move
+               signals together and leave it alone; a failing sensor or a changed plant does not
+    condition  repeated (equal to the asset's last sample), outside (far beyond the training range),
                missing, or ordinary
 
-The distance is the 1-Wasserstein distance in standard deviations: unlike the population stability
-index it goes on growing beyond all that was seen. Its limits come from the trainer, which has
-measured them on stretches of undisturbed training data of the same length: readings of a plant
-repeat themselves from sample to sample, so no table of limits fits them.
+The distance is the 1-Wasserstein distance in standard deviations. Unlike the population stability
+index (PSI) it goes on growing beyond the training range. Its limits were measured by the trainer on
+stretches of undisturbed training data of the same length: successive readings of a plant are alike,
+so that limits from tables, which assume independent samples, give far too many alarms.
 
-NumPy only, no clock, no I/O: the agent and `millhand-trainer drift` run the same code. It judges
-and tells; it never changes an answer.
+There is no dependency but NumPy, no clock and no I/O: the agent and `millhand-trainer drift` run
+the same code. Drift is reported; it never changes a prediction.
 """
 
 from collections import OrderedDict
@@ -32,24 +32,24 @@ from numpy.typing import NDArray
 from models.bundle.reference import CELLS, Reference
 
 BLOCKS: Final = 8
-"""Of a window; the oldest makes room for the newest."""
+"""Blocks in a window. When a block is full, it replaces the oldest, and the window is compared."""
 MAX_BYTES: Final = 8 << 20
-"""Of all histograms of a stream; it bounds how many assets are watched."""
+"""Bytes of all histograms of a stream, which bound the number of assets that are watched."""
 ORDINARY, REPEATED, OUTSIDE, MISSING = range(4)
-_WIDTH: Final = CELLS + 1  # the last takes what has no value, and is not compared
-_MAX_COUNTS: Final = 1 << 20  # at once
-_LEAST_PRESENT: Final = 0.25  # of a window; less says nothing about a distribution
+_WIDTH: Final = CELLS + 1  # the last cell counts samples without a value, and is not compared
+_MAX_COUNTS: Final = 1 << 20  # elements of the arrays of one step, 8 MB
+_LEAST_PRESENT: Final = 0.25  # share of a window with a value; fewer do not show a distribution
 
 Floats = NDArray[np.float64]
 
 
 class Decision(NamedTuple):
-    """What a whole window was judged to be.
+    """The result of the comparison of one window.
 
     Attributes:
-        asset: whose it is.
-        position: of its last sample among those that were fed with it.
-        ratios: of each view's distance to its limit, `[views]`; above 1 is an alarm.
+        asset: key of the asset.
+        position: index of the window's last sample among the samples of the same call of `feed`.
+        ratios: distance of each view divided by its limit, float64 `[views]`; above 1 is an alarm.
     """
 
     asset: str
@@ -58,13 +58,13 @@ class Decision(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The view that is furthest from its reference, of all assets.
+    """The view with the largest ratio of distance to limit, over all assets.
 
     Attributes:
-        asset: whose window it is.
-        name: of the quantity.
-        view: `level`, `relation` or `condition`.
-        ratio: of its distance to its limit; above 1 is an alarm.
+        asset: key of the asset.
+        name: name of the quantity: of a signal, or `score`.
+        view: kind of the view: `level`, `relation` or `condition`.
+        ratio: its distance divided by its limit; above 1 is an alarm.
     """
 
     asset: str
@@ -74,16 +74,21 @@ class Finding(NamedTuple):
 
 
 class Drift:
-    """Watches the samples of many assets, each against the same reference.
+    """Compares the samples of each asset with the reference of the model.
+
+    It does not block and has no lock: use it on one thread at a time.
 
     Args:
-        reference: of the model.
-        max_assets: how many are watched at most; `MAX_BYTES` may allow fewer. One more takes the
-            place of the one that has been silent longest, if nobody expects that one any more:
-            all watched ones have had time for a block each since.
+        reference: reference of the model.
+        max_assets: number of assets that are watched at most; `MAX_BYTES` may allow fewer. A
+            further asset replaces the one that has been silent for longest, but only if as many
+            samples have come since as fill a block of every watched asset.
 
     Attributes:
-        unwatched: samples of assets that there was no room for.
+        reference: as given.
+        block: number of samples in a block.
+        max_assets: number of assets that are watched at most, with `MAX_BYTES` taken into account.
+        unwatched: number of samples of assets for which there was no room.
     """
 
     def __init__(self, reference: Reference, max_assets: int = 10_000) -> None:
@@ -98,18 +103,23 @@ class Drift:
         self._first = np.arange(len(reference.views)) * _WIDTH
 
     def __len__(self) -> int:
-        """How many assets are watched."""
+        """Number of assets that are watched."""
         return len(self._stretches)
 
     def feed(
         self, assets: Sequence[str], rows: NDArray[np.float32], scores: NDArray[Any]
     ) -> Iterator[Decision]:
-        """Count samples, and judge each window that they complete.
+        """Count samples, and compare each window that they complete.
+
+        A generator: samples are counted as it is consumed, so it has to be exhausted.
 
         Args:
-            assets: whose sample each is; those of an asset in order.
+            assets: key of each sample's asset, `n` of them; those of an asset in order of time.
             rows: values of the signals, float32 `[n, channels]`, NaN = missing.
-            scores: the model's score, or its value where it has none, `[n]`.
+            scores: score of the model for each sample, or its value if it has no score, `[n]`.
+
+        Yields:
+            The result of each window that was completed.
         """
         step = max(1, _MAX_COUNTS // self._size)
         for start in range(0, len(assets), step):
@@ -119,7 +129,7 @@ class Drift:
                 yield decision._replace(position=start + decision.position)
 
     def worst(self) -> Finding | None:
-        """The furthest view of the last window of each asset; None before the first window."""
+        """The view with the largest ratio in the last windows of all assets; None without one."""
         best: Finding | None = None
         for asset, stretch in self._stretches.items():
             if stretch.ratios is not None:
@@ -130,7 +140,7 @@ class Drift:
         return best
 
     def alarmed(self) -> list[str]:
-        """Assets whose last window is further from the reference than a limit."""
+        """Keys of the assets whose last window has a view beyond its limit."""
         return [
             asset
             for asset, stretch in self._stretches.items()
@@ -138,25 +148,28 @@ class Drift:
         ]
 
     def states(self) -> Iterator[tuple[str, bytes]]:
-        """Each watched asset and its state, the longest silent first.
+        """Each watched asset and its state, the one that has been silent for longest first.
 
-        Samples may be fed meanwhile. All states are of one length, in this machine's byte order.
+        Samples may be fed meanwhile. All states of a reference have the same length; they are in
+        the byte order of this machine.
         """
         for asset in list(self._stretches):
             if stretch := self._stretches.get(asset):
                 yield asset, stretch.state(self._layout)
 
     def restore(self, asset: str, state: bytes) -> None:
-        """Go on where `state` was taken, with the same reference.
+        """Restore the state of an asset, which `states` yielded for the same reference.
+
+        Without room for the asset, nothing is restored.
 
         Raises:
             ValueError: the state is not one of this reference.
         """
         if len(state) != self._layout.itemsize:
-            raise ValueError("a state of another reference")
+            raise ValueError(f"the state has {len(state)} bytes, not {self._layout.itemsize}")
         if len(self._stretches) < self.max_assets or asset in self._stretches:
             stretch = _Stretch.of(np.frombuffer(state, self._layout)[0])
-            stretch.heard = self._fed
+            stretch.last_fed = self._fed
             self._stretches[asset] = stretch
 
     def _feed(self, assets: Sequence[str], values: Floats) -> Iterator[Decision]:
@@ -183,7 +196,7 @@ class Drift:
         order: NDArray[np.int64],
         cells: NDArray[np.int64],
     ) -> Iterator[Decision]:
-        """Add samples to the blocks that they belong to, and judge where a block is full."""
+        """Add samples to their blocks, and compare the window of an asset when a block is full."""
         begins = (np.diff(owners.place, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
         group = np.cumsum(begins) - 1
         count = int(group[-1]) + 1
@@ -198,11 +211,11 @@ class Drift:
             if stretch.filled == self.block:
                 whole = stretch.turn()
                 if whole is not None:
-                    stretch.ratios = self._judge(whole)
+                    stretch.ratios = self._compare(whole)
                     asset = owners.names[owners.place[start]]
                     yield Decision(asset, int(order[end - 1]), stretch.ratios)
 
-    def _judge(self, counts: NDArray[np.int64]) -> Floats:
+    def _compare(self, counts: NDArray[np.int64]) -> Floats:
         reference = self.reference
         window = counts.reshape(-1, _WIDTH)[:, :CELLS].astype(np.float64)
         present = window.sum(axis=1)
@@ -222,7 +235,7 @@ class Drift:
         cells = np.empty((len(values), len(reference.views)), dtype=np.int64)
         levels = seen.shape[1]
         cells[:, :levels] = (seen[:, :, np.newaxis] >= reference.edges).sum(axis=2)
-        cells[:, :levels][np.isnan(seen)] = CELLS
+        cells[:, :levels][np.isnan(seen)] = CELLS  # counted, but not compared
         condition = np.where(values == before, REPEATED, ORDINARY)
         condition[(values < reference.low) | (values > reference.high)] = OUTSIDE
         condition[lacks] = MISSING
@@ -233,19 +246,19 @@ class Drift:
         """The samples that are watched, those of an asset together and in order."""
         numbers: dict[str, int] = {}
         index = np.array([numbers.setdefault(asset, len(numbers)) for asset in assets])
-        found = [self._stretch(asset) for asset in numbers]
+        all_stretches = [self._stretch(asset) for asset in numbers]
         self._fed += len(assets)
-        if None in found:
-            watched = np.array([stretch is not None for stretch in found])[index]
+        if None in all_stretches:
+            watched = np.array([stretch is not None for stretch in all_stretches])[index]
             self.unwatched += int((~watched).sum())
             order = np.flatnonzero(watched)
             order = order[np.argsort(index[order], kind="stable")]
         else:
             order = np.argsort(index, kind="stable")
-        kept = [n for n, stretch in enumerate(found) if stretch is not None]
+        kept = [n for n, stretch in enumerate(all_stretches) if stretch is not None]
         renumbered = np.searchsorted(kept, index[order])
         names = list(numbers)
-        stretches = [stretch for stretch in found if stretch is not None]
+        stretches = [stretch for stretch in all_stretches if stretch is not None]
         return order, _Owners([names[n] for n in kept], stretches, renumbered)
 
     def _stretch(self, asset: str) -> "_Stretch | None":
@@ -255,19 +268,19 @@ class Drift:
                 return None
             stretch = self._stretches[asset] = _Stretch(self._size, len(self.reference.names))
         self._stretches.move_to_end(asset)
-        stretch.heard = self._fed
+        stretch.last_fed = self._fed
         return stretch
 
     def _make_room(self) -> bool:
         silent = next(iter(self._stretches))
-        if self._fed - self._stretches[silent].heard < self.max_assets * self.block:
+        if self._fed - self._stretches[silent].last_fed < self.max_assets * self.block:
             return False
         del self._stretches[silent]
         return True
 
 
 class _Owners(NamedTuple):
-    """Whose samples are in a batch; `place` has each sample's place in the two lists."""
+    """Assets of a batch of samples; `place` is the index of each sample's asset in the lists."""
 
     names: list[str]
     stretches: "list[_Stretch]"
@@ -275,13 +288,22 @@ class _Owners(NamedTuple):
 
 
 class _Stretch:
-    """One asset's last samples, counted."""
+    """Counts of the last samples of one asset, in `BLOCKS` blocks that are used in turn.
 
-    __slots__ = ("blocks", "filled", "heard", "last", "ratios", "turned")
+    Attributes:
+        blocks: counts of each block, uint32 `[BLOCKS, views * _WIDTH]`.
+        filled: number of samples in the current block.
+        turned: number of blocks that were filled so far.
+        last_fed: number of samples of all assets up to the last one of this asset.
+        last: last sample, by which a repeated one is recognised, `[quantities]`.
+        ratios: result of the last comparison, `[views]`; None before the first.
+    """
+
+    __slots__ = ("blocks", "filled", "last", "last_fed", "ratios", "turned")
 
     def __init__(self, size: int, quantities: int) -> None:
         self.blocks = np.zeros((BLOCKS, size), dtype=np.uint32)
-        self.filled = self.turned = self.heard = 0
+        self.filled = self.turned = self.last_fed = 0
         self.last: Floats = np.full(quantities, np.nan)
         self.ratios: Floats | None = None
 
@@ -290,7 +312,7 @@ class _Stretch:
         self.filled += samples
 
     def turn(self) -> NDArray[np.int64] | None:
-        """Begin the next block; the counts of the window that has ended, if it is whole."""
+        """Begin the next block; returns the counts of the window, None until it has all blocks."""
         self.turned, self.filled = self.turned + 1, 0
         whole = self.blocks.sum(axis=0, dtype=np.int64) if self.turned >= BLOCKS else None
         self.blocks[self.turned % BLOCKS] = 0
@@ -314,7 +336,7 @@ class _Stretch:
 
 
 def _layout(reference: Reference) -> np.dtype[np.void]:
-    """Of a state."""
+    """Fields of a saved state: a fixed layout takes less space than JSON, and no time to parse."""
     return np.dtype(
         [
             ("filled", np.int64),

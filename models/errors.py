@@ -1,32 +1,36 @@
-"""The error root, and the errors of a reading and of a bundle.
+"""The root of all errors, and the errors of readings and of bundles.
 
 MillhandError
-├── ReadingError                 one message is of no use: dropped and counted by `reason`
+├── ReadingError                 drop the message, and count it by `reason`
 │   └── DecodeError              its payload cannot be read
-└── BundleError                  a bundle is refused; what runs keeps running
-    ├── ManifestError            the manifest does not say what it must
-    ├── DigestMismatchError      the bytes are not those that were promised
-    ├── UntrustedBundleError     nobody who may has signed it
-    ├── IncompatibleBundleError  sound, but not for this stream, agent or graph
+└── BundleError                  refuse the bundle; the model that serves goes on
+    ├── ManifestError            the manifest is missing, malformed or not understood
+    ├── DigestMismatchError      the bytes are not those that were published
+    ├── UntrustedBundleError     the registry's signatures do not allow the bundle
+    ├── IncompatibleBundleError  not for this stream, this agent or its own graph
     └── GoldenMismatchError      the model does not answer as it did where it was trained
 
-Every class has one constant `code` from a bounded set: it labels metrics and `feedback`.
+Every class has a constant `code` from a bounded set. It labels counters and stands in `feedback`,
+so a code is never renamed.
 """
 
 from typing import ClassVar
 
 
 class MillhandError(Exception):
-    """Root of all errors that millhand raises on purpose."""
+    """Root of all errors that millhand raises on purpose; any other exception is a bug."""
 
     code: ClassVar[str] = "error"
 
 
 class ReadingError(MillhandError):
-    """One message of which no use can be made.
+    """A message that cannot be used. The caller drops and counts it, and goes on.
+
+    Args:
+        reason: code of the reason, from the bounded set of `models.input.reasons`.
 
     Attributes:
-        reason: why, from a bounded set: it labels the counter of dropped messages.
+        reason: as given; it labels the counter of dropped messages.
     """
 
     code: ClassVar[str] = "reading"
@@ -43,7 +47,7 @@ class DecodeError(ReadingError):
 
 
 class BundleError(MillhandError):
-    """A bundle that is refused: what was found, and what is allowed."""
+    """A bundle is refused. The message says what was found, and what is allowed."""
 
     code: ClassVar[str] = "bundle_invalid"
 
@@ -55,24 +59,24 @@ class ManifestError(BundleError):
 
 
 class DigestMismatchError(BundleError):
-    """A digest or a size differs from the one that was promised."""
+    """A digest or a size differs from the one in the manifest or in signed metadata."""
 
     code: ClassVar[str] = "digest_mismatch"
 
 
 class UntrustedBundleError(BundleError):
-    """The trust plane does not vouch for the bundle."""
+    """The registry's signed metadata do not allow the bundle to run."""
 
     code: ClassVar[str] = "untrusted"
 
 
 class IncompatibleBundleError(BundleError):
-    """The bundle is sound, but not for this stream, this agent or its own graph."""
+    """The bundle is intact, but does not fit this stream, this agent or its own graph."""
 
     code: ClassVar[str] = "incompatible"
 
 
 class GoldenMismatchError(BundleError):
-    """The model's outputs for the golden windows differ by more than the tolerance."""
+    """An output of the model for the golden windows differs by more than the tolerance."""
 
     code: ClassVar[str] = "golden_mismatch"

@@ -79,4 +79,4 @@ class Limited:
 
 
 def _text(value: object) -> str:
-    return orjson.dumps(value, default=str).decode()
+    return orjson.dumps(value, default=str).decode()  # paths and errors as text

@@ -22,6 +22,7 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
+        # "@" stands for the zero byte of an abstract socket (sd_notify(3), unix(7)).
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._status = ""
 

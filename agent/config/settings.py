@@ -1,7 +1,7 @@
-"""The agent's settings: what they are called, what they may be, and what must fit together.
+"""The agent's settings: their names, the values that are allowed, and what must fit together.
 
-Secrets are named by file, never by value, so that none is in the environment or in this file.
-Everything that can grow has its limit under `[limits]`.
+Secrets are given as paths of files, never as values, so that none stands in the configuration or in
+the environment of the process. Everything that can grow has its limit under `[limits]`.
 """
 
 import os
@@ -21,14 +21,24 @@ from serving.registry.settings import Registry
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 MAX_RECEIVE_MAXIMUM: Final = 65_535
+"""Largest Receive Maximum that MQTT 5 allows (3.1.2.11.3)."""
 MAX_IN_FLIGHT: Final = 32_768
-"""Packet ids that the agent has for its own publishes, see `agent.mqtt.packets`."""
+"""Number of packet ids that the agent has for its own publishes; see `agent.mqtt.packets`."""
 TURNS_GATHERED: Final = 16
-"""Where messages may be shed, that many turns' worth is taken in before some of it is answered."""
+"""Turns of `limits.max_batch` messages that are received before any is answered, under overload.
+
+Only where messages may be shed: which of them to drop is decided by all that wait (ADR 12).
+"""
 
 
 class Gateway(Section):
-    """Who this agent is, and where it keeps what must survive a restart."""
+    """Name of the gateway, and the folder that must survive a restart.
+
+    Attributes:
+        id: name of the gateway, which is a level of its control topics.
+        state_dir: folder for bundles, journal and registry state; by default that which systemd
+            gives to the service.
+    """
 
     id: Name
     state_dir: Path = Field(
@@ -37,7 +47,27 @@ class Gateway(Section):
 
 
 class Broker(Section):
-    """The MQTT connection. TLS is used when `ca_file` or `tls` is set."""
+    """The MQTT connection. TLS is used when `ca_file` or `tls` is set.
+
+    Attributes:
+        host: host name or address of the broker.
+        port: TCP port of the broker.
+        client_id: MQTT client id; empty for `millhand-<gateway id>`. The broker finds the session
+            by it, so no other client may have it.
+        protocol: version of MQTT; `auto` tries 5 first, then 3.1.1.
+        username: user name for the broker; None without one.
+        password_file: file with the password, whose surrounding white space is ignored.
+        tls: whether to use TLS with the certificate authorities of the system.
+        ca_file: file with the certificate authorities to trust, in PEM; it turns TLS on.
+        cert_file: file with the client certificate, in PEM; None without one.
+        key_file: file with the key of `cert_file`, in PEM and without a password.
+        keepalive_s: seconds of silence after which the broker takes the agent for lost, times 1.5
+            (MQTT 5, 3.1.2.10).
+        connect_timeout_s: seconds that connecting, and then the handshake, may take.
+        reconnect_max_s: longest wait between two attempts to connect, seconds.
+        session_expiry_s: seconds for which the broker keeps messages for an agent that is offline.
+        receive_maximum: messages at QoS 1 that the broker may send ahead of the acknowledgements.
+    """
 
     host: Annotated[str, Field(min_length=1, max_length=253)]
     port: Port = 1883
@@ -58,9 +88,9 @@ class Broker(Section):
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> Self:
         if self.password_file and not self.username:
-            raise ValueError("password_file needs username beside it")
+            raise ValueError("password_file is set, but username is not: set both, or neither")
         if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("cert_file and key_file belong together")
+            raise ValueError("cert_file and key_file must be set both, or neither")
         if self.cert_file and not self.uses_tls:
             raise ValueError("cert_file needs TLS: set tls = true, or ca_file")
         return self
@@ -72,19 +102,33 @@ class Broker(Section):
 
 
 class Journal(Section):
-    """What windows remember, on disk under `gateway.state_dir`, so that it survives a crash."""
+    """The journal under `gateway.state_dir`, from which windows are restored after a crash."""
 
-    enabled: bool = Field(default=True, description="false: windows begin anew after a crash")
+    enabled: bool = Field(default=True, description="false: windows start empty after a crash")
     sync: bool = Field(
         default=True,
-        description="false: a crash of the agent costs no reading, a power cut may cost a second",
+        description="false: a power cut may lose the last second; a crash of the agent loses none",
     )
-    file_inputs: Count = Field(5_000, description="a new file is begun after as many readings")
+    file_inputs: Count = Field(5_000, description="readings after which a new file is begun")
     file_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
 
 
 class Limits(IntakeLimits):
-    """Everything that can grow, and how far."""
+    """Limits of everything that can grow.
+
+    Attributes:
+        max_batch: messages that one turn of the hot loop answers.
+        max_waiting: readings of a stream that may wait to be put in order of event time.
+        max_topics: topics whose route is remembered.
+        max_in_flight: predictions that may be without a confirmation of the broker.
+        max_outbox: best-effort predictions that may wait for the socket; the oldest are dropped.
+        max_refused: readings that may wait behind a prediction that the broker refuses.
+        keep_bundles: bundles of each stream that stay on disk, the serving one included.
+        keep_drift_s: seconds after which the counts of drift are written to disk.
+        metrics_s: seconds after which the counters are published.
+        log_interval_s: seconds in which a warning of one kind is logged at most once.
+        stop_s: seconds that a stop may wait for confirmations of the broker.
+    """
 
     max_batch: Count = 256
     max_waiting: Count = 100_000
@@ -115,12 +159,16 @@ class Settings(BaseSettings):
 
     @property
     def client_id(self) -> str:
-        """The MQTT client id of the agent."""
+        """MQTT client id of the agent."""
         return self.broker.client_id or f"millhand-{self.gateway.id}"
 
     @property
     def connection(self) -> Broker:
-        """The broker as it is connected to: where messages may be shed, all that wait are seen."""
+        """Settings with which the agent connects to the broker.
+
+        Where messages may be shed, Receive Maximum is raised to `TURNS_GATHERED` turns, since the
+        policy can only choose among messages that the broker has sent.
+        """
         sheds = any(pipeline.overload != "block" for pipeline in self.pipelines)
         seen = min(TURNS_GATHERED * self.limits.max_batch, MAX_RECEIVE_MAXIMUM) if sheds else 1
         most = max(self.broker.receive_maximum, seen)
@@ -148,7 +196,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _inputs_are_delivered_once(self) -> Self:
-        check_delivered_once([source for one in self.pipelines for source in one.inputs])
+        check_delivered_once([source for pipeline in self.pipelines for source in pipeline.inputs])
         return self
 
     @classmethod
@@ -160,5 +208,5 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over file; no dotenv file, no secrets directory."""
+        """The environment overrides the file; dotenv files and secrets folders are not read."""
         return env_settings, init_settings

@@ -179,7 +179,9 @@ class Redeliveries:
             self._open.setdefault(source.key, deque()).append(source)
         self.packet_ids.update(source.packet_id for source in unacked)
         unanswered = chain(self._unanswered.values(), unacked)
-        self._unanswered = {one.key: one for one in unanswered if not one.may_be_acknowledged(kept)}
+        self._unanswered = {
+            source.key: source for source in unanswered if not source.may_be_acknowledged(kept)
+        }
         self._acks_in_doubt = set(self._answered)
         self._answered.clear()
 

@@ -126,6 +126,7 @@ class Connection:
         where = f"{broker.host}:{broker.port}"
         arguments: dict[str, Any] = {}
         if self.version == MQTTProtocolVersion.MQTTv5:
+            # The session goes on, with what the broker stored meanwhile (MQTT 5, 3.1.2.4).
             arguments = {"clean_start": False, "properties": self._connect_properties()}
         try:
             self._authenticate()
@@ -198,21 +199,21 @@ class Connection:
         if self.version == MQTTProtocolVersion.MQTTv5:
             wanted: list[tuple[str, Any]] = [
                 (
-                    one.filter,
+                    asked.filter,
                     SubscribeOptions(
-                        qos=one.qos,
+                        qos=asked.qos,
                         noLocal=True,  # MQTT 5, 3.8.3.1: our own publishes do not come back
                         retainAsPublished=False,
-                        retainHandling=_SEND_RETAINED if one.state else _NEVER_RETAINED,
+                        retainHandling=_SEND_RETAINED if asked.state else _NEVER_RETAINED,
                     ),
                 )
-                for one in subscriptions
+                for asked in subscriptions
             ]
         else:
-            wanted = [(one.filter, one.qos) for one in subscriptions]
+            wanted = [(asked.filter, asked.qos) for asked in subscriptions]
         _, packet_id = self._client.subscribe(wanted)
         if packet_id is not None:
-            self.subscribing[packet_id] = [one.filter for one in subscriptions]
+            self.subscribing[packet_id] = [asked.filter for asked in subscriptions]
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Send UNSUBSCRIBE for filters that the session on the broker still has."""
@@ -252,8 +253,8 @@ class Connection:
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=MQTTProtocolVersion(self.version),
-            reconnect_on_failure=False,
-            manual_ack=True,
+            reconnect_on_failure=False,  # `agent.mqtt.reconnect` connects again
+            manual_ack=True,  # `agent.delivery` says when to acknowledge
             clean_session=clean,
         )
         client.connect_timeout = self._broker.connect_timeout_s
@@ -275,7 +276,7 @@ class Connection:
             self._client.username_pw_set(broker.username, secret)
         if broker.uses_tls:
             context = ssl.create_default_context(cafile=broker.ca_file)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
             if broker.cert_file:
                 # Without a password OpenSSL asks the terminal for that of an encrypted key.
                 context.load_cert_chain(broker.cert_file, broker.key_file, password="")

@@ -1,9 +1,10 @@
-"""ZIP archives with fixed members, in memory only.
+"""ZIP archives with fixed members, read and written in memory.
 
-Written stored (not deflated) and with fixed dates, so that the same members give the same bytes on
-every machine and every zlib. Read so that nothing in an archive can choose a path or a size: its
-directory is bounded before an object is made of it, members are asked for by name, and a compressed
-one is refused, so none unpacks to more than the archive holds.
+Members are stored without compression and with a fixed date, so that the same members give the
+same bytes on every machine, whatever its version of zlib. Reading does not trust the archive: the
+size of its directory is checked before `zipfile` makes objects of it, members are read by known
+names and never written to paths, and compressed members are refused, so that a small archive cannot
+unpack to gigabytes (a ZIP bomb).
 """
 
 import io
@@ -15,34 +16,44 @@ from typing import Final
 from models.errors import BundleError
 
 MAX_DIRECTORY_BYTES: Final = 4096
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+"""Bytes of the central directory at most; that of a bundle, with five members, takes about 300."""
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest date that ZIP can express
 _END: Final = struct.Struct("<4s4H2LH")
 """End of central directory, .ZIP File Format Specification 6.3.10, section 4.3.16."""
 _ZIP64_LOCATOR_BYTES: Final = 20
 
 
 def write_archive(members: Mapping[str, bytes]) -> bytes:
-    """Pack `members` in their order; the same members give the same bytes."""
+    """Pack members into a ZIP archive; the same members in the same order give the same bytes.
+
+    Args:
+        members: content of each member, by its name.
+    """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for name, member in members.items():
             info = zipfile.ZipInfo(name, date_time=_EPOCH)
-            info.create_system = 3
+            info.create_system = 3  # Unix, on whichever system this runs
             info.external_attr = 0o644 << 16
             archive.writestr(info, member)
     return content.getvalue()
 
 
 def read_archive(content: bytes, caps: Mapping[str, int], *, name: str) -> dict[str, bytes]:
-    """Unpack the members named by `caps`, none of which may have more bytes than its cap.
+    """Read all members of an archive.
 
     Args:
-        content: the whole archive.
-        caps: the members it must have, no more and no fewer, and the most bytes of each.
-        name: what the archive is, for messages.
+        content: bytes of the archive.
+        caps: the members that it must have, no more and no fewer, with the bytes that each of them
+            may have at most.
+        name: name of the archive in messages.
+
+    Returns:
+        The content of each member, by its name.
 
     Raises:
-        BundleError: not such an archive.
+        BundleError: the content is not a ZIP archive, or one with other members, too large,
+            compressed or encrypted ones.
     """
     _check_end(content, name)
     try:
@@ -53,7 +64,7 @@ def read_archive(content: bytes, caps: Mapping[str, int], *, name: str) -> dict[
         zipfile.BadZipFile,
         EOFError,
         NotImplementedError,
-        OverflowError,  # of a ZIP64 offset
+        OverflowError,  # an offset of ZIP64 that is too large to seek to
         ValueError,
         struct.error,
     ) as exc:
@@ -61,10 +72,10 @@ def read_archive(content: bytes, caps: Mapping[str, int], *, name: str) -> dict[
 
 
 def _check_end(content: bytes, name: str) -> None:
-    """Refuse a directory that is larger than a bundle's, before it is read.
+    """Refuse an archive whose directory is larger than that of a bundle, before it is read.
 
-    `zipfile` would make an object of every entry: millions fit into a bundle's size. It looks for
-    the end behind a comment and for a ZIP64 locator too, so neither is let through.
+    `zipfile` makes an object of each entry, and millions of them fit into the size of a bundle. It
+    would also find a directory by way of an archive comment or of ZIP64, so both are refused.
     """
     end, locator = content[-_END.size :], content[-_END.size - _ZIP64_LOCATOR_BYTES :][:4]
     if len(end) < _END.size or end[:4] != b"PK\x05\x06" or end[-2:] != b"\0\0":
@@ -75,9 +86,9 @@ def _check_end(content: bytes, name: str) -> None:
 
 
 def _check_members(infos: list[zipfile.ZipInfo], caps: Mapping[str, int], name: str) -> None:
-    found = [info.filename for info in infos]
-    if sorted(found) != sorted(caps):
-        raise BundleError(f"{name} has exactly the members {list(caps)}, found {found}")
+    names = [info.filename for info in infos]
+    if sorted(names) != sorted(caps):
+        raise BundleError(f"{name} has exactly the members {list(caps)}, found {names}")
     for info in infos:
         if info.file_size > caps[info.filename]:
             cap = caps[info.filename]

@@ -1,7 +1,8 @@
-"""Golden vectors: windows with the outputs that the trained estimator gave for them.
+"""Golden vectors, golden.npz: windows with the outputs that the trained estimator gave for them.
 
-The trainer writes what scikit-learn answered; the agent runs the ONNX graph on the same windows
-before it lets the model speak. So parity is proven on the very machine that serves.
+The trainer writes the outputs of scikit-learn. A gateway runs the ONNX graph on the same windows,
+and compares, before the model may serve. So the parity of graph and estimator is proven on the
+machine, with the processor and the onnxruntime, that serves.
 """
 
 import io
@@ -30,28 +31,40 @@ _NOT_AN_ARRAY: Final = (
     ValueError,  # also of an array of objects, which would be a pickle
     tokenize.TokenError,
 )
-"""All that NumPy raises on bytes that are not an .npy file (its header is a Python literal)."""
+"""All that NumPy raises for bytes that are not an .npy file, whose header is a Python literal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Windows float32 `[count, length, channels]`, NaN = missing, and outputs `[count, ...]`."""
+    """Golden windows and their outputs.
+
+    Attributes:
+        windows: float32 `[count, length, channels]` in engineering units, NaN = missing.
+        outputs: outputs by name: `value` and `score` `[count]`, `probabilities` `[count, classes]`.
+    """
 
     windows: NDArray[np.float32]
     outputs: Mapping[str, NDArray[Any]]
 
 
 def write_golden(golden: Golden) -> bytes:
-    """An .npz archive, the same bytes for the same arrays."""
+    """The bytes of golden.npz; the same arrays give the same bytes."""
     arrays = {_WINDOWS: golden.windows, **golden.outputs}
     return write_archive({f"{name}.npy": _write_array(array) for name, array in arrays.items()})
 
 
 def read_golden(content: bytes, manifest: Manifest) -> Golden:
-    """Read golden vectors and hold them against the manifest; nothing is unpickled.
+    """Read golden vectors, and check their names, shapes and types against the manifest.
+
+    Arrays of Python objects are refused, because reading them would run pickled code.
+
+    Args:
+        content: bytes of golden.npz.
+        manifest: manifest of the same bundle.
 
     Raises:
-        BundleError: not an .npz archive, too large, or arrays that the manifest does not promise.
+        BundleError: the content is not an .npz archive, is too large, or has other arrays than the
+            manifest says.
     """
     names = [_WINDOWS, *(output.name for output in manifest.outputs)]
     caps = {f"{name}.npy": MAX_MEMBER_BYTES for name in names}
@@ -63,21 +76,27 @@ def read_golden(content: bytes, manifest: Manifest) -> Golden:
 
 
 def compare(expected: Mapping[str, Any], actual: Mapping[str, Any], spec: GoldenSpec) -> float:
-    """Hold outputs against each other: classes must be equal, floats within atol + rtol * |x|.
+    """Compare outputs: classes must be equal, floats x within `atol + rtol * |x|`.
 
-    NaN and infinity equal nothing: no output may be either.
+    NaN and infinity are never right, not even where both have them: no output may be either.
+
+    Args:
+        expected: outputs by name, as the golden vectors have them.
+        actual: outputs by name, as the model gave them.
+        spec: tolerance.
 
     Returns:
-        The worst absolute error of all float outputs.
+        The largest absolute error in a float output.
 
     Raises:
-        GoldenMismatchError: an output is missing, or a row is beyond the tolerance; names both.
+        GoldenMismatchError: an output is missing, has another shape, or differs by more than the
+            tolerance. The message names the output and the first such row.
     """
     worst = 0.0
     for name, wanted in expected.items():
         if name not in actual:
             raise GoldenMismatchError(
-                f"the model gives {sorted(actual)}, the golden vectors expect '{name}'"
+                f"the model has the outputs {sorted(actual)}, the golden vectors expect '{name}'"
             )
         worst = max(worst, _compare_one(name, np.asarray(wanted), np.asarray(actual[name]), spec))
     return worst
@@ -85,11 +104,13 @@ def compare(expected: Mapping[str, Any], actual: Mapping[str, Any], spec: Golden
 
 def _compare_one(name: str, wanted: NDArray[Any], given: NDArray[Any], spec: GoldenSpec) -> float:
     if wanted.shape != given.shape:
-        raise GoldenMismatchError(f"'{name}' has shape {given.shape}, golden is {wanted.shape}")
+        raise GoldenMismatchError(
+            f"'{name}' has shape {given.shape}, the golden vectors have {wanted.shape}"
+        )
     if not wanted.size:
         return 0.0
-    exact = wanted.dtype.kind in "iub"
-    with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, and so refused below
+    exact = wanted.dtype.kind in "iub"  # integers and booleans
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which is refused below
         error = np.abs(given.astype(np.float64) - wanted.astype(np.float64))
         within = given == wanted if exact else error <= spec.atol + spec.rtol * np.abs(wanted)
     within &= np.isfinite(error)
@@ -109,18 +130,19 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> Non
     windows = arrays[_WINDOWS]
     if windows.shape != shape or windows.dtype != np.float32:
         raise BundleError(
-            f"golden windows are {windows.dtype}{windows.shape}, promised float32{shape}"
+            f"golden windows are {windows.dtype}{windows.shape}, the manifest says float32{shape}"
         )
     for output in manifest.outputs:
         array = arrays[output.name]
         if array.shape[:1] != (count,) or array.ndim != _AXES[output.name]:
             axes = "count, classes" if _AXES[output.name] > 1 else "count"
             raise BundleError(
-                f"golden '{output.name}' has shape {array.shape}, promised [{axes}], count {count}"
+                f"golden '{output.name}' has shape {array.shape}, the manifest says [{axes}] with "
+                f"count {count}"
             )
         if array.dtype != np.dtype(output.dtype):
             raise BundleError(
-                f"golden '{output.name}' has dtype {array.dtype}, promised {output.dtype}"
+                f"golden '{output.name}' has dtype {array.dtype}, the manifest says {output.dtype}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Which bundle: the one value that names it from the registry to the slot in which it serves."""
+"""The reference to a bundle, by which it is named from the registry to the slot that serves it."""
 
 from dataclasses import dataclass, field
 

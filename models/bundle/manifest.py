@@ -1,7 +1,6 @@
-"""The manifest: everything a gateway must know of a model before it runs it.
+"""The manifest of a bundle, manifest.json: all that a gateway must know of a model to run it.
 
-Frozen, and strict about unknown keys: a manifest that says more than this agent understands is
-refused, because what it does not understand may matter.
+Unknown keys are refused: what this release does not understand may change what the model means.
 """
 
 import json
@@ -28,7 +27,7 @@ from models.validation import explain, known_keys
 SCHEMA_VERSION = 1
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-"""A stream, signal or asset level: safe in a topic, in a path and in a metric label."""
+"""Name of a stream, a signal or a level of an asset: safe in a topic, a path and a label."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Task = Literal["classification", "regression", "anomaly"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -38,15 +37,15 @@ Period = Annotated[
     Field(ge=1e-6),
     AfterValidator(lambda period: int(period) if period == int(period) else period),
 ]
-"""Milliseconds, a nanosecond at least; a whole number is written as one."""
+"""Milliseconds, at least a nanosecond; a whole number is written without a decimal point."""
 
-MAX_WINDOW_VALUES: Final = 1_000_000
+MAX_WINDOW_VALUES: Final = 1_000_000  # 4 MB of float32
 MAX_DUE_VALUES: Final = 4_000_000
-"""Values of all windows that one reading can make due; after a pause on a grid it is many."""
+"""Values of all windows that one reading may complete: on a grid, many after a pause."""
 MAX_GAP_PERIODS: Final = 1_000
 _MAX_SHOWN: Final = 10
 _BY_KEY: Final = AfterValidator(lambda table: dict(sorted(table.items())))
-"""So that equal manifests are written as equal bytes."""
+"""Sorts a table by its keys, so that equal manifests are written as equal bytes."""
 
 
 class _Frozen(BaseModel):
@@ -57,13 +56,14 @@ class Channel(_Frozen):
     """One input signal of the model, in engineering units.
 
     Attributes:
-        name: what the operator binds a topic or a payload path to.
-        unit: engineering unit, for people ("bar", "degC"); empty if it has none.
-        valid_range: values outside count as missing, on both sides; None takes every finite one.
-        missing: `impute` lets the graph fill a gap in (quality UNCERTAIN);
-            `require` gives no value at all (quality BAD).
-        max_age_ms: how long a reading stays the signal's value, samples without a new one
-            included; None keeps it for the sample it was reported for.
+        name: name of the signal, to which the operator binds a topic or a part of a payload.
+        unit: engineering unit, for people ("bar", "degC"); empty without one.
+        valid_range: least and greatest usable value; others count as missing, in training and on
+            the gateway. None allows every finite value.
+        missing: what a missing value does: with `impute` the graph replaces it (quality
+            UNCERTAIN), with `require` there is no prediction value (quality BAD).
+        max_age_ms: milliseconds for which a reading stays the signal's value, also in samples
+            without a new one; None: only in the sample for which it was reported.
     """
 
     name: Name
@@ -85,15 +85,15 @@ class WindowSpec(_Frozen):
     """How samples become windows.
 
     Attributes:
-        length: samples in a window.
-        hop: samples from one window to the next.
-        sample_period_ms: what the model was trained at; None where the rows have no time axis.
-        max_gap_ms: a longer pause between two samples restarts the window; None never does.
-        trigger: what completes a sample: that every signal has reported (`all_fresh`), or any
-            message, with the other signals held as long as their `max_age_ms` allows
-            (`every_reading`), or that a multiple of `sample_period_ms` since 1970 has passed
-            (`period`, which needs that and `max_gap_ms`): what each signal had last reported by
-            then, no longer ago than its `max_age_ms`, or than a period where it has none.
+        length: number of samples in a window.
+        hop: number of samples from one window to the next.
+        sample_period_ms: milliseconds between samples in training; None if they had no times.
+        max_gap_ms: milliseconds of the longest pause between two samples that does not restart the
+            window; None: no pause does.
+        trigger: what completes a sample. `all_fresh`: every signal has reported. `every_reading`:
+            any message; the other signals are held for their `max_age_ms`. `period`: a multiple of
+            `sample_period_ms` since 1970 has passed; each signal is held for its `max_age_ms`, or
+            for a period without one. It needs `sample_period_ms` and `max_gap_ms`.
     """
 
     length: Annotated[int, Field(ge=1, le=65_536)]
@@ -126,12 +126,12 @@ class WindowSpec(_Frozen):
 
     @property
     def period_ns(self) -> int:
-        """The sample period in nanoseconds, 0 without one."""
+        """The sample period in nanoseconds; 0 without one."""
         return round((self.sample_period_ms or 0) * 1_000_000)
 
     @property
     def max_due(self) -> int:
-        """How many windows one reading can make due."""
+        """Largest number of windows that one reading can complete."""
         if not self.is_on_grid:
             return 2
         return int((self.max_gap_ms or 0) // (self.sample_period_ms or 1)) // self.hop + 1
@@ -141,12 +141,14 @@ class Output(_Frozen):
     """One output tensor of the graph.
 
     Attributes:
-        name: `value` (what to act on), `score` (how sure, or how abnormal) or `probabilities`.
-        dtype: `value` of a classifier or detector is the class index as int64, else float32.
-        meaning: one line for people.
-        unit: engineering unit of a regression.
-        classes: class names by index; empty for a regression.
-        threshold: score at which `value` turns 1, for information: the graph applies it.
+        name: `value` `[n]` (the answer), `score` `[n]` (how certain, or how abnormal), or
+            `probabilities` `[n, classes]`.
+        dtype: int64 for `value` of a classifier or detector, which is a class index; else float32.
+        meaning: what the output means, one line for people.
+        unit: engineering unit of a regression; empty without one.
+        classes: names of the classes, by index; empty for a regression.
+        threshold: score from which `value` is 1, for information, since the graph applies it; None
+            without one.
     """
 
     name: Literal["value", "score", "probabilities"]
@@ -158,7 +160,10 @@ class Output(_Frozen):
 
 
 class GoldenSpec(_Frozen):
-    """How many golden windows there are and how near their outputs must come."""
+    """Number of golden windows, and how near a model's outputs must come to theirs.
+
+    A float output x is right within `atol + rtol * |x|`; class indices must be equal.
+    """
 
     count: Annotated[int, Field(ge=1)]
     atol: Annotated[Finite, Field(ge=0)] = 1e-5
@@ -166,10 +171,13 @@ class GoldenSpec(_Frozen):
 
 
 class Metrics(_Frozen):
-    """Figures on rows the training never saw, and how those rows were chosen.
+    """Metrics on rows that were not used in training.
 
     Attributes:
-        intervals: in which the figure lies with 95 % certainty, of those that have one.
+        split: how those rows were chosen, in words.
+        test_rows: number of those rows.
+        values: metrics by name.
+        intervals: 95 % confidence interval of each metric that has one, lower bound first.
     """
 
     split: str
@@ -181,16 +189,13 @@ class Metrics(_Frozen):
     def _intervals_fit(self) -> Self:
         for name, (low, high) in self.intervals.items():
             if name not in self.values:
-                raise ValueError(f"intervals has '{name}', values has not")
+                raise ValueError(f"intervals has '{name}', which values lacks")
             if low > high:
                 raise ValueError(f"the interval of {name} is ({low}, {high}): lower comes first")
         return self
 
     def formatted(self, name: str) -> str:
-        """A figure as people read it: with its interval, if any, to the digits that this allows.
-
-        As in `0.91 (0.88 to 0.93)`.
-        """
+        """A metric for people, as `0.91 (0.88 to 0.93)`: its interval decides on the digits."""
         value = self.values[name]
         low, high = self.intervals.get(name, (value, value))
         if low == high:
@@ -203,12 +208,13 @@ class Lineage(_Frozen):
     """What the model was made from.
 
     Attributes:
-        data: sha256 of every input file, by its name.
-        code_version: version of millhand that trained or packed it.
-        packages: versions of the libraries that shape the result.
-        seed: of every random choice.
-        origin: where the graph is from, if millhand did not train it; then its golden vectors are
-            its own answers, which prove how it was carried here and not that it is right.
+        data: SHA-256 of each file of training data, by its name.
+        code_version: version of millhand that has trained or packed the model.
+        packages: version of each library on which the result depends, by its name.
+        seed: seed of all random numbers.
+        origin: where an external model is from; empty if millhand has trained the model. The golden
+            vectors of an external model are its own answers: they prove that it arrived unchanged,
+            not that it is right.
     """
 
     data: Annotated[dict[str, Sha256], _BY_KEY]
@@ -219,14 +225,14 @@ class Lineage(_Frozen):
 
 
 class Budget(_Frozen):
-    """What serving may cost on one thread; the trainer measured less, or wrote no bundle."""
+    """Limits of what serving costs, on one thread; the trainer has measured that they hold."""
 
     latency_ms_p99: Annotated[Finite, Field(ge=0)]
     model_bytes: Annotated[int, Field(ge=0)]
 
 
 class MemberFile(_Frozen):
-    """A member of the bundle beside the manifest."""
+    """Name, digest and bytes of a member of the bundle other than the manifest."""
 
     name: str
     sha256: Sha256
@@ -234,9 +240,15 @@ class MemberFile(_Frozen):
 
 
 class Manifest(_Frozen):
-    """Identity, inputs, window, outputs and proof of one model.
+    """Identity, inputs, windows, outputs and evidence of one model.
 
-    `seq` rises with every bundle of a stream and is what gateways compare; `version` is for people.
+    Attributes:
+        seq: number of the bundle in its stream. It rises, and is what gateways compare.
+        version: semantic version, for people only.
+        created: time of creation, in UTC.
+        channels: input signals, in the order of the last axis of a window.
+        outputs: output tensors of the graph; the first one is `value`.
+        files: the other members of the bundle, filled in when it is packed.
     """
 
     schema_version: Literal[1] = 1
@@ -288,22 +300,22 @@ class Manifest(_Frozen):
         return self
 
     def output(self, name: str) -> Output | None:
-        """The output tensor called `name`, if the model has it."""
+        """The output tensor of this name; None if the model does not have it."""
         return next((output for output in self.outputs if output.name == name), None)
 
 
 def write_manifest(manifest: Manifest) -> bytes:
-    """UTF-8 JSON, keys in the order of the model, the same bytes for the same manifest."""
+    """The manifest as UTF-8 JSON; the same manifest gives the same bytes."""
     fields = manifest.model_dump(mode="json")
     return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def read_manifest(content: bytes) -> Manifest:
-    """Read a manifest.
+    """Read a manifest from the bytes of manifest.json.
 
     Raises:
-        ManifestError: not JSON, another schema version, an unknown key, or a value out of bounds;
-            every mistake found is named with its place.
+        ManifestError: the bytes are not JSON, have another schema version, an unknown key, or a
+            value that is not allowed. The message names the first ten mistakes with their places.
     """
     try:
         fields: Any = json.loads(content)
@@ -325,7 +337,7 @@ def read_manifest(content: bytes) -> Manifest:
 
 
 def utc(moment: datetime) -> str:
-    """ISO 8601 in UTC with a Z, the one way times are written."""
+    """A time in ISO 8601, in UTC with a Z: all times in files and messages are written so."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""The bundle: one reproducible archive with a manifest and the members it vouches for."""
+"""The bundle: one reproducible archive of a manifest and the members whose digests it has."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -19,15 +19,24 @@ CAPS: Final = {
     "reference.json": 16 << 20,
     "report.html": 32 << 20,
 }
-"""Every member a bundle has, in order, and the most bytes it may have."""
+"""The members of a bundle, in their order, and the bytes that each of them may have at most."""
 MAX_BUNDLE_BYTES: Final = 640 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose members have the digests its manifest names.
+    """A bundle whose members have the digests that its manifest names.
 
-    `sha256` is that of the whole archive; whether it may be trusted is the registry's to say.
+    That is no proof of origin: only the registry's signatures say whether a bundle may be trusted.
+
+    Attributes:
+        manifest: manifest of the bundle.
+        model: bytes of model.onnx.
+        golden: bytes of golden.npz.
+        reference: bytes of reference.json.
+        report: bytes of report.html.
+        sha256: digest of the whole archive, 64 hexadecimal digits.
+        content: bytes of the whole archive.
     """
 
     manifest: Manifest
@@ -40,13 +49,18 @@ class Bundle:
 
     @property
     def ref(self) -> BundleRef:
-        """The reference that names exactly this bundle."""
+        """The reference to this bundle."""
         manifest, size = self.manifest, len(self.content)
         return BundleRef(manifest.stream, manifest.seq, self.sha256, size, manifest.version)
 
 
 def write_bundle(path: Path, manifest: Manifest, members: dict[str, bytes]) -> Bundle:
-    """Pack a bundle and write it to `path`, replaced atomically.
+    """Pack a bundle, and write it atomically to a file.
+
+    Args:
+        path: path of the file; its folder is made if it does not exist.
+        manifest: manifest of the bundle; its `files` are filled in here.
+        members: content of each member other than the manifest, by its name.
 
     Raises:
         BundleError: see `pack_bundle`.
@@ -58,14 +72,14 @@ def write_bundle(path: Path, manifest: Manifest, members: dict[str, bytes]) -> B
 
 
 def pack_bundle(manifest: Manifest, members: dict[str, bytes]) -> Bundle:
-    """Make a bundle in memory, and read it back as a gateway would.
+    """Pack a bundle in memory, and read it back as a gateway does.
 
     Args:
-        manifest: its `files` are filled in here.
-        members: content of every member but the manifest, by name.
+        manifest: manifest of the bundle; its `files` are filled in here.
+        members: content of each member other than the manifest, by its name.
 
     Raises:
-        BundleError: a member is missing, unknown or larger than its cap.
+        BundleError: a member is missing, unknown or too large.
     """
     expected = [name for name in CAPS if name != MANIFEST]
     if sorted(members) != sorted(expected):
@@ -82,9 +96,9 @@ def read_bundle(content: bytes) -> Bundle:
     """Read a bundle from the bytes of its archive.
 
     Raises:
-        BundleError: not a ZIP, or members or sizes beyond the caps.
+        BundleError: the content is not a ZIP archive, or its members or sizes are not allowed.
         ManifestError: see `read_manifest`.
-        DigestMismatchError: a member differs from what the manifest promises.
+        DigestMismatchError: a member has another digest or size than the manifest says.
     """
     if len(content) > MAX_BUNDLE_BYTES:
         raise BundleError(f"the bundle has {len(content)} bytes, cap {MAX_BUNDLE_BYTES}")
@@ -112,7 +126,7 @@ def _check_digests(manifest: Manifest, members: dict[str, bytes]) -> None:
         if (found, len(members[file.name])) != (file.sha256, file.size):
             raise DigestMismatchError(
                 f"{file.name} has sha256 {found} and {len(members[file.name])} bytes, "
-                f"the manifest promises {file.sha256} and {file.size}"
+                f"the manifest says {file.sha256} and {file.size}"
             )
 
 

@@ -1,7 +1,7 @@
-"""What the signals and the score looked like in training: the bundle's `reference.json`.
+"""Distributions of the signals and of the score in training: the bundle's `reference.json`.
 
-Its schema version 2 says how drift is judged (`models/drift.py`). Of version 1, which had no
-limits, nothing is read.
+Its schema version 2 has the limits of drift (`models/drift.py`). A file of version 1, which had no
+limits, is not used: drift is not watched then.
 """
 
 import json
@@ -17,12 +17,15 @@ from models.bundle.manifest import Channel, Finite
 from models.errors import ManifestError
 
 BINS: Final = 10
-"""Equally full, of a quantity that takes many values."""
+"""Cells with equally many training samples, of a quantity that takes many values."""
 CELLS: Final = BINS + 6
-"""Of a view at most: three more on either side are beyond all that was seen."""
+"""Cells of a view at most: three on either side lie beyond all training samples."""
 CONDITIONS: Final = ("ordinary", "repeated", "outside", "missing")
+"""Conditions of a sample, in the order of `Condition.counts`."""
 SCORE: Final = "score"
+"""Name of the score among the quantities; a signal may have the same name."""
 MIN_WINDOW: Final = 40
+"""Samples that a window of drift has at least: five in each of its eight blocks."""
 MAX_WINDOW: Final = 1_000_000
 
 Floats = NDArray[np.float64]
@@ -35,13 +38,13 @@ class _Frozen(BaseModel):
 
 
 class Histogram(_Frozen):
-    """How many training samples were in each cell.
+    """Number of training samples in each cell of a view.
 
     Attributes:
-        edges: between the cells, rising; a sample at an edge belongs to the cell above.
-        counts: one more than there are edges.
-        scale: what one unit of distance is, in the unit of the edges.
-        limit: of the distance to these counts, beyond which it is drift.
+        edges: edges between the cells, rising; a sample at an edge belongs to the cell above.
+        counts: number of training samples in each cell, one more than there are edges.
+        scale: unit of the distance, in the unit of the edges: the standard deviation, as a rule.
+        limit: distance to these counts above which there is drift, in units of `scale`.
     """
 
     edges: Annotated[tuple[Finite, ...], Field(max_length=CELLS - 1)]
@@ -57,23 +60,40 @@ class Histogram(_Frozen):
 
 
 class Relation(Histogram):
-    """A signal less what the others tell of it: standardised signals times `weights`."""
+    """Histogram of a signal minus its linear regression on the other signals.
+
+    Attributes:
+        weights: weight of each signal of the model, after it was standardised by `mean` and `std`.
+    """
 
     weights: tuple[Finite, ...]
 
 
 class Condition(_Frozen):
-    """How many training samples repeated the one before, were outside or missing, or neither."""
+    """Number of training samples in each condition.
+
+    Attributes:
+        counts: number of samples that were ordinary, repeated, outside and missing.
+        limit: share of samples whose condition would have to change, above which there is drift.
+    """
 
     counts: Annotated[tuple[Count, ...], Field(min_length=4, max_length=4)]
     limit: Positive = 1.0
 
 
 class Quantity(_Frozen):
-    """A signal or the score; `mean` to `quantiles` are those of the `count` samples with a value.
+    """A signal or the score in the training data.
 
     Attributes:
-        outside: the values beyond which it is far from everything seen; None if nothing was.
+        unit: engineering unit, for people; empty without one.
+        count: number of samples with a value, from which `mean` to `quantiles` are computed.
+        missing_share: share of the samples without a value, from 0 to 1.
+        quantiles: value of each quantile, by its name.
+        outside: values below the first and above the second are far from all training samples;
+            None if there were no samples with a value.
+        level: histogram of the values.
+        relation: histogram of the values minus their regression on the other signals; None without.
+        condition: number of samples by condition.
     """
 
     unit: str = ""
@@ -91,14 +111,15 @@ class Quantity(_Frozen):
 
 
 class Judgement(_Frozen):
-    """How drift is judged.
+    """How windows of live data are compared with the training data (ADR 15).
 
     Attributes:
-        window: samples of one asset that are compared at once.
-        false_alarms: share of the windows of undisturbed data that are an alarm all the same.
-        judged: windows of training data, held out, that the limits were measured on.
-        independent: how many separate stretches the most unusual of them came from; with few, the
-            limits are wide.
+        statistic: distance of two histograms: the 1-Wasserstein distance.
+        window: number of samples of one asset that are compared at once.
+        false_alarms: share of windows of undisturbed data that give an alarm nevertheless.
+        judged: number of held-out windows of training data on which the limits were measured.
+        independent: number of separate stretches from which the most unusual of those windows come;
+            with few, the limits are wide.
     """
 
     statistic: Literal["wasserstein"] = "wasserstein"
@@ -109,7 +130,14 @@ class Judgement(_Frozen):
 
 
 class Document(_Frozen):
-    """The whole file; without `drift`, which `reason` explains, none is looked for."""
+    """The content of reference.json.
+
+    Attributes:
+        signals: each signal of the model, in the order of the manifest, by its name.
+        score: the score of the model, or its value if it has no score.
+        drift: how drift is detected; None if it is not.
+        reason: why `drift` is None, in words; empty otherwise.
+    """
 
     schema_version: Literal[2] = 2
     signals: dict[str, Quantity]
@@ -120,22 +148,29 @@ class Document(_Frozen):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """What drift is judged by, as arrays. A view is a quantity and a way to look at it.
+    """The reference as arrays, against which live data are compared.
+
+    A view is a quantity (a signal or the score) and one of three ways to describe it: `level`,
+    `relation` or `condition`; see `models.drift`. Arrays are float64.
 
     Attributes:
-        names: the signals, and last the score.
-        window: samples of an asset that are compared at once.
-        false_alarms: share of the windows of undisturbed data that are an alarm all the same.
-        low, high: the values between which a quantity is not outside, `[quantities]`.
-        mean, scale: of the signals, `[channels]`.
-        weights: standardised signals times this are the relations, `[channels, channels]`; None
-            where there are none.
-        edges: of the cells of levels and relations, `[views, CELLS - 1]`, inf where there is none.
-        views: quantity and kind; all levels, then all relations, then all conditions.
-        below: share of the training samples in each cell and those before it, `[views, CELLS]`; of
-            conditions the share in each.
-        widths: what a difference in `below` adds to the distance, `[views, CELLS]`.
-        limits: of each view's distance, `[views]`.
+        names: names of the quantities: the signals, and last the score.
+        window: number of samples of an asset that are compared at once.
+        false_alarms: share of windows of undisturbed data that give an alarm nevertheless.
+        low: least value of each quantity that is not outside, `[quantities]`.
+        high: greatest value of each quantity that is not outside, `[quantities]`.
+        mean: mean of each signal, `[channels]`.
+        scale: standard deviation of each signal, or 1 if it is constant, `[channels]`.
+        weights: standardised signals times this matrix are the relations, `[channels, channels]`;
+            None without relations.
+        edges: edges of the cells of levels and relations, `[levels + relations, CELLS - 1]`; inf
+            where a view has fewer.
+        views: quantity and kind of each view; all levels, then all relations, then all conditions.
+        below: share of the training samples in each cell and in those below, `[views, CELLS]`; of
+            conditions, the share in each cell alone.
+        widths: weight in the distance of a difference in each element of `below`,
+            `[views, CELLS]`.
+        limits: limit of the distance of each view, `[views]`.
     """
 
     names: tuple[str, ...]
@@ -154,7 +189,7 @@ class Reference:
 
     @classmethod
     def of(cls, document: Document) -> Self | None:
-        """The arrays of a document that says how drift is judged; None of any other."""
+        """The arrays of a document; None if it has no limits of drift."""
         if document.drift is None:
             return None
         # Pairs, not a dict: a signal may be named as the score is.
@@ -177,7 +212,7 @@ class Reference:
             mean=np.array([signal.mean for signal in signals]),
             scale=np.array([signal.std or 1.0 for signal in signals]),
             weights=np.array(weights).T if weights else None,
-            edges=_padded([one.edges for one in histograms], np.inf)[:, :-1],
+            edges=_padded([histogram.edges for histogram in histograms], np.inf)[:, :-1],
             views=(
                 *((name, "level") for name in names),
                 *((name, "relation") for name in relations),
@@ -189,10 +224,17 @@ class Reference:
         )
 
     def distance(self, counts: Floats) -> Floats:
-        """How far counts `[views, CELLS]` are from the training part, by view.
+        """Distance of a window from the training data in each view.
 
-        Of levels and relations it is the 1-Wasserstein distance in units of their scale: how far
-        the samples would have to be moved. Of conditions it is the share that would have to change.
+        For levels and relations it is the 1-Wasserstein distance in units of `Histogram.scale`: how
+        far the samples would have to move on average. For conditions it is the share of samples
+        whose condition would have to change.
+
+        Args:
+            counts: number of samples of the window in each cell, `[views, CELLS]`.
+
+        Returns:
+            The distances, `[views]`.
         """
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
         ordered = len(self.edges)
@@ -202,17 +244,25 @@ class Reference:
 
 
 def write_reference(document: Document) -> bytes:
-    """UTF-8 JSON, the same bytes for the same document."""
+    """The document as UTF-8 JSON; the same document gives the same bytes."""
     fields = document.model_dump(mode="json", exclude_defaults=True)
     fields = {"schema_version": document.schema_version, **fields}
     return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def read_document(content: bytes, channels: Sequence[Channel]) -> Document | None:
-    """Read a `reference.json`; None if it is of another schema version than 2.
+    """Read a `reference.json`.
+
+    Args:
+        content: bytes of the file.
+        channels: the model's inputs, in the order of the manifest.
+
+    Returns:
+        The document; None if its schema version is not 2.
 
     Raises:
-        ManifestError: not JSON, a value out of bounds, or not the model's signals.
+        ManifestError: the file is not JSON, has a value that is not allowed, or describes other
+            signals than those of the model.
     """
     try:
         fields: Any = json.loads(content)
@@ -231,7 +281,7 @@ def read_document(content: bytes, channels: Sequence[Channel]) -> Document | Non
 
 
 def read_reference(content: bytes, channels: Sequence[Channel]) -> Reference | None:
-    """What drift of a model with these signals is judged by; None if it is not.
+    """Read the reference for drift; None if the file has no limits, so that drift is not watched.
 
     Raises:
         ManifestError: see `read_document`.
@@ -243,7 +293,7 @@ def read_reference(content: bytes, channels: Sequence[Channel]) -> Reference | N
 def _check(document: Document, names: list[str]) -> None:
     if list(document.signals) != names:
         raise ManifestError(
-            f"reference.json is of the signals {list(document.signals)}, the model's are {names}"
+            f"reference.json has the signals {list(document.signals)}, the model has {names}"
         )
     relations = [signal.relation for signal in document.signals.values()]
     lengths = [len(relation.weights) for relation in relations if relation is not None]
@@ -264,7 +314,11 @@ def _below(histogram: Histogram) -> Floats:
 
 
 def _widths(histogram: Histogram) -> Floats:
-    """Of the cells that two cumulative shares differ in: half of that on either side of an edge."""
+    """Weight of each edge in the distance: half of the two cells beside it, in units of the scale.
+
+    The 1-Wasserstein distance is the integral of the difference of two distribution functions,
+    which is computed by the trapezoidal rule. The outermost cells are open, and have no width.
+    """
     if not histogram.edges:
         return np.zeros(1)
     steps = np.diff(histogram.edges, prepend=histogram.edges[0], append=histogram.edges[-1])

@@ -88,6 +88,7 @@ class AssetState:
 
     def dump(self) -> list[Any]:
         """The state as JSON can carry it: masks in hex, samples in base64."""
+        # A mask has up to 4,096 bits, JSON integers have 64. Lists are copied: the state goes on.
         masks = [f"{mask:x}" for mask in (self.reported, self.usable, self.doubtful)]
         times = [self.newest_ns, self.last_ns, self.released_ns]
         counts = [self.count, self.uncertain_at, self.bad_at]
@@ -150,7 +151,7 @@ class SampleAndHold:
 
     def names(self, mask: int) -> list[str]:
         """Names of the signals in a bit mask."""
-        return [one.name for index, one in enumerate(self._channels) if mask & 1 << index]
+        return [signal.name for index, signal in enumerate(self._channels) if mask & 1 << index]
 
     def mask(self, channels: Sequence[int]) -> int:
         """The signals at some indices as a bit mask."""

@@ -66,9 +66,9 @@ class _Round:
         """The round that `dump` has described, of `width` signals."""
         start_ns, values, reported, is_whole, is_doubtful = dumped
         flat = np.frombuffer(bytearray(a2b_base64(values)), np.float32)
-        found = cls(start_ns, flat.reshape(-1, width))
-        found.reported, found.is_whole, found.is_doubtful = set(reported), is_whole, is_doubtful
-        return found
+        loaded = cls(start_ns, flat.reshape(-1, width))
+        loaded.reported, loaded.is_whole, loaded.is_doubtful = set(reported), is_whole, is_doubtful
+        return loaded
 
 
 class _AssetState:
@@ -91,7 +91,7 @@ class _Range:
     __slots__ = ("ceiling", "floor", "high", "low")
 
     def __init__(self, channels: Sequence[Channel], dtype: type[np.floating[Any]]) -> None:
-        limits = [one.valid_range or (-_FLOAT32_MAX, _FLOAT32_MAX) for one in channels]
+        limits = [signal.valid_range or (-_FLOAT32_MAX, _FLOAT32_MAX) for signal in channels]
         low, high = np.array(limits).clip(-_FLOAT32_MAX, _FLOAT32_MAX).T
         self.low, self.high = low.astype(dtype), high.astype(dtype)  # least and greatest, by signal
         if dtype is np.float32:
@@ -230,7 +230,7 @@ class Blocks:
         if state is None or state.round is None:
             return []
         reported = state.round.reported
-        return [one.name for index, one in enumerate(self.channels) if index not in reported]
+        return [signal.name for index, signal in enumerate(self.channels) if index not in reported]
 
     @property
     def is_stateless(self) -> bool:
@@ -309,7 +309,7 @@ class Blocks:
         """The values as float32, NaN where one is not usable; and whether all are usable."""
         if quality is _BAD:
             return np.full(values.shape, np.nan, np.float32), False
-        known = self._ranges[values.itemsize]
+        known = self._ranges[values.itemsize]  # float32 or float64
         # The cheapest check that decides comes first. NaN fails each comparison.
         if values.min() >= known.floor and values.max() <= known.ceiling:
             return values.astype(np.float32, copy=False), True

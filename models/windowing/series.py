@@ -168,7 +168,7 @@ class Series:
         return np.ndarray(
             (count, grid.length, grid.width),
             np.float32,
-            bytes(self.samples),
+            bytes(self.samples),  # a copy, since the buffer goes on
             offset=first * row,
             strides=(grid.hop * row, row, 4),
         )

@@ -191,7 +191,7 @@ class Windows:
         """Remove the windows that are due, and return them as a batch that the caller owns."""
         due, self._due = self._due, _Due()
         shape = (len(due.assets), self._length, self._width)
-        values = np.ndarray(shape, np.float32, bytearray().join(due.windows))
+        values = np.ndarray(shape, np.float32, bytearray().join(due.windows))  # writable
         return Batch(due.assets, due.times_ns, due.qualities, values)
 
     def awaited(self, asset: str) -> list[str]:
@@ -322,7 +322,7 @@ class Windows:
         due.assets.append(asset)
         due.times_ns.append(time_ns)
         due.qualities.append(_BAD if state.bad_at > before else worst)
-        due.windows.append(bytes(state.samples))
+        due.windows.append(bytes(state.samples))  # a copy, since the buffer goes on
 
 
 class _Due:

@@ -28,6 +28,7 @@ from serving.registry.refusals import NotServedError, OversizedError, TooSlowErr
 
 CHUNK_BYTES: Final = 64 << 10
 MAX_REDIRECTS: Final = 3
+# Without compression, so that lengths and ranges are those of the file itself.
 _HEADERS: Final = {"User-Agent": "millhand-agent", "Accept-Encoding": "identity"}
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-")
 
@@ -73,7 +74,7 @@ class Fetcher:
     def __init__(self, pace: Pace | None = None) -> None:
         self._pace = Pace() if pace is None else pace
         silence = Timeout(connect=self._pace.silence_s, read=self._pace.silence_s)
-        self._pool = PoolManager(num_pools=4, timeout=silence, retries=False)
+        self._pool = PoolManager(num_pools=4, timeout=silence, retries=False)  # callers decide
 
     def __enter__(self) -> Self:
         return self

@@ -179,12 +179,12 @@ def test_a_damaged_array_is_refused_or_has_the_promised_shape(position: int, pie
     [
         ("value", np.zeros(3, np.int64), r"\(3,\).*\[count\].*4"),
         ("value", np.zeros((4, 1), np.int64), r"shape \(4, 1\)"),
-        ("value", np.zeros(4, np.int32), "dtype int32, promised int64"),
-        ("value", np.zeros(4, np.float32), "dtype float32, promised int64"),
-        ("score", np.zeros(4), "dtype float64, promised float32"),
-        ("score", np.zeros(4, ">f4"), "dtype >f4, promised float32"),
+        ("value", np.zeros(4, np.int32), "int32.*int64"),
+        ("value", np.zeros(4, np.float32), "float32.*int64"),
+        ("score", np.zeros(4), "float64.*float32"),
+        ("score", np.zeros(4, ">f4"), ">f4.*float32"),
         ("score", np.zeros((), np.float32), r"shape \(1,\)"),
-        ("probabilities", np.zeros(4, np.float32), r"promised \[count, classes\]"),
+        ("probabilities", np.zeros(4, np.float32), r"\[count, classes\]"),
         ("surprise", np.zeros(4, np.float32), "members"),
     ],
 )
@@ -213,7 +213,7 @@ def test_an_output_that_is_not_there_is_refused() -> None:
     ids=lambda windows: f"{windows.dtype}{windows.shape}",
 )
 def test_windows_of_another_shape_or_type_are_refused(windows: NDArray[Any]) -> None:
-    with pytest.raises(BundleError, match=r"promised float32\(4, 2, 3\)"):
+    with pytest.raises(BundleError, match=r"float32\(4, 2, 3\)"):
         read_golden(write_golden(Golden(windows, GOLDEN.outputs)), CLASSIFIER)
 
 
@@ -274,7 +274,7 @@ def test_classes_must_be_equal_whatever_the_tolerance(wanted: int) -> None:
 
 
 def test_an_output_that_the_model_does_not_give_is_told() -> None:
-    with pytest.raises(GoldenMismatchError, match=r"gives \['value'\].*expect 'score'"):
+    with pytest.raises(GoldenMismatchError, match=naming("value", "score")):
         compare({"score": np.zeros(1)}, {"value": np.zeros(1)}, SPEC)
 
 
