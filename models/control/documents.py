@@ -19,7 +19,7 @@ MAX_DESIRED_BYTES: Final = 4096
 MAX_ACTIVITY: Final = 128
 MAX_MESSAGE: Final = 1000
 
-Seq = Annotated[int, Field(strict=True, ge=1)]
+Seq = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1)]
 Count = Annotated[int, Field(ge=0)]
 Activity = Annotated[str, BeforeValidator(lambda value: str(value)[:MAX_ACTIVITY])]
 """Tells one push from every other in the gateways' answers; cut after 128 characters."""

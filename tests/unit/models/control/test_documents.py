@@ -104,6 +104,7 @@ def test_activity_is_text_of_bounded_length(activity: object) -> None:
         b"{}",
         b'{"seq": null}',
         b'{"seq": 0}',
+        b'{"seq": 1000000000000000000000000000000}',
         b'{"seq": 2.0}',
         b'{"seq": "2"}',
         b'{"seq": true}',
