@@ -9,7 +9,7 @@ from agent.mqtt.packets import Received
 from agent.streams.router import Router
 
 
-class Transport(Publisher, Protocol):
+class TurnConnection(Publisher, Protocol):
     """The part of a connection that a turn needs; tests and benchmarks have one without a network.
 
     Attributes:
@@ -29,49 +29,49 @@ class Transport(Publisher, Protocol):
         """Queue the PUBACK of a QoS 1 message, by its packet id."""
 
 
-def exchange(transport: Transport, router: Router, delivery: Delivery) -> None:
+def exchange(connection: TurnConnection, router: Router, delivery: Delivery) -> None:
     """Answer the messages that have arrived, and settle the predictions that were confirmed.
 
     Runs on the hot thread and blocks for inference only. Where messages may be shed, the answer
     waits until no more arrive at once, because only then is it known how many wait (ADR 12).
 
     Args:
-        transport: the connection. If it is lost meanwhile, messages are answered all the same; the
-            predictions are published on the next connection.
+        connection: the connection that is up. If it is lost meanwhile, messages are answered all
+            the same; the predictions are published on the next connection.
         router: turns messages into predictions.
         delivery: publishes predictions, and says which messages to acknowledge.
     """
-    has_arrived = bool(transport.received)
+    has_arrived = bool(connection.received)
     if has_arrived:
-        messages, transport.received = transport.received, []
+        messages, connection.received = connection.received, []
         router.receive(messages)
-    if transport.confirmed:
-        confirmed, transport.confirmed = transport.confirmed, []
+    if connection.confirmed:
+        confirmed, connection.confirmed = connection.confirmed, []
         for packet_id, reason_code in confirmed:
             delivery.confirmed(packet_id, reason_code)
-    if router.sheds and has_arrived and not transport.lost:
+    if router.sheds and has_arrived and not connection.lost:
         # Messages that may be shed are acknowledged before they are answered, so that the broker
         # sends those behind them: the newest have to be seen to know which are superseded.
-        _acknowledge(transport, delivery)
-        transport.flush()
+        _acknowledge(connection, delivery)
+        connection.flush()
         if router.has_room:
             return
-    router.answer(between=partial(_send, transport, delivery))  # a slower model delays no other
-    if transport.lost:
+    router.answer(between=partial(_send, connection, delivery))  # a slower model delays no other
+    if connection.lost:
         # The broker delivers again what was not acknowledged, and the delivery recognises it.
         return
-    if transport.wants_write:
-        transport.flush()
-    delivery.pump(transport)
-    _acknowledge(transport, delivery)
+    if connection.wants_write:
+        connection.flush()
+    delivery.pump(connection)
+    _acknowledge(connection, delivery)
 
 
-def _send(transport: Transport, delivery: Delivery) -> None:
-    if not transport.lost:
-        delivery.pump(transport)
-        transport.flush()
+def _send(connection: TurnConnection, delivery: Delivery) -> None:
+    if not connection.lost:
+        delivery.pump(connection)
+        connection.flush()
 
 
-def _acknowledge(transport: Transport, delivery: Delivery) -> None:
+def _acknowledge(connection: TurnConnection, delivery: Delivery) -> None:
     for packet_id in delivery.acknowledgeable():
-        transport.acknowledge(packet_id)
+        connection.acknowledge(packet_id)

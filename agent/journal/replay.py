@@ -1,7 +1,7 @@
 """The start after a crash: messages in the journal are replayed, which restores the windows.
 
 To the delivery the crash looks like a lost connection. Inputs that were not acknowledged are
-orphans: the broker delivers them again and they are recognised. Their predictions are made again
+awaited: the broker delivers them again and they are recognised. Their predictions are made again
 here, with the same ids, and published. Messages take the same way as on arrival (`Pipeline.take`),
 so that the windows are those that the agent had before the crash. What was refused before it
 reached a window (`models.input.admission.refusal`) is not in the journal.
