@@ -1,4 +1,4 @@
-"""`millhand-trainer`: reads the command line, runs one command, and turns errors into exit codes.
+"""`millhand-trainer`: read the command line, run one command, and turn errors into exit codes.
 
 0   done                            65  the recorded data is to be corrected
 1   did not work                    70  a bug in millhand, with its traceback
@@ -20,14 +20,14 @@ COMMANDS = {
     "inspect": ("trainer.commands.inspect", "show what is in a bundle, and prove it"),
     "registry": ("trainer.commands.registry", "make and keep a registry of signed bundles"),
     "publish": ("trainer.commands.publish", "sign a bundle into a registry"),
-    "push": ("trainer.commands.push", "tell gateways what to run, and wait for their word"),
-    "drift": ("trainer.commands.drift", "tell when recorded data drifts from the training part"),
+    "push": ("trainer.commands.push", "tell gateways what to run, and wait for their answer"),
+    "drift": ("trainer.commands.drift", "show when recorded data drifts from the training part"),
     "record": ("trainer.commands.record", "record what a broker carries, to train on"),
     "replay": ("trainer.commands.replay", "play recorded files onto a broker"),
-    "pack": ("trainer.commands.pack", "wrap a foreign ONNX file into a bundle"),
+    "pack": ("trainer.commands.pack", "wrap an external ONNX file into a bundle"),
     "schema": ("trainer.commands.schema", "write the recipe's JSON schema"),
 }
-"""Module and purpose of each command; only the one that is asked for is imported."""
+"""Module and purpose of each command; only the module of the chosen command is imported."""
 FAILED, BUG, INTERRUPTED = 1, 70, 130
 CODES = {UsageError: 2, DataError: 65, RecipeError: 78}
 
@@ -39,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
         options = _parser(given).parse_args(given)
         code: int = import_module(COMMANDS[options.command][0]).run(options)
     except MillhandError as exc:
-        return _told(exc)
+        return _report(exc)
     except OSError as exc:
         where = f"{exc.filename}: " if exc.filename else ""
         print(f"millhand-trainer: {where}{exc.strerror or exc}", file=sys.stderr)
@@ -64,7 +64,7 @@ def _parser(given: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _told(error: MillhandError) -> int:
+def _report(error: MillhandError) -> int:
     for line in str(error).splitlines():
         print(f"millhand-trainer: {line}", file=sys.stderr)
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)

@@ -223,7 +223,7 @@ def test_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.M
     [
         (b"[bundle", "is not TOML"),
         (b"\xff\xfe", "is not TOML"),
-        (b"#" * 300_000, "nobody writes as much"),
+        (b"#" * 300_000, "more than 262144 bytes"),
     ],
 )
 def test_file_that_is_no_recipe_is_refused(tmp_path: Path, content: bytes, said: str) -> None:

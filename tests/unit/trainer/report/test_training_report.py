@@ -116,11 +116,11 @@ def outcome(request: pytest.FixtureRequest, outcomes: dict[str, Outcome]) -> Out
     return outcomes[request.param]
 
 
-def test_every_figure_is_that_of_the_manifest_wherever_it_stands(outcome: Outcome) -> None:
+def test_every_metric_is_that_of_the_manifest_wherever_it_stands(outcome: Outcome) -> None:
     metrics = outcome.bundle.manifest.metrics
     page = page_of(outcome)
-    assert page.figures == {name: {metrics.said(name)} for name in metrics.values}
-    listed = rows(page.section("All figures on data it never saw"))
+    assert page.metrics == {name: {metrics.said(name)} for name in metrics.values}
+    listed = rows(page.section("Metrics on the test data"))
     assert [row[:2] for row in listed] == [[n, metrics.said(n)] for n in metrics.values]
 
 
@@ -168,7 +168,7 @@ def test_each_task_has_its_pictures(outcomes: dict[str, Outcome]) -> None:
         "Residuals",
         "Residuals against truth",
     }
-    assert "Leader board" in found["searched"]
+    assert "Leaderboard" in found["searched"]
 
 
 def test_verdict_says_what_it_is_and_warns_before_anything_else(
@@ -182,7 +182,7 @@ def test_verdict_says_what_it_is_and_warns_before_anything_else(
         "one of 2 classes (healthy, clogged), from the last 4 samples (4 s) of 2 signals"
         in sound.text
     )
-    assert "The checks found nothing that speaks against these figures" not in flattering.text
+    assert "The checks found no reason to doubt" not in flattering.text
     for root, said in (
         (flattering, "Optimistic split: random-optimistic"),
         (allowed, "Check overridden by the recipe, target-leak: each value of 'flow'"),
@@ -190,7 +190,7 @@ def test_verdict_says_what_it_is_and_warns_before_anything_else(
     ):
         notice = root.all("div", **{"class": "notice warning"})[0]
         assert said in notice.text
-        assert root.text.index(notice.text) < root.text.index("All figures on data it never saw")
+        assert root.text.index(notice.text) < root.text.index("Metrics on the test data")
 
 
 def test_checks_are_listed_with_what_they_found_and_those_that_found_nothing(
@@ -220,21 +220,21 @@ def test_split_without_a_time_axis_is_a_bar_and_says_so(outcomes: dict[str, Outc
 
 def test_split_by_group_counts_its_lanes(outcomes: dict[str, Outcome]) -> None:
     text = page_of(outcomes["remaining"]).section("Split").text
-    assert "A line is one asset; of 8, 6 train only, 2 test only." in text
+    assert "Each line is one asset; of 8, 6 train only, 2 test only." in text
 
 
 def test_board_lists_families_with_seconds(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["searched"]
     assert outcome.trained.board is not None
-    listed = rows(page_of(outcome).section("Leader board"))
+    listed = rows(page_of(outcome).section("Leaderboard"))
     assert listed == outcome.trained.board.rows()
-    assert "Leader board" not in page_of(outcomes["two classes"]).headings
+    assert "Leaderboard" not in page_of(outcomes["two classes"]).headings
 
 
 def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Outcome]
 ) -> None:
-    cost = "What serving costs"
+    cost = "Cost of serving"
     measured = page_of(outcomes["searched"]).section(cost).text
     assert f"{outcomes['searched'].trained.latency.p99_ms:.3f} ms p99" in measured
     monkeypatch.setenv(EPOCH, "1700000000")
@@ -243,13 +243,13 @@ def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
         page_of(trained(pump_folder(tmp_path / name, 600, target=NAMED, search=search)))
         for name in "ab"
     ]
-    assert "left out for the sake of equal bytes: SOURCE_DATE_EPOCH" in pages[0].section(cost).text
-    assert [len(row) for row in rows(pages[0].section("Leader board"))] == [3, 3]
+    assert "left out because SOURCE_DATE_EPOCH is set" in pages[0].section(cost).text
+    assert [len(row) for row in rows(pages[0].section("Leaderboard"))] == [3, 3]
     assert pages[0].root == pages[1].root
 
 
 def test_sizes_are_those_of_the_members(outcome: Outcome) -> None:
-    listed = {row[0]: row[1] for row in rows(page_of(outcome).section("What serving costs"))}
+    listed = {row[0]: row[1] for row in rows(page_of(outcome).section("Cost of serving"))}
     for member in outcome.bundle.manifest.files:
         if member.name != "report.html":
             assert listed[member.name] == f"{member.size} bytes"
@@ -276,5 +276,5 @@ def test_long_recordings_of_many_assets_make_a_page_of_modest_size(tmp_path: Pat
     outcome = trained(runs(tmp_path, assets=60))
     page = page_of(outcome)
     text = page.section("Split").text
-    assert "of 60, 45 train only, 15 test only. 40 are drawn, evenly chosen." in text
+    assert "of 60, 45 train only, 15 test only. 40 of them are drawn" in text
     assert len(outcome.bundle.report) < MAX_BYTES
