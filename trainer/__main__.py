@@ -1,4 +1,4 @@
-"""`millhand-trainer`: reads the command line, runs one command, and turns errors into exit codes.
+"""`millhand-trainer`: read the command line, run one command, and turn errors into exit codes.
 
 0   the command succeeded           65  the recorded data has to be corrected
 1   the command failed              70  a bug in millhand, reported with a traceback
@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
         options = _parser(given).parse_args(given)
         code: int = import_module(COMMANDS[options.command][0]).run(options)
     except MillhandError as exc:
-        return _told(exc)
+        return _report(exc)
     except OSError as exc:
         where = f"{exc.filename}: " if exc.filename else ""
         print(f"millhand-trainer: {where}{exc.strerror or exc}", file=sys.stderr)
@@ -76,7 +76,7 @@ def _parser(given: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _told(error: MillhandError) -> int:
+def _report(error: MillhandError) -> int:
     for line in str(error).splitlines():
         print(f"millhand-trainer: {line}", file=sys.stderr)
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)

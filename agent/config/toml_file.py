@@ -1,4 +1,4 @@
-"""The configuration file: one TOML file, overridden by `MILLHAND_*` variables, checked whole."""
+"""Reads the configuration: a TOML file, overridden by `MILLHAND_*` variables, checked whole."""
 
 import os
 import tomllib
@@ -17,10 +17,10 @@ MAX_FILE_BYTES = 64 << 10  # tomllib takes seconds for a hostile file of this si
 
 
 def load_settings(path: Path) -> Settings:
-    """Read and check the configuration; nothing is connected, created or written.
+    """Read and check the configuration; this connects to nothing and writes nothing.
 
     Raises:
-        ConfigError: every mistake found, each with file, key, what was found and what is allowed.
+        ConfigError: a line for each mistake: file, key, what was found and what is allowed.
     """
     content = _read(path)
     try:
@@ -53,7 +53,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _place(error: ErrorDetails, path: Path) -> str:
-    """The file, or the environment variable that overrides it."""
+    """The file, or the environment variable that overrides the key."""
     names = [str(part).upper() for part in error["loc"]]
     for end in range(len(names), 0, -1):
         variable = "MILLHAND_" + "__".join(names[:end])

@@ -1,4 +1,4 @@
-"""A parsed report: its text, tables, metrics and pictures."""
+"""A report as a reader finds it: its text, tables, metrics and pictures."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -86,12 +86,12 @@ class Page(HTMLParser):
         return [one.text for one in self.root.all("h2")]
 
     @property
-    def figures(self) -> dict[str, set[str]]:
-        """The texts that show each metric of the manifest, by name of the metric."""
+    def metrics(self) -> dict[str, set[str]]:
+        """All renderings of each metric of the manifest on the page."""
         found: dict[str, set[str]] = {}
         for one in self.root.all("span"):
-            if "data-figure" in one.attributes:
-                found.setdefault(one.attributes["data-figure"], set()).add(one.text)
+            if "data-metric" in one.attributes:
+                found.setdefault(one.attributes["data-metric"], set()).add(one.text)
         return found
 
     @property

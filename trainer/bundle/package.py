@@ -20,7 +20,7 @@ from models.bundle.package import Bundle, pack_bundle
 from trainer.drift.limits import reference
 from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.intervals import intervals
-from trainer.evaluation.metrics import figures, losses, measure, trials
+from trainer.evaluation.metrics import losses, measure, trials, weighted_metrics
 from trainer.evaluation.resampling import units_of
 from trainer.report.reported import Reported
 from trainer.report.trained import Trained
@@ -76,7 +76,7 @@ def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metr
     drawn = units_of(trained.subject, parts.test, losses(model, answers, y))
     with threadpool_limits(limits=1):  # the order of a sum affects its last digit
         bounds = intervals(
-            figures(model, answers, y, labelled=labelled),
+            weighted_metrics(model, answers, y, labelled=labelled),
             drawn,
             trials=trials(model, y),
             seed=trained.recipe.seed,

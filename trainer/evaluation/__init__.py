@@ -1,1 +1,1 @@
-"""How good a model is on windows it never saw, and how sure the figures are."""
+"""How good a model is on windows that it never saw, and how certain its metrics are."""

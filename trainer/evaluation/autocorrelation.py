@@ -1,7 +1,7 @@
-"""How far rows in time remember each other: the length of blocks that may be dealt out anew.
+"""How long the values of a time series stay correlated: the length of blocks for the bootstrap.
 
-The automatic choice of Politis and White (2004), corrected by Patton, Politis and White (2009), for
-the circular block bootstrap.
+This is the automatic choice by Politis and White (2004), corrected by Patton, Politis and White
+(2009), for the circular block bootstrap.
 """
 
 import math
@@ -16,11 +16,11 @@ _MIN_ROWS = 10
 
 
 def memory(series: NDArray[Any], asset: NDArray[np.int64]) -> int:
-    """Length of the blocks, in rows, by which the mean of a series is resampled best.
+    """The block length, in rows, that suits a bootstrap of the mean of a series best.
 
     Args:
-        series: `[n]`, in time order within each asset, the assets one after another.
-        asset: whose row each is, `[n]`.
+        series: values in time order within each asset, the assets one after another, `[n]`.
+        asset: index of the asset of each value, `[n]`.
     """
     x, of = series[:_MAX_ROWS].astype(np.float64), asset[:_MAX_ROWS]
     count = len(x)
@@ -45,7 +45,7 @@ def memory(series: NDArray[Any], asset: NDArray[np.int64]) -> int:
 
 
 def _reach(correlation: NDArray[np.float64], count: int, quiet: int) -> int:
-    """The lag after which `quiet` lags on end are no longer significant; 1 at least."""
+    """The lag that is followed by `quiet` lags in a row without significance; at least 1."""
     loud = np.abs(correlation[1:]) >= _CRITICAL * math.sqrt(math.log10(count) / count)
     for lag in range(len(loud) - quiet + 1):
         if not loud[lag : lag + quiet].any():

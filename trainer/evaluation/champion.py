@@ -1,8 +1,8 @@
-"""The champion, an earlier bundle of the stream, on the windows that the new model is tested on.
+"""Compares the new model with the champion, an earlier bundle of the stream, on the test windows.
 
-Both are asked at the same rows, each through its own graph, with its own windows and its own
-threshold. The rows were held out from the new model, but perhaps not from the champion: what
-its manifest tells of that is said, and no more.
+Both answer at the same rows, each through its own graph, with its own windows and its own
+threshold. The rows were held out from the new model, but perhaps not from the champion: the caveats
+say what its manifest tells about that.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from trainer.dataset.subject import Subject
 from trainer.errors import ComparisonError, first_few
 from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.intervals import Difference, paired_difference
-from trainer.evaluation.metrics import Figures, figures, log_loss, losses
+from trainer.evaluation.metrics import WeightedMetrics, log_loss, losses, weighted_metrics
 from trainer.evaluation.resampling import units_of
 from trainer.evaluation.served import Asked, answered, last_of_rows, served, translated
 from trainer.graph.export import Graph
@@ -34,15 +34,15 @@ class Comparison:
 
     Attributes:
         label: stream and seq of the champion.
-        name: of the champion, for people.
-        version: likewise.
-        seq: of the champion.
-        champion: its figure.
-        challenger: the new model's figure on the same windows.
-        difference: challenger less champion, with its interval and the verdict.
-        windows: how many were compared.
-        drawn: how the interval was drawn.
-        caveats: what a reader must know, one sentence each.
+        name: display name of the champion.
+        version: semantic version of the champion.
+        seq: sequence number of the champion in its stream.
+        champion: the metric of the champion.
+        challenger: the metric of the new model on the same windows.
+        difference: challenger minus champion, with its interval and the verdict.
+        windows: number of windows that were compared.
+        drawn: how the resamples of the interval were drawn, for the report.
+        caveats: what limits the comparison, one sentence each.
     """
 
     label: str
@@ -58,16 +58,16 @@ class Comparison:
 
     @property
     def metric(self) -> str:
-        """The figure that is compared: the one that a search judges by."""
-        return self.difference.figure
+        """Name of the metric that is compared: the one that a search ranks candidates by."""
+        return self.difference.metric
 
     @property
     def verdict(self) -> str:
-        """What may be said of the new model."""
+        """Whether the new model is better, worse, or not shown to be better."""
         return self.difference.verdict
 
     def __str__(self) -> str:
-        """One sentence."""
+        """The comparison in one sentence."""
         low, high = self.difference.interval
         return (
             f"{self.verdict}: {self.metric} {self.challenger:.4g} against {self.champion:.4g} of "
@@ -79,20 +79,20 @@ class Comparison:
 def compare(
     champion: Bundle, subject: Subject, spec: WindowSpec, model: Model, graph: Graph
 ) -> Comparison:
-    """Hold a new model against an earlier bundle, on the rows that it is tested on.
+    """Compare a new model with an earlier bundle, on the rows of the test part.
 
     The same bundles and data give the same comparison.
 
     Args:
-        champion: the earlier bundle; what its members are was verified.
-        subject: the recording, its truth, the recipe, and how it was parted.
-        spec: the recipe's window, with the period that was measured.
-        model: the new one.
-        graph: that it was proved to be.
+        champion: the earlier bundle, whose members were verified.
+        subject: the recording, its truth, the recipe and both parts of the split.
+        spec: the recipe's window, with the sample period that was measured.
+        model: the new model.
+        graph: the new model's graph, whose parity was checked.
 
     Raises:
-        ComparisonError: the two cannot be compared; what differs is named.
-        BundleError: onnxruntime refuses the champion's graph, or what it is given.
+        ComparisonError: the two cannot be compared; the message names the difference.
+        BundleError: onnxruntime refuses the champion's graph or its input.
     """
     manifest, recipe, test = champion.manifest, subject.recipe, subject.parts.test
     metric = _metric(manifest, subject, model)
@@ -106,7 +106,7 @@ def compare(
     drawn = units_of(
         subject, tested, _series(model, (theirs, ours), y), least=-(-longest // recipe.window.hop)
     )
-    both = (_figure(metric, model, theirs, y), _figure(metric, model, ours, y))
+    both = (_measured(metric, model, theirs, y), _measured(metric, model, ours, y))
     with threadpool_limits(limits=1):  # the order of a sum shows in its last digit
         difference = paired_difference(metric, *both, drawn, seed=recipe.seed)
         found = [float(f"{of(np.ones((1, len(y))))[metric][0]:.6g}") for of in both]
@@ -127,7 +127,7 @@ def compare(
 
 
 def _metric(manifest: Manifest, subject: Subject, model: Model) -> str:
-    """What a search judges by, or the F1 of alarms."""
+    """The metric that a search ranks candidates by, or the F1 of alarms."""
     if manifest.task != model.task:
         raise ComparisonError(f"it is for {manifest.task}, the recipe for {model.task}")
     recipe, truth = subject.recipe, subject.truth
@@ -142,17 +142,17 @@ def _metric(manifest: Manifest, subject: Subject, model: Model) -> str:
     return metric
 
 
-def _figure(metric: str, model: Model, answers: Answers, y: NDArray[Any]) -> Figures:
-    """The one figure that is compared, or more."""
+def _measured(metric: str, model: Model, answers: Answers, y: NDArray[Any]) -> WeightedMetrics:
+    """The weighted metrics of a model, with the one that is compared."""
     if metric == "log_loss":
         return log_loss(answers["probabilities"], y)
-    return figures(model, answers, y)
+    return weighted_metrics(model, answers, y)
 
 
 def _series(
     model: Model, both: tuple[Answers, Answers], y: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
-    """The losses of both: blocks must be as long as any of them remembers."""
+    """The losses of both models: blocks must be as long as any of them is correlated."""
     return {
         f"{name} {number}": series
         for number, answers in enumerate(both)
@@ -161,7 +161,7 @@ def _series(
 
 
 def _caveats(manifest: Manifest, subject: Subject, rows: NDArray[np.int64]) -> list[str]:
-    """What is known of whether either model has seen these rows before, and which are missing."""
+    """Sentences on whether either model has seen these rows before, and on rows left out."""
     said, tested = [_seen(manifest, subject, rows)], len(subject.parts.test)
     if "OPTIMISTIC" in subject.parts.said:
         said.append("the split flatters the new model: it was trained on neighbours of these rows")
@@ -197,10 +197,10 @@ def _seen(manifest: Manifest, subject: Subject, rows: NDArray[np.int64]) -> str:
 
 
 def _parted_alike(manifest: Manifest, subject: Subject) -> bool:
-    """Whether all files, the split in its own words and the seed are those of the champion."""
+    """Whether all files, the sentence on the split and the seed are those of the champion."""
     recipe, lineage = subject.recipe, manifest.lineage
     return (
-        not isinstance(recipe.split, ShuffledSplit)  # it also hangs on how many windows there are
+        not isinstance(recipe.split, ShuffledSplit)  # depends on the number of windows too
         and lineage.data == dict(subject.recording.digests)
         and manifest.metrics.split == subject.parts.said
         and lineage.seed == recipe.seed

@@ -1,11 +1,11 @@
-"""How far a figure may be off: bootstrap intervals that know which test windows belong together.
+"""Bootstrap intervals of metrics, for test windows that depend on each other.
 
-Windows that follow each other err alike, and so do those of one machine: drawn one by one they
-would pretend to be many more than they are. So whole assets are drawn, or blocks in time as long as
-the errors remember (Künsch 1989; Politis and Romano 1992), or rows where each stands alone. With
-few of those the quantiles are taken further out, as Student's are from the normal ones (Hesterberg
-2015, "What teachers should know about the bootstrap"), and a share that was right each time ends
-where that many trials allow, not at 100 %.
+Consecutive windows have similar errors, and so have the windows of one asset: if windows were drawn
+one by one, the intervals would be much too narrow. So whole assets are drawn, or blocks in time as
+long as the errors are correlated (Künsch 1989; Politis and Romano 1992), or single rows where rows
+are independent. With few units the quantiles are taken further out, as Student's are compared with
+the normal ones (Hesterberg 2015, "What teachers should know about the bootstrap"), and the interval
+of a share that was right in every draw ends where that many trials allow, not at 100 %.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
 from trainer.evaluation.autocorrelation import memory
-from trainer.evaluation.metrics import LOWER_IS_BETTER, Figures, Weights
+from trainer.evaluation.metrics import LOWER_IS_BETTER, WeightedMetrics, Weights
 
 RESAMPLES = 1000
 MIN_ASSETS = 5
-"""With fewer assets their blocks in time are drawn, and the interval is for those assets alone."""
+"""With fewer assets, blocks in time are drawn; the interval then holds for these assets only."""
 _MIN_RESAMPLES = 200
 _WORK = 400_000_000
-"""Windows times resamples; beyond, fewer resamples are drawn, down to 200."""
+"""Windows times resamples; with more windows fewer resamples are drawn, at least 200."""
 _CHUNK = 4_000_000
 _TAIL = 0.025
 _DEFINED = 0.9
@@ -34,13 +34,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What is drawn as a whole: assets, blocks in time, or rows.
+    """The units of a bootstrap, each drawn as a whole: assets, blocks in time, or rows.
 
     Attributes:
-        kind: which of them.
-        order: the windows, sorted by asset and time, `[n]`.
-        start: first window of each asset in that order, and the end of the last, `[assets + 1]`.
-        length: windows in a block; of assets and rows it is not used.
+        kind: what a unit is.
+        order: indices of the windows, sorted by asset and time, `[n]`.
+        start: position in `order` of the first window of each asset, and the end of the last asset,
+            `[assets + 1]`.
+        length: number of windows in a block; not used for assets and rows.
     """
 
     kind: Literal["assets", "blocks", "rows"]
@@ -50,27 +51,27 @@ class Units:
 
     @property
     def count(self) -> int:
-        """How many there are that do not overlap."""
+        """The number of units that do not overlap."""
         if self.kind == "assets":
             return len(self.start) - 1
         return len(self.order) // self.length
 
     @property
     def said(self) -> str:
-        """One sentence for the report."""
+        """How the resamples are drawn, for the report."""
         what = {"assets": f"{self.count} assets, whole", "rows": f"{self.count} rows"}
         blocks = f"{self.count} blocks of {self.length} windows of one asset"
-        return f"95 % intervals by drawing anew {what.get(self.kind, blocks)}"
+        return f"95 % intervals by a bootstrap over {what.get(self.kind, blocks)}"
 
     def draw(self, rng: np.random.Generator, resamples: int) -> Weights:
-        """How often each window is in each resample, `[resamples, n]`."""
+        """Draw resamples: how often each window is in each of them, `[resamples, n]`."""
         weights = np.empty((resamples, len(self.order)))
         for row in weights:
             row[self.order] = self._times(rng)
         return weights
 
     def numbers(self) -> NDArray[np.int64]:
-        """The unit that each window belongs to, `[n]`."""
+        """Index of the unit that each window belongs to, `[n]`."""
         asset = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
         found = np.empty(len(self.order), dtype=np.int64)
         if self.kind == "assets":
@@ -90,7 +91,7 @@ class Units:
         return self._blocks(rng)
 
     def _blocks(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Circular moving blocks: within each asset as many as cover it once."""
+        """Draw circular moving blocks, in each asset as many as cover it once."""
         size = np.diff(self.start)
         length = np.minimum(self.length, size)
         asset = np.repeat(np.arange(len(size)), -(-size // length))
@@ -114,14 +115,14 @@ def units(
     whole: bool,
     least: int = 1,
 ) -> Units:
-    """What is to be drawn as a whole.
+    """Choose the units of a bootstrap.
 
     Args:
-        asset: whose window each is, `[n]`, in time order within each asset.
-        series: what blocks must be long enough for, `[n]` each: losses, and where they turn.
+        asset: index of the asset of each window, in time order within an asset, `[n]`.
+        series: losses by name, `[n]` each; a block must be as long as they are correlated.
         timed: whether windows follow each other in time.
-        whole: whether the claim is for other assets than these, so that assets are drawn.
-        least: windows that share samples, the shortest block.
+        whole: whether the metrics are to hold for other assets, so that whole assets are drawn.
+        least: the shortest block: the number of consecutive windows that share samples.
     """
     order = np.argsort(asset, kind="stable")
     first = np.flatnonzero(np.diff(asset[order], prepend=-1))
@@ -138,21 +139,21 @@ def units(
 
 
 def intervals(
-    figures: Figures,
+    metrics: WeightedMetrics,
     drawn: Units,
     *,
     trials: Mapping[str, NDArray[np.bool_]] | None = None,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """The 95 % interval of each figure; one that is undefined in a tenth of the draws has none.
+    """The 95 % interval of each metric; a metric undefined in a tenth of the resamples has none.
 
     Args:
-        figures: of weighted windows.
-        drawn: what is drawn as a whole.
-        trials: of a share the windows that it is a share of, `[n]`.
-        seed: of the draws.
+        metrics: the metrics as a function of the weights of windows.
+        drawn: the units of the bootstrap.
+        trials: for each metric that is a share, a mask of the windows it is a share of, `[n]`.
+        seed: seed of the resamples.
     """
-    table = _table(figures, drawn, seed)
+    table = _table(metrics, drawn, seed)
     found = {}
     for name, values in table.items():
         bounds = _quantiles(values, drawn.count)
@@ -164,54 +165,65 @@ def intervals(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A challenger's figure less the champion's, on the same draws."""
+    """The metric of a challenger minus that of the champion.
 
-    figure: str
+    Attributes:
+        metric: name of the metric.
+        value: the difference on the test windows.
+        interval: the 95 % interval of the difference, both models on the same resamples.
+    """
+
+    metric: str
     value: float
     interval: Interval
 
     @property
     def verdict(self) -> Literal["better", "not shown to be better", "worse"]:
-        """What the interval allows to say of the challenger."""
+        """What the interval proves about the challenger."""
         low, high = self.interval
-        if self.figure in LOWER_IS_BETTER:
+        if self.metric in LOWER_IS_BETTER:
             low, high = -high, -low
         if low > 0:
             return "better"
         return "worse" if high < 0 else "not shown to be better"
 
     def __str__(self) -> str:
-        """One sentence."""
+        """The difference in one sentence."""
         low, high = self.interval
-        return f"{self.verdict}: {self.figure} {self.value:+.3g} ({low:+.3g} to {high:+.3g})"
+        return f"{self.verdict}: {self.metric} {self.value:+.3g} ({low:+.3g} to {high:+.3g})"
 
 
 def paired_difference(
-    figure: str, champion: Figures, challenger: Figures, drawn: Units, *, seed: int = 0
+    metric: str,
+    champion: WeightedMetrics,
+    challenger: WeightedMetrics,
+    drawn: Units,
+    *,
+    seed: int = 0,
 ) -> Difference | None:
-    """Whether the challenger is better than the champion on the same windows.
+    """Measure the difference between a challenger and the champion on the same windows.
 
-    Both are measured on the same draws, so what is hard for both cancels. None if the figure is
-    not defined.
+    Both are measured on the same resamples, so that windows which are hard for both cancel
+    out. None if the metric is not defined.
     """
 
     def apart(weights: Weights) -> dict[str, NDArray[np.float64]]:
-        return {figure: challenger(weights)[figure] - champion(weights)[figure]}
+        return {metric: challenger(weights)[metric] - champion(weights)[metric]}
 
-    value = float(apart(np.ones((1, len(drawn.order))))[figure][0])
-    bounds = _quantiles(_table(apart, drawn, seed)[figure], drawn.count)
-    return None if bounds is None or not np.isfinite(value) else Difference(figure, value, bounds)
+    value = float(apart(np.ones((1, len(drawn.order))))[metric][0])
+    bounds = _quantiles(_table(apart, drawn, seed)[metric], drawn.count)
+    return None if bounds is None or not np.isfinite(value) else Difference(metric, value, bounds)
 
 
-def _table(figures: Figures, drawn: Units, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Each figure on each resample."""
+def _table(metrics: WeightedMetrics, drawn: Units, seed: int) -> dict[str, NDArray[np.float64]]:
+    """The value of each metric on each resample, `[resamples]`."""
     rng = np.random.default_rng(seed)
-    parts = [figures(drawn.draw(rng, size)) for size in _sizes(len(drawn.order))]
+    parts = [metrics(drawn.draw(rng, size)) for size in _sizes(len(drawn.order))]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _sizes(count: int) -> Iterator[int]:
-    """How many resamples at a time, so that memory and work are bounded."""
+    """The number of resamples in each step, so that memory and work are bounded."""
     left = int(np.clip(_WORK // max(1, count), _MIN_RESAMPLES, RESAMPLES))
     step = max(1, _CHUNK // max(1, count))
     while left > 0:
@@ -230,7 +242,7 @@ def _quantiles(values: NDArray[np.float64], count: int) -> Interval | None:
 
 
 def _within(bounds: Interval, among: NDArray[np.bool_], drawn: Units) -> Interval:
-    """A share that was all or nothing in every draw, as far as so many trials allow."""
+    """Widen the interval of a share that was 0 or 1 in every resample, by the number of trials."""
     low, high = bounds
     trials = len(np.unique(drawn.numbers()[among]))
     if low < high or not trials:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from trainer.estimators.fitting import TWO, Answers, Model
 
 Weights = NDArray[np.float64]
-Figures = Callable[[Weights], dict[str, NDArray[np.float64]]]
-"""From weights `[resamples, n]` to each figure `[resamples]`; NaN where it is not defined."""
+WeightedMetrics = Callable[[Weights], dict[str, NDArray[np.float64]]]
+"""From weights of windows, `[resamples, n]`, to each metric, `[resamples]`; NaN if undefined."""
 
 LOWER_IS_BETTER = frozenset({"mae", "rmse", "log_loss", "false_alarm_rate", "missed_alarm_rate"})
 
@@ -24,22 +24,24 @@ LOWER_IS_BETTER = frozenset({"mae", "rmse", "log_loss", "false_alarm_rate", "mis
 def measure(
     model: Model, answers: Answers, y: NDArray[Any], *, labelled: bool = True
 ) -> dict[str, float]:
-    """The task's usual figures; one that is not defined on these windows is left out.
+    """The usual metrics of the task, without those that are undefined on these windows.
 
     Args:
-        model: what answered.
+        model: the model that answered.
         answers: its answers to the test windows.
-        y: the truth, `[n]`.
-        labelled: whether it is known; without it a detector has its share of alarms only.
+        y: the truth of the windows, `[n]`.
+        labelled: whether the truth is known; otherwise a detector has its share of alarms only.
     """
-    found = figures(model, answers, y, labelled=labelled)(np.ones((1, len(y))))
+    found = weighted_metrics(model, answers, y, labelled=labelled)(np.ones((1, len(y))))
     return {
         name: float(f"{value[0]:.6g}") for name, value in found.items() if np.isfinite(value[0])
     }
 
 
-def figures(model: Model, answers: Answers, y: NDArray[Any], *, labelled: bool = True) -> Figures:
-    """The task's usual figures as functions of the windows' weights; arguments as of `measure`."""
+def weighted_metrics(
+    model: Model, answers: Answers, y: NDArray[Any], *, labelled: bool = True
+) -> WeightedMetrics:
+    """The usual metrics of the task as a function of weights; arguments as for `measure`."""
     if model.task == "regression":
         return _regression(answers["value"].astype(np.float64), y)
     if model.task == "anomaly":
@@ -51,7 +53,7 @@ def figures(model: Model, answers: Answers, y: NDArray[Any], *, labelled: bool =
 
 
 def trials(model: Model, y: NDArray[Any]) -> Mapping[str, NDArray[np.bool_]]:
-    """The windows that a share is a share of, by its name, where all of them may be right."""
+    """For each metric that is a share, a mask of the windows that it is a share of, `[n]`."""
     every = np.ones(len(y), dtype=np.bool_)
     found = dict.fromkeys(("accuracy", "macro_f1", "alarm_share"), every)
     positive = y == (model.positive if model.task == "classification" else 1)
@@ -60,22 +62,22 @@ def trials(model: Model, y: NDArray[Any]) -> Mapping[str, NDArray[np.bool_]]:
     return found | {"false_alarm_rate": ~positive}
 
 
-def log_loss(probabilities: NDArray[np.float32], y: NDArray[np.int64]) -> Figures:
-    """The mean of minus the logarithm of the probability that each true class was given."""
+def log_loss(probabilities: NDArray[np.float32], y: NDArray[np.int64]) -> WeightedMetrics:
+    """The log loss: the mean of minus the logarithm of the probability of each true class."""
     given = probabilities[np.arange(len(y)), y].astype(np.float64)
     loss = -np.log(np.clip(given, np.finfo(np.float32).eps, 1))
     return lambda weights: {"log_loss": _share(weights, loss)}
 
 
 def losses(model: Model, answers: Answers, y: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-    """What the figures are means of, `[n]` each: blocks must be as long as these remember."""
+    """The series behind the metrics, `[n]` each: blocks must be as long as they are correlated."""
     value = answers["value"]
     if model.task == "regression":
         return {"error": value - y, "absolute error": np.abs(value - y)}
     return {"right": value == y, "value": value == value.max(), "truth": y == y.max()}
 
 
-def _regression(value: NDArray[np.float64], y: NDArray[Any]) -> Figures:
+def _regression(value: NDArray[np.float64], y: NDArray[Any]) -> WeightedMetrics:
     error = value - y
     middle = y - np.median(y)  # exactly 0 where the truth never changes
     columns = np.column_stack([np.abs(error), error**2, error, middle, middle**2])
@@ -90,7 +92,7 @@ def _regression(value: NDArray[np.float64], y: NDArray[Any]) -> Figures:
     return of
 
 
-def _classification(model: Model, answers: Answers, y: NDArray[Any]) -> Figures:
+def _classification(model: Model, answers: Answers, y: NDArray[Any]) -> WeightedMetrics:
     value = answers["value"]
     present = np.union1d(y, value)
     said = (value[:, None] == present).astype(np.float64)
@@ -112,7 +114,7 @@ def _classification(model: Model, answers: Answers, y: NDArray[Any]) -> Figures:
 
 def _anomaly(
     alarm: NDArray[np.bool_], abnormal: NDArray[np.bool_], score: NDArray[np.float32]
-) -> Figures:
+) -> WeightedMetrics:
     two_sided = _two_sided(alarm, abnormal, score) if abnormal.any() else None
 
     def of(weights: Weights) -> dict[str, NDArray[np.float64]]:
@@ -130,7 +132,7 @@ def _anomaly(
 
 def _two_sided(
     said: NDArray[np.bool_], true: NDArray[np.bool_], score: NDArray[np.float32]
-) -> Figures:
+) -> WeightedMetrics:
     counted = np.column_stack([said & true, said, true]).astype(np.float64)
     ranked = _ranked(true, score)
 
@@ -146,8 +148,8 @@ def _two_sided(
     return of
 
 
-def _ranked(true: NDArray[np.bool_], score: NDArray[np.float32]) -> Figures:
-    """Area under the ROC curve, and average precision; equal scores are one threshold."""
+def _ranked(true: NDArray[np.bool_], score: NDArray[np.float32]) -> WeightedMetrics:
+    """Area under the ROC curve and average precision; equal scores share one threshold."""
     order = np.argsort(-score.astype(np.float64), kind="stable")
     first = np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
     event = true[order]
@@ -176,7 +178,7 @@ def _share(weights: Weights, of: NDArray[Any]) -> NDArray[np.float64]:
 def _ratio(
     part: NDArray[np.float64], whole: NDArray[np.float64], *, empty: float = np.nan
 ) -> NDArray[np.float64]:
-    """Part of the whole; `empty` where there is nothing."""
+    """Divide part by whole; `empty` where the whole is 0."""
     defined = np.broadcast_to(whole > 0, part.shape)
     quotient = np.full(part.shape, empty, dtype=np.float64)
     return np.divide(part, whole, out=quotient, where=defined)

@@ -1,4 +1,4 @@
-"""What of the test part is drawn as a whole, by how it was held out."""
+"""Chooses the units of a bootstrap by how the test part was held out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +18,13 @@ def units_of(
     *,
     least: int | None = None,
 ) -> Units:
-    """Groups that were held out, else blocks in time or rows.
+    """The groups that were held out, otherwise blocks in time or rows.
 
     Args:
-        subject: the recording and how it was parted.
+        subject: the recording and its split.
         tested: windows of the test part, or some of them.
-        series: what blocks must be long enough for, `[n]` each.
-        least: windows that share samples; as the recipe has them if not given.
+        series: losses by name, `[n]` each; a block must be as long as they are correlated.
+        least: number of consecutive windows that share samples; None: by the recipe's window.
     """
     parts, recipe, member = subject.parts, subject.recipe, subject.truth.member
     group, timed = tested.asset, subject.recording.timed

@@ -1,7 +1,7 @@
-"""A bundle of another day, asked about the rows of a recording.
+"""The answers of an earlier bundle at the rows of a recording.
 
-Signals are found by name. The windows are the bundle's own, of the same rows with whatever came
-before them, as on a gateway; but it is asked at every row, whatever its hop.
+Signals are found by name. The windows are those of the bundle's manifest, made of the same rows and
+of the rows before them, as on a gateway; but the bundle answers at every row, whatever its hop.
 """
 
 from dataclasses import dataclass, replace
@@ -24,13 +24,13 @@ _BLOCK_VALUES = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a bundle is asked about.
+    """The rows that a bundle should answer at.
 
     Attributes:
-        recording: its rows.
+        recording: the recording that the rows are from.
         channels: signals of the recording, as the recipe describes them.
         spec: the recipe's window.
-        rows: that an answer is wanted at, `[n]`.
+        rows: indices of the rows to answer at, `[n]`.
     """
 
     recording: Recording
@@ -40,11 +40,11 @@ class Asked:
 
 
 def served(bundle: Bundle, asked: Asked) -> tuple[NDArray[np.int64], Answers]:
-    """The rows that the bundle has an answer at, rising, and its answers.
+    """The rows at which the bundle has an answer, ascending, and its answers.
 
     Raises:
-        ComparisonError: it reads something that the recording has not.
-        BundleError: onnxruntime refuses the graph, or what it is given.
+        ComparisonError: the bundle needs something that the recording does not have.
+        BundleError: onnxruntime refuses the graph or its input.
     """
     manifest = bundle.manifest
     _check_signals(manifest, asked.channels)
@@ -58,7 +58,7 @@ def served(bundle: Bundle, asked: Asked) -> tuple[NDArray[np.int64], Answers]:
 
 
 def answered(graph: Graph, windows: Windowed) -> Answers:
-    """What a graph answers to windows, by output; those that are copied a part at a time."""
+    """The answers of a graph to windows, by output; computed in parts to bound the memory."""
     size = max(1, _BLOCK_VALUES // (windows.length * windows.series.shape[1]))
     parts = np.split(np.arange(len(windows)), range(size, len(windows), size))
     blocks = [graph.run(windows.take(part).values) for part in parts]
@@ -66,19 +66,19 @@ def answered(graph: Graph, windows: Windowed) -> Answers:
 
 
 def last_of_rows(windows: Windowed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows at which windows end, rising, and the last window of each; on a grid it has several."""
+    """The rows at which windows end, ascending, and the last window of each: a grid has several."""
     rows, back = np.unique(windows.rows[::-1], return_index=True)
     return rows, len(windows) - 1 - back
 
 
 def translated(answers: Answers, manifest: Manifest, model: Model) -> dict[str, NDArray[Any]]:
-    """A bundle's answers in the words of another model of the same task: classes by their names.
+    """Translate a bundle's answers to the classes of another model of the same task, by name.
 
-    Without probabilities the score is 0: whose score a bundle's own is, its manifest does not say.
+    Without probabilities the score is 0, because the manifest does not say which class the score of
+    the bundle is about.
 
     Raises:
-        ComparisonError: it has other classes, or another meaning or unit; or an answer is no
-            number, or no class.
+        ComparisonError: classes, meaning or unit differ, or an answer is not finite or not a class.
     """
     value = answers["value"]
     if not np.isfinite(value).all():
@@ -114,7 +114,7 @@ def _check_signals(manifest: Manifest, channels: tuple[Channel, ...]) -> None:
 
 
 def _check_pace(window: WindowSpec, here: WindowSpec) -> None:
-    """A window of several samples means something at the pace that it was learned at only."""
+    """Check the sample period: a model of several samples is valid at its own period only."""
     if window.length == 1 and not window.is_on_grid:
         return
     wanted, found = window.sample_period_ms, here.sample_period_ms
@@ -133,7 +133,7 @@ def _check_meaning(manifest: Manifest, model: Model) -> None:
 
 
 def _windows(manifest: Manifest, asked: Asked) -> Windowed:
-    """Windows of the champion's kind, one at each row as far as that can be."""
+    """Windows as the champion's manifest describes them, one at each row where that is possible."""
     recording, spec = asked.recording, manifest.window.model_copy(update={"hop": 1})
     index = [recording.channels.index(channel.name) for channel in manifest.channels]
     reported = None if recording.reported is None else recording.reported[:, index]
@@ -153,12 +153,12 @@ def _windows(manifest: Manifest, asked: Asked) -> Windowed:
 
 
 def _rows(asked: Asked, spec: WindowSpec) -> NDArray[np.int64]:
-    """The rows that its windows can need: twice as many as a window, for some may be late."""
+    """The rows that the windows may need: two window lengths back, because rows may be late."""
     recording = asked.recording
     asset, rank = recording.asset, recording.rank()
     first = np.full(len(recording.assets), len(recording))
     np.minimum.at(first, asset[asked.rows], rank[asked.rows])
-    if spec.is_on_grid or recording.rows_per_sample > 1:  # samples hang on how it all began
+    if spec.is_on_grid or recording.rows_per_sample > 1:  # samples depend on the first row
         return np.flatnonzero(first[asset] < len(recording))
     return np.flatnonzero(
         (first[asset] < len(recording)) & (rank >= first[asset] - 2 * spec.length)

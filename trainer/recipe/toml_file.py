@@ -1,4 +1,4 @@
-"""A TOML file that somebody wrote, checked whole: every mistake is told at once."""
+"""Reads a TOML file and reports all of its mistakes at once."""
 
 import tomllib
 from pathlib import Path
@@ -18,11 +18,11 @@ def read_toml(path: Path, root: type[_Model]) -> _Model:
     """Read and check a file; patterns in it that name files become absolute.
 
     Args:
-        path: of the file.
-        root: what it must be.
+        path: the file.
+        root: the model that the whole file must fit.
 
     Raises:
-        RecipeError: every mistake found, a line each: file, key, what was found, what is allowed.
+        RecipeError: a line for each mistake: file, key, what was found, what is allowed.
     """
     try:
         with path.open("rb") as file:
@@ -30,7 +30,9 @@ def read_toml(path: Path, root: type[_Model]) -> _Model:
     except OSError as exc:
         raise RecipeError(f"{path}: cannot be read: {exc.strerror}") from exc
     if len(raw) > MAX_BYTES:
-        raise RecipeError(f"{path}: has more than {MAX_BYTES} bytes; nobody writes as much by hand")
+        raise RecipeError(
+            f"{path}: has more than {MAX_BYTES} bytes; a file written by hand is smaller"
+        )
     try:
         content = tomllib.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as exc:  # also not UTF-8, a huge number, deep nesting

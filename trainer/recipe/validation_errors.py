@@ -1,4 +1,4 @@
-"""pydantic's errors as sentences about a TOML file: key, what was found, what is allowed."""
+"""pydantic's errors as sentences about a recipe: key, what was found, what is allowed."""
 
 import difflib
 import re
@@ -29,28 +29,28 @@ _NEEDED = {
     "float_parsing": _NUMBER,
     "timezone_aware": "it must name its zone, as 2024-01-01T00:00:00Z does",
 }
-"""What is allowed, where pydantic says it as one says it to a programmer."""
+"""What is allowed, where pydantic's own message is written for programmers."""
 _NAME = get_args(Name)[1].pattern
 
 
 def told(error: ValidationError, content: dict[str, Any], root: type[BaseModel]) -> list[str]:
-    """One line a key, in the order in which they were found.
+    """A line for each key with mistakes, in the order of the errors.
 
     Args:
-        error: what validating `content` by `root` raised.
-        content: the file, parsed.
+        error: the error that validating `content` by `root` raised.
+        content: the parsed file.
         root: the model of the whole file.
     """
     lines: dict[str, list[str]] = {}
     mistakes = [(_written(found, content), found) for found in error.errors()]
     for location, found in mistakes:
-        # A list that is wrong in an item is neither too short, nor a word where one may stand.
+        # If an item of a list is wrong, further errors about the list as a whole would mislead.
         whole = found["type"] == "too_short" or location != found["loc"]
         if whole and any(is_inside(other, location) for other, _ in mistakes):
             continue
         said = lines.setdefault(key_of(location), [])
         reason = _reason(found, location, root)
-        if said:  # the other members of a union found the same
+        if said:  # another member of a union found the same value
             reason = reason.removeprefix(f"found {shown(found['input'])}; ")
         if reason not in said:
             said.append(reason)
@@ -58,7 +58,7 @@ def told(error: ValidationError, content: dict[str, Any], root: type[BaseModel])
 
 
 def _written(found: Any, content: Any) -> Location:  # noqa: ANN401  pydantic's details, any TOML value
-    """Where the mistake is in the file: pydantic's location without the names of union members."""
+    """The place of a mistake in the file: pydantic's location without names of union members."""
     written: list[int | str] = []
     location = found["loc"]
     for position, part in enumerate(location):
@@ -122,7 +122,7 @@ def _nearest(location: Location, root: type[BaseModel]) -> str:
 
 
 def _kinds(location: Location, root: type[BaseModel]) -> list[str]:
-    """The words that tell the sections of a union apart by the key at `location`."""
+    """The values of the key at `location` that select one of the sections of a union."""
     sections = sections_at(location[:-1], root)
     words = (get_args(one.model_fields[str(location[-1])].annotation) for one in sections)
     return [f"'{word}'" for group in words for word in group]

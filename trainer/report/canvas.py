@@ -1,7 +1,8 @@
-"""Pictures by Matplotlib, as SVG that stands within the page. Here it is set up, and nowhere else.
+"""Draws pictures by Matplotlib, as SVG within the page. Only this module configures Matplotlib.
 
-The same picture is the same bytes: no date, no version, ids by a hash of the picture's title, and
-nothing of a user's own settings. Text stays text, so that it can be read aloud and searched.
+Equal pictures are equal bytes: they contain no date and no version, their ids are hashes of their
+titles, and the settings of the user are ignored. Text stays text, so that it can be read aloud and
+searched.
 """
 
 import io
@@ -28,15 +29,15 @@ BLUE, ORANGE, RED, GREEN, GREY, BLACK = (
     "#9aa0a6",
     "#1b1f24",
 )
-"""Near to those of Okabe and Ito, which nobody confuses; never the only difference."""
+"""Colours near those of Okabe and Ito, safe for the colour-blind; never the only difference."""
 
 Look = dict[str, Any]
-"""How something is drawn, in Matplotlib's words."""
+"""Keyword arguments of Matplotlib that say how something is drawn."""
 
 WIDE: Final = (9.0, 2.7)
 NARROW: Final = (4.4, 3.2)
 COLUMNS: Final = 500
-"""How finely a line is drawn: the least and the most of each column are kept."""
+"""Columns of a line; its minimum and maximum in each column are drawn."""
 
 _LOOK: Final[Look] = {
     "svg.fonttype": "none",
@@ -74,14 +75,14 @@ def picture(
     """Draw a picture, with its caption below it.
 
     Args:
-        title: what it is, different for each picture of a page.
-        text: what it shows, for those who see it and those who do not.
-        draw: puts axes into an empty figure.
+        title: the title, which differs from those of the other pictures of the page.
+        text: a description of what the picture shows, also read aloud by screen readers.
+        draw: adds the axes to an empty Matplotlib figure.
         size: width and height in inches of 72 units.
     """
     look: Look = {**_LOOK, "svg.hashsalt": title}
     with matplotlib.style.context(["default", look], after_reset=True), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn by the browser's.
+        # Where Matplotlib's font lacks a script, the browser uses another font.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
@@ -100,12 +101,12 @@ def picture(
 
 
 def thinned(x: NDArray[Any], y: NDArray[Any], columns: int = COLUMNS) -> NDArray[np.int64]:
-    """Which points make the same line at so many columns: the least and the most in each.
+    """Indices of the points that draw the same line: the minimum and maximum of each column.
 
     Args:
-        x: rising, `[n]`; numbers or times.
-        y: `[n]`.
-        columns: of the picture.
+        x: numbers or times, ascending, `[n]`.
+        y: values, `[n]`.
+        columns: number of columns in the picture.
     """
     if len(x) <= 2 * columns:
         return np.arange(len(x))
@@ -118,7 +119,14 @@ def thinned(x: NDArray[Any], y: NDArray[Any], columns: int = COLUMNS) -> NDArray
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """A long line by columns: the first moment of each, and the least, mean and most within."""
+    """A long line by columns.
+
+    Attributes:
+        x: first time or number of each column.
+        low: minimum of each column.
+        mean: mean of each column.
+        high: maximum of each column.
+    """
 
     x: NDArray[Any]
     low: NDArray[np.float64]
@@ -127,7 +135,7 @@ class Bands:
 
 
 def bands(x: NDArray[Any], y: NDArray[np.float64], columns: int) -> Bands:
-    """Put a line together by columns; arguments as of `thinned`."""
+    """Summarise a line by columns; arguments as for `thinned`."""
     first = np.flatnonzero(np.diff(_columns(x, columns), prepend=-1))
     count = np.diff(first, append=len(x))
     return Bands(
@@ -139,28 +147,28 @@ def bands(x: NDArray[Any], y: NDArray[np.float64], columns: int) -> Bands:
 
 
 def logarithmic(axes: Axes, linear: float) -> None:
-    """Upwards from 0, linear up to a value and logarithmic beyond, with plain numbers."""
+    """Make the y-axis linear from 0 to `linear` and logarithmic above, with plain numbers."""
     axes.set_yscale("symlog", linthresh=linear)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_ylim(bottom=0)
 
 
 def apart(x: NDArray[Any]) -> NDArray[np.int64]:
-    """Where a line along `x` is broken: pauses of 20 times the usual step, from 1 on."""
+    """Indices before which a line is interrupted: after pauses of 20 times the usual step."""
     steps = np.diff(x).astype(np.float64)
     usual = np.median(steps) if len(steps) else 0.0
     return np.flatnonzero(steps > max(20 * usual, 0.0)) + 1
 
 
 def _columns(x: NDArray[Any], columns: int) -> NDArray[np.int64]:
-    """Which column each point is in; `x` rises."""
+    """The column that each point is in; `x` is ascending."""
     passed = (x - x[0]).astype(np.float64)
     column: NDArray[np.int64] = (passed / (passed[-1] or 1.0) * columns).astype(np.int64)
     return np.minimum(column, columns - 1, out=column)
 
 
 def _inline(svg: str, title: str, text: str) -> Markup:
-    """What may stand in a page: no prologue, no namespaces, short numbers, ids of its own."""
+    """Prepare an SVG for the page: no prologue, no namespaces, short numbers, unique ids."""
     svg = _TAG.sub(_short, svg[svg.index("<svg") :])
     svg = re.sub(r"(?m)^\s+|\n", "", svg.replace("xlink:href", "href"))
     svg = re.sub(r"<defs><style.*?</style></defs>", "", svg)
@@ -177,7 +185,7 @@ def _inline(svg: str, title: str, text: str) -> Markup:
 
 
 def _short(tag: re.Match[str]) -> str:
-    """A tag without what nobody refers to, its numbers to a tenth of a unit."""
+    """A tag without unused attributes, its numbers rounded to a tenth of a unit."""
     return _ROUNDED.sub(r"\1", _UNUSED.sub(r"\1", tag[0])).replace("\n", " ")
 
 

@@ -1,9 +1,9 @@
-"""What the model would lose without a signal: permutation importance, on the test part.
+"""Permutation importance: how much worse the model is on the test part without a signal.
 
-A signal's course in one window is put into another window, drawn at random from the whole test
-part: shuffling single samples would make courses that no plant has, and neighbouring windows share
-most of theirs. What the signal says together with others is lost with it, and where two signals say
-the same, either may seem to matter little.
+All samples of a signal in one window are exchanged for those of another window, drawn at random
+from the test part. Single samples are not shuffled because that would give curves that no plant
+has, and neighbouring windows share most of their samples. Of two signals with the same information
+either may seem to matter little.
 """
 
 from collections.abc import Callable
@@ -24,30 +24,30 @@ MAX_WINDOWS: Final = 2000
 MAX_SIGNALS: Final = 60
 REPEATS: Final = 5
 PATIENCE_S: Final = 10.0
-"""After which no further signal is tried and no further repeat begun, unless the same bytes are to
-come out."""
+"""Seconds after which no further signal or repeat is begun, except for a reproducible report."""
 _MIN_WINDOWS = 50
 _WORK = 300_000_000
-"""Values that all shuffled windows together may have; beyond, fewer windows are drawn."""
+"""Most values in all shuffled windows together; with more, fewer windows are drawn."""
 
 SCORE_CHANGE: Final = "change of the score"
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """How much worse the figure becomes with each signal shuffled.
+    """How much worse a metric becomes when each signal is shuffled.
 
     Attributes:
-        figure: which.
-        whole: its value on these windows before.
-        signals: name of each.
-        losses: how much worse, `[repeats, signals]`; below 0 is better by chance.
-        windows: how many of the test part were drawn.
-        left_out: signals that were not tried: there are too many, or time ran out.
+        metric: name of the metric.
+        whole: value of the metric on these windows before shuffling.
+        signals: names of the signals that were tried.
+        losses: how much worse the metric becomes, `[repeats, signals]`; below 0 it becomes better,
+            by chance.
+        windows: number of test windows that were drawn.
+        left_out: number of signals that were not tried, because there are too many or time ran out.
         cut_short: whether time ran out before the last repeat.
     """
 
-    figure: str
+    metric: str
     whole: float
     signals: tuple[str, ...]
     losses: NDArray[np.float64]
@@ -57,11 +57,11 @@ class Importance:
 
 
 def importance(subject: Reported, clock: Callable[[], float] = monotonic) -> Importance | None:
-    """Shuffle signal by signal, and measure; None where the figure is not defined.
+    """Shuffle signal by signal, and measure; None if the metric is not defined.
 
     Args:
-        subject: whose model, test windows and seed are used.
-        clock: seconds, for the end of patience.
+        subject: the model, the test windows and the seed.
+        clock: returns seconds, for the limit `PATIENCE_S`.
     """
     trained = subject.trained
     rng = np.random.default_rng(trained.recipe.seed)
@@ -75,7 +75,7 @@ def importance(subject: Reported, clock: Callable[[], float] = monotonic) -> Imp
     if whole is None:
         return None
     until = np.inf if subject.reproducible else clock() + PATIENCE_S
-    with threadpool_limits(limits=1):  # as where the figures are measured
+    with threadpool_limits(limits=1):  # as for the metrics of the manifest
         first = [_loss(windows, 0, judge, whole, rng)]
         while len(first) < most and clock() < until:
             first.append(_loss(windows, len(first), judge, whole, rng))
@@ -83,7 +83,7 @@ def importance(subject: Reported, clock: Callable[[], float] = monotonic) -> Imp
         while len(rounds) < REPEATS and clock() < until:
             rounds.append([_loss(windows, one, judge, whole, rng) for one in range(len(first))])
     return Importance(
-        judge.figure,
+        judge.metric,
         whole,
         names[: len(first)],
         np.array(rounds),
@@ -117,28 +117,28 @@ def _loss(
 
 
 class _Judge:
-    """The figure that the model is judged by, on windows whose truth is known."""
+    """Measures the deciding metric of the model on windows whose truth is known."""
 
     def __init__(self, subject: Reported, before: Answers, y: NDArray[Any]) -> None:
         self.model: Model = subject.trained.model
         self.before = before
-        self.figure = judged(subject)
-        self.lower_is_better = self.figure in LOWER_IS_BETTER or self.figure == SCORE_CHANGE
+        self.metric = deciding_metric(subject)
+        self.lower_is_better = self.metric in LOWER_IS_BETTER or self.metric == SCORE_CHANGE
         self._y, self._labelled = y, subject.is_labelled
 
     def measure(self, answers: Answers) -> float | None:
-        """The figure, None where it is not defined."""
-        if self.figure == SCORE_CHANGE:
+        """The metric; None where it is not defined."""
+        if self.metric == SCORE_CHANGE:
             change = answers["score"].astype(np.float64) - self.before["score"]
             return float(np.abs(change).mean())
-        return measure(self.model, answers, self._y, labelled=self._labelled).get(self.figure)
+        return measure(self.model, answers, self._y, labelled=self._labelled).get(self.metric)
 
 
-def judged(subject: Reported) -> str:
-    """The figure that the search went by, or else the task's; without events, how scores change.
+def deciding_metric(subject: Reported) -> str:
+    """The metric that the search ranks by, or that of the task; without events, the score's change.
 
-    Of a detector it is one without a threshold: by F1, mixed-up signals that raise alarms at random
-    would be an improvement.
+    For anomaly detection it is a metric without a threshold: by F1, shuffled signals that raise
+    alarms at random could count as an improvement.
     """
     task, search = subject.manifest.task, subject.trained.recipe.search
     known = subject.manifest.metrics.values

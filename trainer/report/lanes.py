@@ -1,4 +1,4 @@
-"""The split on a time axis: which stretch of each asset or file trains, tests, or does neither."""
+"""The split on a time axis: which stretches of each asset or file are in which part."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ from trainer.ingest.recording import Recording
 MAX_LANES: Final = 40
 COLUMNS: Final = 400
 _SLIVER = 0.2
-"""Lanes shorter than this share of all time are drawn from their own beginnings."""
+"""If lanes are shorter than this share of the whole time, each is drawn from its own first row."""
 
 _PIECES = re.compile(r"(\D*)(\d{0,18})")
 
@@ -28,13 +28,18 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One asset or file: its state in each column of the picture."""
+    """One asset or file.
+
+    Attributes:
+        name: name of the asset or file.
+        state: `NONE`, `NEITHER`, `TRAIN`, `TEST` or `BOTH` in each column of the picture.
+    """
 
     name: str
     state: NDArray[np.int64]
 
     def runs(self) -> Iterator[tuple[int, int, int]]:
-        """State, first column, and how many columns, of each stretch that has rows."""
+        """State, first column and number of columns of each stretch that has rows."""
         first = np.flatnonzero(np.diff(self.state, prepend=-1))
         count = np.diff(first, append=len(self.state))
         for state, begin, length in zip(self.state[first], first, count, strict=True):
@@ -44,14 +49,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The split, drawn.
+    """The split as lanes on a time axis.
 
     Attributes:
-        what: a lane is an asset, or a file.
-        lanes: those that are drawn, `MAX_LANES` at most.
-        counts: of all lanes, how many only train, only test, do both, or neither.
-        start, end: nanoseconds at both ends of the axis.
-        is_relative: whether the axis counts from each lane's own first row.
+        what: what a lane is: "asset" or "file".
+        lanes: the lanes that are drawn, at most `MAX_LANES`.
+        counts: number of all lanes by their state: only train, only test, both, or neither.
+        start: the beginning of the axis, nanoseconds since 1970 or since the first row of a lane.
+        end: the end of the axis, nanoseconds likewise.
+        is_relative: whether time counts from the first row of each lane.
     """
 
     what: str
@@ -63,7 +69,7 @@ class Lanes:
 
 
 def lanes(recording: Recording, parts: Parts, spec: WindowSpec) -> Lanes:
-    """Lay the windows of both parts over the rows, which have a time axis."""
+    """Find where the windows of both parts lie; the rows must have a time axis."""
     what, names, key = _keys(recording)
     times = recording.times_ns
     low, high = _extent(times, key, len(names))
@@ -86,7 +92,7 @@ def lanes(recording: Recording, parts: Parts, spec: WindowSpec) -> Lanes:
 
 
 def _sides(key: NDArray[Any], count: int, parts: Parts) -> NDArray[np.int64]:
-    """Which part each lane is in."""
+    """The state of each lane as a whole."""
     trains, tests = (
         np.bincount(key[part.rows], minlength=count) > 0 for part in (parts.train, parts.test)
     )
@@ -94,12 +100,12 @@ def _sides(key: NDArray[Any], count: int, parts: Parts) -> NDArray[np.int64]:
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
-    """Sort key: 9 before 10."""
+    """Sort key by which 9 comes before 10."""
     return [(int(part or 0), text) for text, part in _PIECES.findall(name)]
 
 
 def _keys(recording: Recording) -> tuple[str, tuple[str, ...], NDArray[Any]]:
-    """What a lane is, the name of each, and which lane each row is on."""
+    """What a lane is, the names of the lanes, and the lane of each row, `[rows]`."""
     if len(recording.assets) == 1 and len(recording.files) > 1:
         return "file", recording.files, recording.file
     return "asset", recording.assets, recording.asset
@@ -108,7 +114,7 @@ def _keys(recording: Recording) -> tuple[str, tuple[str, ...], NDArray[Any]]:
 def _extent(
     times: NDArray[np.int64], key: NDArray[Any], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last time of each lane; a lane without rows ends before it begins."""
+    """First and last time of each lane; for a lane without rows the last is before the first."""
     low = np.full(count, np.iinfo(np.int64).max)
     high = np.full(count, np.iinfo(np.int64).min)
     np.minimum.at(low, key, times)
@@ -118,14 +124,20 @@ def _extent(
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """Time as columns, from `start` on for `span` nanoseconds."""
+    """Time in columns.
+
+    Attributes:
+        start: time of the first column, nanoseconds.
+        span: length of the axis, nanoseconds.
+        spec: length and sample period of the windows.
+    """
 
     start: int
     span: int
     spec: WindowSpec
 
     def covered(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> Mask:
-        """Columns that any of the stretches touches."""
+        """Mask of the columns that any of the stretches touches."""
         first, last = self._column(begin), self._column(end - 1)
         change = np.bincount(first, minlength=COLUMNS + 1)
         change -= np.bincount(np.maximum(first, last) + 1, minlength=COLUMNS + 1)
@@ -139,14 +151,20 @@ class _Axis:
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
-    """Rows with their time and lane, on an axis."""
+    """Rows on an axis.
+
+    Attributes:
+        times: time of each row, nanoseconds, `[rows]`.
+        key: lane of each row, `[rows]`.
+        axis: the axis.
+    """
 
     times: NDArray[np.int64]
     key: NDArray[Any]
     axis: _Axis
 
     def state(self, lane: int, parts: Parts) -> NDArray[np.int64]:
-        """The state of each column of a lane."""
+        """The state of a lane in each column."""
         rows = self.times[self.key == lane]
         period_ns = self.axis.spec.period_ns
         found = np.where(self.axis.covered(rows, rows + period_ns), NEITHER, NONE)
@@ -159,7 +177,7 @@ class _Drawing:
         return found
 
     def _windows(self, rows: NDArray[np.int64], lane: int, first: int) -> Mask:
-        """Columns that the windows of the lane which end at `rows` reach over."""
+        """Mask of the columns covered by the windows of a lane that end at `rows`."""
         spec = self.axis.spec
         ends = self.times[rows[self.key[rows] == lane]]
         begin = np.maximum(ends - (spec.length - 1) * spec.period_ns, first)
@@ -167,6 +185,6 @@ class _Drawing:
 
 
 def _broad(mask: Mask) -> Mask:
-    """Columns that are not alone: where one part ends and the other begins, both share one."""
+    """Mask without single columns, which both parts share where one ends and the other begins."""
     beside = np.append(mask[1:], False) | np.append(False, mask[:-1])
     return np.asarray(mask & beside)

@@ -1,4 +1,4 @@
-"""HTML out of text: whatever is put in is escaped, because `markupsafe` does it on the way."""
+"""Builds HTML from text; `markupsafe` escapes everything that is put in."""
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -6,7 +6,7 @@ from itertools import islice
 from markupsafe import Markup
 
 MAX_ROWS = 100
-"""Of a table; the rest is counted, and stands in the manifest or on the terminal."""
+"""Most rows of a table; the number of further rows is given below it."""
 
 Cell = str | Markup
 
@@ -22,29 +22,29 @@ def heading(text: str) -> Markup:
 
 
 def items(texts: Iterable[Cell]) -> Markup:
-    """A list of points; nothing without any."""
+    """A list of points; nothing if there are none."""
     points = Markup("").join(Markup("<li>{}</li>").format(text) for text in texts)
     return Markup("<ul>{}</ul>").format(points) if points else Markup("")
 
 
 def joined(parts: Iterable[Markup]) -> Markup:
-    """One after the other."""
+    """Parts of a page, one after the other."""
     return Markup("").join(parts)
 
 
 def side_by_side(pictures: Iterable[Markup]) -> Markup:
-    """Narrow pictures in a row, or below each other where there is no room."""
+    """Narrow pictures in a row, or below each other on a narrow screen."""
     return Markup('<div class="row">{}</div>').format(joined(pictures))
 
 
 def folded(summary: str, content: Markup) -> Markup:
-    """Content that opens on request, and is printed all the same."""
+    """Content that opens on a click, and is always printed."""
     return Markup("<details><summary>{}</summary>{}</details>").format(summary, content)
 
 
-def figure(name: str, said: str) -> Markup:
-    """A figure of the manifest, in its own rendering, marked by its name."""
-    return Markup('<span data-figure="{}">{}</span>').format(name, said)
+def metric(name: str, value: str) -> Markup:
+    """A metric as the manifest writes it, marked with its name."""
+    return Markup('<span data-metric="{}">{}</span>').format(name, value)
 
 
 def pairs(name: str, value: str, rows: Mapping[str, Cell]) -> Markup:
@@ -53,7 +53,7 @@ def pairs(name: str, value: str, rows: Mapping[str, Cell]) -> Markup:
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Markup:
-    """A table; the first cell of a row is its header. At most `MAX_ROWS` rows."""
+    """A table of at most `MAX_ROWS` rows; the first cell of a row is its header."""
     names = list(header)
     left = iter(rows)
     lines = [_row(cells) for cells in islice(left, MAX_ROWS)]

@@ -1,6 +1,7 @@
-"""One page that opens from disk: no script, no font, no picture and no request from elsewhere.
+"""A single HTML page that opens from disk, without scripts and without requests to anywhere.
 
-Its content security policy forbids all of them, so a signal's name cannot bring one in either.
+Its content security policy forbids scripts, fonts and pictures from elsewhere, so that not even the
+name of a signal can bring one in.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from models.bundle.manifest import Manifest, utc
 from trainer.report.markup import joined, paragraph
 
 MAX_BYTES = 400_000
-"""What a page is to stay below; what goes into it is capped so that it does."""
+"""Size limit of a page; its tables and pictures are limited so that it is kept."""
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -35,12 +36,12 @@ MEANINGS = {
 
 
 def page(manifest: Manifest, lead: Markup, sections: Mapping[str, Markup]) -> bytes:
-    """A page about a bundle, as UTF-8.
+    """A page about a bundle, in UTF-8.
 
     Args:
-        manifest: for the title.
-        lead: what stands above all sections.
-        sections: content by heading; one without content is left out.
+        manifest: the manifest, for the title.
+        lead: the content above all sections.
+        sections: content of each section by its heading; sections without content are left out.
     """
     title = f"{manifest.name} {manifest.version}"
     style = files("trainer.report").joinpath("style.css").read_text("utf-8")
@@ -49,7 +50,7 @@ def page(manifest: Manifest, lead: Markup, sections: Mapping[str, Markup]) -> by
         '<meta http-equiv="Content-Security-Policy" content="{}"><title>{}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<style>{}</style></head>"
-    ).format(_POLICY, title, Markup(style))  # noqa: S704  our own file
+    ).format(_POLICY, title, Markup(style))  # noqa: S704  a file of this package
     content = joined(
         Markup("<section><h2>{}</h2>{}</section>").format(heading, section)
         for heading, section in sections.items()
@@ -62,14 +63,14 @@ def page(manifest: Manifest, lead: Markup, sections: Mapping[str, Markup]) -> by
 
 
 def notice(title: str, content: Markup) -> Markup:
-    """A box that nobody overlooks: something is wrong with what follows."""
+    """A conspicuous box of warnings."""
     return Markup('<div class="notice warning" role="note"><strong>{}</strong>{}</div>').format(
         title, content
     )
 
 
 def all_clear(text: str) -> Markup:
-    """A box that says that nothing is."""
+    """A box that says that there are no warnings."""
     return Markup('<div class="notice">{}</div>').format(paragraph(text))
 
 

@@ -1,4 +1,4 @@
-"""What a report is about: what was trained, and what it answered on the test part."""
+"""The subject of a report: the trained model and its answers on the test part."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from trainer.report.trained import Trained
 
 @dataclass(frozen=True)
 class Reported:
-    """All that the sections of a report are made from.
+    """Everything that the sections of a report are made from.
 
     Attributes:
-        manifest: whose figures the page repeats.
-        trained: recipe, rows, parts and model.
-        answers: of the model to the test windows.
-        drawn: how the intervals came about, one sentence.
+        manifest: the manifest, whose metrics the page repeats.
+        trained: recipe, rows, split and model.
+        answers: the model's answers to the test windows.
+        drawn: how the intervals were computed, in one sentence.
         sizes: bytes of the bundle's other members, by name.
-        reproducible: whether the same recipe and data are to give the same bytes, so that nothing
-            measured by a clock may be said.
+        reproducible: whether the same recipe and data must give the same bytes, so that the page
+            may not contain measured times.
     """
 
     manifest: Manifest
@@ -41,12 +41,12 @@ class Reported:
 
     @property
     def value(self) -> NDArray[Any]:
-        """What the model answered them, `[n]`."""
+        """The model's answers to the test windows, `[n]`."""
         return self.answers["value"]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Name of each class; empty for a regression."""
+        """Names of the classes; empty for a regression."""
         return self.trained.model.classes
 
     @property
@@ -56,33 +56,33 @@ class Reported:
 
     @property
     def is_two_sided(self) -> bool:
-        """Whether an answer is an alarm or none."""
+        """Whether the model has two classes, so that an answer is an alarm or none."""
         return len(self.classes) == TWO
 
     @property
     def is_labelled(self) -> bool:
-        """Whether the truth is known at all."""
+        """Whether the recording has labels."""
         return self.trained.truth.labelled
 
     @property
     def positive(self) -> int:
-        """Index of the class that an alarm is about."""
+        """Index of the class that an alarm stands for."""
         model = self.trained.model
         return model.positive if model.task == "classification" else 1
 
     @cached_property
     def alarm(self) -> NDArray[np.bool_]:
-        """Test windows that raised an alarm, `[n]`; of a two-sided model."""
+        """Mask of the test windows with an alarm, `[n]`; for two classes only."""
         return np.asarray(self.value == self.positive)
 
     @cached_property
     def event(self) -> NDArray[np.bool_]:
-        """Test windows that should have, `[n]`; all False where there are no labels."""
+        """Mask of the test windows that should have an alarm, `[n]`; all False without labels."""
         return np.asarray(self.y == self.positive) & self.is_labelled
 
     @cached_property
     def moments(self) -> NDArray[Any]:
-        """When each test window ended, `[n]`; its number where there is no time axis."""
+        """The time at which each test window ends, `[n]`; its number without a time axis."""
         rows = self.trained.parts.test.rows
         if not self.is_timed:
             return np.arange(len(rows))
@@ -90,13 +90,13 @@ class Reported:
 
     @cached_property
     def wrong(self) -> NDArray[np.float64]:
-        """How wrong each answer is, `[n]`: distance of a number, 0 or 1 of a class."""
+        """The error of each answer, `[n]`: the distance of a number, 0 or 1 for a class."""
         if not self.classes:
             return np.asarray(np.abs(self.value.astype(np.float64) - self.y))
         return np.asarray(self.value != self.y).astype(np.float64)
 
     def shown_assets(self, most: int) -> dict[str, NDArray[np.int64]]:
-        """Test windows of a few assets, by asset: from the one answered worst to the best."""
+        """Indices of the test windows of a few assets, the asset with the largest errors first."""
         asset = self.trained.parts.test.asset
         known = np.unique(asset)
         loss = np.bincount(asset, self.wrong)[known] / np.bincount(asset)[known]

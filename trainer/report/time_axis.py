@@ -1,4 +1,4 @@
-"""A time axis: of dates, or of time that has passed."""
+"""A time axis with dates, or with the time since the first row."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,18 +13,24 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True)
 class TimeAxis:
-    """From `low` to `high`, as Matplotlib counts; `unit` is empty of dates."""
+    """A time axis of a picture.
+
+    Attributes:
+        low: left end, as a number of Matplotlib.
+        high: right end, likewise.
+        unit: unit of the time since the first row; empty for dates.
+    """
 
     low: float
     high: float
     unit: str
 
     def at(self, share: float) -> float:
-        """The place of a share of the axis."""
+        """The position at a share of the axis, 0 for the left end and 1 for the right end."""
         return self.low + share * (self.high - self.low)
 
     def label(self, axes: Axes, what: str) -> None:
-        """Set limits, ticks and the label."""
+        """Set the limits, the ticks and the label of the axis."""
         axes.set_xlim(self.low, self.high)
         if self.unit:
             axes.set_xlabel(f"time since the {what}'s first row, {self.unit}")
@@ -33,7 +39,7 @@ class TimeAxis:
 
 
 def axis_of(start: int, end: int, *, is_relative: bool) -> TimeAxis:
-    """An axis between two times in nanoseconds."""
+    """Make an axis between two times in nanoseconds."""
     if not is_relative:
         low, high = (float(date2num(np.datetime64(t, "ns"))) for t in (start, max(end, start + 1)))
         return TimeAxis(low, high, "")
@@ -43,12 +49,12 @@ def axis_of(start: int, end: int, *, is_relative: bool) -> TimeAxis:
 
 
 def dated(axes: Axes) -> None:
-    """Dates along x, as few letters as they need."""
+    """Label the x-axis with short dates."""
     locator = AutoDateLocator(minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def along(moments: Any) -> Any:  # noqa: ANN401  an array of times, or of numbers as it is
-    """Times as Matplotlib counts them."""
+def along(moments: Any) -> Any:  # noqa: ANN401  an array of times or numbers
+    """Times as numbers of Matplotlib; numbers stay as they are."""
     return date2num(moments) if np.issubdtype(moments.dtype, np.datetime64) else moments

@@ -1,4 +1,4 @@
-"""What was trained, and all that is known of it."""
+"""A trained model with everything that is known about it."""
 
 from dataclasses import dataclass
 
@@ -17,19 +17,19 @@ from trainer.search.leaderboard import Leaderboard
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Everything that a bundle is made from, once the model has proved itself.
+    """Everything that a bundle is made from, after the parity check.
 
     Attributes:
-        subject: rows, truth, recipe and both parts.
-        seq: of the bundle.
-        spec: the recipe's window, with the period that was measured.
-        model: fitted on the training part.
-        notes: what was cleaned or left out, and how the model was chosen.
-        findings: of the checks before the training.
-        parity: of the graph with the estimator, on all held-out windows.
-        latency: of one window on one thread, as measured here.
-        leaderboard: of the search, where there was one.
-        comparison: with the champion, where there is one that can be compared.
+        subject: rows, truth, recipe and both parts of the split.
+        seq: sequence number of the bundle in its stream.
+        spec: the recipe's window, with the sample period that was measured.
+        model: the model, fitted on the training part.
+        notes: sentences on what was cleaned or left out, and on how the model was chosen.
+        findings: results of the checks before the training.
+        parity: how far graph and estimator differ on all held-out windows.
+        latency: time for one window on one thread, as measured here.
+        leaderboard: the leaderboard of the search; None without a search.
+        comparison: the comparison with the champion; None if there is none.
     """
 
     subject: Subject
@@ -45,20 +45,20 @@ class Trained:
 
     @property
     def recipe(self) -> Recipe:
-        """What was to be done."""
+        """The recipe of the training."""
         return self.subject.recipe
 
     @property
     def recording(self) -> Recording:
-        """All rows."""
+        """All recorded rows."""
         return self.subject.recording
 
     @property
     def truth(self) -> Truth:
-        """Of every row."""
+        """The truth of every row."""
         return self.subject.truth
 
     @property
     def parts(self) -> Parts:
-        """The windows that trained, and those that test."""
+        """The training windows and the test windows."""
         return self.subject.parts

@@ -1,7 +1,7 @@
-"""The report of a bundle that was trained here, from the verdict to the last digest.
+"""The report of a bundle that was trained here.
 
-A section is a function from the subject to HTML; one that returns nothing is left out. To add one,
-write it and put it in its place in `SECTIONS`.
+A section is a function from the subject of the report to HTML; a section that returns nothing is
+left out. To add a section, write its function and add it to `SECTIONS`.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ from trainer.report.sections.tables import (
     contract,
     cost,
     data,
-    figures,
-    leader_board,
+    leaderboard,
+    metrics,
     proof,
 )
 from trainer.report.verdict import verdict
@@ -33,13 +33,13 @@ Section = Callable[[Reported], Markup]
 
 
 def render(subject: Reported) -> bytes:
-    """The page as UTF-8; the same for the same subject, but for how long the clock lets it work."""
+    """The page in UTF-8; equal for equal subjects, except for limits of time."""
     sections = {heading: section(subject) for heading, section in SECTIONS.items()}
     return page(subject.manifest, verdict(subject), sections)
 
 
 def curves(subject: Reported) -> Markup:
-    """Answers beside the truth, as the task has them."""
+    """The answers compared with the truth, by task."""
     task = subject.manifest.task
     if task == "regression":
         return numbers(subject)
@@ -50,16 +50,16 @@ def curves(subject: Reported) -> Markup:
 
 
 SECTIONS: Final[dict[str, Section]] = {
-    "All figures on data it never saw": figures,
+    "Metrics on the test data": metrics,
     "Data": data,
     "Split": split_drawn,
-    "Leaderboard": leader_board,
-    "Against the champion": champion,
-    "Answers against the truth": curves,
-    "Which signals it lives on": signals_that_matter,
-    "What goes in, what comes out": contract,
+    "Leaderboard": leaderboard,
+    "Comparison with the champion": champion,
+    "Answers and truth": curves,
+    "Importance of the signals": signals_that_matter,
+    "Inputs and outputs": contract,
     "Checks before the training": checks,
-    "Proof of the graph": proof,
-    "What serving costs": cost,
+    "Parity check of the graph": proof,
+    "Cost of serving": cost,
 }
-"""In the order of the page; one whose content is empty is left out."""
+"""The sections in the order of the page."""

@@ -1,4 +1,4 @@
-"""What a reader must know if nothing else is read: what it is, how good, what speaks against it."""
+"""The beginning of a report: what the model does, how good it is, and the warnings."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from markupsafe import Markup
 from trainer.checks.finding import Finding
 from trainer.estimators.fitting import TWO
 from trainer.recipe.document import Regression
-from trainer.report.markup import figure, items, joined, paragraph
+from trainer.report.markup import items, joined, metric, paragraph
 from trainer.report.page import MEANINGS, all_clear, notice
 from trainer.report.reported import Reported
 
@@ -21,7 +21,7 @@ _CARDS = 3
 
 
 def verdict(subject: Reported) -> Markup:
-    """Sentence, main figures, and the warnings."""
+    """What the model answers, its main metrics, and the warnings."""
     return joined(
         (paragraph(_what(subject)), _cards(subject), paragraph(_sentence(subject)), _box(subject))
     )
@@ -67,7 +67,7 @@ def _cards(subject: Reported) -> Markup:
     return Markup('<ul class="cards">{}</ul>').format(
         joined(
             Markup("<li><strong>{}</strong>{}</li>").format(
-                figure(name, metrics.formatted(name)), f"{name}: {MEANINGS[name]}"
+                metric(name, metrics.formatted(name)), f"{name}: {MEANINGS[name]}"
             )
             for name in shown
         )
@@ -82,45 +82,47 @@ def _main(subject: Reported) -> tuple[str, ...]:
 
 def _sentence(subject: Reported) -> Markup:
     metrics = subject.manifest.metrics
-    said = {name: figure(name, metrics.formatted(name)) for name in metrics.values}
-    about = Markup("").join(_told(subject, said))
-    return Markup("On {} test windows that it never saw {} {}").format(
-        metrics.test_rows, about, f"In brackets {subject.drawn}." if metrics.intervals else ""
+    said = {name: metric(name, metrics.formatted(name)) for name in metrics.values}
+    about = Markup("").join(_in_words(subject, said))
+    return Markup("On {} test windows that were not used for training, {} {}").format(
+        metrics.test_rows, about, f"In brackets: {subject.drawn}." if metrics.intervals else ""
     )
 
 
-def _told(subject: Reported, said: dict[str, Markup]) -> Iterator[str | Markup]:
+def _in_words(subject: Reported, said: dict[str, Markup]) -> Iterator[str | Markup]:
     unit = subject.manifest.outputs[0].unit
     if subject.manifest.task == "regression":
-        yield Markup("its answer was off by {} {} on average.").format(said["mae"], unit)
+        yield Markup("the mean absolute error of its answers was {} {}.").format(said["mae"], unit)
     elif "recall" in said:
         yield Markup(
-            "it found a share of {} of those that are '{}', and of its alarms a share of {} was "
-            "right"
+            "the model found a share of {} of the windows that are '{}', and a share of {} of its "
+            "alarms was right"
         ).format(said["recall"], subject.classes[subject.positive], said["precision"])
         if "false_alarm_rate" in said:
-            yield Markup("; it raised an alarm in a share of {} of the normal ones").format(
+            yield Markup("; it raised an alarm in a share of {} of the normal windows").format(
                 said["false_alarm_rate"]
             )
         yield "."
     elif "accuracy" in said:
         yield Markup(
-            "a share of {} of its answers was right; the mean of each class's F1 is {}."
+            "a share of {} of its answers was right; the mean F1 of the classes is {}."
         ).format(said["accuracy"], said["macro_f1"])
     else:
-        yield Markup("it raised an alarm in a share of {}; ").format(said["alarm_share"])
+        yield Markup("the model raised an alarm in a share of {} of the windows; ").format(
+            said["alarm_share"]
+        )
         yield (
-            "none of them was abnormal, so all of these are false."
+            "no window is abnormal, so all alarms are false."
             if subject.is_labelled
-            else "whether rightly, nobody has said: there are no labels."
+            else "there are no labels that say which alarms are right."
         )
 
 
 def _box(subject: Reported) -> Markup:
     against = list(_warnings(subject))
     if not against:
-        return all_clear("The checks found nothing that speaks against these figures.")
-    return notice("Read this before you believe the figures", items(against))
+        return all_clear("The checks found no reason to doubt these metrics.")
+    return notice("Read this before you rely on the metrics", items(against))
 
 
 def _warnings(subject: Reported) -> Iterator[Markup | str]:
@@ -130,14 +132,18 @@ def _warnings(subject: Reported) -> Iterator[Markup | str]:
     for finding in sorted(subject.trained.findings, key=lambda one: not one.overridden):
         yield _strong(_rank(finding), finding.evidence)
     if not subject.is_labelled:
-        yield _strong("No labels", "how many alarms are false, and what is missed, is not known")
+        yield _strong(
+            "No labels", "how many alarms are false, and how many events are missed, is not known"
+        )
     if metrics.values.get("r2", 1.0) < 0:
         yield _strong(
-            "Worse than a constant", "r2 is below 0: the test part's mean would do better"
+            "Worse than a constant", "r2 is below 0: the mean of the test part would be better"
         )
     without = [name for name in metrics.values if name not in metrics.intervals]
     if without:
-        yield _strong("No interval", f"how far these may be off is not known: {', '.join(without)}")
+        yield _strong(
+            "No interval", f"the uncertainty of these metrics is not known: {', '.join(without)}"
+        )
 
 
 def _rank(finding: Finding) -> str:

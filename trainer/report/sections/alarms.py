@@ -1,4 +1,4 @@
-"""A model of two answers on the test part: its score over time, and how well it tells apart."""
+"""A model of two classes on the test part: its score over time, and its curves."""
 
 from typing import Any, Final
 
@@ -24,8 +24,7 @@ from trainer.report.canvas import (
     picture,
     thinned,
 )
-from trainer.report.markup import figure as told
-from trainer.report.markup import joined, paragraph, side_by_side
+from trainer.report.markup import joined, metric, paragraph, side_by_side
 from trainer.report.reported import Reported
 from trainer.report.sections.classes import calibration
 from trainer.report.time_axis import along, dated
@@ -36,11 +35,11 @@ _TRUTH: Final[Look] = {"facecolor": "#f6c9b7", "edgecolor": "#d98f73", "hatch": 
 _BINS = 40
 _MARKS = 200
 _FAR = 10.0
-"""Where a score is a ratio to its limit, what is beyond ten limits is drawn logarithmically."""
+"""Scores of anomalies above ten times the limit are drawn on a logarithmic axis."""
 
 
 def alarms(subject: Reported) -> Markup:
-    """Timeline, histogram of scores, and both curves where the truth is known."""
+    """The timeline, a histogram of the scores, and the curves where the truth is known."""
     narrow = [_histogram(subject)]
     if subject.event.any() and not subject.event.all():
         narrow += [_roc(subject), _precision(subject)]
@@ -51,7 +50,7 @@ def alarms(subject: Reported) -> Markup:
 
 def _timeline(subject: Reported) -> Markup:
     if not subject.is_timed:
-        return paragraph("The rows have no time axis: there is no timeline of alarms to draw.")
+        return paragraph("The rows have no time axis, so there is no timeline of alarms.")
     chosen = subject.shown_assets(MAX_ASSETS)
     several = len(subject.trained.recording.assets) > 1
 
@@ -65,15 +64,15 @@ def _timeline(subject: Reported) -> Markup:
             handles.append(Patch(label="truth", **_TRUTH))
         figure.legend(handles=handles, loc="outside upper left", ncols=5)
 
-    text = "The score on the test part; above the dashed threshold it is an alarm."
+    text = "The score on the test part; a score above the dashed threshold is an alarm."
     if subject.is_labelled:
         text += (
-            " Shaded is where the truth says "
-            f"'{subject.classes[subject.positive]}'; marks above are right alarms (dots) and "
-            "false ones (crosses)."
+            " Shaded stretches have the label "
+            f"'{subject.classes[subject.positive]}'; the marks above are right alarms (dots) and "
+            "false alarms (crosses)."
         )
     if several:
-        text += " From the asset with the most wrong answers to the one with the fewest."
+        text += " The assets are in the order of their share of wrong answers, the worst on top."
     return picture("Alarms over time", text, draw, size=(9.0, 0.9 + 1.7 * len(chosen)))
 
 
@@ -107,7 +106,7 @@ def _course(axes: Axes, subject: Reported, windows: NDArray[np.int64]) -> None:
 def _marked(
     axes: Axes, subject: Reported, windows: NDArray[np.int64], at: NDArray[np.float64]
 ) -> None:
-    """Alarms along the upper edge, few enough to be told apart."""
+    """Draw the alarms along the upper edge, few enough to be distinguished."""
     alarm, event = subject.alarm[windows], subject.event[windows]
     marks = [("alarm", alarm, 0.94, "o", RED)]
     if subject.is_labelled:
@@ -122,7 +121,7 @@ def _marked(
 
 
 def _spread(at: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """One place for each column in which something is chosen."""
+    """One position for each column that contains a chosen window."""
     x = at[chosen]
     if not len(x):
         return x
@@ -131,7 +130,7 @@ def _spread(at: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.fl
 
 
 def _stretches(event: NDArray[np.bool_], moments: NDArray[Any]) -> list[tuple[int, int]]:
-    """First and last window of each stretch of events; those a column apart are one."""
+    """First and last window of each stretch of events; those less than a column apart are one."""
     edges = np.diff(event.astype(np.int8), prepend=0, append=0)
     first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
     least = (moments[-1] - moments[0]) / COLUMNS
@@ -163,9 +162,9 @@ def _histogram(subject: Reported) -> Markup:
         figure.legend(loc="outside upper left", ncols=3)
 
     beyond = int((score > max(high, 1.05 * threshold)).sum())
-    text = "How often each score comes; upwards logarithmic from ten on."
+    text = "The number of windows by score; the axis is logarithmic above ten."
     if beyond:
-        text += f" {beyond} windows beyond the right end are counted in the last bar."
+        text += f" {beyond} windows with a higher score are counted in the last bar."
     return picture("Scores", text, draw, size=NARROW)
 
 
@@ -197,10 +196,10 @@ def _roc(subject: Reported) -> Markup:
         axes.set_ylabel("share of events found")
         axes.set_aspect("equal")
 
-    area = told("roc_auc", subject.manifest.metrics.formatted("roc_auc"))
+    area = metric("roc_auc", subject.manifest.metrics.formatted("roc_auc"))
     text = Markup(
-        "What any other threshold would give; the diamond is this model's. Area below: {}. The "
-        "dotted line is guessing."
+        "What other thresholds would give; the diamond is the threshold of this model. Area under "
+        "the curve: {}. The dotted line is guessing."
     ).format(area)
     return picture("ROC curve", text, draw, size=NARROW)
 
@@ -223,9 +222,10 @@ def _precision(subject: Reported) -> Markup:
         axes.set_ylim(0, 1.03)
         axes.set_xlim(0, 1.03)
 
-    area = told("average_precision", subject.manifest.metrics.formatted("average_precision"))
+    area = metric("average_precision", subject.manifest.metrics.formatted("average_precision"))
     text = Markup(
-        "The same in terms of alarms. Average precision: {}. The dotted line is an alarm at random."
+        "The share of right alarms by the share of events found. Average precision: {}. The dotted "
+        "line is an alarm at random."
     ).format(area)
     return picture("Precision over recall", text, draw, size=NARROW)
 

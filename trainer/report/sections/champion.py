@@ -1,4 +1,4 @@
-"""The section on the champion: the stream's earlier bundle, on the same windows."""
+"""The section on the champion: an earlier bundle of the stream on the same windows."""
 
 from markupsafe import Markup
 
@@ -7,7 +7,7 @@ from trainer.report.reported import Reported
 
 
 def champion(subject: Reported) -> Markup:
-    """Whether the new model is better, where there is one to hold it against."""
+    """Whether the new model is better than the champion, if there is one."""
     found = subject.trained.comparison
     if found is None:
         return Markup("")
@@ -15,7 +15,7 @@ def champion(subject: Reported) -> Markup:
     verdict = (
         f"The new model is {found.verdict}: its {found.metric} differs by "
         f"{found.difference.value:+.3g} ({low:+.3g} to {high:+.3g}) from that of {found.label}, "
-        f"on the {found.windows} windows that both answered. In brackets {found.drawn}."
+        f"on the {found.windows} windows that both answered. In brackets: {found.drawn}."
     )
     manifest = subject.manifest
     rows = (

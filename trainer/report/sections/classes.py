@@ -1,4 +1,4 @@
-"""A model of classes on the test part: what it takes for what, and what probabilities mean."""
+"""A classifier on the test part: which classes it confuses, and its calibration."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ _DARK = 0.55
 
 
 def confusion(subject: Reported) -> Markup:
-    """A row for each true class, a column for each answer; the rarest classes are put together."""
+    """The confusion matrix; the rarest classes are combined."""
     names, counts = _counted(subject)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     head = joined(Markup('<th scope="col">{}</th>').format(name) for name in names)
@@ -31,8 +31,8 @@ def confusion(subject: Reported) -> Markup:
     return (
         heading("Confusion matrix")
         + paragraph(
-            "Each line is what was true, each column what the model answered: how many test "
-            "windows, and the share of the line. Right answers are on the diagonal."
+            "A row for each true class, a column for each answer: the number of test windows, and "
+            "their share of the row. Right answers are on the diagonal."
         )
         + Markup(
             '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix">'
@@ -51,7 +51,7 @@ def _cell(count: int, share: float) -> Markup:
 
 
 def _counted(subject: Reported) -> tuple[list[str], NDArray[np.int64]]:
-    """Names and counts `[true, answered]`, of the most frequent classes and all others."""
+    """Names and counts, `[true, answered]`, of the most frequent classes and all others."""
     classes = len(subject.classes)
     frequent = np.argsort(-np.bincount(subject.y, minlength=classes), kind="stable")
     kept = np.sort(frequent[:MAX_CLASSES])
@@ -66,7 +66,7 @@ def _counted(subject: Reported) -> tuple[list[str], NDArray[np.int64]]:
 
 
 def calibration(subject: Reported) -> Markup:
-    """How often what was said with a probability came true, and how often that was said."""
+    """How often answers of a given probability are right, and how many there are."""
     score = subject.answers["score"].astype(np.float64)
     if subject.is_two_sided:
         true, about = subject.event, f"'{subject.classes[subject.positive]}'"
@@ -94,7 +94,7 @@ def calibration(subject: Reported) -> Markup:
             capsize=2,
             ms=4,
         )
-        above.set_ylabel("share that came true")
+        above.set_ylabel("share that was true")
         below.bar((np.arange(_BINS) + 0.5) / _BINS, counts, width=0.9 / _BINS, color=BLUE)
         logarithmic(below, 10)
         below.set_ylabel("windows")
@@ -102,9 +102,9 @@ def calibration(subject: Reported) -> Markup:
         below.set_xlim(0, 1)
 
     text = (
-        f"Where the model gives {about} a probability: how often that came true (points, with a "
-        "95 % interval that takes each window as one of its own), and how many windows there are "
-        "(bars, logarithmic from ten on). On the dotted line probabilities are what they say."
+        f"By the probability that the model gives {about}: the share of windows in which it was "
+        "true (points, with a 95 % interval for independent windows), and the number of windows "
+        "(bars, logarithmic above ten). On the dotted line the probabilities are right."
     )
     return picture("Calibration", text, draw, size=(NARROW[0], 3.8))
 

@@ -1,4 +1,4 @@
-"""What every bundle promises a gateway, whoever made its graph: outputs and inputs."""
+"""Outputs and inputs of a bundle, for trained and for external models."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from trainer.report.markup import table
 
 
 def outputs(manifest: Manifest) -> Markup:
-    """What the model answers."""
+    """A table of what the model answers."""
     return table(
         ("output", "meaning", "unit", "classes", "threshold"),
         (
@@ -26,7 +26,7 @@ def outputs(manifest: Manifest) -> Markup:
 
 
 def channels(read: Iterable[Channel]) -> Markup:
-    """What the model reads."""
+    """A table of the signals that the model reads."""
     return table(
         ("signal", "unit", "range", "when missing", "held for"),
         (

@@ -1,4 +1,4 @@
-"""Which signals the model lives on, as a picture and a table."""
+"""The importance of each signal, as a picture and a table."""
 
 from typing import Final
 
@@ -20,8 +20,7 @@ def signals_that_matter(subject: Reported) -> Markup:
     found = importance(subject)
     if found is None:
         return paragraph(
-            "Not computed: the figure that the model is judged by is not defined on the test "
-            "windows that were drawn for it."
+            "Not computed: the metric is not defined on the test windows that were drawn for it."
         )
     order = np.argsort(-found.losses.mean(axis=0), kind="stable")
     rows = (
@@ -29,7 +28,7 @@ def signals_that_matter(subject: Reported) -> Markup:
         for one in order
         for losses in (found.losses[:, one],)
     )
-    numbers = table(("signal", found.figure, "least to most of the repeats"), rows)
+    numbers = table(("signal", found.metric, "range of the repeats"), rows)
     return joined((_drawn(found, order), folded("The same as a table", numbers)))
 
 
@@ -48,8 +47,8 @@ def _drawn(found: Importance, order: np.ndarray) -> Markup:
         axes.set_yticks(at, [n if len(n) <= _LETTERS else f"{n[:_LETTERS]}…" for n in names])
         axes.set_ylim(max(3, len(shown)) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
-        is_change = found.figure == SCORE_CHANGE
-        axes.set_xlabel(found.figure if is_change else f"how much worse {found.figure} becomes")
+        is_change = found.metric == SCORE_CHANGE
+        axes.set_xlabel(found.metric if is_change else f"how much worse {found.metric} becomes")
 
     return picture(
         "Importance of the signals",
@@ -61,14 +60,16 @@ def _drawn(found: Importance, order: np.ndarray) -> Markup:
 
 def _said(found: Importance, count: int) -> str:
     repeats = len(found.losses)
-    before = "" if found.figure == SCORE_CHANGE else f" ({found.whole:.4g} before)"
+    before = "" if found.metric == SCORE_CHANGE else f" ({found.whole:.4g} before)"
     text = (
-        f"How much worse {found.figure}{before} becomes on {found.windows} test windows when a "
-        "signal's course is exchanged between them at random: the mean (bar) and the range (line) "
-        f"of {repeats} repeats. Signals that say the same may each seem to matter little."
+        f"How much worse {found.metric}{before} becomes on {found.windows} test windows when a "
+        "signal is exchanged between them at random: the mean (bar) and the range (line) of "
+        f"{repeats} repeats. Signals with the same information may each seem to matter little."
     )
-    if found.figure == SCORE_CHANGE:
-        text = text.replace("How much worse change of the score becomes", "How far the score moves")
+    if found.metric == SCORE_CHANGE:
+        text = text.replace(
+            "How much worse change of the score becomes", "How much the score changes"
+        )
     if found.cut_short:
         text += f" Time ran out after {repeats} of {REPEATS} repeats."
     if count > MAX_BARS:

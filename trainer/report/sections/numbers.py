@@ -1,4 +1,4 @@
-"""A model of numbers on the test part: its answers beside the truth, and what is left between."""
+"""A regression on the test part: its answers compared with the truth, and the residuals."""
 
 from typing import Final
 
@@ -33,7 +33,7 @@ _TAILS = (0.5, 99.5)
 
 
 def numbers(subject: Reported) -> Markup:
-    """Curves over time, residuals as a histogram, and residuals against the truth."""
+    """Answers and truth over time, a histogram of the residuals, and residuals by truth."""
     return joined((_over_time(subject), side_by_side((_histogram(subject), _against(subject)))))
 
 
@@ -51,10 +51,10 @@ def _over_time(subject: Reported) -> Markup:
         panels[0].set_ylabel(_named("value", subject.trained.model.outputs[0].unit))
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
 
-    which = "" if wide else " From left to right: from the asset answered worst to the best."
-    text = f"The model's answers on the test part, and what was true.{which}"
+    which = "" if wide else " The asset with the largest errors is on the left."
+    text = f"The model's answers on the test part, and the truth.{which}"
     if any(_is_long(windows) for windows in chosen.values()):
-        text += " Of long series the lines are means, the bands the least and the most."
+        text += " In long series the lines are means, and the bands reach from minimum to maximum."
     return picture("Answer and truth over time", text, draw, size=(9.0, 3.0))
 
 
@@ -99,8 +99,8 @@ def _histogram(subject: Reported) -> Markup:
         axes.set_ylabel("test windows")
 
     text = (
-        "How often the answer is off by how much. The dashed line is no error, the solid line the "
-        f"mean (bias). {beyond} windows beyond the ends are counted in the last bars."
+        "The number of windows by error. The dashed line is no error, the solid line the mean "
+        f"error (bias). {beyond} windows with larger errors are counted in the outermost bars."
     )
     return picture("Residuals", text, draw, size=NARROW)
 
@@ -126,9 +126,9 @@ def _against(subject: Reported) -> Markup:
         axes.set_ylabel("answer minus truth")
 
     text = (
-        f"{len(points)} of {len(y)} test windows as points; over groups of equal size the "
-        "median error (line) and where nine in ten errors are (band). A line that leaves zero says "
-        "where the model answers too high or too low."
+        f"{len(points)} of {len(y)} test windows as points; for groups of equal size the median "
+        "error (line) and the range of nine in ten errors (band). Where the line is not at zero, "
+        "the model answers too high or too low."
     )
     return picture("Residuals against truth", text, draw, size=NARROW)
 

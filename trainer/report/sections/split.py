@@ -1,4 +1,4 @@
-"""How the rows were parted, drawn: on a time axis, or as a bar where there is none."""
+"""A picture of the split: on a time axis, or as a bar without one."""
 
 from typing import Final
 
@@ -29,13 +29,13 @@ LOOKS: Final[dict[int, Look]] = {
     BOTH: {"facecolor": "#b58fd0", "edgecolor": "black", "hatch": "xx"},
     NEITHER: {"facecolor": "#e4e7ea", "edgecolor": GREY, "hatch": "\\\\"},
 }
-"""Told apart by colour, by pattern and in the legend, so that a grey print tells them too."""
+"""Differ in colour and in pattern, so that a grey print shows them too."""
 _LANE = 0.17
 _LETTERS = 24
 
 
 def split_drawn(subject: Reported) -> Markup:
-    """The rule in words, and the picture."""
+    """The split in words and as a picture."""
     parts = subject.trained.parts
     said = paragraph(
         f"{subject.manifest.metrics.split}. Trained on {len(parts.train)} windows, tested on "
@@ -88,9 +88,8 @@ def _bar(subject: Reported) -> Markup:
         _legend(axes, {state for state, count in counts.items() if count})
 
     text = (
-        "The rows have no time axis, so there is none to draw: the bar shows how many rows end a "
-        f"training window ({counts[TRAIN]}), a test window ({counts[TEST]}), or neither "
-        f"({counts[NEITHER]})."
+        "The rows have no time axis: the bar shows how many rows end a training window "
+        f"({counts[TRAIN]}), a test window ({counts[TEST]}), or neither ({counts[NEITHER]})."
     )
     return picture("The split by rows", text, draw, size=(9.0, 1.5))
 
@@ -111,13 +110,13 @@ def _said(found: Lanes) -> str:
         NEITHER: "do neither",
     }
     sides = ", ".join(f"{found.counts[s]} {said}" for s, said in counted.items() if found.counts[s])
-    text = f"A line is one {found.what}; of {total}, {sides}." if total > 1 else ""
+    text = f"Each line is one {found.what}; of {total}, {sides}." if total > 1 else ""
     if total > MAX_LANES:
-        text += f" {len(found.lanes)} are drawn, evenly chosen."
+        text += f" {len(found.lanes)} of them are drawn."
     if found.is_relative:
         text += " Time counts from the first row of each line."
-    return f"{text} Blank is where nothing was recorded.".strip()
+    return f"{text} Nothing was recorded where a line is blank.".strip()
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"  # names differ at the end
+    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"  # the ends differ

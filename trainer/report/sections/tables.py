@@ -1,4 +1,4 @@
-"""The sections that are words and tables: data, figures, leaderboard, checks, proof and cost."""
+"""The sections of words and tables: metrics, data, leaderboard, checks, parity and cost."""
 
 from itertools import compress
 
@@ -8,30 +8,26 @@ from matplotlib.figure import Figure
 
 from trainer.checks.suite import CHECKS
 from trainer.report.canvas import BLACK, BLUE, picture
-from trainer.report.markup import Cell, figure, heading, items, joined, pairs, paragraph, table
+from trainer.report.markup import Cell, heading, items, joined, metric, pairs, paragraph, table
 from trainer.report.page import MEANINGS
 from trainer.report.reported import Reported
 from trainer.report.sections.contract import channels, outputs
 from trainer.search.leaderboard import TIMED
 
 
-def figures(subject: Reported) -> Markup:
-    """Every figure of the manifest."""
-    metrics = subject.manifest.metrics
+def metrics(subject: Reported) -> Markup:
+    """A table of the metrics in the manifest."""
+    known = subject.manifest.metrics
     rows = (
-        (name, figure(name, metrics.formatted(name)), MEANINGS.get(name, ""))
-        for name in metrics.values
+        (name, metric(name, known.formatted(name)), MEANINGS.get(name, "")) for name in known.values
     )
-    said = paragraph(
-        f"On {metrics.test_rows} test windows. In brackets {subject.drawn}."
-        if metrics.intervals
-        else f"On {metrics.test_rows} test windows."
-    )
-    return said + table(("figure", "value", "meaning"), rows)
+    brackets = f" In brackets: {subject.drawn}." if known.intervals else ""
+    said = paragraph(f"On {known.test_rows} test windows.{brackets}")
+    return said + table(("metric", "value", "meaning"), rows)
 
 
 def data(subject: Reported) -> Markup:
-    """What it was made from, and what was cleaned."""
+    """What the model was made from, and what was cleaned."""
     recording, window = subject.trained.recording, subject.manifest.window
     period = window.sample_period_ms
     size = {
@@ -43,15 +39,15 @@ def data(subject: Reported) -> Markup:
         "time between samples": "no time axis" if period is None else f"{period / 1000:g} s",
     }
     notes = subject.trained.notes
-    noted = items(notes) or paragraph("Nothing had to be cleaned or left out.")
+    noted = items(notes) or paragraph("Nothing was cleaned or left out.")
     digests = {
         name: Markup("<code>{}</code>").format(digest)
         for name, digest in subject.manifest.lineage.data.items()
     }
     return joined(
         (
-            pairs("what", "how much", size),
-            heading("Cleaned, left out, and other notes"),
+            pairs("property", "value", size),
+            heading("Cleaned, left out, and other remarks"),
             noted,
             heading("Files"),
             pairs("file", "sha256", digests),
@@ -69,58 +65,58 @@ def _period(subject: Reported) -> str:
 
 
 def contract(subject: Reported) -> Markup:
-    """What goes in and what comes out."""
+    """The outputs and the inputs of the model."""
     seen = subject.trained.recipe.features.signals
-    told = f"The model sees {', '.join(seen)}; the others are watched for drift." if seen else ""
+    note = f"The model uses {', '.join(seen)}; the others are watched for drift." if seen else ""
     return joined(
         (
             heading("Answers"),
             outputs(subject.manifest),
             heading("Signals"),
-            paragraph(told) if told else Markup(""),
+            paragraph(note) if note else Markup(""),
             channels(subject.manifest.channels),
         )
     )
 
 
-def leader_board(subject: Reported) -> Markup:
-    """The best of each family, where there was a search."""
-    leaderboard = subject.trained.leaderboard
-    if leaderboard is None:
+def leaderboard(subject: Reported) -> Markup:
+    """The best model of each family, if there was a search."""
+    board = subject.trained.leaderboard
+    if board is None:
         return Markup("")
     text = paragraph(
-        f"{leaderboard.tried} candidates were tried on folds of the training part, by "
-        f"{leaderboard.metric}; "
-        "the best of each family is listed, the one to be taken first. The test part had no say."
+        f"{board.tried} candidates were cross-validated on the training part and ranked by "
+        f"{board.metric}; the table has the best of each family, the preferred one first. The test "
+        "part was not used."
     )
-    header = leaderboard.header(leaderboard.metric)
+    header = board.header(board.metric)
     shown = [not (subject.reproducible and name in TIMED) for name in header]
-    rows = table(compress(header, shown), (compress(row, shown) for row in leaderboard.rows()))
-    if len(leaderboard.entries) == 1:
+    rows = table(compress(header, shown), (compress(row, shown) for row in board.rows()))
+    if len(board.entries) == 1:
         return joined((text, rows))
-    at = np.arange(len(leaderboard.entries))
-    mean = np.array([entry.mean for entry in leaderboard.entries])
-    error = np.array([entry.error for entry in leaderboard.entries])
+    at = np.arange(len(board.entries))
+    mean = np.array([entry.mean for entry in board.entries])
+    error = np.array([entry.error for entry in board.entries])
 
     def draw(into: Figure) -> None:
         axes = into.subplots()
         axes.hlines(at, mean - error, mean + error, color=BLACK, lw=1.5)
         axes.plot(mean, at, "o", color=BLUE, ms=6)
-        axes.set_yticks(at, [entry.family for entry in leaderboard.entries])
+        axes.set_yticks(at, [entry.family for entry in board.entries])
         axes.invert_yaxis()
         axes.margins(y=0.15)
-        axes.set_xlabel(leaderboard.metric)
+        axes.set_xlabel(board.metric)
 
     said = (
-        "The mean of the held-out folds (point) and one standard error to either side (line); the "
-        "first of the table is on top. Families whose lines overlap are hardly told apart."
+        "The mean of the held-out folds (point) and one standard error to either side (line), in "
+        "the order of the table. Families whose lines overlap hardly differ."
     )
-    size = (9.0, 0.8 + 0.25 * max(2, len(leaderboard.entries)))
+    size = (9.0, 0.8 + 0.25 * max(2, len(board.entries)))
     return joined((text, rows, picture("Leaderboard", said, draw, size=size)))
 
 
 def checks(subject: Reported) -> Markup:
-    """Every check before the training, also those that found nothing."""
+    """All checks before the training, also those that found nothing."""
     found = subject.trained.findings
     rows = (
         (one.name, "overridden" if one.overridden else one.severity, one.evidence, one.remedy)
@@ -133,7 +129,7 @@ def checks(subject: Reported) -> Markup:
 
 
 def proof(subject: Reported) -> Markup:
-    """The graph is the estimator."""
+    """The parity check of graph and estimator, and how the model was made."""
     manifest, parity = subject.manifest, subject.trained.parity
     golden, lineage = manifest.golden, manifest.lineage
     errors = ", ".join(f"{name} {worst:.1e}" for name, worst in parity.worst.items())
@@ -145,24 +141,26 @@ def proof(subject: Reported) -> Markup:
         + ", ".join(f"{name} {version}" for name, version in lineage.packages.items()),
     }
     if manifest.outputs[0].classes:
-        said["too close to call"] = f"{parity.undecided} held-out windows, by that tolerance"
+        said["undecided"] = (
+            f"{parity.undecided} held-out windows: two classes are within the tolerance"
+        )
     return pairs("check", "result", said)
 
 
 def cost(subject: Reported) -> Markup:
-    """What serving takes: time and bytes."""
+    """Time and bytes that serving takes."""
     budget, latency = subject.manifest.budget, subject.trained.latency
     if subject.reproducible:
         measured = (
-            "left out for the sake of equal bytes: SOURCE_DATE_EPOCH is set, and a stopwatch never "
-            "gives the same twice"
+            "left out because SOURCE_DATE_EPOCH is set: the report must be reproducible, and "
+            "measured times are not"
         )
     else:
         measured = f"{latency.p50_ms:.3f} ms median, {latency.p99_ms:.3f} ms p99"
     rows = {
-        "one window on one thread, onnxruntime, as measured where it was trained": measured,
+        "one window on one thread by onnxruntime, measured where the model was trained": measured,
         "allowed": f"{budget.latency_ms_p99:g} ms p99, {budget.model_bytes} bytes of graph; kept",
         **{name: f"{size} bytes" for name, size in subject.sizes.items()},
         "bundle": f"{sum(subject.sizes.values())} bytes before compression, and this page",
     }
-    return pairs("what", "how much", rows)
+    return pairs("cost", "value", rows)

@@ -24,7 +24,7 @@ from models.bundle.manifest import Output
 from trainer.estimators.fitting import Model
 from trainer.evaluation.autocorrelation import memory
 from trainer.evaluation.intervals import Units, intervals, paired_difference, units
-from trainer.evaluation.metrics import Figures, figures, measure, trials
+from trainer.evaluation.metrics import WeightedMetrics, measure, trials, weighted_metrics
 
 Series = NDArray[np.float64]
 SIMULATIONS = 150
@@ -32,7 +32,7 @@ FEW = 40
 """Enough to see that what is drawn row by row misses the truth far too often."""
 
 
-def mean_of(series: NDArray[Any]) -> Figures:
+def mean_of(series: NDArray[Any]) -> WeightedMetrics:
     return lambda weights: {"mae": weights @ series / weights.sum(axis=1)}
 
 
@@ -164,12 +164,12 @@ def answered(score: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
 
 
 @given(seed=st.integers(0, 200))
-def test_weighted_figures_are_those_of_scikit_learn(seed: int) -> None:
+def test_weighted_metrics_are_those_of_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     y = np.append(rng.integers(0, 2, 60), [0, 1])
     score = np.round(rng.random(62), 1).astype(np.float32)
     weights = rng.integers(0, 4, 62).astype(float) + (np.arange(62) >= 60)
-    found = figures(two_class(), answered(score), y)(weights[None])
+    found = weighted_metrics(two_class(), answered(score), y)(weights[None])
     said = score > 0.5
     for name, wanted in {
         "f1": f1_score(y, said, sample_weight=weights),
@@ -187,7 +187,7 @@ def test_weighted_errors_are_those_of_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     y, value = rng.normal(5, 1, 50), rng.normal(5, 1, 50)
     weights = rng.integers(0, 4, 50).astype(np.float64)
-    found = figures(Model("regression", two_class().pipeline, ()), {"value": value}, y)
+    found = weighted_metrics(Model("regression", two_class().pipeline, ()), {"value": value}, y)
     table = found(weights[None])
     assert table["mae"][0] == pytest.approx(mean_absolute_error(y, value, sample_weight=weights))
     wanted = root_mean_squared_error(y, value, sample_weight=weights)
@@ -206,7 +206,7 @@ def test_share_that_was_always_right_ends_where_so_few_events_allow() -> None:
     score = y.astype(np.float32)
     drawn = units(np.arange(400) // 100, {"right": score}, timed=True, whole=False, least=20)
     found = intervals(
-        figures(two_class(), answered(score), y), drawn, trials=trials(two_class(), y)
+        weighted_metrics(two_class(), answered(score), y), drawn, trials=trials(two_class(), y)
     )
     low, high = found["recall"]
     # Four events of 10 windows, in blocks of 20: 0.025 ** (1 / 4).
@@ -214,11 +214,11 @@ def test_share_that_was_always_right_ends_where_so_few_events_allow() -> None:
     assert found["accuracy"][0] > 0.8
 
 
-def test_figure_that_most_draws_leave_undefined_has_no_interval() -> None:
+def test_metric_that_most_draws_leave_undefined_has_no_interval() -> None:
     y = np.zeros(100, dtype=np.int64)
     y[50] = 1
     score = np.linspace(0, 1, 100).astype(np.float32)
-    found = intervals(figures(two_class(), answered(score), y), row_by_row(100))
+    found = intervals(weighted_metrics(two_class(), answered(score), y), row_by_row(100))
     assert "roc_auc" not in found
     assert "accuracy" in found
 
@@ -262,7 +262,7 @@ def test_challenger_is_compared_on_the_same_draws(gain: float, verdict: str) -> 
     assert apart[1][0] < apart[0][1]
 
 
-def test_figure_that_is_better_when_higher_is_read_so() -> None:
+def test_metric_that_is_better_when_higher_is_read_so() -> None:
     y = np.tile([0, 1], 200)
     rng = np.random.default_rng(0)
     poor, good = (
@@ -270,7 +270,7 @@ def test_figure_that_is_better_when_higher_is_read_so() -> None:
         for scale in (2.0, 0.3)
     )
     drawn = row_by_row(400)
-    both = [figures(two_class(), answered(score), y) for score in (poor, good)]
+    both = [weighted_metrics(two_class(), answered(score), y) for score in (poor, good)]
     difference = paired_difference("f1", both[0], both[1], drawn)
     assert difference is not None
     assert (difference.verdict, difference.value > 0) == ("better", True)

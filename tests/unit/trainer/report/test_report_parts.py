@@ -177,7 +177,7 @@ def subject(folder: Path, rows: int, *, reproducible: bool = True, **sections: o
 def test_signal_that_decides_matters_and_the_other_does_not(tmp_path: Path) -> None:
     found = importance(subject(tmp_path, 800))
     assert found is not None
-    assert (found.figure, found.signals) == ("rmse", ("pressure", "flow"))
+    assert (found.metric, found.signals) == ("rmse", ("pressure", "flow"))
     pressure, flow = found.losses.mean(axis=0)
     assert pressure > 10
     assert abs(flow) < 0.5
@@ -226,5 +226,5 @@ def test_importance_ends_when_time_is_over_unless_bytes_are_to_be_equal(tmp_path
 def test_importance_without_labels_is_how_far_the_score_moves(tmp_path: Path) -> None:
     found = importance(subject(tmp_path, 400, target=UNLABELLED))
     assert found is not None
-    assert found.figure == SCORE_CHANGE
+    assert found.metric == SCORE_CHANGE
     assert (found.losses > 0).all()

@@ -20,7 +20,7 @@ UNLABELLED = {"task": "anomaly"}
 REMAINING = {"task": "regression", "remaining": "s", "unit": "s", "cap": 90}
 EPOCH = "SOURCE_DATE_EPOCH"
 # What the page calls its parts.
-METRICS = "All figures on data it never saw"
+METRICS = "Metrics on the test data"
 CHECKS = "Checks before the training"
 IMPORTANCE = "Importance of the signals"
 
@@ -121,10 +121,10 @@ def outcome(request: pytest.FixtureRequest, outcomes: dict[str, Outcome]) -> Out
     return outcomes[request.param]
 
 
-def test_every_figure_is_that_of_the_manifest_wherever_it_stands(outcome: Outcome) -> None:
+def test_every_metric_is_that_of_the_manifest_wherever_it_stands(outcome: Outcome) -> None:
     metrics = outcome.bundle.manifest.metrics
     page = page_of(outcome)
-    assert page.figures == {name: {metrics.formatted(name)} for name in metrics.values}
+    assert page.metrics == {name: {metrics.formatted(name)} for name in metrics.values}
     listed = rows(page.section(METRICS))
     assert [row[:2] for row in listed] == [[n, metrics.formatted(n)] for n in metrics.values]
 
@@ -234,7 +234,7 @@ def test_board_lists_families_with_seconds(outcomes: dict[str, Outcome]) -> None
 def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Outcome]
 ) -> None:
-    cost = "What serving costs"
+    cost = "Cost of serving"
     measured = page_of(outcomes["searched"]).section(cost).text
     assert f"{outcomes['searched'].trained.latency.p99_ms:.3f} ms p99" in measured
     monkeypatch.setenv(EPOCH, "1700000000")
@@ -249,7 +249,7 @@ def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
 
 
 def test_sizes_are_those_of_the_members(outcome: Outcome) -> None:
-    listed = {row[0]: row[1] for row in rows(page_of(outcome).section("What serving costs"))}
+    listed = {row[0]: row[1] for row in rows(page_of(outcome).section("Cost of serving"))}
     for member in outcome.bundle.manifest.files:
         if member.name != "report.html":
             assert listed[member.name] == f"{member.size} bytes"
