@@ -1,4 +1,4 @@
-"""The format of the journal: records in frames, readable also after a crash in packet_id-write.
+"""The format of the journal: records in frames, readable also after a crash in mid-write.
 
     file     frame frame frame ...            journal.<number>; only ever appended to
     frame    length, CRC-32, records          valid as a whole, or not at all
