@@ -17,7 +17,7 @@ from statistics import median
 from benchmarks.overload import ASSETS, Driver
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 
 LIGHT, HEAVY = "light", "heavy"
 BATCH, LAYERS = 16, 3_000

@@ -26,15 +26,16 @@ from agent.mqtt.connection import Connection, Will
 from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
 from agent.mqtt.subscription import Subscription
 from benchmarks.errors import BenchmarkError
+from models.control.topics import ControlTopics
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 
 ASSETS, BATCH, LAYERS = 8, 16, 600
 FACTORS = (2, 5, 10)
 BASE_MS = 1_700_000_000_000
 _STREAM = "slow"
-_METRICS = "millhand/gw1/metrics"
+_METRICS = ControlTopics("gw1").metrics
 _PACE_S = 0.002
 _BURST = 1_500
 _MAX_UNCONFIRMED = 20_000

@@ -14,7 +14,7 @@ from chaos.wire import Wire
 from tests.kit.broker.brokers import Mosquitto, shipped
 from tests.kit.broker.proxy import Proxy
 from tests.kit.bundles.published import Published
-from tests.kit.gateway.process import Gateway
+from tests.kit.gateway.agent import Gateway
 from tests.kit.waiting import eventually
 
 GATEWAY = "gateway-1"

@@ -6,12 +6,13 @@ from typing import Any
 
 from chaos.ledger import Answer
 from chaos.traffic import Key
+from models.control.topics import PREFIX
 from tests.kit.gateway.mqtt_client import MqttClient, Session
 
 _EXPIRY_S = 3600
 _RECONNECT_S = 1
 _QUICKLY_S = 0.1
-_FILTERS = ("plant/+/+/_inference/#", "millhand/#")
+_FILTERS = ("plant/+/+/_inference/#", f"{PREFIX}/#")
 
 
 class Scada(MqttClient):

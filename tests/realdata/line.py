@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from models.bundle.package import Bundle, read_bundle
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.published import Published
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.mqtt_client import PlantClient, push
-from tests.kit.gateway.process import Gateway
 from tests.kit.waiting import eventually
 from trainer.__main__ import main
 

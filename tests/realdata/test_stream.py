@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.bundle.package import Bundle
-from tests.kit.gateway.process import telemetry_pipeline
+from tests.kit.gateway.agent import telemetry_pipeline
 from tests.realdata.line import RECIPES, Answer, assert_equal, cut, line, offline, trained
 
 SKAB_FOLDERS = {"valve1": 16, "valve2": 4, "other": 14}

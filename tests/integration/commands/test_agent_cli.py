@@ -15,9 +15,9 @@ from serving.store import Store
 from tests.kit.broker.brokers import Mosquitto, amqtt, free_port, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.plant import MASS, MASS_PIPELINE, OFTEN, serving
-from tests.kit.gateway.process import Gateway
 from tests.kit.waiting import eventually
 from tests.kit.wording import names
 

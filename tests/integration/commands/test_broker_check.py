@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from tests.kit.broker.brokers import amqtt, mosquitto
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant
-from tests.kit.gateway.process import Gateway
 from tests.kit.wording import names
 
 LOGINS = {"gw1": "right", "plant": "floor"}

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.notify_socket import NotifySocket
 from tests.kit.gateway.plant import MASS, MASS_PIPELINE
-from tests.kit.gateway.process import Gateway
 from tests.kit.waiting import eventually
 
 LONGEST_PAUSE_S = 5.0

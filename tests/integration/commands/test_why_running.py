@@ -15,10 +15,10 @@ from agent.config.toml_file import load_settings
 from agent.journal.files import numbered
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.graphs import history_bundle
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.flow import Flow
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.plant import BASE_MS, MASS_PIPELINE, OFTEN, STREAM, TOPIC, Plant, serving
-from tests.kit.gateway.process import Gateway
 from tests.kit.waiting import eventually
 
 LENGTH = 5

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests.kit.broker.brokers import amqtt, mosquitto
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, TOPIC, Plant
-from tests.kit.gateway.process import Gateway
 
 MQTT_3_1_1 = 4
 

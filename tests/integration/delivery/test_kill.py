@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.flow import Flow
 from tests.kit.gateway.mqtt_client import PlantClient
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.waiting import eventually
 
 KILLS = 20

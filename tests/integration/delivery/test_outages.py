@@ -19,10 +19,10 @@ from tests.kit.broker.certificates import make_certificates
 from tests.kit.bundles.factories import REFERENCE
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.mqtt_client import PlantClient, push
 from tests.kit.gateway.notify_socket import NotifySocket
 from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, STREAM, Plant, serving
-from tests.kit.gateway.process import Gateway
 from tests.kit.waiting import eventually
 
 OUTPUT = "plant/l1/p1/_inference/mass"

@@ -14,8 +14,8 @@ import pytest
 
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.plant import BASE_MS, OFTEN, Plant, serving
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 
 ASSETS = 4
 ROWS = 1_000

@@ -14,8 +14,8 @@ from models.windowing.windows import Windows
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import history_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.waiting import eventually
 
 BASE_MS = 1_760_000_000_000

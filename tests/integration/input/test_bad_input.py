@@ -18,9 +18,9 @@ from models.windowing.blocks import MAX_HOPS
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.broker.proxy import Proxy
 from tests.kit.bundles.graphs import history_bundle, linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.plant import BASE_MS, FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant, serving
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.gateway.system_clock import SystemClock
 
 UNSYNCED: dict[str, object] = {"sync": False}

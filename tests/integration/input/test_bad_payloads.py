@@ -10,8 +10,8 @@ import pytest
 
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.plant import BASE_MS, MASS, OFTEN, TOPIC, Plant, serving
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.waiting import eventually
 
 CANARY = "do-not-log-me"

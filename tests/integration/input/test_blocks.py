@@ -13,8 +13,8 @@ from models.bundle.package import Bundle
 from serving.session import Session
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.plant import BASE_MS, OFTEN, Plant, serving
-from tests.kit.gateway.process import Gateway
 
 COUNT = 4096
 BLOCKS = 3

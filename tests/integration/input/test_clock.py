@@ -9,8 +9,8 @@ import pytest
 
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.plant import OFTEN, Plant, serving
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.gateway.system_clock import SystemClock
 
 HOUR_MS = 3_600_000

@@ -9,8 +9,8 @@ import pytest
 
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.plant import BASE_MS, OFTEN, Plant, serving
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 
 WEIGHTS = [1.0, 10.0]
 OUTPUT = {"topic": "plant/{line}/{asset}/_inference/{stream}"}

@@ -22,8 +22,8 @@ from serving.worker import WakeUp, Worker
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.factories import REPORT
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.undisturbed import CHANNELS, WIDTH, document, repeating
 from tests.kit.waiting import eventually
 

@@ -15,8 +15,8 @@ from models.bundle.manifest import Channel, WindowSpec
 from models.bundle.package import Bundle
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.plant import BASE_MS, OFTEN, Plant, serving
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 
 MAX_AGE_MS = 1000
 REQUIRED = Channel(name="c0", valid_range=(-100.0, 100.0), missing="require")

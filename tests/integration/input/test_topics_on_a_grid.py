@@ -13,8 +13,8 @@ from models.windowing.windows import Windows
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.mqtt_client import PlantClient
-from tests.kit.gateway.process import Gateway
 from tests.kit.waiting import eventually
 
 T0_MS = 1_760_000_000_000

@@ -12,8 +12,8 @@ from models.bundle.package import Bundle
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient, push
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.waiting import eventually
 from trainer.registry import repository
 from trainer.registry.releases import Release

@@ -4,16 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from models.control.topics import ControlTopics
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient
-from tests.kit.gateway.process import Gateway, telemetry_pipeline
 from tests.kit.waiting import eventually
 
 T = TypeVar("T")
 
 STREAM = "mass"
 TOPIC = "plant/l1/p1/telemetry"
-FILTERS = ("plant/+/+/_inference/#", "millhand/gw1/#")
+CONTROL = ControlTopics("gw1")
+FILTERS = ("plant/+/+/_inference/#", f"{CONTROL.base}/#")
 BASE_MS = 1_700_000_000_000
 OFTEN: dict[str, object] = {"metrics_s": 0.1}
 """Limits with which the agent publishes its counters as often as it can, once a second."""
@@ -58,13 +60,13 @@ class Plant:
     def wait_until_online(self) -> None:
         """Wait for the status `online`, which the agent publishes after its subscriptions."""
         self.wait(
-            lambda: (self.client.latest("millhand/gw1/status") or {}).get("state") == "online",
+            lambda: (self.client.latest(CONTROL.status) or {}).get("state") == "online",
             "the agent to be online",
         )
 
     def wait_for_metrics(self, **wanted: object) -> dict[str, Any]:
         """Wait until the counters have these values; check that all counters so far balance."""
-        topic = "millhand/gw1/metrics"
+        topic = CONTROL.metrics
         self.wait(
             lambda: wanted.items() <= (self.client.latest(topic) or {}).items(),
             f"metrics with {wanted}",
@@ -78,7 +80,7 @@ class Plant:
         """Wait for a `feedback` document with these values."""
 
         def found() -> list[dict[str, Any]]:
-            documents = self.client.documents("millhand/gw1/feedback")
+            documents = self.client.documents(CONTROL.feedback)
             return [one for one in documents if wanted.items() <= one.items()]
 
         return self.wait(found, f"feedback with {wanted}")[0]
