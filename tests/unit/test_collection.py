@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COVERAGE = ("COV_", "COVERAGE_")
+FOR_THIS_PROCESS = ("COV_", "COVERAGE_", "PYTEST_")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def own(request: pytest.FixtureRequest) -> list[str]:
 def test_another_process_collects_the_same_later_and_under_another_hash_seed(
     own: list[str], request: pytest.FixtureRequest
 ) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(COVERAGE)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(FOR_THIS_PROCESS)}
     listing = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "--collect-only", "--quiet", "--no-cov"),
