@@ -40,7 +40,7 @@ _BUSY_TURN_S: Final = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much and how long.
+    """Limits of a turn, and of a stop.
 
     Attributes:
         max_batch: messages that one turn takes in.
@@ -80,7 +80,7 @@ class Reactor:
         path: what each message goes through.
         upkeep: what goes on beside the messages.
         workers: threads that wait for others, whose results are taken between two turns.
-        bounds: how much and how long.
+        bounds: limits of a turn, and of a stop.
         clock: monotonic seconds; and nanoseconds since 1970, which messages are stamped with.
     """
 

@@ -33,8 +33,8 @@ class Document(BaseModel):
     """A document of the control plane.
 
     A program makes its own documents by `model_construct`, which trusts it, and reads those of
-    others by `model_validate`. So an agent that only tells never builds the validators and never
-    runs pydantic's core after its start: 3 MB that are not resident.
+    others by `model_validate`. So an agent that only publishes them never builds the validators and
+    never runs pydantic's core after its start, which keeps some 2 MB of code out of its memory.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)

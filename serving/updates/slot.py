@@ -33,10 +33,10 @@ class Slot(Protocol):
 
 
 class Announcer(Protocol):
-    """Tells everybody outside what a stream runs, and how its updates go."""
+    """Publishes what a stream runs, and how its updates go."""
 
     def current(self, document: Current) -> None:
-        """Say what a stream runs."""
+        """Publish what a stream runs."""
 
     def feedback(self, document: Feedback) -> None:
-        """Say how an update goes; the announcer adds the time."""
+        """Publish how an update goes; the announcer adds the time."""

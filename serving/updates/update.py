@@ -65,7 +65,7 @@ class Update:
         state: where the update stands; changed by `enter`.
         due_s: monotonic seconds at which the next attempt may begin.
         failures: attempts that failed since the last one that went well.
-        activity: the push that was told last that its bundle serves.
+        activity: identity of the push whose bundle was last published as serving.
         trouble: what the update waits for, in words; empty if for nothing.
         rolled_back: the selection whose model failed on live windows; not taken up again.
     """

@@ -41,7 +41,7 @@ class Updater:
 
     Args:
         tools: registry, store and worker.
-        announcer: tells everybody outside how updates go.
+        announcer: publishes what the streams run and how their updates go.
         clock: monotonic seconds.
     """
 
