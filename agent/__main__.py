@@ -65,7 +65,12 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _models(chosen: argparse.Namespace) -> int:
-    for line in preflight.list_models(load_settings(chosen.config)):
+    settings = load_settings(chosen.config)
+    if chosen.clear is None:
+        lines = preflight.list_models(settings)
+    else:
+        lines = preflight.clear(settings, chosen.clear)
+    for line in lines:
         print(line)
     return 0
 
@@ -130,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
         type=_content,
         metavar="FILE",
         help="its payload; - reads standard input",
+    )
+    parsers["models"].add_argument(
+        "--clear",
+        metavar="STREAM[#SEQ]",
+        help="let bundles that are in quarantine serve again, instead of showing the models",
     )
     parsers["check"].add_argument(
         "--connect", action="store_true", help="also connect to the broker and to the registry"

@@ -8,6 +8,7 @@ from agent.config.settings import Settings
 from agent.control import Control
 from agent.delivery.at_least_once import Delivery
 from agent.health import Health
+from agent.hold import Hold
 from agent.journal.drift_state import KeptDrift
 from agent.journal.files import JournalFile
 from agent.journal.replay import Recovery
@@ -17,11 +18,13 @@ from agent.mqtt.reconnect import Reconnector
 from agent.reactor import Bounds, Path, Reactor, Upkeep
 from agent.slot import StreamSlot
 from agent.streams.pipeline import Pipeline
+from agent.streams.poison import PoisonWatch
 from agent.streams.router import Router
 from agent.subscriptions import Subscriptions
 from agent.timers import TICK_S, Timers
 from serving import memory
 from serving.clock import SteadyClock
+from serving.incidents.account import Account
 from serving.notify import Notifier
 from serving.store import Store
 from serving.updates.attempt import Tools
@@ -39,22 +42,32 @@ def build(settings: Settings) -> Reactor:
     updates, connects, writes = map(workers.start, ("updates", "connect", "journal"))
     delivery = Delivery(limits.max_in_flight, limits.max_outbox, limits.max_refused)
     control = Control(settings.gateway.id, delivery.post)
-    pipelines = {one.stream: Pipeline(one, limits, time_of_day) for one in settings.pipelines}
+    account = Account(settings.gateway.state_dir, limits.poison_deaths)
+    poison = PoisonWatch(
+        account, settings.gateway.state_dir / "poison", updates, settings.updates.healthy_s
+    )
+    pipelines = {
+        one.stream: Pipeline(one, limits, time_of_day, poison) for one in settings.pipelines
+    }
     served = tuple(pipelines.values())
     reconnector = _reconnector(settings, control, connects)
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
-    updater = Updater(Tools(settings.registry, store, updates), control, monotonic)
+    tools = Tools(settings.registry, store, updates, account, settings.updates)
+    updater = Updater(tools, control, monotonic)
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)
     kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)
-    router = Router(pipelines, _command(control, updater), delivery, limits, journal.note)
+    command = _command(control, updater)
+    router = Router(pipelines, command, delivery, limits, journal.note)
     subscriptions = Subscriptions(reconnector, control, served, store, updates)
     health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
-    upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers)
+    hold = Hold(command, updater, monotonic)
+    upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold)
     counters = Counters(router, delivery, reconnector, served)
     _set_timers(path, upkeep, counters, limits.metrics_s)
-    _resume(settings, pipelines, path, upkeep)
+    timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
+    _resume(settings, pipelines, path, upkeep, account.suspect)
     bounds = Bounds(limits.max_batch, limits.stop_s)
     return Reactor(path, upkeep, workers, bounds, (monotonic, time_of_day))
 
@@ -81,7 +94,11 @@ def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float
 
 
 def _resume(
-    settings: Settings, pipelines: Mapping[str, Pipeline], path: Path, upkeep: Upkeep
+    settings: Settings,
+    pipelines: Mapping[str, Pipeline],
+    path: Path,
+    upkeep: Upkeep,
+    suspect: str,
 ) -> None:
     """Serve what is kept on disk, and go on where the last run ended."""
     router, journal = path.router, path.journal
@@ -92,13 +109,20 @@ def _resume(
         }
     )
     upkeep.kept_drift.restore()
-    if settings.journal.enabled:
-        recovery = Recovery(settings.gateway.state_dir, [*pipelines.values()], path.delivery)
-        recovery.run(settings.broker.session_expiry_s)
-        journal.resume(recovery.serial, recovery.number, recovery.whole)
-        router.received = recovery.open
-        journal.begin()
-    memory.settle()
+
+    def recover() -> None:
+        if settings.journal.enabled:
+            recovery = Recovery(settings.gateway.state_dir, [*pipelines.values()], path.delivery)
+            recovery.run(settings.broker.session_expiry_s)
+            journal.resume(recovery.serial, recovery.number, recovery.whole)
+            router.received = recovery.open
+            journal.begin()
+        memory.settle()
+
+    served = ((stream, pipeline.model) for stream, pipeline in pipelines.items())
+    upkeep.hold.begin(
+        (stream for stream, model in served if model and model.sha256 == suspect), recover
+    )
 
 
 def _command(control: Control, updater: Updater) -> Callable[[str, bytes], bool]:

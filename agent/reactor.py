@@ -21,6 +21,7 @@ from agent.control import Control
 from agent.delivery.at_least_once import Delivery
 from agent.exchange import exchange
 from agent.health import Health
+from agent.hold import Hold
 from agent.journal.drift_state import KeptDrift
 from agent.journal.writer import Journal
 from agent.mqtt.connection import Connection
@@ -71,6 +72,7 @@ class Upkeep:
     kept_drift: KeptDrift
     health: Health
     timers: Timers
+    hold: Hold
 
 
 class Reactor:
@@ -114,8 +116,33 @@ class Reactor:
         """Serve until `stop`; then finish what has been begun, and close everything."""
         self._upkeep.health.notifier.ready()
         while not self._stopping:
-            self._turn()
+            if self._upkeep.hold.is_on:
+                self._listen()
+            else:
+                self._turn()
         self._leave()
+
+    def _listen(self) -> None:
+        """A turn in which nothing is inferred, and only what is desired is heard."""
+        path, hold, subscriptions = self._path, self._upkeep.hold, self._upkeep.subscriptions
+        self._wait(self._upkeep.timers.due_s)
+        self._workers.run_posted()
+        self._follow_link()
+        connection = path.reconnector.connection
+        if connection is not None and path.reconnector.state in (State.HANDSHAKE, State.UP):
+            connection.read(self._bounds.max_batch)
+            hold.hear(connection.received)
+            subscriptions.follow()
+            exchange(connection, path.router, path.delivery)
+            connection.flush()
+        self._upkeep.timers.run()
+        if hold.is_over(is_subscribed=self._up and not subscriptions.is_awaiting):
+            if connection is not None:
+                # The broker delivers again what was not acknowledged.
+                connection.close()
+                connection.lost = connection.lost or "closed, to have everything delivered again"
+            self._follow_link()
+            hold.end()
 
     def _turn(self) -> None:
         reconnector, router = self._path.reconnector, self._path.router

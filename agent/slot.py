@@ -52,7 +52,8 @@ class StreamSlot:
         def activate() -> bool:
             kept_windows = swap()
             self._router.forget_routes()
-            self._journal.begin()
+            if self._journal.is_on:  # if not, it begins with the windows of that moment
+                self._journal.begin()
             self._subscriptions.refresh()
             return kept_windows
 

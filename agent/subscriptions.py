@@ -23,6 +23,9 @@ class Subscriptions:
         pipelines: name the topic filters of their inputs.
         store: remembers the filters, for the day on which the configuration drops one.
         worker: writes to the store.
+
+    Attributes:
+        is_awaiting: whether the broker has yet to answer a SUBSCRIBE.
     """
 
     def __init__(
@@ -38,7 +41,7 @@ class Subscriptions:
         self._pipelines = pipelines
         self._store = store
         self._worker = worker
-        self._is_awaiting = False
+        self.is_awaiting = False
         self._filters: set[str] = set()
 
     @property
@@ -61,7 +64,7 @@ class Subscriptions:
         if gone:
             connection.unsubscribe(gone)
         connection.subscribe(list(wanted.values()))
-        self._is_awaiting = True
+        self.is_awaiting = True
         if self._filters != wanted.keys():
             self._filters = set(wanted)
             self._worker.submit(lambda: self._keep(sorted(wanted)))
@@ -69,8 +72,8 @@ class Subscriptions:
     def follow(self) -> None:
         """Log the broker's answer once it has come: from then on no message is missed."""
         connection = self._reconnector.connection
-        if self._is_awaiting and connection is not None and not connection.subscribing:
-            self._is_awaiting = False
+        if self.is_awaiting and connection is not None and not connection.subscribing:
+            self.is_awaiting = False
             refused = len(connection.refused_filters)
             log.info("subscribed", filters=len(self._filters) - refused, refused=refused)
 

@@ -147,6 +147,7 @@ def _gateway(folder: Path, port: int, published: Published | None) -> Gateway:
         sections={
             "broker": {"keepalive_s": KEEPALIVE_S, "reconnect_max_s": 0.2, **login},
             "limits": {"metrics_s": 0.5},
+            "updates": {"allow_downgrade": True},
         },
     )
     for stream in STREAMS:

@@ -4,6 +4,8 @@
     <state_dir>/active/<stream>.json     which one serves, which served before, what is pinned
     <state_dir>/subscriptions.json       filters the broker's session has
     <state_dir>/drift/<stream>           what drift was counted, see agent/journal/drift_state.py
+    <state_dir>/deaths.json              deaths of the program by a model, see serving/incidents
+    <state_dir>/quarantine.json          bundles that must not serve here again
     <state_dir>/registry/, trust.json    the trust plane's own state
 
 Every file is replaced atomically and fsynced: a power cut leaves the old one or the new one.
@@ -11,6 +13,7 @@ Every file is replaced atomically and fsynced: a power cut leaves the old one or
 
 import hashlib
 import json
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +45,11 @@ class Active:
     def candidates(self) -> tuple[BundleRef, ...]:
         """What to try at a start, best first."""
         return (self.serving, *self.earlier)
+
+    @property
+    def has_run(self) -> tuple[int, ...]:
+        """Numbers of the bundles that have served here, as far as they are kept."""
+        return tuple(ref.seq for ref in self.candidates)
 
 
 class _Entry(BaseModel):
@@ -95,8 +103,15 @@ class Store:
         )
         return Active(serving, tuple(earlier), record.pinned)
 
-    def commit(self, serving: BundleRef, pinned: int | None) -> Active:
+    def commit(
+        self, serving: BundleRef, pinned: int | None, unwanted: AbstractSet[str] = frozenset()
+    ) -> Active:
         """Record that a bundle serves its stream, and remove those that are no longer kept.
+
+        Args:
+            serving: the bundle that serves.
+            pinned: seq that a push has selected; None follows the newest that is published.
+            unwanted: digests of bundles that are not kept, however new they are.
 
         Raises:
             OSError: the disk is full or broken; the old record stands.
@@ -104,10 +119,12 @@ class Store:
         stream = serving.stream
         before = self.active(stream)
         earlier = () if before is None else before.candidates
-        others = tuple(ref for ref in earlier if ref.sha256 != serving.sha256)
+        others = tuple(
+            ref for ref in earlier if ref.sha256 not in unwanted and ref.sha256 != serving.sha256
+        )
         active = Active(serving, others[: self._keep - 1], pinned)
         write_atomically(self._active_dir / f"{stream}.json", _written(active))
-        gone = list(others[self._keep - 1 :])
+        gone = [ref for ref in earlier if ref not in active.candidates]
         if stream in self._set_aside:
             gone.append(self._set_aside.pop(stream))
         for ref in gone:

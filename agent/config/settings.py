@@ -18,6 +18,7 @@ from models.input.source import check_delivered_once
 from models.input.topics import TopicTemplate, overlap
 from models.settings import Count, Seconds, Section
 from serving.registry.settings import Registry
+from serving.updates.settings import Updates
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 MAX_RECEIVE_MAXIMUM: Final = 65_535
@@ -123,6 +124,8 @@ class Limits(IntakeLimits):
         max_in_flight: predictions that may be without a confirmation of the broker.
         max_outbox: best-effort predictions that may wait for the socket; the oldest are dropped.
         max_refused: readings that may wait behind a prediction that the broker refuses.
+        poison_deaths: deaths of the agent during one reading after which its model is not given
+            that reading again.
         keep_bundles: bundles of each stream that stay on disk, the serving one included.
         keep_drift_s: seconds after which the counts of drift are written to disk.
         metrics_s: seconds after which the counters are published.
@@ -136,6 +139,7 @@ class Limits(IntakeLimits):
     max_in_flight: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = 10_000
     max_outbox: Count = 10_000
     max_refused: Count = 10
+    poison_deaths: Annotated[int, Field(ge=2, le=100)] = 3
     keep_bundles: Annotated[int, Field(ge=2, le=100)] = 3
     keep_drift_s: Seconds = 60.0
     metrics_s: Seconds = 10.0
@@ -156,6 +160,7 @@ class Settings(BaseSettings):
     pipelines: Annotated[tuple[Pipeline, ...], Field(min_length=1, max_length=64)]
     limits: Limits = Limits()
     journal: Journal = Journal()
+    updates: Updates = Updates()
 
     @property
     def client_id(self) -> str:

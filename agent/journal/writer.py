@@ -83,6 +83,7 @@ class Journal:
     Attributes:
         serial: serial of the last input that was noted; it goes on rising after a restart.
         number: number of the current file.
+        is_on: whether messages are noted: not before `begin`, nor while the disk fails.
         errors: how often the disk has failed.
         trouble: what is wrong and what it means, in words for the operator; empty if all is well.
     """
@@ -102,7 +103,7 @@ class Journal:
         self._delivery = delivery
         self._worker = worker
         self._file = file
-        self._is_on = False
+        self.is_on = False
         self._writing = False
         self._ticks_off = 0  # since the disk failed
         self._old: list[_Part] = []  # what still belongs into the file before
@@ -136,7 +137,7 @@ class Journal:
             Its serial, by which the delivery knows whether it is on disk (`delivery.kept`).
         """
         self.serial += 1
-        if self._is_on:
+        if self.is_on:
             self._pending.append(message)
             self._pending_bytes += len(message.topic) + len(message.payload)
         return self.serial
@@ -150,8 +151,8 @@ class Journal:
         """
         if not self._settings.enabled:
             return
-        if not self._is_on:
-            self._is_on = True
+        if not self.is_on:
+            self.is_on = True
             self._delivery.kept = self.serial
             self._handed = self.serial
         self._old += self._pending
@@ -164,7 +165,7 @@ class Journal:
 
     def turn(self) -> None:
         """Hand over what is to be written; to be called at the end of every turn, never blocks."""
-        if not self._is_on:
+        if not self.is_on:
             return
         if self._pending_bytes > _MAX_PENDING_BYTES:
             self._stop("the disk does not keep up")
@@ -181,7 +182,7 @@ class Journal:
 
         So an input of a quiet line is acknowledged after a second at most.
         """
-        if not self._is_on:
+        if not self.is_on:
             self._ticks_off += 1
             if self._ticks_off % _TICKS_TO_RETRY == 0:
                 self.begin()
@@ -193,14 +194,14 @@ class Journal:
 
         Where every input is acknowledged, one file with the present states replaces all others.
         """
-        if not self._is_on:
+        if not self.is_on:
             return
         if self._delivery.idle:
             self.begin()
             self._note_states(None)
             self._drop_before = self.number
         self._hand_over()
-        self._is_on = False
+        self.is_on = False
 
     @property
     def _is_long(self) -> bool:
@@ -270,7 +271,7 @@ class Journal:
 
     def _written(self, serial: int, *, is_whole: bool) -> None:
         self._writing = False
-        if self._is_on:
+        if self.is_on:
             self._delivery.kept = serial
             if self.trouble and is_whole:
                 self._end_trouble()
@@ -284,7 +285,7 @@ class Journal:
 
     def _stop(self, reason: str) -> None:
         """Turn the journal off, and let the delivery acknowledge inputs without it."""
-        self._writing = self._is_on = False
+        self._writing = self.is_on = False
         self._delivery.kept = ALL_KEPT
         self._old, self._pending, self._pending_bytes = [], [], 0
         self._begun, self._states = 0, None

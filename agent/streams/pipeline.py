@@ -18,6 +18,7 @@ from agent.mqtt.packets import Received
 from agent.streams.binding import Binder, fingerprint
 from agent.streams.drift import DriftWatch
 from agent.streams.ordering import Intake, Ordering, Origin, take_blocks, with_digests
+from agent.streams.poison import PoisonWatch, Suspects, digest_of
 from agent.streams.predictor import Predictor
 from agent.streams.shedding import Backlog
 from agent.streams.state import State
@@ -28,7 +29,7 @@ from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
 from models.windowing.blocks import Blocks
-from models.windowing.windows import Windows
+from models.windowing.windows import Batch, Windows
 from serving.clock import SteadyClock
 from serving.model import Model
 
@@ -40,6 +41,7 @@ class Pipeline:
         settings: the stream's topics, payload formats, signals and output.
         limits: how many assets it remembers, and which source times are plausible.
         clock: the clock that stamps messages on arrival; the pipeline makes its own if omitted.
+        poison: what earlier runs of the agent have died of; nothing if omitted.
 
     Attributes:
         settings: as given.
@@ -56,7 +58,11 @@ class Pipeline:
     """
 
     def __init__(
-        self, settings: PipelineSettings, limits: Limits, clock: SteadyClock | None = None
+        self,
+        settings: PipelineSettings,
+        limits: Limits,
+        clock: SteadyClock | None = None,
+        poison: PoisonWatch | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or SteadyClock()
@@ -77,6 +83,9 @@ class Pipeline:
         self._intake: Intake | None = None  # for blocks, and for readings that are put in order
         self._predictor: Predictor | None = None
         self._origins: list[Origin] = []
+        self._poison = poison or PoisonWatch()
+        self._suspects: Suspects | None = None
+        self._digest = b""  # of the bundle that serves
 
     def activate(self, model: Model) -> bool:
         """Serve a model from the next turn on; for the hot thread, between two turns.
@@ -204,6 +213,9 @@ class Pipeline:
         windows = self._windows
         if windows is None:
             raise DecodeError("no_model")
+        if self._suspects is not None and self._suspects.has(message):
+            windows.forget(route.asset)  # what it died of may also be an earlier sample
+            raise DecodeError("poison")
         if self._intake is not None:
             for origin in self._intake(source, route, message, self._event_time.of):
                 self._origins.append(origin)  # one by one: a refusal comes at the end
@@ -236,6 +248,8 @@ class Pipeline:
             self._windows = self._open_windows(manifest)
         self.model, self._binder, self.failed_batches = model, binder, 0
         self._predictor = predictor
+        self._suspects = self._poison.suspects(model.sha256)
+        self._digest = bytes.fromhex(model.sha256)
         self.is_stateful = not (
             binder.is_whole and self._windows.is_stateless and self._ordering is None
         )
@@ -276,10 +290,26 @@ class Pipeline:
             if self.settings.is_of_blocks:
                 origins = list(with_digests(origins))
             began_ns = self.clock.monotonic_ns()
-            outgoing += self._predictor.predict(
-                batch, origins, now_ns, self.predictions, again=again
-            )
+            for some, theirs, digest in self._noted(batch, origins):
+                self._poison.under_way.infer(self._digest, digest)
+                outgoing += self._predictor.predict(
+                    some, theirs, now_ns, self.predictions, again=again
+                )
+                self._poison.under_way.done()
             if self._predictor.has_failed is not None:
                 self.failed_batches = self.failed_batches + 1 if self._predictor.has_failed else 0
             self.batch_ns += (self.clock.monotonic_ns() - began_ns - self.batch_ns) / 8
         return outgoing
+
+    def _noted(
+        self, batch: Batch, origins: Sequence[Origin]
+    ) -> Iterator[tuple[Batch, Sequence[Origin], bytes]]:
+        """The batch as a whole, or window by window with the digest of the input under way."""
+        if self._suspects is None or not self._suspects.is_careful:
+            yield batch, origins, b""
+            return
+        assets, times_ns, qualities, values = batch
+        for at, origin in enumerate(origins):
+            one = slice(at, at + 1)
+            some = Batch(assets[one], times_ns[one], qualities[one], values[one])
+            yield some, [origin], digest_of(origin.message)

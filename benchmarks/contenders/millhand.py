@@ -122,7 +122,9 @@ def millhand(folder: Path, *, online: bool, of: Checkout = THIS) -> Contender:
             source=_SOURCES[shape],
         )
         config.write_text(content)
-        return [str(of.interpreter), "-m", "agent", "run", "--config", str(config)]
+        # Not in the file, because an earlier release does not know the section.
+        swaps_back = ["env", "MILLHAND_UPDATES__ALLOW_DOWNGRADE=true"] if online else []
+        return [*swaps_back, str(of.interpreter), "-m", "agent", "run", "--config", str(config)]
 
     experiments = frozenset({"swap"} if online else _SERVING)
     return Contender(of.name, command, experiments, has_windows=True, folder=of.folder)

@@ -91,6 +91,20 @@ class Desired(Document):
         return document
 
 
+class QuarantinedBundle(Document):
+    """A bundle that must not serve on the gateway again, until a person clears it.
+
+    Attributes:
+        seq: number of the bundle.
+        sha256: digest of the bundle.
+        code: `failed` on live windows, or `killed` the agent.
+    """
+
+    seq: Seq
+    sha256: Sha256
+    code: str
+
+
 class Current(Document):
     """What a stream really runs.
 
@@ -101,6 +115,7 @@ class Current(Document):
         version: its semantic version, for people.
         sha256: digest of the bundle that serves.
         activity: of the push that selected it; empty if none did.
+        quarantined: bundles of the stream that must not serve here; left out if there are none.
     """
 
     stream: Name
@@ -109,6 +124,7 @@ class Current(Document):
     version: str = ""
     sha256: Sha256 | None = None
     activity: Activity = ""
+    quarantined: tuple[QuarantinedBundle, ...] = ()
 
 
 class Feedback(Document):

@@ -33,6 +33,7 @@ REASONS: Final = {
     "retained": "the message was retained by the broker, so its age is not known",
     "no_pipeline": "no input of a pipeline matches the topic",
     "no_model": "no model of the stream has arrived yet",
+    "poison": "the agent has died of this input more than once (limits.poison_deaths)",
     "superseded": "overload latest: newer readings on the same topic were waiting",
     "decimated": "overload decimate: only every n-th reading on the topic was answered",
     "outbox_full": "the broker did not take the prediction for a QoS 0 reading in time",

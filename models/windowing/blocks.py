@@ -16,7 +16,7 @@ every signal has reported, and closed with missing values when a block of anothe
 blocks have the same time, or follow each other, if their times agree to half a block: a sensor's
 clock may be that coarse, and at a larger tolerance a block could pass for its neighbour (ADR 11).
 
-The contract is that of `Windows`: event time only, no clock, no I/O, no dependency but NumPy.
+The contract is that of `Windows`.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -245,10 +245,14 @@ class Blocks:
 
     def restore(self, asset: str, dumped: Sequence[Any]) -> None:
         """See `Windows.restore`."""
-        self._assets.pop(asset, None)
         state = self._assets[asset] = _AssetState()
+        self._assets.move_to_end(asset)
         state.series = Series.load(dumped[0])
         state.round = _Round.load(dumped[1], len(self.channels)) if dumped[1] else None
+
+    def forget(self, asset: str) -> None:
+        """See `Windows.forget`."""
+        self._assets.pop(asset, None)
 
     def discard(self) -> None:
         """Drop the windows that are due."""
@@ -321,10 +325,7 @@ class Blocks:
         ):
             return values.astype(np.float32, copy=False), True
         within = (values >= low) & (values <= high)
-        with np.errstate(over="ignore"):
-            usable = values.astype(np.float32)
-        usable[~within] = np.nan
-        return usable, False
+        return np.where(within, values, np.nan).astype(np.float32, copy=False), False
 
     def _complete(self, asset: str, state: _AssetState, done: _Round) -> None:
         """Append the samples of the round, and cut the windows that end in them."""

@@ -223,6 +223,12 @@ class Windows:
         state = self._assets[asset] = AssetState.load(dumped)
         self.waiting += len(state.waiting) - (len(before.waiting) if before else 0)
 
+    def forget(self, asset: str) -> None:
+        """Forget what is remembered of an asset, which starts with an empty window."""
+        gone = self._assets.pop(asset, None)
+        if gone is not None:
+            self.waiting -= len(gone.waiting)
+
     def discard(self) -> None:
         """Drop the windows that are due."""
         self._due = _Due()

@@ -12,6 +12,9 @@ Rules:
 - A bundle with `revoked` true does not run, nor one whose `seq` is below the highest `floor_seq` of
   the stream: so the publisher withdraws one bundle, or all before a certain one.
 - Without a `seq` asked for, the newest bundle that may run is selected.
+- A bundle that has failed on this gateway (`serving.incidents.quarantine`) is not selected.
+- No bundle that is asked for by its `seq` may be older than one that has served on this gateway and
+  may still run, so that whoever may publish `desired` cannot bring back an old model.
 - A bundle longer than the operator allows is refused before it is downloaded.
 
 For example: of the bundles 5, 6 with `floor_seq` 6, and 7 with `revoked` true, the bundle 6 is
@@ -21,15 +24,18 @@ NotPublishedError.
 
 import re
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
 from models.bundle.identity import BundleRef
 from serving.registry.refusals import (
     BelowFloorError,
+    DowngradeError,
     MetadataError,
     NotPublishedError,
     OversizedError,
+    QuarantinedError,
     RevokedError,
     WrongStreamError,
 )
@@ -75,27 +81,68 @@ class Target:
     revoked: bool = False
 
 
-def select(files: Iterable[SignedFile], stream: str, seq: int | None, *, max_bytes: int) -> Target:
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What this gateway allows, beside what its publisher does.
+
+    Attributes:
+        max_bytes: bytes of the longest bundle that the operator allows.
+        quarantined: digests of bundles that have failed here.
+        has_run: numbers of bundles that have served here. A bundle that is asked for may not be
+            older than the newest of them that may still run; empty allows any.
+    """
+
+    max_bytes: int
+    quarantined: AbstractSet[str] = frozenset()
+    has_run: AbstractSet[int] = frozenset()
+
+
+def select(files: Iterable[SignedFile], stream: str, seq: int | None, here: Here) -> Target:
     """Select the bundle of a stream that may run.
 
     Args:
         files: all target files that are signed.
         stream: stream of the bundle.
-        seq: number of the bundle; None selects the newest that is neither revoked nor below the
-            floor.
-        max_bytes: bytes of the longest bundle that the operator allows.
+        seq: number of the bundle; None selects the newest that may run.
+        here: what this gateway allows.
 
     Raises:
-        NotPublishedError, RevokedError, BelowFloorError, OversizedError: the bundle may not run,
-            for the reason that the class names.
+        NotPublishedError, RevokedError, BelowFloorError, QuarantinedError, DowngradeError,
+        OversizedError: the bundle may not run, for the reason that the class names.
         WrongStreamError, MetadataError: what is signed for the stream contradicts itself.
     """
     targets = _targets(files, stream)
     floor = max((target.floor_seq for target in targets.values()), default=0)
+    allowed = {
+        number
+        for number, target in targets.items()
+        if number >= floor and not target.revoked and target.ref.sha256 not in here.quarantined
+    }
+    newest_run = max(here.has_run & allowed, default=0)
     if seq is None:
-        allowed = (s for s, target in targets.items() if s >= floor and not target.revoked)
         # Where none may run, the newest is taken, so that the error says why it may not.
-        seq = max(allowed, default=max(targets, default=0))
+        seq, newest_run = max(allowed, default=max(targets, default=0)), 0
+    target = _allowed(targets, stream, seq, floor)
+    if target.ref.sha256 in here.quarantined:
+        raise QuarantinedError(
+            f"{stream} seq {seq} has failed on this gateway and is in quarantine; publish a mended"
+            f" bundle, or clear it with: millhand-agent models --clear {stream}#{seq}"
+        )
+    if seq < newest_run:
+        raise DowngradeError(
+            f"{stream} seq {seq} is older than seq {newest_run}, which has served here; revoke the"
+            " newer ones, or set allow_downgrade = true under [updates] of the gateway"
+        )
+    if target.ref.size > here.max_bytes:
+        raise OversizedError(
+            f"{stream} seq {seq} has {target.ref.size} bytes, allowed are at most {here.max_bytes}"
+            " (registry.max_bundle_bytes)"
+        )
+    return target
+
+
+def _allowed(targets: Mapping[int, Target], stream: str, seq: int, floor: int) -> Target:
+    """The bundle with this number, if its publisher lets it run."""
     target = targets.get(seq)
     if target is None:
         newest = ", ".join(map(str, sorted(targets)[-5:])) or "none"
@@ -108,11 +155,6 @@ def select(files: Iterable[SignedFile], stream: str, seq: int | None, *, max_byt
     if seq < floor:
         raise BelowFloorError(
             f"{stream} seq {seq} is below {floor}, the oldest that its publisher lets run"
-        )
-    if target.ref.size > max_bytes:
-        raise OversizedError(
-            f"{stream} seq {seq} has {target.ref.size} bytes, allowed are at most {max_bytes}"
-            " (registry.max_bundle_bytes)"
         )
     return target
 

@@ -80,6 +80,8 @@ class PullRequest:
         seq: number of the bundle; None for the newest that may run.
         destination_dir: folder into which the bundle is downloaded, as <sha256>.zip.
         max_bytes: bytes of the longest bundle that is allowed.
+        quarantined: digests of bundles that have failed on this gateway.
+        has_run: numbers of the bundles that have served here, if none before them is allowed.
         deadline_s: seconds that the whole pull may take.
         check: whether to verify and select only, without a download.
     """
@@ -93,6 +95,8 @@ class PullRequest:
     max_bytes: int
     deadline_s: float
     check: bool = False
+    quarantined: tuple[str, ...] = ()
+    has_run: tuple[int, ...] = ()
 
     def to_json(self) -> bytes:
         """The request as the child reads it: UTF-8 JSON, paths as text."""

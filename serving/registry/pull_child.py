@@ -15,6 +15,7 @@ from contextlib import suppress
 from time import monotonic
 
 from models.errors import MillhandError
+from serving.registry.catalogue import Here
 from serving.registry.fetch import Fetcher
 from serving.registry.pull import MAX_REQUEST_BYTES, PullRequest
 from serving.registry.trust import TrustedRegistry, exclusive
@@ -47,7 +48,9 @@ def _answer(request: PullRequest, send: Send) -> dict[str, object]:
             request.root,
             request.state_dir,
             fetcher=fetcher,
-            max_bytes=request.max_bytes,
+            here=Here(
+                request.max_bytes, frozenset(request.quarantined), frozenset(request.has_run)
+            ),
         )
         registry.refresh()
         target = registry.select(request.stream, request.seq)

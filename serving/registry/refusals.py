@@ -10,6 +10,8 @@ UntrustedBundleError           refused; tried again only with the next poll or d
 ├── NotPublishedError          no such bundle is signed
 ├── RevokedError               withdrawn by its publisher
 ├── BelowFloorError            older than the oldest bundle that may run
+├── QuarantinedError           has failed on this gateway, and must not serve here again
+├── DowngradeError             older than what has served here, and not allowed by the configuration
 └── TrustAnchorError           root.json or trust.json of this gateway cannot be used
 TransientError                 tried again by the agent, with growing waits
 ├── UnreachableError           no connection, an interrupted one, or a failing server
@@ -86,6 +88,18 @@ class BelowFloorError(UntrustedBundleError):
     """The bundle is older than the oldest that its publisher lets run."""
 
     code: ClassVar[str] = "below_floor"
+
+
+class QuarantinedError(UntrustedBundleError):
+    """The bundle has failed on this gateway, and must not serve here again (ADR 23)."""
+
+    code: ClassVar[str] = "quarantined"
+
+
+class DowngradeError(UntrustedBundleError):
+    """A bundle is desired that is older than one that has served here and still may."""
+
+    code: ClassVar[str] = "downgrade"
 
 
 class TrustAnchorError(UntrustedBundleError):

@@ -30,7 +30,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from tuf.ngclient import FetcherInterface, Updater
 
 from models.errors import DigestMismatchError, MillhandError
-from serving.registry.catalogue import SignedFile, Target, select
+from serving.registry.catalogue import Here, SignedFile, Target, select
 from serving.registry.download import Progress, Promised, download
 from serving.registry.fetch import Fetcher
 from serving.registry.high_water_mark import HighWaterMark, Role
@@ -94,18 +94,18 @@ class TrustedRegistry:
         root: path of the root metadata that the operator has installed, from which all trust comes.
         state_dir: folder for the metadata cache registry/ and the high-water mark trust.json.
         fetcher: fetcher that reads the files of the registry.
-        max_bytes: bytes of the longest bundle that the operator allows.
+        here: what this gateway allows, beside what the publisher does.
     """
 
     def __init__(
-        self, url: str, root: Path, state_dir: Path, *, fetcher: Fetcher, max_bytes: int
+        self, url: str, root: Path, state_dir: Path, *, fetcher: Fetcher, here: Here
     ) -> None:
         self._url = url.rstrip("/")
         self._root = root
         self._cache = state_dir / "registry"
         self._high_water_mark = state_dir / "trust.json"
         self._fetcher = fetcher
-        self._max_bytes = max_bytes
+        self._here = here
         self._files: tuple[SignedFile, ...] = ()
 
     def refresh(self) -> None:
@@ -142,7 +142,7 @@ class TrustedRegistry:
         Raises:
             UntrustedBundleError: the bundle may not run, or does not exist.
         """
-        return select(self._files, stream, seq, max_bytes=self._max_bytes)
+        return select(self._files, stream, seq, self._here)
 
     def download(self, target: Target, folder: Path, on_progress: Progress) -> Path:
         """Download a selected bundle into a folder, and return its path, <sha256>.zip.

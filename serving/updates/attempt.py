@@ -10,15 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.bundle.identity import BundleRef
-from models.bundle.package import read_bundle
+from models.bundle.package import Bundle, read_bundle
 from models.control.documents import Desired
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import memory
+from serving.incidents.account import Account
 from serving.model import Model, prove
 from serving.registry.pull import PullRequest, pull
 from serving.registry.refusals import storage_error
 from serving.registry.settings import Registry
 from serving.store import Store
+from serving.updates.settings import Updates
 from serving.updates.slot import Slot
 from serving.worker import Worker
 
@@ -88,11 +90,31 @@ class Tools:
         registry: where bundles come from.
         store: where they are kept.
         worker: the thread that attempts run on.
+        account: what earlier runs of the program have died of, and which bundles it avoids.
+        settings: which bundles may be selected.
     """
 
     registry: Registry
     store: Store
     worker: Worker
+    account: Account
+    settings: Updates
+
+    def load(self, ref: BundleRef, bundle: Bundle) -> Model:
+        """Build the model of a bundle; should the program die of it, the next run knows.
+
+        Raises:
+            BundleError: see `serving.model.prove`.
+        """
+        self.account.under_way.load(ref.sha256)
+        try:
+            return prove(bundle)
+        finally:
+            self.account.under_way.loaded()
+
+    def unwanted(self, stream: str) -> frozenset[str]:
+        """Digests of the stream's bundles in quarantine, which are not kept on disk."""
+        return frozenset(one.sha256 for one in self.account.quarantine.bundles(stream))
 
 
 class Attempt:
@@ -148,15 +170,20 @@ class Attempt:
 
     def _pull(self) -> BundleRef:
         registry, store = self._tools.registry, self._tools.store
+        stream = self.desired.stream
+        active = None if self._tools.settings.allow_downgrade else store.active(stream)
+        quarantined = self._tools.account.quarantine.bundles(stream)
         request = PullRequest(
             url=registry.url,
             root=registry.root,
             state_dir=store.state_dir,
-            stream=self.desired.stream,
+            stream=stream,
             seq=self.desired.seq,
             destination_dir=store.bundles_dir,
             max_bytes=registry.max_bundle_bytes,
             deadline_s=registry.deadline_s,
+            quarantined=tuple(one.sha256 for one in quarantined),
+            has_run=active.has_run if active is not None else (),
         )
 
         def on_progress(received: int, total: int) -> None:
@@ -172,7 +199,7 @@ class Attempt:
                 raise IncompatibleBundleError(
                     f"signed as {ref}, but the manifest inside says {bundle.ref}"
                 )
-            model = prove(bundle)
+            model = self._tools.load(ref, bundle)
             return Proven(model, self._slot.prepare(model))
         except BundleError:
             store.set_aside(ref)
@@ -185,7 +212,7 @@ class Attempt:
         is_new = active is None or (active.serving, active.pinned) != (ref, pinned)
         try:
             if is_new:
-                store.commit(ref, pinned)
+                store.commit(ref, pinned, self._tools.unwanted(ref.stream))
         except OSError as exc:
             self._tell(Failed(storage_error(exc, "the new record")))
         else:

@@ -67,7 +67,6 @@ class Update:
         failures: attempts that failed since the last one that went well.
         activity: identity of the push whose bundle was last published as serving.
         trouble: what the update waits for, in words; empty if for nothing.
-        rolled_back: the selection whose model failed on live windows; not taken up again.
     """
 
     slot: Slot
@@ -77,7 +76,6 @@ class Update:
     failures: int = 0
     activity: str = ""
     trouble: str = ""
-    rolled_back: Desired | None = None
 
     @property
     def is_under_way(self) -> bool:

@@ -6,15 +6,21 @@ states of an update and what may follow on what are in `serving.updates.update`.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from models.bundle.identity import BundleRef
-from models.control.documents import MAX_MESSAGE, Current, Desired, Feedback, FeedbackState
+from models.control.documents import (
+    MAX_MESSAGE,
+    Current,
+    Desired,
+    Feedback,
+    FeedbackState,
+    QuarantinedBundle,
+)
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log
-from serving.model import prove
 from serving.updates.attempt import (
     Attempt,
     Downloading,
@@ -72,7 +78,7 @@ class Updater:
             if active is None:
                 continue
             update.desired = Desired.model_construct(stream=stream, seq=active.pinned)
-            for ref in active.candidates:
+            for ref in self._fit(active.candidates):
                 if self._serve_kept(update, ref):
                     break
             update.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
@@ -92,7 +98,8 @@ class Updater:
         except IncompatibleBundleError as exc:
             self._tell(Desired.model_construct(stream=stream), "refused", exc)
             return
-        if desired.seq is not None and desired == update.rolled_back:
+        known = {one.seq for one in self._tools.account.quarantine.known(stream)}
+        if desired == update.desired and (update.state is State.REFUSED or desired.seq in known):
             return  # the retained document again, as after every connect
         serving = update.serving.seq if update.serving is not None else None
         if desired == update.desired and desired.seq in (None, serving):
@@ -110,6 +117,16 @@ class Updater:
             elif self._clock() >= update.due_s:
                 update.enter(State.PULLING)
                 Attempt(update.desired, update.slot, self._tools, self._follow).begin()
+
+    def hurry(self, streams: Collection[str]) -> None:
+        """Begin an attempt for these streams now, where none is under way."""
+        for stream in streams:
+            self._updates[stream].due_s = 0.0
+        self.tick()
+
+    def is_under_way(self, streams: Collection[str]) -> bool:
+        """Whether an attempt is under way for one of these streams."""
+        return any(self._updates[stream].is_under_way for stream in streams)
 
     def _follow(self, attempt: Attempt, event: Event) -> None:
         """Take what has become of an attempt; called between two turns."""
@@ -203,7 +220,7 @@ class Updater:
     def _serve_kept(self, update: Update, ref: BundleRef) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
         try:
-            swap = update.slot.prepare(prove(self._tools.store.load(ref)))
+            swap = update.slot.prepare(self._tools.load(ref, self._tools.store.load(ref)))
         except BundleError as exc:
             log.error("kept bundle refused", stream=ref.stream, seq=ref.seq, reason=str(exc))
             return False
@@ -212,42 +229,77 @@ class Updater:
         log.info("serving kept bundle", stream=ref.stream, seq=ref.seq, version=ref.version)
         return True
 
+    def _fit(self, kept: Sequence[BundleRef]) -> Sequence[BundleRef]:
+        """Of the bundles on disk those that may serve, best first, as the last run has ended.
+
+        A bundle whose model has ended the program too often goes into quarantine.
+        """
+        account = self._tools.account
+        fit = [ref for ref in kept if account.quarantine.get(ref.sha256) is None]
+        for ref in tuple(fit):
+            if account.is_deadly(ref, has_other=len(fit) > 1):
+                deaths = account.deaths.of_model(ref.sha256)
+                self._put_aside(ref, "killed", f"the program has died {deaths} times of this model")
+                fit.remove(ref)
+        return fit
+
     def _roll_back(self, update: Update) -> None:
-        """The model fails on live windows: serve the one before it, until somebody selects anew."""
+        """The model fails on live windows: serve the one before it, and never this one again."""
         update.slot.failed_batches = 0
-        active = self._tools.store.active(update.desired.stream)
-        for ref in active.earlier if active is not None else ():
-            if self._serve_kept(update, ref):
-                selected = Desired.model_construct(stream=ref.stream, seq=ref.seq)
-                update.rolled_back, update.desired = update.desired, selected
-                self._tell(selected, "rolled_back")
-                self._tools.worker.submit(partial(self._keep_rolled_back, update, ref))
+        failed, active = update.serving, self._tools.store.active(update.desired.stream)
+        if failed is None or active is None:
+            return
+        known = {one.sha256 for one in self._tools.account.quarantine.known(failed.stream)}
+        for ref in active.candidates:
+            if ref.sha256 not in {*known, failed.sha256} and self._serve_kept(update, ref):
+                keep = partial(
+                    self._keep_rolled_back, failed, ref, update.desired.seq, update.activity
+                )
+                self._tools.worker.submit(keep)
                 return
 
-    def _keep_rolled_back(self, update: Update, ref: BundleRef) -> None:
+    def _keep_rolled_back(
+        self, failed: BundleRef, serving: BundleRef, pinned: int | None, activity: str
+    ) -> None:
         """On the worker: what was rolled back to also serves after a restart."""
+        tools = self._tools
+        message = f"failed on {MAX_FAILED_BATCHES} live batches in a row, {serving} serves again"
+        self._put_aside(failed, "failed", message, activity)
         try:
-            self._tools.store.commit(ref, ref.seq)
+            tools.store.commit(serving, pinned, tools.unwanted(failed.stream))
         except OSError as exc:
             log.error("roll back cannot be recorded", reason=str(exc.strerror))
-        else:
-            self._tools.worker.post(lambda: self._announce(update))
+        tools.worker.post(lambda: self._announce(self._updates[failed.stream]))
+
+    def _put_aside(self, ref: BundleRef, code: str, message: str, activity: str = "") -> None:
+        """Put a bundle into quarantine, and say so in log and feedback; on either thread."""
+        log.error("bundle in quarantine", stream=ref.stream, seq=ref.seq, code=code, reason=message)
+        try:
+            self._tools.account.quarantine.add(ref, code, message)
+        except OSError as exc:
+            log.error("quarantine cannot be recorded", reason=exc.strerror)
+        document = Feedback.model_construct(
+            activity=activity,
+            stream=ref.stream,
+            seq=ref.seq,
+            state="rolled_back",
+            error=code,
+            message=message,
+        )
+        self._tools.worker.post(partial(self._announcer.feedback, document))
 
     def _announce(self, update: Update) -> None:
         stream, ref = update.desired.stream, update.serving
-        if ref is None:
-            document = Current.model_construct(
-                stream=stream, state="waiting", seq=None, activity=update.activity
-            )
-        else:
-            document = Current.model_construct(
-                stream=stream,
-                state="serving",
-                seq=ref.seq,
-                version=ref.version,
-                sha256=ref.sha256,
-                activity=update.activity,
-            )
+        fields: dict[str, Any] = {"stream": stream, "state": "waiting", "seq": None}
+        if ref is not None:
+            fields |= {"state": "serving", "seq": ref.seq}
+            fields |= {"version": ref.version, "sha256": ref.sha256}
+        if known := self._tools.account.quarantine.known(stream):
+            fields["quarantined"] = [
+                QuarantinedBundle.model_construct(seq=one.seq, sha256=one.sha256, code=one.code)
+                for one in known
+            ]
+        document = Current.model_construct(**fields, activity=update.activity)
         self._announcer.current(document)
 
     def _tell(

@@ -41,6 +41,7 @@ def test_ten_pushes_at_2000_messages_a_second_lose_nothing(
             [telemetry_pipeline("mass")],
             registry=published.url,
             root=published.keys.root,
+            sections={"updates": {"allow_downgrade": True}},
         ) as gateway,
         PlantClient(broker.port, ["plant/+/+/_inference/mass"]) as scada,
         PlantClient(broker.port, ["millhand/gw1/current/#"]) as control,

@@ -12,10 +12,10 @@ import pytest
 from tuf.api.metadata import Metadata, Root, Targets
 
 from models.errors import MillhandError, UntrustedBundleError
-from serving.registry.catalogue import SignedFile, Target, select
+from serving.registry.catalogue import Here, Target
 from serving.registry.fetch import Fetcher, Pace
 from serving.registry.high_water_mark import CLOCK_STEP, NOT_BEFORE, HighWaterMark, Role
-from serving.registry.refusals import MetadataError, error_of
+from serving.registry.refusals import error_of
 from serving.registry.trust import TrustedRegistry, exclusive
 from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.factories import make_bundle, make_manifest
@@ -74,7 +74,7 @@ class Gateway:
     def _refreshed(self) -> Iterator[TrustedRegistry]:
         with exclusive(self.state), Fetcher(DEMANDING) as fetcher:
             trusted = TrustedRegistry(
-                self.url, self.root, self.state, fetcher=fetcher, max_bytes=self.max_bytes
+                self.url, self.root, self.state, fetcher=fetcher, here=Here(self.max_bytes)
             )
             trusted.refresh()
             yield trusted
@@ -455,49 +455,6 @@ def _describe(change: dict[str, object]) -> Callable[[Targets], None]:
             file.unrecognized_fields["custom"] |= change
 
     return redescribe
-
-
-def test_undescribed_bundle_is_refused() -> None:
-    sha256 = "a" * 64
-    undescribed = SignedFile(f"bundles/{STREAM}/1/{sha256}.zip", sha256, 10, None)
-    with pytest.raises(UntrustedBundleError) as refused:
-        select([undescribed], STREAM, None, max_bytes=100)
-    assert refused.value.code == "wrong_stream"
-
-
-def test_digest_that_differs_from_the_path_is_refused() -> None:
-    description = {"stream": STREAM, "seq": 1}
-    file = SignedFile(f"bundles/{STREAM}/1/{'a' * 64}.zip", "b" * 64, 10, description)
-    with pytest.raises(UntrustedBundleError) as refused:
-        select([file], STREAM, None, max_bytes=100)
-    assert refused.value.code == "wrong_stream"
-
-
-def test_two_bundles_of_one_seq_are_refused() -> None:
-    files = [
-        SignedFile(f"bundles/{STREAM}/1/{c * 64}.zip", c * 64, 10, {"stream": STREAM, "seq": 1})
-        for c in "ab"
-    ]
-    with pytest.raises(MetadataError, match=naming("pump-health", "1")):
-        select(files, STREAM, 1, max_bytes=100)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        f"bundles/{STREAM}/../{'a' * 64}.zip",
-        f"bundles/../{STREAM}/1/{'a' * 64}.zip",
-        f"/bundles/{STREAM}/1/{'a' * 64}.zip",
-        f"bundles/{STREAM}/01/{'a' * 64}.zip",
-        f"bundles/{STREAM}/1/{'a' * 64}.zip\n",
-        f"bundles/{STREAM}/\N{ARABIC-INDIC DIGIT ONE}/{'a' * 64}.zip",
-    ],
-)
-def test_path_of_another_form_is_no_bundle(path: str) -> None:
-    file = SignedFile(path, "a" * 64, 10, {"stream": STREAM, "seq": 1})
-    with pytest.raises(UntrustedBundleError) as refused:
-        select([file], STREAM, None, max_bytes=100)
-    assert refused.value.code == "not_published"
 
 
 # --- the gateway's own files --------------------------------------------------------------------

@@ -13,9 +13,11 @@ from agent.streams.pipeline import Pipeline
 from models.bundle.identity import BundleRef
 from models.bundle.package import Bundle
 from models.input.pipeline import Pipeline as PipelineSettings
+from serving.incidents.account import Account
 from serving.registry.settings import Registry
 from serving.store import Store
 from serving.updates.attempt import Tools
+from serving.updates.settings import Updates
 from serving.updates.updater import MAX_FAILED_BATCHES, Updater
 from serving.worker import WakeUp, Worker
 from tests.kit.bundles.graphs import linear_bundle
@@ -42,6 +44,8 @@ class Gateway:
                 Registry(url=f"file://{folder}/registry", root=folder / "root.json"),
                 self.store,
                 self.worker,
+                Account(folder, poison_deaths=3),
+                Updates(),
             ),
             Control("gw", self.posted.append),
             clock=lambda: self.now,
@@ -146,11 +150,11 @@ def test_model_that_fails_on_live_windows_is_rolled_back(
     gateway.updater.tick()
     assert gateway.serving == 1
     told = gateway.wait_for_feedback("rolled_back")
-    assert told["seq"] == 1
+    assert (told["seq"], told["error"]) == (2, "failed")
 
     def recorded() -> bool:
         record = gateway.store.active(STREAM)
-        return record is not None and (record.serving.seq, record.pinned) == (1, 1)
+        return record is not None and (record.serving.seq, record.pinned) == (1, None)
 
     eventually(recorded)
 

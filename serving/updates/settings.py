@@ -1,0 +1,17 @@
+"""Settings of updates: which bundles a stream may be brought to, and when one has proven itself."""
+
+from models.settings import Seconds, Section
+
+
+class Updates(Section):
+    """How the bundles of the streams are changed.
+
+    Attributes:
+        allow_downgrade: whether a `desired` document may select a bundle that is older than one
+            that has served here. If not, the newer ones have to be revoked first.
+        healthy_s: seconds of undisturbed work after which earlier deaths of the agent are no longer
+            counted against its models.
+    """
+
+    allow_downgrade: bool = False
+    healthy_s: Seconds = 60.0
