@@ -169,6 +169,18 @@ def test_push_is_heard_before_the_model_is_used_again(tmp_path: Path) -> None:
         assert len(plant.supervisor.deaths) == 1
 
 
+def test_revocation_is_heard_before_the_model_is_used_again(tmp_path: Path) -> None:
+    published = Published.create(tmp_path)
+    published.publish(good_bundle(1))
+    evil = evil_bundle("crash above 70", STREAM, 2)
+    published.publish(evil)
+    with running(tmp_path, evil, registry=published) as plant:
+        repository.revoke(published.folder, STREAM, 2, published.keys)  # noticed at the next poll
+        (answer,) = plant.wait_for(plant.send(POISON))
+        assert (answer["seq"], answer["value"]) == (1, POISON)
+        assert len(plant.supervisor.deaths) == 1
+
+
 def test_model_that_dies_by_itself_is_given_up_for_the_one_before(tmp_path: Path) -> None:
     evil = evil_bundle("crash at run 1000", STREAM, 2)
     with running(tmp_path, good_bundle(1), evil) as plant:
