@@ -14,6 +14,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from models.errors import MillhandError
+from models.printable import printable
 from trainer.errors import DataError, RecipeError, UsageError
 
 COMMANDS = {
@@ -53,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _report(exc)
     except OSError as exc:
         where = f"{exc.filename}: " if exc.filename else ""
-        print(f"millhand-trainer: {where}{exc.strerror or exc}", file=sys.stderr)
+        print(printable(f"millhand-trainer: {where}{exc.strerror or exc}"), file=sys.stderr)
         return FAILED
     except ModuleNotFoundError as exc:
         return _not_installed(exc)
@@ -77,8 +78,11 @@ def _parser(given: list[str]) -> argparse.ArgumentParser:
 
 
 def _report(error: MillhandError) -> int:
-    for line in str(error).splitlines():
-        print(f"millhand-trainer: {line}", file=sys.stderr)
+    lines = str(error).split("\n")
+    if len(lines) == 1:
+        lines = [f"{lines[0]} [{error.code}]"]
+    for line in lines:
+        print(printable(f"millhand-trainer: {line}"), file=sys.stderr)
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), FAILED)
 
 

@@ -1,13 +1,16 @@
 """What a command shows: progress and notes on standard error, results on standard output.
 
 So the output of a command can be piped into another program while a person watches the progress.
+Names, units and messages may come from a bundle or a registry that somebody else has written:
+whatever a terminal would obey is shown as an escape.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console as Terminal
-from rich.markup import escape
+from rich.markup import escape as without_markup
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +20,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+
+from models.printable import printable
+from trainer.errors import UsageError
 
 # Without a terminal rich assumes 80 columns, in which a sha256 of 64 digits would be broken.
 _FILE_WIDTH = 160
@@ -76,6 +82,24 @@ class Console:
         """Print one line of the result to standard output."""
         self._out.print(escape(text), soft_wrap=True, highlight=False)
 
+    def asks(self, question: str, *, otherwise: str) -> bool:
+        """Ask a question on standard error, and return whether the answer was yes.
+
+        Args:
+            question: the question.
+            otherwise: the option that answers it where nobody can be asked.
+
+        Raises:
+            UsageError: standard input is not a terminal.
+        """
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"{question} Nobody can be asked, because standard input is not a terminal: give"
+                f" {otherwise}"
+            )
+        self._err.print(f"{escape(question)} \\[y/N] ", end="", highlight=False)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def table(self, title: str, rows: Mapping[str, str]) -> None:
         """Print names and their values as a table of two columns."""
         table = Table(title=escape(title), title_justify="left", show_header=False)
@@ -91,3 +115,8 @@ class Console:
         for row in rows:
             table.add_row(*map(escape, row))
         self._out.print(table)
+
+
+def escape(text: str) -> str:
+    """Text that reaches the terminal as it is written, without markup and control characters."""
+    return without_markup(printable(text))

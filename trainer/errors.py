@@ -7,6 +7,7 @@ MillhandError
 ├── GraphError      the external graph must be exported in another way; no bundle is written
 ├── ParityError     the exported graph differs from the model; no bundle is written
 ├── ComparisonError an earlier bundle cannot be compared with the new model; training goes on
+├── WorseThanConstantError   a bundle's own metrics speak against it; it is not published
 ├── BrokerError     the broker cannot be reached, or refuses something
 ├── RecordError     nothing was recorded
 └── PushError       a gateway did not answer, or refused the bundle
@@ -57,6 +58,12 @@ class ComparisonError(MillhandError):
     """An earlier bundle and the new model have no metric on the same rows to compare."""
 
     code: ClassVar[str] = "comparison"
+
+
+class WorseThanConstantError(MillhandError):
+    """The metrics of a bundle say that a constant answer would be better; nobody accepted that."""
+
+    code: ClassVar[str] = "worse_than_constant"
 
 
 class BrokerError(MillhandError):

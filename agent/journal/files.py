@@ -50,7 +50,7 @@ class JournalFile:
         self.close()
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{PREFIX}{number:08d}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = os.open(path, flags, _MODE)
         sync_directory(self._folder)  # else a power cut may lose the file's name (open(2))
 

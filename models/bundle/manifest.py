@@ -208,7 +208,8 @@ class Lineage(_Frozen):
     """What the model was made from.
 
     Attributes:
-        data: SHA-256 of each file of training data, by its name.
+        data: SHA-256 of each file that the model was made from; recorded files are `recorded-1` and
+            so on, because their names are the publisher's own.
         code_version: version of millhand that has trained or packed the model.
         packages: version of each library on which the result depends, by its name.
         seed: seed of all random numbers.

@@ -17,7 +17,7 @@ from time import sleep
 from typing import Final
 
 from models.errors import DigestMismatchError
-from models.files import sync_directory
+from models.files import open_to_append, sync_directory
 from serving.registry.fetch import Fetcher
 from serving.registry.refusals import DiskFullError, OversizedError, UnreachableError, storage_error
 
@@ -109,6 +109,8 @@ def _receive(promised: Promised, part: Path, fetcher: Fetcher, on_progress: Prog
 
 def _continue(promised: Promised, part: Path, fetcher: Fetcher, on_progress: Progress) -> None:
     """Receive what the part lacks, over one connection."""
+    if part.is_symlink():
+        part.unlink()
     received = part.stat().st_size if part.exists() else 0
     if received == promised.length:
         return
@@ -117,7 +119,7 @@ def _continue(promised: Promised, part: Path, fetcher: Fetcher, on_progress: Pro
         received = 0
     if shutil.disk_usage(part.parent).free < promised.length - received:
         raise OSError(errno.ENOSPC, "No space left on device")
-    with fetcher.open(promised.url, received) as stream, part.open("ab") as file:
+    with fetcher.open(promised.url, received) as stream, open_to_append(part) as file:
         _check_total(promised, stream.total)
         if stream.offset != received:  # the server cannot resume: it sends the file from its start
             received = stream.offset
@@ -145,7 +147,7 @@ def _install(promised: Promised, part: Path, destination: Path) -> None:
     The bytes are synced before the rename and the folder after it, so that the name never stands
     for less, whenever the power fails.
     """
-    with part.open("rb+") as file:
+    with part.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != promised.sha256:
             raise DigestMismatchError(

@@ -1,26 +1,32 @@
 """Golden vectors: windows and answers that a gateway replays before it activates a bundle.
 
-They are held-out windows, spread over the test part, and windows with values at the edges of every
-range or missing, which a quiet test part would not contain.
+They are made up from the ranges and moments of the training windows, so that no row of anybody's
+history travels to the gateways; or, if the recipe says so, held-out windows, spread over the test
+part. Windows with values at the edges of every range or missing are always among them.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle.golden import MIN_COUNT, Golden
 from models.bundle.manifest import Channel, GoldenSpec
+from trainer.bundle.made_up import Profile
 from trainer.estimators.fitting import Model
 from trainer.graph.export import is_decided
 
 # Signals whose edges and gaps are in the golden vectors, so that wide windows fit into a bundle.
 _MAX_CHANNELS = 16
+MOST_MADE_UP: Final = 128
+"""Windows that are made up for a bundle at most; fewer if they are large."""
+_MOST_VALUES: Final = 1_000_000
 Window = NDArray[np.float32]
 
 
 def golden_vectors(
-    model: Model, windows: Window, channels: tuple[Channel, ...], tolerance: GoldenSpec
+    model: Model, usual: Window, ends: tuple[Window, Window], tolerance: GoldenSpec
 ) -> Golden:
     """Choose windows, and have the model answer them in scikit-learn.
 
@@ -28,33 +34,46 @@ def golden_vectors(
 
     Args:
         model: the fitted model.
-        windows: held-out windows, float32 `[n, length, channels]`, at least one.
-        channels: the signals, for the edges of their ranges.
+        usual: the windows, float32 `[n, length, channels]`, at least one.
+        ends: lowest and highest value of each signal, `[channels]`, for the windows at the edges.
         tolerance: allowed error of an answer.
     """
-    odd = np.stack(list(edge_windows(windows, channels)))
+    odd = np.stack(list(edge_windows(usual[len(usual) // 2], *ends)))
     odd = odd[is_decided(model, model.answer(odd), tolerance)]
-    held_out = windows[is_decided(model, model.answer(windows), tolerance)]
-    if not len(held_out):
-        held_out = odd
-    spread = np.linspace(0, len(held_out) - 1, MIN_COUNT).round().astype(np.int64)
-    chosen = np.concatenate([held_out[spread], odd])
+    kept = usual[is_decided(model, model.answer(usual), tolerance)]
+    if not len(kept):
+        kept = odd
+    if len(kept) < MIN_COUNT:
+        kept = spread(kept)
+    chosen = np.concatenate([kept, odd])
     return Golden(windows=chosen, outputs=model.answer(chosen))
 
 
-def edge_windows(windows: Window, channels: tuple[Channel, ...]) -> Iterator[Window]:
+def made_up(profile: Profile) -> Window:
+    """As many windows of a profile as a bundle should carry, `[n, length, channels]`."""
+    size = profile.length * len(profile.mean)
+    return profile.windows(max(MIN_COUNT, min(MOST_MADE_UP, _MOST_VALUES // size)))
+
+
+def spread(windows: Window, most: int = MIN_COUNT) -> Window:
+    """Up to `most` windows spread over all of these; the least number by repetition if need be."""
+    count = max(MIN_COUNT, min(most, len(windows)))
+    return windows[np.linspace(0, len(windows) - 1, count).round().astype(np.int64)]
+
+
+def edge_windows(usual: Window, lowest: Window, highest: Window) -> Iterator[Window]:
     """Windows with values at the edges of the ranges, or missing, each `[length, channels]`.
 
     Args:
-        windows: ordinary windows, `[n, length, channels]`, at least one; the middle one is varied.
-        channels: the signals; the edges of one without a range are its extremes in `windows`.
+        usual: an ordinary window, `[length, channels]`, which is varied.
+        lowest: lowest value of each signal, `[channels]`.
+        highest: highest value of each signal, `[channels]`.
     """
-    usual = windows[len(windows) // 2]
-    lowest, highest = edges(windows, channels)
     yield np.broadcast_to(lowest, usual.shape)
     yield np.broadcast_to(highest, usual.shape)
     yield np.full_like(usual, np.nan)
-    shown = np.linspace(0, len(channels) - 1, min(len(channels), _MAX_CHANNELS)).round()
+    width = len(lowest)
+    shown = np.linspace(0, width - 1, min(width, _MAX_CHANNELS)).round()
     for channel in shown.astype(np.int64):
         for value in (np.float32(np.nan), lowest[channel], highest[channel]):
             window = usual.copy()

@@ -6,6 +6,7 @@ out measured times. The manifest's budget is the recipe's, not the measured cost
 """
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -110,7 +111,7 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
 
 def _lineage(trained: Trained) -> Lineage:
     return Lineage(
-        data=dict(trained.recording.digests),
+        data=unnamed(trained.recording.digests),
         code_version=version("millhand"),
         packages={
             package: version(package)
@@ -118,6 +119,19 @@ def _lineage(trained: Trained) -> Lineage:
         },
         seed=trained.recipe.seed,
     )
+
+
+def unnamed(digests: Mapping[str, str]) -> dict[str, str]:
+    """Digests of recorded files without the names of the files, which are the publisher's own.
+
+    The manifest goes to every gateway; the names are in the report, which can stay at home.
+
+    Args:
+        digests: SHA-256 of each file by its name.
+    """
+    return {
+        f"recorded-{number}": sha256 for number, sha256 in enumerate(sorted(digests.values()), 1)
+    }
 
 
 def created() -> datetime:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from models.bundle.golden import Golden
+from models.bundle.manifest import GoldenSpec
 from trainer.bundle.budget import within_budget
-from trainer.bundle.golden import golden_vectors
+from trainer.bundle.golden import edges, golden_vectors, made_up, spread
+from trainer.bundle.made_up import Profile
 from trainer.bundle.package import tolerance_of
 from trainer.console import Console
 from trainer.dataset.splits import Parts
@@ -57,7 +59,16 @@ def export_checked(
     with console.stage("parity check"):
         tolerance = tolerance_of(model, truth.y[parts.train.rows])
         parity = check_parity(graph, model, windows, tolerance)
-        golden = golden_vectors(model, windows, recipe.channels, tolerance)
+        golden = _golden(model, parts, recipe, tolerance)
         check_parity(graph, model, golden.windows, tolerance)
         latency = within_budget(graph, content, windows, recipe.budget, ParityError)
     return CheckedModel(model, content, golden, parity, latency)
+
+
+def _golden(model: Model, parts: Parts, recipe: Recipe, tolerance: GoldenSpec) -> Golden:
+    """Golden vectors of the training part's profile, or of held-out windows if the recipe says."""
+    if recipe.bundle.golden == "real":
+        windows = parts.test.values
+        return golden_vectors(model, spread(windows), edges(windows, recipe.channels), tolerance)
+    profile = Profile.of(parts.train.values)
+    return golden_vectors(model, made_up(profile), profile.reaching(recipe.channels), tolerance)

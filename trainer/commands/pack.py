@@ -20,8 +20,10 @@ from models.bundle.manifest import Budget, Lineage, Manifest, Metrics, WindowSpe
 from models.bundle.package import Bundle, pack_bundle
 from models.bundle.reference import write_reference
 from models.files import write_atomically
+from trainer.bundle import golden
 from trainer.bundle.budget import within_budget
-from trainer.bundle.package import created
+from trainer.bundle.made_up import Profile, Window
+from trainer.bundle.package import created, unnamed
 from trainer.commands.train import next_seq
 from trainer.console import Console
 from trainer.dataset.windows import Windowed, window_rows
@@ -32,7 +34,13 @@ from trainer.external.declaration import Declaration, read_declaration
 from trainer.external.graph import ExternalGraph, read_external
 from trainer.external.outputs import inspect_outputs, runnable
 from trainer.external.report import CheckSummary, render
-from trainer.external.trial import TrialResult, check_answers, made_up, probe_count
+from trainer.external.trial import (
+    TrialResult,
+    check_answers,
+    check_recorded,
+    made_up,
+    probe_count,
+)
 from trainer.graph.export import Graph, Latency
 from trainer.ingest.recorded_files import load
 from trainer.recipe.data_section import Source
@@ -120,10 +128,16 @@ def pack(  # noqa: PLR0913  the options of the command line
         content = with_answers(behind, external, wanted, seen, marks)
         graph = runnable(content)
     with console.stage("trial"):
-        result = check_answers(graph, wanted, probes if shown is None else shown, probes)
+        if shown is not None:
+            check_recorded(graph, wanted, shown)
+        result = check_answers(graph, wanted, _usual(wanted, recorded, probes), probes)
         latency = within_budget(graph, content, probes, wanted.budget, GraphError)
     notes = (*external.notes, *recorded.notes, *result.notes)
-    digests = {**external.digests, description.name: _sha256(description), **recorded.digests}
+    digests = {
+        **external.digests,
+        description.name: _sha256(description),
+        **unnamed(recorded.digests),
+    }
     manifest = _manifest(wanted, seq, recorded.spec, result, _lineage(external, model, digests))
     changes = {str(one.name): one.source for one in wanted.outputs}
     members = {
@@ -290,6 +304,15 @@ def _shown(windowed: Windowed) -> NDArray[np.float32]:
     extremes = np.concatenate([lowest, highest])[:count]
     chosen = np.unique(np.concatenate([_spread(len(values), count), extremes]))
     return np.asarray(values[chosen])
+
+
+def _usual(wanted: Declaration, recorded: Recorded, probes: NDArray[np.float32]) -> Window:
+    """Windows for the golden vectors: made up, unless the description allows recorded ones."""
+    if recorded.windowed is None:
+        return probes
+    if wanted.bundle.golden == "real":
+        return _shown(recorded.windowed)
+    return golden.made_up(Profile.of(recorded.windowed.values))
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

@@ -7,8 +7,10 @@ from typing import TypeAlias
 
 from models.bundle.manifest import utc
 from trainer.console import Console
-from trainer.registry import repository
+from trainer.errors import UsageError
+from trainer.registry import joint_signing, repository
 from trainer.registry.keys import Keys
+from trainer.registry.proposal import Proposal
 from trainer.registry.releases import DEFAULT_VALIDITY, TrustedRoot, Validity
 
 Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  the type has no public name
@@ -21,12 +23,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--root-keys", type=int, default=1, help="root keys to make; default 1")
     signers = "number of root keys that must sign a new root; default 1"
     init.add_argument("--root-threshold", type=int, default=1, help=signers)
+    publishers = "targets keys to make, one for each person who publishes; default 1"
+    init.add_argument("--targets-keys", type=int, default=1, help=publishers)
+    agreeing = "number of targets keys that must sign what is published; default 1"
+    init.add_argument("--targets-threshold", type=int, default=1, help=agreeing)
     _action(actions, "refresh", "sign metadata anew before it expires; to be run by a timer")
     revoke = _action(actions, "revoke", "withdraw a bundle: gateways refuse to activate it")
     revoke.add_argument("stream", help="name of the stream")
     revoke.add_argument("seq", type=int, help="seq of the bundle")
     rotate = _action(actions, "rotate", "replace the keys of a role by new ones")
     rotate.add_argument("role", choices=("root", "targets", "online"), help="role of the keys")
+    sign = _action(actions, "sign", "add a signature to what waits for several, and publish it")
+    sign.add_argument("--yes", action="store_true", help="sign without asking")
+    sign.add_argument("--discard", action="store_true", help="remove what waits instead")
     listing = actions.add_parser("list", help="list the bundles, without verification")
     listing.add_argument("directory", type=Path, help="folder of the registry")
 
@@ -44,11 +53,17 @@ def signing_arguments(parser: argparse.ArgumentParser) -> None:
         help="days that snapshot and timestamp are valid: for so long new metadata can be held "
         f"back from a gateway unnoticed; default {DEFAULT_VALIDITY.online.days}",
     )
+    parser.add_argument(
+        "--accept-restored-registry",
+        action="store_true",
+        help="sign a registry that is older than what was signed with these keys before, because "
+        "you have put back a backup of it; revocations since that backup must be made again",
+    )
 
 
 def keys_of(options: argparse.Namespace) -> Keys:
     """The folder of keys that the command line names."""
-    return Keys(options.keys, options.passphrase_file)
+    return Keys(options.keys, options.passphrase_file, options.accept_restored_registry)
 
 
 def validity_of(options: argparse.Namespace) -> Validity:
@@ -58,8 +73,25 @@ def validity_of(options: argparse.Namespace) -> Validity:
 
 def run(options: argparse.Namespace) -> int:
     """Run one of the registry's commands."""
-    _RUN[options.action](options, Console())
+    console = Console()
+    _RUN[options.action](options, console)
+    if options.action != "list":
+        note_keys(keys_of(options), console)
     return 0
+
+
+def note_keys(keys: Keys, console: Console) -> None:
+    """Warn of keys that whoever reads the folder could sign with."""
+    for warning in keys.warnings():
+        console.note(warning)
+
+
+def note_missing(missing: int, directory: Path, console: Console) -> None:
+    """Say that further signatures are needed before gateways see a change."""
+    console.note(
+        f"{missing} more signatures are needed: run 'millhand-trainer registry sign {directory}'"
+        " with the other keys; gateways see nothing of it until then"
+    )
 
 
 def _init(options: argparse.Namespace, console: Console) -> None:
@@ -69,6 +101,8 @@ def _init(options: argparse.Namespace, console: Console) -> None:
         validity=validity_of(options),
         root_keys=options.root_keys,
         root_threshold=options.root_threshold,
+        targets_keys=options.targets_keys,
+        targets_threshold=options.targets_threshold,
     )
     console.print(f"made {options.directory}; keep the root keys in {options.keys} offline")
     _say_root(root, console)
@@ -90,6 +124,9 @@ def _revoke(options: argparse.Namespace, console: Console) -> None:
         keys_of(options),
         validity=validity_of(options),
     )
+    if release.missing:
+        note_missing(release.missing, options.directory, console)
+        return
     console.print(f"revoked {release.stream}#{release.seq}; push another to gateways that serve it")
 
 
@@ -97,7 +134,40 @@ def _rotate(options: argparse.Namespace, console: Console) -> None:
     root = repository.rotate(
         options.directory, options.role, keys_of(options), validity=validity_of(options)
     )
+    if root is None:
+        found = joint_signing.waiting(options.directory, keys_of(options))
+        note_missing(found.missing, options.directory, console)
+        return
     _say_root(root, console)
+
+
+def _sign(options: argparse.Namespace, console: Console) -> None:
+    keys, validity = keys_of(options), validity_of(options)
+    if options.discard:
+        joint_signing.discard(options.directory, keys)
+        console.print(f"nothing waits for signatures in {options.directory} any more")
+        return
+    found = joint_signing.waiting(options.directory, keys, validity=validity)
+    _show_proposal(found, console)
+    if not options.yes and not console.asks("Sign this?", otherwise="--yes"):
+        raise UsageError("not signed")
+    signed = joint_signing.sign(options.directory, found, keys, validity=validity)
+    if signed.is_published:
+        console.print(f"signed and published; version {signed.metadata.signed.version}")
+    elif signed.missing:
+        note_missing(signed.missing, options.directory, console)
+    else:
+        console.note(
+            "signed by enough keys; it is published by 'registry sign' in the folder that has the"
+            " online key, and the new keys if some are replaced"
+        )
+
+
+def _show_proposal(found: Proposal, console: Console) -> None:
+    for change in found.changes:
+        console.print(change)
+    signers = ", ".join(keyid[:8] for keyid in found.signed)
+    console.print(f"signed by {signers}; {found.missing} more signatures are needed")
 
 
 def _list(options: argparse.Namespace, console: Console) -> None:
@@ -118,7 +188,14 @@ def _list(options: argparse.Namespace, console: Console) -> None:
     )
 
 
-_RUN = {"init": _init, "refresh": _refresh, "revoke": _revoke, "rotate": _rotate, "list": _list}
+_RUN = {
+    "init": _init,
+    "refresh": _refresh,
+    "revoke": _revoke,
+    "rotate": _rotate,
+    "sign": _sign,
+    "list": _list,
+}
 
 
 def _action(actions: Actions, name: str, purpose: str) -> argparse.ArgumentParser:

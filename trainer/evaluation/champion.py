@@ -187,13 +187,11 @@ def _seen(manifest: Manifest, subject: Subject, rows: NDArray[np.int64]) -> str:
             f"the champion may have learned from these rows, which flatters it: {count} of "
             f"{len(rows)} windows are of files that it was made from ({first_few(same)})"
         )
-    changed = [name for name in files if name in learned]
-    if changed:
-        return (
-            "the champion may have learned from some of these rows, which flatters it: it was made "
-            f"from files of the same names with other content ({first_few(changed)})"
-        )
-    return "none of the files that these rows are in is among those the champion was made from"
+    return (
+        "none of the files that these rows are in is among those the champion was made from; but a "
+        "file that has grown since then is another one, and the champion may have learned from its "
+        "rows, which would flatter it"
+    )
 
 
 def _parted_alike(manifest: Manifest, subject: Subject) -> bool:
@@ -201,7 +199,7 @@ def _parted_alike(manifest: Manifest, subject: Subject) -> bool:
     recipe, lineage = subject.recipe, manifest.lineage
     return (
         not isinstance(recipe.split, ShuffledSplit)  # depends on the number of windows too
-        and lineage.data == dict(subject.recording.digests)
+        and sorted(lineage.data.values()) == sorted(subject.recording.digests.values())
         and manifest.metrics.split == subject.parts.said
         and lineage.seed == recipe.seed
     )

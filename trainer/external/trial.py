@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.bundle.golden import MIN_COUNT, Golden
 from models.bundle.manifest import GoldenSpec
-from trainer.bundle.golden import edge_windows, edges
+from trainer.bundle.golden import MOST_MADE_UP, edge_windows, edges, spread
 from trainer.errors import GraphError
 from trainer.estimators.fitting import Answers
 from trainer.external.declaration import Declaration
@@ -77,6 +77,15 @@ def made_up(wanted: Declaration, usual: Window | None) -> Window:
     return np.clip(low * (1 - drawn) + high * drawn, low, high).astype(np.float32)
 
 
+def check_recorded(graph: Graph, wanted: Declaration, windows: Window) -> None:
+    """Check that recorded windows, `[n, length, channels]`, have an answer too.
+
+    Raises:
+        GraphError: an answer is not finite, or not a declared class.
+    """
+    _check_sound(answers_of(graph, windows), windows, wanted)
+
+
 def check_answers(graph: Graph, wanted: Declaration, usual: Window, probes: Window) -> TrialResult:
     """Try the adapted graph, and make its golden vectors.
 
@@ -92,7 +101,7 @@ def check_answers(graph: Graph, wanted: Declaration, usual: Window, probes: Wind
     answers = answers_of(graph, probes)
     _check_sound(answers, probes, wanted)
     notes = [*_missing(graph, wanted, probes), *_oddities(answers, wanted)]
-    windows = np.concatenate([usual[_spread(usual)], _odd(usual, wanted)])
+    windows = np.concatenate([spread(usual, MOST_MADE_UP), _odd(usual, wanted)])
     given = answers_of(graph, windows)
     _check_sound(given, windows, wanted)
     tolerance = _tolerance(answers)
@@ -108,13 +117,10 @@ def check_answers(graph: Graph, wanted: Declaration, usual: Window, probes: Wind
     return TrialResult(golden, promised, len(probes), tuple(notes))
 
 
-def _spread(windows: Window) -> NDArray[np.int64]:
-    return np.linspace(0, len(windows) - 1, MIN_COUNT).round().astype(np.int64)
-
-
 def _odd(usual: Window, wanted: Declaration) -> Window:
     """Windows with edges and missing values, but not where the signal is required."""
-    odd = np.stack(list(edge_windows(usual, wanted.channels)))
+    ends = edges(usual, wanted.channels)
+    odd = np.stack(list(edge_windows(usual[len(usual) // 2], *ends)))
     required = [signal.missing == "require" for signal in wanted.signals]
     return odd[~np.isnan(odd[:, :, required]).any(axis=(1, 2))]
 

@@ -46,11 +46,14 @@ class Identity(Section):
         stream: name of the stream; gateways serve one bundle of a stream at a time.
         name: the model's name for people; the stream's name where it is empty.
         version: semantic version, MAJOR.MINOR.PATCH, for people; gateways order bundles by seq.
+        golden: windows of the golden vectors, which travel to every gateway: `made-up` from the
+            ranges and moments of the training data, or `real` ones of the recorded data.
     """
 
     stream: Name
     name: Annotated[str, Field(max_length=200, description="default: the stream")] = ""
     version: Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")] = "1.0.0"
+    golden: Literal["made-up", "real"] = "made-up"
 
 
 class Classification(Section):

@@ -3,9 +3,9 @@
 The timestamp refers to the snapshot, the snapshot to the list of targets, and the root has the
 keys. To publish is to load these documents, change them, and sign them again from bottom to top.
 
-Nothing is signed that is based on metadata which our own keys did not sign: whoever can write to
-the registry's folder must not get a signature by it. This is the only file of the trainer that
-imports tuf.
+Nothing is signed that is based on metadata which our own keys did not sign, or which is older than
+what was signed here before: whoever can write to the registry's folder must not get a signature by
+it.
 """
 
 import hashlib
@@ -13,26 +13,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, NoReturn, get_args
 
-from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from models.files import write_atomically
+from trainer.registry.documents import LIST, Document, S, list_of, read, releases_of, seals_of
 from trainer.registry.keys import Keys, KeysError
-from trainer.registry.releases import RegistryError, Release, SignatureStatus, TrustedRoot, Validity
+from trainer.registry.releases import RegistryError, Release, SignatureStatus, Validity
+from trainer.registry.root_chain import newest_root
+from trainer.registry.seal_record import REMEDY, RolledBackError, Seal, SealRecord, TufRole
 
-S = TypeVar("S", Root, Snapshot, Targets, Timestamp)
 Role = Literal["root", "targets", "online"]
 
 # Versions of targets and snapshot that are kept for gateways in the middle of a refresh.
 KEPT_VERSIONS: Final = 10
-_TUF_ROLES: Final = {
+TUF_ROLES: Final = {
     "root": ("root",),
     "targets": ("targets",),
     "online": ("snapshot", "timestamp"),
 }
-_LIST: Final = "targets.json"
 
 
 @dataclass
@@ -41,12 +41,13 @@ class Publication:
 
     Attributes:
         folder: path of the registry's metadata/.
-        keys: the folder with the signing keys and the trusted root.
+        keys: the folder with the signing keys, the trusted root and the record of what was sealed.
         validity: how long new signatures are valid.
         root: the root metadata, with the keys of each role.
         targets: the list of bundles.
         snapshot: the version of the list of bundles.
         timestamp: the version of the snapshot.
+        seals: version and digest of each document in the folder, by TUF role.
     """
 
     folder: Path
@@ -56,27 +57,39 @@ class Publication:
     targets: Metadata[Targets] = field(default_factory=lambda: _unsigned(Targets()))
     snapshot: Metadata[Snapshot] = field(default_factory=lambda: _unsigned(Snapshot()))
     timestamp: Metadata[Timestamp] = field(default_factory=lambda: _unsigned(Timestamp()))
+    seals: dict[TufRole, Seal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._signers = self.keys.signers()
+        self.signers = self.keys.signers()
 
     @classmethod
     def load(cls, folder: Path, keys: Keys, validity: Validity) -> "Publication":
         """Read the current documents in `folder`, and verify them by the root of `keys`.
 
         Raises:
-            RegistryError: a document is missing, or not signed by the keys that our root has.
-            KeysError: a key cannot be read.
+            RegistryError: a document is missing, not signed by the keys that our root has, or older
+                than what was signed or seen here before.
+            KeysError: a key or the record of what was sealed cannot be read.
         """
-        root = _parsed(Root, _content(keys.root), keys.root)
-        _verify(root, root, keys.root)
-        timestamp = _metadata(Timestamp, folder)
-        _verify(timestamp, root, keys.root)
-        snapshot = _metadata(Snapshot, folder, timestamp.signed.snapshot_meta.version)
-        _verify(snapshot, root, keys.root)
-        targets = _metadata(Targets, folder, snapshot.signed.meta[_LIST].version)
-        _verify(targets, root, keys.root)
-        return cls(folder, keys, validity, root, targets, snapshot, timestamp)
+        root, record = newest_root(folder, keys), SealRecord.read(keys.sealed)
+
+        def verified(document: Document[S]) -> Document[S]:
+            # What we have sealed ourselves needs no signature by today's keys: a rotation may have
+            # been cut before its new keys had signed everything.
+            if record.roles.get(document.metadata.signed.type) != document.seal:
+                document.verify(root.metadata, keys.root)
+            return document
+
+        timestamp = verified(read(Timestamp, folder))
+        named = timestamp.metadata.signed.snapshot_meta
+        snapshot = verified(read(Snapshot, folder, named.version)).checked(named)
+        listed = list_of(snapshot)
+        targets = verified(read(Targets, folder, listed.version)).checked(listed)
+        seals = seals_of(root, targets, snapshot, timestamp)
+        found = (root.metadata, targets.metadata, snapshot.metadata, timestamp.metadata)
+        loaded = cls(folder, keys, validity, *found, seals)
+        loaded._continue(root, record)
+        return loaded
 
     def require(self, *roles: Role) -> None:
         """Check before a change that it can be signed.
@@ -86,26 +99,35 @@ class Publication:
         """
         for role in roles:
             if not self.can_sign(role):
-                needed = self.root.signed.roles[_TUF_ROLES[role][0]]
-                ids = ", ".join(f"{role}-{keyid[:8]}.pem" for keyid in needed.keyids)
-                raise KeysError(
-                    f"{self.keys.folder} lacks the {role} key: signing needs {needed.threshold}"
-                    f" of {ids}"
-                )
+                self._lacks(role)
+
+    def require_one(self, role: Role) -> None:
+        """Check before a change that the folder has at least one of the keys that must sign it.
+
+        Raises:
+            KeysError: it has none.
+        """
+        if not self.holds(role):
+            self._lacks(role)
 
     def can_sign(self, role: Role) -> bool:
         """Whether the folder has enough keys to sign as `role`."""
-        needed = self.root.signed.roles[_TUF_ROLES[role][0]]
-        return len(self._signers.keys() & set(needed.keyids)) >= needed.threshold
+        return len(self.holds(role)) >= self.root.signed.roles[TUF_ROLES[role][0]].threshold
+
+    def holds(self, role: Role) -> list[str]:
+        """Ids of the keys in the folder that may sign as `role`."""
+        return [keyid for keyid in self.keyids(TUF_ROLES[role][0]) if keyid in self.signers]
 
     def is_due(self, role: Literal["root", "targets"]) -> bool:
         """Whether the metadata of `role` should be signed anew."""
+        if role == "targets" and self.keys.accepts_restored:
+            return True  # gateways may have seen a higher version of it
         signed = self.root.signed if role == "root" else self.targets.signed
         return self.validity.is_due(role, signed.expires)
 
     def releases(self) -> tuple[Release, ...]:
         """All bundles of the list, sorted by stream and seq."""
-        return _releases(self.targets.signed)
+        return releases_of(self.targets.signed)
 
     def put(self, release: Release) -> None:
         """Add a release to the list of bundles, or replace its entry."""
@@ -118,40 +140,68 @@ class Publication:
 
     def add_keys(self, role: Role, count: int = 1, *, threshold: int = 1) -> None:
         """Make keys that may sign as `role` once the root is signed."""
-        for tuf_role in _TUF_ROLES[role]:
+        for tuf_role in TUF_ROLES[role]:
             self.root.signed.roles[tuf_role].threshold = threshold
         for _ in range(count):
             signer = self.keys.create(role)
-            self._signers[signer.public_key.keyid] = signer
-            for tuf_role in _TUF_ROLES[role]:
+            self.signers[signer.public_key.keyid] = signer
+            for tuf_role in TUF_ROLES[role]:
                 self.root.signed.add_key(signer.public_key, tuf_role)
 
-    def replace_keys(self, role: Role) -> None:
-        """Replace the keys of `role` by as many new ones, and sign a root with these."""
+    def replace_keys(self, role: Role) -> list[str]:
+        """Replace the keys of `role` by as many new ones, and return the ids of the former ones."""
         root = self.root.signed
-        before = root.roles[_TUF_ROLES[role][0]]
+        before = root.roles[TUF_ROLES[role][0]]
         former, threshold = list(before.keyids), before.threshold
-        for tuf_role in _TUF_ROLES[role]:
+        for tuf_role in TUF_ROLES[role]:
             for keyid in former:
                 root.revoke_key(keyid, tuf_role)
         self.add_keys(role, len(former), threshold=threshold)
-        self.sign_root(former if role == "root" else ())
+        return former
+
+    def advance(self, metadata: Metadata[S], former: Sequence[str] = ()) -> None:
+        """Give a document its next version and its expiry, and sign it with all keys at hand.
+
+        Args:
+            metadata: the document.
+            former: ids of root keys that the document replaces, and that must sign it too.
+        """
+        role: str = metadata.signed.type
+        metadata.signed.version += 1
+        metadata.signed.expires = datetime.now(UTC).replace(microsecond=0) + self.validity.of(role)
+        metadata.signatures.clear()
+        for keyid in (*self.keyids(role), *former):
+            if keyid in self.signers:
+                metadata.sign(self.signers[keyid], append=True)
 
     def sign_root(self, former: Sequence[str] = ()) -> None:
         """Sign a new root, with the `former` root keys too; it takes effect at once."""
-        self._sign(self.root, f"{self.root.signed.version + 1}.root.json", former)
+        self.advance(self.root, former)
+        self.put_root()
+
+    def put_root(self) -> None:
+        """Write the root, which is signed already."""
+        self._write(self.root, f"{self.root.signed.version}.root.json")
         write_atomically(self.keys.root, self.root.to_bytes())
 
     def sign_targets(self) -> None:
         """Sign a new list of bundles; readers do not see it before `sign_online`."""
-        name = f"{self.targets.signed.version + 1}.{_LIST}"
-        self.snapshot.signed.meta[_LIST] = self._sign(self.targets, name)
+        self.advance(self.targets)
+        self.put_targets()
+
+    def put_targets(self) -> None:
+        """Write the list of bundles, which is signed already."""
+        name = f"{self.targets.signed.version}.{LIST}"
+        self.snapshot.signed.meta[LIST] = self._write(self.targets, name)
 
     def sign_online(self) -> None:
         """Sign snapshot and timestamp; the new timestamp makes all changes visible at once."""
-        name = f"{self.snapshot.signed.version + 1}.snapshot.json"
-        self.timestamp.signed.snapshot_meta = self._sign(self.snapshot, name)
-        self._sign(self.timestamp, "timestamp.json")
+        self.advance(self.snapshot)
+        name = f"{self.snapshot.signed.version}.snapshot.json"
+        self.timestamp.signed.snapshot_meta = self._write(self.snapshot, name)
+        self.advance(self.timestamp)
+        self._write(self.timestamp, "timestamp.json")
+        self.remember()
         self._prune("snapshot", self.snapshot.signed.version)
         self._prune("targets", self.targets.signed.version)
 
@@ -170,22 +220,75 @@ class Publication:
         )
         return SignatureStatus(expires, warnings)
 
-    def _sign(self, metadata: Metadata[S], name: str, former: Sequence[str] = ()) -> MetaFile:
-        """Increment the version, set the expiry, sign with all available keys, and write."""
-        role: str = metadata.signed.type
-        metadata.signed.version += 1
-        metadata.signed.expires = datetime.now(UTC).replace(microsecond=0) + self.validity.of(role)
-        metadata.signatures.clear()
-        for keyid in (*self._keyids(role), *former):
-            if keyid in self._signers:
-                metadata.sign(self._signers[keyid], append=True)
+    def versions(self) -> dict[str, int]:
+        """The version of each document in the folder, by TUF role."""
+        return {role: seal.version for role, seal in self.seals.items()}
+
+    def keyids(self, tuf_role: str) -> list[str]:
+        """Ids of the keys that may sign as a TUF role."""
+        return self.root.signed.roles[tuf_role].keyids
+
+    def replaced_by(self, root: Root) -> set[Role]:
+        """The roles whose keys are others in a new root."""
+        before, roles = self.root.signed.roles, get_args(Role)
+        return {
+            role
+            for role in roles
+            if any(
+                set(before[one].keyids) != set(root.roles[one].keyids) for one in TUF_ROLES[role]
+            )
+        }
+
+    def remember(self) -> None:
+        """Record beside the keys what the folder holds now."""
+        record = SealRecord(roles=self.seals)
+        if record != SealRecord.read(self.keys.sealed):
+            record.write(self.keys.sealed)
+
+    def _lacks(self, role: Role) -> NoReturn:
+        needed = self.root.signed.roles[TUF_ROLES[role][0]]
+        ids = ", ".join(f"{role}-{keyid[:8]}.pem" for keyid in needed.keyids)
+        raise KeysError(
+            f"{self.keys.folder} lacks the {role} key: signing needs {needed.threshold} of {ids}"
+        )
+
+    def _write(self, metadata: Metadata[Any], name: str) -> MetaFile:
+        self._check_unchanged()
         content = metadata.to_bytes()
-        write_atomically(self.folder / name, content)
+        write_atomically(self.folder / name, content, below=self.folder.parent)
         digest = hashlib.sha256(content).hexdigest()
+        self.seals[metadata.signed.type] = Seal(version=metadata.signed.version, sha256=digest)
         return MetaFile(metadata.signed.version, len(content), {"sha256": digest})
 
-    def _keyids(self, tuf_role: str) -> list[str]:
-        return self.root.signed.roles[tuf_role].keyids
+    def _check_unchanged(self) -> None:
+        """Notice another process that signs with keys of another folder, under another lock."""
+        loaded = self.seals.get("timestamp")
+        if loaded is not None and read(Timestamp, self.folder).seal != loaded:
+            raise RegistryError(
+                f"{self.folder.parent} was changed in the meantime by a process that signs with the"
+                " keys of another folder; nothing was published: run the command again"
+            )
+
+    def _continue(self, root: Document[Root], record: SealRecord) -> None:
+        """Compare what was loaded with the record, and take what is newer into it.
+
+        Where a restored registry is accepted, versions go on from the highest that was signed here,
+        because gateways refuse lower ones.
+        """
+        path = self.folder / f"{root.metadata.signed.version}.root.json"
+        if self.keys.accepts_restored:
+            self._write(root.metadata, path.name)
+            for metadata in (self.targets, self.snapshot, self.timestamp):
+                signed = metadata.signed
+                signed.version = max(signed.version, record.version(signed.type))
+            return
+        record.check(self.seals)
+        if not _holds(path, root.content):
+            raise RolledBackError(
+                f"{path} is missing, or is not {self.keys.root}: an older copy of the registry was"
+                f" put back. {REMEDY}"
+            )
+        self.remember()
 
     def _prune(self, role: str, newest: int) -> None:
         """Delete versions that only a gateway in the middle of a refresh could still ask for."""
@@ -195,70 +298,11 @@ class Publication:
                 path.unlink()
 
 
-def read_releases(folder: Path) -> tuple[Release, ...]:
-    """Read the releases from the metadata in `folder`, without verification.
-
-    Raises:
-        RegistryError: the metadata is missing or damaged.
-    """
-    timestamp = _metadata(Timestamp, folder).signed
-    snapshot = _metadata(Snapshot, folder, timestamp.snapshot_meta.version).signed
-    return _releases(_metadata(Targets, folder, snapshot.meta[_LIST].version).signed)
-
-
-def trusted_root(keys: Keys) -> TrustedRoot:
-    """The trusted root in the folder of keys, to be installed on gateways.
-
-    Raises:
-        RegistryError: the root is missing or damaged.
-    """
-    content = _content(keys.root)
-    version = _parsed(Root, content, keys.root).signed.version
-    return TrustedRoot(keys.root, hashlib.sha256(content).hexdigest(), version)
-
-
-def _metadata(kind: type[S], folder: Path, version: int | None = None) -> Metadata[S]:
-    name = f"{kind.type}.json" if version is None else f"{version}.{kind.type}.json"
-    metadata = _parsed(kind, _content(folder / name), folder / name)
-    if version not in (None, metadata.signed.version):
-        raise RegistryError(f"{folder / name} holds version {metadata.signed.version}")
-    return metadata
-
-
-def _content(path: Path) -> bytes:
+def _holds(path: Path, content: bytes) -> bool:
     try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise RegistryError(
-            f"{path} cannot be read: {exc.strerror}; 'registry init' makes a new registry"
-        ) from exc
-
-
-def _verify(found: Metadata[S], root: Metadata[Root], origin: Path) -> None:
-    signed = found.signed
-    try:
-        root.signed.verify_delegate(signed.type, found.signed_bytes, found.signatures)
-    except RepositoryError as exc:
-        raise RegistryError(
-            f"{signed.type} metadata version {signed.version} is not signed by the keys that"
-            f" {origin} has: somebody else changed the registry, or this root is not its newest"
-        ) from exc
-
-
-def _parsed(kind: type[S], content: bytes, path: Path) -> Metadata[S]:
-    try:
-        metadata = Metadata[S].from_bytes(content)
-    except RepositoryError as exc:
-        raise RegistryError(f"{path} is not TUF metadata: {exc}") from exc
-    if metadata.signed.type != kind.type:
-        raise RegistryError(f"{path} is {metadata.signed.type} metadata, not {kind.type}")
-    return metadata
-
-
-def _releases(targets: Targets) -> tuple[Release, ...]:
-    listed = (Release.from_target(f.path, f.length, f.custom) for f in targets.targets.values())
-    found = (release for release in listed if release is not None)
-    return tuple(sorted(found, key=lambda release: (release.stream, release.seq)))
+        return path.is_file() and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _unsigned(signed: S) -> Metadata[S]:

@@ -10,7 +10,10 @@ from typing import Any, ClassVar, Final
 from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
 from models.errors import MillhandError
 
-_PATH: Final = re.compile(r"bundles/([^/]+)/(\d{1,16})/([0-9a-f]{64})\.zip")
+_PATH: Final = re.compile(
+    r"bundles/([A-Za-z0-9][A-Za-z0-9._-]{0,63})/([1-9][0-9]{0,15})/([0-9a-f]{64})\.zip"
+)
+_OURS: Final = "bundles/"
 
 
 class RegistryError(MillhandError):
@@ -60,6 +63,8 @@ class Release:
         floor_seq: gateways run no bundle of the stream with a lower seq; the highest `floor_seq`
             of a stream counts.
         revoked: whether the bundle was withdrawn.
+        missing: number of signatures that are still missing before gateways see this; 0 for all
+            that is published.
     """
 
     stream: str
@@ -68,6 +73,12 @@ class Release:
     length: int
     floor_seq: int = 0
     revoked: bool = False
+    missing: int = 0
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the audit trail says of it."""
+        return {**self.description, "sha256": self.sha256, "bytes": self.length}
 
     @property
     def path(self) -> str:
@@ -101,12 +112,23 @@ class Release:
 
     @classmethod
     def from_target(cls, path: str, length: int, description: Any) -> "Release | None":  # noqa: ANN401  any JSON
-        """Read an entry of the signed list; None if it is not a bundle."""
-        match = _PATH.fullmatch(path)
-        if match is None or not isinstance(description, dict):
+        """Read an entry of the signed list; None if it is not a bundle.
+
+        Raises:
+            RegistryError: the entry is among the bundles, but not what a publisher writes; gateways
+                refuse the whole stream then.
+        """
+        if not path.startswith(_OURS):
             return None
-        floor_seq, revoked = description.get("floor_seq", 0), description.get("revoked", False)
-        return cls(match[1], int(match[2]), match[3], length, int(floor_seq), bool(revoked))
+        match = _PATH.fullmatch(path)
+        custom = description if isinstance(description, dict) else {}
+        floor_seq, revoked = custom.get("floor_seq", 0), custom.get("revoked", False)
+        # Exact types: in Python True is an int, and JSON's 1.0 is equal to 1.
+        if match is None or (type(length), type(floor_seq), type(revoked)) != (int, int, bool):
+            raise RegistryError(
+                f"the list of bundles has an entry that is none: {path!r:.200} with {custom!r:.200}"
+            )
+        return cls(match[1], int(match[2]), match[3], length, floor_seq, revoked)
 
 
 @dataclass(frozen=True, slots=True)

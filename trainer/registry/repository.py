@@ -1,10 +1,11 @@
 """The registry: a folder of bundles, and of signed metadata about which of them may run.
 
     metadata/<n>.root.json        which keys may sign what           offline root keys
-    metadata/<n>.targets.json     which bundles there are            the publisher's key
+    metadata/<n>.targets.json     which bundles there are            the publisher's keys
     metadata/<n>.snapshot.json    which targets metadata is current  the online key
     metadata/timestamp.json       which snapshot is current          the online key
     targets/bundles/<stream>/<seq>/<sha256>.zip
+    pending.json                  what waits for further signatures
 
 It is a TUF repository (theupdateframework.io) made of plain files: a folder, a web server, an
 object store or a USB stick can carry it, and none of them has to be trusted. A change writes its
@@ -13,17 +14,16 @@ new one, after a power cut too. docs/adr/0002-tuf-registry.md has the reasons, d
 use.
 """
 
-import fcntl
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Final
 
+from models.bundle.package import Bundle
 from models.files import write_atomically
+from trainer.registry import audit_trail, proposal
+from trainer.registry.change import changing, put_root, record
+from trainer.registry.documents import read_releases
 from trainer.registry.keys import Keys, KeysError
-from trainer.registry.publication import Publication, Role, read_releases, trusted_root
+from trainer.registry.publication import Publication, Role
 from trainer.registry.releases import (
     DEFAULT_VALIDITY,
     RegistryError,
@@ -35,18 +35,18 @@ from trainer.registry.releases import (
     find,
     read_release,
 )
-
-_LOCK_WAIT_S: Final = 60.0
-_LOCK_LOOK_S: Final = 0.05
+from trainer.registry.root_chain import trusted_root
 
 
-def init(
+def init(  # noqa: PLR0913  the options of the command line
     directory: Path,
     keys: Keys,
     *,
     validity: Validity = DEFAULT_VALIDITY,
     root_keys: int = 1,
     root_threshold: int = 1,
+    targets_keys: int = 1,
+    targets_threshold: int = 1,
 ) -> TrustedRoot:
     """Make an empty registry, and its keys.
 
@@ -56,21 +56,28 @@ def init(
         validity: how long the first signatures are valid.
         root_keys: number of root keys to make, each to be kept in another place.
         root_threshold: number of root keys that must sign a new root.
+        targets_keys: number of targets keys to make, for as many people who publish.
+        targets_threshold: number of targets keys that must sign a list of bundles.
 
     Raises:
         RegistryError: there is a registry already, or the folder cannot be written.
         KeysError: there are keys already, or the folder cannot be written.
     """
-    if not 1 <= root_threshold <= root_keys:
-        raise RegistryError(f"root_threshold is {root_threshold}; allowed are 1 to {root_keys}")
+    for name, count, needed in (
+        ("root", root_keys, root_threshold),
+        ("targets", targets_keys, targets_threshold),
+    ):
+        if not 1 <= needed <= count:
+            raise RegistryError(f"{name}_threshold is {needed}; allowed are 1 to {count}")
     if keys.root.exists() or keys.signers():
         raise KeysError(f"{keys.folder} has keys already: give each registry a folder of its own")
-    with _changing(directory):
-        if (directory / "metadata").exists():
-            raise RegistryError(f"{directory} is a registry already; it is left as it is")
+    if (directory / "metadata").exists():
+        raise RegistryError(f"{directory} is a registry already; it is left as it is")
+    with changing(directory, keys):
         publication = Publication(directory / "metadata", keys, validity)
+        audit_trail.record(keys.audit, "init", directory)
         publication.add_keys("root", root_keys, threshold=root_threshold)
-        publication.add_keys("targets")
+        publication.add_keys("targets", targets_keys, threshold=targets_threshold)
         publication.add_keys("online")
         publication.sign_root()
         publication.sign_targets()
@@ -80,7 +87,7 @@ def init(
 
 def publish(
     directory: Path,
-    bundle_path: Path,
+    bundle: Path | Bundle,
     keys: Keys,
     *,
     floor_seq: int | None = None,
@@ -88,30 +95,32 @@ def publish(
 ) -> Release:
     """Sign a bundle and put it into the registry.
 
+    Where more targets keys must sign than the folder has, the release waits for the others, and
+    says by `missing` for how many.
+
     Args:
         directory: the registry's folder.
-        bundle_path: path of the bundle; it is read and verified first.
-        keys: a folder with the targets key and the online key.
+        bundle: the bundle, or its path; it is read and verified first.
+        keys: a folder with a targets key; and with the online key, if no other must sign.
         floor_seq: lowest seq of the stream that may run from now on; None leaves it.
         validity: how long the signatures are valid.
 
     Raises:
         BundleError: the bundle is invalid.
         RegistryError: its seq is not above the highest of its stream, or the registry cannot be
-            read, verified or written.
+            read, verified or written, or is older than what was signed here before.
         KeysError: a key is missing.
     """
-    bundle = read_release(bundle_path)
-    release = Release.from_bundle(bundle, floor_seq)
-    with _changing(directory):
-        publication = Publication.load(directory / "metadata", keys, validity)
-        publication.require("targets", "online")
+    given = read_release(bundle) if isinstance(bundle, Path) else bundle
+    release = Release.from_bundle(given, floor_seq)
+    with changing(directory, keys):
+        publication = _for_targets(directory, keys, validity)
         check_seq(release, publication.releases())
-        write_atomically(directory / "targets" / release.path, bundle.content)
+        record(publication, "publish", **release.facts)
+        path = directory / "targets" / release.path
+        write_atomically(path, given.content, below=directory)
         publication.put(release)
-        publication.sign_targets()
-        publication.sign_online()
-    return release
+        return replace(release, missing=_sign_targets(publication))
 
 
 def revoke(
@@ -123,14 +132,12 @@ def revoke(
         RegistryError: there is no such bundle, or see `publish`.
         KeysError: a key is missing.
     """
-    with _changing(directory):
-        publication = Publication.load(directory / "metadata", keys, validity)
-        publication.require("targets", "online")
+    with changing(directory, keys):
+        publication = _for_targets(directory, keys, validity)
         release = replace(find(publication.releases(), stream, seq), revoked=True)
+        record(publication, "revoke", **release.facts)
         publication.put(release)
-        publication.sign_targets()
-        publication.sign_online()
-    return release
+        return replace(release, missing=_sign_targets(publication))
 
 
 def refresh(
@@ -143,9 +150,12 @@ def refresh(
     Raises:
         RegistryError, KeysError: see `publish`.
     """
-    with _changing(directory):
+    with changing(directory, keys):
         publication = Publication.load(directory / "metadata", keys, validity)
         publication.require("online")
+        if keys.accepts_restored:
+            publication.require("targets")
+        record(publication, "refresh")
         if publication.is_due("root") and publication.can_sign("root"):
             publication.sign_root()
         if publication.is_due("targets") and publication.can_sign("targets"):
@@ -155,32 +165,35 @@ def refresh(
 
 
 def rotate(
-    directory: Path,
-    role: Role,
-    keys: Keys,
-    *,
-    validity: Validity = DEFAULT_VALIDITY,
-) -> TrustedRoot:
+    directory: Path, role: Role, keys: Keys, *, validity: Validity = DEFAULT_VALIDITY
+) -> TrustedRoot | None:
     """Replace the keys of a role by new ones, and sign with them what the old ones signed.
 
     Gateways follow without any action: the new root is signed by the old root keys, and by the new
     root keys if these were replaced (TUF specification, section 5.3). The old key files stay in the
-    folder, but gateways no longer accept them. The root keys are needed, and the online key to
-    replace the targets key.
+    folder, but gateways no longer accept them. A root key is needed, and the online key to replace
+    the targets keys.
+
+    Returns:
+        The new root; None if it waits for signatures by other root keys.
 
     Raises:
         RegistryError, KeysError: see `publish`.
     """
-    with _changing(directory):
+    with changing(directory, keys):
         publication = Publication.load(directory / "metadata", keys, validity)
-        publication.require("root")
+        publication.require_one("root")
+        _require_none_waiting(publication)
         if role == "targets":
             publication.require("online")
-        publication.replace_keys(role)
-        if role == "targets":
-            publication.sign_targets()
-        if role != "root":
-            publication.sign_online()
+        alone = publication.can_sign("root")
+        record(publication, "rotate", role=role)
+        former = publication.replace_keys(role)
+        publication.advance(publication.root, former if role == "root" else ())
+        if not alone:
+            proposal.propose(_unchanged(publication), publication.root)
+            return None
+        put_root(publication, {role})
     return trusted_root(keys)
 
 
@@ -193,25 +206,36 @@ def listing(directory: Path) -> tuple[Release, ...]:
     return read_releases(directory / "metadata")
 
 
-@contextmanager
-def _changing(directory: Path) -> Iterator[None]:
-    """Let one process at a time change the registry, and raise RegistryError for disk errors."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / ".lock").open("wb") as lock:
-            ends_at = time.monotonic() + _LOCK_WAIT_S
-            while not _locked(lock):
-                if time.monotonic() > ends_at:
-                    raise RegistryError(f"{directory} is being changed by another process")
-                time.sleep(_LOCK_LOOK_S)
-            yield
-    except OSError as exc:
-        raise RegistryError(f"{exc.filename or directory}: {exc.strerror}") from exc
+def _for_targets(directory: Path, keys: Keys, validity: Validity) -> Publication:
+    """The publication, with what is needed to sign a list of bundles or to propose one."""
+    publication = Publication.load(directory / "metadata", keys, validity)
+    publication.require_one("targets")
+    if publication.can_sign("targets"):
+        publication.require("online")
+    _require_none_waiting(publication)
+    return publication
 
 
-def _locked(lock: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _sign_targets(publication: Publication) -> int:
+    """Publish the list of bundles, or leave it for others; the number of missing signatures."""
+    if publication.can_sign("targets"):
+        publication.sign_targets()
+        publication.sign_online()
+        return 0
+    publication.advance(publication.targets)
+    return proposal.propose(_unchanged(publication), publication.targets).missing
+
+
+def _unchanged(publication: Publication) -> Publication:
+    """The publication as it is on the disk, before the change that is proposed."""
+    return Publication.load(publication.folder, publication.keys, publication.validity)
+
+
+def _require_none_waiting(publication: Publication) -> None:
+    found = proposal.waiting(publication)
+    if found is not None:
+        raise RegistryError(
+            f"{publication.folder.parent} has a proposal that waits for {found.missing} signatures"
+            f" ({found.changes[-1]}): sign it first by 'registry sign', or remove it by"
+            " 'registry sign --discard'"
+        )

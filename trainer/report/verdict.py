@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from trainer.checks.finding import Finding
 from trainer.estimators.fitting import TWO
+from trainer.evaluation.baseline import worse_than_constant
 from trainer.recipe.document import Regression
 from trainer.report.markup import items, joined, metric, paragraph
 from trainer.report.page import MEANINGS, all_clear, notice
@@ -135,10 +136,8 @@ def _warnings(subject: Reported) -> Iterator[Markup | str]:
         yield _strong(
             "No labels", "how many alarms are false, and how many events are missed, is not known"
         )
-    if metrics.values.get("r2", 1.0) < 0:
-        yield _strong(
-            "Worse than a constant", "r2 is below 0: the mean of the test part would be better"
-        )
+    for sentence in worse_than_constant(subject.manifest):
+        yield _strong("Worse than a constant", sentence)
     without = [name for name in metrics.values if name not in metrics.intervals]
     if without:
         yield _strong(

@@ -67,6 +67,8 @@ class Journal:
 
     def __init__(self, path: Path, seed: int, first: Sequence[Mapping[str, Any]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():  # Optuna would append to whatever it points to
+            raise DataError(f"{path}: is a symbolic link, which is not followed; remove it")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._seed = seed
         try:

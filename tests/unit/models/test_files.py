@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.files import sync_directory, write_atomically
+from models.files import append_durably, open_to_append, sync_directory, write_atomically
 from tests.kit.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -136,3 +136,47 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
         finally:
             writer.kill()
     assert path.read_bytes() in {b"a" * 300_000, b"b" * 300_000}
+
+
+def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "link"
+    victim.write_bytes(OLD)
+    link.symlink_to(victim)
+    write_atomically(link, NEW)
+    assert (victim.read_bytes(), link.read_bytes()) == (OLD, NEW)
+    assert not link.is_symlink()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_folder_below_that_is_a_link_is_not_entered(tmp_path: Path, depth: int) -> None:
+    elsewhere, top = tmp_path / "elsewhere", tmp_path / "top"
+    elsewhere.mkdir()
+    link = top.joinpath(*"abc"[:depth])
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere)
+    with pytest.raises(OSError, match=f"'{link.name}' is a symbolic link"):
+        write_atomically(top / "a" / "b" / "c" / "file", NEW, below=top)
+    assert list(elsewhere.iterdir()) == []
+    write_atomically(link / "file", NEW)
+    assert (elsewhere / "file").read_bytes() == NEW
+
+
+def test_folders_below_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "top" / "a" / "b" / "file"
+    for content in (OLD, NEW):
+        write_atomically(path, content, below=tmp_path / "top")
+        assert path.read_bytes() == content
+
+
+def test_a_line_is_appended_and_never_through_a_link(tmp_path: Path) -> None:
+    path, link = tmp_path / "trail", tmp_path / "link"
+    for content in (OLD, NEW):
+        append_durably(path, content, mode=0o600)
+    assert path.read_bytes() == OLD + NEW
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    link.symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links"):
+        append_durably(link, NEW)
+    with pytest.raises(OSError, match="symbolic links"):
+        open_to_append(link)
+    assert path.read_bytes() == OLD + NEW

@@ -14,6 +14,11 @@ from trainer.report.reported import Reported
 from trainer.report.sections.contract import channels, outputs
 from trainer.search.leaderboard import TIMED
 
+_GOLDEN = {
+    "made-up": "made up from ranges and moments, none of them recorded",
+    "real": "held-out windows of the recorded data, which travel to every gateway",
+}
+
 
 def metrics(subject: Reported) -> Markup:
     """A table of the metrics in the manifest."""
@@ -42,7 +47,7 @@ def data(subject: Reported) -> Markup:
     noted = items(notes) or paragraph("Nothing was cleaned or left out.")
     digests = {
         name: Markup("<code>{}</code>").format(digest)
-        for name, digest in subject.manifest.lineage.data.items()
+        for name, digest in sorted(recording.digests.items())
     }
     return joined(
         (
@@ -136,7 +141,8 @@ def proof(subject: Reported) -> Markup:
     said: dict[str, Cell] = {
         "graph equals estimator": f"on all {parity.rows} held-out windows; worst error {errors}; "
         f"allowed {golden.atol:g} + {golden.rtol:g} of the answer",
-        "golden vectors": f"{golden.count} windows, range edges and missing values among them",
+        "golden vectors": f"{golden.count} windows, range edges and missing values among them; "
+        + _GOLDEN[subject.trained.recipe.bundle.golden],
         "made by": f"millhand {lineage.code_version}, seed {lineage.seed}; "
         + ", ".join(f"{name} {version}" for name, version in lineage.packages.items()),
     }

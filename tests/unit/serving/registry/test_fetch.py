@@ -1,6 +1,7 @@
 """Fetching and downloading: what a registry's server may do to us, and what it may not."""
 
 import errno
+import resource
 import ssl
 from collections.abc import Iterator
 from hashlib import sha256
@@ -270,6 +271,18 @@ def test_bundle_that_is_there_is_not_fetched_again(
     assert served.requests == []
 
 
+def test_part_that_is_a_link_is_not_followed(
+    served: Mirror, fetcher: Fetcher, destination: Path, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"as it was")
+    destination.parent.mkdir()
+    Path(f"{destination}.part").symlink_to(victim)
+    bring(promised(served.url), destination, fetcher)
+    assert victim.read_bytes() == b"as it was"
+    assert destination.read_bytes() == CONTENT
+
+
 def test_damaged_bundle_that_is_there_is_replaced(
     served: Mirror, fetcher: Fetcher, destination: Path
 ) -> None:
@@ -398,10 +411,13 @@ def test_transfer_of_unknown_length_that_ends_early_is_continued(
 def test_disk_that_fills_up_is_said_and_the_part_removed(
     served: Mirror, fetcher: Fetcher, destination: Path
 ) -> None:
-    destination.parent.mkdir()
-    destination.with_name(f"{NAME}.part").symlink_to("/dev/full")
-    with pytest.raises(DiskFullError, match="no room"):
-        bring(promised(served.url), destination, fetcher)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(CONTENT) // 2, limits[1]))  # EFBIG, as ENOSPC
+    try:
+        with pytest.raises(DiskFullError, match="no room"):
+            bring(promised(served.url), destination, fetcher)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert files_beside(destination) == []
 
 

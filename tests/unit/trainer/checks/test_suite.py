@@ -176,7 +176,10 @@ def test_assets_on_both_sides_of_a_random_split_are_an_error(tmp_path: Path) -> 
 
 def test_assets_that_go_on_after_the_training_part_are_no_finding(tmp_path: Path) -> None:
     recording = recorded(noise(200), asset=np.arange(200) % 4, labels=texts(rare(200)))
-    recording = replace(recording, files=("a.csv", "b.csv"), file=np.arange(200) // 100)
+    digests = {"a.csv": "a" * 64, "b.csv": "b" * 64}
+    recording = replace(
+        recording, files=("a.csv", "b.csv"), file=np.arange(200) // 100, digests=digests
+    )
     later = {"method": "predefined", "test_files": ["b.csv"]}
     assert not found("groups-on-both-sides", tmp_path, recording, data=BY_ASSET, split=later)
     earlier = {"method": "predefined", "test_files": ["a.csv"]}

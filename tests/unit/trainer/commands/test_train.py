@@ -48,7 +48,7 @@ def test_manifest_says_what_the_model_is(classifier: Outcome) -> None:
     assert [channel.name for channel in manifest.channels] == ["pressure", "flow"]
     assert (manifest.window.length, manifest.window.sample_period_ms) == (4, 1000)
     assert manifest.outputs[0].classes == ("healthy", "clogged")
-    assert list(manifest.lineage.data) == ["pump.csv"]
+    assert list(manifest.lineage.data) == ["recorded-1"]
     assert "optuna" not in manifest.lineage.packages
     assert manifest.metrics.values["f1"] > 0.9
     assert manifest.metrics.test_rows == 297

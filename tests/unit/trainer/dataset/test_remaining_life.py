@@ -224,5 +224,5 @@ def test_table_is_part_of_what_a_bundle_was_made_of(tmp_path: Path) -> None:
     (tmp_path / "left.txt").write_text(text)
     outcome = train(counted(tmp_path, "left.txt", cap=40), tmp_path / "out", console=Console())
     data = outcome.bundle.manifest.lineage.data
-    assert data["target.left/left.txt"] == hashlib.sha256(text.encode()).hexdigest()
+    assert hashlib.sha256(text.encode()).hexdigest() in data.values()
     assert any(names(said, "left.txt", "2 of 4") for said in outcome.trained.notes)

@@ -301,10 +301,12 @@ def test_files_can_be_the_test_part(tmp_path: Path) -> None:
     split = {"method": "predefined", "test_files": ["b*.csv"]}
     made = recipe(tmp_path, target=DETECTOR, split=split)
     recording = recorded(rising(100), labels=zeros(100))
-    recording = replace(recording, files=("x/a.csv", "x/b.csv"), file=np.arange(100) // 50)
+    digests = {"x/a.csv": "a" * 64, "x/b.csv": "b" * 64}
+    recording = replace(recording, files=tuple(digests), file=np.arange(100) // 50, digests=digests)
     parts, _ = parted(recording, made)
     assert (parts.train.rows.max(), parts.test.rows.min()) == (49, 53)
-    assert names(parts.said, "predefined", "x/b.csv")
+    assert names(parts.said, "predefined", "1 of 2", "bbbbbbbb")
+    assert "csv" not in parts.said  # the sentence goes to every gateway
 
 
 def test_pattern_that_names_no_test_file_is_told(tmp_path: Path) -> None:

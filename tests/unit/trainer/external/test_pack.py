@@ -338,7 +338,7 @@ def test_claimed_figures_are_called_claims(tmp_path: Path) -> None:
     assert "claimed" in ours.bundle.report.decode()
 
 
-def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:
+def test_recorded_rows_become_golden_windows_if_that_is_allowed(tmp_path: Path) -> None:
     history = write_csv(
         tmp_path / "pump.csv", ["time", "pressure", "flow", "label"], pump_rows(300)
     )
@@ -350,10 +350,11 @@ def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:
         window={"length": 4},
         input={"layout": "flat"},
         data={"files": [str(history)], "time": {"column": "time"}},
+        bundle={"stream": "pump-health", "golden": "real"},
     )
     manifest = ours.bundle.manifest
     assert manifest.window.sample_period_ms == 1000
-    assert "pump.csv" in manifest.lineage.data
+    assert "recorded-1" in manifest.lineage.data
     golden = read_golden(ours.bundle.golden, manifest)
     recorded = np.array([row[1:3] for row in pump_rows(300)], np.float32)
     np.testing.assert_array_equal(golden.windows[0], recorded[:4])
@@ -369,7 +370,8 @@ def test_recorded_rows_become_golden_windows(tmp_path: Path) -> None:
 def test_rows_of_the_command_line_need_no_data_section(tmp_path: Path) -> None:
     history = write_csv(tmp_path / "a.csv", ["pressure", "flow"], rows(40).tolist())
     ours = packed(tmp_path, linear(), [history])
-    assert "a.csv" in ours.bundle.manifest.lineage.data
+    assert "recorded-1" in ours.bundle.manifest.lineage.data
+    assert b"a.csv" not in ours.bundle.content
 
 
 def test_same_graph_and_description_give_the_same_bytes(

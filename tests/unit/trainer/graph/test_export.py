@@ -14,7 +14,7 @@ from models.bundle.golden import MIN_COUNT, compare
 from models.bundle.manifest import Channel, GoldenSpec, Output
 from models.errors import IncompatibleBundleError
 from serving.session import INPUT
-from trainer.bundle.golden import golden_vectors
+from trainer.bundle.golden import edges, golden_vectors
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Model
 from trainer.estimators.threshold import best_threshold
@@ -127,7 +127,7 @@ def test_class_may_differ_only_where_the_model_is_undecided(classifier: Model) -
 
 
 def test_golden_vectors_have_range_edges_and_missing_values(classifier: Model) -> None:
-    golden = golden_vectors(classifier, windows(), CHANNELS, TOLERANCE)
+    golden = golden_vectors(classifier, windows(), edges(windows(), CHANNELS), TOLERANCE)
     assert len(golden.windows) >= MIN_COUNT
     assert (golden.windows[:, :, 0] == -10).all(axis=1).any()
     assert (golden.windows[:, :, 0] == 10).all(axis=1).any()
@@ -138,7 +138,8 @@ def test_golden_vectors_have_range_edges_and_missing_values(classifier: Model) -
 
 
 def test_golden_vectors_are_enough_however_short_the_test_part(regression: Model) -> None:
-    assert len(golden_vectors(regression, windows(1), CHANNELS, TOLERANCE).windows) >= MIN_COUNT
+    ends = edges(windows(1), CHANNELS)
+    assert len(golden_vectors(regression, windows(1), ends, TOLERANCE).windows) >= MIN_COUNT
 
 
 def test_bytes_that_are_no_graph_are_refused() -> None:

@@ -19,8 +19,9 @@ from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.wording import naming
 from trainer.registry import repository
 from trainer.registry.keys import Keys, KeysError
-from trainer.registry.publication import KEPT_VERSIONS, Role, trusted_root
+from trainer.registry.publication import KEPT_VERSIONS, Role
 from trainer.registry.releases import RegistryError, Release, Validity
+from trainer.registry.root_chain import trusted_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,10 +232,10 @@ def test_parallel_publications_all_arrive(folder: Path, keys: Keys) -> None:
 def test_registry_that_stays_locked_is_told(
     folder: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository, "_LOCK_WAIT_S", 0.1)
-    with (folder / ".lock").open("wb") as lock:
+    monkeypatch.setattr("trainer.registry.keys._LOCK_WAIT_S", 0.1)
+    with (keys.folder / ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RegistryError, match="another process"):
+        with pytest.raises(KeysError, match="another process"):
             publish(folder, keys, 1)
 
 
@@ -242,8 +243,10 @@ def test_publication_cut_before_the_timestamp_is_not_seen_and_is_overwritten(
     folder: Path, keys: Keys
 ) -> None:
     timestamp = (folder / "metadata" / "timestamp.json").read_bytes()
+    sealed = keys.sealed.read_bytes()
     publish(folder, keys, 1)
     (folder / "metadata" / "timestamp.json").write_bytes(timestamp)  # as before the last write
+    keys.sealed.write_bytes(sealed)  # which is followed by that of the record
     assert repository.listing(folder) == ()
     publish(folder, keys, 2)
     assert [release.seq for release in repository.listing(folder)] == [2]
@@ -288,6 +291,8 @@ def test_passphrase_locks_the_keys(tmp_path: Path) -> None:
     (tmp_path / "passphrase").write_text("correct horse\nsecond line\n")
     (tmp_path / "wrong").write_text("battery staple\n")
     (tmp_path / "empty").write_text("\n")
+    for name in ("passphrase", "wrong", "empty"):
+        (tmp_path / name).chmod(0o600)
     folder, keys = tmp_path / "registry", Keys(tmp_path / "keys", tmp_path / "passphrase")
     repository.init(folder, keys)
     assert publish(folder, keys, 1).seq == 1
@@ -378,7 +383,8 @@ def test_rotated_key_signs_nothing_any_more(
     folder: Path, keys: Keys, tmp_path: Path, role: Role
 ) -> None:
     former = split(keys, tmp_path / "former", *get_args(Role))
-    assert repository.rotate(folder, role, keys).version == 2
+    assert repository.rotate(folder, role, keys) == trusted_root(keys)
+    assert trusted_root(keys).version == 2
     assert publish(folder, keys, 1).seq == 1
     shutil.copy(keys.root, former.root)
     with pytest.raises(KeysError, match=f"lacks the {role} key"):
@@ -399,12 +405,9 @@ def test_new_root_is_signed_by_the_old_keys_and_the_new(tmp_path: Path, keys: Ke
     assert len(signatures & old) == 2
 
 
-def test_one_root_key_of_two_cannot_rotate(tmp_path: Path, keys: Keys) -> None:
-    folder = tmp_path / "registry"
-    repository.init(folder, keys, root_keys=2, root_threshold=2)
-    next(keys.folder.glob("root-*.pem")).unlink()
+def test_rotation_needs_a_root_key(folder: Path, keys: Keys, tmp_path: Path) -> None:
     with pytest.raises(KeysError, match="root-"):
-        repository.rotate(folder, "online", keys)
+        repository.rotate(folder, "online", split(keys, tmp_path / "some", "targets", "online"))
 
 
 # --- a registry that somebody else can write ----------------------------------------------------

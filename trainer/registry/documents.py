@@ -1,0 +1,187 @@
+"""The signed documents of a registry as they are read from its folder.
+
+Others may be able to write there, so reading is bounded, believes only regular files, and turns
+whatever it finds into a `RegistryError`.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+
+from trainer.registry.releases import RegistryError, Release
+from trainer.registry.seal_record import Seal, TufRole
+
+S = TypeVar("S", Root, Snapshot, Targets, Timestamp)
+LIST: Final = "targets.json"
+"""Name of the list of bundles within the snapshot."""
+# As a gateway reads them (`tuf.ngclient.UpdaterConfig`).
+_MAX_BYTES: Final = {
+    "root": 512_000,
+    "timestamp": 16_384,
+    "snapshot": 2_000_000,
+    "targets": 5_000_000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Document(Generic[S]):
+    """A document that was read; its signatures are not verified yet.
+
+    Attributes:
+        path: path of the file.
+        metadata: the parsed document.
+        content: bytes of the file.
+    """
+
+    path: Path
+    metadata: Metadata[S]
+    content: bytes
+
+    @property
+    def seal(self) -> Seal:
+        """Version and digest of the document."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        return Seal(version=self.metadata.signed.version, sha256=digest)
+
+    def verify(self, root: Metadata[Root], origin: Path) -> None:
+        """Verify the signatures by a root.
+
+        Args:
+            root: the trusted root.
+            origin: path of the root, for the message.
+
+        Raises:
+            RegistryError: too few of the keys that may sign have signed.
+        """
+        signed = self.metadata.signed
+        try:
+            root.signed.verify_delegate(
+                signed.type, self.metadata.signed_bytes, self.metadata.signatures
+            )
+        except RepositoryError as exc:
+            raise RegistryError(
+                f"{signed.type} metadata version {signed.version} is not signed by the keys that"
+                f" {origin} has: somebody else changed the registry, or this root is not its newest"
+            ) from exc
+
+    def checked(self, named: MetaFile) -> "Document[S]":
+        """The document itself, compared with what another one says of it.
+
+        Args:
+            named: version, length and digest as the signed snapshot or timestamp has them.
+
+        Raises:
+            RegistryError: the document is another one.
+        """
+        try:
+            named.verify_length_and_hashes(self.content)
+        except RepositoryError as exc:
+            raise RegistryError(
+                f"{self.path} is not the one that was signed: {exc}; somebody has exchanged it"
+            ) from exc
+        return self
+
+
+def read(kind: type[S], folder: Path, version: int | None = None) -> Document[S]:
+    """Read the document of a role.
+
+    Args:
+        kind: class of the role in `tuf`.
+        folder: path of the registry's metadata/.
+        version: version of the document; None for the timestamp, which has one name only.
+
+    Raises:
+        RegistryError: the document is missing, damaged, or of another role or version.
+    """
+    name = f"{kind.type}.json" if version is None else f"{version}.{kind.type}.json"
+    document = read_file(kind, folder / name)
+    if version not in (None, document.metadata.signed.version):
+        raise RegistryError(f"{folder / name} holds version {document.metadata.signed.version}")
+    return document
+
+
+def read_file(kind: type[S], path: Path) -> Document[S]:
+    """Read a document from a file of any name; see `read`."""
+    content = _content(path, _MAX_BYTES[kind.type])
+    return Document(path, parsed(kind, content, path), content)
+
+
+def parsed(kind: type[S], content: bytes, path: Path) -> Metadata[S]:
+    """Parse a document.
+
+    Raises:
+        RegistryError: the content is not TUF metadata, or that of another role.
+    """
+    try:
+        metadata = Metadata[S].from_bytes(content)
+    except RepositoryError as exc:
+        raise RegistryError(f"{path} is not TUF metadata: {exc}") from exc
+    if metadata.signed.type != kind.type:
+        raise RegistryError(f"{path} is {metadata.signed.type} metadata, not {kind.type}")
+    return metadata
+
+
+def list_of(snapshot: Document[Snapshot]) -> MetaFile:
+    """What the snapshot says of the list of bundles.
+
+    Raises:
+        RegistryError: it says nothing.
+    """
+    found = snapshot.metadata.signed.meta.get(LIST)
+    if found is None:
+        raise RegistryError(f"{snapshot.path} does not name {LIST}; the registry is damaged")
+    return found
+
+
+def releases_of(targets: Targets) -> tuple[Release, ...]:
+    """All bundles of a list, sorted by stream and seq.
+
+    Raises:
+        RegistryError: an entry is not what a publisher writes.
+    """
+    listed = (Release.from_target(f.path, f.length, _custom(f)) for f in targets.targets.values())
+    found = (release for release in listed if release is not None)
+    return tuple(sorted(found, key=lambda release: (release.stream, release.seq)))
+
+
+def seals_of(*documents: Document[Any]) -> dict[TufRole, Seal]:
+    """The seals of documents by role."""
+    return {document.metadata.signed.type: document.seal for document in documents}
+
+
+def read_releases(folder: Path) -> tuple[Release, ...]:
+    """Read the releases from the metadata in `folder`, without verification.
+
+    Raises:
+        RegistryError: the metadata is missing or damaged.
+    """
+    timestamp = read(Timestamp, folder).metadata.signed
+    snapshot = read(Snapshot, folder, timestamp.snapshot_meta.version)
+    return releases_of(read(Targets, folder, list_of(snapshot).version).metadata.signed)
+
+
+def _custom(target: Any) -> Any:  # noqa: ANN401  a TargetFile, and any JSON
+    return target.unrecognized_fields.get("custom")
+
+
+def _content(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of limited size; a named pipe would block for ever."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise RegistryError(f"{path} is not a file")
+            content = file.read(most + 1)
+    except OSError as exc:
+        raise RegistryError(
+            f"{path} cannot be read: {exc.strerror}; 'registry init' makes a new registry"
+        ) from exc
+    if len(content) > most:
+        raise RegistryError(f"{path} has more than {most} bytes, which no gateway reads")
+    return content
