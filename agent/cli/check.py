@@ -3,13 +3,16 @@
 import os
 import threading
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from agent.config.settings import Settings
 from models.errors import BundleError, MillhandError
 from models.input.topics import TopicTemplate
 from serving.errors import ConfigError
+from serving.installation import installation_fault
 from serving.registry.pull import PullRequest, pull
 from serving.store import Store
 
@@ -93,6 +96,43 @@ def list_models(settings: Settings) -> list[str]:
                 f"{pipeline.stream}  seq {kept.seq}  {kept.version}  {kept.sha256[:12]}  {role}"
             )
     return lines
+
+
+def inspect_installation() -> list[Answer]:
+    """Whether all files are there that pip has installed, also those that nothing has needed."""
+    fault = installation_fault()
+    return [Answer("FAIL", fault)] if fault else []
+
+
+def find_exposed(settings: Settings) -> list[Answer]:
+    """What goes over the network so that others may read it."""
+    broker, registry = settings.broker, urlsplit(settings.registry.url)
+    answers = []
+    if broker.username and not broker.uses_tls and not _is_here(broker.host):
+        answers.append(
+            Answer(
+                "warn",
+                f"broker.username: the password goes to {broker.host} unencrypted, and whoever "
+                "reads along may use it: set broker.ca_file or broker.tls",
+            )
+        )
+    if registry.scheme == "http" and not _is_here(registry.hostname or ""):
+        answers.append(
+            Answer(
+                "warn",
+                f"registry.url: {registry.hostname} is asked over http: nobody can change a "
+                "signed bundle, but whoever reads along sees it and can withhold it: use https",
+            )
+        )
+    return answers
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine itself, so that nothing goes over a network."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761, 6.3
 
 
 def ask_registry(settings: Settings) -> list[Answer]:
