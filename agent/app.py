@@ -35,8 +35,13 @@ RETRY_S: Final = 5.0
 """Seconds after which the agent asks again for what the broker has refused."""
 
 
-def build(settings: Settings) -> Reactor:
-    """Put the agent together and serve what is kept on disk; nothing is connected yet."""
+def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
+    """Put the agent together and serve what is kept on disk; nothing is connected yet.
+
+    Args:
+        settings: the configuration.
+        report_signals: logs signals that were ignored; called about once a second.
+    """
     memory.share_arenas()
     limits, time_of_day, workers = settings.limits, SteadyClock(), Workers()
     updates, connects, writes = map(workers.start, ("updates", "connect", "journal"))
@@ -67,6 +72,7 @@ def build(settings: Settings) -> Reactor:
     counters = Counters(router, delivery, reconnector, served)
     _set_timers(path, upkeep, counters, limits.metrics_s)
     timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
+    timers.every(TICK_S, report_signals)
     _resume(settings, pipelines, path, upkeep, account.suspect)
     bounds = Bounds(limits.max_batch, limits.stop_s)
     return Reactor(path, upkeep, workers, bounds, (monotonic, time_of_day))

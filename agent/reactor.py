@@ -19,6 +19,7 @@ from typing import Final
 
 from agent.control import Control
 from agent.delivery.at_least_once import Delivery
+from agent.delivery.inputs import Outcome
 from agent.exchange import exchange
 from agent.health import Health
 from agent.hold import Hold
@@ -111,6 +112,17 @@ class Reactor:
         """End after the turn under way; safe in a signal handler."""
         self._stopping = True
         self._workers.wake_up.set()
+
+    def totals(self) -> dict[str, int]:
+        """What has become of all messages since the start, for the last line of the log."""
+        delivery = self._path.delivery
+        return {
+            "received": self._path.router.received,
+            "predicted": delivery.outcomes[Outcome.PREDICTED],
+            "windowed": delivery.outcomes[Outcome.WINDOWED],
+            "dropped": delivery.outcomes[Outcome.DROPPED],
+            "waiting": delivery.waiting,
+        }
 
     def run(self) -> None:
         """Serve until `stop`; then finish what has been begun, and close everything."""

@@ -14,6 +14,7 @@ from typing import ClassVar
 from models.errors import MillhandError
 
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits(3): systemd restarts the service
+EXIT_LATER = 75  # EX_TEMPFAIL: a restart after a while may succeed
 EXIT_CONFIG = 78  # EX_CONFIG: the unit has RestartPreventExitStatus=78
 
 

@@ -2,21 +2,36 @@
 
 Values are written as JSON, so that a topic with a newline or an escape sequence cannot forge a line
 or reach the terminal. Payloads and secrets are never logged. A warning that could repeat with each
-message goes through `Limited`, so that the disk does not fill.
+message goes through `Limited`, so that the disk does not fill. Where systemd's journal reads the
+lines, each begins with its priority (`serving.standard_error`).
 """
 
 import logging
 import sys
 from collections.abc import Callable
 from time import monotonic
+from typing import Final, Literal
 
 import orjson
 
+from serving import standard_error
+
+Level = Literal["info", "warning", "error"]
+"""From which severity on events are logged."""
+_PRIORITIES: Final = {
+    logging.INFO: standard_error.INFO,
+    logging.WARNING: standard_error.WARNING,
+    logging.ERROR: standard_error.ERROR,
+}
 _LOGGER = logging.getLogger("millhand")
 
 
 class _Formatter(logging.Formatter):
     """Writes `LEVEL sentence field=value ...`; systemd's journal adds the time."""
+
+    def __init__(self, *, has_priority: bool) -> None:
+        super().__init__()
+        self._has_priority = has_priority
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = getattr(record, "fields", {})
@@ -24,15 +39,21 @@ class _Formatter(logging.Formatter):
         line = f"{record.levelname} {record.getMessage()}{pairs}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
+        if self._has_priority:
+            line = standard_error.marked(line, _PRIORITIES[record.levelno])
         return line
 
 
-def start(level: int = logging.INFO) -> None:
-    """Begin to log to standard error, which systemd's journal stores."""
+def start(level: Level = "info") -> None:
+    """Begin to log to standard error, which systemd's journal stores.
+
+    Args:
+        level: least severity that is logged.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter())
+    handler.setFormatter(_Formatter(has_priority=standard_error.is_journal(sys.stderr)))
     _LOGGER.handlers = [handler]
-    _LOGGER.setLevel(level)
+    _LOGGER.setLevel(level.upper())
     _LOGGER.propagate = False
 
 

@@ -3,14 +3,16 @@
 import os
 import threading
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from agent.config.settings import Settings
 from models.errors import BundleError, MillhandError
 from models.input.topics import TopicTemplate
 from serving.errors import ConfigError
-from serving.incidents.quarantine import Quarantine
+from serving.installation import installation_fault
 from serving.registry.pull import PullRequest, pull
 from serving.store import Store
 
@@ -93,37 +95,44 @@ def list_models(settings: Settings) -> list[str]:
             lines.append(
                 f"{pipeline.stream}  seq {kept.seq}  {kept.version}  {kept.sha256[:12]}  {role}"
             )
-    lines += [
-        f"{one.stream}  seq {one.seq}  {one.version}  {one.sha256[:12]}  in quarantine since"
-        f" {one.time}: {one.message} ({one.code})"
-        for one in quarantine(settings).bundles()
-    ]
     return lines
 
 
-def clear(settings: Settings, bundle: str) -> list[str]:
-    """Let bundles in quarantine serve again, and say which; `bundle` is `stream` or `stream#seq`.
+def inspect_installation() -> list[Answer]:
+    """Whether all files are there that pip has installed, also those that nothing has needed."""
+    fault = installation_fault()
+    return [Answer("FAIL", fault)] if fault else []
 
-    Raises:
-        ConfigError: none of them is in quarantine, or the file cannot be written.
-    """
-    stream, _, seq = bundle.partition("#")
+
+def find_exposed(settings: Settings) -> list[Answer]:
+    """What goes over the network so that others may read it."""
+    broker, registry = settings.broker, urlsplit(settings.registry.url)
+    answers = []
+    if broker.username and not broker.uses_tls and not _is_here(broker.host):
+        answers.append(
+            Answer(
+                "warn",
+                f"broker.username: the password goes to {broker.host} unencrypted, and whoever "
+                "reads along may use it: set broker.ca_file or broker.tls",
+            )
+        )
+    if registry.scheme == "http" and not _is_here(registry.hostname or ""):
+        answers.append(
+            Answer(
+                "warn",
+                f"registry.url: {registry.hostname} is asked over http: nobody can change a "
+                "signed bundle, but whoever reads along sees it and can withhold it: use https",
+            )
+        )
+    return answers
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine itself, so that nothing goes over a network."""
     try:
-        cleared = quarantine(settings).clear(stream, int(seq) if seq else None)
+        return ip_address(host).is_loopback
     except ValueError:
-        raise ConfigError(f"'{bundle}' is neither a stream nor STREAM#SEQ") from None
-    except OSError as exc:
-        raise ConfigError(f"{settings.gateway.state_dir}: {exc.strerror}") from exc
-    if not cleared:
-        raise ConfigError(f"'{bundle}' is not in quarantine; see: millhand-agent models")
-    return [
-        f"{one.stream}#{one.seq} may serve again, from the next poll or push" for one in cleared
-    ]
-
-
-def quarantine(settings: Settings) -> Quarantine:
-    """The bundles in quarantine on this gateway."""
-    return Quarantine(settings.gateway.state_dir / "quarantine.json")
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761, 6.3
 
 
 def ask_registry(settings: Settings) -> list[Answer]:

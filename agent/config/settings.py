@@ -17,6 +17,7 @@ from models.input.pipeline import Pipeline
 from models.input.source import check_delivered_once
 from models.input.topics import TopicTemplate, overlap
 from models.settings import Count, Seconds, Section
+from serving.log import Level
 from serving.registry.settings import Registry
 from serving.updates.settings import Updates
 
@@ -114,6 +115,17 @@ class Journal(Section):
     file_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
 
 
+class Log(Section):
+    """What is written to standard error, which systemd's journal stores.
+
+    Attributes:
+        level: least severity of events that are logged. `info` has the steps in the life of the
+            agent, `warning` what it recovers from by itself, `error` what needs a person.
+    """
+
+    level: Level = "info"
+
+
 class Limits(IntakeLimits):
     """Limits of everything that can grow.
 
@@ -161,6 +173,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     journal: Journal = Journal()
     updates: Updates = Updates()
+    log: Log = Log()
 
     @property
     def client_id(self) -> str:

@@ -1,13 +1,12 @@
 """What the trainer's command says on a gateway, where only the base install is."""
 
-import re
 import subprocess
 import sys
-import venv
-from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+
+from tests.kit.environments import make_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,15 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Python of a virtual environment with the packages that a gateway locks, and no others."""
-    folder = tmp_path_factory.mktemp("gateway")
-    venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    locked = (ROOT / "requirements" / "agent.txt").read_text()
-    for name in ("millhand", *re.findall(r"^([\w.-]+)==", locked, re.MULTILINE)):
-        package = distribution(name)
-        for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
-            (site / top).symlink_to(Path(str(package.locate_file(top))))
-    return folder / "bin" / "python"
+    return make_environment(tmp_path_factory.mktemp("gateway"))
 
 
 def said(python: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -103,6 +103,7 @@ def test_check_asks_broker_and_registry_and_disturbs_nobody(
         assert (checked.returncode, checked.stderr) == (0, "")
         lines = [line for line in checked.stdout.splitlines() if line.startswith("ok  ")]
         wanted = (
+            ("model", "mass", "seq 2"),
             ("broker", f"127.0.0.1:{gateway.port}", "MQTT 5", "20"),
             ("subscribe", "plant/+/+/telemetry"),
             ("1200 messages",),
@@ -110,7 +111,7 @@ def test_check_asks_broker_and_registry_and_disturbs_nobody(
         )
         assert [names(line, *values) for line, values in zip(lines, wanted, strict=True)] == [
             True
-        ] * 4
+        ] * 5
         plant.send(3)
         plant.wait_for_answers()
         plant.wait_for_metrics(predicted=3, connects=1)

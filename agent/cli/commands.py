@@ -1,0 +1,169 @@
+"""The commands of `millhand-agent`: parses arguments, runs one, maps errors to exit codes."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+from agent.cli import check as preflight
+from agent.cli.broker_check import ask_broker
+from agent.cli.quarantine import clear, list_quarantined
+from agent.config.settings import Settings
+from agent.config.toml_file import load_settings
+from serving import standard_error
+from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
+from serving.installation import check_libraries, check_processor
+
+DEFAULT_CONFIG = Path("/etc/millhand/agent.toml")
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Errors that nobody expects are raised: they are bugs, or the installation is broken.
+    """
+    chosen = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = chosen.command
+    try:
+        return command(chosen)
+    except ConfigError as exc:
+        standard_error.report(str(exc))
+        return EXIT_CONFIG
+    except TransientError as exc:
+        standard_error.report(str(exc))
+        return EXIT_LATER
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    check_libraries()
+    check_processor()
+    settings = load_settings(chosen.config)
+    preflight.check_files(settings, chosen.config)
+    from agent.service import serve  # noqa: PLC0415  a mistake in the file is reported at once
+
+    serve(settings, chosen.config)
+    return 0
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    check_libraries()
+    check_processor()
+    settings = load_settings(chosen.config)
+    preflight.check_files(settings, chosen.config)
+    for line in (*preflight.describe(settings), *preflight.list_models(settings)):
+        print(line)
+    has_failed = False
+    for answer in _answers(settings, connects=chosen.connect):
+        print(f"{answer.kind:<4}  {answer.text}")
+        has_failed |= answer.kind == "FAIL"
+    return int(has_failed)
+
+
+def _answers(settings: Settings, *, connects: bool) -> Iterator[preflight.Answer]:
+    """The answers to all that is asked, each as soon as it is there."""
+    import_module("agent.app")  # what cannot be imported keeps `run` from starting
+    from agent.cli.model_check import prove_kept  # noqa: PLC0415  as in _run
+
+    yield from preflight.inspect_installation()
+    yield from preflight.find_exposed(settings)
+    yield from prove_kept(settings)
+    if connects:
+        yield from ask_broker(settings)
+        yield from preflight.ask_registry(settings)
+
+
+def _models(chosen: argparse.Namespace) -> int:
+    settings = load_settings(chosen.config)
+    if chosen.clear is None:
+        lines = [*preflight.list_models(settings), *list_quarantined(settings)]
+    else:
+        lines = clear(settings, chosen.clear)
+    for line in lines:
+        print(line)
+    return 0
+
+
+def _why(chosen: argparse.Namespace) -> int:
+    settings = load_settings(chosen.config)
+    from agent.cli.why import explain  # noqa: PLC0415  as in _run
+
+    for line in explain(settings, chosen.topic, chosen.payload):
+        print(line)
+    return 0
+
+
+def _content(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as exc:
+        raise argparse.ArgumentTypeError(f"{file}: {exc.strerror}") from exc
+
+
+def _schema(chosen: argparse.Namespace) -> int:
+    from agent.cli import schema  # noqa: PLC0415  as in _run
+
+    if not chosen.check:
+        schema.write(chosen.file)
+        return 0
+    stale = schema.stale(chosen.file)
+    for path in stale:
+        print(f"{path} is stale; write it with: python -m agent schema", file=sys.stderr)
+    return int(bool(stale))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="millhand-agent",
+        description="Serves signed models on a gateway: readings in over MQTT, predictions out.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('millhand')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    default = Path(os.environ.get("MILLHAND_CONFIG", DEFAULT_CONFIG))
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> None:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        added.add_argument(
+            "--config",
+            type=Path,
+            default=default,
+            help=f"the TOML file (default {default})",
+        )
+        parsers[name] = added
+
+    parsers: dict[str, argparse.ArgumentParser] = {}
+    add("run", _run, "Serve predictions until the process is stopped.")
+    add("check", _check, "Check the configuration, the files that it names and the stored bundles.")
+    add("models", _models, "Show which models serve and which bundles are stored.")
+    add("schema", _schema, "Write the JSON schemas of configuration and control documents.")
+    add("why", _why, "Explain what the agent does with one message.")
+    parsers["why"].add_argument("topic", help="the topic of the message")
+    parsers["why"].add_argument(
+        "--payload",
+        type=_content,
+        metavar="FILE",
+        help="its payload; - reads standard input",
+    )
+    parsers["models"].add_argument(
+        "--clear",
+        metavar="STREAM[#SEQ]",
+        help="let bundles that are in quarantine serve again, instead of showing the models",
+    )
+    parsers["check"].add_argument(
+        "--connect", action="store_true", help="also connect to the broker and to the registry"
+    )
+    parsers["schema"].add_argument(
+        "--check", action="store_true", help="fail if the file is out of date"
+    )
+    parsers["schema"].add_argument(
+        "--file",
+        type=Path,
+        default=Path("config/agent.schema.json"),
+        help="the schema of the configuration; the others go to control/ beside it",
+    )
+    return parser
