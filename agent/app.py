@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Final
 
+from agent.advice import Advice
+from agent.commands import Commands
 from agent.config.settings import Settings
 from agent.control import Control
 from agent.delivery.at_least_once import Delivery
@@ -61,15 +63,20 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     updater = Updater(tools, control, monotonic)
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)
+    journal.window.tell(settings.connection.receive_maximum)
     kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)
-    command = _command(control, updater)
-    router = Router(pipelines, command, delivery, limits, journal.note)
+    commands = Commands(
+        control.topics, pipelines.keys(), updater.desire, limits.desired_s, monotonic
+    )
+    router = Router(pipelines, commands.take, delivery, limits, journal.note)
     subscriptions = Subscriptions(reconnector, control, served, store, updates)
     health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
-    hold = Hold(command, updater, monotonic)
+    hold = Hold(commands.take, updater, monotonic)
     upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold)
-    counters = Counters(router, delivery, reconnector, served)
+    counters = Counters(router, delivery, reconnector, served, commands)
+    timers.every(TICK_S, commands.tick)
+    timers.every(TICK_S, Advice(router, served, limits.log_interval_s).tick)
     _set_timers(path, upkeep, counters, limits.metrics_s)
     timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
     timers.every(TICK_S, report_signals)
@@ -129,17 +136,6 @@ def _resume(
     upkeep.hold.begin(
         (stream for stream, model in served if model and model.sha256 == suspect), recover
     )
-
-
-def _command(control: Control, updater: Updater) -> Callable[[str, bytes], bool]:
-    def command(topic: str, payload: bytes) -> bool:
-        stream = control.topics.stream_desired_by(topic)
-        if stream is None:
-            return False
-        updater.desire(stream, payload)
-        return True
-
-    return command
 
 
 def _reconnector(settings: Settings, control: Control, worker: Worker) -> Reconnector:

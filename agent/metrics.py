@@ -6,6 +6,7 @@ windows, `dropped` ones are counted by reason, `waiting` ones are not finished.
 
 from collections.abc import Sequence
 
+from agent.commands import Commands
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
 from agent.mqtt.reconnect import Reconnector
@@ -23,11 +24,13 @@ class Counters:
         delivery: Delivery,
         reconnector: Reconnector,
         pipelines: Sequence[Pipeline],
+        commands: Commands,
     ) -> None:
         self._router = router
         self._delivery = delivery
         self._reconnector = reconnector
         self._pipelines = pipelines
+        self._commands = commands
 
     def snapshot(self) -> Metrics:
         """All counters since the start."""
@@ -41,6 +44,7 @@ class Counters:
             redelivered=delivery.redelivered,
             connects=self._reconnector.connects,
             sessions_lost=self._reconnector.sessions_lost,
+            desired_superseded=self._commands.superseded,
             streams={pipeline.stream: _of_stream(pipeline) for pipeline in self._pipelines},
         )
 

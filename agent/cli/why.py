@@ -15,7 +15,7 @@ from time import time_ns
 
 import numpy as np
 
-from agent.cli import window_state
+from agent.cli import dropped, window_state
 from agent.config.settings import Settings
 from agent.delivery.inputs import Input
 from agent.mqtt.packets import Received
@@ -25,7 +25,6 @@ from models.errors import BundleError, IncompatibleBundleError, ReadingError
 from models.input.admission import refusal
 from models.input.codecs.block import Block
 from models.input.pipeline import Pipeline as PipelineSettings
-from models.input.reasons import REASONS
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
 from serving.model import Model
@@ -80,7 +79,7 @@ def _explain_in(
     routes = [] if route is None else [route]
     reason = refusal(routes, message, settings.limits.max_payload_bytes)
     if route is None or reason:
-        yield _dropped(reason)
+        yield from dropped.explain(reason, served, message)
     else:
         yield from _follow(served, route, message)
 
@@ -126,7 +125,7 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         # Decoded a second time: `take` is what the agent does, and must not be done differently.
         served.take(route, message, Input(0, (message.topic, message.payload)))
     except ReadingError as exc:
-        yield _dropped(exc.reason)
+        yield from dropped.explain(exc.reason, served, message)
         return
     outgoing = served.infer(time_ns)
     for one in outgoing:
@@ -135,10 +134,6 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         yield f"  no prediction yet: {_awaited(served, route.asset)}"
     if missing := Counter(served.missing) - before:
         yield f"  missing: {', '.join(missing)}"
-
-
-def _dropped(reason: str) -> str:
-    return f"  dropped as {reason}: {REASONS[reason]}"
 
 
 def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:

@@ -138,6 +138,8 @@ class Limits(IntakeLimits):
         max_refused: readings that may wait behind a prediction that the broker refuses.
         poison_deaths: deaths of the agent during one reading after which its model is not given
             that reading again.
+        desired_s: seconds from one `desired` document of a stream that is acted on to the next; of
+            those in between only the newest counts.
         keep_bundles: bundles of each stream that stay on disk, the serving one included.
         keep_drift_s: seconds after which the counts of drift are written to disk.
         metrics_s: seconds after which the counters are published.
@@ -152,6 +154,7 @@ class Limits(IntakeLimits):
     max_outbox: Count = 10_000
     max_refused: Count = 10
     poison_deaths: Annotated[int, Field(ge=2, le=100)] = 3
+    desired_s: Seconds = 1.0
     keep_bundles: Annotated[int, Field(ge=2, le=100)] = 3
     keep_drift_s: Seconds = 60.0
     metrics_s: Seconds = 10.0

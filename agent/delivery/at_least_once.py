@@ -17,9 +17,8 @@ Rules (section numbers are those of MQTT 5):
 - A publish that the broker refuses for good (`FINAL_REFUSALS`) is dropped and counted. Any other
   refusal blocks its topic, so that order is kept, until `retry`.
 
-For example: a reading arrives with packet id 7; `arrived` returns its input. Its prediction is
-posted, and `settle` says that it is the only one. `pump` publishes it with packet id 32,768. The
-PUBACK for 32,768 is given to `confirmed`, and `acknowledgeable` then returns 7.
+For example: a reading arrives with packet id 7. Its prediction is posted, `pump` publishes it with
+packet id 32,768, `confirmed` takes the PUBACK for that, and `acknowledgeable` then returns 7.
 
 Only the hot thread calls this code, once a turn (`agent/exchange.py`). Nothing here blocks, reads a
 clock or touches a socket, and a broker that refuses or vanishes is not raised as an error.
@@ -27,7 +26,7 @@ clock or touches a socket, and a broker that refuses or vanishes is not raised a
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 
 from agent.delivery.inputs import Input, Outcome, Redeliveries
 from agent.delivery.outgoing import Outgoing, Publisher, packet_bytes
@@ -92,6 +91,11 @@ class Delivery:
     def waiting(self) -> int:
         """Number of inputs that arrived and are not finished."""
         return self._open
+
+    @property
+    def unacknowledged(self) -> int:
+        """Number of messages that arrived on this connection and are not acknowledged."""
+        return len(self._unacked)
 
     @property
     def oldest_noted(self) -> int | None:
@@ -267,13 +271,12 @@ class Delivery:
         """
         if not session_present:
             self._redeliveries.clear()
-        for outgoing in chain(self._unpublished, self._documents):
+        again = [*self._unpublished, *self._documents]
+        for outgoing in again:
             if not session_present:
                 outgoing.packet_id = 0
             outgoing.repeated = bool(outgoing.packet_id)
-        self._reserved = {
-            old.packet_id for old in chain(self._unpublished, self._documents) if old.packet_id
-        }
+        self._reserved = {old.packet_id for old in again if old.packet_id}
 
     def _publish(self, outgoing: Outgoing, publisher: Publisher) -> None:
         if not outgoing.qos:
@@ -309,9 +312,8 @@ class Delivery:
             self._give_up(outgoing, "refused")
             return
         if source is None:
-            older = [old for old in queue if old.source is None and old.topic == outgoing.topic]
-            for document in older:
-                queue.remove(document)
+            for old in [one for one in queue if one.source is None and one.topic == outgoing.topic]:
+                queue.remove(old)
         queue.append(outgoing)
 
     def _unblock(self) -> None:

@@ -8,6 +8,10 @@ broker has it. Each file begins with the states of all assets. These are written
 inputs go on being noted, so that no turn takes long. Once two files have all states, older files
 are removed.
 
+What waits is handed over together: after ten inputs, or a second. Where the broker has as many
+messages in flight as it sends ahead, it waits for an acknowledgement and nothing more can come, so
+that everything is handed over at once (`agent.delivery.broker_window`).
+
 Threads: all public methods belong to the hot thread, and none of them waits for the disk. Only the
 worker writes, one hand-over at a time; its result is taken by the hot thread between two turns.
 
@@ -24,6 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent.config.settings import Journal as JournalSettings
 from agent.delivery.at_least_once import ALL_KEPT, Delivery
+from agent.delivery.broker_window import BrokerWindow
 from agent.journal.files import JournalFile
 from agent.journal.records import Acked, Header, Whole, encoded, noted
 from agent.mqtt.packets import Received
@@ -86,6 +91,7 @@ class Journal:
         is_on: whether messages are noted: not before `begin`, nor while the disk fails.
         errors: how often the disk has failed.
         trouble: what is wrong and what it means, in words for the operator; empty if all is well.
+        window: how many messages the broker sends ahead of the acknowledgements.
     """
 
     def __init__(
@@ -98,6 +104,8 @@ class Journal:
     ) -> None:
         self.serial = self.number = self.errors = 0
         self.trouble = ""
+        self.window = BrokerWindow()
+        self._looked = 0  # serial of the last input when the window was looked at
         self._settings = settings
         self._pipelines = pipelines
         self._delivery = delivery
@@ -131,7 +139,7 @@ class Journal:
         self.serial, self.number, self._whole = serial, number, list(whole)
 
     def note(self, message: Received) -> int:
-        """Note a message that enters windows, before it does.
+        """Note a message that has entered windows.
 
         Returns:
             Its serial, by which the delivery knows whether it is on disk (`delivery.kept`).
@@ -167,6 +175,9 @@ class Journal:
         """Hand over what is to be written; to be called at the end of every turn, never blocks."""
         if not self.is_on:
             return
+        if self.serial != self._looked:
+            self._looked = self.serial
+            self.window.arrived(self._delivery.unacknowledged, monotonic())
         if self._pending_bytes > _MAX_PENDING_BYTES:
             self._stop("the disk does not keep up")
         elif not self._writing:
@@ -174,7 +185,7 @@ class Journal:
                 self._note_states(_STATES_A_TURN)
             elif self._is_long:
                 self.begin()
-            if self._begun or self._states or self.serial - self._handed >= SOON_INPUTS:
+            if self._begun or self._states or self._is_due:
                 self._hand_over()
 
     def tick(self) -> None:
@@ -202,6 +213,14 @@ class Journal:
             self._drop_before = self.number
         self._hand_over()
         self.is_on = False
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether to write now what waits: many inputs, or all that the broker sends ahead."""
+        waiting = self.serial - self._handed
+        if waiting >= SOON_INPUTS:
+            return True
+        return waiting > 0 and self._delivery.unacknowledged >= self.window.size
 
     @property
     def _is_long(self) -> bool:
@@ -237,7 +256,9 @@ class Journal:
         self._handed = self.serial
         self._writing = True
         written = partial(self._written, self.serial, is_whole=self._states is None)
-        self._worker.submit(partial(self._write, job, written))
+        # A broker that sends less than a batch ahead waits for each write: none is put off then.
+        pace_s = PACE_S if self.window.size >= SOON_INPUTS else 0.0
+        self._worker.submit(partial(self._write, job, written, pace_s))
 
     def _forget_old_files(self) -> None:
         """Find the files that may be removed: all before the second newest with all states.
@@ -251,7 +272,7 @@ class Journal:
                 del self._whole[0]
                 self._drop_before = self._whole[0][0]
 
-    def _write(self, job: _Job, written: Callable[[], None]) -> Callable[[], None]:
+    def _write(self, job: _Job, written: Callable[[], None], pace_s: float) -> Callable[[], None]:
         """Write a job on the worker; returns what the hot thread is to call afterwards."""
         began_s = monotonic()
         serials = count(job.handed + 1)
@@ -266,12 +287,13 @@ class Journal:
             return partial(self._stop, exc.strerror or str(exc))
         # Each hand-over costs both threads some microseconds, so the worker is not done too soon. A
         # stop ends the wait.
-        self._worker.stopping.wait(max(0.0, began_s + PACE_S - monotonic()))
+        self._worker.stopping.wait(max(0.0, began_s + pace_s - monotonic()))
         return written
 
     def _written(self, serial: int, *, is_whole: bool) -> None:
         self._writing = False
         if self.is_on:
+            self.window.released(self._delivery.unacknowledged, monotonic())
             self._delivery.kept = serial
             if self.trouble and is_whole:
                 self._end_trouble()

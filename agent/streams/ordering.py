@@ -110,7 +110,7 @@ class Ordering:
                 for ordinal in range(due):
                     yield Origin(source, route, message, position, f"{nth}.{ordinal}", content)
         if refusal is not None:
-            raise refusal
+            raise ReadingError(refusal.reason)
 
 
 def take_blocks(

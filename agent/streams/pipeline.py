@@ -24,7 +24,7 @@ from agent.streams.shedding import Backlog
 from agent.streams.state import State
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError, ReadingError
-from models.input.admission import EventTime
+from models.input.admission import EventTime, Refused
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
@@ -199,6 +199,13 @@ class Pipeline:
         """What a topic means to this pipeline; None if no input matches, or there is no model."""
         return self._binder.route(topic) if self._binder is not None else None
 
+    def without_model(self, topic: str) -> Route | None:
+        """The route of a topic whose messages are dropped, because no model has arrived yet."""
+        templates = (TopicTemplate(one.topic) for one in self.settings.inputs)
+        if self.model is not None or not any(one.match(topic) for one in templates):
+            return None
+        return Route("", (), Refused("no_model"), "")
+
     def take(self, route: Route, message: Received, source: Input) -> None:
         """Decode a message and add its readings to the windows of its asset; does not block.
 
@@ -206,6 +213,7 @@ class Pipeline:
         with the delivery after the next `infer`, whether or not this raises.
 
         Raises:
+            DecodeError: the message is dropped as a whole, and nothing is remembered of it.
             ReadingError: the message, or a reading in it, is dropped; the caller counts `reason`.
                 The message's other readings have been taken, and windows that they complete are
                 answered. Where several readings are dropped, the last one's reason is raised.
@@ -236,7 +244,7 @@ class Pipeline:
                 self._origins.append(origin)
             made += due
         if refusal is not None:
-            raise refusal
+            raise ReadingError(refusal.reason)
 
     def _swap(self, model: Model, binder: Binder, predictor: Predictor) -> bool:
         """Exchange the references; windows are made anew only where they are cut otherwise."""

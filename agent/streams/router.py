@@ -5,6 +5,7 @@ parsed once and afterwards found in a dictionary. A message that cannot be used 
 and acknowledged like any other; no message can disturb another one.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
@@ -14,7 +15,7 @@ from agent.delivery.inputs import Input, Outcome
 from agent.mqtt.packets import MAX_KEPT_TOPIC, Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import Backlog, doubted
-from models.errors import ReadingError
+from models.errors import DecodeError, ReadingError
 from models.input.admission import refusal
 from models.input.routes import Route
 from serving.log import Limited
@@ -31,12 +32,13 @@ class Router:
             the gateway itself, and then has dealt with it. Must not block.
         delivery: takes predictions, and acknowledges messages once these are confirmed.
         limits: limits of payloads, topics and log lines.
-        note: writes a message that enters windows to the journal; returns its serial.
+        note: writes a message that has entered windows to the journal; returns its serial.
 
     Attributes:
         received: how many messages have arrived, without commands and without redeliveries of
             messages that are still being worked on.
         sheds: whether some pipeline may drop messages when more arrive than it can answer.
+        late: how many messages were dropped as `late`, by stream.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Router:
         note: Callable[[Received], int],
     ) -> None:
         self.received = 0
+        self.late: Counter[str] = Counter()
         self._pipelines = list(pipelines.values())
         self.sheds = any(one.backlog is not None for one in self._pipelines)
         self._sources: list[Input] = []
@@ -149,12 +152,14 @@ class Router:
                 pipeline.backlog.add(route, message, source)
                 continue
             is_shed = False
-            if pipeline.is_stateful and not source.serial:
-                source.serial = self._note(message)
             try:
                 pipeline.take(route, message, source)
             except ReadingError as exc:
-                self._drop(source, message, exc.reason)
+                self._refused(pipeline, source, message, exc.reason)
+                if isinstance(exc, DecodeError):
+                    continue  # nothing of it has entered a window
+            if pipeline.is_stateful and not source.serial:
+                source.serial = self._note(message)
         if is_shed:
             # The broker sends only so many messages ahead of the acknowledgements (MQTT 5, 3.3.4
             # and 4.9): one that it still had to keep would hide newer ones from the policy.
@@ -162,16 +167,18 @@ class Router:
 
     def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
         for route, message, source, follows_gap in backlog.take():
+            try:
+                pipeline.take(doubted(route) if follows_gap else route, message, source)
+            except ReadingError as exc:
+                self._refused(pipeline, source, message, exc.reason)
+                if isinstance(exc, DecodeError):
+                    continue  # as above
             if pipeline.is_stateful and not source.serial:
                 # A message that was acknowledged early does not come again after a crash: packet
                 # id 0 has the journal not wait for it.
                 source.serial = self._note(
                     message if source.is_ack_deferred else message._replace(packet_id=0)
                 )
-            try:
-                pipeline.take(doubted(route) if follows_gap else route, message, source)
-            except ReadingError as exc:
-                self._drop(source, message, exc.reason)
 
     def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
         routes = resolved(topic, self._pipelines)
@@ -179,6 +186,10 @@ class Router:
         if len(self._routes) < self._limits.max_topics and len(topic) <= MAX_KEPT_TOPIC:
             self._routes[topic] = routes
         return routes
+
+    def _refused(self, pipeline: Pipeline, source: Input, message: Received, reason: str) -> None:
+        self.late[pipeline.stream] += reason == "late"
+        self._drop(source, message, reason)
 
     def _drop(self, source: Input, message: Received, reason: str) -> None:
         source.drop(reason)
@@ -192,6 +203,13 @@ class Router:
 
 
 def resolved(topic: str, pipelines: Iterable[Pipeline]) -> Sequence[tuple[Pipeline, Route]]:
-    """The pipelines that have an input for a topic, each with what the topic means to it."""
+    """The pipelines that have an input for a topic, each with what the topic means to it.
+
+    Where none of them can answer, those are returned that have no model yet: the message is dropped
+    by their reason.
+    """
+    pipelines = list(pipelines)
     found = [(pipeline, pipeline.route(topic)) for pipeline in pipelines]
+    if not any(route for _, route in found):
+        found = [(pipeline, pipeline.without_model(topic)) for pipeline in pipelines]
     return [(pipeline, route) for pipeline, route in found if route is not None]

@@ -224,6 +224,8 @@ class Metrics(Document):
         redelivered: messages that came again while they were at work.
         connects: connections that the broker accepted.
         sessions_lost: connections at which the broker had lost the session.
+        desired_superseded: `desired` documents that were replaced by a newer one of their stream
+            before they were acted on.
         streams: counters by stream.
     """
 
@@ -237,6 +239,7 @@ class Metrics(Document):
     redelivered: Count
     connects: Count
     sessions_lost: Count
+    desired_superseded: Count = 0
     streams: dict[str, StreamMetrics]
 
 

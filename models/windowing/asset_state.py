@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from models.bundle.manifest import Channel
+from models.bundle.manifest import Channel, WindowSpec
 from models.errors import ReadingError
 from models.input.quality import Quality
 
@@ -148,6 +148,10 @@ class SampleAndHold:
         ]
         ages = (age_ns for age_ns in self.max_ages_ns if age_ns is not None)
         self.shortest_age_ns = min(ages, default=None)
+
+    def is_stateless(self, spec: WindowSpec) -> bool:
+        """Whether every row with all signals is a window, whatever came before it."""
+        return spec.length == spec.hop == 1 and self.shortest_age_ns is None
 
     def names(self, mask: int) -> list[str]:
         """Names of the signals in a bit mask."""

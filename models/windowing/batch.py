@@ -9,7 +9,8 @@ Each row counts as a message of GOOD quality that reports all signals. Such a ro
 round with either trigger off the grid, whatever came before, and after it an older row changes
 nothing, on the grid or off it. So the rows that are used never go back in time, each asset's
 samples follow from its rows by position, and a signal's value is its last usable one before. All
-assets are cut together in NumPy.
+assets are cut together in NumPy. Only where each row is a window of its own are older rows used
+too; they take part in nothing but their own window.
 
 Where the two differ, `models.windowing.windows` is right: `tests/contract/test_batch_windows.py`
 compares them.
@@ -89,12 +90,11 @@ class Replay:
     def __init__(self, rows: Rows, spec: WindowSpec, channels: Sequence[Channel]) -> None:
         self._values, self._spec, self._channels = rows.values, spec, channels
         self._hold = SampleAndHold(channels, spec.period_ns - 1 if spec.is_on_grid else None)
-        self._rows, self.dropped = _used(rows, spec, self._hold)
+        self._rows, newest_ns, self.dropped = _used(rows, spec, self._hold)
         self._times_ns = rows.times_ns[self._rows]
         is_first = _is_first(rows.asset[self._rows])
         max_gap_ns = min((spec.max_gap_ms or _LONGEST_NS) * NS_PER_MS, _LONGEST_NS)
-        is_paused = ~is_first
-        is_paused[1:] &= np.diff(self._times_ns) > max_gap_ns
+        is_paused = ~is_first & (self._times_ns - newest_ns > max_gap_ns)
         self._first = _latest(is_first)
         self._segment: Indices = np.cumsum(is_first | is_paused)
         self._counts = self._points(is_first, is_paused)
@@ -161,8 +161,15 @@ class Replay:
         return ends[np.argsort(made_due, kind="stable")]
 
 
-def _used(rows: Rows, spec: WindowSpec, hold: SampleAndHold) -> tuple[Indices, Counter[str]]:
-    """Indices of the rows to use, by asset and time, and the number of the others by reason."""
+def _used(
+    rows: Rows, spec: WindowSpec, hold: SampleAndHold
+) -> tuple[Indices, Indices, Counter[str]]:
+    """Which rows to use.
+
+    Returns:
+        Indices of the rows, one asset after another; the newest time of the asset before each of
+        them; and the number of the other rows by reason.
+    """
     order = _by_asset(rows)
     times_ns, is_first = rows.times_ns[order], _is_first(rows.asset[order])
     newest_ns = _newest_before(times_ns, is_first)
@@ -178,10 +185,14 @@ def _used(rows: Rows, spec: WindowSpec, hold: SampleAndHold) -> tuple[Indices, C
     if is_known.any():
         repeated = _repeated(rows, order, is_current, np.flatnonzero(is_known), hold)
         is_late[repeated] = is_current[repeated] = False
+    if hold.is_stateless(spec):
+        is_current |= is_late & (times_ns >= NEVER)
+        is_late &= ~is_current
     late = int(np.count_nonzero(is_late))
     duplicate = len(order) - late - int(np.count_nonzero(is_current))
     dropped = {"late": late, "duplicate": duplicate}
-    return order[is_current], Counter({reason: count for reason, count in dropped.items() if count})
+    counted = Counter({reason: count for reason, count in dropped.items() if count})
+    return order[is_current], newest_ns[is_current], counted
 
 
 def _repeated(

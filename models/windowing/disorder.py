@@ -6,9 +6,10 @@
 
 A reading waits until the newest reading of its asset is `disorder_ms` ahead of it, the allowed
 lateness. Then it is released to the windows, and an older reading that arrives later is refused as
-`late`. Readings of the same time keep the order of their arrival. As long as fewer than
-`max_waiting` readings wait, the order depends only on the readings of the asset. No clock is read,
-so the last readings wait until a newer one arrives.
+`late`, unless it is a window of its own (`Windows.answers_late`). Readings of the same time keep
+the order of their arrival. As long as fewer than `max_waiting` readings wait, the order depends
+only on the readings of the asset. No clock is read, so the last readings wait until a newer one
+arrives.
 """
 
 from bisect import bisect_left, bisect_right
@@ -79,13 +80,15 @@ class Disorder:
 
         Raises:
             ReadingError: the message was not used. Reason `late`: it is older than the last reading
-                released. Reason `duplicate`: the same reading waits already.
+                released, and no window of its own. Reason `duplicate`: the same reading waits.
         """
         state = self._windows.state_of(asset)
-        if time_ns < state.released_ns:
-            raise ReadingError("late")
         channels, values, quality = readings
         reading = (time_ns, tuple(channels), tuple(values), int(quality), origin)
+        if time_ns < state.released_ns:
+            if self._windows.answers_late(channels):
+                return [self._release(asset, reading)]
+            raise ReadingError("late")
         waiting = state.waiting
         if waiting and time_ns <= waiting[-1][0]:
             _insert(waiting, reading)

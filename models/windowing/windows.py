@@ -24,6 +24,8 @@ Rules:
   restarts and replays use the same times. The sample at a point has what each signal last reported
   up to it, held for its `max_age_ms`, or since the point before if it has none. It is taken when a
   reading from after the point arrives; if several points have passed, there is a sample for each.
+- Where a window is a single row and no value is held, a row older than the asset's last sample is
+  a window like any other. Elsewhere its windows are gone, and it is refused as `late`.
 - A pause longer than `max_gap_ms` restarts the window. On the grid the point after the last reading
   before the pause is still sampled; the other points of the pause are not.
 
@@ -35,6 +37,7 @@ the first window, of the samples at 0.1 s and 1 s; its time is 1 s.
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -92,6 +95,7 @@ class Windows:
         missing: in how many samples each signal was missing, by its name.
         restarts: how many windows were restarted because of a gap.
         waiting: how many readings wait to be put in order; see `models.windowing.disorder`.
+        is_stateless: whether every message with all signals is a window, whatever came before it.
     """
 
     def __init__(
@@ -117,18 +121,13 @@ class Windows:
         self._whole_row = () if self._period_ns else hold.in_order
         self._step_ns = self._period_ns or _UNBOUNDED
         self._length, self._hop = spec.length, spec.hop
+        self.is_stateless = hold.is_stateless(spec)
         self._window_bytes = spec.length * self._sample.size
         self._due = _Due()
 
     def __len__(self) -> int:
         """How many assets are remembered."""
         return len(self._assets)
-
-    @property
-    def is_stateless(self) -> bool:
-        """Whether every message with all signals is a window, whatever came before it."""
-        holds = any(channel.max_age_ms is not None for channel in self.channels)
-        return self._length == self._hop == 1 and not (holds or self.spec.is_on_grid)
 
     @property
     def due(self) -> int:
@@ -149,17 +148,16 @@ class Windows:
             asset: key of the asset.
             time_ns: event time of the readings, nanoseconds since 1970.
             channels: indices of the signals that report; at least one, each at most once.
-            values: the value of each of these signals; NaN where a signal reports that it has no
-                value.
+            values: the value of each of these signals; NaN where a signal reports none.
             quality: quality of the readings; values of BAD readings are not used.
 
         Returns:
             How many windows became due, at most `spec.max_due`; `take` hands them over.
 
         Raises:
-            ReadingError: the message was not used. Reason `late`: it is older than the asset's last
-                sample, or on the grid, than what each of its signals has reported since. Reason
-                `duplicate`: each signal had reported the same value for the same time before.
+            ReadingError: the message was not used: `late` if it is older than the asset's last
+                sample and no window of its own (`answers_late`), or on a grid than what its signals
+                have reported since; `duplicate` if each had reported the same for that time.
             ValueError: there are not as many values as signals: a mistake of the caller.
         """
         if len(channels) != len(values):
@@ -178,8 +176,19 @@ class Windows:
             state.newest_ns, state.doubtful = time_ns, 0
             self._add(asset, state, time_ns, values, _GOOD)
         else:
+            if time_ns < state.last_ns and self.answers_late(channels):
+                state = AssetState(self._width)  # forgotten with the row
             self._take_some(asset, state, time_ns, channels, values, quality)
         return len(self._due.times_ns) - waiting
+
+    def answers_late(self, channels: Sequence[int]) -> bool:
+        """Whether a message is a window of its own, so that it does not matter when it arrives.
+
+        Args:
+            channels: indices of the signals that the message carries.
+        """
+        is_whole = self._is_each_a_sample or self._hold.mask(channels) == self._all
+        return self.is_stateless and is_whole
 
     def state_of(self, asset: str) -> AssetState:
         """What is remembered of an asset, which has been heard of now."""
@@ -225,9 +234,8 @@ class Windows:
 
     def forget(self, asset: str) -> None:
         """Forget what is remembered of an asset, which starts with an empty window."""
-        gone = self._assets.pop(asset, None)
-        if gone is not None:
-            self.waiting -= len(gone.waiting)
+        self.waiting -= len(self.state_of(asset).waiting)
+        del self._assets[asset]
 
     def discard(self) -> None:
         """Drop the windows that are due."""
@@ -331,13 +339,11 @@ class Windows:
         due.windows.append(bytes(state.samples))  # a copy, since the buffer goes on
 
 
+@dataclass(slots=True)
 class _Due:
     """Windows that wait for `take`, as columns of a batch."""
 
-    __slots__ = ("assets", "qualities", "times_ns", "windows")
-
-    def __init__(self) -> None:
-        self.assets: list[str] = []
-        self.times_ns: list[int] = []
-        self.qualities: list[Quality] = []
-        self.windows: list[bytes] = []
+    assets: list[str] = field(default_factory=list)
+    times_ns: list[int] = field(default_factory=list)
+    qualities: list[Quality] = field(default_factory=list)
+    windows: list[bytes] = field(default_factory=list)

@@ -104,8 +104,11 @@ class HighWaterMark:
         """
         if now < self.seen - CLOCK_STEP:
             raise ClockBehindError(
-                f"the gateway's clock says {now:%Y-%m-%d %H:%M} UTC, but {self.seen:%Y-%m-%d %H:%M}"
-                " has passed: updates wait until the clock is set"
+                f"the gateway's clock says {now:%Y-%m-%d %H:%M} UTC, but metadata was accepted at"
+                f" {self.seen:%Y-%m-%d %H:%M}. Either the clock is behind now: set it, and updates"
+                " go on by themselves. Or it was ahead then and is right now: updates go on at that"
+                " time, or at once if you remove trust.json from the state directory while the"
+                " registry is known to be good"
             )
 
     def raised(self, roles: Mapping[str, Role], now: datetime) -> "HighWaterMark":

@@ -158,7 +158,7 @@ def dropped_alike(gateway: Gateway, sent: Sent) -> Counter[str]:
     if entered:
         assert as_replayed(gateway, entered) == served
     else:
-        assert served.keys() <= {"no_pipeline", "retained", "payload_too_large"}
+        assert served, "a message that enters no window is dropped for a reason"
     if not sent.is_retained:  # `why` is asked about a payload, which no broker has retained
         assert as_explained(gateway, sent.topic, payload) == served
     return served

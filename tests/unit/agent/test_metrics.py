@@ -2,6 +2,7 @@
 
 import json
 
+from agent.commands import Commands
 from agent.config.settings import Broker, Limits
 from agent.delivery.at_least_once import Delivery
 from agent.metrics import Counters
@@ -10,6 +11,7 @@ from agent.mqtt.packets import Received
 from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
+from models.control.topics import ControlTopics
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving.model import Model
 from serving.session import Session
@@ -33,7 +35,9 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
         clock=lambda: 0.0,
     )
     router.handle([message(n) for n in range(5)], lambda: T0_MS * 1_000_000)
-    snapshot = json.loads(Counters(router, delivery, reconnector, [pipeline]).snapshot().to_json())
+    commands = Commands(ControlTopics("gw"), ["rul"], lambda *_: None, 1.0, lambda: 0.0)
+    counters = Counters(router, delivery, reconnector, [pipeline], commands)
+    snapshot = json.loads(counters.snapshot().to_json())
     assert snapshot["streams"]["rul"].pop("batch_ms") > 0
     assert snapshot == {
         "received": 5,
@@ -44,6 +48,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
         "redelivered": 0,
         "connects": 0,
         "sessions_lost": 0,
+        "desired_superseded": 0,
         "streams": {
             "rul": {
                 "predictions": {"GOOD": 1, "UNCERTAIN": 2},

@@ -124,6 +124,22 @@ def test_dropped_message_is_explained_with_its_reason(
     assert f"dropped as {reason}: {REASONS[reason]}" in explained(kept, payload=payload)
 
 
+def test_payload_without_a_signal_is_explained_with_what_was_found(kept: Path) -> None:
+    payload = json.dumps({"ts": T0_MS, "hydraulics": {"C0": 1.0}, "esc\x1b[2J": 2}).encode()
+    lines = explained(kept, payload=payload)
+    assert names(lines, "no_signal", '"c0", "c1"', '"hydraulics.C0"', '"esc\\u001b[2J"')
+    assert "\x1b" not in lines
+
+
+def test_late_reading_is_explained_with_the_setting_that_takes_it(tmp_path: Path) -> None:
+    bundle = linear_bundle("mass", 1, [1.0, 10.0], length=2)
+    keep(tmp_path, bundle)
+    written = Written(tmp_path, serving(tmp_path, bundle))
+    written.note(TOPIC, row(c0=1.0, c1=1.0))
+    late = json.dumps({"ts": T0_MS - 1, "c0": 1.0, "c1": 1.0}).encode()
+    assert names(explained(tmp_path, payload=late), "late", "disorder_ms")
+
+
 def test_window_that_is_not_full_is_explained(tmp_path: Path) -> None:
     keep(tmp_path, linear_bundle("mass", 1, [1.0], length=5))
     lines = explained(tmp_path, payload=row(c0=1.0))

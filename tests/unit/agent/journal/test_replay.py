@@ -286,3 +286,17 @@ def test_journal_keeps_two_whole_files_and_the_one_under_way(tmp_path: Path) -> 
     life.end()
     assert life.journal.number > 5
     assert len(numbered(tmp_path)) <= 4
+
+
+def test_broker_that_sends_no_more_does_not_wait_for_the_tick(tmp_path: Path) -> None:
+    broker = Broker([row(number) for number in range(30)], window=1)
+    life = Life(tmp_path, broker)
+    life.journal.window.tell(1)
+
+    def is_answered() -> bool:
+        life.worker.run_posted()
+        life.turn(50, 50)
+        return broker.idle
+
+    eventually(is_answered)
+    life.end()

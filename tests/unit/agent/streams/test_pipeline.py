@@ -226,11 +226,21 @@ def test_asset_beyond_the_limit_is_answered_and_another_forgotten() -> None:
 
 
 def test_late_and_repeated_readings_are_refused() -> None:
-    pipeline = serving(linear())
-    assert len(predictions(pipeline, row(5))) == 1
+    pipeline = serving(linear(length=2))
+    assert len(predictions(pipeline, row(5), row(6))) == 1
     assert refusal(pipeline, row(4)) == "late"
-    assert refusal(pipeline, row(5)) == "duplicate"
+    assert refusal(pipeline, row(6)) == "duplicate"
     assert infer(pipeline) == []
+
+
+def test_late_row_is_answered_where_a_row_is_a_window() -> None:
+    pipeline = serving(linear())
+    answers = predictions(pipeline, row(5), row(4), row(6))
+    assert [one["timestamp"] - T0_MS for one in answers] == [5000, 4000, 6000]
+    assert {one["quality"] for one in answers} == {"GOOD"}
+    (again,) = predictions(pipeline, row(4))
+    assert again["id"] == answers[1]["id"]
+    assert refusal(pipeline, row(6)) == "duplicate"
 
 
 def test_signal_that_is_not_bound_is_refused() -> None:

@@ -145,6 +145,59 @@ def test_ten_thousand_bad_messages_leave_nothing_behind() -> None:
     assert agent.delivery.waiting == 0
 
 
+def test_reading_of_a_stream_without_a_model_is_dropped_for_that() -> None:
+    agent = Agent("t/{asset}")
+    waiting = pipeline("s0", "t/{asset}", Limits())
+    agent.router = Router({"s0": waiting}, agent.command, agent.delivery, Limits(), lambda _: 0)
+    agent.handle(agent.message(), agent.message(topic="another/p1"))
+    assert agent.balance == {"no_model": 1, "no_pipeline": 1}
+
+
+def test_stream_without_a_model_takes_nothing_from_one_that_answers() -> None:
+    agent = Agent("t/{asset}")
+    pipelines = agent.pipelines | {"s1": pipeline("s1", "t/{asset}", Limits())}
+    agent.router = Router(pipelines, agent.command, agent.delivery, Limits(), lambda _: 0)
+    agent.handle(agent.message(4.0))
+    assert (agent.values, agent.balance) == ([4.0], {})
+
+
+def test_message_that_enters_no_window_is_not_noted() -> None:
+    agent, bundle = Agent(), linear_bundle("s0", 1, [1.0], length=2)
+    noted: list[Received] = []
+
+    def note(message: Received) -> int:
+        noted.append(message)
+        return len(noted)
+
+    settings = {
+        "stream": "s0",
+        "inputs": [
+            {"topic": "t/{asset}", "timestamp": "ts"},
+            {"topic": "u/{asset}/{signal}", "dialect": "scalar"},
+        ],
+        "assets": ["p1"],
+        "output": {"topic": "out/{asset}"},
+    }
+    served = Pipeline(PipelineSettings.model_validate(settings), Limits())
+    served.activate(Model(Session(bundle), bundle.sha256))
+    agent.router = Router({"s0": served}, agent.command, agent.delivery, Limits(), note)
+    good = agent.message(1.0)
+    strange = [
+        agent.message(b"1.0", "u/p1/door"),
+        agent.message(1.0, "t/p2"),
+        agent.message(b'{"other": 1}'),
+        agent.message(b"{"),
+    ]
+    agent.handle(good, *strange)
+    assert noted == [good]
+    assert agent.balance == {
+        "unbound_signal": 1,
+        "unknown_asset": 1,
+        "no_signal": 1,
+        "not_json": 1,
+    }
+
+
 def test_topic_of_no_pipeline_is_dropped() -> None:
     agent = Agent()
     agent.handle(agent.message(topic="other/p1"), agent.message(topic=""))

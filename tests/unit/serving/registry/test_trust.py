@@ -382,6 +382,18 @@ def test_clock_set_back_is_refused(gateway: Gateway) -> None:
     assert gateway.refusal() == "clock_behind"
 
 
+def test_clock_that_was_ahead_once_is_cleared_by_the_way_that_the_refusal_names(
+    gateway: Gateway,
+) -> None:
+    gateway.pull()
+    gateway.has_seen(datetime.now(UTC) + timedelta(days=5))
+    with pytest.raises(MillhandError, match=r"trust\.json") as refused:
+        gateway.pull()
+    assert refused.value.code == "clock_behind"
+    (gateway.state / "trust.json").unlink()
+    gateway.pull()
+
+
 def test_small_step_of_time_synchronisation_is_tolerated(gateway: Gateway) -> None:
     gateway.pull()
     ahead = datetime.now(UTC) + CLOCK_STEP - timedelta(minutes=1)

@@ -1,0 +1,67 @@
+"""Why a message is dropped, in words: its reason, what was found instead, and what would help."""
+
+import json
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import Any, Final
+
+from agent.mqtt.packets import Received
+from agent.streams.pipeline import Pipeline
+from models.input.codecs.document import parse
+from models.input.reasons import REASONS
+from models.input.topics import TopicTemplate
+
+_MAX_PATHS: Final = 20
+_MAX_CHARACTERS: Final = 80
+
+
+def explain(reason: str, served: Pipeline, message: Received) -> Iterator[str]:
+    """The explanation, line by line.
+
+    Args:
+        reason: code of the reason, of `models.input.reasons`.
+        served: the pipeline that drops the message.
+        message: the message.
+    """
+    yield f"  dropped as {reason}: {REASONS[reason]}"
+    if reason == "no_signal":
+        found = dict.fromkeys(_paths(parse(message.payload)))
+        yield f"    looked for: {_listed(_wanted(served, message.topic))}"
+        yield f"    found: {_listed(found) or 'an object without keys'}"
+    elif reason == "late":
+        yield (
+            f"    disorder_ms of the stream is {served.settings.disorder_ms}: set it to the "
+            "milliseconds by which readings may come behind newer ones of their asset; every "
+            "prediction is delayed by as much"
+        )
+
+
+def _wanted(served: Pipeline, topic: str) -> list[str]:
+    """The paths at which the input of a topic looks for signals."""
+    assert served.model is not None  # noqa: S101  whoever asks has activated one
+    for source in served.settings.inputs:
+        if TopicTemplate(source.topic).match(topic) is not None:
+            if source.dialect == "block" and source.value:
+                return [source.value]
+            names = [channel.name for channel in served.model.manifest.channels]
+            return list(source.signals.values()) or names
+    return []
+
+
+def _paths(document: Any, above: str = "") -> Iterator[str]:  # noqa: ANN401  any JSON value
+    """The dotted path of every value in a document that is no object; of a list, its members'."""
+    if isinstance(document, dict) and document:
+        for key, value in document.items():
+            yield from _paths(value, f"{above}.{key}" if above else key)
+    elif isinstance(document, list) and any(isinstance(one, dict) for one in document):
+        for one in document:
+            yield from _paths(one, above)
+    elif above:
+        yield above
+
+
+def _listed(paths: Collection[str]) -> str:
+    """Some of the paths, as JSON writes text: what a message contains must not steer a terminal."""
+    shown = [json.dumps(path[:_MAX_CHARACTERS]) for path in islice(paths, _MAX_PATHS)]
+    more = len(paths) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
