@@ -24,6 +24,7 @@ from serving import memory
 from serving.clock import SteadyClock
 from serving.notify import Notifier
 from serving.store import Store
+from serving.time_limit import TimeLimit
 from serving.updates.attempt import Tools
 from serving.updates.updater import Updater
 from serving.worker import Worker, Workers
@@ -39,7 +40,11 @@ def build(settings: Settings) -> Reactor:
     updates, connects, writes = map(workers.start, ("updates", "connect", "journal"))
     delivery = Delivery(limits.max_in_flight, limits.max_outbox, limits.max_refused)
     control = Control(settings.gateway.id, delivery.post)
-    pipelines = {one.stream: Pipeline(one, limits, time_of_day) for one in settings.pipelines}
+    time_limit = TimeLimit(limits.inference_s)
+    time_limit.watch(workers.start("inference"))
+    pipelines = {
+        one.stream: Pipeline(one, limits, time_of_day, time_limit) for one in settings.pipelines
+    }
     served = tuple(pipelines.values())
     reconnector = _reconnector(settings, control, connects)
     store = Store(settings.gateway.state_dir, limits.keep_bundles)

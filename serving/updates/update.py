@@ -15,6 +15,7 @@ from typing import Final
 
 from models.bundle.identity import BundleRef
 from models.control.documents import Desired
+from serving.failure import Failure
 from serving.updates.slot import Slot
 
 
@@ -55,6 +56,21 @@ and only the record on disk may have to say that a push has selected it.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """The model that serves fails on live windows, and no earlier bundle can take its place.
+
+    Attributes:
+        ref: the bundle that serves.
+        failure: what its model fails with.
+        until_s: monotonic seconds until which this is not published again, nor taken back.
+    """
+
+    ref: BundleRef
+    failure: Failure
+    until_s: float
+
+
 @dataclass(slots=True)
 class Update:
     """The update of one stream. Touched by the hot thread only.
@@ -68,6 +84,8 @@ class Update:
         activity: identity of the push whose bundle was last published as serving.
         trouble: what the update waits for, in words; empty if for nothing.
         rolled_back: the selection whose model failed on live windows; not taken up again.
+        irreplaceable: the failing bundle for which no earlier one could be activated.
+        degraded: what was last published of a model that fails; None while it answers.
     """
 
     slot: Slot
@@ -78,6 +96,8 @@ class Update:
     activity: str = ""
     trouble: str = ""
     rolled_back: Desired | None = None
+    irreplaceable: BundleRef | None = None
+    degraded: Degraded | None = None
 
     @property
     def is_under_way(self) -> bool:

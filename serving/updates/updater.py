@@ -14,6 +14,7 @@ from models.bundle.identity import BundleRef
 from models.control.documents import MAX_MESSAGE, Current, Desired, Feedback, FeedbackState
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log
+from serving.failure import Failure
 from serving.model import prove
 from serving.updates.attempt import (
     Attempt,
@@ -27,10 +28,11 @@ from serving.updates.attempt import (
     Verified,
 )
 from serving.updates.slot import Announcer, Slot
-from serving.updates.update import State, Update
+from serving.updates.update import Degraded, State, Update
 
-MAX_FAILED_BATCHES: Final = 3
 _FIRST_RETRY_S: Final = 5.0
+_DEGRADED_S: Final = 5.0
+"""Seconds for which `degraded` stands at least, as a model may fail on every other batch."""
 
 
 class Updater:
@@ -103,11 +105,11 @@ class Updater:
     def tick(self) -> None:
         """Begin what is due; to be called about once a second."""
         for update in self._updates.values():
-            if update.is_under_way:
+            failure = update.slot.failure
+            if failure is not None and failure.is_lasting and self._roll_back(update, failure):
                 continue
-            if update.slot.failed_batches >= MAX_FAILED_BATCHES:
-                self._roll_back(update)
-            elif self._clock() >= update.due_s:
+            self._tell_health(update, failure)
+            if not update.is_under_way and self._clock() >= update.due_s:
                 update.enter(State.PULLING)
                 Attempt(update.desired, update.slot, self._tools, self._follow).begin()
 
@@ -212,17 +214,50 @@ class Updater:
         log.info("serving kept bundle", stream=ref.stream, seq=ref.seq, version=ref.version)
         return True
 
-    def _roll_back(self, update: Update) -> None:
-        """The model fails on live windows: serve the one before it, until somebody selects anew."""
-        update.slot.failed_batches = 0
+    def _roll_back(self, update: Update, failure: Failure) -> bool:
+        """The model fails on live windows: serve the one before it, until somebody selects anew.
+
+        Returns:
+            Whether one was found. If not, it is not looked for again while the bundle serves.
+        """
+        failing = update.serving
+        if update.is_under_way or failing is None or failing == update.irreplaceable:
+            return False
         active = self._tools.store.active(update.desired.stream)
         for ref in active.earlier if active is not None else ():
             if self._serve_kept(update, ref):
                 selected = Desired.model_construct(stream=ref.stream, seq=ref.seq)
                 update.rolled_back, update.desired = update.desired, selected
-                self._tell(selected, "rolled_back")
+                self._tell(selected, "rolled_back", failure.error)
+                self._warn_of(failure, failing, "model rolled back")
                 self._tools.worker.submit(partial(self._keep_rolled_back, update, ref))
-                return
+                return True
+        update.irreplaceable = failing
+        return False
+
+    def _tell_health(self, update: Update, failure: Failure | None) -> None:
+        """Publish that the model that serves fails on live windows, or that it answers again."""
+        serving, before, now_s = update.serving, update.degraded, self._clock()
+        if before is not None and before.ref != serving:
+            before = update.degraded = None
+        if before is not None and now_s < before.until_s:
+            return
+        if serving is not None and failure is not None and failure.is_lasting:
+            update.degraded = Degraded(serving, failure, now_s + _DEGRADED_S)
+            if before is None:
+                self._warn_of(failure, serving, "model is degraded")
+            self._announce(update)
+        elif before is not None and failure is None:
+            update.degraded = None
+            log.info("model answers again", stream=before.ref.stream, seq=before.ref.seq)
+            self._announce(update)
+
+    @staticmethod
+    def _warn_of(failure: Failure, ref: BundleRef, sentence: str) -> None:
+        reason = str(failure.error)[:MAX_MESSAGE]
+        log.warning(
+            sentence, stream=ref.stream, seq=ref.seq, code=failure.error.code, reason=reason
+        )
 
     def _keep_rolled_back(self, update: Update, ref: BundleRef) -> None:
         """On the worker: what was rolled back to also serves after a restart."""
@@ -248,6 +283,8 @@ class Updater:
                 sha256=ref.sha256,
                 activity=update.activity,
             )
+            if update.degraded is not None and update.degraded.ref == ref:
+                document = document.model_copy(update=_shown(update.degraded.failure))
         self._announcer.current(document)
 
     def _tell(
@@ -264,3 +301,13 @@ class Updater:
         if error is not None:
             fields |= {"error": error.code, "message": str(error)[:MAX_MESSAGE]}
         self._announcer.feedback(document.model_copy(update=fields))
+
+
+def _shown(failure: Failure) -> dict[str, object]:
+    """The fields of `current` that say that a model is degraded."""
+    return {
+        "state": "degraded",
+        "reason": failure.error.code,
+        "message": str(failure.error)[:MAX_MESSAGE],
+        "failed_batches": failure.batches,
+    }
