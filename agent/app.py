@@ -29,6 +29,7 @@ from serving.clock import SteadyClock
 from serving.incidents.account import Account
 from serving.notify import Notifier
 from serving.store import Store
+from serving.time_limit import TimeLimit
 from serving.updates.attempt import Tools
 from serving.updates.updater import Updater
 from serving.worker import Worker, Workers
@@ -53,8 +54,11 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     poison = PoisonWatch(
         account, settings.gateway.state_dir / "poison", updates, settings.updates.healthy_s
     )
+    time_limit = TimeLimit(limits.inference_s)
+    time_limit.watch(workers.start("inference"))
     pipelines = {
-        one.stream: Pipeline(one, limits, time_of_day, poison) for one in settings.pipelines
+        one.stream: Pipeline(one, limits, time_of_day, poison, time_limit)
+        for one in settings.pipelines
     }
     served = tuple(pipelines.values())
     reconnector = _reconnector(settings, control, connects)

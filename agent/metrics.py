@@ -51,11 +51,12 @@ class Counters:
 
 def _of_stream(pipeline: Pipeline) -> StreamMetrics:
     return StreamMetrics.model_construct(
-        predictions=dict(pipeline.predictions),
+        predictions=dict(pipeline.inference.counted.predictions),
+        bad=dict(pipeline.inference.counted.bad),
         missing=dict(pipeline.missing),
         forgotten_assets=pipeline.forgotten_assets,
         **pipeline.disorder,
         **pipeline.drift,
         shed=pipeline.shed,
-        batch_ms=round(pipeline.batch_ns / 1e6, 3),
+        batch_ms=round(pipeline.inference.batch_ns / 1e6, 3),
     )

@@ -8,7 +8,8 @@
 
 The batch is whatever arrived since the last turn: one message when the line is quiet, many under
 load, with no knob. Turns that bring many begin a millisecond apart at least (ADR 13). Nothing in a
-turn blocks but the wait.
+turn blocks but the wait, and inference for about `limits.turn_s`: what a slow model has not
+answered by then is left for the next turn (ADR 28).
 """
 
 import selectors
@@ -159,14 +160,14 @@ class Reactor:
     def _turn(self) -> None:
         reconnector, router = self._path.reconnector, self._path.router
         if self._wait(self._upkeep.timers.due_s):
-            router.answer()  # by the models for which it was received
+            router.answer()  # by the models for which it was received, as far as there is time
             self._workers.run_posted()
         connection = reconnector.connection
         if not self._up or connection is None or connection.lost:
             self._follow_link()
             connection = reconnector.connection
         if connection is not None and (self._up or reconnector.state is State.HANDSHAKE):
-            connection.read(self._bounds.max_batch, self._time_of_day)
+            connection.read(router.room, self._time_of_day)
             if self._up:
                 self._upkeep.subscriptions.follow()
                 self._is_busy = len(connection.received) >= _MANY
@@ -174,6 +175,8 @@ class Reactor:
                 if not router.is_gathering:
                     self._gathering_since = 0.0
             connection.flush()
+        if not self._up and router.is_gathering:
+            router.answer()  # what arrived before the connection was lost
         self._path.journal.turn()
         self._upkeep.timers.run()
 
@@ -183,7 +186,10 @@ class Reactor:
         connection = reconnector.connection
         self._watch(connection if reconnector.state is not State.OPENING else None)
         timeout_s = max(0.0, until_s - self._clock())
-        if connection is not None and (connection.has_unread or self._is_turning(connection)):
+        has_unread = connection is not None and (
+            connection.has_unread or self._is_turning(connection)
+        )
+        if has_unread or router.is_behind:
             timeout_s = 0.0
         elif router.is_gathering:
             timeout_s = self._patience_s()

@@ -6,6 +6,7 @@ from agent.journal.writer import Journal
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from agent.subscriptions import Subscriptions
+from serving.failure import Failure
 from serving.model import Model
 
 
@@ -33,13 +34,9 @@ class StreamSlot:
         return self._pipeline.model
 
     @property
-    def failed_batches(self) -> int:
-        """Batches in a row on which the model failed."""
-        return self._pipeline.failed_batches
-
-    @failed_batches.setter
-    def failed_batches(self, count: int) -> None:
-        self._pipeline.failed_batches = count
+    def failure(self) -> Failure | None:
+        """What the model fails with on live windows; None if it answered the last batch."""
+        return self._pipeline.inference.failure
 
     def prepare(self, model: Model) -> Callable[[], bool]:
         """Make everything ready for a model; what is returned swaps it in.

@@ -89,6 +89,7 @@ class Gateway:
             case topic if topic == DESIRED_TOPIC:
                 self.desired_seq = document.get("seq", 0)
             case topic if topic == CURRENT_TOPIC:
-                self.seq = document.get("seq", 0) if document.get("state") == "serving" else 0
+                serves = document.get("state") in {"serving", "degraded"}
+                self.seq = document.get("seq", 0) if serves else 0
             case topic if topic == FEEDBACK_TOPIC and document.get("state") == "refused":
                 self.refusal = f"{document.get('error')}: {document.get('message')}"

@@ -3,7 +3,10 @@
 MillhandError
 ├── ConfigError       a person must change the configuration: exit 78, and no restart by systemd
 ├── TransientError    try again after a wait with jitter; never a reason to end the process
-└── InferenceError    the model failed on a batch: drop its windows, and count them
+└── InferenceError    the model failed on a batch: answer its windows BAD, and count them
+    ├── ModelFailedError  the runtime raised an error, or the outputs do not fit the windows
+    ├── NotFiniteError    every answer was NaN or infinite
+    └── TimedOutError     the runtime was interrupted after `limits.inference_s`
 
 Those of a message and of a bundle are in `models.errors`, those of a pull in
 `serving.registry.refusals`, those of the broker in `agent.mqtt.errors`.
@@ -31,6 +34,27 @@ class TransientError(MillhandError):
 
 
 class InferenceError(MillhandError):
-    """The model raised an error, or its outputs do not have one row for each window."""
+    """A model did not answer a batch of windows; one of the classes below says why.
+
+    The code of each is also the `reason` of the BAD predictions for these windows.
+    """
 
     code: ClassVar[str] = "inference"
+
+
+class ModelFailedError(InferenceError):
+    """The model raised an error, or its outputs do not have one row for each window."""
+
+    code: ClassVar[str] = "model_failed"
+
+
+class NotFiniteError(InferenceError):
+    """Every answer of the model to a batch was NaN or infinite."""
+
+    code: ClassVar[str] = "not_finite"
+
+
+class TimedOutError(InferenceError):
+    """The model did not end within `limits.inference_s`, and was interrupted."""
+
+    code: ClassVar[str] = "timed_out"

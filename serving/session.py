@@ -24,7 +24,7 @@ from models.bundle.golden import compare, read_golden
 from models.bundle.manifest import Manifest
 from models.bundle.package import Bundle
 from models.errors import IncompatibleBundleError
-from serving.errors import InferenceError
+from serving.errors import InferenceError, ModelFailedError, TimedOutError
 
 INPUT = "window"
 _ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
@@ -42,6 +42,8 @@ _REFUSED = (
     ort_state.NotImplemented,
     ort_state.RuntimeException,
     UnicodeDecodeError,  # of a name in the graph, or of a message that has one
+    MemoryError,  # std::bad_alloc, as pybind11 translates it
+    RuntimeError,  # any other std::exception, likewise
 )
 """All that onnxruntime raises for a graph or its inputs; it has no common base class for them."""
 
@@ -55,6 +57,8 @@ class Session:
 
     Attributes:
         manifest: manifest of the bundle.
+        options: options of each run. Another thread may set their flag `terminate` to end the run
+            that is under way.
 
     Raises:
         IncompatibleBundleError: onnxruntime refuses the graph, or its inputs, outputs, stream or
@@ -63,6 +67,7 @@ class Session:
 
     def __init__(self, bundle: Bundle) -> None:
         self.manifest = bundle.manifest
+        self.options = ort.RunOptions()
         self._names = [output.name for output in bundle.manifest.outputs]
         try:
             self._session = load_graph(bundle.model)
@@ -81,19 +86,32 @@ class Session:
             `probabilities` `[n, classes]`, as far as the manifest lists them.
 
         Raises:
-            InferenceError: the graph fails on the windows, or its outputs have another number of
+            ModelFailedError: the graph fails on the windows, or its outputs have another number of
                 rows. The session can be used again.
+            TimedOutError: the flag `terminate` was set in the options. The session can be used
+                again after `renew_options`.
         """
+        count = len(windows)
         try:
-            arrays = run_graph(self._session, self._names, windows)
+            arrays = run_graph(self._session, self._names, windows, self.options)
         except InferenceError as exc:
-            raise InferenceError(f"{self.manifest.stream}: {exc}") from exc
-        for array in arrays:
-            if array.shape[:1] != windows.shape[:1]:
-                raise InferenceError(
-                    f"{self.manifest.stream}: the graph does not keep the batch axis"
-                )
+            if self.options.terminate:
+                message = f"{self._name}: an inference of {count} windows took too long"
+                raise TimedOutError(f"{message}: {exc}") from exc
+            raise ModelFailedError(f"{self._name}: {exc}") from exc
+        for name, array in zip(self._names, arrays, strict=True):
+            if array.shape[:1] != (count,):
+                found = f"'{name}' has the shape {list(array.shape)} for {count} windows"
+                raise ModelFailedError(f"{self._name}: no batch axis in an output: {found}")
         return dict(zip(self._names, arrays, strict=True))
+
+    def renew_options(self) -> None:
+        """Use new options, because the flag `terminate` of the old ones may have been set."""
+        self.options = ort.RunOptions()
+
+    @property
+    def _name(self) -> str:
+        return f"{self.manifest.stream}#{self.manifest.seq}"
 
     def replay_golden(self, content: bytes) -> float:
         """Check that the model answers the golden windows here as it did where it was trained.
@@ -146,7 +164,10 @@ def load_graph(model: bytes) -> ort.InferenceSession:
 
 
 def run_graph(
-    session: ort.InferenceSession, names: Sequence[str], windows: NDArray[np.float32]
+    session: ort.InferenceSession,
+    names: Sequence[str],
+    windows: NDArray[np.float32],
+    options: ort.RunOptions | None = None,
 ) -> list[NDArray[Any]]:
     """Run a loaded graph.
 
@@ -154,17 +175,18 @@ def run_graph(
         session: session of `load_graph`.
         names: names of the outputs wanted.
         windows: float32 `[n, length, channels]` in engineering units, NaN = missing.
+        options: options of the run, whose flag `terminate` ends it; None: it cannot be ended.
 
     Returns:
         The outputs, in the order of `names`.
 
     Raises:
-        InferenceError: the graph fails on the windows.
+        ModelFailedError: the graph fails on the windows.
     """
     try:
-        arrays: list[NDArray[Any]] = session.run(names, {INPUT: windows})
+        arrays: list[NDArray[Any]] = session.run(names, {INPUT: windows}, options)
     except _REFUSED as exc:
-        raise InferenceError(str(exc)) from exc
+        raise ModelFailedError(str(exc)) from exc
     return arrays
 
 

@@ -145,6 +145,10 @@ class Limits(IntakeLimits):
         metrics_s: seconds after which the counters are published.
         log_interval_s: seconds in which a warning of one kind is logged at most once.
         stop_s: seconds that a stop may wait for confirmations of the broker.
+        turn_s: seconds that inference may take in one turn of the hot loop. A slow model is given
+            fewer windows at once, and one at least.
+        inference_s: seconds after which an inference is interrupted, and its windows are answered
+            BAD. It must be well below WatchdogSec= of the service.
     """
 
     max_batch: Count = 256
@@ -160,6 +164,18 @@ class Limits(IntakeLimits):
     metrics_s: Seconds = 10.0
     log_interval_s: Seconds = 60.0
     stop_s: Seconds = 10.0
+    turn_s: Seconds = 0.5
+    inference_s: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _inference_is_longer_than_a_turn(self) -> Self:
+        if self.inference_s < 2 * self.turn_s:
+            raise ValueError(
+                f"inference_s is {self.inference_s:g} and turn_s {self.turn_s:g}: inference_s must "
+                f"be at least twice turn_s, or batches would be interrupted that are as long as "
+                f"allowed"
+            )
+        return self
 
 
 class Settings(BaseSettings):

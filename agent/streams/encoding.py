@@ -26,6 +26,8 @@ class Prediction(NamedTuple):
         latency_ms: time from the message's arrival at the socket to this encoding, milliseconds.
         input_age_ms: time from the event time to this encoding by this gateway's clock,
             milliseconds; negative where the source's clock is ahead.
+        reason: why the quality is BAD, one of `models.input.reasons.BAD_REASONS`; empty with
+            another quality.
     """
 
     value: float | int | None
@@ -37,6 +39,7 @@ class Prediction(NamedTuple):
     asset: str
     latency_ms: float
     input_age_ms: int
+    reason: str = ""
 
 
 class PredictionEncoder:
@@ -56,7 +59,9 @@ class PredictionEncoder:
 
     def encode(self, prediction: Prediction) -> bytes:
         """The JSON object that is published on the output topic."""
-        value, score, label, quality, timestamp_ms, id_, asset, latency_ms, age_ms = prediction
+        value, score, label, quality, timestamp_ms, id_, asset, latency_ms, age_ms, reason = (
+            prediction
+        )
         fields = {
             "value": value,
             "quality": NAMES[quality],
@@ -71,6 +76,8 @@ class PredictionEncoder:
             fields["score"] = score
         if label is not None:
             fields["label"] = label
+        if reason:
+            fields["reason"] = reason
         # From release 3.12 on, the bytes that orjson returns occupy 4 kB however short they are
         # (home-assistant/core#181245). Thousands of predictions may wait for their confirmation,
         # so a copy of the right size is kept instead.
@@ -80,7 +87,7 @@ class PredictionEncoder:
         """Plain values, each with the level that is added to the output topic.
 
         A value that is missing is published as an empty payload, which no reader can mistake for a
-        number.
+        number. The reason is published while the quality is BAD.
         """
         plain: list[tuple[str, object]] = [
             ("value", prediction.value),
@@ -90,4 +97,6 @@ class PredictionEncoder:
         ]
         if prediction.score is not None:
             plain.append(("score", prediction.score))
+        if prediction.reason:
+            plain.append(("reason", prediction.reason))
         return [(name, b"" if value is None else str(value).encode()) for name, value in plain]

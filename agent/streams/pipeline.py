@@ -2,11 +2,10 @@
 
 A pipeline belongs to the hot thread, which calls `take` for every message and `infer` once a turn,
 on whatever has arrived since the last turn: one message when the line is quiet, hundreds under
-load. Nothing here blocks on a file, a socket or a lock; inference itself takes as long as the model
+load. Nothing here blocks on a file, a socket or a lock, but inference takes as long as the model
 needs. Only `prepare` may be called on another thread.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -17,8 +16,10 @@ from agent.delivery.outgoing import Outgoing
 from agent.mqtt.packets import Received
 from agent.streams.binding import Binder, fingerprint
 from agent.streams.drift import DriftWatch
+from agent.streams.inference import Inference
 from agent.streams.ordering import Intake, Ordering, Origin, take_blocks, with_digests
-from agent.streams.poison import PoisonWatch, Suspects, digest_of
+from agent.streams.pace import Taken
+from agent.streams.poison import PoisonWatch, Suspects
 from agent.streams.predictor import Predictor
 from agent.streams.shedding import Backlog
 from agent.streams.state import State
@@ -29,9 +30,10 @@ from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
 from models.windowing.blocks import Blocks
-from models.windowing.windows import Batch, Windows
+from models.windowing.windows import Windows
 from serving.clock import SteadyClock
 from serving.model import Model
+from serving.time_limit import TimeLimit
 
 
 class Pipeline:
@@ -42,17 +44,16 @@ class Pipeline:
         limits: how many assets it remembers, and which source times are plausible.
         clock: the clock that stamps messages on arrival; the pipeline makes its own if omitted.
         poison: what earlier runs of the agent have died of; nothing if omitted.
+        time_limit: is told which inference is under way; if omitted, nothing interrupts one.
 
     Attributes:
         settings: as given.
         clock: as given.
         stream: name of the stream.
         model: the model that serves, None until one is activated.
-        predictions: how many predictions were made, by quality.
+        inference: has complete windows answered; what it counts, and whether the model fails.
         is_stateful: whether a message can influence the answer to a later one. Only messages of
             such a pipeline are noted in the journal.
-        failed_batches: how many batches in a row the model has failed on.
-        batch_ns: average time that a batch takes, nanoseconds, with weight 1/8 for the newest.
         backlog: messages that wait to be taken, where the setting `overload` allows to drop some;
             else None.
     """
@@ -63,15 +64,17 @@ class Pipeline:
         limits: Limits,
         clock: SteadyClock | None = None,
         poison: PoisonWatch | None = None,
+        time_limit: TimeLimit | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or SteadyClock()
         self.stream = settings.stream
         self.model: Model | None = None
-        self.predictions: Counter[str] = Counter()
-        self.failed_batches = 0
+        self._poison = poison or PoisonWatch()
+        self.inference = Inference(
+            settings.stream, limits, self.clock, self._poison.under_way, time_limit
+        )
         self.is_stateful = False
-        self.batch_ns = 0.0
         self.backlog: Backlog | None = None
         if settings.overload != "block":
             self.backlog = Backlog(settings.overload, limits.max_batch)
@@ -83,15 +86,13 @@ class Pipeline:
         self._intake: Intake | None = None  # for blocks, and for readings that are put in order
         self._predictor: Predictor | None = None
         self._origins: list[Origin] = []
-        self._poison = poison or PoisonWatch()
         self._suspects: Suspects | None = None
-        self._digest = b""  # of the bundle that serves
 
     def activate(self, model: Model) -> bool:
         """Serve a model from the next turn on; for the hot thread, between two turns.
 
         The content of the windows is kept where the new model reads the same signals in the same
-        windows.
+        windows; it then also answers those that wait. Otherwise the model before answers them.
 
         Returns:
             Whether it was kept; if not, the first prediction needs a full window.
@@ -114,6 +115,7 @@ class Pipeline:
         """
         binder = Binder(self.settings, model.manifest)
         predictor = Predictor(model, self.settings, self.clock)
+        predictor.suspects = self._poison.suspects(model.sha256)
         return partial(self._swap, model, binder, predictor)
 
     @property
@@ -138,7 +140,14 @@ class Pipeline:
     @property
     def due(self) -> int:
         """How many windows are complete and wait for inference."""
-        return len(self._origins)
+        return len(self._origins) + len(self.inference)
+
+    def waiting_inputs(self) -> set[Input]:
+        """The inputs of all windows that wait for inference, and of messages to be taken."""
+        inputs = {*self.inference.sources, *(origin.source for origin in self._origins)}
+        if self.backlog is not None:
+            inputs.update(self.backlog.sources)
+        return inputs
 
     @property
     def shed(self) -> int:
@@ -192,6 +201,7 @@ class Pipeline:
     def discard(self) -> None:
         """Drop the complete windows without inference: the journal says they were answered."""
         self._origins.clear()
+        self.inference.clear()
         if self._windows is not None:
             self._windows.discard()
 
@@ -252,12 +262,13 @@ class Pipeline:
         before = self.model.manifest if self.model is not None else None
         cut = (manifest.window, manifest.channels)
         kept = before is not None and (before.window, before.channels) == cut
+        while not kept and (taken := self._take_out()) is not None:
+            self.inference.add(taken)
+        self.inference.activate(predictor, takes_over=kept)
         if self._windows is None or not kept:
             self._windows = self._open_windows(manifest)
-        self.model, self._binder, self.failed_batches = model, binder, 0
-        self._predictor = predictor
-        self._suspects = self._poison.suspects(model.sha256)
-        self._digest = bytes.fromhex(model.sha256)
+        self.model, self._binder, self._predictor = model, binder, predictor
+        self._suspects = predictor.suspects
         self.is_stateful = not (
             binder.is_whole and self._windows.is_stateless and self._ordering is None
         )
@@ -277,47 +288,33 @@ class Pipeline:
             self._intake = self._ordering.take
         return windows
 
-    def infer(self, now_ns: Callable[[], int], *, again: bool = False) -> list[Outgoing]:
-        """Answer every complete window, in order, and return the publishes for the delivery.
+    def infer(
+        self, now_ns: Callable[[], int], *, within_ns: float | None = None, again: bool = False
+    ) -> list[Outgoing]:
+        """Answer complete windows, in order, and return the publishes for the delivery.
 
-        A model that fails raises nothing: its windows are answered without a value and with quality
-        BAD, and `failed_batches` counts.
+        No call of the model takes longer than `limits.turn_s`, as far as its time for a window is
+        known. A model that fails raises nothing: its windows are answered without a value and with
+        quality BAD, and `inference.failure` says why.
 
         Args:
             now_ns: returns the time by the clock that stamped the messages, nanoseconds since 1970.
+            within_ns: nanoseconds after which the other windows are left for the next time; at
+                least one window is answered. If omitted, all are.
             again: whether these windows may have been answered before a crash; they are then not
                 counted for drift a second time.
         """
-        outgoing: list[Outgoing] = []
-        while self._origins and self._windows is not None and self._predictor is not None:
-            batch = self._windows.take()  # blocks hand over at most 16 MB of samples at a time
-            origins, self._origins = self._origins, []
-            if len(batch.assets) < len(origins):
-                count = len(batch.assets)
-                origins, self._origins = origins[:count], origins[count:]
-            if self.settings.is_of_blocks:
-                origins = list(with_digests(origins))
-            began_ns = self.clock.monotonic_ns()
-            for some, theirs, digest in self._noted(batch, origins):
-                self._poison.under_way.infer(self._digest, digest)
-                outgoing += self._predictor.predict(
-                    some, theirs, now_ns, self.predictions, again=again
-                )
-                self._poison.under_way.done()
-            if self._predictor.has_failed is not None:
-                self.failed_batches = self.failed_batches + 1 if self._predictor.has_failed else 0
-            self.batch_ns += (self.clock.monotonic_ns() - began_ns - self.batch_ns) / 8
-        return outgoing
+        return self.inference.answer(self._take_out, now_ns, within_ns=within_ns, again=again)
 
-    def _noted(
-        self, batch: Batch, origins: Sequence[Origin]
-    ) -> Iterator[tuple[Batch, Sequence[Origin], bytes]]:
-        """The batch as a whole, or window by window with the digest of the input under way."""
-        if self._suspects is None or not self._suspects.is_careful:
-            yield batch, origins, b""
-            return
-        assets, times_ns, qualities, values = batch
-        for at, origin in enumerate(origins):
-            one = slice(at, at + 1)
-            some = Batch(assets[one], times_ns[one], qualities[one], values[one])
-            yield some, [origin], digest_of(origin.message)
+    def _take_out(self) -> Taken | None:
+        """Take complete windows out of the stream, for the model that serves; None without any."""
+        if not self._origins or self._windows is None or self._predictor is None:
+            return None
+        batch = self._windows.take()  # blocks hand over at most 16 MB of samples at a time
+        origins, self._origins = self._origins, []
+        if len(batch.assets) < len(origins):
+            count = len(batch.assets)
+            origins, self._origins = origins[:count], origins[count:]
+        if self.settings.is_of_blocks:
+            origins = list(with_digests(origins))
+        return Taken(self._predictor, batch, origins)

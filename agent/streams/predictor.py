@@ -7,9 +7,13 @@ windows calls as little as possible: at 60,000 predictions a second, every call 
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
@@ -18,14 +22,31 @@ from agent.streams.encoding import Prediction, PredictionEncoder
 from agent.streams.ordering import Origin
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import NAMES, Quality
+from models.input.reasons import INPUT_MISSING
 from models.windowing.windows import Batch
 from serving.clock import SteadyClock
-from serving.errors import InferenceError
+from serving.errors import InferenceError, ModelFailedError, NotFiniteError
 from serving.model import Model
+
+if TYPE_CHECKING:
+    from agent.streams.poison import Suspects
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 _BAD = Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Predictions of a stream, counted since the start.
+
+    Attributes:
+        predictions: how many were made, by quality.
+        bad: how many of them are BAD, by reason.
+    """
+
+    predictions: Counter[str] = field(default_factory=Counter)
+    bad: Counter[str] = field(default_factory=Counter)
 
 
 class Predictor:
@@ -37,16 +58,25 @@ class Predictor:
         clock: the clock that stamps messages on arrival.
 
     Attributes:
-        has_failed: whether the model failed on the last batch; None if it had no usable window.
+        session: session of onnxruntime that answers the windows.
+        has_run: whether the last batch had a window that was given to the model.
+        error: what the model failed with on the last batch that it was given; None if it answered.
+        is_given_up: whether windows are answered BAD without asking the model, as after a failure.
         drift: watches the model's inputs and scores for drift; None where the bundle has no
             reference to compare them with.
+        suspects: what is known of the inputs that the agent has died of with this model; None if
+            nothing.
+        digest: SHA-256 of the model's bundle, 32 bytes.
     """
 
     def __init__(self, model: Model, settings: PipelineSettings, clock: SteadyClock) -> None:
-        self.has_failed: bool | None = None
+        self.has_run = self.is_given_up = False
+        self.error: InferenceError | None = None
+        self.suspects: Suspects | None = None
+        self.digest = bytes.fromhex(model.sha256)
         manifest, stream = model.manifest, settings.stream
         output = manifest.outputs[0]
-        self._session = model.session
+        self.session, self._name = model.session, f"{stream}#{manifest.seq}"
         self.drift = DriftWatch(stream, model.reference) if model.reference is not None else None
         self._has_score = manifest.output("score") is not None
         self._clock = clock
@@ -63,23 +93,21 @@ class Predictor:
         Windows of quality BAD are not given to the model: an answer to them must not be believed,
         and computing it would only delay the others.
 
-        Raises nothing: a model that fails leaves the whole batch without answers, `has_failed` says
-        so, and repeated failures let the agent roll back.
+        Raises nothing: a model that fails leaves the whole batch without answers, `error` says why,
+        and repeated failures let the agent roll back.
         """
         nothing: list[Any] = [None] * len(batch.qualities)
         every = _BAD not in batch.qualities
         usable = () if every else [i for i, q in enumerate(batch.qualities) if q is not _BAD]
-        if not (every or usable):
-            self.has_failed = None
+        self.has_run = bool(every or usable) and not self.is_given_up
+        if not self.has_run:
             return nothing, nothing
         try:
-            outputs = self._session.run(batch.values if every else batch.values[usable])
-        except InferenceError:
-            self.has_failed = True
+            values, scores = self._run(batch.values if every else batch.values[usable])
+        except InferenceError as exc:
+            self.error = exc
             return nothing, nothing
-        self.has_failed = False
-        values = outputs["value"].ravel().tolist()
-        scores = outputs["score"].ravel().tolist() if "score" in outputs else [None] * len(values)
+        self.error = None
         if every:
             return values, scores
         spread_values, spread_scores = list(nothing), list(nothing)
@@ -87,12 +115,27 @@ class Predictor:
             spread_values[index], spread_scores[index] = value, score
         return spread_values, spread_scores
 
+    def _run(self, windows: NDArray[np.float32]) -> tuple[list[Any], list[Any]]:
+        """Value and score of each window, as the model gives them.
+
+        Raises:
+            InferenceError: the model fails, or does not give one number for each window.
+        """
+        outputs = self.session.run(windows)
+        count = len(windows)
+        values = outputs["value"].ravel().tolist()
+        scores = outputs["score"].ravel().tolist() if self._has_score else [None] * count
+        if len(values) != count or len(scores) != count:
+            shapes = {name: list(array.shape) for name, array in outputs.items()}
+            raise ModelFailedError(f"{self._name}: outputs have the shapes {shapes}")
+        return values, scores
+
     def predict(
         self,
         batch: Batch,
         origins: Sequence[Origin],
         now_ns: Callable[[], int],
-        counted: Counter[str],
+        counted: Counted,
         *,
         again: bool = False,
     ) -> list[Outgoing]:
@@ -102,24 +145,29 @@ class Predictor:
             batch: the windows.
             origins: the origin of each window, in the same order.
             now_ns: returns the time by the clock that stamped the messages, nanoseconds since 1970.
-            counted: number of predictions by quality, to which these are added.
+            counted: numbers of predictions, to which these are added.
             again: whether the windows may have been answered, and counted for drift, before a
                 crash.
         """
         values, scores = self.infer(batch)
         at_ns = now_ns()
-        if self.drift is not None and self.has_failed is False and not again:
+        if self.drift is not None and self.has_run and self.error is None and not again:
             self.drift.note(batch, scores if self._has_score else values, at_ns)
         wall_ns = at_ns - self._clock.ahead_ns
         outgoing: list[Outgoing] = []
+        not_finite = 0
         for origin, time_ns, quality, value, score in zip(
             origins, batch.times_ns, batch.qualities, values, scores, strict=True
         ):
             source, route, message, *_ = origin
+            reason = ""
             if value is None or not isfinite(value) or (score is not None and not isfinite(score)):
                 value = score = None  # noqa: PLW2901  NaN and infinities are no answers
+                reason = self._reason(quality)
                 quality = _BAD  # noqa: PLW2901  as before
-            counted[NAMES[quality]] += 1
+                counted.bad[reason] += 1
+                not_finite += reason == NotFiniteError.code
+            counted.predictions[NAMES[quality]] += 1
             prediction = Prediction(
                 value,
                 score,
@@ -130,12 +178,32 @@ class Predictor:
                 route.asset,
                 (at_ns - message.at_ns) // NS_PER_US / 1_000,
                 (wall_ns - time_ns) // NS_PER_MS,
+                reason,
             )
             topic, payload = route.output_topic, self._encoder.encode(prediction)
             outgoing.append(Outgoing(topic, payload, self._qos, source=source))
             if self._has_scalars:
                 outgoing += self._scalars(prediction, topic, source)
+        if not_finite and self.error is None:
+            self._judge(batch, not_finite)
         return outgoing
+
+    def _reason(self, quality: Quality) -> str:
+        """Why a window of this quality has no usable answer."""
+        if quality is _BAD:
+            return INPUT_MISSING
+        return self.error.code if self.error is not None else NotFiniteError.code
+
+    def _judge(self, batch: Batch, not_finite: int) -> None:
+        """Take the batch for failed if no answer in it was a number.
+
+        Single answers that are not finite are not the model's failure: their inputs may be extreme.
+        """
+        asked = sum(quality is not _BAD for quality in batch.qualities)
+        if not_finite == asked:
+            self.error = NotFiniteError(
+                f"{self._name}: all answers to {asked} windows are NaN or infinite"
+            )
 
     def _identity(self, origin: Origin, time_ns: int) -> str:
         """The id of a prediction: the same whenever the same input meets the same bundle.

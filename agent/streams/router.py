@@ -20,7 +20,7 @@ from models.input.admission import refusal
 from models.input.routes import Route
 from serving.log import Limited
 
-_by_batch_ns = attrgetter("batch_ns")
+_by_batch_ns = attrgetter("inference.batch_ns")
 
 
 class Router:
@@ -39,6 +39,7 @@ class Router:
             messages that are still being worked on.
         sheds: whether some pipeline may drop messages when more arrive than it can answer.
         late: how many messages were dropped as `late`, by stream.
+        is_behind: whether the last `answer` has left windows for the next, as a slow model needs.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Router:
     ) -> None:
         self.received = 0
         self.late: Counter[str] = Counter()
+        self.is_behind = False
         self._pipelines = list(pipelines.values())
         self.sheds = any(one.backlog is not None for one in self._pipelines)
         self._sources: list[Input] = []
@@ -60,10 +62,27 @@ class Router:
         self._limits, self._max_payload_bytes = limits, limits.max_payload_bytes
         self._log = Limited(limits.log_interval_s)
         self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
+        # Each model has the same share of a turn, so that no slow one takes that of another.
+        self._share_ns = limits.turn_s * 1e9 / len(self._pipelines)
 
     def forget_routes(self) -> None:
         """Parse topics anew; to be called whenever a pipeline has another model."""
         self._routes.clear()
+        for pipeline in self._pipelines:
+            for one in pipeline.backlog.reroute(pipeline.route) if pipeline.backlog else ():
+                self._drop(one.source, one.message, "no_pipeline")
+
+    @property
+    def room(self) -> int:
+        """How many messages may be received now, so that memory stays bounded.
+
+        While windows of a slow model wait, messages are received up to a bound, and then stay with
+        the broker.
+        """
+        most = self._limits.max_batch
+        if not self.is_behind:
+            return most
+        return min(most, max(0, TURNS_GATHERED * most - len(self._sources)))
 
     @property
     def is_gathering(self) -> bool:
@@ -73,7 +92,7 @@ class Router:
     @property
     def answer_s(self) -> float:
         """How long an answer has taken on average, seconds, over all pipelines."""
-        return sum(pipeline.batch_ns for pipeline in self._pipelines) / 1e9
+        return sum(pipeline.inference.batch_ns for pipeline in self._pipelines) / 1e9
 
     @property
     def has_room(self) -> bool:
@@ -84,6 +103,7 @@ class Router:
         most = self._limits.max_batch
         return (
             self.sheds
+            and not self.is_behind
             and 0 < len(self._sources) < TURNS_GATHERED * most
             and max(pipeline.due for pipeline in self._pipelines) < most
         )
@@ -108,16 +128,17 @@ class Router:
         now_ns: Callable[[], int] | None = None,
         between: Callable[[], None] | None = None,
     ) -> None:
-        """Infer all complete windows and settle all messages received since the last answer.
+        """Infer complete windows, and settle the messages whose windows are all answered.
 
-        The quickest model answers first, so that its predictions do not wait for a slower one.
+        That takes about `limits.turn_s`; windows for which there is no time are left for the next
+        call, in order. The quickest model answers first, so that its predictions do not wait for a
+        slower one.
 
         Args:
             now_ns: returns the time, nanoseconds since 1970; each pipeline's own clock if omitted.
             between: is called before each further model, to send what has been answered so far.
         """
-        sources, self._sources = self._sources, []
-        has_answered = False
+        has_answered = self.is_behind = False
         ordered = self._pipelines
         if len(ordered) > 1:
             ordered = sorted(ordered, key=_by_batch_ns)
@@ -129,8 +150,14 @@ class Router:
             if has_answered and between is not None:
                 between()
             has_answered = True
-            for outgoing in pipeline.infer(now_ns or pipeline.clock):
+            for outgoing in pipeline.infer(now_ns or pipeline.clock, within_ns=self._share_ns):
                 self._delivery.post(outgoing)
+            self.is_behind = self.is_behind or pipeline.due > 0 or bool(pipeline.backlog)
+        sources, self._sources = self._sources, []
+        if self.is_behind:
+            unanswered = {one for pipeline in ordered for one in pipeline.waiting_inputs()}
+            self._sources = [source for source in sources if source in unanswered]
+            sources = [source for source in sources if source not in unanswered]
         self._delivery.settle(sources)
 
     def _take(self, message: Received, source: Input) -> None:
@@ -166,6 +193,10 @@ class Router:
             source.is_ack_deferred = False
 
     def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
+        if pipeline.due:  # a slow model is behind: what to drop is decided by all that wait later
+            if len(backlog) >= TURNS_GATHERED * self._limits.max_batch:
+                backlog.thin()
+            return
         for route, message, source, follows_gap in backlog.take():
             try:
                 pipeline.take(doubted(route) if follows_gap else route, message, source)

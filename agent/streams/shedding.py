@@ -13,7 +13,7 @@ that follow a gap: their readings are UNCERTAIN at best.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -69,11 +69,34 @@ class Backlog:
         """Append a message."""
         self._waiting.append(Waiting(route, message, source))
 
+    @property
+    def sources(self) -> Iterator[Input]:
+        """The inputs of the messages that wait."""
+        return (one.source for one in self._waiting)
+
     def take(self) -> list[Waiting]:
         """Take out the messages to answer, in order of arrival; all others are dropped."""
+        self.thin()
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def reroute(self, route_of: Callable[[str], Route | None]) -> list[Waiting]:
+        """Give the messages that wait the routes of another model; returns those without one."""
         waiting, self._waiting = self._waiting, []
+        without: list[Waiting] = []
+        for one in waiting:
+            route = route_of(one.message.topic)
+            if route is None:
+                without.append(one)
+            else:
+                self._waiting.append(one._replace(route=route))
+        return without
+
+    def thin(self) -> None:
+        """Drop messages as the policy says, until no more wait than one turn answers."""
+        waiting = self._waiting
         if len(waiting) <= self._limit:
-            return waiting
+            return
         taken: list[Waiting] = []
         gaps: set[str] = set()
         keep = self._keep([one.message.topic for one in waiting], self._limit)
@@ -88,7 +111,7 @@ class Backlog:
             else:
                 taken.append(one)
         self.shed += len(waiting) - len(taken)
-        return taken
+        self._waiting = taken
 
 
 def doubted(route: Route) -> Route:

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from models.bundle.manifest import Name, Sha256
 from models.errors import IncompatibleBundleError
+from models.input.reasons import BAD_REASONS
 
 MAX_DESIRED_BYTES: Final = 4096
 MAX_ACTIVITY: Final = 128
@@ -23,6 +24,9 @@ Seq = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1)]
 Count = Annotated[int, Field(ge=0)]
 Activity = Annotated[str, BeforeValidator(lambda value: str(value)[:MAX_ACTIVITY])]
 """Tells one push from every other in the gateways' answers; cut after 128 characters."""
+Message = Annotated[str, BeforeValidator(lambda text: str(text)[:MAX_MESSAGE])]
+BadReason = Annotated[str, Field(json_schema_extra={"enum": list(BAD_REASONS)})]
+"""A code of `models.input.reasons.BAD_REASONS`; a reader takes those of later releases as well."""
 FeedbackState = Literal[
     "downloading", "verifying", "activated", "superseded", "waiting", "refused", "rolled_back"
 ]
@@ -110,21 +114,28 @@ class Current(Document):
 
     Attributes:
         stream: name of the stream.
-        state: `serving`, or `waiting` while it has no model.
+        state: `serving`; `degraded` while the bundle serves, but its model fails on live windows
+            and no earlier bundle can serve in its place; `waiting` while there is no model.
         seq: number of the bundle that serves, None while waiting.
         version: its semantic version, for people.
         sha256: digest of the bundle that serves.
         activity: of the push that selected it; empty if none did.
         quarantined: bundles of the stream that must not serve here; left out if there are none.
+        reason: why the model is degraded: a code that its predictions carry, too.
+        message: the same in words, as the runtime has said it.
+        failed_batches: batches in a row on which the model had failed when this was published.
     """
 
     stream: Name
-    state: Literal["serving", "waiting"]
+    state: Literal["serving", "degraded", "waiting"]
     seq: Seq | None
     version: str = ""
     sha256: Sha256 | None = None
     activity: Activity = ""
     quarantined: tuple[QuarantinedBundle, ...] = ()
+    reason: BadReason = ""
+    message: Message = ""
+    failed_batches: Count = 0
 
 
 class Feedback(Document):
@@ -136,7 +147,7 @@ class Feedback(Document):
         seq: number of the bundle that is desired, and once it is known of the one that was found.
         state: `downloading`, `verifying`, `activated`; `superseded` by a later push; `waiting` for
             something outside; `refused`; `rolled_back` because the model failed on live windows.
-        error: code of the error, for `refused` and `waiting`.
+        error: code of the error, for `refused`, `waiting` and `rolled_back`.
         message: the error in words.
         progress: of a download, in per cent.
         time: when it was said.
@@ -147,7 +158,7 @@ class Feedback(Document):
     seq: Seq | None = None
     state: FeedbackState
     error: str = ""
-    message: Annotated[str, BeforeValidator(lambda text: str(text)[:MAX_MESSAGE])] = ""
+    message: Message = ""
     progress: int = 0
     time: Time = ""
 
@@ -193,6 +204,8 @@ class StreamMetrics(Document):
 
     Attributes:
         predictions: predictions that were made, by quality.
+        bad: predictions of quality BAD, by the reason that they carry; left out by releases that
+            gave none.
         missing: samples in which a signal was missing, by signal.
         forgotten_assets: assets whose windows made room for those of others.
         disorder: where the stream puts readings in order, else left out.
@@ -202,6 +215,7 @@ class StreamMetrics(Document):
     """
 
     predictions: dict[str, Count]
+    bad: dict[BadReason, Count] = {}
     missing: dict[str, Count]
     forgotten_assets: Count
     disorder: Disorder | None = None

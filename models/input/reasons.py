@@ -1,6 +1,7 @@
-"""The reasons to drop a reading: the key that `metrics` counts under, and its meaning in words.
+"""The reasons to drop a reading, and those for a prediction without a value: keys and meanings.
 
-The keys are part of the contract with whoever reads `metrics` and never change; the texts may.
+`metrics` counts under the keys, and a prediction carries one. They are part of the contract with
+whoever reads these, and never change; the texts may.
 """
 
 from typing import Final
@@ -43,3 +44,12 @@ REASONS: Final = {
     "payload_invalid": "the broker does not accept the prediction's payload",
 }
 """Every reason there is, so that the set of counters is bounded; docs/topics.md repeats it."""
+
+INPUT_MISSING: Final = "input_missing"
+BAD_REASONS: Final = {
+    INPUT_MISSING: "a required signal has no usable value in the window; the model was not asked",
+    "model_failed": "the model, or the runtime that runs it, failed on the batch of the window",
+    "not_finite": "the answer of the model was NaN or infinite",
+    "timed_out": "the batch of the window took longer than limits.inference_s, and was interrupted",
+}
+"""Every `reason` that a BAD prediction may carry, which docs/topics.md repeats."""

@@ -4,17 +4,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from models.control.documents import Current, Feedback
+from serving.failure import Failure
 from serving.model import Model
 
 
 class Slot(Protocol):
-    """The place in a program where the model of one stream serves.
+    """The place in a program where the model of one stream serves."""
 
-    Attributes:
-        failed_batches: batches in a row on which the model failed; set to 0 to count anew.
-    """
-
-    failed_batches: int
+    @property
+    def failure(self) -> Failure | None:
+        """What the model fails with on live windows; None if it answered the last batch."""
 
     @property
     def model(self) -> Model | None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from models.bundle.identity import BundleRef
 from models.control.documents import Desired
+from serving.failure import Failure
 from serving.updates.slot import Slot
 
 
@@ -55,6 +56,21 @@ and only the record on disk may have to say that a push has selected it.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """The model that serves fails on live windows, and no earlier bundle can take its place.
+
+    Attributes:
+        ref: the bundle that serves.
+        failure: what its model fails with.
+        until_s: monotonic seconds until which this is not published again, nor taken back.
+    """
+
+    ref: BundleRef
+    failure: Failure
+    until_s: float
+
+
 @dataclass(slots=True)
 class Update:
     """The update of one stream. Touched by the hot thread only.
@@ -67,6 +83,8 @@ class Update:
         failures: attempts that failed since the last one that went well.
         activity: identity of the push whose bundle was last published as serving.
         trouble: what the update waits for, in words; empty if for nothing.
+        irreplaceable: the failing bundle for which no earlier one could be activated.
+        degraded: what was last published of a model that fails; None while it answers.
     """
 
     slot: Slot
@@ -76,6 +94,8 @@ class Update:
     failures: int = 0
     activity: str = ""
     trouble: str = ""
+    irreplaceable: BundleRef | None = None
+    degraded: Degraded | None = None
 
     @property
     def is_under_way(self) -> bool:

@@ -6,7 +6,7 @@ states of an update and what may follow on what are in `serving.updates.update`.
 """
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from models.control.documents import (
 )
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log
+from serving.failure import Failure
 from serving.updates.attempt import (
     Attempt,
     Downloading,
@@ -32,11 +33,13 @@ from serving.updates.attempt import (
     Unchanged,
     Verified,
 )
+from serving.updates.kept_bundles import KILLED, KeptBundles
 from serving.updates.slot import Announcer, Slot
-from serving.updates.update import State, Update
+from serving.updates.update import Degraded, State, Update
 
-MAX_FAILED_BATCHES: Final = 3
 _FIRST_RETRY_S: Final = 5.0
+_DEGRADED_S: Final = 5.0
+"""Seconds for which `degraded` stands at least, as a model may fail on every other batch."""
 
 
 class Updater:
@@ -53,6 +56,7 @@ class Updater:
 
     def __init__(self, tools: Tools, announcer: Announcer, clock: Callable[[], float]) -> None:
         self._tools = tools
+        self._kept = KeptBundles(tools.store, tools.account)
         self._announcer = announcer
         self._clock = clock
         self._updates: dict[str, Update] = {}
@@ -78,9 +82,12 @@ class Updater:
             if active is None:
                 continue
             update.desired = Desired.model_construct(stream=stream, seq=active.pinned)
-            for ref in self._fit(active.candidates):
+            fit, killed = self._kept.fit(active.candidates)
+            for ref in fit:
                 if self._serve_kept(update, ref):
                     break
+            for ref, message in killed:
+                self._tell_rolled_back(update, ref, KILLED, message)
             update.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
 
     def announce(self) -> None:
@@ -110,11 +117,11 @@ class Updater:
     def tick(self) -> None:
         """Begin what is due; to be called about once a second."""
         for update in self._updates.values():
-            if update.is_under_way:
+            failure = update.slot.failure
+            if failure is not None and failure.is_lasting and self._roll_back(update, failure):
                 continue
-            if update.slot.failed_batches >= MAX_FAILED_BATCHES:
-                self._roll_back(update)
-            elif self._clock() >= update.due_s:
+            self._tell_health(update, failure)
+            if not update.is_under_way and self._clock() >= update.due_s:
                 update.enter(State.PULLING)
                 Attempt(update.desired, update.slot, self._tools, self._follow).begin()
 
@@ -229,64 +236,61 @@ class Updater:
         log.info("serving kept bundle", stream=ref.stream, seq=ref.seq, version=ref.version)
         return True
 
-    def _fit(self, kept: Sequence[BundleRef]) -> Sequence[BundleRef]:
-        """Of the bundles on disk those that may serve, best first, as the last run has ended.
+    def _roll_back(self, update: Update, failure: Failure) -> bool:
+        """The model fails on live windows: serve the one before it, and never this one again.
 
-        A bundle whose model has ended the program too often goes into quarantine.
+        Returns:
+            Whether one was found. If not, it is not looked for again while the bundle serves.
         """
-        account = self._tools.account
-        fit = [ref for ref in kept if account.quarantine.get(ref.sha256) is None]
-        for ref in tuple(fit):
-            if account.is_deadly(ref, has_other=len(fit) > 1):
-                deaths = account.deaths.of_model(ref.sha256)
-                self._put_aside(ref, "killed", f"the program has died {deaths} times of this model")
-                fit.remove(ref)
-        return fit
-
-    def _roll_back(self, update: Update) -> None:
-        """The model fails on live windows: serve the one before it, and never this one again."""
-        update.slot.failed_batches = 0
-        failed, active = update.serving, self._tools.store.active(update.desired.stream)
-        if failed is None or active is None:
-            return
-        known = {one.sha256 for one in self._tools.account.quarantine.known(failed.stream)}
-        for ref in active.candidates:
-            if ref.sha256 not in {*known, failed.sha256} and self._serve_kept(update, ref):
-                keep = partial(
-                    self._keep_rolled_back, failed, ref, update.desired.seq, update.activity
-                )
+        failing = update.serving
+        if update.is_under_way or failing is None or failing == update.irreplaceable:
+            return False
+        for ref in self._kept.others(failing):
+            if self._serve_kept(update, ref):
+                self._warn_of(failure, failing, "model rolled back")
+                self._tell_rolled_back(update, failing, failure.error.code, str(failure.error))
+                keep = partial(self._kept.replace, failing, ref, update.desired.seq, failure.error)
                 self._tools.worker.submit(keep)
-                return
+                self._tools.worker.submit(lambda: partial(self._announce, update))
+                return True
+        update.irreplaceable = failing
+        return False
 
-    def _keep_rolled_back(
-        self, failed: BundleRef, serving: BundleRef, pinned: int | None, activity: str
-    ) -> None:
-        """On the worker: what was rolled back to also serves after a restart."""
-        tools = self._tools
-        message = f"failed on {MAX_FAILED_BATCHES} live batches in a row, {serving} serves again"
-        self._put_aside(failed, "failed", message, activity)
-        try:
-            tools.store.commit(serving, pinned, tools.unwanted(failed.stream))
-        except OSError as exc:
-            log.error("roll back cannot be recorded", reason=str(exc.strerror))
-        tools.worker.post(lambda: self._announce(self._updates[failed.stream]))
-
-    def _put_aside(self, ref: BundleRef, code: str, message: str, activity: str = "") -> None:
-        """Put a bundle into quarantine, and say so in log and feedback; on either thread."""
-        log.error("bundle in quarantine", stream=ref.stream, seq=ref.seq, code=code, reason=message)
-        try:
-            self._tools.account.quarantine.add(ref, code, message)
-        except OSError as exc:
-            log.error("quarantine cannot be recorded", reason=exc.strerror)
+    def _tell_rolled_back(self, update: Update, ref: BundleRef, code: str, message: str) -> None:
+        """Say on `feedback` why a bundle serves no more."""
         document = Feedback.model_construct(
-            activity=activity,
+            activity=update.activity,
             stream=ref.stream,
-            seq=ref.seq,
+            seq=update.serving.seq if update.serving is not None else None,
             state="rolled_back",
             error=code,
-            message=message,
+            message=f"{ref}: {message}"[:MAX_MESSAGE],
         )
-        self._tools.worker.post(partial(self._announcer.feedback, document))
+        self._announcer.feedback(document)
+
+    def _tell_health(self, update: Update, failure: Failure | None) -> None:
+        """Publish that the model that serves fails on live windows, or that it answers again."""
+        serving, before, now_s = update.serving, update.degraded, self._clock()
+        if before is not None and before.ref != serving:
+            before = update.degraded = None
+        if before is not None and now_s < before.until_s:
+            return
+        if serving is not None and failure is not None and failure.is_lasting:
+            update.degraded = Degraded(serving, failure, now_s + _DEGRADED_S)
+            if before is None:
+                self._warn_of(failure, serving, "model is degraded")
+            self._announce(update)
+        elif before is not None and failure is None:
+            update.degraded = None
+            log.info("model answers again", stream=before.ref.stream, seq=before.ref.seq)
+            self._announce(update)
+
+    @staticmethod
+    def _warn_of(failure: Failure, ref: BundleRef, sentence: str) -> None:
+        reason = str(failure.error)[:MAX_MESSAGE]
+        log.warning(
+            sentence, stream=ref.stream, seq=ref.seq, code=failure.error.code, reason=reason
+        )
 
     def _announce(self, update: Update) -> None:
         stream, ref = update.desired.stream, update.serving
@@ -299,6 +303,8 @@ class Updater:
                 QuarantinedBundle.model_construct(seq=one.seq, sha256=one.sha256, code=one.code)
                 for one in known
             ]
+        if update.degraded is not None and update.degraded.ref == ref:
+            fields |= _shown(update.degraded.failure)
         document = Current.model_construct(**fields, activity=update.activity)
         self._announcer.current(document)
 
@@ -316,3 +322,13 @@ class Updater:
         if error is not None:
             fields |= {"error": error.code, "message": str(error)[:MAX_MESSAGE]}
         self._announcer.feedback(document.model_copy(update=fields))
+
+
+def _shown(failure: Failure) -> dict[str, object]:
+    """The fields of `current` that say that a model is degraded."""
+    return {
+        "state": "degraded",
+        "reason": failure.error.code,
+        "message": str(failure.error)[:MAX_MESSAGE],
+        "failed_batches": failure.batches,
+    }

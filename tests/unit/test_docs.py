@@ -23,8 +23,11 @@ from models.bundle.package import Bundle
 from models.control.documents import Current, Feedback, Metrics
 from models.control.topics import ControlTopics
 from models.errors import MillhandError
+from models.input.reasons import BAD_REASONS
+from serving.errors import InferenceError
 from serving.model import Model
 from serving.session import Session
+from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -127,14 +130,27 @@ def test_prediction_has_the_fields_that_are_shown() -> None:
 
 
 def test_every_field_of_a_prediction_is_explained() -> None:
-    section = TOPICS.split("## Predictions")[1].split("## The gateway")[0]
+    section = TOPICS.split("## Predictions")[1].split("### Why a prediction is BAD")[0]
     rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     detector = detector_bundle("pump-health", 1, [1.0, 10.0])
     rename = 'topic = "t/{asset}"\nsignals = { c0 = "pressure", c1 = "flow" }\n'
     configuration = f'[[pipelines]]\nstream = "pump-health"\n[[pipelines.inputs]]\n{rename}'
     (sent,) = answer(serving(configuration, detector), 't/p {"pressure": 1, "flow": 2}')
-    assert explained == {*json.loads(sent.payload), *documents()["prediction"]}
+    strict = linear_bundle(
+        "pump-health", 1, [1.0, 10.0], channels=make_channels(2, missing="require")
+    )
+    (bad,) = answer(serving(configuration, strict), 't/p {"pressure": 1e9, "flow": 2}')
+    answers = (sent.payload, bad.payload)
+    assert explained == {*documents()["prediction"]}.union(*map(json.loads, answers))
+
+
+def test_every_reason_of_a_bad_prediction_is_explained_by_its_meaning() -> None:
+    section = TOPICS.split("### Why a prediction is BAD")[1].split("\n## ")[0]
+    rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
+    assert {code.strip(" `"): text.strip() for code, text in rows} == BAD_REASONS
+    failures = {one.code for one in InferenceError.__subclasses__()}
+    assert failures < set(BAD_REASONS), "the code of an error is the reason of a prediction"
 
 
 def test_scalars_are_those_that_are_shown() -> None:

@@ -69,8 +69,9 @@ def push(
                 continue
             elif isinstance(document, Feedback):
                 _take_feedback(gateway, document, waiting, refused, tell)
-            elif (document.state, document.seq) == ("serving", desired.seq):
+            elif document.state != "waiting" and document.seq == desired.seq:
                 tell(gateway, f"serves seq {desired.seq}, version {document.version}")
+                refused |= _failing(gateway, document)
                 del waiting[gateway]
     if waiting or refused:
         told = {**refused, **{g: f"{w} within {timeout_s:g} s" for g, w in waiting.items()}}
@@ -103,6 +104,14 @@ def run(options: argparse.Namespace) -> int:
     with Broker(broker.address_of(options), filters(desired.stream, gateways)) as connection:
         push(connection, desired, gateways, timeout_s=options.timeout, tell=tell)
     return 0
+
+
+def _failing(gateway: str, document: Current) -> dict[str, str]:
+    """Why a gateway that serves the bundle is of no use; empty if it is."""
+    if document.state != "degraded":
+        return {}
+    why = f"{document.reason}: {document.message}"
+    return {gateway: f"serves it, but the model fails on live windows: {why}"}
 
 
 def _take_feedback(

@@ -52,6 +52,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
         "streams": {
             "rul": {
                 "predictions": {"GOOD": 1, "UNCERTAIN": 2},
+                "bad": {},
                 "missing": {"c0": 1},
                 "forgotten_assets": 0,
                 "shed": 0,

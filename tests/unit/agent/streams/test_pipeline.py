@@ -291,7 +291,7 @@ def test_missing_value_that_is_required_gives_no_value_and_is_bad() -> None:
     pipeline = serving(linear(channels=channels))
     bad, good = predictions(pipeline, row(0, c0=None), row(1))
     assert (bad["value"], bad["quality"], good["value"]) == (None, "BAD", 21.0)
-    assert pipeline.predictions == {"BAD": 1, "GOOD": 1}
+    assert pipeline.inference.counted.predictions == {"BAD": 1, "GOOD": 1}
 
 
 def test_stale_value_is_not_frozen() -> None:
@@ -357,9 +357,13 @@ def test_model_that_fails_gives_bad_predictions_until_it_works_again() -> None:
     pipeline = serving(linear(fails_above=50.0))
     answers = predictions(pipeline, row(c0=90.0, c1=90.0))
     assert [(one["value"], one["quality"]) for one in answers] == [(None, "BAD")]
-    assert pipeline.failed_batches == 1
+    assert answers[0]["reason"] == "model_failed"
+    failure = pipeline.inference.failure
+    assert failure is not None
+    assert (failure.batches, failure.error.code) == (1, "model_failed")
+    assert "out of" in str(failure.error), "onnxruntime's own words"
     assert predictions(pipeline, row(1))[0]["value"] == 21.0
-    assert pipeline.failed_batches == 0
+    assert pipeline.inference.failure is None
 
 
 def test_bad_windows_do_not_shift_the_answers_of_the_others() -> None:

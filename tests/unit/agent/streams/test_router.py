@@ -309,7 +309,7 @@ def test_drops_are_logged_once_a_reason_without_the_payload(
 
 def test_quickest_model_answers_first_and_is_sent_before_the_next_begins() -> None:
     agent = Agent("t/{asset}", "t/{asset}")
-    agent.pipelines["s0"].batch_ns, agent.pipelines["s1"].batch_ns = 2e7, 1e5
+    agent.pipelines["s0"].inference.batch_ns, agent.pipelines["s1"].inference.batch_ns = 2e7, 1e5
     agent.router.receive([agent.message(1.0)])
     sent: list[list[str]] = []
 

@@ -12,7 +12,7 @@ from serving.updates.update import NEXT, UNDER_WAY, State, Update
 class EmptySlot:
     """A slot in which nothing serves."""
 
-    failed_batches = 0
+    failure = None
     model: Model | None = None
 
     def prepare(self, model: Model) -> Callable[[], bool]:

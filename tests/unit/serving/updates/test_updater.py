@@ -13,17 +13,36 @@ from agent.streams.pipeline import Pipeline
 from models.bundle.identity import BundleRef
 from models.bundle.package import Bundle
 from models.input.pipeline import Pipeline as PipelineSettings
+from serving.errors import ModelFailedError
+from serving.failure import MAX_FAILED_BATCHES, Failure
 from serving.incidents.account import Account
+from serving.model import Model
 from serving.registry.settings import Registry
 from serving.store import Store
 from serving.updates.attempt import Tools
 from serving.updates.settings import Updates
-from serving.updates.updater import MAX_FAILED_BATCHES, Updater
+from serving.updates.updater import Updater
 from serving.worker import WakeUp, Worker
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.waiting import eventually
 
 STREAM = "mass"
+
+
+class PipelineSlot:
+    """A pipeline without a gateway around it, as the updates of its stream see it."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.prepare = pipeline.prepare
+        self._pipeline = pipeline
+
+    @property
+    def model(self) -> Model | None:
+        return self._pipeline.model
+
+    @property
+    def failure(self) -> Failure | None:
+        return self._pipeline.inference.failure
 
 
 class Gateway:
@@ -58,7 +77,11 @@ class Gateway:
         return bundle.ref
 
     def start(self) -> None:
-        self.updater.start({STREAM: self.pipeline})
+        self.updater.start({STREAM: PipelineSlot(self.pipeline)})
+
+    def fail(self, batches: int = MAX_FAILED_BATCHES) -> None:
+        """Have the model fail on live windows, in the words of a runtime."""
+        self.pipeline.inference.failure = Failure(ModelFailedError("words"), batches)
 
     def desire(self, seq: int, activity: str) -> None:
         document = {"stream": STREAM, "seq": seq, "activity": activity}
@@ -76,6 +99,10 @@ class Gateway:
     @property
     def feedback(self) -> list[dict[str, Any]]:
         return [json.loads(one.payload) for one in self.posted if one.topic.endswith("feedback")]
+
+    @property
+    def current(self) -> list[dict[str, Any]]:
+        return [json.loads(one.payload) for one in self.posted if "/current/" in one.topic]
 
     @property
     def serving(self) -> int | None:
@@ -146,17 +173,56 @@ def test_model_that_fails_on_live_windows_is_rolled_back(
     gateway.keep(bundle(1))
     gateway.keep(bundle(2))
     gateway.start()
-    gateway.pipeline.failed_batches = MAX_FAILED_BATCHES
+    gateway.fail()
     gateway.updater.tick()
     assert gateway.serving == 1
     told = gateway.wait_for_feedback("rolled_back")
-    assert (told["seq"], told["error"]) == (2, "failed")
+    assert (told["seq"], told["error"], told["message"]) == (1, "model_failed", "mass#2: words")
 
     def recorded() -> bool:
         record = gateway.store.active(STREAM)
         return record is not None and (record.serving.seq, record.pinned) == (1, None)
 
     eventually(recorded)
+
+
+def test_only_bundle_whose_model_fails_is_degraded_until_it_answers(
+    make_gateway: Callable[[], Gateway],
+) -> None:
+    gateway = make_gateway()
+    gateway.keep(bundle(1))
+    gateway.start()
+    gateway.fail(MAX_FAILED_BATCHES - 1)
+    gateway.updater.tick()
+    assert gateway.current == []
+    gateway.fail()
+    gateway.updater.tick()
+    gateway.fail(MAX_FAILED_BATCHES + 1)
+    gateway.updater.tick()
+    (told,) = gateway.current
+    assert (told["state"], told["seq"], told["reason"]) == ("degraded", 1, "model_failed")
+    assert (told["message"], told["failed_batches"]) == ("words", MAX_FAILED_BATCHES)
+    gateway.pipeline.inference.failure = None
+    gateway.updater.tick()
+    assert len(gateway.current) == 1, "not at once: it may fail on every other batch"
+    gateway.now = 10.0
+    gateway.updater.tick()
+    told = gateway.current[-1]
+    assert told["state"] == "serving"
+    assert "reason" not in told
+
+
+def test_earlier_bundle_that_cannot_serve_leaves_the_failing_one_degraded(
+    make_gateway: Callable[[], Gateway],
+) -> None:
+    gateway = make_gateway()
+    gateway.store.path(gateway.keep(bundle(1))).write_bytes(b"damaged")
+    gateway.keep(bundle(2))
+    gateway.start()
+    for _ in range(3):
+        gateway.fail()
+        gateway.updater.tick()
+    assert [(one["state"], one["seq"]) for one in gateway.current] == [("degraded", 2)]
 
 
 def test_selection_that_was_rolled_back_does_not_come_back_with_a_reconnect(
@@ -168,7 +234,7 @@ def test_selection_that_was_rolled_back_does_not_come_back_with_a_reconnect(
     gateway.start()
     gateway.desire(2, "push-1")
     gateway.wait_for_feedback("waiting", "refused")  # the registry is not there
-    gateway.pipeline.failed_batches = MAX_FAILED_BATCHES
+    gateway.fail()
     gateway.updater.tick()
     assert gateway.serving == 1
     told = len(gateway.feedback)

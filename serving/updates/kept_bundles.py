@@ -1,0 +1,83 @@
+"""Bundles on disk: which of them may serve, and which go into quarantine for good (ADR 23)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from models.bundle.identity import BundleRef
+from serving import log
+from serving.errors import InferenceError
+from serving.incidents.account import Account
+from serving.store import Store
+
+KILLED: Final = "killed"
+"""Code of a bundle that is in quarantine because the program has died of its model."""
+
+
+class KeptBundles:
+    """Chooses among the bundles on disk.
+
+    Args:
+        store: where they are kept.
+        account: what earlier runs of the program have died of.
+    """
+
+    def __init__(self, store: Store, account: Account) -> None:
+        self._store = store
+        self._account = account
+
+    def fit(
+        self, kept: Sequence[BundleRef]
+    ) -> tuple[Sequence[BundleRef], Sequence[tuple[BundleRef, str]]]:
+        """Find those that may serve, as the last run has ended; reads and writes files.
+
+        Args:
+            kept: bundles on disk, best first.
+
+        Returns:
+            Those that may serve, best first; and those that go into quarantine now because the
+            program has died of them too often, each with the reason in words.
+        """
+        account = self._account
+        fit = [ref for ref in kept if account.quarantine.get(ref.sha256) is None]
+        killed = []
+        for ref in tuple(fit):
+            if account.is_deadly(ref, has_other=len(fit) > 1):
+                deaths = account.deaths.of_model(ref.sha256)
+                message = f"the program has died {deaths} times of this model"
+                self._put_aside(ref, KILLED, message)
+                killed.append((ref, message))
+                fit.remove(ref)
+        return fit, killed
+
+    def others(self, failing: BundleRef) -> Sequence[BundleRef]:
+        """Bundles of the same stream that may serve instead of one that fails, best first."""
+        active = self._store.active(failing.stream)
+        unfit = {one.sha256 for one in self._account.quarantine.known(failing.stream)}
+        unfit.add(failing.sha256)
+        candidates = active.candidates if active is not None else ()
+        return [ref for ref in candidates if ref.sha256 not in unfit]
+
+    def replace(
+        self, failed: BundleRef, serving: BundleRef, pinned: int | None, error: InferenceError
+    ) -> None:
+        """Record that one bundle serves instead of another; waits for the disk: for the worker.
+
+        Args:
+            failed: the bundle that goes into quarantine.
+            serving: the bundle that serves instead, also after a restart.
+            pinned: seq that a push has selected; None follows the newest that is published.
+            error: what the model has failed with.
+        """
+        self._put_aside(failed, error.code, str(error))
+        quarantined = self._account.quarantine.known(failed.stream)
+        try:
+            self._store.commit(serving, pinned, {one.sha256 for one in quarantined})
+        except OSError as exc:
+            log.error("roll back cannot be recorded", reason=exc.strerror)
+
+    def _put_aside(self, ref: BundleRef, code: str, message: str) -> None:
+        log.error("bundle in quarantine", stream=ref.stream, seq=ref.seq, code=code, reason=message)
+        try:
+            self._account.quarantine.add(ref, code, message)
+        except OSError as exc:
+            log.error("quarantine cannot be recorded", reason=exc.strerror)
