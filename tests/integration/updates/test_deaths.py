@@ -125,7 +125,7 @@ def test_model_that_kills_the_agent_gives_way_to_the_one_before(tmp_path: Path) 
         (quarantined,) = plant.current()["quarantined"]
         assert (quarantined["seq"], quarantined["code"]) == (2, "killed")
         told = plant.client.documents("feedback")
-        assert ("rolled_back", "killed", 2) in {
+        assert ("rolled_back", "killed", 1) in {
             (one["state"], one.get("error"), one.get("seq")) for one in told
         }
 
