@@ -227,53 +227,12 @@ def _length(version: int, message: Message) -> int:
 
 
 _CHECKS: tuple[_Check, ...] = (
-    (
-        _is_written_as_paho_writes_it,
-        (
-            versions,
-            flagged,
-        ),
-    ),
-    (
-        _puback_is_one_that_paho_reads,
-        (
-            versions,
-            packet_ids,
-        ),
-    ),
-    (
-        _is_read_as_paho_reads_it,
-        (
-            versions,
-            _packets,
-            cuts,
-        ),
-    ),
-    (
-        _damage_is_read_as_paho_reads_it,
-        (
-            versions,
-            _packets,
-            damages,
-            cuts,
-        ),
-    ),
-    (
-        _noise_is_read_or_refused,
-        (
-            versions,
-            st.binary(max_size=300),
-            cuts,
-        ),
-    ),
-    (
-        _oversized_is_skipped,
-        (
-            versions,
-            st.lists(inbound, max_size=5),
-            cuts,
-        ),
-    ),
+    (_is_written_as_paho_writes_it, (versions, flagged)),
+    (_puback_is_one_that_paho_reads, (versions, packet_ids)),
+    (_is_read_as_paho_reads_it, (versions, _packets, cuts)),
+    (_damage_is_read_as_paho_reads_it, (versions, _packets, damages, cuts)),
+    (_noise_is_read_or_refused, (versions, st.binary(max_size=300), cuts)),
+    (_oversized_is_skipped, (versions, st.lists(inbound, max_size=5), cuts)),
 )
 
 

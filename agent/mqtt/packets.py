@@ -9,7 +9,7 @@ They are read by `agent.mqtt.reader`, and written here.
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self
 
 MQTT_3_1_1: Final = 4
 MQTT_5: Final = 5
@@ -45,6 +45,8 @@ class Skipped(bytes):
     5, so that whoever compares it with a limit finds it too long.
     """
 
+    REASON: ClassVar = "packet_too_large"
+    """The reason under which such a message is counted."""
     length: int
 
     def __new__(cls, length: int) -> Self:

@@ -142,7 +142,7 @@ class Router:
         self.received += 1
         if reason := refusal(routes, message, self._max_payload_bytes):
             is_skipped = reason == "payload_too_large" and isinstance(message.payload, Skipped)
-            self._drop(source, message, "packet_too_large" if is_skipped else reason)
+            self._drop(source, message, Skipped.REASON if is_skipped else reason)
             return
         is_shed = True
         for pipeline, route in routes:
