@@ -14,8 +14,7 @@ from agent.control import Control
 from agent.delivery.at_least_once import FINAL_REFUSALS, Delivery
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
-from agent.mqtt.packets import Skipped
-from agent.mqtt.packets import Received
+from agent.mqtt.packets import Received, Skipped
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import POLICIES
 from models import errors
