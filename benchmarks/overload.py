@@ -21,7 +21,7 @@ from pathlib import Path
 from select import select
 from typing import Any, NamedTuple
 
-from agent.config.settings import Broker
+from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import Connection, Will
 from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
 from agent.mqtt.subscription import Subscription
@@ -91,7 +91,7 @@ class Driver:
         self._qos = qos
         self._sent_s: list[float] = []
         self._unconfirmed = 0
-        broker = Broker(host=HOST, port=port, receive_maximum=65_535)
+        broker = ConnectionSettings(host=HOST, port=port, receive_maximum=65_535)
         self._connection = Connection(broker, "driver", Will("driver", b""), 5)
         self._connection.open()
         self._until(lambda: self._connection.accepted)

@@ -19,7 +19,8 @@ import numpy as np
 
 from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
-from agent.mqtt.packets import MQTT_5, Reader
+from agent.mqtt.packets import MQTT_5
+from agent.mqtt.reader import Reader
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.bundle.manifest import (

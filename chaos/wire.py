@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.mqtt.packets import MQTT_5, Reader, Received
+from agent.mqtt.packets import MQTT_5, Received
+from agent.mqtt.reader import Reader
 from chaos.traffic import OVERSIZED_ASSET, ROWS, Key, Reading
 from tests.kit.broker.proxy import TO_BROKER, TO_CLIENT
 

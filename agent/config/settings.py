@@ -26,6 +26,10 @@ MAX_RECEIVE_MAXIMUM: Final = 65_535
 """Largest Receive Maximum that MQTT 5 allows (3.1.2.11.3)."""
 MAX_IN_FLIGHT: Final = 32_768
 """Number of packet ids that the agent has for its own publishes; see `agent.mqtt.packets`."""
+PACKET_ROOM_BYTES: Final = 2 << 16
+"""Bytes of a packet beside its payload: a topic has at most 64 KiB (MQTT 5, 1.5.4), and properties
+have as much room.
+"""
 TURNS_GATHERED: Final = 16
 """Turns of `limits.max_batch` messages that are received before any is answered, under overload.
 
@@ -101,6 +105,16 @@ class Broker(Section):
     def uses_tls(self) -> bool:
         """Whether the connection is encrypted."""
         return self.tls or self.ca_file is not None
+
+
+class ConnectionSettings(Broker):
+    """Settings with which the agent connects: those of `[broker]`, and what others imply.
+
+    Attributes:
+        max_packet_bytes: bytes of the longest packet that the broker may send.
+    """
+
+    max_packet_bytes: int = (1 << 20) + PACKET_ROOM_BYTES
 
 
 class Journal(Section):
@@ -200,16 +214,20 @@ class Settings(BaseSettings):
         return self.broker.client_id or f"millhand-{self.gateway.id}"
 
     @property
-    def connection(self) -> Broker:
+    def connection(self) -> ConnectionSettings:
         """Settings with which the agent connects to the broker.
 
         Where messages may be shed, Receive Maximum is raised to `TURNS_GATHERED` turns, since the
-        policy can only choose among messages that the broker has sent.
+        policy can only choose among messages that the broker has sent. A packet may be as long as
+        the longest payload needs.
         """
         sheds = any(pipeline.overload != "block" for pipeline in self.pipelines)
         seen = min(TURNS_GATHERED * self.limits.max_batch, MAX_RECEIVE_MAXIMUM) if sheds else 1
-        most = max(self.broker.receive_maximum, seen)
-        return self.broker.model_copy(update={"receive_maximum": most})
+        implied = {
+            "receive_maximum": max(self.broker.receive_maximum, seen),
+            "max_packet_bytes": self.limits.max_payload_bytes + PACKET_ROOM_BYTES,
+        }
+        return ConnectionSettings.model_construct(**{**dict(self.broker), **implied})
 
     @model_validator(mode="after")
     def _streams_differ_and_do_not_feed_themselves(self) -> Self:

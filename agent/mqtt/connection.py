@@ -1,40 +1,40 @@
-"""One MQTT connection, over paho-mqtt, which only this file of the agent imports.
+"""One MQTT connection, over paho-mqtt, which only this file and `client.py` beside it import.
 
 A `Connection` lives as long as its socket. The next connection is a new object, so that packet ids,
 half-read packets and queues of a lost one cannot reach it (ADR 7); what must outlive it is kept by
 `agent.delivery.at_least_once`. paho runs no thread here: the reactor calls `read`, `flush` and
 `tick` on the hot thread. paho's callbacks only set attributes: they never raise, block or log.
 
-PUBLISH and PUBACK are read and written in blocks by `agent.mqtt.transport` (ADR 8). CONNECT,
-authentication, TLS, will, SUBSCRIBE and keep-alive are left to paho, which gets all other packets.
+PUBLISH and its acknowledgements are read and written in blocks by `agent.mqtt.transport` (ADR 8),
+and keep-alive is the agent's own (`agent.mqtt.keep_alive`). CONNECT, authentication, TLS, will and
+SUBSCRIBE are left to paho, which gets all other packets.
 """
 
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic, time_ns
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.config.settings import Broker
-from agent.mqtt.errors import BrokerError, reason_of
+from agent.config.settings import ConnectionSettings
+from agent.mqtt.client import PahoClient
+from agent.mqtt.keep_alive import KeepAlive
 from agent.mqtt.packets import Block, MalformedError, Publish, Received
+from agent.mqtt.session import Session
 from agent.mqtt.subscription import Subscription
 from agent.mqtt.transport import Transport
 
 UNSUPPORTED_PROTOCOL = 0x84
 """Reason code of CONNACK: unsupported protocol version (MQTT 5, 3.2.2.2)."""
 _NO_PACKET_LIMIT = 268_435_460  # MQTT 5, 2.1.4: the largest packet that can be encoded
+TAKEN_OVER = 0x8E
+"""Reason code of DISCONNECT: another client has connected with this client id (MQTT 5, 4.13)."""
 _RECEIVE_MAXIMUM = 65_535  # MQTT 5, 3.2.2.3.3: what holds where the broker sends none
-_MAX_PACKET_BYTES = 80 << 20  # above the largest payload that the settings allow
-_SEND_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5, 3.8.3.1: Retain Handling
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +50,6 @@ class Will:
     payload: bytes
 
 
-class _Client(Client):
-    """paho's client, which reads from a buffer instead of from the socket.
-
-    Attributes:
-        fed: bytes of whole packets that paho has yet to read.
-        ended: whether the other side is gone; paho then reads the end of the stream.
-    """
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401  paho's own
-        super().__init__(*arguments, **named)
-        self.fed = bytearray()
-        self.ended = False
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        """Override the only private method of paho that is needed; a test guards its name."""
-        if not self.fed and not self.ended:
-            raise BlockingIOError
-        content = bytes(self.fed[:bufsize])
-        del self.fed[:bufsize]
-        return content
-
-
 class Connection:
     """One connection to the broker, from `open` until `lost` says why it ended.
 
@@ -83,6 +61,7 @@ class Connection:
         client_id: MQTT client id, the same at each connection: the session is found by it.
         will: message that the broker publishes if the connection breaks.
         version: `MQTT_5` or `MQTT_3_1_1` of `agent.mqtt.packets`.
+        session: what is kept of the session over all connections; a new one if omitted.
 
     Attributes:
         received: messages that have arrived; the caller clears the list once it has handled them.
@@ -91,13 +70,23 @@ class Connection:
         session_present: whether the broker still had the session then (MQTT 5, 3.2.2.1.1).
         refused_with: reason code of a CONNACK that refuses the connection, else None.
         refused_filters: topic filters that the broker did not grant.
-        subscribing: topic filters of each SUBSCRIBE without an answer yet, by its packet id.
+        granted_less: topic filters that the broker granted at a lower QoS than was asked for.
+        subscribing: subscriptions of each SUBSCRIBE without an answer yet, by its packet id.
         lost: why the connection ended, in words; empty while it lasts.
+        ended_with: reason code of the broker's DISCONNECT (MQTT 5, 3.14.2.1), None without one.
+        is_closed: whether the other side has closed the connection without a word.
         max_in_flight: unconfirmed publishes that the broker accepts, its Receive Maximum.
         max_packet_bytes: bytes of the longest packet that the broker accepts.
     """
 
-    def __init__(self, broker: Broker, client_id: str, will: Will, version: int) -> None:
+    def __init__(
+        self,
+        broker: ConnectionSettings,
+        client_id: str,
+        will: Will,
+        version: int,
+        session: Session | None = None,
+    ) -> None:
         self.version = version
         self.received: list[Received] = []
         self.confirmed: list[tuple[int, int]] = []
@@ -105,12 +94,18 @@ class Connection:
         self.session_present = False
         self.refused_with: int | None = None
         self.refused_filters: list[str] = []
+        self.granted_less: list[str] = []
         self.lost = ""
+        self.ended_with: int | None = None
+        self.is_closed = False
         self.max_in_flight = _RECEIVE_MAXIMUM
         self.max_packet_bytes = _NO_PACKET_LIMIT
         self._broker = broker
-        self.subscribing: dict[int, list[str]] = {}
-        self._transport = Transport(version, _MAX_PACKET_BYTES)
+        self.subscribing: dict[int, Sequence[Subscription]] = {}
+        self._session = session or Session()
+        self._session.begin_connection()
+        self._keep_alive = KeepAlive(broker.keepalive_s)
+        self._transport = Transport(version, broker.max_packet_bytes)
         self._is_mid_packet = False
         self._socket: socket.socket | None = None
         self._client = self._build(client_id, will)
@@ -122,23 +117,7 @@ class Connection:
             BrokerError: credentials cannot be read, the address cannot be resolved or reached, or
                 TLS fails. The object is of no more use; try again with a new one.
         """
-        broker = self._broker
-        where = f"{broker.host}:{broker.port}"
-        arguments: dict[str, Any] = {}
-        if self.version == MQTTProtocolVersion.MQTTv5:
-            # The session goes on, with what the broker stored meanwhile (MQTT 5, 3.1.2.4).
-            arguments = {"clean_start": False, "properties": self._connect_properties()}
-        try:
-            self._authenticate()
-        except (OSError, ValueError) as exc:
-            reason = reason_of(exc)
-            raise BrokerError(f"the credentials for {where} cannot be used: {reason}") from exc
-        try:
-            self._client.connect(broker.host, broker.port, broker.keepalive_s, **arguments)
-        except ssl.SSLError as exc:
-            raise BrokerError(f"TLS with {where} fails: {reason_of(exc)}") from exc
-        except (OSError, ValueError) as exc:
-            raise BrokerError(f"{where} cannot be reached: {reason_of(exc)}") from exc
+        self._client.connect_to(self._broker)
 
     def fileno(self) -> int | None:
         """File descriptor to wait on; None without a socket."""
@@ -162,9 +141,14 @@ class Connection:
             self.lost = f"the broker sends {exc}"
             block = Block()
             self._transport.ended = True
-        received, confirmations, others = block
+        received, confirmations, others, at_qos_2, released = block
+        if at_qos_2:
+            received = self._without_repeated(received, set(at_qos_2))
         self.received += received
         self.confirmed += confirmations
+        for packet_id in released:
+            self._session.release(packet_id)
+            self._transport.complete(packet_id)
         if others or self._transport.ended:
             self._client.fed += others
             self._pass_on()
@@ -191,31 +175,24 @@ class Connection:
             self._pass_on()
 
     def tick(self) -> None:
-        """Send PINGREQ and notice a broker that is silent; call it at least once a second."""
-        if self._transport.has_packets:  # the answer to a PINGREQ may wait behind these
-            self._client._last_bytes_received = monotonic()  # noqa: SLF001  paho reads no socket here
-        self._client.loop_misc()
+        """Send PINGREQ and notice a broker that is silent; call it about once a second."""
+        now_s = monotonic()
+        if self._transport.has_heard or self._transport.has_packets:
+            # The answer to a PINGREQ may wait behind packets that are not handled yet.
+            self._transport.has_heard = False
+            self._keep_alive.has_heard = True
+        if self._keep_alive.is_due(now_s):
+            self._transport.ping()
+        elif self._keep_alive.is_over(now_s):
+            self.lost = "connection lost: Keep alive timeout"
+            self._transport.ended = True
+            self._pass_on()
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Send SUBSCRIBE; filters that the broker does not grant appear in `refused_filters`."""
-        if self.version == MQTTProtocolVersion.MQTTv5:
-            wanted: list[tuple[str, Any]] = [
-                (
-                    asked.filter,
-                    SubscribeOptions(
-                        qos=asked.qos,
-                        noLocal=True,  # MQTT 5, 3.8.3.1: our own publishes do not come back
-                        retainAsPublished=False,
-                        retainHandling=_SEND_RETAINED if asked.state else _NEVER_RETAINED,
-                    ),
-                )
-                for asked in subscriptions
-            ]
-        else:
-            wanted = [(asked.filter, asked.qos) for asked in subscriptions]
-        _, packet_id = self._client.subscribe(wanted)
+        packet_id = self._client.subscribe_to(subscriptions)
         if packet_id is not None:
-            self.subscribing[packet_id] = [asked.filter for asked in subscriptions]
+            self.subscribing[packet_id] = subscriptions
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Send UNSUBSCRIBE for filters that the session on the broker still has."""
@@ -226,21 +203,32 @@ class Connection:
         self._transport.publish(message)
 
     def acknowledge(self, packet_id: int) -> None:
-        """Queue the PUBACK of a message at QoS 1; `flush` sends it."""
-        self._transport.acknowledge(packet_id)
+        """Queue the PUBACK of a message at QoS 1, the PUBREC of one at QoS 2; `flush` sends it."""
+        if self._session.receive(packet_id):
+            self._transport.receive_at_qos_2(packet_id)
+        else:
+            self._transport.acknowledge(packet_id)
 
     def close(self, *, forget_session: bool = False) -> None:
         """Send DISCONNECT, so that the broker discards the will (MQTT 5, 3.14).
 
         With `forget_session` the broker ends the session too, which only MQTT 5 can ask for.
         """
-        properties = None
-        if forget_session and self.version == MQTTProtocolVersion.MQTTv5:
-            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho
-            properties.SessionExpiryInterval = 0
         self.flush()
-        self._client.disconnect(properties=properties)
+        self._client.leave(forget_session=forget_session)
         self.flush()
+
+    def _without_repeated(
+        self, received: Sequence[Received], at_qos_2: Collection[int]
+    ) -> list[Received]:
+        """Answer messages at QoS 2 whose PUBREC was sent before, and return all others."""
+        new = []
+        for message in received:
+            if message.packet_id not in at_qos_2 or self._session.is_new(message):
+                new.append(message)
+            else:
+                self._transport.receive_at_qos_2(message.packet_id)
+        return new
 
     def _pass_on(self) -> None:
         """Have paho handle its own packets, or the end of the connection."""
@@ -248,47 +236,15 @@ class Connection:
         while (self._client.fed or self._client.ended) and self._socket is not None:
             self._client.loop_read()
 
-    def _build(self, client_id: str, will: Will) -> "_Client":
-        # MQTT 3.1.1 has clean_session, MQTT 5 has clean_start instead, which `open` passes on.
-        clean = None if self.version == MQTTProtocolVersion.MQTTv5 else False
-        client = _Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            protocol=MQTTProtocolVersion(self.version),
-            reconnect_on_failure=False,  # `agent.mqtt.reconnect` connects again
-            manual_ack=True,  # `agent.delivery` says when to acknowledge
-            clean_session=clean,
-        )
-        client.connect_timeout = self._broker.connect_timeout_s
-        client.max_inflight_messages_set(0)  # delivery bounds what is in flight, not paho
+    def _build(self, client_id: str, will: Will) -> PahoClient:
+        client = PahoClient(self.version, client_id, is_clean=self._session.begins_clean)
         client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_socket_open = self._on_socket_open
         client.on_socket_close = self._on_socket_close
-        # With this callback paho leaves writing to `flush`; without it, it sends packet by packet.
-        client.on_socket_register_write = _write_later
         return client
-
-    def _authenticate(self) -> None:
-        broker = self._broker
-        if broker.username:
-            secret = broker.password_file.read_text().strip() if broker.password_file else None
-            self._client.username_pw_set(broker.username, secret)
-        if broker.uses_tls:
-            context = ssl.create_default_context(cafile=broker.ca_file)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
-            if broker.cert_file:
-                # Without a password OpenSSL asks the terminal for that of an encrypted key.
-                context.load_cert_chain(broker.cert_file, broker.key_file, password="")
-            self._client.tls_set_context(context)
-
-    def _connect_properties(self) -> Properties:
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho
-        properties.SessionExpiryInterval = self._broker.session_expiry_s
-        properties.ReceiveMaximum = self._broker.receive_maximum
-        return properties
 
     def _on_socket_open(self, _client: Client, _userdata: object, opened: Any) -> None:  # noqa: ANN401  paho's own union of sockets
         # Send small packets at once: Nagle's algorithm costs 20 ms a message (mosquitto#433).
@@ -314,6 +270,10 @@ class Connection:
         self.session_present = flags.session_present
         self.max_in_flight = getattr(properties, "ReceiveMaximum", self.max_in_flight)
         self.max_packet_bytes = getattr(properties, "MaximumPacketSize", self.max_packet_bytes)
+        keep_alive = self._keep_alive
+        keep_alive.interval_s = getattr(properties, "ServerKeepAlive", keep_alive.interval_s)
+        if not self.session_present:
+            self._session.forgotten()
 
     def _on_disconnect(
         self,
@@ -321,11 +281,17 @@ class Connection:
         _userdata: object,
         flags: DisconnectFlags,
         reason: ReasonCode,
-        _properties: Properties | None,
+        properties: Properties | None,
     ) -> None:
         # Without a DISCONNECT from the broker paho's reason is "Unspecified error".
-        is_cut = self._client.ended and not flags.is_disconnect_packet_from_server
-        cause = "closed by the other side" if is_cut else reason
+        is_told = flags.is_disconnect_packet_from_server
+        self.is_closed = self._client.ended and not is_told
+        self.ended_with = reason.value if is_told else None
+        cause = "closed by the other side" if self.is_closed else str(reason)
+        # Where to go instead, or more about the reason (MQTT 5, 3.14.2.2).
+        for name in ("ServerReference", "ReasonString"):
+            if text := getattr(properties, name, ""):
+                cause += f", {name} '{text}'"
         self.lost = self.lost or f"connection lost: {cause}"
 
     def _on_subscribe(
@@ -336,13 +302,19 @@ class Connection:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        filters = self.subscribing.pop(packet_id, [])
-        answers = dict(zip(filters, reasons, strict=False))
-        self.refused_filters = [
-            *(known for known in self.refused_filters if known not in answers),
-            *(asked for asked, reason in answers.items() if reason.is_failure),
-        ]
+        asked = self.subscribing.pop(packet_id, ())
+        answers = {
+            one.filter: (one.qos, reason) for one, reason in zip(asked, reasons, strict=False)
+        }
 
+        def updated(known: Sequence[str], new: Iterable[str]) -> list[str]:
+            return [*(name for name in known if name not in answers), *new]
 
-def _write_later(_client: Client, _userdata: object, _socket: object) -> None:
-    """Do nothing: `flush` writes at the end of the turn."""
+        self.refused_filters = updated(
+            self.refused_filters,
+            (name for name, (_, reason) in answers.items() if reason.is_failure),
+        )
+        self.granted_less = updated(
+            self.granted_less,
+            (name for name, (qos, reason) in answers.items() if reason.value < qos),
+        )

@@ -11,10 +11,11 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
-from agent.config.settings import Broker
+from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection, Will
 from agent.mqtt.errors import BrokerError
 from agent.mqtt.packets import MQTT_3_1_1, MQTT_5
+from agent.mqtt.session import Session
 from serving import log
 from serving.worker import Worker
 
@@ -59,7 +60,7 @@ class Reconnector:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: ConnectionSettings,
         *,
         client_id: str,
         will: Will,
@@ -75,6 +76,7 @@ class Reconnector:
         self._will = will
         self._worker = worker
         self._clock = clock
+        self._session = Session()
         self._version = self._preferred = MQTT_3_1_1 if broker.protocol == "3.1.1" else MQTT_5
         self._attempts = 0
         self._due_s = 0.0
@@ -111,7 +113,9 @@ class Reconnector:
         return self.state
 
     def _open(self) -> None:
-        connection = Connection(self._broker, self._client_id, self._will, self._version)
+        connection = Connection(
+            self._broker, self._client_id, self._will, self._version, self._session
+        )
         self.connection = connection
         self.state = State.OPENING
 

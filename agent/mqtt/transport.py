@@ -10,7 +10,8 @@ from collections.abc import Callable
 from time import time_ns
 from typing import Final, Protocol
 
-from agent.mqtt.packets import Block, Publish, Reader, Writer, puback
+from agent.mqtt.packets import PINGREQ, Block, Publish, Writer, puback, pubcomp, pubrec
+from agent.mqtt.reader import Reader
 
 RECV_BYTES: Final = 1 << 16
 """Bytes that one `recv` takes at most, 64 KiB: hundreds of readings."""
@@ -38,10 +39,12 @@ class Transport:
 
     Attributes:
         ended: whether the other side has closed the connection, or it is broken.
+        has_heard: whether bytes have arrived; the caller resets it.
     """
 
     def __init__(self, version: int, max_packet_bytes: int) -> None:
         self.ended = False
+        self.has_heard = False
         self._reader = Reader(version, max_packet_bytes)
         self._writer = Writer(version)
         self._unsent = bytearray()
@@ -80,6 +83,7 @@ class Transport:
             except OSError:  # reset, timed out or a TLS failure: gone for good, as is a plain end
                 chunk = b""
             self.ended = not chunk
+            self.has_heard = True
             reader.feed(chunk)
         return reader.read(limit, clock())
 
@@ -90,6 +94,18 @@ class Transport:
     def acknowledge(self, packet_id: int) -> None:
         """Queue one PUBACK; `send` writes it."""
         self._unsent += puback(packet_id)
+
+    def receive_at_qos_2(self, packet_id: int) -> None:
+        """Queue one PUBREC; `send` writes it."""
+        self._unsent += pubrec(packet_id)
+
+    def complete(self, packet_id: int) -> None:
+        """Queue one PUBCOMP; `send` writes it."""
+        self._unsent += pubcomp(packet_id)
+
+    def ping(self) -> None:
+        """Queue one PINGREQ; `send` writes it."""
+        self._unsent += PINGREQ
 
     def send(self, socket: Socket) -> None:
         """Write as much of the queue as the socket takes now; the rest waits for the next call."""

@@ -12,7 +12,7 @@ from operator import attrgetter
 from agent.config.settings import TURNS_GATHERED, Limits
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Input, Outcome
-from agent.mqtt.packets import MAX_KEPT_TOPIC, Received
+from agent.mqtt.packets import MAX_KEPT_TOPIC, Received, Skipped
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import Backlog, doubted
 from models.errors import DecodeError, ReadingError
@@ -171,7 +171,8 @@ class Router:
             routes = self._resolve(message.topic)
         self.received += 1
         if reason := refusal(routes, message, self._max_payload_bytes):
-            self._drop(source, message, reason)
+            is_skipped = reason == "payload_too_large" and isinstance(message.payload, Skipped)
+            self._drop(source, message, Skipped.REASON if is_skipped else reason)
             return
         is_shed = True
         for pipeline, route in routes:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config.settings import Broker
+from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import Connection, Will
 from tests.kit.broker.brokers import HOST
 from tests.kit.waiting import eventually
@@ -29,7 +29,7 @@ def test_no_bytes_break_the_connection_out_of_its_bounds(version: int, sent: byt
     with socket.create_server((HOST, 0)) as server:
         broker = threading.Thread(target=serve, args=(server, CONNACKS[version] + sent))
         broker.start()
-        settings = Broker(host=HOST, port=server.getsockname()[1])
+        settings = ConnectionSettings(host=HOST, port=server.getsockname()[1])
         connection = Connection(settings, "gw", Will("gw/status", b""), version)
         connection.open()
 

@@ -14,7 +14,7 @@ from agent.control import Control
 from agent.delivery.at_least_once import FINAL_REFUSALS, Delivery
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
-from agent.mqtt.packets import Received
+from agent.mqtt.packets import Received, Skipped
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import POLICIES
 from models import errors
@@ -183,7 +183,7 @@ def test_every_reason_is_listed() -> None:
     ):
         found |= set(returned.findall((ROOT / name).read_text()))
     shed = {reason for reason, _ in POLICIES.values()}
-    assert listed == found | shed | set(FINAL_REFUSALS.values())
+    assert listed == found | shed | set(FINAL_REFUSALS.values()) | {Skipped.REASON}
 
 
 def test_documents_of_the_gateway_have_the_fields_that_are_shown() -> None:

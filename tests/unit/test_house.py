@@ -41,7 +41,7 @@ IMPORTERS = {
         "trainer/report/sections/split.py",
         "trainer/report/time_axis.py",
     },
-    "paho": {"agent/mqtt/connection.py", "trainer/broker.py"},
+    "paho": {"agent/mqtt/client.py", "agent/mqtt/connection.py", "trainer/broker.py"},
     "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
     "tuf": {
         "serving/registry/trust.py",

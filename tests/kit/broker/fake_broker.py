@@ -230,6 +230,9 @@ class FakeConnection:
         self.session_present = False
         self.refused_with: int | None = None
         self.refused_filters: list[str] = []
+        self.granted_less: list[str] = []
+        self.ended_with: int | None = None
+        self.is_closed = False
         self.subscribing: dict[int, list[str]] = {}
         self.lost = ""
         self.max_in_flight = 65_535

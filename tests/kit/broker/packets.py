@@ -13,16 +13,16 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 VERSIONS = [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5]
-OTHER_PACKETS = (b"\xd0\x00", b"\x20\x03\x00\x00\x00", b"\x90\x03\x00\x01\x00", b"\x62\x02\x00\x05")
-"""PINGRESP, CONNACK, SUBACK and PUBREL, which the codec leaves to paho."""
+OTHER_PACKETS = (b"\xd0\x00", b"\x20\x03\x00\x00\x00", b"\x90\x03\x00\x01\x00")
+"""PINGRESP, CONNACK and SUBACK, which the codec leaves to paho."""
 
-_PUBLISH, _PUBACK = 0x30, 0x40
+_PUBLISH, _PUBACK, _PUBREL = 0x30, 0x40, 0x60
 _PAHO_ERRORS = (struct.error, LookupError, ValueError, AssertionError, MQTTException)
 """The exceptions of paho's decoder for malformed packets; it also returns error codes."""
 
 
 class Message(NamedTuple):
-    """One PUBLISH; its packet id matters at QoS 1 only."""
+    """One PUBLISH; its packet id matters at QoS 1 and 2 only."""
 
     topic: str
     payload: bytes
@@ -38,11 +38,13 @@ class Read(NamedTuple):
     Attributes:
         received: every PUBLISH, those at QoS 2 included.
         confirmations: packet id and reason code of every PUBACK.
+        released: packet id of every PUBREL.
         refused: whether paho calls a packet malformed, after which it reads no further.
     """
 
     received: list[Message]
     confirmations: list[tuple[int, int]]
+    released: list[int]
     refused: bool
 
 
@@ -51,14 +53,23 @@ topics = st.text(st.characters(exclude_characters="+#\0", exclude_categories=["C
 payloads = st.binary(max_size=300)
 packet_ids = st.integers(1, 0xFFFF)
 _levels = st.sampled_from([0, 1])
+_all_levels = st.sampled_from([0, 1, 2])
 _never = st.sampled_from([False])
 publishes = st.builds(Message, topics, payloads, _levels, packet_ids, _never, _never)
 flagged = st.builds(Message, topics, payloads, _levels, packet_ids, st.booleans(), st.booleans())
+inbound = st.builds(
+    Message, topics, payloads, _all_levels, packet_ids, st.booleans(), st.booleans()
+)
 cuts = st.lists(st.integers(0, 9999))
 pubacks = st.builds(
     lambda packet_id, rest: bytes([_PUBACK, 2 + len(rest)]) + packet_id.to_bytes(2) + rest,
     packet_ids,
     st.sampled_from([b"", b"\x00", b"\x10", b"\x87", b"\x97\x00"]),
+)
+pubrels = st.builds(
+    lambda packet_id, rest: bytes([_PUBREL | 2, 2 + len(rest)]) + packet_id.to_bytes(2) + rest,
+    packet_ids,
+    st.sampled_from([b"", b"\x00", b"\x92", b"\x92\x00"]),
 )
 damages = st.lists(
     st.tuples(
@@ -103,7 +114,7 @@ class _PahoReader(Client):
 
     def __init__(self, version: int, stream: bytes) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
-        self.read = Read([], [], refused=False)
+        self.read = Read([], [], [], refused=False)
         self._stream = stream
         self._at = 0
         self._sock = object()  # type: ignore[assignment]  # as if connected
@@ -141,6 +152,9 @@ class _PahoReader(Client):
             decoded: Any = paho_packet.decode_puback(command, packet, self._protocol)
             reason = getattr(decoded.reason, "value", 0)
             self.read.confirmations.append((decoded.mid, reason))
+        elif kind == _PUBREL:
+            released: Any = paho_packet.decode_pubrel(command, packet, self._protocol)
+            self.read.released.append(released.mid)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 

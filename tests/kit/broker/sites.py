@@ -9,7 +9,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Protocol, cast
 
-from agent.config.settings import Broker as BrokerSettings
+from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import Connection, Will
 from agent.mqtt.packets import FIRST_PACKET_ID, Publish
 from tests.kit.broker.brokers import HOST, Broker, Mosquitto, amqtt, mosquitto
@@ -110,7 +110,7 @@ class RealSite:
 
     def connection(self, client_id: str = CLIENT) -> Connection:
         """See Site."""
-        settings = BrokerSettings(
+        settings = ConnectionSettings(
             host=HOST, port=self._broker.port, receive_maximum=RECEIVE_MAXIMUM
         )
         made = Connection(settings, client_id, WILL, self.version)

@@ -3,7 +3,7 @@
 import json
 
 from agent.commands import Commands
-from agent.config.settings import Broker, Limits
+from agent.config.settings import ConnectionSettings, Limits
 from agent.delivery.at_least_once import Delivery
 from agent.metrics import Counters
 from agent.mqtt.connection import Will
@@ -28,7 +28,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
     pipeline = make_pipeline(limits)
     router = Router({"rul": pipeline}, lambda *_: False, delivery, limits, lambda _: 0)
     reconnector = Reconnector(
-        Broker(host="localhost"),
+        ConnectionSettings(host="localhost"),
         client_id="gw",
         will=Will("gw/status", b""),
         worker=worker,

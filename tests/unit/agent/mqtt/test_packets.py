@@ -7,22 +7,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt import _packet as paho_packet
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 
-from agent.mqtt.connection import _Client
-from agent.mqtt.packets import MalformedError, Publish, Reader, Received, Writer, puback
+from agent.mqtt.client import PahoClient
+from agent.mqtt.packets import (
+    MalformedError,
+    Publish,
+    Received,
+    Skipped,
+    Writer,
+    puback,
+    pubcomp,
+    pubrec,
+)
+from agent.mqtt.reader import Reader
 from tests.kit.broker.packets import (
     Message,
     cuts,
+    inbound,
     packet_ids,
     paho_publish,
+    paho_read,
     publishes,
+    pubrels,
     split,
     versions,
 )
 
 NOW = 7
 LIMIT = 1 << 20
+SMALL = 100
 EVERYTHING = 10_000
 
 
@@ -61,6 +75,76 @@ def test_what_paho_writes_is_read_wherever_the_stream_is_cut(
         for one in messages
     ]
     assert not reader.has_packets
+
+
+@given(versions, st.lists(inbound, min_size=1, max_size=8), cuts)
+def test_what_is_longer_than_the_limit_is_skipped_and_the_rest_is_read(
+    version: int, messages: list[Message], places: list[int]
+) -> None:
+    reader = Reader(version, SMALL)
+    received: list[Received] = []
+    at_qos_2: list[int] = []
+    for chunk in split(b"".join(paho_publish(version, one) for one in messages), places):
+        reader.feed(chunk)
+        while reader.has_packets:
+            block = reader.read(1, NOW)
+            received += block.received
+            at_qos_2 += block.at_qos_2
+    assert [one.topic for one in received] == [one.topic for one in messages]
+    assert [one.packet_id for one in received] == [
+        one.packet_id if one.qos else 0 for one in messages
+    ]
+    assert at_qos_2 == [one.packet_id for one in messages if one.qos == 2]
+    for got, sent in zip(received, messages, strict=True):
+        if isinstance(got.payload, Skipped):
+            assert len(got.payload) >= len(sent.payload)
+            assert len(sent.payload) + len(sent.topic.encode()) + 5 > SMALL
+        else:
+            assert got.payload == sent.payload
+
+
+def test_what_is_skipped_is_never_in_memory() -> None:
+    reader = Reader(4, SMALL)
+    tracemalloc.start()
+    reader.feed(b"\x32\x80\xc2\xd7\x2f\x00\x01t\x00\x07")  # 100,000,000 bytes to come
+    for _ in range(1_000):
+        reader.feed(bytes(99_999))
+        assert not reader.read(EVERYTHING, NOW).received
+    reader.feed(bytes(1_000 - 5) + b"\xd0\x00")
+    block = reader.read(EVERYTHING, NOW)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    (message,) = block.received
+    assert (message.topic, message.packet_id) == ("t", 7)
+    assert isinstance(message.payload, Skipped)
+    assert len(message.payload) == 100_000_000 - 5
+    assert bytes(reader.read(EVERYTHING, NOW).others or block.others) == b"\xd0\x00"
+    assert peak < 1_000_000
+
+
+@given(st.lists(inbound | pubrels, max_size=8), cuts)
+def test_qos_2_and_pubrel_are_told_apart_wherever_the_stream_is_cut(
+    packets: list[Message | bytes], places: list[int]
+) -> None:
+    stream = b"".join(one if isinstance(one, bytes) else paho_publish(5, one) for one in packets)
+    theirs, reader = paho_read(5, stream), Reader(5, LIMIT)
+    received = 0
+    at_qos_2: list[int] = []
+    released: list[int] = []
+    for chunk in split(stream, places):
+        reader.feed(chunk)
+        block = reader.read(EVERYTHING, NOW)
+        received += len(block.received)
+        at_qos_2 += block.at_qos_2
+        released += block.released
+    assert received == len(theirs.received)
+    assert at_qos_2 == [one.packet_id for one in theirs.received if one.qos == 2]
+    assert released == theirs.released
+
+
+@pytest.mark.parametrize(("encoded", "first"), [(pubrec(7), 0x50), (pubcomp(7), 0x70)])
+def test_pubrec_and_pubcomp_say_success_in_both_versions(encoded: bytes, first: int) -> None:
+    assert encoded == bytes([first, 2, 0, 7])
 
 
 @given(packet_ids, versions)
@@ -115,8 +199,11 @@ def test_no_more_is_taken_out_than_asked_for() -> None:
     ("packet", "said"),
     [
         (b"\x30\xff\xff\xff\xff\x01", "four bytes"),
-        (b"\x30\xff\xff\xff\x7f", "at most"),
-        (b"\x34\x05\x00\x01t\x00\x01", "QoS 2"),
+        (b"\x90\xff\xff\xff\x7f", "at most"),
+        (b"\x36\x05\x00\x01t\x00\x01", "QoS 3"),
+        (b"\x36\xff\xff\xff\x7f\x00\x01t\x00\x01", "QoS 3"),
+        (b"\x34\x06\x00\x01t\x00\x00\x00", "packet id 0"),
+        (b"\x62\x01\x00", "PUBREL"),
         (b"\x30\x01\x00", "without a topic"),
         (b"\x32\x03\x00\x01t", "packet id"),
         (b"\x32\x06\x00\x01t\x00\x00\x00", "packet id 0"),
@@ -129,7 +216,10 @@ def test_no_more_is_taken_out_than_asked_for() -> None:
     ids=[
         "length of five bytes",
         "length beyond the limit",
-        "QoS 2",
+        "QoS 3",
+        "QoS 3 beyond the limit",
+        "packet id 0 at QoS 2",
+        "PUBREL without a packet id",
         "no topic",
         "no packet id",
         "packet id 0",
@@ -178,7 +268,7 @@ def test_many_long_topics_are_not_kept() -> None:
 
 
 def test_paho_still_reads_through_the_method_that_is_overridden() -> None:
-    client = _Client(CallbackAPIVersion.VERSION2, client_id="x")
+    client = PahoClient(5, "x")
     assert "_sock_recv" in vars(Client)
     assert "_last_bytes_received" in vars(client)
     client._sock = object()  # type: ignore[assignment] # noqa: SLF001 - as if connected
