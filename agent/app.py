@@ -23,6 +23,7 @@ from agent.timers import TICK_S, Timers
 from serving import memory
 from serving.clock import SteadyClock
 from serving.notify import Notifier
+from serving.proof.prover import Prover
 from serving.store import Store
 from serving.updates.attempt import Tools
 from serving.updates.updater import Updater
@@ -43,7 +44,8 @@ def build(settings: Settings) -> Reactor:
     served = tuple(pipelines.values())
     reconnector = _reconnector(settings, control, connects)
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
-    updater = Updater(Tools(settings.registry, store, updates), control, monotonic)
+    prover = Prover(settings.gateway.state_dir / "proofs", settings.proof, limits.max_batch)
+    updater = Updater(Tools(settings.registry, store, updates, prover), control, monotonic)
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)
     kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)

@@ -22,8 +22,8 @@ from agent.delivery.at_least_once import Delivery
 from agent.mqtt.packets import MQTT_5, Reader
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
+from models.bundle.budget import Budget
 from models.bundle.manifest import (
-    Budget,
     Channel,
     GoldenSpec,
     Lineage,

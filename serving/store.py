@@ -4,6 +4,7 @@
     <state_dir>/active/<stream>.json     which one serves, which served before, what is pinned
     <state_dir>/subscriptions.json       filters the broker's session has
     <state_dir>/drift/<stream>           what drift was counted, see agent/journal/drift_state.py
+    <state_dir>/proofs/<sha256>.json     how its proof ended, see serving/proof/records.py
     <state_dir>/registry/, trust.json    the trust plane's own state
 
 Every file is replaced atomically and fsynced: a power cut leaves the old one or the new one.
@@ -152,6 +153,10 @@ class Store:
         if found != ref.sha256:
             raise DigestMismatchError(f"{path} has sha256 {found} on disk")
         return read_bundle(content)
+
+    def digests(self) -> set[str]:
+        """Digests of all bundles that are on disk."""
+        return {path.stem for path in self.bundles_dir.glob("*.zip")}
 
     def path(self, ref: BundleRef) -> Path:
         """Where a bundle is kept."""

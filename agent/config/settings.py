@@ -17,6 +17,7 @@ from models.input.pipeline import Pipeline
 from models.input.source import check_delivered_once
 from models.input.topics import TopicTemplate, overlap
 from models.settings import Count, Seconds, Section
+from serving.proof.settings import Proof
 from serving.registry.settings import Registry
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -156,6 +157,7 @@ class Settings(BaseSettings):
     pipelines: Annotated[tuple[Pipeline, ...], Field(min_length=1, max_length=64)]
     limits: Limits = Limits()
     journal: Journal = Journal()
+    proof: Proof = Proof()
 
     @property
     def client_id(self) -> str:

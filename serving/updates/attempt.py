@@ -1,6 +1,9 @@
 """One attempt to bring a stream to the bundle that is desired. All of it blocks: for the worker.
 
-    pull (child: TUF, download) ──► read ──► session ──► golden vectors ──► ready to be swapped in
+    pull (child: TUF, download) ──► proof (child: load, answer, measure) ──► load ──► ready
+
+The proof comes first, so that a graph which crashes or never ends does so in a child process; here
+only what has passed it is loaded, and it answers its golden vectors once more.
 
 An attempt reports what has happened as events. It changes nothing that serves: the swap is made by
 the hot thread (`serving.updates.updater`), which is the only one to touch an `Update`.
@@ -12,9 +15,11 @@ from dataclasses import dataclass
 from models.bundle.identity import BundleRef
 from models.bundle.package import read_bundle
 from models.control.documents import Desired
-from models.errors import BundleError, IncompatibleBundleError, MillhandError
+from models.errors import IncompatibleBundleError, MillhandError
 from serving import memory
 from serving.model import Model, prove
+from serving.proof.prover import Prover
+from serving.proof.refusals import LatencyError
 from serving.registry.pull import PullRequest, pull
 from serving.registry.refusals import storage_error
 from serving.registry.settings import Registry
@@ -39,6 +44,13 @@ class Verified:
     """The bundle on disk is the one that was signed."""
 
     ref: BundleRef
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The model takes longer than allowed on this machine, and serves all the same."""
+
+    error: LatencyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,7 @@ class Failed:
     error: MillhandError
 
 
-Event = Downloading | Verified | Proven | Unchanged | Recorded | Failed
+Event = Downloading | Verified | Slow | Proven | Unchanged | Recorded | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +100,13 @@ class Tools:
         registry: where bundles come from.
         store: where they are kept.
         worker: the thread that attempts run on.
+        prover: proves them before they serve.
     """
 
     registry: Registry
     store: Store
     worker: Worker
+    prover: Prover
 
 
 class Attempt:
@@ -139,6 +153,7 @@ class Attempt:
             if ref == self._serving:
                 self._tell(Unchanged())
                 return
+            self._tools.prover.check(ref.sha256)
             self._tell(Verified(ref))
             self._tell(self._proven(ref))
         except MillhandError as exc:
@@ -157,6 +172,7 @@ class Attempt:
             destination_dir=store.bundles_dir,
             max_bytes=registry.max_bundle_bytes,
             deadline_s=registry.deadline_s,
+            refused=self._tools.prover.refused(),
         )
 
         def on_progress(received: int, total: int) -> None:
@@ -165,8 +181,11 @@ class Attempt:
         return pull(request, on_progress=on_progress, cancelled=self._tools.worker.stopping)
 
     def _proven(self, ref: BundleRef) -> Proven:
-        store = self._tools.store
+        store, worker = self._tools.store, self._tools.worker
         try:
+            _, slow = self._tools.prover.prove(ref.sha256, store.path(ref), worker.stopping)
+            if slow is not None:
+                self._tell(Slow(slow))
             bundle = read_bundle(store.path(ref).read_bytes())
             if bundle.ref != ref:
                 raise IncompatibleBundleError(
@@ -174,7 +193,7 @@ class Attempt:
                 )
             model = prove(bundle)
             return Proven(model, self._slot.prepare(model))
-        except BundleError:
+        except MillhandError:
             store.set_aside(ref)
             raise
 
@@ -186,6 +205,7 @@ class Attempt:
         try:
             if is_new:
                 store.commit(ref, pinned)
+                self._tools.prover.sweep(store.digests())
         except OSError as exc:
             self._tell(Failed(storage_error(exc, "the new record")))
         else:

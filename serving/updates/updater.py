@@ -14,7 +14,6 @@ from models.bundle.identity import BundleRef
 from models.control.documents import MAX_MESSAGE, Current, Desired, Feedback, FeedbackState
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log
-from serving.model import prove
 from serving.updates.attempt import (
     Attempt,
     Downloading,
@@ -22,10 +21,12 @@ from serving.updates.attempt import (
     Failed,
     Proven,
     Recorded,
+    Slow,
     Tools,
     Unchanged,
     Verified,
 )
+from serving.updates.kept import load_kept, prove_earlier
 from serving.updates.slot import Announcer, Slot
 from serving.updates.update import State, Update
 
@@ -64,6 +65,7 @@ class Updater:
         """
         try:
             self._tools.store.sweep()
+            self._tools.prover.sweep(self._tools.store.digests())
         except OSError as exc:
             log.warning("bundles cannot be tidied up", reason=exc.strerror)
         for stream, slot in slots.items():
@@ -73,8 +75,9 @@ class Updater:
                 continue
             update.desired = Desired.model_construct(stream=stream, seq=active.pinned)
             for ref in active.candidates:
-                if self._serve_kept(update, ref):
+                if self._serve_kept(update, ref, may_wait=True):
                     break
+            self._tools.worker.submit(partial(prove_earlier, self._tools, active.earlier))
             update.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
 
     def announce(self) -> None:
@@ -120,6 +123,8 @@ class Updater:
             case Verified():
                 update.enter(State.VERIFIED)
                 self._tell(desired, "verifying", seq=event.ref.seq)
+            case Slow():
+                self._warn(desired, event.error)
             case Proven():
                 self._activate(update, attempt, event)
             case Unchanged():
@@ -200,10 +205,10 @@ class Updater:
         """Look for a newer bundle after the poll interval, spread over a fleet by jitter."""
         update.due_s = self._clock() + self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
 
-    def _serve_kept(self, update: Update, ref: BundleRef) -> bool:
+    def _serve_kept(self, update: Update, ref: BundleRef, *, may_wait: bool = False) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
         try:
-            swap = update.slot.prepare(prove(self._tools.store.load(ref)))
+            swap = update.slot.prepare(load_kept(self._tools, ref, may_wait=may_wait))
         except BundleError as exc:
             log.error("kept bundle refused", stream=ref.stream, seq=ref.seq, reason=str(exc))
             return False
@@ -233,6 +238,11 @@ class Updater:
         else:
             self._tools.worker.post(lambda: self._announce(update))
 
+    def _warn(self, desired: Desired, error: MillhandError) -> None:
+        """Say that a model serves though something speaks against it."""
+        log.warning("model is slow", stream=desired.stream, code=error.code, reason=str(error))
+        self._tell(desired, "verifying", warning=error.code, message=str(error)[:MAX_MESSAGE])
+
     def _announce(self, update: Update) -> None:
         stream, ref = update.desired.stream, update.serving
         if ref is None:
@@ -255,7 +265,7 @@ class Updater:
         desired: Desired,
         state: FeedbackState,
         error: MillhandError | None = None,
-        **more: int | None,
+        **more: int | str | None,
     ) -> None:
         document = Feedback.model_construct(
             activity=desired.activity, stream=desired.stream, seq=desired.seq, state=state

@@ -13,6 +13,8 @@ from agent.streams.pipeline import Pipeline
 from models.bundle.identity import BundleRef
 from models.bundle.package import Bundle
 from models.input.pipeline import Pipeline as PipelineSettings
+from serving.proof.prover import Prover
+from serving.proof.settings import Proof
 from serving.registry.settings import Registry
 from serving.store import Store
 from serving.updates.attempt import Tools
@@ -42,6 +44,7 @@ class Gateway:
                 Registry(url=f"file://{folder}/registry", root=folder / "root.json"),
                 self.store,
                 self.worker,
+                Prover(folder / "proofs", Proof(), batch=256),
             ),
             Control("gw", self.posted.append),
             clock=lambda: self.now,
