@@ -28,6 +28,7 @@ from serving import memory
 from serving.clock import SteadyClock
 from serving.incidents.account import Account
 from serving.notify import Notifier
+from serving.proof.prover import Prover
 from serving.store import Store
 from serving.time_limit import TimeLimit
 from serving.updates.attempt import Tools
@@ -63,7 +64,8 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     served = tuple(pipelines.values())
     reconnector = _reconnector(settings, control, connects)
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
-    tools = Tools(settings.registry, store, updates, account, settings.updates)
+    prover = Prover(settings.gateway.state_dir / "proofs", settings.proof, limits.max_batch)
+    tools = Tools(settings.registry, store, updates, prover, account, settings.updates)
     updater = Updater(tools, control, monotonic)
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)

@@ -23,8 +23,8 @@ from agent.mqtt.packets import MQTT_5
 from agent.mqtt.reader import Reader
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
+from models.bundle.budget import Budget
 from models.bundle.manifest import (
-    Budget,
     Channel,
     GoldenSpec,
     Lineage,

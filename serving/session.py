@@ -27,6 +27,8 @@ from models.errors import IncompatibleBundleError
 from serving.errors import InferenceError, ModelFailedError, TimedOutError
 
 INPUT = "window"
+RUNTIME: str = ort.__version__
+"""Version of onnxruntime; a graph that was proven with another one has to be proven anew."""
 _ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
 _NO_SUCH_FOLDER = "/nonexistent"
 _REFUSED = (

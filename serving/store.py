@@ -6,6 +6,7 @@
     <state_dir>/drift/<stream>           what drift was counted, see agent/journal/drift_state.py
     <state_dir>/deaths.json              deaths of the program by a model, see serving/incidents
     <state_dir>/quarantine.json          bundles that must not serve here again
+    <state_dir>/proofs/<sha256>.json     how its proof ended, see serving/proof/records.py
     <state_dir>/registry/, trust.json    the trust plane's own state
 
 Every file is replaced atomically and fsynced: a power cut leaves the old one or the new one.
@@ -169,6 +170,10 @@ class Store:
         if found != ref.sha256:
             raise DigestMismatchError(f"{path} has sha256 {found} on disk")
         return read_bundle(content)
+
+    def digests(self) -> set[str]:
+        """Digests of all bundles that are on disk."""
+        return {path.stem for path in self.bundles_dir.glob("*.zip")}
 
     def path(self, ref: BundleRef) -> Path:
         """Where a bundle is kept."""

@@ -18,6 +18,7 @@ from models.input.source import check_delivered_once
 from models.input.topics import TopicTemplate, overlap
 from models.settings import Count, Seconds, Section
 from serving.log import Level
+from serving.proof.settings import Proof
 from serving.registry.settings import Registry
 from serving.updates.settings import Updates
 
@@ -207,6 +208,7 @@ class Settings(BaseSettings):
     journal: Journal = Journal()
     updates: Updates = Updates()
     log: Log = Log()
+    proof: Proof = Proof()
 
     @property
     def client_id(self) -> str:

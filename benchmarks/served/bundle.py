@@ -6,9 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.load.workload import Shape
+from models.bundle.budget import Budget
 from models.bundle.golden import Golden, write_golden
 from models.bundle.manifest import (
-    Budget,
     Channel,
     GoldenSpec,
     Lineage,

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from models.bundle.budget import Budget
 from models.errors import ManifestError
 from models.validation import explain, known_keys
 
@@ -223,13 +224,6 @@ class Lineage(_Frozen):
     packages: Annotated[dict[str, str], _BY_KEY] = {}
     seed: int
     origin: str = ""
-
-
-class Budget(_Frozen):
-    """Limits of what serving costs, on one thread; the trainer has measured that they hold."""
-
-    latency_ms_p99: Annotated[Finite, Field(ge=0)]
-    model_bytes: Annotated[int, Field(ge=0)]
 
 
 class MemberFile(_Frozen):

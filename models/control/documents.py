@@ -148,7 +148,8 @@ class Feedback(Document):
         state: `downloading`, `verifying`, `activated`; `superseded` by a later push; `waiting` for
             something outside; `refused`; `rolled_back` because the model failed on live windows.
         error: code of the error, for `refused`, `waiting` and `rolled_back`.
-        message: the error in words.
+        message: the error or the warning in words.
+        warning: code of what speaks against a bundle that serves all the same; empty for nothing.
         progress: of a download, in per cent.
         time: when it was said.
     """
@@ -160,6 +161,7 @@ class Feedback(Document):
     error: str = ""
     message: Message = ""
     progress: int = 0
+    warning: str = ""
     time: Time = ""
 
 

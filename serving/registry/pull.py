@@ -20,24 +20,20 @@ one JSON object a line on its standard output:
     {"state": "resolving"}
     {"state": "downloading", "received": 65536, "total": 3145728}
     {"state": "verified", "sha256": ..., "seq": 7, "length": 3145728}
-    {"state": "current", ...the same...}                              a check: nothing downloaded
+    {"state": "current", ...the same...}                              nothing was downloaded
     {"state": "refused", "error": "rollback", "message": ...}         a code of refusals.py
 """
 
 import json
-import os
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from models.bundle.identity import BundleRef
+from serving.child import Patience, lines, started
 from serving.registry.refusals import (
     PullCancelledError,
     PullFailedError,
@@ -47,10 +43,6 @@ from serving.registry.refusals import (
 
 MAX_REQUEST_BYTES: Final = 32 << 10
 """Bytes that the child reads as its request."""
-MAX_OUTPUT_BYTES: Final = 1 << 20
-"""Bytes that the child may write; a child that writes more is killed."""
-_POLL_S: Final = 0.1  # between two looks at `cancelled` and at the deadline
-_EXIT_GRACE_S: Final = 2.0  # for a child that has answered to end by itself
 
 _OUTCOME: Final = frozenset({"sha256", "seq", "length"})
 _MESSAGE_KEYS: Final = {
@@ -60,12 +52,6 @@ _MESSAGE_KEYS: Final = {
     "current": _OUTCOME,
     "refused": frozenset({"error", "message"}),
 }
-
-# As `python -m serving.registry.pull_child`, but with nothing imported from the working directory
-# or from PYTHON* variables, and with this installation of millhand wherever it lies.
-_BOOT: Final = (
-    "import sys; sys.path.append(sys.argv[1]); from serving.registry.pull_child import main; main()"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +70,7 @@ class PullRequest:
         has_run: numbers of the bundles that have served here, if none before them is allowed.
         deadline_s: seconds that the whole pull may take.
         check: whether to verify and select only, without a download.
+        refused: digests of bundles that are not downloaded either, because they were refused here.
     """
 
     url: str
@@ -97,6 +84,7 @@ class PullRequest:
     check: bool = False
     quarantined: tuple[str, ...] = ()
     has_run: tuple[int, ...] = ()
+    refused: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
         """The request as the child reads it: UTF-8 JSON, paths as text."""
@@ -130,82 +118,45 @@ def pull(
 
     Returns:
         The bundle that was selected. Its file, whose bytes are those that are signed, is
-        `destination_dir / ref.file_name`; after a check nothing was downloaded.
+        `destination_dir / ref.file_name`; after a check, and for a bundle of `request.refused`,
+        nothing was downloaded.
 
     Raises:
         UntrustedBundleError, DigestMismatchError: the bundle is refused; the code names the attack.
         TransientError: the pull failed for now; see `serving.registry.refusals` for the kinds.
     """
-    ends_at = monotonic() + request.deadline_s
-    with _child(request) as output:
-        for line in _lines(output, ends_at, cancelled):
-            message = _message(line)
-            if message["state"] == "downloading":
-                on_progress(message["received"], message["total"])
-            elif message["state"] != "resolving":
-                break
-        else:
-            raise PullFailedError("the child ended without an answer; its log says why")
+    patience = Patience(
+        ends_at=monotonic() + request.deadline_s,
+        cancelled=cancelled,
+        on_timeout=PullTimeoutError(
+            "the pull was not finished by the deadline (registry.deadline_s); the next one"
+            " continues what was received"
+        ),
+        on_cancel=PullCancelledError(
+            "the pull was cancelled; the next one continues what was received"
+        ),
+    )
+    try:
+        message = _outcome(request, patience, on_progress)
+    except OSError as exc:
+        raise PullFailedError(f"the child cannot be started: {exc.strerror}") from exc
     if message["state"] == "refused":
         raise error_of(message["error"], message["message"])
     return BundleRef(request.stream, message["seq"], message["sha256"], message["length"])
 
 
-@contextmanager
-def _child(request: PullRequest) -> Iterator[IO[bytes]]:
-    """Start the child, send it the request, and yield its output; afterwards it has ended.
-
-    After an answer it has `_EXIT_GRACE_S` to end by itself; on an error it is killed at once.
-    """
-    command = [sys.executable, "-I", "-c", _BOOT, str(Path(__file__).parents[2])]
-    try:
-        child = subprocess.Popen(  # noqa: S603  our own interpreter and code, no shell
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
-    except OSError as exc:
-        raise PullFailedError(f"the child cannot be started: {exc.strerror}") from exc
-    assert child.stdin is not None  # noqa: S101  asked for above
-    assert child.stdout is not None  # noqa: S101  asked for above
-    with child:
-        try:
-            # A child that has ended already breaks the pipe; its missing answer is the error.
-            with suppress(BrokenPipeError), child.stdin as request_pipe:
-                request_pipe.write(request.to_json())
-            yield child.stdout
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(_EXIT_GRACE_S)
-        finally:
-            child.kill()
-
-
-def _lines(output: IO[bytes], ends_at: float, cancelled: threading.Event) -> Iterator[bytes]:
-    """The lines of the child's output, until it ends or has written `MAX_OUTPUT_BYTES`.
-
-    Raises:
-        PullCancelledError: `cancelled` was set.
-        PullTimeoutError: the monotonic clock has reached `ends_at`.
-    """
-    unfinished, total = b"", 0
-    with DefaultSelector() as selector:
-        selector.register(output, EVENT_READ)
-        while True:
-            if cancelled.is_set():
-                raise PullCancelledError(
-                    "the pull was cancelled; the next one continues what was received"
-                )
-            if monotonic() >= ends_at:
-                raise PullTimeoutError(
-                    "the pull was not finished by the deadline (registry.deadline_s); the next one"
-                    " continues what was received"
-                )
-            if not selector.select(_POLL_S):
-                continue
-            chunk = os.read(output.fileno(), 65_536)
-            total += len(chunk)
-            if not chunk or total > MAX_OUTPUT_BYTES:
-                return
-            *lines, unfinished = (unfinished + chunk).split(b"\n")
-            yield from lines
+def _outcome(
+    request: PullRequest, patience: Patience, on_progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """The last message of the child: what was selected, or why the bundle is refused."""
+    with started("serving.registry.pull_child", request.to_json()) as child:
+        for line in lines(child.stdout, patience):
+            message = _message(line)
+            if message["state"] == "downloading":
+                on_progress(message["received"], message["total"])
+            elif message["state"] != "resolving":
+                return message
+    raise PullFailedError("the child ended without an answer; its log says why")
 
 
 def _message(line: bytes) -> dict[str, Any]:

@@ -54,10 +54,11 @@ def _answer(request: PullRequest, send: Send) -> dict[str, object]:
         )
         registry.refresh()
         target = registry.select(request.stream, request.seq)
-        if not request.check:
+        is_wanted = not request.check and target.ref.sha256 not in request.refused
+        if is_wanted:
             registry.download(target, request.destination_dir, _throttled(send))
     ref = target.ref
-    state = "current" if request.check else "verified"
+    state = "verified" if is_wanted else "current"
     return {"state": state, "sha256": ref.sha256, "seq": ref.seq, "length": ref.size}
 
 

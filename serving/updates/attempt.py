@@ -1,6 +1,9 @@
 """One attempt to bring a stream to the bundle that is desired. All of it blocks: for the worker.
 
-    pull (child: TUF, download) ──► read ──► session ──► golden vectors ──► ready to be swapped in
+    pull (child: TUF, download) ──► proof (child: load, answer, measure) ──► load ──► ready
+
+The proof comes first, so that a graph which crashes or never ends does so in a child process; here
+only what has passed it is loaded, and it answers its golden vectors once more.
 
 An attempt reports what has happened as events. It changes nothing that serves: the swap is made by
 the hot thread (`serving.updates.updater`), which is the only one to touch an `Update`.
@@ -12,10 +15,12 @@ from dataclasses import dataclass
 from models.bundle.identity import BundleRef
 from models.bundle.package import Bundle, read_bundle
 from models.control.documents import Desired
-from models.errors import BundleError, IncompatibleBundleError, MillhandError
+from models.errors import IncompatibleBundleError, MillhandError
 from serving import memory
 from serving.incidents.account import Account
 from serving.model import Model, prove
+from serving.proof.prover import Prover
+from serving.proof.refusals import LatencyError
 from serving.registry.pull import PullRequest, pull
 from serving.registry.refusals import storage_error
 from serving.registry.settings import Registry
@@ -41,6 +46,13 @@ class Verified:
     """The bundle on disk is the one that was signed."""
 
     ref: BundleRef
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The model takes longer than allowed on this machine, and serves all the same."""
+
+    error: LatencyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ class Failed:
     error: MillhandError
 
 
-Event = Downloading | Verified | Proven | Unchanged | Recorded | Failed
+Event = Downloading | Verified | Slow | Proven | Unchanged | Recorded | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,7 @@ class Tools:
         registry: where bundles come from.
         store: where they are kept.
         worker: the thread that attempts run on.
+        prover: proves them before they serve.
         account: what earlier runs of the program have died of, and which bundles it avoids.
         settings: which bundles may be selected.
     """
@@ -97,6 +110,7 @@ class Tools:
     registry: Registry
     store: Store
     worker: Worker
+    prover: Prover
     account: Account
     settings: Updates
 
@@ -161,6 +175,7 @@ class Attempt:
             if ref == self._serving:
                 self._tell(Unchanged())
                 return
+            self._tools.prover.check(ref.sha256)
             self._tell(Verified(ref))
             self._tell(self._proven(ref))
         except MillhandError as exc:
@@ -184,6 +199,7 @@ class Attempt:
             deadline_s=registry.deadline_s,
             quarantined=tuple(one.sha256 for one in quarantined),
             has_run=active.has_run if active is not None else (),
+            refused=self._tools.prover.refused(),
         )
 
         def on_progress(received: int, total: int) -> None:
@@ -192,8 +208,11 @@ class Attempt:
         return pull(request, on_progress=on_progress, cancelled=self._tools.worker.stopping)
 
     def _proven(self, ref: BundleRef) -> Proven:
-        store = self._tools.store
+        store, worker = self._tools.store, self._tools.worker
         try:
+            _, slow = self._tools.prover.prove(ref.sha256, store.path(ref), worker.stopping)
+            if slow is not None:
+                self._tell(Slow(slow))
             bundle = read_bundle(store.path(ref).read_bytes())
             if bundle.ref != ref:
                 raise IncompatibleBundleError(
@@ -201,7 +220,7 @@ class Attempt:
                 )
             model = self._tools.load(ref, bundle)
             return Proven(model, self._slot.prepare(model))
-        except BundleError:
+        except MillhandError:
             store.set_aside(ref)
             raise
 
@@ -213,6 +232,7 @@ class Attempt:
         try:
             if is_new:
                 store.commit(ref, pinned, self._tools.unwanted(ref.stream))
+                self._tools.prover.sweep(store.digests())
         except OSError as exc:
             self._tell(Failed(storage_error(exc, "the new record")))
         else:

@@ -29,11 +29,12 @@ from serving.updates.attempt import (
     Failed,
     Proven,
     Recorded,
+    Slow,
     Tools,
     Unchanged,
     Verified,
 )
-from serving.updates.kept_bundles import KILLED, KeptBundles
+from serving.updates.kept import KILLED, KeptBundles
 from serving.updates.slot import Announcer, Slot
 from serving.updates.update import Degraded, State, Update
 
@@ -56,7 +57,7 @@ class Updater:
 
     def __init__(self, tools: Tools, announcer: Announcer, clock: Callable[[], float]) -> None:
         self._tools = tools
-        self._kept = KeptBundles(tools.store, tools.account)
+        self._kept = KeptBundles(tools)
         self._announcer = announcer
         self._clock = clock
         self._updates: dict[str, Update] = {}
@@ -74,6 +75,7 @@ class Updater:
         """
         try:
             self._tools.store.sweep()
+            self._tools.prover.sweep(self._tools.store.digests())
         except OSError as exc:
             log.warning("bundles cannot be tidied up", reason=exc.strerror)
         for stream, slot in slots.items():
@@ -84,10 +86,11 @@ class Updater:
             update.desired = Desired.model_construct(stream=stream, seq=active.pinned)
             fit, killed = self._kept.fit(active.candidates)
             for ref in fit:
-                if self._serve_kept(update, ref):
+                if self._serve_kept(update, ref, may_wait=True):
                     break
             for ref, message in killed:
                 self._tell_rolled_back(update, ref, KILLED, message)
+            self._tools.worker.submit(partial(self._kept.prove, fit[1:]))
             update.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
 
     def announce(self) -> None:
@@ -144,6 +147,8 @@ class Updater:
             case Verified():
                 update.enter(State.VERIFIED)
                 self._tell(desired, "verifying", seq=event.ref.seq)
+            case Slow():
+                self._warn(desired, event.error)
             case Proven():
                 self._activate(update, attempt, event)
             case Unchanged():
@@ -224,10 +229,10 @@ class Updater:
         """Look for a newer bundle after the poll interval, spread over a fleet by jitter."""
         update.due_s = self._clock() + self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
 
-    def _serve_kept(self, update: Update, ref: BundleRef) -> bool:
+    def _serve_kept(self, update: Update, ref: BundleRef, *, may_wait: bool = False) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
         try:
-            swap = update.slot.prepare(self._tools.load(ref, self._tools.store.load(ref)))
+            swap = update.slot.prepare(self._kept.load(ref, may_wait=may_wait))
         except BundleError as exc:
             log.error("kept bundle refused", stream=ref.stream, seq=ref.seq, reason=str(exc))
             return False
@@ -292,6 +297,11 @@ class Updater:
             sentence, stream=ref.stream, seq=ref.seq, code=failure.error.code, reason=reason
         )
 
+    def _warn(self, desired: Desired, error: MillhandError) -> None:
+        """Say that a model serves though something speaks against it."""
+        log.warning("model is slow", stream=desired.stream, code=error.code, reason=str(error))
+        self._tell(desired, "verifying", warning=error.code, message=str(error)[:MAX_MESSAGE])
+
     def _announce(self, update: Update) -> None:
         stream, ref = update.desired.stream, update.serving
         fields: dict[str, Any] = {"stream": stream, "state": "waiting", "seq": None}
@@ -313,7 +323,7 @@ class Updater:
         desired: Desired,
         state: FeedbackState,
         error: MillhandError | None = None,
-        **more: int | None,
+        **more: int | str | None,
     ) -> None:
         document = Feedback.model_construct(
             activity=desired.activity, stream=desired.stream, seq=desired.seq, state=state

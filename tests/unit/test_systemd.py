@@ -28,8 +28,8 @@ def test_unit_verifies_without_a_remark(installed: Path) -> None:
     assert analyze("verify", installed) == ""
 
 
-def test_exposure_is_at_most_one_and_a_half(installed: Path) -> None:
-    assert exposure(installed) <= 1.5
+def test_exposure_is_at_most_1_1(installed: Path) -> None:
+    assert exposure(installed) <= 1.1
 
 
 def test_network_drop_in_verifies_and_lowers_the_exposure(installed: Path) -> None:
@@ -65,7 +65,7 @@ def test_guide_installs_the_agent_in_under_ten_lines() -> None:
 def analyze(verb: str, unit: Path) -> str:
     options = {
         "verify": ["--man=no", "--recursive-errors=no"],
-        "security": ["--offline=true", "--threshold=15", "--no-pager"],
+        "security": ["--offline=true", "--threshold=11", "--no-pager"],
     }
     answer = subprocess.run(
         ["/usr/bin/systemd-analyze", verb, *options[verb], str(unit)],

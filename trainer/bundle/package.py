@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from models.bundle.budget import Budget
 from models.bundle.golden import MIN_COUNT, Golden, write_golden
-from models.bundle.manifest import Budget, GoldenSpec, Lineage, Manifest, Metrics
+from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics
 from models.bundle.package import Bundle, pack_bundle
 from trainer.drift.limits import reference
 from trainer.estimators.fitting import Answers, Model

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.bundle.budget import Budget
 from models.bundle.golden import write_golden
-from models.bundle.manifest import Budget, Lineage, Manifest, Metrics, WindowSpec
+from models.bundle.manifest import Lineage, Manifest, Metrics, WindowSpec
 from models.bundle.package import Bundle, pack_bundle
 from models.bundle.reference import write_reference
 from models.files import write_atomically

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from models.bundle.budget import Budget
 from models.bundle.golden import Golden, write_golden
 from models.bundle.manifest import (
-    Budget,
     Channel,
     GoldenSpec,
     Lineage,

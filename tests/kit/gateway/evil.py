@@ -7,7 +7,7 @@ at load, before a single window is answered:
     "crash at load"        a tree of depth 20,000: segmentation fault, as the recursion is too deep
     "memory at load"       a few kilobytes that ask for 8 GB, when constants are folded
     "doubling functions"   local functions that double 33 times when they are inlined
-    "endless at load"      a product of constants that takes hours to fold
+    "endless at load"      convolutions of constants that take minutes to fold
     "large"                an honest model of 160 MB
 at the golden vectors:
     "memory at golden"     asks for 3 GB for 32 windows
@@ -17,6 +17,7 @@ at the golden vectors:
     "wrong shape"          two values for each window
     "no batch axis"        one value for all windows
     "slow"                 passes, and takes `SLOW_S` seconds of one core for each window
+    "hungry"               passes, and takes `HUNGRY_BYTES` of memory for each window of a batch
 after they have passed their golden vectors, which lie within -50 and 50:
     "memory above 70"      allocates without bound where a window of the batch is above 70
     "endless above 70"     a Loop without an end where a window of the batch is above 70
@@ -25,8 +26,8 @@ after they have passed their golden vectors, which lie within -50 and 50:
     "NaN above 70"         answers NaN for each window above 70
     "crash at run 1000"    the process dies of SIGFPE at its 1000th inference, whatever the windows
 
-`AT_LOAD`, `AT_GOLDEN` and `LIVE` list the kinds, the harmless "slow" and "large" among the first
-two. Graphs are made by code when they are asked for, and none is in the repository.
+`AT_LOAD`, `AT_GOLDEN` and `LIVE` list the kinds, among the first two the honest "large", "slow" and
+"hungry". Graphs are made by code when they are asked for, and none is in the repository.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,8 +46,10 @@ from tests.kit.bundles.factories import REFERENCE, REPORT, make_channels, make_m
 
 LIMIT: Final = 70.0
 """Readings above it set off the kinds "... above 70"."""
-SLOW_S: Final = 0.1
+SLOW_S: Final = 0.05
 """Seconds of one core that a window of the kind "slow" takes, on a machine of 2026."""
+HUNGRY_BYTES: Final = 1_400_000
+"""Bytes of memory that a window of the kind "hungry" takes: 45 MB for 32, 358 MB for 256."""
 _DEPTH: Final = 20_000
 _LAYERS: Final = 20
 _DOUBLINGS: Final = 10
@@ -102,13 +105,14 @@ class Graph:
         return model
 
 
-def evil_bundle(kind: str, stream: str, seq: int) -> Bundle:
+def evil_bundle(kind: str, stream: str, seq: int, **fields: Any) -> Bundle:  # noqa: ANN401  as Manifest
     """Make a bundle of one of the kinds above.
 
     Args:
         kind: a kind of `AT_LOAD`, `AT_GOLDEN` or `LIVE`.
         stream: name of the stream.
         seq: number of the bundle.
+        fields: parts of the manifest that are replaced, such as its budget.
     """
     graph = {**AT_LOAD, **AT_GOLDEN, **LIVE}[kind]()
     windows = np.linspace(-50, 50, 32, dtype=np.float32)
@@ -118,6 +122,7 @@ def evil_bundle(kind: str, stream: str, seq: int) -> Bundle:
         version=f"1.0.{seq}",
         channels=make_channels(1),
         golden=GoldenSpec(count=len(windows), atol=1e-3),
+        **fields,
     )
     golden = Golden(windows.reshape(-1, 1, 1), {"value": graph.answers(windows)})
     members = {
@@ -254,7 +259,7 @@ def _no_batch_axis() -> Graph:
 
 
 def _slow() -> Graph:
-    """Products of 512 x 512 matrices, so many that each window takes a tenth of a second."""
+    """Products of 512 x 512 matrices, so many that each window takes `SLOW_S` seconds."""
     times = round(SLOW_S / 0.0026)
     work = [_node("MatMul", "matrix matrix", "product"), *_largest("product", "naught_again")]
     nodes = [
@@ -268,6 +273,17 @@ def _slow() -> Graph:
         *_loop("trips", "goes_on", work),
     ]
     return Graph(nodes=nodes, constants={"each": _ints(times), "matrix_shape": _ints(512, 512)})
+
+
+def _hungry() -> Graph:
+    nodes = [
+        _node("Reshape", "x column_shape", "column"),
+        _node("Expand", "column row_shape", "layer"),
+        _node("Mul", "layer zero", "zeros"),
+        _node("ReduceMax", "zeros", "nothing", axes=[1], keepdims=0),
+    ]
+    row = HUNGRY_BYTES // 8  # two layers of float32
+    return Graph(nodes=nodes, constants={"column_shape": _ints(-1, 1), "row_shape": _ints(1, row)})
 
 
 def _memory_above() -> Graph:
@@ -335,6 +351,7 @@ AT_GOLDEN: Final[Mapping[str, Callable[[], Graph]]] = {
     "wrong shape": _wrong_shape,
     "no batch axis": _no_batch_axis,
     "slow": _slow,
+    "hungry": _hungry,
 }
 LIVE: Final[Mapping[str, Callable[[], Graph]]] = {
     "memory above 70": _memory_above,

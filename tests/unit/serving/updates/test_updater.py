@@ -17,6 +17,8 @@ from serving.errors import ModelFailedError
 from serving.failure import MAX_FAILED_BATCHES, Failure
 from serving.incidents.account import Account
 from serving.model import Model
+from serving.proof.prover import Prover
+from serving.proof.settings import Proof
 from serving.registry.settings import Registry
 from serving.store import Store
 from serving.updates.attempt import Tools
@@ -63,6 +65,7 @@ class Gateway:
                 Registry(url=f"file://{folder}/registry", root=folder / "root.json"),
                 self.store,
                 self.worker,
+                Prover(folder / "proofs", Proof(), batch=256),
                 Account(folder, poison_deaths=3),
                 Updates(),
             ),

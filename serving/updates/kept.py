@@ -1,13 +1,14 @@
-"""Bundles on disk: which of them may serve, and which go into quarantine for good (ADR 23)."""
+"""Bundles on disk: which may serve (ADR 23), and how they are loaded once they have passed."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from models.bundle.identity import BundleRef
+from models.errors import MillhandError
 from serving import log
-from serving.errors import InferenceError
-from serving.incidents.account import Account
-from serving.store import Store
+from serving.errors import InferenceError, TransientError
+from serving.model import Model
+from serving.updates.attempt import Tools
 
 KILLED: Final = "killed"
 """Code of a bundle that is in quarantine because the program has died of its model."""
@@ -17,13 +18,13 @@ class KeptBundles:
     """Chooses among the bundles on disk.
 
     Args:
-        store: where they are kept.
-        account: what earlier runs of the program have died of.
+        tools: store, prover and worker, and what earlier runs of the program have died of.
     """
 
-    def __init__(self, store: Store, account: Account) -> None:
-        self._store = store
-        self._account = account
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._store = tools.store
+        self._account = tools.account
 
     def fit(
         self, kept: Sequence[BundleRef]
@@ -74,6 +75,46 @@ class KeptBundles:
             self._store.commit(serving, pinned, {one.sha256 for one in quarantined})
         except OSError as exc:
             log.error("roll back cannot be recorded", reason=exc.strerror)
+
+    def load(self, ref: BundleRef, *, may_wait: bool) -> Model:
+        """Load the model of a kept bundle.
+
+        It is first proven in a child process, unless a record says that it has passed. Where there
+        is no time for that, or no child can be started, it is loaded all the same, unless it has
+        failed: it has served here before, and a gateway must not stand still for want of a proof.
+
+        Args:
+            ref: the bundle.
+            may_wait: whether the caller may wait for a proof, which takes up to
+                `serving.proof.request.ProofRequest.clock_s`.
+
+        Raises:
+            BundleError: the bundle is damaged, or has failed its proof.
+        """
+        tools = self._tools
+        tools.prover.check(ref.sha256)
+        if may_wait:
+            try:
+                tools.prover.prove(ref.sha256, tools.store.path(ref), tools.worker.stopping)
+            except TransientError as exc:
+                log.warning("kept bundle is loaded without a proof", seq=ref.seq, reason=str(exc))
+        return tools.load(ref, tools.store.load(ref))
+
+    def prove(self, refs: Sequence[BundleRef]) -> None:
+        """On the worker: prove bundles that could be rolled back to, so that this is quick then.
+
+        What fails is remembered, and logged when it is needed.
+        """
+        tools = self._tools
+        for ref in refs:
+            if tools.worker.stopping.is_set():
+                return
+            try:
+                tools.prover.prove(ref.sha256, tools.store.path(ref), tools.worker.stopping)
+            except MillhandError as exc:
+                log.warning(
+                    "kept bundle is not proven", seq=ref.seq, code=exc.code, reason=str(exc)
+                )
 
     def _put_aside(self, ref: BundleRef, code: str, message: str) -> None:
         log.error("bundle in quarantine", stream=ref.stream, seq=ref.seq, code=code, reason=message)
