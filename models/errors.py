@@ -8,7 +8,8 @@ MillhandError
     ├── DigestMismatchError      the bytes are not those that were published
     ├── UntrustedBundleError     the registry's signatures do not allow the bundle
     ├── IncompatibleBundleError  not for this stream, this agent or its own graph
-    └── GoldenMismatchError      the model does not answer as it did where it was trained
+    ├── GoldenMismatchError      the model does not answer as it did where it was trained
+    └── ProofError               it did not pass its proof here, see serving.proof.refusals
 
 Every class has a constant `code` from a bounded set. It labels counters and stands in `feedback`,
 so a code is never renamed.

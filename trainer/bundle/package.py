@@ -2,7 +2,8 @@
 
 Where SOURCE_DATE_EPOCH is set (https://reproducible-builds.org/specs/source-date-epoch/), nothing
 in the bundle depends on when or how fast it was made: `created` is that time, and the report leaves
-out measured times. The manifest's budget is the recipe's, not the measured costs, for this reason.
+out measured times. For this reason the manifest states the time that the recipe allows, and its
+memory only where the recipe limits that.
 """
 
 import os
@@ -15,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from models.bundle.budget import Budget
 from models.bundle.golden import MIN_COUNT, Golden, write_golden
 from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics
 from models.bundle.package import Bundle, pack_bundle
+from trainer.bundle.budget import promised
+from trainer.bundle.reproducible import reproducible
 from trainer.drift.limits import reference
 from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.intervals import intervals
@@ -104,9 +106,7 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
         golden=tolerance.model_copy(update={"count": golden_count}),
         metrics=metrics,
         lineage=_lineage(trained),
-        budget=Budget(
-            latency_ms_p99=recipe.budget.latency_ms, model_bytes=round(recipe.budget.model_mb * 1e6)
-        ),
+        budget=promised(recipe.budget, trained.memory_bytes),
     )
 
 
@@ -140,8 +140,3 @@ def created() -> datetime:
     if not reproducible():
         return datetime.now(UTC).replace(microsecond=0)
     return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
-
-
-def reproducible() -> bool:
-    """Whether SOURCE_DATE_EPOCH is set: the same recipe and data then give the same bytes."""
-    return "SOURCE_DATE_EPOCH" in os.environ

@@ -27,6 +27,7 @@ class CheckedModel:
         golden: the golden vectors, which the graph answers within the tolerance.
         parity: the parity of the graph with the model on all held-out windows.
         latency: time for one window on one thread, as measured on this machine.
+        memory_bytes: peak of the memory for serving it, see `trainer.bundle.budget.ServingCost`.
     """
 
     model: Model
@@ -34,6 +35,7 @@ class CheckedModel:
     golden: Golden
     parity: Parity
     latency: Latency
+    memory_bytes: int
 
 
 def export_checked(
@@ -61,8 +63,8 @@ def export_checked(
         parity = check_parity(graph, model, windows, tolerance)
         golden = _golden(model, parts, recipe, tolerance)
         check_parity(graph, model, golden.windows, tolerance)
-        latency = within_budget(graph, content, windows, recipe.budget, ParityError)
-    return CheckedModel(model, content, golden, parity, latency)
+        cost = within_budget(graph, content, windows, recipe.budget, ParityError)
+    return CheckedModel(model, content, golden, parity, cost.latency, cost.memory_bytes)
 
 
 def _golden(model: Model, parts: Parts, recipe: Recipe, tolerance: GoldenSpec) -> Golden:

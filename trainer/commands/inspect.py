@@ -2,62 +2,116 @@
 
 import argparse
 import json
+import threading
 from pathlib import Path
 
+from models.bundle.budget import Budget
 from models.bundle.manifest import Lineage, WindowSpec, utc
 from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
 from models.errors import BundleError
-from serving.session import Session
+from serving.proof.request import Evidence, ProofRequest
+from serving.proof.trial import examine
+from serving.proof.wording import megabytes
+from trainer.bundle.budget import TRIAL_BYTES, TRIAL_SECONDS
 from trainer.console import Console
 
+BATCH = 256
+"""Windows that a gateway answers at a time where its `limits.max_batch` is not set."""
 
-def inspect(path: Path) -> tuple[Bundle, float]:
-    """Read a bundle, verify its digests, and replay its golden vectors as a gateway does.
+
+def inspect(
+    path: Path,
+    *,
+    batch: int = BATCH,
+    seconds: float = TRIAL_SECONDS,
+    memory_bytes: int = TRIAL_BYTES,
+) -> tuple[Bundle, Evidence]:
+    """Read a bundle, verify its digests, and prove it in a child process as a gateway does.
 
     Args:
         path: path of the bundle.
+        batch: number of windows in the largest batch.
+        seconds: seconds of one processor core that the proof may take.
+        memory_bytes: bytes of memory that it may take.
 
     Returns:
-        The bundle, and the largest absolute error of its graph on the golden vectors.
+        The bundle, and what was measured.
 
     Raises:
-        BundleError: the bundle is damaged, see `models.bundle.package.read_bundle`; or its graph
-            does not fit its manifest or its golden vectors, see `serving.session.Session`.
+        BundleError: the bundle is damaged, see `models.bundle.package.read_bundle`; or it did not
+            pass its proof, see `serving.proof.refusals`.
         OSError: the file cannot be read.
     """
     size = path.stat().st_size
     if size > MAX_BUNDLE_BYTES:
         raise BundleError(f"{path}: has {size} bytes, allowed are {MAX_BUNDLE_BYTES}")
     bundle = read_bundle(path.read_bytes())
-    return bundle, Session(bundle).replay_golden(bundle.golden)
+    request = ProofRequest(
+        path=path.absolute(), batch=batch, seconds=seconds, memory_bytes=memory_bytes
+    )
+    return bundle, examine(request, threading.Event())
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command to its parser."""
-    parser.add_argument("bundle", type=Path, help="the bundle to verify")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add = parser.add_argument
+    add("bundle", type=Path, help="the bundle to verify")
+    add("--json", action="store_true", help="print one JSON object")
+    add(
+        "--batch",
+        type=_positive,
+        default=BATCH,
+        metavar="N",
+        help=f"windows that a gateway answers at a time, its limits.max_batch (default {BATCH})",
+    )
+    add(
+        "--memory-mb",
+        type=_positive,
+        default=TRIAL_BYTES // 10**6,
+        metavar="MB",
+        help="memory that the model may take, as proof.memory_bytes of a gateway",
+    )
+    add(
+        "--seconds",
+        type=_positive,
+        default=int(TRIAL_SECONDS),
+        metavar="S",
+        help="time of a processor core that it may take, as proof.seconds of a gateway",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Verify the bundle, and print its manifest and members."""
-    bundle, worst = inspect(options.bundle)
+    """Verify the bundle, and print its manifest, what was measured, and its members."""
+    bundle, evidence = inspect(
+        options.bundle,
+        batch=options.batch,
+        seconds=options.seconds,
+        memory_bytes=options.memory_mb * 10**6,
+    )
     document = {
         "sha256": bundle.sha256,
         "bytes": len(bundle.content),
-        "golden_worst_error": worst,
+        "golden_worst_error": evidence.golden_error,
+        "proof": evidence.to_fields(),
         "manifest": bundle.manifest.model_dump(mode="json"),
     }
     console = Console()
     if options.json:
         console.print(json.dumps(document, indent=1, ensure_ascii=False))
     else:
-        _show(bundle, worst, console)
+        _show(bundle, evidence, console)
     return 0
 
 
-def _show(bundle: Bundle, worst: float, console: Console) -> None:
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number from 1 on is needed")
+    return int(text)
+
+
+def _show(bundle: Bundle, evidence: Evidence, console: Console) -> None:
     manifest = bundle.manifest
-    console.table(f"{manifest.name} {manifest.version}", _summary(bundle, worst))
+    console.table(f"{manifest.name} {manifest.version}", _summary(bundle, evidence))
     signals = [
         [
             channel.name,
@@ -73,7 +127,7 @@ def _show(bundle: Bundle, worst: float, console: Console) -> None:
     console.grid("Members", ["name", "bytes", "sha256"], members)
 
 
-def _summary(bundle: Bundle, worst: float) -> dict[str, str]:
+def _summary(bundle: Bundle, evidence: Evidence) -> dict[str, str]:
     manifest = bundle.manifest
     window, metrics = manifest.window, manifest.metrics
     return {
@@ -86,10 +140,21 @@ def _summary(bundle: Bundle, worst: float) -> dict[str, str]:
         "split": metrics.split,
         "test windows": str(metrics.test_rows),
         **{name: metrics.formatted(name) for name in metrics.values},
-        "golden vectors": f"{manifest.golden.count} answered, worst error {worst:.1e}",
+        "golden vectors": f"{manifest.golden.count} answered, worst error "
+        f"{evidence.golden_error:.1e}",
+        "latency here": f"{evidence.latency_p50_ms:.3g} ms a window, p99 "
+        f"{evidence.latency_p99_ms:.3g} ms; {evidence.batch_p50_ms:.3g} ms for {evidence.batch}",
+        "memory here": f"{megabytes(evidence.memory_bytes)} for {evidence.batch} windows at a time",
+        "memory stated": _stated(manifest.budget),
         **_maker(manifest.lineage),
         "sha256": f"{bundle.sha256} ({len(bundle.content)} bytes, members verified)",
     }
+
+
+def _stated(budget: Budget) -> str:
+    if budget.memory_bytes is None:
+        return "not in the manifest"
+    return f"{megabytes(budget.memory_bytes)} for {budget.memory_batch} windows at a time"
 
 
 def _maker(lineage: Lineage) -> dict[str, str]:

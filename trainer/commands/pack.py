@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle.budget import Budget
 from models.bundle.golden import write_golden
 from models.bundle.manifest import Lineage, Manifest, Metrics, WindowSpec
 from models.bundle.package import Bundle, pack_bundle
 from models.bundle.reference import write_reference
 from models.files import write_atomically
 from trainer.bundle import golden
-from trainer.bundle.budget import within_budget
+from trainer.bundle.budget import ServingCost, promised, within_budget
 from trainer.bundle.made_up import Profile, Window
 from trainer.bundle.package import created, unnamed
 from trainer.commands.train import next_seq
@@ -42,7 +41,7 @@ from trainer.external.trial import (
     made_up,
     probe_count,
 )
-from trainer.graph.export import Graph, Latency
+from trainer.graph.export import Graph
 from trainer.ingest.recorded_files import load
 from trainer.recipe.data_section import Source
 
@@ -80,14 +79,13 @@ class Packed:
         bundle: the bundle.
         path: path of the file.
         notes: notes on oddities, and on what cannot be checked.
-        latency: time for one window on one thread, as measured on this machine; it is not part of
-            the bundle.
+        cost: time for one window and memory, as measured on this machine.
     """
 
     bundle: Bundle
     path: Path
     notes: tuple[str, ...]
-    latency: Latency
+    cost: ServingCost
 
 
 def pack(  # noqa: PLR0913  the options of the command line
@@ -132,14 +130,17 @@ def pack(  # noqa: PLR0913  the options of the command line
         if shown is not None:
             check_recorded(graph, wanted, shown)
         result = check_answers(graph, wanted, _usual(wanted, recorded, probes), probes)
-        latency = within_budget(graph, content, probes, wanted.budget, GraphError)
+        cost = within_budget(graph, content, probes, wanted.budget, GraphError)
     notes = (*external.notes, *recorded.notes, *result.notes)
     digests = {
         **external.digests,
         description.name: _sha256(description),
         **unnamed(recorded.digests),
     }
-    manifest = _manifest(wanted, seq, recorded.spec, result, _lineage(external, model, digests))
+    lineage = _lineage(external, model, digests)
+    manifest = _manifest(wanted, seq, recorded.spec, result, lineage).model_copy(
+        update={"budget": promised(wanted.budget, cost.memory_bytes)}
+    )
     changes = {str(one.name): one.source for one in wanted.outputs}
     members = {
         "model.onnx": content,
@@ -150,7 +151,7 @@ def pack(  # noqa: PLR0913  the options of the command line
     bundle = pack_bundle(manifest, members)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Packed(bundle, path, notes, latency)
+    return Packed(bundle, path, notes, cost)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -187,7 +188,8 @@ def run(options: argparse.Namespace) -> int:
             "metrics": manifest.metrics.split,
             **{name: f"{value:g}" for name, value in manifest.metrics.values.items()},
             "golden vectors": f"{manifest.golden.count}, the graph's own answers",
-            "latency p99": f"{packed.latency.p99_ms:.2f} ms on one thread",
+            "latency p99": f"{packed.cost.latency.p99_ms:.2f} ms on one thread",
+            "memory": f"{packed.cost.memory_bytes / 1e6:.0f} MB",
             "bundle": f"{packed.path} ({len(packed.bundle.content)} bytes)",
             "sha256": packed.bundle.sha256,
         },
@@ -263,9 +265,7 @@ def _manifest(
         golden=result.tolerance,
         metrics=metrics,
         lineage=lineage,
-        budget=Budget(
-            latency_ms_p99=wanted.budget.latency_ms, model_bytes=round(wanted.budget.model_mb * 1e6)
-        ),
+        budget=promised(wanted.budget, 0),
     )
 
 

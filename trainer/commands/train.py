@@ -105,6 +105,7 @@ def train(
         findings=findings,
         parity=found.parity,
         latency=found.latency,
+        memory_bytes=found.memory_bytes,
         leaderboard=leaderboard,
         comparison=comparison,
     )
@@ -174,6 +175,8 @@ def _tell(outcome: Outcome, console: Console) -> None:
             **({} if comparison is None else {"comparison": str(comparison)}),
             "parity": ", ".join(f"{k} {v:.1e}" for k, v in trained.parity.worst.items()),
             "latency p99": f"{trained.latency.p99_ms:.2f} ms on one thread",
+            "memory": f"{trained.memory_bytes / 1e6:.0f} MB for {trained.recipe.budget.batch} "
+            "windows at a time",
             "bundle": f"{outcome.path} ({len(outcome.bundle.content)} bytes)",
             "sha256": outcome.bundle.sha256,
         },

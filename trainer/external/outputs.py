@@ -5,7 +5,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import IncompatibleBundleError
+from models.errors import BundleError, IncompatibleBundleError
+from serving.proof.refusals import ProofError
+from trainer.bundle.budget import try_graph
 from trainer.errors import GraphError
 from trainer.estimators.fitting import Answers
 from trainer.external.adaptation import Seen
@@ -73,6 +75,7 @@ def inspect_outputs(
         GraphError: the graph cannot be run, or the shape, type or labels of a tensor are not those
             of its description.
     """
+    _check_harmless(content, windows)
     answers = answers_of(runnable(content), windows)
     seen: dict[str, NDArray[Any]] = {}
     for one in wanted.outputs:
@@ -82,6 +85,20 @@ def inspect_outputs(
         _check_type(one, seen[one.name], wanted)
         _check_columns(one, external.labels.get(one.source, ()), wanted)
     return seen
+
+
+def _check_harmless(content: bytes, windows: NDArray[np.float32]) -> None:
+    """Run the graph in a child process before it may crash this one; any other fault is not ours.
+
+    Raises:
+        GraphError: the graph crashes onnxruntime, or takes too much time or memory.
+    """
+    try:
+        try_graph(content, windows)
+    except ProofError as exc:
+        raise GraphError(str(exc)) from exc
+    except BundleError:  # it is explained by whoever runs the graph next, with the remedy
+        return
 
 
 def _runs_alone(graph: Graph, windows: NDArray[np.float32]) -> bool:

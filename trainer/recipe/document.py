@@ -183,10 +183,15 @@ class Budget(Section):
     Attributes:
         latency_ms: 99th percentile of the time for one window, milliseconds.
         model_mb: size of the ONNX graph, megabytes of 10**6 bytes.
+        memory_mb: peak of the memory for loading the bundle and answering `batch` windows at a
+            time, beside the program, megabytes of 10**6 bytes; None: it is only measured.
+        batch: number of windows that gateways answer at a time, their `limits.max_batch`.
     """
 
     latency_ms: Annotated[Finite, Field(gt=0)] = 20.0
     model_mb: Annotated[Finite, Field(gt=0, le=512)] = 32.0
+    memory_mb: Annotated[Finite, Field(gt=0, le=65_536)] | None = None
+    batch: Annotated[int, Field(ge=1, le=65_536)] = 256
 
 
 class Recipe(Section):

@@ -28,6 +28,7 @@ class Trained:
         findings: results of the checks before the training.
         parity: how far graph and estimator differ on all held-out windows.
         latency: time for one window on one thread, as measured here.
+        memory_bytes: peak of the memory for serving the bundle, as measured here.
         leaderboard: the leaderboard of the search; None without a search.
         comparison: the comparison with the champion; None if there is none.
     """
@@ -40,6 +41,7 @@ class Trained:
     findings: tuple[Finding, ...]
     parity: Parity
     latency: Latency
+    memory_bytes: int
     leaderboard: Leaderboard | None
     comparison: Comparison | None
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.kit.broker.brokers import Mosquitto, amqtt, free_port, mosquitto
 from tests.kit.broker.certificates import make_certificates
+from tests.kit.gateway.evil import HUNGRY_BYTES, evil_bundle
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.recordings import Row, pump_folder, write_csv, write_recipe
 from tests.kit.waiting import eventually
@@ -83,6 +84,31 @@ def test_inspect_shows_signals_and_figures(
     out = capsys.readouterr().out
     for part in ("pump-health #1", "pressure", "golden vectors", "model.onnx", "every 1000 ms"):
         assert part in out
+
+
+def test_inspect_survives_a_graph_that_crashes_onnxruntime(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "deep.zip"
+    path.write_bytes(evil_bundle("crash at load", "mass", 1).content)
+    assert main(words("inspect", path)) == 1
+    assert "SIGSEGV" in capsys.readouterr().err
+
+
+def test_inspect_takes_the_limits_of_a_gateway(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "hungry.zip"
+    path.write_bytes(evil_bundle("hungry", "mass", 1).content)
+    limits = ("--memory-mb", "256")
+    assert main(words("inspect", path, *limits)) == 1
+    assert names(capsys.readouterr().err, "256 windows")
+    assert main(words("inspect", path, *limits, "--batch", "64", "--json")) == 0
+    proof = json.loads(capsys.readouterr().out)["proof"]
+    assert proof["batch"] == 64
+    assert 64 * HUNGRY_BYTES < proof["memory_bytes"] < 256_000_000
+    with pytest.raises(SystemExit):
+        main(words("inspect", path, "--batch", "0"))
 
 
 def test_inspect_prints_json(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

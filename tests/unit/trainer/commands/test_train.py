@@ -84,9 +84,21 @@ def test_reference_describes_signals_and_score(classifier: Outcome) -> None:
 
 
 def test_inspection_proves_the_bundle(classifier: Outcome) -> None:
-    bundle, worst = inspect(classifier.path)
+    bundle, evidence = inspect(classifier.path)
     assert bundle.sha256 == classifier.bundle.sha256
-    assert worst < 1e-5
+    assert evidence.golden_error < 1e-5
+
+
+def test_manifest_states_the_memory_that_a_gateway_needs(classifier: Outcome) -> None:
+    bundle, evidence = inspect(classifier.path)
+    stated = bundle.manifest.budget
+    assert (stated.memory_batch, evidence.batch) == (256, 256)
+    assert stated.memory_bytes is not None
+    assert 0.8 * evidence.memory_bytes < stated.memory_bytes < 2 * evidence.memory_bytes
+    assert inspect(classifier.path, memory_bytes=stated.memory_bytes)[1].batch == 256
+    with pytest.raises(BundleError) as caught:
+        inspect(classifier.path, memory_bytes=stated.memory_bytes - 1)
+    assert caught.value.code == "proof_memory"
 
 
 def test_inspection_refuses_a_changed_byte(classifier: Outcome, tmp_path: Path) -> None:
@@ -119,7 +131,19 @@ def test_same_recipe_and_data_give_the_same_bytes(
     path = pump_folder(tmp_path, 600, split={"method": "time", "test": 0.5}, target=target)
     one, two = (trained(path, tmp_path / name, seq=1).path.read_bytes() for name in ("a", "b"))
     assert one == two
-    assert read_bundle(one).manifest.created.timestamp() == 1_700_000_000
+    manifest = read_bundle(one).manifest
+    assert manifest.created.timestamp() == 1_700_000_000
+    assert manifest.budget.memory_bytes is None, "what is measured differs each time"
+
+
+def test_reproducible_bundle_states_the_memory_that_its_recipe_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    budget = {"memory_mb": 200, "batch": 64}
+    path = pump_folder(tmp_path, 600, target=DETECTOR, budget=budget)
+    stated = trained(path, tmp_path / "out").bundle.manifest.budget
+    assert (stated.memory_bytes, stated.memory_batch) == (200_000_000, 64)
 
 
 def test_seq_follows_the_highest_of_the_stream_in_the_folder(tmp_path: Path) -> None:
@@ -322,7 +346,11 @@ def test_too_little_normal_operation_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("budget", "said"),
-    [({"latency_ms": 1e-6}, "budget.latency_ms"), ({"model_mb": 1e-6}, "budget.model_mb")],
+    [
+        ({"latency_ms": 1e-6}, "budget.latency_ms"),
+        ({"model_mb": 1e-6}, "budget.model_mb"),
+        ({"memory_mb": 1}, "budget.memory_mb"),
+    ],
 )
 def test_model_beyond_its_budget_is_not_written(
     tmp_path: Path, budget: dict[str, float], said: str

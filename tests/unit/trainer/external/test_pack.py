@@ -314,10 +314,10 @@ def test_golden_windows_reach_the_edges_of_the_ranges(tmp_path: Path) -> None:
 
 def test_bundle_says_what_nobody_measured(tmp_path: Path) -> None:
     ours = packed(tmp_path, convolution(softmax=True), **CONVOLVED)
-    bundle, worst = inspect(ours.path)
+    bundle, evidence = inspect(ours.path)
     manifest = bundle.manifest
     assert ours.path.name == "pump-health-1.zip"
-    assert worst == 0
+    assert evidence.golden_error == 0
     assert "not measured" in manifest.metrics.split
     assert manifest.metrics.values == {}
     assert "pytorch" in manifest.lineage.origin

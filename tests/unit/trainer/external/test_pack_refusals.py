@@ -27,6 +27,7 @@ from tests.kit.bundles.external import (
     served,
     windows,
 )
+from tests.kit.gateway.evil import evil_bundle
 from tests.kit.recordings import write_csv
 from tests.kit.wording import names, naming
 from trainer.commands.pack import pack
@@ -277,12 +278,28 @@ def test_weights_that_are_cut_short_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("budget", "said"),
-    [({"latency_ms": 1e-6}, "budget.latency_ms is 1e-06"), ({"model_mb": 1e-5}, "budget.model_mb")],
+    [
+        ({"latency_ms": 1e-6}, "budget.latency_ms is 1e-06"),
+        ({"model_mb": 1e-5}, "budget.model_mb"),
+        ({"memory_mb": 1}, "budget.memory_mb is 1"),
+    ],
 )
 def test_graph_beyond_its_budget_is_refused(
     tmp_path: Path, budget: dict[str, float], said: str
 ) -> None:
     assert said in refusal(tmp_path, linear(), budget=budget)
+
+
+def test_graph_that_crashes_onnxruntime_is_refused(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(evil_bundle("crash at load", "mass", 1).model)
+    told = refusal(
+        tmp_path,
+        model,
+        signals=[{"name": "c0", "range": [-50, 50]}],
+        input={"layout": "nlc"},
+        outputs=[{**OUT[0], "tensor": "value"}],
+    )
+    assert "SIGSEGV" in told
 
 
 def test_answer_that_never_changes_is_remarked(tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def subject(folder: Path, rows: int, *, reproducible: bool = True, **sections: o
         findings=(),
         parity=Parity(len(parts.test), {"value": 0.0}, 0),
         latency=Latency(0.1, 0.2),
+        memory_bytes=30_000_000,
         leaderboard=None,
         comparison=None,
     )
