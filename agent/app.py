@@ -14,6 +14,8 @@ from agent.journal.replay import Recovery
 from agent.journal.writer import Journal
 from agent.metrics import Counters
 from agent.mqtt.reconnect import Reconnector
+from agent.mqtt.session_record import SessionRecord
+from agent.mqtt.takeover import Takeover
 from agent.reactor import Bounds, Path, Reactor, Upkeep
 from agent.slot import StreamSlot
 from agent.streams.pipeline import Pipeline
@@ -47,7 +49,9 @@ def build(settings: Settings) -> Reactor:
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)
     kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)
-    router = Router(pipelines, _command(control, updater), delivery, limits, journal.note)
+    command = _command(control, updater, reconnector.takeover)
+    router = Router(pipelines, command, delivery, limits, journal.note)
+    reconnector.takeover.doubt = router.doubt
     subscriptions = Subscriptions(reconnector, control, served, store, updates)
     health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
@@ -101,8 +105,13 @@ def _resume(
     memory.settle()
 
 
-def _command(control: Control, updater: Updater) -> Callable[[str, bytes], bool]:
+def _command(
+    control: Control, updater: Updater, takeover: Takeover
+) -> Callable[[str, bytes], bool]:
     def command(topic: str, payload: bytes) -> bool:
+        if topic == control.topics.status:
+            control.heard(payload, takeover)
+            return True
         stream = control.topics.stream_desired_by(topic)
         if stream is None:
             return False
@@ -113,9 +122,10 @@ def _command(control: Control, updater: Updater) -> Callable[[str, bytes], bool]
 
 
 def _reconnector(settings: Settings, control: Control, worker: Worker) -> Reconnector:
+    broker = settings.connection
     return Reconnector(
-        settings.connection,
-        client_id=settings.client_id,
+        broker,
+        record=SessionRecord(settings.gateway.state_dir, broker, settings.client_id),
         will=control.will,
         worker=worker,
         clock=monotonic,

@@ -49,6 +49,8 @@ class Pipeline:
         predictions: how many predictions were made, by quality.
         is_stateful: whether a message can influence the answer to a later one. Only messages of
             such a pipeline are noted in the journal.
+        doubt: code of the reason for which no reading counts as GOOD now (`Router.doubt`); empty if
+            there is none.
         failed_batches: how many batches in a row the model has failed on.
         batch_ns: average time that a batch takes, nanoseconds, with weight 1/8 for the newest.
         backlog: messages that wait to be taken, where the setting `overload` allows to drop some;
@@ -63,6 +65,7 @@ class Pipeline:
         self.stream = settings.stream
         self.model: Model | None = None
         self.predictions: Counter[str] = Counter()
+        self.doubt = ""
         self.failed_batches = 0
         self.is_stateful = False
         self.batch_ns = 0.0

@@ -57,6 +57,18 @@ class Router:
         self._limits, self._max_payload_bytes = limits, limits.max_payload_bytes
         self._log = Limited(limits.log_interval_s)
         self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
+        self._doubt = ""
+
+    def doubt(self, reason: str) -> None:
+        """Take no reading for GOOD from now on, nor any window that has one of these.
+
+        Args:
+            reason: code of the reason, which stands in `Pipeline.doubt`; empty ends the doubt.
+        """
+        self._doubt = reason
+        for pipeline in self._pipelines:
+            pipeline.doubt = reason
+        self._routes.clear()
 
     def forget_routes(self) -> None:
         """Parse topics anew; to be called whenever a pipeline has another model."""
@@ -176,6 +188,8 @@ class Router:
 
     def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
         routes = resolved(topic, self._pipelines)
+        if self._doubt:
+            routes = [(pipeline, doubted(route)) for pipeline, route in routes]
         # Beyond these bounds a topic is parsed for every message: slower, but memory stays bounded.
         if len(self._routes) < self._limits.max_topics and len(topic) <= MAX_KEPT_TOPIC:
             self._routes[topic] = routes
