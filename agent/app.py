@@ -17,6 +17,8 @@ from agent.journal.replay import Recovery
 from agent.journal.writer import Journal
 from agent.metrics import Counters
 from agent.mqtt.reconnect import Reconnector
+from agent.mqtt.session_record import SessionRecord
+from agent.mqtt.takeover import Takeover
 from agent.reactor import Bounds, Path, Reactor, Upkeep
 from agent.slot import StreamSlot
 from agent.streams.pipeline import Pipeline
@@ -74,11 +76,13 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     commands = Commands(
         control.topics, pipelines.keys(), updater.desire, limits.desired_s, monotonic
     )
-    router = Router(pipelines, commands.take, delivery, limits, journal.note)
+    command = _command(control, commands, reconnector.takeover)
+    router = Router(pipelines, command, delivery, limits, journal.note)
+    reconnector.takeover.doubt = router.doubt
     subscriptions = Subscriptions(reconnector, control, served, store, updates)
     health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
-    hold = Hold(commands.take, updater, monotonic)
+    hold = Hold(command, updater, monotonic)
     upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold)
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)
@@ -144,10 +148,23 @@ def _resume(
     )
 
 
+def _command(
+    control: Control, commands: Commands, takeover: Takeover
+) -> Callable[[str, bytes], bool]:
+    def command(topic: str, payload: bytes) -> bool:
+        if topic == control.topics.status:
+            control.heard(payload, takeover)
+            return True
+        return commands.take(topic, payload)
+
+    return command
+
+
 def _reconnector(settings: Settings, control: Control, worker: Worker) -> Reconnector:
+    broker = settings.connection
     return Reconnector(
-        settings.connection,
-        client_id=settings.client_id,
+        broker,
+        record=SessionRecord(settings.gateway.state_dir, broker, settings.client_id),
         will=control.will,
         worker=worker,
         clock=monotonic,

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Literal
 
+import orjson
+
 from agent.delivery.outgoing import Outgoing
 from agent.mqtt.connection import Will
+from agent.mqtt.packets import Received
 from agent.mqtt.subscription import Subscription
+from agent.mqtt.takeover import Takeover
 from models.control.documents import Current, Document, Feedback, Metrics, Status, timestamp
 from models.control.topics import ControlTopics
 
@@ -24,15 +28,18 @@ class Control:
     Attributes:
         topics: the control topics of the gateway.
         desired: the subscription by which the agent is told what to run.
+        own_status: the subscription by which it hears of another agent with this gateway id.
+        started: when this agent was started, as its status says.
         will: what the broker publishes if the agent vanishes.
     """
 
     def __init__(self, gateway: str, post: Callable[[Outgoing], None]) -> None:
         self.topics = ControlTopics(gateway)
         self._post = post
-        self._started = timestamp()
+        self.started = timestamp()
         self._version = version("millhand")
         self.desired = Subscription(self.topics.desired("+"), qos=0, state=True)
+        self.own_status = Subscription(self.topics.status, qos=0, state=True, own=True)
         self.will = Will(self.topics.status, self._status("offline").to_json())
 
     def online(self) -> None:
@@ -42,6 +49,24 @@ class Control:
     def offline(self) -> None:
         """Say that the agent is about to stop, on purpose."""
         self._publish(self.topics.status, self._status("offline"), retain=True)
+
+    def put_status_first(self, messages: list[Received]) -> bool:
+        """Put statuses of this gateway before all other messages; whether there is one."""
+        others = [one for one in messages if one.topic != self.topics.status]
+        if len(others) == len(messages):
+            return False
+        messages[:] = [*(one for one in messages if one.topic == self.topics.status), *others]
+        return True
+
+    def heard(self, payload: bytes, takeover: Takeover) -> None:
+        """Compare a status of this gateway, which the broker has delivered, with our own."""
+        try:
+            found = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return
+        since = found.get("since") if isinstance(found, dict) else None
+        if isinstance(since, str):
+            takeover.heard(since, self.started)
 
     def current(self, document: Current) -> None:
         """Say what a stream runs."""
@@ -54,11 +79,11 @@ class Control:
 
     def metrics(self, document: Metrics) -> None:
         """Publish the counters, with the times of now and of the start added."""
-        times = {"time": timestamp(), "since": self._started}
+        times = {"time": timestamp(), "since": self.started}
         self._publish(self.topics.metrics, document.model_copy(update=times), retain=False)
 
     def _status(self, state: Literal["online", "offline"]) -> Status:
-        return Status.model_construct(state=state, version=self._version, since=self._started)
+        return Status.model_construct(state=state, version=self._version, since=self.started)
 
     def _publish(self, topic: str, document: Document, *, retain: bool) -> None:
         self._post(Outgoing(topic, document.to_json(), 1, retain))

@@ -56,10 +56,12 @@ class Health:
         self._reported = troubles
 
     def _troubles(self) -> list[str]:
-        refused = self._subscriptions.refused
+        refused, less = self._subscriptions.refused, self._subscriptions.granted_less
         possible = (
             self._reconnector.trouble,
+            self._reconnector.takeover.trouble,
             f"the broker refuses {', '.join(refused)}" if refused else "",
+            f"the broker grants less than the QoS asked for on {', '.join(less)}" if less else "",
             self._delivery.refusal,
             self._journal.trouble,
             *self._updater.troubles,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from time import sleep
 from typing import Final
 
+from agent.config.settings import TURNS_GATHERED
 from agent.control import Control
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
@@ -171,7 +172,8 @@ class Reactor:
             if self._up:
                 self._upkeep.subscriptions.follow()
                 self._is_busy = len(connection.received) >= _MANY
-                exchange(connection, router, self._path.delivery)
+                if not self._is_held(connection):
+                    exchange(connection, router, self._path.delivery)
                 if not router.is_gathering:
                     self._gathering_since = 0.0
             connection.flush()
@@ -180,11 +182,20 @@ class Reactor:
         self._path.journal.turn()
         self._upkeep.timers.run()
 
+    def _is_held(self, connection: Connection) -> bool:
+        """Whether readings wait until it is known if another agent has got some (`Takeover`)."""
+        if not self._path.reconnector.takeover.is_asking:
+            return False
+        received = connection.received
+        is_known = self._upkeep.control.put_status_first(received)
+        return not is_known and len(received) < TURNS_GATHERED * self._bounds.max_batch
+
     def _wait(self, until_s: float) -> bool:
         """Wait for the socket, for `until_s` or for a wake-up; says whether a wake-up came."""
         reconnector, router = self._path.reconnector, self._path.router
-        connection = reconnector.connection
-        self._watch(connection if reconnector.state is not State.OPENING else None)
+        is_waiting = reconnector.state in (State.OPENING, State.RECORDING)  # for the worker
+        connection = reconnector.connection if not is_waiting else None
+        self._watch(connection)
         timeout_s = max(0.0, until_s - self._clock())
         has_unread = connection is not None and (
             connection.has_unread or self._is_turning(connection)

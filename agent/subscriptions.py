@@ -46,16 +46,24 @@ class Subscriptions:
 
     @property
     def refused(self) -> Sequence[str]:
-        """Topic filters that the broker does not permit."""
+        """Topic filters that the broker does not permit, of those that the agent needs."""
         connection = self._reconnector.connection
-        return connection.refused_filters if connection is not None else []
+        refused = connection.refused_filters if connection is not None else []
+        return [name for name in refused if name != self._control.own_status.filter]
+
+    @property
+    def granted_less(self) -> Sequence[str]:
+        """Topic filters on which the broker delivers at QoS 0, although QoS 1 was asked for."""
+        connection = self._reconnector.connection
+        return connection.granted_less if connection is not None else []
 
     def refresh(self) -> None:
         """Subscribe to the inputs of every pipeline that has a model, and to what is desired."""
         connection = self._reconnector.connection
         if not self._reconnector.is_up or connection is None:
             return
-        wanted = {self._control.desired.filter: self._control.desired}
+        own = (self._control.desired, self._control.own_status)
+        wanted = {one.filter: one for one in own}
         for pipeline in self._pipelines:
             if pipeline.model is not None:
                 for topic_filter, qos in pipeline.filters:
@@ -74,7 +82,7 @@ class Subscriptions:
         connection = self._reconnector.connection
         if self.is_awaiting and connection is not None and not connection.subscribing:
             self.is_awaiting = False
-            refused = len(connection.refused_filters)
+            refused = len(self.refused)
             log.info("subscribed", filters=len(self._filters) - refused, refused=refused)
 
     def retry(self) -> None:

@@ -16,6 +16,8 @@ from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection, Will
 from agent.mqtt.errors import BrokerError
 from agent.mqtt.packets import MQTT_3_1_1, MQTT_5
 from agent.mqtt.session import Session
+from agent.mqtt.session_record import SessionRecord
+from agent.mqtt.takeover import Takeover
 from serving import log
 from serving.worker import Worker
 
@@ -28,12 +30,14 @@ class State(Enum):
     """Where the reconnector is.
 
     WAITING for the next attempt; OPENING the socket, on the worker; HANDSHAKE: CONNECT is sent, and
-    CONNACK has not come yet; UP: the broker has accepted the connection.
+    CONNACK has not come yet; RECORDING the session, on the worker; UP: the broker has accepted the
+    connection.
     """
 
     WAITING = "waiting"
     OPENING = "opening"
     HANDSHAKE = "handshake"
+    RECORDING = "recording"
     UP = "up"
 
 
@@ -44,7 +48,7 @@ class Reconnector:
 
     Args:
         broker: address, credentials and limits of the connection.
-        client_id: MQTT client id, the same at each connection.
+        record: the client id, and what is on disk of its session.
         will: message that the broker publishes if a connection breaks.
         worker: worker that opens connections.
         clock: monotonic time in seconds.
@@ -54,15 +58,16 @@ class Reconnector:
         connection: connection that is being opened or is up; None while waiting.
         trouble: why there is no connection, in words; empty while there is one.
         connects: how often the broker has accepted a connection.
-        sessions_lost: how often, after the first time, the broker had no session any more, so that
-            the messages it had stored for the agent are lost.
+        sessions_lost: how often the broker had no session any more although there was one, so that
+            the messages it had stored for the agent are lost. It may have been of an earlier run.
+        takeover: whether another agent has the same client id.
     """
 
     def __init__(
         self,
         broker: ConnectionSettings,
         *,
-        client_id: str,
+        record: SessionRecord,
         will: Will,
         worker: Worker,
         clock: Callable[[], float],
@@ -72,11 +77,13 @@ class Reconnector:
         self.trouble = ""
         self.connects = self.sessions_lost = 0
         self._broker = broker
-        self._client_id = client_id
+        self._record = record
+        self.takeover = Takeover(record.client_id, 2 * broker.reconnect_max_s, clock)
         self._will = will
         self._worker = worker
         self._clock = clock
         self._session = Session()
+        self._may_be_foreign = not record.is_known
         self._version = self._preferred = MQTT_3_1_1 if broker.protocol == "3.1.1" else MQTT_5
         self._attempts = 0
         self._due_s = 0.0
@@ -93,6 +100,7 @@ class Reconnector:
 
     def keep_alive(self) -> None:
         """Send a PINGREQ where one is due; call it about once a second."""
+        self.takeover.tick()
         if self.is_up and self.connection is not None:
             self.connection.tick()
 
@@ -106,7 +114,7 @@ class Reconnector:
             self._fail(connection.lost, connection.refused_with)
         elif self.state is State.HANDSHAKE and connection is not None:
             if connection.accepted:
-                self._up(connection)
+                self._accepted(connection)
             elif self._clock() >= self._due_s:
                 connection.close()
                 self._fail("the broker does not answer CONNECT", None)
@@ -114,7 +122,7 @@ class Reconnector:
 
     def _open(self) -> None:
         connection = Connection(
-            self._broker, self._client_id, self._will, self._version, self._session
+            self._broker, self._record.client_id, self._will, self._version, self._session
         )
         self.connection = connection
         self.state = State.OPENING
@@ -133,16 +141,59 @@ class Reconnector:
         self.state = State.HANDSHAKE
         self._due_s = self._clock() + self._broker.connect_timeout_s
 
-    def _up(self, connection: Connection) -> None:
+    def _accepted(self, connection: Connection) -> None:
+        """Serve on a connection, unless its session has to be begun anew."""
+        if self._session.begins_clean:
+            self._session.begins_clean = False
+            if self._version == MQTT_3_1_1:
+                # The session of a connection with Clean Session ends with it (3.1.1, 3.1.2.4).
+                self._connect_again(connection)
+                return
+        elif connection.session_present and self._may_be_foreign:
+            self._may_be_foreign, self._session.begins_clean = False, True
+            log.warning(
+                "session is begun anew: the broker has one of which the state folder knows nothing,"
+                " and what it stored in it is given up",
+                client_id=self._record.client_id,
+            )
+            self._connect_again(connection)
+            return
+        if self._record.is_due:
+            self._keep_record(connection)
+        else:
+            self._up(connection, was_here=self._record.is_current)
+
+    def _connect_again(self, connection: Connection) -> None:
+        connection.close()
+        self.connection = None
+        self.state, self._due_s = State.WAITING, 0.0
+
+    def _keep_record(self, connection: Connection) -> None:
+        """Record the session before anything is subscribed to, and so before it stores messages."""
+        self.state = State.RECORDING
+        was_here = self._record.is_current
+
+        def job() -> Callable[[], None]:
+            self._record.keep()
+            return lambda: self._up(connection, was_here=was_here)
+
+        self._worker.submit(job)
+
+    def _up(self, connection: Connection, *, was_here: bool) -> None:
         self.state = State.UP
+        self._may_be_foreign = False
         self.trouble = ""
-        if self.connects and not connection.session_present:
+        if not connection.session_present and (self.connects or was_here):
             self.sessions_lost += 1
             log.warning("session lost: the broker has dropped what it stored for this gateway")
         self.connects += 1
-        self._attempts = 0
+        self.takeover.connected(session_present=connection.session_present)
 
     def _fail(self, reason: str, refused_with: int | None) -> None:
+        if self.state is State.UP and self.connection is not None:
+            self.takeover.lost(self.connection)
+            if not self.takeover.lasts:
+                self._attempts = 0
         self._choose_version(refused_with)
         self.state = State.WAITING
         self.connection = None
@@ -152,7 +203,8 @@ class Reconnector:
             return
         ceiling = min(_FIRST_WAIT_S * 2**self._attempts, self._broker.reconnect_max_s)
         self._attempts = min(self._attempts + 1, 32)
-        self._due_s = self._clock() + random.uniform(0.05, ceiling)  # noqa: S311  jitter, no secret
+        least = ceiling / 2 if self.takeover.lasts else 0.05
+        self._due_s = self._clock() + random.uniform(least, ceiling)  # noqa: S311  jitter, no secret
 
     def _choose_version(self, refused_with: int | None) -> None:
         """Choose the protocol version of the next attempt, where `broker.protocol` is `auto`.

@@ -54,6 +54,8 @@ class Pipeline:
         inference: has complete windows answered; what it counts, and whether the model fails.
         is_stateful: whether a message can influence the answer to a later one. Only messages of
             such a pipeline are noted in the journal.
+        doubt: code of the reason for which no reading counts as GOOD now (`Router.doubt`); empty if
+            there is none.
         backlog: messages that wait to be taken, where the setting `overload` allows to drop some;
             else None.
     """
@@ -70,6 +72,7 @@ class Pipeline:
         self.clock = clock or SteadyClock()
         self.stream = settings.stream
         self.model: Model | None = None
+        self.doubt = ""
         self._poison = poison or PoisonWatch()
         self.inference = Inference(
             settings.stream, limits, self.clock, self._poison.under_way, time_limit

@@ -64,6 +64,18 @@ class Router:
         self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
         # Each model has the same share of a turn, so that no slow one takes that of another.
         self._share_ns = limits.turn_s * 1e9 / len(self._pipelines)
+        self._doubt = ""
+
+    def doubt(self, reason: str) -> None:
+        """Take no reading for GOOD from now on, nor any window that has one of these.
+
+        Args:
+            reason: code of the reason, which stands in `Pipeline.doubt`; empty ends the doubt.
+        """
+        self._doubt = reason
+        for pipeline in self._pipelines:
+            pipeline.doubt = reason
+        self._routes.clear()
 
     def forget_routes(self) -> None:
         """Parse topics anew; to be called whenever a pipeline has another model."""
@@ -214,6 +226,8 @@ class Router:
 
     def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
         routes = resolved(topic, self._pipelines)
+        if self._doubt:
+            routes = [(pipeline, doubted(route)) for pipeline, route in routes]
         # Beyond these bounds a topic is parsed for every message: slower, but memory stays bounded.
         if len(self._routes) < self._limits.max_topics and len(topic) <= MAX_KEPT_TOPIC:
             self._routes[topic] = routes

@@ -31,7 +31,7 @@ REASONS: Final = {
     "duplicate": "the same values have arrived for the same time before",
     "unknown_asset": "the asset is not listed in the pipeline's assets",
     "payload_too_large": "the payload is longer than limits.max_payload_bytes",
-    "packet_too_large": "the payload is that much longer that it was skipped, and never in memory",
+    "packet_too_large": "beyond limits.max_payload_bytes and 128 KiB: it was skipped as it came",
     "retained": "the message was retained by the broker, so its age is not known",
     "no_pipeline": "no input of a pipeline matches the topic",
     "no_model": "no model of the stream has arrived yet",

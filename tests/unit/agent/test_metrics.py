@@ -1,6 +1,7 @@
 """The metrics document carries what the parts count, and it balances."""
 
 import json
+from pathlib import Path
 
 from agent.commands import Commands
 from agent.config.settings import ConnectionSettings, Limits
@@ -9,6 +10,7 @@ from agent.metrics import Counters
 from agent.mqtt.connection import Will
 from agent.mqtt.packets import Received
 from agent.mqtt.reconnect import Reconnector
+from agent.mqtt.session_record import SessionRecord
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.control.topics import ControlTopics
@@ -21,15 +23,16 @@ from tests.kit.bundles.graphs import linear_bundle
 T0_MS = 1_760_000_000_000
 
 
-def test_received_is_predicted_and_windowed_and_dropped_and_waiting() -> None:
+def test_received_is_predicted_and_windowed_and_dropped_and_waiting(tmp_path: Path) -> None:
     wake_up = WakeUp()
     worker = Worker("test", wake_up)
     delivery, limits = Delivery(10, 10), Limits()
     pipeline = make_pipeline(limits)
     router = Router({"rul": pipeline}, lambda *_: False, delivery, limits, lambda _: 0)
+    broker = ConnectionSettings(host="localhost")
     reconnector = Reconnector(
-        ConnectionSettings(host="localhost"),
-        client_id="gw",
+        broker,
+        record=SessionRecord(tmp_path, broker, "gw"),
         will=Will("gw/status", b""),
         worker=worker,
         clock=lambda: 0.0,

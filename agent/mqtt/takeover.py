@@ -1,0 +1,121 @@
+"""Recognises that another agent has the identity of this one: a gateway's card that was cloned.
+
+A broker lets one client of an id be connected. The one that connects ends the connection of the
+other (MQTT 5, 3.1.4), which connects again, and so on for ever. Both share one session, so each
+gets only some of the readings. Three signs show it:
+
+- the broker says so, by reason code 0x8E (MQTT 5, 4.13);
+- somebody else has published the `status` of this gateway: another time of start stands in it;
+- the broker closes three connections in a row without a word, each within seconds of accepting it
+  (MQTT 3.1.1 has no reason code), and not even our own `status` was heard on them.
+
+The first sign is logged as an error. While it lasts, the waits between connections grow, and no
+reading counts as GOOD: windows lack the readings that the other agent got. After a connection that
+the broker has closed without a word, the readings of the next one wait for a moment until the
+status has been heard (`is_asking`), so that none is answered before that is known.
+
+Pure but for the log. Only the hot thread uses it.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from agent.mqtt.connection import TAKEN_OVER, Connection
+from serving import log
+
+REASON: Final = "client_id_shared"
+"""Why no prediction is GOOD; see `agent.streams.router.Router.doubt`."""
+_ASKING_S = 1.0
+_SOON_S = 10.0
+_MANY = 3
+
+
+class Takeover:
+    """Counts the signs, and says whether another agent is at work.
+
+    Args:
+        client_id: MQTT client id of the agent.
+        quiet_s: seconds without a sign on one connection, after which the other agent is gone. It
+            may wait as long as this one may.
+        clock: monotonic time in seconds.
+
+    Attributes:
+        lasts: whether another agent is at work.
+        doubt: called with `REASON` at the first sign, and with nothing once it is over.
+    """
+
+    def __init__(self, client_id: str, quiet_s: float, clock: Callable[[], float]) -> None:
+        self.lasts = False
+        self.doubt: Callable[[str], None] = _ignore
+        self._client_id = client_id
+        self._quiet_s = quiet_s
+        self._clock = clock
+        self._lost_soon = 0
+        self._is_asking = False
+        self._connected_s = self._seen_s = 0.0
+        self._has_heard_own = False  # on this connection
+        self._was_ours = False  # the status, at some time
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong and what to do, in words; empty while all is well."""
+        if not self.lasts:
+            return ""
+        return (
+            f"another client connects as {self._client_id}: two gateways must not have the same"
+            " gateway.id or broker.client_id; give each its own"
+        )
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the status has yet to say if another agent has closed the last connection."""
+        return self._is_asking and self._clock() - self._connected_s < _ASKING_S
+
+    def connected(self, *, session_present: bool) -> None:
+        """Note that the broker has accepted a connection."""
+        self._connected_s = self._clock()
+        self._is_asking &= session_present  # in a new session there are no readings of another
+        self._has_heard_own = False
+
+    def lost(self, connection: Connection) -> None:
+        """Note how a connection ended that the broker had accepted."""
+        is_soon = self._clock() - self._connected_s < _SOON_S
+        if connection.is_closed and is_soon and not self._has_heard_own:
+            self._lost_soon += 1
+        else:
+            self._lost_soon = 0
+        self._is_asking = connection.is_closed
+        if connection.ended_with == TAKEN_OVER or self._lost_soon >= _MANY:
+            self._note()
+
+    def heard(self, since: str, own: str) -> None:
+        """Note a status of this gateway, which the broker has delivered.
+
+        Args:
+            since: when the agent that has published it was started, ISO 8601 in UTC.
+            own: when this agent was started.
+        """
+        self._is_asking = False
+        if since == own:
+            self._has_heard_own = self._was_ours = True
+        elif self._was_ours or since > own:  # or else an earlier run of this agent has left it
+            self._note()
+
+    def tick(self) -> None:
+        """Look whether it is over; call it about once a second."""
+        quiet_since_s = max(self._seen_s, self._connected_s)
+        if self.lasts and self._clock() - quiet_since_s >= self._quiet_s:
+            self.lasts = False
+            self.doubt("")
+            log.info("no other client has connected with this client id any more")
+
+    def _note(self) -> None:
+        self._seen_s = self._clock()
+        if not self.lasts:
+            self.lasts = True
+            self.doubt(REASON)
+            log.error("client id is in use twice", client_id=self._client_id, remedy=self.trouble)
+
+
+def _ignore(_reason: str) -> None:
+    """Do nothing, until the router is there."""
