@@ -20,13 +20,15 @@ from rich.table import Table
 from benchmarks.machine import machine_line
 from chaos.faults import FAULTS
 from chaos.fuzz import fuzz
+from chaos.publisher_faults import PUBLISHER_FAULTS
 from chaos.report import HEADERS, Report
 from chaos.soak import soak
 from chaos.trial import run
 
 RESULTS = Path(__file__).parent / "results"
 FUZZ, SOAK = "fuzz", "soak"
-NAMES = (*(fault.name for fault in FAULTS), FUZZ, SOAK)
+ALL = (*FAULTS, *PUBLISHER_FAULTS)
+NAMES = (*(fault.name for fault in ALL), FUZZ, SOAK)
 
 MAX_TRIALS = 10_000
 MAX_MINUTES = 24 * 60.0
@@ -88,7 +90,7 @@ def _take(report: Report, options: argparse.Namespace, console: Console) -> None
     """Run one part after the other; each result is put into the report at once."""
     names = options.only or NAMES
     with _progress(console) as progress, tempfile.TemporaryDirectory(prefix="chaos-") as name:
-        for fault in FAULTS:
+        for fault in ALL:
             if fault.name in names:
                 trials = options.trials or fault.trials
                 with _task(progress, fault.title, trials) as progressed:

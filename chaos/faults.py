@@ -12,9 +12,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from chaos.rig import GATEWAY, LOGINS, RECOVER_S, Rig
+from chaos.rig import GATEWAY, LOGINS, RECOVER_S, STEADY, Rig, Setup
 from chaos.steps import STEPS, failing, killed_at
-from chaos.traffic import OVERSIZED_ASSET, ROW_ASSETS, ROWS, SMALL_PACKET_BYTES, large_row, row
+from chaos.traffic import (
+    OVERSIZED_ASSET,
+    ROW_ASSETS,
+    ROWS,
+    SMALL_PACKET_BYTES,
+    large_row,
+    row,
+)
 from tests.kit.broker.proxy import TO_BROKER, TO_CLIENT
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.waiting import eventually
@@ -45,6 +52,7 @@ class Fault:
         options: options of the broker, in place of those of the shipped profile.
         gives_up: reason for which the agent may give predictions up as long as it counts them;
             empty: it may not.
+        setup: what is special about the site.
     """
 
     name: str
@@ -54,6 +62,7 @@ class Fault:
     check: Callable[[Rig, int], None] = lambda _site, _strikes: None
     options: dict[str, Any] = field(default_factory=dict)
     gives_up: str = ""
+    setup: Setup = STEADY
 
 
 def moment(site: Rig) -> Moment:

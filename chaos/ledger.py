@@ -35,7 +35,8 @@ class Verdict:
         phantom: number of predictions of a reading that was never sent, with a wrong value, or with
             another id than the first.
         repeated: number of predictions that came again with the same id.
-        out_of_order: number of predictions older than one that came before, without repetitions.
+        out_of_order: number of predictions that came behind one of their asset that should have
+            come later, without repetitions.
     """
 
     expected: int
@@ -50,6 +51,8 @@ def compare(
     expected: Mapping[Key, float | None],
     answers: Iterable[Answer],
     confirmed: Collection[Key] = (),
+    *,
+    by_delivery: bool = False,
 ) -> Verdict:
     """Compare the predictions of one stream with those expected.
 
@@ -57,7 +60,10 @@ def compare(
         expected: value of every prediction that is expected.
         answers: predictions in the order of their arrival.
         confirmed: predictions that the broker has confirmed to the agent.
+        by_delivery: whether the order within an asset is that in which `expected` has them, which
+            is that of the readings as the broker delivered them; if not, it is that of event time.
     """
+    rank = {key: place if by_delivery else key.time_ms for place, key in enumerate(expected)}
     ids: dict[Key, str] = {}
     newest: dict[str, int] = defaultdict(int)
     phantom = repeated = out_of_order = 0
@@ -70,8 +76,8 @@ def compare(
             phantom += ids[key] != answer.id
         else:
             ids[key] = answer.id
-            out_of_order += key.time_ms < newest[key.asset]
-            newest[key.asset] = max(newest[key.asset], key.time_ms)
+            out_of_order += rank[key] < newest[key.asset]
+            newest[key.asset] = max(newest[key.asset], rank[key])
     missing = expected.keys() - ids.keys()
     broker_lost = sum(key in confirmed for key in missing)
     return Verdict(

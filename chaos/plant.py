@@ -1,8 +1,9 @@
 """The sensors of the plant: readings at a steady rate and in order, over all disturbances.
 
 paho's own queue is not used over a reconnect, as a publish between the TCP connect and CONNACK
-would overtake those that are sent again. So each connection has a client of its own, which first
-sends again what the broker has not confirmed; without a connection no readings are made.
+would overtake those that are sent again (`chaos.stock_plant` has such sensors). So each connection
+has a client of its own, which first sends again what the broker has not confirmed; without a
+connection no readings are made.
 """
 
 import threading
@@ -32,18 +33,20 @@ class Plant(threading.Thread):
     Args:
         port: port of the broker on the loopback.
         login: user and password.
+        qos: QoS of the readings, 1 or 2.
 
     Attributes:
         sent: every reading by its topic and payload, in the order of the first publish.
         ticks: number of ticks that were published.
     """
 
-    def __init__(self, port: int, login: tuple[str, str]) -> None:
+    def __init__(self, port: int, login: tuple[str, str], qos: int = 1) -> None:
         super().__init__(name="plant", daemon=True)
         self.sent: dict[tuple[str, bytes], Reading] = {}
         self.ticks = 0
         self._port = port
         self._login = login
+        self._qos = qos
         self._extra: deque[Reading] = deque()
         self._unconfirmed: dict[int, Reading] = {}
         self._enough = threading.Event()
@@ -108,19 +111,24 @@ class Plant(threading.Thread):
         next_s = time.monotonic()
         while client.is_connected() and (self._unconfirmed or not self._enough.is_set()):
             if time.monotonic() >= next_s and not self._enough.is_set():
-                self._publish(client, tick(self.ticks + 1))
-                self.ticks += 1
-                assert self.ticks < MAX_TICKS, "nobody has called finish"
-                while self._extra:
-                    self._publish(client, [self._extra.popleft()])
+                self._tick(client)
                 next_s += 1 / TICKS_A_SECOND
             client.loop(min(_PAUSE_S, max(0.0, next_s - time.monotonic())))
         client.disconnect()
 
+    def _tick(self, client: Client) -> None:
+        """Publish the readings of the next moment."""
+        self._publish(client, tick(self.ticks + 1))
+        self.ticks += 1
+        assert self.ticks < MAX_TICKS, "nobody has called finish"
+        while self._extra:
+            self._publish(client, [self._extra.popleft()])
+
     def _publish(self, client: Client, readings: Iterable[Reading]) -> None:
         for reading in readings:
             self.sent[reading.topic, reading.payload] = reading
-            self._unconfirmed[client.publish(reading.topic, reading.payload, 1).mid] = reading
+            sent = client.publish(reading.topic, reading.payload, self._qos)
+            self._unconfirmed[sent.mid] = reading
 
     def _on_publish(self, _client: Client, _userdata: object, packet_id: int, *_: object) -> None:
         self._unconfirmed.pop(packet_id, None)

@@ -1,9 +1,10 @@
 """The site that faults disturb: a broker with the shipped profile, a proxy, an agent, a plant."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos.ledger import Verdict, compare
@@ -34,6 +35,27 @@ _QUIET_S = 8.0
 _SETTLE_S = 90.0
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is special about a site.
+
+    Attributes:
+        plant: makes the plant, given the port of the broker, and user and password.
+        broker: keys of the section [broker] of agent.toml.
+        disorder_ms: allowed lateness of the stream with windows.
+        is_disordered: whether the plant's readings of an asset may come out of order, so that
+            predictions are judged by the order in which the broker delivered their readings.
+    """
+
+    plant: Callable[[int, tuple[str, str]], Plant] = Plant
+    broker: Mapping[str, object] = field(default_factory=dict)
+    disorder_ms: int = 0
+    is_disordered: bool = False
+
+
+STEADY = Setup()
+
+
 class Rig:
     """One site under load.
 
@@ -46,9 +68,16 @@ class Rig:
         wire: what the broker and the agent have sent to each other.
     """
 
-    def __init__(self, broker: Mosquitto, stack: ExitStack, make: Callable[[int], Gateway]) -> None:
+    def __init__(
+        self,
+        broker: Mosquitto,
+        stack: ExitStack,
+        make: Callable[[int], Gateway],
+        setup: Setup = STEADY,
+    ) -> None:
         self.broker = broker
-        self.plant = Plant(broker.port, ("plant", LOGINS["plant"]))
+        self._setup = setup
+        self.plant = setup.plant(broker.port, ("plant", LOGINS["plant"]))
         self.wire = Wire(self.plant.sent)
         self.proxy = stack.enter_context(Proxy(broker.port, self.wire.read))
         self.scada = stack.enter_context(Scada(broker.port, ("scada", LOGINS["scada"])))
@@ -81,13 +110,15 @@ class Rig:
     def finish(self) -> dict[str, Verdict]:
         """Stop the plant, wait for the last predictions, and return the verdict on each stream."""
         self.plant.finish()
-        self._wait_for(expected(self.plant.sent.values()).keys())
-        wanted = expected(self.wire.delivered)
+        disorder_ms = self._setup.disorder_ms
+        self._wait_for(expected(self.plant.sent.values(), disorder_ms).keys())
+        wanted = expected([*self.wire.delivered], disorder_ms)
         return {
             stream: compare(
                 {key: value for key, value in wanted.items() if key.stream == stream},
                 self.scada.of(stream),
                 self.wire.confirmed,
+                by_delivery=self._setup.is_disordered,
             )
             for stream in STREAMS
         }
@@ -101,7 +132,7 @@ class Rig:
         return {stream: gone.count(stream) for stream in STREAMS}
 
     def _wait_for(self, wanted: AbstractSet[Key]) -> None:
-        """Wait until all predictions have come, or none has come for a while."""
+        """Wait until all has come, or no prediction has come for a while."""
         deadline = time.monotonic() + _SETTLE_S
         seen: set[Key] = set()
         first, newest_s = 0, time.monotonic()
@@ -113,26 +144,34 @@ class Rig:
             seen.update(answer.key for answer in answers)
             now = time.monotonic()
             newest_s = now if answers else newest_s
-            return wanted <= seen or now - newest_s > _QUIET_S or now > deadline
+            # The last readings complete no window, and arrive all the same.
+            is_whole = wanted <= seen and len(self.wire.delivered) == len(self.plant.sent)
+            return is_whole or now - newest_s > _QUIET_S or now > deadline
 
         eventually(settled, _SETTLE_S + _QUIET_S)
 
 
 @contextmanager
-def rig(folder: Path, published: Published | None = None, **options: object) -> Iterator[Rig]:
+def rig(
+    folder: Path,
+    published: Published | None = None,
+    setup: Setup = STEADY,
+    **options: object,
+) -> Iterator[Rig]:
     """Run a site until the context is left.
 
     Args:
         folder: folder for all files.
         published: registry of the agent; None: it has none.
+        setup: what is special about the site.
         **options: options of the broker, in place of those of the shipped profile.
     """
     with ExitStack() as stack:
         broker = stack.enter_context(shipped(folder / "broker", LOGINS, ACL, **options))
-        yield Rig(broker, stack, lambda port: _gateway(folder, port, published))
+        yield Rig(broker, stack, lambda port: _gateway(folder, port, published, setup), setup)
 
 
-def _gateway(folder: Path, port: int, published: Published | None) -> Gateway:
+def _gateway(folder: Path, port: int, published: Published | None, setup: Setup) -> Gateway:
     secret = folder / "password"
     secret.write_text(LOGINS[GATEWAY])
     secret.chmod(0o600)
@@ -140,12 +179,18 @@ def _gateway(folder: Path, port: int, published: Published | None) -> Gateway:
     gateway = Gateway(
         folder / "gateway",
         port,
-        pipelines(),
+        pipelines(setup.disorder_ms),
         id=GATEWAY,
         registry=published.url if published else "",
         root=published.keys.root if published else None,
         sections={
-            "broker": {"keepalive_s": KEEPALIVE_S, "reconnect_max_s": 0.2, **login},
+            "broker": {
+                "keepalive_s": KEEPALIVE_S,
+                "reconnect_max_s": 0.2,
+                "protocol": "5",  # the wire reads no other; a busy broker may not answer CONNECT
+                **login,
+                **setup.broker,
+            },
             "limits": {"metrics_s": 0.5},
             "updates": {"allow_downgrade": True},
         },

@@ -16,7 +16,9 @@ import numpy as np
 
 from models.bundle.package import Bundle
 from models.errors import ReadingError
+from models.input.quality import Quality
 from models.windowing.asset_state import NS_PER_MS
+from models.windowing.disorder import Disorder
 from models.windowing.windows import Windows
 from tests.kit.bundles.graphs import history_bundle, linear_bundle
 
@@ -33,6 +35,7 @@ OVERSIZED_ASSET: Final = "l1/" + "x" * 1_200
 """Its predictions name it twice and are larger than `SMALL_PACKET_BYTES`; its readings are not."""
 SMALL_PACKET_BYTES: Final = 2_000
 
+_MAX_WAITING = 100_000  # as the default of limits.max_waiting
 _ROW_WEIGHTS = np.array([[1.0, 10.0]], np.float32)
 _WINDOW_WEIGHTS = np.arange(1, 2 * LENGTH + 1, dtype=np.float32).reshape(LENGTH, 2)
 _BUNDLES = {
@@ -79,8 +82,8 @@ def successor() -> Bundle:
     return linear_bundle(ROWS, 2, _ROW_WEIGHTS[0].tolist())
 
 
-def pipelines() -> list[dict[str, object]]:
-    """The pipelines of both streams, as in agent.toml."""
+def pipelines(disorder_ms: int = 0) -> list[dict[str, object]]:
+    """The pipelines of both streams, as in agent.toml; windows put readings in order so far."""
     template = "plant/{line}/{asset}"
     rows = {"topic": f"{template}/telemetry", "timestamp": "ts"}
     windows = [
@@ -95,7 +98,7 @@ def pipelines() -> list[dict[str, object]]:
     output = {"topic": f"{template}/_inference/{{stream}}"}
     return [
         {"stream": ROWS, "inputs": [rows], "output": output},
-        {"stream": WINDOWS, "inputs": windows, "output": output},
+        {"stream": WINDOWS, "inputs": windows, "output": output, "disorder_ms": disorder_ms},
     ]
 
 
@@ -127,24 +130,36 @@ def large_row(number: int) -> Reading:
     return replace(plain, payload=plain.payload[:-1] + b', "comment": "' + b"x" * 500_000 + b'"}')
 
 
-def expected(readings: Iterable[Reading]) -> dict[Key, float | None]:
-    """The predictions of an undisturbed agent for readings, each of which comes once and in order.
+def expected(readings: Iterable[Reading], disorder_ms: int = 0) -> dict[Key, float | None]:
+    """The predictions of an undisturbed agent for readings, each of which comes once.
 
     The windows are made by the code that makes those of the training data; the models are computed
     with NumPy.
+
+    Args:
+        readings: readings in the order in which they reach the agent.
+        disorder_ms: allowed lateness of the stream with windows.
+
+    Returns:
+        The value of each prediction, in the order in which they are made.
     """
     answers: dict[Key, float | None] = {}
     cutters = {
         stream: Windows(one.manifest.window, one.manifest.channels)
         for stream, one in _BUNDLES.items()
     }
+    disorder = Disorder(cutters[WINDOWS], disorder_ms, _MAX_WAITING)
     for reading in readings:
         stream, asset, time_ms = reading.key
         if asset == OVERSIZED_ASSET:
             continue
-        cutter = cutters[stream]
+        cutter, time_ns = cutters[stream], time_ms * NS_PER_MS
         try:
-            cutter.push(asset, time_ms * NS_PER_MS, reading.channels, reading.values)
+            if disorder_ms and stream == WINDOWS:
+                brought = (reading.channels, reading.values, Quality.GOOD)
+                disorder.push(asset, time_ns, brought, (reading.payload,))
+            else:
+                cutter.push(asset, time_ns, reading.channels, reading.values)
         except ReadingError:
             continue
         batch = cutter.take()
@@ -153,3 +168,14 @@ def expected(readings: Iterable[Reading]) -> dict[Key, float | None]:
             key = Key(stream, asset, time_ns // NS_PER_MS)
             answers[key] = value if isfinite(value) else None
     return answers
+
+
+def behind(readings: Iterable[Reading], limit_ms: int) -> int:
+    """The number of readings that come further behind the newest of their asset than a limit."""
+    newest: dict[str, int] = {}
+    count = 0
+    for reading in readings:
+        _, asset, time_ms = reading.key
+        newest[asset] = max(time_ms, newest.get(asset, time_ms))
+        count += time_ms < newest[asset] - limit_ms
+    return count

@@ -89,7 +89,7 @@ def run(
     """
     rows = {stream: Row(fault.title, stream) for stream in STREAMS}
     try:
-        with rig(folder, **fault.options) as site:
+        with rig(folder, setup=fault.setup, **fault.options) as site:
             try:
                 _strike(fault, site, rows, Random(seed), trials, progressed)
             except AssertionError as exc:

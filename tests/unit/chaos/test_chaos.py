@@ -21,6 +21,7 @@ from chaos.traffic import (
     WINDOW_ASSETS,
     WINDOWS,
     Key,
+    behind,
     expected,
     row,
     tick,
@@ -154,3 +155,20 @@ def test_row_names_its_prediction() -> None:
     assert expected([reading]) == {Key(ROWS, "l1/p1", BASE_MS + 5): 32.0}
     assert expected([reading, reading]) == expected([reading])
     assert WINDOWS not in {key.stream for key in expected([reading])}
+
+
+def test_order_of_disordered_readings_is_that_of_their_delivery() -> None:
+    wanted = {KEYS[2]: 1.0, KEYS[0]: 1.0, KEYS[1]: 1.0}
+    as_delivered = [GOOD[2], GOOD[0], GOOD[1]]
+    assert compare(wanted, as_delivered, by_delivery=True) == CLEAN
+    assert compare(wanted, as_delivered) == replace(CLEAN, out_of_order=2)
+    assert compare(wanted, GOOD, by_delivery=True) == replace(CLEAN, out_of_order=1)
+
+
+def test_oracle_puts_readings_in_order_as_far_as_the_lateness_allows() -> None:
+    one_asset = [row(WINDOWS, "l1/r0", number, "row", (1.0, 2.0)) for number in range(40)]
+    ordered = expected(one_asset, disorder_ms=8)
+    disordered = [*one_asset[5:9], *one_asset[:5], *one_asset[9:]]
+    assert (behind(disordered, 0), behind(disordered, 8)) == (5, 0)
+    assert expected(disordered, disorder_ms=8) == ordered
+    assert len(expected(disordered)) < len(expected(one_asset))

@@ -1,0 +1,82 @@
+"""The faults in which publishers, or limits of the broker, are as they often are elsewhere."""
+
+from functools import partial
+from random import Random
+from typing import Final
+
+from chaos.faults import Fault, Moment, kill_agent, moment
+from chaos.plant import Plant
+from chaos.rig import GATEWAY, LOGINS, Rig, Setup
+from chaos.stock_plant import StockPlant
+from chaos.traffic import behind
+from tests.kit.gateway.mqtt_client import MqttClient, Session
+
+DISORDER_TICKS: Final = 100
+"""Allowed lateness, ms: the plant's clock goes on by a millisecond a tick, so these are 4 s."""
+BACKLOG_TICKS: Final = (10, 30)
+"""Ticks for which the broker is away: at most 300 readings wait."""
+INPUT_FILTERS: Final = ("plant/+/+/telemetry", "plant/+/+/row", "plant/+/+/signal/+")
+
+
+def kill_broker_under_backlog(site: Rig, dice: Random, _number: int) -> Moment:
+    """Kill the broker, and start it again once the publishers have a backlog."""
+    site.broker.kill()
+    site.plant.pass_ticks(dice.randrange(*BACKLOG_TICKS))
+    struck = moment(site)
+    site.broker.start()
+    return struck
+
+
+def backlogs_are_covered(site: Rig, _strikes: int) -> None:
+    """Check that readings did come out of order, and none too late for the windows.
+
+    What the broker delivers a second time after its crash is late, too, and is not meant here.
+    """
+    readings = [*site.wire.delivered]
+    assert behind(readings, 0), "the publishers sent everything in order"
+    late = behind(readings, DISORDER_TICKS)
+    assert not late, f"{late} readings came later than disorder_ms allows"
+
+
+def leave_qos_2_behind(site: Rig, _dice: Random, _number: int) -> Moment:
+    """Kill the agent, and let another client subscribe at QoS 2 under the same client id.
+
+    The agent subscribes at QoS 1 again, but what the broker has stored meanwhile comes at QoS 2.
+    """
+    site.gateway.kill()
+    session = Session(client_id=GATEWAY, login=(GATEWAY, LOGINS[GATEWAY]), expiry_s=3600)
+    with MqttClient(site.broker.port, session=session) as other:
+        other.paho.subscribe([(topic_filter, 2) for topic_filter in INPUT_FILTERS])
+        site.plant.pass_ticks(5)
+    struck = moment(site)
+    site.gateway.start()
+    return struck
+
+
+PUBLISHER_FAULTS: Final = (
+    Fault(
+        "stock-publisher",
+        "kill -9 of the broker, while ordinary publishers go on",
+        10,
+        kill_broker_under_backlog,
+        backlogs_are_covered,
+        setup=Setup(StockPlant, disorder_ms=DISORDER_TICKS, is_disordered=True),
+    ),
+    Fault(
+        "one-in-flight",
+        "one message in flight, kill -9 of the agent",
+        20,
+        kill_agent,
+        # Saving after every change, the broker does not get through a queue one by one.
+        options={"autosave_on_changes": False},
+        setup=Setup(broker={"receive_maximum": 1}),
+    ),
+    Fault(
+        "qos2",
+        "a session with a subscription at QoS 2, kill -9 of the agent",
+        20,
+        leave_qos_2_behind,
+        options={"autosave_on_changes": False},
+        setup=Setup(partial(Plant, qos=2)),
+    ),
+)
