@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.cli import check as preflight
 from agent.cli.broker_check import ask_broker
 from agent.config.toml_file import load_settings
+from models.printable import printable
 from serving import log
 from serving.errors import EXIT_BUG, EXIT_CONFIG, ConfigError
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(chosen)
     except ConfigError as exc:
-        print(exc, file=sys.stderr)
+        print(printable(str(exc)), file=sys.stderr)
         return EXIT_CONFIG
     except KeyboardInterrupt:
         return 130
@@ -55,18 +56,18 @@ def _check(chosen: argparse.Namespace) -> int:
     settings = load_settings(chosen.config)
     preflight.check_files(settings, chosen.config)
     for line in (*preflight.describe(settings), *preflight.list_models(settings)):
-        print(line)
+        print(printable(line))
     answers: list[preflight.Answer] = []
     if chosen.connect:
         answers = [*ask_broker(settings), *preflight.ask_registry(settings)]
     for answer in answers:
-        print(f"{answer.kind:<4}  {answer.text}")
+        print(printable(f"{answer.kind:<4}  {answer.text}"))
     return int(any(answer.kind == "FAIL" for answer in answers))
 
 
 def _models(chosen: argparse.Namespace) -> int:
     for line in preflight.list_models(load_settings(chosen.config)):
-        print(line)
+        print(printable(line))
     return 0
 
 
@@ -75,7 +76,7 @@ def _why(chosen: argparse.Namespace) -> int:
     from agent.cli.why import explain  # noqa: PLC0415  as in _run
 
     for line in explain(settings, chosen.topic, chosen.payload):
-        print(line)
+        print(printable(line))
     return 0
 
 

@@ -200,6 +200,8 @@ class Metrics(_Frozen):
         low, high = self.intervals.get(name, (value, value))
         if low == high:
             return f"{value:g}"
+        if not math.isfinite(high - low):  # of bounds that are near the largest number there is
+            return f"{value:g} ({low:g} to {high:g})"
         places = max(0, 1 - math.floor(math.log10(high - low)))
         return f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
@@ -232,6 +234,13 @@ class Budget(_Frozen):
     model_bytes: Annotated[int, Field(ge=0)]
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("a time in the years 1 to 9999 of UTC is needed") from exc
+
+
 class MemberFile(_Frozen):
     """Name, digest and bytes of a member of the bundle other than the manifest."""
 
@@ -257,7 +266,7 @@ class Manifest(_Frozen):
     name: str
     version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
     seq: Annotated[int, Field(ge=1, le=2**53 - 1)]
-    created: Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+    created: Annotated[AwareDatetime, AfterValidator(_in_utc)]
     task: Task
     channels: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=4096)]
     window: WindowSpec
