@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from trainer.__main__ import main
 from trainer.registry import joint_signing, repository
 from trainer.registry.keys import Keys, KeysError
 from trainer.registry.proposal import Proposal
-from trainer.registry.releases import RegistryError
+from trainer.registry.releases import RegistryError, Validity
 from trainer.registry.root_chain import trusted_root
 
 
@@ -180,6 +181,27 @@ def test_root_keys_are_replaced_by_two_of_their_holders(places: Places) -> None:
     assert trusted_root(two).version == 2
     with pytest.raises(KeysError, match=naming("root")):
         repository.rotate(places.folder, "online", three)
+
+
+def test_list_that_is_due_is_proposed_by_a_refresh(places: Places) -> None:
+    one, two, _ = places.people
+    long = Validity(targets=timedelta(days=3650))  # a third of it is left now
+    assert repository.refresh(places.folder, one, validity=long).missing == 1
+    sign(places, two)
+    assert sign(places, places.server).is_published
+    repository.refresh(places.folder, places.server)
+    with pytest.raises(KeysError, match=naming("online")):
+        repository.refresh(places.folder, one)
+
+
+def test_root_that_is_due_is_proposed_by_a_refresh(places: Places) -> None:
+    one, two, _ = places.people
+    long = Validity(root=timedelta(days=3650))
+    assert repository.refresh(places.folder, one, validity=long).missing == 1
+    assert sign(places, two).is_published
+    assert trusted_root(two).version == 2
+    repository.refresh(places.folder, places.server)
+    assert trusted_root(places.server).version == 2
 
 
 def test_one_threshold_of_two_keeps_one_person_from_changing_anything(
