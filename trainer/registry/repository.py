@@ -74,6 +74,7 @@ def init(  # noqa: PLR0913  the options of the command line
         raise KeysError(f"{keys.folder} has keys already: give each registry a folder of its own")
     if (directory / "metadata").exists():
         raise RegistryError(f"{directory} is a registry already; it is left as it is")
+    keys.make_folder()
     with changing(directory, keys):
         publication = Publication(directory / "metadata", keys, validity)
         audit_trail.record(keys.audit, "init", directory)
