@@ -128,6 +128,22 @@ def test_proposal_of_a_stranger_is_refused(places: Places, tmp_path: Path) -> No
     repository.publish(places.folder, bundle_file(tmp_path, 1), places.people[0])
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("version", 2.0), ("x", 0.5), ("roles", {}), ("targets", []), ("expires", 1)]
+)
+def test_proposal_that_is_damaged_is_an_error(
+    places: Places, tmp_path: Path, key: str, value: object
+) -> None:
+    one, two, _ = places.people
+    repository.publish(places.folder, bundle_file(tmp_path, 1), one)
+    path = places.folder / "pending.json"
+    fields = json.loads(path.read_bytes())
+    fields["signed"][key] = value
+    path.write_text(json.dumps(fields))
+    with pytest.raises(RegistryError, match=naming("pending.json")):
+        joint_signing.waiting(places.folder, two)
+
+
 def test_second_change_waits_until_the_first_is_signed_or_removed(
     places: Places, tmp_path: Path
 ) -> None:
