@@ -4,6 +4,7 @@ The manifest, the configuration of the agent and the trainer's recipes are all e
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -43,6 +44,18 @@ def shown(value: object) -> str:
     """A value as it is repeated in messages, cut to `MAX_SHOWN` characters."""
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A time in UTC, as a pydantic validator.
+
+    Raises:
+        ValueError: UTC cannot express it.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("a time in the years 1 to 9999 of UTC is needed") from exc
 
 
 def is_inside(location: Location, outer: Location) -> bool:

@@ -13,6 +13,7 @@ from agent.cli.broker_check import ask_broker
 from agent.cli.quarantine import clear, list_quarantined
 from agent.config.settings import Settings
 from agent.config.toml_file import load_settings
+from models.printable import printable
 from serving import standard_error
 from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
 from serving.installation import check_libraries, check_processor
@@ -30,10 +31,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(chosen)
     except ConfigError as exc:
-        standard_error.report(str(exc))
+        standard_error.report(printable(str(exc)))
         return EXIT_CONFIG
     except TransientError as exc:
-        standard_error.report(str(exc))
+        standard_error.report(printable(str(exc)))
         return EXIT_LATER
     except KeyboardInterrupt:
         return 130
@@ -56,10 +57,10 @@ def _check(chosen: argparse.Namespace) -> int:
     settings = load_settings(chosen.config)
     preflight.check_files(settings, chosen.config)
     for line in (*preflight.describe(settings), *preflight.list_models(settings)):
-        print(line)
+        print(printable(line))
     has_failed = False
     for answer in _answers(settings, connects=chosen.connect):
-        print(f"{answer.kind:<4}  {answer.text}")
+        print(printable(f"{answer.kind:<4}  {answer.text}"))
         has_failed |= answer.kind == "FAIL"
     return int(has_failed)
 
@@ -84,7 +85,7 @@ def _models(chosen: argparse.Namespace) -> int:
     else:
         lines = clear(settings, chosen.clear)
     for line in lines:
-        print(line)
+        print(printable(line))
     return 0
 
 
@@ -93,7 +94,7 @@ def _why(chosen: argparse.Namespace) -> int:
     from agent.cli.why import explain  # noqa: PLC0415  as in _run
 
     for line in explain(settings, chosen.topic, chosen.payload):
-        print(line)
+        print(printable(line))
     return 0
 
 

@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails
 
 from models.bundle.budget import Budget
 from models.errors import ManifestError
-from models.validation import explain, known_keys
+from models.validation import explain, in_utc, known_keys
 
 SCHEMA_VERSION = 1
 
@@ -199,7 +199,7 @@ class Metrics(_Frozen):
         """A metric for people, as `0.91 (0.88 to 0.93)`: its interval decides on the digits."""
         value = self.values[name]
         low, high = self.intervals.get(name, (value, value))
-        if low == high:
+        if not 0 < high - low < math.inf:
             return f"{value:g}"
         places = max(0, 1 - math.floor(math.log10(high - low)))
         return f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
@@ -209,8 +209,7 @@ class Lineage(_Frozen):
     """What the model was made from.
 
     Attributes:
-        data: SHA-256 of each file that the model was made from; recorded files are `recorded-1` and
-            so on, because their names are the publisher's own.
+        data: SHA-256 of each file by its name; recorded files are called `recorded-1` and so on.
         code_version: version of millhand that has trained or packed the model.
         packages: version of each library on which the result depends, by its name.
         seed: seed of all random numbers.
@@ -251,7 +250,7 @@ class Manifest(_Frozen):
     name: str
     version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
     seq: Annotated[int, Field(ge=1, le=2**53 - 1)]
-    created: Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+    created: Annotated[AwareDatetime, AfterValidator(in_utc)]
     task: Task
     channels: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=4096)]
     window: WindowSpec

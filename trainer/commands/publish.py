@@ -7,6 +7,7 @@ from models.bundle.manifest import Manifest
 from trainer.bundle.withheld_report import without_report
 from trainer.commands.registry import (
     keys_of,
+    note_first,
     note_keys,
     note_missing,
     signing_arguments,
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     _confirm(bundle.manifest, console, accepted=options.accept_worse_than_constant)
     if options.without_report:
         bundle = without_report(bundle)
+    note_first(keys, console)
     release = repository.publish(
         options.registry,
         bundle,

@@ -74,10 +74,21 @@ def validity_of(options: argparse.Namespace) -> Validity:
 def run(options: argparse.Namespace) -> int:
     """Run one of the registry's commands."""
     console = Console()
+    if options.action not in ("init", "list"):
+        note_first(keys_of(options), console)
     _RUN[options.action](options, console)
     if options.action != "list":
         note_keys(keys_of(options), console)
     return 0
+
+
+def note_first(keys: Keys, console: Console) -> None:
+    """Say that nothing is remembered yet that an older copy of the registry could be told by."""
+    if not keys.sealed.exists():
+        console.note(
+            f"{keys.sealed} does not exist: nothing is known of what was signed before, and the"
+            " registry is taken as it is"
+        )
 
 
 def note_keys(keys: Keys, console: Console) -> None:
@@ -112,6 +123,8 @@ def _refresh(options: argparse.Namespace, console: Console) -> None:
     status = repository.refresh(options.directory, keys_of(options), validity=validity_of(options))
     for warning in status.warnings:
         console.note(warning)
+    if status.missing:
+        note_missing(status.missing, options.directory, console)
     expires = {role: f"until {utc(moment)}" for role, moment in status.expires.items()}
     console.table("Signatures are valid", expires)
 

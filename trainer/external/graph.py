@@ -14,9 +14,8 @@ from typing import Final
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.external_data_helper import (
-    ExternalDataInfo,
     load_external_data_for_model,
     uses_external_data,
 )
@@ -112,7 +111,7 @@ def _whole(path: Path) -> tuple[ModelProto, dict[str, str]]:
         digests[name] = _digest(path.parent / name)
     try:
         load_external_data_for_model(model, str(path.parent))
-    except (onnx.checker.ValidationError, OSError, ValueError) as exc:
+    except (onnx.checker.ValidationError, OSError, OverflowError, TypeError, ValueError) as exc:
         raise GraphError(
             f"{path}: its weights, in {', '.join(beside)}, cannot be read: {exc}"
         ) from exc
@@ -121,13 +120,14 @@ def _whole(path: Path) -> tuple[ModelProto, dict[str, str]]:
 
 def _external(model: ModelProto, path: Path) -> list[str]:
     """Names of the files with the model's weights; they exist, and are not too large."""
-    names: set[str] = set()
-    for graph in _graphs(model.graph):
-        names |= {
-            ExternalDataInfo(tensor).location
-            for tensor in graph.initializer
-            if uses_external_data(tensor)
-        }
+    # Read here, since onnx parses offset and length too, and they may be anything.
+    names = {
+        entry.value
+        for tensor in _tensors(model)
+        if uses_external_data(tensor)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
     total = 0
     for name in sorted(names):
         place = path.parent / name
@@ -223,14 +223,26 @@ def _names(model: ModelProto) -> Iterator[object]:
     nodes = [node for function in model.functions for node in function.node]
     for function in model.functions:
         yield from (function.domain, function.name)
+    for tensor in _tensors(model):
+        yield from (text for entry in tensor.external_data for text in (entry.key, entry.value))
     for graph in _graphs(model.graph):
         nodes += graph.node
         yield from (one.name for one in (*graph.input, *graph.output, *graph.initializer))
-        for tensor in graph.initializer:
-            yield from (entry.value for entry in tensor.external_data)
     for node in nodes:
         yield from (node.domain, node.op_type, node.name, *node.input, *node.output)
         yield from (attribute.name for attribute in node.attribute)
+
+
+def _tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Every tensor whose values may lie in a file: weights, and constants of nodes."""
+    nodes = [node for function in model.functions for node in function.node]
+    for graph in _graphs(model.graph):
+        nodes += graph.node
+        yield from graph.initializer
+        yield from (part for one in graph.sparse_initializer for part in (one.values, one.indices))
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

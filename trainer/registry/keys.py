@@ -58,7 +58,7 @@ class Keys:
     """A folder of keys.
 
     Attributes:
-        folder: path of the folder; the first `create` makes it, with mode 0700.
+        folder: path of the folder, which only its owner may read.
         passphrase_file: path of a file whose first line is the passphrase of the keys; None for
             keys without a passphrase.
         accepts_restored: whether a registry may be signed that is older than, or different from,
@@ -86,15 +86,15 @@ class Keys:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let one process at a time sign with these keys; the folder is made if it is missing.
+        """Let one process at a time sign with these keys.
 
         Raises:
-            KeysError: the folder cannot be written, or another process signs for a minute.
+            KeysError: the folder is missing or cannot be written, or another process signs for a
+                minute.
         """
         path = self.folder / ".lock"
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, flags, 0o600)
         except OSError as exc:
             raise KeysError(f"{path} cannot be written: {exc.strerror}") from exc
@@ -111,6 +111,17 @@ class Keys:
         finally:
             os.close(descriptor)
 
+    def make_folder(self) -> None:
+        """Make the folder, readable by its owner only, unless it exists.
+
+        Raises:
+            KeysError: it cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as exc:
+            raise KeysError(f"{self.folder} cannot be written: {exc.strerror}") from exc
+
     def create(self, role: str) -> CryptoSigner:
         """Make a key for a role, and write it to the folder; an existing file is never replaced.
 
@@ -120,9 +131,9 @@ class Keys:
         private = Ed25519PrivateKey.generate()
         signer = CryptoSigner(private)
         content = self._written(private)
+        self.make_folder()
         path = self.folder / f"{role}-{signer.public_key.keyid[:_ID_DIGITS]}.pem"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)

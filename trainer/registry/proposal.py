@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets
 
 from models.files import write_atomically
@@ -112,7 +113,10 @@ def discard(publication: Publication) -> None:
 def _judged(publication: Publication, metadata: Metadata[Any]) -> Proposal:
     """Count the valid signatures by the current root and, for a root, by the new one too."""
     role: Literal["root", "targets"] = metadata.signed.type
-    payload = metadata.signed_bytes
+    try:
+        payload = metadata.signed_bytes
+    except RepositoryError as exc:  # of a number that canonical JSON does not have
+        raise RegistryError(f"{_path(publication)} cannot be verified; {_DISCARD}") from exc
     judges = [publication.root.signed, *([metadata.signed] if role == "root" else [])]
     results = [
         judge.get_verification_result(role, payload, metadata.signatures) for judge in judges
@@ -142,8 +146,8 @@ def _changes_of_root(before: Root, after: Root) -> Iterator[str]:
     yield f"a new root, version {after.version}, valid until {after.expires:%Y-%m-%d}"
     for role, new in after.roles.items():
         old = before.roles[role]
-        gone = [keyid[:8] for keyid in old.keyids if keyid not in new.keyids]
-        came = [keyid[:8] for keyid in new.keyids if keyid not in old.keyids]
+        gone = [str(keyid)[:8] for keyid in old.keyids if keyid not in new.keyids]
+        came = [str(keyid)[:8] for keyid in new.keyids if keyid not in old.keyids]
         if gone or came or old.threshold != new.threshold:
             yield (
                 f"{role}: {new.threshold} of {len(new.keyids)} keys must sign, before"

@@ -138,10 +138,12 @@ class SignatureStatus:
     Attributes:
         expires: time of expiry, by TUF role.
         warnings: sentences on metadata that must be signed anew soon, with the key it needs.
+        missing: number of signatures that are missing of what was proposed; 0 if nothing was.
     """
 
     expires: Mapping[str, datetime]
     warnings: tuple[str, ...]
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

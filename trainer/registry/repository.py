@@ -23,6 +23,7 @@ from trainer.registry import audit_trail, proposal
 from trainer.registry.change import changing, put_root, record
 from trainer.registry.documents import read_releases
 from trainer.registry.keys import Keys, KeysError
+from trainer.registry.proposal import Proposal
 from trainer.registry.publication import Publication, Role
 from trainer.registry.releases import (
     DEFAULT_VALIDITY,
@@ -73,6 +74,7 @@ def init(  # noqa: PLR0913  the options of the command line
         raise KeysError(f"{keys.folder} has keys already: give each registry a folder of its own")
     if (directory / "metadata").exists():
         raise RegistryError(f"{directory} is a registry already; it is left as it is")
+    keys.make_folder()
     with changing(directory, keys):
         publication = Publication(directory / "metadata", keys, validity)
         audit_trail.record(keys.audit, "init", directory)
@@ -145,13 +147,17 @@ def refresh(
 ) -> SignatureStatus:
     """Sign snapshot and timestamp anew; targets and root too, if due and their keys are there.
 
-    A timer should run it several times within `validity.online`.
+    A timer should run it several times within `validity.online`. What is due and needs more keys
+    than the folder has is proposed to the others; then the folder may lack the online key.
 
     Raises:
         RegistryError, KeysError: see `publish`.
     """
     with changing(directory, keys):
         publication = Publication.load(directory / "metadata", keys, validity)
+        proposed = _propose_due(publication)
+        if proposed and not publication.can_sign("online"):
+            return replace(publication.status(), missing=proposed.missing)
         publication.require("online")
         if keys.accepts_restored:
             publication.require("targets")
@@ -161,7 +167,7 @@ def refresh(
         if publication.is_due("targets") and publication.can_sign("targets"):
             publication.sign_targets()
         publication.sign_online()
-        return publication.status()
+        return replace(publication.status(), missing=proposed.missing if proposed else 0)
 
 
 def rotate(
@@ -224,6 +230,23 @@ def _sign_targets(publication: Publication) -> int:
         return 0
     publication.advance(publication.targets)
     return proposal.propose(_unchanged(publication), publication.targets).missing
+
+
+def _propose_due(publication: Publication) -> Proposal | None:
+    """Propose what should be signed anew, and needs more keys than the folder has."""
+    for role in ("root", "targets"):
+        if not publication.is_due(role) or not publication.holds(role):
+            continue
+        if publication.can_sign(role) or proposal.waiting(publication) is not None:
+            continue
+        record(publication, "propose", role=role)
+        renewed = _unchanged(publication)
+        if role == "root":
+            renewed.advance(renewed.root)
+            return proposal.propose(publication, renewed.root)
+        renewed.advance(renewed.targets)
+        return proposal.propose(publication, renewed.targets)
+    return None
 
 
 def _unchanged(publication: Publication) -> Publication:

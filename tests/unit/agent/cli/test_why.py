@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -203,6 +204,23 @@ def test_payload_that_cannot_be_read_is_a_wrong_call(capsys: pytest.CaptureFixtu
         main(["why", TOPIC, "--payload", "/no/such/file"])
     assert caught.value.code == 2
     assert names(capsys.readouterr().err, "/no/such/file")
+
+
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unit = "\x1b[2J\x9bbar\u202e"
+    keep(tmp_path, linear_bundle("mass", 1, [1.0], channels=[Channel(name="c0", unit=unit)]))
+    (tmp_path / "agent.toml").write_text(
+        tomli_w.dumps(settings(tmp_path).model_dump(mode="json", exclude_none=True))
+    )
+    (tmp_path / "payload").write_bytes(row(c0=1.0, **{unit: 1.0}))
+    config, payload = str(tmp_path / "agent.toml"), str(tmp_path / "payload")
+    assert main(["why", f"{TOPIC}{unit}", "--config", config, "--payload", payload]) == 0
+    assert main(["why", TOPIC, "--config", config, "--payload", payload]) == 0
+    told = capsys.readouterr().out
+    assert r"\u001b[2J" in told
+    assert not set(told) & set(unit.replace("bar", "").replace("[2J", ""))
 
 
 def test_on_a_grid_the_reading_that_a_sample_waits_for_is_explained(tmp_path: Path) -> None:

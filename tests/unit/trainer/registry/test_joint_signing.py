@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from trainer.__main__ import main
 from trainer.registry import joint_signing, repository
 from trainer.registry.keys import Keys, KeysError
 from trainer.registry.proposal import Proposal
-from trainer.registry.releases import RegistryError
+from trainer.registry.releases import RegistryError, Validity
 from trainer.registry.root_chain import trusted_root
 
 
@@ -127,6 +128,22 @@ def test_proposal_of_a_stranger_is_refused(places: Places, tmp_path: Path) -> No
     repository.publish(places.folder, bundle_file(tmp_path, 1), places.people[0])
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("version", 2.0), ("x", 0.5), ("roles", {}), ("targets", []), ("expires", 1)]
+)
+def test_proposal_that_is_damaged_is_an_error(
+    places: Places, tmp_path: Path, key: str, value: object
+) -> None:
+    one, two, _ = places.people
+    repository.publish(places.folder, bundle_file(tmp_path, 1), one)
+    path = places.folder / "pending.json"
+    fields = json.loads(path.read_bytes())
+    fields["signed"][key] = value
+    path.write_text(json.dumps(fields))
+    with pytest.raises(RegistryError, match=naming("pending.json")):
+        joint_signing.waiting(places.folder, two)
+
+
 def test_second_change_waits_until_the_first_is_signed_or_removed(
     places: Places, tmp_path: Path
 ) -> None:
@@ -180,6 +197,27 @@ def test_root_keys_are_replaced_by_two_of_their_holders(places: Places) -> None:
     assert trusted_root(two).version == 2
     with pytest.raises(KeysError, match=naming("root")):
         repository.rotate(places.folder, "online", three)
+
+
+def test_list_that_is_due_is_proposed_by_a_refresh(places: Places) -> None:
+    one, two, _ = places.people
+    long = Validity(targets=timedelta(days=3650))  # a third of it is left now
+    assert repository.refresh(places.folder, one, validity=long).missing == 1
+    sign(places, two)
+    assert sign(places, places.server).is_published
+    repository.refresh(places.folder, places.server)
+    with pytest.raises(KeysError, match=naming("online")):
+        repository.refresh(places.folder, one)
+
+
+def test_root_that_is_due_is_proposed_by_a_refresh(places: Places) -> None:
+    one, two, _ = places.people
+    long = Validity(root=timedelta(days=3650))
+    assert repository.refresh(places.folder, one, validity=long).missing == 1
+    assert sign(places, two).is_published
+    assert trusted_root(two).version == 2
+    repository.refresh(places.folder, places.server)
+    assert trusted_root(places.server).version == 2
 
 
 def test_one_threshold_of_two_keeps_one_person_from_changing_anything(

@@ -287,6 +287,14 @@ def test_missing_root_is_told(folder: Path, keys: Keys) -> None:
         publish(folder, keys, 1)
 
 
+def test_folder_of_keys_that_is_not_there_is_told_and_not_made(
+    folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KeysError, match=naming("elsewhere")):
+        publish(folder, Keys(tmp_path / "elsewhere"), 1)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_passphrase_locks_the_keys(tmp_path: Path) -> None:
     (tmp_path / "passphrase").write_text("correct horse\nsecond line\n")
     (tmp_path / "wrong").write_text("battery staple\n")

@@ -22,7 +22,7 @@ from trainer.console import Console
 from trainer.errors import DataError, ParityError, RecipeError
 from trainer.recipe.document import read_recipe
 from trainer.recipe.search_section import FamilyName
-from trainer.search.journal import FOLDER
+from trainer.search.journal import FOLDER, Journal
 
 ROOT = Path(__file__).parents[4]
 NUMBERS = {"task": "regression", "column": "label"}
@@ -232,6 +232,14 @@ def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
     (tmp_path / "pump.csv").write_text("\n".join([table[0], *rows]) + "\n")
     with pytest.raises(DataError, match="two classes"):
         trained(path)
+
+
+def test_journal_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("as it was")
+    (tmp_path / "one.journal").symlink_to(tmp_path / "victim")
+    with pytest.raises(DataError, match=naming("one.journal")):
+        Journal(tmp_path / "one.journal", 0, [])
+    assert (tmp_path / "victim").read_text() == "as it was"
 
 
 def test_ctrl_c_keeps_the_journal_and_leaves_no_bundle(tmp_path: Path) -> None:
