@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.cli import check as preflight
 from agent.cli.broker_check import ask_broker
+from agent.config.secrets import exposed
 from agent.config.toml_file import load_settings
 from serving import log
 from serving.errors import EXIT_BUG, EXIT_CONFIG, ConfigError
@@ -44,6 +45,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
     preflight.check_files(settings, chosen.config)
     log.start()
+    for secret in exposed(settings):
+        log.warning("secret may be read by others", reason=secret)
     reactor = build(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: reactor.stop())
@@ -56,9 +59,9 @@ def _check(chosen: argparse.Namespace) -> int:
     preflight.check_files(settings, chosen.config)
     for line in (*preflight.describe(settings), *preflight.list_models(settings)):
         print(line)
-    answers: list[preflight.Answer] = []
+    answers = [preflight.Answer("warn", secret) for secret in exposed(settings)]
     if chosen.connect:
-        answers = [*ask_broker(settings), *preflight.ask_registry(settings)]
+        answers += [*ask_broker(settings), *preflight.ask_registry(settings)]
     for answer in answers:
         print(f"{answer.kind:<4}  {answer.text}")
     return int(any(answer.kind == "FAIL" for answer in answers))

@@ -37,7 +37,9 @@ from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import IO, Any, Final
 
+from models.address import without_secrets
 from models.bundle.identity import BundleRef
+from serving.registry.access import OPEN, Access
 from serving.registry.refusals import (
     PullCancelledError,
     PullFailedError,
@@ -82,6 +84,7 @@ class PullRequest:
         max_bytes: bytes of the longest bundle that is allowed.
         deadline_s: seconds that the whole pull may take.
         check: whether to verify and select only, without a download.
+        access: what identifies this gateway to the registry, and where redirects may lead.
     """
 
     url: str
@@ -93,6 +96,7 @@ class PullRequest:
     max_bytes: int
     deadline_s: float
     check: bool = False
+    access: Access = OPEN
 
     def to_json(self) -> bytes:
         """The request as the child reads it: UTF-8 JSON, paths as text."""
@@ -107,7 +111,8 @@ class PullRequest:
         """
         fields = json.loads(content)
         paths = {name: Path(fields[name]) for name in ("root", "state_dir", "destination_dir")}
-        return cls(**(fields | paths))
+        access = Access.from_json(fields["access"])
+        return cls(**(fields | paths | {"access": access}))
 
 
 def pull(
@@ -143,7 +148,7 @@ def pull(
         else:
             raise PullFailedError("the child ended without an answer; its log says why")
     if message["state"] == "refused":
-        raise error_of(message["error"], message["message"])
+        raise error_of(message["error"], without_secrets(message["message"]))
     return BundleRef(request.stream, message["seq"], message["sha256"], message["length"])
 
 

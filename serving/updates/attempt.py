@@ -157,6 +157,7 @@ class Attempt:
             destination_dir=store.bundles_dir,
             max_bytes=registry.max_bundle_bytes,
             deadline_s=registry.deadline_s,
+            access=registry.access,
         )
 
         def on_progress(received: int, total: int) -> None:

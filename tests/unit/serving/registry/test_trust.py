@@ -12,10 +12,11 @@ import pytest
 from tuf.api.metadata import Metadata, Root, Targets
 
 from models.errors import MillhandError, UntrustedBundleError
-from serving.registry.catalogue import SignedFile, Target, select
+from serving.errors import TransientError
+from serving.registry.catalogue import Target
 from serving.registry.fetch import Fetcher, Pace
 from serving.registry.high_water_mark import CLOCK_STEP, NOT_BEFORE, HighWaterMark, Role
-from serving.registry.refusals import MetadataError, error_of
+from serving.registry.refusals import error_of
 from serving.registry.trust import TrustedRegistry, exclusive
 from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.factories import make_bundle, make_manifest
@@ -398,18 +399,68 @@ def test_clock_of_2000_is_refused_on_the_first_day() -> None:
 
 
 def test_endless_metadata_is_refused(published: Published, gateway: Gateway) -> None:
-    (metadata(published) / "timestamp.json").write_bytes(bytes(10_000_000))
+    timestamp = metadata(published) / "timestamp.json"
+    timestamp.write_bytes(timestamp.read_bytes() + b" " * 10_000_000)
     assert gateway.refusal() == "oversized"
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"null", b"{}", b"[" * 16_000, b'{"signed": {"_type": "root"}}']
+    "content",
+    [
+        b'{"signed": {"_type": "root"}, "signatures": []}',
+        b'{"signed": 1, "signatures": []}',
+        b'{"signed": {}, "signatures": [{}]}',
+    ],
 )
-def test_metadata_that_is_none_is_refused(
+def test_metadata_that_is_malformed_is_refused(
     published: Published, gateway: Gateway, content: bytes
 ) -> None:
     (metadata(published) / "timestamp.json").write_bytes(content)
     assert gateway.refusal() == "metadata_invalid"
+
+
+LOGIN_PAGE = b"<!DOCTYPE html><html><title>Guest network</title>"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"null",
+        b'{"error": "login required"}',
+        b"[" * 16_000,
+        LOGIN_PAGE,
+        pytest.param(LOGIN_PAGE * 20_000, id="long page"),
+        pytest.param(bytes(10_000_000), id="zeros"),
+    ],
+)
+@pytest.mark.parametrize("name", ["timestamp.json", "2.root.json", "2.targets.json"])
+def test_what_nobody_has_signed_is_waited_for(
+    published: Published, gateway: Gateway, content: bytes, name: str
+) -> None:
+    with mirror(published.folder) as server:
+        gateway.url = server.url
+        (metadata(published) / name).write_bytes(content)
+        assert gateway.refusal() == "unexpected_answer"
+        with pytest.raises(TransientError):
+            gateway.pull()
+
+
+def test_login_page_in_place_of_everything_is_waited_for(
+    published: Published, gateway: Gateway
+) -> None:
+    release = publish(published, 2)
+    names = [path.name for path in metadata(published).iterdir()]
+    with mirror(published.folder) as server:
+        gateway.url = server.url
+        for page in (LOGIN_PAGE, LOGIN_PAGE * 100_000):
+            for name in (*names, "2.root.json"):
+                server.faults[name] = Fault(page=page)
+            assert gateway.refusal() == "unexpected_answer"
+            server.faults = {f"{release.sha256}.zip": Fault(page=page)}
+            assert gateway.refusal() == "unexpected_answer"
+        server.faults.clear()
+        assert gateway.pull().exists()
 
 
 def test_fast_forward_by_a_stolen_online_key_is_repaired_by_its_rotation(
@@ -455,49 +506,6 @@ def _describe(change: dict[str, object]) -> Callable[[Targets], None]:
             file.unrecognized_fields["custom"] |= change
 
     return redescribe
-
-
-def test_undescribed_bundle_is_refused() -> None:
-    sha256 = "a" * 64
-    undescribed = SignedFile(f"bundles/{STREAM}/1/{sha256}.zip", sha256, 10, None)
-    with pytest.raises(UntrustedBundleError) as refused:
-        select([undescribed], STREAM, None, max_bytes=100)
-    assert refused.value.code == "wrong_stream"
-
-
-def test_digest_that_differs_from_the_path_is_refused() -> None:
-    description = {"stream": STREAM, "seq": 1}
-    file = SignedFile(f"bundles/{STREAM}/1/{'a' * 64}.zip", "b" * 64, 10, description)
-    with pytest.raises(UntrustedBundleError) as refused:
-        select([file], STREAM, None, max_bytes=100)
-    assert refused.value.code == "wrong_stream"
-
-
-def test_two_bundles_of_one_seq_are_refused() -> None:
-    files = [
-        SignedFile(f"bundles/{STREAM}/1/{c * 64}.zip", c * 64, 10, {"stream": STREAM, "seq": 1})
-        for c in "ab"
-    ]
-    with pytest.raises(MetadataError, match=naming("pump-health", "1")):
-        select(files, STREAM, 1, max_bytes=100)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        f"bundles/{STREAM}/../{'a' * 64}.zip",
-        f"bundles/../{STREAM}/1/{'a' * 64}.zip",
-        f"/bundles/{STREAM}/1/{'a' * 64}.zip",
-        f"bundles/{STREAM}/01/{'a' * 64}.zip",
-        f"bundles/{STREAM}/1/{'a' * 64}.zip\n",
-        f"bundles/{STREAM}/\N{ARABIC-INDIC DIGIT ONE}/{'a' * 64}.zip",
-    ],
-)
-def test_path_of_another_form_is_no_bundle(path: str) -> None:
-    file = SignedFile(path, "a" * 64, 10, {"stream": STREAM, "seq": 1})
-    with pytest.raises(UntrustedBundleError) as refused:
-        select([file], STREAM, None, max_bytes=100)
-    assert refused.value.code == "not_published"
 
 
 # --- the gateway's own files --------------------------------------------------------------------
