@@ -60,6 +60,21 @@ def broken_by(error: HTTPError, access: Access, *, is_own: bool = True) -> str:
     return f"{reason}{remedy}"
 
 
+def kind_of(content: bytes) -> str:
+    """What an answer that is no file of a registry looks like.
+
+    It never repeats the content: where the registry is a folder, a link in it may lead to a secret.
+
+    Args:
+        content: the first bytes of the answer.
+    """
+    if not content.strip():
+        return "nothing"
+    if content.lstrip().startswith(b"<"):
+        return "a page of HTML, perhaps the login page of a network (captive portal)"
+    return "something else, perhaps by another server than the registry's"
+
+
 def _unauthorized(access: Access, challenge: str) -> str:
     if access.token_file is not None:
         return (

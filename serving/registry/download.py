@@ -24,6 +24,7 @@ from typing import Final
 from models.address import shortened
 from models.errors import DigestMismatchError
 from models.files import sync_directory
+from serving.registry.answers import kind_of
 from serving.registry.fetch import CHUNK_BYTES, Fetcher, Stream
 from serving.registry.refusals import (
     DiskFullError,
@@ -195,9 +196,7 @@ def _mistake(
     """Why an answer that begins with `head` cannot be the file, as far as can be told by then."""
     if stream.offset == 0 and head[: len(promised.magic)] != promised.magic[: len(head)]:
         return UnexpectedAnswerError(
-            f"{shortened(promised.url)} was answered with something that begins with"
-            f" {head[:40]!r}, and is no bundle: perhaps the login page of a network (captive"
-            " portal), or another address"
+            f"{shortened(promised.url)} was answered with no bundle, but with {kind_of(head)}"
         )
     if stream.total is None or stream.total == promised.length:
         return None

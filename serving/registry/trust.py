@@ -32,6 +32,7 @@ from tuf.ngclient import FetcherInterface, Updater
 
 from models.address import shortened
 from models.errors import DigestMismatchError, MillhandError
+from serving.registry.answers import kind_of
 from serving.registry.catalogue import SignedFile, Target, select
 from serving.registry.download import Progress, Promised, download
 from serving.registry.fetch import Fetcher
@@ -247,9 +248,8 @@ def _check_form(content: bytes, max_length: int, url: str) -> None:
             document = None
     if not (isinstance(document, dict) and {"signed", "signatures"} <= document.keys()):
         raise UnexpectedAnswerError(
-            f"{shortened(url)} was answered with something that begins with {content[:40]!r}, and"
-            " is no metadata of a registry: perhaps the login page of a network (captive portal),"
-            " or another address"
+            f"{shortened(url)} was answered with no metadata of a registry, but with"
+            f" {kind_of(content)}"
         )
 
 

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 from serving.registry.access import Access
 from serving.registry.fetch import Fetcher
-from serving.registry.redirects import MAX_REDIRECTS
+from serving.registry.redirects import MAX_REDIRECTS, Redirects
 from serving.registry.refusals import RedirectedError, UnreachableError
 from tests.kit.broker.certificates import Certificates, make_certificates
 from tests.kit.bundles.mirrors import Fault, Mirror, mirror
@@ -121,6 +124,24 @@ def test_redirect_to_another_port_is_refused(served: Mirror, other: Mirror) -> N
     port = other.url.rpartition(":")[2]
     assert naming(port)
     assert port in refusal(served, f"{served.url.rpartition(':')[0]}:{port}/{NAME}")
+
+
+@given(
+    st.text()
+    | st.from_regex(
+        r"(https?:)?[/\\]{0,3}[a-z.@:\[\]\\/?#%0-9]{0,30}models\.example[@:/\\a-z.0-9]*",
+        fullmatch=True,
+    )
+)
+def test_no_location_leads_elsewhere(location: str) -> None:
+    own = "https://models.example/registry/timestamp.json"
+    try:
+        target = Redirects().target(own, own, location)
+    except RedirectedError:
+        return
+    asked = parse_url(target)  # by what makes the request
+    assert (asked.scheme, asked.auth, asked.host) == ("https", None, "models.example")
+    assert asked.port in (None, 443)
 
 
 def test_redirect_loop_ends(served: Mirror) -> None:

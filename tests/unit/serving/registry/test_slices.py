@@ -95,7 +95,7 @@ def test_login_page_is_waited_for_and_keeps_what_has_arrived(
     served: Mirror, part: Path, repeated: int
 ) -> None:
     served.faults[NAME] = Fault(page=LOGIN_PAGE * repeated)
-    with pytest.raises(UnexpectedAnswerError, match=naming("DOCTYPE")):
+    with pytest.raises(UnexpectedAnswerError, match=naming("HTML")):
         bring(served, part)
     assert part.read_bytes() == CONTENT[:RECEIVED]
     served.faults.clear()

@@ -446,6 +446,23 @@ def test_what_nobody_has_signed_is_waited_for(
             gateway.pull()
 
 
+@pytest.mark.parametrize("secret", [b"hunter2", b"<hunter2", b'{"hunter2": 1}'])
+def test_link_to_a_secret_in_a_registrys_folder_is_not_told(
+    published: Published, gateway: Gateway, tmp_path: Path, secret: bytes
+) -> None:
+    (tmp_path / "secret").write_bytes(secret)
+    (bundle,) = (published.folder / "targets").rglob("*.zip")
+    for path in (metadata(published) / "timestamp.json", bundle):
+        kept = path.read_bytes()
+        path.unlink()
+        path.symlink_to(tmp_path / "secret")
+        with pytest.raises(TransientError) as waiting:
+            gateway.pull()
+        assert "hunter2" not in str(waiting.value)
+        path.unlink()
+        path.write_bytes(kept)
+
+
 def test_login_page_in_place_of_everything_is_waited_for(
     published: Published, gateway: Gateway
 ) -> None:
