@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/installed
 SITE ?= build/site
+SBOM ?= build/millhand-agent.cdx.json
 
 # Debian keeps mosquitto in /usr/sbin, which is not on everybody's path.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help demo test check bench chaos docs lock upgrade clean
+.PHONY: help demo test check bench chaos docs sbom lock upgrade clean
 
 help:
 	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set"
@@ -20,6 +21,7 @@ help:
 	@echo "make chaos   faults under load, a fuzz and a soak: half an hour; CHAOS='--only cut' for less"
 	@echo "make bench   the measured promises; PEERS=1: next to mqtt.js and Node-RED too"
 	@echo "make docs    the documentation as a site, in $(SITE)/html; needs no network"
+	@echo "make sbom    the locked agent as a CycloneDX bill of materials, in $(SBOM)"
 	@echo "make lock    requirements/ after a change of pyproject.toml; what is locked stays"
 	@echo "make upgrade requirements/ with the newest versions that pyproject.toml allows"
 	@echo "make clean   remove what the other targets made"
@@ -59,6 +61,13 @@ docs: $(STAMP)
 	cp -r --parents *.md docs $(SITE)/source
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs \
 		$(SITE)/source $(SITE)/html
+
+# What a gateway installs, from the lock alone: no network, and the same bytes again. The warning
+# that is switched off says that a lock has no graph of who needs whom.
+sbom: $(STAMP)
+	mkdir -p $(dir $(SBOM))
+	$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements requirements/agent.txt \
+		--pyproject pyproject.toml --spec-version 1.6 --output-reproducible --output-file $(SBOM)
 
 # dev.txt is resolved first, so that a gateway and a workstation get the same versions.
 LOCK = $(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe \

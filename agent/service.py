@@ -10,6 +10,7 @@ from time import monotonic
 from types import FrameType
 from typing import Final
 
+from agent.config.secrets import exposed
 from agent.config.settings import Settings
 from serving import log, state_lock
 
@@ -118,3 +119,5 @@ def _tell_start(settings: Settings, config: Path) -> None:
         onnxruntime=version("onnxruntime"),
         pid=os.getpid(),
     )
+    for secret in exposed(settings):
+        log.warning("secret may be read by others", reason=secret)

@@ -53,7 +53,7 @@ SIDEBAR = {
         "docs/pack",
         "docs/data",
     ],
-    "Gateway operator": ["docs/registry", "docs/reliability", "docs/performance"],
+    "Gateway operator": ["docs/registry", "docs/security", "docs/reliability", "docs/performance"],
     "SCADA engineer": ["docs/topics"],
     "Developer": [
         "docs/architecture",

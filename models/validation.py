@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from models.address import without_secrets
+
 MAX_SHOWN: Final = 200
 """Characters of a value that a message repeats."""
 
@@ -41,8 +43,8 @@ def explain(error: ErrorDetails, allowed: str | None = None) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it is repeated in messages, cut to `MAX_SHOWN` characters."""
-    text = repr(value)
+    """A value as messages repeat it: cut to `MAX_SHOWN` characters, URLs without their secrets."""
+    text = without_secrets(repr(value))
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from agent.config.settings import Settings
+from models.address import shortened
 from models.errors import BundleError, MillhandError
 from models.input.topics import TopicTemplate
 from serving.errors import ConfigError
@@ -40,6 +41,7 @@ def check_files(settings: Settings, path: Path) -> None:
         "broker.ca_file": broker.ca_file,
         "broker.cert_file": broker.cert_file,
         "broker.key_file": broker.key_file,
+        **settings.registry.access.files,
     }
     mistakes = [
         f"{path}: {key}: found '{file}', which cannot be read; install it or correct the path"
@@ -64,7 +66,7 @@ def describe(settings: Settings) -> list[str]:
     lines = [
         f"gateway   {settings.gateway.id}, state in {settings.gateway.state_dir}",
         f"broker    {broker.host}:{broker.port}, TLS {'on' if broker.uses_tls else 'off'}",
-        f"registry  {settings.registry.url}",
+        f"registry  {shortened(settings.registry.url)}",
     ]
     for pipeline in settings.pipelines:
         lines.append(f"stream    {pipeline.stream} -> {pipeline.output_topic}")
@@ -143,10 +145,10 @@ def ask_registry(settings: Settings) -> list[Answer]:
         try:
             found = pull(request, on_progress=lambda *_: None, cancelled=threading.Event())
         except MillhandError as exc:
-            text = f"registry {request.url}: {pipeline.stream}: {exc} ({exc.code})"
+            text = f"registry {shortened(request.url)}: {pipeline.stream}: {exc} ({exc.code})"
             answers.append(Answer("FAIL", text))
         else:
-            text = f"registry {request.url}: {pipeline.stream} would run seq {found.seq}"
+            text = f"registry {shortened(request.url)}: {pipeline.stream} would run seq {found.seq}"
             answers.append(Answer("ok", text))
     return answers
 
@@ -164,4 +166,5 @@ def _question(settings: Settings, stream: str) -> PullRequest:
         max_bytes=registry.max_bundle_bytes,
         deadline_s=min(registry.deadline_s, _REGISTRY_DEADLINE_S),
         check=True,
+        access=registry.access,
     )

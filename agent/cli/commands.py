@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.cli import check as preflight
 from agent.cli.broker_check import ask_broker
 from agent.cli.quarantine import clear, list_quarantined
+from agent.config.secrets import exposed
 from agent.config.settings import Settings
 from agent.config.toml_file import load_settings
 from models.printable import printable
@@ -70,6 +71,7 @@ def _answers(settings: Settings, *, connects: bool) -> Iterator[preflight.Answer
     import_module("agent.app")  # what cannot be imported keeps `run` from starting
     from agent.cli.model_check import prove_kept  # noqa: PLC0415  as in _run
 
+    yield from (preflight.Answer("warn", secret) for secret in exposed(settings))
     yield from preflight.inspect_installation()
     yield from preflight.find_exposed(settings)
     yield from prove_kept(settings)

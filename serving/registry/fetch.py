@@ -1,8 +1,10 @@
 """Reads files of a registry by file://, http:// or https://, resumable and with limits.
 
 What arrives is not trusted: callers verify signatures and digests. Here a hostile or broken server
-is kept from doing harm, by a limit of each wait, of the lowest rate and of redirects. A request is
-never repeated here; callers decide on that, and on the deadline of the whole pull.
+is kept from doing harm, by a limit of each wait and of the lowest rate, and by the rules of
+`serving.registry.redirects`. A request is never repeated here; callers decide on that, and on the
+deadline of the whole pull. Token, password and client certificate are sent to the origin of the URL
+that was asked for, and to no other. Proxies of the environment are not used.
 
 urllib3 is used, which tuf needs anyway, and not urllib.request: `read1` returns what has arrived,
 so that a server that sends a byte now and then is noticed (the slow retrieval attack of the TUF
@@ -18,19 +20,29 @@ from io import BufferedReader
 from pathlib import Path
 from time import monotonic
 from typing import Final, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import HTTPError
 
-from serving.registry.refusals import NotServedError, OversizedError, TooSlowError, UnreachableError
+from models.address import shortened
+from serving.registry.access import OPEN, Access
+from serving.registry.answers import broken_by, refused_by
+from serving.registry.credentials import Credentials
+from serving.registry.origin import origin_of
+from serving.registry.redirects import MAX_REDIRECTS, Redirects, too_many
+from serving.registry.refusals import (
+    NotServedError,
+    TooSlowError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
 
 CHUNK_BYTES: Final = 64 << 10
-MAX_REDIRECTS: Final = 3
 # Without compression, so that lengths and ranges are those of the file itself.
 _HEADERS: Final = {"User-Agent": "millhand-agent", "Accept-Encoding": "identity"}
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-")
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +67,9 @@ class Stream:
     Attributes:
         offset: index of the first byte in `chunks`: that asked for, or 0 if the server cannot
             resume.
-        total: bytes of the whole file; None if the server does not send its length.
-        chunks: bytes of the file as they arrive. Iterating raises the errors of `Fetcher.open`.
+        total: bytes of the whole file, as the server says; None if it does not.
+        chunks: bytes of the file as they arrive, not always up to its end. Iterating raises the
+            errors of `Fetcher.open`.
     """
 
     offset: int
@@ -69,37 +82,40 @@ class Fetcher:
 
     Args:
         pace: how slow the server may be; None for the defaults of `Pace`.
+        access: what identifies this gateway, and where redirects may lead.
     """
 
-    def __init__(self, pace: Pace | None = None) -> None:
+    def __init__(self, pace: Pace | None = None, access: Access = OPEN) -> None:
         self._pace = Pace() if pace is None else pace
-        silence = Timeout(connect=self._pace.silence_s, read=self._pace.silence_s)
-        self._pool = PoolManager(num_pools=4, timeout=silence, retries=False)  # callers decide
+        self._access = access
+        self._credentials = Credentials(access)
+        self._redirects = Redirects(access.allowed_origins)
+        self._pools: dict[tuple[bool, bool], PoolManager] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.clear()
+        for pool in self._pools.values():
+            pool.clear()
 
     def read(self, url: str, max_bytes: int) -> bytes:
-        """Read a whole file into memory.
+        """Read a file into memory, and no more than `max_bytes` of it.
 
         Args:
             url: address of the file.
-            max_bytes: longest file that is accepted.
+            max_bytes: bytes after which reading ends.
 
         Raises:
-            OversizedError: the file is longer than `max_bytes`.
-            UnreachableError, TooSlowError, NotServedError: see `open`.
+            TransientError: see `open`.
         """
         content = bytearray()
         with self.open(url) as stream:
             for chunk in stream.chunks:
                 content += chunk
-                if len(content) > max_bytes:
-                    raise OversizedError(f"{_shown(url)} is longer than {max_bytes} bytes")
-        return bytes(content)
+                if len(content) >= max_bytes:
+                    break
+        return bytes(content[:max_bytes])
 
     @contextmanager
     def open(self, url: str, offset: int = 0) -> Iterator[Stream]:
@@ -110,7 +126,11 @@ class Fetcher:
                 more. Trying again may help.
             TooSlowError: bytes arrive below the lowest rate; only iterating raises it.
             NotServedError: the file does not exist, the HTTP status is any other error, or the
-                scheme or a redirect is not allowed. Trying again at once is useless.
+                scheme is not allowed. Trying again at once is useless.
+            AccessDeniedError: the HTTP status is 401 or 403.
+            RedirectedError: see `serving.registry.redirects`.
+            UnexpectedAnswerError: another part of the file was sent than was asked for.
+            CredentialsError: see `serving.registry.credentials`.
         """
         scheme = _scheme(url)
         if scheme == "file":
@@ -120,7 +140,7 @@ class Fetcher:
             with self._open_http(url, offset) as stream:
                 yield stream
         else:
-            raise NotServedError(f"{_shown(url)}: allowed are file://, http:// and https://")
+            raise NotServedError(f"{shortened(url)}: allowed are file://, http:// and https://")
 
     @contextmanager
     def _open_http(self, url: str, offset: int) -> Iterator[Stream]:
@@ -129,10 +149,10 @@ class Fetcher:
             if offset and not _resumes_at(response, offset):
                 response.close()
                 offset, response = 0, self._followed(url, 0)
-            _check_status(response, url)
-            begin = offset if response.status == HTTPStatus.PARTIAL_CONTENT else 0
-            rest = response.length_remaining
-            total = None if rest is None else begin + rest
+            if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                challenge = response.headers.get("WWW-Authenticate", "")
+                raise refused_by(response.status, shortened(url), self._access, challenge)
+            begin, total = _extent(response, offset, url)
             yield Stream(begin, total, self._paced(response, url))
         finally:
             response.close()
@@ -141,24 +161,40 @@ class Fetcher:
         """Send the request, and follow redirects as far as they are allowed."""
         target = url
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._sent(target, offset, shown=_shown(url))
+            response = self._sent(target, offset, asked=url)
             location = response.get_redirect_location()
             if not location:
                 return response
             response.close()
-            target = _redirected(target, location)
-        raise NotServedError(
-            f"{_shown(url)} redirects more often than the {MAX_REDIRECTS} times that are allowed"
-        )
+            target = self._redirects.target(url, target, location)
+        raise too_many(url)
 
-    def _sent(self, url: str, offset: int, *, shown: str) -> BaseHTTPResponse:
-        headers = {**_HEADERS, "Range": f"bytes={offset}-"} if offset else _HEADERS
+    def _sent(self, url: str, offset: int, *, asked: str) -> BaseHTTPResponse:
         try:
-            return self._pool.request(
-                "GET", url, headers=headers, redirect=False, preload_content=False
-            )
+            origin = origin_of(url)
+            is_own = origin == origin_of(asked)
+        except ValueError as exc:
+            raise NotServedError(f"{shortened(url)}: {exc}") from exc
+        headers = _HEADERS | (self._credentials.headers() if is_own else {})
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        pool = self._pool(is_own=is_own, is_encrypted=origin.is_encrypted)
+        try:
+            return pool.request("GET", url, headers=headers, redirect=False, preload_content=False)
         except HTTPError as exc:
-            raise UnreachableError(f"{shown}: {_reason(exc)}") from exc
+            reason = broken_by(exc, self._access, is_own=is_own)
+            raise UnreachableError(f"{shortened(asked)}: {reason}") from exc
+
+    def _pool(self, *, is_own: bool, is_encrypted: bool) -> PoolManager:
+        """The connections to the registry itself, or those to other servers, made at first use."""
+        key = (is_own, is_encrypted)
+        if key not in self._pools:
+            context = self._credentials.context(is_own=is_own) if is_encrypted else None
+            silence = Timeout(connect=self._pace.silence_s, read=self._pace.silence_s)
+            self._pools[key] = PoolManager(
+                num_pools=4, timeout=silence, retries=False, ssl_context=context
+            )
+        return self._pools[key]
 
     def _paced(self, response: BaseHTTPResponse, url: str) -> Iterator[bytes]:
         """The content as it arrives, as long as it arrives at the lowest rate or faster."""
@@ -173,12 +209,13 @@ class Fetcher:
                 if received < self._pace.lowest_rate * elapsed_s:
                     rate = received / elapsed_s
                     raise TooSlowError(
-                        f"{_shown(url)} arrives at {rate:.0f} bytes/s; at least "
+                        f"{shortened(url)} arrives at {rate:.0f} bytes/s; at least "
                         f"{self._pace.lowest_rate:.0f} are required"
                     )
                 begin, received = monotonic(), 0
         except HTTPError as exc:
-            raise UnreachableError(f"{_shown(url)} broke off: {_reason(exc)}") from exc
+            reason = broken_by(exc, self._access)
+            raise UnreachableError(f"{shortened(url)} broke off: {reason}") from exc
 
 
 @contextmanager
@@ -186,7 +223,7 @@ def _open_file(url: str, offset: int) -> Iterator[Stream]:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise NotServedError(
-            f"{_shown(url)} names a host, where a local folder is written file:///path"
+            f"{shortened(url)} names a host, where a local folder is written file:///path"
         )
     path = Path(url2pathname(parts.path))
     try:
@@ -225,42 +262,26 @@ def _resumes_at(response: BaseHTTPResponse, offset: int) -> bool:
     return match is not None and int(match[1]) == offset
 
 
-def _check_status(response: BaseHTTPResponse, url: str) -> None:
-    status = response.status
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise UnreachableError(f"{_shown(url)}: HTTP status {status}")
-    if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        raise NotServedError(f"{_shown(url)}: HTTP status {status}", status)
+def _extent(response: BaseHTTPResponse, offset: int, url: str) -> tuple[int, int | None]:
+    """Index of the first byte that is sent, and bytes of the whole file, None if unknown.
 
-
-def _reason(error: HTTPError) -> str:
-    """Class and cause of an error; urllib3's own text has addresses of its objects in it."""
-    cause = error.__cause__ or error.__context__ or error
-    return f"{type(error).__name__} ({getattr(cause, 'strerror', None) or type(cause).__name__})"
-
-
-def _redirected(url: str, location: str) -> str:
-    """The address that a redirect leads to; leaving HTTP or TLS is refused."""
-    try:
-        target = urljoin(url, location)
-    except ValueError as exc:
-        raise NotServedError(f"{_shown(url)} redirects to something not a URL: {exc}") from exc
-    left, scheme = _scheme(url), _scheme(target)
-    if scheme not in ("http", "https") or (left, scheme) == ("https", "http"):
-        raise NotServedError(
-            f"{_shown(url)} redirects from {left} to {scheme}, which is not allowed"
+    A server may send less than the range that was asked for (RFC 9110, 15.3.7).
+    """
+    rest = response.length_remaining
+    if response.status != HTTPStatus.PARTIAL_CONTENT:
+        return 0, rest
+    match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+    if match is None or int(match[1]) != offset:
+        raise UnexpectedAnswerError(
+            f"{shortened(url)}: another part of the file was sent than from byte {offset} on"
         )
-    return target
+    if match[3] == "*":
+        return offset, None
+    return offset, int(match[3])
 
 
 def _scheme(url: str) -> str:
     try:
         return urlsplit(url).scheme
     except ValueError as exc:
-        raise NotServedError(f"{url[:200]!r} is not a URL: {exc}") from exc
-
-
-def _shown(url: str) -> str:
-    """The URL without user, password and query, since error texts are published on `feedback`."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise NotServedError(f"{shortened(url)} is not a URL") from exc

@@ -32,8 +32,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+from models.address import without_secrets
 from models.bundle.identity import BundleRef
 from serving.child import Patience, lines, started
+from serving.registry.access import OPEN, Access
 from serving.registry.refusals import (
     PullCancelledError,
     PullFailedError,
@@ -71,6 +73,7 @@ class PullRequest:
         deadline_s: seconds that the whole pull may take.
         check: whether to verify and select only, without a download.
         refused: digests of bundles that are not downloaded either, because they were refused here.
+        access: what identifies this gateway to the registry, and where redirects may lead.
     """
 
     url: str
@@ -85,6 +88,7 @@ class PullRequest:
     quarantined: tuple[str, ...] = ()
     has_run: tuple[int, ...] = ()
     refused: tuple[str, ...] = ()
+    access: Access = OPEN
 
     def to_json(self) -> bytes:
         """The request as the child reads it: UTF-8 JSON, paths as text."""
@@ -99,7 +103,8 @@ class PullRequest:
         """
         fields = json.loads(content)
         paths = {name: Path(fields[name]) for name in ("root", "state_dir", "destination_dir")}
-        return cls(**(fields | paths))
+        access = Access.from_json(fields["access"])
+        return cls(**(fields | paths | {"access": access}))
 
 
 def pull(
@@ -141,7 +146,7 @@ def pull(
     except OSError as exc:
         raise PullFailedError(f"the child cannot be started: {exc.strerror}") from exc
     if message["state"] == "refused":
-        raise error_of(message["error"], message["message"])
+        raise error_of(message["error"], without_secrets(message["message"]))
     return BundleRef(request.stream, message["seq"], message["sha256"], message["length"])
 
 

@@ -42,7 +42,7 @@ def main() -> None:
 
 def _answer(request: PullRequest, send: Send) -> dict[str, object]:
     send({"state": "resolving"})
-    with exclusive(request.state_dir), Fetcher() as fetcher:
+    with exclusive(request.state_dir), Fetcher(access=request.access) as fetcher:
         registry = TrustedRegistry(
             request.url,
             request.root,

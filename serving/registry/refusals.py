@@ -17,6 +17,10 @@ TransientError                 tried again by the agent, with growing waits
 ├── UnreachableError           no connection, an interrupted one, or a failing server
 ├── TooSlowError               the server answers below the lowest rate
 ├── NotServedError             the server does not have a file that should be there
+│   └── AccessDeniedError      the server does not let this gateway read it
+├── RedirectedError            the server sends the gateway to a place that is not allowed
+├── UnexpectedAnswerError      the answer is no file of a registry, or only a part of it
+├── CredentialsError           a token, password or certificate of this gateway cannot be used
 ├── ClockBehindError           the clock is behind a time that has certainly passed
 ├── DiskFullError              no room for the bundle or the metadata
 ├── StorageError               the state directory cannot be read or written
@@ -134,6 +138,34 @@ class NotServedError(TransientError):
         self.status = status
 
 
+class AccessDeniedError(NotServedError):
+    """The registry does not let this gateway read a file: HTTP status 401 or 403."""
+
+    code: ClassVar[str] = "access_denied"
+
+
+class RedirectedError(TransientError):
+    """The registry sends the request to a place that the operator has not allowed."""
+
+    code: ClassVar[str] = "redirected"
+
+
+class UnexpectedAnswerError(TransientError):
+    """The answer is not the file that was asked for, such as the login page of a network.
+
+    Nobody has signed it, so it says nothing about the registry. What is signed wrongly is an
+    UntrustedBundleError instead.
+    """
+
+    code: ClassVar[str] = "unexpected_answer"
+
+
+class CredentialsError(TransientError):
+    """A token, a password or a certificate that identifies this gateway cannot be used."""
+
+    code: ClassVar[str] = "credentials_unusable"
+
+
 class ClockBehindError(TransientError):
     """The clock of the gateway was set back, or has not been set yet."""
 
@@ -176,6 +208,10 @@ _KINDS: Final[tuple[type[MillhandError], ...]] = (
     UnreachableError,
     TooSlowError,
     NotServedError,
+    AccessDeniedError,
+    RedirectedError,
+    UnexpectedAnswerError,
+    CredentialsError,
     ClockBehindError,
     DiskFullError,
     StorageError,

@@ -11,6 +11,7 @@ imports this file, and with it tuf.
 """
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,9 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater
 
+from models.address import shortened
 from models.errors import DigestMismatchError, MillhandError
+from serving.registry.answers import kind_of
 from serving.registry.catalogue import Here, SignedFile, Target, select
 from serving.registry.download import Progress, Promised, download
 from serving.registry.fetch import Fetcher
@@ -38,8 +41,10 @@ from serving.registry.refusals import (
     ExpiredError,
     MetadataError,
     NotServedError,
+    OversizedError,
     RollbackError,
     TrustAnchorError,
+    UnexpectedAnswerError,
     UnsignedError,
     storage_error,
 )
@@ -48,6 +53,7 @@ S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 
 MAX_ROOT_BYTES: Final = 512_000
 """Bytes of the root metadata at most, as python-tuf limits it (`UpdaterConfig.root_max_length`)."""
+_ZIP: Final = b"PK\x03\x04"  # every bundle begins like this (APPNOTE.TXT, 4.3.7)
 _REFUSALS: Final[tuple[tuple[type[RepositoryError], type[MillhandError]], ...]] = (
     (UnsignedMetadataError, UnsignedError),
     (BadVersionNumberError, RollbackError),
@@ -156,7 +162,7 @@ class TrustedRegistry:
             MillhandError: see `serving.registry.download.download`.
         """
         ref = target.ref
-        promised = Promised(f"{self._url}/targets/{target.path}", ref.sha256, ref.size)
+        promised = Promised(f"{self._url}/targets/{target.path}", ref.sha256, ref.size, _ZIP)
         destination = folder / ref.file_name
         download(promised, destination, fetcher=self._fetcher, on_progress=on_progress)
         return destination
@@ -174,7 +180,10 @@ class TrustedRegistry:
         try:
             updater.refresh()
         except DownloadHTTPError as exc:
-            raise NotServedError(str(exc), exc.status_code) from exc
+            cause = exc.__cause__  # it is ours: see _MetadataFetcher
+            if not isinstance(cause, NotServedError):
+                raise
+            raise cause from exc
         except RepositoryError as exc:
             raise _refusal(exc) from exc
 
@@ -211,13 +220,37 @@ class _MetadataFetcher(FetcherInterface):
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
         try:
-            return self._fetcher.read(url, max_length)
+            content = self._fetcher.read(url, max_length + 1)
         except NotServedError as exc:
             # tuf asks for root versions until one does not exist: status 404 or 403 (5.3.3).
             raise DownloadHTTPError(str(exc), exc.status) from exc
+        _check_form(content, max_length, url)
+        return content
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         raise NotImplementedError(url)  # only the default of download_bytes would call it
+
+
+def _check_form(content: bytes, max_length: int, url: str) -> None:
+    """Tell what nobody has signed from metadata, before it can be taken for an attack.
+
+    A login page of a network answers with status 200 and HTML. It says nothing about the registry,
+    so it is asked again soon. What has the form of signed metadata is judged by its signatures.
+    """
+    if len(content) > max_length:
+        if content.lstrip().startswith(b"{"):
+            raise OversizedError(f"{shortened(url)} is longer than {max_length} bytes")
+        document = None
+    else:
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError):
+            document = None
+    if not (isinstance(document, dict) and {"signed", "signatures"} <= document.keys()):
+        raise UnexpectedAnswerError(
+            f"{shortened(url)} was answered with no metadata of a registry, but with"
+            f" {kind_of(content)}"
+        )
 
 
 def _signed_file(file: TargetFile) -> SignedFile:

@@ -200,6 +200,7 @@ class Attempt:
             quarantined=tuple(one.sha256 for one in quarantined),
             has_run=active.has_run if active is not None else (),
             refused=self._tools.prover.refused(),
+            access=registry.access,
         )
 
         def on_progress(received: int, total: int) -> None:

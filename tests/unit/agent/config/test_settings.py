@@ -1,5 +1,6 @@
 """Every mistake in the configuration is told with file, key, finding and remedy, all at once."""
 
+import json
 import os
 import re
 import select
@@ -81,7 +82,7 @@ def test_every_key_that_the_example_shows_in_a_comment_is_a_right_one(tmp_path: 
 
 def test_example_shows_and_explains_every_key() -> None:
     text = EXAMPLE.read_text()
-    shown = re.findall(r"^(?:# )?([a-z_]+) = ", text, re.MULTILINE)
+    shown = re.findall(r"^(?:# (?:or: )?)?([a-z_]+) = ", text, re.MULTILINE)
     missing = [name for name in keys(Settings) if name not in shown and f".{name}]" not in text]
     assert missing == [
         "gateway",
@@ -385,6 +386,36 @@ def test_password_is_taken_neither_from_the_environment_nor_told(
     (line,) = mistakes(tmp_path, document())
     assert line.startswith("environment MILLHAND_BROKER__PASSWORD: broker.password: ")
     assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [
+        {"url": "https://gateway-1:hunter2@models.example/registry", "root": "r"},
+        {"url": "https://models.example/registry?token=hunter2", "root": "r"},
+        {"url": "https://u:hunt/hunter2@models.example/registry", "root": "r"},
+        {"url": "ftp://u:hunter2@models.example/registry", "root": "r"},
+        {"url": "https://models.example", "root": "r", "allowed_origins": ["https://u:hunter2@h"]},
+        {"url": "https://[hunter2", "root": "r"},
+        {"url": ["https://u:hunter2@models.example/registry"], "root": "r"},
+        "https://u:hunter2@models.example/registry",
+    ],
+)
+@pytest.mark.parametrize("is_variable", [False, True])
+def test_secret_in_an_address_of_the_registry_is_refused_and_not_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    registry: dict[str, object] | str,
+    is_variable: bool,  # noqa: FBT001  pytest passes it by name
+) -> None:
+    content = document()
+    if is_variable:
+        monkeypatch.setenv("MILLHAND_REGISTRY", json.dumps(registry))
+    else:
+        content["registry"] = registry
+    told = "\n".join(mistakes(tmp_path, content))
+    assert "registry" in told
+    assert "hunter2" not in told
 
 
 @pytest.fixture

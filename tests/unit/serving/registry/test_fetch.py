@@ -12,13 +12,14 @@ import pytest
 from models.errors import DigestMismatchError
 from serving.registry import download as downloading
 from serving.registry.download import ATTEMPTS, MAX_PARTS, Promised, download
-from serving.registry.fetch import MAX_REDIRECTS, Fetcher, Pace
+from serving.registry.fetch import Fetcher, Pace
 from serving.registry.refusals import (
     DiskFullError,
     NotServedError,
     OversizedError,
     StorageError,
     TooSlowError,
+    UnexpectedAnswerError,
     UnreachableError,
 )
 from tests.kit.broker.certificates import Certificates, make_certificates
@@ -169,10 +170,9 @@ def test_cut_transfer_is_unreachable_while_iterating(served: Mirror, fetcher: Fe
         fetcher.read(f"{served.url}/{NAME}", len(CONTENT))
 
 
-def test_endless_file_is_cut_at_its_cap(served: Mirror, fetcher: Fetcher) -> None:
+def test_endless_file_is_read_up_to_its_cap(served: Mirror, fetcher: Fetcher) -> None:
     served.faults[NAME] = Fault(endless=True)
-    with pytest.raises(OversizedError, match=naming("2000000 bytes")):
-        fetcher.read(f"{served.url}/{NAME}", 2_000_000)
+    assert len(fetcher.read(f"{served.url}/{NAME}", 2_000_000)) == 2_000_000
 
 
 def test_server_that_keeps_the_pace_is_heard_out(served: Mirror) -> None:
@@ -199,38 +199,6 @@ def test_redirect_is_followed_with_its_range(served: Mirror, fetcher: Fetcher) -
         assert (stream.offset, b"".join(stream.chunks)) == (1000, CONTENT[1000:])
 
 
-def test_redirect_loop_ends(served: Mirror, fetcher: Fetcher) -> None:
-    served.faults[NAME] = Fault(location=f"/{NAME}")
-    with pytest.raises(NotServedError, match=naming(NAME, str(MAX_REDIRECTS))):
-        fetcher.read(f"{served.url}/{NAME}", 10)
-
-
-@pytest.mark.parametrize(
-    ("location", "finding"),
-    [("file:///etc/hostname", "file"), ("ftp://127.0.0.1/x", "ftp"), ("http://[::1/x", "URL")],
-)
-def test_redirect_out_of_http_is_refused(
-    served: Mirror, fetcher: Fetcher, location: str, finding: str
-) -> None:
-    served.faults[NAME] = Fault(location=location)
-    with pytest.raises(NotServedError, match=naming(NAME, finding)):
-        fetcher.read(f"{served.url}/{NAME}", 10)
-
-
-def test_redirect_out_of_tls_is_refused(
-    served: Mirror, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca_file))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates.cert_file, certificates.key_file)
-    with mirror(served.folder, context) as secure, Fetcher() as fetcher:
-        assert fetcher.read(f"{secure.url}/{NAME}", len(CONTENT)) == CONTENT
-        secure.faults[NAME] = Fault(location=f"{served.url}/{NAME}")
-        with pytest.raises(NotServedError, match=naming("https", "http")):
-            fetcher.read(f"{secure.url}/{NAME}", len(CONTENT))
-    assert served.requests == []
-
-
 def test_certificate_of_a_stranger_is_refused(
     served: Mirror, certificates: Certificates, fetcher: Fetcher
 ) -> None:
@@ -243,11 +211,21 @@ def test_certificate_of_a_stranger_is_refused(
         fetcher.read(f"{secure.url}/{NAME}", len(CONTENT))
 
 
-def test_message_hides_credentials_and_query(fetcher: Fetcher) -> None:
-    with pytest.raises(UnreachableError) as refused:
-        fetcher.read("http://user:secret@127.0.0.1:1/x.json?token=secret", 10)
+@pytest.mark.parametrize(
+    "url", ["http://user:secret@127.0.0.1:1/x.json?token=secret", "ftp://u:secret@h/x?secret"]
+)
+def test_message_hides_credentials_and_query(fetcher: Fetcher, url: str) -> None:
+    with pytest.raises(NotServedError) as refused:
+        fetcher.read(url, 10)
     assert "secret" not in str(refused.value)
-    assert "http://127.0.0.1:1/x.json" in str(refused.value)
+
+
+def test_proxy_of_the_environment_is_not_asked(
+    served: Mirror, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert fetcher.read(f"{served.url}/{NAME}", len(CONTENT)) == CONTENT
 
 
 # --- downloading --------------------------------------------------------------------------------
@@ -390,12 +368,12 @@ def test_client_error_is_not_tried_again(
         bring(Promised(f"{served.url}/nothing", "0" * 64, 1), destination, fetcher)
 
 
-def test_short_bundle_is_refused_before_its_bytes_are_taken(
+def test_short_bundle_is_waited_for_before_its_bytes_are_taken(
     served: Mirror, fetcher: Fetcher, destination: Path
 ) -> None:
     (served.folder / NAME).write_bytes(CONTENT[:-1])
     for url in (served.url, served.folder.as_uri()):
-        with pytest.raises(DigestMismatchError, match=naming(str(len(CONTENT)))):
+        with pytest.raises(UnexpectedAnswerError, match=naming(str(len(CONTENT)))):
             bring(promised(url), destination, fetcher)
         assert files_beside(destination) == []
 

@@ -12,6 +12,7 @@ import pytest
 from tuf.api.metadata import Metadata, Root, Targets
 
 from models.errors import MillhandError, UntrustedBundleError
+from serving.errors import TransientError
 from serving.registry.catalogue import Here, Target
 from serving.registry.fetch import Fetcher, Pace
 from serving.registry.high_water_mark import CLOCK_STEP, NOT_BEFORE, HighWaterMark, Role
@@ -410,18 +411,85 @@ def test_clock_of_2000_is_refused_on_the_first_day() -> None:
 
 
 def test_endless_metadata_is_refused(published: Published, gateway: Gateway) -> None:
-    (metadata(published) / "timestamp.json").write_bytes(bytes(10_000_000))
+    timestamp = metadata(published) / "timestamp.json"
+    timestamp.write_bytes(timestamp.read_bytes() + b" " * 10_000_000)
     assert gateway.refusal() == "oversized"
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"null", b"{}", b"[" * 16_000, b'{"signed": {"_type": "root"}}']
+    "content",
+    [
+        b'{"signed": {"_type": "root"}, "signatures": []}',
+        b'{"signed": 1, "signatures": []}',
+        b'{"signed": {}, "signatures": [{}]}',
+    ],
 )
-def test_metadata_that_is_none_is_refused(
+def test_metadata_that_is_malformed_is_refused(
     published: Published, gateway: Gateway, content: bytes
 ) -> None:
     (metadata(published) / "timestamp.json").write_bytes(content)
     assert gateway.refusal() == "metadata_invalid"
+
+
+LOGIN_PAGE = b"<!DOCTYPE html><html><title>Guest network</title>"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"null",
+        b'{"error": "login required"}',
+        b"[" * 16_000,
+        LOGIN_PAGE,
+        pytest.param(LOGIN_PAGE * 20_000, id="long page"),
+        pytest.param(bytes(10_000_000), id="zeros"),
+    ],
+)
+@pytest.mark.parametrize("name", ["timestamp.json", "2.root.json", "2.targets.json"])
+def test_what_nobody_has_signed_is_waited_for(
+    published: Published, gateway: Gateway, content: bytes, name: str
+) -> None:
+    with mirror(published.folder) as server:
+        gateway.url = server.url
+        (metadata(published) / name).write_bytes(content)
+        assert gateway.refusal() == "unexpected_answer"
+        with pytest.raises(TransientError):
+            gateway.pull()
+
+
+@pytest.mark.parametrize("secret", [b"hunter2", b"<hunter2", b'{"hunter2": 1}'])
+def test_link_to_a_secret_in_a_registrys_folder_is_not_told(
+    published: Published, gateway: Gateway, tmp_path: Path, secret: bytes
+) -> None:
+    (tmp_path / "secret").write_bytes(secret)
+    (bundle,) = (published.folder / "targets").rglob("*.zip")
+    for path in (metadata(published) / "timestamp.json", bundle):
+        kept = path.read_bytes()
+        path.unlink()
+        path.symlink_to(tmp_path / "secret")
+        with pytest.raises(TransientError) as waiting:
+            gateway.pull()
+        assert "hunter2" not in str(waiting.value)
+        path.unlink()
+        path.write_bytes(kept)
+
+
+def test_login_page_in_place_of_everything_is_waited_for(
+    published: Published, gateway: Gateway
+) -> None:
+    release = publish(published, 2)
+    names = [path.name for path in metadata(published).iterdir()]
+    with mirror(published.folder) as server:
+        gateway.url = server.url
+        for page in (LOGIN_PAGE, LOGIN_PAGE * 100_000):
+            for name in (*names, "2.root.json"):
+                server.faults[name] = Fault(page=page)
+            assert gateway.refusal() == "unexpected_answer"
+            server.faults = {f"{release.sha256}.zip": Fault(page=page)}
+            assert gateway.refusal() == "unexpected_answer"
+        server.faults.clear()
+        assert gateway.pull().exists()
 
 
 def test_fast_forward_by_a_stolen_online_key_is_repaired_by_its_rotation(

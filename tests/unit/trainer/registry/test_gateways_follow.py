@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import MillhandError
+from serving.registry.catalogue import Here
 from serving.registry.fetch import Fetcher
 from serving.registry.trust import TrustedRegistry, exclusive
 from tests.kit.bundles.publishing import STREAM, bundle_file, split_keys
@@ -17,7 +18,8 @@ from trainer.registry.keys import Keys
 def pulled(folder: Path, root: Path, state: Path, seq: int | None = None) -> int:
     """The seq that a gateway selects, after it has verified the registry."""
     with exclusive(state), Fetcher() as fetcher:
-        trusted = TrustedRegistry(folder.as_uri(), root, state, fetcher=fetcher, max_bytes=1 << 20)
+        here = Here(1 << 20)
+        trusted = TrustedRegistry(folder.as_uri(), root, state, fetcher=fetcher, here=here)
         trusted.refresh()
         return trusted.select(STREAM, seq).ref.seq
 
