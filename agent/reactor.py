@@ -152,9 +152,8 @@ class Reactor:
         self._upkeep.timers.run()
         if hold.is_over(is_subscribed=self._up and not subscriptions.is_awaiting):
             if connection is not None:
-                # The broker delivers again what was not acknowledged.
+                connection.lost = "closed, so that the broker delivers again what was not answered"
                 connection.close()
-                connection.lost = connection.lost or "closed, to have everything delivered again"
             self._follow_link()
             hold.end()
 

@@ -14,6 +14,7 @@ Every file is replaced atomically and fsynced: a power cut leaves the old one or
 
 import hashlib
 import json
+import time
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from models.bundle.manifest import Name, Sha256
 from models.bundle.package import Bundle, read_bundle
 from models.errors import BundleError, DigestMismatchError
 from models.files import write_atomically
+
+_LEFT_OVER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,10 @@ class Store:
         """
         records = [self.active(path.stem) for path in self._active_dir.glob("*.json")]
         named = {ref.sha256 for record in records if record for ref in record.candidates}
+        # Of `write_atomically`, in a process that was killed; another command may write right now.
+        for left_over in self.state_dir.glob(f".*.{'[0-9a-f]' * 16}"):
+            if left_over.stat().st_mtime < time.time() - _LEFT_OVER_S:
+                left_over.unlink(missing_ok=True)
         if all(records):
             for path in self.bundles_dir.glob("*.zip"):
                 if path.stem not in named:

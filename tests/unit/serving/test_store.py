@@ -1,6 +1,7 @@
 """What is kept on the gateway's disk survives, stays bounded, and is never trusted blindly."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,3 +199,12 @@ def test_subscriptions_that_did_not_change_are_not_written_again(tmp_path: Path)
 def test_damaged_subscriptions_are_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "subscriptions.json").write_bytes(content)
     assert Store(tmp_path, keep=2).subscriptions() == []
+
+
+def test_half_written_files_of_a_process_that_was_killed_are_removed(tmp_path: Path) -> None:
+    old, young = (tmp_path / f".trust.json.{digit * 16}" for digit in "ab")
+    for path in (old, young):
+        path.write_text("{")
+    os.utime(old, (0, 0))
+    Store(tmp_path, keep=2).sweep()
+    assert [path.exists() for path in (old, young)] == [False, True]
