@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import monotonic, time_ns
+from time import time_ns
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -192,8 +192,6 @@ class Connection:
 
     def tick(self) -> None:
         """Send PINGREQ and notice a broker that is silent; call it at least once a second."""
-        if self._transport.has_packets:  # the answer to a PINGREQ may wait behind these
-            self._client._last_bytes_received = monotonic()  # noqa: SLF001  paho reads no socket here
         self._client.loop_misc()
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> None:

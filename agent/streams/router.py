@@ -70,18 +70,6 @@ class Router:
                 self._drop(one.source, one.message, "no_pipeline")
 
     @property
-    def room(self) -> int:
-        """How many messages may be received now, so that memory stays bounded.
-
-        While windows of a slow model wait, messages are received up to a bound, and then stay with
-        the broker.
-        """
-        most = self._limits.max_batch
-        if not self.is_behind:
-            return most
-        return min(most, max(0, TURNS_GATHERED * most - len(self._sources)))
-
-    @property
     def is_gathering(self) -> bool:
         """Whether messages were received that have not been answered yet."""
         return bool(self._sources)
@@ -170,6 +158,9 @@ class Router:
         if reason := refusal(routes, message, self._max_payload_bytes):
             self._drop(source, message, reason)
             return
+        if self.is_behind and not message.packet_id and self._is_full(routes):
+            self._drop(source, message, "backlog_full")
+            return
         is_shed = True
         for pipeline, route in routes:
             if pipeline.backlog is not None:
@@ -186,6 +177,15 @@ class Router:
             # The broker sends only so many messages ahead of the acknowledgements (MQTT 5, 3.3.4
             # and 4.9): one that it still had to keep would hide newer ones from the policy.
             source.is_ack_deferred = False
+
+    def _is_full(self, routes: Sequence[tuple[Pipeline, Route]]) -> bool:
+        """Whether too many messages wait for a slow model to take one more in at QoS 0.
+
+        Nothing else bounds their number. At QoS 1 Receive Maximum does, and in a backlog the policy
+        of the pipeline.
+        """
+        is_bounded = all(pipeline.backlog is not None for pipeline, _ in routes)
+        return not is_bounded and len(self._sources) > TURNS_GATHERED * self._limits.max_batch
 
     def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
         if pipeline.due:  # a slow model is behind: what to drop is decided by all that wait later
