@@ -41,11 +41,7 @@ class Health:
     def report(self) -> None:
         """Say what is waited for, if that has changed since the last time."""
         troubles = self._troubles()
-        serving = ", ".join(
-            f"{one.stream} {one.model.manifest.version}"
-            for one in self._pipelines
-            if one.model is not None
-        )
+        serving = ", ".join(filter(None, map(_served, self._pipelines)))
         waiting = f"; waiting: {'; '.join(troubles)}" if troubles else ""
         self.notifier.status(f"serving {serving or 'nothing yet'}{waiting}")
         for trouble in troubles:
@@ -67,3 +63,14 @@ class Health:
             *self._updater.troubles,
         )
         return [trouble for trouble in possible if trouble]
+
+
+def _served(pipeline: Pipeline) -> str:
+    """Stream and version of the model that serves, and what it fails with; empty without one."""
+    if pipeline.model is None:
+        return ""
+    served = f"{pipeline.stream} {pipeline.model.manifest.version}"
+    failure = pipeline.inference.failure
+    if failure is None or not failure.is_lasting:
+        return served
+    return f"{served} (degraded: {failure.error.code})"

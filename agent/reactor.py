@@ -40,6 +40,7 @@ _SOON_S: Final = 0.1
 _QUIET_S: Final = 0.001
 _MANY: Final = 8  # messages, from which on a turn is a busy one
 _BUSY_TURN_S: Final = 0.001
+_LONG_TURN_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Reactor:
         self._up = False
         self._stopping = False
         self._gathering_since = self._began_s = 0.0
-        self._is_busy = False
+        self._is_busy = self._was_long = False
 
     def stop(self) -> None:
         """End after the turn under way; safe in a signal handler."""
@@ -167,7 +168,7 @@ class Reactor:
             self._follow_link()
             connection = reconnector.connection
         if connection is not None and (self._up or reconnector.state is State.HANDSHAKE):
-            connection.read(router.room, self._time_of_day)
+            self._read(connection)
             if self._up:
                 self._upkeep.subscriptions.follow()
                 self._is_busy = len(connection.received) >= _MANY
@@ -189,13 +190,27 @@ class Reactor:
         is_known = self._upkeep.control.put_status_first(received)
         return not is_known and len(received) < TURNS_GATHERED * self._bounds.max_batch
 
+    def _read(self, connection: Connection) -> None:
+        """Read what has arrived: a batch, or several after a long turn, as of a slow model.
+
+        A PUBACK or the answer to a PINGREQ may stand behind many messages, which would take as many
+        turns to read.
+        """
+        for _ in range(TURNS_GATHERED if self._was_long else 1):
+            before = len(connection.received)
+            connection.read(self._bounds.max_batch, self._time_of_day)
+            if len(connection.received) == before:
+                return
+
     def _wait(self, until_s: float) -> bool:
         """Wait for the socket, for `until_s` or for a wake-up; says whether a wake-up came."""
         reconnector, router = self._path.reconnector, self._path.router
         is_waiting = reconnector.state in (State.OPENING, State.RECORDING)  # for the worker
         connection = reconnector.connection if not is_waiting else None
         self._watch(connection)
-        timeout_s = max(0.0, until_s - self._clock())
+        now_s = self._clock()
+        timeout_s = max(0.0, until_s - now_s)
+        self._was_long = now_s - self._began_s > _LONG_TURN_S
         has_unread = connection is not None and (
             connection.has_unread or self._is_turning(connection)
         )

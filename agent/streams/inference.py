@@ -141,7 +141,7 @@ class Inference:
     def _note(self, predictor: Predictor, windows: int, elapsed_ns: int) -> None:
         """Note how long a call has taken, and whether the model has failed."""
         self.batch_ns += (elapsed_ns - self.batch_ns) / 8
-        if elapsed_ns >= self._time_limit.limit_ns:
+        if elapsed_ns >= self._time_limit.doubtful_ns:
             predictor.session.renew_options()  # the flag in the old ones may have been set
         if predictor is not self._predictor or not predictor.has_run:
             return

@@ -85,18 +85,6 @@ class Router:
                 self._drop(one.source, one.message, "no_pipeline")
 
     @property
-    def room(self) -> int:
-        """How many messages may be received now, so that memory stays bounded.
-
-        While windows of a slow model wait, messages are received up to a bound, and then stay with
-        the broker.
-        """
-        most = self._limits.max_batch
-        if not self.is_behind:
-            return most
-        return min(most, max(0, TURNS_GATHERED * most - len(self._sources)))
-
-    @property
     def is_gathering(self) -> bool:
         """Whether messages were received that have not been answered yet."""
         return bool(self._sources)
@@ -182,7 +170,8 @@ class Router:
                 return
             routes = self._resolve(message.topic)
         self.received += 1
-        if reason := refusal(routes, message, self._max_payload_bytes):
+        reason = refusal(routes, message, self._max_payload_bytes)
+        if reason or (self.is_behind and (reason := self._overflow(routes, message))):
             is_skipped = reason == "payload_too_large" and isinstance(message.payload, Skipped)
             self._drop(source, message, Skipped.REASON if is_skipped else reason)
             return
@@ -204,6 +193,16 @@ class Router:
             # The broker sends only so many messages ahead of the acknowledgements (MQTT 5, 3.3.4
             # and 4.9): one that it still had to keep would hide newer ones from the policy.
             source.is_ack_deferred = False
+
+    def _overflow(self, routes: Sequence[tuple[Pipeline, Route]], message: Received) -> str:
+        """The reason to drop a message at QoS 0 because too many wait for a slow model; else empty.
+
+        Nothing else bounds their number. At QoS 1 Receive Maximum does, and in a backlog the policy
+        of the pipeline.
+        """
+        is_bounded = all(pipeline.backlog is not None for pipeline, _ in routes)
+        is_full = len(self._sources) > TURNS_GATHERED * self._limits.max_batch
+        return "backlog_full" if is_full and not is_bounded and not message.packet_id else ""
 
     def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
         if pipeline.due:  # a slow model is behind: what to drop is decided by all that wait later

@@ -38,6 +38,7 @@ REASONS: Final = {
     "poison": "the agent has died of this input more than once (limits.poison_deaths)",
     "superseded": "overload latest: newer readings on the same topic were waiting",
     "decimated": "overload decimate: only every n-th reading on the topic was answered",
+    "backlog_full": "too many readings at QoS 0 wait for a model that is slow on this gateway",
     "outbox_full": "the broker did not take the prediction for a QoS 0 reading in time",
     "refused": "the broker refused the prediction: of QoS 0, or with limits.max_refused behind it",
     "too_large": "the prediction is larger than the broker accepts",

@@ -59,7 +59,11 @@ def current(plant: Plant) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("fault", "code", "words"),
-    [("error", "model_failed", "Gather node"), ("nan", "not_finite", "NaN or infinite")],
+    [
+        ("error", "model_failed", "Gather node"),
+        ("nan", "not_finite", "NaN or infinite"),
+        ("shape", "model_failed", "[1, 2]"),
+    ],
 )
 def test_model_that_fails_on_live_windows_is_rolled_back_in_the_words_of_the_runtime(
     gateway: Gateway, fault: str, code: str, words: str
@@ -126,23 +130,24 @@ def test_inference_without_end_is_interrupted_and_the_bundle_before_serves(
         assert process.poll() is None
 
 
+@pytest.mark.parametrize(("qos", "max_batch"), [(1, 256), (0, 3)])
 def test_slow_model_lets_the_watchdog_and_the_keep_alive_be_served(
-    tmp_path: Path, broker: Mosquitto
+    tmp_path: Path, broker: Mosquitto, qos: int, max_batch: int
 ) -> None:
     rows = 40
     with NotifySocket() as systemd:
         gateway = Gateway(
             tmp_path / "gw",
             broker.port,
-            [telemetry_pipeline(STREAM)],
-            sections={"limits": OFTEN, "broker": {"keepalive_s": 5}},
+            [telemetry_pipeline(STREAM, qos=qos)],
+            sections={"limits": OFTEN | {"max_batch": max_batch}, "broker": {"keepalive_s": 5}},
             environment=systemd.environment,
         )
         gateway.keep(failing_bundle(STREAM, 1, "passes", 200_000))  # 0.3 s a row on a small PC
         with serving(gateway) as plant:
             for number in range(rows):
                 row = {"ts": BASE_MS + number, "c0": BEYOND, "c1": float(number)}
-                plant.client.publish(TOPIC, row)
+                plant.client.publish(TOPIC, row, qos)
             answered, pings = plant.client.count("_inference"), []
             while answered < rows:
                 before = answered

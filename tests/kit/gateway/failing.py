@@ -20,7 +20,7 @@ BEYOND: Final = 5000.0
 """Value of a signal that is beyond the limit."""
 ENDLESS: Final = 1 << 60
 """Passes of a loop that does not end while anybody waits."""
-FAULTS: Final = ("error", "nan", "passes", "memory")
+FAULTS: Final = ("error", "nan", "shape", "passes", "memory")
 
 
 def failing_bundle(stream: str, seq: int, fault: str, amount: int = 1) -> Bundle:
@@ -30,7 +30,8 @@ def failing_bundle(stream: str, seq: int, fault: str, amount: int = 1) -> Bundle
         stream: name of the stream.
         seq: number of the bundle.
         fault: what a window beyond the limit does: `error` makes onnxruntime fail for the whole
-            batch, `nan` is answered NaN, `passes` takes passes of a loop, `memory` allocates.
+            batch, `nan` is answered NaN, `shape` is answered by two numbers, `passes` takes passes
+            of a loop, `memory` allocates.
         amount: for each such window, the number of passes, or that of bytes to allocate.
     """
     manifest = make_manifest(
@@ -74,6 +75,8 @@ def _model(stream: str, seq: int, fault: str, amount: int) -> bytes:
             numpy_helper.from_array(np.array(0.0, "f4"), "nothing"),
             numpy_helper.from_array(np.array(np.nan, "f4"), "nan"),
             numpy_helper.from_array(np.array([4]), "float_bytes"),
+            numpy_helper.from_array(np.array(1), "one"),
+            numpy_helper.from_array(np.array([1]), "one_axis"),
             numpy_helper.from_array(np.array(True), "true"),  # noqa: FBT003 - a value, no flag
         ],
     )
@@ -90,6 +93,19 @@ def _fault(fault: str) -> list[NodeProto]:
     """The nodes from `sum`, `is_beyond`, `ones` and `total` to `value`."""
     if fault == "nan":
         return [helper.make_node("Where", ["is_beyond", "nan", "sum"], ["value"])]
+    if fault == "shape":
+        one, two = (helper.make_tensor("value", TensorProto.INT64, [1], [n]) for n in (1, 2))
+        return [
+            helper.make_node("Min", ["count", "one"], ["axes"]),
+            helper.make_node("Reshape", ["axes", "one_axis"], ["more"]),
+            helper.make_node("ConstantOfShape", ["more"], ["single"], value=one),
+            helper.make_node("ConstantOfShape", ["more"], ["double"], value=two),
+            helper.make_node("Shape", ["sum"], ["rows"]),
+            helper.make_node("Concat", ["rows", "single"], ["column_shape"], axis=0),
+            helper.make_node("Concat", ["rows", "double"], ["pair_shape"], axis=0),
+            helper.make_node("Reshape", ["sum", "column_shape"], ["column"]),
+            helper.make_node("Expand", ["column", "pair_shape"], ["value"]),
+        ]
     if fault == "passes":
         return [helper.make_node("Loop", ["total", "true", "sum"], ["value"], body=_pass())]
     if fault == "memory":

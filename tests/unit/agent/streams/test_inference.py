@@ -43,13 +43,14 @@ class Turns:
         )
         self.sent = 0
 
-    def receive(self, *values: float) -> None:
+    def receive(self, *values: float, qos: int = 1) -> None:
         messages = []
         for value in values:
             self.sent += 1
             payload = json.dumps({"ts": T0_MS + self.sent, "c0": value, "c1": 0.0}).encode()
+            packet_id = self.sent if qos else 0
             messages.append(
-                Received("t/p", payload, self.sent, retained=False, repeated=False, at_ns=NOW_NS)
+                Received("t/p", payload, packet_id, retained=False, repeated=False, at_ns=NOW_NS)
             )
         self.router.receive(messages)
 
@@ -111,17 +112,16 @@ def test_windows_that_fit_a_turn_are_answered_at_once() -> None:
     assert values(turns.answer()) == [0.0, 1.0, 2.0, 3.0]
 
 
-def test_messages_stay_with_the_broker_once_too_many_wait() -> None:
+def test_readings_at_qos_0_are_dropped_and_counted_once_too_many_wait() -> None:
     turns = Turns(linear())
-    assert turns.router.room == 4
-    for _ in range(16):
-        turns.receive(1.0, 1.0, 1.0, 1.0)
-    turns.answer()
-    assert turns.router.room == 1
-    turns.receive(1.0)
-    assert turns.router.room == 0
-    turns.answer()
-    assert turns.router.room == 1
+    turns.receive(*(1.0 for _ in range(16 * 4)), qos=0)
+    answers = turns.answer()
+    turns.receive(2.0, 3.0, 4.0, qos=0)
+    turns.receive(5.0)
+    while turns.router.is_gathering:
+        answers += turns.answer()
+    assert values(answers) == [1.0] * 64 + [2.0, 5.0], "one had made room, and QoS 1 is bounded"
+    assert turns.delivery.dropped == {"backlog_full": 2}
 
 
 def test_next_model_of_the_same_windows_answers_those_that_wait() -> None:
