@@ -448,6 +448,16 @@ def test_root_in_the_registry_is_not_believed(folder: Path, keys: Keys, tmp_path
         publish(folder, keys, 1)
 
 
+def test_newer_root_of_a_stranger_is_not_followed(folder: Path, keys: Keys, tmp_path: Path) -> None:
+    strangers, before = Keys(tmp_path / "stranger-keys"), keys.root.read_bytes()
+    repository.init(tmp_path / "stranger", strangers)
+    repository.rotate(tmp_path / "stranger", "root", strangers)
+    shutil.copytree(tmp_path / "stranger" / "metadata", folder / "metadata", dirs_exist_ok=True)
+    with pytest.raises(RegistryError, match=naming("root", "2")):
+        publish(folder, keys, 1)
+    assert keys.root.read_bytes() == before
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"no json"])
 @pytest.mark.parametrize("name", ["timestamp", "1.snapshot", "1.targets"])
 def test_damaged_metadata_is_told(folder: Path, keys: Keys, name: str, content: bytes) -> None:
