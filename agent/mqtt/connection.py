@@ -202,7 +202,7 @@ class Connection:
                     asked.filter,
                     SubscribeOptions(
                         qos=asked.qos,
-                        noLocal=True,  # MQTT 5, 3.8.3.1: our own publishes do not come back
+                        noLocal=not asked.own,  # MQTT 5, 3.8.3.1: our publishes do not come back
                         retainAsPublished=False,
                         retainHandling=_SEND_RETAINED if asked.state else _NEVER_RETAINED,
                     ),
@@ -248,7 +248,8 @@ class Connection:
 
     def _build(self, client_id: str, will: Will) -> "_Client":
         # MQTT 3.1.1 has clean_session, MQTT 5 has clean_start instead, which `open` passes on.
-        clean = None if self.version == MQTTProtocolVersion.MQTTv5 else False
+        is_5 = self.version == MQTTProtocolVersion.MQTTv5
+        clean = None if is_5 else self._broker.session_expiry_s == 0
         client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -323,7 +324,9 @@ class Connection:
     ) -> None:
         # Without a DISCONNECT from the broker paho's reason is "Unspecified error".
         is_cut = self._client.ended and not flags.is_disconnect_packet_from_server
-        cause = "closed by the other side" if is_cut else reason
+        broken_by = self._transport.broken_by
+        cut = "closed by the other side" if broken_by is None else reason_of(broken_by)
+        cause = cut if is_cut else reason
         self.lost = self.lost or f"connection lost: {cause}"
 
     def _on_subscribe(

@@ -15,7 +15,8 @@ Rules (section numbers are those of MQTT 5):
   subscribes at QoS 0 and 1 only.
 - A topic that is not UTF-8 is no reason to close the connection: it is read as the empty topic,
   to which no route leads, and is counted as dropped.
-- A PUBACK has a packet id. Its reason code may be left out, and is then 0, success (3.4.2.1).
+- A PUBACK has a packet id. Its reason code may be left out, and is then 0, success (3.4.2.1). A
+  PUBREC is read likewise (3.5.2): only `millhand-agent check` publishes what it answers.
 
 For example, `30 05 00 01 74 68 69` is a PUBLISH of MQTT 3.1.1 at QoS 0: a Remaining Length of 5, a
 topic of 1 byte, `t`, and the payload `hi`.
@@ -36,6 +37,7 @@ MAX_TOPICS: Final = 100_000
 MAX_KEPT_TOPIC: Final = 512
 """Bytes of the longest topic that is kept so. With `MAX_TOPICS` this bounds the memory."""
 _PUBLISH, _PUBACK = 0x30, 0x40  # packet types 3 and 4 in the upper four bits (2.1.2)
+_CONFIRMATIONS = (_PUBACK, 0x50)  # PUBREC, of type 5, has the same form (3.5.2)
 _MORE = 0x80  # 1.5.5: another byte of the length follows
 _MAX_LENGTH_BYTES = 4  # 1.5.5
 _SHORT = struct.Struct(">H")
@@ -78,7 +80,7 @@ class Publish:
     Attributes:
         topic: topic name.
         payload: content of the message.
-        qos: quality of service, 0 or 1.
+        qos: quality of service, 0 or 1; 2 only for a message that is never released.
         retain: the RETAIN flag: the broker stores the message for later subscribers.
         packet_id: packet id, from `FIRST_PACKET_ID` to `LAST_PACKET_ID`; ignored at QoS 0.
         repeated: the DUP flag: the message was sent before and may have arrived.
@@ -97,7 +99,7 @@ class Block(NamedTuple):
 
     Attributes:
         received: PUBLISH packets, in order of arrival.
-        confirmations: packet id and reason code of each PUBACK, in order of arrival.
+        confirmations: packet id and reason code of each PUBACK and PUBREC, in order of arrival.
         others: bytes of all other packets, each of them whole, in order of arrival.
     """
 
@@ -176,7 +178,7 @@ class Reader:
             if kind == _PUBLISH:
                 received.append(self._publish(buffer, at, body, end, at_ns))
                 room -= 1
-            elif kind == _PUBACK:
+            elif kind in _CONFIRMATIONS:
                 confirmations.append(_puback(buffer, body, end))
             else:
                 others += buffer[at:end]
