@@ -1,13 +1,14 @@
 """What can be known before serving: files, kept bundles, and on request the registry."""
 
 import os
+import shutil
 import threading
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+from agent.cli.answer import Answer
 from agent.config.settings import Settings
 from models.address import shortened
 from models.errors import BundleError, MillhandError
@@ -18,14 +19,6 @@ from serving.registry.pull import PullRequest, pull
 from serving.store import Store
 
 _REGISTRY_DEADLINE_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one of the outside parties said; `warn` is what works and will be regretted."""
-
-    kind: Literal["ok", "warn", "FAIL"]
-    text: str
 
 
 def check_files(settings: Settings, path: Path) -> None:
@@ -138,24 +131,40 @@ def _is_here(host: str) -> bool:
 
 
 def ask_registry(settings: Settings) -> list[Answer]:
-    """Refresh the trusted metadata and see which bundle every stream would run."""
-    answers = []
-    for pipeline in settings.pipelines:
-        request = _question(settings, pipeline.stream)
+    """Refresh the trusted metadata and see which bundle every stream would run.
+
+    This is done on a copy: what root wrote into the state folder, the service could not replace.
+    """
+    with TemporaryDirectory(prefix="millhand-check-") as folder:
+        state_dir = Path(folder)
         try:
-            found = pull(request, on_progress=lambda *_: None, cancelled=threading.Event())
-        except MillhandError as exc:
-            text = f"registry {shortened(request.url)}: {pipeline.stream}: {exc} ({exc.code})"
-            answers.append(Answer("FAIL", text))
-        else:
-            text = f"registry {shortened(request.url)}: {pipeline.stream} would run seq {found.seq}"
-            answers.append(Answer("ok", text))
-    return answers
+            _copy_trust(settings.gateway.state_dir, state_dir)
+        except (OSError, shutil.Error) as exc:
+            return [Answer("FAIL", f"the registry was not asked: {exc}")]
+        return [_ask_stream(settings, one.stream, state_dir) for one in settings.pipelines]
 
 
-def _question(settings: Settings, stream: str) -> PullRequest:
+def _copy_trust(state_dir: Path, target: Path) -> None:
+    """Copy the state of the registry's client: its metadata, and what it has seen of their age."""
+    for entry in (state_dir / "registry", state_dir / "trust.json"):
+        if entry.is_dir():
+            shutil.copytree(entry, target / entry.name, symlinks=True)
+        elif entry.exists():
+            shutil.copy2(entry, target)
+
+
+def _ask_stream(settings: Settings, stream: str, state_dir: Path) -> Answer:
+    request = _question(settings, stream, state_dir)
+    try:
+        found = pull(request, on_progress=lambda *_: None, cancelled=threading.Event())
+    except MillhandError as exc:
+        return Answer("FAIL", f"registry {shortened(request.url)}: {stream}: {exc} ({exc.code})")
+    return Answer("ok", f"registry {shortened(request.url)}: {stream} would run seq {found.seq}")
+
+
+def _question(settings: Settings, stream: str, state_dir: Path) -> PullRequest:
     """Ask what the stream would run, without a download."""
-    registry, state_dir = settings.registry, settings.gateway.state_dir
+    registry = settings.registry
     return PullRequest(
         url=registry.url,
         root=registry.root,

@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agent.cli import check as preflight
-from agent.cli.broker_check import ask_broker
+from agent.cli.answer import Answer
+from agent.cli.connect.broker import ask_broker
 from agent.cli.quarantine import clear, list_quarantined
 from agent.config.secrets import exposed
 from agent.config.settings import Settings
@@ -60,23 +61,23 @@ def _check(chosen: argparse.Namespace) -> int:
     for line in (*preflight.describe(settings), *preflight.list_models(settings)):
         print(printable(line))
     has_failed = False
-    for answer in _answers(settings, connects=chosen.connect):
+    for answer in _answers(settings, chosen):
         print(printable(f"{answer.kind:<4}  {answer.text}"))
         has_failed |= answer.kind == "FAIL"
     return int(has_failed)
 
 
-def _answers(settings: Settings, *, connects: bool) -> Iterator[preflight.Answer]:
+def _answers(settings: Settings, chosen: argparse.Namespace) -> Iterator[Answer]:
     """The answers to all that is asked, each as soon as it is there."""
     import_module("agent.app")  # what cannot be imported keeps `run` from starting
     from agent.cli.model_check import prove_kept  # noqa: PLC0415  as in _run
 
-    yield from (preflight.Answer("warn", secret) for secret in exposed(settings))
+    yield from (Answer("warn", secret) for secret in exposed(settings))
     yield from preflight.inspect_installation()
     yield from preflight.find_exposed(settings)
     yield from prove_kept(settings)
-    if connects:
-        yield from ask_broker(settings)
+    if chosen.connect:
+        yield from ask_broker(settings, may_interrupt=chosen.interrupt)
         yield from preflight.ask_registry(settings)
 
 
@@ -159,6 +160,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parsers["check"].add_argument(
         "--connect", action="store_true", help="also connect to the broker and to the registry"
+    )
+    parsers["check"].add_argument(
+        "--interrupt",
+        action="store_true",
+        help="with --connect: ask even if that may interrupt the connection of a running agent",
     )
     parsers["schema"].add_argument(
         "--check", action="store_true", help="fail if the file is out of date"

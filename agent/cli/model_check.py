@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agent.cli.check import Answer
+from agent.cli.answer import Answer
 from agent.config.settings import Settings
 from models.bundle.identity import BundleRef
 from models.errors import BundleError

@@ -30,6 +30,7 @@ from itertools import islice
 
 from agent.delivery.inputs import Input, Outcome, Redeliveries
 from agent.delivery.outgoing import Outgoing, Publisher, packet_bytes
+from agent.mqtt.errors import refusal_of
 from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID
 
 MAX_DOCUMENTS = 1_000  # of the control plane, waiting; beyond, the oldest is dropped
@@ -84,7 +85,7 @@ class Delivery:
     def refusal(self) -> str:
         """Which topic the broker refuses for now, in words; empty if there is none."""
         for topic, reason_code in self._refused_topics.items():
-            return f"{topic} is refused with reason code {reason_code:#04x}"
+            return f"the broker refuses {topic}: {refusal_of(reason_code)}"
         return ""
 
     @property

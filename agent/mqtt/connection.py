@@ -23,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.config.settings import ConnectionSettings
 from agent.mqtt.client import PahoClient
+from agent.mqtt.errors import reason_of
 from agent.mqtt.keep_alive import KeepAlive
 from agent.mqtt.packets import Block, MalformedError, Publish, Received
 from agent.mqtt.session import Session
@@ -237,7 +238,9 @@ class Connection:
             self._client.loop_read()
 
     def _build(self, client_id: str, will: Will) -> PahoClient:
-        client = PahoClient(self.version, client_id, is_clean=self._session.begins_clean)
+        # Without an expiry no session is left to be taken up, which 3.1.1 can say only like this.
+        is_clean = self._session.begins_clean or not self._broker.session_expiry_s
+        client = PahoClient(self.version, client_id, is_clean=is_clean)
         client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -287,7 +290,9 @@ class Connection:
         is_told = flags.is_disconnect_packet_from_server
         self.is_closed = self._client.ended and not is_told
         self.ended_with = reason.value if is_told else None
-        cause = "closed by the other side" if self.is_closed else str(reason)
+        broken_by = self._transport.broken_by
+        cut = "closed by the other side" if broken_by is None else reason_of(broken_by)
+        cause = cut if self.is_closed else str(reason)
         # Where to go instead, or more about the reason (MQTT 5, 3.14.2.2).
         for name in ("ServerReference", "ReasonString"):
             if text := getattr(properties, name, ""):

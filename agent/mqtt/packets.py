@@ -88,7 +88,7 @@ class Publish:
     Attributes:
         topic: topic name.
         payload: content of the message.
-        qos: quality of service, 0 or 1.
+        qos: quality of service, 0 or 1; 2 only for a message that is never released.
         retain: the RETAIN flag: the broker stores the message for later subscribers.
         packet_id: packet id, from `FIRST_PACKET_ID` to `LAST_PACKET_ID`; ignored at QoS 0.
         repeated: the DUP flag: the message was sent before and may have arrived.
@@ -107,7 +107,7 @@ class Block(NamedTuple):
 
     Attributes:
         received: PUBLISH packets, in order of arrival.
-        confirmations: packet id and reason code of each PUBACK, in order of arrival.
+        confirmations: packet id and reason code of each PUBACK and PUBREC, in order of arrival.
         others: bytes of all other packets, each of them whole, in order of arrival.
         at_qos_2: packet ids of those PUBLISH packets that came at QoS 2.
         released: packet id of each PUBREL, in order of arrival.

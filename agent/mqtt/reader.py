@@ -15,7 +15,8 @@ Rules (section numbers are those of MQTT 5):
   QoS 0 and 1, but a session that it takes up may have other subscriptions.
 - A topic that is not UTF-8 is no reason to close the connection: it is read as the empty topic,
   to which no route leads, and is counted as dropped.
-- A PUBACK has a packet id. Its reason code may be left out, and is then 0, success (3.4.2.1).
+- A PUBACK has a packet id. Its reason code may be left out, and is then 0, success (3.4.2.1). A
+  PUBREC is read likewise (3.5.2): only `millhand-agent check` publishes what it answers.
 - A PUBREL has a packet id; its reason code changes nothing for the receiver (3.6.2.1).
 
 For example, `30 05 00 01 74 68 69` is a PUBLISH of MQTT 3.1.1 at QoS 0: a Remaining Length of 5, a
@@ -31,6 +32,7 @@ from agent.mqtt.packets import (
     MQTT_5,
     PUBACK,
     PUBLISH,
+    PUBREC,
     PUBREL,
     Block,
     MalformedError,
@@ -38,6 +40,7 @@ from agent.mqtt.packets import (
     Skipped,
 )
 
+_CONFIRMATIONS: Final = (PUBACK, PUBREC)
 _MAX_LENGTH_BYTES: Final = 4  # 1.5.5
 _AT_QOS_2, _HIGHEST_QOS = 2, 2
 _NOT_BEFORE_SKIPPED = 1 << 62  # bytes needed before the next read, while a packet is skipped
@@ -120,7 +123,7 @@ class Reader:
             if kind == PUBLISH:
                 received.append(self._publish(buffer, at, body, end, at_ns))
                 room -= 1
-            elif kind == PUBACK:
+            elif kind in _CONFIRMATIONS:
                 confirmations.append(_puback(buffer, body, end))
             elif kind == PUBREL:
                 self._released.append(_packet_id(buffer, body, end))

@@ -40,11 +40,13 @@ class Transport:
     Attributes:
         ended: whether the other side has closed the connection, or it is broken.
         has_heard: whether bytes have arrived; the caller resets it.
+        broken_by: the error that has ended it; None after a plain end.
     """
 
     def __init__(self, version: int, max_packet_bytes: int) -> None:
         self.ended = False
         self.has_heard = False
+        self.broken_by: OSError | None = None
         self._reader = Reader(version, max_packet_bytes)
         self._writer = Writer(version)
         self._unsent = bytearray()
@@ -80,8 +82,8 @@ class Transport:
                 chunk = socket.recv(RECV_BYTES)
             except _LATER:
                 return Block()
-            except OSError:  # reset, timed out or a TLS failure: gone for good, as is a plain end
-                chunk = b""
+            except OSError as exc:  # reset, timed out or a TLS failure: gone, as is a plain end
+                self.broken_by, chunk = exc, b""
             self.ended = not chunk
             self.has_heard = True
             reader.feed(chunk)
@@ -115,5 +117,5 @@ class Transport:
                 del self._unsent[:sent]
         except _LATER:
             return
-        except OSError:
-            self.ended = True
+        except OSError as exc:
+            self.broken_by, self.ended = exc, True

@@ -13,7 +13,7 @@ from serving.errors import EXIT_CONFIG
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "millhand-agent.service"
 DROP_IN = ROOT / "systemd" / "millhand-agent.service.d" / "20-network.conf"
-COMMAND = "/opt/millhand/bin/millhand-agent"
+COMMAND = "/opt/millhand/current/bin/millhand-agent"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The agent's commands as an operator runs them, and how `run` starts and ends."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,22 +100,58 @@ def test_check_asks_broker_and_registry_and_disturbs_nobody(
     published.publish(MASS)
     gateway.registry, gateway.root = published.url, published.keys.root
     with serving(gateway) as plant:
+        assert gateway.process is not None
         checked = agent("check", gateway, "--connect")
         assert (checked.returncode, checked.stderr) == (0, "")
         lines = [line for line in checked.stdout.splitlines() if line.startswith("ok  ")]
         wanted = (
             ("model", "mass", "seq 2"),
             ("broker", f"127.0.0.1:{gateway.port}", "MQTT 5", "20"),
+            ("agent", f"process {gateway.process.pid}"),
+            ("subscribe", "millhand/gw1/desired/+"),
             ("subscribe", "plant/+/+/telemetry"),
+            ("publish", "millhand/gw1/status", "millhand/gw1/current/mass"),
+            ("publish", "_inference/mass"),
             ("1200 messages",),
+            ("in flight", "200 readings", "20 predictions"),
             ("registry", published.url, "mass", "seq 1"),
         )
-        assert [names(line, *values) for line, values in zip(lines, wanted, strict=True)] == [
-            True
-        ] * 5
+        told = [names(line, *values) for line, values in zip(lines, wanted, strict=True)]
+        assert told == [True] * len(wanted)
         plant.send(3)
         plant.wait_for_answers()
         plant.wait_for_metrics(predicted=3, connects=1)
+
+
+def test_check_writes_nothing_that_the_service_could_not_replace(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    published = Published.create(tmp_path)
+    published.publish(MASS)
+    gateway.registry, gateway.root = published.url, published.keys.root
+    before = {path: path.stat().st_mtime_ns for path in gateway.state_dir.rglob("*")}
+    checked = agent("check", gateway, "--connect")
+    assert f"ok    registry {published.url}: mass would run seq 1" in checked.stdout
+    after = {path: path.stat().st_mtime_ns for path in gateway.state_dir.rglob("*")}
+    assert after == before
+
+
+def test_check_remembers_what_the_agent_has_trusted(gateway: Gateway, tmp_path: Path) -> None:
+    """Metadata older than what the agent has accepted is refused by the check too."""
+    published = Published.create(tmp_path)
+    published.publish(MASS)
+    older = tmp_path / "older"
+    shutil.copytree(tmp_path / "registry", older)
+    published.publish(NEWER)
+    gateway.registry, gateway.root = published.url, published.keys.root
+    with serving(gateway) as plant:
+        plant.client.publish(
+            "millhand/gw1/desired/mass", {"activity": "a", "stream": "mass", "seq": 1}
+        )
+        plant.wait_for_feedback(state="activated", seq=1)
+    gateway.registry = older.as_uri()
+    (refused,) = failures(agent("check", gateway, "--connect"))
+    assert refused.endswith("(rollback)")
 
 
 def test_check_tells_a_refusal_of_broker_and_registry(gateway: Gateway, tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """`check --connect` finds out what a broker would lose, and costs a running agent nothing."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
 from tests.kit.broker.brokers import amqtt, mosquitto
+from tests.kit.broker.early import early
 from tests.kit.gateway.agent import Gateway
+from tests.kit.gateway.commands import answers
 from tests.kit.gateway.mqtt_client import PlantClient
-from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant
+from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant, serving
 from tests.kit.wording import names
 
 LOGINS = {"gw1": "right", "plant": "floor"}
@@ -21,14 +23,11 @@ def make_gateway(folder: Path, port: int, **broker: object) -> Gateway:
     return gateway
 
 
-def warnings(gateway: Gateway) -> list[str]:
+def warnings(gateway: Gateway, *options: str) -> list[str]:
     """What `check --connect` warns of; it must not say that the broker fails."""
-    command = [sys.executable, "-m", "agent", "check", "--connect"]
-    command += ["--config", str(gateway.write_config())]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    lines = checked.stdout.splitlines()
-    assert not [line for line in lines if line.startswith("FAIL  broker")], checked.stdout
-    return [line.removeprefix("warn  ") for line in lines if line.startswith("warn")]
+    found = answers(gateway, *options)
+    assert found.fail == []
+    return found.warn
 
 
 def test_queue_that_is_too_short_is_found_out(tmp_path: Path) -> None:
@@ -41,15 +40,97 @@ def test_queue_that_is_too_short_is_found_out(tmp_path: Path) -> None:
 
 def test_broker_that_keeps_no_session_is_found_out(tmp_path: Path) -> None:
     with amqtt(tmp_path / "broker") as broker:
-        (warning,) = warnings(make_gateway(tmp_path, broker.port, protocol="3.1.1"))
-    assert names(warning, "1200", "0")
+        gateway = make_gateway(tmp_path, broker.port, protocol="3.1.1")
+        for _ in range(2):  # a session that was left would be taken for the agent's
+            unknown, none_kept = warnings(gateway)
+            assert names(unknown, "3.1.1", "reason codes")
+            assert names(none_kept, "none of 1200 messages", "no sessions")
 
 
-def test_topic_of_the_trial_may_be_refused(tmp_path: Path) -> None:
-    acl = "topic readwrite plant/#\ntopic read millhand/#\n"
-    with mosquitto(tmp_path / "broker", acl=acl) as broker:
+@pytest.mark.parametrize(("right", "why"), [("read", "not authorised"), ("write", "do not arrive")])
+def test_topic_of_the_trial_that_is_not_permitted_is_named_as_the_cause(
+    tmp_path: Path, right: str, why: str
+) -> None:
+    acl = f"topic readwrite plant/#\ntopic {right} millhand/#\n"
+    with mosquitto(tmp_path / "broker", acl=acl, max_queued_messages=0) as broker:
+        publishing, queue = warnings(make_gateway(tmp_path, broker.port))
+    assert names(publishing, "millhand/gw1/check", why)
+    assert "gateway that is away" in queue
+    assert "config/mosquitto.conf" not in queue, "the queue is not the cause"
+
+
+def test_output_topic_that_is_not_permitted_is_found_out(tmp_path: Path) -> None:
+    acl = "topic readwrite millhand/#\ntopic readwrite plant/+/+/telemetry\n"
+    with mosquitto(tmp_path / "broker", acl=acl, max_queued_messages=0) as broker:
+        gateway = make_gateway(tmp_path, broker.port)
+        (made_up,) = warnings(gateway)
+        assert names(made_up, "0x87", "plant/+/+/_inference/mass", "made up")
+        with PlantClient(broker.port, []) as plant:
+            plant.publish("plant/l1/p1/telemetry", {"c0": 1.0}, retain=True)
+            (refused,) = answers(gateway).fail
+        assert names(refused, "plant/l1/p1/_inference/mass", "not authorised")
+        gateway.pipelines = [{**MASS_PIPELINE, "assets": ["l2/p2"]}]
+        (refused,) = answers(gateway).fail
+        assert names(refused, "plant/l2/p2/_inference/mass")
+
+
+def test_control_topic_that_is_not_permitted_is_found_out(tmp_path: Path) -> None:
+    acl = "topic readwrite plant/#\ntopic readwrite millhand/gw1/check\n"
+    acl += "topic write millhand/gw1/status\ntopic write millhand/gw1/metrics\n"
+    with mosquitto(tmp_path / "broker", acl=acl, max_queued_messages=0) as broker:
+        refused = answers(make_gateway(tmp_path, broker.port)).fail
+    assert [names(one, topic) for one, topic in zip(refused, UNWRITABLE, strict=True)] == [True] * 2
+
+
+def test_nobody_receives_what_is_published_to_try_it(tmp_path: Path) -> None:
+    with (
+        mosquitto(tmp_path / "broker", max_inflight_messages=2) as broker,
+        PlantClient(broker.port, ["#"]) as scada,
+    ):
+        gateway = make_gateway(tmp_path, broker.port)
+        tried = answers(gateway).ok
+        scada.flush()
+        assert sum("publish" in one for one in tried) == 3
+        assert {topic for topic, _ in scada.messages} <= {"millhand/gw1/check"}
+
+
+def test_no_output_topic_is_touched_where_messages_are_handed_on_early(tmp_path: Path) -> None:
+    with (
+        mosquitto(tmp_path / "broker", max_queued_messages=0) as broker,
+        early(broker.port) as port,
+        PlantClient(broker.port, ["#"]) as scada,
+    ):
+        (warning,) = warnings(make_gateway(tmp_path, port))
+        assert names(warning, "QoS 2", "before it is released")
+        scada.flush()
+        assert {topic for topic, _ in scada.messages} == {"millhand/gw1/check"}
+
+
+def test_running_agent_is_seen_and_not_disturbed(tmp_path: Path) -> None:
+    with mosquitto(tmp_path / "broker", max_queued_messages=0) as broker:
+        gateway = make_gateway(tmp_path, broker.port)
+        with serving(gateway) as plant:
+            plant.send(3)
+            assert gateway.process is not None
+            told = answers(gateway).ok
+            assert any(names(one, "agent", str(gateway.process.pid)) for one in told)
+            plant.send(3)
+            plant.wait_for_answers()
+            plant.wait_for_metrics(predicted=6, connects=1)
+            elsewhere = make_gateway(tmp_path / "elsewhere", broker.port)
+            (warning,) = warnings(elsewhere)
+            assert names(warning, "gw1", "online")
+            plant.wait_for_metrics(connects=1)
+
+
+def test_window_of_one_is_warned_of(tmp_path: Path) -> None:
+    with mosquitto(tmp_path / "broker", max_queued_messages=0) as broker:
+        gateway = make_gateway(tmp_path, broker.port, receive_maximum=1)
+        (warning,) = warnings(gateway)
+        assert names(warning, "1 readings", "broker.receive_maximum")
+    with mosquitto(tmp_path / "strict", max_queued_messages=0, max_inflight_messages=1) as broker:
         (warning,) = warnings(make_gateway(tmp_path, broker.port))
-    assert names(warning, "millhand/gw1/check")
+        assert names(warning, "1 predictions", "max_inflight_messages")
 
 
 def test_nothing_is_left_on_the_broker(tmp_path: Path) -> None:
@@ -71,9 +152,14 @@ def test_session_of_the_login_is_left_to_the_agent(tmp_path: Path) -> None:
             plant = Plant(gateway, client)
             plant.wait_until_online()
             plant.send(3)
-            assert [ONE_SESSION in one for one in warnings(gateway)] == [True]
+            (warning,) = warnings(gateway)
+            assert gateway.process is not None
+            assert names(warning, str(gateway.process.pid), "--interrupt")
             plant.send(3)
             assert len(plant.wait_for_answers()) == 6
+            plant.wait_for_metrics(connects=1)
+            assert [ONE_SESSION in one for one in warnings(gateway, "--interrupt")] == [True]
+            plant.wait_for_metrics(connects=2)
             assert gateway.stop() == 0
             plant.send(4)
             client.flush()
@@ -83,3 +169,4 @@ def test_session_of_the_login_is_left_to_the_agent(tmp_path: Path) -> None:
 
 
 ONE_SESSION = "one session"
+UNWRITABLE = ("millhand/gw1/feedback", "millhand/gw1/current/mass")

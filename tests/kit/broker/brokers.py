@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.kit.broker.certificates import Certificates
 
 HOST = "127.0.0.1"
-LISTENER_OPTIONS = ("use_username_as_clientid",)
+LISTENER_OPTIONS = ("use_username_as_clientid", "require_certificate", "use_identity_as_username")
 CONFIG = ROOT / "config"
 _SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _START_S = 20.0

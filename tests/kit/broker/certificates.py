@@ -20,8 +20,16 @@ class Certificates:
     key_file: Path
 
 
-def make_certificates(folder: Path, host: str = "127.0.0.1") -> Certificates:
-    """Make an authority and a certificate for a host; each folder has an authority of its own."""
+def make_certificates(
+    folder: Path, host: str = "127.0.0.1", *, is_expired: bool = False
+) -> Certificates:
+    """Make an authority and a certificate for a host; each folder has an authority of its own.
+
+    Args:
+        folder: folder for the files.
+        host: address or name that the certificate is for, of a server or of a client.
+        is_expired: whether the certificate, not the authority's, has expired an hour ago.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, name = _name("test authority"), _name(host)
@@ -44,11 +52,8 @@ def make_certificates(folder: Path, host: str = "127.0.0.1") -> Certificates:
         .sign(ca_key, hashes.SHA256())
     )
     cert = (
-        _builder(name, ca_name, key, ca_key)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]),
-            critical=False,
-        )
+        _builder(name, ca_name, key, ca_key, hours_ago=25 if is_expired else 1)
+        .add_extension(x509.SubjectAlternativeName([_subject(host)]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     made = Certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")
@@ -64,6 +69,13 @@ def make_certificates(folder: Path, host: str = "127.0.0.1") -> Certificates:
     return made
 
 
+def _subject(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
@@ -73,16 +85,18 @@ def _builder(
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    hours_ago: int = 1,
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+    begin = datetime.now(UTC) - timedelta(hours=hours_ago)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=1))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),

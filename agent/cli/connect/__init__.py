@@ -1,0 +1,1 @@
+"""What `millhand-agent check --connect` asks of the broker."""
