@@ -20,8 +20,8 @@ Rules (section numbers are those of MQTT 5):
 For example: a reading arrives with packet id 7. Its prediction is posted, `pump` publishes it with
 packet id 32,768, `confirmed` takes the PUBACK for that, and `acknowledgeable` then returns 7.
 
-Only the hot thread calls this code, once a turn (`agent/exchange.py`). Nothing here blocks, reads a
-clock or touches a socket, and a broker that refuses or vanishes is not raised as an error.
+Only the hot thread calls this code (`agent/exchange.py`). Nothing here blocks, reads a clock or
+touches a socket, and a broker that refuses or vanishes is not raised as an error.
 """
 
 from collections import Counter, deque
@@ -241,10 +241,7 @@ class Delivery:
         self._redeliveries.acknowledged(source)
 
     def restored(self, acked: int) -> None:
-        """After a restart, await the inputs of the journal that were not acknowledged.
-
-        Inputs up to the serial `acked` are known to have been acknowledged.
-        """
+        """After a restart, await the inputs of the journal beyond the serial `acked`."""
         self.acked = acked
         self.connection_lost()
         # The journal may not know of the last acknowledgements before the crash, and the broker is

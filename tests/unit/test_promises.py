@@ -12,8 +12,6 @@ GUIDE = (TESTS.parent / "docs/security.md").read_text()
 PROMISES = GUIDE.split("## What is promised")[1].split("\n## ")[0]
 MAPPING = GUIDE.split("## IEC 62443-4-2")[1]
 _TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
-# Promises whose tests are written at the same time in another branch, by the name of their part.
-_PENDING = re.compile("TO" + r"DO-(?:A|B1|C|D|E|F1)")
 
 
 def rows(section: str) -> list[list[str]]:
@@ -36,8 +34,8 @@ def test_promise_names_tests_that_exist(row: list[str]) -> None:
     promise, against, tests = row
     assert promise.endswith(".")
     assert against
-    assert _TEST.search(tests) or _PENDING.search(tests)
-    assert _PENDING.sub("", _TEST.sub("", tests)).strip(" ,") == ""
+    assert _TEST.search(tests)
+    assert _TEST.sub("", tests).strip(" ,") == ""
     missing = [found[0] for found in _TEST.finditer(tests) if found[2] not in functions(found[1])]
     assert missing == []
 
