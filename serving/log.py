@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 import orjson
 
+from models.printable import printable
 from serving import standard_error
 
 Level = Literal["info", "warning", "error"]
@@ -35,7 +36,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = getattr(record, "fields", {})
-        pairs = "".join(f" {name}={_text(value)}" for name, value in fields.items())
+        pairs = "".join(f" {name}={printable(_text(value))}" for name, value in fields.items())
         line = f"{record.levelname} {record.getMessage()}{pairs}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -146,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
     add("models", _models, "Show which models serve and which bundles are stored.")
     add("schema", _schema, "Write the JSON schemas of configuration and control documents.")
     add("why", _why, "Explain what the agent does with one message.")
+    _add_options(parsers)
+    return parser
+
+
+def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
+    """Add what each command takes beside the configuration."""
     parsers["why"].add_argument("topic", help="the topic of the message")
     parsers["why"].add_argument(
         "--payload",
@@ -175,4 +181,3 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("config/agent.schema.json"),
         help="the schema of the configuration; the others go to control/ beside it",
     )
-    return parser

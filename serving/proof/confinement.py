@@ -16,7 +16,7 @@ _STACK_BYTES: Final = 8 << 20  # what a thread has where the stack is not limite
 _STATUS: Final = Path("/proc/self/status")  # proc_pid_status(5)
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _OOM_SCORE: Final = Path("/proc/self/oom_score_adj")  # proc_pid_oom_score_adj(5)
-_MOST_LIKELY: Final = "1000"
+_MOST_LIKELY: Final = b"1000"
 
 
 def confine(seconds: float, memory_bytes: int) -> None:
@@ -40,7 +40,9 @@ def confine(seconds: float, memory_bytes: int) -> None:
     if hasattr(libc, "prctl"):  # Linux alone; this process ends with the one that started it
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     with suppress(OSError):
-        _OOM_SCORE.write_text(_MOST_LIKELY)
+        descriptor = os.open(_OOM_SCORE, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        os.write(descriptor, _MOST_LIKELY)
+        os.close(descriptor)
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = math.ceil(used.ru_utime + used.ru_stime + seconds)
     try:

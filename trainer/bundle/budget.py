@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.bundle import budget as contract
 from models.errors import BundleError, MillhandError
+from models.files import write_atomically
 from serving.proof.request import Evidence, ProofRequest
 from serving.proof.trial import examine
 from trainer.bundle.reproducible import reproducible
@@ -105,7 +106,7 @@ def try_graph(content: bytes, windows: NDArray[np.float32]) -> Evidence:
     """
     with tempfile.TemporaryDirectory(prefix="millhand-") as folder:
         path, shown = Path(folder) / "model.onnx", Path(folder) / "windows.npy"
-        path.write_bytes(content)
+        write_atomically(path, content)
         np.save(shown, windows)
         request = ProofRequest(
             path=path,

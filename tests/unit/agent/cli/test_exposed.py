@@ -8,7 +8,7 @@ from agent.cli.check import find_exposed
 from agent.config.settings import Settings
 
 
-def settings(folder: Path, url: str = "file:///registry", **broker: object) -> Settings:
+def settings(folder: Path, broker: dict[str, object], url: str = "file:///registry") -> Settings:
     return Settings.model_validate(
         {
             "gateway": {"id": "gw1", "state_dir": folder},
@@ -23,7 +23,7 @@ LOGIN: dict[str, object] = {"username": "gw1", "password_file": "/run/secret"}
 
 
 def test_password_without_tls_is_warned_of(tmp_path: Path) -> None:
-    (answer,) = find_exposed(settings(tmp_path, host="broker.plant", **LOGIN))
+    (answer,) = find_exposed(settings(tmp_path, {"host": "broker.plant", **LOGIN}))
     assert answer.kind == "warn"
     assert "broker.plant" in answer.text
 
@@ -39,10 +39,12 @@ def test_password_without_tls_is_warned_of(tmp_path: Path) -> None:
     ],
 )
 def test_what_nobody_can_read_is_not_warned_of(tmp_path: Path, broker: dict[str, object]) -> None:
-    assert find_exposed(settings(tmp_path, **broker)) == []
+    assert find_exposed(settings(tmp_path, broker)) == []
 
 
 def test_registry_over_http_is_warned_of(tmp_path: Path) -> None:
-    (answer,) = find_exposed(settings(tmp_path, "http://models.plant/registry", host="localhost"))
+    (answer,) = find_exposed(
+        settings(tmp_path, {"host": "localhost"}, "http://models.plant/registry")
+    )
     assert answer.kind == "warn"
     assert "models.plant" in answer.text
