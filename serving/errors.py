@@ -51,7 +51,7 @@ class ModelFailedError(InferenceError):
 class NotFiniteError(InferenceError):
     """Every answer of the model to a batch was NaN or infinite."""
 
-    code: ClassVar[str] = "not_finite"
+    code: ClassVar[str] = "answer_not_finite"
 
 
 class TimedOutError(InferenceError):

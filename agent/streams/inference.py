@@ -110,26 +110,19 @@ class Inference:
         """
         outgoing: list[Outgoing] = []
         began_ns = at_ns = self._clock.monotonic_ns()
-        while True:
+        while (taken := self._taken.popleft() if self._taken else take_out()) is not None:
             left_ns = self._turn_ns if within_ns is None else began_ns + within_ns - at_ns
             room = self._pace.room(left_ns)
-            if room < 1:
-                if within_ns is not None and outgoing:
-                    return outgoing
-                room = 1
-            if not self._taken:
-                if (more := take_out()) is None:
-                    return outgoing
-                self._taken.append(more)
-            taken = self._taken[0]
+            if room < 1 and within_ns is not None and outgoing:
+                self._taken.appendleft(taken)
+                break
             batch, origins, predictor = taken.batch, taken.origins, taken.predictor
             input_digest = b""
             if predictor.suspects is not None and predictor.suspects.is_careful:
                 room, input_digest = 1, digest_of(origins[0].message)
-            if room >= len(origins):
-                self._taken.popleft()
-            else:
-                batch, origins = taken.cut(room)
+            if room < len(origins) > 1:
+                batch, origins = taken.cut(max(1, room))
+                self._taken.appendleft(taken)
             self._time_limit.under_way = at_ns, predictor.session.options
             self._under_way.infer(predictor.digest, input_digest)
             outgoing += predictor.predict(batch, origins, now_ns, self.counted, again=again)
@@ -137,6 +130,7 @@ class Inference:
             self._time_limit.under_way = None
             before_ns, at_ns = at_ns, self._clock.monotonic_ns()
             self._note(predictor, len(origins), at_ns - before_ns)
+        return outgoing
 
     def _note(self, predictor: Predictor, windows: int, elapsed_ns: int) -> None:
         """Note how long a call has taken, and whether the model has failed."""

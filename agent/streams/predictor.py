@@ -155,7 +155,7 @@ class Predictor:
             self.drift.note(batch, scores if self._has_score else values, at_ns)
         wall_ns = at_ns - self._clock.ahead_ns
         outgoing: list[Outgoing] = []
-        not_finite = 0
+        not_finite, predictions = 0, counted.predictions
         for origin, time_ns, quality, value, score in zip(
             origins, batch.times_ns, batch.qualities, values, scores, strict=True
         ):
@@ -167,7 +167,7 @@ class Predictor:
                 quality = _BAD  # noqa: PLW2901  as before
                 counted.bad[reason] += 1
                 not_finite += reason == NotFiniteError.code
-            counted.predictions[NAMES[quality]] += 1
+            predictions[NAMES[quality]] += 1
             prediction = Prediction(
                 value,
                 score,

@@ -51,7 +51,7 @@ INPUT_MISSING: Final = "input_missing"
 BAD_REASONS: Final = {
     INPUT_MISSING: "a required signal has no usable value in the window; the model was not asked",
     "model_failed": "the model, or the runtime that runs it, failed on the batch of the window",
-    "not_finite": "the answer of the model was NaN or infinite",
+    "answer_not_finite": "the answer of the model was NaN or infinite",
     "timed_out": "the batch of the window took longer than limits.inference_s, and was interrupted",
 }
 """Every `reason` that a BAD prediction may carry, which docs/topics.md repeats."""

@@ -290,12 +290,12 @@ def test_push_says_who_refused_and_who_did_not_answer(
         answer(client, "gw-slow", "status", state="online")
         waiting = {"state": "waiting", "error": "transient", "message": "no registry"}
         answer(client, "gw-slow", "feedback", activity=found["gw-slow"]["activity"], **waiting)
-        failing = {"state": "degraded", "reason": "not_finite", "message": "all are NaN"}
+        failing = {"state": "degraded", "reason": "answer_not_finite", "message": "all are NaN"}
         activity = found["gw-bad"]["activity"]
         answer(client, "gw-bad", "current/pump-health", activity=activity, **failing)
         assert push.result(30) == 1
     refused, degraded, offline, slow = capsys.readouterr().err.splitlines()
-    assert names(degraded, "gw-bad", "not_finite", "all are NaN")
+    assert names(degraded, "gw-bad", "answer_not_finite", "all are NaN")
     assert names(refused, "gw-no", "untrusted", "unsigned")
     assert names(offline, "gw-off", "offline")
     assert names(slow, "gw-slow", "transient", "no registry")

@@ -61,7 +61,7 @@ def current(plant: Plant) -> dict[str, Any]:
     ("fault", "code", "words"),
     [
         ("error", "model_failed", "Gather node"),
-        ("nan", "not_finite", "NaN or infinite"),
+        ("nan", "answer_not_finite", "NaN or infinite"),
         ("shape", "model_failed", "[1, 2]"),
     ],
 )
@@ -93,7 +93,9 @@ def test_model_that_fails_on_live_windows_is_rolled_back_in_the_words_of_the_run
     assert all(words in line for line in warnings)
 
 
-@pytest.mark.parametrize(("fault", "code"), [("error", "model_failed"), ("nan", "not_finite")])
+@pytest.mark.parametrize(
+    ("fault", "code"), [("error", "model_failed"), ("nan", "answer_not_finite")]
+)
 def test_only_bundle_that_fails_is_degraded_until_it_answers_again(
     gateway: Gateway, fault: str, code: str
 ) -> None:

@@ -158,15 +158,15 @@ def test_batch_without_a_finite_answer_counts_as_failed_and_one_with_an_answer_d
     for batch in range(1, MAX_FAILED_BATCHES + 1):
         turns.receive(BEYOND, BEYOND)
         answers = turns.answer()
-        assert [one["reason"] for one in answers] == ["not_finite", "not_finite"]
+        assert [one["reason"] for one in answers] == ["answer_not_finite", "answer_not_finite"]
         failure = turns.pipeline.inference.failure
         assert failure is not None
-        assert (failure.error.code, failure.batches) == ("not_finite", batch)
+        assert (failure.error.code, failure.batches) == ("answer_not_finite", batch)
         assert failure.is_lasting is (batch == MAX_FAILED_BATCHES)
     turns.receive(BEYOND, 1.0)
-    assert [one.get("reason") for one in turns.answer()] == ["not_finite", None]
+    assert [one.get("reason") for one in turns.answer()] == ["answer_not_finite", None]
     assert turns.pipeline.inference.failure is None
-    assert turns.pipeline.inference.counted.bad == {"not_finite": 2 * MAX_FAILED_BATCHES + 1}
+    assert turns.pipeline.inference.counted.bad == {"answer_not_finite": 2 * MAX_FAILED_BATCHES + 1}
 
 
 def test_required_signal_without_a_value_is_not_the_models_failure() -> None:
