@@ -69,6 +69,8 @@ class Connection:
         confirmed: packet id and reason code of each PUBACK; the caller clears the list likewise.
         accepted: whether the broker has accepted the connection.
         session_present: whether the broker still had the session then (MQTT 5, 3.2.2.1.1).
+        session_expiry_s: seconds for which the broker keeps the session, None where it does not say
+            so, and then keeps it as long as it was asked to (MQTT 5, 3.2.2.3.2).
         refused_with: reason code of a CONNACK that refuses the connection, else None.
         refused_filters: topic filters that the broker did not grant.
         granted_less: topic filters that the broker granted at a lower QoS than was asked for.
@@ -93,6 +95,7 @@ class Connection:
         self.confirmed: list[tuple[int, int]] = []
         self.accepted = False
         self.session_present = False
+        self.session_expiry_s: int | None = None
         self.refused_with: int | None = None
         self.refused_filters: list[str] = []
         self.granted_less: list[str] = []
@@ -273,6 +276,7 @@ class Connection:
         self.session_present = flags.session_present
         self.max_in_flight = getattr(properties, "ReceiveMaximum", self.max_in_flight)
         self.max_packet_bytes = getattr(properties, "MaximumPacketSize", self.max_packet_bytes)
+        self.session_expiry_s = getattr(properties, "SessionExpiryInterval", None)
         keep_alive = self._keep_alive
         keep_alive.interval_s = getattr(properties, "ServerKeepAlive", keep_alive.interval_s)
         if not self.session_present:

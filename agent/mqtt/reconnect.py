@@ -186,6 +186,13 @@ class Reconnector:
         if not connection.session_present and (self.connects or was_here):
             self.sessions_lost += 1
             log.warning("session lost: the broker has dropped what it stored for this gateway")
+        granted_s, asked_s = connection.session_expiry_s, self._broker.session_expiry_s
+        if granted_s is not None and granted_s < asked_s and not self.connects:
+            log.warning(
+                "session is kept by the broker for less than broker.session_expiry_s",
+                granted_s=granted_s,
+                asked_s=asked_s,
+            )
         self.connects += 1
         self.takeover.connected(session_present=connection.session_present)
 

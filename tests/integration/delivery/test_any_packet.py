@@ -114,3 +114,12 @@ def test_less_than_the_qos_asked_for_is_told_and_more_is_taken(
         gateway.wait_for_log("INFO subscribed", times=2)
         broker.send(paho_publish(version, Message(TOPIC, row(1), 2, 1)))
         eventually(lambda: broker.published(OUTPUT), 20)
+
+
+def test_connack_that_grants_less_is_told(tmp_path: Path) -> None:
+    with ScriptedBroker(5) as broker, make_gateway(tmp_path, broker.port, 5) as gateway:
+        broker.properties = b"\x11" + (3600).to_bytes(4)  # Session Expiry Interval
+        gateway.start_serving()
+        broker.cut()
+        gateway.wait_for_log("INFO subscribed", times=2)
+        assert gateway.log.count("granted_s=3600 asked_s=86400") == 1

@@ -228,6 +228,7 @@ class FakeConnection:
         self.confirmed: list[tuple[int, int]] = []
         self.accepted = False
         self.session_present = False
+        self.session_expiry_s: int | None = None
         self.refused_with: int | None = None
         self.refused_filters: list[str] = []
         self.granted_less: list[str] = []

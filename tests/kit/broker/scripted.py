@@ -61,6 +61,7 @@ class ScriptedBroker:
         port: port to connect to.
         packets: everything that the client has sent, in order.
         session_present: what CONNACK says.
+        properties: the properties of CONNACK in MQTT 5.
         confirms: whether a PUBLISH at QoS 1 is answered by PUBACK.
         granted: reason code for each filter in a SUBSCRIBE.
     """
@@ -68,6 +69,7 @@ class ScriptedBroker:
     def __init__(self, version: int) -> None:
         self.packets: list[Packet] = []
         self.session_present = False
+        self.properties = b""
         self.confirms = True
         self.granted = 1
         self._version = version
@@ -153,11 +155,9 @@ class ScriptedBroker:
     def _answer(self, packet: Packet) -> bytes:
         is_5 = self._version == MQTT_5
         if packet.kind == CONNECT:
-            return (
-                b"\x20"
-                + (b"\x03" if is_5 else b"\x02")
-                + bytes([self.session_present, 0, *([0] if is_5 else [])])
-            )
+            properties = bytes([len(self.properties)]) + self.properties if is_5 else b""
+            body = bytes([self.session_present, 0]) + properties
+            return b"\x20" + bytes([len(body)]) + body
         if packet.kind == PINGREQ:
             return b"\xd0\x00"
         if packet.kind == PUBLISH and packet.flags & 0x06 and self.confirms:
