@@ -219,7 +219,7 @@ def _install(part: Path, destination: Path) -> None:
     The bytes are synced before the rename and the folder after it, so that the name never stands
     for less, whenever the power fails.
     """
-    with part.open("rb+") as file:
+    with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(destination)
     sync_directory(destination.parent)
