@@ -2,7 +2,6 @@
 
 import ctypes
 import math
-import os
 import resource
 import signal
 from contextlib import suppress
@@ -11,7 +10,6 @@ from typing import Final
 
 from serving.proof.refusals import ProofFailedError
 
-_NICENESS: Final = 5  # nice(2): a third of the weight of the hot loop, which comes first
 _STACK_BYTES: Final = 8 << 20  # what a thread has where the stack is not limited
 _STATUS: Final = Path("/proc/self/status")  # proc_pid_status(5)
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -34,8 +32,6 @@ def confine(seconds: float, memory_bytes: int) -> None:
     Raises:
         ProofFailedError: the system forbids to set limits, or this is not Linux.
     """
-    with suppress(OSError):  # a sandbox may forbid it
-        os.nice(_NICENESS)
     libc = ctypes.CDLL(None)
     if hasattr(libc, "prctl"):  # Linux alone; this process ends with the one that started it
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

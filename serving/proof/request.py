@@ -15,7 +15,7 @@ from typing import Any, Final
 
 MAX_REQUEST_BYTES: Final = 32 << 10
 """Bytes that the child reads as its request."""
-CLOCK_FACTOR: Final = 3
+CLOCK_FACTOR: Final = 6
 """Times the seconds of the processor that a proof may take by the clock."""
 
 

@@ -15,7 +15,7 @@ class Proof(Section):
 
     Attributes:
         seconds: seconds of one processor core that loading the model, answering its golden vectors
-            and measuring it may take. By the clock it may take three times as long.
+            and measuring it may take. By the clock it may take six times as long.
         memory_bytes: bytes of memory that the model may take beside the program itself, when it is
             loaded and when it answers the largest batch.
         latency: what happens to a model that is slower than `latency_factor` or `latency_ms`
