@@ -83,7 +83,7 @@ def test_example_shows_and_explains_every_key() -> None:
     text = EXAMPLE.read_text()
     shown = re.findall(r"^(?:# )?([a-z_]+) = ", text, re.MULTILINE)
     missing = [name for name in keys(Settings) if name not in shown and f".{name}]" not in text]
-    assert missing == ["gateway", "broker", "registry", "pipelines", "limits", "journal"]
+    assert missing == ["gateway", "broker", "registry", "pipelines", "limits", "journal", "log"]
     told = [line for line in text.splitlines() if re.match(r"(# )?[a-z_]+ = .*#", line)]
     assert len(told) >= len(shown) - 15, "most lines say what they are for"
 
