@@ -85,7 +85,7 @@ class Delivery:
     def refusal(self) -> str:
         """Which topic the broker refuses for now, in words; empty if there is none."""
         for topic, reason_code in self._refused_topics.items():
-            return f"the broker refuses {topic}: {refusal_of(reason_code)}"
+            return f"{topic} is refused by the broker: {refusal_of(reason_code)}"
         return ""
 
     @property
