@@ -187,8 +187,8 @@ def _gateway(folder: Path, port: int, published: Published | None, setup: Setup)
             "broker": {
                 "keepalive_s": KEEPALIVE_S,
                 "reconnect_max_s": 0.2,
-                # The proxy accepts and closes while the broker is away, after which "auto" would try
-                # 3.1.1, and the wire reads no other version than 5.
+                # The proxy accepts and closes while the broker is away, after which "auto" would
+                # try 3.1.1, and the wire reads no other version than 5.
                 "protocol": "5",
                 **login,
                 **setup.broker,

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import os
 import resource
 import signal
 from contextlib import suppress
