@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.broker.proxy import TO_CLIENT, Proxy
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.failing import BEYOND, ENDLESS, failing_bundle
+from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.notify_socket import NotifySocket
-from tests.kit.gateway.plant import BASE_MS, CONTROL, OFTEN, TOPIC, Plant, serving
+from tests.kit.gateway.plant import BASE_MS, CONTROL, FILTERS, OFTEN, TOPIC, Plant, serving
 
 STREAM = "mass"
 GOOD = failing_bundle(STREAM, 1, "passes", 0)
@@ -162,6 +164,38 @@ def test_slow_model_lets_the_watchdog_and_the_keep_alive_be_served(
             assert metrics["connects"] == 1, "the broker has not given the agent up"
             assert len(set(pings)) >= 4, "the watchdog was served between answers"
         assert gateway.log.count("connected") == 1
+
+
+def test_windows_of_a_slow_model_survive_a_lost_connection_and_a_stop(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    rows = 30
+    with Proxy(broker.port) as proxy, PlantClient(broker.port, FILTERS) as client:
+        gateway = Gateway(tmp_path / "gw", proxy.port, [telemetry_pipeline(STREAM)])
+        gateway.keep(failing_bundle(STREAM, 1, "passes", 100_000))
+        with gateway:
+            gateway.start_serving()
+            plant = Plant(gateway, client)
+            for number in range(rows):
+                row = {"ts": BASE_MS + number, "c0": BEYOND, "c1": float(number)}
+                client.publish(TOPIC, row)
+            plant.wait(lambda: client.count("_inference") >= 2, "the first answers")
+            proxy.cut_after(0, TO_CLIENT)
+            plant.wait(lambda: proxy.cuts == 1, "the connection to be cut")
+            seen = client.count("_inference")
+            plant.wait(lambda: client.count("_inference") > seen, "answers after the reconnect")
+            assert gateway.stop() == 0
+            gateway.start_serving()
+            plant.wait(lambda: answered(client) == list(range(rows)), "the answers to all rows")
+
+
+def answered(client: PlantClient) -> list[int]:
+    """Numbers of the rows with an answer, in the order of their first answers; all are right."""
+    firsts: dict[str, int] = {}
+    for one in client.documents("_inference"):
+        number = firsts.setdefault(one["id"], one["timestamp"] - BASE_MS)
+        assert one["value"] == BEYOND + number
+    return list(firsts.values())
 
 
 def test_graph_that_wants_more_memory_than_allowed_fails_alone(
