@@ -36,7 +36,7 @@ def confine(seconds: float, memory_bytes: int) -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "prctl"):  # Linux alone; this process ends with the one that started it
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    with suppress(OSError):
+    with suppress(OSError):  # a sandbox may forbid it
         descriptor = os.open(_OOM_SCORE, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         os.write(descriptor, _MOST_LIKELY)
         os.close(descriptor)
