@@ -187,7 +187,9 @@ def _gateway(folder: Path, port: int, published: Published | None, setup: Setup)
             "broker": {
                 "keepalive_s": KEEPALIVE_S,
                 "reconnect_max_s": 0.2,
-                "protocol": "5",  # the wire reads no other; a busy broker may not answer CONNECT
+                # The proxy accepts and closes while the broker is away, after which "auto" tries
+                # 3.1.1; the wire reads no other version than 5.
+                "protocol": "5",
                 **login,
                 **setup.broker,
             },
