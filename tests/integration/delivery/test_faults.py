@@ -13,7 +13,6 @@ SEED = 7
 TRIALS = {"agent-steps": 6, "half-open": 1, "refused": 1}
 LONG = ("full-disk", "stock-publisher")
 """Wait for a disk that is tried again every ten seconds, and for backlogs: in `make chaos` only."""
-QOS_2 = ("qos2",)
 """Needs an agent that takes messages at QoS 2."""
 OTHERS = 2
 OF_THE_BROKER = ("broker-term", "broker-kill")
@@ -22,7 +21,7 @@ OF_THE_BROKER = ("broker-term", "broker-kill")
 
 @pytest.mark.parametrize(
     "fault",
-    [one for one in (*FAULTS, *PUBLISHER_FAULTS) if one.name not in (*LONG, *QOS_2)],
+    [one for one in (*FAULTS, *PUBLISHER_FAULTS) if one.name not in LONG],
     ids=lambda fault: fault.name,
 )
 def test_fault_under_load_breaks_no_promise(fault: Fault, tmp_path: Path) -> None:
