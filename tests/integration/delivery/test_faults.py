@@ -13,7 +13,6 @@ SEED = 7
 TRIALS = {"agent-steps": 6, "half-open": 1, "refused": 1}
 LONG = ("full-disk", "stock-publisher")
 """Wait for a disk that is tried again every ten seconds, and for backlogs: in `make chaos` only."""
-"""Needs an agent that takes messages at QoS 2."""
 OTHERS = 2
 OF_THE_BROKER = ("broker-term", "broker-kill")
 """They need the profile's saving after every change, which takes long where others use the disk."""
