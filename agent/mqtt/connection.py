@@ -294,7 +294,8 @@ class Connection:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = opened
 
-    def _on_socket_close(self, _client: Client, _userdata: object, _socket: object) -> None:
+    def _on_socket_close(self, _client: Client, _userdata: object, closed: Any) -> None:  # noqa: ANN401  as above
+        self._transport.find_cause(closed)
         self._socket = None
 
     def _on_connect(
@@ -323,10 +324,9 @@ class Connection:
         _properties: Properties | None,
     ) -> None:
         # Without a DISCONNECT from the broker paho's reason is "Unspecified error".
-        is_cut = self._client.ended and not flags.is_disconnect_packet_from_server
-        broken_by = self._transport.broken_by
-        cut = "closed by the other side" if broken_by is None else reason_of(broken_by)
-        cause = cut if is_cut else reason
+        is_unknown = self._client.ended or reason == "Unspecified error"
+        is_cut = is_unknown and not flags.is_disconnect_packet_from_server
+        cause = self._transport.cause if is_cut else reason
         self.lost = self.lost or f"connection lost: {cause}"
 
     def _on_subscribe(
