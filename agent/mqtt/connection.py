@@ -23,7 +23,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.config.settings import ConnectionSettings
 from agent.mqtt.client import PahoClient
-from agent.mqtt.errors import reason_of
 from agent.mqtt.keep_alive import KeepAlive
 from agent.mqtt.packets import Block, MalformedError, Publish, Received
 from agent.mqtt.session import Session
@@ -257,7 +256,8 @@ class Connection:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = opened
 
-    def _on_socket_close(self, _client: Client, _userdata: object, _socket: object) -> None:
+    def _on_socket_close(self, _client: Client, _userdata: object, closed: Any) -> None:  # noqa: ANN401  as above
+        self._transport.find_cause(closed)
         self._socket = None
 
     def _on_connect(
@@ -294,9 +294,8 @@ class Connection:
         is_told = flags.is_disconnect_packet_from_server
         self.is_closed = self._client.ended and not is_told
         self.ended_with = reason.value if is_told else None
-        broken_by = self._transport.broken_by
-        cut = "closed by the other side" if broken_by is None else reason_of(broken_by)
-        cause = cut if self.is_closed else str(reason)
+        is_unknown = self._client.ended or reason == "Unspecified error"
+        cause = self._transport.cause if is_unknown and not is_told else str(reason)
         # Where to go instead, or more about the reason (MQTT 5, 3.14.2.2).
         for name in ("ServerReference", "ReasonString"):
             if text := getattr(properties, name, ""):

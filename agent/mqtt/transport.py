@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import time_ns
 from typing import Final, Protocol
 
+from agent.mqtt.errors import reason_of
 from agent.mqtt.packets import PINGREQ, Block, Publish, Writer, puback, pubcomp, pubrec
 from agent.mqtt.reader import Reader
 
@@ -40,13 +41,12 @@ class Transport:
     Attributes:
         ended: whether the other side has closed the connection, or it is broken.
         has_heard: whether bytes have arrived; the caller resets it.
-        broken_by: the error that has ended it; None after a plain end.
     """
 
     def __init__(self, version: int, max_packet_bytes: int) -> None:
         self.ended = False
         self.has_heard = False
-        self.broken_by: OSError | None = None
+        self._broken_by: OSError | None = None
         self._reader = Reader(version, max_packet_bytes)
         self._writer = Writer(version)
         self._unsent = bytearray()
@@ -60,6 +60,23 @@ class Transport:
     def has_unsent(self) -> bool:
         """Whether packets are queued that the socket has not taken yet."""
         return len(self._unsent) > 0
+
+    @property
+    def cause(self) -> str:
+        """Why the connection has ended, in words."""
+        return reason_of(self._broken_by) if self._broken_by else "closed by the other side"
+
+    def find_cause(self, socket: Socket) -> None:
+        """Read once more before the socket is closed: a TLS alert may say why a write failed."""
+        try:
+            socket.recv(1)
+        except _LATER:
+            return
+        except ssl.SSLError as exc:
+            if not isinstance(self._broken_by, ssl.SSLError):
+                self._broken_by = exc
+        except OSError:
+            return
 
     def receive(self, socket: Socket, limit: int, clock: Callable[[], int] = time_ns) -> Block:
         """Return packets that have arrived, at most `limit` PUBLISH packets among them.
@@ -83,7 +100,7 @@ class Transport:
             except _LATER:
                 return Block()
             except OSError as exc:  # reset, timed out or a TLS failure: gone, as is a plain end
-                self.broken_by, chunk = exc, b""
+                self._broken_by, chunk = exc, b""
             self.ended = not chunk
             self.has_heard = True
             reader.feed(chunk)
@@ -118,4 +135,4 @@ class Transport:
         except _LATER:
             return
         except OSError as exc:
-            self.broken_by, self.ended = exc, True
+            self._broken_by, self.ended = exc, True

@@ -202,7 +202,9 @@ class Router:
         """
         is_bounded = all(pipeline.backlog is not None for pipeline, _ in routes)
         is_full = len(self._sources) > TURNS_GATHERED * self._limits.max_batch
-        return "backlog_full" if is_full and not is_bounded and not message.packet_id else ""
+        if is_bounded or message.packet_id or not is_full:
+            return ""
+        return "backlog_full"
 
     def _take_backlog(self, pipeline: Pipeline, backlog: Backlog) -> None:
         if pipeline.due:  # a slow model is behind: what to drop is decided by all that wait later

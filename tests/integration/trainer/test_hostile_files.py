@@ -187,9 +187,9 @@ def test_named_pipe_is_an_error_and_nobody_waits_for_it(
         ("length", "many"),
         ("length", "9" * 30),
         ("offset", "-1"),
-        ("offset", "\x1b[2J"),
+        pytest.param("offset", "\x1b[2J", id="offset-escape"),
         ("location", "../weights.bin"),
-        ("location", "\x1b[2J"),
+        pytest.param("location", "\x1b[2J", id="location-escape"),
         ("location", ""),
     ],
 )

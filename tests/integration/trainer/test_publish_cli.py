@@ -84,7 +84,11 @@ def test_model_worse_than_a_constant_is_not_published_without_the_option(
     assert len(repository.listing(registry)) == 1
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"\n", 1), (b"n\n", 1), (b"\x04", 1)])
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(b"y\n", 0), (b"\n", 1), (b"n\n", 1), (b"\x04", 1)],
+    ids=["yes", "enter", "no", "end of file"],
+)
 def test_person_at_a_terminal_is_asked(registry: Path, answer: bytes, code: int) -> None:
     ours, theirs = pty.openpty()
     try:

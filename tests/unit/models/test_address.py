@@ -26,7 +26,9 @@ from models.address import MAX_CHARS, shortened, without_secrets
         ("file://user:secret@host/x", "file://host/x"),
         ("//user:secret@models.example/x?secret", "models.example/x"),
         ("user:secret@models.example", "models.example"),
-        ("https://evil.example/\x1b[31m", "https://evil.example/?[31m"),
+        pytest.param(
+            "https://evil.example/\x1b[31m", "https://evil.example/?[31m", id="escape sequence"
+        ),
         ("", ""),
     ],
 )

@@ -18,13 +18,16 @@ from models.printable import printable
         ("\ud800", r"\ud800"),
         ("\U000e0041", r"\udb40\udc41"),
     ],
+    ids=["title", "controls", "right to left", "isolates", "return", "half", "tag"],
 )
 def test_what_a_terminal_obeys_is_shown_as_an_escape(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
 @pytest.mark.parametrize(
-    "text", ["m³/h", "°C", "µS/cm", "Füllstand", "压力", "क\u094d\u200dष", "a\tb\nc", "5\u00a0bar"]
+    "text",
+    ["m³/h", "°C", "µS/cm", "Füllstand", "压力", "क\u094d\u200dष", "a\tb\nc", "5\u00a0bar"],
+    ids=["cubed", "degree", "micro", "umlaut", "Chinese", "joiner", "tab and line", "no-break"],
 )
 def test_text_of_any_language_stays(text: str) -> None:
     assert printable(text) == text

@@ -142,7 +142,9 @@ def test_qos_2_and_pubrel_are_told_apart_wherever_the_stream_is_cut(
     assert released == theirs.released
 
 
-@pytest.mark.parametrize(("encoded", "first"), [(pubrec(7), 0x50), (pubcomp(7), 0x70)])
+@pytest.mark.parametrize(
+    ("encoded", "first"), [(pubrec(7), 0x50), (pubcomp(7), 0x70)], ids=["PUBREC", "PUBCOMP"]
+)
 def test_pubrec_and_pubcomp_say_success_in_both_versions(encoded: bytes, first: int) -> None:
     assert encoded == bytes([first, 2, 0, 7])
 
