@@ -106,7 +106,8 @@ def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float
 
     timers.every(TICK_S, upkeep.health.notifier.alive)
     timers.every(TICK_S, upkeep.updater.tick)
-    timers.every(TICK_S, path.journal.tick)
+    # On hold nothing is written: the journal of the run before has yet to be read.
+    timers.every(TICK_S, path.journal.tick, lambda: not upkeep.hold.is_on)
     timers.every(TICK_S, upkeep.kept_drift.tick)
     timers.every(TICK_S, reconnector.keep_alive)
     timers.every(RETRY_S, retry)

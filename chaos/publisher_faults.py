@@ -5,16 +5,23 @@ from random import Random
 from typing import Final
 
 from chaos.faults import Fault, Moment, kill_agent, moment
-from chaos.plant import Plant
+from chaos.plant import TICKS_A_SECOND, Plant
 from chaos.rig import GATEWAY, LOGINS, Rig, Setup
 from chaos.stock_plant import StockPlant
-from chaos.traffic import behind
+from chaos.traffic import behind, row
+from tests.kit.gateway.agent import Gateway
+from tests.kit.gateway.evil import evil_bundle
 from tests.kit.gateway.mqtt_client import MqttClient, Session
+from tests.kit.gateway.supervisor import Supervisor
+from tests.kit.waiting import eventually
 
 DISORDER_TICKS: Final = 100
 """Allowed lateness, ms: the plant's clock goes on by a millisecond a tick, so these are 4 s."""
 BACKLOG_TICKS: Final = (10, 30)
 """Ticks for which the broker is away: at most 300 readings wait."""
+EVIL: Final = "evil"
+LEFT_OUT: Final = "input left out"
+POISON_S: Final = 60.0
 INPUT_FILTERS: Final = ("plant/+/+/telemetry", "plant/+/+/row", "plant/+/+/signal/+")
 
 
@@ -53,6 +60,28 @@ def leave_qos_2_behind(site: Rig, _dice: Random, _number: int) -> Moment:
     return struck
 
 
+def with_evil_model(gateway: Gateway) -> None:
+    """Serve a third stream by a model that the agent dies of where a reading is above 70."""
+    topic = "plant/{line}/{asset}/evil"
+    gateway.pipelines.append({"stream": EVIL, "inputs": [{"topic": topic, "timestamp": "ts"}]})
+    gateway.keep(evil_bundle("crash above 70", EVIL, 1))
+    # Else its deaths add up over the strikes, and the model itself is given up.
+    gateway.sections["updates"] = {**gateway.sections["updates"], "healthy_s": 1.0}
+
+
+def publish_poison(site: Rig, _dice: Random, number: int) -> Moment:
+    """Publish a reading that the agent dies of until it has learned to leave it out."""
+    known = site.gateway.log.count(LEFT_OUT)
+    struck = moment(site)
+    with Supervisor(site.gateway):
+        site.plant.add(row(EVIL, "l1/e1", number, "evil", (80.0, 0.0)))
+        eventually(
+            lambda: site.gateway.log.count(LEFT_OUT) > known, POISON_S, "the reading to be left out"
+        )
+    site.plant.pass_ticks(TICKS_A_SECOND * 2)  # after which the deaths are forgotten
+    return struck
+
+
 PUBLISHER_FAULTS: Final = (
     Fault(
         "stock-publisher",
@@ -78,5 +107,13 @@ PUBLISHER_FAULTS: Final = (
         leave_qos_2_behind,
         options={"autosave_on_changes": False},
         setup=Setup(partial(Plant, qos=2)),
+    ),
+    Fault(
+        "poison",
+        "a reading of which the model of another stream kills the agent",
+        5,
+        publish_poison,
+        options={"autosave_on_changes": False},
+        setup=Setup(prepare=with_evil_model),
     ),
 )

@@ -45,12 +45,14 @@ class Setup:
         disorder_ms: allowed lateness of the stream with windows.
         is_disordered: whether the plant's readings of an asset may come out of order, so that
             predictions are judged by the order in which the broker delivered their readings.
+        prepare: changes the gateway before its agent is started for the first time.
     """
 
     plant: Callable[[int, tuple[str, str]], Plant] = Plant
     broker: Mapping[str, object] = field(default_factory=dict)
     disorder_ms: int = 0
     is_disordered: bool = False
+    prepare: Callable[[Gateway], None] = lambda _gateway: None
 
 
 STEADY = Setup()
@@ -199,4 +201,5 @@ def _gateway(folder: Path, port: int, published: Published | None, setup: Setup)
     )
     for stream in STREAMS:
         gateway.keep(bundle(stream))
+    setup.prepare(gateway)
     return gateway

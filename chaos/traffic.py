@@ -151,7 +151,7 @@ def expected(readings: Iterable[Reading], disorder_ms: int = 0) -> dict[Key, flo
     disorder = Disorder(cutters[WINDOWS], disorder_ms, _MAX_WAITING)
     for reading in readings:
         stream, asset, time_ms = reading.key
-        if asset == OVERSIZED_ASSET:
+        if asset == OVERSIZED_ASSET or stream not in cutters:
             continue
         cutter, time_ns = cutters[stream], time_ms * NS_PER_MS
         try:

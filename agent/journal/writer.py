@@ -47,6 +47,8 @@ for the disk, the broker would wait for their acknowledgements.
 """
 PACE_S: Final = 0.005
 """Shortest time from one write to the next: more of them would cost the hot thread hand-overs."""
+MAX_WHOLE: Final = 20
+"""Files with all states that are kept, should the agent be started again and again."""
 _STATES_A_TURN: Final = 100
 _TICKS_TO_RETRY: Final = 10
 # Half of the service's MemoryMax (systemd/); a disk so far behind will not catch up.
@@ -124,6 +126,7 @@ class Journal:
         self._marked = 0  # serial in the last ACKED record
         self._bytes = self._state_bytes = 0  # size of the current file; of the states in it
         self._whole: list[tuple[int, int]] = []  # files with all states, and the serial of those
+        self._resumed = 0  # number of the last file of earlier runs
         self._drop_before = 0
         delivery.kept = ALL_KEPT
 
@@ -137,6 +140,7 @@ class Journal:
                 removed like this run's own, once they are not needed.
         """
         self.serial, self.number, self._whole = serial, number, list(whole)
+        self._resumed = number
 
     def note(self, message: Received) -> int:
         """Note a message that has entered windows.
@@ -266,7 +270,8 @@ class Journal:
         That is one file more than the open inputs need. An acknowledgement may be lost with the
         connection, and the input is then recognised by its record.
         """
-        if len(self._whole) > 2:  # noqa: PLR2004  the second newest is kept
+        own = sum(number > self._resumed for number, _ in self._whole)
+        if len(self._whole) > 2 and (own > 1 or len(self._whole) > MAX_WHOLE):  # noqa: PLR2004  the second newest is kept
             oldest_open = self._delivery.oldest_noted
             if oldest_open is None or oldest_open > self._whole[1][1]:
                 del self._whole[0]

@@ -18,7 +18,7 @@ from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
 from agent.journal import writer
 from agent.journal.files import JournalFile, numbered
-from agent.journal.records import Noted, records
+from agent.journal.records import Noted, Whole, records
 from agent.journal.replay import Recovery
 from agent.journal.writer import Journal
 from agent.mqtt.packets import Publish, Received
@@ -133,6 +133,19 @@ class Life:
 
         eventually(done)
 
+    def write_states(self) -> None:
+        """The first file of this life is whole: the states of all assets are on the disk."""
+
+        def is_whole() -> bool:
+            self.worker.run_posted()
+            self.journal.turn()
+            self.journal.tick()
+            path = dict(numbered(self.folder)).get(self.journal.number)
+            content = path.read_bytes() if path is not None else b""
+            return any(isinstance(one, Whole) for one in records(content))
+
+        eventually(is_whole)
+
     def end(self) -> None:
         self.worker.stop(10)
         self.wake_up.close()
@@ -230,6 +243,35 @@ def test_crashes_change_no_answer(lives: list[tuple[list[tuple[int, int, bool]],
         life.end()
     assert answers(broker) == answers(undisturbed)
     assert len(answers(undisturbed)) > 10
+
+
+def test_inputs_that_were_open_outlive_crashes_before_they_come_again(tmp_path: Path) -> None:
+    inputs = [row(number) for number in range(60)]
+    undisturbed, broker = Broker(inputs), Broker(inputs)
+    life = Life(tmp_path / "calm", undisturbed)
+    live(life)
+    life.end()
+    life = Life(tmp_path / "rough", broker)
+    life.router.handle(broker.deliver(12), lambda: T0_NS)  # nothing of it is published
+    life.finish_writing()
+    life.crash(1.0)
+    for _ in range(4):
+        life = Life(tmp_path / "rough", broker)
+        life.write_states()
+        life.crash(1.0)
+    life = Life(tmp_path / "rough", broker)
+    live(life)
+    life.end()
+    assert answers(broker) == answers(undisturbed)
+
+
+def test_journal_of_an_agent_that_never_gets_further_is_bounded(tmp_path: Path) -> None:
+    broker = Broker([row(number) for number in range(60)])
+    for _ in range(writer.MAX_WHOLE + 10):
+        life = Life(tmp_path, broker)
+        life.write_states()
+        life.crash(1.0)
+    assert len(numbered(tmp_path)) <= writer.MAX_WHOLE + 2
 
 
 def test_what_a_crash_has_answered_again_is_not_counted_for_drift_again(tmp_path: Path) -> None:
