@@ -25,6 +25,7 @@ MAX_TICKS = 200_000
 _CONNECT_S = 2.0
 _PAUSE_S = 0.05
 _CONFIRM_S = 60.0
+_QOS_2, _MAX_AT_QOS_2 = 2, 8
 
 
 class Plant(threading.Thread):
@@ -110,7 +111,9 @@ class Plant(threading.Thread):
         self._publish(client, again)
         next_s = time.monotonic()
         while client.is_connected() and (self._unconfirmed or not self._enough.is_set()):
-            if time.monotonic() >= next_s and not self._enough.is_set():
+            is_due = time.monotonic() >= next_s and not self._enough.is_set()
+            # Mosquitto drops what is published at QoS 2 beyond 20 in flight, and confirms it.
+            if is_due and (self._qos < _QOS_2 or len(self._unconfirmed) < _MAX_AT_QOS_2):
                 self._tick(client)
                 next_s += 1 / TICKS_A_SECOND
             client.loop(min(_PAUSE_S, max(0.0, next_s - time.monotonic())))

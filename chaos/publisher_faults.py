@@ -1,17 +1,22 @@
 """The faults in which publishers, or limits of the broker, are as they often are elsewhere."""
 
+from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Final
 
+from agent.config.settings import ConnectionSettings
+from agent.mqtt.connection import Connection, Will
+from agent.mqtt.packets import MQTT_5
+from agent.mqtt.subscription import Subscription
 from chaos.faults import Fault, Moment, kill_agent, moment
 from chaos.plant import TICKS_A_SECOND, Plant
-from chaos.rig import GATEWAY, LOGINS, Rig, Setup
+from chaos.rig import GATEWAY, Rig, Setup
 from chaos.stock_plant import StockPlant
 from chaos.traffic import behind, row
+from tests.kit.broker.brokers import HOST
 from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.evil import evil_bundle
-from tests.kit.gateway.mqtt_client import MqttClient, Session
 from tests.kit.gateway.supervisor import Supervisor
 from tests.kit.waiting import eventually
 
@@ -22,6 +27,7 @@ BACKLOG_TICKS: Final = (10, 30)
 EVIL: Final = "evil"
 LEFT_OUT: Final = "input left out"
 POISON_S: Final = 60.0
+_SOME: Final = 100  # messages
 INPUT_FILTERS: Final = ("plant/+/+/telemetry", "plant/+/+/row", "plant/+/+/signal/+")
 
 
@@ -51,10 +57,17 @@ def leave_qos_2_behind(site: Rig, _dice: Random, _number: int) -> Moment:
     The agent subscribes at QoS 1 again, but what the broker has stored meanwhile comes at QoS 2.
     """
     site.gateway.kill()
-    session = Session(client_id=GATEWAY, login=(GATEWAY, LOGINS[GATEWAY]), expiry_s=3600)
-    with MqttClient(site.broker.port, session=session) as other:
-        other.paho.subscribe([(topic_filter, 2) for topic_filter in INPUT_FILTERS])
-        site.plant.pass_ticks(5)
+    secret = site.gateway.folder.parent / "password"
+    login = {"username": GATEWAY, "password_file": secret}
+    settings = ConnectionSettings(host=HOST, port=site.broker.port, **login)
+    other = Connection(settings, GATEWAY, Will(f"plant/{GATEWAY}/will", b""), MQTT_5)
+    other.open()
+    eventually(lambda: _has(other, lambda: other.accepted), POISON_S, "the broker to accept")
+    other.subscribe([Subscription(topic_filter, 2) for topic_filter in INPUT_FILTERS])
+    # It acknowledges nothing of what it reads, so all of that is left for the agent.
+    eventually(lambda: _has(other, lambda: not other.subscribing), POISON_S, "SUBACK")
+    other.close()
+    site.plant.pass_ticks(5)
     struck = moment(site)
     site.gateway.start()
     return struck
@@ -80,6 +93,12 @@ def publish_poison(site: Rig, _dice: Random, number: int) -> Moment:
         )
     site.plant.pass_ticks(TICKS_A_SECOND * 2)  # after which the deaths are forgotten
     return struck
+
+
+def _has(connection: Connection, come: Callable[[], bool]) -> bool:
+    connection.flush()
+    connection.read(_SOME)
+    return come()
 
 
 PUBLISHER_FAULTS: Final = (

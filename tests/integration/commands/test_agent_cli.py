@@ -144,6 +144,7 @@ def test_check_remembers_what_the_agent_has_trusted(gateway: Gateway, tmp_path: 
     shutil.copytree(tmp_path / "registry", older)
     published.publish(NEWER)
     gateway.registry, gateway.root = published.url, published.keys.root
+    gateway.sections["updates"] = {"allow_downgrade": True}
     with serving(gateway) as plant:
         plant.client.publish(
             "millhand/gw1/desired/mass", {"activity": "a", "stream": "mass", "seq": 1}

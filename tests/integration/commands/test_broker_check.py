@@ -144,6 +144,7 @@ def test_session_of_the_login_is_left_to_the_agent(tmp_path: Path) -> None:
     """Mosquitto's use_username_as_clientid, as in the profile: one session whoever asks."""
     secret = tmp_path / "password"
     secret.write_text(LOGINS["gw1"])
+    secret.chmod(0o600)
     with mosquitto(tmp_path / "broker", logins=LOGINS, use_username_as_clientid=True) as broker:
         gateway = make_gateway(tmp_path, broker.port, username="gw1", password_file=str(secret))
         assert [ONE_SESSION in one for one in warnings(gateway)] == [True]

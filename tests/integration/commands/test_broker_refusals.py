@@ -141,6 +141,7 @@ def warned(folder: Path, gateway: Gateway) -> list[str]:
 def test_password_in_plain_text_to_another_host_is_warned_of(tmp_path: Path, host: str) -> None:
     secret = tmp_path / "password"
     secret.write_text("right")
+    secret.chmod(0o600)
     login = {"username": "gw1", "password_file": secret}
     gateway = gateway_with(tmp_path, free_port(), host=host, **login)
     (warning,) = warned(tmp_path, gateway)
