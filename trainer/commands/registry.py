@@ -100,8 +100,9 @@ def note_keys(keys: Keys, console: Console) -> None:
 def note_missing(missing: int, directory: Path, console: Console) -> None:
     """Say that further signatures are needed before gateways see a change."""
     console.note(
-        f"{missing} more signatures are needed: run 'millhand-trainer registry sign {directory}'"
-        " with the other keys; gateways see nothing of it until then"
+        f"signatures that are still needed: {missing}; run"
+        f" 'millhand-trainer registry sign {directory}' with the other keys; gateways see nothing"
+        " of it until then"
     )
 
 
@@ -180,7 +181,7 @@ def _show_proposal(found: Proposal, console: Console) -> None:
     for change in found.changes:
         console.print(change)
     signers = ", ".join(keyid[:8] for keyid in found.signed)
-    console.print(f"signed by {signers}; {found.missing} more signatures are needed")
+    console.print(f"signed by {signers}; signatures that are still needed: {found.missing}")
 
 
 def _list(options: argparse.Namespace, console: Console) -> None:

@@ -179,9 +179,12 @@ def _content(path: Path, most: int) -> bytes:
                 raise RegistryError(f"{path} is not a file")
             content = file.read(most + 1)
     except OSError as exc:
-        raise RegistryError(
-            f"{path} cannot be read: {exc.strerror}; 'registry init' makes a new registry"
-        ) from exc
+        remedy = ""
+        if isinstance(exc, FileNotFoundError):
+            remedy = "; bring it back from a copy"
+            if not path.parent.exists():
+                remedy = "; 'registry init' makes a new registry"
+        raise RegistryError(f"{path} cannot be read: {exc.strerror}{remedy}") from exc
     if len(content) > most:
         raise RegistryError(f"{path} has more than {most} bytes, which no gateway reads")
     return content

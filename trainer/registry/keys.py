@@ -172,8 +172,11 @@ class Keys:
     def _signer(self, path: Path) -> CryptoSigner:
         try:
             private = load_pem_private_key(_content(path), self._passphrase())
-        except TypeError as exc:  # a locked key without a passphrase, or the reverse
-            raise KeysError(f"{path}: {exc}; see --passphrase-file") from exc
+        except TypeError as exc:
+            words = "has no passphrase, but one was given: the keys of a folder have one, or none"
+            if is_locked(_content(path)):
+                words = "is locked: give its passphrase by --passphrase-file"
+            raise KeysError(f"{path} {words}") from exc
         except (ValueError, UnsupportedAlgorithm) as exc:
             raise KeysError(f"{path} is not a PEM private key, or the passphrase is wrong") from exc
         if not isinstance(private, Ed25519PrivateKey):

@@ -72,6 +72,10 @@ class Publication:
             KeysError: a key or the record of what was sealed cannot be read.
         """
         root, record = newest_root(folder, keys), SealRecord.read(keys.sealed)
+        timestamp = read(Timestamp, folder)
+        root_file = folder / f"{root.metadata.signed.version}.root.json"
+        if not keys.accepts_restored and not root_file.is_file():
+            raise _lacks_root(root_file, keys)  # its documents may have signatures by older keys
 
         def verified(document: Document[S]) -> Document[S]:
             # What we have sealed ourselves needs no signature by today's keys: a rotation may have
@@ -80,8 +84,7 @@ class Publication:
                 document.verify(root.metadata, keys.root)
             return document
 
-        timestamp = verified(read(Timestamp, folder))
-        named = timestamp.metadata.signed.snapshot_meta
+        named = verified(timestamp).metadata.signed.snapshot_meta
         snapshot = verified(read(Snapshot, folder, named.version)).checked(named)
         listed = list_of(snapshot)
         targets = verified(read(Targets, folder, listed.version)).checked(listed)
@@ -284,10 +287,7 @@ class Publication:
             return
         record.check(self.seals)
         if not _holds(path, root.content):
-            raise RolledBackError(
-                f"{path} is missing, or is not {self.keys.root}: an older copy of the registry was"
-                f" put back. {REMEDY}"
-            )
+            raise _lacks_root(path, self.keys)
         self.remember()
 
     def _prune(self, role: str, newest: int) -> None:
@@ -296,6 +296,13 @@ class Publication:
             version = path.name.partition(".")[0]
             if version.isdecimal() and int(version) <= newest - KEPT_VERSIONS:
                 path.unlink()
+
+
+def _lacks_root(path: Path, keys: Keys) -> RolledBackError:
+    return RolledBackError(
+        f"{path} is missing, or is not {keys.root}: an older copy of the registry was put back."
+        f" {REMEDY}"
+    )
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -66,6 +66,17 @@ def test_key_of_an_earlier_release_is_read(keys: Keys) -> None:
     assert len(keys.signers()) == 1
 
 
+def test_passphrase_that_is_missing_or_of_no_use_is_told(
+    keys: Keys, passphrase: Path, tmp_path: Path
+) -> None:
+    keys.create("targets")
+    with pytest.raises(KeysError, match=naming("locked", "--passphrase-file")):
+        Keys(keys.folder).signers()
+    Keys(tmp_path / "open").create("targets")
+    with pytest.raises(KeysError, match=naming("has no passphrase")):
+        Keys(tmp_path / "open", passphrase).signers()
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
 def test_passphrase_that_others_may_read_is_refused(
     keys: Keys, passphrase: Path, mode: int

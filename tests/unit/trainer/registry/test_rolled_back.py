@@ -14,6 +14,7 @@ from tests.kit.wording import naming
 from trainer.__main__ import main
 from trainer.registry import repository
 from trainer.registry.keys import Keys, KeysError
+from trainer.registry.publication import Role
 from trainer.registry.releases import RegistryError
 from trainer.registry.seal_record import ForkedError, RolledBackError
 
@@ -110,6 +111,24 @@ def test_registry_without_its_newest_root_is_noticed(folder: Path, keys: Keys) -
     (folder / "metadata" / "2.root.json").unlink()
     with pytest.raises(RolledBackError, match=naming("2.root.json")):
         repository.refresh(folder, keys)
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "online"])
+def test_copy_from_before_a_rotation_is_noticed(folder: Path, keys: Keys, role: Role) -> None:
+    before = copied(folder)
+    repository.rotate(folder, role, keys)
+    put_back(before, folder)
+    with pytest.raises(RolledBackError, match=naming("2.root.json")):
+        repository.refresh(folder, keys)
+
+
+def test_document_that_is_missing_is_no_reason_for_a_new_registry(folder: Path, keys: Keys) -> None:
+    (folder / "metadata" / "3.targets.json").unlink()
+    with pytest.raises(RegistryError, match=naming("3.targets.json")) as caught:
+        repository.refresh(folder, keys)
+    assert "registry init" not in str(caught.value)
+    with pytest.raises(RegistryError, match=naming("registry init")):
+        repository.refresh(folder.parent / "typo", keys)
 
 
 def test_list_that_was_exchanged_under_its_name_is_noticed(
