@@ -163,6 +163,10 @@ class Connection:
 
     def flush(self) -> None:
         """Send as much as the socket takes."""
+        if not self.accepted:
+            # An alert of TLS says why the broker ends the connection (RFC 8446, 6), and cannot be
+            # read any more once a write has failed.
+            self.read(1)
         # paho and the transport write to one socket. Neither begins a packet while the other has
         # sent a part of one, or the broker would read the second packet inside the first.
         if self._is_mid_packet:

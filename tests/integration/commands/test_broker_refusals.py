@@ -1,9 +1,13 @@
 """Why a broker does not accept a connection is told in words, by `check` and in the log."""
 
+import select
 from pathlib import Path
 
 import pytest
 
+from agent.config.settings import ConnectionSettings
+from agent.mqtt.connection import Connection, Will
+from agent.mqtt.packets import MQTT_3_1_1, MQTT_5
 from tests.kit.broker.brokers import free_port, mosquitto
 from tests.kit.broker.certificates import Certificates, make_certificates
 from tests.kit.gateway.agent import Gateway
@@ -58,6 +62,24 @@ def test_client_certificate_that_is_demanded(tmp_path: Path, certificates: Certi
         gateway = gateway_with(tmp_path, broker.port, ca_file=certificates.ca_file)
         for told in (failure(gateway), logged(gateway)):
             assert names(told, "client certificate", "broker.cert_file")
+
+
+@pytest.mark.parametrize("version", [MQTT_5, MQTT_3_1_1])
+def test_refusal_that_comes_before_connect_is_sent_is_told(
+    tmp_path: Path, certificates: Certificates, version: int
+) -> None:
+    with mosquitto(tmp_path / "broker", tls=certificates, require_certificate=True) as broker:
+        settings = ConnectionSettings(
+            host="127.0.0.1", port=broker.port, ca_file=certificates.ca_file, username="gw1"
+        )
+        connection = Connection(settings, "gw1", Will("status", b""), version)
+        connection.open()
+        poll = select.poll()
+        poll.register(connection.fileno() or 0, select.POLLRDHUP)
+        assert poll.poll(10_000)  # the broker has said why, and is gone
+        connection.flush()
+        connection.read(1)
+    assert names(connection.lost, "client certificate", "broker.cert_file")
 
 
 def test_client_certificate_of_an_authority_that_the_broker_does_not_know(
