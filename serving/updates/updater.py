@@ -78,6 +78,8 @@ class Updater:
             self._tools.prover.sweep(self._tools.store.digests())
         except OSError as exc:
             log.warning("bundles cannot be tidied up", reason=exc.strerror)
+        if self._tools.account.suspect:
+            self._tools.prover.excuse()
         for stream, slot in slots.items():
             update = self._updates[stream] = Update(slot, Desired.model_construct(stream=stream))
             active = self._tools.store.active(stream)
