@@ -82,7 +82,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     subscriptions = Subscriptions(reconnector, control, served, store, updates)
     health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
-    hold = Hold(command, updater, monotonic)
+    hold = Hold(command, commands, updater, monotonic)
     upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold)
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)

@@ -12,6 +12,7 @@ broker delivers them again afterwards; those at QoS 0 are lost, as they are whil
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from agent.commands import Commands
 from agent.mqtt.packets import Received
 from serving import log
 from serving.updates.updater import Updater
@@ -27,6 +28,7 @@ class Hold:
 
     Args:
         command: takes topic and payload of a message that may be for the gateway itself.
+        commands: keeps `desired` documents back that follow on another too soon.
         updater: brings the streams to what is desired.
         clock: monotonic seconds.
 
@@ -37,11 +39,13 @@ class Hold:
     def __init__(
         self,
         command: Callable[[str, bytes], bool],
+        commands: Commands,
         updater: Updater,
         clock: Callable[[], float],
     ) -> None:
         self.is_on = False
         self._command = command
+        self._commands = commands
         self._updater = updater
         self._clock = clock
         self._streams: tuple[str, ...] = ()
@@ -86,6 +90,7 @@ class Hold:
             return False
         if not self._has_asked:
             self._has_asked = True
+            self._commands.hurry()  # a push right after the retained document counts as well
             self._updater.hurry(self._streams)
         return waited_s > MAX_S or not self._updater.is_under_way(self._streams)
 

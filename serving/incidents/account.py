@@ -33,12 +33,14 @@ class Account:
         self.deaths = Deaths(state_dir / "deaths.json")
         self.quarantine = Quarantine(state_dir / "quarantine.json")
         self.under_way = _opened(state_dir)
+        self._is_counted = True
         death = self.under_way.death
         if death is None:
             return
         try:
             self.deaths.add(death)
         except OSError as exc:
+            self._is_counted = False
             log.warning("a death cannot be recorded", reason=exc.strerror)
         log.error(
             "the run before ended while a model was at work",
@@ -56,12 +58,15 @@ class Account:
         """Whether a bundle has ended the program so often that it must not serve any more.
 
         Where there is no other bundle, its model gets more tries: by then the input that it dies of
-        is known, and left out.
+        is known, and left out. A death that the disk does not record is enough by itself: the next
+        start would know nothing of it, and so on for ever.
 
         Args:
             ref: the bundle.
             has_other: whether another bundle could serve in its place.
         """
+        if not self._is_counted and ref.sha256 == self.suspect:
+            return True
         most = MAX_DEATHS if has_other else MAX_DEATHS + self.poison_deaths
         return self.deaths.of_model(ref.sha256) >= most
 

@@ -41,6 +41,17 @@ class Prover:
         if record is not None and (error := _final(record)) is not None:
             raise error
 
+    def excuse(self) -> None:
+        """Take back the last interruption of each proof: the program has died of something else.
+
+        A proof may begin at every start. Without this, a model that ends the program while it
+        serves would have the bundle refused that is to replace it.
+        """
+        for sha256, record in self._records.all():
+            if record.state == "begun":
+                left = record.model_copy(update={"tries": record.tries - 1})
+                self._restore(sha256, left if left.tries > 0 else None)
+
     def refused(self) -> tuple[str, ...]:
         """Digests of the bundles that `check` refuses, the newest first, at most `MAX_REFUSED`."""
         found = (sha256 for sha256, record in self._records.all() if _final(record) is not None)

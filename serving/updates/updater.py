@@ -78,6 +78,8 @@ class Updater:
             self._tools.prover.sweep(self._tools.store.digests())
         except OSError as exc:
             log.warning("bundles cannot be tidied up", reason=exc.strerror)
+        if self._tools.account.suspect:
+            self._tools.prover.excuse()
         for stream, slot in slots.items():
             update = self._updates[stream] = Update(slot, Desired.model_construct(stream=stream))
             active = self._tools.store.active(stream)
@@ -135,8 +137,9 @@ class Updater:
         self.tick()
 
     def is_under_way(self, streams: Collection[str]) -> bool:
-        """Whether an attempt is under way for one of these streams."""
-        return any(self._updates[stream].is_under_way for stream in streams)
+        """Whether an attempt is under way for one of these streams, or due."""
+        updates, now_s = [self._updates[stream] for stream in streams], self._clock()
+        return any(update.is_under_way or now_s >= update.due_s for update in updates)
 
     def _follow(self, attempt: Attempt, event: Event) -> None:
         """Take what has become of an attempt; called between two turns."""

@@ -130,6 +130,22 @@ def test_model_that_kills_the_agent_gives_way_to_the_one_before(tmp_path: Path) 
         }
 
 
+def test_proofs_that_a_death_has_interrupted_do_not_cost_the_model_before(tmp_path: Path) -> None:
+    good = good_bundle(1)
+    with running(tmp_path, good, evil_bundle("crash above 70", STREAM, 2)) as plant:
+        record = plant.gateway.state_dir / "proofs" / f"{good.sha256}.json"
+
+        def proven() -> dict[str, Any] | None:
+            found = json.loads(record.read_bytes()) if record.exists() else {}
+            return found if found.get("state") == "passed" else None
+
+        passed = eventually(proven, 20, "the model before to be proven")
+        assert passed is not None
+        record.write_text(json.dumps(passed | {"state": "begun", "tries": 2}))
+        (answer,) = plant.wait_for(plant.send(POISON))
+        assert (answer["seq"], answer["value"]) == (1, POISON)
+
+
 def test_input_that_the_only_model_dies_of_is_left_out(tmp_path: Path) -> None:
     with running(tmp_path, evil_bundle("crash above 70", STREAM, 1)) as plant:
         others = plant.send(*map(float, range(20)), stream=OTHER)

@@ -47,6 +47,15 @@ def test_of_many_the_newest_counts_once_its_time_has_come() -> None:
     assert len(told.desired) == 2
 
 
+def test_what_waits_can_be_acted_on_before_its_time() -> None:
+    told = Told()
+    told.take("a", b"1", b"2", b"3")
+    told.commands.hurry()
+    assert told.desired == [("a", b"1"), ("a", b"3")]
+    told.take("a", b"4")
+    assert told.desired == [("a", b"1"), ("a", b"3")], "the interval begins anew"
+
+
 def test_streams_do_not_wait_for_each_other() -> None:
     told = Told()
     told.take("a", b"1", b"2")

@@ -37,6 +37,14 @@ def test_only_bundle_gets_as_many_more_as_it_takes_to_find_the_input(tmp_path: P
     assert told == [False, False, False, False, True]
 
 
+@pytest.mark.parametrize("has_other", [False, True])
+def test_death_that_the_disk_does_not_record_is_enough(tmp_path: Path, *, has_other: bool) -> None:
+    (tmp_path / "deaths.json").mkdir()
+    account = die(tmp_path)
+    assert account.is_deadly(REF, has_other=has_other)
+    assert not account.is_deadly(replace(REF, sha256="cd" * 32), has_other=has_other)
+
+
 def test_deaths_are_forgotten_once_the_program_is_healthy(tmp_path: Path) -> None:
     die(tmp_path)
     account = die(tmp_path)

@@ -140,6 +140,17 @@ def test_one_death_is_forgotten_when_the_bundle_passes(machine: Machine) -> None
     assert machine.outcome(GOOD) == "passed"
 
 
+def test_interruption_by_the_death_of_another_model_does_not_count(machine: Machine) -> None:
+    machine.interrupt(GOOD)
+    machine.interrupt(GOOD)
+    assert machine.outcome(GOOD) == "proof_interrupted"
+    machine.prover().excuse()
+    assert machine.outcome(GOOD) == "passed"
+    machine.interrupt(GOOD)
+    machine.prover().excuse()
+    assert not machine.record(GOOD).exists()
+
+
 def test_slow_model_serves_or_is_refused_as_the_policy_says(machine: Machine) -> None:
     machine.limits = Proof(latency_ms=1e-6)
     _, slow = machine.prover().prove(GOOD.sha256, machine.path(GOOD), threading.Event())

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from agent.commands import Commands
 from agent.config.settings import Limits
 from agent.control import Control
+from agent.hold import Hold
+from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.identity import BundleRef
 from models.bundle.package import Bundle
+from models.control.topics import ControlTopics
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving.errors import ModelFailedError
 from serving.failure import MAX_FAILED_BATCHES, Failure
@@ -248,6 +252,35 @@ def test_selection_that_was_rolled_back_does_not_come_back_with_a_reconnect(
     assert len(gateway.feedback) == told
     gateway.desire(2, "push-2")  # somebody selects anew
     eventually(lambda: gateway.worker.run_posted() or len(gateway.feedback) > told)  # type: ignore[func-returns-value]  # it takes what is posted, then looks
+
+
+def test_push_right_after_the_retained_document_is_tried_before_a_pause_ends(
+    make_gateway: Callable[[], Gateway],
+) -> None:
+    gateway = make_gateway()
+    gateway.keep(bundle(1))
+    gateway.start()
+    topics, updater = ControlTopics("gw"), gateway.updater
+    commands = Commands(topics, [STREAM], updater.desire, 60.0, lambda: gateway.now)
+    hold = Hold(commands.take, commands, updater, lambda: gateway.now)
+    hold.begin([STREAM], lambda: None)
+    for seq, activity in ((2, "retained"), (3, "push")):
+        payload = json.dumps({"stream": STREAM, "seq": seq, "activity": activity}).encode()
+        message = Received(
+            topics.desired(STREAM), payload, 0, retained=True, repeated=False, at_ns=0
+        )
+        hold.hear([message])
+    assert not hold.is_over(is_subscribed=True)
+
+    def is_over() -> bool:
+        gateway.worker.run_posted()
+        is_over = hold.is_over(is_subscribed=True)
+        updater.tick()
+        return is_over
+
+    gateway.now = 1.0
+    eventually(is_over)
+    assert [one["activity"] for one in gateway.feedback] == ["retained", "push"]
 
 
 @pytest.mark.parametrize(
