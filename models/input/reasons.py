@@ -35,7 +35,7 @@ REASONS: Final = {
     "retained": "the message was retained by the broker, so its age is not known",
     "no_pipeline": "no input of a pipeline matches the topic",
     "no_model": "no model of the stream has arrived yet",
-    "poison": "the agent has died of this input more than once (limits.poison_deaths)",
+    "poison": "the agent has died of this input as often as limits.poison_deaths says",
     "superseded": "overload latest: newer readings on the same topic were waiting",
     "decimated": "overload decimate: only every n-th reading on the topic was answered",
     "backlog_full": "too many readings at QoS 0 wait for a model that is slow on this gateway",

@@ -113,7 +113,7 @@ def test_less_than_the_qos_asked_for_is_told_and_more_is_taken(
         broker.cut()
         gateway.wait_for_log("INFO subscribed", times=2)
         broker.send(paho_publish(version, Message(TOPIC, row(1), 2, 1)))
-        eventually(lambda: broker.published(OUTPUT), 20)
+        assert len(eventually(lambda: broker.published(OUTPUT), 20)) == 1
 
 
 def test_connack_that_grants_less_is_told(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ class Line:
     def answers(self) -> list[dict[str, object]]:
         return [json.loads(payload) for _, payload in list(self.client.messages)]
 
+    def is_good_again(self) -> bool:
+        self.send()
+        return self.answers()[-1]["quality"] == "GOOD"
+
     @staticmethod
     def is_right(answer: dict[str, object]) -> bool:
         last = int(str(answer["timestamp"])) - BASE_MS
@@ -112,11 +116,7 @@ def test_two_agents_with_one_id_are_told_and_no_mixed_window_is_good(
         first.wait_for_log(OVER, timeout_s=60)
         line.send(10)
 
-        def good_again() -> bool:
-            line.send()
-            return line.answers()[-1]["quality"] == "GOOD"
-
-        eventually(good_again, 20, "predictions to be GOOD again")
+        eventually(line.is_good_again, 20, "predictions to be GOOD again")
         assert line.is_right(line.answers()[-1])
         eventually(lambda: "another client" not in systemd.status, 20)
 

@@ -252,7 +252,8 @@ def test_push_of_an_older_bundle_needs_the_configuration(
         def codes() -> set[str]:
             return {one["error"] for one in plant.client.documents("feedback") if "error" in one}
 
-        eventually(lambda: codes() == {"downgrade"}, 20, "a refusal")
+        eventually(codes, 20, "a refusal")
+        assert codes() == {"downgrade"}
         repository.revoke(published.folder, STREAM, 2, published.keys)
         push(plant.client, STREAM, 1)
         eventually(lambda: plant.current().get("seq") == 1, 20, "the older bundle to serve")

@@ -342,3 +342,4 @@ def test_broker_that_sends_no_more_does_not_wait_for_the_tick(tmp_path: Path) ->
 
     eventually(is_answered)
     life.end()
+    assert life.delivery.idle

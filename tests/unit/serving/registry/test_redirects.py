@@ -111,7 +111,7 @@ def test_server_that_is_named_may_not_send_further(served: Mirror, other: Mirror
     ],
 )
 def test_redirect_to_elsewhere_is_refused(served: Mirror, location: str) -> None:
-    refusal(served, location)
+    assert refusal(served, location)
 
 
 @pytest.mark.parametrize("form", ["user:secret@{}", "secret@{}", "evil.example\\@{}", "{}\\x"])

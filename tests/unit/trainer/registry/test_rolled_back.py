@@ -181,6 +181,7 @@ def test_rotation_that_was_cut_is_finished_by_a_refresh(folder: Path, keys: Keys
     keys.sealed.write_bytes(sealed)
     repository.refresh(folder, keys)
     repository.publish(folder, bundle_file(folder.parent, 3), keys)
+    assert [release.seq for release in repository.listing(folder)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("act", ["publish", "revoke", "refresh"])
