@@ -11,8 +11,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from serving import installation, standard_error
 from serving.errors import EXIT_BUG, EXIT_CONFIG
+from serving.program import installation, standard_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,7 +29,7 @@ from agent.timers import TICK_S, Timers
 from serving import memory
 from serving.clock import SteadyClock
 from serving.incidents.account import Account
-from serving.notify import Notifier
+from serving.program.notify import Notifier
 from serving.proof.prover import Prover
 from serving.store import Store
 from serving.time_limit import TimeLimit

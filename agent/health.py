@@ -8,7 +8,7 @@ from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from agent.subscriptions import Subscriptions
 from serving import log
-from serving.notify import Notifier
+from serving.program.notify import Notifier
 from serving.updates.updater import Updater
 
 

@@ -1,71 +1,17 @@
 """The agent as a service: what it logs at its start and at its end, and what signals do to it."""
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
-from types import FrameType
-from typing import Final
 
-from agent.config.secrets import exposed
 from agent.config.settings import Settings
-from serving import log, state_lock
-
-_Call = Callable[[], None]
-_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
-_IGNORED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that would end the process, and are sent to make a service read its files again.
-
-SIGHUP also comes when the terminal of an agent that was started by hand is closed.
-"""
-
-
-class _StopError(BaseException):
-    """The process shall end although it has not begun to serve; no `except Exception` takes it."""
-
-
-class Signals:
-    """Signals that the process has received.
-
-    Args:
-        log_interval_s: seconds in which one that is ignored is logged at most once.
-
-    Attributes:
-        stopped_by: name of the signal that ends the process; empty so far.
-        stop: ends the hot loop; None before it turns, when a signal ends the process at once.
-    """
-
-    def __init__(self, log_interval_s: float) -> None:
-        self.stopped_by = ""
-        self.stop: _Call | None = None
-        self._ignored: set[str] = set()
-        self._limited = log.Limited(log_interval_s)
-        for number in _STOPPING:
-            signal.signal(number, self._end)
-        for number in _IGNORED:
-            signal.signal(number, self._ignore)
-
-    def report(self) -> None:
-        """Log the signals that were ignored since the last call.
-
-        The hot loop calls it, because a handler may interrupt another line that is being logged.
-        """
-        while self._ignored:
-            name = self._ignored.pop()
-            remedy = "the configuration is read at a start only: restart the agent to change it"
-            self._limited.warning(name, "signal ignored", signal=name, remedy=remedy)
-
-    def _end(self, number: int, _frame: FrameType | None) -> None:
-        self.stopped_by = signal.Signals(number).name
-        if self.stop is None:
-            raise _StopError
-        self.stop()
-
-    def _ignore(self, number: int, _frame: FrameType | None) -> None:
-        self._ignored.add(signal.Signals(number).name)
+from serving import log
+from serving.preflight.files import exposed
+from serving.program import state_lock
+from serving.signals import Signals, StopError
 
 
 def serve(settings: Settings, config: Path) -> None:
@@ -91,7 +37,7 @@ def serve(settings: Settings, config: Path) -> None:
             reactor = build(settings, signals.report)
             totals, signals.stop = reactor.totals, reactor.stop
             reactor.run()
-    except _StopError:
+    except StopError:
         pass
     except BaseException as exc:
         log.error("stopped", reason=f"{type(exc).__name__}: {exc}", **totals())
@@ -119,5 +65,5 @@ def _tell_start(settings: Settings, config: Path) -> None:
         onnxruntime=version("onnxruntime"),
         pid=os.getpid(),
     )
-    for secret in exposed(settings):
+    for secret in exposed(settings.secrets):
         log.warning("secret may be read by others", reason=secret)

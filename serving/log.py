@@ -3,7 +3,7 @@
 Values are written as JSON, so that a topic with a newline or an escape sequence cannot forge a line
 or reach the terminal. Payloads and secrets are never logged. A warning that could repeat with each
 message goes through `Limited`, so that the disk does not fill. Where systemd's journal reads the
-lines, each begins with its priority (`serving.standard_error`).
+lines, each begins with its priority (`serving.program.standard_error`).
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import Final, Literal
 import orjson
 
 from models.printable import printable
-from serving import standard_error
+from serving.program import standard_error
 
 Level = Literal["info", "warning", "error"]
 """From which severity on events are logged."""

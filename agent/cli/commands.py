@@ -9,18 +9,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agent.cli import check as preflight
-from agent.cli.answer import Answer
 from agent.cli.connect.broker import ask_broker
-from agent.cli.quarantine import clear, list_quarantined
-from agent.config.secrets import exposed
 from agent.config.settings import Settings
-from agent.config.toml_file import load_settings
 from models.printable import printable
-from serving import standard_error
 from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
-from serving.installation import check_libraries, check_processor
+from serving.preflight.answer import Answer
+from serving.preflight.kept import clear, list_quarantined
+from serving.preflight.toml_file import load_settings
+from serving.program import standard_error
+from serving.program.installation import check_libraries, check_processor
 
 DEFAULT_CONFIG = Path("/etc/millhand/agent.toml")
+SCHEMA = "config/agent.schema.json"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -42,10 +42,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def load(path: Path) -> Settings:
+    """Read and check the configuration.
+
+    Raises:
+        ConfigError: a line for each mistake: file, key, what was found and what is allowed.
+    """
+    return load_settings(path, Settings, SCHEMA)
+
+
 def _run(chosen: argparse.Namespace) -> int:
     check_libraries()
     check_processor()
-    settings = load_settings(chosen.config)
+    settings = load(chosen.config)
     preflight.check_files(settings, chosen.config)
     from agent.service import serve  # noqa: PLC0415  a mistake in the file is reported at once
 
@@ -56,7 +65,7 @@ def _run(chosen: argparse.Namespace) -> int:
 def _check(chosen: argparse.Namespace) -> int:
     check_libraries()
     check_processor()
-    settings = load_settings(chosen.config)
+    settings = load(chosen.config)
     preflight.check_files(settings, chosen.config)
     for line in (*preflight.describe(settings), *preflight.list_models(settings)):
         print(printable(line))
@@ -70,30 +79,28 @@ def _check(chosen: argparse.Namespace) -> int:
 def _answers(settings: Settings, chosen: argparse.Namespace) -> Iterator[Answer]:
     """The answers to all that is asked, each as soon as it is there."""
     import_module("agent.app")  # what cannot be imported keeps `run` from starting
-    from agent.cli.model_check import prove_kept  # noqa: PLC0415  as in _run
-
-    yield from (Answer("warn", secret) for secret in exposed(settings))
     yield from preflight.inspect_installation()
     yield from preflight.find_exposed(settings)
-    yield from prove_kept(settings)
+    yield from preflight.prove_kept(settings)
     if chosen.connect:
         yield from ask_broker(settings, may_interrupt=chosen.interrupt)
-        yield from preflight.ask_registry(settings)
+        yield from preflight.ask(settings)
 
 
 def _models(chosen: argparse.Namespace) -> int:
-    settings = load_settings(chosen.config)
+    settings = load(chosen.config)
+    state_dir = settings.gateway.state_dir
     if chosen.clear is None:
-        lines = [*preflight.list_models(settings), *list_quarantined(settings)]
+        lines = [*preflight.list_models(settings), *list_quarantined(state_dir)]
     else:
-        lines = clear(settings, chosen.clear)
+        lines = clear(state_dir, chosen.clear, "millhand-agent models")
     for line in lines:
         print(printable(line))
     return 0
 
 
 def _why(chosen: argparse.Namespace) -> int:
-    settings = load_settings(chosen.config)
+    settings = load(chosen.config)
     from agent.cli.why import explain  # noqa: PLC0415  as in _run
 
     for line in explain(settings, chosen.topic, chosen.payload):
@@ -178,6 +185,6 @@ def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
     parsers["schema"].add_argument(
         "--file",
         type=Path,
-        default=Path("config/agent.schema.json"),
+        default=Path(SCHEMA),
         help="the schema of the configuration; the others go to control/ beside it",
     )

@@ -5,6 +5,7 @@ the environment of the process. Everything that can grow has its limit under `[l
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -216,6 +217,18 @@ class Settings(BaseSettings):
         return self.broker.client_id or f"millhand-{self.gateway.id}"
 
     @property
+    def streams(self) -> list[str]:
+        """Names of the streams, in the order of their pipelines."""
+        return [pipeline.stream for pipeline in self.pipelines]
+
+    @property
+    def secrets(self) -> Mapping[str, Path | None]:
+        """Files with secrets by the key that names them; None where none is named."""
+        broker = self.broker
+        named = {"broker.password_file": broker.password_file, "broker.key_file": broker.key_file}
+        return named | self.registry.access.secrets
+
+    @property
     def connection(self) -> ConnectionSettings:
         """Settings with which the agent connects to the broker.
 
@@ -233,8 +246,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _streams_differ_and_do_not_feed_themselves(self) -> Self:
-        streams = [pipeline.stream for pipeline in self.pipelines]
-        repeated = {stream for stream in streams if streams.count(stream) > 1}
+        repeated = {stream for stream in self.streams if self.streams.count(stream) > 1}
         if repeated:
             raise ValueError(f"each stream has one pipeline; repeated: {sorted(repeated)}")
         inputs = [source for pipeline in self.pipelines for source in pipeline.inputs]

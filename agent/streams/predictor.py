@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
 from agent.streams.drift import DriftWatch
-from agent.streams.encoding import Prediction, PredictionEncoder
 from agent.streams.ordering import Origin
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import NAMES, Quality
@@ -27,6 +26,7 @@ from models.windowing.windows import Batch
 from serving.clock import SteadyClock
 from serving.errors import InferenceError, ModelFailedError, NotFiniteError
 from serving.model import Model
+from serving.prediction import Prediction, PredictionEncoder
 
 if TYPE_CHECKING:
     from agent.streams.poison import Suspects

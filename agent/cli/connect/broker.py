@@ -9,7 +9,6 @@ is left as it was.
 
 from collections.abc import Iterator
 
-from agent.cli.answer import Answer
 from agent.cli.connect.inputs import listen, tell_agent, tell_inputs
 from agent.cli.connect.outputs import ask_outputs
 from agent.cli.connect.probe import NotAcceptedError, Probe
@@ -20,7 +19,8 @@ from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection
 from agent.mqtt.errors import BrokerError
 from agent.mqtt.packets import MQTT_3_1_1, MQTT_5
 from agent.mqtt.reconnect import VERSION_NAMES
-from serving import state_lock
+from serving.preflight.answer import Answer
+from serving.program import state_lock
 
 _VERSIONS = {"auto": (MQTT_5, MQTT_3_1_1), "5": (MQTT_5,), "3.1.1": (MQTT_3_1_1,)}
 _LOGIN_REFUSED = (4, 5, 0x86, 0x87, 0x8C)

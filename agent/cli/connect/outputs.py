@@ -10,7 +10,6 @@ our own, and where the message comes back, no output topic is touched.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from agent.cli.answer import Answer
 from agent.cli.connect.inputs import Heard
 from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
@@ -19,6 +18,7 @@ from agent.mqtt.packets import Publish
 from agent.mqtt.subscription import Subscription
 from models.input.pipeline import Pipeline
 from models.input.topics import SIGNAL, TemplateError, TopicTemplate
+from serving.preflight.answer import Answer
 
 _MAX_ASSETS = 5  # of a pipeline whose output topics are tried
 _MADE_UP = "millhand-check"

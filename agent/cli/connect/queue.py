@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from time import monotonic
 
-from agent.cli.answer import Answer
 from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
 from agent.mqtt.errors import REFUSED_FROM, BrokerError, refusal_of
 from agent.mqtt.subscription import Subscription
+from serving.preflight.answer import Answer
 
 TRIAL_MESSAGES = 1_200  # above 1,000, the default limit of Mosquitto's queue
 _IN_FLIGHT = 20

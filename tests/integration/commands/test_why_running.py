@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.cli.commands import load
 from agent.cli.why import explain
-from agent.config.toml_file import load_settings
 from agent.journal.files import numbered
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.graphs import history_bundle
@@ -45,7 +45,7 @@ def plant(tmp_path: Path, broker: Mosquitto) -> Iterator[Plant]:
 
 
 def told(plant: Plant, topic: str = TOPIC, payload: bytes | None = None) -> str:
-    return "\n".join(explain(load_settings(plant.gateway.config), topic, payload))
+    return "\n".join(explain(load(plant.gateway.config), topic, payload))
 
 
 def test_it_tells_beforehand_what_the_agent_answers(plant: Plant, broker: Mosquitto) -> None:

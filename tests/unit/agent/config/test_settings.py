@@ -16,9 +16,10 @@ import pytest
 import tomli_w
 from pydantic import BaseModel
 
+from agent.cli.commands import load
 from agent.config.settings import Limits, Settings
-from agent.config.toml_file import MAX_FILE_BYTES, load_settings
 from serving.errors import EXIT_CONFIG, ConfigError
+from serving.preflight.toml_file import MAX_FILE_BYTES
 from tests.kit.wording import names
 
 ROOT = Path(__file__).parents[4]
@@ -64,19 +65,19 @@ def mistakes(folder: Path, content: Mapping[str, Any] | str | bytes) -> list[str
     """Every line that is told, without the file it begins with."""
     path = write(folder, content)
     with pytest.raises(ConfigError) as caught:
-        load_settings(path)
+        load(path)
     lines = str(caught.value).splitlines()
     assert all(line.startswith((f"{path}: ", "environment ")) for line in lines)
     return [line.removeprefix(f"{path}: ") for line in lines]
 
 
 def test_example_loads() -> None:
-    settings = load_settings(EXAMPLE)
+    settings = load(EXAMPLE)
     assert settings.pipelines[0].output_topic == "plant/{line}/{asset}/_inference/{stream}"
 
 
 def test_every_key_that_the_example_shows_in_a_comment_is_a_right_one(tmp_path: Path) -> None:
-    settings = load_settings(write(tmp_path, COMMENTED_KEY.sub("", EXAMPLE.read_text())))
+    settings = load(write(tmp_path, COMMENTED_KEY.sub("", EXAMPLE.read_text())))
     assert settings.limits == Limits(), "the limits shown are not the defaults"
 
 
@@ -108,7 +109,7 @@ def keys(model: type[BaseModel]) -> Iterator[str]:
 
 
 def test_smallest_configuration_has_defaults(tmp_path: Path) -> None:
-    settings = load_settings(write(tmp_path, document()))
+    settings = load(write(tmp_path, document()))
     assert settings.broker.port == 1883
     assert settings.broker.receive_maximum == 200
     assert settings.gateway.state_dir == Path("/var/lib/millhand")
@@ -128,7 +129,7 @@ def test_predictions_go_below_the_asset_by_default(
     topic: str, dialect: str, output: str, tmp_path: Path
 ) -> None:
     given = pipeline(inputs=[source(topic=topic, dialect=dialect)])
-    settings = load_settings(write(tmp_path, document(pipelines=[given])))
+    settings = load(write(tmp_path, document(pipelines=[given])))
     assert settings.pipelines[0].output_topic == output
 
 
@@ -136,7 +137,7 @@ def test_state_directory_of_systemd_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/private/millhand")
-    settings = load_settings(write(tmp_path, document()))
+    settings = load(write(tmp_path, document()))
     assert settings.gateway.state_dir == Path("/var/lib/private/millhand")
 
 
@@ -344,7 +345,7 @@ def test_file_that_is_no_configuration_is_told(content: bytes, told: str, tmp_pa
 def test_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(ConfigError, match="--config"):
-            load_settings(path)
+            load(path)
 
 
 def test_file_longer_than_the_cap_is_not_read_to_its_end(tmp_path: Path) -> None:
@@ -352,14 +353,14 @@ def test_file_longer_than_the_cap_is_not_read_to_its_end(tmp_path: Path) -> None
     with path.open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(ConfigError, match="larger than"):
-        load_settings(path)
+        load(path)
 
 
 def test_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLHAND_BROKER__HOST", "broker.plant")
     monkeypatch.setenv("MILLHAND_BROKER__PORT", "8883")
     monkeypatch.setenv("MILLHAND_LIMITS__MAX_BATCH", "7")
-    settings = load_settings(write(tmp_path, document()))
+    settings = load(write(tmp_path, document()))
     assert (settings.broker.host, settings.broker.port) == ("broker.plant", 8883)
     assert settings.limits.max_batch == 7
 
@@ -376,7 +377,7 @@ def test_mistake_in_a_variable_names_the_variable(
 def test_variable_that_is_no_json_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLHAND_PIPELINES", "[")
     with pytest.raises(ConfigError, match=r'environment: .*"pipelines".*JSON'):
-        load_settings(write(tmp_path, document()))
+        load(write(tmp_path, document()))
 
 
 def test_password_is_taken_neither_from_the_environment_nor_told(

@@ -1,4 +1,4 @@
-"""What one of the questions of `millhand-agent check` has shown."""
+"""What one of the questions of `check` has shown, as `millhand-agent` and others print it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ class Answer:
 
     Attributes:
         kind: `ok`; `warn` for what works and will be regretted, or could not be tried; `FAIL` for
-            what keeps the agent from working.
+            what keeps the program from working.
         text: what was found, and what to do about it.
     """
 

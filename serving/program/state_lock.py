@@ -49,7 +49,7 @@ def held(state_dir: Path) -> Iterator[bool]:
             return
         raise TransientError(
             f"{state_dir} is used by process {holder(state_dir) or 'that has just ended'}, which "
-            f"also runs millhand-agent: stop it, or give this one another gateway.state_dir"
+            f"serves models from it: stop it, or give this one another state_dir"
         ) from exc
     try:
         yield True

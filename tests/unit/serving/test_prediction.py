@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from agent.streams.encoding import Prediction, PredictionEncoder
 from models.input.quality import Quality
+from serving.prediction import Prediction, PredictionEncoder
 
 
 def make_prediction(**fields: object) -> Prediction:

@@ -1,33 +1,41 @@
-"""Reads the configuration: a TOML file, overridden by `MILLHAND_*` variables, checked whole."""
+"""Reads the configuration: a TOML file, overridden by environment variables, checked whole."""
 
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import SettingsError
+from pydantic_settings import BaseSettings, SettingsError
 
-from agent.config.settings import Settings
 from models.validation import explain, follows, key_of
 from serving.errors import ConfigError
 
+_Settings = TypeVar("_Settings", bound=BaseSettings)
 MAX_FILE_BYTES = 64 << 10  # tomllib takes seconds for a hostile file of this size
 
 
-def load_settings(path: Path) -> Settings:
+def load_settings(path: Path, kind: type[_Settings], schema: str) -> _Settings:
     """Read and check the configuration; this connects to nothing and writes nothing.
+
+    Args:
+        path: the TOML file.
+        kind: the settings that it must have; their `env_prefix` is that of the variables.
+        schema: path of the schema that lists them, for the message of an error.
 
     Raises:
         ConfigError: a line for each mistake: file, key, what was found and what is allowed.
     """
     content = _read(path)
     try:
-        return Settings(**content)
+        return kind(**content)
     except ValidationError as exc:
         errors = [error for error in exc.errors() if not follows(error, exc.errors())]
-        mistakes = [f"{_place(error, path)}: {_explained(error)}" for error in errors]
+        prefix = kind.model_config.get("env_prefix", "")
+        mistakes = [
+            f"{_place(error, path, prefix)}: {_explained(error, schema)}" for error in errors
+        ]
     except SettingsError as exc:
         mistakes = [f"environment: {exc}; a section or list given there must be JSON"]
     raise ConfigError("\n".join(mistakes))
@@ -52,18 +60,18 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _place(error: ErrorDetails, path: Path) -> str:
+def _place(error: ErrorDetails, path: Path, prefix: str) -> str:
     """The file, or the environment variable that overrides the key."""
     names = [str(part).upper() for part in error["loc"]]
     for end in range(len(names), 0, -1):
-        variable = "MILLHAND_" + "__".join(names[:end])
+        variable = prefix + "__".join(names[:end])
         if variable in os.environ:
             return f"environment {variable}"
     return str(path)
 
 
-def _explained(error: ErrorDetails) -> str:
+def _explained(error: ErrorDetails, schema: str) -> str:
     key = key_of(error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"{key}: is not a setting; see config/agent.schema.json for those there are"
+        return f"{key}: is not a setting; see {schema} for those there are"
     return f"{key or 'file'}: {explain(error)}"

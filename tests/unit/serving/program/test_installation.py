@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from serving.errors import ConfigError
-from serving.installation import check_processor
+from serving.program.installation import check_processor
 from tests.kit.wording import names
 
 KVM64 = "fpu de pse tsc msr cx8 sep cmov mmx fxsr sse sse2 syscall nx lm pni cx16 hypervisor"

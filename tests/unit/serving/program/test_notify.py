@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.notify import MAX_STATUS, Notifier
+from serving.program.notify import MAX_STATUS, Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

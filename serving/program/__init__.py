@@ -1,0 +1,1 @@
+"""What every program of ours is to the machine: its installation, its lock, systemd, its output."""

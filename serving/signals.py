@@ -1,0 +1,61 @@
+"""What signals do to a program: some end it, and those that ask for a reload are logged."""
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+from serving import log
+
+_Call = Callable[[], None]
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+_IGNORED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that would end the process, and are sent to make a service read its files again.
+
+SIGHUP also comes when the terminal of an agent that was started by hand is closed.
+"""
+
+
+class StopError(BaseException):
+    """The process shall end although it has not begun to serve; no `except Exception` takes it."""
+
+
+class Signals:
+    """Signals that the process has received.
+
+    Args:
+        log_interval_s: seconds in which one that is ignored is logged at most once.
+
+    Attributes:
+        stopped_by: name of the signal that ends the process; empty so far.
+        stop: ends the hot loop; None before it turns, when a signal ends the process at once.
+    """
+
+    def __init__(self, log_interval_s: float) -> None:
+        self.stopped_by = ""
+        self.stop: _Call | None = None
+        self._ignored: set[str] = set()
+        self._limited = log.Limited(log_interval_s)
+        for number in _STOPPING:
+            signal.signal(number, self._end)
+        for number in _IGNORED:
+            signal.signal(number, self._ignore)
+
+    def report(self) -> None:
+        """Log the signals that were ignored since the last call.
+
+        The hot loop calls it, because a handler may interrupt another line that is being logged.
+        """
+        while self._ignored:
+            name = self._ignored.pop()
+            remedy = "the configuration is read at a start only: restart the agent to change it"
+            self._limited.warning(name, "signal ignored", signal=name, remedy=remedy)
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        self.stopped_by = signal.Signals(number).name
+        if self.stop is None:
+            raise StopError
+        self.stop()
+
+    def _ignore(self, number: int, _frame: FrameType | None) -> None:
+        self._ignored.add(signal.Signals(number).name)
