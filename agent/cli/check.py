@@ -1,6 +1,5 @@
 """What can be known of a gateway before the agent serves; see `serving.preflight` for the parts."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from agent.config.settings import Settings
@@ -51,13 +50,7 @@ def describe(settings: Settings) -> list[str]:
 
 def list_models(settings: Settings) -> list[str]:
     """What every stream serves and keeps, each bundle read and verified anew."""
-    return kept.list_models(_store(settings), settings.streams)
-
-
-def prove_kept(settings: Settings) -> Iterator[Answer]:
-    """Whether the models that are kept on this gateway would serve; see `kept.prove_kept`."""
-    store, limits = _store(settings), settings.limits
-    return kept.prove_kept(store, settings.streams, settings.proof, limits.max_batch)
+    return kept.list_models(store(settings), settings.streams)
 
 
 def inspect_installation() -> list[Answer]:
@@ -86,5 +79,6 @@ def ask(settings: Settings) -> list[Answer]:
     return ask_registry(settings.registry, settings.gateway.state_dir, settings.streams)
 
 
-def _store(settings: Settings) -> Store:
+def store(settings: Settings) -> Store:
+    """Where the gateway keeps its bundles."""
     return Store(settings.gateway.state_dir, settings.limits.keep_bundles)

@@ -79,9 +79,12 @@ def _check(chosen: argparse.Namespace) -> int:
 def _answers(settings: Settings, chosen: argparse.Namespace) -> Iterator[Answer]:
     """The answers to all that is asked, each as soon as it is there."""
     import_module("agent.app")  # what cannot be imported keeps `run` from starting
+    from serving.preflight.model_check import prove_kept  # noqa: PLC0415  as in _run
+
     yield from preflight.inspect_installation()
     yield from preflight.find_exposed(settings)
-    yield from preflight.prove_kept(settings)
+    store, limits = preflight.store(settings), settings.limits
+    yield from prove_kept(store, settings.streams, settings.proof, limits.max_batch)
     if chosen.connect:
         yield from ask_broker(settings, may_interrupt=chosen.interrupt)
         yield from preflight.ask(settings)

@@ -51,6 +51,8 @@ class Recovery:
         self._delivery = delivery
         self._routes: dict[str, Sequence[tuple[Pipeline, Route]]] = {}
         self._restorable: frozenset[str] = frozenset()  # streams whose fingerprint the file has
+        # Stream and asset of the windows that are known after a gap; None: all of them are.
+        self._known: set[tuple[str, str | None]] | None = None
         self._unsettled: list[Input] = []
         self._acked = 0
 
@@ -84,7 +86,11 @@ class Recovery:
             self._replay(record)
         elif isinstance(record, State) and record.stream in self._restorable:
             self._pipelines[record.stream].restore(record)
+            if self._known is not None:
+                self._known.add((record.stream, record.asset))
         elif isinstance(record, Header):
+            if record.serial > self.serial:  # the disk had failed, and messages were not noted
+                self._forget_windows()
             self.serial = max(self.serial, record.serial)
             self._restorable = frozenset(
                 stream
@@ -93,11 +99,12 @@ class Recovery:
             )
         elif isinstance(record, Whole):
             self.whole.append((number, self.serial))
+            self._known = None
 
     def _replay(self, noted: Noted) -> None:
         message = noted.message
         self.serial = noted.serial
-        routes = self._resolve(message.topic)
+        routes = [found for found in self._resolve(message.topic) if self._is_known(*found)]
         if not any(pipeline.stream in self._restorable for pipeline, _ in routes):
             return  # if the broker delivers it again, it is a new message to the new windows
         self.inputs += 1
@@ -118,6 +125,16 @@ class Recovery:
                 source.drop(exc.reason)
         if not self._unsettled:
             self._pass(source, routes)
+
+    def _is_known(self, pipeline: Pipeline, route: Route) -> bool:
+        """Whether the asset's windows are those that the message met, and not from before a gap."""
+        return self._known is None or (pipeline.stream, route.asset) in self._known
+
+    def _forget_windows(self) -> None:
+        """Start with empty windows: their states follow, and what came in between is not known."""
+        self._known = set()
+        for pipeline in self._pipelines.values():
+            pipeline.forget()
 
     def _pass(self, source: Input, routes: Sequence[tuple[Pipeline, Route]]) -> None:
         """Drop the windows that an input completed, as it was answered and acknowledged."""

@@ -304,9 +304,9 @@ class Journal:
                 self._end_trouble()
 
     def _end_trouble(self) -> None:
-        """End the trouble once all inputs from before the file are acknowledged."""
-        oldest_open = self._delivery.oldest_noted
-        if oldest_open is None or oldest_open > self._first:
+        """End the trouble once the windows in the file are those that every open input has met."""
+        oldest_open, (_, serial) = self._delivery.oldest_noted, self._whole[-1]
+        if oldest_open is None or oldest_open > serial:
             self.trouble = ""
             log.info("windows are kept on disk again")
 

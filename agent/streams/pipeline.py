@@ -201,6 +201,12 @@ class Pipeline:
         else:
             (self._event_time.last_arrival_ns,) = state.remembered
 
+    def forget(self) -> None:
+        """Forget what is remembered of every asset, which then starts with an empty window."""
+        if self._windows is not None:
+            for asset, _ in self._windows.states():
+                self._windows.forget(asset)
+
     def discard(self) -> None:
         """Drop the complete windows without inference: the journal says they were answered."""
         self._origins.clear()

@@ -1,5 +1,6 @@
 """After a crash at any byte of the journal, the answers are as if there had been no crash."""
 
+import errno
 import struct
 from collections import deque
 from collections.abc import Iterator
@@ -319,6 +320,78 @@ def test_disk_that_fails_stops_the_journal_and_not_the_predictions(tmp_path: Pat
     eventually(well)
     life.end()
     assert numbered(folder), "it is tried again"
+
+
+def undisturbed(rows: int, folder: Path) -> dict[str, tuple[str, float]]:
+    broker = Broker([row(number) for number in range(rows)])
+    life = Life(folder, broker)
+    live(life)
+    life.end()
+    return answers(broker)
+
+
+def back_on_disk(
+    folder: Path, broker: Broker, disk: pytest.MonkeyPatch, fresh: int, confirmed: int
+) -> Life:
+    """A run whose disk has failed for a while and takes files again, with `fresh` new messages."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    life = Life(folder, broker)
+    for _ in range(4):
+        life.turn(10, 50)
+        life.finish_writing()
+    with disk.context() as patch:
+        patch.setattr("agent.journal.files.os.write", full)
+        life.turn(7, 50)
+
+        def has_failed() -> bool:
+            life.worker.run_posted()
+            life.journal.tick()
+            return not life.journal.is_on
+
+        eventually(has_failed)
+        life.turn(7, 50)
+    for _ in range(10):
+        life.journal.tick()
+    life.turn(fresh, confirmed)
+    life.write_states()
+    life.finish_writing()
+    return life
+
+
+@pytest.mark.parametrize("fresh", range(1, 9))
+def test_crash_after_a_gap_in_the_journal_makes_no_answer_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: int
+) -> None:
+    broker = Broker([row(number) for number in range(100)])
+    back_on_disk(tmp_path / "gap", broker, monkeypatch, fresh, confirmed=0).crash(1.0)
+    life = Life(tmp_path / "gap", broker)
+    live(life)
+    life.end()
+    assert answers(broker).items() <= undisturbed(100, tmp_path / "whole").items()
+
+
+@pytest.mark.parametrize("fresh", range(1, 9))
+def test_once_windows_are_kept_again_a_crash_changes_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: int
+) -> None:
+    broker = Broker([row(number) for number in range(100)])
+    life = back_on_disk(tmp_path / "gap", broker, monkeypatch, fresh, confirmed=0)
+    assert life.journal.trouble, "inputs are open that the windows on disk have already taken in"
+
+    def well() -> bool:
+        life.turn(2, 50)
+        life.journal.tick()
+        return not life.journal.trouble
+
+    eventually(well)
+    life.crash(1.0)
+    life = Life(tmp_path / "gap", broker)
+    live(life)
+    life.end()
+    assert answers(broker) == undisturbed(100, tmp_path / "whole")
 
 
 def test_journal_keeps_two_whole_files_and_the_one_under_way(tmp_path: Path) -> None:
