@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
-from agent.streams.pace import Pace, Taken
+from agent.streams.taken import Taken
+from serving.pace import Pace
 from agent.streams.poison import digest_of
 from agent.streams.predictor import Counted, Predictor
 from models.control.documents import MAX_MESSAGE

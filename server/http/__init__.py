@@ -1,0 +1,1 @@
+"""HTTP itself: connections and their limits, requests, routes, answers and refusals."""

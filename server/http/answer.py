@@ -1,0 +1,61 @@
+"""What a handler returns: status, headers and body."""
+
+import gzip
+import zlib
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from server.http.refusals import Headers, RefusedError
+
+JSON: Final = b"application/json"
+_SMALLEST_COMPRESSED: Final = 200  # bytes; below, compression only costs time
+
+
+class Answer(NamedTuple):
+    """An answer.
+
+    Attributes:
+        status: HTTP status.
+        body: body, not compressed.
+        content_type: media type of the body.
+        headers: further headers.
+    """
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: Headers = ()
+
+
+def json(document: Any, status: int = 200) -> Answer:  # noqa: ANN401  any JSON value
+    """An answer in JSON."""
+    return Answer(status, orjson.dumps(document))
+
+
+def refusal(error: RefusedError) -> Answer:
+    """The answer to a request that is refused."""
+    return Answer(error.status, orjson.dumps({"error": str(error)}), JSON, error.headers)
+
+
+def compressed(answer: Answer, accepted: bytes) -> Answer:
+    """The answer in the first coding that the client accepts and this server has; else as it is.
+
+    Args:
+        answer: an answer that is not compressed.
+        accepted: value of the header Accept-Encoding (RFC 9110, 12.5.3); weights other than zero
+            count alike.
+    """
+    if len(answer.body) < _SMALLEST_COMPRESSED:
+        return answer
+    for choice in accepted.lower().split(b","):
+        coding, _, weight = choice.partition(b";")
+        coding = coding.strip()
+        if weight.replace(b" ", b"") in {b"q=0", b"q=0.0"} or coding not in {b"gzip", b"deflate"}:
+            continue
+        body = answer.body
+        # mtime 0: the same answer is the same bytes.
+        packed = gzip.compress(body, 1, mtime=0) if coding == b"gzip" else zlib.compress(body, 1)
+        headers = (*answer.headers, (b"content-encoding", coding), (b"vary", b"accept-encoding"))
+        return answer._replace(body=packed, headers=headers)
+    return answer
