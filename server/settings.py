@@ -24,6 +24,13 @@ Bytes = Annotated[int, Field(ge=1024, le=1 << 31)]
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Server(Section):
     """Where the server listens, and the folder that must survive a restart.
 
@@ -159,10 +166,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment overrides the file; dotenv files and secrets folders are not read."""
         return env_settings, init_settings
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
-from agent.streams.taken import Taken
-from serving.pace import Pace
 from agent.streams.poison import digest_of
 from agent.streams.predictor import Counted, Predictor
+from agent.streams.taken import Taken
 from models.control.documents import MAX_MESSAGE
 from serving import log
 from serving.clock import SteadyClock
 from serving.failure import Failure
 from serving.incidents.under_way import UnderWay
+from serving.pace import Pace
 from serving.time_limit import TimeLimit
 
 

@@ -18,11 +18,11 @@ from agent.streams.binding import Binder, fingerprint
 from agent.streams.drift import DriftWatch
 from agent.streams.inference import Inference
 from agent.streams.ordering import Intake, Ordering, Origin, take_blocks, with_digests
-from agent.streams.taken import Taken
 from agent.streams.poison import PoisonWatch, Suspects
 from agent.streams.predictor import Predictor
 from agent.streams.shedding import Backlog
 from agent.streams.state import State
+from agent.streams.taken import Taken
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError, ReadingError
 from models.input.admission import EventTime, Refused

@@ -21,6 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.control.documents import MAX_MESSAGE
+from server.batching.job import Job, Outputs, Portion
+from server.batching.waiting import Waiting
+from server.http.refusals import ModelError
+from server.settings import Limits
 from serving import log
 from serving.errors import InferenceError
 from serving.failure import Failure
@@ -28,10 +32,6 @@ from serving.incidents.under_way import UnderWay
 from serving.model import Model
 from serving.pace import Pace
 from serving.time_limit import TimeLimit
-from server.batching.job import Job, Outputs, Portion
-from server.batching.waiting import Waiting
-from server.http.refusals import ModelError
-from server.settings import Limits
 
 QUICK_NS: Final = 2_000_000
 """A batch that is expected to take no longer is run on the event loop's thread."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE = ("agent", "models", "serving", "trainer", "demo", "benchmarks", "chaos")
-INSTALLED = ("agent", "models", "serving", "trainer")
+CODE = ("agent", "models", "server", "serving", "trainer", "demo", "benchmarks", "chaos")
+INSTALLED = ("agent", "models", "server", "serving", "trainer")
 
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
@@ -43,6 +43,7 @@ IMPORTERS = {
     },
     "paho": {"agent/mqtt/client.py", "agent/mqtt/connection.py", "trainer/broker.py"},
     "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
+    "uvicorn": {"server/http/connection.py", "server/http/listener.py"},
     "tuf": {
         "serving/registry/trust.py",
         "trainer/registry/documents.py",

@@ -1,0 +1,147 @@
+"""The commands of `millhand-server`: parses arguments, runs one, maps errors to exit codes."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from models.address import shortened
+from models.printable import printable
+from server.settings import Settings
+from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
+from serving.preflight import files
+from serving.preflight.answer import Answer
+from serving.preflight.kept import clear, list_models, list_quarantined
+from serving.preflight.registry import ask_registry, find_unencrypted
+from serving.preflight.toml_file import load_settings
+from serving.program import standard_error
+from serving.program.installation import check_libraries, check_processor, installation_fault
+from serving.store import Store
+
+DEFAULT_CONFIG = Path("/etc/millhand/server.toml")
+SCHEMA = "config/server.schema.json"
+
+
+def load(path: Path) -> Settings:
+    """Read and check the configuration.
+
+    Raises:
+        ConfigError: a line for each mistake: file, key, what was found and what is allowed.
+    """
+    return load_settings(path, Settings, SCHEMA)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Errors that nobody expects are raised: they are bugs, or the installation is broken.
+    """
+    chosen = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = chosen.command
+    try:
+        return command(chosen)
+    except ConfigError as exc:
+        standard_error.report(printable(str(exc)))
+        return EXIT_CONFIG
+    except TransientError as exc:
+        standard_error.report(printable(str(exc)))
+        return EXIT_LATER
+    except KeyboardInterrupt:
+        return 130
+
+
+def _ready(chosen: argparse.Namespace) -> Settings:
+    """The settings, after everything that `run` needs was looked at."""
+    check_libraries()
+    check_processor()
+    settings = load(chosen.config)
+    named = {"registry.root": settings.registry.root, **settings.registry.access.files}
+    files.check_files(chosen.config, named, ("server.state_dir", settings.server.state_dir))
+    return settings
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    settings = _ready(chosen)
+    from server.service import serve  # noqa: PLC0415  a mistake in the file is reported at once
+
+    serve(settings, chosen.config)
+    return 0
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    settings = _ready(chosen)
+    store = Store(settings.server.state_dir, settings.limits.keep_bundles)
+    for line in (*_described(settings), *list_models(store, settings.names)):
+        print(printable(line))
+    has_failed = False
+    for answer in _answers(settings, store, is_connected=chosen.connect):
+        print(printable(f"{answer.kind:<4}  {answer.text}"))
+        has_failed |= answer.kind == "FAIL"
+    return int(has_failed)
+
+
+def _described(settings: Settings) -> list[str]:
+    server = settings.server
+    return [
+        f"server    http://{server.host}:{server.port}, state in {server.state_dir}",
+        f"registry  {shortened(settings.registry.url)}",
+    ]
+
+
+def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterator[Answer]:
+    """The answers to all that is asked, each as soon as it is there."""
+    from serving.preflight.model_check import prove_kept  # noqa: PLC0415  as in _run
+
+    yield from (Answer("warn", secret) for secret in files.exposed(settings.secrets))
+    if fault := installation_fault():
+        yield Answer("FAIL", fault)
+    yield from find_unencrypted(settings.registry)
+    yield from prove_kept(store, settings.names, settings.proof, settings.limits.max_batch)
+    if is_connected:
+        yield from ask_registry(settings.registry, settings.server.state_dir, settings.names)
+
+
+def _models(chosen: argparse.Namespace) -> int:
+    settings = load(chosen.config)
+    state_dir = settings.server.state_dir
+    if chosen.clear is None:
+        store = Store(state_dir, settings.limits.keep_bundles)
+        lines = [*list_models(store, settings.names), *list_quarantined(state_dir)]
+    else:
+        lines = clear(state_dir, chosen.clear, "millhand-server models")
+    for line in lines:
+        print(printable(line))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="millhand-server",
+        description="Answers signed models over HTTP, by the Open Inference Protocol.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('millhand')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    default = Path(os.environ.get("MILLHAND_SERVER_CONFIG", DEFAULT_CONFIG))
+    parsers: dict[str, argparse.ArgumentParser] = {}
+    for name, command, text in (
+        ("run", _run, "Answer requests until the process is stopped."),
+        ("check", _check, "Check the configuration, the files that it names and stored bundles."),
+        ("models", _models, "Show which models serve and which bundles are stored."),
+    ):
+        added = parsers[name] = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        added.add_argument(
+            "--config", type=Path, default=default, help=f"the TOML file (default {default})"
+        )
+    _add_options(parsers)
+    return parser
+
+
+def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
+    parsers["check"].add_argument("--connect", action="store_true", help="also ask the registry")
+    parsers["models"].add_argument(
+        "--clear",
+        metavar="STREAM[#SEQ]",
+        help="let bundles that are in quarantine serve again, instead of showing the models",
+    )

@@ -1,0 +1,217 @@
+"""The paths of the Open Inference Protocol, and those that Triton adds to it.
+
+| method | path | answer |
+| --- | --- | --- |
+| GET | /v2 | name, version and extensions of the server |
+| GET | /v2/health/live, /v2/health/ready | the status alone decides |
+| GET | /v2/models/{model}[/versions/{version}] | inputs, outputs and versions of a model |
+| GET | .../ready, .../config, .../stats | whether it answers, how it is run, how often it was |
+| POST | .../infer | outputs of the model |
+| POST | /v2/repository/index | all models, with what keeps one from being ready |
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from time import monotonic
+from typing import Any, Final
+
+from models.bundle.manifest import Manifest
+from server.batching.job import Job
+from server.batching.scheduler import Scheduler, Version
+from server.http.answer import Answer, json
+from server.http.refusals import NotFoundError, UnavailableError
+from server.http.request import Request
+from server.http.routes import Handler
+from server.oip.inference import DATATYPES, HEADER_LENGTH, QUALITY, Infer
+from server.oip.tensors import DATATYPE, INPUT
+from server.settings import Limits
+from server.streams.announcer import Notices
+from server.streams.slot import StreamSlot
+
+EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
+_NS_PER_S: Final = 1_000_000_000
+
+
+class OpenInference:
+    """Answers clients of the Open Inference Protocol.
+
+    Args:
+        slots: the streams that are served, by name.
+        scheduler: gives models their batches.
+        limits: of a request.
+        notices: what updates have said.
+
+    Attributes:
+        is_stopping: whether requests for predictions are refused, because the server ends.
+    """
+
+    def __init__(
+        self,
+        slots: Mapping[str, StreamSlot],
+        scheduler: Scheduler,
+        limits: Limits,
+        notices: Notices,
+    ) -> None:
+        self.is_stopping = False
+        self._slots, self._scheduler = slots, scheduler
+        self._limits, self._notices = limits, notices
+        self._infers: dict[str, Infer] = {}
+
+    def table(self) -> Sequence[tuple[str, str, Handler]]:
+        """Method, path and handler of everything that is answered here."""
+        both = (("", self._metadata), ("/ready", self._ready), ("/config", self._config),
+                ("/stats", self._stats))  # fmt: skip
+        model, one = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
+        named = [("GET", f"{path}{end}", handler) for end, handler in both for path in (model, one)]
+        return (
+            ("GET", "/v2", self._server),
+            ("GET", "/v2/health/live", self._live),
+            ("GET", "/v2/health/ready", self._all_ready),
+            ("GET", "/v2/models/stats", self._all_stats),
+            ("POST", "/v2/repository/index", self._index),
+            ("POST", f"{model}/infer", self._infer),
+            ("POST", f"{one}/infer", self._infer),
+            *named,
+        )
+
+    async def _infer(self, request: Request) -> Answer:
+        if self.is_stopping:
+            raise UnavailableError("the server is stopping; try again later")
+        version_ = self._version(request)
+        body = await request.body(self._limits.max_body_bytes, self._limits.client_s)
+        reader = self._reader(version_)
+        wanted = reader.read(body, request.header(HEADER_LENGTH).strip())
+        longest_s = self._limits.request_s
+        job = Job(wanted.windows, monotonic() + min(wanted.timeout_s or longest_s, longest_s))
+        outputs = await self._scheduler.submit(version_, job)
+        version_.requests += 1
+        return reader.write(wanted, outputs)
+
+    def _reader(self, version_: Version) -> Infer:
+        """What reads and writes for a version; made once."""
+        sha256 = version_.model.sha256
+        found = self._infers.get(sha256)
+        if found is None:
+            serving = {ref.sha256 for slot in self._slots.values() for ref in slot.refs}
+            self._infers = {key: one for key, one in self._infers.items() if key in serving}
+            found = self._infers[sha256] = Infer(version_.model.manifest)
+        return found
+
+    async def _server(self, _: Request) -> Answer:
+        return json({"name": "millhand", "version": version("millhand"), "extensions": EXTENSIONS})
+
+    async def _live(self, _: Request) -> Answer:
+        return json({"live": True})
+
+    async def _all_ready(self, _: Request) -> Answer:
+        lacking = [name for name, slot in self._slots.items() if not slot.versions]
+        if lacking:
+            raise UnavailableError(f"no model has arrived yet of {', '.join(lacking)}")
+        return json({"ready": True})
+
+    async def _metadata(self, request: Request) -> Answer:
+        slot, found = self._slot(request), self._version(request)
+        return json(_described(found.model.manifest, found.model.sha256, slot.named))
+
+    async def _ready(self, request: Request) -> Answer:
+        self._version(request)
+        return json({"name": request.names["model"], "ready": True})
+
+    async def _config(self, request: Request) -> Answer:
+        manifest = self._version(request).model.manifest
+        described = _described(manifest, "", ())
+        return json(
+            {
+                "name": manifest.stream,
+                "platform": described["platform"],
+                "backend": "onnxruntime",
+                "max_batch_size": self._limits.max_batch,
+                "input": [_configured(tensor) for tensor in described["inputs"]],
+                "output": [_configured(tensor) for tensor in described["outputs"]],
+                "version_policy": {"specific": {"versions": [manifest.seq]}},
+                "instance_group": [{"name": manifest.stream, "kind": "KIND_CPU", "count": 1}],
+            }
+        )
+
+    async def _stats(self, request: Request) -> Answer:
+        return json({"model_stats": [_counted(self._version(request))]})
+
+    async def _all_stats(self, _: Request) -> Answer:
+        versions = [one for slot in self._slots.values() for one in slot.versions]
+        return json({"model_stats": [_counted(one) for one in versions]})
+
+    async def _index(self, _: Request) -> Answer:
+        """All models: the versions that answer, and what keeps a stream from having one."""
+        entries: list[dict[str, str]] = []
+        for name, slot in self._slots.items():
+            entries += [
+                {"name": name, "version": seq, "state": "READY", "reason": ""} for seq in slot.named
+            ]
+            outcome = self._notices.outcomes.get(name)
+            if not slot.versions:
+                reason = outcome.message or outcome.error if outcome is not None else ""
+                is_refused = outcome is not None and outcome.state == "refused"
+                state = "UNAVAILABLE" if is_refused else "LOADING"
+                entries.append({"name": name, "version": "", "state": state, "reason": reason})
+        return json(entries)
+
+    def _slot(self, request: Request) -> StreamSlot:
+        name = request.names["model"]
+        slot = self._slots.get(name)
+        if slot is None:
+            raise NotFoundError(
+                f"there is no model '{name[:64]}'; there are {', '.join(self._slots)}"
+            )
+        return slot
+
+    def _version(self, request: Request) -> Version:
+        return self._slot(request).find(request.names.get("version", ""))
+
+
+def _described(manifest: Manifest, sha256: str, versions: Sequence[str]) -> dict[str, Any]:
+    """The metadata of a model, as the protocol calls them."""
+    outputs = [
+        {
+            "name": output.name,
+            "datatype": DATATYPES[output.dtype],
+            "shape": [-1, -1] if output.name == "probabilities" else [-1],
+        }
+        for output in manifest.outputs
+    ]
+    shape = [-1, manifest.window.length, len(manifest.channels)]
+    return {
+        "name": manifest.stream,
+        "versions": list(versions),
+        "platform": "onnx_onnxv1",
+        "inputs": [{"name": INPUT, "datatype": DATATYPE, "shape": shape}],
+        "outputs": [*outputs, {"name": QUALITY, "datatype": "BYTES", "shape": [-1]}],
+        "parameters": {
+            "version": manifest.version,
+            "seq": manifest.seq,
+            "sha256": sha256,
+            "task": manifest.task,
+            "signals": ", ".join(channel.name for channel in manifest.channels),
+        },
+    }
+
+
+def _configured(tensor: Mapping[str, Any]) -> dict[str, Any]:
+    """A tensor as Triton's configuration writes it, without the axis of the batch."""
+    kind = "STRING" if tensor["datatype"] == "BYTES" else tensor["datatype"]
+    return {"name": tensor["name"], "data_type": f"TYPE_{kind}", "dims": tensor["shape"][1:] or [1]}
+
+
+def _counted(version_: Version) -> dict[str, Any]:
+    """The statistics of a version (Triton's extension_statistics.md)."""
+    manifest = version_.model.manifest
+    run = {"count": version_.batches, "ns": version_.run_ns}
+    return {
+        "name": manifest.stream,
+        "version": str(manifest.seq),
+        "inference_count": version_.windows,
+        "execution_count": version_.batches,
+        "inference_stats": {
+            "success": {"count": version_.requests, "ns": version_.run_ns},
+            "compute_infer": run,
+        },
+    }

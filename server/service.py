@@ -1,0 +1,64 @@
+"""The server as a service: what it logs at its start and at its end, and what signals do to it."""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+
+import uvloop
+
+from server.settings import Settings
+from serving import log
+from serving.preflight.files import exposed
+from serving.program import state_lock
+from serving.signals import Signals, StopError
+
+
+def serve(settings: Settings, config: Path) -> None:
+    """Answer requests until a signal ends the process.
+
+    Args:
+        settings: the configuration.
+        config: file that it was read from.
+
+    Raises:
+        TransientError: another program uses the state folder.
+    """
+    log.start(settings.log.level)
+    signals, began_s = Signals(settings.limits.log_interval_s), monotonic()
+    _tell_start(settings, config)
+    received = 0
+    try:
+        with state_lock.held(settings.server.state_dir) as is_held:
+            if not is_held:
+                log.warning("state folder cannot be locked", folder=settings.server.state_dir)
+            from server.app import Program  # noqa: PLC0415  a mistake in a file is reported at once
+
+            program = Program(settings, signals.report)
+            signals.stop = program.stop
+            uvloop.run(program.run())
+            received = program.tally.received
+    except StopError:
+        pass
+    except BaseException as exc:
+        log.error("stopped", reason=f"{type(exc).__name__}: {exc}")
+        raise
+    uptime_s = round(monotonic() - began_s, 1)
+    log.info("stopped", reason=signals.stopped_by, uptime_s=uptime_s, received=received)
+
+
+def _tell_start(settings: Settings, config: Path) -> None:
+    """Log what runs where, by which somebody who has only the log can tell."""
+    log.info(
+        "starting",
+        version=version("millhand"),
+        config=str(config.absolute()),
+        host=os.uname().nodename,
+        streams=settings.names,
+        python=sys.version.split()[0],
+        onnxruntime=version("onnxruntime"),
+        pid=os.getpid(),
+    )
+    for secret in exposed(settings.secrets):
+        log.warning("secret may be read by others", reason=secret)

@@ -1,0 +1,98 @@
+"""The place where the models of one stream serve: the newest version, and those before it."""
+
+from collections.abc import Callable, Sequence
+
+from models.bundle.identity import BundleRef
+from server.batching.scheduler import Version
+from server.batching.waiting import Waiting
+from server.http.refusals import NotFoundError, UnavailableError
+from server.settings import Stream
+from serving.failure import Failure
+from serving.model import Model
+
+
+class StreamSlot:
+    """The versions of a stream that answer (`serving.updates.slot.Slot`).
+
+    All methods but `prepare` belong to the event loop's thread.
+
+    Args:
+        settings: name of the stream, and how many versions answer at a time.
+        max_waiting: windows that may wait for each of them.
+
+    Attributes:
+        stream: name of the stream.
+        versions: the versions that answer, the one that clients get by default first.
+    """
+
+    def __init__(self, settings: Stream, max_waiting: int) -> None:
+        self.stream = settings.stream
+        self.versions: tuple[Version, ...] = ()
+        self._most = settings.versions
+        self._max_waiting = max_waiting
+
+    @property
+    def model(self) -> Model | None:
+        """The model that serves by default, None until one is activated."""
+        return self.versions[0].model if self.versions else None
+
+    @property
+    def failure(self) -> Failure | None:
+        """What that model fails with on live windows; None if it answered the last batch."""
+        return self.versions[0].failure if self.versions else None
+
+    def prepare(self, model: Model) -> Callable[[], bool]:
+        """Make everything ready for a model; what is returned swaps it in by one reference.
+
+        Requests that wait for the version before are answered by it.
+        """
+        version = Version(model, Waiting(self._max_waiting))
+
+        def swap() -> bool:
+            # A version that is replaced because it fails must not answer under its number either.
+            others = [
+                one
+                for one in self.versions
+                if one.model.sha256 != model.sha256
+                and not (one.failure is not None and one.failure.is_lasting)
+            ]
+            self.versions = (version, *others[: self._most - 1])
+            return False
+
+        return swap
+
+    def add_earlier(self, model: Model) -> None:
+        """Have a version answer that served before the others, where there is room for it."""
+        known = {one.model.sha256 for one in self.versions}
+        if model.sha256 not in known and len(self.versions) < self._most:
+            self.versions = (*self.versions, Version(model, Waiting(self._max_waiting)))
+
+    def find(self, name: str = "") -> Version:
+        """The version of a name: its seq, or its semantic version; without one the newest.
+
+        Raises:
+            UnavailableError: no model of the stream has arrived yet.
+            NotFoundError: no version that answers has the name.
+        """
+        if not self.versions:
+            raise UnavailableError(
+                f"no model of '{self.stream}' has arrived yet; the log says what is waited for"
+            )
+        if not name:
+            return self.versions[0]
+        for version in self.versions:
+            if name in {str(version.model.manifest.seq), version.model.manifest.version}:
+                return version
+        raise NotFoundError(
+            f"'{self.stream}' has no version '{name[:40]}'; there are {', '.join(self.named)}"
+        )
+
+    @property
+    def named(self) -> Sequence[str]:
+        """The numbers of the versions that answer."""
+        return [str(one.model.manifest.seq) for one in self.versions]
+
+    @property
+    def refs(self) -> Sequence[BundleRef]:
+        """The bundles of the versions that answer."""
+        return [one.model.ref for one in self.versions]
