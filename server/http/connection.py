@@ -51,17 +51,12 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; headers that are too long end the connection."""
+        """Take bytes; headers that are too long end the connection before they are whole."""
+        super().data_received(data)
         if self._in_headers:
             self._header_bytes += len(data)
-        super().data_received(data)
-        if self._in_headers and self._header_bytes > self.limits.max_header_bytes:
-            self._refuse(
-                431,
-                "headers",
-                f"the request's line and headers have more than {self.limits.max_header_bytes} "
-                "bytes (limits.max_header_bytes)",
-            )
+            if self._header_bytes > self.limits.max_header_bytes:
+                self._refuse_headers()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -75,6 +70,10 @@ class BoundedConnection(HttpToolsProtocol):
         """The headers are there; what is left of the limits concerns the body."""
         self._in_headers = False
         self._end_wait()
+        length = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if length > self.limits.max_header_bytes:
+            self._refuse_headers()
+            raise ValueError("headers are too long")  # it ends the parser; uvicorn then closes
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -97,6 +96,14 @@ class BoundedConnection(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._refuse(
             408, "slow", f"no request came within {self.limits.client_s:g} s (limits.client_s)"
+        )
+
+    def _refuse_headers(self) -> None:
+        self._refuse(
+            431,
+            "headers",
+            f"the request's line and headers have more than {self.limits.max_header_bytes} bytes "
+            "(limits.max_header_bytes)",
         )
 
     def _refuse(self, status: int, reason: str, message: str) -> None:
