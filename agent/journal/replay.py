@@ -128,7 +128,9 @@ class Recovery:
 
     def _is_known(self, pipeline: Pipeline, route: Route) -> bool:
         """Whether the asset's windows are those that the message met, and not from before a gap."""
-        return self._known is None or (pipeline.stream, route.asset) in self._known
+        if self._known is None or pipeline.stream not in self._restorable:
+            return True  # a stream without windows of its own is the same before and after
+        return (pipeline.stream, route.asset) in self._known
 
     def _forget_windows(self) -> None:
         """Start with empty windows: their states follow, and what came in between is not known."""

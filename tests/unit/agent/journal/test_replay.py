@@ -3,7 +3,7 @@
 import errno
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +31,7 @@ from models.input.pipeline import Pipeline as PipelineSettings
 from serving.model import Model
 from serving.session import Session
 from serving.worker import WakeUp, Worker
-from tests.kit.bundles.graphs import history_bundle
+from tests.kit.bundles.graphs import history_bundle, linear_bundle
 from tests.kit.waiting import eventually
 from trainer.drift.reference import Samples, describe
 
@@ -40,6 +40,8 @@ T0_NS = 1_760_000_000_000_000_000
 WEIGHTS = (np.arange(6).reshape(3, 2) / 4 + 0.25).astype(np.float32)
 BUNDLE = history_bundle("s", 1, WEIGHTS, hop=2)
 ASSETS = ("a", "b", "c")
+ROWS = linear_bundle("r", 1, [1.0, 10.0])
+OUTPUTS = {"s": "out/{asset}", "r": "rows/{asset}"}
 
 
 @dataclass
@@ -93,7 +95,13 @@ class Life:
     """One run of the agent, from start to crash."""
 
     def __init__(
-        self, folder: Path, broker: Broker, bundle: Bundle = BUNDLE, known: Reference | None = None
+        self,
+        folder: Path,
+        broker: Broker,
+        bundle: Bundle = BUNDLE,
+        known: Reference | None = None,
+        *,
+        has_rows: bool = False,
     ) -> None:
         self.broker = broker
         self.folder = folder
@@ -101,13 +109,18 @@ class Life:
         self.worker = Worker("journal", self.wake_up)
         self.delivery = Delivery(100, 100)
         self.pipeline = make_pipeline(bundle, known)
+        pipelines = [self.pipeline, *([make_pipeline(ROWS, None)] if has_rows else [])]
         options = JournalSettings(sync=False, file_inputs=8)
         self.file = JournalFile(folder, is_synced=False)
-        self.journal = Journal(self.file, options, [self.pipeline], self.delivery, self.worker)
+        self.journal = Journal(self.file, options, pipelines, self.delivery, self.worker)
         self.router = Router(
-            {"s": self.pipeline}, lambda *_: False, self.delivery, LIMITS, self.journal.note
+            {one.stream: one for one in pipelines},
+            lambda *_: False,
+            self.delivery,
+            LIMITS,
+            self.journal.note,
         )
-        recovery = Recovery(folder, [self.pipeline], self.delivery)
+        recovery = Recovery(folder, pipelines, self.delivery)
         recovery.run(3600)
         self.journal.resume(recovery.serial, recovery.number, recovery.whole)
         self.journal.begin()
@@ -178,7 +191,11 @@ def frames(content: bytes) -> Iterator[tuple[int, int]]:
 def make_pipeline(bundle: Bundle, known: Reference | None) -> Pipeline:
     source = {"topic": "in/{asset}", "timestamp": "ts"}
     options = PipelineSettings.model_validate(
-        {"stream": "s", "inputs": [source], "output": {"topic": "out/{asset}"}}
+        {
+            "stream": bundle.manifest.stream,
+            "inputs": [source],
+            "output": {"topic": OUTPUTS[bundle.manifest.stream]},
+        }
     )
     pipeline = Pipeline(options, LIMITS)
     pipeline.activate(Model(Session(bundle), bundle.sha256, known))
@@ -331,14 +348,19 @@ def undisturbed(rows: int, folder: Path) -> dict[str, tuple[str, float]]:
 
 
 def back_on_disk(
-    folder: Path, broker: Broker, disk: pytest.MonkeyPatch, fresh: int, confirmed: int
+    folder: Path,
+    broker: Broker,
+    disk: pytest.MonkeyPatch,
+    fresh: Sequence[int],
+    *,
+    has_rows: bool = False,
 ) -> Life:
-    """A run whose disk has failed for a while and takes files again, with `fresh` new messages."""
+    """A run whose disk has failed for a while and takes files again; `fresh` messages a turn."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    life = Life(folder, broker)
+    life = Life(folder, broker, has_rows=has_rows)
     for _ in range(4):
         life.turn(10, 50)
         life.finish_writing()
@@ -355,7 +377,9 @@ def back_on_disk(
         life.turn(7, 50)
     for _ in range(10):
         life.journal.tick()
-    life.turn(fresh, confirmed)
+    for count in fresh:
+        life.turn(count, 0)
+        life.finish_writing()
     life.write_states()
     life.finish_writing()
     return life
@@ -366,11 +390,27 @@ def test_crash_after_a_gap_in_the_journal_makes_no_answer_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: int
 ) -> None:
     broker = Broker([row(number) for number in range(100)])
-    back_on_disk(tmp_path / "gap", broker, monkeypatch, fresh, confirmed=0).crash(1.0)
+    back_on_disk(tmp_path / "gap", broker, monkeypatch, [fresh]).crash(1.0)
     life = Life(tmp_path / "gap", broker)
     live(life)
     life.end()
     assert answers(broker).items() <= undisturbed(100, tmp_path / "whole").items()
+
+
+def test_crash_after_a_gap_loses_no_answer_of_a_stream_without_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Broker([row(number) for number in range(100)])
+    gap = tmp_path / "gap"
+    life = back_on_disk(gap, broker, monkeypatch, [2, 2, 2, 2, 2], has_rows=True)
+    assert broker.unconfirmed
+    del broker.predictions[-len(broker.unconfirmed) :]  # the broker ends with the agent
+    life.crash(1.0)
+    life = Life(gap, broker, has_rows=True)
+    live(life)
+    life.end()
+    found = [topic for topic, _ in answers(broker).values() if topic.startswith("rows/")]
+    assert len(found) == 100
 
 
 @pytest.mark.parametrize("fresh", range(1, 9))
@@ -378,7 +418,7 @@ def test_once_windows_are_kept_again_a_crash_changes_no_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: int
 ) -> None:
     broker = Broker([row(number) for number in range(100)])
-    life = back_on_disk(tmp_path / "gap", broker, monkeypatch, fresh, confirmed=0)
+    life = back_on_disk(tmp_path / "gap", broker, monkeypatch, [fresh])
     assert life.journal.trouble, "inputs are open that the windows on disk have already taken in"
 
     def well() -> bool:
