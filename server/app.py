@@ -14,6 +14,7 @@ from server.http.routes import Routes
 from server.oip.handlers import OpenInference
 from server.settings import Settings
 from server.streams.announcer import Notices
+from server.streams.served import ServedStreams
 from server.streams.slot import StreamSlot
 from serving import log, memory
 from serving.incidents.account import Account
@@ -55,8 +56,8 @@ class Program:
         self._scheduler = Scheduler(limits, account.under_way, time_limit)
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
-        self._oip = OpenInference(self._slots, self._scheduler, limits, self._notices)
-        routes = Routes(self._oip.table())
+        self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
+        routes = Routes(OpenInference(self._served, limits, self._notices).table())
         application = Application(routes, self.tally, limits.log_interval_s)
         self._listener = Listener(
             application, settings.server, limits, (self._begin, self._note_refusal)
@@ -88,7 +89,7 @@ class Program:
     def stop(self) -> None:
         """Answer what is under way, and end; may be called by a signal handler."""
         self._notifier.stopping()
-        self._oip.is_stopping = True
+        self._served.is_stopping = True
         self._listener.should_exit = True
 
     def _follow(self) -> None:

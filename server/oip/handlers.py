@@ -12,21 +12,18 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from time import monotonic
 from typing import Any, Final
 
 from models.bundle.manifest import Manifest
-from server.batching.job import Job
-from server.batching.scheduler import Scheduler, Version
+from server.batching.scheduler import Version
 from server.http.answer import Answer, json
-from server.http.refusals import NotFoundError, UnavailableError
 from server.http.request import Request
 from server.http.routes import Handler
 from server.oip.inference import DATATYPES, HEADER_LENGTH, QUALITY, Infer
 from server.oip.tensors import DATATYPE, INPUT
 from server.settings import Limits
 from server.streams.announcer import Notices
-from server.streams.slot import StreamSlot
+from server.streams.served import ServedStreams
 
 EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 _NS_PER_S: Final = 1_000_000_000
@@ -36,25 +33,13 @@ class OpenInference:
     """Answers clients of the Open Inference Protocol.
 
     Args:
-        slots: the streams that are served, by name.
-        scheduler: gives models their batches.
-        limits: of a request.
+        served: the streams that are served.
+        limits: limits of a request.
         notices: what updates have said.
-
-    Attributes:
-        is_stopping: whether requests for predictions are refused, because the server ends.
     """
 
-    def __init__(
-        self,
-        slots: Mapping[str, StreamSlot],
-        scheduler: Scheduler,
-        limits: Limits,
-        notices: Notices,
-    ) -> None:
-        self.is_stopping = False
-        self._slots, self._scheduler = slots, scheduler
-        self._limits, self._notices = limits, notices
+    def __init__(self, served: ServedStreams, limits: Limits, notices: Notices) -> None:
+        self._served, self._limits, self._notices = served, limits, notices
         self._infers: dict[str, Infer] = {}
 
     def table(self) -> Sequence[tuple[str, str, Handler]]:
@@ -75,16 +60,11 @@ class OpenInference:
         )
 
     async def _infer(self, request: Request) -> Answer:
-        if self.is_stopping:
-            raise UnavailableError("the server is stopping; try again later")
         version_ = self._version(request)
         body = await request.body(self._limits.max_body_bytes, self._limits.client_s)
         reader = self._reader(version_)
         wanted = reader.read(body, request.header(HEADER_LENGTH).strip())
-        longest_s = self._limits.request_s
-        job = Job(wanted.windows, monotonic() + min(wanted.timeout_s or longest_s, longest_s))
-        outputs = await self._scheduler.submit(version_, job)
-        version_.requests += 1
+        outputs = await self._served.answer(version_, wanted.windows, wanted.timeout_s)
         return reader.write(wanted, outputs)
 
     def _reader(self, version_: Version) -> Infer:
@@ -92,7 +72,7 @@ class OpenInference:
         sha256 = version_.model.sha256
         found = self._infers.get(sha256)
         if found is None:
-            serving = {ref.sha256 for slot in self._slots.values() for ref in slot.refs}
+            serving = self._served.digests
             self._infers = {key: one for key, one in self._infers.items() if key in serving}
             found = self._infers[sha256] = Infer(version_.model.manifest)
         return found
@@ -104,13 +84,11 @@ class OpenInference:
         return json({"live": True})
 
     async def _all_ready(self, _: Request) -> Answer:
-        lacking = [name for name, slot in self._slots.items() if not slot.versions]
-        if lacking:
-            raise UnavailableError(f"no model has arrived yet of {', '.join(lacking)}")
+        self._served.check_ready()
         return json({"ready": True})
 
     async def _metadata(self, request: Request) -> Answer:
-        slot, found = self._slot(request), self._version(request)
+        slot, found = self._served.slot(request.names["model"]), self._version(request)
         return json(_described(found.model.manifest, found.model.sha256, slot.named))
 
     async def _ready(self, request: Request) -> Answer:
@@ -137,13 +115,12 @@ class OpenInference:
         return json({"model_stats": [_counted(self._version(request))]})
 
     async def _all_stats(self, _: Request) -> Answer:
-        versions = [one for slot in self._slots.values() for one in slot.versions]
-        return json({"model_stats": [_counted(one) for one in versions]})
+        return json({"model_stats": [_counted(one) for one in self._served.versions]})
 
     async def _index(self, _: Request) -> Answer:
         """All models: the versions that answer, and what keeps a stream from having one."""
         entries: list[dict[str, str]] = []
-        for name, slot in self._slots.items():
+        for name, slot in self._served.slots.items():
             entries += [
                 {"name": name, "version": seq, "state": "READY", "reason": ""} for seq in slot.named
             ]
@@ -155,17 +132,8 @@ class OpenInference:
                 entries.append({"name": name, "version": "", "state": state, "reason": reason})
         return json(entries)
 
-    def _slot(self, request: Request) -> StreamSlot:
-        name = request.names["model"]
-        slot = self._slots.get(name)
-        if slot is None:
-            raise NotFoundError(
-                f"there is no model '{name[:64]}'; there are {', '.join(self._slots)}"
-            )
-        return slot
-
     def _version(self, request: Request) -> Version:
-        return self._slot(request).find(request.names.get("version", ""))
+        return self._served.version(request.names["model"], request.names.get("version", ""))
 
 
 def _described(manifest: Manifest, sha256: str, versions: Sequence[str]) -> dict[str, Any]:

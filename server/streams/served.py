@@ -1,0 +1,102 @@
+"""All streams that are served: found by name, and asked for predictions."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.batching.job import Job, Outputs
+from server.batching.scheduler import Scheduler, Version
+from server.http.refusals import NotFoundError, UnavailableError
+from server.streams.slot import StreamSlot
+
+_NAME_CHARACTERS = 64
+
+
+class ServedStreams:
+    """The streams of the configuration, and the versions of their models that answer.
+
+    Args:
+        slots: the streams by name.
+        scheduler: gives models their batches.
+        request_s: seconds in which a request must be answered, unless it asks for less.
+
+    Attributes:
+        slots: as given.
+        is_stopping: whether requests for predictions are refused, because the server ends.
+    """
+
+    def __init__(
+        self, slots: Mapping[str, StreamSlot], scheduler: Scheduler, request_s: float
+    ) -> None:
+        self.slots = slots
+        self.is_stopping = False
+        self._scheduler = scheduler
+        self._request_s = request_s
+
+    def slot(self, name: str) -> StreamSlot:
+        """The stream of a name.
+
+        Raises:
+            NotFoundError: the configuration has no such stream.
+        """
+        found = self.slots.get(name)
+        if found is None:
+            shown = name[:_NAME_CHARACTERS]
+            raise NotFoundError(f"there is no model '{shown}'; there are {', '.join(self.slots)}")
+        return found
+
+    def version(self, name: str, version: str = "") -> Version:
+        """A version by its seq or its semantic version; without one the newest.
+
+        Raises:
+            NotFoundError: there is no such stream or version.
+            UnavailableError: no model of the stream has arrived yet.
+        """
+        return self.slot(name).find(version)
+
+    @property
+    def versions(self) -> list[Version]:
+        """All versions that answer."""
+        return [one for slot in self.slots.values() for one in slot.versions]
+
+    @property
+    def digests(self) -> AbstractSet[str]:
+        """SHA-256 of the bundles that answer."""
+        return {one.model.sha256 for one in self.versions}
+
+    def check_ready(self) -> None:
+        """Do nothing where every stream has a model.
+
+        Raises:
+            UnavailableError: a stream has none yet.
+        """
+        lacking = [name for name, slot in self.slots.items() if not slot.versions]
+        if lacking:
+            raise UnavailableError(f"no model has arrived yet of {', '.join(lacking)}")
+
+    async def answer(
+        self, version: Version, windows: NDArray[np.float32], timeout_s: float | None = None
+    ) -> Outputs:
+        """Have a version answer windows, together with others that wait for it.
+
+        Args:
+            version: the version.
+            windows: float32 `[n, length, channels]` in engineering units, NaN = missing.
+            timeout_s: seconds that the client gives; None: as long as the configuration allows.
+
+        Raises:
+            UnavailableError: the server is stopping.
+            OverloadError: too many windows wait for the version.
+            LateError: the time was over before the model got to it.
+            ModelError: the model failed on the windows.
+        """
+        if self.is_stopping:
+            raise UnavailableError("the server is stopping; try again later")
+        longest_s = min(timeout_s or self._request_s, self._request_s)
+        job = Job(windows, monotonic() + longest_s)
+        outputs = await self._scheduler.submit(version, job)
+        version.requests += 1
+        return outputs
