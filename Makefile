@@ -41,6 +41,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m agent schema --check
+	$(BIN)/python -m server schema --check
 	$(BIN)/python -m trainer schema --check
 
 bench: $(STAMP)
@@ -76,8 +77,9 @@ LOCK = $(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe \
 
 upgrade: UPGRADE = --upgrade
 lock upgrade: $(STAMP)
-	$(LOCK) --extra trainer,demo,dev --output-file requirements/dev.txt
+	$(LOCK) --extra trainer,server,demo,dev --output-file requirements/dev.txt
 	$(LOCK) --constraint requirements/dev.txt --extra trainer --output-file requirements/trainer.txt
+	$(LOCK) --constraint requirements/dev.txt --extra server --output-file requirements/server.txt
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/agent.txt
 
 clean:

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except Exception as exc:  # noqa: BLE001  the top of the process: a bug ends it, systemd restarts it
-        if explanation := installation.explanation(exc):
+        if explanation := installation.explanation(exc, extra="server"):
             standard_error.report(explanation)
             return EXIT_CONFIG
         standard_error.report(traceback.format_exc())

@@ -12,7 +12,7 @@ _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _IGNORED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that would end the process, and are sent to make a service read its files again.
 
-SIGHUP also comes when the terminal of an agent that was started by hand is closed.
+SIGHUP also comes when the terminal of a program that was started by hand is closed.
 """
 
 
@@ -48,7 +48,7 @@ class Signals:
         """
         while self._ignored:
             name = self._ignored.pop()
-            remedy = "the configuration is read at a start only: restart the agent to change it"
+            remedy = "the configuration is read at a start only: restart the service to change it"
             self._limited.warning(name, "signal ignored", signal=name, remedy=remedy)
 
     def _end(self, number: int, _frame: FrameType | None) -> None:

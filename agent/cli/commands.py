@@ -13,6 +13,7 @@ from agent.cli.connect.broker import ask_broker
 from agent.config.settings import Settings
 from models.printable import printable
 from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
+from serving.preflight import schema_files
 from serving.preflight.answer import Answer
 from serving.preflight.kept import clear, list_quarantined
 from serving.preflight.toml_file import load_settings
@@ -119,12 +120,13 @@ def _content(file: str) -> bytes:
 
 
 def _schema(chosen: argparse.Namespace) -> int:
-    from agent.cli import schema  # noqa: PLC0415  as in _run
+    from agent.cli.schema import schemas  # noqa: PLC0415  as in _run
 
+    wanted = schemas(chosen.file)
     if not chosen.check:
-        schema.write(chosen.file)
+        schema_files.write(wanted)
         return 0
-    stale = schema.stale(chosen.file)
+    stale = schema_files.stale(wanted)
     for path in stale:
         print(f"{path} is stale; write it with: python -m agent schema", file=sys.stderr)
     return int(bool(stale))

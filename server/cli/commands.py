@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ from models.address import shortened
 from models.printable import printable
 from server.settings import Settings
 from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
-from serving.preflight import files
+from serving.preflight import files, schema_files
 from serving.preflight.answer import Answer
 from serving.preflight.kept import clear, list_models, list_quarantined
 from serving.preflight.registry import ask_registry, find_unencrypted
@@ -94,7 +95,7 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
     from serving.preflight.model_check import prove_kept  # noqa: PLC0415  as in _run
 
     yield from (Answer("warn", secret) for secret in files.exposed(settings.secrets))
-    if fault := installation_fault():
+    if fault := installation_fault("server"):
         yield Answer("FAIL", fault)
     yield from find_unencrypted(settings.registry)
     yield from prove_kept(store, settings.names, settings.proof, settings.limits.max_batch)
@@ -115,6 +116,17 @@ def _models(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _schema(chosen: argparse.Namespace) -> int:
+    wanted = {chosen.file: schema_files.schema(Settings)}
+    if not chosen.check:
+        schema_files.write(wanted)
+        return 0
+    stale = schema_files.stale(wanted)
+    for path in stale:
+        print(f"{path} is stale; write it with: python -m server schema", file=sys.stderr)
+    return int(bool(stale))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="millhand-server",
@@ -128,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         ("run", _run, "Answer requests until the process is stopped."),
         ("check", _check, "Check the configuration, the files that it names and stored bundles."),
         ("models", _models, "Show which models serve and which bundles are stored."),
+        ("schema", _schema, "Write the JSON schema of the configuration."),
     ):
         added = parsers[name] = commands.add_parser(name, help=text, description=text)
         added.set_defaults(command=command)
@@ -145,3 +158,7 @@ def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
         metavar="STREAM[#SEQ]",
         help="let bundles that are in quarantine serve again, instead of showing the models",
     )
+    parsers["schema"].add_argument(
+        "--check", action="store_true", help="fail if the file is out of date"
+    )
+    parsers["schema"].add_argument("--file", type=Path, default=Path(SCHEMA), help="the file")

@@ -73,16 +73,29 @@ def check_processor(cpuinfo: Path = _CPUINFO) -> None:
         )
 
 
-def explanation(error: BaseException) -> str:
-    """Why an import failed, in one sentence; empty where the installation is not the reason."""
+def explanation(error: BaseException, extra: str = "") -> str:
+    """Why an import failed, in one sentence; empty where the installation is not the reason.
+
+    Args:
+        error: what was raised.
+        extra: extra of the distribution that the program needs; empty for the base install.
+    """
     if not _is_of_import(error):
         return ""
-    return installation_fault()
+    return installation_fault(extra)
 
 
-def installation_fault() -> str:
-    """What is missing or cut off in this environment, in one sentence; empty where it is whole."""
-    faults = list(_faults())
+def installation_fault(extra: str = "") -> str:
+    """What is missing or cut off in this environment, in one sentence; empty where it is whole.
+
+    Args:
+        extra: extra of the distribution that the program needs; empty for the base install.
+    """
+    if extra and (
+        absent := sorted(filter(_is_missing, _required(distribution("millhand"), extra)))
+    ):
+        return f"{', '.join(absent)} not installed: pip install 'millhand[{extra}]'"
+    faults = list(_faults(extra))
     if not faults:
         return ""
     named = "; ".join(faults[:_MAX_NAMED])
@@ -93,7 +106,7 @@ def installation_fault() -> str:
     )
 
 
-def _faults() -> Iterator[str]:
+def _faults(extra: str) -> Iterator[str]:
     """One text for each package that millhand needs, and that is missing or incomplete."""
     waiting, seen = ["millhand"], {"millhand"}
     while waiting:
@@ -104,9 +117,9 @@ def _faults() -> Iterator[str]:
             yield f"{name} is not installed"
             continue
         yield from _file_faults(package)
-        needed = {_name_of(requirement) for requirement in package.requires or ()} - seen - {""}
+        needed = _required(package, extra if name == "millhand" else "") - seen
         if name != "millhand":  # what others need may depend on the system, and is not evaluated
-            needed = {one for one in needed if _is_installed(one)}
+            needed = {one for one in needed if not _is_missing(one)}
         waiting += sorted(needed)
         seen |= needed
 
@@ -146,22 +159,27 @@ def _is_of_import(error: BaseException) -> bool:
     return False
 
 
+def _required(package: Distribution, extra: str) -> set[str]:
+    """Names of the packages that a package needs, with those of one of its extras."""
+    lines = package.requires or ()
+    wanted = [one for one in lines if "extra ==" not in one or f'extra == "{extra}"' in one]
+    return {_name_of(one) for one in wanted}
+
+
 def _name_of(requirement: str) -> str:
-    """The name in a requirement such as `paho-mqtt<3,>=2.2`; empty if it is of an extra."""
-    if "extra ==" in requirement:
-        return ""
+    """The name in a requirement such as `paho-mqtt<3,>=2.2`."""
     for end, sign in enumerate(requirement):
         if not (sign.isalnum() or sign in "-_."):
             return requirement[:end]
     return requirement
 
 
-def _is_installed(name: str) -> bool:
+def _is_missing(name: str) -> bool:
     try:
         distribution(name)
     except PackageNotFoundError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _file_faults(package: Distribution) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the trainer's command says on a gateway, where only the base install is."""
+"""What the other commands say on a gateway, where only the base install is."""
 
 import subprocess
 import sys
@@ -17,8 +17,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_environment(tmp_path_factory.mktemp("gateway"))
 
 
-def said(python: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [str(python), "-m", "trainer", *words]
+def said(python: Path, *words: str, package: str = "trainer") -> subprocess.CompletedProcess[str]:
+    command = [str(python), "-m", package, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=python.parent)
 
 
@@ -38,6 +38,23 @@ def test_command_is_explained_without_the_extra(python: Path) -> None:
     run = said(python, "--help")
     assert run.returncode == 0
     assert "train" in run.stdout
+
+
+def test_server_names_the_extra_that_is_missing(python: Path, tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    (tmp_path / "root.json").write_text("{}")
+    config.write_text(
+        f"""
+        server = {{ state_dir = "{tmp_path}" }}
+        registry = {{ url = "file://{tmp_path}", root = "{tmp_path}/root.json" }}
+        streams = [{{ stream = "mass" }}]
+        """
+    )
+    for command in ("run", "check"):
+        run = said(python, command, "--config", str(config), package="server")
+        found = run.stdout + run.stderr
+        assert run.returncode == {"run": 78, "check": 1}[command], found
+        assert "httptools, uvicorn, uvloop not installed: pip install 'millhand[server]'" in found
 
 
 def test_missing_module_of_ours_is_a_bug_and_no_missing_extra() -> None:

@@ -59,12 +59,14 @@ class ModelServer:
         published: registry that it follows.
         streams: the streams of server.toml.
         sections: further sections of server.toml, merged over the defaults.
+        under: program and arguments that the server is started under, such as those of a sandbox.
     """
 
     folder: Path
     published: Published
     streams: Sequence[Mapping[str, object]]
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    under: Sequence[str] = ()
     port: int = field(default=0, init=False)
     _child: Child | None = field(default=None, init=False, repr=False)
 
@@ -107,7 +109,7 @@ class ModelServer:
     def start(self) -> Self:
         """Start the server, and wait until it listens."""
         before = self.log.count("INFO listening")
-        command = python("server", "run", "--config", self.write_config())
+        command = [*self.under, *python("server", "run", "--config", self.write_config())]
         self._child = Child("server", command, self.folder / "server.log")
         self._child.start()
         self._child.wait_until(lambda: self.log.count("INFO listening") > before, START_S)

@@ -15,11 +15,21 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("agent.txt", "trainer.txt", "dev.txt")
-TRAINING_LIBRARIES = {"onnx", "pandas", "pyarrow", "scikit-learn", "scipy", "skl2onnx"}
+LOCKS = ("agent.txt", "server.txt", "trainer.txt", "dev.txt")
+NOT_ON_A_GATEWAY = {
+    "httptools",
+    "onnx",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "skl2onnx",
+    "uvicorn",
+    "uvloop",
+}
 
 
-@pytest.mark.parametrize("name", ["agent", "models", "serving", "trainer"])
+@pytest.mark.parametrize("name", ["agent", "models", "server", "serving", "trainer"])
 def test_no_other_distribution_claims_our_import_names(name: str) -> None:
     assert set(packages_distributions()[name]) == {"millhand"}
 
@@ -29,13 +39,13 @@ def test_folders_of_the_checkout_are_not_installed(name: str) -> None:
     assert "millhand" not in packages_distributions().get(name, [])
 
 
-@pytest.mark.parametrize("script", ["millhand-agent", "millhand-trainer"])
+@pytest.mark.parametrize("script", ["millhand-agent", "millhand-server", "millhand-trainer"])
 def test_command_leads_to_a_function(script: str) -> None:
     (command,) = {*entry_points(group="console_scripts", name=script)}
     assert callable(command.load())
 
 
-@pytest.mark.parametrize("script", ["millhand-agent", "millhand-trainer"])
+@pytest.mark.parametrize("script", ["millhand-agent", "millhand-server", "millhand-trainer"])
 def test_command_prints_its_version(script: str, capsys: pytest.CaptureFixture[str]) -> None:
     (command,) = {*entry_points(group="console_scripts", name=script)}
     with pytest.raises(SystemExit) as ended:
@@ -44,14 +54,20 @@ def test_command_prints_its_version(script: str, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == f"{script} {version('millhand')}\n"
 
 
-def test_base_install_carries_no_training_library() -> None:
-    assert not TRAINING_LIBRARIES & {need.name for need in declared()}
-    assert not TRAINING_LIBRARIES & locked("agent.txt").keys()
+def test_base_install_carries_no_training_library_and_no_web_server() -> None:
+    assert not NOT_ON_A_GATEWAY & {need.name for need in declared()}
+    assert not NOT_ON_A_GATEWAY & locked("agent.txt").keys()
 
 
 @pytest.mark.parametrize(
     ("package", "extras"),
-    [("agent", []), ("models", []), ("serving", []), ("trainer", ["trainer"])],
+    [
+        ("agent", []),
+        ("models", []),
+        ("server", ["server"]),
+        ("serving", []),
+        ("trainer", ["trainer"]),
+    ],
 )
 def test_each_library_that_is_imported_is_declared(package: str, extras: list[str]) -> None:
     owners = packages_distributions()
@@ -60,7 +76,16 @@ def test_each_library_that_is_imported_is_declared(package: str, extras: list[st
 
 
 def test_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
-    names = ("agent", "models", "serving", "trainer", "README.md", "LICENSE", "pyproject.toml")
+    names = (
+        "agent",
+        "models",
+        "server",
+        "serving",
+        "trainer",
+        "README.md",
+        "LICENSE",
+        "pyproject.toml",
+    )
     for name in names:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
@@ -83,7 +108,7 @@ def test_lock_pins_each_package_with_hashes_and_names_no_address(name: str) -> N
     assert [need for need in needs if not pinned.fullmatch(need)] == []
 
 
-@pytest.mark.parametrize("name", ["agent.txt", "trainer.txt"])
+@pytest.mark.parametrize("name", ["agent.txt", "server.txt", "trainer.txt"])
 def test_gateway_and_workstation_lock_the_same_versions(name: str) -> None:
     assert locked(name).items() <= locked("dev.txt").items()
 
@@ -92,7 +117,7 @@ def test_lock_satisfies_every_declared_dependency() -> None:
     everything = locked("dev.txt")
     missing = [
         str(need)
-        for need in declared("trainer", "demo", "dev")
+        for need in declared("trainer", "server", "demo", "dev")
         if need.name not in everything or not need.specifier.contains(everything[need.name])
     ]
     assert missing == []

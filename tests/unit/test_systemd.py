@@ -1,4 +1,4 @@
-"""The unit is clean and sandboxed, and the guide that installs it is short."""
+"""The units are clean and sandboxed, and the guide that installs the agent is short."""
 
 import configparser
 import re
@@ -11,46 +11,59 @@ import pytest
 from serving.errors import EXIT_CONFIG
 
 ROOT = Path(__file__).parents[2]
-UNIT = ROOT / "systemd" / "millhand-agent.service"
+PROGRAMS = ("millhand-agent", "millhand-server")
 DROP_IN = ROOT / "systemd" / "millhand-agent.service.d" / "20-network.conf"
-COMMAND = "/opt/millhand/current/bin/millhand-agent"
+BIN = "/opt/millhand/current/bin"
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """The unit, naming a program that exists here too."""
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace(COMMAND, "/bin/true"))
+def unit_of(program: str) -> Path:
+    return ROOT / "systemd" / f"{program}.service"
+
+
+def installed(program: str, folder: Path) -> Path:
+    """The unit of a program, naming a command that exists here too."""
+    copy = folder / unit_of(program).name
+    copy.write_text(unit_of(program).read_text().replace(f"{BIN}/{program}", "/bin/true"))
     return copy
 
 
-def test_unit_verifies_without_a_remark(installed: Path) -> None:
-    assert analyze("verify", installed) == ""
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_unit_verifies_without_a_remark(program: str, tmp_path: Path) -> None:
+    assert analyze("verify", installed(program, tmp_path)) == ""
 
 
-def test_exposure_is_at_most_1_1(installed: Path) -> None:
-    assert exposure(installed) <= 1.1
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_exposure_is_at_most_1_1(program: str, tmp_path: Path) -> None:
+    assert exposure(installed(program, tmp_path)) <= 1.1
 
 
-def test_network_drop_in_verifies_and_lowers_the_exposure(installed: Path) -> None:
-    without = exposure(installed)
-    folder = installed.with_name(DROP_IN.parent.name)
+def test_network_drop_in_verifies_and_lowers_the_exposure(tmp_path: Path) -> None:
+    unit = installed("millhand-agent", tmp_path)
+    without = exposure(unit)
+    folder = unit.with_name(DROP_IN.parent.name)
     folder.mkdir()
     (folder / DROP_IN.name).write_text(DROP_IN.read_text())
-    assert analyze("verify", installed) == ""
-    assert exposure(installed) < without
+    assert analyze("verify", unit) == ""
+    assert exposure(unit) < without
 
 
-def test_wrong_configuration_is_not_started_again() -> None:
-    assert service()["RestartPreventExitStatus"] == str(EXIT_CONFIG)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_wrong_configuration_is_not_started_again(program: str) -> None:
+    assert service(program)["RestartPreventExitStatus"] == str(EXIT_CONFIG)
 
 
-def test_unit_starts_the_console_script_of_the_distribution() -> None:
-    program, command = service()["ExecStart"].split()[:2]
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_unit_starts_the_console_script_of_the_distribution(program: str) -> None:
+    path, command = service(program)["ExecStart"].split()[:2]
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert program == COMMAND
-    assert Path(program).name in scripts
+    assert path == f"{BIN}/{program}"
+    assert program in scripts
     assert command == "run"
+
+
+def test_agent_comes_before_the_server_where_both_want_the_processor() -> None:
+    weights = [int(service(program).get("CPUWeight", "100")) for program in PROGRAMS]
+    assert weights[1] < weights[0]
 
 
 def test_guide_installs_the_agent_in_under_ten_lines() -> None:
@@ -59,7 +72,7 @@ def test_guide_installs_the_agent_in_under_ten_lines() -> None:
     assert block is not None
     lines = block[1].splitlines()
     assert len(lines) < 10
-    assert sum(COMMAND in line or "systemctl enable" in line for line in lines) == 2
+    assert sum(f"{BIN}/millhand-agent" in line or "systemctl enable" in line for line in lines) == 2
 
 
 def analyze(verb: str, unit: Path) -> str:
@@ -86,8 +99,8 @@ def exposure(unit: Path) -> float:
     return float(level[1])
 
 
-def service() -> configparser.SectionProxy:
+def service(program: str) -> configparser.SectionProxy:
     unit = configparser.ConfigParser(interpolation=None, strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys of a unit have case
-    unit.read(UNIT)
+    unit.read(unit_of(program))
     return unit["Service"]

@@ -181,8 +181,8 @@ BAD_REQUESTS: dict[str, tuple[tuple[Any, ...], dict[str, str], int, str]] = {
 
 @pytest.mark.parametrize("case", BAD_REQUESTS)
 def test_request_is_refused_with_the_right_status(server: ModelServer, case: str) -> None:
-    request, headers, status, said = BAD_REQUESTS[case]
-    reply = server.request(*request, **headers)
+    (method, path, *body), headers, status, said = BAD_REQUESTS[case]
+    reply = server.request(method, path, body[0] if body else None, **headers)
     assert (reply.status, said in reply.error) == (status, True), reply
 
 
