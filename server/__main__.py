@@ -7,6 +7,7 @@
 Up to `main` only the standard library is imported, so that whatever else is missing is reported.
 """
 
+import gc
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from serving.program import installation, standard_error
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    gc.disable()  # imports leave no garbage; `memory.settle` collects once they are done
     try:
         from server.cli.commands import run  # noqa: PLC0415  what it imports may be missing
 
@@ -27,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_CONFIG
         standard_error.report(traceback.format_exc())
         return EXIT_BUG
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

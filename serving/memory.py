@@ -31,6 +31,7 @@ def settle() -> None:
     """
     give_back()
     gc.freeze()
+    gc.enable()
 
 
 def give_back() -> None:

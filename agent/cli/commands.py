@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agent.cli import check as preflight
-from agent.cli.connect.broker import ask_broker
 from agent.config.settings import Settings
 from models.printable import printable
 from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
@@ -87,6 +86,8 @@ def _answers(settings: Settings, chosen: argparse.Namespace) -> Iterator[Answer]
     store, limits = preflight.store(settings), settings.limits
     yield from prove_kept(store, settings.streams, settings.proof, limits.max_batch)
     if chosen.connect:
+        from agent.cli.connect.broker import ask_broker  # noqa: PLC0415  no other command needs it
+
         yield from ask_broker(settings, may_interrupt=chosen.interrupt)
         yield from preflight.ask(settings)
 

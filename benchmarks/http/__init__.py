@@ -1,0 +1,1 @@
+"""Models over HTTP: the server, a static answer of nginx, MLServer and MLflow, in turns."""
