@@ -1,4 +1,4 @@
-"""The contenders, each a program that is started on a port of its own and answers one case at least.
+"""The contenders, each a program that is started on a port of its own and answers a case or two.
 
 nginx answers every request by the same bytes, which is the limit. MLServer and MLflow serve the
 graph of the same bundle; neither takes tensors as raw bytes over REST.
@@ -7,7 +7,8 @@ graph of the same bundle; neither takes tensors as raw bytes over REST.
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.kit.broker.brokers import HOST, free_port
 from tests.kit.bundles.published import Published
 from tests.kit.children import Child, run
 from tests.kit.model_server import ModelServer
-from tests.kit.waiting import eventually
+from trainer.registry.keys import Keys
 
 OURS = "millhand-server"
 _PEERS = Path(__file__).parent / "peers"
@@ -47,8 +48,8 @@ class Contender:
 
 @contextmanager
 def server(folder: Path) -> Iterator[Contender]:
-    """millhand-server with both forests of the registry in `folder`."""
-    published = Published(folder / REGISTRY, folder / KEYS)
+    """The server with both forests of the registry in `folder`."""
+    published = Published(folder / REGISTRY, Keys(folder / KEYS))
     streams = [{"stream": ROWS.stream}, {"stream": SCALARS.stream}]
     with ModelServer(folder / "server", published, streams) as running:
         running.start_serving()
@@ -58,7 +59,7 @@ def server(folder: Path) -> Iterator[Contender]:
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[Contender]:
-    """nginx with one worker, which answers every request by the bytes of a small answer."""
+    """An nginx with one worker, which answers every request by the same bytes."""
     found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
         raise BenchmarkError("nginx is needed; on Debian: apt install nginx-light")
@@ -127,4 +128,6 @@ def mlflow_scoring(folder: Path) -> Iterator[Contender]:
         yield Contender("MLflow", child.pid, port, {JSON: mlflow(JSON)})
 
 
-CONTENDERS: tuple[Callable[[Path], object], ...] = (nginx, server, mlserver, mlflow_scoring)
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex((HOST, port)) == 0

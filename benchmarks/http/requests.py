@@ -1,8 +1,8 @@
 """What the contenders are asked: windows of the benchmark's signals, in each one's own format."""
 
 import json
-from dataclasses import dataclass, field
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
