@@ -29,6 +29,7 @@ from serving.errors import NotFiniteError
 HEADER_LENGTH: Final = b"inference-header-content-length"
 QUALITY: Final = "quality"
 DATATYPES: Final[Mapping[str, str]] = {"float32": "FP32", "int64": "INT64"}
+_DATATYPES: Final = {np.dtype(name): datatype for name, datatype in DATATYPES.items()}
 _OCTETS: Final = b"application/octet-stream"
 _US_PER_S: Final = 1_000_000
 _ID_CHARACTERS: Final = 256
@@ -177,7 +178,7 @@ class Infer:
             values: list[Any] = words
         else:
             array = outputs[name]
-            datatype = DATATYPES[str(array.dtype)]
+            datatype = _DATATYPES[array.dtype]
             tensor = {"name": name, "datatype": datatype, "shape": list(array.shape)}
             content = array.tobytes() if is_binary else b""
             values = [] if is_binary else array.ravel().tolist()
@@ -237,7 +238,7 @@ def _timeout_s(value: Any) -> float | None:  # noqa: ANN401  any JSON value
 
 def _check_finite(outputs: Outputs) -> None:
     for name, array in outputs.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and np.count_nonzero(np.isfinite(array)) < array.size:
             row = int(np.nonzero(~np.isfinite(array))[0][0])
             raise ModelError(
                 f"the model's {name} for window {row} is no number ({NotFiniteError.code})"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -82,7 +83,7 @@ class WindowTensor:
                 would be BAD, and have no value.
         """
         usable = (values >= self._low) & (values <= self._high)
-        if bool(usable.all()):
+        if np.count_nonzero(usable) == usable.size:
             return values.astype(np.float32), [Quality.GOOD] * len(values)
         lacking = ~usable & self._required
         if lacking.any():
@@ -116,7 +117,7 @@ def _flattened(values: Any, shape: Sequence[int]) -> list[Any]:  # noqa: ANN401 
     Raises:
         RefusedError: it is neither.
     """
-    total = int(np.prod(shape))
+    total = prod(shape)
     if isinstance(values, list) and not any(type(one) is list for one in values):
         if len(values) == total:
             return values
