@@ -17,7 +17,7 @@ from tests.kit.children import Child, python
 from tests.kit.errors import KitError
 from tests.kit.waiting import eventually
 
-START_S = 20.0
+START_S = 60.0
 STOP_S = 20.0
 REQUEST_S = 20.0
 
