@@ -122,7 +122,8 @@ def mlflow_scoring(folder: Path) -> Iterator[Contender]:
     run([os.fspath(python), script, os.fspath(folder / GRAPH), os.fspath(model)], _START_S)
     command = [os.fspath(python.with_name("mlflow")), "models", "serve", "--env-manager", "local"]
     command += ["--model-uri", os.fspath(model), "--host", HOST, "--port", str(port)]
-    path = {"PATH": f"{python.parent}:{os.environ['PATH']}", **_ONE_THREAD}
+    quiet = {"UVICORN_ACCESS_LOG": "false"}  # else it writes a line for each request
+    path = {"PATH": f"{python.parent}:{os.environ['PATH']}", **_ONE_THREAD, **quiet}
     with Child("MLflow", command, home / "log", folder=home, environment=path) as child:
         child.wait_until(lambda: _listens(port), _START_S)
         yield Contender("MLflow", child.pid, port, {JSON: mlflow(JSON)})
