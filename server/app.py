@@ -12,6 +12,9 @@ from server.http.application import Application, Tally
 from server.http.listener import Listener
 from server.http.routes import Routes
 from server.oip.handlers import OpenInference
+from server.predict.answering import Answering
+from server.predict.handlers import Streams
+from server.predict.scoring import Scoring
 from server.settings import Settings
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
@@ -57,7 +60,15 @@ class Program:
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
-        routes = Routes(OpenInference(self._served, limits, self._notices).table())
+        answering = Answering(self._served, limits, settings.predict)
+        streams = Streams(self._served, answering, limits, self._notices, store)
+        routes = Routes(
+            (
+                *OpenInference(self._served, limits, self._notices).table(),
+                *streams.table(),
+                *Scoring(self._served, answering, limits).table(),
+            )
+        )
         application = Application(routes, self.tally, limits.log_interval_s)
         self._listener = Listener(
             application, settings.server, limits, (self._begin, self._note_refusal)
