@@ -5,6 +5,7 @@ between, the messages that have arrived are processed. The event time of a readi
 the wall clock.
 """
 
+import json
 import math
 import threading
 import time
@@ -18,11 +19,12 @@ from demo.gateway import Gateway
 from demo.link import Arrival, Link
 from demo.plant.scenario import LIVE_START_S, PERIOD_S, SAMPLE_S, WINDOW, live_faults
 from demo.plant.simulation import Plant, Reading
+from demo.promises.agreement import Agreement
 from demo.promises.detection import Detection
 from demo.promises.ledger import Input, Ledger
 from demo.promises.verdicts import Swap
 from demo.release import BackgroundSteps
-from demo.telemetry import answer, telemetry
+from demo.telemetry import answer, measured, telemetry
 from tests.kit.children import Child
 
 CYCLE_S = 60.0  # length of a cycle of faults, where the demo runs without an end
@@ -66,12 +68,14 @@ class Performance:
         seconds: length of the run; None: until `stop` is set.
 
     Attributes:
+        agreement: predictions that are compared with those over HTTP.
         detection: the faults that were found.
         swap: when the second version was pushed and served.
         stop: event that ends the run early, and in order.
     """
 
     def __init__(self, stage: Stage, seconds: float | None) -> None:
+        self.agreement = Agreement(WINDOW)
         self.detection = Detection(in_a_row=IN_A_ROW, patience=WINDOW + IN_A_ROW)
         self.swap = Swap(seq=2)
         self.stop = threading.Event()
@@ -131,6 +135,7 @@ class Performance:
                     complete=complete,
                 )
             )
+            self.agreement.sent(reading.asset, self._event_ms, measured(reading))
             self._stage.link.publish(topic, payload)
             self._show(reading)
 
@@ -154,6 +159,7 @@ class Performance:
         if asked is None:
             return
         self._stage.board.predicted(prediction)
+        self.agreement.received(json.loads(arrival.payload))
         if prediction.seq == self.swap.seq and self.swap.first_s is None:
             self.swap.first_s = arrival.arrived_s
             self._report(f"first prediction by version {prediction.version}")

@@ -3,46 +3,23 @@
 import http.client
 import json
 import re
-import time
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import tomli_w
 
 from demo.errors import DemoError
-from demo.gateway import PREDICTION_FILTER
-from demo.telemetry import STREAM
+from demo.telemetry import PREDICTION_TOPIC, STREAM
 from tests.kit.broker.brokers import HOST, Broker
 from tests.kit.children import Child, python
-from tests.kit.waiting import awaited
 
 PORT = 8470
 """Where the server listens, unless another program does."""
 _START_S = 60.0
 _REQUEST_S = 10.0
 _OK = 200
-
-_CONFIGURATION = """\
-[server]
-port = {port}
-state_dir = "{state}"
-
-[registry]
-url = "{registry}"
-root = "{root}"
-poll_s = 1.0
-
-[[streams]]
-stream = "{stream}"
-versions = 2
-
-[console]
-predictions = ["{predictions}"]
-
-[console.broker]
-host = "{host}"
-port = {broker_port}
-protocol = "{protocol}"
-"""
 
 
 class ModelServer:
@@ -58,17 +35,16 @@ class ModelServer:
     def __init__(self, work: Path, broker: Broker, registry: Path, root: Path) -> None:
         self._config, self._log = work / "server.toml", work / "server.log"
         self._broker = broker
-        self._places = {"registry": registry.as_uri(), "root": root, "state": work / "http"}
+        self._registry, self._state = {"url": registry.as_uri(), "root": str(root)}, work / "http"
         command = python("server", "run", "--config", self._config)
         self.child = Child("server", command, self._log)
         self._port = 0
 
-    def __enter__(self) -> "ModelServer":
+    def __enter__(self) -> Self:
         """Start the server, and wait until a model answers."""
-        self._write(PORT)
+        self._config.write_text(tomli_w.dumps(self._settings()), encoding="utf-8")
         self.child.start()
-        if not awaited(self._is_listening, _START_S):
-            raise self.child.failure()
+        self.child.wait_until(self._find_port, _START_S)
         self.child.wait_until(lambda: self.versions, _START_S)
         return self
 
@@ -83,7 +59,7 @@ class ModelServer:
 
     @property
     def curl_lines(self) -> list[str]:
-        """Two requests that a person can copy: what the model is, and what it makes of a reading."""
+        """Requests that a person can copy: what the model is, and what it answers."""
         here = f"http://{HOST}:{self._port}"
         example = self._get(f"/v1/streams/{STREAM}")["example"]["curl"]
         return [f"curl -s {here}/v2/models/{STREAM}", example]
@@ -111,6 +87,23 @@ class ModelServer:
         last: Mapping[str, Any] = document["predictions"][-1]
         return last
 
+    def _settings(self) -> dict[str, Any]:
+        broker = {"host": HOST, "port": self._broker.port}
+        if self._broker.name == "amqtt":
+            broker["protocol"] = "3.1.1"  # it does not answer a CONNECT of MQTT 5
+        return {
+            "server": {"port": PORT if _is_free(PORT) else 0, "state_dir": str(self._state)},
+            "registry": {**self._registry, "poll_s": 1.0},
+            "streams": [{"stream": STREAM, "versions": 2}],
+            "console": {"predictions": [PREDICTION_TOPIC], "broker": broker},
+        }
+
+    def _find_port(self) -> bool:
+        """Read from the log on which port the server listens; whether it says so already."""
+        found = re.search(rf'listening address="?http://{HOST}:(\d+)', self._log.read_text())
+        self._port = int(found[1]) if found else 0
+        return found is not None
+
     def _get(self, path: str) -> Any:  # noqa: ANN401  any JSON value
         status, document = self._ask("GET", path, None)
         if status != _OK:
@@ -126,3 +119,9 @@ class ModelServer:
             return reply.status, json.loads(reply.read())
         finally:
             connection.close()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return tried.connect_ex((HOST, port)) != 0

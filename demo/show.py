@@ -22,8 +22,9 @@ from demo.link import Link
 from demo.live import Performance, Stage
 from demo.plant.scenario import WINDOW
 from demo.promises.ledger import Ledger
-from demo.promises.verdicts import latency_numbers, verdicts
+from demo.promises.verdicts import agreed, latency_numbers, verdicts
 from demo.release import BackgroundSteps, run_steps
+from demo.server import ModelServer
 from demo.telemetry import PREDICTIONS
 from demo.workshop import Workshop
 from tests.kit.broker.brokers import HOST, Broker
@@ -68,15 +69,22 @@ def run_demo(options: Options, console: Console) -> bool:
         link = stack.enter_context(Link(broker.port, [PREDICTIONS, *CONTROL_TOPICS]))
         run_steps([workshop.push(1)], console)
         gateway = _serving(agent, link)
+        server = stack.enter_context(
+            ModelServer(work, broker, workshop.registry, workshop.trusted_root)
+        )
+        _show_addresses(console, server)
         board = Board(f"millhand demo: 4 pumps, {broker.name}, gateway {GATEWAY}", ledger)
         update = stack.enter_context(
             BackgroundSteps([*workshop.make(2), workshop.push(2)], work / "update.log")
         )
         display = stack.enter_context(Display(console, board, options.picture))
-        stage = Stage(link, display, board, ledger, gateway, update, [broker.child, agent])
+        stage = Stage(
+            link, display, board, ledger, gateway, update, [broker.child, agent, server.child]
+        )
         performance = Performance(stage, options.seconds)
         with _ended_by_signals(performance.stop):
             performance.play()
+        performance.agreement.compare(server.predict)
     return _sum_up(console, performance, ledger)
 
 
@@ -119,6 +127,12 @@ def _serving(agent: Child, link: Link) -> Gateway:
     return gateway
 
 
+def _show_addresses(console: Console, server: ModelServer) -> None:
+    """Print where the page is, and requests to try."""
+    for line in (f"the plant as a page: {server.address}", *server.curl_lines):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM end the run in order; a second one interrupts the demo."""
@@ -146,6 +160,7 @@ def _sum_up(console: Console, performance: Performance, ledger: Ledger) -> bool:
     # A run until Ctrl-C may be stopped before the second version was pushed.
     swap = performance.swap
     found = verdicts(ledger, performance.detection, swap if performance.must_swap else None)
+    found.append(agreed(performance.agreement))
     table = Table(title="What was promised", title_justify="left", show_header=False)
     for verdict in found:
         kept = "[green]kept[/green]" if verdict.kept else "[bold red]BROKEN[/bold red]"

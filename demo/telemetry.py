@@ -27,14 +27,18 @@ PATHS = {
 }
 
 
+def measured(reading: Reading) -> dict[str, float]:
+    """Return the values that a reading carries, by signal; those of silent sensors are absent."""
+    found = {name: reading.signals[name] for name in PATHS}
+    return {name: round(value, 3) for name, value in found.items() if math.isfinite(value)}
+
+
 def telemetry(reading: Reading, timestamp_ms: int) -> tuple[str, bytes]:
-    """Return topic and payload of one reading, without the signals of silent sensors."""
+    """Return topic and payload of one reading."""
     payload: dict[str, Any] = {"ts": timestamp_ms}
-    for name, path in PATHS.items():
-        value = reading.signals[name]
-        if math.isfinite(value):
-            group, leaf = path.split(".")
-            payload.setdefault(group, {})[leaf] = round(value, 3)
+    for name, value in measured(reading).items():
+        group, leaf = PATHS[name].split(".")
+        payload.setdefault(group, {})[leaf] = value
     topic = TELEMETRY_TOPIC.format(line=reading.line, asset=reading.pump)
     return topic, json.dumps(payload).encode()
 

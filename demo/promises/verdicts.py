@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+from demo.promises.agreement import Agreement
 from demo.promises.detection import Detection
 from demo.promises.ledger import Ledger
 
@@ -43,6 +44,15 @@ def verdicts(ledger: Ledger, detection: Detection, swap: Swap | None) -> list[Ve
         _faults_found(detection),
         *([_swapped(ledger, swap)] if swap else []),
     ]
+
+
+def agreed(agreement: Agreement) -> Verdict:
+    """Return whether HTTP gave the predictions of MQTT for the same readings."""
+    numbers = f"{agreement.compared} predictions asked again over HTTP, equal to the bit"
+    if agreement.differing:
+        numbers = "\n".join([f"{len(agreement.differing)} fields differ", *agreement.differing[:3]])
+    kept = agreement.compared > 0 and not agreement.differing
+    return Verdict("the same answer over HTTP", kept, numbers)
 
 
 def latency_numbers(latencies_s: Sequence[float]) -> str:
