@@ -22,6 +22,7 @@ PROMISES = (
     "a missing signal is reported",
     "faults found while they last",
     "swapped under load",
+    "the same answer over HTTP",
 )
 
 
