@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
+from server.metrics.settings import Metrics
 from serving.log import Level
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
@@ -131,6 +132,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     updates: Updates = Updates()
     proof: Proof = Proof()
+    metrics: Metrics = Metrics()
     log: Log = Log()
 
     @property

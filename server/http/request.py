@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from server.http.refusals import EncodingError, RefusedError, SlowClientError, TooLargeError
 
+NO_ROUTE: Final = "none"
+"""Route of requests whose path is not known, or was never read."""
 Receive = Callable[[], Awaitable[Any]]
 """ASGI's `receive`: the next part of the body, or that the client is gone."""
 
@@ -24,25 +26,25 @@ class Request:
 
     Args:
         method: method, in capitals.
-        names: named parts of the path, decoded.
         headers: names in small letters, and values.
         receive: ASGI's function of this name.
 
     Attributes:
         method: as given.
-        names: as given.
+        route: pattern of the path, under which the request is counted.
+        names: named parts of the path, decoded.
+        model: name of the model that it is about and that exists; set by handlers, for counters.
+        version: `seq` of the version that it is about; as `model`.
     """
 
-    __slots__ = ("_headers", "_receive", "method", "names")
+    __slots__ = ("_headers", "_receive", "method", "model", "names", "route", "version")
 
     def __init__(
-        self,
-        method: str,
-        names: Mapping[str, str],
-        headers: Sequence[tuple[bytes, bytes]],
-        receive: Receive,
+        self, method: str, headers: Sequence[tuple[bytes, bytes]], receive: Receive
     ) -> None:
-        self.method, self.names = method, names
+        self.method, self.route = method, NO_ROUTE
+        self.names: Mapping[str, str] = {}
+        self.model = self.version = ""
         self._headers, self._receive = headers, receive
 
     def header(self, name: bytes) -> bytes:

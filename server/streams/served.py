@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from time import monotonic
+from time import monotonic, perf_counter_ns
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from server.batching.job import Job, Outputs
 from server.batching.scheduler import Scheduler, Version
 from server.http.refusals import NotFoundError, UnavailableError
+from server.http.request import Request
 from server.streams.slot import StreamSlot
 
 _NAME_CHARACTERS = 64
@@ -57,6 +58,19 @@ class ServedStreams:
         """
         return self.slot(name).find(version)
 
+    def requested(self, request: Request) -> Version:
+        """The version that a request names by its path, under which it is counted.
+
+        Raises:
+            NotFoundError: there is no such stream or version.
+            UnavailableError: no model of the stream has arrived yet.
+        """
+        slot = self.slot(request.names["model"])
+        request.model = slot.stream
+        found = slot.find(request.names.get("version", ""))
+        request.version = found.seq
+        return found
+
     @property
     def versions(self) -> list[Version]:
         """All versions that answer."""
@@ -97,6 +111,10 @@ class ServedStreams:
             raise UnavailableError("the server is stopping; try again later")
         longest_s = min(timeout_s or self._request_s, self._request_s)
         job = Job(windows, monotonic() + longest_s)
-        outputs = await self._scheduler.submit(version, job)
+        began_ns = perf_counter_ns()
+        try:
+            outputs = await self._scheduler.submit(version, job)
+        finally:
+            version.measures.note(perf_counter_ns() - began_ns, job.run_ns)
         version.requests += 1
         return outputs
