@@ -35,7 +35,9 @@ def json(document: Any, status: int = 200) -> Answer:  # noqa: ANN401  any JSON 
 
 def refusal(error: RefusedError) -> Answer:
     """The answer to a request that is refused."""
-    return Answer(error.status, orjson.dumps({"error": str(error)}), JSON, error.headers)
+    # What the request has named may be no Unicode text: half a surrogate pair, from JSON.
+    sentence = str(error).encode(errors="backslashreplace").decode()
+    return Answer(error.status, orjson.dumps({"error": sentence}), JSON, error.headers)
 
 
 def compressed(answer: Answer, accepted: bytes) -> Answer:

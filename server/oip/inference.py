@@ -208,7 +208,8 @@ def _parsed(content: bytes) -> dict[str, Any]:
         # Clients write a missing value as the bare word NaN, which is not JSON (RFC 8259, 6).
         try:
             document = standard_json.loads(content)
-        except (ValueError, RecursionError) as exc:
+            orjson.dumps(document)  # it could not be answered to numbers and text beyond this
+        except (TypeError, ValueError, RecursionError) as exc:
             raise RefusedError(f"the body is not JSON: {str(exc)[:200]}") from exc
     return _object(document, "the body")
 
