@@ -12,7 +12,8 @@ NO_ROUTE: Final = "none"
 Receive = Callable[[], Awaitable[Any]]
 """ASGI's `receive`: the next part of the body, or that the client is gone."""
 
-_WINDOW_BITS: Final = {b"gzip": 31, b"deflate": 15}  # zlib.h: 16 + 15 for gzip, 15 for zlib
+# zlib.h: 16 + 15 for gzip, 15 for zlib. x-gzip is the same as gzip (RFC 9110, 8.4.1.3).
+_WINDOW_BITS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
 class ClientGoneError(RefusedError):

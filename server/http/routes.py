@@ -68,10 +68,11 @@ class Routes:
         """
         found = route.handlers.get("GET" if method == "HEAD" else method)
         if found is None:
-            allowed = ", ".join(sorted(route.handlers))
+            allowed = {*route.handlers, *(("HEAD",) if "GET" in route.handlers else ())}
             raise MethodError(
-                f"{method[:_MAX_SHOWN]} is not allowed on {route.pattern}; allowed is {allowed}",
-                list(route.handlers),
+                f"{method[:_MAX_SHOWN]} is not allowed on {route.pattern}; allowed is "
+                f"{', '.join(sorted(allowed))}",
+                sorted(allowed),
             )
         return found
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+import server.app  # noqa: F401  it brings in whatever refuses requests
 from server.http.refusals import reasons
 from server.metrics.families import FAMILIES
 
