@@ -60,7 +60,7 @@ class Health:
             f"the broker grants less than the QoS asked for on {', '.join(less)}" if less else "",
             self._delivery.refusal,
             self._journal.trouble,
-            *self._updater.troubles,
+            *self._updater.troubles.values(),
         )
         return [trouble for trouble in possible if trouble]
 

@@ -8,9 +8,12 @@ from typing import Final
 from models.control.documents import Desired
 from models.errors import BundleError
 from server.batching.scheduler import Scheduler
-from server.http.application import Application, Tally
+from server.http.application import Application
 from server.http.listener import Listener
-from server.http.routes import Routes
+from server.http.routes import Routes, Table
+from server.http.tally import Tally
+from server.metrics.collector import Sources
+from server.metrics.exposition import Exposition
 from server.oip.handlers import OpenInference
 from server.predict.answering import Answering
 from server.predict.handlers import Streams
@@ -60,20 +63,20 @@ class Program:
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
-        answering = Answering(self._served, limits, settings.predict)
-        streams = Streams(self._served, answering, limits, self._notices, store)
-        routes = Routes(
-            (
-                *OpenInference(self._served, limits, self._notices).table(),
-                *streams.table(),
-                *Scoring(self._served, answering, limits).table(),
-            )
-        )
+        routes = Routes((*self._paths(store), *self._metrics()))
         application = Application(routes, self.tally, limits.log_interval_s)
-        self._listener = Listener(
-            application, settings.server, limits, (self._begin, self._note_refusal)
-        )
+        self._listener = Listener(application, settings.server, limits, self._begin)
         self._notifier = Notifier()
+
+    def _paths(self, store: Store) -> Table:
+        """Everything that is answered about models."""
+        settings, served = self._settings, self._served
+        answering = Answering(served, settings.limits, settings.predict)
+        return (
+            *OpenInference(served, settings.limits, self._notices).table(),
+            *Streams(served, answering, settings.limits, self._notices, store).table(),
+            *Scoring(served, answering, settings.limits).table(),
+        )
 
     async def run(self) -> None:
         """Serve until `stop` is called."""
@@ -132,6 +135,7 @@ class Program:
         for slot in self._slots.values():
             for version in slot.versions:
                 version.waiting.end_late(now_s)
+        self.tally.forget({name: set(slot.named) for name, slot in self._slots.items()})
         self._updater.tick()
         self._notifier.alive()
         self._notifier.status(self._status())
@@ -141,10 +145,19 @@ class Program:
     def _status(self) -> str:
         slots = self._slots.items()
         served = [f"{name}#{','.join(slot.named)}" for name, slot in slots if slot.versions]
-        troubles = self._updater.troubles
+        troubles = self._updater.troubles.values()
         waiting = f"; waiting: {'; '.join(troubles)}" if troubles else ""
         return f"serving {', '.join(served) or 'nothing yet'}{waiting}"
 
-    def _note_refusal(self, reason: str) -> None:
-        self.tally.received += 1
-        self.tally.refused[reason] += 1
+    def _metrics(self) -> Table:
+        """The path for Prometheus, where it is wanted."""
+        if not self._settings.metrics.enabled:
+            return ()
+        sources = Sources(
+            self.tally,
+            self._served,
+            self._notices,
+            connections=lambda: self._listener.open_connections,
+            troubles=lambda: self._updater.troubles,
+        )
+        return Exposition(sources).table()

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
+from server.metrics.settings import Metrics
 from server.predict.settings import Predict
 from serving.log import Level
 from serving.proof.settings import Proof
@@ -133,6 +134,7 @@ class Settings(BaseSettings):
     predict: Predict = Predict()
     updates: Updates = Updates()
     proof: Proof = Proof()
+    metrics: Metrics = Metrics()
     log: Log = Log()
 
     @property

@@ -23,14 +23,15 @@ class Job:
         deadline_s: as given.
         answered: gets the outputs of all windows, in their order, or an error.
         taken: how many of the windows were given to the model.
+        run_ns: nanoseconds of the runs that some of them were part of.
     """
 
-    __slots__ = ("_parts", "answered", "deadline_s", "taken", "windows")
+    __slots__ = ("_parts", "answered", "deadline_s", "run_ns", "taken", "windows")
 
     def __init__(self, windows: NDArray[np.float32], deadline_s: float) -> None:
         self.windows, self.deadline_s = windows, deadline_s
         self.answered: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
-        self.taken = 0
+        self.taken = self.run_ns = 0
         self._parts: list[Outputs] = []
 
     @property

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from models.control.documents import MAX_MESSAGE
 from server.batching.job import Job, Outputs, Portion
+from server.batching.measures import Measures
 from server.batching.waiting import Waiting
 from server.http.refusals import ModelError
 from server.settings import Limits
@@ -46,22 +47,29 @@ class Version:
     Attributes:
         model: the model.
         waiting: the requests.
+        measures: what requests take, of all versions of the stream.
         pace: how long the model takes for a window.
         failure: what the model fails with; None if it answered the last batch.
         batches: number of runs that were answered.
         windows: number of windows that were answered.
         run_ns: nanoseconds that the runs took.
         requests: number of requests that were answered.
+        seq: number of the bundle, as clients name the version.
     """
 
     model: Model
     waiting: Waiting
+    measures: Measures = field(default_factory=Measures)
     pace: Pace = field(default_factory=Pace)
     failure: Failure | None = None
     batches: int = 0
     windows: int = 0
     run_ns: int = 0
     requests: int = 0
+    seq: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seq = str(self.model.manifest.seq)
 
 
 class Scheduler:
@@ -97,12 +105,16 @@ class Scheduler:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _want(self, version: Version) -> None:
-        if version not in self._ready:
-            self._ready.append(version)
+        self._queue(version)
         if not self._is_busy:
             self._is_busy = True
             # After the requests that have arrived together with this one.
             asyncio.get_running_loop().call_soon(self._turn)
+
+    def _queue(self, version: Version) -> None:
+        """Have a version get a turn after the others; only once, or others would wait longer."""
+        if version not in self._ready:
+            self._ready.append(version)
 
     def _turn(self) -> None:
         """Run one batch of the version whose turn it is."""
@@ -115,24 +127,22 @@ class Scheduler:
         else:
             self._is_busy = False
             return
-        windows = _joined(portions)
-        if 0 < version.pace.window_ns * len(windows) < QUICK_NS:
-            self._finish(version, portions, *self._run(version.model, windows))
+        count = sum(portion.end - portion.begin for portion in portions)
+        if 0 < version.pace.window_ns * count < QUICK_NS:
+            self._finish(version, portions, *self._run(version.model, portions))
             return
         loop = asyncio.get_running_loop()
-        run = loop.run_in_executor(self._thread, self._run, version.model, windows)
+        run = loop.run_in_executor(self._thread, self._run, version.model, portions)
         run.add_done_callback(lambda done: self._finish(version, portions, *done.result()))
 
-    def _run(
-        self, model: Model, windows: NDArray[np.float32]
-    ) -> tuple[Outputs | InferenceError, int]:
+    def _run(self, model: Model, portions: list[Portion]) -> tuple[Outputs | Exception, int]:
         """Outputs or error of one run, and how many nanoseconds it took; on either thread."""
         began_ns = monotonic_ns()
         self._time_limit.under_way = began_ns, model.session.options
         self._under_way.infer(bytes.fromhex(model.sha256))
         try:
-            outputs: Outputs | InferenceError = model.session.run(windows)
-        except InferenceError as exc:
+            outputs: Outputs | Exception = model.session.run(_joined(portions))
+        except Exception as exc:  # noqa: BLE001  each request raises it, on the loop's thread
             outputs = exc
         finally:
             self._under_way.done()
@@ -146,26 +156,34 @@ class Scheduler:
         self,
         version: Version,
         portions: list[Portion],
-        outputs: Outputs | InferenceError,
+        outputs: Outputs | Exception,
         elapsed_ns: int,
     ) -> None:
         """Hand out what a run has given, and go on with the next."""
         count = sum(portion.end - portion.begin for portion in portions)
         version.pace.note(count, elapsed_ns)
-        if not isinstance(outputs, InferenceError):
+        version.measures.busy_ns += elapsed_ns
+        for portion in portions:
+            portion.job.run_ns += elapsed_ns
+        if not isinstance(outputs, Exception):
             version.failure = None
             version.batches, version.windows = version.batches + 1, version.windows + count
             version.run_ns += elapsed_ns
+            version.measures.batches.add(count)
             _hand_out(portions, outputs)
         elif len(portions) > 1:
             version.waiting.try_alone(portions)  # one request must not fail another
         else:
             self._fail(version, portions[0].job, outputs)
         if len(version.waiting):
-            self._ready.append(version)
+            self._queue(version)
         asyncio.get_running_loop().call_soon(self._turn)
 
-    def _fail(self, version: Version, job: Job, error: InferenceError) -> None:
+    def _fail(self, version: Version, job: Job, error: Exception) -> None:
+        version.measures.failed += 1
+        if not isinstance(error, InferenceError):
+            job.fail(error)  # a bug, whose traceback is logged where it is raised
+            return
         failed = version.failure.batches if version.failure is not None else 0
         version.failure = Failure(error, failed + 1)
         job.fail(ModelError(f"the model failed on the request ({error.code}): {error}"))

@@ -1,7 +1,7 @@
 """The requests that wait for one version of a model, in the order of their arrival."""
 
 from collections import deque
-from collections.abc import Iterator
+from itertools import chain
 
 from server.batching.job import Job, Portion
 from server.http.refusals import LateError, OverloadError
@@ -77,21 +77,9 @@ class Waiting:
 
     def end_late(self, now_s: float) -> None:
         """Refuse the jobs whose time has passed, wherever they stand."""
-        for job in self._jobs:
+        for job in chain(self._jobs, (portion.job for portion in self._again)):
             if now_s > job.deadline_s:
                 job.fail(_late())
-
-    def clear(self, error: Exception) -> None:
-        """End all jobs with an error."""
-        for job in self._all():
-            job.fail(error)
-        self._jobs.clear()
-        self._again.clear()
-        self.windows = 0
-
-    def _all(self) -> Iterator[Job]:
-        yield from self._jobs
-        yield from (portion.job for portion in self._again)
 
     def _drop(self, job: Job) -> None:
         self._jobs.popleft()

@@ -54,7 +54,9 @@ def compressed(answer: Answer, accepted: bytes) -> Answer:
     for choice in accepted.lower().split(b","):
         coding, _, weight = choice.partition(b";")
         coding = coding.strip()
-        if weight.replace(b" ", b"") in {b"q=0", b"q=0.0"} or coding not in {b"gzip", b"deflate"}:
+        weight = weight.strip().removeprefix(b"q=")
+        is_refused = weight != b"" and not weight.strip(b"0.")  # 0, 0.0, 0.00 or 0.000
+        if is_refused or coding not in {b"gzip", b"deflate"}:
             continue
         body = answer.body
         # mtime 0: the same answer is the same bytes.

@@ -20,7 +20,8 @@ def parsed(content: bytes) -> dict[str, Any]:
         # Clients write a missing value as the bare word NaN, which is not JSON (RFC 8259, 6).
         try:
             document = json.loads(content)
-        except (ValueError, RecursionError) as exc:
+            orjson.dumps(document)  # numbers and text beyond this could not be answered to
+        except (TypeError, ValueError, RecursionError) as exc:
             raise RefusedError(f"the body is not JSON: {str(exc)[:200]}") from exc
     return as_object(document, "the body")
 

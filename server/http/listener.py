@@ -19,8 +19,7 @@ class Listener(uvicorn.Server):
         application: answers requests.
         server: address to listen on.
         limits: of connections.
-        calls: what is called once it listens, and what is called with the reason of each request
-            that is refused before it is one.
+        begin: called once it listens.
     """
 
     def __init__(
@@ -28,13 +27,13 @@ class Listener(uvicorn.Server):
         application: Application,
         server: Server,
         limits: Limits,
-        calls: tuple[Callable[[], None], Callable[[str], None]],
+        begin: Callable[[], None],
     ) -> None:
         class Connection(BoundedConnection):
             pass
 
-        self._begin, refused = calls
-        Connection.limits, Connection.refused = limits, staticmethod(refused)
+        self._begin = begin
+        Connection.limits, Connection.tally = limits, application.tally
         # What uvicorn logs of single requests would let a client fill the disk.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         super().__init__(
@@ -65,6 +64,11 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the program, which ends this by `should_exit`."""
         yield
+
+    @property
+    def open_connections(self) -> int:
+        """How many clients are connected."""
+        return len(self.server_state.connections)
 
     @property
     def port(self) -> int:

@@ -8,11 +8,19 @@ The body is `{"error": "..."}`, which is what clients of the Open Inference Prot
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from models.errors import MillhandError
 
 Headers = Sequence[tuple[bytes, bytes]]
+BUG: Final = "bug"
+"""Reason of requests that failed by a mistake in this program."""
+CONNECTIONS: Final = "connections"
+"""Reason of connections beyond `limits.max_connections`."""
+HEADERS: Final = "headers"
+"""Reason of requests whose line and headers are beyond `limits.max_header_bytes`."""
+NOT_HTTP: Final = "not_http"
+"""Reason of bytes that are no HTTP."""
 
 
 class RefusedError(MillhandError):
@@ -130,3 +138,9 @@ class LateError(RefusedError):
 
     status: ClassVar[int] = 504
     reason: ClassVar[str] = "late"
+
+
+def reasons(kind: type[RefusedError] = RefusedError) -> set[str]:
+    """All reasons for which requests are refused."""
+    found = {kind.reason, BUG, CONNECTIONS, HEADERS, NOT_HTTP}
+    return found.union(*(reasons(one) for one in kind.__subclasses__()))

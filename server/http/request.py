@@ -9,12 +9,15 @@ from urllib.parse import parse_qsl
 
 from server.http.refusals import EncodingError, RefusedError, SlowClientError, TooLargeError
 
+NO_ROUTE: Final = "none"
+"""Route of requests whose path is not known, or was never read."""
 Receive = Callable[[], Awaitable[Any]]
 """ASGI's `receive`: the next part of the body, or that the client is gone."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")  # RFC 9110, 7.2, without escapes
 _MAX_SHOWN: Final = 40
-_WINDOW_BITS: Final = {b"gzip": 31, b"deflate": 15}  # zlib.h: 16 + 15 for gzip, 15 for zlib
+# zlib.h: 16 + 15 for gzip, 15 for zlib. x-gzip is the same as gzip (RFC 9110, 8.4.1.3).
+_WINDOW_BITS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
 class ClientGoneError(RefusedError):
@@ -28,21 +31,23 @@ class Request:
 
     Args:
         scope: what ASGI says of the request (ASGI 3, HTTP connection scope).
-        names: named parts of the path, decoded.
         receive: ASGI's function of this name.
 
     Attributes:
         method: method, in capitals.
-        names: as given.
+        route: pattern of the path, under which the request is counted.
+        names: named parts of the path, decoded.
+        model: name of the model that it is about and that exists; set by handlers, for counters.
+        version: `seq` of the version that it is about; as `model`.
     """
 
-    __slots__ = ("_headers", "_receive", "_scope", "method", "names")
+    __slots__ = ("_headers", "_receive", "_scope", "method", "model", "names", "route", "version")
 
-    def __init__(
-        self, scope: Mapping[str, Any], names: Mapping[str, str], receive: Receive
-    ) -> None:
+    def __init__(self, scope: Mapping[str, Any], receive: Receive) -> None:
         self.method: str = scope["method"]
-        self.names = names
+        self.route = NO_ROUTE
+        self.names: Mapping[str, str] = {}
+        self.model = self.version = ""
         self._headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         self._scope, self._receive = scope, receive
 

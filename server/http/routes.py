@@ -10,6 +10,8 @@ from server.http.refusals import MethodError, NotFoundError
 from server.http.request import Request
 
 Handler = Callable[[Request], Awaitable[Answer]]
+Table = Sequence[tuple[str, str, Handler]]
+"""Method, path with `{names}`, and handler."""
 _MAX_KNOWN: Final = 1000
 _MAX_SHOWN: Final = 100
 
@@ -36,7 +38,7 @@ class Routes:
         table: method, path with `{names}`, and handler.
     """
 
-    def __init__(self, table: Sequence[tuple[str, str, Handler]]) -> None:
+    def __init__(self, table: Table) -> None:
         self._patterns: dict[tuple[str, ...], dict[str, Handler]] = {}
         for method, pattern, handler in table:
             self._patterns.setdefault(tuple(pattern.split("/")), {})[method] = handler
@@ -66,10 +68,11 @@ class Routes:
         """
         found = route.handlers.get("GET" if method == "HEAD" else method)
         if found is None:
-            allowed = ", ".join(sorted(route.handlers))
+            allowed = {*route.handlers, *(("HEAD",) if "GET" in route.handlers else ())}
             raise MethodError(
-                f"{method[:_MAX_SHOWN]} is not allowed on {route.pattern}; allowed is {allowed}",
-                list(route.handlers),
+                f"{method[:_MAX_SHOWN]} is not allowed on {route.pattern}; allowed is "
+                f"{', '.join(sorted(allowed))}",
+                sorted(allowed),
             )
         return found
 

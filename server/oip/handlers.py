@@ -18,7 +18,7 @@ from models.bundle.manifest import Manifest
 from server.batching.scheduler import Version
 from server.http.answer import Answer, json
 from server.http.request import Request
-from server.http.routes import Handler
+from server.http.routes import Table
 from server.oip.inference import DATATYPES, HEADER_LENGTH, QUALITY, Infer
 from server.oip.tensors import DATATYPE, INPUT
 from server.settings import Limits
@@ -43,7 +43,7 @@ class OpenInference:
         self._served, self._limits, self._notices = served, limits, notices
         self._infers = PerVersion(served, lambda version_: Infer(version_.model.manifest))
 
-    def table(self) -> Sequence[tuple[str, str, Handler]]:
+    def table(self) -> Table:
         """Method, path and handler of everything that is answered here."""
         both = (("", self._metadata), ("/ready", self._ready), ("/config", self._config),
                 ("/stats", self._stats))  # fmt: skip
@@ -61,12 +61,14 @@ class OpenInference:
         )
 
     async def _infer(self, request: Request) -> Answer:
-        version_ = self._version(request)
+        version_ = self._served.requested(request)
         body = await request.body(self._limits.max_body_bytes, self._limits.client_s)
         reader = self._infers.of(version_)
-        wanted = reader.read(body, request.header(HEADER_LENGTH).strip())
+        with version_.measures.decode:
+            wanted = reader.read(body, request.header(HEADER_LENGTH).strip())
         outputs = await self._served.answer(version_, wanted.windows, wanted.timeout_s)
-        return reader.write(wanted, outputs)
+        with version_.measures.encode:
+            return reader.write(wanted, outputs)
 
     async def _server(self, _: Request) -> Answer:
         return json({"name": "millhand", "version": version("millhand"), "extensions": EXTENSIONS})
@@ -79,15 +81,16 @@ class OpenInference:
         return json({"ready": True})
 
     async def _metadata(self, request: Request) -> Answer:
-        slot, found = self._served.slot(request.names["model"]), self._version(request)
+        found = self._served.requested(request)
+        slot = self._served.slot(request.model)
         return json(_described(found.model.manifest, found.model.sha256, slot.named))
 
     async def _ready(self, request: Request) -> Answer:
-        self._version(request)
+        self._served.requested(request)
         return json({"name": request.names["model"], "ready": True})
 
     async def _config(self, request: Request) -> Answer:
-        manifest = self._version(request).model.manifest
+        manifest = self._served.requested(request).model.manifest
         described = _described(manifest, "", ())
         return json(
             {
@@ -103,7 +106,7 @@ class OpenInference:
         )
 
     async def _stats(self, request: Request) -> Answer:
-        return json({"model_stats": [_counted(self._version(request))]})
+        return json({"model_stats": [_counted(self._served.requested(request))]})
 
     async def _all_stats(self, _: Request) -> Answer:
         return json({"model_stats": [_counted(one) for one in self._served.versions]})
@@ -119,9 +122,6 @@ class OpenInference:
                 state, reason = self._notices.without_model(name)
                 entries.append({"name": name, "version": "", "state": state, "reason": reason})
         return json(entries)
-
-    def _version(self, request: Request) -> Version:
-        return self._served.version(request.names["model"], request.names.get("version", ""))
 
 
 def _described(manifest: Manifest, sha256: str, versions: Sequence[str]) -> dict[str, Any]:

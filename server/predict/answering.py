@@ -68,7 +68,8 @@ class Answering:
             RefusedError: see `RowReader.read`, `Cutter.cut` and `ServedStreams.answer`.
         """
         received_ns, parts = time_ns(), self.parts(version)
-        cut = parts.cutter.cut(parts.rows.read(readings, received_ns))
+        with version.measures.decode:
+            cut = parts.cutter.cut(parts.rows.read(readings, received_ns))
         return await self._answer(version, cut, received_ns)
 
     async def windows(self, version: Version, values: NDArray[np.float64]) -> Answer:
@@ -90,4 +91,5 @@ class Answering:
     async def _answer(self, version: Version, cut: Cut, received_ns: int) -> Answer:
         given = usable(cut.batch)
         outputs = await self._served.answer(version, given) if len(given) else None
-        return self.parts(version).predictions.write(cut, outputs, received_ns)
+        with version.measures.encode:
+            return self.parts(version).predictions.write(cut, outputs, received_ns)

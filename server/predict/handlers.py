@@ -9,7 +9,7 @@
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from models.bundle.golden import read_golden
@@ -22,7 +22,7 @@ from server.http.answer import Answer, json
 from server.http.document import as_object
 from server.http.refusals import NotFoundError, RefusedError, UnavailableError
 from server.http.request import Request
-from server.http.routes import Handler
+from server.http.routes import Table
 from server.predict.answering import Answering
 from server.predict.example import Example, example_of
 from server.settings import Limits
@@ -67,7 +67,7 @@ class Streams:
         self._notices, self._store = notices, store
         self._examples: dict[str, Example | None] = {}
 
-    def table(self) -> Sequence[tuple[str, str, Handler]]:
+    def table(self) -> Table:
         """Method, path and handler of everything that is answered here."""
         stream = "/v1/streams/{stream}"
         both = (stream, f"{stream}/versions/{{version}}")
@@ -79,7 +79,7 @@ class Streams:
         )
 
     async def _predict(self, request: Request) -> Answer:
-        version = self._version(request)
+        version = self._served.requested(request)
         body = await request.body(self._limits.max_body_bytes, self._limits.client_s)
         return await self._answering.rows(version, _readings(body))
 
@@ -87,7 +87,7 @@ class Streams:
         return json({"streams": [self._listed(name) for name in self._served.slots]})
 
     async def _one(self, request: Request) -> Answer:
-        version = self._version(request)
+        version = self._served.requested(request)
         manifest, stream = version.model.manifest, request.names["stream"]
         example = await self._example(version)
         named = request.names.get("version", "")
@@ -103,7 +103,7 @@ class Streams:
         return json(document)
 
     async def _report(self, request: Request) -> Answer:
-        version = self._version(request)
+        version = self._served.requested(request)
         page = await self._member(version, "report.html")
         if not page or is_withheld(page):
             manifest = version.model.manifest
@@ -148,9 +148,6 @@ class Streams:
             "signals": [channel.name for channel in manifest.channels],
             "versions": list(slot.named),
         }
-
-    def _version(self, request: Request) -> Version:
-        return self._served.version(request.names["stream"], request.names.get("version", ""))
 
 
 def _readings(body: bytes) -> Any:  # noqa: ANN401  any JSON value

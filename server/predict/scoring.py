@@ -9,7 +9,7 @@
 Source: mlflow/pyfunc/scoring_server/__init__.py and mlflow/exceptions.py of MLflow 3.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version as version_of
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from server.http.answer import Answer
 from server.http.document import as_object, parsed
 from server.http.refusals import EncodingError, RefusedError
 from server.http.request import Request
-from server.http.routes import Handler
+from server.http.routes import Table
 from server.predict.answering import Answering
 from server.predict.forms import PARAMS, form_of, taken
 from server.settings import Limits
@@ -49,7 +49,7 @@ class Scoring:
     def __init__(self, served: ServedStreams, answering: Answering, limits: Limits) -> None:
         self._served, self._answering, self._limits = served, answering, limits
 
-    def table(self) -> Sequence[tuple[str, str, Handler]]:
+    def table(self) -> Table:
         """Method, path and handler of everything that is answered here."""
         return (
             ("POST", "/invocations", self._invocations),
@@ -72,13 +72,13 @@ class Scoring:
             raise EncodingError("the body is text/csv; allowed is application/json")
         body = parsed(await request.body(self._limits.max_body_bytes, self._limits.client_s))
         form = form_of(body)
-        version = self._found({**asked, **_params(body.get(PARAMS), asked)})
+        version = self._found(request, {**asked, **_params(body.get(PARAMS), asked)})
         rows, windows = taken(form, body[form], self._answering.parts(version))
         if windows is not None:
             return await self._answering.windows(version, windows)
         return await self._answering.rows(version, rows)
 
-    def _found(self, asked: Mapping[str, str]) -> Version:
+    def _found(self, request: Request, asked: Mapping[str, str]) -> Version:
         """The version that is asked; with one stream served, it need not be named."""
         names = list(self._served.slots)
         stream = asked.get("stream", names[0] if len(names) == 1 else "")
@@ -87,7 +87,7 @@ class Scoring:
                 f"no stream is named, and several are served: add ?stream= with one of "
                 f"{', '.join(names)}"
             )
-        return self._served.version(stream, asked.get("version", ""))
+        return self._served.chosen(request, stream, asked.get("version", ""))
 
     async def _ping(self, _: Request) -> Answer:
         self._served.check_ready()

@@ -1,7 +1,13 @@
 """What updates say: kept for whoever asks, and logged where a person should act."""
 
+from collections import Counter
+from typing import Final
+
 from models.control.documents import Current, Feedback
 from serving import log
+
+OUTCOMES: Final = ("activated", "refused", "rolled_back", "superseded", "waiting")
+"""How a try to serve another bundle ends (`models.control.documents.Feedback`)."""
 
 
 class Notices:
@@ -10,11 +16,13 @@ class Notices:
     Attributes:
         serving: what each stream runs, by its name.
         outcomes: how the last update of each stream went, by its name.
+        ended: tries to serve another bundle, by stream and by how they ended.
     """
 
     def __init__(self) -> None:
         self.serving: dict[str, Current] = {}
         self.outcomes: dict[str, Feedback] = {}
+        self.ended: Counter[tuple[str, str]] = Counter()
 
     def current(self, document: Current) -> None:
         """Keep what a stream runs."""
@@ -23,6 +31,8 @@ class Notices:
     def feedback(self, document: Feedback) -> None:
         """Keep how an update goes."""
         self.outcomes[document.stream] = document
+        if document.state in OUTCOMES:
+            self.ended[document.stream, document.state] += 1
         if document.state == "rolled_back":
             log.warning(
                 "bundle rolled back",

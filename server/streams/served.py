@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from time import monotonic
+from time import monotonic, perf_counter_ns
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from server.batching.job import Job, Outputs
 from server.batching.scheduler import Scheduler, Version
 from server.http.refusals import NotFoundError, UnavailableError
+from server.http.request import Request
 from server.streams.slot import StreamSlot
 
 _NAME_CHARACTERS = 64
@@ -48,14 +49,28 @@ class ServedStreams:
             raise NotFoundError(f"there is no model '{shown}'; there are {', '.join(self.slots)}")
         return found
 
-    def version(self, name: str, version: str = "") -> Version:
-        """A version by its seq or its semantic version; without one the newest.
+    def requested(self, request: Request) -> Version:
+        """The version that a request names by its path, under which it is counted.
 
         Raises:
             NotFoundError: there is no such stream or version.
             UnavailableError: no model of the stream has arrived yet.
         """
-        return self.slot(name).find(version)
+        names = request.names
+        return self.chosen(request, names.get("model") or names["stream"], names.get("version", ""))
+
+    def chosen(self, request: Request, name: str, version: str = "") -> Version:
+        """A version by its seq or its semantic version, under which the request is counted.
+
+        Raises:
+            NotFoundError: there is no such stream or version.
+            UnavailableError: no model of the stream has arrived yet.
+        """
+        slot = self.slot(name)
+        request.model = slot.stream
+        found = slot.find(version)
+        request.version = found.seq
+        return found
 
     @property
     def versions(self) -> list[Version]:
@@ -97,6 +112,10 @@ class ServedStreams:
             raise UnavailableError("the server is stopping; try again later")
         longest_s = min(timeout_s or self._request_s, self._request_s)
         job = Job(windows, monotonic() + longest_s)
-        outputs = await self._scheduler.submit(version, job)
+        began_ns = perf_counter_ns()
+        try:
+            outputs = await self._scheduler.submit(version, job)
+        finally:
+            version.measures.note(perf_counter_ns() - began_ns, job.run_ns)
         version.requests += 1
         return outputs

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from models.bundle.identity import BundleRef
+from server.batching.measures import Measures
 from server.batching.scheduler import Version
 from server.batching.waiting import Waiting
 from server.http.refusals import NotFoundError, UnavailableError
@@ -23,11 +24,13 @@ class StreamSlot:
     Attributes:
         stream: name of the stream.
         versions: the versions that answer, the one that clients get by default first.
+        measures: what their requests take.
     """
 
     def __init__(self, settings: Stream, max_waiting: int) -> None:
         self.stream = settings.stream
         self.versions: tuple[Version, ...] = ()
+        self.measures = Measures()
         self._most = settings.versions
         self._max_waiting = max_waiting
 
@@ -46,7 +49,7 @@ class StreamSlot:
 
         Requests that wait for the version before are answered by it.
         """
-        version = Version(model, Waiting(self._max_waiting))
+        version = self._version(model)
 
         def swap() -> bool:
             # A version that is replaced because it fails must not answer under its number either.
@@ -65,7 +68,7 @@ class StreamSlot:
         """Have a version answer that served before the others, where there is room for it."""
         known = {one.model.sha256 for one in self.versions}
         if model.sha256 not in known and len(self.versions) < self._most:
-            self.versions = (*self.versions, Version(model, Waiting(self._max_waiting)))
+            self.versions = (*self.versions, self._version(model))
 
     def find(self, name: str = "") -> Version:
         """The version of a name: its seq, or its semantic version; without one the newest.
@@ -81,16 +84,19 @@ class StreamSlot:
         if not name:
             return self.versions[0]
         for version in self.versions:
-            if name in {str(version.model.manifest.seq), version.model.manifest.version}:
+            if name in {version.seq, version.model.manifest.version}:
                 return version
         raise NotFoundError(
             f"'{self.stream}' has no version '{name[:40]}'; there are {', '.join(self.named)}"
         )
 
+    def _version(self, model: Model) -> Version:
+        return Version(model, Waiting(self._max_waiting), self.measures)
+
     @property
     def named(self) -> Sequence[str]:
         """The numbers of the versions that answer."""
-        return [str(one.model.manifest.seq) for one in self.versions]
+        return [one.seq for one in self.versions]
 
     @property
     def refs(self) -> Sequence[BundleRef]:

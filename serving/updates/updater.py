@@ -63,9 +63,9 @@ class Updater:
         self._updates: dict[str, Update] = {}
 
     @property
-    def troubles(self) -> list[str]:
-        """What updates wait for, in words, one a stream. Serving never waits for it."""
-        return [update.trouble for update in self._updates.values() if update.trouble]
+    def troubles(self) -> Mapping[str, str]:
+        """What updates wait for, in words, by stream. Serving never waits for it."""
+        return {name: one.trouble for name, one in self._updates.items() if one.trouble}
 
     def start(self, slots: Mapping[str, Slot]) -> None:
         """Serve what is kept on disk, without a network.

@@ -42,6 +42,11 @@ IMPORTERS = {
         "trainer/report/time_axis.py",
     },
     "paho": {"agent/mqtt/client.py", "agent/mqtt/connection.py", "trainer/broker.py"},
+    "prometheus_client": {
+        "server/metrics/collector.py",
+        "server/metrics/exposition.py",
+        "server/metrics/samples.py",
+    },
     "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
     "uvicorn": {"server/http/connection.py", "server/http/listener.py"},
     "tuf": {

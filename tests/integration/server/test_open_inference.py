@@ -141,6 +141,8 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "output": (tensor([[[1, 2]]]) | {"outputs": [{"name": "y"}]}, "no output 'y'"),
     "id": (tensor([[[1, 2]]]) | {"id": 7}, "id"),
     "timeout": (tensor([[[1, 2]]]) | {"parameters": {"timeout": -1}}, "microseconds"),
+    "number of 400 digits": (b'{"parameters": {"timeout": 1%s}}' % (b"0" * 399), "not JSON"),
+    "half a surrogate pair": (rb'{"id": "\ud800"}', "not JSON"),
 }
 
 

@@ -1,0 +1,94 @@
+"""The families of metrics: their names, types, labels and meanings, which docs/metrics.md repeats.
+
+Names follow https://prometheus.io/docs/practices/naming/: one prefix, base units, `_total` of
+counters. `model` is the name of a stream and `version` the `seq` of a bundle, as in the paths.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Family(NamedTuple):
+    """Metrics of one name.
+
+    Attributes:
+        name: name, with the suffix that its samples have.
+        kind: type, as OpenMetrics calls it.
+        labels: names of the labels.
+        meaning: what is counted or measured.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+RECEIVED: Final = Family(
+    "millhand_requests_received_total", "counter", (),
+    "Requests whose headers were read, and what was refused before it was one.",
+)  # fmt: skip
+ANSWERED: Final = Family(
+    "millhand_requests_answered_total", "counter", (), "Requests that got what they asked for."
+)
+REFUSED: Final = Family(
+    "millhand_requests_refused_total", "counter", ("reason",),
+    "Requests that did not get what they asked for.",
+)  # fmt: skip
+UNDER_WAY: Final = Family(
+    "millhand_requests_under_way", "gauge", (), "Requests that wait for their answer."
+)
+REQUESTS: Final = Family(
+    "millhand_requests_total", "counter", ("model", "version", "route", "code"),
+    "Requests that have ended; a version that is replaced is dropped after three others.",
+)  # fmt: skip
+DURATION: Final = Family(
+    "millhand_request_duration_seconds", "histogram", ("model", "route", "code"),
+    "Time from the headers of a request to the end of its answer.",
+)  # fmt: skip
+CONNECTIONS: Final = Family("millhand_connections", "gauge", (), "Connections that are open.")
+BATCH_WINDOWS: Final = Family(
+    "millhand_batch_windows", "histogram", ("model",),
+    "Windows that a run of the model has answered.",
+)  # fmt: skip
+STAGES: Final = Family(
+    "millhand_stage_seconds_total", "counter", ("model", "stage"),
+    "Time that requests spent: decode, queue, run (each request of a batch counts), encode.",
+)  # fmt: skip
+BUSY: Final = Family(
+    "millhand_model_run_seconds_total", "counter", ("model",), "Time in which the model ran."
+)
+FAILED_RUNS: Final = Family(
+    "millhand_failed_runs_total", "counter", ("model",),
+    "Runs that failed on the windows of a single request.",
+)  # fmt: skip
+WAITING: Final = Family(
+    "millhand_waiting_windows", "gauge", ("model",), "Windows that wait for the model."
+)
+VERSIONS: Final = Family(
+    "millhand_model_versions", "gauge", ("model",), "Versions of the model that answer."
+)
+MODEL: Final = Family(
+    "millhand_model_info", "info", ("model", "version", "semantic_version", "digest", "role"),
+    "A version that answers: its role is default or earlier, its digest that of the bundle.",
+)  # fmt: skip
+FAILING: Final = Family(
+    "millhand_model_failing", "gauge", ("model",),
+    "1 while the default version fails on what it is asked, else 0.",
+)  # fmt: skip
+RELOADS: Final = Family(
+    "millhand_model_reloads_total", "counter", ("model", "outcome"),
+    "Tries to serve another bundle, by how they ended.",
+)  # fmt: skip
+UPDATE_FAILING: Final = Family(
+    "millhand_update_failing", "gauge", ("model",),
+    "1 if the last try to follow the registry has failed, else 0.",
+)  # fmt: skip
+BUILD: Final = Family(
+    "millhand_build_info", "info", ("version", "python", "onnxruntime"), "What runs."
+)
+
+FAMILIES: Final = (
+    RECEIVED, ANSWERED, REFUSED, UNDER_WAY, REQUESTS, DURATION, CONNECTIONS, BATCH_WINDOWS, STAGES,
+    BUSY, FAILED_RUNS, WAITING, VERSIONS, MODEL, FAILING, RELOADS, UPDATE_FAILING, BUILD,
+)  # fmt: skip
+"""All families of this program; those of the process come from prometheus_client."""
