@@ -93,7 +93,10 @@ class Limits(Section):
             with 429.
         max_body_bytes: bytes of a request's body, as it arrives and once it is inflated.
         max_header_bytes: bytes of a request's line and headers together.
-        max_connections: connections at a time; further ones are closed at once.
+        max_connections: connections at a time; for a further one, that which has been without a
+            request for the longest is closed.
+        max_pipelined: requests that a connection may send ahead of their answers; what it sends
+            beyond is not read, and the connection ends after the answers to these.
         client_s: seconds that a client may take to send a request, or to take its answer.
         idle_s: seconds that a connection may stay open without a request.
         request_s: seconds in which a request must be answered, unless it asks for less; beyond, it
@@ -109,6 +112,7 @@ class Limits(Section):
     max_body_bytes: Bytes = 16 << 20
     max_header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16 << 10
     max_connections: Count = 1000
+    max_pipelined: Count = 64
     client_s: Seconds = 10.0
     idle_s: Seconds = 75.0
     request_s: Seconds = 30.0
