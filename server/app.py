@@ -7,6 +7,8 @@ from typing import Final
 
 from models.control.documents import Desired
 from models.errors import BundleError
+from server.access.guard import Guard
+from server.access.page_session import PageSession
 from server.batching.scheduler import Scheduler
 from server.http.application import Application, Tally
 from server.http.listener import Listener
@@ -57,11 +59,16 @@ class Program:
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
-        routes = Routes(OpenInference(self._served, limits, self._notices).table())
-        application = Application(routes, self.tally, limits.log_interval_s)
-        self._listener = Listener(
-            application, settings.server, limits, (self._begin, self._note_refusal)
+        self._guard = Guard(settings.access, limits.log_interval_s)
+        routes = Routes(
+            (
+                *OpenInference(self._served, limits, self._notices).table(),
+                *PageSession(self._guard, settings.access, limits.client_s).table(),
+            )
         )
+        application = Application(routes, self.tally, self._guard.check, limits.log_interval_s)
+        calls = self._begin, self._note_refusal
+        self._listener = Listener(application, settings.server, limits, self._guard.tls, calls)
         self._notifier = Notifier()
 
     async def run(self) -> None:
@@ -81,8 +88,7 @@ class Program:
 
     def _begin(self) -> None:
         """Say that the server listens."""
-        host = self._settings.server.host
-        log.info("listening", address=f"http://{host}:{self._listener.port}")
+        log.info("listening", address=self._settings.address(self._listener.port))
         memory.settle()
         self._notifier.ready()
 
@@ -122,6 +128,7 @@ class Program:
             for version in slot.versions:
                 version.waiting.end_late(now_s)
         self._updater.tick()
+        self._guard.refresh()
         self._notifier.alive()
         self._notifier.status(self._status())
         self._report_signals()

@@ -5,7 +5,6 @@ Everything that can grow has its limit under `[limits]`.
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -14,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
+from server.access.settings import Access, is_of_this_machine
 from serving.log import Level
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
@@ -24,19 +24,12 @@ Bytes = Annotated[int, Field(ge=1024, le=1 << 31)]
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class Server(Section):
     """Where the server listens, and the folder that must survive a restart.
 
     Attributes:
-        host: address to listen on. Only this machine itself can be named (127.0.0.1, ::1 or
-            localhost): whoever reaches the port may ask for predictions.
+        host: address to listen on. Other addresses than those of this machine alone (127.0.0.1,
+            ::1, localhost) need `access.tokens_file`, and TLS.
         port: TCP port to listen on; 0 lets the system choose one, which the log names.
         state_dir: folder for bundles and registry state; by default that which systemd gives to
             the service. No other program of millhand may use the same.
@@ -47,16 +40,6 @@ class Server(Section):
     state_dir: Path = Field(
         default_factory=lambda: Path(os.environ.get("STATE_DIRECTORY", "/var/lib/millhand-server"))
     )
-
-    @model_validator(mode="after")
-    def _address_is_of_this_machine(self) -> Self:
-        if self.host != "localhost" and not _is_loopback(self.host):
-            raise ValueError(
-                f"host is '{self.host}'; allowed are 127.0.0.1, ::1 and localhost, because whoever "
-                "reaches the port may ask for predictions: put a proxy that knows its users before "
-                "it"
-            )
-        return self
 
 
 class Stream(Section):
@@ -136,6 +119,24 @@ class Settings(BaseSettings):
     updates: Updates = Updates()
     proof: Proof = Proof()
     log: Log = Log()
+    access: Access = Access()
+
+    def address(self, port: int) -> str:
+        """The address that the server listens on, as a URL."""
+        scheme = "https" if self.access.is_encrypted else "http"
+        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
+        return f"{scheme}://{host}:{port}"
+
+    @property
+    def exposures(self) -> list[str]:
+        """A sentence for what others could read, though the settings allow it."""
+        if self.access.is_encrypted or is_of_this_machine(self.server.host):
+            return []
+        sentence = (
+            f"access.allow_plaintext: tokens arrive at {self.server.host} without TLS: everybody "
+            "between the clients and what encrypts before the server can read them"
+        )
+        return [sentence]
 
     @property
     def names(self) -> list[str]:
@@ -145,7 +146,12 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> Mapping[str, Path | None]:
         """Files with secrets by the key that names them; None where none is named."""
-        return self.registry.access.secrets
+        return {**self.registry.access.secrets, **self.access.secrets}
+
+    @model_validator(mode="after")
+    def _others_need_a_token(self) -> Self:
+        self.access.check_address(self.server.host)
+        return self
 
     @model_validator(mode="after")
     def _streams_differ_and_are_kept(self) -> Self:

@@ -2,7 +2,7 @@
 
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ from server.http.routes import Routes
 from serving import log
 
 Send = Callable[[Any], Awaitable[None]]
+Check = Callable[[str, str, Mapping[str, Any]], None]
+"""Refuses what may not be answered, by method, path with `{names}`, and what ASGI says of it."""
 NO_ROUTE: Final = "none"
 """Label of requests whose path is not known."""
 
@@ -39,11 +41,12 @@ class Application:
     Args:
         routes: the paths, and their handlers.
         tally: counts requests.
+        check: refuses requests that may not be answered.
         log_interval_s: seconds in which an unexpected error is logged at most once.
     """
 
-    def __init__(self, routes: Routes, tally: Tally, log_interval_s: float) -> None:
-        self._routes, self._tally = routes, tally
+    def __init__(self, routes: Routes, tally: Tally, check: Check, log_interval_s: float) -> None:
+        self._routes, self._tally, self._check = routes, tally, check
         self._log = log.Limited(log_interval_s, monotonic)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:  # noqa: ANN401  ASGI's types are dictionaries
@@ -66,6 +69,7 @@ class Application:
     async def _answer(self, scope: Any, receive: Receive) -> tuple[str, Answer]:  # noqa: ANN401  as above
         route = self._routes.find(scope["raw_path"])
         handler = self._routes.handler(route, scope["method"])
+        self._check(scope["method"], route.pattern, scope)
         request = Request(scope["method"], route.names, scope["headers"], receive)
         try:
             answer = await handler(request)

@@ -21,8 +21,10 @@ _PHRASES: Final = {
     400: "Bad Request",
     408: "Request Timeout",
     431: "Request Header Fields Too Large",
+    501: "Not Implemented",
     505: "HTTP Version Not Supported",
 }
+_UPGRADING: Final = frozenset({b"upgrade", b"http2-settings"})
 _VERSIONS: Final = ("1.1", "1.0")
 
 
@@ -44,10 +46,11 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin, and make room where there are too many connections."""
         super().connection_made(transport)
-        closing = LastAnswerTransport(transport, self.limits.client_s, self._is_sending)
+        self.app_state = {"has_certificate": bool(transport.get_extra_info("peercert"))}
+        closing = LastAnswerTransport(transport, self.limits, self._is_sending)
         self.transport = self._closing = closing  # type: ignore[assignment]  # what uvicorn uses of it
         self._silent_bytes = 0
-        self._in_body = self._is_ended = False
+        self._in_body = self._is_ended = self._has_eof = False
         self._unanswered = 0
         self._last_answer = b""
         self._deadline: asyncio.TimerHandle | None = None
@@ -71,19 +74,52 @@ class BoundedConnection(HttpToolsProtocol):
         """Take bytes; headers or trailers that are too long are refused before they are whole."""
         self._unset_keepalive_if_required()
         if self._is_ended or self.transport.is_closing():
+            self._closing.throw_away(data)
             return
         self._silent_bytes += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # What follows is in another protocol, if it were for the client (RFC 9110, 7.8).
-            self._end_after(self.cycle)
+            self._feed(data)
         except httptools.HttpParserError as exc:
             self._refuse(400, "not_http", f"this is no HTTP request that can be read: {exc}")
         if self._silent_bytes > self.limits.max_header_bytes:
             self._refuse_headers()
         if not self._unanswered and self._deadline is None:
             self._await_headers()  # line ends without a request do not keep a connection open
+
+    def _feed(self, data: bytes) -> None:
+        """Have bytes parsed. A wish to change the protocol is ignored (RFC 9110, 7.8).
+
+        The parser takes what follows such a wish for the other protocol, the body included, so the
+        request is parsed again without it. Java's HTTP client sends one with its first request.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as exc:
+                data = self._without_upgrade() + data[exc.args[0] :]
+            else:
+                return
+
+    def _without_upgrade(self) -> bytes:
+        """The request line and headers that were parsed last, without that wish."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [one.strip().lower() for one in value.split(b",")]
+                value = b", ".join(one for one in options if one not in _UPGRADING)  # noqa: PLW2901  the value that is kept
+            if name not in _UPGRADING:
+                lines.append(name + b": " + value)
+        return b"\r\n".join([*lines, b"", b""])
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # as in asyncio
+        """The client has closed its side; what it has asked is answered, where it may read on."""
+        self._has_eof = True
+        is_asked = self._unanswered and not self._in_body and not self.cycle.response_started
+        if not is_asked or self.scheme == "https" or self.transport.is_closing():
+            return None
+        self._end_after(self.cycle)
+        return True
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -93,6 +129,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are there: the request is answered, or waits for those before it."""
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            return  # it is parsed again
         self._end_wait()
         self._check_headers()
         if self._unanswered > self.limits.max_pipelined:
@@ -114,6 +152,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole, so that another one may follow on the connection."""
+        if self.parser.should_upgrade():
+            return
         self._silent_bytes = 0
         self._in_body = False
         # Else what is left of the body could be taken for a request.
@@ -148,7 +188,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().resume_writing()
 
     def _is_sending(self) -> bool:
-        return self._is_ended or self._in_body
+        return not self._has_eof and (self._is_ended or self._in_body)
 
     def _make_room(self) -> None:
         """End the connection that has been without a request for the longest, or else this one."""
@@ -159,21 +199,23 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _check_headers(self) -> None:
         """Refuse what is too long, or does not say in one way what is asked of whom."""
+        version = self.parser.get_http_version()
         length, hosts = len(self.url), 0
         for name, value in self.headers:
             length += len(name) + len(value) + 4
-            hosts += name == b"host"
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
+                # RFC 9112, 6.1: whoever understands it otherwise finds another end of the body.
+                self._refuse(501, "not_http", "Transfer-Encoding may only be chunked, in HTTP 1.1")
         if length > self.limits.max_header_bytes:
             self._refuse_headers()
-        version = self.parser.get_http_version()
         if version not in _VERSIONS:
             self._refuse(505, "not_http", f"this is HTTP {version}; allowed are 1.1 and 1.0")
         if hosts != 1 and (hosts or version == "1.1"):  # RFC 9112, 3.2
             self._refuse(400, "not_http", f"the request has {hosts} headers Host; it needs one")
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110, 10.1.1
-            if any(name == b"transfer-encoding" for name, _ in self.headers):  # RFC 9112, 6.1
-                self._refuse(400, "not_http", "HTTP 1.0 has no Transfer-Encoding")
         if not self.url.startswith(b"/"):
             self._take_whole_address()
 

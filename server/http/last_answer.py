@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from server.settings import Limits
+
 _READ_ON_S: Final = 2.0
 
 
@@ -18,7 +20,7 @@ class LastAnswerTransport:
 
     Args:
         transport: the transport of the event loop.
-        client_s: seconds that a client may take to take the last answer.
+        limits: how long a client may take to take the last answer, and how much is thrown away.
         is_sending: whether the client may still be sending; asked when the connection is closed.
 
     Attributes:
@@ -27,13 +29,14 @@ class LastAnswerTransport:
     """
 
     def __init__(
-        self, transport: asyncio.Transport, client_s: float, is_sending: Callable[[], bool]
+        self, transport: asyncio.Transport, limits: Limits, is_sending: Callable[[], bool]
     ) -> None:
         self.write, self.abort = transport.write, transport.abort
-        self._transport, self._client_s, self._is_sending = transport, client_s, is_sending
+        self._transport, self._limits, self._is_sending = transport, limits, is_sending
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._is_closing = False
+        self._thrown_away_bytes = 0
 
     def close(self) -> None:
         """Send what is written, and end."""
@@ -41,13 +44,20 @@ class LastAnswerTransport:
             return
         self._is_closing = True
         # A client that takes nothing would keep what is written, and the connection, for ever.
-        self._timers.append(self._loop.call_later(self._client_s + _READ_ON_S, self.abort))
+        longest_s = self._limits.client_s + _READ_ON_S
+        self._timers.append(self._loop.call_later(longest_s, self.abort))
         if not self._is_sending():
             self._transport.close()
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._timers.append(self._loop.call_later(_READ_ON_S, self._transport.close))
+
+    def throw_away(self, content: bytes) -> None:
+        """Throw away what comes after the last answer; too much of it ends the connection."""
+        self._thrown_away_bytes += len(content)
+        if self._is_closing and self._thrown_away_bytes > self._limits.max_body_bytes:
+            self._transport.close()
 
     def is_closing(self) -> bool:
         """Whether nothing is answered any more."""

@@ -200,7 +200,7 @@ RAW: dict[str, tuple[bytes, bytes]] = {
     "nothing": (b"", b" 408 "),
     "slow headers": (b"GET /v2 HTTP/1.1\r\nHost:", b" 408 "),
     "slow body": (
-        b"POST " + INFER.encode() + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
+        b"POST " + INFER.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
         b" 408 ",
     ),
 }
