@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,12 +60,14 @@ class ModelServer:
         published: registry that it follows.
         streams: the streams of server.toml.
         sections: further sections of server.toml, merged over the defaults.
+        tls: what a client needs to connect; None where connections are not encrypted.
     """
 
     folder: Path
     published: Published
     streams: Sequence[Mapping[str, object]]
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
     port: int = field(default=0, init=False)
     _child: Child | None = field(default=None, init=False, repr=False)
 
@@ -141,7 +144,7 @@ class ModelServer:
             **headers: headers, with `_` for `-`.
         """
         content = json.dumps(body).encode() if isinstance(body, Mapping) else body
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=REQUEST_S)
+        connection = self._connection()
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, content, named)
@@ -150,6 +153,11 @@ class ModelServer:
             return Reply(got.status, found, got.read())
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.tls is None:
+            return http.client.HTTPConnection(HOST, self.port, timeout=REQUEST_S)
+        return http.client.HTTPSConnection(HOST, self.port, timeout=REQUEST_S, context=self.tls)
 
     def kill(self) -> None:
         """End the server as a power cut would."""

@@ -43,7 +43,7 @@ def is_right(reply: Reply, number: int) -> bool:
     document = reply.document
     (value,) = next(one["data"] for one in document["outputs"] if one["name"] == "value")
     bias = 1000 * (int(document["model_version"]) - 1)
-    return document["id"] == str(number) and value == number % 50 + 10 + bias
+    return bool(document["id"] == str(number) and value == number % 50 + 10 + bias)
 
 
 def test_swaps_under_load_lose_and_mix_up_nothing(tmp_path: Path) -> None:
