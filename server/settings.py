@@ -75,6 +75,8 @@ class Limits(Section):
         max_waiting: windows of a stream that may wait for its model; beyond, requests are refused
             with 429.
         max_body_bytes: bytes of a request's body, as it arrives and once it is inflated.
+        max_bodies_bytes: bytes of the bodies of all requests under way, as they arrive; beyond, a
+            body of more than 64 KiB is refused with 503.
         max_header_bytes: bytes of a request's line and headers together.
         max_connections: connections at a time; for a further one, that which has been without a
             request for the longest is closed.
@@ -93,6 +95,7 @@ class Limits(Section):
     max_batch: Count = 256
     max_waiting: Count = 4096
     max_body_bytes: Bytes = 16 << 20
+    max_bodies_bytes: Bytes = 64 << 20
     max_header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16 << 10
     max_connections: Count = 1000
     max_pipelined: Count = 64

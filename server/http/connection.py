@@ -8,24 +8,32 @@ first, so that no answer is taken for that of another request.
 """
 
 import asyncio
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from server.http.head import Fault, fault_of, taken_apart, too_long, unreadable, without_upgrade
 from server.http.last_answer import LastAnswerTransport
 from server.settings import Limits
 
-_PHRASES: Final = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    431: "Request Header Fields Too Large",
-    501: "Not Implemented",
-    505: "HTTP Version Not Supported",
-}
-_UPGRADING: Final = frozenset({b"upgrade", b"http2-settings"})
-_VERSIONS: Final = ("1.1", "1.0")
+_SMALL_BODY_BYTES: Final = 64 << 10
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all connections of a server share.
+
+    Attributes:
+        waiting: connections without a request under way, that which waits for the longest first.
+        body_bytes: bytes of all bodies whose requests are not answered yet.
+    """
+
+    waiting: dict["BoundedConnection", None] = field(default_factory=dict)
+    body_bytes: int = 0
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -35,13 +43,12 @@ class BoundedConnection(HttpToolsProtocol):
         limits: limits of all connections, set once before the server starts.
         refused: called with the reason of each request that is refused here, before it becomes
             one; set once before the server starts.
-        waiting: connections without a request under way, that which waits for the longest first;
-            shared by all connections of a server.
+        shared: what all connections share; set once before the server starts.
     """
 
     limits: Limits = Limits()
     refused: Any = staticmethod(lambda _reason: None)
-    waiting: ClassVar[dict["BoundedConnection", None]] = {}
+    shared: ClassVar[Shared] = Shared()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin, and make room where there are too many connections."""
@@ -49,7 +56,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.app_state = {"has_certificate": bool(transport.get_extra_info("peercert"))}
         closing = LastAnswerTransport(transport, self.limits, self._is_sending)
         self.transport = self._closing = closing  # type: ignore[assignment]  # what uvicorn uses of it
-        self._silent_bytes = 0
+        self._silent_bytes = self._body_bytes = 0
         self._in_body = self._is_ended = self._has_eof = False
         self._unanswered = 0
         self._last_answer = b""
@@ -58,7 +65,7 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.connections) > self.limits.max_connections:
             self._make_room()
         if not self.transport.is_closing():
-            self.waiting[self] = None
+            self.shared.waiting[self] = None
             self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -67,7 +74,8 @@ class BoundedConnection(HttpToolsProtocol):
         self.resume_writing()
         self._unset_keepalive_if_required()
         self._closing.lost()
-        self.waiting.pop(self, None)
+        self._forget_bodies()
+        self.shared.waiting.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -80,9 +88,9 @@ class BoundedConnection(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError as exc:
-            self._refuse(400, "not_http", f"this is no HTTP request that can be read: {exc}")
+            self._refuse(unreadable(f"this is no HTTP request that can be read: {exc}"))
         if self._silent_bytes > self.limits.max_header_bytes:
-            self._refuse_headers()
+            self._refuse(too_long(self.limits.max_header_bytes))
         if not self._unanswered and self._deadline is None:
             self._await_headers()  # line ends without a request do not keep a connection open
 
@@ -96,21 +104,11 @@ class BoundedConnection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as exc:
-                data = self._without_upgrade() + data[exc.args[0] :]
+                parser = self.parser
+                head = parser.get_method(), self.url, parser.get_http_version(), self.headers
+                data = without_upgrade(*head) + data[exc.args[0] :]
             else:
                 return
-
-    def _without_upgrade(self) -> bytes:
-        """The request line and headers that were parsed last, without that wish."""
-        version = self.parser.get_http_version().encode()
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-        for name, value in self.headers:
-            if name == b"connection":
-                options = [one.strip().lower() for one in value.split(b",")]
-                value = b", ".join(one for one in options if one not in _UPGRADING)  # noqa: PLW2901  the value that is kept
-            if name not in _UPGRADING:
-                lines.append(name + b": " + value)
-        return b"\r\n".join([*lines, b"", b""])
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as in asyncio
         """The client has closed its side; what it has asked is answered, where it may read on."""
@@ -132,13 +130,13 @@ class BoundedConnection(HttpToolsProtocol):
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             return  # it is parsed again
         self._end_wait()
-        self._check_headers()
+        self._check_head()
         if self._unanswered > self.limits.max_pipelined:
             # The client asks for the others again, on another connection (RFC 9112, 9.3.2).
             self._end_after(self.cycle)
         if self._is_ended:
             raise ValueError("nothing more is read")  # it ends the parser
-        self.waiting.pop(self, None)
+        self.shared.waiting.pop(self, None)
         self._unanswered += 1
         self._in_body = True
         super().on_headers_complete()
@@ -146,8 +144,21 @@ class BoundedConnection(HttpToolsProtocol):
         self._keeps_alive, self.cycle.keep_alive = self.cycle.keep_alive, False
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Take a part of the body, unless there are too many long ones."""
         self._silent_bytes = 0
+        self._body_bytes += len(body)
+        self.shared.body_bytes += len(body)
+        if (
+            self.shared.body_bytes > self.limits.max_bodies_bytes
+            and self._body_bytes > _SMALL_BODY_BYTES
+        ):
+            found, allowed = self.shared.body_bytes, self.limits.max_bodies_bytes
+            message = (
+                f"bodies of {found} bytes are under way; allowed are {allowed} "
+                "(limits.max_bodies_bytes)"
+            )
+            self._refuse(Fault(503, "bodies", message))
+            raise ValueError("nothing more is read")  # it ends the parser
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -164,11 +175,13 @@ class BoundedConnection(HttpToolsProtocol):
         """A request is answered; the next one has its turn."""
         self._unanswered -= 1
         super().on_response_complete()
+        if not self._unanswered:
+            self._forget_bodies()
         if not self._unanswered and not self.transport.is_closing():
             if self._is_ended:
                 self._end()
             else:
-                self.waiting[self] = None
+                self.shared.waiting[self] = None
 
     def shutdown(self) -> None:
         """End as soon as what was asked is answered."""
@@ -187,52 +200,36 @@ class BoundedConnection(HttpToolsProtocol):
             self._write_deadline = None
         super().resume_writing()
 
+    def _forget_bodies(self) -> None:
+        self.shared.body_bytes -= self._body_bytes
+        self._body_bytes = 0
+
     def _is_sending(self) -> bool:
         return not self._has_eof and (self._is_ended or self._in_body)
 
     def _make_room(self) -> None:
         """End the connection that has been without a request for the longest, or else this one."""
         self.refused("connections")
-        idle = next(iter(self.waiting), self)
-        self.waiting.pop(idle, None)
+        idle = next(iter(self.shared.waiting), self)
+        self.shared.waiting.pop(idle, None)
         idle.transport.abort()
 
-    def _check_headers(self) -> None:
+    def _check_head(self) -> None:
         """Refuse what is too long, or does not say in one way what is asked of whom."""
         version = self.parser.get_http_version()
-        length, hosts = len(self.url), 0
-        for name, value in self.headers:
-            length += len(name) + len(value) + 4
-            if name == b"host":
-                hosts += 1
-            elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
-                # RFC 9112, 6.1: whoever understands it otherwise finds another end of the body.
-                self._refuse(501, "not_http", "Transfer-Encoding may only be chunked, in HTTP 1.1")
-        if length > self.limits.max_header_bytes:
-            self._refuse_headers()
-        if version not in _VERSIONS:
-            self._refuse(505, "not_http", f"this is HTTP {version}; allowed are 1.1 and 1.0")
-        if hosts != 1 and (hosts or version == "1.1"):  # RFC 9112, 3.2
-            self._refuse(400, "not_http", f"the request has {hosts} headers Host; it needs one")
+        fault = fault_of(version, self.url, self.headers, self.limits.max_header_bytes)
+        if fault is not None:
+            self._refuse(fault)
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110, 10.1.1
         if not self.url.startswith(b"/"):
-            self._take_whole_address()
-
-    def _take_whole_address(self) -> None:
-        """Take a whole address apart, whose host counts instead of the header (RFC 9112, 3.2.2)."""
-        try:
-            parts = httptools.parse_url(self.url)
-        except httptools.HttpParserInvalidURLError:
-            parts = None
-        if parts is None or not parts.host:
-            self._refuse(400, "not_http", "the request is neither for a path nor for an address")
-            return
-        port = b"" if parts.port is None else b":%d" % parts.port
-        host = b"[%b]" % parts.host if b":" in parts.host else parts.host
-        self.headers[:] = [one for one in self.headers if one[0] != b"host"]
-        self.headers.append((b"host", host + port))
-        self.url = (parts.path or b"/") + (b"" if parts.query is None else b"?" + parts.query)
+            parts = taken_apart(self.url)
+            if parts is None:
+                self._refuse(unreadable("the request is neither for a path nor for an address"))
+                return
+            host, self.url = parts
+            self.headers[:] = [one for one in self.headers if one[0] != b"host"]
+            self.headers.append((b"host", host))
 
     def _await_headers(self) -> None:
         self._deadline = self.loop.call_later(self.limits.client_s, self._give_up)
@@ -246,19 +243,10 @@ class BoundedConnection(HttpToolsProtocol):
         if self.flow.read_paused:  # the request may be there, behind others that are not answered
             self._await_headers()
             return
-        self._refuse(
-            408, "slow", f"no request came within {self.limits.client_s:g} s (limits.client_s)"
-        )
+        allowed = f"{self.limits.client_s:g} s (limits.client_s)"
+        self._refuse(Fault(408, "slow", f"no request came within {allowed}"))
 
-    def _refuse_headers(self) -> None:
-        self._refuse(
-            431,
-            "headers",
-            "the request's line and headers, or its trailers, have more than "
-            f"{self.limits.max_header_bytes} bytes (limits.max_header_bytes)",
-        )
-
-    def _refuse(self, status: int, reason: str, message: str) -> None:
+    def _refuse(self, fault: Fault) -> None:
         """Refuse what is no request: requests before it are answered first, and nothing after."""
         if self._is_ended or self.transport.is_closing():
             return
@@ -267,10 +255,11 @@ class BoundedConnection(HttpToolsProtocol):
             if self.cycle.response_started:
                 return  # the connection ends behind that answer
             self._drop_request()
-        self.refused(reason)
-        body = orjson.dumps({"error": message})
+        self.refused(fault.reason)
+        body = orjson.dumps({"error": fault.message})
         head = (
-            f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\n"
+            f"HTTP/1.1 {fault.status} {HTTPStatus(fault.status).phrase}\r\n"
+            "content-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self._last_answer = head.encode() + body

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 import uvicorn
 
 from server.http.application import Application
-from server.http.connection import BoundedConnection
+from server.http.connection import BoundedConnection, Shared
 from server.settings import Limits, Server
 from serving import log
 from serving.errors import ConfigError, TransientError
@@ -45,7 +45,7 @@ class Listener(uvicorn.Server):
         calls: tuple[Callable[[], None], Callable[[str], None]],
     ) -> None:
         class Connection(BoundedConnection):
-            waiting: ClassVar[dict[BoundedConnection, None]] = {}
+            shared: ClassVar[Shared] = Shared()
 
         self._begin, refused = calls
         self._tls, self._client_s = tls, limits.client_s

@@ -319,6 +319,30 @@ def test_small_body_that_inflates_without_end_is_cut_off_without_memory(
     assert resident_bytes(server) - before < 16 * MIB
 
 
+def test_long_bodies_that_do_not_end_leave_room_for_others(tmp_path: Path) -> None:
+    limits: dict[str, object] = {
+        "max_body_bytes": 8 * MIB,
+        "max_bodies_bytes": 16 * MIB,
+        "client_s": 20.0,
+    }
+    with made(tmp_path, {"limits": limits}) as server, ExitStack() as stack:
+        server.start_serving()
+        before, statuses = resident_bytes(server), list[int]()
+        head = f"{POST}Content-Length: {8 * MIB}\r\n\r\n".encode()
+        for _ in range(30):
+            client = stack.enter_context(RawClient(server.port))
+            client.send(head)
+            with suppress(ConnectionError):
+                client.send(b"[" * (7 * MIB))
+                client.socket.settimeout(0.2)
+            with suppress(TimeoutError):
+                statuses += client.answers(1).statuses
+        assert set(statuses) == {503}
+        assert len(statuses) >= 28
+        assert resident_bytes(server) - before < 64 * MIB
+        assert ask(server.port, 23)
+
+
 SLOW: dict[str, tuple[bytes, bytes]] = {
     "headers": (b"GET /v2 HTTP/1.1\r\n", b"X: y\r\n"),
     "body": (f"{POST}Content-Length: 1000\r\n\r\n".encode(), b"x"),
