@@ -36,7 +36,8 @@ class PageSession:
 
     def __init__(self, guard: Guard, access: Access, client_s: float) -> None:
         self._guard, self._client_s = guard, client_s
-        self._lasts_s, self._is_encrypted = int(access.session_s), access.is_encrypted
+        self._lasts_s = int(access.session_s)
+        self._is_encrypted = access.is_encrypted or access.allow_plaintext
 
     def table(self) -> Sequence[tuple[str, str, Handler]]:
         """Method, path and handler of everything that is answered here."""

@@ -2,7 +2,8 @@
 
 | scope | paths |
 | --- | --- |
-| none | /v2/health/live, /v2/health/ready, /ping, /console/session, and the page's own files |
+| none | /v2/health/live, /v2/health/ready, /ping, /health, /console/session |
+| none | /, /console, /console/static/...: the page itself, without anything of the plant |
 | infer | POST .../infer, /v1/streams/{stream}/predict, /invocations |
 | read | everything else that changes nothing |
 | admin | everything else, such as loading and unloading a model |
@@ -13,16 +14,10 @@ from typing import Final
 from server.access.settings import Scope
 
 _OPEN: Final = frozenset(
-    {
-        "/v2/health/live",
-        "/v2/health/ready",
-        "/ping",
-        "/console",
-        "/console/session",
-        "/console/static/{file}",
-    }
+    {"/v2/health/live", "/v2/health/ready", "/ping", "/health", "/", "/console", "/console/session"}
 )
 """What tells whether the server lives, and what a person needs to bring a token."""
+_OPEN_FOLDER: Final = "/console/static/"
 _READING: Final = frozenset({"GET", "HEAD"})
 
 
@@ -33,7 +28,7 @@ def needed(method: str, pattern: str) -> Scope | None:
         method: method, in capitals.
         pattern: path with `{names}`.
     """
-    if pattern in _OPEN:
+    if pattern in _OPEN or pattern.startswith(_OPEN_FOLDER):
         return None
     if method == "POST":
         if pattern.endswith(("/infer", "/predict")) or pattern == "/invocations":
