@@ -7,6 +7,8 @@ from typing import Final
 
 from models.control.documents import Desired
 from models.errors import BundleError
+from server.access.guard import Guard
+from server.access.page_session import PageSession
 from server.batching.scheduler import Scheduler
 from server.http.application import Application
 from server.http.listener import Listener
@@ -63,9 +65,13 @@ class Program:
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
-        routes = Routes((*self._paths(store), *self._metrics()))
-        application = Application(routes, self.tally, limits.log_interval_s)
-        self._listener = Listener(application, settings.server, limits, self._begin)
+        self._guard = Guard(settings.access, limits.log_interval_s)
+        session = PageSession(self._guard, settings.access)
+        routes = Routes((*self._paths(store), *self._metrics(), *session.table()))
+        application = Application(routes, self.tally, self._guard.check, limits.log_interval_s)
+        self._listener = Listener(
+            application, settings.server, limits, self._guard.tls, self._begin
+        )
         self._notifier = Notifier()
 
     def _paths(self, store: Store) -> Table:
@@ -95,8 +101,7 @@ class Program:
 
     def _begin(self) -> None:
         """Say that the server listens."""
-        host = self._settings.server.host
-        log.info("listening", address=f"http://{host}:{self._listener.port}")
+        log.info("listening", address=self._settings.address(self._listener.port))
         memory.settle()
         self._notifier.ready()
 
@@ -104,7 +109,7 @@ class Program:
         """Answer what is under way, and end; may be called by a signal handler."""
         self._notifier.stopping()
         self._served.is_stopping = True
-        self._listener.should_exit = True
+        self._listener.stop()
 
     def _follow(self) -> None:
         """Have each stream run the bundle that the configuration names, or the newest."""
@@ -137,6 +142,7 @@ class Program:
                 version.waiting.end_late(now_s)
         self.tally.forget({name: set(slot.named) for name, slot in self._slots.items()})
         self._updater.tick()
+        self._guard.refresh()
         self._notifier.alive()
         self._notifier.status(self._status())
         self._report_signals()

@@ -62,3 +62,5 @@ def _tell_start(settings: Settings, config: Path) -> None:
     )
     for secret in exposed(settings.secrets):
         log.warning("secret may be read by others", reason=secret)
+    for exposure in settings.exposures:
+        log.warning("tokens may be read by others", reason=exposure)

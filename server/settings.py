@@ -5,7 +5,6 @@ Everything that can grow has its limit under `[limits]`.
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -14,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
+from server.access.settings import Access, is_of_this_machine
 from server.metrics.settings import Metrics
 from server.predict.settings import Predict
 from serving.log import Level
@@ -26,19 +26,12 @@ Bytes = Annotated[int, Field(ge=1024, le=1 << 31)]
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class Server(Section):
     """Where the server listens, and the folder that must survive a restart.
 
     Attributes:
-        host: address to listen on. Only this machine itself can be named (127.0.0.1, ::1 or
-            localhost): whoever reaches the port may ask for predictions.
+        host: address to listen on. Other addresses than those of this machine alone (127.0.0.1,
+            ::1, localhost) need `access.tokens_file`, and TLS.
         port: TCP port to listen on; 0 lets the system choose one, which the log names.
         state_dir: folder for bundles and registry state; by default that which systemd gives to
             the service. No other program of millhand may use the same.
@@ -49,16 +42,6 @@ class Server(Section):
     state_dir: Path = Field(
         default_factory=lambda: Path(os.environ.get("STATE_DIRECTORY", "/var/lib/millhand-server"))
     )
-
-    @model_validator(mode="after")
-    def _address_is_of_this_machine(self) -> Self:
-        if self.host != "localhost" and not _is_loopback(self.host):
-            raise ValueError(
-                f"host is '{self.host}'; allowed are 127.0.0.1, ::1 and localhost, because whoever "
-                "reaches the port may ask for predictions: put a proxy that knows its users before "
-                "it"
-            )
-        return self
 
 
 class Stream(Section):
@@ -94,8 +77,13 @@ class Limits(Section):
         max_waiting: windows of a stream that may wait for its model; beyond, requests are refused
             with 429.
         max_body_bytes: bytes of a request's body, as it arrives and once it is inflated.
+        max_bodies_bytes: bytes of the bodies of all requests under way, as they arrive; beyond, a
+            body of more than 64 KiB is refused with 503.
         max_header_bytes: bytes of a request's line and headers together.
-        max_connections: connections at a time; further ones are closed at once.
+        max_connections: connections at a time; for a further one, that which has been without a
+            request for the longest is closed.
+        max_pipelined: requests that a connection may send ahead of their answers; what it sends
+            beyond is not read, and the connection ends after the answers to these.
         client_s: seconds that a client may take to send a request, or to take its answer.
         idle_s: seconds that a connection may stay open without a request.
         request_s: seconds in which a request must be answered, unless it asks for less; beyond, it
@@ -109,8 +97,10 @@ class Limits(Section):
     max_batch: Count = 256
     max_waiting: Count = 4096
     max_body_bytes: Bytes = 16 << 20
+    max_bodies_bytes: Bytes = 64 << 20
     max_header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16 << 10
     max_connections: Count = 1000
+    max_pipelined: Count = 64
     client_s: Seconds = 10.0
     idle_s: Seconds = 75.0
     request_s: Seconds = 30.0
@@ -136,6 +126,24 @@ class Settings(BaseSettings):
     proof: Proof = Proof()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    access: Access = Access()
+
+    def address(self, port: int) -> str:
+        """The address that the server listens on, as a URL."""
+        scheme = "https" if self.access.is_encrypted else "http"
+        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
+        return f"{scheme}://{host}:{port}"
+
+    @property
+    def exposures(self) -> list[str]:
+        """A sentence for what others could read, though the settings allow it."""
+        if self.access.is_encrypted or is_of_this_machine(self.server.host):
+            return []
+        sentence = (
+            f"access.allow_plaintext: tokens arrive at {self.server.host} without TLS: everybody "
+            "between the clients and what encrypts before the server can read them"
+        )
+        return [sentence]
 
     @property
     def names(self) -> list[str]:
@@ -145,7 +153,12 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> Mapping[str, Path | None]:
         """Files with secrets by the key that names them; None where none is named."""
-        return self.registry.access.secrets
+        return {**self.registry.access.secrets, **self.access.secrets}
+
+    @model_validator(mode="after")
+    def _others_need_a_token(self) -> Self:
+        self.access.check_address(self.server.host)
+        return self
 
     @model_validator(mode="after")
     def _streams_differ_and_are_kept(self) -> Self:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from models.address import shortened
 from models.printable import printable
+from server.access.tls import context
+from server.access.tokens import Tokens, made
 from server.settings import Settings
 from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
 from serving.preflight import files, schema_files
@@ -57,8 +59,15 @@ def _ready(chosen: argparse.Namespace) -> Settings:
     check_libraries()
     check_processor()
     settings = load(chosen.config)
-    named = {"registry.root": settings.registry.root, **settings.registry.access.files}
+    access = settings.access
+    named = {
+        "registry.root": settings.registry.root,
+        **settings.registry.access.files,
+        **access.files,
+    }
     files.check_files(chosen.config, named, ("server.state_dir", settings.server.state_dir))
+    context(access)
+    Tokens(access.tokens_file)
     return settings
 
 
@@ -83,9 +92,11 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _described(settings: Settings) -> list[str]:
-    server = settings.server
+    server, access = settings.server, settings.access
+    needs = f"no token for {', '.join(sorted(access.open))}" if access.open else "tokens"
     return [
-        f"server    http://{server.host}:{server.port}, state in {server.state_dir}",
+        f"server    {settings.address(server.port)}, state in {server.state_dir}",
+        f"access    {needs}",
         f"registry  {shortened(settings.registry.url)}",
     ]
 
@@ -94,7 +105,8 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
     """The answers to all that is asked, each as soon as it is there."""
     from serving.preflight.model_check import prove_kept  # noqa: PLC0415  as in _run
 
-    yield from (Answer("warn", secret) for secret in files.exposed(settings.secrets))
+    for sentence in (*files.exposed(settings.secrets), *settings.exposures):
+        yield Answer("warn", sentence)
     if fault := installation_fault("server"):
         yield Answer("FAIL", fault)
     yield from find_unencrypted(settings.registry)
@@ -127,6 +139,15 @@ def _schema(chosen: argparse.Namespace) -> int:
     return int(bool(stale))
 
 
+def _token(chosen: argparse.Namespace) -> int:
+    token, line = made(chosen.name, chosen.scopes.split(","))
+    print("The token, which is shown this once, and stored nowhere:")
+    print(f"\n    {token}\n")
+    print("The line for the file that access.tokens_file names, which holds no secret:")
+    print(f"\n    {line}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="millhand-server",
@@ -141,17 +162,26 @@ def _parser() -> argparse.ArgumentParser:
         ("check", _check, "Check the configuration, the files that it names and stored bundles."),
         ("models", _models, "Show which models serve and which bundles are stored."),
         ("schema", _schema, "Write the JSON schema of the configuration."),
+        ("token", _token, "Make a token for a client, and the line that lets it in."),
     ):
         added = parsers[name] = commands.add_parser(name, help=text, description=text)
         added.set_defaults(command=command)
-        added.add_argument(
-            "--config", type=Path, default=default, help=f"the TOML file (default {default})"
-        )
+        if command is not _token:
+            added.add_argument(
+                "--config", type=Path, default=default, help=f"the TOML file (default {default})"
+            )
     _add_options(parsers)
     return parser
 
 
 def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
+    parsers["token"].add_argument("name", help="name of the token, by which the log speaks of it")
+    parsers["token"].add_argument(
+        "--scopes",
+        default="infer",
+        metavar="SCOPE,SCOPE",
+        help="what it is for: infer, read, admin (default infer)",
+    )
     parsers["check"].add_argument("--connect", action="store_true", help="also ask the registry")
     parsers["models"].add_argument(
         "--clear",

@@ -1,58 +1,52 @@
-"""The ASGI application: finds the handler of a request, and turns what it raises into an answer."""
+"""What is done with a request: it is let in or refused, handled, and compressed."""
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable
-from time import monotonic, perf_counter_ns
-from typing import Any
+from collections.abc import Callable
+from time import monotonic
 
 from server.http.answer import Answer, compressed, json, refusal
 from server.http.refusals import BUG, RefusedError, UnavailableError
-from server.http.request import ClientGoneError, Receive, Request
+from server.http.request import Request
 from server.http.routes import Routes
-from server.http.tally import UNSENT, Kind, Tally
+from server.http.tally import Tally
 from serving import log
 
-Send = Callable[[Any], Awaitable[None]]
+Check = Callable[[Request], None]
+"""Refuses a request that may not be answered, once its route is known."""
 
 
 class Application:
-    """Answers requests by ASGI 3.
+    """Answers requests.
 
     Args:
         routes: the paths, and their handlers.
-        tally: counts requests; the connection has told it that they begin.
+        tally: counts requests; connections tell it that they begin and end.
+        check: refuses requests that may not be answered.
         log_interval_s: seconds in which an unexpected error is logged at most once.
 
     Attributes:
         tally: as given.
     """
 
-    def __init__(self, routes: Routes, tally: Tally, log_interval_s: float) -> None:
-        self._routes, self.tally = routes, tally
+    def __init__(self, routes: Routes, tally: Tally, check: Check, log_interval_s: float) -> None:
+        self._routes, self.tally, self._check = routes, tally, check
         self._log = log.Limited(log_interval_s, monotonic)
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:  # noqa: ANN401  ASGI's types are dictionaries
-        """Answer one request."""
-        began_ns = perf_counter_ns()
-        request = Request(scope, receive)
-        status, reason = UNSENT, BUG
+    def begin(self, request: Request) -> None:
+        """Find what answers a request, or why it is refused, before its body has arrived."""
         try:
-            answer, reason = await self._outcome(scope["raw_path"], request)
-            await _send(answer, send)
-            connection = scope["state"]["connection"]
-            if not connection.is_lost:
-                status = answer.status
-            elif reason in {"", ClientGoneError.reason}:
-                status, reason = connection.outcome
-        finally:
-            kind = Kind(request.model, request.version, request.route, status)
-            self.tally.end(kind, perf_counter_ns() - began_ns, reason)
+            route = self._routes.find(request.path)
+            request.route, request.names = route.pattern, route.names
+            request.handler = self._routes.handler(route, request.method)
+            self._check(request)
+        except RefusedError as exc:
+            request.refusal = exc
 
-    async def _outcome(self, path: bytes, request: Request) -> tuple[Answer, str]:
-        """The answer to a request, and the reason if it is a refusal."""
+    async def answer(self, request: Request) -> tuple[Answer, str]:
+        """The answer to a whole request, and the reason if it is a refusal."""
         try:
-            return await self._answer(path, request), ""
+            return await self._answer(request), ""
         except RefusedError as exc:
             return refusal(exc), exc.reason
         except asyncio.CancelledError:  # the time for an orderly stop is over
@@ -64,19 +58,9 @@ class Application:
             )
             return json({"error": "the server has a bug; its log says which"}, 500), BUG
 
-    async def _answer(self, path: bytes, request: Request) -> Answer:
-        route = self._routes.find(path)
-        request.route, request.names = route.pattern, route.names
-        answer = await self._routes.handler(route, request.method)(request)
+    async def _answer(self, request: Request) -> Answer:
+        if request.refusal is not None or request.handler is None:
+            raise request.refusal or AssertionError("a request was answered before it was begun")
+        answer = await request.handler(request)
         accepted = request.header(b"accept-encoding")
-        return compressed(answer, accepted) if accepted else answer
-
-
-async def _send(answer: Answer, send: Send) -> None:
-    headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", str(len(answer.body)).encode()),
-        *answer.headers,
-    ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+        return compressed(answer, accepted) if accepted and answer.parts is None else answer

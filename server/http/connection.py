@@ -1,197 +1,384 @@
-"""A connection of uvicorn with the limits that it lacks: headers, slow clients, connections.
+"""One connection of a client: its requests are read, bounded, and answered one after the other.
 
-uvicorn's protocol class on httptools parses requests and writes answers; its `http` option takes
-another class, so what is added here is a subclass (ADR 30). An idle connection is closed after
-`limits.idle_s` by uvicorn itself.
+llhttp (by httptools) parses. A client may send requests ahead of their answers; each is answered in
+its turn (RFC 9112, 9.3.2). Where bytes cannot be read as a request, those before them are answered
+first, so that no answer is taken for that of another request.
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from time import perf_counter_ns
 from typing import Final
 
-import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
 
-from server.http.refusals import CONNECTIONS, HEADERS, NOT_HTTP, SlowClientError
-from server.http.request import ClientGoneError
-from server.http.tally import UNSENT, Tally
-from server.settings import Limits
+from server.http.answer import Answer, Parts
+from server.http.application import Application
+from server.http.head import Fault, fault_of, taken_apart, too_long, unreadable, without_upgrade
+from server.http.last_answer import LastAnswerTransport
+from server.http.refusals import BUG, CONNECTIONS
+from server.http.request import ClientGoneError, Link, Request
+from server.http.shared import Shared
+from server.http.tally import UNSENT, Kind
+from server.http.wire import CONTINUE, LAST_PART, head_of, part_of, refusal_of
 
-_PHRASES: Final = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    431: "Request Header Fields Too Large",
-}
+_SMALL_BODY_BYTES: Final = 64 << 10
 
 
-class BoundedConnection(HttpToolsProtocol):
-    """One connection of a client.
+class Connection(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        application: answers requests.
+        shared: what all connections share.
 
     Attributes:
-        limits: limits of all connections, set once before the server starts.
-        tally: counts requests; set once before the server starts.
-        is_lost: whether the connection has ended, so that nothing can be answered any more.
-        outcome: status and reason of a request that is under way when the connection is lost.
+        deadline_s: time of the event loop's clock after which the client is given up; `expire` is
+            then called.
     """
 
-    limits: Limits = Limits()
-    tally: Tally = Tally()
+    def __init__(self, application: Application, shared: Shared) -> None:
+        self._application, self._shared = application, shared
+        self._limits, self._tally = shared.limits, application.tally
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._url, self._headers = b"", list[tuple[bytes, bytes]]()
+        self._arriving: Request | None = None  # whose body is not whole yet
+        self._pending: deque[Request] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._unanswered = self._silent_bytes = 0
+        self._is_ended = self._is_cut = self._has_eof = False
+        self._is_lost = self._is_streaming = False
+        self._last_answer = b""
+        self._taken: asyncio.Future[None] | None = None  # done once the client has taken answers
+        self.deadline_s = inf
+        self._expired: Callable[[], None] = self._give_up
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Begin, unless there are too many connections already."""
-        super().connection_made(transport)
-        self.is_lost = False
-        self.outcome = UNSENT, ClientGoneError.reason
-        self._header_bytes, self._begun = 0, 0
-        self._in_headers = True
-        self._deadline: asyncio.TimerHandle | None = None
-        self._taking: asyncio.TimerHandle | None = None
-        self._refusal = b""
-        if len(self.connections) > self.limits.max_connections:
-            self.tally.refuse_unread(CONNECTIONS, UNSENT)
-            transport.abort()
-            return
-        self._await_headers()
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the only kind there is
+        """Begin, and make room where there are too many connections."""
+        peer = transport.get_extra_info("peername")
+        self._link = Link(
+            client=peer[0] if peer else "",
+            scheme="https" if transport.get_extra_info("sslcontext") else "http",
+            has_certificate=bool(transport.get_extra_info("peercert")),
+        )
+        self._transport = LastAnswerTransport(transport, self._limits, self._is_sending)
+        self._shared.add(self)
+        if len(self._shared.connections) > self._limits.max_connections:
+            self._tally.refuse_unread(CONNECTIONS, UNSENT)
+            idle = next(iter(self._shared.waiting), self)
+            self._shared.waiting.pop(idle, None)
+            idle.abort()
+        if not self._transport.is_closing():
+            self._shared.waiting[self] = None
+            self._wait(self._limits.client_s, self._give_up)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection, and the requests that it has not begun with."""
-        self.is_lost = True
-        self._end_wait()
-        if self._taking is not None:
-            self._taking.cancel()
-        for _ in self.pipeline:
-            self.tally.drop(ClientGoneError.reason)
-        self.pipeline.clear()
-        super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
+        """Forget the connection, and the requests that nobody waits for any more."""
+        self._is_lost = True
+        self.deadline_s = inf
+        self._transport.lost()
+        self._shared.remove(self)
+        left = [*self._pending, *([self._arriving] if self._arriving else ())]
+        self._pending.clear()
+        self._arriving = None
+        for request in left:
+            self._count(request, UNSENT, ClientGoneError.reason)
+        if self._task is not None:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; headers that are too long end the connection before they are whole."""
-        if self._refusal:
+        """Take bytes; headers or trailers that are too long are refused before they are whole."""
+        if self._is_ended or self._transport.is_closing():
+            self._transport.throw_away(data)
             return
-        is_between = not (self._in_headers and self._header_bytes) and not self._is_in_body
-        self._begun = 0
-        super().data_received(data)
-        if not self._in_headers:
-            if self._is_idle and self.timeout_keep_alive_task is None and self._deadline is None:
-                self._await_headers()  # bytes that begin no request must not keep it open
-        else:
-            is_alone = self._begun == 0 or (self._begun == 1 and is_between)
-            # An unknown part of the bytes belongs to requests before this one.
-            self._header_bytes += len(data) if is_alone else 1
-            if self._header_bytes > self.limits.max_header_bytes:
-                self._refuse_headers()
+        self._silent_bytes += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError as exc:
+            self._refuse(unreadable(f"this is no HTTP request that can be read: {exc}"))
+        if self._silent_bytes > self._limits.max_header_bytes:
+            self._refuse(too_long(self._limits.max_header_bytes))
+        if self._expired == self.abort and not self._unanswered and self._taken is None:
+            # Line ends without a request do not keep a connection open.
+            self._wait(self._limits.client_s, self._give_up)
+
+    def eof_received(self) -> bool | None:
+        """The client has closed its side; what it has asked is answered, where it may read on."""
+        self._has_eof = True
+        is_asked = self._unanswered and self._arriving is None and not self._is_streaming
+        if not is_asked or self._link.scheme == "https" or self._transport.is_closing():
+            return None
+        self._is_ended = True
+        return True
+
+    def pause_writing(self) -> None:
+        """The client does not take its answers; it has a while to do so."""
+        self._taken = self._loop.create_future()
+        self._wait(self._limits.client_s, self.abort)
+
+    def resume_writing(self) -> None:
+        """The client has taken its answers."""
+        if self._taken is not None and not self._taken.done():
+            self._taken.set_result(None)
+        self._taken, self.deadline_s = None, inf
+        self._rest()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    def expire(self) -> None:
+        """The client is given up: it has not done in time what it was waited for."""
+        self.deadline_s = inf
+        self._expired()
+
+    def shut_down(self) -> None:
+        """End as soon as what was asked is answered."""
+        self._is_ended = True
+        self._rest()
+
+    def cancel(self) -> None:
+        """Answer what is under way by a refusal, because the time for an orderly stop is over."""
+        if self._task is not None:
+            self._task.cancel()
+
+    # What the parser calls.
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._begun += 1
-        self._in_headers = True
-        self._header_bytes = 0
-        if self._deadline is None:
-            self._await_headers()
-        super().on_message_begin()
-        self.scope["state"]["connection"] = self
+        self._url = b""
+        self._headers = []
+        if self._taken is None:
+            self._wait(self._limits.client_s, self._give_up)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; a trailer comes too late to change what the request means."""
+        if self._arriving is None:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The headers are there; what is left of the limits concerns the body."""
-        self._in_headers = False
-        self._end_wait()
-        length = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if length > self.limits.max_header_bytes:
-            self._in_headers = True
-            self._refuse_headers()
-            raise ValueError("headers are too long")  # it ends the parser; uvicorn then closes
-        super().on_headers_complete()
-        self.tally.begin()
+        """The headers are there: refuse the request, or expect its body."""
+        parser = self._parser
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            return  # it is parsed again
+        if not self._is_readable() or self._is_ended:
+            raise ValueError("nothing more is read")  # it ends the parser
+        self._shared.waiting.pop(self, None)
+        self._unanswered += 1
+        self._tally.begin()
+        request = Request(parser.get_method().decode(), self._url, self._headers, self._link)
+        request.is_of_1_0 = parser.get_http_version() == "1.0"
+        request.keeps_alive = parser.should_keep_alive()
+        self._arriving = request
+        if self._unanswered > self._limits.max_pipelined:
+            # The client asks for the others again, on another connection (RFC 9112, 9.3.2).
+            request.keeps_alive, self._is_cut = False, True
+        self._application.begin(request)
+        announced = request.header(b"content-length")
+        if announced.isdigit() and int(announced) > self._limits.max_body_bytes:
+            self._refuse_body(int(announced))
+        elif request.header(b"expect").lower() == b"100-continue":
+            self._permit(request)
 
-    def on_response_complete(self) -> None:
-        """A request was answered; what was refused after it is answered now."""
-        super().on_response_complete()
-        if self._refusal and self._is_turn_of_refusal:
-            self._end(self._refusal)
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body, unless it is too long."""
+        self._silent_bytes = 0
+        request = self._arriving
+        if request is None:
+            return
+        request.length += len(body)
+        self._shared.body_bytes += len(body)
+        if request.refusal is None:
+            request.parts.append(body)
+        if request.length > self._limits.max_body_bytes:
+            self._refuse_body(request.length)
+        found, allowed = self._shared.body_bytes, self._limits.max_bodies_bytes
+        if found > allowed and request.length > _SMALL_BODY_BYTES:
+            message = (
+                f"bodies of {found} bytes are under way; allowed are {allowed} "
+                "(limits.max_bodies_bytes)"
+            )
+            self._refuse(Fault(503, "bodies", message))
+        if self._is_ended:
+            raise ValueError("nothing more is read")  # it ends the parser
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are no request, as every refusal is answered."""
-        self._refuse(400, NOT_HTTP, f"this is no HTTP request that can be read: {msg}")
+    def on_message_complete(self) -> None:
+        """The request is whole; it is answered once those before it are."""
+        request = self._arriving
+        if request is None:
+            return
+        self._silent_bytes = 0
+        self._arriving = None
+        if self._taken is None:
+            self.deadline_s = inf
+        self._accept(request)
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; cut it off where its client does not take what is left."""
-        super().timeout_keep_alive_handler()
-        self.loop.call_later(self.limits.client_s, self.transport.abort)
+    def _feed(self, data: bytes) -> None:
+        """Have bytes parsed. A wish to change the protocol is ignored (RFC 9110, 7.8).
 
-    def pause_writing(self) -> None:
-        """So much of the answers is left to be sent that the client has to take some first."""
-        super().pause_writing()
-        self._taking = self.loop.call_later(self.limits.client_s, self.transport.abort)
+        The parser takes what follows such a wish for the other protocol, the body included, so the
+        request is parsed again without it. Java's HTTP client sends one with its first request.
+        """
+        while data and not self._is_ended:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as exc:
+                parser = self._parser
+                head = parser.get_method(), self._url, parser.get_http_version(), self._headers
+                data = without_upgrade(*head) + data[exc.args[0] :]
+                self._parser = httptools.HttpRequestParser(self)
+            else:
+                return
 
-    def resume_writing(self) -> None:
-        """The client has taken what waited for it."""
-        if self._taking is not None:
-            self._taking.cancel()
-            self._taking = None
-        super().resume_writing()
+    def _is_readable(self) -> bool:
+        """Whether the head says in one way what is asked of whom; it is refused otherwise."""
+        version = self._parser.get_http_version()
+        fault = fault_of(version, self._url, self._headers, self._limits.max_header_bytes)
+        if fault is None and not self._url.startswith(b"/"):
+            parts = taken_apart(self._url)
+            if parts is None:
+                fault = unreadable("the request is neither for a path nor for an address")
+            else:
+                host, self._url = parts
+                self._headers = [one for one in self._headers if one[0] != b"host"]
+                self._headers.append((b"host", host))
+        if fault is not None:
+            self._refuse(fault)
+        elif version == "1.0":  # RFC 9110, 10.1.1
+            self._headers = [one for one in self._headers if one[0] != b"expect"]
+        return fault is None
 
-    @property
-    def _is_idle(self) -> bool:
-        """Whether all requests whose headers were read are answered."""
-        return self.cycle is None or self.cycle.response_complete
+    def _accept(self, request: Request) -> None:
+        """Have a request answered in its turn."""
+        if not request.keeps_alive:
+            self._is_ended = True
+        self._pending.append(request)
+        self._next()
 
-    @property
-    def _is_in_body(self) -> bool:
-        """Whether the body of the request whose headers were read last is not whole yet."""
-        return self.cycle is not None and self.cycle.more_body
+    def _permit(self, request: Request) -> None:
+        """Ask for the body that the client has announced, or refuse the request without it."""
+        if request.refusal is not None:
+            request.keeps_alive, self._is_cut = False, True
+            self._arriving = None
+            self._accept(request)
+        elif self._unanswered == 1:
+            self._transport.write(CONTINUE)
+        # Else the client has sent requests ahead, and sends the body after a while by itself.
 
-    @property
-    def _is_turn_of_refusal(self) -> bool:
-        """Whether all requests before the one that is refused here are answered."""
-        return self._is_idle or (self._is_in_body and not self.pipeline)
+    def _next(self) -> None:
+        """Begin to answer the next request, if there is one, and none is being answered."""
+        if self._task is None and self._pending:
+            self._task = self._loop.create_task(self._answer(self._pending.popleft()))
 
-    def _await_headers(self) -> None:
-        self._deadline = self.loop.call_later(self.limits.client_s, self._give_up)
+    async def _answer(self, request: Request) -> None:
+        status, reason = UNSENT, BUG
+        try:
+            answer, reason = await self._application.answer(request)
+            if self._taken is not None:
+                await self._taken
+            if answer.parts is not None:
+                await self._send_parts(request, answer, answer.parts)
+            elif not self._is_lost:
+                self._send(request, answer)
+            status = answer.status
+        finally:
+            self._task = None
+            if self._is_lost:
+                status, reason = UNSENT, ClientGoneError.reason
+            self._count(request, status, reason)
+            self._next()
+            self._rest()
 
-    def _end_wait(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _send(self, request: Request, answer: Answer) -> None:
+        """Send an answer by one write; the body of one to HEAD is left out (RFC 9110, 9.3.2)."""
+        keeps_alive = request.keeps_alive and not self._is_last()
+        head = head_of(answer, self._shared.date, keeps_alive=keeps_alive)
+        self._transport.write(head if request.method == "HEAD" else head + answer.body)
+
+    async def _send_parts(self, request: Request, answer: Answer, parts: Parts) -> None:
+        """Send one part after the other; the next is made once the client has taken the last."""
+        # A stream is the last answer of a connection.
+        self._is_streaming = self._is_ended = True
+        is_framed = not request.is_of_1_0
+        try:
+            self._transport.write(head_of(answer, self._shared.date, is_framed=is_framed))
+            if request.method != "HEAD":
+                async for part in parts:
+                    self._transport.write(part_of(part) if is_framed else part)
+                    if self._taken is not None:
+                        await self._taken
+                self._transport.write(LAST_PART if is_framed else b"")
+        finally:
+            await parts.aclose()
+
+    def _count(self, request: Request, status: int, reason: str) -> None:
+        """Count what a request has come to."""
+        self._unanswered -= 1
+        self._shared.body_bytes -= request.length
+        kind = Kind(request.model, request.version, request.route, status)
+        self._tally.end(kind, perf_counter_ns() - request.began_ns, reason)
+
+    def _rest(self) -> None:
+        """Where all is answered: end the connection, or wait for the next request."""
+        if self._is_lost or self._task is not None or self._pending or self._taken is not None:
+            return
+        if self._is_ended and self._arriving is None:
+            self._end()
+        elif not self._unanswered and self.deadline_s == inf:
+            self._shared.waiting[self] = None
+            self._wait(self._limits.idle_s, self.abort)
+
+    def _is_last(self) -> bool:
+        return self._is_ended and not self._pending and not self._last_answer
+
+    def _is_sending(self) -> bool:
+        return not self._has_eof and (self._is_cut or self._arriving is not None)
+
+    def _wait(self, seconds: float, expired: Callable[[], None]) -> None:
+        self.deadline_s = self._loop.time() + seconds
+        self._expired = expired
 
     def _give_up(self) -> None:
-        self._deadline = None
-        seconds = f"{self.limits.client_s:g} s (limits.client_s)"
-        self._refuse(408, SlowClientError.reason, f"no request came within {seconds}")
-
-    def _refuse_headers(self) -> None:
-        self._refuse(
-            431,
-            HEADERS,
-            f"the request's line and headers have more than {self.limits.max_header_bytes} bytes "
-            "(limits.max_header_bytes)",
-        )
-
-    def _refuse(self, status: int, reason: str, message: str) -> None:
-        """Answer what is no request, or no longer one, in its turn, and close."""
-        if self.transport.is_closing() or self._refusal:
-            return
-        body = orjson.dumps({"error": message})
-        head = (
-            f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        if self._in_headers:
-            self.tally.refuse_unread(reason, status)
-            self._refusal = head.encode() + body
-        elif self._is_idle:  # what is left of the body of a request that was answered
-            self._end(b"")
-            return
+        allowed = f"{self._limits.client_s:g} s (limits.client_s)"
+        if self._arriving is None:
+            self._refuse(Fault(408, "slow", f"no request came within {allowed}"))
         else:
-            self.outcome = status, reason
-            self._refusal = head.encode() + body
-        if self._is_turn_of_refusal:
-            self._end(self._refusal)
-        else:
-            # Answers have the order of the requests (RFC 9112, 9.3.2).
-            self.flow.pause_reading()
+            came = f"{self._arriving.length} bytes came"
+            message = f"the body did not arrive within {allowed}: {came}"
+            self._refuse(Fault(408, "slow", message))
 
-    def _end(self, last: bytes) -> None:
-        """Send what is left to say, and close."""
-        self._end_wait()
-        self.transport.write(last)
-        self.transport.close()
-        self.loop.call_later(self.limits.client_s, self.transport.abort)
+    def _refuse_body(self, found: int) -> None:
+        message = (
+            f"the body has {found} bytes or more; allowed are {self._limits.max_body_bytes} "
+            "(limits.max_body_bytes)"
+        )
+        self._refuse(Fault(413, "too_large", message))
+
+    def _refuse(self, fault: Fault) -> None:
+        """Refuse what is no whole request: those before it are answered first, nothing after."""
+        if self._is_ended or self._transport.is_closing():
+            return
+        self._is_ended = self._is_cut = True
+        if self._arriving is not None:
+            request, self._arriving = self._arriving, None
+            self._count(request, fault.status, fault.reason)
+        else:
+            self._tally.refuse_unread(fault.reason, fault.status)
+        self._last_answer = refusal_of(fault, self._shared.date)
+        self._rest()
+
+    def _end(self) -> None:
+        """Write the last answer, if there is one, and end."""
+        if not self._transport.is_closing():
+            self.deadline_s = inf
+            with suppress(RuntimeError):  # TLS: the client is gone already
+                self._transport.write(self._last_answer)
+            self._transport.close()

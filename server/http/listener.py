@@ -1,25 +1,42 @@
-"""The socket that clients connect to, and uvicorn behind it."""
+"""The socket that clients connect to, and the connections on it."""
 
-import logging
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import uvicorn
+import asyncio
+import errno
+import resource
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from email.utils import formatdate
+from typing import Final
 
 from server.http.application import Application
-from server.http.connection import BoundedConnection
+from server.http.connection import Connection
+from server.http.shared import Shared
 from server.settings import Limits, Server
+from serving import log
+from serving.errors import ConfigError, TransientError
+
+_PASSING: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+"""Why an address cannot be listened on now, though it may be later."""
+_OTHER_FILES: Final = 256
+"""Files that the process has open beside its connections."""
+_BACKLOG: Final = 2048
+_LOOK_S: Final = 0.1
+_LAST_S: Final = 1.0  # for refusals, once the time for an orderly stop is over
 
 
-class Listener(uvicorn.Server):
-    """uvicorn, whose signals are left to the program that it runs in.
+class Listener:
+    """Accepts connections, and gives up those whose clients are too slow.
 
     Args:
         application: answers requests.
         server: address to listen on.
         limits: of connections.
+        tls: what TLS needs; None: connections are not encrypted.
         begin: called once it listens.
+
+    Attributes:
+        port: the TCP port that it listens on; 0 before it does.
     """
 
     def __init__(
@@ -27,51 +44,88 @@ class Listener(uvicorn.Server):
         application: Application,
         server: Server,
         limits: Limits,
+        tls: ssl.SSLContext | None,
         begin: Callable[[], None],
     ) -> None:
-        class Connection(BoundedConnection):
-            pass
+        self.port = 0
+        self._application, self._server, self._tls = application, server, tls
+        self._limits, self._begin = limits, begin
+        self._shared = Shared(limits)
+        self._shared.is_empty.set()
+        self._stopping = asyncio.Event()
 
-        self._begin = begin
-        Connection.limits, Connection.tally = limits, application.tally
-        # What uvicorn logs of single requests would let a client fill the disk.
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-        super().__init__(
-            uvicorn.Config(
-                application,
-                host=server.host,
-                port=server.port,
-                loop="uvloop",
-                http=Connection,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=round(limits.idle_s),
-                timeout_graceful_shutdown=round(limits.stop_s),
-            )
-        )
+    async def serve(self) -> None:
+        """Answer clients until `stop` is called, and what is under way then.
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and say so."""
-        await super().startup(sockets)
-        if self.started:
-            self._begin()
+        Raises:
+            TransientError: the address is in use, or not there.
+            ConfigError: it may not be listened on.
+        """
+        _allow_files(self._limits.max_connections + _OTHER_FILES)
+        self._look()
+        server = await self._listening()
+        self._begin()
+        await self._stopping.wait()
+        server.close()
+        for connection in [*self._shared.connections]:
+            connection.shut_down()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._shared.is_empty.wait(), self._limits.stop_s)
+        for connection in [*self._shared.connections]:
+            connection.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._shared.is_empty.wait(), _LAST_S)
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the program, which ends this by `should_exit`."""
-        yield
+    def stop(self) -> None:
+        """Accept no more connections, and end; may be called by a signal handler."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._stopping.set)
 
     @property
     def open_connections(self) -> int:
         """How many clients are connected."""
-        return len(self.server_state.connections)
+        return len(self._shared.connections)
 
-    @property
-    def port(self) -> int:
-        """The TCP port that it listens on."""
-        port: int = self.servers[0].sockets[0].getsockname()[1]
-        return port
+    async def _listening(self) -> asyncio.Server:
+        host, port = self._server.host, self._server.port
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Connection(self._application, self._shared),
+                host,
+                port,
+                ssl=self._tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=None if self._tls is None else self._limits.client_s,
+            )
+        except OSError as exc:
+            kind = TransientError if exc.errno in _PASSING else ConfigError
+            raise kind(
+                f"server.host and server.port: {host}:{port} cannot be listened on: {exc.strerror}"
+            ) from exc
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    def _look(self) -> None:
+        """Give up slow clients, and renew the date, some times a second."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        self._shared.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        for connection in [one for one in self._shared.connections if one.deadline_s < now_s]:
+            connection.expire()
+        loop.call_later(_LOOK_S, self._look)
+
+
+def _allow_files(wanted: int) -> None:
+    """Have the system allow as many open files as there may be connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError):  # the unit forbids it, and sets the limit itself
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        log.warning(
+            "the system allows fewer open files than limits.max_connections needs",
+            allowed=soft,
+            needed=wanted,
+            remedy="raise LimitNOFILE in the unit, or lower limits.max_connections",
+        )

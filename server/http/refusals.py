@@ -71,28 +71,11 @@ class MethodError(RefusedError):
         return ((b"allow", self._allowed),)
 
 
-class SlowClientError(RefusedError):
-    """The client did not send its request in time."""
-
-    status: ClassVar[int] = 408
-    reason: ClassVar[str] = "slow"
-
-    @property
-    def headers(self) -> Headers:
-        """The connection ends, because the rest of the request may still come."""
-        return ((b"connection", b"close"),)
-
-
 class TooLargeError(RefusedError):
     """The body is longer than `limits.max_body_bytes`."""
 
     status: ClassVar[int] = 413
     reason: ClassVar[str] = "too_large"
-
-    @property
-    def headers(self) -> Headers:
-        """The connection ends, because the rest of the body is not read."""
-        return ((b"connection", b"close"),)
 
 
 class EncodingError(RefusedError):

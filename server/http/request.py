@@ -1,18 +1,18 @@
 """A request as handlers see it: its path taken apart, its headers, and its body within limits."""
 
-import asyncio
 import re
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter_ns
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from server.http.refusals import EncodingError, RefusedError, SlowClientError, TooLargeError
+from server.http.answer import Answer
+from server.http.refusals import EncodingError, Headers, RefusedError, TooLargeError
 
+Handler = Callable[["Request"], Awaitable[Answer]]
 NO_ROUTE: Final = "none"
 """Route of requests whose path is not known, or was never read."""
-Receive = Callable[[], Awaitable[Any]]
-"""ASGI's `receive`: the next part of the body, or that the client is gone."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")  # RFC 9110, 7.2, without escapes
 _MAX_SHOWN: Final = 40
@@ -21,39 +21,88 @@ _WINDOW_BITS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
 class ClientGoneError(RefusedError):
-    """The client has closed the connection before its request was there; nobody reads an answer."""
+    """The client has closed the connection before it was answered; nobody reads an answer."""
 
     reason = "client_gone"
+
+
+class Link(NamedTuple):
+    """What is known of the connection that a request came on.
+
+    Attributes:
+        client: address of the client.
+        scheme: `http` or `https`.
+        has_certificate: whether the client has shown a certificate that is trusted.
+    """
+
+    client: str
+    scheme: str
+    has_certificate: bool
 
 
 class Request:
     """One request.
 
     Args:
-        scope: what ASGI says of the request (ASGI 3, HTTP connection scope).
-        receive: ASGI's function of this name.
+        method: method, in capitals.
+        target: path, with the query, as it was sent.
+        headers: names in small letters, and values.
+        link: the connection that it came on.
 
     Attributes:
-        method: method, in capitals.
+        method: as given.
+        path: path, percent-encoded.
+        headers: as given.
+        link: as given.
         route: pattern of the path, under which the request is counted.
         names: named parts of the path, decoded.
         model: name of the model that it is about and that exists; set by handlers, for counters.
         version: `seq` of the version that it is about; as `model`.
+        refusal: why it is refused whatever its body is; None where the handler answers it.
+        handler: what answers it.
+        parts: parts of the body that have arrived.
+        length: bytes of the body that have arrived.
+        keeps_alive: whether the client may send another request on the connection.
+        is_of_1_0: whether the client speaks HTTP/1.0.
+        began_ns: when the headers were there, nanoseconds of `perf_counter_ns`.
     """
 
-    __slots__ = ("_headers", "_receive", "_scope", "method", "model", "names", "route", "version")
+    __slots__ = (
+        "began_ns",
+        "handler",
+        "headers",
+        "is_of_1_0",
+        "keeps_alive",
+        "length",
+        "link",
+        "method",
+        "model",
+        "names",
+        "parts",
+        "path",
+        "query_string",
+        "refusal",
+        "route",
+        "version",
+    )
 
-    def __init__(self, scope: Mapping[str, Any], receive: Receive) -> None:
-        self.method: str = scope["method"]
+    def __init__(self, method: str, target: bytes, headers: Headers, link: Link) -> None:
+        self.method, self.headers, self.link = method, headers, link
+        self.path, _, self.query_string = target.partition(b"?")
         self.route = NO_ROUTE
         self.names: Mapping[str, str] = {}
         self.model = self.version = ""
-        self._headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
-        self._scope, self._receive = scope, receive
+        self.refusal: RefusedError | None = None
+        self.handler: Handler | None = None
+        self.parts: list[bytes] = []
+        self.length = 0
+        self.keeps_alive = True
+        self.is_of_1_0 = False
+        self.began_ns = perf_counter_ns()
 
     def header(self, name: bytes) -> bytes:
         """Value of a header; empty where the request does not have it."""
-        for found, value in self._headers:
+        for found, value in self.headers:
             if found == name:
                 return value
         return b""
@@ -67,7 +116,7 @@ class Request:
         Raises:
             RefusedError: it has another name, or one twice.
         """
-        sent: bytes = self._scope["query_string"]
+        sent = self.query_string
         if not sent:
             return {}
         found: dict[str, str] = {}
@@ -87,55 +136,30 @@ class Request:
         Empty where its header Host is none that is safe to be repeated.
         """
         host = self.header(b"host").decode("ascii", "replace")
-        return f"{self._scope['scheme']}://{host}" if _HOST.fullmatch(host) else ""
+        return f"{self.link.scheme}://{host}" if _HOST.fullmatch(host) else ""
 
-    async def body(self, max_bytes: int, client_s: float) -> bytes:
+    def body(self, max_bytes: int) -> bytes:
         """The body, inflated where it was compressed.
 
         Args:
-            max_bytes: bytes that it may have, as it arrives and once it is inflated.
-            client_s: seconds that the client may take to send it.
+            max_bytes: bytes that it may have once it is inflated.
 
         Raises:
             TooLargeError: it is longer.
-            SlowClientError: it did not come in time.
             EncodingError: it has another coding than gzip or deflate (RFC 9110, 8.4.1).
             RefusedError: it is not what its coding says.
-            ClientGoneError: the client closed the connection.
         """
+        content = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
         coding = self.header(b"content-encoding").strip().lower()
-        if coding and coding != b"identity" and coding not in _WINDOW_BITS:
+        if coding in _WINDOW_BITS:
+            return inflated(content, _WINDOW_BITS[coding], max_bytes)
+        if coding and coding != b"identity":
             raise EncodingError(
                 f"the body has the content coding '{_shown(coding)}'; allowed are gzip and deflate"
             )
-        announced = self.header(b"content-length")
-        if announced.isdigit() and int(announced) > max_bytes:
-            raise _too_large(int(announced), max_bytes)
-        content = await self._content(max_bytes, client_s)
-        if coding in _WINDOW_BITS:
-            return inflated(content, _WINDOW_BITS[coding], max_bytes)
+        if len(content) > max_bytes:
+            raise TooLargeError(f"the body has {len(content)} bytes; allowed are {max_bytes}")
         return content
-
-    async def _content(self, max_bytes: int, client_s: float) -> bytes:
-        parts: list[bytes] = []
-        length, has_more = 0, True
-        try:
-            async with asyncio.timeout(client_s):
-                while has_more:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientGoneError(f"the client was gone after {length} bytes")
-                    parts.append(message["body"])
-                    length += len(message["body"])
-                    has_more = message["more_body"]
-                    if length > max_bytes:
-                        raise _too_large(length, max_bytes)
-        except TimeoutError:
-            raise SlowClientError(
-                f"the body did not arrive within {client_s:g} s (limits.client_s): {length} bytes "
-                "came"
-            ) from None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def inflated(content: bytes, window_bits: int, max_bytes: int) -> bytes:
@@ -158,12 +182,6 @@ def inflated(content: bytes, window_bits: int, max_bytes: int) -> bytes:
         what = "has something behind its end" if inflater.eof else "is cut off"
         raise RefusedError(f"the compressed body {what}")
     return found
-
-
-def _too_large(found: int, max_bytes: int) -> TooLargeError:
-    return TooLargeError(
-        f"the body has {found} bytes or more; allowed are {max_bytes} (limits.max_body_bytes)"
-    )
 
 
 def _shown(value: bytes) -> str:

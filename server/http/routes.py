@@ -1,15 +1,13 @@
 """The table of paths: which handler answers which method on which path."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from server.http.answer import Answer
 from server.http.refusals import MethodError, NotFoundError
-from server.http.request import Request
+from server.http.request import Handler
 
-Handler = Callable[[Request], Awaitable[Answer]]
 Table = Sequence[tuple[str, str, Handler]]
 """Method, path with `{names}`, and handler."""
 _MAX_KNOWN: Final = 1000

@@ -62,7 +62,7 @@ class OpenInference:
 
     async def _infer(self, request: Request) -> Answer:
         version_ = self._served.requested(request)
-        body = await request.body(self._limits.max_body_bytes, self._limits.client_s)
+        body = request.body(self._limits.max_body_bytes)
         reader = self._infers.of(version_)
         with version_.measures.decode:
             wanted = reader.read(body, request.header(HEADER_LENGTH).strip())

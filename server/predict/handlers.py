@@ -80,7 +80,7 @@ class Streams:
 
     async def _predict(self, request: Request) -> Answer:
         version = self._served.requested(request)
-        body = await request.body(self._limits.max_body_bytes, self._limits.client_s)
+        body = request.body(self._limits.max_body_bytes)
         return await self._answering.rows(version, _readings(body))
 
     async def _all(self, _: Request) -> Answer:

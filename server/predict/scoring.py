@@ -70,7 +70,7 @@ class Scoring:
         asked = request.query(*_CHOICES)
         if request.header(b"content-type").lower().startswith(b"text/csv"):
             raise EncodingError("the body is text/csv; allowed is application/json")
-        body = parsed(await request.body(self._limits.max_body_bytes, self._limits.client_s))
+        body = parsed(request.body(self._limits.max_body_bytes))
         form = form_of(body)
         version = self._found(request, {**asked, **_params(body.get(PARAMS), asked)})
         rows, windows = taken(form, body[form], self._answering.parts(version))

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class ModelServer:
         streams: the streams of server.toml.
         sections: further sections of server.toml, merged over the defaults.
         under: program and arguments that the server is started under, such as those of a sandbox.
+        tls: what a client needs to connect; None where connections are not encrypted.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class ModelServer:
     streams: Sequence[Mapping[str, object]]
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     under: Sequence[str] = ()
+    tls: ssl.SSLContext | None = None
     port: int = field(default=0, init=False)
     _child: Child | None = field(default=None, init=False, repr=False)
 
@@ -148,7 +151,7 @@ class ModelServer:
             **headers: headers, with `_` for `-`.
         """
         content = json.dumps(body).encode() if isinstance(body, Mapping) else body
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=REQUEST_S)
+        connection = self._connection()
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, content, named)
@@ -157,6 +160,11 @@ class ModelServer:
             return Reply(got.status, found, got.read())
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.tls is None:
+            return http.client.HTTPConnection(HOST, self.port, timeout=REQUEST_S)
+        return http.client.HTTPSConnection(HOST, self.port, timeout=REQUEST_S, context=self.tls)
 
     def kill(self) -> None:
         """End the server as a power cut would."""

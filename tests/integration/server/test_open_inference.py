@@ -128,7 +128,7 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "no inputs": ({}, "no list of inputs"),
     "two inputs": ({"inputs": [{}, {}]}, "2 inputs"),
     "name": (tensor([[[1, 2]]], name="x"), "named 'x'; the model's is 'window'"),
-    "half a character": (b'{"inputs": [{"name": "\\ud800", "data": NaN}]}', "named '\\ud800'"),
+    "half a character": (b'{"inputs": [{"name": "\\ud800", "data": NaN}]}', "surrogates not allowed"),
     "datatype": (tensor([[[1, 2]]], datatype="FP64"), "allowed is FP32"),
     "shape": (tensor([[[1, 2]]], shape=[1, 2]), "allowed is [n, 1, 2]"),
     "shape of text": (tensor([[[1, 2]]], shape="1,1,2"), "allowed is [n, 1, 2]"),
@@ -203,7 +203,7 @@ RAW: dict[str, tuple[bytes, bytes]] = {
     "nothing": (b"", b" 408 "),
     "slow headers": (b"GET /v2 HTTP/1.1\r\nHost:", b" 408 "),
     "slow body": (
-        b"POST " + INFER.encode() + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
+        b"POST " + INFER.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
         b" 408 ",
     ),
 }

@@ -1,0 +1,1 @@
+"""Who may ask what: tokens, sessions of the page, origins of browsers, and TLS."""
