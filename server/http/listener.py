@@ -53,6 +53,7 @@ class Listener:
         self._shared = Shared(limits)
         self._shared.is_empty.set()
         self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self) -> None:
         """Answer clients until `stop` is called, and what is under way then.
@@ -61,6 +62,7 @@ class Listener:
             TransientError: the address is in use, or not there.
             ConfigError: it may not be listened on.
         """
+        self._loop = asyncio.get_running_loop()
         _allow_files(self._limits.max_connections + _OTHER_FILES)
         self._look()
         server = await self._listening()
@@ -77,8 +79,9 @@ class Listener:
             await asyncio.wait_for(self._shared.is_empty.wait(), _LAST_S)
 
     def stop(self) -> None:
-        """Accept no more connections, and end; may be called by a signal handler."""
-        asyncio.get_running_loop().call_soon_threadsafe(self._stopping.set)
+        """Accept no more connections, and end; may be called by any thread or signal handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     @property
     def open_connections(self) -> int:

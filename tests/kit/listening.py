@@ -10,6 +10,7 @@ import uvloop
 
 from server.http.application import Application
 from server.http.listener import Listener
+from server.http.request import Request
 from server.http.routes import Routes, Table
 from server.http.tally import Tally
 from server.settings import Limits, Server
@@ -41,10 +42,10 @@ class Listening:
         uvloop.run(self._listen())
 
     async def _listen(self) -> None:
-        application = Application(Routes(self._table), self.tally, 60.0)
+        application = Application(Routes(self._table), self.tally, _let_in, 60.0)
         self._loop = asyncio.get_running_loop()
         server = Server(host=HOST, port=0)
-        self._listener = Listener(application, server, self._limits, self._begun.set)
+        self._listener = Listener(application, server, self._limits, None, self._begun.set)
         await self._listener.serve()
 
     @contextmanager
@@ -60,7 +61,7 @@ class Listening:
 
     def stop(self) -> None:
         """Answer what is under way, and end."""
-        self._listener.should_exit = True
+        self._listener.stop()
         self._thread.join()
 
     def connect(self) -> socket.socket:
@@ -86,6 +87,10 @@ class Listening:
     def settle(self) -> None:
         """Wait until no request is under way and nobody is connected."""
         eventually(lambda: self.is_settled, 20.0)
+
+
+def _let_in(request: Request) -> None:
+    """Refuse nothing."""
 
 
 def read_all(client: socket.socket) -> bytes:
