@@ -81,7 +81,7 @@ class Scoring:
     def _found(self, asked: Mapping[str, str]) -> Version:
         """The version that is asked; with one stream served, it need not be named."""
         names = list(self._served.slots)
-        stream = asked.get("stream", names[0] if len(names) == 1 else "")
+        stream = asked.get("stream") or (names[0] if len(names) == 1 else "")
         if not stream:
             raise RefusedError(
                 f"no stream is named, and several are served: add ?stream= with one of "

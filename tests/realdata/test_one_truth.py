@@ -42,7 +42,7 @@ class Sent:
     """
 
     bundle: Bundle
-    rows: Sequence[tuple[str, dict[str, float]]]
+    rows: Sequence[tuple[str, Answer]]
     windows: Mapping[str, NDArray[np.float32]]
 
 
@@ -135,7 +135,12 @@ def _sent(bundle: Bundle, tables: Mapping[str, pd.DataFrame]) -> Sent:
     period_ms = bundle.manifest.window.sample_period_ms or 1000
     names = [channel.name for channel in bundle.manifest.channels]
     rows = [
-        (number, asset, {"time": BEGIN_MS + round(number * period_ms)} | dict(row))
+        (
+            number,
+            asset,
+            {"time": BEGIN_MS + round(number * period_ms)}
+            | {str(name): row[name] for name in names},
+        )
         for asset, table in tables.items()
         for number, row in enumerate(table[names].to_dict("records"))
     ]
