@@ -6,7 +6,9 @@
 | GET | /ping, /health | whether every stream has a model |
 | GET | /version | version of millhand |
 
-Source: mlflow/pyfunc/scoring_server/__init__.py and mlflow/exceptions.py of MLflow 3.
+Sources: mlflow/pyfunc/scoring_server/__init__.py and mlflow/exceptions.py of MLflow 3.17, which was
+asked the same: a model whose signature has columns answers a list of records, and an error has
+`error_code` and `message`.
 """
 
 from collections.abc import Mapping, Sequence
