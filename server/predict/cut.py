@@ -95,7 +95,7 @@ class Cutter:
     ) -> RefusedError:
         unused = {number for number, _ in dropped}
         used = Counter(row.asset for number, row in enumerate(rows) if number not in unused)
-        asset, most = used.most_common(1)[0]
+        asset, most = max(used.items(), key=lambda one: one[1], default=(self._stream, 0))
         text = (
             f"a window of {self._stream} has {self._spec.length} samples, which needs "
             f"{self.rows_needed} rows of one asset at least; found are {most} of '{asset}'"
