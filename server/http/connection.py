@@ -28,7 +28,8 @@ class Shared:
     """What all connections of a server share.
 
     Attributes:
-        waiting: connections without a request under way, that which waits for the longest first.
+        waiting: connections whose client has no whole request under way, that which has gone
+            without one for the longest first.
         body_bytes: bytes of all bodies whose requests are not answered yet.
     """
 
@@ -136,7 +137,6 @@ class BoundedConnection(HttpToolsProtocol):
             self._end_after(self.cycle)
         if self._is_ended:
             raise ValueError("nothing more is read")  # it ends the parser
-        self.shared.waiting.pop(self, None)
         self._unanswered += 1
         self._in_body = True
         super().on_headers_complete()
@@ -167,6 +167,7 @@ class BoundedConnection(HttpToolsProtocol):
             return
         self._silent_bytes = 0
         self._in_body = False
+        self.shared.waiting.pop(self, None)
         # Else what is left of the body could be taken for a request.
         self.cycle.keep_alive = self._keeps_alive
         super().on_message_complete()
@@ -208,7 +209,7 @@ class BoundedConnection(HttpToolsProtocol):
         return not self._has_eof and (self._is_ended or self._in_body)
 
     def _make_room(self) -> None:
-        """End the connection that has been without a request for the longest, or else this one."""
+        """End the connection that has been without a whole request for the longest, or this one."""
         self.refused("connections")
         idle = next(iter(self.shared.waiting), self)
         self.shared.waiting.pop(idle, None)

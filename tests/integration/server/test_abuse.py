@@ -391,7 +391,9 @@ def test_a_thousand_hung_clients_keep_nobody_from_an_answer(tmp_path: Path) -> N
         server.start_serving()
         for number in range(1000):
             hung = stack.enter_context(RawClient(server.port))
-            hung.send((infer(number)[:30], b"", request("GET", "/v2"))[number % 3])
+            hung.send(
+                (infer(number)[:30], b"", request("GET", "/v2"), infer(number)[:-9])[number % 4]
+            )
         for number in range(20):
             assert ask(server.port, number)
 
