@@ -81,7 +81,7 @@ class Limits(Section):
             body of more than 64 KiB is refused with 503.
         max_header_bytes: bytes of a request's line and headers together.
         max_connections: connections at a time; for a further one, that which has been without a
-            request for the longest is closed.
+            whole request for the longest is closed.
         max_pipelined: requests that a connection may send ahead of their answers; what it sends
             beyond is not read, and the connection ends after the answers to these.
         client_s: seconds that a client may take to send a request, or to take its answer.

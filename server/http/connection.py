@@ -171,7 +171,6 @@ class Connection(asyncio.Protocol):
             return  # it is parsed again
         if not self._is_readable() or self._is_ended:
             raise ValueError("nothing more is read")  # it ends the parser
-        self._shared.waiting.pop(self, None)
         self._unanswered += 1
         self._tally.begin()
         request = Request(parser.get_method().decode(), self._url, self._headers, self._link)
@@ -217,6 +216,7 @@ class Connection(asyncio.Protocol):
             return
         self._silent_bytes = 0
         self._arriving = None
+        self._shared.waiting.pop(self, None)
         if self._taken is None:
             self.deadline_s = inf
         self._accept(request)

@@ -17,7 +17,8 @@ class Shared:
     Attributes:
         limits: limits of each of them.
         connections: those that are open.
-        waiting: those without a request under way, that which waits for the longest first.
+        waiting: those whose client has no whole request under way, that which has gone without
+            one for the longest first.
         body_bytes: bytes of all bodies whose requests are not answered yet.
         date: the header Date with its line end (RFC 9110, 6.6.1), made anew once a second.
         is_empty: set while no connection is open.

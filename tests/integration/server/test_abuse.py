@@ -386,12 +386,19 @@ def test_client_that_takes_no_answers_is_cut_off(server: ModelServer) -> None:
     assert ask(server.port, 22)
 
 
-def test_a_thousand_hung_clients_keep_nobody_from_an_answer(tmp_path: Path) -> None:
+HUNG = {
+    "heads and idle ones": (infer(7)[:30], b"", request("GET", "/v2")),
+    "bodies": (infer(7)[:-9],),
+}
+
+
+@pytest.mark.parametrize("case", HUNG)
+def test_a_thousand_hung_clients_keep_nobody_from_an_answer(tmp_path: Path, case: str) -> None:
     with made(tmp_path, {}) as server, ExitStack() as stack:
         server.start_serving()
         for number in range(1000):
             hung = stack.enter_context(RawClient(server.port))
-            hung.send((infer(number)[:30], b"", request("GET", "/v2"))[number % 3])
+            hung.send(HUNG[case][number % len(HUNG[case])])
         for number in range(20):
             assert ask(server.port, number)
 
