@@ -12,6 +12,7 @@ from server.http.application import Application, Tally
 from server.http.listener import Listener
 from server.http.routes import Routes
 from server.oip.handlers import OpenInference
+from server.openapi.handler import OpenApi
 from server.settings import Settings
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
@@ -37,6 +38,10 @@ class Program:
     Args:
         settings: the configuration.
         report_signals: logs signals that were ignored; called about once a second.
+
+    Attributes:
+        tally: counts requests.
+        routes: everything that is answered.
     """
 
     def __init__(self, settings: Settings, report_signals: Callable[[], None]) -> None:
@@ -57,8 +62,9 @@ class Program:
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
-        routes = Routes(OpenInference(self._served, limits, self._notices).table())
-        application = Application(routes, self.tally, limits.log_interval_s)
+        rows = OpenInference(self._served, limits, self._notices).table()
+        self.routes = Routes((*rows, *OpenApi(self._served, store, rows).table()))
+        application = Application(self.routes, self.tally, limits.log_interval_s)
         self._listener = Listener(
             application, settings.server, limits, (self._begin, self._note_refusal)
         )

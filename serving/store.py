@@ -22,9 +22,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.bundle.archive import read_member
 from models.bundle.identity import BundleRef
-from models.bundle.manifest import Name, Sha256
-from models.bundle.package import Bundle, read_bundle
+from models.bundle.manifest import Manifest, Name, Sha256
+from models.bundle.package import CAPS, Bundle, read_bundle
 from models.errors import BundleError, DigestMismatchError
 from models.files import write_atomically
 
@@ -177,6 +178,29 @@ class Store:
         if found != ref.sha256:
             raise DigestMismatchError(f"{path} has sha256 {found} on disk")
         return read_bundle(content)
+
+    def member(self, ref: BundleRef, name: str, manifest: Manifest) -> bytes:
+        """Read one member of a kept bundle, without the rest of it.
+
+        Args:
+            ref: the bundle.
+            name: name of the member, such as `golden.npz`.
+            manifest: manifest of the bundle as it was when it was verified.
+
+        Raises:
+            BundleError: it is gone or cannot be read.
+            DigestMismatchError: its bytes changed on disk.
+        """
+        path = self.path(ref)
+        try:
+            with path.open("rb") as archive:
+                content = read_member(archive, name, CAPS[name])
+        except OSError as exc:
+            raise BundleError(f"{path} cannot be read: {exc.strerror}") from exc
+        found = hashlib.sha256(content).hexdigest()
+        if found not in {one.sha256 for one in manifest.files if one.name == name}:
+            raise DigestMismatchError(f"{name} of {path} has sha256 {found} on disk")
+        return content
 
     def digests(self) -> set[str]:
         """Digests of all bundles that are on disk."""

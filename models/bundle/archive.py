@@ -11,7 +11,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
-from typing import Final
+from typing import BinaryIO, Final
 
 from models.errors import BundleError
 
@@ -21,6 +21,15 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest date that ZIP can express
 _END: Final = struct.Struct("<4s4H2LH")
 """End of central directory, .ZIP File Format Specification 6.3.10, section 4.3.16."""
 _ZIP64_LOCATOR_BYTES: Final = 20
+_UNREADABLE: Final = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OverflowError,  # an offset of ZIP64 that is too large to seek to
+    ValueError,
+    struct.error,
+)
+"""All that `zipfile` raises for bytes that are no archive that it can read."""
 
 
 def write_archive(members: Mapping[str, bytes]) -> bytes:
@@ -60,15 +69,30 @@ def read_archive(content: bytes, caps: Mapping[str, int], *, name: str) -> dict[
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _check_members(archive.infolist(), caps, name)
             return {member: archive.read(member) for member in caps}
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        NotImplementedError,
-        OverflowError,  # an offset of ZIP64 that is too large to seek to
-        ValueError,
-        struct.error,
-    ) as exc:
+    except _UNREADABLE as exc:
         raise BundleError(f"{name} is not a ZIP archive that can be read: {exc}") from exc
+
+
+def read_member(archive: BinaryIO, member: str, max_bytes: int) -> bytes:
+    """Read one member of an archive that was checked before, and nothing else of it.
+
+    Args:
+        archive: the archive, open for reading.
+        member: name of the member.
+        max_bytes: bytes that it may have at most.
+
+    Raises:
+        BundleError: it is not there, too large, or cannot be read.
+        OSError: the disk fails.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            size = opened.getinfo(member).file_size
+            if size > max_bytes:
+                raise BundleError(f"{member} has {size} bytes, cap {max_bytes}")
+            return opened.read(member)
+    except (KeyError, *_UNREADABLE) as exc:
+        raise BundleError(f"{member} cannot be read from its bundle: {exc}") from exc
 
 
 def _check_end(content: bytes, name: str) -> None:

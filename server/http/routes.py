@@ -1,6 +1,7 @@
 """The table of paths: which handler answers which method on which path."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -10,6 +11,8 @@ from server.http.refusals import MethodError, NotFoundError
 from server.http.request import Request
 
 Handler = Callable[[Request], Awaitable[Answer]]
+Row = tuple[str, str, Handler]
+"""A method, a path with `{names}`, and the handler."""
 _MAX_KNOWN: Final = 1000
 _MAX_SHOWN: Final = 100
 
@@ -36,11 +39,20 @@ class Routes:
         table: method, path with `{names}`, and handler.
     """
 
-    def __init__(self, table: Sequence[tuple[str, str, Handler]]) -> None:
+    def __init__(self, table: Sequence[Row]) -> None:
         self._patterns: dict[tuple[str, ...], dict[str, Handler]] = {}
         for method, pattern, handler in table:
             self._patterns.setdefault(tuple(pattern.split("/")), {})[method] = handler
         self._known: dict[bytes, Route] = {}
+
+    @property
+    def keys(self) -> AbstractSet[tuple[str, str]]:
+        """Method and path with `{names}` of everything that is answered."""
+        return {
+            (method, "/".join(parts))
+            for parts, handlers in self._patterns.items()
+            for method in handlers
+        }
 
     def find(self, path: bytes) -> Route:
         """The route of a path as it was sent, percent-encoded.
