@@ -10,9 +10,12 @@ from models.errors import BundleError
 from server.batching.scheduler import Scheduler
 from server.http.application import Application, Tally
 from server.http.listener import Listener
-from server.http.routes import Routes
+from server.http.routes import Routes, Table
 from server.oip.handlers import OpenInference
 from server.openapi.handler import OpenApi
+from server.predict.answering import Answering
+from server.predict.handlers import Streams
+from server.predict.scoring import Scoring
 from server.settings import Settings
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
@@ -62,13 +65,23 @@ class Program:
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
-        rows = OpenInference(self._served, limits, self._notices).table()
-        self.routes = Routes((*rows, *OpenApi(self._served, store, rows).table()))
+        self.routes = Routes(self._table(store))
         application = Application(self.routes, self.tally, limits.log_interval_s)
         self._listener = Listener(
             application, settings.server, limits, (self._begin, self._note_refusal)
         )
         self._notifier = Notifier()
+
+    def _table(self, store: Store) -> Table:
+        """Everything that is answered, the description of it at last."""
+        served, limits, notices = self._served, self._settings.limits, self._notices
+        answering = Answering(served, limits, self._settings.predict)
+        table = (
+            *OpenInference(served, limits, notices).table(),
+            *Streams(served, answering, limits, notices, store).table(),
+            *Scoring(served, answering, limits).table(),
+        )
+        return (*table, *OpenApi(served, store, table).table())
 
     async def run(self) -> None:
         """Serve until `stop` is called."""

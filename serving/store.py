@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.bundle.archive import read_member
 from models.bundle.identity import BundleRef
-from models.bundle.manifest import Manifest, Name, Sha256
-from models.bundle.package import CAPS, Bundle, read_bundle
+from models.bundle.manifest import MemberFile, Name, Sha256
+from models.bundle.package import Bundle, read_bundle
 from models.errors import BundleError, DigestMismatchError
 from models.files import write_atomically
 
@@ -179,27 +179,21 @@ class Store:
             raise DigestMismatchError(f"{path} has sha256 {found} on disk")
         return read_bundle(content)
 
-    def member(self, ref: BundleRef, name: str, manifest: Manifest) -> bytes:
-        """Read one member of a kept bundle, without the rest of it.
+    def member(self, ref: BundleRef, file: MemberFile) -> bytes:
+        """Read one member of a kept bundle, without the others.
 
         Args:
             ref: the bundle.
-            name: name of the member, such as `golden.npz`.
-            manifest: manifest of the bundle as it was when it was verified.
+            file: the member, as the manifest of the bundle names it.
 
         Raises:
             BundleError: it is gone or cannot be read.
             DigestMismatchError: its bytes changed on disk.
         """
-        path = self.path(ref)
-        try:
-            with path.open("rb") as archive:
-                content = read_member(archive, name, CAPS[name])
-        except OSError as exc:
-            raise BundleError(f"{path} cannot be read: {exc.strerror}") from exc
+        content = read_member(self.path(ref), file.name, file.size)
         found = hashlib.sha256(content).hexdigest()
-        if found not in {one.sha256 for one in manifest.files if one.name == name}:
-            raise DigestMismatchError(f"{name} of {path} has sha256 {found} on disk")
+        if found != file.sha256:
+            raise DigestMismatchError(f"{file.name} in {self.path(ref)} has sha256 {found} on disk")
         return content
 
     def digests(self) -> set[str]:

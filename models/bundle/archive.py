@@ -11,7 +11,8 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
-from typing import BinaryIO, Final
+from pathlib import Path
+from typing import Final
 
 from models.errors import BundleError
 
@@ -29,7 +30,7 @@ _UNREADABLE: Final = (
     ValueError,
     struct.error,
 )
-"""All that `zipfile` raises for bytes that are no archive that it can read."""
+"""All that `zipfile` raises for bytes that are no archive, or a damaged one."""
 
 
 def write_archive(members: Mapping[str, bytes]) -> bytes:
@@ -73,26 +74,26 @@ def read_archive(content: bytes, caps: Mapping[str, int], *, name: str) -> dict[
         raise BundleError(f"{name} is not a ZIP archive that can be read: {exc}") from exc
 
 
-def read_member(archive: BinaryIO, member: str, max_bytes: int) -> bytes:
-    """Read one member of an archive that was checked before, and nothing else of it.
+def read_member(path: Path, name: str, size: int) -> bytes:
+    """Read one member of an archive on disk, without the others.
 
     Args:
-        archive: the archive, open for reading.
-        member: name of the member.
-        max_bytes: bytes that it may have at most.
+        path: path of the archive, which `read_archive` has accepted before.
+        name: name of the member.
+        size: bytes that it must have.
 
     Raises:
-        BundleError: it is not there, too large, or cannot be read.
-        OSError: the disk fails.
+        BundleError: the file is gone or cannot be read, or the member is not there, compressed or
+            of another size.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
-            size = opened.getinfo(member).file_size
-            if size > max_bytes:
-                raise BundleError(f"{member} has {size} bytes, cap {max_bytes}")
-            return opened.read(member)
-    except (KeyError, *_UNREADABLE) as exc:
-        raise BundleError(f"{member} cannot be read from its bundle: {exc}") from exc
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(name)
+            if (info.file_size, info.compress_type) != (size, zipfile.ZIP_STORED):
+                raise BundleError(f"{name} in {path} has {info.file_size} bytes, not {size}")
+            return archive.read(info)
+    except (*_UNREADABLE, OSError, KeyError) as exc:
+        raise BundleError(f"{name} in {path} cannot be read: {exc}") from exc
 
 
 def _check_end(content: bytes, name: str) -> None:

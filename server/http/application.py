@@ -66,7 +66,7 @@ class Application:
     async def _answer(self, scope: Any, receive: Receive) -> tuple[str, Answer]:  # noqa: ANN401  as above
         route = self._routes.find(scope["raw_path"])
         handler = self._routes.handler(route, scope["method"])
-        request = Request(scope["method"], route.names, scope["headers"], receive)
+        request = Request(scope, route.names, receive)
         try:
             answer = await handler(request)
         except RefusedError:

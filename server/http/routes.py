@@ -11,8 +11,8 @@ from server.http.refusals import MethodError, NotFoundError
 from server.http.request import Request
 
 Handler = Callable[[Request], Awaitable[Answer]]
-Row = tuple[str, str, Handler]
-"""A method, a path with `{names}`, and the handler."""
+Table = Sequence[tuple[str, str, Handler]]
+"""Method, path with `{names}`, and handler."""
 _MAX_KNOWN: Final = 1000
 _MAX_SHOWN: Final = 100
 
@@ -39,7 +39,7 @@ class Routes:
         table: method, path with `{names}`, and handler.
     """
 
-    def __init__(self, table: Sequence[Row]) -> None:
+    def __init__(self, table: Table) -> None:
         self._patterns: dict[tuple[str, ...], dict[str, Handler]] = {}
         for method, pattern, handler in table:
             self._patterns.setdefault(tuple(pattern.split("/")), {})[method] = handler

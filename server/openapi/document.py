@@ -9,7 +9,9 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Final
 
-from server.openapi import open_inference, operating, predictions, refusals, tensors
+import orjson
+
+from server.openapi import open_inference, operating, predictions, refusals, scoring, tensors
 from server.openapi.operation import Operation
 from server.openapi.schemas import Schema
 from server.openapi.stream import DescribedStream
@@ -28,6 +30,8 @@ The paths with `{names}` stay as they are when a model changes: call them from p
 with the name of a stream say the same for one stream, with its signals, units and ranges and an
 example that can be sent; they follow the newest version that answers.
 """
+_PARTS: Final = (open_inference, predictions, scoring, operating)
+_SCHEMA: Final = re.compile(r'"#/components/schemas/(\w+)"')
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -43,6 +47,7 @@ def document(routes: Iterable[Key], streams: Sequence[DescribedStream] = ()) -> 
     paths: dict[str, dict[str, Any]] = {}
     for path, method, operation in _with_own_ids(_all(common, streams)):
         paths.setdefault(path, {})[method.lower()] = operation.described(path)
+    responses = refusals.responses()
     return {
         "openapi": "3.1.1",
         "info": {
@@ -53,14 +58,13 @@ def document(routes: Iterable[Key], streams: Sequence[DescribedStream] = ()) -> 
         },
         "tags": list(_tags(common, streams).values()),
         "paths": paths,
-        "components": {"schemas": _schemas(common), "responses": refusals.responses()},
+        "components": {"schemas": _schemas(paths, responses), "responses": responses},
     }
 
 
 def described() -> Mapping[Key, Operation]:
     """Everything that can be described, whether this server has it or not."""
-    parts = (open_inference, predictions, operating)
-    return {key: one for part in parts for key, one in part.operations()}
+    return {key: one for part in _PARTS for key, one in part.operations()}
 
 
 def _all(
@@ -98,10 +102,17 @@ def _tags(
     return {**groups, **{one.name: one.tag for one in streams}}
 
 
-def _schemas(common: Mapping[Key, Operation]) -> Mapping[str, Schema]:
-    """The schemas that the operations refer to."""
-    found = dict(refusals.SCHEMAS)
-    for part, schemas in ((open_inference, tensors.SCHEMAS), (predictions, predictions.SCHEMAS)):
-        if any(key in common for key, _ in part.operations()):
-            found |= schemas
-    return found
+def _schemas(*parts: object) -> Mapping[str, Schema]:
+    """The schemas that parts of the document refer to, and those that these refer to."""
+    known = {**refusals.SCHEMAS, **tensors.SCHEMAS, **predictions.schemas(), **scoring.SCHEMAS}
+    found: set[str] = set()
+    left = _referred(parts)
+    while left:
+        found |= left
+        left = _referred([known[name] for name in left]) - found
+    return {name: schema for name, schema in known.items() if name in found}
+
+
+def _referred(part: object) -> set[str]:
+    """Names of the schemas that a part of the document refers to."""
+    return set(_SCHEMA.findall(orjson.dumps(part).decode()))

@@ -7,7 +7,7 @@ import orjson
 
 from server.http.answer import Answer
 from server.http.request import Request
-from server.http.routes import Row
+from server.http.routes import Table
 from server.openapi.document import document
 from server.openapi.example import example_of
 from server.openapi.operating import PATH
@@ -23,17 +23,17 @@ class OpenApi:
     Args:
         served: the streams that are served.
         store: has the bundles, and with them the examples.
-        rows: everything else that the server answers.
+        table: everything else that the server answers.
     """
 
-    def __init__(self, served: ServedStreams, store: Store, rows: Sequence[Row]) -> None:
+    def __init__(self, served: ServedStreams, store: Store, table: Table) -> None:
         self._served, self._store = served, store
-        self._routes = [(method, path) for method, path, _ in (*rows, *self.table())]
+        self._routes = [(method, path) for method, path, _ in (*table, *self.table())]
         self._digests: Sequence[str] | None = None
         self._content = b""
         self._making = asyncio.Lock()
 
-    def table(self) -> Sequence[Row]:
+    def table(self) -> Table:
         """Method, path and handler of the document."""
         return (("GET", PATH, self._document),)
 

@@ -16,6 +16,7 @@ INFER_BODY: Final = Body(
     "little-endian, row-major. The body may be compressed by gzip or deflate.",
     content={JSON: ref("InferenceRequest"), OCTETS: BINARY},
 )
+INFER_KEY: Final = ("POST", "/v2/models/{model}/infer")
 INFER: Final = Operation(
     id="infer",
     tag=TAG,

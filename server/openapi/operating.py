@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from server.openapi.operation import TEXT, Operation, answered
+from server.openapi.operation import TEXT, Body, Operation, answered
 from server.openapi.schemas import ANY, table, text
 
 TAG: Final = "Operation"
@@ -20,7 +20,10 @@ _OPERATIONS: Final = {
         id="metrics",
         tag=TAG,
         summary="Counters and times, for Prometheus",
-        answer=answered("Its text format.", text(), TEXT),
+        answer=Body(
+            description="Its text format, or OpenMetrics where the client accepts it.",
+            content={TEXT: text(), "application/openmetrics-text": text()},
+        ),
     ),
 }
 

@@ -75,7 +75,9 @@ class Operation:
         answer: what is answered with 200.
         body: what is sent; None without a body.
         headers: name and description of each header that a client may send.
+        query: the same of each parameter after the question mark.
         refused: statuses of refusals, beside those that any request may get.
+        refusal: body of a refusal, where it is another than the usual one.
     """
 
     id: str
@@ -85,13 +87,16 @@ class Operation:
     description: str = ""
     body: Body | None = None
     headers: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
     refused: Sequence[int] = ()
+    refusal: Schema | None = None
 
     def described(self, path: str) -> Mapping[str, Any]:
         """The operation object of OpenAPI for a path with `{names}`."""
         parameters = [_in_path(name) for name in re.findall(r"{(\w+)}", path)]
-        parameters += [_in_header(*one) for one in (self.headers or {}).items()]
-        statuses = (*refusals.ANYWHERE, *self.refused)
+        parameters += [_optional("header", *one) for one in (self.headers or {}).items()]
+        parameters += [_optional("query", *one) for one in (self.query or {}).items()]
+        refused = refusals.referred((*refusals.ANYWHERE, *self.refused), self.refusal)
         described: dict[str, Any] = {
             "operationId": self.id,
             "tags": [self.tag],
@@ -99,7 +104,7 @@ class Operation:
             "description": self.description,
             "parameters": parameters,
             "requestBody": self.body and _request_body(self.body),
-            "responses": {"200": self.answer.response(), **refusals.referred(statuses)},
+            "responses": {"200": self.answer.response(), **refused},
         }
         return {key: value for key, value in described.items() if value}
 
@@ -113,5 +118,5 @@ def _in_path(name: str) -> Mapping[str, Any]:
     return {**described, "description": _NAMES[name]}
 
 
-def _in_header(name: str, description: str) -> Mapping[str, Any]:
-    return {"name": name, "in": "header", "description": description, "schema": text()}
+def _optional(place: str, name: str, description: str) -> Mapping[str, Any]:
+    return {"name": name, "in": place, "description": description, "schema": text()}

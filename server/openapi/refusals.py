@@ -46,23 +46,30 @@ _HEADERS: Final[Mapping[int, Mapping[str, tuple[str, Schema]]]] = {
 
 def responses() -> Mapping[str, Any]:
     """The components that operations refer to, by their names."""
-    return {_name(status): _response(status) for status in MEANINGS}
+    return {_name(status): _response(status, ref("Refusal")) for status in MEANINGS}
 
 
-def referred(statuses: Iterable[int]) -> Mapping[str, Any]:
-    """The responses of an operation that is refused with these statuses."""
+def referred(statuses: Iterable[int], body: Schema | None = None) -> Mapping[str, Any]:
+    """The responses of an operation that is refused with these statuses.
+
+    Args:
+        statuses: the statuses.
+        body: body of a refusal, where it is another than the usual one.
+    """
     return {
         str(status): {"$ref": f"#/components/responses/{_name(status)}"}
+        if body is None
+        else _response(status, body)
         for status in sorted(set(statuses))
     }
 
 
-def _response(status: int) -> Mapping[str, Any]:
+def _response(status: int, body: Schema) -> Mapping[str, Any]:
     headers = {
         name: {"description": said, "required": True, "schema": schema}
         for name, (said, schema) in _HEADERS.get(status, {}).items()
     }
-    content = {"application/json": {"schema": ref("Refusal")}}
+    content = {"application/json": {"schema": body}}
     described = {"description": MEANINGS[status], "content": content}
     return {**described, "headers": headers} if headers else described
 

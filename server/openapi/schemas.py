@@ -66,6 +66,11 @@ def table(values: Schema, description: str = "") -> Schema:
     return {"type": "object", "additionalProperties": values, **_said(description)}
 
 
+def one_of(*choices: Schema) -> Schema:
+    """What has one of several schemas."""
+    return {"oneOf": list(choices)}
+
+
 def ref(name: str) -> Schema:
     """The schema of this name among the document's components."""
     return {"$ref": f"#/components/schemas/{name}"}

@@ -9,11 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import numpy as np
+
 from models.bundle.manifest import Channel, Manifest, Output
+from server.oip.inference import DATATYPES, QUALITY
 from server.openapi import open_inference, predictions
 from server.openapi.example import Example
 from server.openapi.operation import JSON, Operation
-from server.openapi.schemas import Schema, array, optional, record, table
+from server.openapi.schemas import Schema, optional, record, table
+from server.predict.example import window_rows
 
 MAX_SIGNALS: Final = 500
 """Signals that are described one by one; of more, the metadata of the model has the names."""
@@ -43,14 +47,14 @@ class DescribedStream:
 
     def operations(self) -> Iterator[tuple[tuple[str, str], Operation]]:
         """Method and path with `{names}`, and the operation as it is for this stream."""
-        yield ("POST", "/v1/streams/{stream}/predict"), self._predict()
-        yield ("POST", "/v2/models/{model}/infer"), self._infer()
+        yield predictions.PREDICT_KEY, self._predict()
+        yield open_inference.INFER_KEY, self._infer()
 
     def _predict(self) -> Operation:
         common = predictions.PREDICT
         body = replace(
             predictions.PREDICT_BODY,
-            content={JSON: record({"readings": array(self._reading(), least=1)})},
+            content={JSON: predictions.readings(self._row())},
             example=self.example and {"readings": self._readings(self.example)},
         )
         return replace(
@@ -92,32 +96,41 @@ class DescribedStream:
             lines.append(f"| {one.name} | {one.unit} | {_range(one)} | {effect} |")
         return "\n".join(lines)
 
-    def _reading(self) -> Schema:
-        also = {"time": predictions.TIME, "asset": predictions.ASSET}
+    def _row(self) -> Schema:
         channels = self.manifest.channels
         if len(channels) > MAX_SIGNALS:
             return table({"type": ["number", "string", "null"]}, "A value by its signal's name.")
-        return record({}, {**also, **{one.name: _value(one) for one in channels}})
+        signals = {channel.name: _value(channel) for channel in channels}
+        # As `server.predict.rows` has it: a signal may itself be named time or asset.
+        own = {"time": predictions.TIME, "asset": predictions.ASSET}
+        own = {f"_{key}" if key in signals else key: schema for key, schema in own.items()}
+        return record({}, {**own, **signals})
 
     def _readings(self, example: Example) -> list[Mapping[str, float]]:
-        names = [channel.name for channel in self.manifest.channels]
-        return [dict(zip(names, sample, strict=True)) for sample in example.window]
+        window = self.manifest.window
+        # The sample at a point of a grid is taken when a reading from after the point arrives.
+        return window_rows(self.manifest, example.window, window.length + window.is_on_grid)
 
     def _request(self, example: Example) -> Mapping[str, Any]:
         shape = [1, self.manifest.window.length, len(self.manifest.channels)]
-        window = {"name": "window", "datatype": "FP32", "shape": shape, "data": [example.window]}
+        window = {
+            "name": "window",
+            "datatype": "FP32",
+            "shape": shape,
+            "data": [example.window.tolist()],
+        }
         return {"inputs": [window]}
 
     def _response(self, example: Example) -> Mapping[str, Any]:
         tensors: list[Mapping[str, Any]] = []
         for output in self.manifest.outputs:
-            values = example.outputs[output.name]
+            values = np.ravel(example.outputs[output.name])
             shape = [1, len(values)] if output.name == "probabilities" else [1]
-            datatype = "FP32" if output.dtype == "float32" else "INT64"
+            datatype = DATATYPES[output.dtype]
             tensors.append(
-                {"name": output.name, "datatype": datatype, "shape": shape, "data": values}
+                {"name": output.name, "datatype": datatype, "shape": shape, "data": values.tolist()}
             )
-        tensors.append({"name": "quality", "datatype": "BYTES", "shape": [1], "data": ["GOOD"]})
+        tensors.append({"name": QUALITY, "datatype": "BYTES", "shape": [1], "data": ["GOOD"]})
         return {
             "model_name": self.name,
             "model_version": str(self.manifest.seq),

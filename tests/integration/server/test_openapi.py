@@ -52,6 +52,18 @@ print(json.dumps({
 """
 """A program that uses the client that was made."""
 
+PREDICTING = """
+import json, sys
+from made.api.mass import predict_mass
+from made.client import Client
+from made.models import PredictMassBody, PredictMassBodyReadingsItem as Reading
+
+body = PredictMassBody(readings=[Reading(c0=1.0, c1=2.0)])
+(prediction,) = predict_mass.sync(client=Client(base_url=sys.argv[1]), body=body).predictions
+print(json.dumps({"value": prediction.value, "seq": prediction.seq}))
+"""
+"""A program that uses the same client for readings."""
+
 
 class Served(NamedTuple):
     """A server, and the document that it served before a model had arrived."""
@@ -108,7 +120,11 @@ def test_document_names_what_the_server_answers_and_nothing_else(served: Served)
     answered = json.loads(run([sys.executable, "-c", ROUTES, str(config)], RUN_S))
     assert methods(served.empty) == {(method, path) for method, path in answered}
     of_streams = methods(served.document) - methods(served.empty)
-    assert of_streams >= {("POST", f"/v2/models/{name}/infer") for name in STREAMS}
+    assert of_streams == {
+        ("POST", path)
+        for name in STREAMS
+        for path in (f"/v2/models/{name}/infer", f"/v1/streams/{name}/predict")
+    }
     for method, path in of_streams:
         refused = served.server.request("PURGE", path)
         assert (refused.status, refused.headers["allow"]) == (405, method)
@@ -123,19 +139,35 @@ def test_answers_of_the_whole_suite_are_held_to_the_document_that_is_served(
         assert found.items() <= served.document["components"][kind].items()
 
 
-def test_example_of_a_stream_is_answered_as_it_says(served: Served) -> None:
-    for name in STREAMS:
-        path = f"/v2/models/{name}/infer"
-        operation = served.document["paths"][path]["post"]
-        content = operation["requestBody"]["content"]["application/json"]
-        wanted = operation["responses"]["200"]["content"]["application/json"]["example"]
-        found = served.server.request("POST", path, content["example"]).document
-        *numbers, quality = found.pop("outputs")
-        *wanted_numbers, wanted_quality = wanted.pop("outputs")
-        assert (found, quality) == (wanted, wanted_quality)
-        for one, other in zip(numbers, wanted_numbers, strict=True):
-            assert one.pop("data") == pytest.approx(other.pop("data"), rel=1e-5)
-            assert one == other
+@pytest.mark.parametrize("stream", STREAMS)
+def test_example_of_a_stream_is_answered_as_it_says(served: Served, stream: str) -> None:
+    path = f"/v2/models/{stream}/infer"
+    sent, wanted = example(served, path)
+    found = served.server.request("POST", path, sent).document
+    *numbers, quality = found.pop("outputs")
+    *wanted_numbers, wanted_quality = wanted.pop("outputs")
+    assert (found, quality) == (wanted, wanted_quality)
+    for one, other in zip(numbers, wanted_numbers, strict=True):
+        assert one.pop("data") == pytest.approx(other.pop("data"), rel=1e-5)
+        assert one == other
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_same_window_is_the_example_for_readings(served: Served, stream: str) -> None:
+    path = f"/v1/streams/{stream}/predict"
+    sent, _ = example(served, path)
+    (found,) = served.server.request("POST", path, sent).document["predictions"]
+    _, wanted = example(served, f"/v2/models/{stream}/infer")
+    assert found["value"] == pytest.approx(wanted["outputs"][0]["data"][0], rel=1e-5)
+    assert found["quality"] == "GOOD"
+
+
+def example(served: Served, path: str) -> tuple[Any, Any]:
+    """What the document has as an example of a request and of its answer, if it has one."""
+    operation = served.document["paths"][path]["post"]
+    request, answer = operation["requestBody"], operation["responses"]["200"]
+    sent, wanted = (one["content"]["application/json"] for one in (request, answer))
+    return sent["example"], wanted.get("example")
 
 
 def test_document_follows_a_new_version(served: Served) -> None:
@@ -164,4 +196,8 @@ def asked(served: Served, made: Path, program: str) -> Any:  # noqa: ANN401  any
     path = made / "program.py"
     path.write_text(program)
     address = f"http://{HOST}:{served.server.port}"
-    return json.loads(run([sys.executable, str(path), address], RUN_S))
+    return json.loads(run([sys.executable, "-W", "error", str(path), address], RUN_S))
+
+
+def test_client_that_was_generated_asks_by_the_names_of_signals(served: Served, made: Path) -> None:
+    assert asked(served, made, PREDICTING)["value"] == 21.0
