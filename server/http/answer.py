@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from models.printable import printable
 from server.http.refusals import Headers, RefusedError
 
 JSON: Final = b"application/json"
@@ -35,7 +36,8 @@ def json(document: Any, status: int = 200) -> Answer:  # noqa: ANN401  any JSON 
 
 def refusal(error: RefusedError) -> Answer:
     """The answer to a request that is refused."""
-    document = error.document or {"error": str(error)}
+    # A text of the request may have half a character, which cannot be encoded.
+    document = error.document or {"error": printable(str(error))}
     return Answer(error.status, orjson.dumps(document), JSON, error.headers)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version as version_of
 from typing import Any, Final
 
+from models.printable import printable
 from server.batching.scheduler import Version
 from server.http.answer import Answer
 from server.http.document import as_object, parsed
@@ -62,7 +63,7 @@ class Scoring:
             return await self._scored(request)
         except RefusedError as exc:
             code = _ERROR_CODES.get(exc.status, "BAD_REQUEST")
-            exc.document = {"error_code": code, "message": str(exc)}
+            exc.document = {"error_code": code, "message": printable(str(exc))}
             raise
 
     async def _scored(self, request: Request) -> Answer:

@@ -19,6 +19,7 @@ from tests.kit.errors import KitError
 from tests.kit.waiting import eventually
 
 START_S = 20.0
+PROOF_S = 10.0
 STOP_S = 20.0
 REQUEST_S = 20.0
 
@@ -119,12 +120,16 @@ class ModelServer:
     def start_serving(self) -> Self:
         """Start the server, and wait until every stream has a model."""
         self.start()
-        eventually(
-            lambda: self.request("GET", "/v2/health/ready").status == http.HTTPStatus.OK,
-            START_S,
-            "the server to be ready",
-        )
+        self.wait_for_models("/v2/health/ready")
         return self
+
+    def wait_for_models(self, *paths: str) -> None:
+        """Wait until each of the paths, which need a model, is answered with 200."""
+        eventually(
+            lambda: all(self.request("GET", one).status == http.HTTPStatus.OK for one in paths),
+            START_S + PROOF_S * len(self.streams),
+            f"the server to answer {', '.join(paths)}",
+        )
 
     def request(
         self,
