@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from server.openapi import open_inference, operating, predictions, refusals, scoring, tensors
+from server.openapi import open_inference, operating, page, predictions, refusals, scoring, tensors
 from server.openapi.operation import Operation
 from server.openapi.schemas import Schema
 from server.openapi.stream import DescribedStream
@@ -30,7 +30,14 @@ The paths with `{names}` stay as they are when a model changes: call them from p
 with the name of a stream say the same for one stream, with its signals, units and ranges and an
 example that can be sent; they follow the newest version that answers.
 """
-_PARTS: Final = (open_inference, predictions, scoring, operating)
+_SECURITY: Final = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of the server's token file, where the configuration asks for one.",
+    }
+}
+_PARTS: Final = (open_inference, predictions, scoring, operating, page)
 _SCHEMA: Final = re.compile(r'"#/components/schemas/(\w+)"')
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9]+")
 
@@ -58,7 +65,12 @@ def document(routes: Iterable[Key], streams: Sequence[DescribedStream] = ()) -> 
         },
         "tags": list(_tags(common, streams).values()),
         "paths": paths,
-        "components": {"schemas": _schemas(paths, responses), "responses": responses},
+        "components": {
+            "schemas": _schemas(paths, responses),
+            "responses": responses,
+            "securitySchemes": _SECURITY,
+        },
+        "security": [{}, *({name: []} for name in _SECURITY)],
     }
 
 

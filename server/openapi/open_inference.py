@@ -6,7 +6,7 @@ from typing import Final
 
 from server.openapi.operation import BINARY, JSON, OCTETS, Body, Operation, answered
 from server.openapi.refusals import BODY, MODEL, NAMED
-from server.openapi.schemas import array, ref
+from server.openapi.schemas import array, record, ref
 
 TAG: Final = "Open Inference Protocol"
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
@@ -36,6 +36,13 @@ INFER: Final = Operation(
     refused=(*NAMED, *BODY, *MODEL),
 )
 
+_SELECTION: Final = Body(
+    description="Which bundle; it may be left out.",
+    content={JSON: ref("RepositoryRequest")},
+    is_required=False,
+)
+_NOTHING: Final = record({}, description="An empty object.")
+
 _OF_ALL: Final = {
     ("GET", "/v2"): Operation(
         id="server_metadata",
@@ -54,7 +61,6 @@ _OF_ALL: Final = {
         tag=TAG,
         summary="Whether every stream has a model",
         answer=answered("Every stream has one.", ref("Ready")),
-        refused=(503,),
     ),
     ("GET", "/v2/models/stats"): Operation(
         id="all_statistics",
@@ -71,6 +77,24 @@ _OF_ALL: Final = {
             "All versions that answer, and what keeps a stream from having one.",
             array(ref("IndexEntry")),
         ),
+    ),
+    ("POST", "/v2/repository/models/{model}/load"): Operation(
+        id="load_model",
+        tag=TAG,
+        summary="Serve a signed bundle of the registry (Triton's extension model_repository)",
+        description="Refused unless `server.repository_control` allows it.",
+        body=_SELECTION,
+        answer=answered("It serves.", _NOTHING),
+        refused=(*NAMED, *BODY, 504),
+    ),
+    ("POST", "/v2/repository/models/{model}/unload"): Operation(
+        id="unload_model",
+        tag=TAG,
+        summary="Serve no model of a stream (Triton's extension model_repository)",
+        description="Refused unless `server.repository_control` allows it.",
+        body=_SELECTION,
+        answer=answered("None serves, until one is loaded or the server starts again.", _NOTHING),
+        refused=(*NAMED, *BODY),
     ),
 }
 _OF_ONE: Final = {

@@ -32,12 +32,14 @@ class Body:
         content: schema by media type, the usual one first.
         example: an example in the first media type; None without one.
         headers: name and description of each header that comes with it.
+        is_required: whether a request needs it.
     """
 
     description: str
     content: Mapping[str, Schema]
     example: object = None
     headers: Mapping[str, str] | None = None
+    is_required: bool = True
 
     def media(self) -> Mapping[str, Any]:
         """The media types of OpenAPI."""
@@ -110,7 +112,8 @@ class Operation:
 
 
 def _request_body(body: Body) -> Mapping[str, Any]:
-    return {"description": body.description, "required": True, "content": body.media()}
+    described = {"description": body.description, "content": body.media()}
+    return {**described, "required": body.is_required}
 
 
 def _in_path(name: str) -> Mapping[str, Any]:

@@ -54,14 +54,12 @@ _OPERATIONS: Final = {
         tag=TAG,
         summary="Whether every stream has a model",
         answer=answered("Every stream has one.", text(), TEXT),
-        refused=(503,),
     ),
     ("GET", "/health"): Operation(
         id="health",
         tag=TAG,
         summary="As /ping",
         answer=answered("Every stream has one.", text(), TEXT),
-        refused=(503,),
     ),
     ("GET", "/version"): Operation(
         id="version",

@@ -90,7 +90,11 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                     "sha256": text("SHA-256 of the bundle, as the registry's signature names it."),
                     "task": text(choices=("classification", "regression", "anomaly")),
                     "signals": text("Names of the signals in the order of the last axis."),
-                }
+                },
+                {
+                    "device": text("Device that the model runs on."),
+                    "device_fallback": text("Why it is not that of the configuration."),
+                },
             ),
         }
     ),
@@ -144,6 +148,22 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         }
     ),
     "Counted": _COUNTED,
+    "RepositoryRequest": record(
+        {},
+        {
+            "parameters": record(
+                {},
+                {
+                    "version": {
+                        "type": ["integer", "string"],
+                        "description": "The `seq` of the bundle to load; without it the "
+                        "configuration decides.",
+                    },
+                    "unload_dependents": flag("Without effect."),
+                },
+            )
+        },
+    ),
     "IndexEntry": record(
         {
             "name": text("Name of the model."),

@@ -1,6 +1,7 @@
 """The OpenAPI document as the server serves it, and clients that are made from it."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,17 +10,24 @@ from typing import Any, NamedTuple
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from models.bundle.manifest import Channel
 from server.openapi.document import document
+from server.openapi.page import is_of_the_page
 from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 from tests.kit.bundles.published import Published
-from tests.kit.children import python, run
+from tests.kit.children import ROOT, run
 from tests.kit.model_server import ModelServer
 from tests.kit.waiting import eventually
 
 PATH = "/openapi.json"
 RUN_S = 60.0
-STREAMS = ("mass", "wear.of-tool")
+STREAMS = ("pump-health", "wear.of-tool")
+CHANNELS = (
+    Channel(name="pressure", unit="bar", valid_range=(0.0, 10.0)),
+    Channel(name="flow", unit="m3/h", valid_range=(0.0, 60.0)),
+)
+GUIDE = (ROOT / "docs/api.md").read_text()
 ROUTES = """
 import json, sys
 from pathlib import Path
@@ -31,38 +39,26 @@ print(json.dumps(sorted(program.routes.keys)))
 """Prints method and path of everything that the program answers."""
 CLIENT = """
 import json, sys
-from made.api.open_inference_protocol import infer, model_metadata, version_infer
-from made.client import Client
-from made.models import InferenceInput, InferenceRequest, Refusal
+from plant.api.open_inference_protocol import infer, model_metadata, version_infer
+from plant.client import Client
+from plant.models import InferenceInput, InferenceRequest, Refusal
 
-client = Client(base_url=sys.argv[1])
+client = Client(base_url="http://localhost:8470")
 window = InferenceInput(name="window", datatype="FP32", shape=[2, 1, 2], data=[1, 2, 3, None])
 request = InferenceRequest(inputs=[window], id="seven")
-found = infer.sync("mass", client=client, body=request)
+found = infer.sync("pump-health", client=client, body=request)
 value, quality = found.outputs
-refused = version_infer.sync_detailed("mass", "9", client=client, body=request)
+refused = version_infer.sync_detailed("pump-health", "9", client=client, body=request)
 assert isinstance(refused.parsed, Refusal)
 print(json.dumps({
-    "signals": model_metadata.sync("mass", client=client).parameters.signals,
+    "signals": model_metadata.sync("pump-health", client=client).parameters.signals,
     "id": found.id,
     "value": value.data,
     "quality": quality.data,
-    "refused": [refused.status_code, refused.parsed.error],
+    "refused": [refused.status_code, "there are 1" in refused.parsed.error],
 }))
 """
 """A program that uses the client that was made."""
-
-PREDICTING = """
-import json, sys
-from made.api.mass import predict_mass
-from made.client import Client
-from made.models import PredictMassBody, PredictMassBodyReadingsItem as Reading
-
-body = PredictMassBody(readings=[Reading(c0=1.0, c1=2.0)])
-(prediction,) = predict_mass.sync(client=Client(base_url=sys.argv[1]), body=body).predictions
-print(json.dumps({"value": prediction.value, "seq": prediction.seq}))
-"""
-"""A program that uses the same client for readings."""
 
 
 class Served(NamedTuple):
@@ -87,22 +83,33 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with ModelServer(folder / "home", published, streams) as server:
         server.start()
         empty = server.request("GET", PATH).document
-        published.publish(linear_bundle("mass", 1, [1.0, 10.0]))
+        published.publish(linear_bundle(STREAMS[0], 1, [1.0, 10.0], channels=CHANNELS))
         published.publish(detector_bundle(STREAMS[1], 1, [1.0, -1.0], length=3))
         eventually(lambda: server.request("GET", "/v2/health/ready").status == 200, 20.0)
         yield Served(server, empty, published)
 
 
 @pytest.fixture(scope="module")
-def made(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a package `made`: a client, made from the document that is served."""
+def plant(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the package `plant`: a client, made as the guide says, without a warning."""
     folder: Path = tmp_path_factory.mktemp("client")
-    (folder / "openapi.json").write_bytes(served.server.request("GET", PATH).body)
-    (folder / "config.yaml").write_text("post_hooks: []\n")  # by default Ruff formats the client
-    generate = python("openapi_python_client", "generate", "--meta", "none", "--fail-on-warning")
-    paths = {"path": "openapi.json", "config": "config.yaml", "output-path": "made"}
-    run([*generate, *(f"--{name}={folder / one}" for name, one in paths.items())], RUN_S)
+    led = led_here(block("sh"), served).replace("generate", "generate --fail-on-warning")
+    programs = Path(sys.executable).parent
+    line = f'set -e; export PATH="{programs}:$PATH"; cd "{folder}"; {led}'
+    run(["/bin/sh", "-c", line], RUN_S)
     return folder
+
+
+def block(language: str) -> str:
+    """Content of the guide's one block of a language."""
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    content: str = found
+    return content
+
+
+def led_here(program: str, served: Served) -> str:
+    """A program, led to the server of these tests."""
+    return program.replace("localhost:8470", f"{HOST}:{served.server.port}")
 
 
 def methods(found: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -110,15 +117,16 @@ def methods(found: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def test_document_is_openapi_3_1(served: Served) -> None:
-    for found in (served.empty, served.document):
-        assert found["openapi"].startswith("3.1.")
-        OpenAPIV31SpecValidator(found).validate()
+    found = served.document
+    assert found["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(found).validate()
 
 
 def test_document_names_what_the_server_answers_and_nothing_else(served: Served) -> None:
     config = served.server.folder / "server.toml"
     answered = json.loads(run([sys.executable, "-c", ROUTES, str(config)], RUN_S))
-    assert methods(served.empty) == {(method, path) for method, path in answered}
+    described = {(method, path) for method, path in answered if not is_of_the_page(path)}
+    assert methods(served.empty) == described
     of_streams = methods(served.document) - methods(served.empty)
     assert of_streams == {
         ("POST", path)
@@ -170,34 +178,36 @@ def example(served: Served, path: str) -> tuple[Any, Any]:
     return sent["example"], wanted.get("example")
 
 
-def test_document_follows_a_new_version(served: Served) -> None:
-    def said() -> str:
-        text: str = served.document["paths"]["/v2/models/mass/infer"]["post"]["description"]
-        return text
-
-    assert "version 1.0.1 (seq 1)" in said()
-    served.published.publish(linear_bundle("mass", 2, [1.0, 10.0]))
-    eventually(lambda: "version 1.0.2 (seq 2)" in said(), 20.0)
-
-
-def test_client_that_was_generated_asks_the_server(served: Served, made: Path) -> None:
-    found = asked(served, made, CLIENT)
-    assert found.pop("refused")[0] == 404
+def test_client_that_was_generated_asks_the_server(served: Served, plant: Path) -> None:
+    found = json.loads(printed(CLIENT, served, plant))
     assert found == {
-        "signals": "c0, c1",
+        "signals": "pressure, flow",
         "id": "seven",
         "value": [21.0, 3.0],
         "quality": ["GOOD", "UNCERTAIN"],
+        "refused": [404, True],
     }
 
 
-def asked(served: Served, made: Path, program: str) -> Any:  # noqa: ANN401  any JSON value
-    """What a program prints that uses the client that was made."""
-    path = made / "program.py"
-    path.write_text(program)
-    address = f"http://{HOST}:{served.server.port}"
-    return json.loads(run([sys.executable, "-W", "error", str(path), address], RUN_S))
+def test_program_of_the_guide_asks_by_the_names_of_signals(served: Served, plant: Path) -> None:
+    value, quality = printed(block("python"), served, plant).split()
+    assert float(value) == pytest.approx(4.2 + 315)
+    assert quality == "GOOD"
 
 
-def test_client_that_was_generated_asks_by_the_names_of_signals(served: Served, made: Path) -> None:
-    assert asked(served, made, PREDICTING)["value"] == 21.0
+def printed(program: str, served: Served, plant: Path) -> str:
+    """What a program prints that uses the client; a warning of Python would end it."""
+    path = plant / "program.py"
+    path.write_text(led_here(program, served))
+    return run([sys.executable, "-W", "error", str(path)], RUN_S)
+
+
+def test_document_follows_a_new_version(served: Served) -> None:
+    def said() -> str:
+        paths = served.document["paths"]
+        text: str = paths["/v2/models/pump-health/infer"]["post"]["description"]
+        return text
+
+    assert "version 1.0.1 (seq 1)" in said()
+    served.published.publish(linear_bundle(STREAMS[0], 2, [1.0, 10.0], channels=CHANNELS))
+    eventually(lambda: "version 1.0.2 (seq 2)" in said(), 20.0)
