@@ -8,7 +8,7 @@
 Columns are signals by name, and a column may be the time or the asset of its rows. An array
 `[rows, signals]` has the signals in the order of the manifest; one with three axes has windows,
 `[n, length, signals]`, also under the name `window` of the input. As in MLflow's scoring server
-(mlflow/pyfunc/scoring_server, 3.x), exactly one of the forms is allowed; what it ignores beside
+(mlflow/pyfunc/scoring_server, 3.17), exactly one of the forms is allowed; what it ignores beside
 them is refused here.
 """
 

@@ -6,7 +6,9 @@
 | GET | /ping, /health | whether every stream has a model |
 | GET | /version | version of millhand |
 
-Source: mlflow/pyfunc/scoring_server/__init__.py and mlflow/exceptions.py of MLflow 3.
+Sources: mlflow/pyfunc/scoring_server/__init__.py and mlflow/exceptions.py of MLflow 3.17, which was
+asked the same: a model whose signature has columns answers a list of records, and an error has
+`error_code` and `message`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,7 +83,7 @@ class Scoring:
     def _found(self, asked: Mapping[str, str]) -> Version:
         """The version that is asked; with one stream served, it need not be named."""
         names = list(self._served.slots)
-        stream = asked.get("stream", names[0] if len(names) == 1 else "")
+        stream = asked.get("stream") or (names[0] if len(names) == 1 else "")
         if not stream:
             raise RefusedError(
                 f"no stream is named, and several are served: add ?stream= with one of "

@@ -10,4 +10,4 @@ class Predict(Section):
         max_rows: rows of readings that a request may have; beyond, it is refused with 413.
     """
 
-    max_rows: Count = 10_000
+    max_rows: Count = 4096

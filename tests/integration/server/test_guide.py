@@ -38,7 +38,8 @@ def blocks(language: str) -> list[str]:
 
 def commands() -> list[str]:
     """Every command of the guide that begins with curl, with the lines that belong to it."""
-    lines = (one for block in blocks("") for one in re.split(r"^(?=curl )", block, flags=re.M))
+    begin = re.compile(r"^(?=curl )", re.MULTILINE)
+    lines = (one for block in blocks("") for one in begin.split(block))
     return [one for one in lines if one.startswith("curl ")]
 
 

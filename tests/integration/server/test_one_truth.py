@@ -116,7 +116,7 @@ def _over_mqtt(folder: Path) -> Mapping[str, Sequence[Row]]:
         for asset, row in rows():
             client.publish(f"plant/{asset}/telemetry", orjson.dumps(row))
         client.flush()
-        eventually(lambda: _is_done(client), 30, "all rows to be answered")
+        eventually(lambda: _is_done(client), 120, "all rows to be answered")
         found: dict[str, list[Row]] = {stream: [] for stream in BUNDLES}
         for answer in client.documents("_inference"):
             found[answer["stream"]].append(answer)

@@ -47,6 +47,7 @@ FORMS: dict[str, Body] = {
     "instances of windows": {"instances": [[[1, 2]], [[3, 4]]]},
     "instances of named windows": {"instances": [{"window": [[1, 2]]}, {"window": [[3, 4]]}]},
     "inputs by name": {"inputs": {"c0": [1, 3], "c1": [2, 4]}},
+    "inputs of objects": {"inputs": [{"c0": 1, "c1": 2}, {"c0": 3, "c1": 4}]},
     "inputs of rows": {"inputs": [[1, 2], [3, 4]]},
     "inputs of windows": {"inputs": [[[1, 2]], [[3, 4]]]},
     "inputs of named windows": {"inputs": {"window": [[[1, 2]], [[3, 4]]]}},
@@ -72,6 +73,11 @@ def test_columns_may_be_the_time_and_the_asset(server: ModelServer) -> None:
         ("b", 5.0),
     ]
     assert found[0]["timestamp"] == 1_769_853_602_000
+
+
+def test_inputs_without_a_list_are_one_row(server: ModelServer) -> None:
+    (found,) = scored(server, {"inputs": {"c0": 1, "c1": 2}}).document["predictions"]
+    assert found["value"] == 21.0
 
 
 @pytest.mark.parametrize("missing", ["NaN", "null", "Infinity", "1e9"])
