@@ -17,6 +17,7 @@ from server.http.tally import Tally
 from server.metrics.collector import Sources
 from server.metrics.exposition import Exposition
 from server.oip.handlers import OpenInference
+from server.openapi.handler import OpenApi
 from server.predict.answering import Answering
 from server.predict.handlers import Streams
 from server.predict.scoring import Scoring
@@ -45,6 +46,10 @@ class Program:
     Args:
         settings: the configuration.
         report_signals: logs signals that were ignored; called about once a second.
+
+    Attributes:
+        tally: counts requests.
+        routes: everything that is answered.
     """
 
     def __init__(self, settings: Settings, report_signals: Callable[[], None]) -> None:
@@ -66,23 +71,25 @@ class Program:
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
         self._guard = Guard(settings.access, limits.log_interval_s)
-        session = PageSession(self._guard, settings.access)
-        routes = Routes((*self._paths(store), *self._metrics(), *session.table()))
-        application = Application(routes, self.tally, self._guard.check, limits.log_interval_s)
+        self.routes = Routes(self._table(store))
+        application = Application(self.routes, self.tally, self._guard.check, limits.log_interval_s)
         self._listener = Listener(
             application, settings.server, limits, self._guard.tls, self._begin
         )
         self._notifier = Notifier()
 
-    def _paths(self, store: Store) -> Table:
-        """Everything that is answered about models."""
-        settings, served = self._settings, self._served
-        answering = Answering(served, settings.limits, settings.predict)
-        return (
-            *OpenInference(served, settings.limits, self._notices).table(),
-            *Streams(served, answering, settings.limits, self._notices, store).table(),
-            *Scoring(served, answering, settings.limits).table(),
+    def _table(self, store: Store) -> Table:
+        """Everything that is answered, the description of it at last."""
+        served, limits, notices = self._served, self._settings.limits, self._notices
+        answering = Answering(served, limits, self._settings.predict)
+        table = (
+            *OpenInference(served, limits, notices).table(),
+            *Streams(served, answering, limits, notices, store).table(),
+            *Scoring(served, answering, limits).table(),
+            *self._metrics(),
+            *PageSession(self._guard, self._settings.access).table(),
         )
+        return (*table, *OpenApi(served, store, table).table())
 
     async def run(self) -> None:
         """Serve until `stop` is called."""

@@ -1,6 +1,7 @@
 """The table of paths: which handler answers which method on which path."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -41,6 +42,15 @@ class Routes:
         for method, pattern, handler in table:
             self._patterns.setdefault(tuple(pattern.split("/")), {})[method] = handler
         self._known: dict[bytes, Route] = {}
+
+    @property
+    def keys(self) -> AbstractSet[tuple[str, str]]:
+        """Method and path with `{names}` of everything that is answered."""
+        return {
+            (method, "/".join(parts))
+            for parts, handlers in self._patterns.items()
+            for method in handlers
+        }
 
     def find(self, path: bytes) -> Route:
         """The route of a path as it was sent, percent-encoded.

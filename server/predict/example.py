@@ -47,22 +47,34 @@ def example_of(manifest: Manifest, golden: Golden, rows_needed: int) -> Example 
         golden: golden vectors of the bundle.
         rows_needed: rows that one window needs.
     """
-    names = [channel.name for channel in manifest.channels]
+    index = whole_window(manifest, golden)
+    if index is None:
+        return None
+    rows = window_rows(manifest, shortest(golden.windows[index]), rows_needed)
+    body = orjson.dumps({"readings": rows if len(rows) > 1 else rows[0]})
+    return Example(body, _expected(golden, index)) if len(body) <= MAX_BYTES else None
+
+
+def whole_window(manifest: Manifest, golden: Golden) -> int | None:
+    """The last golden window in which no value is missing; None without one."""
     hold = SampleAndHold(manifest.channels, None)
     for index in reversed(range(len(golden.windows))):
-        window = _shortest(golden.windows[index])
-        if not ((window >= hold.low) & (window <= hold.high)).all():
-            continue
-        rows = [dict(zip(names, row, strict=True)) for row in window.tolist()]
-        rows += rows[-1:] * (rows_needed - len(rows))
-        body = orjson.dumps({"readings": rows if len(rows) > 1 else rows[0]})
-        if len(body) > MAX_BYTES:
-            return None
-        return Example(body, _expected(golden, index))
+        window = shortest(golden.windows[index])
+        if ((window >= hold.low) & (window <= hold.high)).all():
+            return index
     return None
 
 
-def _shortest(window: NDArray[np.float32]) -> NDArray[np.float64]:
+def window_rows(
+    manifest: Manifest, window: NDArray[np.float64], rows_needed: int
+) -> list[Mapping[str, float]]:
+    """The samples of a window as rows by signal name; the last one again, until they are enough."""
+    names = [channel.name for channel in manifest.channels]
+    rows = [dict(zip(names, sample, strict=True)) for sample in window.tolist()]
+    return [*rows, *(rows[-1:] * (rows_needed - len(rows)))]
+
+
+def shortest(window: NDArray[np.float32]) -> NDArray[np.float64]:
     """The shortest decimal numbers that are read back as the same float32."""
     texts: Sequence[str] = [str(value) for value in window.ravel()]
     return np.array([float(text) for text in texts]).reshape(window.shape)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import tomli_w
 
+from tests.kit.api_document import check_answer
 from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.published import Published
 from tests.kit.children import Child, python
@@ -142,7 +143,7 @@ class ModelServer:
         body: bytes | Mapping[str, Any] | None = None,
         **headers: str,
     ) -> Reply:
-        """Send one request on a connection of its own.
+        """Send one request on a connection of its own, and hold the reply to the API's document.
 
         Args:
             method: method of the request.
@@ -157,9 +158,11 @@ class ModelServer:
             connection.request(method, path, content, named)
             got = connection.getresponse()
             found = {name.lower(): value for name, value in got.getheaders()}
-            return Reply(got.status, found, got.read())
+            reply = Reply(got.status, found, got.read())
         finally:
             connection.close()
+        check_answer(method, path, reply)
+        return reply
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.tls is None:
