@@ -21,6 +21,9 @@ from tests.kit.model_server import ModelServer
 from tests.kit.waiting import eventually
 
 BEGIN_MS = 1_750_000_000_000
+START_S = 120.0
+"""The agent proves six bundles, each in a process of its own, before it subscribes."""
+ANSWERS_S = 120.0
 MEASURED = ("latency_ms", "input_age_ms")
 """Keys of a prediction that are measured on the way, and so differ from way to way."""
 REQUIRED = (
@@ -112,11 +115,11 @@ def _over_mqtt(folder: Path) -> Mapping[str, Sequence[Row]]:
     ):
         for bundle in BUNDLES.values():
             gateway.keep(bundle)
-        gateway.start_serving()
+        gateway.start().wait_for_log("INFO subscribed", timeout_s=START_S)
         for asset, row in rows():
             client.publish(f"plant/{asset}/telemetry", orjson.dumps(row))
         client.flush()
-        eventually(lambda: _is_done(client), 120, "all rows to be answered")
+        eventually(lambda: _is_done(client), ANSWERS_S, "all rows to be answered")
         found: dict[str, list[Row]] = {stream: [] for stream in BUNDLES}
         for answer in client.documents("_inference"):
             found[answer["stream"]].append(answer)
