@@ -127,7 +127,7 @@ class Scheduler:
         else:
             self._is_busy = False
             return
-        count = sum(portion.end - portion.begin for portion in portions)
+        count = _count(portions)
         if 0 < version.pace.window_ns * count < QUICK_NS:
             self._finish(version, portions, *self._run(version.model, portions))
             return
@@ -160,7 +160,7 @@ class Scheduler:
         elapsed_ns: int,
     ) -> None:
         """Hand out what a run has given, and go on with the next."""
-        count = sum(portion.end - portion.begin for portion in portions)
+        count = _count(portions)
         version.pace.note(count, elapsed_ns)
         version.measures.busy_ns += elapsed_ns
         for portion in portions:
@@ -195,6 +195,13 @@ class Scheduler:
             code=error.code,
             reason=str(error)[:MAX_MESSAGE],
         )
+
+
+def _count(portions: list[Portion]) -> int:
+    """How many windows are in a batch."""
+    if len(portions) == 1:
+        return portions[0].end - portions[0].begin
+    return sum(portion.end - portion.begin for portion in portions)
 
 
 def _joined(portions: list[Portion]) -> NDArray[np.float32]:
