@@ -8,6 +8,8 @@ from typing import Final
 from models.control.documents import Desired
 from models.errors import BundleError
 from server.batching.scheduler import Scheduler
+from server.console.api import Api
+from server.console.watch import Folder, Watch
 from server.http.application import Application, Tally
 from server.http.listener import Listener
 from server.http.routes import Routes
@@ -57,7 +59,13 @@ class Program:
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
-        routes = Routes(OpenInference(self._served, limits, self._notices).table())
+        self._watch = self._watching()
+        routes = Routes(
+            (
+                *OpenInference(self._served, limits, self._notices).table(),
+                *(Api(self._watch).table() if self._watch is not None else ()),
+            )
+        )
         application = Application(routes, self.tally, limits.log_interval_s)
         self._listener = Listener(
             application, settings.server, limits, (self._begin, self._note_refusal)
@@ -72,9 +80,13 @@ class Program:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._workers.wake_up.fileno(), self._run_posted)
         self._tick()
+        if self._watch is not None:
+            self._watch.start()
         try:
             await self._listener.serve()
         finally:
+            if self._watch is not None:
+                self._watch.stop()
             loop.remove_reader(self._workers.wake_up.fileno())
             self._scheduler.close()
             self._workers.stop(monotonic() + self._settings.limits.stop_s, monotonic)
@@ -90,7 +102,17 @@ class Program:
         """Answer what is under way, and end; may be called by a signal handler."""
         self._notifier.stopping()
         self._served.is_stopping = True
+        if self._watch is not None:
+            self._watch.end_streams()
         self._listener.should_exit = True
+
+    def _watching(self) -> Watch | None:
+        """What is behind the page; None where there is none."""
+        console = self._settings.console
+        if console is None:
+            return None
+        folder = Folder(self._settings.server.state_dir, self._settings.limits.log_interval_s)
+        return Watch(console, folder, self._workers, self._served)
 
     def _follow(self) -> None:
         """Have each stream run the bundle that the configuration names, or the newest."""

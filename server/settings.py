@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
+from server.console.settings import Console
 from serving.log import Level
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
@@ -132,6 +133,7 @@ class Settings(BaseSettings):
     updates: Updates = Updates()
     proof: Proof = Proof()
     log: Log = Log()
+    console: Console | None = None
 
     @property
     def names(self) -> list[str]:
@@ -141,7 +143,24 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> Mapping[str, Path | None]:
         """Files with secrets by the key that names them; None where none is named."""
-        return self.registry.access.secrets
+        broker = self.console.broker if self.console is not None else None
+        return self.registry.access.secrets | {
+            f"console.broker.{key}": getattr(broker, key, None)
+            for key in ("password_file", "key_file")
+        }
+
+    @property
+    def files(self) -> Mapping[str, Path | None]:
+        """Files that must be readable by the key that names them; None where none is named."""
+        broker = self.console.broker if self.console is not None else None
+        return {
+            "registry.root": self.registry.root,
+            **self.registry.access.files,
+            **{
+                f"console.broker.{key}": getattr(broker, key, None)
+                for key in ("password_file", "ca_file", "cert_file", "key_file")
+            },
+        }
 
     @model_validator(mode="after")
     def _streams_differ_and_are_kept(self) -> Self:

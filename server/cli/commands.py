@@ -56,8 +56,9 @@ def _ready(chosen: argparse.Namespace) -> Settings:
     check_libraries()
     check_processor()
     settings = load(chosen.config)
-    named = {"registry.root": settings.registry.root, **settings.registry.access.files}
-    files.check_files(chosen.config, named, ("server.state_dir", settings.server.state_dir))
+    files.check_files(
+        chosen.config, settings.files, ("server.state_dir", settings.server.state_dir)
+    )
     return settings
 
 

@@ -2,14 +2,29 @@
 
 import gzip
 import zlib
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import orjson
 
 from server.http.refusals import Headers, RefusedError
 
 JSON: Final = b"application/json"
+NOT_MODIFIED: Final = 304
+"""Status of an answer without a body: the client has it already (RFC 9110, 15.4.5)."""
 _SMALLEST_COMPRESSED: Final = 200  # bytes; below, compression only costs time
+
+
+class Parts(Protocol):
+    """A body that has no end yet, such as a stream of events."""
+
+    def __aiter__(self) -> Self:
+        """Return the parts."""
+
+    async def __anext__(self) -> bytes:
+        """Wait for the next part; StopAsyncIteration ends the body."""
+
+    async def aclose(self) -> None:
+        """Be told that no more parts are asked for: the body has ended, or the client is gone."""
 
 
 class Answer(NamedTuple):
@@ -20,12 +35,14 @@ class Answer(NamedTuple):
         body: body, not compressed.
         content_type: media type of the body.
         headers: further headers.
+        parts: the body where it is sent part by part; `body` is then empty.
     """
 
     status: int
     body: bytes
     content_type: bytes = JSON
     headers: Headers = ()
+    parts: Parts | None = None
 
 
 def json(document: Any, status: int = 200) -> Answer:  # noqa: ANN401  any JSON value

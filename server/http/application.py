@@ -2,7 +2,6 @@
 
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final
 
@@ -10,9 +9,9 @@ from server.http.answer import Answer, compressed, json, refusal
 from server.http.refusals import RefusedError
 from server.http.request import ClientGoneError, Receive, Request
 from server.http.routes import Routes
+from server.http.sending import Send, send_answer
 from serving import log
 
-Send = Callable[[Any], Awaitable[None]]
 NO_ROUTE: Final = "none"
 """Label of requests whose path is not known."""
 
@@ -61,12 +60,12 @@ class Application:
             answer = refusal(exc)
         else:
             self._tally.answered[label, answer.status] += 1
-        await _send(answer, send)
+        await send_answer(answer, receive, send)
 
     async def _answer(self, scope: Any, receive: Receive) -> tuple[str, Answer]:  # noqa: ANN401  as above
         route = self._routes.find(scope["raw_path"])
         handler = self._routes.handler(route, scope["method"])
-        request = Request(scope["method"], route.names, scope["headers"], receive)
+        request = Request(scope, route.names, receive)
         try:
             answer = await handler(request)
         except RefusedError:
@@ -79,13 +78,3 @@ class Application:
             return route.pattern, json({"error": "the server has a bug; its log says which"}, 500)
         accepted = request.header(b"accept-encoding")
         return route.pattern, compressed(answer, accepted) if accepted else answer
-
-
-async def _send(answer: Answer, send: Send) -> None:
-    headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", str(len(answer.body)).encode()),
-        *answer.headers,
-    ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})

@@ -2,8 +2,8 @@
 
 uvicorn's protocol class on httptools parses requests and writes answers; its `http` option takes
 another class, so what is added here is a subclass (ADR 30). An idle connection is closed after
-`limits.idle_s` by uvicorn itself; one whose client does not take its answer is cut off after
-`limits.client_s`.
+`limits.idle_s` by uvicorn itself; one whose client does not take its answer, or the next part of a
+stream, is cut off after `limits.client_s`.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._header_bytes = 0
         self._in_headers = True
         self._deadline: asyncio.TimerHandle | None = None
+        self._untaken: asyncio.TimerHandle | None = None
         if len(self.connections) > self.limits.max_connections:
             self.refused("connections")
             transport.abort()
@@ -48,6 +49,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._end_wait()
+        self._end_untaken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -80,6 +82,17 @@ class BoundedConnection(HttpToolsProtocol):
         """Answer bytes that are no request, as every refusal is answered."""
         self._refuse(400, "not_http", f"this is no HTTP request that can be read: {msg}")
 
+    def pause_writing(self) -> None:
+        """The client does not take what is sent: wait for it, but not for ever."""
+        super().pause_writing()
+        self._end_untaken()
+        self._untaken = self.loop.call_later(self.limits.client_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has taken most of it."""
+        self._end_untaken()
+        super().resume_writing()
+
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; cut it off where its client does not take what is left."""
         super().timeout_keep_alive_handler()
@@ -92,6 +105,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _end_untaken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     def _give_up(self) -> None:
         self._refuse(

@@ -1,15 +1,19 @@
 """A request as handlers see it: its path taken apart, its headers, and its body within limits."""
 
 import asyncio
+import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from server.http.refusals import EncodingError, RefusedError, SlowClientError, TooLargeError
 
 Receive = Callable[[], Awaitable[Any]]
 """ASGI's `receive`: the next part of the body, or that the client is gone."""
 
+_HOST: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")  # RFC 9110, 7.2, without escapes
+_MAX_SHOWN: Final = 40
 _WINDOW_BITS: Final = {b"gzip": 31, b"deflate": 15}  # zlib.h: 16 + 15 for gzip, 15 for zlib
 
 
@@ -23,27 +27,24 @@ class Request:
     """One request.
 
     Args:
-        method: method, in capitals.
+        scope: what ASGI says of the request (ASGI 3, HTTP connection scope).
         names: named parts of the path, decoded.
-        headers: names in small letters, and values.
         receive: ASGI's function of this name.
 
     Attributes:
-        method: as given.
+        method: method, in capitals.
         names: as given.
     """
 
-    __slots__ = ("_headers", "_receive", "method", "names")
+    __slots__ = ("_headers", "_receive", "_scope", "method", "names")
 
     def __init__(
-        self,
-        method: str,
-        names: Mapping[str, str],
-        headers: Sequence[tuple[bytes, bytes]],
-        receive: Receive,
+        self, scope: Mapping[str, Any], names: Mapping[str, str], receive: Receive
     ) -> None:
-        self.method, self.names = method, names
-        self._headers, self._receive = headers, receive
+        self.method: str = scope["method"]
+        self.names = names
+        self._headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        self._scope, self._receive = scope, receive
 
     def header(self, name: bytes) -> bytes:
         """Value of a header; empty where the request does not have it."""
@@ -51,6 +52,37 @@ class Request:
             if found == name:
                 return value
         return b""
+
+    def query(self, *allowed: str) -> Mapping[str, str]:
+        """The parameters after the question mark, decoded.
+
+        Args:
+            *allowed: names that it may have.
+
+        Raises:
+            RefusedError: it has another name, or one twice.
+        """
+        sent: bytes = self._scope["query_string"]
+        if not sent:
+            return {}
+        found: dict[str, str] = {}
+        for name, value in parse_qsl(sent.decode("ascii", "replace"), keep_blank_values=True):
+            if name in found:
+                raise RefusedError(f"the query has '{name}' twice")
+            if name not in allowed:
+                shown = name[:_MAX_SHOWN]
+                raise RefusedError(f"the query has '{shown}'; allowed is {', '.join(allowed)}")
+            found[name] = value
+        return found
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port by which the client has reached the server.
+
+        Empty where its header Host is none that is safe to be repeated.
+        """
+        host = self.header(b"host").decode("ascii", "replace")
+        return f"{self._scope['scheme']}://{host}" if _HOST.fullmatch(host) else ""
 
     async def body(self, max_bytes: int, client_s: float) -> bytes:
         """The body, inflated where it was compressed.
@@ -130,4 +162,4 @@ def _too_large(found: int, max_bytes: int) -> TooLargeError:
 
 
 def _shown(value: bytes) -> str:
-    return value[:40].decode("ascii", "backslashreplace")
+    return value[:_MAX_SHOWN].decode("ascii", "backslashreplace")

@@ -41,7 +41,12 @@ IMPORTERS = {
         "trainer/report/sections/split.py",
         "trainer/report/time_axis.py",
     },
-    "paho": {"agent/mqtt/client.py", "agent/mqtt/connection.py", "trainer/broker.py"},
+    "paho": {
+        "agent/mqtt/client.py",
+        "agent/mqtt/connection.py",
+        "server/console/connection.py",
+        "trainer/broker.py",
+    },
     "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
     "uvicorn": {"server/http/connection.py", "server/http/listener.py"},
     "tuf": {
