@@ -14,6 +14,9 @@ from server.http.application import Application, Tally
 from server.http.listener import Listener
 from server.http.routes import Routes
 from server.oip.handlers import OpenInference
+from server.predict.answering import Answering
+from server.predict.handlers import Streams
+from server.predict.scoring import Scoring
 from server.settings import Settings
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
@@ -60,9 +63,13 @@ class Program:
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
         self._watch = self._watching()
+        answering = Answering(self._served, limits, settings.predict)
+        streams = Streams(self._served, answering, limits, self._notices, store)
         routes = Routes(
             (
                 *OpenInference(self._served, limits, self._notices).table(),
+                *streams.table(),
+                *Scoring(self._served, answering, limits).table(),
                 *(Api(self._watch).table() if self._watch is not None else ()),
             )
         )

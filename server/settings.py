@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
 from server.console.settings import Console
+from server.predict.settings import Predict
 from serving.log import Level
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
@@ -130,6 +131,7 @@ class Settings(BaseSettings):
     registry: Registry
     streams: Annotated[tuple[Stream, ...], Field(min_length=1, max_length=64)]
     limits: Limits = Limits()
+    predict: Predict = Predict()
     updates: Updates = Updates()
     proof: Proof = Proof()
     log: Log = Log()

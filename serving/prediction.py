@@ -4,6 +4,7 @@ The object is flat because many SCADA connectors address values by a key alone. 
 number or null: NaN is not JSON (RFC 8259, section 6), and strict parsers would refuse the message.
 """
 
+from hashlib import blake2b
 from typing import NamedTuple
 
 import orjson
@@ -40,6 +41,35 @@ class Prediction(NamedTuple):
     latency_ms: float
     input_age_ms: int
     reason: str = ""
+
+
+class Identity:
+    """Makes the ids of the predictions of one bundle.
+
+    An id is the same whenever the same input meets the same bundle, over MQTT and over HTTP. A
+    consumer recognises by it that a prediction was published twice, after a redelivery.
+
+    Args:
+        sha256: digest of the bundle, 64 hexadecimal digits.
+        stream: name of the stream.
+    """
+
+    def __init__(self, sha256: str, stream: str) -> None:
+        self._begun = blake2b(f"{sha256}\0{stream}\0".encode(), digest_size=16)
+
+    def of(self, asset: str, position: str | int, ordinal: int | str, content: bytes) -> str:
+        """The id of a prediction, 32 hexadecimal digits.
+
+        Args:
+            asset: key of the asset.
+            position: sequence number of the reading that completed the window; where it has none,
+                event time of the window, nanoseconds since 1970.
+            ordinal: number of the window among those that the reading has completed.
+            content: the reading as its source has written it.
+        """
+        identity = self._begun.copy()
+        identity.update(f"{asset}\0{position}\0{ordinal}\0".encode() + content)
+        return identity.hexdigest()
 
 
 class PredictionEncoder:

@@ -22,8 +22,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.bundle.archive import read_member
 from models.bundle.identity import BundleRef
-from models.bundle.manifest import Name, Sha256
+from models.bundle.manifest import MemberFile, Name, Sha256
 from models.bundle.package import Bundle, read_bundle
 from models.errors import BundleError, DigestMismatchError
 from models.files import write_atomically
@@ -177,6 +178,23 @@ class Store:
         if found != ref.sha256:
             raise DigestMismatchError(f"{path} has sha256 {found} on disk")
         return read_bundle(content)
+
+    def member(self, ref: BundleRef, file: MemberFile) -> bytes:
+        """Read one member of a kept bundle, without the others.
+
+        Args:
+            ref: the bundle.
+            file: the member, as the manifest of the bundle names it.
+
+        Raises:
+            BundleError: it is gone or cannot be read.
+            DigestMismatchError: its bytes changed on disk.
+        """
+        content = read_member(self.path(ref), file.name, file.size)
+        found = hashlib.sha256(content).hexdigest()
+        if found != file.sha256:
+            raise DigestMismatchError(f"{file.name} in {self.path(ref)} has sha256 {found} on disk")
+        return content
 
     def digests(self) -> set[str]:
         """Digests of all bundles that are on disk."""

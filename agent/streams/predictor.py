@@ -8,7 +8,6 @@ windows calls as little as possible: at 60,000 predictions a second, every call 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from models.windowing.windows import Batch
 from serving.clock import SteadyClock
 from serving.errors import InferenceError, ModelFailedError, NotFiniteError
 from serving.model import Model
-from serving.prediction import Prediction, PredictionEncoder
+from serving.prediction import Identity, Prediction, PredictionEncoder
 
 if TYPE_CHECKING:
     from agent.streams.poison import Suspects
@@ -84,7 +83,7 @@ class Predictor:
             stream=stream, version=manifest.version, seq=manifest.seq, unit=output.unit
         )
         self._labels: Mapping[Any, str] = dict(enumerate(output.classes))
-        self._id = blake2b(f"{model.sha256}\0{stream}\0".encode(), digest_size=16)
+        self._identity = Identity(model.sha256, stream)
         self._qos, self._has_scalars = settings.output.qos, settings.output.scalars
 
     def infer(self, batch: Batch) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -159,7 +158,7 @@ class Predictor:
         for origin, time_ns, quality, value, score in zip(
             origins, batch.times_ns, batch.qualities, values, scores, strict=True
         ):
-            source, route, message, *_ = origin
+            source, route, message, position, ordinal, content = origin
             reason = ""
             if value is None or not isfinite(value) or (score is not None and not isfinite(score)):
                 value = score = None  # noqa: PLW2901  NaN and infinities are no answers
@@ -174,7 +173,7 @@ class Predictor:
                 self._labels.get(value),
                 quality,
                 time_ns // NS_PER_MS,
-                self._identity(origin, time_ns),
+                self._identity.of(route.asset, position or time_ns, ordinal, content),
                 route.asset,
                 (at_ns - message.at_ns) // NS_PER_US / 1_000,
                 (wall_ns - time_ns) // NS_PER_MS,
@@ -204,16 +203,6 @@ class Predictor:
             self.error = NotFiniteError(
                 f"{self._name}: all answers to {asked} windows are NaN or infinite"
             )
-
-    def _identity(self, origin: Origin, time_ns: int) -> str:
-        """The id of a prediction: the same whenever the same input meets the same bundle.
-
-        A consumer recognises by it that a prediction was published twice, after a redelivery.
-        """
-        _, route, _, position, ordinal, content = origin
-        identity = self._id.copy()
-        identity.update(f"{route.asset}\0{position or time_ns}\0{ordinal}\0".encode() + content)
-        return identity.hexdigest()
 
     def _scalars(self, prediction: Prediction, topic: str, source: Input) -> list[Outgoing]:
         return [

@@ -11,6 +11,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from models.errors import BundleError
@@ -21,6 +22,15 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest date that ZIP can express
 _END: Final = struct.Struct("<4s4H2LH")
 """End of central directory, .ZIP File Format Specification 6.3.10, section 4.3.16."""
 _ZIP64_LOCATOR_BYTES: Final = 20
+_UNREADABLE: Final = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OverflowError,  # an offset of ZIP64 that is too large to seek to
+    ValueError,
+    struct.error,
+)
+"""All that `zipfile` raises for bytes that are no archive, or a damaged one."""
 
 
 def write_archive(members: Mapping[str, bytes]) -> bytes:
@@ -60,15 +70,30 @@ def read_archive(content: bytes, caps: Mapping[str, int], *, name: str) -> dict[
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _check_members(archive.infolist(), caps, name)
             return {member: archive.read(member) for member in caps}
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        NotImplementedError,
-        OverflowError,  # an offset of ZIP64 that is too large to seek to
-        ValueError,
-        struct.error,
-    ) as exc:
+    except _UNREADABLE as exc:
         raise BundleError(f"{name} is not a ZIP archive that can be read: {exc}") from exc
+
+
+def read_member(path: Path, name: str, size: int) -> bytes:
+    """Read one member of an archive on disk, without the others.
+
+    Args:
+        path: path of the archive, which `read_archive` has accepted before.
+        name: name of the member.
+        size: bytes that it must have.
+
+    Raises:
+        BundleError: the file is gone or cannot be read, or the member is not there, compressed or
+            of another size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(name)
+            if (info.file_size, info.compress_type) != (size, zipfile.ZIP_STORED):
+                raise BundleError(f"{name} in {path} has {info.file_size} bytes, not {size}")
+            return archive.read(info)
+    except (*_UNREADABLE, OSError, KeyError) as exc:
+        raise BundleError(f"{name} in {path} cannot be read: {exc}") from exc
 
 
 def _check_end(content: bytes, name: str) -> None:

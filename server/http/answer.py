@@ -52,7 +52,8 @@ def json(document: Any, status: int = 200) -> Answer:  # noqa: ANN401  any JSON 
 
 def refusal(error: RefusedError) -> Answer:
     """The answer to a request that is refused."""
-    return Answer(error.status, orjson.dumps({"error": str(error)}), JSON, error.headers)
+    document = error.document or {"error": str(error)}
+    return Answer(error.status, orjson.dumps(document), JSON, error.headers)
 
 
 def compressed(answer: Answer, accepted: bytes) -> Answer:

@@ -3,10 +3,11 @@
     400 bad_request   404 not_found      405 method   408 slow   413 too_large
     415 encoding      429 overload       431 headers  500 model  503 unavailable   504 late
 
-The body is always `{"error": "..."}`, which is what clients of the Open Inference Protocol show.
+The body is `{"error": "..."}`, which is what clients of the Open Inference Protocol show; only
+`/invocations` answers as MLflow does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from models.errors import MillhandError
@@ -20,11 +21,13 @@ class RefusedError(MillhandError):
     Attributes:
         status: HTTP status (RFC 9110, section 15).
         reason: label of the counter.
+        document: what the body is, where a client expects another than the usual one.
     """
 
     code: ClassVar[str] = "refused"
     status: ClassVar[int] = 400
     reason: ClassVar[str] = "bad_request"
+    document: Mapping[str, str] | None = None
 
     @property
     def headers(self) -> Headers:

@@ -23,6 +23,7 @@ from server.oip.inference import DATATYPES, HEADER_LENGTH, QUALITY, Infer
 from server.oip.tensors import DATATYPE, INPUT
 from server.settings import Limits
 from server.streams.announcer import Notices
+from server.streams.per_version import PerVersion
 from server.streams.served import ServedStreams
 
 EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
@@ -40,7 +41,7 @@ class OpenInference:
 
     def __init__(self, served: ServedStreams, limits: Limits, notices: Notices) -> None:
         self._served, self._limits, self._notices = served, limits, notices
-        self._infers: dict[str, Infer] = {}
+        self._infers = PerVersion(served, lambda version_: Infer(version_.model.manifest))
 
     def table(self) -> Sequence[tuple[str, str, Handler]]:
         """Method, path and handler of everything that is answered here."""
@@ -62,20 +63,10 @@ class OpenInference:
     async def _infer(self, request: Request) -> Answer:
         version_ = self._version(request)
         body = await request.body(self._limits.max_body_bytes, self._limits.client_s)
-        reader = self._reader(version_)
+        reader = self._infers.of(version_)
         wanted = reader.read(body, request.header(HEADER_LENGTH).strip())
         outputs = await self._served.answer(version_, wanted.windows, wanted.timeout_s)
         return reader.write(wanted, outputs)
-
-    def _reader(self, version_: Version) -> Infer:
-        """What reads and writes for a version; made once."""
-        sha256 = version_.model.sha256
-        found = self._infers.get(sha256)
-        if found is None:
-            serving = self._served.digests
-            self._infers = {key: one for key, one in self._infers.items() if key in serving}
-            found = self._infers[sha256] = Infer(version_.model.manifest)
-        return found
 
     async def _server(self, _: Request) -> Answer:
         return json({"name": "millhand", "version": version("millhand"), "extensions": EXTENSIONS})
@@ -124,11 +115,8 @@ class OpenInference:
             entries += [
                 {"name": name, "version": seq, "state": "READY", "reason": ""} for seq in slot.named
             ]
-            outcome = self._notices.outcomes.get(name)
             if not slot.versions:
-                reason = outcome.message or outcome.error if outcome is not None else ""
-                is_refused = outcome is not None and outcome.state == "refused"
-                state = "UNAVAILABLE" if is_refused else "LOADING"
+                state, reason = self._notices.without_model(name)
                 entries.append({"name": name, "version": "", "state": state, "reason": reason})
         return json(entries)
 

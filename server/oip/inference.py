@@ -8,7 +8,6 @@ and Triton's extension_binary_data.md. Binary data follow the JSON of a request 
 the raw data of its one input.
 """
 
-import json as standard_json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from models.bundle.manifest import Manifest
 from models.input.quality import NAMES, Quality
 from server.batching.job import Outputs
 from server.http.answer import Answer
+from server.http.document import as_object, parsed
 from server.http.refusals import ModelError, RefusedError
 from server.oip.tensors import DATATYPE, INPUT, WindowTensor
 from serving.errors import NotFiniteError
@@ -83,7 +83,7 @@ class Infer:
         if document is None:
             values = self._tensor.read_raw(raw)
             return Wanted(*self._tensor.admitted(values), dict.fromkeys(self._outputs, True))
-        parameters = _object(document.get("parameters", {}), "parameters")
+        parameters = as_object(document.get("parameters", {}), "parameters")
         windows, qualities = self._tensor.admitted(self._windows(document, raw))
         is_binary = bool(parameters.get("binary_data_output", False))
         return Wanted(
@@ -127,7 +127,7 @@ class Infer:
         if not isinstance(inputs, list) or len(inputs) != 1:
             found = f"{len(inputs)} inputs" if isinstance(inputs, list) else "no list of inputs"
             raise RefusedError(f"the request has {found}; allowed is one, named '{INPUT}'")
-        tensor = _object(inputs[0], "inputs[0]")
+        tensor = as_object(inputs[0], "inputs[0]")
         if tensor.get("name") != INPUT:
             raise RefusedError(
                 f"the input is named '{str(tensor.get('name'))[:60]}'; the model's is '{INPUT}'"
@@ -137,7 +137,7 @@ class Infer:
                 f"'{INPUT}' has the datatype '{str(tensor.get('datatype'))[:20]}'; allowed is "
                 f"{DATATYPE}"
             )
-        size = _object(tensor.get("parameters", {}), "parameters of the input")
+        size = as_object(tensor.get("parameters", {}), "parameters of the input")
         if "binary_data_size" not in size:
             if raw:
                 raise RefusedError(f"{len(raw)} bytes follow the JSON, which names no binary data")
@@ -156,12 +156,12 @@ class Infer:
             raise RefusedError("outputs is no list")
         wanted: dict[str, bool] = {}
         for output in outputs:
-            name = _object(output, "an entry of outputs").get("name")
+            name = as_object(output, "an entry of outputs").get("name")
             if name not in self._outputs:
                 raise RefusedError(
                     f"there is no output '{str(name)[:60]}'; there are {', '.join(self._outputs)}"
                 )
-            options = _object(output.get("parameters", {}), f"parameters of output '{name}'")
+            options = as_object(output.get("parameters", {}), f"parameters of output '{name}'")
             if "classification" in options:
                 raise RefusedError("classification is not supported; ask for 'probabilities'")
             wanted[name] = bool(options.get("binary_data", is_binary))
@@ -191,32 +191,14 @@ class Infer:
 def _parted(body: bytes, header_length: bytes) -> tuple[dict[str, Any] | None, bytes]:
     """The JSON document and the raw bytes of a body; None where all of it is raw."""
     if not header_length:
-        return _parsed(body), b""
+        return parsed(body), b""
     if not header_length.isdigit() or int(header_length) > len(body):
         shown = header_length[:20].decode("ascii", "backslashreplace")
         raise RefusedError(
             f"Inference-Header-Content-Length is '{shown}', and the body has {len(body)} bytes"
         )
     length = int(header_length)
-    return (_parsed(body[:length]) if length else None), body[length:]
-
-
-def _parsed(content: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        # Clients write a missing value as the bare word NaN, which is not JSON (RFC 8259, 6).
-        try:
-            document = standard_json.loads(content)
-        except (ValueError, RecursionError) as exc:
-            raise RefusedError(f"the body is not JSON: {str(exc)[:200]}") from exc
-    return _object(document, "the body")
-
-
-def _object(value: Any, what: str) -> dict[str, Any]:  # noqa: ANN401  any JSON value
-    if not isinstance(value, dict):
-        raise RefusedError(f"{what} is no JSON object")
-    return value
+    return (parsed(body[:length]) if length else None), body[length:]
 
 
 def _id(value: Any) -> str | None:  # noqa: ANN401  any JSON value

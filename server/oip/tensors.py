@@ -15,6 +15,7 @@ from server.http.refusals import RefusedError
 INPUT: Final = "window"
 DATATYPE: Final = "FP32"
 _ITEM_BYTES: Final = 4
+_GOOD, _UNCERTAIN, _BAD = Quality
 _NUMBERS: Final = frozenset({float, int, type(None)})
 
 
@@ -72,29 +73,36 @@ class WindowTensor:
             raise RefusedError(f"data of '{INPUT}' has a number beyond float64") from None
         return array.reshape(count, *self.shape)
 
-    def admitted(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float32], list[Quality]]:
+    def judged(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float32], list[Quality]]:
         """The windows as a model is given them, and the quality of each, as over MQTT.
 
-        A value outside its signal's range is missing. A window with a missing value is UNCERTAIN.
+        A value outside its signal's range is missing. A window with a missing value is UNCERTAIN,
+        or BAD where the model requires the signal.
+        """
+        usable = (values >= self._low) & (values <= self._high)
+        if bool(usable.all()):
+            return values.astype(np.float32), [Quality.GOOD] * len(values)
+        worst = np.where(usable, _GOOD, np.where(self._required, _BAD, _UNCERTAIN))
+        qualities = [Quality(one) for one in worst.max(axis=(1, 2)).tolist()]
+        return np.where(usable, values, np.nan).astype(np.float32), qualities
+
+    def admitted(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float32], list[Quality]]:
+        """The windows and the quality of each, none of which is BAD.
 
         Raises:
             RefusedError: a signal is missing that the model requires: over MQTT the prediction
                 would be BAD, and have no value.
         """
-        usable = (values >= self._low) & (values <= self._high)
-        if bool(usable.all()):
-            return values.astype(np.float32), [Quality.GOOD] * len(values)
-        lacking = ~usable & self._required
-        if lacking.any():
+        windows, qualities = self.judged(values)
+        if _BAD in qualities:
+            lacking = np.isnan(windows) & self._required
             row, _, channel = (int(index[0]) for index in np.nonzero(lacking))
             raise RefusedError(
                 f"window {row} lacks a usable value of '{self._names[channel]}', which the model "
                 "requires (input_missing): it is null, NaN or outside the signal's range "
                 f"{self._low[channel]:g} to {self._high[channel]:g}"
             )
-        is_whole: list[bool] = np.all(usable, axis=(1, 2)).tolist()
-        qualities = [Quality.GOOD if whole else Quality.UNCERTAIN for whole in is_whole]
-        return np.where(usable, values, np.nan).astype(np.float32), qualities
+        return windows, qualities
 
     def _count(self, shape: Any) -> int:  # noqa: ANN401  as the client has sent it
         wanted = [-1, *self.shape]

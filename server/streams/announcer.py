@@ -30,3 +30,11 @@ class Notices:
                 code=document.error,
                 reason=document.message,
             )
+
+    def without_model(self, stream: str) -> tuple[str, str]:
+        """State of a stream that has no model: LOADING or UNAVAILABLE, and the reason, if any."""
+        outcome = self.outcomes.get(stream)
+        if outcome is None:
+            return "LOADING", ""
+        state = "UNAVAILABLE" if outcome.state == "refused" else "LOADING"
+        return state, outcome.message or outcome.error or ""

@@ -10,10 +10,9 @@ import hashlib
 
 from models.bundle.manifest import utc
 from models.bundle.package import Bundle, pack_bundle
+from models.bundle.withheld import HEAD
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Report withheld</title>
-<p>The report of {stream} #{seq}, created {created}, stays with its publisher.</p>
+_PAGE = """<p>The report of {stream} #{seq}, created {created}, stays with its publisher.</p>
 <p>SHA-256 of the report: <code>{sha256}</code></p>
 </html>
 """
@@ -26,7 +25,7 @@ def without_report(bundle: Bundle) -> Bundle:
         BundleError: see `models.bundle.package.pack_bundle`.
     """
     manifest = bundle.manifest
-    page = _PAGE.format(
+    page = HEAD + _PAGE.format(
         stream=manifest.stream,
         seq=manifest.seq,
         created=utc(manifest.created),

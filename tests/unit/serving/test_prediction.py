@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from models.input.quality import Quality
-from serving.prediction import Prediction, PredictionEncoder
+from serving.prediction import Identity, Prediction, PredictionEncoder
 
 
 def make_prediction(**fields: object) -> Prediction:
@@ -63,3 +63,17 @@ def test_scalars_are_plain_and_a_missing_value_is_empty() -> None:
         ("score", b"0.5"),
     ]
     assert ENCODER.scalars(make_prediction(value=None))[0] == ("value", b"")
+
+
+def test_id_is_of_bundle_stream_asset_position_ordinal_and_content() -> None:
+    first = Identity("a" * 64, "rul").of("l1/p1", 7, 0, b"{}")
+    assert first == Identity("a" * 64, "rul").of("l1/p1", "7", 0, b"{}")
+    others = {
+        Identity("b" * 64, "rul").of("l1/p1", 7, 0, b"{}"),
+        Identity("a" * 64, "nox").of("l1/p1", 7, 0, b"{}"),
+        Identity("a" * 64, "rul").of("l1/p2", 7, 0, b"{}"),
+        Identity("a" * 64, "rul").of("l1/p1", 8, 0, b"{}"),
+        Identity("a" * 64, "rul").of("l1/p1", 7, 1, b"{}"),
+        Identity("a" * 64, "rul").of("l1/p1", 7, 0, b"[]"),
+    }
+    assert len(others - {first}) == 6

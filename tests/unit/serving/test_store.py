@@ -208,3 +208,29 @@ def test_half_written_files_of_a_process_that_was_killed_are_removed(tmp_path: P
     os.utime(old, (0, 0))
     Store(tmp_path, keep=2).sweep()
     assert [path.exists() for path in (old, young)] == [False, True]
+
+
+def test_one_member_is_read_without_the_others(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=2)
+    ref, bundle = put(store, 1), make_bundle(make_manifest(seq=1))
+    for file in bundle.manifest.files:
+        assert len(store.member(ref, file)) == file.size
+    (report,) = (file for file in bundle.manifest.files if file.name == "report.html")
+    assert store.member(ref, report) == bundle.report
+
+
+def test_member_that_changed_on_disk_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=2)
+    ref, bundle = put(store, 1), make_bundle(make_manifest(seq=1))
+    (report,) = (file for file in bundle.manifest.files if file.name == "report.html")
+    with pytest.raises(DigestMismatchError):
+        store.member(ref, report.model_copy(update={"sha256": "0" * 64}))
+    with pytest.raises(BundleError, match=r"report.html"):
+        store.member(ref, report.model_copy(update={"size": report.size + 1}))
+    path = store.path(ref)
+    path.write_bytes(path.read_bytes().replace(bundle.report, bundle.report.upper()))
+    with pytest.raises(BundleError, match=r"report.html"):
+        store.member(ref, report)
+    path.unlink()
+    with pytest.raises(BundleError, match=r"report.html"):
+        store.member(ref, report)
