@@ -68,6 +68,9 @@ function Gateway({ gateway, now }) {
           </table>
         </div>`
       : html`<p class="quiet">It has named no stream yet.</p>`}
+    ${gateway.streams.flatMap((one) =>
+      (one.quarantined ?? []).map((bundle) => html`<${Quarantined} key=${bundle.sha256} stream=${one.stream} bundle=${bundle} />`),
+    )}
     <${Feedback} entries=${gateway.feedback} />
   </section>`;
 }
@@ -98,6 +101,13 @@ function Refusal({ stream }) {
     ${refused.remedy && html`<p><b>What to do:</b> ${refused.remedy}</p>`}
     ${stream.seq !== null && html`<p class="quiet">${stream.version} #${stream.seq} goes on serving.</p>`}
   </div>`;
+}
+
+function Quarantined({ stream, bundle }) {
+  return html`<p class="refusal">
+    <strong>${stream} #${bundle.seq} may not serve here again:</strong> ${words(bundle.code)}.
+    ${bundle.remedy && html`${" "}<b>What to do:</b> ${bundle.remedy}`}
+  </p>`;
 }
 
 const OUTCOMES = { waiting: "waits", rolled_back: "was rolled back", refused: "was refused" };

@@ -103,13 +103,15 @@ function listen() {
   source = new EventSource(`${API}/events`);
   source.onopen = () => {
     alive();
+    changed();
     if (!isFirst) load().catch(lose);
     isFirst = false;
   };
-  source.onerror = () => {
-    lose();
-    // A browser gives up where the answer is no stream of events, such as 401 or 503.
-    if (source?.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
+  source.onerror = async () => {
+    const isOver = source?.readyState === EventSource.CLOSED;
+    lose(isOver ? await whyRefused() : null);
+    // A browser gives up where the answer is no stream of events, such as 401, 429 or 503.
+    if (isOver && !state.needsToken) setTimeout(connect, RETRY_MS);
   };
   for (const [name, take] of Object.entries(TAKE)) {
     source.addEventListener(name, (event) => {
@@ -119,6 +121,20 @@ function listen() {
       for (const watcher of watchers) watcher(name, content);
       changed();
     });
+  }
+}
+
+/** What the server says where it gives no events. */
+async function whyRefused() {
+  const end = new AbortController();
+  try {
+    const answer = await fetch(`${API}/events`, { signal: end.signal });
+    state.needsToken = answer.status === 401;
+    return answer.ok ? null : new Error((await answer.json()).error);
+  } catch {
+    return null;
+  } finally {
+    end.abort();
   }
 }
 
@@ -151,7 +167,6 @@ async function load() {
   plant.assets.forEach(takeAsset);
   state.isLoaded = true;
   state.needsToken = false;
-  alive();
   changed();
 }
 

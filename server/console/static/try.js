@@ -1,6 +1,6 @@
 // Ask a model by hand: a form from its manifest, its answer, and the same request as a curl line.
 
-import { html, useEffect, useState } from "./vendor/preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { number, words } from "./format.js";
 import { address, Copyable, Empty, Gauge } from "./parts.js";
 import { range } from "./stream.js";
@@ -29,19 +29,21 @@ function Form({ model, names }) {
   const [texts, setTexts] = useState({}); // as typed: "1." is a number that is not finished
   const [answer, setAnswer] = useState(null);
   const [isBusy, setBusy] = useState(false);
+  const [token, setToken] = useState("");
+  const isTyped = useRef(false);
   useEffect(() => {
-    example(stream).then((found) => found && setRows(found));
+    example(stream).then((found) => found && !isTyped.current && setRows(found));
   }, [stream]);
   const change = (name, text) => {
     const value = text.trim() === "" ? null : Number(text);
-    setTexts({ ...texts, [name]: text });
-    const last = rows.length - 1;
-    setRows(rows.map((row, index) => (isAll || index === last ? { ...row, [name]: value } : row)));
+    isTyped.current = true;
+    setTexts((now) => ({ ...now, [name]: text }));
+    setRows((now) => now.map((row, index) => (isAll || index === now.length - 1 ? { ...row, [name]: value } : row)));
   };
   const send = async (event) => {
     event.preventDefault();
     setBusy(true);
-    setAnswer(await predict(stream, rows));
+    setAnswer(await predict(stream, rows, token));
     setBusy(false);
   };
   const newest = rows.at(-1);
@@ -72,6 +74,7 @@ function Form({ model, names }) {
           <label><input type="radio" name="which" checked=${isAll} onChange=${() => setAll(true)} /> all ${rows.length} rows</label>
           <label><input type="radio" name="which" checked=${!isAll} onChange=${() => setAll(false)} /> the newest row alone</label>
         </fieldset>`}
+        ${hasToken() && html`<${Token} value=${token} change=${setToken} />`}
         <button type="submit" class="primary" disabled=${isBusy}>${isBusy ? "Asking…" : "Ask the model"}</button>
       </form>
       <div>
@@ -105,6 +108,15 @@ function Field({ signal, value, text, change }) {
       onInput=${(event) => change(signal.name, event.currentTarget.value)}
     />
     <span id="${id}-range" class="hint">${isOutside ? "outside " : ""}${range(signal)}${MISSING[signal.missing] ?? ""}</span>
+  </div>`;
+}
+
+/** The session of the page may read, not ask models; the token for that stays in this form. */
+function Token({ value, change }) {
+  return html`<div class="field asked">
+    <label for="asking">Token with the scope infer</label>
+    <input id="asking" type="password" autocomplete="off" value=${value} onInput=${(event) => change(event.currentTarget.value.trim())} />
+    <span class="hint">The page's own session may only read.</span>
   </div>`;
 }
 
@@ -165,10 +177,11 @@ function curl(stream, rows) {
   return `curl -s ${location.origin}${path(stream)}${access} -d '${body(rows).replaceAll("'", "'\\''")}'`;
 }
 
-async function predict(stream, rows) {
+async function predict(stream, rows, token) {
   try {
     const signal = AbortSignal.timeout(ANSWER_MS);
     const headers = { "content-type": "application/json" };
+    if (token) headers.authorization = `Bearer ${token}`;
     const found = await fetch(path(stream), { method: "POST", headers, body: body(rows), signal });
     const document = await found.json().catch(() => ({ error: "The answer is not JSON." }));
     return found.ok ? { document } : { status: found.status, error: document.error ?? "" };
