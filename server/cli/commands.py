@@ -83,11 +83,14 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _described(settings: Settings) -> list[str]:
-    server = settings.server
-    return [
+    server, console = settings.server, settings.console
+    lines = [
         f"server    http://{server.host}:{server.port}, state in {server.state_dir}",
         f"registry  {shortened(settings.registry.url)}",
     ]
+    if console is not None:
+        lines.append(f"console   at /console, shows {console.broker.host}:{console.broker.port}")
+    return lines
 
 
 def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterator[Answer]:
@@ -101,6 +104,10 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
     yield from prove_kept(store, settings.names, settings.proof, settings.limits.max_batch)
     if is_connected:
         yield from ask_registry(settings.registry, settings.server.state_dir, settings.names)
+        if settings.console is not None:
+            from server.console.mqtt.reach import ask_broker  # noqa: PLC0415  as in _run
+
+            yield ask_broker(settings.console)
 
 
 def _models(chosen: argparse.Namespace) -> int:
@@ -140,7 +147,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
-    parsers["check"].add_argument("--connect", action="store_true", help="also ask the registry")
+    parsers["check"].add_argument(
+        "--connect", action="store_true", help="also ask the registry, and the broker"
+    )
     parsers["models"].add_argument(
         "--clear",
         metavar="STREAM[#SEQ]",

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from models.bundle.manifest import Manifest
 from server.console.asset import threshold
-from server.console.history import Curve
+from server.console.history.sqlite_file import Curve
 from server.console.pages import Pages
 from server.console.plant import now_ms
 from server.console.watch import Watch
@@ -160,13 +160,16 @@ def _columns(curve: Curve, width: int) -> dict[str, list[Any]]:
 def _described(stream: str, manifest: Manifest | None, versions: Sequence[str]) -> dict[str, Any]:
     """A stream, as far as its model is known here."""
     if manifest is None:
-        nothing = dict.fromkeys(("task", "unit", "threshold", "classes", "window", "report"))
+        nothing = dict.fromkeys(
+            ("name", "task", "unit", "threshold", "classes", "window", "report")
+        )
         return {"stream": stream, "served": False, **nothing, "signals": [], "versions": []}
     value = manifest.outputs[0]
     window = manifest.window
     return {
         "stream": stream,
         "served": True,
+        "name": manifest.name,
         "task": manifest.task,
         "unit": value.unit,
         "threshold": threshold(manifest),
@@ -181,7 +184,11 @@ def _described(stream: str, manifest: Manifest | None, versions: Sequence[str]) 
             }
             for one in manifest.channels
         ],
-        "window": {"length": window.length, "sample_period_ms": window.sample_period_ms},
+        "window": {
+            "length": window.length,
+            "hop": window.hop,
+            "sample_period_ms": window.sample_period_ms,
+        },
         "versions": list(versions),
         "report": f"/v1/streams/{stream}/report",
     }

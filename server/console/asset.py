@@ -1,14 +1,14 @@
 """The newest prediction of one asset by one stream, and what leads up to it."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
 from models.bundle.manifest import Manifest
 from models.input.quality import NAMES
-from server.console.points import Thinning
+from server.console.history.points import Thinning
 
 SPARKLINE: Final = 40
 _SPARK_MS: Final = 1000  # two values of a sparkline are at least so far apart
@@ -72,11 +72,13 @@ class AssetState:
             self._spark_at = self.received
             self._sparkline.append(self.value)
 
-    def restore(self, document: Mapping[str, Any], received: int, values: list[Any]) -> None:
+    def restore(
+        self, document: Mapping[str, Any], received: int, values: Iterable[float | None]
+    ) -> None:
         """Take what was known before a restart."""
         self.document = document
         self.received = self._spark_at = received
-        self.value = document.get("value")
+        self.value = _number(document.get("value"))
         quality = document.get("quality")
         self.quality = NAMES.index(quality) if quality in NAMES else len(NAMES) - 1
         self._sparkline.extend(values)

@@ -9,7 +9,7 @@ import orjson
 
 from models.input.quality import NAMES
 from server.console.asset import AssetState
-from server.console.points import Point
+from server.console.history.points import Point
 from server.console.settings import Console
 from server.console.topics import Named
 from serving.mqtt.packets import Received
@@ -40,6 +40,7 @@ class Plant:
         self.forgotten = 0
         self.forget: Callable[[AssetState], None] = lambda _: None
         self._max_assets = console.max_assets
+        self._max_payload_bytes = console.max_payload_bytes
         self._point_ms = console.point_ms
         self._oldest_ms = int(console.history_hours * 3_600_000)
         self._changed: list[AssetState] = []
@@ -47,6 +48,9 @@ class Plant:
 
     def take(self, named: Named, message: Received) -> None:
         """Take one prediction; what is none is counted under `ignored`."""
+        if len(message.payload) > self._max_payload_bytes:
+            self.ignored["too_large"] += 1
+            return
         try:
             document = orjson.loads(message.payload)
         except orjson.JSONDecodeError:

@@ -42,7 +42,7 @@ class Console(Section):
     history_hours: Annotated[float, Field(ge=0.1, le=24 * 366)] = 24.0
     history_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 36)] = 128 << 20
     points_per_minute: Annotated[int, Field(ge=1, le=60)] = 4
-    max_assets: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    max_assets: Annotated[int, Field(ge=1, le=20_000)] = 2_000
     max_gateways: Annotated[int, Field(ge=1, le=10_000)] = 500
     max_clients: Annotated[int, Field(ge=1, le=1_000)] = 32
     max_payload_bytes: Annotated[int, Field(ge=1024, le=16 << 20)] = 256 << 10

@@ -15,20 +15,20 @@ from models.bundle.manifest import Manifest
 from server.console.asset import AssetState
 from server.console.events import Hub
 from server.console.gateways import Gateways
-from server.console.history import Batch, Latest
-from server.console.keeper import Keeper
+from server.console.history.keeper import Keeper
+from server.console.history.sqlite_file import Batch, Latest
+from server.console.mqtt.subscriber import Subscriber
 from server.console.plant import Plant
 from server.console.settings import Console
-from server.console.subscriber import Subscriber
 from server.console.topics import PredictionTopic
 from server.streams.served import ServedStreams
 from serving.mqtt.packets import Received
 from serving.worker import Workers
 
 _TURN_S: Final = 0.25
-_WRITE_TURNS: Final = 20  # five seconds
+_WRITE_TURNS: Final = 8  # two seconds
 _LATEST_TURNS: Final = 240  # a minute
-_MAX_ROUTES: Final = 100_000
+_MAX_ROUTES: Final = 20_000
 _MAX_PENDING: Final = 10_000
 
 Take = Callable[[Received], None]
@@ -104,7 +104,11 @@ class Watch:
     def broker(self) -> Mapping[str, Any]:
         """The connection to the broker, as browsers are told of it."""
         broker = self.console.broker
-        return {**self.subscriber.state._asdict(), "address": f"{broker.host}:{broker.port}"}
+        return {
+            **self.subscriber.state._asdict(),
+            "address": f"{broker.host}:{broker.port}",
+            "topics": [one.filter for one in self._predictions],
+        }
 
     def encoded(self, asset: AssetState) -> orjson.Fragment:
         """An asset as JSON."""
@@ -148,7 +152,7 @@ class Watch:
     def _restore(self, known: Sequence[Latest]) -> None:
         for one in known:
             state = AssetState(one.stream, one.asset)
-            state.restore(orjson.loads(one.document), one.received, list(one.values))
+            state.restore(orjson.loads(one.document), one.received, one.values)
             self.plant.restore(state)
 
     def _turn(self) -> None:
@@ -171,7 +175,8 @@ class Watch:
         batch = self._batch(
             self.plant.points(), has_latest=self._turns % _LATEST_TURNS < _WRITE_TURNS
         )
-        self.keeper.write(batch)
+        if any(batch) or self.keeper.trouble:  # an empty one shows whether the trouble is over
+            self.keeper.write(batch)
 
     def _batch(self, points: Sequence[Any], *, has_latest: bool) -> Batch:
         """What is to be written now."""

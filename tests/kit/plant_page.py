@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from tests.kit.bundles.published import Published
 from tests.kit.errors import KitError
 from tests.kit.model_server import ModelServer
 
+STREAM = "pump-health"
 EVENT_S = 20.0
 _MAX_EVENTS = 10_000
 
@@ -29,12 +31,12 @@ def page_server(
         **console: keys of the section `[console]`.
     """
     published = Published.create(folder)
-    published.publish(detector_bundle("pump-health", 1, [1.0, 10.0], threshold=50.0))
+    published.publish(detector_bundle(STREAM, 1, [1.0, 10.0], threshold=50.0))
     broker = {"host": HOST, "port": port, "reconnect_max_s": 0.5}
     sections: dict[str, Mapping[str, object]] = {"console": {"broker": broker, **console}}
     if limits:
         sections["limits"] = limits
-    return ModelServer(folder / "home", published, [{"stream": "pump-health"}], sections)
+    return ModelServer(folder / "home", published, [{"stream": STREAM}], sections)
 
 
 class Event(NamedTuple):
@@ -107,6 +109,35 @@ class Browser:
         raise KitError(f"no such event '{name}' among {len(self.seen)}")
 
 
-def asset_of(document: Mapping[str, Any], asset: str) -> Any:  # noqa: ANN401  any JSON value
+def asset_of(document: Mapping[str, Any], asset: str) -> Any:  # noqa: ANN401  as above
     """What a document says of an asset; None if it does not name it."""
     return next((one for one in document["assets"] if one["asset"] == asset), None)
+
+
+def overview(server: ModelServer) -> Any:  # noqa: ANN401  as above
+    """What the page asks first: all assets, and the state of the broker."""
+    return server.request("GET", "/console/api/plant").document
+
+
+def shown_of(server: ModelServer, asset: str) -> Any:  # noqa: ANN401  as above
+    """What the page shows of an asset; None if it does not."""
+    return asset_of(overview(server), asset)
+
+
+def history(server: ModelServer, asset: str) -> Any:  # noqa: ANN401  as above
+    """What the page shows of the last hour of an asset."""
+    reply = server.request("GET", f"/console/api/history?stream={STREAM}&asset={asset}")
+    if reply.status != http.HTTPStatus.OK:
+        raise KitError(f"history: {reply.status} {reply.body!r}")
+    return reply.document
+
+
+def prediction(asset: str, value: float | None, **more: object) -> dict[str, object]:
+    """A prediction of the stream as an agent publishes it, at this moment."""
+    made = {"value": value, "quality": "GOOD", "timestamp": now_ms(), "asset": asset}
+    return {**made, "stream": STREAM, "version": "1.0.1", "seq": 1, **more}
+
+
+def now_ms() -> int:
+    """The time of day, milliseconds since 1970."""
+    return int(time.time() * 1000)

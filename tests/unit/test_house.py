@@ -44,7 +44,7 @@ IMPORTERS = {
     "paho": {
         "agent/mqtt/client.py",
         "agent/mqtt/connection.py",
-        "server/console/connection.py",
+        "server/console/mqtt/connection.py",
         "trainer/broker.py",
     },
     "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},

@@ -60,7 +60,9 @@ def test_each_library_that_is_imported_is_declared(package: str, extras: list[st
 
 
 def test_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
-    names = ("agent", "models", "serving", "trainer", "README.md", "LICENSE", "pyproject.toml")
+    names = (
+        "agent", "models", "server", "serving", "trainer", "README.md", "LICENSE", "pyproject.toml",
+    )  # fmt: skip
     for name in names:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
@@ -71,7 +73,7 @@ def test_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     wanted = {str(path.relative_to(tmp_path)) for path in files if path.suffix != ".pyc"}
     assert wanted <= {*zipfile.ZipFile(wheel).namelist()}
-    assert "trainer/report/style.css" in wanted
+    assert {"trainer/report/style.css", "server/console/static/index.html"} <= wanted
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -10,16 +10,17 @@ from time import monotonic
 from typing import Final
 
 from server.console.asset import SPARKLINE
-from server.console.history import Batch, Curve, HistoryError, HistoryFile, Latest
+from server.console.history.sqlite_file import Batch, Curve, HistoryError, HistoryFile, Latest
 from server.console.plant import now_ms
 from server.console.settings import Console
-from server.http.refusals import OverloadError, UnavailableError
+from server.http.refusals import LateError, OverloadError, UnavailableError
 from serving import log
 from serving.worker import Worker
 
 FILE: Final = "console.sqlite3"
 _MAX_QUESTIONS: Final = 16
 _PRUNE_S: Final = 600.0
+_ANSWER_S: Final = 20.0
 
 
 class Keeper:
@@ -42,6 +43,7 @@ class Keeper:
         self.trouble = ""
         self.is_busy = False
         self._keep_ms = int(console.history_hours * 3_600_000)
+        self._max_assets = console.max_assets
         self._file = HistoryFile(state_dir / FILE, console.history_bytes, _tell)
         self._worker = worker
         self._log = log.Limited(log_interval_s)
@@ -53,7 +55,7 @@ class Keeper:
 
         def job() -> Callable[[], None]:
             try:
-                found = self._file.latest(SPARKLINE)
+                found = self._file.latest(self._max_assets, SPARKLINE)
             except HistoryError as exc:
                 reason = str(exc)
                 return lambda: self._done(reason)
@@ -93,6 +95,7 @@ class Keeper:
         Raises:
             OverloadError: too many ask at the same time.
             UnavailableError: the file cannot be read.
+            LateError: the disk did not answer in time.
         """
         if self._questions >= _MAX_QUESTIONS:
             raise OverloadError(f"{_MAX_QUESTIONS} questions to the history are under way already")
@@ -109,7 +112,10 @@ class Keeper:
         self._questions += 1
         try:
             self._worker.submit(job)
-            return await answered
+            async with asyncio.timeout(_ANSWER_S):
+                return await answered
+        except TimeoutError:
+            raise LateError(f"the history was not read within {_ANSWER_S:g} s") from None
         finally:
             self._questions -= 1
 

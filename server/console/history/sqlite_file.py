@@ -1,6 +1,6 @@
 """The file of the page's history: SQLite, bounded in age and in bytes.
 
-    points    what the predictions of an asset were within a few seconds (server.console.points)
+    points    what the predictions of an asset were within a few seconds
     latest    the newest prediction of each asset, so that a restart shows the plant at once
     marks     models that were exchanged
     drift     how far streams were from their training data
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from server.console.gateways import DriftPoint, Mark
-from server.console.points import Point
+from server.console.history.points import Point
 
 _VERSION: Final = 1
 _PAGE_BYTES: Final = 4096
@@ -130,13 +130,17 @@ class HistoryFile:
         """
         self._attempt(lambda opened: self._remove_before(opened, oldest))
 
-    def latest(self, values: int) -> Sequence[Latest]:
-        """The newest prediction of each asset, with so many values before it.
+    def latest(self, assets: int, values: int) -> Sequence[Latest]:
+        """The newest prediction of each asset, the oldest first.
+
+        Args:
+            assets: assets that are asked for at most, the newest ones.
+            values: values before it that are asked for at most.
 
         Raises:
             HistoryError: the file cannot be read.
         """
-        return self._attempt(lambda opened: _latest(opened, values))
+        return self._attempt(lambda opened: _latest(opened, assets, values))
 
     def curve(self, stream: str, asset: str, time: tuple[int, int], width: int) -> Curve:
         """What happened to an asset of a stream.
@@ -286,15 +290,16 @@ def _times(opened: sqlite3.Connection) -> tuple[int | None, int]:
     return min(begin for begin, _ in known), max(end for _, end in known)
 
 
-def _latest(opened: sqlite3.Connection, values: int) -> Sequence[Latest]:
+def _latest(opened: sqlite3.Connection, assets: int, values: int) -> Sequence[Latest]:
     found = opened.execute(
         "SELECT stream, asset, received, document, id FROM latest JOIN series ON id = series "
-        "ORDER BY received"
+        "ORDER BY received DESC LIMIT ?",
+        (assets,),
     ).fetchall()
     sought = "SELECT last FROM points WHERE series = ? ORDER BY begin DESC LIMIT ?"
     return [
         Latest(stream, asset, received, document, [one for (one,) in before][::-1])
-        for stream, asset, received, document, series in found
+        for stream, asset, received, document, series in reversed(found)
         for before in [opened.execute(sought, (series, values))]
     ]
 

@@ -72,6 +72,7 @@ class Connection:
 
     Attributes:
         is_accepted: whether the broker has accepted the connection.
+        is_subscribed: whether it has answered the subscriptions.
         refused_with: reason code of a CONNACK that refuses it, else None.
         refused_filters: topic filters that the broker did not grant.
         lost: why the connection ended, in words; empty while it lasts.
@@ -85,7 +86,7 @@ class Connection:
         filters: Sequence[str],
         max_payload_bytes: int,
     ) -> None:
-        self.is_accepted = False
+        self.is_accepted = self.is_subscribed = False
         self.refused_with: int | None = None
         self.refused_filters: list[str] = []
         self.lost = ""
@@ -233,5 +234,6 @@ class Connection:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
+        self.is_subscribed = True
         answers = zip(self._filters, reasons, strict=False)
         self.refused_filters = [name for name, reason in answers if reason.is_failure]

@@ -17,7 +17,7 @@ from time import monotonic, time
 from typing import Final, NamedTuple
 
 from models.control.topics import ControlTopics
-from server.console.connection import Connection
+from server.console.mqtt.connection import Connection
 from server.console.settings import Console
 from server.console.topics import PredictionTopic
 from serving import log
@@ -71,30 +71,16 @@ class Subscriber:
         self.state = BrokerState(connected=False, since=_now_ms(), reason="not connected yet")
         self._console, self._worker, self._take, self._changed = console, worker, take, changed
         broker = console.broker
-        self._client_id = broker.client_id or f"millhand-console-{secrets.token_hex(4)}"
+        self._client_id = broker.client_id or new_client_id()
         self._connection: Connection | None = None
         self._version = self._preferred = MQTT_3_1_1 if broker.protocol == "3.1.1" else MQTT_5
         self._attempts = 0
         self._deadline_s = self._tick_s = 0.0
         self._is_stopping = False
 
-    @property
-    def filters(self) -> list[str]:
-        """The topic filters that are subscribed to."""
-        every = ControlTopics("+")
-        control = [every.status, every.feedback, every.metrics]
-        control += [every.desired("+"), every.current("+")]
-        return [PredictionTopic(one).filter for one in self._console.predictions] + control
-
     def start(self) -> None:
         """Connect, and go on until `stop`."""
-        connection = Connection(
-            self._console.broker,
-            self._client_id,
-            self._version,
-            self.filters,
-            self._console.max_payload_bytes,
-        )
+        connection = made_connection(self._console, self._client_id, self._version)
 
         def job() -> Callable[[], None]:
             try:
@@ -202,6 +188,20 @@ class Subscriber:
     def _set(self, state: BrokerState) -> None:
         self.state = state
         self._changed()
+
+
+def new_client_id() -> str:
+    """An MQTT client id that no other client has."""
+    return f"millhand-console-{secrets.token_hex(4)}"
+
+
+def made_connection(console: Console, client_id: str, version: int) -> Connection:
+    """A connection to the broker that is not open yet, with the filters of all that is shown."""
+    every = ControlTopics("+")
+    filters = [PredictionTopic(one).filter for one in console.predictions]
+    filters += [every.status, every.feedback, every.metrics]
+    filters += [every.desired("+"), every.current("+")]
+    return Connection(console.broker, client_id, version, filters, console.max_payload_bytes)
 
 
 def _now_ms() -> int:
