@@ -51,7 +51,7 @@ class PlantView(NamedTuple):
 
     def predict(self, asset: str, score: float, **fields: object) -> None:
         """Publish a prediction of an asset, as an agent would; the threshold is 50."""
-        is_above = score > 50  # noqa: PLR2004  the threshold of the served model
+        is_above = score > 50
         document = {
             "value": int(is_above),
             "label": ("normal", "abnormal")[is_above],
@@ -94,7 +94,7 @@ class PlantView(NamedTuple):
         engine = files("axe_core_python").joinpath("axe.min.js").read_text()
         self.chromium.evaluate(engine)
         found: dict[str, Any] = self.chromium.evaluate("axe.run(document)")
-        assert len(found["passes"]) > 5, found  # noqa: PLR2004  it has looked at something
+        assert len(found["passes"]) > 5, found
         return [
             f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']]}"
             for one in found["violations"]

@@ -1,6 +1,6 @@
 // What happened to one asset: asked for once, and continued by what the server tells.
 
-import { ask, changed, serverNow, watch } from "./store.js";
+import { ask, changed, key, serverNow, state, watch } from "./store.js";
 
 const RENEW_MS = 5 * 60_000;
 const MOST = 3600;
@@ -51,6 +51,9 @@ export class Curve {
       this.drift = found.drift;
       this.counters = found.counters ?? {};
       this.error = "";
+      // The newest is not in the history yet, and was told before this curve has listened.
+      const newest = state.assets.get(key(this.stream, this.asset));
+      if (newest) this.add(newest);
     } catch (error) {
       this.error = error.message;
     }

@@ -38,6 +38,10 @@ export function begin(render) {
   show = render;
   setInterval(tick, 1000);
   connect();
+  // A browser keeps a page that was left for the way back, and its connection with it. It has six
+  // for a server, so that the seventh page would wait for a minute.
+  addEventListener("pagehide", () => source?.close());
+  addEventListener("pageshow", (event) => event.persisted && connect());
 }
 
 /** Have a function called with each event's name and content; returns what ends that. */

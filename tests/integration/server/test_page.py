@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,7 @@ TIME = "2026-11-29T03:00:00.000Z"
 
 @pytest.fixture(scope="module")
 def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlantView]:
-    folder: Path = tmp_path_factory.mktemp("page")
+    folder = tmp_path_factory.mktemp("page")
     with (
         mosquitto(folder / "broker") as broker,
         PlantClient(broker.port) as client,

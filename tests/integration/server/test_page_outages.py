@@ -1,7 +1,6 @@
 """The page when something is away: the broker, the server, or every prediction."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.kit.waiting import eventually
 
 @pytest.fixture(scope="module")
 def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlantView]:
-    folder: Path = tmp_path_factory.mktemp("page")
+    folder = tmp_path_factory.mktemp("page")
     with (
         mosquitto(folder / "broker") as broker,
         PlantClient(broker.port) as client,
