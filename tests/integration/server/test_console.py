@@ -99,6 +99,17 @@ def test_asset_without_an_answer_is_abnormal_and_says_why(plant: Plant) -> None:
     assert (shown["quality"], shown["reason"]) == ("BAD", "input_missing")
 
 
+def test_threshold_is_shown_for_the_version_that_it_belongs_to(plant: Plant) -> None:
+    for seq, asset in ((1, "l1/same"), (99, "l1/other")):
+        document = prediction(asset, 0, score=60.0, seq=seq)
+        plant.client.publish(f"plant/{asset}/_inference/{STREAM}", document)
+    same, other = (
+        eventually(partial(shown_of, plant.server, f"l1/{name}")) for name in ("same", "other")
+    )
+    assert (same["threshold"], same["abnormal"]) == (50.0, True)
+    assert (other["threshold"], other["abnormal"]) == (None, False)
+
+
 def test_gateway_shows_what_runs_its_counters_and_that_they_balance(plant: Plant) -> None:
     read(plant, "l1/counted", 1.0)
     with Browser(plant.server.port) as browser:
