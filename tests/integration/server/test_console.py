@@ -276,8 +276,10 @@ def test_login_and_tls_are_read_from_files(tmp_path: Path) -> None:
             eventually(lambda: overview(server)["broker"]["connected"], 20.0)
             ca_file, login = certificates.ca_file, ("plant", "other")
             with PlantClient(broker.port, ca_file=ca_file, login=login) as client:
-                client.publish(f"plant/l1/tls/_inference/{STREAM}", prediction("l1/tls", 0))
-                eventually(lambda: shown_of(server, "l1/tls"))
+                for number in range(2000):  # each is a record of TLS of its own
+                    asset = f"l1/tls-{number % 100}"
+                    client.publish(f"plant/{asset}/_inference/{STREAM}", prediction(asset, number))
+                eventually(lambda: (shown_of(server, "l1/tls-99") or {}).get("value") == 1999)
             assert "hunter2" not in server.log
 
 
