@@ -81,6 +81,7 @@ class Gateways:
         ignored: documents that cannot be used, by reason.
         marks: models that were exchanged since the last `taken`.
         drift: what gateways have said of drift since the last `taken`.
+        running: the gateway that runs a stream, by the stream; empty where several do.
     """
 
     def __init__(self, max_gateways: int) -> None:
@@ -88,6 +89,7 @@ class Gateways:
         self.ignored: Counter[str] = Counter()
         self.marks: list[Mark] = []
         self.drift: dict[tuple[str, str], DriftPoint] = {}
+        self.running: dict[str, str] = {}
         self._max_gateways = max_gateways
         self._changed: set[str] = set()
 
@@ -114,12 +116,14 @@ class Gateways:
         states = [self.known[name] for name in changed]
         for state in states:
             state.revision = revision
+        if states:
+            runs = Counter(stream for one in self.known.values() for stream in one.streams)
+            self.running = {
+                stream: name if runs[stream] == 1 else ""
+                for name, one in self.known.items()
+                for stream in one.streams
+            }
         return states
-
-    def running(self, stream: str) -> str:
-        """The gateway that runs a stream, if exactly one does; else empty."""
-        names = [name for name, one in self.known.items() if stream in one.streams]
-        return names[0] if len(names) == 1 else ""
 
     def counters(self, stream: str) -> dict[str, Any]:
         """The counters of all gateways that run a stream, by their ids."""

@@ -113,13 +113,19 @@ class Watch:
     def encoded(self, asset: AssetState) -> orjson.Fragment:
         """An asset as JSON."""
         stream = asset.stream
-        return orjson.Fragment(asset.encoded(self.manifest(stream), self.gateways.running(stream)))
+        manifest = self.manifest(stream, asset.document.get("seq"))
+        return orjson.Fragment(asset.encoded(manifest, self.gateways.running.get(stream, "")))
 
-    def manifest(self, stream: str) -> Manifest | None:
-        """The manifest of the model that this server serves for a stream, if it does."""
+    def manifest(self, stream: str, seq: object = None) -> Manifest | None:
+        """The manifest of a version that this server serves of a stream; None if it does not.
+
+        Args:
+            stream: name of the stream.
+            seq: number of the version; None for that which clients get by default.
+        """
         slot = self.served.slots.get(stream)
-        model = slot.model if slot is not None else None
-        return model.manifest if model is not None else None
+        manifests = [one.model.manifest for one in slot.versions] if slot is not None else []
+        return next((one for one in manifests if seq is None or one.seq == seq), None)
 
     def _take(self, received: Sequence[Received]) -> None:
         routes = self._routes

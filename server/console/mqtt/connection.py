@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from socket import socket
 
 RECV_BYTES: Final = 1 << 16
+TURN_BYTES: Final = 1 << 17
+"""Bytes that are read at a time at most, some 300 predictions: then the loop has other work."""
 _ALL: Final = 1 << 30
 _PACKET_ROOM_BYTES: Final = 2 << 16  # a topic and properties: 64 KiB each (MQTT 5, 1.5.4)
 _LATER: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -131,31 +133,25 @@ class Connection:
         return self._socket.fileno() if self._socket is not None else None
 
     def read(self) -> tuple[Sequence[Received], bool]:
-        """The messages of one `recv`, and whether more may have arrived already."""
-        opened = self._socket
+        """The messages that have arrived, and whether there may be more than one turn may take."""
+        opened, size, end = self._socket, 0, ""
         if opened is None:
             return (), False
         try:
-            chunk = opened.recv(RECV_BYTES)
+            # TLS gives one record at a time, and with it as a rule one message.
+            while size < TURN_BYTES and not end:
+                chunk = opened.recv(RECV_BYTES)
+                self._reader.feed(chunk)
+                size += len(chunk)
+                end = "" if chunk else "closed by the broker"
         except _LATER:
-            return (), False
+            pass
         except OSError as exc:
-            self._end(reason_of(exc))
-            return (), False
-        if not chunk:
-            self._end("closed by the broker")
-            return (), False
-        self._reader.feed(chunk)
-        try:
-            block = self._reader.read(_ALL, time_ns())
-        except MalformedError as exc:
-            self._end(f"the broker sends {exc}")
-            return (), False
-        if block.others:
-            self._client.fed += block.others
-            self._pass_on()
-        is_pending = isinstance(opened, ssl.SSLSocket) and opened.pending() > 0
-        return block.received, is_pending or len(chunk) == RECV_BYTES
+            end = reason_of(exc)
+        received = self._parsed() if size else ()
+        if end:
+            self._end(end)
+        return received, size >= TURN_BYTES
 
     def tick(self) -> None:
         """Send what waits, keep the connection alive, and notice a broker that is silent."""
@@ -169,6 +165,17 @@ class Connection:
         self._flush()
         if self._socket is not None:
             self._end("closed")
+
+    def _parsed(self) -> Sequence[Received]:
+        try:
+            block = self._reader.read(_ALL, time_ns())
+        except MalformedError as exc:
+            self._end(f"the broker sends {exc}")
+            return ()
+        if block.others:
+            self._client.fed += block.others
+            self._pass_on()
+        return block.received
 
     def _asked(self) -> dict[str, Any]:
         """What only MQTT 5 can ask the broker for."""

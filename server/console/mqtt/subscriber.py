@@ -27,7 +27,6 @@ from serving.worker import Worker
 
 _TURN_S: Final = 0.05
 _BUSY_S: Final = 0.001  # where the socket has more than one turn may take
-_READS: Final = 4
 _TICK_S: Final = 1.0
 _FIRST_WAIT_S: Final = 1.0
 _LEAST_WAIT_S: Final = 0.05
@@ -112,12 +111,9 @@ class Subscriber:
         connection = self._connection
         if connection is None or self._is_stopping:
             return
-        has_more, reads = True, 0
-        while has_more and reads < _READS:
-            received, has_more = connection.read()
-            reads += 1
-            if received:
-                self._take(received)
+        received, has_more = connection.read()
+        if received:
+            self._take(received)
         now_s = monotonic()
         if now_s >= self._tick_s:
             self._tick_s = now_s + _TICK_S

@@ -99,6 +99,17 @@ def test_asset_without_an_answer_is_abnormal_and_says_why(plant: Plant) -> None:
     assert (shown["quality"], shown["reason"]) == ("BAD", "input_missing")
 
 
+def test_threshold_is_shown_for_the_version_that_it_belongs_to(plant: Plant) -> None:
+    for seq, asset in ((1, "l1/same"), (99, "l1/other")):
+        document = prediction(asset, 0, score=60.0, seq=seq)
+        plant.client.publish(f"plant/{asset}/_inference/{STREAM}", document)
+    same, other = (
+        eventually(partial(shown_of, plant.server, f"l1/{name}")) for name in ("same", "other")
+    )
+    assert (same["threshold"], same["abnormal"]) == (50.0, True)
+    assert (other["threshold"], other["abnormal"]) == (None, False)
+
+
 def test_gateway_shows_what_runs_its_counters_and_that_they_balance(plant: Plant) -> None:
     read(plant, "l1/counted", 1.0)
     with Browser(plant.server.port) as browser:
@@ -265,8 +276,10 @@ def test_login_and_tls_are_read_from_files(tmp_path: Path) -> None:
             eventually(lambda: overview(server)["broker"]["connected"], 20.0)
             ca_file, login = certificates.ca_file, ("plant", "other")
             with PlantClient(broker.port, ca_file=ca_file, login=login) as client:
-                client.publish(f"plant/l1/tls/_inference/{STREAM}", prediction("l1/tls", 0))
-                eventually(lambda: shown_of(server, "l1/tls"))
+                for number in range(2000):  # each is a record of TLS of its own
+                    asset = f"l1/tls-{number % 100}"
+                    client.publish(f"plant/{asset}/_inference/{STREAM}", prediction(asset, number))
+                eventually(lambda: (shown_of(server, "l1/tls-99") or {}).get("value") == 1999)
             assert "hunter2" not in server.log
 
 
