@@ -8,6 +8,8 @@ import { key, state } from "./store.js";
 
 const STEP = 250; // rows that are added at a time; more would be slow to draw, and nobody reads them
 const CALM_MS = 5000;
+const UNSEEN_MS = 5000;
+const SHOWN = ["asset", "kind", "why", "isStale", "age"];
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 export function Plant({ now }) {
@@ -121,11 +123,40 @@ function Table({ rows, now }) {
   </table>`;
 }
 
-/** One asset. It is drawn anew only if something that it shows has changed. */
+const rows = new WeakMap();
+const sight = new IntersectionObserver(
+  (entries) => entries.forEach((one) => rows.get(one.target)?.see(one.isIntersecting)),
+  { rootMargin: "200px" },
+);
+
+/**
+ * One asset. It is drawn anew only if something that it shows has changed; outside of what can be
+ * seen, for a change of its kind at once and for all others every few seconds.
+ */
 class Row extends Component {
+  componentDidMount() {
+    this.drawn = Date.now();
+    rows.set(this.base, this);
+    sight.observe(this.base);
+  }
+
+  componentWillUnmount() {
+    sight.unobserve(this.base);
+  }
+
+  see(isSeen) {
+    this.isSeen = isSeen;
+    if (isSeen) this.forceUpdate();
+  }
+
   shouldComponentUpdate(next) {
     const now = this.props;
-    return ["asset", "kind", "why", "isStale", "age"].some((one) => next[one] !== now[one]);
+    const isDue = this.isSeen || next.kind !== now.kind || Date.now() - this.drawn > UNSEEN_MS;
+    return isDue && SHOWN.some((one) => next[one] !== now[one]);
+  }
+
+  componentDidUpdate() {
+    this.drawn = Date.now();
   }
 
   render({ asset, kind, why, isStale, age }) {
