@@ -82,8 +82,11 @@ function Notices() {
       server tries again by itself.
     </p>`;
   }
-  if (broker?.reason) return html`<p class="notice">${sentence(broker.reason)}</p>`;
-  return null;
+  const { history } = state;
+  return html`
+    ${broker?.reason && html`<p class="notice">${sentence(broker.reason)}</p>`}
+    ${history?.kept === false && html`<p class="notice">No history is kept for now: ${sentence(history.reason)}</p>`}
+  `;
 }
 
 function sentence(text) {

@@ -51,5 +51,5 @@ function isAbnormal(asset) {
 }
 
 function whyAbnormal(asset) {
-  return isAbove(asset) ? "at or above its threshold" : (asset.label ?? "");
+  return isAbove(asset) ? "threshold reached" : (asset.label ?? "");
 }

@@ -195,6 +195,7 @@ function Nothing() {
   const { broker, isLoaded, streams } = state;
   if (!isLoaded) return html`<p class="quiet">Asking the server…</p>`;
   const topics = broker.topics ?? [];
+  const ignored = Object.entries(state.ignored);
   return html`<${Empty} title="No prediction yet">
     ${broker.connected
       ? html`<p>
@@ -208,6 +209,8 @@ function Nothing() {
         Does a gateway run? <a href="#/gateways">Gateways</a> shows
         ${" "}${many(state.gateways.size, "gateway")}.
       </li>
+      ${ignored.length > 0 &&
+      html`<li>Messages have arrived that are no predictions: ${ignored.map(([one, amount]) => `${words(one)} ${amount}`).join(", ")}.</li>`}
       <li>
         Are the predictions on other topics? <code>console.predictions</code> in server.toml names those that
         are read.

@@ -8,6 +8,7 @@ const RETRY_MS = 3000;
 const TOKEN_USED = "millhand-token-used"; // in the browser's storage: that there is one, not which
 const SILENCE_MS = 20_000; // then the server is asked whether it is there
 const ANSWER_MS = 8000;
+const RENEW_MS = 60_000; // what no event tells of is asked for again
 
 export const state = {
   assets: new Map(), // by key: the newest prediction of an asset
@@ -15,6 +16,8 @@ export const state = {
   gateways: new Map(), // by id
   streams: [],
   broker: null,
+  history: null, // whether it is kept
+  ignored: {}, // messages that are no predictions, by reason
   isLoaded: false,
   isLive: false,
   lostAt: null, // when the connection to the server was lost, by the clock of the browser
@@ -26,6 +29,7 @@ export const state = {
 const watchers = new Set(); // are told of each asset and mark
 let source = null;
 let heardAt = 0;
+let loadedAt = 0;
 let isDue = false;
 let show = () => {};
 
@@ -163,7 +167,10 @@ async function load() {
   const paths = ["plant", "gateways", "streams"];
   const [plant, gateways, streams] = await Promise.all(paths.map((one) => ask(`${API}/${one}`)));
   state.aheadMs = plant.now - Date.now();
+  loadedAt = Date.now();
   state.broker = plant.broker;
+  state.history = plant.history ?? null;
+  state.ignored = plant.ignored ?? {};
   state.gateways = new Map(gateways.gateways.map((one) => [one.gateway, one]));
   takeStreams(streams);
   const known = new Set(plant.assets.map((one) => key(one.stream, one.asset)));
@@ -217,8 +224,9 @@ function lose(error) {
 
 function tick() {
   // A connection that was cut without a word looks like a quiet plant.
-  if (state.isLive && Date.now() - heardAt > SILENCE_MS) {
-    heardAt = Date.now();
+  const now = Date.now();
+  if (state.isLive && (now - heardAt > SILENCE_MS || now - loadedAt > RENEW_MS)) {
+    heardAt = loadedAt = now;
     load().catch((error) => {
       lose(error);
       setTimeout(connect, RETRY_MS);
