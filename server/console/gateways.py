@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
+import orjson
 from pydantic import ValidationError
 
 from models.control.documents import (
@@ -150,7 +151,7 @@ class Gateways:
             state = GatewayState(name)
         try:
             take(state, message)
-        except (ValidationError, MillhandError):
+        except (ValidationError, MillhandError, orjson.JSONEncodeError):
             self.ignored["document"] += 1
             return
         self.known[name] = state
@@ -193,8 +194,11 @@ def _read(kind: type[_Kind], message: Received) -> _Kind:
 
     Raises:
         ValidationError: it is not JSON, or not such a document.
+        JSONEncodeError: it has a number beyond 64 bits, which no browser could be sent.
     """
-    return kind.model_validate_json(message.payload)
+    document = kind.model_validate_json(message.payload)
+    orjson.dumps(document.model_dump())
+    return document
 
 
 def _point(at_ms: int, stream: str, gateway: str, drift: Drift) -> DriftPoint:

@@ -221,7 +221,7 @@ class HistoryFile:
     def _add(self, opened: sqlite3.Connection, batch: Batch) -> None:
         opened.executemany(
             _ADD_POINT,
-            [(self._id(opened, one.stream, one.asset), *one[2:]) for one in batch.points],
+            [self._row(opened, one) for one in batch.points],
         )
         opened.executemany(
             "INSERT OR REPLACE INTO latest VALUES (?, ?, ?)",
@@ -239,6 +239,13 @@ class HistoryFile:
             "(:stream, :timestamp, :gateway, :ratio, :alarm, :worst, :asset)",
             [one._asdict() for one in batch.drift],
         )
+
+    def _row(self, opened: sqlite3.Connection, point: Point) -> tuple[float | None, ...]:
+        # As numbers with a fraction: SQLite has no integers beyond 63 bits.
+        given = (point.low, point.high, point.last, point.score)
+        reals = (None if one is None else float(one) for one in given)
+        series = self._id(opened, point.stream, point.asset)
+        return (series, point.begin, *reals, point.quality)
 
     def _id(self, opened: sqlite3.Connection, stream: str, asset: str) -> int:
         key = stream, asset

@@ -111,9 +111,16 @@ class Subscriber:
         connection = self._connection
         if connection is None or self._is_stopping:
             return
-        received, has_more = connection.read()
-        if received:
-            self._take(received)
+        has_more = False
+        try:
+            received, has_more = connection.read()
+            if received:
+                self._take(received)
+        finally:  # a message that nobody can handle must not end the reading of others
+            self._go_on(connection, has_more=has_more)
+
+    def _go_on(self, connection: Connection, *, has_more: bool) -> None:
+        """Do what is due, and come back while the connection lasts."""
         now_s = monotonic()
         if now_s >= self._tick_s:
             self._tick_s = now_s + _TICK_S

@@ -179,6 +179,28 @@ def test_message_that_is_no_prediction_is_counted_and_harms_nothing(
     eventually(lambda: shown_of(plant.server, "l1/after"))
 
 
+METRICS = {
+    "received": 10**30, "predicted": 0, "windowed": 0, "dropped": {}, "waiting": 0,
+    "redelivered": 0, "connects": 1, "sessions_lost": 0, "streams": {},
+}  # fmt: skip
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    "millhand/odd/status": {"state": "on fire"},
+    "millhand/odd/metrics": METRICS,
+    "millhand/odd/current/pump-health": {"stream": 7},
+}
+
+
+@pytest.mark.parametrize("topic", DOCUMENTS)
+def test_document_that_cannot_be_read_is_counted_and_harms_nothing(
+    plant: Plant, topic: str
+) -> None:
+    before = overview(plant.server)["ignored"].get("document", 0)
+    plant.client.publish(topic, DOCUMENTS[topic])
+    eventually(lambda: overview(plant.server)["ignored"].get("document", 0) > before)
+    gateways = plant.server.request("GET", "/console/api/gateways").document["gateways"]
+    assert [one["gateway"] for one in gateways] == ["gw1"]
+
+
 def test_browser_that_comes_back_gets_what_is_newer_only(plant: Plant) -> None:
     plant.client.publish(f"plant/l1/old/_inference/{STREAM}", prediction("l1/old", 0))
     with Browser(plant.server.port) as browser:

@@ -62,6 +62,11 @@ def test_point_that_comes_in_two_parts_is_one(kept: Kept) -> None:
     assert kept.curve() == [(BEGIN_MS, 3.0, 5.0, 5.0, 2)]
 
 
+def test_value_of_any_size_is_kept(kept: Kept) -> None:
+    kept.add(point(0, -(2**63) - 1, 2**64 - 1))
+    assert kept.curve()[0][1:3] == (-(2.0**63), 2.0**64)
+
+
 def test_marks_drift_and_newest_predictions_come_back(kept: Kept) -> None:
     mark = Mark(BEGIN_MS + 5, "health", "gw1", "1.0.2", 2)
     drift = DriftPoint(BEGIN_MS, "health", "gw1", 1.5, True, "c0", "pump7")  # noqa: FBT003  as in the record
