@@ -8,7 +8,7 @@ from tests.kit.broker.brokers import free_port, mosquitto
 from tests.kit.browser import browser
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.plant_page import page_server
-from tests.kit.plant_view import PlantView
+from tests.kit.plant_view import STREAM, PlantView
 from tests.kit.waiting import eventually
 
 
@@ -59,3 +59,12 @@ def test_lost_server_is_said_and_the_page_comes_back_by_itself(view: PlantView) 
     view.wait_for_text(".connection", "live")
     eventually(lambda: not view.text(".notices"), 20.0)
     assert view.chromium.evaluate("window.isTheSame") is True
+
+
+def test_form_says_that_it_got_no_answer(view: PlantView) -> None:
+    view.open(f"#/try/{STREAM}")
+    eventually(lambda: len(view.texts(".field")) == 2, 10.0)
+    view.server.kill()
+    view.chromium.evaluate("document.querySelector('main form').requestSubmit()")
+    view.wait_for_text("[aria-live] .problem", "The server gives no answer")
+    view.server.start()
