@@ -11,11 +11,11 @@ import orjson
 
 from agent.delivery.outgoing import Outgoing
 from agent.mqtt.connection import Will
-from agent.mqtt.packets import Received
 from agent.mqtt.subscription import Subscription
 from agent.mqtt.takeover import Takeover
 from models.control.documents import Current, Document, Feedback, Metrics, Status, timestamp
 from models.control.topics import ControlTopics
+from serving.mqtt.packets import Received
 
 
 class Control:

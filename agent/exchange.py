@@ -5,8 +5,8 @@ from typing import Protocol
 
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.outgoing import Publisher
-from agent.mqtt.packets import Received
 from agent.streams.router import Router
+from serving.mqtt.packets import Received
 
 
 class TurnConnection(Publisher, Protocol):

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from agent.commands import Commands
-from agent.mqtt.packets import Received
 from serving import log
+from serving.mqtt.packets import Received
 from serving.updates.updater import Updater
 
 HEAR_S: Final = 1.0

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import Connection, Will
-from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
 from agent.mqtt.subscription import Subscription
 from benchmarks.errors import BenchmarkError
 from models.control.topics import ControlTopics
+from serving.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline

@@ -19,8 +19,6 @@ import numpy as np
 
 from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
-from agent.mqtt.packets import MQTT_5
-from agent.mqtt.reader import Reader
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.bundle.budget import Budget
@@ -35,6 +33,8 @@ from models.bundle.manifest import (
 )
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving.model import Model
+from serving.mqtt.packets import MQTT_5
+from serving.mqtt.reader import Reader
 
 SIGNALS, ROUNDS, BLOCK, BATCH = 8, 30, 10_000, 256
 T0_MS = 1_760_000_000_000

@@ -20,7 +20,6 @@ from time import perf_counter_ns, time_ns
 from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
-from agent.mqtt.packets import MQTT_5, Publish, Writer, puback
 from agent.mqtt.transport import Transport
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
@@ -31,6 +30,7 @@ from models.bundle.package import read_bundle
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving import memory
 from serving.model import Model
+from serving.mqtt.packets import MQTT_5, Publish, Writer, puback
 from serving.session import Session
 
 PARTS = ("read", "take", "answer", "publish", "send")

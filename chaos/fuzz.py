@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from agent.mqtt.packets import (
+from serving.mqtt.packets import (
     MQTT_5,
     MalformedError,
     Publish,
@@ -22,7 +22,7 @@ from agent.mqtt.packets import (
     Writer,
     puback,
 )
-from agent.mqtt.reader import Reader
+from serving.mqtt.reader import Reader
 from tests.kit.broker.packets import (
     OTHER_PACKETS,
     Message,

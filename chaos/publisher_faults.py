@@ -7,13 +7,13 @@ from typing import Final
 
 from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import Connection, Will
-from agent.mqtt.packets import MQTT_5
 from agent.mqtt.subscription import Subscription
 from chaos.faults import Fault, Moment, kill_agent, moment
 from chaos.plant import TICKS_A_SECOND, Plant
 from chaos.rig import GATEWAY, Rig, Setup
 from chaos.stock_plant import StockPlant
 from chaos.traffic import behind, row
+from serving.mqtt.packets import MQTT_5
 from tests.kit.broker.brokers import HOST
 from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.evil import evil_bundle

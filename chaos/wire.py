@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.mqtt.packets import MQTT_5, Received
-from agent.mqtt.reader import Reader
 from chaos.traffic import OVERSIZED_ASSET, ROWS, Key, Reading
+from serving.mqtt.packets import MQTT_5, Received
+from serving.mqtt.reader import Reader
 from tests.kit.broker.proxy import TO_BROKER, TO_CLIENT
 
 _MAX_PACKET_BYTES = 1 << 22

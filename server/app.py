@@ -10,6 +10,8 @@ from models.errors import BundleError
 from server.access.guard import Guard
 from server.access.page_session import PageSession
 from server.batching.scheduler import Scheduler
+from server.console.api import Api
+from server.console.watch import Folder, Watch
 from server.http.application import Application
 from server.http.listener import Listener
 from server.http.routes import Routes, Table
@@ -71,6 +73,7 @@ class Program:
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
         self._guard = Guard(settings.access, limits.log_interval_s)
+        self._watch = self._watching()
         self.routes = Routes(self._table(store))
         application = Application(self.routes, self.tally, self._guard.check, limits.log_interval_s)
         self._listener = Listener(
@@ -88,6 +91,7 @@ class Program:
             *Scoring(served, answering, limits).table(),
             *self._metrics(),
             *PageSession(self._guard, self._settings.access).table(),
+            *(Api(self._watch).table() if self._watch is not None else ()),
         )
         return (*table, *OpenApi(served, store, table).table())
 
@@ -99,9 +103,13 @@ class Program:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._workers.wake_up.fileno(), self._run_posted)
         self._tick()
+        if self._watch is not None:
+            self._watch.start()
         try:
             await self._listener.serve()
         finally:
+            if self._watch is not None:
+                self._watch.stop()
             loop.remove_reader(self._workers.wake_up.fileno())
             self._scheduler.close()
             self._workers.stop(monotonic() + self._settings.limits.stop_s, monotonic)
@@ -116,7 +124,17 @@ class Program:
         """Answer what is under way, and end; may be called by a signal handler."""
         self._notifier.stopping()
         self._served.is_stopping = True
+        if self._watch is not None:
+            self._watch.end_streams()
         self._listener.stop()
+
+    def _watching(self) -> Watch | None:
+        """What is behind the page; None where there is none."""
+        console = self._settings.console
+        if console is None:
+            return None
+        folder = Folder(self._settings.server.state_dir, self._settings.limits.log_interval_s)
+        return Watch(console, folder, self._workers, self._served)
 
     def _follow(self) -> None:
         """Have each stream run the bundle that the configuration names, or the newest."""

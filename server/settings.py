@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
 from server.access.settings import Access, is_of_this_machine
+from server.console.settings import Console
 from server.metrics.settings import Metrics
 from server.predict.settings import Predict
 from serving.log import Level
@@ -127,6 +128,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     log: Log = Log()
     access: Access = Access()
+    console: Console | None = None
 
     def address(self, port: int) -> str:
         """The address that the server listens on, as a URL."""
@@ -153,7 +155,29 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> Mapping[str, Path | None]:
         """Files with secrets by the key that names them; None where none is named."""
-        return {**self.registry.access.secrets, **self.access.secrets}
+        broker = self.console.broker if self.console is not None else None
+        return {
+            **self.registry.access.secrets,
+            **self.access.secrets,
+            **{
+                f"console.broker.{key}": getattr(broker, key, None)
+                for key in ("password_file", "key_file")
+            },
+        }
+
+    @property
+    def files(self) -> Mapping[str, Path | None]:
+        """Files that must be readable by the key that names them; None where none is named."""
+        broker = self.console.broker if self.console is not None else None
+        return {
+            "registry.root": self.registry.root,
+            **self.registry.access.files,
+            **self.access.files,
+            **{
+                f"console.broker.{key}": getattr(broker, key, None)
+                for key in ("password_file", "ca_file", "cert_file", "key_file")
+            },
+        }
 
     @model_validator(mode="after")
     def _others_need_a_token(self) -> Self:

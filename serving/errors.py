@@ -9,7 +9,7 @@ MillhandError
     └── TimedOutError     the runtime was interrupted after `limits.inference_s`
 
 Those of a message and of a bundle are in `models.errors`, those of a pull in
-`serving.registry.refusals`, those of the broker in `agent.mqtt.errors`.
+`serving.registry.refusals`, those of the broker in `serving.mqtt.errors`.
 """
 
 from typing import ClassVar

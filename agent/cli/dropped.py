@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any, Final
 
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.input.codecs.document import parse
 from models.input.reasons import REASONS
 from models.input.topics import TopicTemplate
+from serving.mqtt.packets import Received
 
 _MAX_PATHS: Final = 20
 _MAX_CHARACTERS: Final = 80

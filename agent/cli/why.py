@@ -18,7 +18,6 @@ import numpy as np
 from agent.cli import dropped, window_state
 from agent.config.settings import Settings
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel
 from models.errors import BundleError, IncompatibleBundleError, ReadingError
@@ -28,6 +27,7 @@ from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from serving.store import Store
 

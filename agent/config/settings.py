@@ -7,7 +7,7 @@ the environment of the process. Everything that can grow has its limit under `[l
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -19,15 +19,15 @@ from models.input.source import check_delivered_once
 from models.input.topics import TopicTemplate, overlap
 from models.settings import Count, Seconds, Section
 from serving.log import Level
+from serving.mqtt import settings
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
 from serving.updates.settings import Updates
 
-Port = Annotated[int, Field(ge=1, le=65_535)]
 MAX_RECEIVE_MAXIMUM: Final = 65_535
 """Largest Receive Maximum that MQTT 5 allows (3.1.2.11.3)."""
 MAX_IN_FLIGHT: Final = 32_768
-"""Number of packet ids that the agent has for its own publishes; see `agent.mqtt.packets`."""
+"""Number of packet ids that the agent has for its own publishes; see `serving.mqtt.packets`."""
 PACKET_ROOM_BYTES: Final = 2 << 16
 """Bytes of a packet beside its payload: a topic has at most 64 KiB (MQTT 5, 1.5.4), and properties
 have as much room.
@@ -54,7 +54,7 @@ class Gateway(Section):
     )
 
 
-class Broker(Section):
+class Broker(settings.Broker):
     """The MQTT connection. TLS is used when `ca_file` or `tls` is set.
 
     Attributes:
@@ -77,36 +77,9 @@ class Broker(Section):
         receive_maximum: messages at QoS 1 that the broker may send ahead of the acknowledgements.
     """
 
-    host: Annotated[str, Field(min_length=1, max_length=253)]
-    port: Port = 1883
     client_id: str = Field("", description="default: millhand-<gateway id>", max_length=128)
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    username: str | None = None
-    password_file: Path | None = None
-    tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
-    connect_timeout_s: Seconds = 15.0
-    reconnect_max_s: Seconds = 60.0
     session_expiry_s: Annotated[int, Field(ge=0, le=2**32 - 2)] = 86_400
     receive_maximum: Annotated[int, Field(ge=1, le=MAX_RECEIVE_MAXIMUM)] = 200
-
-    @model_validator(mode="after")
-    def _credentials_are_whole(self) -> Self:
-        if self.password_file and not self.username:
-            raise ValueError("password_file is set, but username is not: set both, or neither")
-        if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("cert_file and key_file must be set both, or neither")
-        if self.cert_file and not self.uses_tls:
-            raise ValueError("cert_file needs TLS: set tls = true, or ca_file")
-        return self
-
-    @property
-    def uses_tls(self) -> bool:
-        """Whether the connection is encrypted."""
-        return self.tls or self.ca_file is not None
 
 
 class ConnectionSettings(Broker):

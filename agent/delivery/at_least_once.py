@@ -30,8 +30,8 @@ from itertools import islice
 
 from agent.delivery.inputs import Input, Outcome, Redeliveries
 from agent.delivery.outgoing import Outgoing, Publisher, packet_bytes
-from agent.mqtt.errors import refusal_of
-from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID
+from serving.mqtt.errors import refusal_of
+from serving.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID
 
 MAX_DOCUMENTS = 1_000  # of the control plane, waiting; beyond, the oldest is dropped
 ALL_KEPT = 2**63  # as `Delivery.kept`: no input waits for the journal

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Publish
+from serving.mqtt.packets import Publish
 
 
 @dataclass(slots=True, eq=False)

@@ -24,8 +24,8 @@ from zlib import crc32
 
 import orjson
 
-from agent.mqtt.packets import Received
 from agent.streams.state import State
+from serving.mqtt.packets import Received
 
 FORMAT: Final = 1
 _HEADER, _INPUT, _ACKED, _STATE, _WHOLE = range(5)

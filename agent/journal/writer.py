@@ -31,9 +31,9 @@ from agent.delivery.at_least_once import ALL_KEPT, Delivery
 from agent.delivery.broker_window import BrokerWindow
 from agent.journal.files import JournalFile
 from agent.journal.records import Acked, Header, Whole, encoded, noted
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from serving import log
+from serving.mqtt.packets import Received
 from serving.worker import Worker
 
 if TYPE_CHECKING:

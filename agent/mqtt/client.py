@@ -14,8 +14,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config.settings import ConnectionSettings
-from agent.mqtt.errors import BrokerError, reason_of
 from agent.mqtt.subscription import Subscription
+from serving.mqtt import credentials
+from serving.mqtt.errors import BrokerError, reason_of
 
 _SEND_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5, 3.8.3.1: Retain Handling
 
@@ -105,15 +106,9 @@ class PahoClient(Client):
 
     def _authenticate(self, broker: ConnectionSettings) -> None:
         if broker.username:
-            secret = broker.password_file.read_text().strip() if broker.password_file else None
-            self.username_pw_set(broker.username, secret)
+            self.username_pw_set(broker.username, credentials.password(broker))
         if broker.uses_tls:
-            context = ssl.create_default_context(cafile=broker.ca_file)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
-            if broker.cert_file:
-                # Without a password OpenSSL asks the terminal for that of an encrypted key.
-                context.load_cert_chain(broker.cert_file, broker.key_file, password="")
-            self.tls_set_context(context)
+            self.tls_set_context(credentials.tls_context(broker))
 
 
 def _connect_properties(broker: ConnectionSettings) -> Properties:

@@ -24,10 +24,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.config.settings import ConnectionSettings
 from agent.mqtt.client import PahoClient
 from agent.mqtt.keep_alive import KeepAlive
-from agent.mqtt.packets import Block, MalformedError, Publish, Received
 from agent.mqtt.session import Session
 from agent.mqtt.subscription import Subscription
 from agent.mqtt.transport import Transport
+from serving.mqtt.packets import Block, MalformedError, Publish, Received
 
 UNSUPPORTED_PROTOCOL = 0x84
 """Reason code of CONNACK: unsupported protocol version (MQTT 5, 3.2.2.2)."""
@@ -60,7 +60,7 @@ class Connection:
         broker: address, credentials and limits of the connection.
         client_id: MQTT client id, the same at each connection: the session is found by it.
         will: message that the broker publishes if the connection breaks.
-        version: `MQTT_5` or `MQTT_3_1_1` of `agent.mqtt.packets`.
+        version: `MQTT_5` or `MQTT_3_1_1` of `serving.mqtt.packets`.
         session: what is kept of the session over all connections; a new one if omitted.
 
     Attributes:

@@ -13,12 +13,12 @@ from enum import Enum
 
 from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection, Will
-from agent.mqtt.errors import BrokerError
-from agent.mqtt.packets import MQTT_3_1_1, MQTT_5
 from agent.mqtt.session import Session
 from agent.mqtt.session_record import SessionRecord
 from agent.mqtt.takeover import Takeover
 from serving import log
+from serving.mqtt.errors import BrokerError
+from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
 from serving.worker import Worker
 
 _FIRST_WAIT_S = 1.0

@@ -10,7 +10,7 @@ PUBREC and goes no further (MQTT 5 and 3.1.1, section 4.3.3). ADR 24 says what a
 Pure: no socket, no clock, no thread. Only the hot thread uses it.
 """
 
-from agent.mqtt.packets import Received
+from serving.mqtt.packets import Received
 
 
 class Session:

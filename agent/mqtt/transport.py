@@ -10,9 +10,9 @@ from collections.abc import Callable
 from time import time_ns
 from typing import Final, Protocol
 
-from agent.mqtt.errors import reason_of
-from agent.mqtt.packets import PINGREQ, Block, Publish, Writer, puback, pubcomp, pubrec
-from agent.mqtt.reader import Reader
+from serving.mqtt.errors import reason_of
+from serving.mqtt.packets import PINGREQ, Block, Publish, Writer, puback, pubcomp, pubrec
+from serving.mqtt.reader import Reader
 
 RECV_BYTES: Final = 1 << 16
 """Bytes that one `recv` takes at most, 64 KiB: hundreds of readings."""
@@ -35,7 +35,7 @@ class Transport:
     """Receives and sends PUBLISH and PUBACK for one connection.
 
     Args:
-        version: `MQTT_5` or `MQTT_3_1_1` of `agent.mqtt.packets`.
+        version: `MQTT_5` or `MQTT_3_1_1` of `serving.mqtt.packets`.
         max_packet_bytes: bytes of the longest packet that is accepted.
 
     Attributes:

@@ -7,12 +7,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from models.errors import ReadingError
 from models.input.routes import Route
 from models.windowing.blocks import Blocks
 from models.windowing.disorder import Disorder
 from models.windowing.windows import Windows
+from serving.mqtt.packets import Received
 
 if TYPE_CHECKING:
     from models.input.codecs.block import BlockDecoder

@@ -13,7 +13,6 @@ from typing import Any
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
-from agent.mqtt.packets import Received
 from agent.streams.binding import Binder, fingerprint
 from agent.streams.drift import DriftWatch
 from agent.streams.inference import Inference
@@ -33,6 +32,7 @@ from models.windowing.blocks import Blocks
 from models.windowing.windows import Windows
 from serving.clock import SteadyClock
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.time_limit import TimeLimit
 
 

@@ -14,12 +14,12 @@ from typing import Final
 
 import orjson
 
-from agent.mqtt.packets import Received
 from models.control.documents import timestamp
 from models.files import write_atomically
 from serving import log
 from serving.incidents.account import Account
 from serving.incidents.under_way import INPUT_BYTES, UnderWay
+from serving.mqtt.packets import Received
 from serving.worker import Worker
 
 MAX_FILES: Final = 20

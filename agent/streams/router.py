@@ -12,13 +12,13 @@ from operator import attrgetter
 from agent.config.settings import TURNS_GATHERED, Limits
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Input, Outcome
-from agent.mqtt.packets import MAX_KEPT_TOPIC, Received, Skipped
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import Backlog, doubted
 from models.errors import DecodeError, ReadingError
 from models.input.admission import refusal
 from models.input.routes import Route
 from serving.log import Limited
+from serving.mqtt.packets import MAX_KEPT_TOPIC, Received, Skipped
 
 _by_batch_ns = attrgetter("inference.batch_ns")
 

@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from models.input.quality import Quality
 from models.input.routes import Route
+from serving.mqtt.packets import Received
 
 _UNCERTAIN = Quality.UNCERTAIN
 Policy = Callable[[Sequence[str], int], list[bool]]

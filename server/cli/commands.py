@@ -59,15 +59,11 @@ def _ready(chosen: argparse.Namespace) -> Settings:
     check_libraries()
     check_processor()
     settings = load(chosen.config)
-    access = settings.access
-    named = {
-        "registry.root": settings.registry.root,
-        **settings.registry.access.files,
-        **access.files,
-    }
-    files.check_files(chosen.config, named, ("server.state_dir", settings.server.state_dir))
-    context(access)
-    Tokens(access.tokens_file)
+    files.check_files(
+        chosen.config, settings.files, ("server.state_dir", settings.server.state_dir)
+    )
+    context(settings.access)
+    Tokens(settings.access.tokens_file)
     return settings
 
 
@@ -92,13 +88,16 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _described(settings: Settings) -> list[str]:
-    server, access = settings.server, settings.access
+    server, access, console = settings.server, settings.access, settings.console
     needs = f"no token for {', '.join(sorted(access.open))}" if access.open else "tokens"
-    return [
+    lines = [
         f"server    {settings.address(server.port)}, state in {server.state_dir}",
         f"access    {needs}",
         f"registry  {shortened(settings.registry.url)}",
     ]
+    if console is not None:
+        lines.append(f"console   at /console, shows {console.broker.host}:{console.broker.port}")
+    return lines
 
 
 def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterator[Answer]:
@@ -113,6 +112,10 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
     yield from prove_kept(store, settings.names, settings.proof, settings.limits.max_batch)
     if is_connected:
         yield from ask_registry(settings.registry, settings.server.state_dir, settings.names)
+        if settings.console is not None:
+            from server.console.mqtt.reach import ask_broker  # noqa: PLC0415  as in _run
+
+            yield ask_broker(settings.console)
 
 
 def _models(chosen: argparse.Namespace) -> int:
@@ -182,7 +185,9 @@ def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
         metavar="SCOPE,SCOPE",
         help="what it is for: infer, read, admin (default infer)",
     )
-    parsers["check"].add_argument("--connect", action="store_true", help="also ask the registry")
+    parsers["check"].add_argument(
+        "--connect", action="store_true", help="also ask the registry, and the broker"
+    )
     parsers["models"].add_argument(
         "--clear",
         metavar="STREAM[#SEQ]",

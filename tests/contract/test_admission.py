@@ -19,12 +19,12 @@ from agent.delivery.at_least_once import Delivery
 from agent.journal.files import JournalFile
 from agent.journal.records import Header, Whole, encoded, noted
 from agent.journal.replay import Recovery
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.bundle.manifest import Channel
 from models.input.reasons import REASONS
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from serving.store import Store
 from tests.kit.bundles.graphs import linear_bundle

@@ -2,8 +2,8 @@
 
 from agent.delivery.at_least_once import FINAL_REFUSALS
 from agent.mqtt.connection import Connection
-from agent.mqtt.packets import Received
 from agent.mqtt.subscription import Subscription
+from serving.mqtt.packets import Received
 from tests.kit.broker.sites import (
     MAX_PACKET_BYTES,
     RECEIVE_MAXIMUM,

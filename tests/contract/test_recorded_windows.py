@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel, WindowSpec
 from models.bundle.package import Bundle
@@ -19,6 +18,7 @@ from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.windowing.windows import Batch
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.graphs import linear_bundle
 from trainer.broker import Message

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel, Manifest, WindowSpec
 from models.errors import ReadingError
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.windowing.windows import Batch
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.graphs import linear_bundle
 from trainer.dataset.windows import Windowed, window_rows

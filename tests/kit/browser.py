@@ -53,8 +53,13 @@ class Browser:
             self._take()
 
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401  whatever the page answers
-        """The value of a JavaScript expression in the page; the page's policy does not apply."""
-        found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of a JavaScript expression in the page; the page's policy does not apply.
+
+        A promise is waited for.
+        """
+        found = self.ask(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         return found["result"].get("value")
 
     def ask(self, method: str, **parameters: object) -> dict[str, Any]:

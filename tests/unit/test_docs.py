@@ -14,7 +14,6 @@ from agent.control import Control
 from agent.delivery.at_least_once import FINAL_REFUSALS, Delivery
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
-from agent.mqtt.packets import Received, Skipped
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import POLICIES
 from models import errors
@@ -26,6 +25,7 @@ from models.errors import MillhandError
 from models.input.reasons import BAD_REASONS
 from serving.errors import InferenceError
 from serving.model import Model
+from serving.mqtt.packets import Received, Skipped
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle

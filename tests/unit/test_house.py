@@ -41,14 +41,19 @@ IMPORTERS = {
         "trainer/report/sections/split.py",
         "trainer/report/time_axis.py",
     },
-    "paho": {"agent/mqtt/client.py", "agent/mqtt/connection.py", "trainer/broker.py"},
+    "paho": {
+        "agent/mqtt/client.py",
+        "agent/mqtt/connection.py",
+        "server/console/mqtt/connection.py",
+        "trainer/broker.py",
+    },
     "prometheus_client": {
         "server/metrics/collector.py",
         "server/metrics/exposition.py",
         "server/metrics/samples.py",
     },
     "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
-    "uvicorn": {"server/http/connection.py", "server/http/listener.py"},
+    "httptools": {"server/http/connection.py", "server/http/head.py"},
     "tuf": {
         "serving/registry/trust.py",
         "trainer/registry/documents.py",

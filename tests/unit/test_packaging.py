@@ -96,7 +96,7 @@ def test_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     wanted = {str(path.relative_to(tmp_path)) for path in files if path.suffix != ".pyc"}
     assert wanted <= {*zipfile.ZipFile(wheel).namelist()}
-    assert "trainer/report/style.css" in wanted
+    assert {"trainer/report/style.css", "server/console/static/index.html"} <= wanted
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -16,9 +16,9 @@ from agent.cli.connect.queue import ONE_SESSION, ask_queue
 from agent.cli.connect.reach import mismatch, try_handshake
 from agent.config.settings import Settings
 from agent.mqtt.connection import UNSUPPORTED_PROTOCOL, Connection
-from agent.mqtt.errors import BrokerError
-from agent.mqtt.packets import MQTT_3_1_1, MQTT_5
 from agent.mqtt.reconnect import VERSION_NAMES
+from serving.mqtt.errors import BrokerError
+from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
 from serving.preflight.answer import Answer
 from serving.program import state_lock
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
-from agent.mqtt.packets import Received
 from agent.mqtt.subscription import Subscription
 from models.control.documents import Status
 from models.input.topics import TopicTemplate
+from serving.mqtt.packets import Received
 from serving.preflight.answer import Answer
 
 _LISTEN_S = 2.0

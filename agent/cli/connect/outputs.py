@@ -13,11 +13,11 @@ from typing import NamedTuple
 from agent.cli.connect.inputs import Heard
 from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
-from agent.mqtt.errors import REFUSED_FROM, BrokerError, refusal_of
-from agent.mqtt.packets import Publish
 from agent.mqtt.subscription import Subscription
 from models.input.pipeline import Pipeline
 from models.input.topics import SIGNAL, TemplateError, TopicTemplate
+from serving.mqtt.errors import REFUSED_FROM, BrokerError, refusal_of
+from serving.mqtt.packets import Publish
 from serving.preflight.answer import Answer
 
 _MAX_ASSETS = 5  # of a pipeline whose output topics are tried

@@ -8,10 +8,10 @@ from time import monotonic
 
 from agent.config.settings import Settings
 from agent.mqtt.connection import Connection, Will
-from agent.mqtt.errors import BrokerError
-from agent.mqtt.packets import FIRST_PACKET_ID, MQTT_5, Publish
 from agent.mqtt.subscription import Subscription
 from models.control.topics import ControlTopics
+from serving.mqtt.errors import BrokerError
+from serving.mqtt.packets import FIRST_PACKET_ID, MQTT_5, Publish
 
 _TURN_S = 0.2
 _MESSAGES = 100  # that one turn takes in

@@ -6,8 +6,8 @@ from time import monotonic
 
 from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
-from agent.mqtt.errors import REFUSED_FROM, BrokerError, refusal_of
 from agent.mqtt.subscription import Subscription
+from serving.mqtt.errors import REFUSED_FROM, BrokerError, refusal_of
 from serving.preflight.answer import Answer
 
 TRIAL_MESSAGES = 1_200  # above 1,000, the default limit of Mosquitto's queue

@@ -5,7 +5,7 @@ import ssl
 from contextlib import suppress
 
 from agent.config.settings import Broker
-from agent.mqtt.errors import reason_of
+from serving.mqtt.errors import reason_of
 
 # CONNECT of MQTT 3.1.1 without login and with a clean session (3.1): nothing stays on the broker.
 _CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00"

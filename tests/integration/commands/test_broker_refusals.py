@@ -7,7 +7,7 @@ import pytest
 
 from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import Connection, Will
-from agent.mqtt.packets import MQTT_3_1_1, MQTT_5
+from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
 from tests.kit.broker.brokers import free_port, mosquitto
 from tests.kit.broker.certificates import Certificates, make_certificates
 from tests.kit.gateway.agent import Gateway

@@ -11,10 +11,10 @@ import tomli_w
 
 from agent.config.settings import Settings
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.package import read_bundle
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.external import LENGTH, convolution, document, linear, original, windows
 from tests.kit.wording import names

@@ -13,8 +13,8 @@ from time import time_ns
 from typing import NamedTuple
 
 from agent.mqtt.connection import Will
-from agent.mqtt.packets import Publish, Received
 from agent.mqtt.subscription import Subscription
+from serving.mqtt.packets import Publish, Received
 
 MQTT_5 = 5
 NOT_AUTHORISED, QUOTA_EXCEEDED, PAYLOAD_INVALID = 0x87, 0x97, 0x99

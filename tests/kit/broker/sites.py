@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import Connection, Will
-from agent.mqtt.packets import FIRST_PACKET_ID, Publish
+from serving.mqtt.packets import FIRST_PACKET_ID, Publish
 from tests.kit.broker.brokers import HOST, Broker, Mosquitto, amqtt, mosquitto
 from tests.kit.broker.fake_broker import NOT_AUTHORISED, FakeBroker, FakeConnection
 from tests.kit.gateway.mqtt_client import PlantClient

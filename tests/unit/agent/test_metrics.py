@@ -8,7 +8,6 @@ from agent.config.settings import ConnectionSettings, Limits
 from agent.delivery.at_least_once import Delivery
 from agent.metrics import Counters
 from agent.mqtt.connection import Will
-from agent.mqtt.packets import Received
 from agent.mqtt.reconnect import Reconnector
 from agent.mqtt.session_record import SessionRecord
 from agent.streams.pipeline import Pipeline
@@ -16,6 +15,7 @@ from agent.streams.router import Router
 from models.control.topics import ControlTopics
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from serving.worker import WakeUp, Worker
 from tests.kit.bundles.graphs import linear_bundle

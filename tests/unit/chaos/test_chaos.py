@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from agent.mqtt.packets import Publish, Writer, puback
 from chaos.fuzz import fuzz
 from chaos.ledger import Answer, Verdict, compare
 from chaos.soak import line_through
@@ -27,6 +26,7 @@ from chaos.traffic import (
     tick,
 )
 from chaos.wire import Wire
+from serving.mqtt.packets import Publish, Writer, puback
 from tests.kit.broker.proxy import TO_BROKER, TO_CLIENT
 
 KEYS = [Key(ROWS, "l1/p0", BASE_MS + number) for number in range(3)]

@@ -21,13 +21,13 @@ from agent.config.settings import Journal, Settings
 from agent.delivery.inputs import Input
 from agent.journal.files import JournalFile
 from agent.journal.records import Acked, Header, Whole, encoded, frame, noted
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.state import State
 from models.bundle.manifest import Channel, WindowSpec
 from models.bundle.package import Bundle
 from models.input.reasons import REASONS
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from serving.store import Store
 from tests.kit.bundles.graphs import linear_bundle

@@ -3,7 +3,7 @@
 from agent.config.settings import MAX_IN_FLIGHT, Limits
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.outgoing import Outgoing
-from agent.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
+from serving.mqtt.packets import FIRST_PACKET_ID, LAST_PACKET_ID, Publish
 
 
 class Sent:

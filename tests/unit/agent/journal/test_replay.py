@@ -22,13 +22,13 @@ from agent.journal.files import JournalFile, numbered
 from agent.journal.records import Noted, Whole, records
 from agent.journal.replay import Recovery
 from agent.journal.writer import Journal
-from agent.mqtt.packets import Publish, Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.bundle.package import Bundle
 from models.bundle.reference import Judgement, Reference
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving.model import Model
+from serving.mqtt.packets import Publish, Received
 from serving.session import Session
 from serving.worker import WakeUp, Worker
 from tests.kit.bundles.graphs import history_bundle, linear_bundle

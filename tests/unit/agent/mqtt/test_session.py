@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.mqtt.packets import Received
 from agent.mqtt.session import Session
+from serving.mqtt.packets import Received
 
 steps = st.lists(
     st.tuples(

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import WindowSpec
 from models.bundle.package import Bundle
@@ -17,6 +16,7 @@ from models.errors import ReadingError
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.windowing import blocks
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import linear_bundle

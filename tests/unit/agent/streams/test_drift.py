@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from agent.streams.drift import BURST, RATE, DriftWatch
 from agent.streams.pipeline import Pipeline
 from models.bundle.reference import Reference
@@ -18,6 +17,7 @@ from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import Quality
 from models.windowing.windows import Batch
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.undisturbed import CHANNELS, WIDTH, reference, repeating

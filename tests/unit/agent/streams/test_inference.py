@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.bundle.package import Bundle
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving.failure import MAX_FAILED_BATCHES
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.gateway.failing import BEYOND, failing_bundle

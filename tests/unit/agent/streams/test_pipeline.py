@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel, WindowSpec
 from models.bundle.package import Bundle
 from models.errors import DecodeError, IncompatibleBundleError, ReadingError
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle

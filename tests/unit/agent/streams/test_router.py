@@ -10,13 +10,13 @@ from agent.config.settings import Limits
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
 from agent.mqtt.connection import Will
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.bundle.package import Bundle
 from models.input.pipeline import Pipeline as PipelineSettings
 from serving import log
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.broker.fake_broker import FakeBroker
 from tests.kit.bundles.graphs import linear_bundle

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.delivery.inputs import Input, Outcome
-from agent.mqtt.packets import Received
 from agent.streams.shedding import POLICIES, Backlog, Waiting, decimate, latest
 from models.input.routes import Route
+from serving.mqtt.packets import Received
 
 topics = st.lists(st.sampled_from("abcd"), max_size=60)
 limits = st.integers(1, 20)

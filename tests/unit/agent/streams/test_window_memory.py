@@ -8,12 +8,12 @@ import pytest
 
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import WindowSpec
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import linear_bundle

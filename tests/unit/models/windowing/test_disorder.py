@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import WindowSpec
 from models.errors import ReadingError
@@ -22,6 +21,7 @@ from models.input.quality import Quality
 from models.windowing.asset_state import NS_PER_MS
 from models.windowing.disorder import Disorder, Released
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import linear_bundle

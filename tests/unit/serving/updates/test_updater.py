@@ -11,7 +11,6 @@ from agent.commands import Commands
 from agent.config.settings import Limits
 from agent.control import Control
 from agent.hold import Hold
-from agent.mqtt.packets import Received
 from agent.streams.pipeline import Pipeline
 from models.bundle.identity import BundleRef
 from models.bundle.package import Bundle
@@ -21,6 +20,7 @@ from serving.errors import ModelFailedError
 from serving.failure import MAX_FAILED_BATCHES, Failure
 from serving.incidents.account import Account
 from serving.model import Model
+from serving.mqtt.packets import Received
 from serving.proof.prover import Prover
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry

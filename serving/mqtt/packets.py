@@ -3,7 +3,7 @@
 PUBLISH and PUBACK carry the stream. One `recv` brings many of them and one `send` takes many, which
 saves most of what a client library spends on each message (ADR 8). PUBREC, PUBREL and PUBCOMP, by
 which a message at QoS 2 is acknowledged, are the agent's own too (ADR 24).
-They are read by `agent.mqtt.reader`, and written here.
+They are read by `serving.mqtt.reader`, and written here.
 """
 
 import struct

@@ -25,7 +25,7 @@ topic of 1 byte, `t`, and the payload `hi`.
 
 from typing import Final
 
-from agent.mqtt.packets import (
+from serving.mqtt.packets import (
     MAX_KEPT_TOPIC,
     MAX_TOPICS,
     MORE,

@@ -10,7 +10,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from agent.mqtt.client import PahoClient
-from agent.mqtt.packets import (
+from serving.mqtt.packets import (
     MalformedError,
     Publish,
     Received,
@@ -20,7 +20,7 @@ from agent.mqtt.packets import (
     pubcomp,
     pubrec,
 )
-from agent.mqtt.reader import Reader
+from serving.mqtt.reader import Reader
 from tests.kit.broker.packets import (
     Message,
     cuts,

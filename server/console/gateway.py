@@ -1,0 +1,149 @@
+"""What one gateway has said about itself, by the documents of the control plane."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from models.control.documents import Current, Desired, Feedback, Metrics, Status
+from server.console.remedies import REMEDIES
+
+MAX_STREAMS: Final = 64
+"""Streams of a gateway that are shown: as many as an agent can have."""
+_MAX_FEEDBACK: Final = 20
+_UNFINISHED: Final = frozenset({"refused", "waiting", "rolled_back"})
+
+
+@dataclass(slots=True)
+class GatewayStream:
+    """One stream of a gateway.
+
+    Attributes:
+        current: what it runs.
+        desired: what it should run.
+        outcome: how its last update went.
+    """
+
+    current: Current | None = None
+    desired: Desired | None = None
+    outcome: Feedback | None = None
+
+
+class GatewayState:
+    """One gateway.
+
+    Args:
+        name: id of the gateway.
+
+    Attributes:
+        name: as given.
+        streams: its streams by name.
+        metrics: its counters, as they came last.
+        revision: number of the last change that browsers are told of.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.streams: dict[str, GatewayStream] = {}
+        self.metrics: Metrics | None = None
+        self.revision = 0
+        self._status: Status | None = None
+        self._feedback: deque[Feedback] = deque(maxlen=_MAX_FEEDBACK)
+
+    def stream(self, name: str) -> GatewayStream:
+        """One of its streams; what is beyond `MAX_STREAMS` is kept by nobody."""
+        found = self.streams.get(name, GatewayStream())
+        if len(self.streams) < MAX_STREAMS:
+            self.streams[name] = found
+        return found
+
+    def set_status(self, document: Status) -> None:
+        """Take whether it is there."""
+        self._status = document
+
+    def add_feedback(self, document: Feedback) -> None:
+        """Take how an update goes; the progress of one download is one entry."""
+        last = self._feedback[-1] if self._feedback else None
+        if last is not None and _is_same_step(last, document):
+            self._feedback.pop()
+        self._feedback.append(document)
+        self.stream(document.stream).outcome = document
+
+    def document(self) -> dict[str, Any]:
+        """The gateway as the page is told of it."""
+        status, metrics = self._status, self.metrics
+        return {
+            "gateway": self.name,
+            "online": status is not None and status.state == "online",
+            "since": milliseconds(status.since) if status is not None else None,
+            "version": status.version if status is not None else "",
+            "counters": None if metrics is None else counters(metrics),
+            "streams": [self._stream(name, one) for name, one in sorted(self.streams.items())],
+            "feedback": [_told(one) for one in reversed(self._feedback)],
+        }
+
+    def _stream(self, name: str, stream: GatewayStream) -> dict[str, Any]:
+        current, desired, outcome = stream.current, stream.desired, stream.outcome
+        counted = self.metrics.streams.get(name) if self.metrics is not None else None
+        quarantined = current.quarantined if current is not None else ()
+        return {
+            "stream": name,
+            "seq": current.seq if current is not None else None,
+            "version": current.version if current is not None else "",
+            "sha256": current.sha256 if current is not None else None,
+            "state": current.state if current is not None else "unknown",
+            "reason": current.reason if current is not None else "",
+            "message": current.message if current is not None else "",
+            "wanted_seq": desired.seq if desired is not None else None,
+            "counters": None if counted is None else counted.model_dump(exclude={"drift"}),
+            "drift": counted.drift.model_dump() if counted is not None and counted.drift else None,
+            "refused": _told(outcome) if outcome and outcome.state in _UNFINISHED else None,
+            "quarantined": [
+                {**one.model_dump(), "remedy": REMEDIES.get(one.code, "")} for one in quarantined
+            ],
+        }
+
+
+def counters(metrics: Metrics) -> dict[str, Any]:
+    """The counters of a gateway, and whether they balance."""
+    dropped = sum(metrics.dropped.values())
+    sides = metrics.predicted + metrics.windowed + dropped + metrics.waiting
+    return {
+        "received": metrics.received,
+        "predicted": metrics.predicted,
+        "windowed": metrics.windowed,
+        "dropped": metrics.dropped,
+        "waiting": metrics.waiting,
+        "redelivered": metrics.redelivered,
+        "balances": metrics.received == sides,
+        "timestamp": milliseconds(metrics.time),
+        "since": milliseconds(metrics.since),
+    }
+
+
+def milliseconds(time: str) -> int | None:
+    """A time of a document, milliseconds since 1970; None where it cannot be read."""
+    try:
+        return int(datetime.fromisoformat(time).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _told(document: Feedback) -> Mapping[str, Any]:
+    code = document.error or document.warning
+    return {
+        "timestamp": milliseconds(document.time),
+        "stream": document.stream,
+        "seq": document.seq,
+        "state": document.state,
+        "code": code,
+        "message": document.message,
+        "remedy": REMEDIES.get(code, ""),
+        "progress": document.progress,
+    }
+
+
+def _is_same_step(last: Feedback, new: Feedback) -> bool:
+    of_last = last.stream, last.seq, last.state, last.error
+    return of_last == (new.stream, new.seq, new.state, new.error)

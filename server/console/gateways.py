@@ -1,0 +1,208 @@
+"""The gateways of the plant, as far as they have said something on the broker."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+import orjson
+from pydantic import ValidationError
+
+from models.control.documents import (
+    Current,
+    Desired,
+    Document,
+    Drift,
+    Feedback,
+    Metrics,
+    Status,
+)
+from models.control.topics import PREFIX
+from models.errors import MillhandError
+from server.console.gateway import GatewayState, counters
+from serving.mqtt.packets import Received
+
+_LEVELS: Final = {"status": 3, "feedback": 3, "metrics": 3, "desired": 4, "current": 4}
+_MAX_NAME: Final = 64
+_MINUTE_MS: Final = 60_000  # one of drift is kept a minute, the newest
+_Kind = TypeVar("_Kind", bound=Document)
+
+
+class Mark(NamedTuple):
+    """A model that was exchanged for another.
+
+    Attributes:
+        timestamp: when it was noticed, milliseconds since 1970.
+        stream: name of the stream.
+        gateway: id of the gateway.
+        version: semantic version of the new model.
+        seq: number of the new model.
+    """
+
+    timestamp: int
+    stream: str
+    gateway: str
+    version: str
+    seq: int
+
+    def document(self) -> dict[str, Any]:
+        """The mark as the page is told of it."""
+        return {**self._asdict(), "kind": "swap"}
+
+
+class DriftPoint(NamedTuple):
+    """How far a stream of a gateway was from its training data at one time.
+
+    Attributes:
+        timestamp: the minute in which it was said, milliseconds since 1970.
+        stream: name of the stream.
+        gateway: id of the gateway.
+        ratio: the distance as a multiple of its limit; None before the first comparison.
+        alarm: whether it is beyond the limit.
+        worst: the signal that is furthest, or `score`; empty before the first comparison.
+        asset: the asset that shows it; empty likewise.
+    """
+
+    timestamp: int
+    stream: str
+    gateway: str
+    ratio: float | None
+    alarm: bool
+    worst: str
+    asset: str
+
+
+class Gateways:
+    """Takes the documents of gateways. The event loop's thread owns it.
+
+    Args:
+        max_gateways: gateways that are known at a time; further ones are left out.
+
+    Attributes:
+        known: the gateways by id.
+        ignored: documents that cannot be used, by reason.
+        marks: models that were exchanged since the last `taken`.
+        drift: what gateways have said of drift since the last `taken`.
+        running: the gateway that runs a stream, by the stream; empty where several do.
+    """
+
+    def __init__(self, max_gateways: int) -> None:
+        self.known: dict[str, GatewayState] = {}
+        self.ignored: Counter[str] = Counter()
+        self.marks: list[Mark] = []
+        self.drift: dict[tuple[str, str], DriftPoint] = {}
+        self.running: dict[str, str] = {}
+        self._max_gateways = max_gateways
+        self._changed: set[str] = set()
+
+    def reader(self, topic: str) -> Callable[[Received], None] | None:
+        """What takes the messages of a topic; None if it is none of a gateway's."""
+        levels = topic.split("/")
+        if levels[0] != PREFIX or len(levels) not in (3, 4):
+            return None
+        name, kind = levels[1], levels[2]
+        if _LEVELS.get(kind) != len(levels) or not 0 < len(name) <= _MAX_NAME:
+            return None
+        take: Mapping[str, Callable[[GatewayState, Received], None]] = {
+            "status": self._take_status,
+            "feedback": self._take_feedback,
+            "metrics": self._take_metrics,
+            "desired": self._take_desired,
+            "current": self._take_current,
+        }
+        return lambda message: self._take(name, take[kind], message)
+
+    def changed(self, revision: int) -> Sequence[GatewayState]:
+        """The gateways of which something has arrived since the last call."""
+        changed, self._changed = self._changed, set()
+        states = [self.known[name] for name in changed]
+        for state in states:
+            state.revision = revision
+        if states:
+            runs = Counter(stream for one in self.known.values() for stream in one.streams)
+            self.running = {
+                stream: name if runs[stream] == 1 else ""
+                for name, one in self.known.items()
+                for stream in one.streams
+            }
+        return states
+
+    def counters(self, stream: str) -> dict[str, Any]:
+        """The counters of all gateways that run a stream, by their ids."""
+        return {
+            name: counters(one.metrics)
+            for name, one in self.known.items()
+            if one.metrics is not None and stream in one.streams
+        }
+
+    def taken(self) -> tuple[Sequence[Mark], Sequence[DriftPoint]]:
+        """Hand over the marks and what was said of drift; both are empty afterwards."""
+        marks, self.marks = self.marks, []
+        drift, self.drift = self.drift, {}
+        return marks, list(drift.values())
+
+    def _take(
+        self, name: str, take: Callable[[GatewayState, Received], None], message: Received
+    ) -> None:
+        state = self.known.get(name)
+        if state is None:
+            if len(self.known) >= self._max_gateways:
+                self.ignored["max_gateways"] += 1
+                return
+            state = GatewayState(name)
+        try:
+            take(state, message)
+        except (ValidationError, MillhandError, orjson.JSONEncodeError):
+            self.ignored["document"] += 1
+            return
+        self.known[name] = state
+        self._changed.add(name)
+
+    def _take_status(self, state: GatewayState, message: Received) -> None:
+        state.set_status(_read(Status, message))
+
+    def _take_feedback(self, state: GatewayState, message: Received) -> None:
+        state.add_feedback(_read(Feedback, message))
+
+    def _take_metrics(self, state: GatewayState, message: Received) -> None:
+        state.metrics = metrics = _read(Metrics, message)
+        at_ms = message.at_ns // 1_000_000
+        for stream, one in metrics.streams.items():
+            state.stream(stream)
+            if one.drift is not None:
+                self.drift[state.name, stream] = _point(at_ms, stream, state.name, one.drift)
+
+    def _take_desired(self, state: GatewayState, message: Received) -> None:
+        stream = message.topic.rpartition("/")[2]
+        is_taken_back = not message.payload
+        state.stream(stream).desired = (
+            None if is_taken_back else Desired.read(stream, message.payload)
+        )
+
+    def _take_current(self, state: GatewayState, message: Received) -> None:
+        current = _read(Current, message)
+        stream = state.stream(current.stream)
+        before = stream.current
+        stream.current = current
+        if before is not None and current.seq is not None and before.seq != current.seq:
+            at_ms = message.at_ns // 1_000_000
+            mark = Mark(at_ms, current.stream, state.name, current.version, current.seq)
+            self.marks.append(mark)
+
+
+def _read(kind: type[_Kind], message: Received) -> _Kind:
+    """A document of a gateway.
+
+    Raises:
+        ValidationError: it is not JSON, or not such a document.
+        JSONEncodeError: it has a number beyond 64 bits, which no browser could be sent.
+    """
+    document = kind.model_validate_json(message.payload)
+    orjson.dumps(document.model_dump())
+    return document
+
+
+def _point(at_ms: int, stream: str, gateway: str, drift: Drift) -> DriftPoint:
+    worst, asset = drift.worst or "", drift.asset or ""
+    return DriftPoint(
+        at_ms - at_ms % _MINUTE_MS, stream, gateway, drift.ratio, drift.alarm, worst, asset
+    )

@@ -1,0 +1,1 @@
+"""The page's connection to the broker, which only reads."""
