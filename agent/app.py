@@ -139,7 +139,7 @@ def _resume(
             recovery = Recovery(settings.gateway.state_dir, [*pipelines.values()], path.delivery)
             recovery.run(settings.broker.session_expiry_s)
             journal.resume(recovery.serial, recovery.number, recovery.whole)
-            router.received = recovery.open
+            router.resume(recovery.unanswered)
             journal.begin()
         memory.settle()
 

@@ -84,6 +84,8 @@ def _recall(folder: Path, pipeline: Pipeline) -> Recalled:
     limit = 1  # nothing is published here, so no room is needed for predictions
     recovery = Recovery(folder, [pipeline], Delivery(limit, limit))
     recovery.run(inf)
+    pipeline.discard()  # only the agent answers what was not acknowledged
+    pipeline.inference.clear()
     newest = dict(numbered(folder)).get(recovery.number)
     if newest is None:
         raise FileNotFoundError

@@ -1,10 +1,11 @@
 """The start after a crash: messages in the journal are replayed, which restores the windows.
 
 To the delivery the crash looks like a lost connection. Inputs that were not acknowledged are
-awaited: the broker delivers them again and they are recognised. Their predictions are made again
-here, with the same ids, and published. Messages take the same way as on arrival (`Pipeline.take`),
-so that the windows are those that the agent had before the crash. What was refused before it
-reached a window (`models.input.admission.refusal`) is not in the journal.
+awaited: the broker delivers them again and they are recognised. Their windows wait in the pipelines
+and are answered by the hot loop, with the same ids: a slow model may take minutes. Messages take
+the same way as on arrival (`Pipeline.take`), so that the windows are those that the agent had
+before the crash. What was refused before it reached a window (`models.input.admission.refusal`) is
+not in the journal.
 """
 
 import struct
@@ -41,6 +42,8 @@ class Recovery:
             had them.
         inputs: how many messages were replayed.
         open: how many of these were not acknowledged.
+        unanswered: those, in order of arrival. The caller settles each of them with the delivery
+            once its windows, which are complete in the pipelines, are answered.
     """
 
     def __init__(self, folder: Path, pipelines: Sequence[Pipeline], delivery: Delivery) -> None:
@@ -53,7 +56,7 @@ class Recovery:
         self._restorable: frozenset[str] = frozenset()  # streams whose fingerprint the file has
         # Stream and asset of the windows that are known after a gap; None: all of them are.
         self._known: set[tuple[str, str | None]] | None = None
-        self._unsettled: list[Input] = []
+        self.unanswered: list[Input] = []
         self._acked = 0
 
     def run(self, max_age_s: float, now_s: Callable[[], float] = time.time) -> None:
@@ -77,7 +80,8 @@ class Recovery:
         for number, path in self._files:
             for record in _read(path):
                 self._take(number, record)
-        self._settle()
+        for pipeline in self._pipelines.values():
+            pipeline.replayed()
         self._delivery.restored(self._acked)
         log.info("windows restored", messages=self.inputs, unacknowledged=self.open)
 
@@ -108,13 +112,14 @@ class Recovery:
         if not any(pipeline.stream in self._restorable for pipeline, _ in routes):
             return  # if the broker delivers it again, it is a new message to the new windows
         self.inputs += 1
-        if message.packet_id and noted.serial > self._acked:
+        is_open = bool(message.packet_id) and noted.serial > self._acked
+        if is_open:
             source = self._delivery.arrived(*message[:3], repeated=False)
             assert source is not None  # noqa: S101  only a repeated message may have no input
             self.open += 1
-            self._unsettled.append(source)
+            self.unanswered.append(source)
         else:
-            self._settle()
+            self._set_aside()
             source = Input(message.packet_id, (message.topic, message.payload))
             routes = [found for found in routes if found[0].stream in self._restorable]
         source.serial = noted.serial
@@ -123,7 +128,7 @@ class Recovery:
                 pipeline.take(route, message, source)
             except ReadingError as exc:
                 source.drop(exc.reason)
-        if not self._unsettled:
+        if not is_open:
             self._pass(source, routes)
 
     def _is_known(self, pipeline: Pipeline, route: Route) -> bool:
@@ -147,15 +152,10 @@ class Recovery:
             source.waiting = 0
             self._delivery.answered(source)
 
-    def _settle(self) -> None:
-        """Answer the inputs that were not acknowledged; the delivery publishes the predictions."""
-        if not self._unsettled:
-            return
-        for pipeline in self._pipelines.values():
-            for outgoing in pipeline.infer(time.time_ns, again=True):
-                self._delivery.post(outgoing)
-        self._delivery.settle(self._unsettled)
-        self._unsettled.clear()
+    def _set_aside(self) -> None:
+        """Keep the windows of inputs that were not acknowledged from being passed over."""
+        for pipeline in self._pipelines.values() if self.unanswered else ():
+            pipeline.set_aside()
 
     def _resolve(self, topic: str) -> Sequence[tuple[Pipeline, Route]]:
         found = self._routes.get(topic)

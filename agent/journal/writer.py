@@ -207,11 +207,12 @@ class Journal:
     def close(self) -> None:
         """Hand over what waits; to be called before the worker stops, which writes it first.
 
-        Where every input is acknowledged, one file with the present states replaces all others.
+        Where every input is answered and acknowledged, one file with the present states replaces
+        all others.
         """
         if not self.is_on:
             return
-        if self._delivery.idle:
+        if self._delivery.idle and not self._delivery.waiting:
             self.begin()
             self._note_states(None)
             self._drop_before = self.number

@@ -26,7 +26,7 @@ from agent.mqtt.client import PahoClient
 from agent.mqtt.keep_alive import KeepAlive
 from agent.mqtt.session import Session
 from agent.mqtt.subscription import Subscription
-from agent.mqtt.transport import Transport
+from agent.mqtt.transport import Transport, silent_s
 from serving.mqtt.packets import Block, MalformedError, Publish, Received
 
 UNSUPPORTED_PROTOCOL = 0x84
@@ -110,6 +110,7 @@ class Connection:
         self._keep_alive = KeepAlive(broker.keepalive_s)
         self._transport = Transport(version, broker.max_packet_bytes)
         self._is_mid_packet = False
+        self._ticked_s = monotonic()
         self._socket: socket.socket | None = None
         self._client = self._build(client_id, will)
 
@@ -188,6 +189,11 @@ class Connection:
             # The answer to a PINGREQ may wait behind packets that are not handled yet.
             self._transport.has_heard = False
             self._keep_alive.has_heard = True
+        if isinstance(self._socket, ssl.SSLSocket):
+            # A record of TLS is read only when it is whole. It may have 16 KiB, which a slow link
+            # takes longer to carry than the keep-alive lasts.
+            self._keep_alive.has_heard |= silent_s(self._socket) < now_s - self._ticked_s
+        self._ticked_s = now_s
         if self._keep_alive.is_due(now_s):
             self._transport.ping()
         elif self._keep_alive.is_over(now_s):

@@ -1,6 +1,7 @@
 """Keep-alive: when to send a PINGREQ, and when the broker counts as lost (MQTT 5, 3.1.2.10).
 
-Every byte that arrives shows that the broker is there, also one of a packet that is not whole yet.
+Every byte that arrives shows that the broker is there, also one of a packet or of a TLS record that
+is not whole yet.
 A PINGRESP may be far behind: over a slow link a large message, or many, arrive before it. paho's
 own keep-alive waits for the PINGRESP.
 

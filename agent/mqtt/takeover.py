@@ -2,12 +2,14 @@
 
 A broker lets one client of an id be connected. The one that connects ends the connection of the
 other (MQTT 5, 3.1.4), which connects again, and so on for ever. Both share one session, so each
-gets only some of the readings. Three signs show it:
+gets only some of the readings. Four signs show it:
 
 - the broker says so, by reason code 0x8E (MQTT 5, 4.13);
 - somebody else has published the `status` of this gateway: another time of start stands in it;
 - the broker closes three connections in a row without a word, each within seconds of accepting it
-  (MQTT 3.1.1 has no reason code), and not even our own `status` was heard on them.
+  (MQTT 3.1.1 has no reason code), and not even our own `status` was heard on them;
+- with MQTT 3.1.1, it closes six in a row like that, although our own `status` was heard: the other
+  agent has this client id, but another gateway id, and so a status of its own.
 
 The first sign is logged as an error. While it lasts, the waits between connections grow, and no
 reading counts as GOOD: windows lack the readings that the other agent got. After a connection that
@@ -22,12 +24,14 @@ from typing import Final
 
 from agent.mqtt.connection import TAKEN_OVER, Connection
 from serving import log
+from serving.mqtt.packets import MQTT_3_1_1
 
 REASON: Final = "client_id_shared"
 """Why no prediction is GOOD; see `agent.streams.router.Router.doubt`."""
 _ASKING_S = 1.0
 _SOON_S = 10.0
 _MANY = 3
+_MANY_UNTOLD = 6
 
 
 class Takeover:
@@ -50,7 +54,7 @@ class Takeover:
         self._client_id = client_id
         self._quiet_s = quiet_s
         self._clock = clock
-        self._lost_soon = 0
+        self._lost_soon = self._closed_soon = 0
         self._is_asking = False
         self._connected_s = self._seen_s = 0.0
         self._has_heard_own = False  # on this connection
@@ -80,12 +84,13 @@ class Takeover:
     def lost(self, connection: Connection) -> None:
         """Note how a connection ended that the broker had accepted."""
         is_soon = self._clock() - self._connected_s < _SOON_S
-        if connection.is_closed and is_soon and not self._has_heard_own:
-            self._lost_soon += 1
-        else:
-            self._lost_soon = 0
+        is_closed_soon = connection.is_closed and is_soon
+        self._closed_soon = self._closed_soon + 1 if is_closed_soon else 0
+        is_lost_soon = is_closed_soon and not self._has_heard_own
+        self._lost_soon = self._lost_soon + 1 if is_lost_soon else 0
         self._is_asking = connection.is_closed
-        if connection.ended_with == TAKEN_OVER or self._lost_soon >= _MANY:
+        is_untold = connection.version == MQTT_3_1_1 and self._closed_soon >= _MANY_UNTOLD
+        if connection.ended_with == TAKEN_OVER or self._lost_soon >= _MANY or is_untold:
             self._note()
 
     def heard(self, since: str, own: str) -> None:

@@ -5,7 +5,9 @@ Packets of other types are handed to the caller. Errors of the socket are not ra
 that the other side is gone, and the connection finds the cause.
 """
 
+import socket as sockets
 import ssl
+import sys
 from collections.abc import Callable
 from time import time_ns
 from typing import Final, Protocol
@@ -19,6 +21,15 @@ RECV_BYTES: Final = 1 << 16
 # What a non-blocking socket raises where a blocking one would wait. TLS may have to read in order
 # to write, and to write in order to read (SSL_get_error(3)).
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+_LAST_DATA = slice(52, 56)  # tcpi_last_data_recv of struct tcp_info, in linux/tcp.h
+
+
+def silent_s(opened: sockets.socket) -> float:
+    """How long ago the kernel has last received bytes of a connection, in seconds (tcp(7))."""
+    info = opened.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _LAST_DATA.stop)
+    return int.from_bytes(info[_LAST_DATA], sys.byteorder) / 1000
 
 
 class Socket(Protocol):

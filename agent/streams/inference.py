@@ -99,15 +99,13 @@ class Inference:
         now_ns: Callable[[], int],
         *,
         within_ns: float | None,
-        again: bool,
     ) -> list[Outgoing]:
         """Answer the windows that wait here, and then those of the stream; see `Pipeline.infer`.
 
         Args:
             take_out: takes complete windows out of the stream; returns None if there are none.
-            now_ns: as for `Pipeline.infer`, like those that follow.
+            now_ns: as for `Pipeline.infer`, like what follows.
             within_ns: nanoseconds after which the other windows are left; None: all are answered.
-            again: whether the windows may have been answered before a crash.
         """
         outgoing: list[Outgoing] = []
         began_ns = at_ns = self._clock.monotonic_ns()
@@ -121,6 +119,9 @@ class Inference:
             input_digest = b""
             if predictor.suspects is not None and predictor.suspects.is_careful:
                 room, input_digest = 1, digest_of(origins[0].message)
+            again = taken.replayed > 0
+            if again:
+                room = min(room, taken.replayed)
             if room < len(origins) > 1:
                 batch, origins = taken.cut(max(1, room))
                 self._taken.appendleft(taken)

@@ -89,6 +89,7 @@ class Pipeline:
         self._intake: Intake | None = None  # for blocks, and for readings that are put in order
         self._predictor: Predictor | None = None
         self._origins: list[Origin] = []
+        self._replayed = 0  # how many of them, from the first on, are of the run before
         self._suspects: Suspects | None = None
 
     def activate(self, model: Model) -> bool:
@@ -208,11 +209,23 @@ class Pipeline:
                 self._windows.forget(asset)
 
     def discard(self) -> None:
-        """Drop the complete windows without inference: the journal says they were answered."""
+        """Drop the complete windows without inference: the journal says they were answered.
+
+        Those that were set aside are kept.
+        """
         self._origins.clear()
-        self.inference.clear()
         if self._windows is not None:
             self._windows.discard()
+
+    def replayed(self) -> None:
+        """Note that the complete windows may have been answered before a crash."""
+        self._replayed = len(self._origins)
+
+    def set_aside(self) -> None:
+        """Let the complete windows wait for `infer` where `discard` does not reach them."""
+        self.replayed()
+        while (taken := self._take_out()) is not None:
+            self.inference.add(taken)
 
     def route(self, topic: str) -> Route | None:
         """What a topic means to this pipeline; None if no input matches, or there is no model."""
@@ -297,9 +310,7 @@ class Pipeline:
             self._intake = self._ordering.take
         return windows
 
-    def infer(
-        self, now_ns: Callable[[], int], *, within_ns: float | None = None, again: bool = False
-    ) -> list[Outgoing]:
+    def infer(self, now_ns: Callable[[], int], *, within_ns: float | None = None) -> list[Outgoing]:
         """Answer complete windows, in order, and return the publishes for the delivery.
 
         No call of the model takes longer than `limits.turn_s`, as far as its time for a window is
@@ -310,10 +321,8 @@ class Pipeline:
             now_ns: returns the time by the clock that stamped the messages, nanoseconds since 1970.
             within_ns: nanoseconds after which the other windows are left for the next time; at
                 least one window is answered. If omitted, all are.
-            again: whether these windows may have been answered before a crash; they are then not
-                counted for drift a second time.
         """
-        return self.inference.answer(self._take_out, now_ns, within_ns=within_ns, again=again)
+        return self.inference.answer(self._take_out, now_ns, within_ns=within_ns)
 
     def _take_out(self) -> Taken | None:
         """Take complete windows out of the stream, for the model that serves; None without any."""
@@ -326,4 +335,6 @@ class Pipeline:
             origins, self._origins = origins[:count], origins[count:]
         if self.settings.is_of_blocks:
             origins = list(with_digests(origins))
-        return Taken(self._predictor, batch, origins)
+        replayed = min(self._replayed, len(origins))
+        self._replayed -= replayed
+        return Taken(self._predictor, batch, origins, replayed)

@@ -113,6 +113,12 @@ class Router:
         self.receive(messages)
         self.answer(now_ns)
 
+    def resume(self, sources: Sequence[Input]) -> None:
+        """Have inputs of the run before answered, whose windows the pipelines already have."""
+        self.received += len(sources)
+        self._sources += sources
+        self.is_behind = bool(sources)
+
     def receive(self, messages: Sequence[Received]) -> None:
         """Take messages into windows, in order of arrival. Each must be followed by an `answer`."""
         arrived, sources, take = self._delivery.arrived, self._sources, self._take

@@ -16,11 +16,14 @@ class Taken:
         predictor: the model that is to answer them.
         batch: the windows.
         origins: the origin of each window, in the same order.
+        replayed: how many of them, from the first on, may have been answered before a crash; they
+            are not counted for drift a second time.
     """
 
     predictor: Predictor
     batch: Batch
     origins: Sequence[Origin]
+    replayed: int = 0
 
     def cut(self, count: int) -> tuple[Batch, Sequence[Origin]]:
         """Take out the first `count` windows, which are fewer than there are."""
@@ -28,4 +31,5 @@ class Taken:
         first = Batch(assets[:count], times_ns[:count], qualities[:count], values[:count])
         self.batch = Batch(assets[count:], times_ns[count:], qualities[count:], values[count:])
         origins, self.origins = self.origins[:count], self.origins[count:]
+        self.replayed = max(0, self.replayed - count)
         return first, origins

@@ -21,8 +21,7 @@ from server.console.plant import now_ms
 from server.console.watch import Watch
 from server.http.answer import Answer, json
 from server.http.refusals import RefusedError
-from server.http.request import Request
-from server.http.routes import Handler
+from server.http.request import Handler, Request
 
 MAX_POINTS: Final = 3_600
 _HOUR_MS: Final = 3_600_000

@@ -12,8 +12,7 @@ from importlib.resources.abc import Traversable
 from typing import Final
 
 from server.http.answer import NOT_MODIFIED, Answer
-from server.http.request import Request
-from server.http.routes import Handler
+from server.http.request import Handler, Request
 
 STATIC: Final = "/console/static/"
 INDEX: Final = "index.html"

@@ -17,7 +17,8 @@ import httptools
 
 from server.http.answer import Answer, Parts
 from server.http.application import Application
-from server.http.head import Fault, fault_of, taken_apart, too_long, unreadable, without_upgrade
+from server.http.faults import Fault, too_large, too_long, too_many, too_slow, unreadable
+from server.http.head import checked, without_upgrade
 from server.http.last_answer import LastAnswerTransport
 from server.http.refusals import BUG, CONNECTIONS
 from server.http.request import ClientGoneError, Link, Request
@@ -169,12 +170,16 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         if parser.should_upgrade() and parser.get_method() != b"CONNECT":
             return  # it is parsed again
-        if not self._is_readable() or self._is_ended:
+        version = parser.get_http_version()
+        head = checked(version, self._url, self._headers, self._limits.max_header_bytes)
+        if isinstance(head, Fault):
+            self._refuse(head)
+        if isinstance(head, Fault) or self._is_ended:
             raise ValueError("nothing more is read")  # it ends the parser
         self._unanswered += 1
         self._tally.begin()
-        request = Request(parser.get_method().decode(), self._url, self._headers, self._link)
-        request.is_of_1_0 = parser.get_http_version() == "1.0"
+        request = Request(parser.get_method().decode(), *head, self._link)
+        request.is_of_1_0 = version == "1.0"
         request.keeps_alive = parser.should_keep_alive()
         self._arriving = request
         if self._unanswered > self._limits.max_pipelined:
@@ -183,7 +188,7 @@ class Connection(asyncio.Protocol):
         self._application.begin(request)
         announced = request.header(b"content-length")
         if announced.isdigit() and int(announced) > self._limits.max_body_bytes:
-            self._refuse_body(int(announced))
+            self._refuse(too_large(int(announced), self._limits.max_body_bytes))
         elif request.header(b"expect").lower() == b"100-continue":
             self._permit(request)
 
@@ -198,14 +203,10 @@ class Connection(asyncio.Protocol):
         if request.refusal is None:
             request.parts.append(body)
         if request.length > self._limits.max_body_bytes:
-            self._refuse_body(request.length)
+            self._refuse(too_large(request.length, self._limits.max_body_bytes))
         found, allowed = self._shared.body_bytes, self._limits.max_bodies_bytes
         if found > allowed and request.length > _SMALL_BODY_BYTES:
-            message = (
-                f"bodies of {found} bytes are under way; allowed are {allowed} "
-                "(limits.max_bodies_bytes)"
-            )
-            self._refuse(Fault(503, "bodies", message))
+            self._refuse(too_many(found, allowed))
         if self._is_ended:
             raise ValueError("nothing more is read")  # it ends the parser
 
@@ -237,24 +238,6 @@ class Connection(asyncio.Protocol):
                 self._parser = httptools.HttpRequestParser(self)
             else:
                 return
-
-    def _is_readable(self) -> bool:
-        """Whether the head says in one way what is asked of whom; it is refused otherwise."""
-        version = self._parser.get_http_version()
-        fault = fault_of(version, self._url, self._headers, self._limits.max_header_bytes)
-        if fault is None and not self._url.startswith(b"/"):
-            parts = taken_apart(self._url)
-            if parts is None:
-                fault = unreadable("the request is neither for a path nor for an address")
-            else:
-                host, self._url = parts
-                self._headers = [one for one in self._headers if one[0] != b"host"]
-                self._headers.append((b"host", host))
-        if fault is not None:
-            self._refuse(fault)
-        elif version == "1.0":  # RFC 9110, 10.1.1
-            self._headers = [one for one in self._headers if one[0] != b"expect"]
-        return fault is None
 
     def _accept(self, request: Request) -> None:
         """Have a request answered in its turn."""
@@ -347,20 +330,8 @@ class Connection(asyncio.Protocol):
         self._expired = expired
 
     def _give_up(self) -> None:
-        allowed = f"{self._limits.client_s:g} s (limits.client_s)"
-        if self._arriving is None:
-            self._refuse(Fault(408, "slow", f"no request came within {allowed}"))
-        else:
-            came = f"{self._arriving.length} bytes came"
-            message = f"the body did not arrive within {allowed}: {came}"
-            self._refuse(Fault(408, "slow", message))
-
-    def _refuse_body(self, found: int) -> None:
-        message = (
-            f"the body has {found} bytes or more; allowed are {self._limits.max_body_bytes} "
-            "(limits.max_body_bytes)"
-        )
-        self._refuse(Fault(413, "too_large", message))
+        arrived = None if self._arriving is None else self._arriving.length
+        self._refuse(too_slow(self._limits.client_s, arrived))
 
     def _refuse(self, fault: Fault) -> None:
         """Refuse what is no whole request: those before it are answered first, nothing after."""

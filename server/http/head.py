@@ -1,42 +1,15 @@
 """The head of a request, its line and headers: what can be read in two ways is refused."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import httptools
+
+from server.http.faults import Fault, too_long, unreadable
 
 _VERSIONS: Final = ("1.1", "1.0")
 _UPGRADING: Final = frozenset({b"upgrade", b"http2-settings"})
 Headers = Sequence[tuple[bytes, bytes]]
-
-
-class Fault(NamedTuple):
-    """Why a request is refused before it is one.
-
-    Attributes:
-        status: HTTP status.
-        reason: label of the counter.
-        message: what was found, and what is allowed.
-    """
-
-    status: int
-    reason: str
-    message: str
-
-
-def unreadable(message: str, status: int = 400) -> Fault:
-    """The fault of what is no request that can be read."""
-    return Fault(status, "not_http", message)
-
-
-def too_long(max_bytes: int) -> Fault:
-    """The fault of a head, or of trailers, with too many bytes."""
-    return Fault(
-        431,
-        "headers",
-        f"the request's line and headers, or its trailers, have more than {max_bytes} bytes "
-        "(limits.max_header_bytes)",
-    )
 
 
 def fault_of(version: str, url: bytes, headers: Headers, max_bytes: int) -> Fault | None:
@@ -63,6 +36,31 @@ def fault_of(version: str, url: bytes, headers: Headers, max_bytes: int) -> Faul
     if hosts != 1 and (hosts or version == "1.1"):  # RFC 9112, 3.2
         return unreadable(f"the request has {hosts} headers Host; it needs one")
     return None
+
+
+def checked(
+    version: str, url: bytes, headers: Headers, max_bytes: int
+) -> tuple[bytes, Headers] | Fault:
+    """Target and headers as they are meant; the fault where they can be read in two ways.
+
+    Args:
+        version: version of HTTP, such as `1.1`.
+        url: target of the request.
+        headers: names in small letters, and values.
+        max_bytes: bytes that all of it may have.
+    """
+    fault = fault_of(version, url, headers, max_bytes)
+    if fault is not None:
+        return fault
+    if version == "1.0":  # RFC 9110, 10.1.1
+        headers = [one for one in headers if one[0] != b"expect"]
+    if url.startswith(b"/"):
+        return url, headers
+    parts = taken_apart(url)
+    if parts is None:
+        return unreadable("the request is neither for a path nor for an address")
+    host, path = parts
+    return path, [*(one for one in headers if one[0] != b"host"), (b"host", host)]
 
 
 def taken_apart(url: bytes) -> tuple[bytes, bytes] | None:

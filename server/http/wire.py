@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from server.http.answer import NOT_MODIFIED, Answer
-from server.http.head import Fault
+from server.http.faults import Fault
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_PART: Final = b"0\r\n\r\n"

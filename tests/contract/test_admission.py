@@ -189,6 +189,7 @@ def as_replayed(gateway: Gateway, entered: Sequence[Received]) -> Counter[str]:
         file.close()
         recovery = Recovery(Path(name), [pipeline], delivery)
         recovery.run(3600)
+    delivery.settle(recovery.unanswered)
     assert recovery.open == len(entered)
     return Counter(delivery.dropped)
 

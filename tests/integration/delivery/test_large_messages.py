@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.broker.brokers import mosquitto
+from tests.kit.broker.certificates import make_certificates
 from tests.kit.broker.proxy import Proxy
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient
@@ -27,6 +28,7 @@ OVERSIZED = "plant/l1/p2/telemetry"
 PROTOCOLS = ("3.1.1", "5")
 LINK_BYTES_S = 30_000
 KEEPALIVE_S = 5
+RECORD_BYTES = 1 << 14  # the most that TLS encrypts together (RFC 8446, 5.1)
 
 
 def make_gateway(
@@ -95,6 +97,27 @@ def test_large_reading_over_a_slow_link_arrives_on_one_connection(
             plant.send(3)
             plant.wait_for_answers()
             plant.wait_for_metrics(connects=1, predicted=4, redelivered=0)
+
+
+def test_large_reading_over_tls_arrives_where_a_record_takes_longer_than_the_keep_alive(
+    tmp_path: Path,
+) -> None:
+    certificates = make_certificates(tmp_path / "certificates")
+    ca_file = certificates.ca_file
+    with mosquitto(tmp_path / "broker", tls=certificates) as broker, Proxy(broker.port) as proxy:
+        gateway = make_gateway(tmp_path, proxy.port, ca_file=str(ca_file), keepalive_s=KEEPALIVE_S)
+        with PlantClient(broker.port, FILTERS, ca_file=ca_file) as client, gateway:
+            gateway.start_serving()
+            proxy.throttle(RECORD_BYTES // (2 * KEEPALIVE_S))
+            plant = Plant(gateway, client)
+            plant.send()  # what the proxy had begun to read before is not throttled
+            plant.wait_for_answers()
+            row = {"ts": BASE_MS + 1, "c0": 1.0, "c1": 1.0, "note": "x" * 2 * RECORD_BYTES}
+            client.publish(TOPIC, row)
+            plant.sent += 1
+            eventually(lambda: client.count("_inference") == plant.sent, 60, "the answer")
+            proxy.throttle(None)
+            plant.wait_for_metrics(connects=1, predicted=2, redelivered=0)
 
 
 def test_small_readings_faster_than_the_link_arrive_on_one_connection(tmp_path: Path) -> None:

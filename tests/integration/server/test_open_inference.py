@@ -128,7 +128,10 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "no inputs": ({}, "no list of inputs"),
     "two inputs": ({"inputs": [{}, {}]}, "2 inputs"),
     "name": (tensor([[[1, 2]]], name="x"), "named 'x'; the model's is 'window'"),
-    "half a character": (b'{"inputs": [{"name": "\\ud800", "data": NaN}]}', "surrogates not allowed"),
+    "half a character": (
+        b'{"inputs": [{"name": "\\ud800", "data": NaN}]}',
+        "surrogates not allowed",
+    ),
     "datatype": (tensor([[[1, 2]]], datatype="FP64"), "allowed is FP32"),
     "shape": (tensor([[[1, 2]]], shape=[1, 2]), "allowed is [n, 1, 2]"),
     "shape of text": (tensor([[[1, 2]]], shape="1,1,2"), "allowed is [n, 1, 2]"),

@@ -189,10 +189,50 @@ def test_windows_of_a_slow_model_survive_a_lost_connection_and_a_stop(
             plant.wait(lambda: answered(client) == list(range(rows)), "the answers to all rows")
 
 
-def answered(client: PlantClient) -> list[int]:
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_windows_of_a_slow_model_delay_no_start(
+    tmp_path: Path, broker: Mosquitto, *, is_killed: bool
+) -> None:
+    """What the journal holds is answered turn by turn: the other stream need not wait for it."""
+    rows = 25
+    pipelines = [telemetry_pipeline(STREAM) | {"disorder_ms": 1}, telemetry_pipeline("other")]
+    limits = {"limits": OFTEN | {"stop_s": 1.0}}
+    gateway = Gateway(tmp_path / "gw", broker.port, pipelines, sections=limits)
+    gateway.keep(failing_bundle(STREAM, 1, "passes", 100_000))
+    gateway.keep(linear_bundle("other", 1, [1.0, 0.0], channels=GOOD.manifest.channels))
+    with serving(gateway) as plant:
+
+        def send(number: int) -> None:
+            row = {"ts": BASE_MS + number, "c0": BEYOND, "c1": float(number)}
+            plant.client.publish(TOPIC, row)
+
+        for number in range(rows):
+            send(number)
+        plant.wait(lambda: plant.client.count("_inference/other") == rows, "the other answers")
+        plant.wait(lambda: plant.client.count(f"_inference/{STREAM}") >= 2, "the first answers")
+        if is_killed:
+            gateway.kill()
+        else:
+            assert gateway.stop() == 0
+        gateway.start_serving()
+        send(rows)
+        newest = BASE_MS + rows
+
+        def is_answered() -> bool:
+            answer = plant.client.documents("_inference/other")[-1]
+            return bool(answer["timestamp"] == newest)
+
+        plant.wait(is_answered, "the other answer to the newest row")
+        assert len(answered(plant.client, STREAM)) < rows, "not all the slow ones came before it"
+        # The newest row waits for a later one, to be put in order.
+        every = list(range(rows))
+        plant.wait(lambda: answered(plant.client, STREAM) == every, "the answers to all rows")
+
+
+def answered(client: PlantClient, stream: str = "") -> list[int]:
     """Numbers of the rows with an answer, in the order of their first answers; all are right."""
     firsts: dict[str, int] = {}
-    for one in client.documents("_inference"):
+    for one in client.documents(f"_inference/{stream}"):
         number = firsts.setdefault(one["id"], one["timestamp"] - BASE_MS)
         assert one["value"] == BEYOND + number
     return list(firsts.values())

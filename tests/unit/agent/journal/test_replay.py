@@ -122,6 +122,7 @@ class Life:
         )
         recovery = Recovery(folder, pipelines, self.delivery)
         recovery.run(3600)
+        self.router.resume(recovery.unanswered)
         self.journal.resume(recovery.serial, recovery.number, recovery.whole)
         self.journal.begin()
         self.delivery.connected(session_present=True)
@@ -277,6 +278,25 @@ def test_inputs_that_were_open_outlive_crashes_before_they_come_again(tmp_path: 
         life = Life(tmp_path / "rough", broker)
         life.write_states()
         life.crash(1.0)
+    life = Life(tmp_path / "rough", broker)
+    live(life)
+    life.end()
+    assert answers(broker) == answers(undisturbed)
+
+
+def test_stop_before_the_answers_keeps_what_is_owed(tmp_path: Path) -> None:
+    inputs = [row(number) for number in range(60)]
+    undisturbed, broker = Broker(inputs), Broker(inputs)
+    life = Life(tmp_path / "calm", undisturbed)
+    live(life)
+    life.end()
+    life = Life(tmp_path / "rough", broker)
+    life.router.handle(broker.deliver(12), lambda: T0_NS)  # nothing of it is published
+    life.finish_writing()
+    life.crash(1.0)
+    life = Life(tmp_path / "rough", broker)
+    life.journal.close()
+    life.end()
     life = Life(tmp_path / "rough", broker)
     live(life)
     life.end()

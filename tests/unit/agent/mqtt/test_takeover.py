@@ -4,6 +4,7 @@ import pytest
 
 from agent.mqtt.connection import TAKEN_OVER, Connection, Will
 from agent.mqtt.takeover import REASON, Takeover
+from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
 from tests.kit.broker.fake_broker import FakeBroker
 
 OWN, EARLIER, LATER = "2026-11-28T10:00:00Z", "2026-11-28T09:00:00Z", "2026-11-28T11:00:00Z"
@@ -26,11 +27,17 @@ class Case:
             self.takeover.heard(since, OWN)
 
     def lose(
-        self, after_s: float, *, ended_with: int | None = None, is_closed: bool = True
+        self,
+        after_s: float,
+        *,
+        ended_with: int | None = None,
+        is_closed: bool = True,
+        version: int = MQTT_5,
     ) -> None:
         """Lose the connection."""
         self.now_s += after_s
         lost = FakeBroker().connection("gw", Will("gw/status", b""))
+        lost.version = version
         lost.ended_with, lost.is_closed = ended_with, is_closed
         self.takeover.lost(as_connection(lost))
 
@@ -90,6 +97,19 @@ def test_connections_closed_at_once_are_no_sign_where_our_status_is_heard(case: 
         case.connect(OWN)
         case.lose(1)
     assert case.doubts == []
+
+
+def test_many_connections_closed_at_once_are_a_sign_where_mqtt_has_no_reason_code(
+    case: Case,
+) -> None:
+    """The other agent has the same client id, but another gateway id."""
+    case.connect(OWN)
+    case.lose(60, version=MQTT_3_1_1)
+    for number in range(1, 7):
+        assert case.doubts == [], f"before loss {number}"
+        case.connect(OWN)
+        case.lose(1, version=MQTT_3_1_1)
+    assert case.doubts == [REASON]
 
 
 def test_network_that_fails_again_and_again_is_no_sign(case: Case) -> None:
