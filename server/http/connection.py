@@ -147,8 +147,6 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
 
-    # What the parser calls.
-
     def on_message_begin(self) -> None:
         """A request begins."""
         self._url = b""
@@ -282,8 +280,8 @@ class Connection(asyncio.Protocol):
 
     def _send(self, request: Request, answer: Answer) -> None:
         """Send an answer by one write; the body of one to HEAD is left out (RFC 9110, 9.3.2)."""
-        keeps_alive = request.keeps_alive and not self._is_last()
-        head = head_of(answer, self._shared.date, keeps_alive=keeps_alive)
+        is_last = self._is_ended and not self._pending and not self._last_answer
+        head = head_of(answer, self._shared.date, keeps_alive=request.keeps_alive and not is_last)
         self._transport.write(head if request.method == "HEAD" else head + answer.body)
 
     async def _send_parts(self, request: Request, answer: Answer, parts: Parts) -> None:
@@ -318,9 +316,6 @@ class Connection(asyncio.Protocol):
         elif not self._unanswered and self.deadline_s == inf:
             self._shared.waiting[self] = None
             self._wait(self._limits.idle_s, self.abort)
-
-    def _is_last(self) -> bool:
-        return self._is_ended and not self._pending and not self._last_answer
 
     def _is_sending(self) -> bool:
         return not self._has_eof and (self._is_cut or self._arriving is not None)

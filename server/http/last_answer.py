@@ -16,7 +16,7 @@ _READ_ON_S: Final = 2.0
 
 
 class LastAnswerTransport:
-    """The transport of a connection, as uvicorn uses it, with an end of its own.
+    """The transport of a connection, with an end of its own.
 
     Args:
         transport: the transport of the event loop.
