@@ -8,7 +8,6 @@ first, so that no answer is taken for that of another request.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from math import inf
 from time import perf_counter_ns
 from typing import Final
@@ -24,7 +23,7 @@ from server.http.refusals import BUG, CONNECTIONS
 from server.http.request import ClientGoneError, Link, Request
 from server.http.shared import Shared
 from server.http.tally import UNSENT, Kind
-from server.http.wire import CONTINUE, LAST_PART, head_of, part_of, refusal_of
+from server.http.wire import CONTINUE, framed, head_of, refusal_of
 
 _SMALL_BODY_BYTES: Final = 64 << 10
 
@@ -83,13 +82,14 @@ class Connection(asyncio.Protocol):
         self.deadline_s = inf
         self._transport.lost()
         self._shared.remove(self)
-        left = [*self._pending, *([self._arriving] if self._arriving else ())]
-        self._pending.clear()
-        self._arriving = None
-        for request in left:
-            self._count(request, UNSENT, ClientGoneError.reason)
-        if self._task is not None:
-            self._task.cancel()
+        if self._arriving is not None:
+            self._pending.append(self._arriving)
+            self._arriving = None
+        while self._pending:
+            self._count(self._pending.popleft(), UNSENT, ClientGoneError.reason)
+        if self._taken is not None and not self._taken.done():
+            self._taken.set_result(None)
+        self.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; headers or trailers that are too long are refused before they are whole."""
@@ -104,8 +104,7 @@ class Connection(asyncio.Protocol):
         if self._silent_bytes > self._limits.max_header_bytes:
             self._refuse(too_long(self._limits.max_header_bytes))
         if self._expired == self.abort and not self._unanswered and self._taken is None:
-            # Line ends without a request do not keep a connection open.
-            self._wait(self._limits.client_s, self._give_up)
+            self._wait(self._limits.client_s, self._give_up)  # line ends alone are no request
 
     def eof_received(self) -> bool | None:
         """The client has closed its side; what it has asked is answered, where it may read on."""
@@ -166,7 +165,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The headers are there: refuse the request, or expect its body."""
         parser = self._parser
-        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+        if parser.should_upgrade():
             return  # it is parsed again
         version = parser.get_http_version()
         head = checked(version, self._url, self._headers, self._limits.max_header_bytes)
@@ -181,12 +180,11 @@ class Connection(asyncio.Protocol):
         request.keeps_alive = parser.should_keep_alive()
         self._arriving = request
         if self._unanswered > self._limits.max_pipelined:
-            # The client asks for the others again, on another connection (RFC 9112, 9.3.2).
-            request.keeps_alive, self._is_cut = False, True
+            request.keeps_alive, self._is_cut = False, True  # it asks again (RFC 9112, 9.3.2)
         self._application.begin(request)
-        announced = request.header(b"content-length")
-        if announced.isdigit() and int(announced) > self._limits.max_body_bytes:
-            self._refuse(too_large(int(announced), self._limits.max_body_bytes))
+        announced, most = request.header(b"content-length"), self._limits.max_body_bytes
+        if announced.isdigit() and int(announced) > most:
+            self._refuse(too_large(int(announced), most))
         elif request.header(b"expect").lower() == b"100-continue":
             self._permit(request)
 
@@ -202,9 +200,9 @@ class Connection(asyncio.Protocol):
             request.parts.append(body)
         if request.length > self._limits.max_body_bytes:
             self._refuse(too_large(request.length, self._limits.max_body_bytes))
-        found, allowed = self._shared.body_bytes, self._limits.max_bodies_bytes
-        if found > allowed and request.length > _SMALL_BODY_BYTES:
-            self._refuse(too_many(found, allowed))
+        found, most = self._shared.body_bytes, self._limits.max_bodies_bytes
+        if found > most and request.length > _SMALL_BODY_BYTES:
+            self._refuse(too_many(found, most))
         if self._is_ended:
             raise ValueError("nothing more is read")  # it ends the parser
 
@@ -230,9 +228,11 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as exc:
-                parser = self._parser
-                head = parser.get_method(), self._url, parser.get_http_version(), self._headers
-                data = without_upgrade(*head) + data[exc.args[0] :]
+                method, version = self._parser.get_method(), self._parser.get_http_version()
+                if method == b"CONNECT":
+                    self._refuse(unreadable("CONNECT is for proxies, and this is none", 501))
+                head = without_upgrade(method, self._url, version, self._headers)
+                data = head + data[exc.args[0] :]
                 self._parser = httptools.HttpRequestParser(self)
             else:
                 return
@@ -252,12 +252,19 @@ class Connection(asyncio.Protocol):
             self._accept(request)
         elif self._unanswered == 1:
             self._transport.write(CONTINUE)
-        # Else the client has sent requests ahead, and sends the body after a while by itself.
 
     def _next(self) -> None:
-        """Begin to answer the next request, if there is one, and none is being answered."""
-        if self._task is None and self._pending:
-            self._task = self._loop.create_task(self._answer(self._pending.popleft()))
+        """Begin to answer, unless that has begun already."""
+        if self._task is None:
+            self._task = self._loop.create_task(self._answer_pending())
+
+    async def _answer_pending(self) -> None:
+        try:
+            while self._pending:
+                await self._answer(self._pending.popleft())
+        finally:
+            self._task = None
+            self._rest()
 
     async def _answer(self, request: Request) -> None:
         status, reason = UNSENT, BUG
@@ -271,12 +278,9 @@ class Connection(asyncio.Protocol):
                 self._send(request, answer)
             status = answer.status
         finally:
-            self._task = None
             if self._is_lost:
                 status, reason = UNSENT, ClientGoneError.reason
             self._count(request, status, reason)
-            self._next()
-            self._rest()
 
     def _send(self, request: Request, answer: Answer) -> None:
         """Send an answer by one write; the body of one to HEAD is left out (RFC 9110, 9.3.2)."""
@@ -286,17 +290,15 @@ class Connection(asyncio.Protocol):
 
     async def _send_parts(self, request: Request, answer: Answer, parts: Parts) -> None:
         """Send one part after the other; the next is made once the client has taken the last."""
-        # A stream is the last answer of a connection.
-        self._is_streaming = self._is_ended = True
+        self._is_streaming = self._is_ended = True  # it is the last answer of the connection
         is_framed = not request.is_of_1_0
         try:
             self._transport.write(head_of(answer, self._shared.date, is_framed=is_framed))
-            if request.method != "HEAD":
-                async for part in parts:
-                    self._transport.write(part_of(part) if is_framed else part)
+            if request.method != "HEAD" and not self._is_lost:
+                async for part in framed(parts, is_framed=is_framed):
+                    self._transport.write(part)
                     if self._taken is not None:
                         await self._taken
-                self._transport.write(LAST_PART if is_framed else b"")
         finally:
             await parts.aclose()
 
@@ -345,6 +347,5 @@ class Connection(asyncio.Protocol):
         """Write the last answer, if there is one, and end."""
         if not self._transport.is_closing():
             self.deadline_s = inf
-            with suppress(RuntimeError):  # TLS: the client is gone already
-                self._transport.write(self._last_answer)
+            self._transport.write(self._last_answer)
             self._transport.close()

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from server.http.refusals import HEADERS, NOT_HTTP
+from server.http.refusals import BODIES, HEADERS, NOT_HTTP, SLOW, TooLargeError
 
 
 class Fault(NamedTuple):
@@ -43,18 +43,18 @@ def too_slow(seconds: float, arrived: int | None) -> Fault:
     """
     allowed = f"{seconds:g} s (limits.client_s)"
     if arrived is None:
-        return Fault(408, "slow", f"no request came within {allowed}")
+        return Fault(408, SLOW, f"no request came within {allowed}")
     message = f"the body did not arrive within {allowed}: {arrived} bytes came"
-    return Fault(408, "slow", message)
+    return Fault(408, SLOW, message)
 
 
 def too_large(found: int, max_bytes: int) -> Fault:
     """The fault of a body with too many bytes."""
     message = f"the body has {found} bytes or more; allowed are {max_bytes} (limits.max_body_bytes)"
-    return Fault(413, "too_large", message)
+    return Fault(413, TooLargeError.reason, message)
 
 
 def too_many(found: int, max_bytes: int) -> Fault:
     """The fault of a long body, where all of them together have too many bytes."""
     message = f"bodies of {found} bytes are under way; allowed are {max_bytes}"
-    return Fault(503, "bodies", f"{message} (limits.max_bodies_bytes)")
+    return Fault(503, BODIES, f"{message} (limits.max_bodies_bytes)")

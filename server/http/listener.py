@@ -80,7 +80,7 @@ class Listener:
 
     def stop(self) -> None:
         """Accept no more connections, and end; may be called by any thread or signal handler."""
-        if self._loop is not None:
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
 
     @property

@@ -13,6 +13,8 @@ from typing import ClassVar, Final
 from models.errors import MillhandError
 
 Headers = Sequence[tuple[bytes, bytes]]
+BODIES: Final = "bodies"
+"""Reason of long bodies, where all of them together are beyond `limits.max_bodies_bytes`."""
 BUG: Final = "bug"
 """Reason of requests that failed by a mistake in this program."""
 CONNECTIONS: Final = "connections"
@@ -21,6 +23,8 @@ HEADERS: Final = "headers"
 """Reason of requests whose line and headers are beyond `limits.max_header_bytes`."""
 NOT_HTTP: Final = "not_http"
 """Reason of bytes that are no HTTP."""
+SLOW: Final = "slow"
+"""Reason of requests that did not arrive within `limits.client_s`."""
 
 
 class RefusedError(MillhandError):
@@ -125,5 +129,5 @@ class LateError(RefusedError):
 
 def reasons(kind: type[RefusedError] = RefusedError) -> set[str]:
     """All reasons for which requests are refused."""
-    found = {kind.reason, BUG, CONNECTIONS, HEADERS, NOT_HTTP}
+    found = {kind.reason, BODIES, BUG, CONNECTIONS, HEADERS, NOT_HTTP, SLOW}
     return found.union(*(reasons(one) for one in kind.__subclasses__()))

@@ -1,17 +1,16 @@
 """Answers as bytes of HTTP/1.1 (RFC 9112)."""
 
+from collections.abc import AsyncIterator
 from functools import cache
 from http import HTTPStatus
 from typing import Final
 
 import orjson
 
-from server.http.answer import NOT_MODIFIED, Answer
+from server.http.answer import NOT_MODIFIED, Answer, Parts
 from server.http.faults import Fault
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-LAST_PART: Final = b"0\r\n\r\n"
-"""The end of a body that is sent part by part (RFC 9112, 7.1)."""
 _CLOSE: Final = b"connection: close\r\n"
 
 
@@ -42,9 +41,12 @@ def head_of(
     return b"".join(parts)
 
 
-def part_of(content: bytes) -> bytes:
-    """A part of a body that is sent part by part."""
-    return b"%x\r\n%b\r\n" % (len(content), content)
+async def framed(parts: Parts, *, is_framed: bool) -> AsyncIterator[bytes]:
+    """A body part by part, each in its frame where the client can read that (RFC 9112, 7.1)."""
+    async for part in parts:
+        yield b"%x\r\n%b\r\n" % (len(part), part) if is_framed else part
+    if is_framed:
+        yield b"0\r\n\r\n"
 
 
 def refusal_of(fault: Fault, date: bytes) -> bytes:

@@ -50,6 +50,7 @@ _OPERATIONS: Final = {
         tag=TAG,
         summary="What changes, as it changes (server-sent events)",
         answer=answered("Events, without an end.", text(), "text/event-stream"),
+        refused=(429,),
     ),
     ("POST", "/console/session"): Operation(
         id="begin_session",

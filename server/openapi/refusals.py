@@ -24,7 +24,8 @@ MEANINGS: Final[Mapping[int, str]] = {
     413: "The body, as it arrives or once it is inflated, is longer than `limits.max_body_bytes`.",
     415: "The content coding of the body is neither gzip nor deflate.",
     421: "The request is for a host that this server is not.",
-    429: "More windows than `limits.max_waiting` would wait for the model.",
+    429: "More windows than `limits.max_waiting` would wait for the model, or more browsers than "
+    "`console.max_clients` listen.",
     431: "Request line and headers are longer than `limits.max_header_bytes`.",
     500: "The model failed on the request or answered by a number that is none, or the server has "
     "a bug.",

@@ -54,7 +54,10 @@ def test_server_names_the_extra_that_is_missing(python: Path, tmp_path: Path) ->
         run = said(python, command, "--config", str(config), package="server")
         found = run.stdout + run.stderr
         assert run.returncode == {"run": 78, "check": 1}[command], found
-        assert "httptools, prometheus-client, uvloop not installed: pip install 'millhand[server]'" in found
+        assert (
+            "httptools, prometheus-client, uvloop not installed: pip install 'millhand[server]'"
+            in found
+        )
 
 
 def test_missing_module_of_ours_is_a_bug_and_no_missing_extra() -> None:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Self
 
 import tomli_w
 
-from tests.kit.api_document import check_answer
 from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.published import Published
 from tests.kit.children import Child, python
 from tests.kit.errors import KitError
+from tests.kit.http.api_document import check_answer
 from tests.kit.waiting import eventually
 
 START_S = 60.0

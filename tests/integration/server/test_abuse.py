@@ -18,9 +18,9 @@ from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.errors import KitError
+from tests.kit.http.noise import make_noise
+from tests.kit.http.raw_client import RawClient, chunked, read, request
 from tests.kit.model_server import ModelServer, Reply
-from tests.kit.noise import make_noise
-from tests.kit.raw_client import RawClient, chunked, read, request
 from tests.kit.waiting import eventually
 
 INFER = "/v2/models/mass/infer"

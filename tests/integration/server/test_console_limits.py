@@ -22,7 +22,7 @@ from tests.kit.plant_page import (
 )
 from tests.kit.waiting import eventually
 
-EVENTS = b"GET /console/api/events HTTP/1.1\r\nHost: a\r\n\r\n"
+EVENTS = b"GET /console/api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FILE = "console.sqlite3"
 MOST = 1_000
 """Changes after which a browser that does not read has got more than any buffer holds."""

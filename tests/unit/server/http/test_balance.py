@@ -17,7 +17,7 @@ from server.http.request import Request
 from server.http.routes import Table
 from server.http.tally import Tally
 from server.settings import Limits
-from tests.kit.listening import Listening, read_all
+from tests.kit.http.listening import Listening, read_all
 from tests.kit.waiting import eventually
 
 LIMITS = Limits(
@@ -192,10 +192,11 @@ def test_each_request_is_answered_in_turn_and_counted_once(listening: Listening,
 def test_client_that_goes_while_its_answer_is_made_is_counted_once(
     listening: Listening, paths: Paths
 ) -> None:
-    with listening.connect() as client:
-        client.sendall(get("/held"))
-        eventually(lambda: paths.held == 1)
-        assert listening.tally.under_way == 1
+    client = listening.connect()
+    client.sendall(get("/held"))
+    eventually(lambda: paths.held == 1)
+    assert listening.tally.under_way == 1
+    abort(client)
     eventually(lambda: listening.connections == 0)
     paths.release()
     listening.settle()
@@ -270,19 +271,21 @@ def test_bytes_between_requests_keep_no_connection_open(listening: Listening) ->
         client.sendall(get("/quick"))
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
         client.sendall(b"\r\n")
-        assert read_all(client) == b""
+        assert statuses(read_all(client)) == [408]
     listening.settle()
-    assert balance(listening.tally) == (1, 1, {})
+    assert balance(listening.tally) == (2, 1, {"slow": 1})
 
 
-def test_connection_beyond_the_limit_is_counted_and_closed(listening: Listening) -> None:
+def test_connection_beyond_the_limit_takes_the_place_of_one_that_waits(
+    listening: Listening,
+) -> None:
     clients = [listening.connect() for _ in range(LIMITS.max_connections)]
     eventually(lambda: listening.connections == len(clients))
-    assert listening.ask(last("/quick")) == b""
+    assert statuses(listening.ask(last("/quick"))) == [200]
     for one in clients:
         one.close()
     listening.settle()
-    assert balance(listening.tally) == (1, 0, {"connections": 1})
+    assert balance(listening.tally) == (2, 1, {"connections": 1})
 
 
 def test_stop_ends_a_request_that_does_not_end_with_a_sentence(

@@ -1,7 +1,7 @@
 """Random bytes and damaged requests, as nobody's client would send them, from a seed.
 
-`python -m tests.kit.noise --minutes 10 --seed 7` starts a server, makes noise, and prints what it
-has found, and the server's memory before and after.
+`python -m tests.kit.http.noise --minutes 10 --seed 7` starts a server, makes noise, and prints what
+it has found, and the server's memory before and after.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from typing import Final
 from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
+from tests.kit.http.raw_client import chunked, read, request
 from tests.kit.model_server import ModelServer
-from tests.kit.raw_client import chunked, read, request
 
 INFER: Final = "/v2/models/mass/infer"
 _TENSOR: Final = {"name": "window", "datatype": "FP32", "shape": [1, 1, 2], "data": [1, 2]}
@@ -131,7 +131,7 @@ def _fault(content: bytes) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make noise for a while, and print what came of it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.kit.noise", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.kit.http.noise", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = parser.parse_args(arguments)
