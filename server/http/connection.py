@@ -60,11 +60,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the only kind there is
         """Begin, and make room where there are too many connections."""
         peer = transport.get_extra_info("peername")
-        self._link = Link(
-            client=peer[0] if peer else "",
-            scheme="https" if transport.get_extra_info("sslcontext") else "http",
-            has_certificate=bool(transport.get_extra_info("peercert")),
-        )
+        scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        is_certified = bool(transport.get_extra_info("peercert"))
+        self._link = Link(peer[0] if peer else "", scheme, is_certified)
         self._transport = LastAnswerTransport(transport, self._limits, self._is_sending)
         self._shared.add(self)
         if len(self._shared.connections) > self._limits.max_connections:

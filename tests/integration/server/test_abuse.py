@@ -123,7 +123,7 @@ UNREADABLE: dict[str, tuple[str, int]] = {
     "HTTP 2": (f"GET /v2 HTTP/2.0\r\nHost: {HOST}\r\n\r\n", 505),
     "HTTP 0.9": ("GET /v2\r\n\r\n", 505),
     "method in small letters": (f"get /v2 HTTP/1.1\r\nHost: {HOST}\r\n\r\n", 400),
-    "tunnel": (f"CONNECT {HOST}:1 HTTP/1.1\r\nHost: {HOST}:1\r\n\r\n", 400),
+    "tunnel": (f"CONNECT {HOST}:1 HTTP/1.1\r\nHost: {HOST}:1\r\n\r\n", 501),
     "asterisk": (f"OPTIONS * HTTP/1.1\r\nHost: {HOST}\r\n\r\n", 400),
     "chunk size is no number": (POST + CHUNKS + "\r\nXY\r\n", 400),
     "chunk size with 0x": (POST + CHUNKS + "\r\n0x1\r\na\r\n0\r\n\r\n", 400),
