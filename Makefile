@@ -19,7 +19,7 @@ help:
 	@echo "make test    the whole test suite with its coverage gate"
 	@echo "make check   style, types, import rules, configuration schemas"
 	@echo "make chaos   faults under load, a fuzz and a soak: half an hour; CHAOS='--only cut' for less"
-	@echo "make bench   the measured promises; PEERS=1: next to mqtt.js and Node-RED too"
+	@echo "make bench   the measured promises; PEERS=1: next to other programs too"
 	@echo "make docs    the documentation as a site, in $(SITE)/html; needs no network"
 	@echo "make sbom    the locked agent as a CycloneDX bill of materials, in $(SBOM)"
 	@echo "make lock    requirements/ after a change of pyproject.toml; what is locked stays"
@@ -48,7 +48,10 @@ bench: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,gcc libc6-dev,command -v cc)
 	$(call debian,libmosquitto-dev,test -e /usr/include/mosquitto.h)
+	$(call debian,wrk,command -v wrk)
+	$(call debian,nginx-light,command -v nginx)
 	$(BIN)/python -m benchmarks $(if $(PEERS),--peers)
+	$(BIN)/python -m benchmarks.http $(if $(PEERS),--peers)
 
 chaos: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)

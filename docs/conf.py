@@ -59,6 +59,8 @@ SIDEBAR = {
         "docs/reliability",
         "docs/performance",
         "docs/metrics",
+        "docs/api",
+        "docs/console",
     ],
     "SCADA engineer": ["docs/topics"],
     "Developer": [

@@ -173,7 +173,11 @@ def test_session_needs_a_token_that_may_read(guarded: Guarded, token: str, statu
     assert "set-cookie" not in reply.headers
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"token": 7}', b'{"token": "\xc3\xa9"}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"token": 7}', b'{"token": "\xc3\xa9"}'],
+    ids=["nothing", "a list", "no token", "a number", "not ASCII"],
+)
 def test_session_without_a_token_is_malformed(guarded: Guarded, body: bytes) -> None:
     assert guarded.server.request("POST", SESSION, body).status == 400
     assert guarded.server.request("POST", SESSION, b"x" * 5000).status == 413

@@ -129,14 +129,14 @@ BAD: dict[str, tuple[str, Body, int, str, str]] = {
         b'{"instances": [[1, 1' + b"0" * 400 + b"], [NaN, 1]]}",
         400,
         "BAD_REQUEST",
-        "row 0",
+        "Integer exceeds 64-bit range",
     ),
     "lone surrogate": (
         "mass",
         b'{"dataframe_records": [{"c0": NaN, "asset": "\\ud800"}]}',
         400,
         "BAD_REQUEST",
-        "printable",
+        "surrogates not allowed",
     ),
     "params": (
         "mass",

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
@@ -34,6 +35,10 @@ def check_answer(method: str, path: str, reply: "Reply") -> None:
             return
         assert reply.status >= 400, f"the document does not know this path: {where}"
         _fits(REFUSAL, reply.body, where)
+        return
+    is_nowhere = reply.status == HTTPStatus.NOT_FOUND and b"there is nothing at" in reply.body
+    if is_nowhere and b'"error_code"' not in reply.body:
+        _fits(REFUSAL, reply.body, where)  # the path is switched off in the configuration
         return
     response = operation["responses"].get(str(reply.status))
     assert response is not None, f"the document does not know this status: {where}"
