@@ -33,7 +33,9 @@ def test_broker_is_told_wildcards() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a/#/b", "a/b+", "a/{line}x", "a/{Line}", "$share/g/a", "a\0b"]
+    "text",
+    ["", "a/#/b", "a/b+", "a/{line}x", "a/{Line}", "$share/g/a", "a\0b"],
+    ids=lambda text: text.replace("\0", "NUL") or "nothing",
 )
 def test_text_that_is_no_filter_is_refused_in_the_configuration(text: str) -> None:
     with pytest.raises(ValidationError):

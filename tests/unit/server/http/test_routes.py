@@ -58,6 +58,7 @@ def test_path_is_taken_apart_before_it_is_decoded(
     "path",
     [b"", b"*", b"/v3", b"/V2", b"/v2/models", b"/v2/models/", b"/v2/models//", b"/v2/x",
      b"/v2/models/a/versions//infer", b"/v2/models/a/b", b"/%76%32", b"/v2/../v2", b"/v2\0"],
+    ids=lambda path: path.replace(b"\0", b"NUL").decode() or "nothing",
 )  # fmt: skip
 def test_path_that_is_not_there_is_refused_by_name(path: bytes) -> None:
     with pytest.raises(NotFoundError, match="there is nothing at '"):
