@@ -134,7 +134,7 @@ class Recovery:
     def _is_known(self, pipeline: Pipeline, route: Route) -> bool:
         """Whether the asset's windows are those that the message met, and not from before a gap."""
         if self._known is None or pipeline.stream not in self._restorable:
-            return True  # a stream without windows of its own is the same before and after
+            return True  # nothing of this stream is restored, so nothing of it can be too old
         return (pipeline.stream, route.asset) in self._known
 
     def _forget_windows(self) -> None:

@@ -5,7 +5,7 @@ import json
 import struct
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -155,10 +155,20 @@ def test_flood_of_assets_is_bounded_and_drops_the_least_recent(tmp_path: Path) -
         gateway = Gateway(tmp_path / "gw", broker.port, [MASS_PIPELINE], sections=sections)
         gateway.keep(linear_bundle("mass", 1, [1.0, 10.0], length=2))
         with serving(gateway) as plant:
-            flood(plant)
+            sent, newest, told = flood(plant)
+            answered = Counter(one["asset"] for one in plant.client.documents("_inference"))
+            plant.client.publish(
+                "plant/l1/early/telemetry", {"ts": BASE_MS + sent.total(), "c0": 1.0, "c1": 2.0}
+            )
+            again = plant.client.wait_for("early/_inference")[-1]
+    assert told["streams"]["mass"]["forgotten_assets"] == len(sent) - MAX_ASSETS + 1
+    assert not told["dropped"]
+    assert answered == {"l1/steady": sent["steady"] - 1, **{f"l1/{one}": 1 for one in newest}}
+    assert again["quality"] == "GOOD"
 
 
-def flood(plant: Plant) -> None:
+def flood(plant: Plant) -> tuple[Counter[str], list[str], Mapping[str, Any]]:
+    """Readings sent by asset, the newest of the strangers, and the metrics after all of them."""
     sent: Counter[str] = Counter()
 
     def send(asset: str) -> None:
@@ -180,12 +190,7 @@ def flood(plant: Plant) -> None:
     told = plant.wait_for_metrics(
         received=sent.total(), predicted=predicted, windowed=sent.total() - predicted, waiting=0
     )
-    assert told["streams"]["mass"]["forgotten_assets"] == len(sent) - MAX_ASSETS + 1
-    assert not told["dropped"]
-    answered = Counter(one["asset"] for one in plant.client.documents("_inference"))
-    assert answered == {"l1/steady": sent["steady"] - 1, **{f"l1/{one}": 1 for one in newest}}
-    send("early")
-    assert plant.client.wait_for("early/_inference")[-1]["quality"] == "GOOD"
+    return sent, newest, told
 
 
 # The clock.
@@ -208,10 +213,24 @@ def test_clock_that_jumps_an_hour_either_way_leaves_event_time_and_periods(tmp_p
         for stream in ("timed", "arriving"):
             gateway.keep(history_bundle(stream, 1, WEIGHTS))
         with serving(gateway) as plant:
-            jump(plant, clock)
+            rows = jump(plant, clock)
+            timed, arriving = (
+                plant.client.documents(f"_inference/{one}") for one in ("timed", "arriving")
+            )
+            plant.wait_for_metrics(received=2 * len(rows), dropped={}, waiting=0)
+    values = np.array([(row["c0"], row["c1"]) for row in rows], np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(values, LENGTH, axis=0).transpose(0, 2, 1)
+    wanted = np.tensordot(windows, WEIGHTS, 2).tolist()
+    assert [one["timestamp"] for one in timed] == [row["ts"] for row in rows[LENGTH - 1 :]]
+    assert [one["value"] for one in timed] == wanted
+    assert [one["value"] for one in arriving] == wanted
+    moments = [one["timestamp"] for one in arriving]
+    assert moments == sorted(moments)
+    assert all(0 <= one["latency_ms"] < HOUR_MS for one in (*timed, *arriving))
 
 
-def jump(plant: Plant, clock: SystemClock) -> None:
+def jump(plant: Plant, clock: SystemClock) -> list[dict[str, Any]]:
+    """Rows that were sent while the clock jumped, an hour in each direction and back."""
     start_ms = round(time.time() * 1000) - 2 * HOUR_MS
     rows: list[dict[str, Any]] = []
     for hours in (0, 1, 0, -1, 0):
@@ -225,17 +244,7 @@ def jump(plant: Plant, clock: SystemClock) -> None:
             plant.client.wait_for(f"_inference/{stream}", len(rows) - LENGTH + 1)
         told = plant.client.count("millhand/gw1/metrics")
         plant.client.wait_for("millhand/gw1/metrics", told + 1)
-    values = np.array([(row["c0"], row["c1"]) for row in rows], np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(values, LENGTH, axis=0).transpose(0, 2, 1)
-    wanted = np.tensordot(windows, WEIGHTS, 2).tolist()
-    timed, arriving = (plant.client.documents(f"_inference/{one}") for one in ("timed", "arriving"))
-    assert [one["timestamp"] for one in timed] == [row["ts"] for row in rows[LENGTH - 1 :]]
-    assert [one["value"] for one in timed] == wanted
-    assert [one["value"] for one in arriving] == wanted
-    moments = [one["timestamp"] for one in arriving]
-    assert moments == sorted(moments)
-    assert all(0 <= one["latency_ms"] < HOUR_MS for one in (*timed, *arriving))
-    plant.wait_for_metrics(received=2 * len(rows), dropped={}, waiting=0)
+    return rows
 
 
 def test_clock_that_is_an_hour_behind_refuses_the_future_until_it_is_set(tmp_path: Path) -> None:
