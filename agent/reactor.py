@@ -41,6 +41,7 @@ _QUIET_S: Final = 0.001
 _MANY: Final = 8  # messages, from which on a turn is a busy one
 _BUSY_TURN_S: Final = 0.001
 _LONG_TURN_S: Final = 0.1
+_GOODBYE_S: Final = 1.0  # that a stop waits at most for the broker to read the last packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +291,10 @@ class Reactor:
         upkeep.control.offline()
         while self._up and not self._is_done and self._clock() < deadline_s:
             self._drain_turn()
+        is_read = False
         if self._up and reconnector.connection is not None:
-            reconnector.connection.close()
-        self._path.journal.close()
+            is_read = reconnector.connection.close(wait_s=_GOODBYE_S)
+        self._path.journal.close(is_read=is_read)
         upkeep.kept_drift.close()
         self._selector.close()
         self._workers.stop(deadline_s, self._clock)

@@ -46,9 +46,8 @@ class Delivery:
     Args:
         max_in_flight: publishes that may wait for the broker's PUBACK at a time. The broker's
             Receive Maximum may be lower, and then counts (MQTT 5, 4.9).
-        max_outbox: best-effort predictions that wait to be published while the broker does not
-            keep up. They are those of inputs at QoS 0 or acknowledged early; beyond, the oldest is
-            dropped and counted as `outbox_full`.
+        max_outbox: best-effort predictions, of inputs at QoS 0 or acknowledged early, that may wait
+            to be published; beyond, the oldest is dropped and counted as `outbox_full`.
         max_refused: inputs that may wait for their acknowledgement behind one whose prediction the
             broker refuses; beyond, that prediction is dropped and counted as `refused`.
 
@@ -66,7 +65,6 @@ class Delivery:
         self.redelivered = self.acked = 0
         self.kept = ALL_KEPT
         self._max_in_flight = max_in_flight
-        self._open = 0
         self._unacked: deque[Input] = deque()
         self._redeliveries = Redeliveries()
         self._unpublished: deque[Outgoing] = deque()
@@ -74,7 +72,7 @@ class Delivery:
         self._best_effort: deque[Outgoing] = deque()
         self._max_outbox, self._max_refused = max_outbox, max_refused
         self._in_flight: dict[int, Outgoing] = {}
-        self._packet_id = LAST_PACKET_ID  # the last one used
+        self._open, self._packet_id = 0, LAST_PACKET_ID  # the packet id is the last one used
         self._reserved: set[int] = set()  # packet ids of publishes to repeat on this connection
         self._refused: deque[Outgoing] = deque()  # refused by the broker, for now
         self._blocked: deque[Outgoing] = deque()  # later publishes on the topics of those
@@ -108,6 +106,11 @@ class Delivery:
         """Whether nothing is left to publish, to confirm or to acknowledge."""
         queued = self._unpublished or self._documents or self._best_effort
         return not (queued or self._in_flight or self._unacked)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every input is answered and acknowledged, and none is awaited once more."""
+        return self.idle and not self._open and not self._redeliveries.are_awaited
 
     def arrived(
         self, topic: str, payload: bytes, packet_id: int, *, repeated: bool
@@ -271,8 +274,7 @@ class Delivery:
             self._redeliveries.clear()
         again = [*self._unpublished, *self._documents]
         for outgoing in again:
-            if not session_present:
-                outgoing.packet_id = 0
+            outgoing.packet_id = outgoing.packet_id if session_present else 0
             outgoing.repeated = bool(outgoing.packet_id)
         self._reserved = {old.packet_id for old in again if old.packet_id}
 

@@ -105,6 +105,11 @@ class Redeliveries:
         self._answered: deque[_Trace] = deque(maxlen=MAX_ANSWERED)  # on this connection
         self._acks_in_doubt: set[_Trace] = set()  # answered on the connection before
 
+    @property
+    def are_awaited(self) -> bool:
+        """Whether inputs that were not acknowledged have not been delivered again yet."""
+        return any(self._open.values())
+
     def claim(self, packet_id: int, key: Key, *, repeated: bool) -> Input | None:
         """Find the input that a message repeats, and await it no longer.
 

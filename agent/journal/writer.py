@@ -204,15 +204,18 @@ class Journal:
         elif not self._writing and (self._pending or self._marked != self._delivery.acked):
             self._hand_over()
 
-    def close(self) -> None:
+    def close(self, *, is_read: bool) -> None:
         """Hand over what waits; to be called before the worker stops, which writes it first.
 
-        Where every input is answered and acknowledged, one file with the present states replaces
-        all others.
+        Where the broker will deliver nothing again, one file with the present states replaces all
+        others.
+
+        Args:
+            is_read: whether the broker is known to have read every acknowledgement that was sent.
         """
         if not self.is_on:
             return
-        if self._delivery.idle and not self._delivery.waiting:
+        if is_read and self._delivery.is_done:
             self.begin()
             self._note_states(None)
             self._drop_before = self.number

@@ -10,6 +10,7 @@ and keep-alive is the agent's own (`agent.mqtt.keep_alive`). CONNECT, authentica
 SUBSCRIBE are left to paho, which gets all other packets.
 """
 
+import os
 import socket
 import ssl
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -26,7 +27,7 @@ from agent.mqtt.client import PahoClient
 from agent.mqtt.keep_alive import KeepAlive
 from agent.mqtt.session import Session
 from agent.mqtt.subscription import Subscription
-from agent.mqtt.transport import Transport, silent_s
+from agent.mqtt.transport import Transport, is_read_to_the_end, silent_s
 from serving.mqtt.packets import Block, MalformedError, Publish, Received
 
 UNSUPPORTED_PROTOCOL = 0x84
@@ -54,7 +55,7 @@ class Connection:
     """One connection to the broker, from `open` until `lost` says why it ended.
 
     `open` blocks and belongs on a worker. After it only the hot thread uses the object, no method
-    blocks, and a broken connection is not raised: it sets `lost`.
+    blocks but a `close` that is to wait, and a broken connection is not raised: it sets `lost`.
 
     Args:
         broker: address, credentials and limits of the connection.
@@ -222,14 +223,23 @@ class Connection:
         else:
             self._transport.acknowledge(packet_id)
 
-    def close(self, *, forget_session: bool = False) -> None:
+    def close(self, *, forget_session: bool = False, wait_s: float = 0.0) -> bool:
         """Send DISCONNECT, so that the broker discards the will (MQTT 5, 3.14).
 
-        With `forget_session` the broker ends the session too, which only MQTT 5 can ask for.
+        Args:
+            forget_session: whether the broker ends the session too, which only MQTT 5 can ask for.
+            wait_s: seconds to wait for the broker to read what was sent; it blocks so long.
+
+        Returns:
+            Whether the broker is known to have read every acknowledgement.
         """
         self.flush()
-        self._client.leave(forget_session=forget_session)
-        self.flush()
+        if self._socket is None:
+            return False
+        with socket.socket(fileno=os.dup(self._socket.fileno())) as copy:
+            self._client.leave(forget_session=forget_session)
+            self.flush()
+            return wait_s > 0 and not self.wants_write and is_read_to_the_end(copy, wait_s)
 
     def _without_repeated(
         self, received: Sequence[Received], at_qos_2: Collection[int]

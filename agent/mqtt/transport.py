@@ -9,7 +9,7 @@ import socket as sockets
 import ssl
 import sys
 from collections.abc import Callable
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Final, Protocol
 
 from serving.mqtt.errors import reason_of
@@ -30,6 +30,31 @@ def silent_s(opened: sockets.socket) -> float:
     """How long ago the kernel has last received bytes of a connection, in seconds (tcp(7))."""
     info = opened.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _LAST_DATA.stop)
     return int.from_bytes(info[_LAST_DATA], sys.byteorder) / 1000
+
+
+def is_read_to_the_end(opened: sockets.socket, wait_s: float) -> bool:
+    """Send no more on a connection, and wait until the other side has read all and closed it.
+
+    A socket that is closed while bytes still arrive answers them by a reset (RFC 9293, 3.6.1), and
+    the other side may then leave unread what was sent before.
+
+    Args:
+        opened: a plain socket, or a copy of the plain one below TLS.
+        wait_s: seconds to wait at most.
+
+    Returns:
+        Whether the other side has closed the connection in time, and without a reset.
+    """
+    end_s = monotonic() + wait_s
+    try:
+        opened.shutdown(sockets.SHUT_WR)
+        while (left_s := end_s - monotonic()) > 0:
+            opened.settimeout(left_s)
+            if not opened.recv(RECV_BYTES):
+                return True
+    except OSError:  # reset, or nothing came in time
+        return False
+    return False
 
 
 class Socket(Protocol):

@@ -318,11 +318,12 @@ class FakeConnection:
         """Queue the acknowledgement of a QoS 1 message."""
         self._outbound.append(lambda: self._broker.acknowledge(self, packet_id))
 
-    def close(self) -> None:
-        """Send DISCONNECT, so that the will is not sent."""
+    def close(self, *, wait_s: float = 0.0) -> bool:
+        """Send DISCONNECT, so that the will is not sent; the broker reads all at once."""
         self._outbound.append(lambda: self._broker.disconnect(self))
         self.flush()
         self.lost = self.lost or "connection lost: closed"
+        return wait_s > 0
 
 
 def connected(broker: FakeBroker) -> FakeConnection:

@@ -3,7 +3,7 @@
 import errno
 import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +58,7 @@ class Broker:
     max_in_flight: int = 1000
     max_packet_bytes: int = 1 << 20
     wants_write: bool = False
+    hears: bool = True  # whether it reads acknowledgements
 
     def publish(self, message: Publish) -> None:
         self.predictions.append((message.topic, message.payload))
@@ -135,7 +136,8 @@ class Life:
             self.delivery.confirmed(self.broker.unconfirmed.popleft(), 0)
         self.delivery.pump(self.broker)
         for packet_id in self.delivery.acknowledgeable():
-            del self.broker.unacked[packet_id]
+            if self.broker.hears:
+                del self.broker.unacked[packet_id]
         self.journal.turn()
 
     def finish_writing(self) -> None:
@@ -295,12 +297,64 @@ def test_stop_before_the_answers_keeps_what_is_owed(tmp_path: Path) -> None:
     life.finish_writing()
     life.crash(1.0)
     life = Life(tmp_path / "rough", broker)
-    life.journal.close()
+    life.journal.close(is_read=True)
     life.end()
     life = Life(tmp_path / "rough", broker)
     live(life)
     life.end()
     assert answers(broker) == answers(undisturbed)
+
+
+def stopped_with(unfinished: Callable[[Life], None], folder: Path, *, is_read: bool) -> Broker:
+    """A broker with all answers, after a stop once `unfinished` was done, and a further run."""
+    broker = Broker([row(number) for number in range(60)])
+    life = Life(folder, broker)
+    life.turn(10, 0)
+    life.finish_writing()
+    unfinished(life)
+    life.journal.close(is_read=is_read)
+    life.end()
+    broker.hears = True
+    life = Life(folder, broker)
+    live(life)
+    life.end()
+    assert life.delivery.dropped == {}, "what comes again is recognised"
+    return broker
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Broker:
+    broker = Broker([row(number) for number in range(60)])
+    life = Life(tmp_path_factory.mktemp("calm"), broker)
+    live(life)
+    life.end()
+    return broker
+
+
+def test_stop_whose_acknowledgements_were_not_read_answers_nothing_twice(
+    calm: Broker, tmp_path: Path
+) -> None:
+    def acknowledge_in_vain(life: Life) -> None:
+        life.broker.hears = False
+        life.turn(0, 10)
+        assert life.delivery.is_done
+
+    broker = stopped_with(acknowledge_in_vain, tmp_path, is_read=False)
+    assert broker.predictions == calm.predictions
+
+
+def test_stop_before_what_is_awaited_has_come_again_keeps_the_windows(
+    calm: Broker, tmp_path: Path
+) -> None:
+    def lose_the_connection(life: Life) -> None:
+        while life.broker.unconfirmed:
+            life.delivery.confirmed(life.broker.unconfirmed.popleft(), 0)
+        life.delivery.connection_lost()
+        life.delivery.connected(session_present=True)
+        assert life.delivery.idle
+
+    broker = stopped_with(lose_the_connection, tmp_path, is_read=True)
+    assert answers(broker) == answers(calm)
 
 
 def test_journal_of_an_agent_that_never_gets_further_is_bounded(tmp_path: Path) -> None:
