@@ -7,30 +7,28 @@
 Up to `main` only the standard library is imported, so that whatever else is missing is reported.
 """
 
-import gc
 import sys
 import traceback
 from collections.abc import Sequence
 
 from serving.errors import EXIT_BUG, EXIT_CONFIG
 from serving.program import installation, standard_error
+from serving.program.start import starting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    gc.disable()  # imports leave no garbage; `memory.settle` collects once they are done
-    try:
-        from agent.cli.commands import run  # noqa: PLC0415  what it imports may be missing
+    with starting():
+        try:
+            from agent.cli.commands import run  # noqa: PLC0415  what it imports may be missing
 
-        return run(arguments)
-    except Exception as exc:  # noqa: BLE001  the top of the process: a bug ends it, systemd restarts it
-        if explanation := installation.explanation(exc):
-            standard_error.report(explanation)
-            return EXIT_CONFIG
-        standard_error.report(traceback.format_exc())
-        return EXIT_BUG
-    finally:
-        gc.enable()
+            return run(arguments)
+        except Exception as exc:  # noqa: BLE001  the top of the process: a bug ends it, systemd restarts it
+            if explanation := installation.explanation(exc):
+                standard_error.report(explanation)
+                return EXIT_CONFIG
+            standard_error.report(traceback.format_exc())
+            return EXIT_BUG
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Advice:
     def _of_late(self, pipeline: Pipeline) -> None:
         """Explain late readings, once a stream: how many there are is in the counters."""
         stream = pipeline.stream
-        if stream in self._told or not self._router.late[stream]:
+        if stream in self._told or not self._router.refused[stream]["late"]:
             return
         self._told.add(stream)
         log.warning(

@@ -4,7 +4,7 @@
 windows, `dropped` ones are counted by reason, `waiting` ones are not finished.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.commands import Commands
 from agent.delivery.at_least_once import Delivery
@@ -45,15 +45,19 @@ class Counters:
             connects=self._reconnector.connects,
             sessions_lost=self._reconnector.sessions_lost,
             desired_superseded=self._commands.superseded,
-            streams={pipeline.stream: _of_stream(pipeline) for pipeline in self._pipelines},
+            streams={
+                one.stream: _of_stream(one, self._router.refused[one.stream])
+                for one in self._pipelines
+            },
         )
 
 
-def _of_stream(pipeline: Pipeline) -> StreamMetrics:
+def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
     return StreamMetrics.model_construct(
         predictions=dict(pipeline.inference.counted.predictions),
         bad=dict(pipeline.inference.counted.bad),
         missing=dict(pipeline.missing),
+        refused=dict(refused),
         forgotten_assets=pipeline.forgotten_assets,
         **pipeline.disorder,
         **pipeline.drift,

@@ -5,6 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,9 +44,12 @@ class ModelServer:
     def __enter__(self) -> Self:
         """Start the server, and wait until a model answers."""
         self._config.write_text(tomli_w.dumps(self._settings()), encoding="utf-8")
-        self.child.start()
-        self.child.wait_until(self._find_port, _START_S)
-        self.child.wait_until(lambda: self.versions, _START_S)
+        with ExitStack() as failed:
+            failed.callback(self.child.stop)
+            self.child.start()
+            self.child.wait_until(self._find_port, _START_S)
+            self.child.wait_until(lambda: self.versions, _START_S)
+            failed.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,14 +6,10 @@ from types import FrameType
 from typing import Final
 
 from serving import log
+from serving.program.start import RELOADING
 
 _Call = Callable[[], None]
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
-_IGNORED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that would end the process, and are sent to make a service read its files again.
-
-SIGHUP also comes when the terminal of a program that was started by hand is closed.
-"""
 
 
 class StopError(BaseException):
@@ -38,7 +34,7 @@ class Signals:
         self._limited = log.Limited(log_interval_s)
         for number in _STOPPING:
             signal.signal(number, self._end)
-        for number in _IGNORED:
+        for number in RELOADING:
             signal.signal(number, self._ignore)
 
     def report(self) -> None:

@@ -38,7 +38,7 @@ class Router:
         received: how many messages have arrived, without commands and without redeliveries of
             messages that are still being worked on.
         sheds: whether some pipeline may drop messages when more arrive than it can answer.
-        late: how many messages were dropped as `late`, by stream.
+        refused: how many messages a stream could make no use of, by stream and reason.
         is_behind: whether the last `answer` has left windows for the next, as a slow model needs.
     """
 
@@ -51,7 +51,7 @@ class Router:
         note: Callable[[Received], int],
     ) -> None:
         self.received = 0
-        self.late: Counter[str] = Counter()
+        self.refused = {stream: Counter[str]() for stream in pipelines}
         self.is_behind = False
         self._pipelines = list(pipelines.values())
         self.sheds = any(one.backlog is not None for one in self._pipelines)
@@ -241,7 +241,7 @@ class Router:
         return routes
 
     def _refused(self, pipeline: Pipeline, source: Input, message: Received, reason: str) -> None:
-        self.late[pipeline.stream] += reason == "late"
+        self.refused[pipeline.stream][reason] += 1
         self._drop(source, message, reason)
 
     def _drop(self, source: Input, message: Received, reason: str) -> None:

@@ -209,6 +209,8 @@ class StreamMetrics(Document):
         bad: predictions of quality BAD, by the reason that they carry; left out by releases that
             gave none.
         missing: samples in which a signal was missing, by signal.
+        refused: messages of which the stream could make no use, by reason; left out by releases
+            that did not count them.
         forgotten_assets: assets whose windows made room for those of others.
         disorder: where the stream puts readings in order, else left out.
         drift: where the bundle says how to tell, else left out.
@@ -219,6 +221,7 @@ class StreamMetrics(Document):
     predictions: dict[str, Count]
     bad: dict[BadReason, Count] = {}
     missing: dict[str, Count]
+    refused: dict[str, Count] = {}
     forgotten_assets: Count
     disorder: Disorder | None = None
     drift: Drift | None = None

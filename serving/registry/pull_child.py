@@ -76,8 +76,11 @@ def _throttled(send: Send) -> Callable[[int, int], None]:
 
 
 def _send(message: dict[str, object]) -> None:
-    sys.stdout.write(f"{json.dumps(message)}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{json.dumps(message)}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the program that asked has ended
+        os._exit(1)
 
 
 if __name__ == "__main__":

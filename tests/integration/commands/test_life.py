@@ -106,7 +106,7 @@ def test_signal_to_read_files_again_does_not_end_the_agent(
 
 
 def test_signal_before_the_loop_turns_ends_the_agent_in_order(gateway: Gateway) -> None:
-    gateway.environment = {"PYTHONPATH": str(slow_import(gateway.folder))}
+    gateway.environment = {"PYTHONPATH": str(slow_import("agent.app", 60, gateway.folder))}
     gateway.start()
     gateway.wait_for_log("slow import")
     assert gateway.process is not None
@@ -115,19 +115,29 @@ def test_signal_before_the_loop_turns_ends_the_agent_in_order(gateway: Gateway) 
     assert 'INFO stopped reason="SIGTERM" uptime_s=' in gateway.log
 
 
-def slow_import(folder: Path) -> Path:
-    """A folder whose sitecustomize makes the import of the hot loop take long."""
+def test_signal_to_read_files_again_does_not_end_a_start(gateway: Gateway) -> None:
+    patched = slow_import("agent.cli.commands", 1, gateway.folder)
+    gateway.environment = {"PYTHONPATH": str(patched)}
+    gateway.start()
+    gateway.wait_for_log("slow import")
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.wait_for_log("INFO connected")
+
+
+def slow_import(module: str, seconds: float, folder: Path) -> Path:
+    """A folder whose sitecustomize makes the import of a module take long."""
     patched = folder / "patched"
     patched.mkdir()
     patched.joinpath("sitecustomize.py").write_text(
-        """\
+        f"""\
 import sys, threading
 
 class Slow:
     def find_spec(self, name, path, target=None):
-        if name == "agent.app":
+        if name == "{module}":
             print("slow import", flush=True)
-            threading.Event().wait(60)
+            threading.Event().wait({seconds})
 
 sys.meta_path.insert(0, Slow())
 """

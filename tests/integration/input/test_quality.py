@@ -238,6 +238,7 @@ def test_missing_signals_and_qualities_are_counted(plant: Plant) -> None:
         "predictions": {"GOOD": 1, "UNCERTAIN": 1, "BAD": 1},
         "bad": {"input_missing": 1},
         "missing": {"c0": 1, "c1": 1},
+        "refused": {},
         "forgotten_assets": 0,
         "shed": 0,
     }

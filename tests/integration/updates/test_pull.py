@@ -107,6 +107,19 @@ def test_progress_of_a_large_bundle_is_told_rarely(site: Site) -> None:
     assert 1 <= len(progress) <= 20
 
 
+def test_child_ends_without_a_word_once_nobody_reads_its_answer(site: Site) -> None:
+    command = [sys.executable, "-m", "serving.registry.pull_child"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        child.stdin.write(site.request.to_json())
+        child.stdin.close()
+        assert child.stderr.read() == b""
+
+
 def test_check_resolves_and_downloads_nothing(site: Site) -> None:
     pulled = bring(replace(site.request, check=True))
     assert pulled.seq == 1

@@ -57,6 +57,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting(tmp_path: Pa
                 "predictions": {"GOOD": 1, "UNCERTAIN": 2},
                 "bad": {},
                 "missing": {"c0": 1},
+                "refused": {"not_a_number": 1},
                 "forgotten_assets": 0,
                 "shed": 0,
             }
