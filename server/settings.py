@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
@@ -18,6 +18,7 @@ from server.console.settings import Console
 from server.metrics.settings import Metrics
 from server.predict.settings import Predict
 from serving.log import Level
+from serving.preflight.toml_file import FileSettings
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
 from serving.updates.settings import Updates
@@ -111,7 +112,7 @@ class Limits(Section):
     stop_s: Seconds = 10.0
 
 
-class Settings(BaseSettings):
+class Settings(FileSettings):
     """The whole configuration of one server."""
 
     model_config = SettingsConfigDict(
@@ -195,15 +196,3 @@ class Settings(BaseSettings):
                 f"{self.limits.keep_bundles}: raise it to {most} at least"
             )
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is pydantic-settings'
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment overrides the file; dotenv files and secrets folders are not read."""
-        return env_settings, init_settings

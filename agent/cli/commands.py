@@ -11,35 +11,22 @@ from pathlib import Path
 from agent.cli import check as preflight
 from agent.config.settings import Settings
 from models.printable import printable
-from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
 from serving.preflight import schema_files
 from serving.preflight.answer import Answer
 from serving.preflight.kept import clear, list_quarantined
 from serving.preflight.toml_file import load_settings
-from serving.program import standard_error
 from serving.program.installation import check_libraries, check_processor
+from serving.program.outcome import exit_code
 
 DEFAULT_CONFIG = Path("/etc/millhand/agent.toml")
 SCHEMA = "config/agent.schema.json"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code.
-
-    Errors that nobody expects are raised: they are bugs, or the installation is broken.
-    """
+    """Run one command and return its exit code; see `serving.program.outcome`."""
     chosen = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = chosen.command
-    try:
-        return command(chosen)
-    except ConfigError as exc:
-        standard_error.report(printable(str(exc)))
-        return EXIT_CONFIG
-    except TransientError as exc:
-        standard_error.report(printable(str(exc)))
-        return EXIT_LATER
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: command(chosen))
 
 
 def load(path: Path) -> Settings:

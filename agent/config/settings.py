@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from models.bundle.manifest import Name
 from models.input.limits import IntakeLimits
@@ -20,6 +20,7 @@ from models.input.topics import TopicTemplate, overlap
 from models.settings import Count, Seconds, Section
 from serving.log import Level
 from serving.mqtt import settings
+from serving.preflight.toml_file import FileSettings
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
 from serving.updates.settings import Updates
@@ -167,7 +168,7 @@ class Limits(IntakeLimits):
         return self
 
 
-class Settings(BaseSettings):
+class Settings(FileSettings):
     """The whole configuration of one agent."""
 
     model_config = SettingsConfigDict(
@@ -240,15 +241,3 @@ class Settings(BaseSettings):
     def _inputs_are_delivered_once(self) -> Self:
         check_delivered_once([source for pipeline in self.pipelines for source in pipeline.inputs])
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is pydantic-settings'
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment overrides the file; dotenv files and secrets folders are not read."""
-        return env_settings, init_settings

@@ -12,14 +12,13 @@ from models.printable import printable
 from server.access.tls import context
 from server.access.tokens import Tokens, made
 from server.settings import Settings
-from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
 from serving.preflight import files, schema_files
 from serving.preflight.answer import Answer
 from serving.preflight.kept import clear, list_models, list_quarantined
 from serving.preflight.registry import ask_registry, find_unencrypted
 from serving.preflight.toml_file import load_settings
-from serving.program import standard_error
 from serving.program.installation import check_libraries, check_processor, installation_fault
+from serving.program.outcome import exit_code
 from serving.store import Store
 
 DEFAULT_CONFIG = Path("/etc/millhand/server.toml")
@@ -36,22 +35,10 @@ def load(path: Path) -> Settings:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code.
-
-    Errors that nobody expects are raised: they are bugs, or the installation is broken.
-    """
+    """Run one command and return its exit code; see `serving.program.outcome`."""
     chosen = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = chosen.command
-    try:
-        return command(chosen)
-    except ConfigError as exc:
-        standard_error.report(printable(str(exc)))
-        return EXIT_CONFIG
-    except TransientError as exc:
-        standard_error.report(printable(str(exc)))
-        return EXIT_LATER
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: command(chosen))
 
 
 def _ready(chosen: argparse.Namespace) -> Settings:

@@ -7,13 +7,31 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
 from models.validation import explain, follows, key_of
 from serving.errors import ConfigError
 
-_Settings = TypeVar("_Settings", bound=BaseSettings)
 MAX_FILE_BYTES = 64 << 10  # tomllib takes seconds for a hostile file of this size
+
+
+class FileSettings(BaseSettings):
+    """Settings of a program that are read from its file, and from the environment above it."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment overrides the file; dotenv files and secrets folders are not read."""
+        return env_settings, init_settings
+
+
+_Settings = TypeVar("_Settings", bound=FileSettings)
 
 
 def load_settings(path: Path, kind: type[_Settings], schema: str) -> _Settings:
