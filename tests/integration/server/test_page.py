@@ -14,7 +14,6 @@ from tests.kit.plant_view import STREAM, VIEWS, PlantView
 from tests.kit.waiting import eventually
 
 GATEWAY = "millhand/gw1"
-SHA256 = "0123456789abcdef" * 4
 TIME = "2026-11-29T03:00:00.000Z"
 
 
@@ -95,33 +94,19 @@ def test_text_filters_the_assets(view: PlantView) -> None:
 
 def test_exchange_of_the_model_is_marked_while_one_watches(view: PlantView) -> None:
     view.predict("l1/swapped", 10.0)
-    run(view, 1)
+    view.run(1)
     view.open(f"#/stream/{STREAM}/l1%2Fswapped")
     view.wait_for_text("h1", "l1/swapped")
-    eventually(lambda: "0 exchanges of the model" in label(view), 20.0)
-    run(view, 2)
-    eventually(lambda: "1 exchange of the model" in label(view), 20.0)
+    eventually(lambda: "0 exchanges of the model" in view.label, 20.0)
+    view.run(2)
+    eventually(lambda: "1 exchange of the model" in view.label, 20.0)
     view.chromium.evaluate("document.querySelector('.swaps').closest('details').open = true")
     view.wait_for_text(".swaps tbody", "#2")
     assert "gw1" in view.text(".swaps tbody")
 
 
-def run(view: PlantView, seq: int) -> None:
-    """Say what the gateway runs from now on."""
-    current = {"stream": STREAM, "state": "serving", "seq": seq, "version": f"1.0.{seq}"}
-    view.client.publish(f"{GATEWAY}/current/{STREAM}", current | {"sha256": SHA256}, retain=True)
-
-
-def label(view: PlantView) -> str:
-    """What a screen reader says of the upper curve."""
-    found: str = view.chromium.evaluate(
-        "document.querySelector('.chart')?.getAttribute('aria-label') ?? ''"
-    )
-    return found
-
-
 def test_refused_update_is_shown_with_what_goes_on_and_what_to_do(view: PlantView) -> None:
-    run(view, 1)
+    view.run(1)
     status = {"state": "online", "version": "1.0", "since": TIME}
     view.client.publish(f"{GATEWAY}/status", status, retain=True)
     refused = {"stream": STREAM, "seq": 7, "state": "refused", "error": "proof_latency"}
