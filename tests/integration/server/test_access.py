@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from server.access.tokens import made
 from server.cli.commands import run
+from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import HOST
 from tests.kit.broker.certificates import Certificates, make_certificates
 from tests.kit.bundles.graphs import linear_bundle
@@ -54,17 +54,6 @@ def published(folder: Path) -> Published:
     registry = Published.create(folder)
     registry.publish(linear_bundle("mass", 1, [1.0, 10.0]))
     return registry
-
-
-def make_tokens(path: Path, *names: str) -> dict[str, str]:
-    """Write a file with a token for each name, which has the scopes of this name."""
-    tokens, lines = {}, []
-    for name in names:
-        tokens[name], line = made(name.replace(",", "-"), name.split(","))
-        lines.append(line)
-    path.write_text("\n".join(lines))
-    path.chmod(0o600)
-    return tokens
 
 
 def make_guarded(folder: Path, **more: Any) -> Guarded:  # noqa: ANN401  settings
