@@ -45,7 +45,8 @@ class Latest(NamedTuple):
         asset: key of the asset.
         received: when it arrived, milliseconds since 1970.
         document: the prediction as it was published, JSON.
-        values: values of the points before it, oldest first; None where there was none.
+        values: scores of the points before it, oldest first; values where the model has no score;
+            None where there was none.
     """
 
     stream: str
@@ -302,7 +303,7 @@ def _latest(opened: sqlite3.Connection, assets: int, values: int) -> Sequence[La
         "ORDER BY received DESC LIMIT ?",
         (assets,),
     ).fetchall()
-    sought = "SELECT last FROM points WHERE series = ? ORDER BY begin DESC LIMIT ?"
+    sought = "SELECT coalesce(score, last) FROM points WHERE series = ? ORDER BY begin DESC LIMIT ?"
     return [
         Latest(stream, asset, received, document, [one for (one,) in before][::-1])
         for stream, asset, received, document, series in reversed(found)

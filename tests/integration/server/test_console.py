@@ -86,7 +86,7 @@ def test_browser_is_told_of_every_new_prediction_without_asking(plant: Plant) ->
     }
     assert (shown["value"], shown["label"], shown["abnormal"]) == (1, "abnormal", True)
     assert (shown["threshold"], shown["quality"], shown["gateway"]) == (50.0, "GOOD", "gw1")
-    assert shown["sparkline"][-1] == 1
+    assert shown["sparkline"][-1] == 100.0
 
 
 def test_asset_without_an_answer_is_abnormal_and_says_why(plant: Plant) -> None:

@@ -67,12 +67,14 @@ def test_history_survives_a_stop_and_a_kill(site: Site, tmp_path: Path) -> None:
     with page_server(tmp_path, site.broker.port, points_per_minute=60) as server:
         connected(server)
         site.publish("l1/pump7", 3.0, unit="h")
-        eventually(lambda: shown_of(server, "l1/pump7"))
+        site.publish("l1/valve", 2, label="worn", score=0.75)
+        eventually(lambda: shown_of(server, "l1/pump7") and shown_of(server, "l1/valve"))
         assert server.stop() == 0
         connected(server)
         assert kept_values(server, "l1/pump7") == [3.0]
         shown = eventually(lambda: shown_of(server, "l1/pump7"))
         assert (shown["value"], shown["unit"], shown["sparkline"]) == (3.0, "h", [3.0])
+        assert shown_of(server, "l1/valve")["sparkline"] == [0.75]
         site.publish("l1/pump7", 4.0)
         eventually(lambda: kept_values(server, "l1/pump7") == [3.0, 4.0], 20.0)
         server.kill()

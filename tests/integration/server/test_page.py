@@ -1,6 +1,7 @@
 """The page in a browser: it shows what the plant says, and asks nobody but its server."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -68,6 +69,45 @@ def test_answer_that_is_not_good_says_so_in_words_with_its_reason(
     assert kind in view.row("l1/doubtful")
     assert "input missing" in view.row("l1/doubtful")
     view.predict("l1/doubtful", 10.0)
+
+
+def test_trend_of_a_detector_is_its_score_below_the_threshold(view: PlantView) -> None:
+    view.open()
+    first, last = trend(view, "l1/rising", 10.0, 40.0)
+    (limit,) = re.findall(r"M0 ([\d.]+)H", drawn(view, "l1/rising", "limit"))
+    # The scale is from the least score to the threshold, which is 50; y points down.
+    assert (first, last, float(limit)) == (21.0, 7.5, 3.0)
+
+
+def test_trend_of_a_classifier_is_the_probability_of_its_label(view: PlantView) -> None:
+    view.open()
+    fields = {"stream": "valves", "label": "worn", "value": 2}
+    first, last = trend(view, "l1/worn", 0.9, 0.5, **fields)
+    # The scale is from 0 to 1, so that a small change looks small.
+    assert (first, last) == (4.8, 12.0)
+
+
+def trend(view: PlantView, asset: str, before: float, now: float, **fields: object) -> list[float]:
+    """Heights of the first and the last point of the line, after two scores, in pixels."""
+
+    def heights(score: float) -> list[float]:
+        view.predict(asset, score, **fields)
+        return [float(one) for one in re.findall(r"[ML]\S+ ([\d.]+)", drawn(view, asset, "course"))]
+
+    eventually(lambda: len(heights(before)) > 1, 20.0)
+    eventually(lambda: heights(now)[-1] != heights(now)[0], 20.0)
+    found = heights(now)
+    return [found[0], found[-1]]
+
+
+def drawn(view: PlantView, asset: str, name: str) -> str:
+    """The path of a part of an asset's sparkline; empty without one."""
+    found: str = view.chromium.evaluate(
+        "[...document.querySelectorAll('.assets tbody tr')]"
+        f".find(one => one.innerText.includes('{asset}'))"
+        f"?.querySelector('.spark .{name}')?.getAttribute('d') ?? ''"
+    )
+    return found
 
 
 def test_age_grows_by_itself_and_a_silent_asset_becomes_stale(view: PlantView) -> None:

@@ -1,4 +1,4 @@
-"""The page of a server that asks for a token: who brings one sees the plant."""
+"""The page of a server that asks for a token: who brings one sees the plant, and asks its model."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from tests.kit.broker.brokers import mosquitto
 from tests.kit.browser import browser
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.plant_page import page_server
-from tests.kit.plant_view import PlantView
+from tests.kit.plant_view import STREAM, PlantView
 from tests.kit.waiting import eventually
 
 ENTER = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
@@ -78,7 +78,7 @@ def test_wrong_token_is_refused_in_words_and_the_right_one_opens_the_page(closed
     view.wait_for_text(".token .problem", "this needs read")
     closed.enter("token", "read")
     view.wait_for_row("l1/closed", "10 of 50")
-    assert view.text(".connection") == "live"
+    view.wait_for_text(".connection", "live")
     assert view.texts(".token") == []
 
 
@@ -129,3 +129,40 @@ def test_session_outlives_a_reload_and_ends_with_its_token(closed: Closed) -> No
     finally:
         path.write_text(lines)
         eventually(lambda: closed.view.server.log.count("were read again") == 2, 20.0)
+
+
+def test_form_says_that_asking_a_model_needs_another_token(closed: Closed) -> None:
+    view = closed.view
+    closed.sign_in()
+    view.go(f"#/try/{STREAM}")
+    eventually(lambda: len(view.texts(".fields .field")) == 2, 10.0)
+    ask = "document.querySelector('main form').requestSubmit()"
+    view.chromium.evaluate(ask)
+    view.wait_for_text("[aria-live] .problem", "needs a token with the scope infer")
+    assert "session of this page may only read" in view.text("[aria-live] .problem")
+    assert "403" not in view.text("[aria-live]")
+    eventually(lambda: view.chromium.evaluate("document.activeElement.id") == "asking")
+    closed.enter("asking", "read")
+    view.wait_for_text("[aria-live] .problem", "the token 'read' has the scopes read")
+    closed.enter("asking", "infer")
+    view.wait_for_text("[aria-live] .facts", "GOOD")
+    assert 'Authorization: Bearer $TOKEN"' in view.text(".copyable pre")
+    assert closed.tokens["infer"] not in view.chromium.evaluate("document.body.innerText")
+    assert closed.tokens["infer"] not in str(view.chromium.requests)
+
+
+def test_form_asks_for_a_token_where_only_reading_is_open(closed: Closed) -> None:
+    view = closed.view
+    view.server.stop()
+    access = view.server.sections["access"]
+    view.server.sections = {
+        **view.server.sections, "access": {**access, "open_scopes": ["read"]},
+    }  # fmt: skip
+    view.server.start_serving()
+    view.chromium.ask("Network.clearBrowserCookies")
+    view.open(f"#/try/{STREAM}")
+    eventually(lambda: len(view.texts(".fields .field")) == 2, 10.0)
+    view.chromium.evaluate("document.querySelector('main form').requestSubmit()")
+    view.wait_for_text("[aria-live] .problem", "needs a token with the scope infer")
+    closed.enter("asking", "infer")
+    view.wait_for_text("[aria-live] .facts", "GOOD")
