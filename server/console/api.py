@@ -99,12 +99,13 @@ class Api:
         shortest = self._watch.console.point_ms
         width = max(shortest, -(-(end - begin) * 2 // MAX_POINTS))
         curve = await self._watch.keeper.curve(stream, asset, (begin, end), width)
+        marks = sorted({*curve.marks, *self._watch.hub.marks(stream, (begin, end))})
         return _fresh(
             {
                 "stream": stream,
                 "asset": asset,
                 "points": _columns(curve, width),
-                "marks": [one.document() for one in curve.marks],
+                "marks": [one.document() for one in marks],
                 "drift": [one._asdict() for one in curve.drift],
                 "counters": self._watch.gateways.counters(stream),
             }

@@ -66,11 +66,14 @@ class AssetState:
         """Take the newest prediction for what browsers are shown."""
         self.revision, self.is_changed = revision, False
         self._encoded = b""
+        # Of a model that answers with a class, the value is only its number.
+        score = _number(self.document.get("score"))
+        shown = self.value if score is None else score
         if self._sparkline and self.received - self._spark_at < _SPARK_MS:
-            self._sparkline[-1] = self.value
+            self._sparkline[-1] = shown
         else:
             self._spark_at = self.received
-            self._sparkline.append(self.value)
+            self._sparkline.append(shown)
 
     def restore(
         self, document: Mapping[str, Any], received: int, values: Iterable[float | None]

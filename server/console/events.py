@@ -160,6 +160,20 @@ class Hub:
         self._listeners.add(listener)
         return listener
 
+    def marks(self, stream: str, time: tuple[int, int]) -> Sequence[Mark]:
+        """The last models that were exchanged, also those that are not in the history yet.
+
+        Args:
+            stream: name of the stream.
+            time: from when on, and until when (exclusive), milliseconds since 1970.
+        """
+        begin, end = time
+        return [
+            mark
+            for _, mark in self._marks
+            if mark.stream == stream and begin <= mark.timestamp < end
+        ]
+
     def advance(self) -> int:
         """The number of the next change."""
         self.revision += 1

@@ -19,6 +19,7 @@ from models.control.documents import (
 from models.control.topics import PREFIX
 from models.errors import MillhandError
 from server.console.gateway import GatewayState, counters
+from server.console.plant import now_ms
 from serving.mqtt.packets import Received
 
 _LEVELS: Final = {"status": 3, "feedback": 3, "metrics": 3, "desired": 4, "current": 4}
@@ -47,6 +48,22 @@ class Mark(NamedTuple):
     def document(self) -> dict[str, Any]:
         """The mark as the page is told of it."""
         return {**self._asdict(), "kind": "swap"}
+
+
+class Seen(NamedTuple):
+    """The model that a gateway was last seen to run, by which a later exchange is noticed.
+
+    Attributes:
+        stream: name of the stream.
+        gateway: id of the gateway.
+        timestamp: when it was first seen with this model, milliseconds since 1970.
+        seq: number of the model; None while it has none.
+    """
+
+    stream: str
+    gateway: str
+    timestamp: int
+    seq: int | None
 
 
 class DriftPoint(NamedTuple):
@@ -82,6 +99,7 @@ class Gateways:
         ignored: documents that cannot be used, by reason.
         marks: models that were exchanged since the last `taken`.
         drift: what gateways have said of drift since the last `taken`.
+        seen: the models that gateways were seen to run for the first time since the last `taken`.
         running: the gateway that runs a stream, by the stream; empty where several do.
     """
 
@@ -90,9 +108,27 @@ class Gateways:
         self.ignored: Counter[str] = Counter()
         self.marks: list[Mark] = []
         self.drift: dict[tuple[str, str], DriftPoint] = {}
+        self.seen: dict[tuple[str, str], Seen] = {}
         self.running: dict[str, str] = {}
         self._max_gateways = max_gateways
         self._changed: set[str] = set()
+        self._seqs: dict[tuple[str, str], int | None] = {}
+
+    def restore(self, known: Sequence[Seen]) -> None:
+        """Mark what was exchanged since a restart began, and what will prove to be.
+
+        Args:
+            known: the models that gateways were seen to run before.
+        """
+        for one in known:
+            key = one.stream, one.gateway
+            if key not in self._seqs:
+                self._seqs[key] = one.seq
+                continue
+            # The gateway was heard before the history was read.
+            current = self.known[one.gateway].streams[one.stream].current
+            if current is not None and current.seq not in (None, one.seq):
+                self._mark(one.gateway, current, now_ms())
 
     def reader(self, topic: str) -> Callable[[Received], None] | None:
         """What takes the messages of a topic; None if it is none of a gateway's."""
@@ -134,11 +170,12 @@ class Gateways:
             if one.metrics is not None and stream in one.streams
         }
 
-    def taken(self) -> tuple[Sequence[Mark], Sequence[DriftPoint]]:
-        """Hand over the marks and what was said of drift; both are empty afterwards."""
+    def taken(self) -> tuple[Sequence[Mark], Sequence[DriftPoint], Sequence[Seen]]:
+        """Hand over marks, drift and the models seen; all are empty afterwards."""
         marks, self.marks = self.marks, []
         drift, self.drift = self.drift, {}
-        return marks, list(drift.values())
+        seen, self.seen = self.seen, {}
+        return marks, list(drift.values()), list(seen.values())
 
     def _take(
         self, name: str, take: Callable[[GatewayState, Received], None], message: Received
@@ -181,12 +218,25 @@ class Gateways:
     def _take_current(self, state: GatewayState, message: Received) -> None:
         current = _read(Current, message)
         stream = state.stream(current.stream)
-        before = stream.current
         stream.current = current
-        if before is not None and current.seq is not None and before.seq != current.seq:
-            at_ms = message.at_ns // 1_000_000
-            mark = Mark(at_ms, current.stream, state.name, current.version, current.seq)
-            self.marks.append(mark)
+        if current.stream in state.streams:  # a gateway may have named too many
+            self._compare(state.name, current, message.at_ns // 1_000_000)
+
+    def _compare(self, gateway: str, current: Current, at_ms: int) -> None:
+        """Mark a model that is another than the one before, also if that was before a restart."""
+        key = current.stream, gateway
+        is_known = key in self._seqs
+        before = self._seqs.get(key)
+        if is_known and current.seq in (None, before):
+            return  # a gateway that has lost its model, and gets it again, has exchanged nothing
+        if is_known:
+            self._mark(gateway, current, at_ms)
+        self._seqs[key] = current.seq
+        self.seen[key] = Seen(current.stream, gateway, at_ms, current.seq)
+
+    def _mark(self, gateway: str, current: Current, at_ms: int) -> None:
+        if current.seq is not None:
+            self.marks.append(Mark(at_ms, current.stream, gateway, current.version, current.seq))
 
 
 def _read(kind: type[_Kind], message: Received) -> _Kind:

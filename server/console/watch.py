@@ -14,7 +14,7 @@ import orjson
 from models.bundle.manifest import Manifest
 from server.console.asset import AssetState
 from server.console.events import Hub
-from server.console.gateways import Gateways
+from server.console.gateways import Gateways, Mark, Seen
 from server.console.history.keeper import Keeper
 from server.console.history.sqlite_file import Batch, Latest
 from server.console.mqtt.subscriber import Subscriber
@@ -82,6 +82,7 @@ class Watch:
         self._routes: dict[str, Take] = {}
         self._marks: list[Any] = []
         self._drift: list[Any] = []
+        self._seen: list[Any] = []
         self._turns = 0
         self._is_stopping = False
 
@@ -99,6 +100,7 @@ class Watch:
         """Disconnect, and have the rest of the history written."""
         self._is_stopping = True
         self.subscriber.stop()
+        self._collect()
         self.keeper.close(self._batch(self.plant.close(), has_latest=True))
 
     def broker(self) -> Mapping[str, Any]:
@@ -155,7 +157,8 @@ class Watch:
         self.hub.advance()
         self.hub.tell(has_broker=True)
 
-    def _restore(self, known: Sequence[Latest]) -> None:
+    def _restore(self, known: Sequence[Latest], seen: Sequence[Seen]) -> None:
+        self.gateways.restore(seen)
         for one in known:
             state = AssetState(one.stream, one.asset)
             state.restore(orjson.loads(one.document), one.received, one.values)
@@ -167,15 +170,21 @@ class Watch:
             return
         revision = self.hub.advance()
         assets, gateways = self.plant.changed(revision), self.gateways.changed(revision)
-        marks, drift = self.gateways.taken()
+        marks = self._collect()
         if assets or gateways or marks:
             self.hub.tell(assets, gateways, marks)
-        self._marks = [*self._marks, *marks][-_MAX_PENDING:]
-        self._drift = [*self._drift, *drift][-_MAX_PENDING:]
         self._turns += 1
         if self._turns % _WRITE_TURNS == 0 and not self.keeper.is_busy:
             self._write()
         asyncio.get_running_loop().call_later(_TURN_S, self._turn)
+
+    def _collect(self) -> Sequence[Mark]:
+        """Have what gateways have said written with the next batch; returns the new marks."""
+        marks, drift, seen = self.gateways.taken()
+        self._marks = [*self._marks, *marks][-_MAX_PENDING:]
+        self._drift = [*self._drift, *drift][-_MAX_PENDING:]
+        self._seen = [*self._seen, *seen][-_MAX_PENDING:]
+        return marks
 
     def _write(self) -> None:
         batch = self._batch(
@@ -196,7 +205,8 @@ class Watch:
                 one.is_saved = True
         marks, self._marks = self._marks, []
         drift, self._drift = self._drift, []
-        return Batch(points, latest, marks, drift)
+        seen, self._seen = self._seen, []
+        return Batch(points, latest, marks, drift, seen)
 
 
 def _leave(_message: Received) -> None:

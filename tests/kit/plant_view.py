@@ -64,6 +64,20 @@ class PlantView(NamedTuple):
         }
         self.client.publish(f"plant/{asset}/_inference/{STREAM}", document | fields)
 
+    def run(self, seq: int, gateway: str = "gw1") -> None:
+        """Say what a gateway runs from now on, as its agent would."""
+        current = {"stream": STREAM, "state": "serving", "seq": seq, "version": f"1.0.{seq}"}
+        topic = f"millhand/{gateway}/current/{STREAM}"
+        self.client.publish(topic, current | {"sha256": "0123456789abcdef" * 4}, retain=True)
+
+    @property
+    def label(self) -> str:
+        """What a screen reader says of the upper curve; empty without one."""
+        found: str = self.chromium.evaluate(
+            "document.querySelector('.chart')?.getAttribute('aria-label') ?? ''"
+        )
+        return found
+
     def text(self, selector: str) -> str:
         """What is to be read in the first element of a selector; empty without one."""
         return next(iter(self.texts(selector)), "")

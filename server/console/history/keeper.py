@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Final
 
 from server.console.asset import SPARKLINE
+from server.console.gateways import Seen
 from server.console.history.sqlite_file import Batch, Curve, HistoryError, HistoryFile, Latest
 from server.console.plant import now_ms
 from server.console.settings import Console
@@ -50,16 +51,17 @@ class Keeper:
         self._questions = 0
         self._pruned_s: float | None = None
 
-    def restore(self, take: Callable[[Sequence[Latest]], None]) -> None:
+    def restore(self, take: Callable[[Sequence[Latest], Sequence[Seen]], None]) -> None:
         """Read what was known before the restart, and hand it to `take` on the event loop."""
 
         def job() -> Callable[[], None]:
             try:
                 found = self._file.latest(self._max_assets, SPARKLINE)
+                seen = self._file.seen()
             except HistoryError as exc:
                 reason = str(exc)
                 return lambda: self._done(reason)
-            return lambda: take(found)
+            return lambda: take(found, seen)
 
         self._worker.submit(job)
 

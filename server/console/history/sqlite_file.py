@@ -1,10 +1,5 @@
 """The file of the page's history: SQLite, bounded in age and in bytes.
 
-    points    what the predictions of an asset were within a few seconds
-    latest    the newest prediction of each asset, so that a restart shows the plant at once
-    marks     models that were exchanged
-    drift     how far streams were from their training data
-
 It is written by one thread, in one transaction every few seconds, with a write-ahead log that is
 synced when it is taken over into the file: a power cut may lose the last seconds, and leaves a
 file that can be read (sqlite.org/wal.html). A damaged file is set aside, and a new one begun.
@@ -16,29 +11,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from server.console.gateways import DriftPoint, Mark
+from server.console.gateways import DriftPoint, Mark, Seen
 from server.console.history.points import Point
+from server.console.history.schema import TABLES, VERSION
 
-_VERSION: Final = 1
 _PAGE_BYTES: Final = 4096
 _WAL_BYTES: Final = 4 << 20
 _MAX_ROWS: Final = 10_000  # of marks, and of drift of a stream, that are read at a time
+_MAX_SEEN: Final = 10_000
 _FULL: Final = 0.9  # of its limit: an error is then no fault of the disk
 _SHORTENED: Final = 10  # the file has grown to its limit: a tenth of its time goes
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_SCHEMA: Final = """
-CREATE TABLE series (id INTEGER PRIMARY KEY, stream TEXT, asset TEXT, UNIQUE (stream, asset));
-CREATE TABLE points (
-    series INTEGER, begin INTEGER, low REAL, high REAL, last REAL, score REAL, quality INTEGER,
-    PRIMARY KEY (series, begin)) WITHOUT ROWID;
-CREATE TABLE latest (series INTEGER PRIMARY KEY, received INTEGER, document BLOB);
-CREATE TABLE marks (
-    stream TEXT, timestamp INTEGER, gateway TEXT, version TEXT, seq INTEGER,
-    PRIMARY KEY (stream, timestamp, gateway)) WITHOUT ROWID;
-CREATE TABLE drift (
-    stream TEXT, timestamp INTEGER, gateway TEXT, ratio REAL, alarm INTEGER, worst TEXT, asset TEXT,
-    PRIMARY KEY (stream, timestamp, gateway)) WITHOUT ROWID;
-"""
 _ADD_POINT: Final = """
 INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     low = coalesce(min(low, excluded.low), low, excluded.low),
@@ -62,7 +45,8 @@ class Latest(NamedTuple):
         asset: key of the asset.
         received: when it arrived, milliseconds since 1970.
         document: the prediction as it was published, JSON.
-        values: values of the points before it, oldest first; None where there was none.
+        values: scores of the points before it, oldest first; values where the model has no score;
+            None where there was none.
     """
 
     stream: str
@@ -79,6 +63,7 @@ class Batch(NamedTuple):
     latest: Sequence[Latest]
     marks: Sequence[Mark]
     drift: Sequence[DriftPoint]
+    seen: Sequence[Seen] = ()
 
 
 class Curve(NamedTuple):
@@ -142,6 +127,14 @@ class HistoryFile:
         """
         return self._attempt(lambda opened: _latest(opened, assets, values))
 
+    def seen(self) -> Sequence[Seen]:
+        """The model that each gateway was last seen to run.
+
+        Raises:
+            HistoryError: the file cannot be read.
+        """
+        return self._attempt(_seen)
+
     def curve(self, stream: str, asset: str, time: tuple[int, int], width: int) -> Curve:
         """What happened to an asset of a stream.
 
@@ -191,7 +184,7 @@ class HistoryFile:
         opened = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
         try:
             version = opened.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
+            if version not in (0, VERSION):
                 opened.close()
                 self._set_aside(f"it was written by another release (version {version})")
                 opened = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
@@ -201,7 +194,7 @@ class HistoryFile:
             opened.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
             opened.execute(f"PRAGMA max_page_count = {self._max_bytes // _PAGE_BYTES}")
             if version == 0:
-                opened.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {_VERSION};COMMIT;")
+                opened.executescript(f"BEGIN;{TABLES}PRAGMA user_version = {VERSION};COMMIT;")
         except sqlite3.Error:
             opened.close()
             raise
@@ -239,6 +232,7 @@ class HistoryFile:
             "(:stream, :timestamp, :gateway, :ratio, :alarm, :worst, :asset)",
             [one._asdict() for one in batch.drift],
         )
+        opened.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", batch.seen)
 
     def _row(self, opened: sqlite3.Connection, point: Point) -> tuple[float | None, ...]:
         # As numbers with a fraction: SQLite has no integers beyond 63 bits.
@@ -262,6 +256,12 @@ class HistoryFile:
         opened.execute("DELETE FROM latest WHERE received < ?", (oldest,))
         opened.execute("DELETE FROM marks WHERE timestamp < ?", (oldest,))
         opened.execute("DELETE FROM drift WHERE timestamp < ?", (oldest,))
+        # What a gateway runs is as true a week later: of this, only the number is limited.
+        opened.execute(
+            "DELETE FROM seen WHERE (stream, gateway) IN "
+            "(SELECT stream, gateway FROM seen ORDER BY timestamp DESC LIMIT -1 OFFSET ?)",
+            (_MAX_SEEN,),
+        )
         opened.execute(
             "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM points WHERE series = id) "
             "AND NOT EXISTS (SELECT 1 FROM latest WHERE series = id)"
@@ -303,12 +303,17 @@ def _latest(opened: sqlite3.Connection, assets: int, values: int) -> Sequence[La
         "ORDER BY received DESC LIMIT ?",
         (assets,),
     ).fetchall()
-    sought = "SELECT last FROM points WHERE series = ? ORDER BY begin DESC LIMIT ?"
+    sought = "SELECT coalesce(score, last) FROM points WHERE series = ? ORDER BY begin DESC LIMIT ?"
     return [
         Latest(stream, asset, received, document, [one for (one,) in before][::-1])
         for stream, asset, received, document, series in reversed(found)
         for before in [opened.execute(sought, (series, values))]
     ]
+
+
+def _seen(opened: sqlite3.Connection) -> Sequence[Seen]:
+    sought = "SELECT stream, gateway, timestamp, seq FROM seen ORDER BY timestamp DESC LIMIT ?"
+    return [Seen(*one) for one in opened.execute(sought, (_MAX_SEEN,))]
 
 
 def _curve(

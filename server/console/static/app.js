@@ -104,7 +104,7 @@ function Token() {
       problem.textContent = error.message;
     });
   };
-  return html`<form class="token panel" onSubmit=${send}>
+  return html`<form class="token panel" method="post" onSubmit=${send}>
     <h1 tabindex="-1">A token is needed</h1>
     <p>Whoever looks after this server gives out tokens. One with the scope <em>read</em> opens the page.</p>
     <label for="token">Token</label>

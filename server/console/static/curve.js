@@ -6,6 +6,9 @@ const RENEW_MS = 5 * 60_000;
 const MOST = 3600;
 const QUALITIES = { GOOD: 0, UNCERTAIN: 1, BAD: 2 };
 
+/** Several gateways that connect to the broker at once may be noticed in the same millisecond. */
+const same = (mark) => (other) => mark.timestamp === other.timestamp && mark.gateway === other.gateway;
+
 /** The history of an asset over some milliseconds up to now. */
 export class Curve {
   constructor(stream, asset, span) {
@@ -32,22 +35,20 @@ export class Curve {
   }
 
   async load() {
-    const now = Math.ceil(serverNow());
-    const asked = { stream: this.stream, asset: this.asset, from: now - this.span, to: now };
+    const from = Math.ceil(serverNow()) - this.span;
     try {
-      const found = await ask(`/console/api/history?${new URLSearchParams(asked)}`);
+      const found = await ask(`/console/api/history?${new URLSearchParams({ stream: this.stream, asset: this.asset, from })}`);
       const { timestamp, value, score, quality } = found.points;
       const times = timestamp.map((one) => one / 1000);
       // What was told since the server has written its last point is kept.
       const last = times.at(-1) ?? -1;
-      const from = this.times.findIndex((one) => one > last);
-      const later = (column) => (from < 0 ? [] : column.slice(from));
+      const first = this.times.findIndex((one) => one > last);
+      const later = (column) => (first < 0 ? [] : column.slice(first));
       this.values = [...value, ...later(this.values)];
       this.scores = [...score, ...later(this.scores)];
       this.quality = [...quality, ...later(this.quality)];
       this.times = [...times, ...later(this.times)];
-      const known = new Set(found.marks.map((one) => one.timestamp));
-      this.marks = [...found.marks, ...this.marks.filter((one) => !known.has(one.timestamp))];
+      this.marks = [...found.marks, ...this.marks.filter((one) => !found.marks.some(same(one)))];
       this.drift = found.drift;
       this.counters = found.counters ?? {};
       this.error = "";
@@ -62,8 +63,9 @@ export class Curve {
   }
 
   hear(name, content) {
+    if (name === "open") this.load(); // no event tells of what happened before
     if (name === "mark" && content.stream === this.stream) {
-      if (!this.marks.some((one) => one.timestamp === content.timestamp)) this.marks.push(content);
+      if (!this.marks.some(same(content))) this.marks.push(content);
     }
     if (name !== "plant") return;
     for (const one of content.assets) {

@@ -26,12 +26,16 @@ export function Shape({ kind }) {
   return html`<svg class="shape" viewBox="0 0 16 16" aria-hidden="true">${SHAPES[kind]}</svg>`;
 }
 
-/** The last values of an asset; the newest is marked by a dot. */
-export function Sparkline({ values }) {
+/**
+ * The last values of an asset; the newest is marked by a dot. A limit is a dashed line; ends are values that there is
+ * room for in any case, so that a small change does not look like a large one.
+ */
+export function Sparkline({ values, limit, ends }) {
   const known = (values ?? []).filter((one) => one !== null);
   if (known.length < 2) return html`<svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" aria-hidden="true" />`;
-  const low = Math.min(...known);
-  const span = Math.max(...known) - low;
+  const shown = limit === null ? [...known, ...ends] : [...known, limit];
+  const low = Math.min(...shown);
+  const span = Math.max(...shown) - low;
   const step = (WIDTH - 6) / (values.length - 1);
   const y = (value) => (span ? HEIGHT - 3 - ((value - low) / span) * (HEIGHT - 6) : HEIGHT / 2);
   let path = "";
@@ -44,7 +48,8 @@ export function Sparkline({ values }) {
   });
   const last = values.at(-1);
   return html`<svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" aria-hidden="true">
-    <path d=${path} />
+    ${limit !== null && html`<path class="limit" d="M0 ${y(limit).toFixed(1)}H${WIDTH}" />`}
+    <path class="course" d=${path} />
     ${last !== null && html`<circle cx=${WIDTH - 4} cy=${y(last)} r="2.2" />`}
   </svg>`;
 }

@@ -4,7 +4,7 @@ import { Component, html, useState } from "./vendor/preact.js";
 import { condition, KINDS } from "./condition.js";
 import { duration, many, moment, number, words } from "./format.js";
 import { address, Empty, Gauge, Shape, Sign, Sparkline } from "./parts.js";
-import { key, state } from "./store.js";
+import { key, state, streamNamed } from "./store.js";
 
 const STEP = 250; // rows that are added at a time; more would be slow to draw, and nobody reads them
 const CALM_MS = 5000;
@@ -104,7 +104,7 @@ function Table({ rows, now }) {
         <th role="columnheader" scope="col">Answer</th>
         <th role="columnheader" scope="col">Score</th>
         <th role="columnheader" scope="col">Quality</th>
-        <th role="columnheader" scope="col">Last values</th>
+        <th role="columnheader" scope="col">Trend</th>
         <th role="columnheader" scope="col" class="right">Age</th>
       </tr>
     </thead>
@@ -175,13 +175,17 @@ class Row extends Component {
           : html`<span class="num">${number(asset.score)}</span>`)}
       </td>
       <td role="cell" class="c-quality quality-${asset.quality}">${asset.quality}</td>
-      <td role="cell" class="c-spark"><${Sparkline} values=${asset.sparkline} /></td>
+      <td role="cell" class="c-spark"><${Sparkline} values=${asset.sparkline} limit=${asset.threshold} ends=${hasClasses(asset) ? SHARE : []} /></td>
       <td role="cell" class="c-age right" title="measured ${moment(asset.timestamp)}, arrived ${moment(asset.received)}">
         ${isStale && html`<span class="late">stale</span> `}${age}
       </td>
     </tr>`;
   }
 }
+
+const SHARE = [0, 1]; // between which the probability of a class is
+
+const hasClasses = (asset) => Boolean(asset.label ?? streamNamed(asset.stream)?.classes?.length);
 
 /** The answer in words, where the model has a word for it, else the number with its unit. */
 export function Answer({ asset }) {

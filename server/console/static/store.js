@@ -26,7 +26,7 @@ export const state = {
   aheadMs: 0, // the clock of the server, less that of the browser
 };
 
-const watchers = new Set(); // are told of each asset and mark
+const watchers = new Set(); // are told of each event, and of "open" once events come
 let source = null;
 let heardAt = 0;
 let loadedAt = 0;
@@ -48,7 +48,7 @@ export function begin(render) {
   addEventListener("pageshow", (event) => event.persisted && connect());
 }
 
-/** Have a function called with each event's name and content; returns what ends that. */
+/** Have a function called with each event's name and content, and with "open"; returns what ends that. */
 export function watch(watcher) {
   watchers.add(watcher);
   return () => watchers.delete(watcher);
@@ -112,6 +112,7 @@ function listen() {
   source.onopen = () => {
     alive();
     changed();
+    for (const watcher of watchers) watcher("open");
     if (!isFirst) load().catch(lose);
     isFirst = false;
   };

@@ -209,7 +209,7 @@ function Points({ curve, labels }) {
           <thead><tr><th scope="col">Time</th><th scope="col">Version</th><th scope="col">Seq</th><th scope="col">Gateway</th></tr></thead>
           <tbody>
             ${marks.map(
-              (one) => html`<tr key=${one.timestamp}><td>${moment(one.timestamp)}</td><td>${one.version}</td><td>#${one.seq}</td><td>${one.gateway ?? "–"}</td></tr>`,
+              (one) => html`<tr key=${`${one.timestamp} ${one.gateway}`}><td>${moment(one.timestamp)}</td><td>${one.version}</td><td>#${one.seq}</td><td>${one.gateway ?? "–"}</td></tr>`,
             )}
             ${!marks.length && html`<tr><td colspan="4" class="quiet">None in this time.</td></tr>`}
           </tbody>

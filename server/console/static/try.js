@@ -30,6 +30,7 @@ function Form({ model, names }) {
   const [answer, setAnswer] = useState(null);
   const [isBusy, setBusy] = useState(false);
   const [token, setToken] = useState("");
+  const [isAsked, setAsked] = useState(hasToken); // whether there is a field for a token
   const isTyped = useRef(false);
   useEffect(() => {
     example(stream).then((found) => found && !isTyped.current && setRows(found));
@@ -43,9 +44,14 @@ function Form({ model, names }) {
   const send = async (event) => {
     event.preventDefault();
     setBusy(true);
-    setAnswer(await predict(stream, rows, token));
+    const found = await predict(stream, rows, token);
+    setAnswer(found);
     setBusy(false);
+    if (found.isClosed) setAsked(true);
   };
+  useEffect(() => {
+    if (answer?.isClosed) document.getElementById("asking").focus();
+  }, [answer]);
   const newest = rows.at(-1);
   return html`
     <div class="head">
@@ -74,7 +80,7 @@ function Form({ model, names }) {
           <label><input type="radio" name="which" checked=${isAll} onChange=${() => setAll(true)} /> all ${rows.length} rows</label>
           <label><input type="radio" name="which" checked=${!isAll} onChange=${() => setAll(false)} /> the newest row alone</label>
         </fieldset>`}
-        ${hasToken() && html`<${Token} value=${token} change=${setToken} />`}
+        ${isAsked && html`<${Token} value=${token} change=${setToken} />`}
         <button type="submit" class="primary" disabled=${isBusy}>${isBusy ? "Asking…" : "Ask the model"}</button>
       </form>
       <div>
@@ -84,7 +90,7 @@ function Form({ model, names }) {
         </section>
         <section class="panel">
           <h2>The same from a shell</h2>
-          <${Copyable} text=${curl(stream, rows)} label="The request as a curl line" />
+          <${Copyable} text=${curl(stream, rows, isAsked)} label="The request as a curl line" />
         </section>
       </div>
     </div>
@@ -115,8 +121,8 @@ function Field({ signal, value, text, change }) {
 function Token({ value, change }) {
   return html`<div class="field asked">
     <label for="asking">Token with the scope infer</label>
-    <input id="asking" type="password" autocomplete="off" value=${value} onInput=${(event) => change(event.currentTarget.value.trim())} />
-    <span class="hint">The page's own session may only read.</span>
+    <input id="asking" type="password" autocomplete="off" aria-describedby="asking-hint" value=${value} onInput=${(event) => change(event.currentTarget.value.trim())} />
+    <span id="asking-hint" class="hint">The session of this page may only read. The token is kept in this field alone.</span>
   </div>`;
 }
 
@@ -124,6 +130,13 @@ const MISSING = { require: ", needed" };
 
 function Answer({ answer, model }) {
   if (!answer) return html`<p class="quiet">None yet: ask the model.</p>`;
+  if (answer.isClosed) {
+    return html`<p class="problem">
+      <b>Asking a model needs a token with the scope infer.</b>
+      ${" "}${answer.isKnown ? `This one does not do: ${answer.error}.` : "The session of this page may only read."}
+    </p>
+    <p>Put such a token into the field above “Ask the model”. Whoever looks after this server gives out tokens.</p>`;
+  }
   if (answer.error) return html`<p class="problem"><b>${answer.status}</b> ${answer.error}</p>`;
   const found = answer.document.predictions?.at(-1);
   return html`
@@ -172,8 +185,8 @@ function middle(model) {
 const body = (rows) => JSON.stringify({ readings: rows.length === 1 ? rows[0] : rows });
 const path = (stream) => `/v1/streams/${encodeURIComponent(stream)}/predict`;
 
-function curl(stream, rows) {
-  const access = hasToken() ? ` -H "Authorization: Bearer $TOKEN"` : "";
+function curl(stream, rows, isAsked) {
+  const access = isAsked ? ` -H "Authorization: Bearer $TOKEN"` : "";
   return `curl -s ${location.origin}${path(stream)}${access} -d '${body(rows).replaceAll("'", "'\\''")}'`;
 }
 
@@ -184,6 +197,9 @@ async function predict(stream, rows, token) {
     if (token) headers.authorization = `Bearer ${token}`;
     const found = await fetch(path(stream), { method: "POST", headers, body: body(rows), signal });
     const document = await found.json().catch(() => ({ error: "The answer is not JSON." }));
+    // The server names the scope that it asks for, unless it refuses for another reason (RFC 6750, 3).
+    const isClosed = found.headers.has("www-authenticate");
+    if (isClosed) return { isClosed, isKnown: Boolean(token), error: document.error };
     return found.ok ? { document } : { status: found.status, error: document.error ?? "" };
   } catch (error) {
     return { status: "", error: `The server gives no answer: ${error.message}` };

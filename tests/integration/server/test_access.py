@@ -1,9 +1,6 @@
 """Who may ask what: tokens, sessions of the page, other sites, TLS and client certificates."""
 
 import http.client
-import json
-import os
-import re
 import shutil
 import socket
 import ssl
@@ -15,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from server.access.tokens import made
 from server.cli.commands import run
+from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import HOST
 from tests.kit.broker.certificates import Certificates, make_certificates
 from tests.kit.bundles.graphs import linear_bundle
@@ -54,17 +51,6 @@ def published(folder: Path) -> Published:
     registry = Published.create(folder)
     registry.publish(linear_bundle("mass", 1, [1.0, 10.0]))
     return registry
-
-
-def make_tokens(path: Path, *names: str) -> dict[str, str]:
-    """Write a file with a token for each name, which has the scopes of this name."""
-    tokens, lines = {}, []
-    for name in names:
-        tokens[name], line = made(name.replace(",", "-"), name.split(","))
-        lines.append(line)
-    path.write_text("\n".join(lines))
-    path.chmod(0o600)
-    return tokens
 
 
 def make_guarded(folder: Path, **more: Any) -> Guarded:  # noqa: ANN401  settings
@@ -414,29 +400,6 @@ def test_command_makes_a_token_and_its_line(
     assert guarded.request("GET", "/v2", token).status == 200
     assert run(["token", "hmi", "--scopes", "everything"]) == 78
     assert run(["token", "h m i"]) == 78
-
-
-def test_lines_of_the_guide_are_answered_as_it_says(guarded: Guarded, tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[3] / "docs/api.md").read_text().split("## Access")[1]
-    lines = re.findall(r"^curl .*$", guide, re.MULTILINE)
-    assert len(lines) == 4
-    told = []
-    for line in lines:
-        here = line.replace("localhost:8470", f"localhost:{guarded.server.port}")
-        done = subprocess.run(
-            ["/bin/sh", "-c", here.replace("pump-health", "mass")],
-            capture_output=True,
-            env={**os.environ, "TOKEN": guarded.tokens["read"]},
-            cwd=tmp_path,
-            timeout=30.0,
-            check=True,
-        )
-        told.append(json.loads(done.stdout))
-    metadata, session, stats, logged_out = told
-    assert metadata["name"] == "mass"
-    assert session == {"scopes": ["read"], "session_s": 43_200}
-    assert stats["model_stats"][0]["name"] == "mass"
-    assert logged_out["scopes"] == []
 
 
 def test_whole_address_counts_instead_of_the_header(opened: ModelServer) -> None:

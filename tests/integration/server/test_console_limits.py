@@ -24,6 +24,7 @@ from tests.kit.waiting import eventually
 
 EVENTS = b"GET /console/api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FILE = "console.sqlite3"
+CURRENT = f"millhand/gw1/current/{STREAM}"
 MOST = 1_000
 """Changes after which a browser that does not read has got more than any buffer holds."""
 
@@ -37,6 +38,10 @@ class Site(NamedTuple):
     def publish(self, asset: str, value: float, **more: object) -> None:
         topic = f"plant/{asset}/_inference/{STREAM}"
         self.client.publish(topic, prediction(asset, value, **more))
+
+    def run(self, seq: int) -> None:
+        current = {"stream": STREAM, "state": "serving", "seq": seq, "version": f"1.0.{seq}"}
+        self.client.publish(CURRENT, current | {"sha256": "0123456789abcdef" * 4}, retain=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +67,45 @@ def test_history_survives_a_stop_and_a_kill(site: Site, tmp_path: Path) -> None:
     with page_server(tmp_path, site.broker.port, points_per_minute=60) as server:
         connected(server)
         site.publish("l1/pump7", 3.0, unit="h")
-        eventually(lambda: shown_of(server, "l1/pump7"))
+        site.publish("l1/valve", 2, label="worn", score=0.75)
+        eventually(lambda: shown_of(server, "l1/pump7") and shown_of(server, "l1/valve"))
         assert server.stop() == 0
         connected(server)
         assert kept_values(server, "l1/pump7") == [3.0]
         shown = eventually(lambda: shown_of(server, "l1/pump7"))
         assert (shown["value"], shown["unit"], shown["sparkline"]) == (3.0, "h", [3.0])
+        assert shown_of(server, "l1/valve")["sparkline"] == [0.75]
         site.publish("l1/pump7", 4.0)
         eventually(lambda: kept_values(server, "l1/pump7") == [3.0, 4.0], 20.0)
         server.kill()
         connected(server)
         assert kept_values(server, "l1/pump7") == [3.0, 4.0]
+
+
+def test_model_exchanged_while_the_server_was_away_is_marked_once(
+    site: Site, tmp_path: Path
+) -> None:
+    with page_server(tmp_path, site.broker.port) as server:
+        connected(server)
+        site.run(1)
+        eventually(lambda: runs(server) == 1)
+        assert history(server, "l1/pump7")["marks"] == []
+        assert server.stop() == 0
+        site.run(2)
+        connected(server)
+        (mark,) = eventually(lambda: history(server, "l1/pump7")["marks"])
+        assert (mark["gateway"], mark["seq"], mark["version"]) == ("gw1", 2, "1.0.2")
+        assert server.stop() == 0
+        connected(server)
+        eventually(lambda: runs(server) == 2)
+        assert history(server, "l1/pump7")["marks"] == [mark]
+    site.client.publish(CURRENT, b"", retain=True)
+
+
+def runs(server: ModelServer) -> int | None:
+    """Number of the model that the gateway runs, as far as the page knows."""
+    gateways = server.request("GET", "/console/api/gateways").document["gateways"]
+    return next((one["streams"][0]["seq"] for one in gateways), None)
 
 
 def test_points_are_few_and_keep_the_extremes(site: Site, tmp_path: Path) -> None:

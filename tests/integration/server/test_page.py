@@ -1,6 +1,7 @@
 """The page in a browser: it shows what the plant says, and asks nobody but its server."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -14,7 +15,6 @@ from tests.kit.plant_view import STREAM, VIEWS, PlantView
 from tests.kit.waiting import eventually
 
 GATEWAY = "millhand/gw1"
-SHA256 = "0123456789abcdef" * 4
 TIME = "2026-11-29T03:00:00.000Z"
 
 
@@ -71,6 +71,45 @@ def test_answer_that_is_not_good_says_so_in_words_with_its_reason(
     view.predict("l1/doubtful", 10.0)
 
 
+def test_trend_of_a_detector_is_its_score_below_the_threshold(view: PlantView) -> None:
+    view.open()
+    first, last = trend(view, "l1/rising", 10.0, 40.0)
+    (limit,) = re.findall(r"M0 ([\d.]+)H", drawn(view, "l1/rising", "limit"))
+    # The scale is from the least score to the threshold, which is 50; y points down.
+    assert (first, last, float(limit)) == (21.0, 7.5, 3.0)
+
+
+def test_trend_of_a_classifier_is_the_probability_of_its_label(view: PlantView) -> None:
+    view.open()
+    fields = {"stream": "valves", "label": "worn", "value": 2}
+    first, last = trend(view, "l1/worn", 0.9, 0.5, **fields)
+    # The scale is from 0 to 1, so that a small change looks small.
+    assert (first, last) == (4.8, 12.0)
+
+
+def trend(view: PlantView, asset: str, before: float, now: float, **fields: object) -> list[float]:
+    """Heights of the first and the last point of the line, after two scores, in pixels."""
+
+    def heights(score: float) -> list[float]:
+        view.predict(asset, score, **fields)
+        return [float(one) for one in re.findall(r"[ML]\S+ ([\d.]+)", drawn(view, asset, "course"))]
+
+    eventually(lambda: len(heights(before)) > 1, 20.0)
+    eventually(lambda: heights(now)[-1] != heights(now)[0], 20.0)
+    found = heights(now)
+    return [found[0], found[-1]]
+
+
+def drawn(view: PlantView, asset: str, name: str) -> str:
+    """The path of a part of an asset's sparkline; empty without one."""
+    found: str = view.chromium.evaluate(
+        "[...document.querySelectorAll('.assets tbody tr')]"
+        f".find(one => one.innerText.includes('{asset}'))"
+        f"?.querySelector('.spark .{name}')?.getAttribute('d') ?? ''"
+    )
+    return found
+
+
 def test_age_grows_by_itself_and_a_silent_asset_becomes_stale(view: PlantView) -> None:
     view.open()
     for score in (10.0, 11.0, 12.0):
@@ -95,33 +134,19 @@ def test_text_filters_the_assets(view: PlantView) -> None:
 
 def test_exchange_of_the_model_is_marked_while_one_watches(view: PlantView) -> None:
     view.predict("l1/swapped", 10.0)
-    run(view, 1)
+    view.run(1)
     view.open(f"#/stream/{STREAM}/l1%2Fswapped")
     view.wait_for_text("h1", "l1/swapped")
-    eventually(lambda: "0 exchanges of the model" in label(view), 20.0)
-    run(view, 2)
-    eventually(lambda: "1 exchange of the model" in label(view), 20.0)
+    eventually(lambda: "0 exchanges of the model" in view.label, 20.0)
+    view.run(2)
+    eventually(lambda: "1 exchange of the model" in view.label, 20.0)
     view.chromium.evaluate("document.querySelector('.swaps').closest('details').open = true")
     view.wait_for_text(".swaps tbody", "#2")
     assert "gw1" in view.text(".swaps tbody")
 
 
-def run(view: PlantView, seq: int) -> None:
-    """Say what the gateway runs from now on."""
-    current = {"stream": STREAM, "state": "serving", "seq": seq, "version": f"1.0.{seq}"}
-    view.client.publish(f"{GATEWAY}/current/{STREAM}", current | {"sha256": SHA256}, retain=True)
-
-
-def label(view: PlantView) -> str:
-    """What a screen reader says of the upper curve."""
-    found: str = view.chromium.evaluate(
-        "document.querySelector('.chart')?.getAttribute('aria-label') ?? ''"
-    )
-    return found
-
-
 def test_refused_update_is_shown_with_what_goes_on_and_what_to_do(view: PlantView) -> None:
-    run(view, 1)
+    view.run(1)
     status = {"state": "online", "version": "1.0", "since": TIME}
     view.client.publish(f"{GATEWAY}/status", status, retain=True)
     refused = {"stream": STREAM, "seq": 7, "state": "refused", "error": "proof_latency"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.console.gateways import DriftPoint, Mark
+from server.console.gateways import DriftPoint, Mark, Seen
 from server.console.history.points import Point
 from server.console.history.sqlite_file import Batch, HistoryError, HistoryFile, Latest
 
@@ -77,6 +77,19 @@ def test_marks_drift_and_newest_predictions_come_back(kept: Kept) -> None:
     curve = kept.file.curve("health", "pump7", (BEGIN_MS, BEGIN_MS + HOUR_MS), 1000)
     assert (curve.marks, curve.drift) == ([mark], [drift])
     assert kept.file.latest(10, 40) == [latest._replace(values=[2.0, 3.0])]
+
+
+def test_model_that_a_gateway_runs_is_known_however_old_until_there_are_too_many(
+    kept: Kept,
+) -> None:
+    seen = [Seen("health", f"gw{number}", BEGIN_MS + number, number) for number in range(10_001)]
+    kept.file.write(Batch((), (), (), (), seen))
+    waiting = seen[5]._replace(seq=None)
+    kept.file.write(Batch((), (), (), (), [waiting]))
+    kept.file.prune(2 * BEGIN_MS)
+    kept.file.close()
+    expected = [waiting if one.gateway == waiting.gateway else one for one in seen[1:]]
+    assert list(kept.file.seen()) == expected[::-1]
 
 
 def test_what_is_old_goes(kept: Kept) -> None:
