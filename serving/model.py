@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from models.bundle.identity import BundleRef
 from models.bundle.manifest import Manifest
-from models.bundle.package import Bundle
+from models.bundle.package import StoredBundle
 from models.bundle.reference import Reference, read_reference
 from serving.session import Session
 
@@ -36,7 +36,7 @@ class Model:
         return self.session.manifest
 
 
-def prove(bundle: Bundle) -> Model:
+def prove(bundle: StoredBundle) -> Model:
     """Build the session of a bundle, and compare its answers with the golden vectors.
 
     It blocks until onnxruntime has built the graph, which may take seconds: not for the hot thread.

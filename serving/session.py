@@ -22,7 +22,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from models.bundle.golden import compare, read_golden
 from models.bundle.manifest import Manifest
-from models.bundle.package import Bundle
+from models.bundle.package import StoredBundle
 from models.errors import IncompatibleBundleError
 from serving.errors import InferenceError, ModelFailedError, TimedOutError
 
@@ -67,7 +67,7 @@ class Session:
             seq differ from the manifest.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: StoredBundle) -> None:
         self.manifest = bundle.manifest
         self.options = ort.RunOptions()
         self._names = [output.name for output in bundle.manifest.outputs]
@@ -162,6 +162,9 @@ def load_graph(model: bytes) -> ort.InferenceSession:
     except _REFUSED as exc:
         message = f"onnxruntime {ort.__version__} refuses the graph: {exc}"
         raise IncompatibleBundleError(message) from exc
+    # It keeps the bytes to build the session anew with other providers, which is not done here; a
+    # model would be in memory twice for as long as it serves.
+    session._model_bytes = None  # noqa: SLF001  there is no public way
     return session
 
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.bundle.identity import BundleRef
 from models.bundle.manifest import Name, Sha256
-from models.bundle.package import Bundle, read_bundle
+from models.bundle.package import StoredBundle, load_bundle
 from models.errors import BundleError, DigestMismatchError
 from models.files import write_atomically
 
@@ -161,7 +161,7 @@ class Store:
                 if path.stem not in named:
                     path.unlink(missing_ok=True)
 
-    def load(self, ref: BundleRef) -> Bundle:
+    def load(self, ref: BundleRef) -> StoredBundle:
         """Read a kept bundle.
 
         Raises:
@@ -170,13 +170,16 @@ class Store:
         """
         path = self.path(ref)
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != ref.sha256:
+                raise DigestMismatchError(f"{path} has sha256 {found} on disk")
+            bundle = load_bundle(path)
         except OSError as exc:
             raise BundleError(f"{path} cannot be read: {exc.strerror}") from exc
-        found = hashlib.sha256(content).hexdigest()
-        if found != ref.sha256:
-            raise DigestMismatchError(f"{path} has sha256 {found} on disk")
-        return read_bundle(content)
+        if bundle.sha256 != ref.sha256:
+            raise DigestMismatchError(f"{path} has changed while it was read")
+        return bundle
 
     def digests(self) -> set[str]:
         """Digests of all bundles that are on disk."""

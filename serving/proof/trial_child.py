@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.bundle.budget import Budget
 from models.bundle.golden import read_golden
-from models.bundle.package import read_bundle
+from models.bundle.package import load_bundle
 from models.bundle.reference import read_reference
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving.errors import InferenceError
@@ -85,7 +85,7 @@ def main() -> None:
 
 def _prove_bundle(request: ProofRequest, progress: _Progress) -> Evidence:
     progress.begin("reading the bundle")
-    bundle = read_bundle(request.path.read_bytes())
+    bundle = load_bundle(request.path)
     budget = bundle.manifest.budget
     _check_promise(budget, request)
     progress.begin("loading the graph")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.bundle.identity import BundleRef
-from models.bundle.package import Bundle, read_bundle
+from models.bundle.package import StoredBundle, load_bundle
 from models.control.documents import Desired
 from models.errors import IncompatibleBundleError, MillhandError
 from serving import memory
@@ -114,7 +114,7 @@ class Tools:
     account: Account
     settings: Updates
 
-    def load(self, ref: BundleRef, bundle: Bundle) -> Model:
+    def load(self, ref: BundleRef, bundle: StoredBundle) -> Model:
         """Build the model of a bundle; should the program die of it, the next run knows.
 
         Raises:
@@ -214,7 +214,7 @@ class Attempt:
             _, slow = self._tools.prover.prove(ref.sha256, store.path(ref), worker.stopping)
             if slow is not None:
                 self._tell(Slow(slow))
-            bundle = read_bundle(store.path(ref).read_bytes())
+            bundle = load_bundle(store.path(ref))
             if bundle.ref != ref:
                 raise IncompatibleBundleError(
                     f"signed as {ref}, but the manifest inside says {bundle.ref}"

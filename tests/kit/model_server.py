@@ -59,12 +59,14 @@ class ModelServer:
         published: registry that it follows.
         streams: the streams of server.toml.
         sections: further sections of server.toml, merged over the defaults.
+        start_s: seconds within which it must listen, and within which its models must be there.
     """
 
     folder: Path
     published: Published
     streams: Sequence[Mapping[str, object]]
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    start_s: float = START_S
     port: int = field(default=0, init=False)
     _child: Child | None = field(default=None, init=False, repr=False)
 
@@ -110,7 +112,7 @@ class ModelServer:
         command = python("server", "run", "--config", self.write_config())
         self._child = Child("server", command, self.folder / "server.log")
         self._child.start()
-        self._child.wait_until(lambda: self.log.count("INFO listening") > before, START_S)
+        self._child.wait_until(lambda: self.log.count("INFO listening") > before, self.start_s)
         address = self.log.rpartition("INFO listening address=")[2].split()[0].strip('"')
         self.port = int(address.rpartition(":")[2])
         return self
@@ -120,7 +122,7 @@ class ModelServer:
         self.start()
         eventually(
             lambda: self.request("GET", "/v2/health/ready").status == http.HTTPStatus.OK,
-            START_S,
+            self.start_s,
             "the server to be ready",
         )
         return self
