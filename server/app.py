@@ -12,6 +12,7 @@ from server.http.application import Application, Tally
 from server.http.listener import Listener
 from server.http.routes import Routes
 from server.oip.handlers import OpenInference
+from server.repository.control import RepositoryControl
 from server.settings import Settings
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
@@ -20,6 +21,7 @@ from serving import log, memory
 from serving.incidents.account import Account
 from serving.program.notify import Notifier
 from serving.proof.prover import Prover
+from serving.runtime.chosen import choose
 from serving.store import Store
 from serving.time_limit import TimeLimit
 from serving.updates.attempt import Tools
@@ -48,7 +50,12 @@ class Program:
         account = Account(state_dir, _POISON_DEATHS)
         prover = Prover(state_dir / "proofs", settings.proof, limits.max_batch)
         store = Store(state_dir, limits.keep_bundles)
-        self._tools = Tools(settings.registry, store, updates, prover, account, settings.updates)
+        device = choose(settings.inference)
+        if device.reason:
+            log.warning("device falls back to the processor", reason=device.reason)
+        self._tools = Tools(
+            settings.registry, store, updates, prover, account, settings.updates, device
+        )
         self._notices = Notices()
         self._updater = Updater(self._tools, self._notices, monotonic)
         time_limit = TimeLimit(limits.inference_s)
@@ -57,7 +64,12 @@ class Program:
         self._slots = {one.stream: StreamSlot(one, limits.max_waiting) for one in settings.streams}
         self.tally = Tally()
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
-        routes = Routes(OpenInference(self._served, limits, self._notices).table())
+        routes = Routes(
+            (
+                *OpenInference(self._served, limits, self._notices).table(),
+                *RepositoryControl(self._served, self._updater, self._notices, settings).table(),
+            )
+        )
         application = Application(routes, self.tally, limits.log_interval_s)
         self._listener = Listener(
             application, settings.server, limits, (self._begin, self._note_refusal)

@@ -17,6 +17,7 @@ from models.settings import Count, Seconds, Section
 from serving.log import Level
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
+from serving.runtime.settings import Inference
 from serving.updates.settings import Updates
 
 Bytes = Annotated[int, Field(ge=1024, le=1 << 31)]
@@ -40,6 +41,8 @@ class Server(Section):
         port: TCP port to listen on; 0 lets the system choose one, which the log names.
         state_dir: folder for bundles and registry state; by default that which systemd gives to
             the service. No other program of millhand may use the same.
+        repository_control: whether clients may load and unload models, always among the signed
+            bundles of the registry (`POST /v2/repository/models/{model}/load` and `/unload`).
     """
 
     host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
@@ -47,6 +50,7 @@ class Server(Section):
     state_dir: Path = Field(
         default_factory=lambda: Path(os.environ.get("STATE_DIRECTORY", "/var/lib/millhand-server"))
     )
+    repository_control: bool = False
 
     @model_validator(mode="after")
     def _address_is_of_this_machine(self) -> Self:
@@ -131,6 +135,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     updates: Updates = Updates()
     proof: Proof = Proof()
+    inference: Inference = Inference()
     log: Log = Log()
 
     @property

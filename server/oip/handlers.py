@@ -24,6 +24,7 @@ from server.oip.tensors import DATATYPE, INPUT
 from server.settings import Limits
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
+from serving.runtime.device import Device
 
 EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 _NS_PER_S: Final = 1_000_000_000
@@ -89,14 +90,18 @@ class OpenInference:
 
     async def _metadata(self, request: Request) -> Answer:
         slot, found = self._served.slot(request.names["model"]), self._version(request)
-        return json(_described(found.model.manifest, found.model.sha256, slot.named))
+        described = _described(found.model.manifest, found.model.sha256, slot.named)
+        described["parameters"] |= _device(found.model.session.device)
+        return json(described)
 
     async def _ready(self, request: Request) -> Answer:
         self._version(request)
         return json({"name": request.names["model"], "ready": True})
 
     async def _config(self, request: Request) -> Answer:
-        manifest = self._version(request).model.manifest
+        model = self._version(request).model
+        manifest = model.manifest
+        kind = "KIND_CPU" if model.session.device.is_cpu else "KIND_GPU"
         described = _described(manifest, "", ())
         return json(
             {
@@ -107,7 +112,7 @@ class OpenInference:
                 "input": [_configured(tensor) for tensor in described["inputs"]],
                 "output": [_configured(tensor) for tensor in described["outputs"]],
                 "version_policy": {"specific": {"versions": [manifest.seq]}},
-                "instance_group": [{"name": manifest.stream, "kind": "KIND_CPU", "count": 1}],
+                "instance_group": [{"name": manifest.stream, "kind": kind, "count": 1}],
             }
         )
 
@@ -128,7 +133,8 @@ class OpenInference:
             if not slot.versions:
                 reason = outcome.message or outcome.error if outcome is not None else ""
                 is_refused = outcome is not None and outcome.state == "refused"
-                state = "UNAVAILABLE" if is_refused else "LOADING"
+                state = "UNAVAILABLE" if is_refused or slot.is_unloaded else "LOADING"
+                reason = "unloaded" if slot.is_unloaded else reason
                 entries.append({"name": name, "version": "", "state": state, "reason": reason})
         return json(entries)
 
@@ -161,6 +167,12 @@ def _described(manifest: Manifest, sha256: str, versions: Sequence[str]) -> dict
             "signals": ", ".join(channel.name for channel in manifest.channels),
         },
     }
+
+
+def _device(device: Device) -> dict[str, str]:
+    """The device that a model runs on, and why it is not that of the configuration."""
+    reason = {"device_fallback": device.reason} if device.reason else {}
+    return {"device": device.name, **reason}
 
 
 def _configured(tensor: Mapping[str, Any]) -> dict[str, Any]:

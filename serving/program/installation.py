@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -20,9 +21,17 @@ from serving.errors import ConfigError
 _CPUINFO = Path("/proc/cpuinfo")
 _X86_64_V2 = ("cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3")
 """Flags of /proc/cpuinfo that the x86-64 psABI demands for x86-64-v2; pni is SSE3."""
-_NATIVE = ("numpy", "onnxruntime")
+_NATIVE = ("numpy", "onnxruntime", "onnxruntime-gpu")
 _IMPORT_S = 60.0
 _MAX_NAMED = 4
+
+
+def installed_version(*names: str) -> str:
+    """The version of the first of these packages that is installed; empty without one."""
+    for name in names:
+        with suppress(PackageNotFoundError):
+            return distribution(name).version
+    return ""
 
 
 def check_libraries() -> None:

@@ -29,7 +29,8 @@ from serving.proof.measurement import time_batch, time_single
 from serving.proof.refusals import MemoryLimitError
 from serving.proof.request import MAX_REQUEST_BYTES, Evidence, ProofRequest
 from serving.proof.wording import OUT_OF_MEMORY, REMEDY, megabytes
-from serving.session import RUNTIME, Session, load_graph, run_graph
+from serving.runtime.graph import RUNTIME, load_graph, run_graph
+from serving.session import Session
 
 _EXIT_GRACE_S: Final = 5  # seconds after the deadline, by which the parent has killed it as a rule
 _SINGLE_SHARE, _BATCH_SHARE = 1 / 16, 1 / 4  # of the time of the proof, for measuring

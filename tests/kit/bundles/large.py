@@ -17,7 +17,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from models.bundle.golden import Golden, write_golden
 from models.bundle.manifest import WindowSpec
 from models.bundle.package import Bundle, pack_bundle
-from serving.session import load_graph, run_graph
+from serving.runtime.graph import load_graph, run_graph
 from tests.kit.bundles.factories import REFERENCE, REPORT, make_channels, make_manifest
 from tests.kit.bundles.graphs import GOLDEN, IR_VERSION, OPSET
 

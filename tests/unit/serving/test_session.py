@@ -18,7 +18,8 @@ from models.bundle.manifest import GoldenSpec, Manifest, Output
 from models.bundle.package import Bundle, pack_bundle
 from models.errors import BundleError, GoldenMismatchError, IncompatibleBundleError
 from serving.errors import InferenceError
-from serving.session import Session, load_graph
+from serving.runtime.graph import load_graph
+from serving.session import Session
 from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
 from tests.kit.bundles.graphs import LinearGraph, detector_bundle, linear_bundle
 from tests.kit.wording import names
