@@ -111,6 +111,7 @@ def _measure_large(console: Console) -> None:
             tempfile.TemporaryDirectory(prefix="millhand-benchmark-") as name,
         ):
             rows.append(large.measured(Path(name), kind, size_mb))
+        console.print(" | ".join(rows[-1]), markup=False)  # each takes minutes
     table = large.table(rows)
     _draw(table, console)
     RESULTS.mkdir(exist_ok=True)

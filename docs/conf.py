@@ -53,7 +53,13 @@ SIDEBAR = {
         "docs/pack",
         "docs/data",
     ],
-    "Gateway operator": ["docs/registry", "docs/security", "docs/reliability", "docs/performance"],
+    "Gateway operator": [
+        "docs/registry",
+        "docs/security",
+        "docs/reliability",
+        "docs/performance",
+        "docs/large-models",
+    ],
     "SCADA engineer": ["docs/topics"],
     "Developer": [
         "docs/architecture",

@@ -16,7 +16,7 @@ import onnxruntime as ort
 
 from serving.errors import ConfigError
 
-_CPU_PROVIDER: Final = "CPUExecutionProvider"
+_CPU_NAME: Final = "cpu"
 _PROVIDERS: Final = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
@@ -64,11 +64,11 @@ class Device:
 
     @property
     def is_cpu(self) -> bool:
-        """Whether it is the processor by onnxruntime's own provider."""
-        return self.provider == _CPU_PROVIDER
+        """Whether it is the processor by onnxruntime's own provider, the default."""
+        return self.name == _CPU_NAME
 
 
-CPU: Final = Device("cpu", _CPU_PROVIDER)
+CPU: Final = Device(_CPU_NAME, "CPUExecutionProvider")
 
 
 def find(name: str) -> Device:

@@ -1,5 +1,6 @@
 """Models are loaded and unloaded by request only where that is allowed, and only signed ones."""
 
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,15 @@ import pytest
 
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
+from tests.kit.children import ROOT, run
 from tests.kit.model_server import ModelServer, Reply
 from tests.kit.waiting import eventually
 
 LOAD, UNLOAD = "/v2/repository/models/mass/load", "/v2/repository/models/mass/unload"
 INFER = "/v2/models/mass/infer"
 TENSOR = {"name": "window", "datatype": "FP32", "shape": [1, 1, 2], "data": [1, 2]}
+GUIDE = ROOT / "docs/api.md"
+CALL = "curl -s localhost:8470/v2/repository/models/"
 STREAMS = [{"stream": "mass"}]
 ALLOWED = {"server": {"repository_control": True}, "updates": {"allow_downgrade": True}}
 
@@ -155,6 +159,21 @@ def test_requests_during_loads_and_unloads_are_answered_rightly_or_refused(
         if reply.status == 200:
             document = reply.document
             assert document["outputs"][0]["data"] == [21 + 1000 * int(document["model_version"])]
+
+
+def test_calls_of_the_guide_work_as_written(tmp_path: Path) -> None:
+    published = Published.create(tmp_path)
+    for seq in (3, 4):
+        published.publish(linear_bundle("pump-health", seq, [1.0, 10.0]))
+    streams = [{"stream": "pump-health"}]
+    with ModelServer(tmp_path / "home", published, streams, ALLOWED) as server:
+        server.start_serving()
+        calls = [line for line in GUIDE.read_text().splitlines() if line.startswith(CALL)]
+        assert len(calls) == 2
+        for call, left in zip(calls, ("3", ""), strict=True):
+            command = [*shlex.split(call.replace("8470", str(server.port))), "--fail"]
+            assert run(command, 20.0) == "{}"
+            assert index(server)[0][0] == left
 
 
 @pytest.mark.parametrize("path", [LOAD, UNLOAD])

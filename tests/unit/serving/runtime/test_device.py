@@ -5,11 +5,10 @@ import onnxruntime as ort
 import pytest
 from pydantic import ValidationError
 
-from models.errors import IncompatibleBundleError
+from models.errors import GoldenMismatchError, IncompatibleBundleError
 from serving.model import prove
 from serving.runtime.chosen import choose
 from serving.runtime.device import CPU, Device, DeviceError
-from serving.runtime.graph import load_graph, run_graph
 from serving.runtime.settings import Inference
 from tests.kit.bundles.graphs import linear_bundle
 
@@ -66,7 +65,24 @@ def test_model_that_falls_back_answers_and_says_why() -> None:
     assert model.session.run(WINDOW)["value"].tolist() == [21.0]
 
 
-def test_graph_runs_on_the_devices_that_a_plug_in_offers() -> None:
+def test_model_proves_itself_on_a_plugged_device_and_is_timed_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    # The processor offers itself in the way of plug-in providers too.
     plugged = tuple(one for one in ort.get_ep_devices() if one.ep_name == CPU.provider)
-    session = load_graph(BUNDLE.model, Device("plugged", CPU.provider, plugged=plugged[:1]))
-    assert run_graph(session, ["value"], WINDOW)[0].tolist() == [21.0]
+    model = prove(BUNDLE, Device("plugged", CPU.provider, plugged=plugged[:1]))
+    assert model.session.device.name == "plugged"
+    assert model.session.run(WINDOW)["value"].tolist() == [21.0]
+    (timed,) = [one for one in caplog.records if one.message == "device timed"]
+    fields = vars(timed)["fields"]
+    assert (fields["device"], fields["seq"]) == ("plugged", 1)
+    assert fields["device_ms"] > 0
+    assert fields["cpu_ms"] > 0
+
+
+def test_model_that_answers_otherwise_on_the_device_is_refused() -> None:
+    wrong = linear_bundle("mass", 1, [1.0, 10.0], golden_wrong=True)
+    plugged = tuple(one for one in ort.get_ep_devices() if one.ep_name == CPU.provider)
+    with pytest.raises(GoldenMismatchError, match="'plugged'"):
+        prove(wrong, Device("plugged", CPU.provider, plugged=plugged[:1]))
