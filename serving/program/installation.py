@@ -21,7 +21,7 @@ from serving.errors import ConfigError
 _CPUINFO = Path("/proc/cpuinfo")
 _X86_64_V2 = ("cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3")
 """Flags of /proc/cpuinfo that the x86-64 psABI demands for x86-64-v2; pni is SSE3."""
-_NATIVE = ("numpy", "onnxruntime", "onnxruntime-gpu")
+_NATIVE = ("numpy", "onnxruntime")
 _IMPORT_S = 60.0
 _MAX_NAMED = 4
 
@@ -42,7 +42,7 @@ def check_libraries() -> None:
     Raises:
         ConfigError: one is.
     """
-    for name in _NATIVE:
+    for name in (*_NATIVE, "onnxruntime-gpu"):
         try:
             package = distribution(name)
         except PackageNotFoundError:
