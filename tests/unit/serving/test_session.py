@@ -18,6 +18,7 @@ from models.bundle.manifest import GoldenSpec, Manifest, Output
 from models.bundle.package import Bundle, pack_bundle
 from models.errors import BundleError, GoldenMismatchError, IncompatibleBundleError
 from serving.errors import InferenceError
+from serving.runtime.graph import load_graph
 from serving.session import Session
 from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
 from tests.kit.bundles.graphs import LinearGraph, detector_bundle, linear_bundle
@@ -276,3 +277,11 @@ import serving.session
 
 def test_bundle_without_a_graph_is_refused_by_name() -> None:
     assert refusal(make_bundle()).startswith("pump-health#1")
+
+
+def test_session_does_not_keep_the_bytes_of_its_graph() -> None:
+    content = linear_bundle("mass", 1, [1.0]).model
+    before = sys.getrefcount(content)
+    session = load_graph(content)
+    assert session.get_inputs()[0].name == "window"
+    assert sys.getrefcount(content) == before
