@@ -70,7 +70,7 @@ def prove(bundle: StoredBundle, device: Device = CPU) -> Model:
 def _session(bundle: StoredBundle, device: Device) -> Session:
     """A session that has answered the golden windows."""
     try:
-        session = Session(bundle, device)
+        session = Session(bundle, device, is_shared=True)
         error = session.replay_golden(bundle.golden)
     except BundleError as exc:
         if device.is_cpu:
@@ -89,7 +89,8 @@ def _session(bundle: StoredBundle, device: Device) -> Session:
 def _tell_times(bundle: StoredBundle, session: Session, error: float) -> None:
     """Log how long the device takes for one window, and how long the processor does."""
     window = read_golden(bundle.golden, bundle.manifest).windows[:1]
-    device_ms, cpu_ms = (_fastest_ms(one, window) for one in (session, Session(bundle)))
+    processor = Session(bundle, is_shared=True)
+    device_ms, cpu_ms = (_fastest_ms(one, window) for one in (session, processor))
     log.info(
         "device timed",
         stream=bundle.manifest.stream,

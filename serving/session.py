@@ -28,8 +28,9 @@ class Session:
 
     Args:
         bundle: bundle whose digests were verified. The graph is loaded from its bytes, never from
-            a path, so that what runs is what was hashed.
+            its path, so that what runs is what was hashed.
         device: device that the graph runs on.
+        is_shared: whether other threads of the program have to go on while the graph is loaded.
 
     Attributes:
         manifest: manifest of the bundle.
@@ -42,13 +43,15 @@ class Session:
             seq differ from the manifest.
     """
 
-    def __init__(self, bundle: StoredBundle, device: Device = CPU) -> None:
+    def __init__(
+        self, bundle: StoredBundle, device: Device = CPU, *, is_shared: bool = False
+    ) -> None:
         self.manifest = bundle.manifest
         self.device = device
         self.options = RunOptions()
         self._names = [output.name for output in bundle.manifest.outputs]
         try:
-            self._session = load_graph(bundle.model, device)
+            self._session = load_graph(bundle.model, device, is_shared=is_shared)
             _check_graph(self._session, bundle.manifest)
         except IncompatibleBundleError as exc:
             raise IncompatibleBundleError(f"{bundle.ref}: {exc}") from exc

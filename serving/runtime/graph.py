@@ -6,6 +6,7 @@ no telemetry, which releases from 1.29 on send unless that is disabled before th
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Final
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # here too: either file may be imported first
@@ -19,6 +20,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from models.errors import IncompatibleBundleError
 from serving.errors import ModelFailedError
 from serving.runtime.device import CPU, Device
+from serving.runtime.sealed import sealed
 
 __all__ = ["INPUT", "RUNTIME", "InferenceSession", "RunOptions", "load_graph", "run_graph"]
 
@@ -45,7 +47,7 @@ _REFUSED: Final = (
 """All that onnxruntime raises for a graph or its inputs; it has no common base class for them."""
 
 
-def load_graph(model: bytes, device: Device = CPU) -> InferenceSession:
+def load_graph(model: bytes, device: Device = CPU, *, is_shared: bool = False) -> InferenceSession:
     """Load a graph with the options of a gateway, without a check against a manifest.
 
     The trainer uses it for graphs that are not in a bundle yet.
@@ -54,17 +56,14 @@ def load_graph(model: bytes, device: Device = CPU) -> InferenceSession:
         model: bytes of an ONNX model.
         device: device that it is to run on. Operators that the device does not have run on the
             processor.
+        is_shared: whether other threads of the program have to go on meanwhile. On the processor
+            the graph is then in memory once more while it is loaded (`serving.runtime.sealed`).
 
     Raises:
         IncompatibleBundleError: onnxruntime refuses the graph, or runs nothing of it on the device.
     """
     try:
-        session = InferenceSession(
-            model,
-            sess_options=_options(device),
-            providers=None if device.plugged else _providers(device),
-            enable_fallback=0,  # by default it prints the error, and tries the same once more
-        )
+        session = _built(model, device, is_shared=is_shared and device.is_cpu)
         # onnxruntime decodes names only when they are read: those that are not UTF-8 fail here.
         _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
         _ = session.get_modelmeta().custom_metadata_map
@@ -77,6 +76,16 @@ def load_graph(model: bytes, device: Device = CPU) -> InferenceSession:
     if not device.is_cpu:
         _check_device(session, device)
     return session
+
+
+def _built(model: bytes, device: Device, *, is_shared: bool) -> InferenceSession:
+    with sealed(model) if is_shared else nullcontext() as path:
+        return InferenceSession(
+            model if path is None else path,
+            sess_options=_options(device),
+            providers=None if device.plugged else _providers(device),
+            enable_fallback=0,  # by default it prints the error, and tries the same once more
+        )
 
 
 def run_graph(
@@ -119,8 +128,8 @@ def _options(device: Device) -> ort.SessionOptions:
     options.enable_cpu_mem_arena = False  # an arena keeps the memory of the largest batch for good
     options.log_severity_level = 4  # fatal errors only: all others are raised
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # External tensors of a graph loaded from bytes are looked for in the working directory. In a
-    # folder that does not exist none is found, so that the graph is refused.
+    # External tensors of a graph are looked for in the working directory, or beside the file that
+    # it is loaded from. In a folder that does not exist none is found, so that it is refused.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", _NO_SUCH_FOLDER
     )
