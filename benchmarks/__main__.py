@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from benchmarks import large
 from benchmarks.contenders.contender import Contender, limit, plain
 from benchmarks.contenders.millhand import THIS, checkout, fetch, millhand
 from benchmarks.contenders.peers import peers, versions
@@ -20,11 +21,13 @@ from benchmarks.experiments.suite import Measurement, Suite
 from benchmarks.load.compiler import compiled
 from benchmarks.machine import machine_line
 from benchmarks.report.tables import Report
+from benchmarks.report.views import Table
 from tests.kit.children import python, run
 from tests.kit.errors import KitError
 
 RESULTS = Path(__file__).parent / "results"
 
+LARGE = "large"
 MAX_ROUNDS = 100
 MAX_SECONDS = 60.0
 
@@ -38,6 +41,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     try:
+        if options.only == LARGE:
+            _measure_large(console)
+            return
         report = _measured(options, console)
     except KitError as exc:
         console.print(f"benchmark stopped: {exc}", markup=False)
@@ -54,7 +60,12 @@ def _options() -> argparse.Namespace:
         "--rounds", type=int, default=5, help="number of turns of every contender (5)"
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="measured seconds of a turn (2)")
-    parser.add_argument("--only", choices=EXPERIMENTS, help="run one experiment instead of all")
+    parser.add_argument(
+        "--only",
+        choices=[*EXPERIMENTS, LARGE],
+        help="run one experiment instead of "
+        f"all; '{LARGE}' takes minutes and 8 GB of memory, and runs only so",
+    )
     others = parser.add_mutually_exclusive_group()
     others.add_argument(
         "--peers", action="store_true", help="measure two programs in JavaScript too"
@@ -91,6 +102,24 @@ def _measured(options: argparse.Namespace, console: Console) -> Report:
         return Report(machine, _take_turns(suite, plan, console))
 
 
+def _measure_large(console: Console) -> None:
+    """Measure the server with large models, each in a folder that is removed afterwards."""
+    rows = []
+    for kind, size_mb in large.cases():
+        with (
+            console.status(f"{kind}, {size_mb} MB"),
+            tempfile.TemporaryDirectory(prefix="millhand-benchmark-") as name,
+        ):
+            rows.append(large.measured(Path(name), kind, size_mb))
+        console.print(" | ".join(rows[-1]), markup=False)  # each takes minutes
+    table = large.table(rows)
+    _draw(table, console)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{LARGE}.md"
+    path.write_text(f"{table.markdown()}\n\nMachine: {machine_line()}.\n")
+    console.print(f"written: {path}", style="dim", soft_wrap=True)
+
+
 def _prepared(folder: Path, against: Path | None) -> list[Contender]:
     """Train and publish the models; each agent fetches its bundles and keeps them."""
     checkouts = [THIS] if against is None else [checkout(against), THIS]
@@ -117,10 +146,14 @@ def _take_turns(suite: Suite, plan: list[Step], console: Console) -> list[Measur
 
 def _print(report: Report, console: Console) -> None:
     for table in report.tables():
-        drawn = RichTable(*table.headers, title=table.title)
-        for row in table.rows:
-            drawn.add_row(*row)
-        console.print(drawn)
+        _draw(table, console)
+
+
+def _draw(table: Table, console: Console) -> None:
+    drawn = RichTable(*table.headers, title=table.title)
+    for row in table.rows:
+        drawn.add_row(*row)
+    console.print(drawn)
 
 
 def _write(report: Report, console: Console) -> None:

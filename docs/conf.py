@@ -61,6 +61,7 @@ SIDEBAR = {
         "docs/metrics",
         "docs/api",
         "docs/console",
+        "docs/large-models",
     ],
     "SCADA engineer": ["docs/topics"],
     "Developer": [

@@ -23,6 +23,7 @@ from server.openapi.handler import OpenApi
 from server.predict.answering import Answering
 from server.predict.handlers import Streams
 from server.predict.scoring import Scoring
+from server.repository.control import RepositoryControl
 from server.settings import Settings
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
@@ -31,6 +32,7 @@ from serving import log, memory
 from serving.incidents.account import Account
 from serving.program.notify import Notifier
 from serving.proof.prover import Prover
+from serving.runtime.chosen import choose
 from serving.store import Store
 from serving.time_limit import TimeLimit
 from serving.updates.attempt import Tools
@@ -63,7 +65,12 @@ class Program:
         account = Account(state_dir, _POISON_DEATHS)
         prover = Prover(state_dir / "proofs", settings.proof, limits.max_batch)
         store = Store(state_dir, limits.keep_bundles)
-        self._tools = Tools(settings.registry, store, updates, prover, account, settings.updates)
+        device = choose(settings.inference)
+        if device.reason:
+            log.warning("device falls back to the processor", reason=device.reason)
+        self._tools = Tools(
+            settings.registry, store, updates, prover, account, settings.updates, device
+        )
         self._notices = Notices()
         self._updater = Updater(self._tools, self._notices, monotonic)
         time_limit = TimeLimit(limits.inference_s)
@@ -87,6 +94,7 @@ class Program:
         answering = Answering(served, limits, self._settings.predict)
         table = (
             *OpenInference(served, limits, notices).table(),
+            *RepositoryControl(served, self._updater, notices, self._settings).table(),
             *Streams(served, answering, limits, notices, store).table(),
             *Scoring(served, answering, limits).table(),
             *self._metrics(),

@@ -12,6 +12,7 @@ from server.settings import Settings
 from serving import log
 from serving.preflight.files import exposed
 from serving.program import state_lock
+from serving.program.installation import installed_version
 from serving.signals import Signals, StopError
 
 
@@ -57,7 +58,7 @@ def _tell_start(settings: Settings, config: Path) -> None:
         host=os.uname().nodename,
         streams=settings.names,
         python=sys.version.split()[0],
-        onnxruntime=version("onnxruntime"),
+        onnxruntime=installed_version("onnxruntime", "onnxruntime-gpu"),
         pid=os.getpid(),
     )
     for secret in exposed(settings.secrets):

@@ -21,6 +21,7 @@ from serving.log import Level
 from serving.preflight.toml_file import FileSettings
 from serving.proof.settings import Proof
 from serving.registry.settings import Registry
+from serving.runtime.settings import Inference
 from serving.updates.settings import Updates
 
 Bytes = Annotated[int, Field(ge=1024, le=1 << 31)]
@@ -37,6 +38,8 @@ class Server(Section):
         port: TCP port to listen on; 0 lets the system choose one, which the log names.
         state_dir: folder for bundles and registry state; by default that which systemd gives to
             the service. No other program of millhand may use the same.
+        repository_control: whether clients may load and unload models, always among the signed
+            bundles of the registry (`POST /v2/repository/models/{model}/load` and `/unload`).
     """
 
     host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
@@ -44,6 +47,7 @@ class Server(Section):
     state_dir: Path = Field(
         default_factory=lambda: Path(os.environ.get("STATE_DIRECTORY", "/var/lib/millhand-server"))
     )
+    repository_control: bool = False
 
 
 class Stream(Section):
@@ -126,6 +130,7 @@ class Settings(FileSettings):
     predict: Predict = Predict()
     updates: Updates = Updates()
     proof: Proof = Proof()
+    inference: Inference = Inference()
     metrics: Metrics = Metrics()
     log: Log = Log()
     access: Access = Access()

@@ -1,7 +1,4 @@
-"""Sessions of onnxruntime, which only this file imports: graphs that are loaded, checked and run.
-
-onnxruntime is configured for a small gateway (ADR 5): one thread, no spinning, no memory arena, and
-no telemetry, which releases from 1.29 on send unless that is disabled before the import.
+"""Sessions: graphs of bundles that are loaded, checked against their manifests, and run.
 
 Contract: building a session blocks for milliseconds to seconds, and belongs on a worker. `run`
 blocks for one inference; the hot thread calls it. An error of onnxruntime is always raised as one
@@ -9,45 +6,21 @@ of ours: `IncompatibleBundleError` while a session is built (the bundle must not
 `InferenceError` afterwards (drop the windows, and count them).
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from models.bundle.golden import compare, read_golden
 from models.bundle.manifest import Manifest
-from models.bundle.package import Bundle
+from models.bundle.package import StoredBundle
 from models.errors import IncompatibleBundleError
 from serving.errors import InferenceError, ModelFailedError, TimedOutError
+from serving.runtime.device import CPU, Device
+from serving.runtime.graph import INPUT, InferenceSession, RunOptions, load_graph, run_graph
 
-INPUT = "window"
-RUNTIME: str = ort.__version__
-"""Version of onnxruntime; a graph that was proven with another one has to be proven anew."""
 _ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
-_NO_SUCH_FOLDER = "/nonexistent"
-_REFUSED = (
-    ort_state.EPFail,
-    ort_state.EngineError,
-    ort_state.Fail,
-    ort_state.InvalidArgument,
-    ort_state.InvalidGraph,
-    ort_state.InvalidProtobuf,
-    ort_state.NoModel,
-    ort_state.NoSuchFile,
-    ort_state.NotFound,
-    ort_state.NotImplemented,
-    ort_state.RuntimeException,
-    UnicodeDecodeError,  # of a name in the graph, or of a message that has one
-    MemoryError,  # std::bad_alloc, as pybind11 translates it
-    RuntimeError,  # any other std::exception, likewise
-)
-"""All that onnxruntime raises for a graph or its inputs; it has no common base class for them."""
 
 
 class Session:
@@ -55,10 +28,13 @@ class Session:
 
     Args:
         bundle: bundle whose digests were verified. The graph is loaded from its bytes, never from
-            a path, so that what runs is what was hashed.
+            its path, so that what runs is what was hashed.
+        device: device that the graph runs on.
+        is_shared: whether other threads of the program have to go on while the graph is loaded.
 
     Attributes:
         manifest: manifest of the bundle.
+        device: as given.
         options: options of each run. Another thread may set their flag `terminate` to end the run
             that is under way.
 
@@ -67,12 +43,15 @@ class Session:
             seq differ from the manifest.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(
+        self, bundle: StoredBundle, device: Device = CPU, *, is_shared: bool = False
+    ) -> None:
         self.manifest = bundle.manifest
-        self.options = ort.RunOptions()
+        self.device = device
+        self.options = RunOptions()
         self._names = [output.name for output in bundle.manifest.outputs]
         try:
-            self._session = load_graph(bundle.model)
+            self._session = load_graph(bundle.model, device, is_shared=is_shared)
             _check_graph(self._session, bundle.manifest)
         except IncompatibleBundleError as exc:
             raise IncompatibleBundleError(f"{bundle.ref}: {exc}") from exc
@@ -109,7 +88,7 @@ class Session:
 
     def renew_options(self) -> None:
         """Use new options, because the flag `terminate` of the old ones may have been set."""
-        self.options = ort.RunOptions()
+        self.options = RunOptions()
 
     @property
     def _name(self) -> str:
@@ -138,76 +117,7 @@ class Session:
         return compare(golden.outputs, outputs, self.manifest.golden)
 
 
-def load_graph(model: bytes) -> ort.InferenceSession:
-    """Load a graph with the options of a gateway, without a check against a manifest.
-
-    The trainer uses it for graphs that are not in a bundle yet.
-
-    Args:
-        model: bytes of an ONNX model.
-
-    Raises:
-        IncompatibleBundleError: onnxruntime refuses the graph.
-    """
-    try:
-        session = ort.InferenceSession(
-            model,
-            sess_options=_options(),
-            providers=["CPUExecutionProvider"],
-            enable_fallback=0,  # by default it prints the error, and tries the same once more
-        )
-        # onnxruntime decodes names only when they are read: those that are not UTF-8 fail here.
-        _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
-        _ = session.get_modelmeta().custom_metadata_map
-    except _REFUSED as exc:
-        message = f"onnxruntime {ort.__version__} refuses the graph: {exc}"
-        raise IncompatibleBundleError(message) from exc
-    return session
-
-
-def run_graph(
-    session: ort.InferenceSession,
-    names: Sequence[str],
-    windows: NDArray[np.float32],
-    options: ort.RunOptions | None = None,
-) -> list[NDArray[Any]]:
-    """Run a loaded graph.
-
-    Args:
-        session: session of `load_graph`.
-        names: names of the outputs wanted.
-        windows: float32 `[n, length, channels]` in engineering units, NaN = missing.
-        options: options of the run, whose flag `terminate` ends it; None: it cannot be ended.
-
-    Returns:
-        The outputs, in the order of `names`.
-
-    Raises:
-        ModelFailedError: the graph fails on the windows.
-    """
-    try:
-        arrays: list[NDArray[Any]] = session.run(names, {INPUT: windows}, options)
-    except _REFUSED as exc:
-        raise ModelFailedError(str(exc)) from exc
-    return arrays
-
-
-def _options() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1  # other services share the cores of a gateway
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # an arena keeps the memory of the largest batch for good
-    options.log_severity_level = 4  # fatal errors only: all others are raised
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # External tensors of a graph loaded from bytes are looked for in the working directory. In a
-    # folder that does not exist none is found, so that the graph is refused.
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", _NO_SUCH_FOLDER
-    )
-    return options
-
-
-def _check_graph(session: ort.InferenceSession, manifest: Manifest) -> None:
+def _check_graph(session: InferenceSession, manifest: Manifest) -> None:
     marks = session.get_modelmeta().custom_metadata_map
     if (marks.get("stream"), marks.get("seq")) != (manifest.stream, str(manifest.seq)):
         found = f"{marks.get('stream')}#{marks.get('seq')}"

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.bundle.archive import read_member
 from models.bundle.identity import BundleRef
 from models.bundle.manifest import MemberFile, Name, Sha256
-from models.bundle.package import Bundle, read_bundle
+from models.bundle.package import StoredBundle, load_bundle
 from models.errors import BundleError, DigestMismatchError
 from models.files import write_atomically
 
@@ -162,7 +162,7 @@ class Store:
                 if path.stem not in named:
                     path.unlink(missing_ok=True)
 
-    def load(self, ref: BundleRef) -> Bundle:
+    def load(self, ref: BundleRef) -> StoredBundle:
         """Read a kept bundle.
 
         Raises:
@@ -171,13 +171,16 @@ class Store:
         """
         path = self.path(ref)
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != ref.sha256:
+                raise DigestMismatchError(f"{path} has sha256 {found} on disk")
+            bundle = load_bundle(path)
         except OSError as exc:
             raise BundleError(f"{path} cannot be read: {exc.strerror}") from exc
-        found = hashlib.sha256(content).hexdigest()
-        if found != ref.sha256:
-            raise DigestMismatchError(f"{path} has sha256 {found} on disk")
-        return read_bundle(content)
+        if bundle.sha256 != ref.sha256:
+            raise DigestMismatchError(f"{path} has changed while it was read")
+        return bundle
 
     def member(self, ref: BundleRef, file: MemberFile) -> bytes:
         """Read one member of a kept bundle, without the others.

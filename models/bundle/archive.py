@@ -1,4 +1,4 @@
-"""ZIP archives with fixed members, read and written in memory.
+"""ZIP archives with fixed members; each member is held in memory once.
 
 Members are stored without compression and with a fixed date, so that the same members give the
 same bytes on every machine, whatever its version of zlib. Reading does not trust the archive: the
@@ -7,12 +7,13 @@ names and never written to paths, and compressed members are refused, so that a 
 unpack to gigabytes (a ZIP bomb).
 """
 
+import hashlib
 import io
 import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, NamedTuple
 
 from models.errors import BundleError
 
@@ -21,6 +22,8 @@ MAX_DIRECTORY_BYTES: Final = 4096
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest date that ZIP can express
 _END: Final = struct.Struct("<4s4H2LH")
 """End of central directory, .ZIP File Format Specification 6.3.10, section 4.3.16."""
+_LOCAL: Final = struct.Struct("<26s2H")
+"""Local file header with the lengths of name and extra field (section 4.3.7)."""
 _ZIP64_LOCATOR_BYTES: Final = 20
 _UNREADABLE: Final = (
     zipfile.BadZipFile,
@@ -31,6 +34,20 @@ _UNREADABLE: Final = (
     struct.error,
 )
 """All that `zipfile` raises for bytes that are no archive, or a damaged one."""
+
+
+class Archive(NamedTuple):
+    """An archive that was read.
+
+    Attributes:
+        members: content of each member, by its name.
+        sha256: digest of the whole archive, 64 hexadecimal digits.
+        size: bytes of the whole archive.
+    """
+
+    members: Mapping[str, bytes]
+    sha256: str
+    size: int
 
 
 def write_archive(members: Mapping[str, bytes]) -> bytes:
@@ -49,29 +66,29 @@ def write_archive(members: Mapping[str, bytes]) -> bytes:
     return content.getvalue()
 
 
-def read_archive(content: bytes, caps: Mapping[str, int], *, name: str) -> dict[str, bytes]:
+def read_archive(file: BinaryIO, caps: Mapping[str, int], *, name: str) -> Archive:
     """Read all members of an archive.
 
     Args:
-        content: bytes of the archive.
+        file: the archive, which is read from its start.
         caps: the members that it must have, no more and no fewer, with the bytes that each of them
             may have at most.
         name: name of the archive in messages.
 
-    Returns:
-        The content of each member, by its name.
-
     Raises:
         BundleError: the content is not a ZIP archive, or one with other members, too large,
             compressed or encrypted ones.
+        OSError: the file cannot be read.
     """
-    _check_end(content, name)
+    _check_end(file, name)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _check_members(archive.infolist(), caps, name)
-            return {member: archive.read(member) for member in caps}
+        with zipfile.ZipFile(file) as archive:
+            infos = archive.infolist()
+            _check_members(infos, caps, name)
+            members = {member: archive.read(member) for member in caps}
     except _UNREADABLE as exc:
         raise BundleError(f"{name} is not a ZIP archive that can be read: {exc}") from exc
+    return Archive(members, *_digest(file, infos, members, name))
 
 
 def read_member(path: Path, name: str, size: int) -> bytes:
@@ -96,13 +113,41 @@ def read_member(path: Path, name: str, size: int) -> bytes:
         raise BundleError(f"{name} in {path} cannot be read: {exc}") from exc
 
 
-def _check_end(content: bytes, name: str) -> None:
+def _digest(
+    file: BinaryIO, infos: list[zipfile.ZipInfo], members: Mapping[str, bytes], name: str
+) -> tuple[str, int]:
+    """SHA-256 and size of an archive, with the members as they are in memory.
+
+    Only what is around them is read from the file once more. So the digest is that of the members
+    which are used, even if somebody has written to the file in between.
+    """
+    digest, at = hashlib.sha256(), 0
+    for info in sorted(infos, key=lambda one: one.header_offset):
+        file.seek(info.header_offset)
+        lengths = _LOCAL.unpack(file.read(_LOCAL.size))[1:]
+        begin = info.header_offset + _LOCAL.size + sum(lengths)
+        if info.header_offset < at:
+            raise BundleError(f"{name} is not a ZIP archive that can be read: members overlap")
+        file.seek(at)
+        digest.update(file.read(begin - at))
+        digest.update(members[info.filename])
+        at = begin + len(members[info.filename])
+    file.seek(at)
+    rest = file.read()
+    digest.update(rest)
+    return digest.hexdigest(), at + len(rest)
+
+
+def _check_end(file: BinaryIO, name: str) -> None:
     """Refuse an archive whose directory is larger than that of a bundle, before it is read.
 
     `zipfile` makes an object of each entry, and millions of them fit into the size of a bundle. It
     would also find a directory by way of an archive comment or of ZIP64, so both are refused.
     """
-    end, locator = content[-_END.size :], content[-_END.size - _ZIP64_LOCATOR_BYTES :][:4]
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _END.size - _ZIP64_LOCATOR_BYTES))
+    tail = file.read()
+    end, locator = tail[-_END.size :], tail[: -_END.size][-_ZIP64_LOCATOR_BYTES:][:4]
     if len(end) < _END.size or end[:4] != b"PK\x05\x06" or end[-2:] != b"\0\0":
         raise BundleError(f"{name} does not end as a ZIP archive does: truncated, or not a ZIP")
     size = _END.unpack(end)[5]

@@ -68,7 +68,7 @@ def read_golden(content: bytes, manifest: Manifest) -> Golden:
     """
     names = [_WINDOWS, *(output.name for output in manifest.outputs)]
     caps = {f"{name}.npy": MAX_MEMBER_BYTES for name in names}
-    members = read_archive(content, caps, name="golden.npz")
+    members = read_archive(io.BytesIO(content), caps, name="golden.npz").members
     arrays = {name: _read_array(name, members[f"{name}.npy"]) for name in names}
     _check_arrays(arrays, manifest)
     windows = arrays.pop(_WINDOWS)

@@ -1,9 +1,11 @@
 """The bundle: one reproducible archive of a manifest and the members whose digests it has."""
 
 import hashlib
+import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from models.bundle.archive import read_archive, write_archive
 from models.bundle.identity import BundleRef
@@ -14,17 +16,18 @@ from models.files import write_atomically
 MANIFEST: Final = "manifest.json"
 CAPS: Final = {
     MANIFEST: 1 << 20,
-    "model.onnx": 512 << 20,
+    "model.onnx": (2 << 30) - (128 << 20),
     "golden.npz": 64 << 20,
     "reference.json": 16 << 20,
     "report.html": 32 << 20,
 }
 """The members of a bundle, in their order, and the bytes that each of them may have at most."""
-MAX_BUNDLE_BYTES: Final = 640 << 20
+MAX_BUNDLE_BYTES: Final = (2 << 30) - 1
+"""Neither a ZIP archive without the extension ZIP64 nor a message of protobuf is longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
+class StoredBundle:
     """A bundle whose members have the digests that its manifest names.
 
     That is no proof of origin: only the registry's signatures say whether a bundle may be trusted.
@@ -36,7 +39,7 @@ class Bundle:
         reference: bytes of reference.json.
         report: bytes of report.html.
         sha256: digest of the whole archive, 64 hexadecimal digits.
-        content: bytes of the whole archive.
+        size: bytes of the whole archive, which are not kept: a large model is in memory only once.
     """
 
     manifest: Manifest
@@ -45,13 +48,24 @@ class Bundle:
     reference: bytes = field(repr=False)
     report: bytes = field(repr=False)
     sha256: str
-    content: bytes = field(repr=False)
+    size: int
 
     @property
     def ref(self) -> BundleRef:
         """The reference to this bundle."""
-        manifest, size = self.manifest, len(self.content)
-        return BundleRef(manifest.stream, manifest.seq, self.sha256, size, manifest.version)
+        manifest = self.manifest
+        return BundleRef(manifest.stream, manifest.seq, self.sha256, self.size, manifest.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle(StoredBundle):
+    """A bundle together with the bytes of its archive.
+
+    Attributes:
+        content: bytes of the whole archive.
+    """
+
+    content: bytes = field(repr=False)
 
 
 def write_bundle(path: Path, manifest: Manifest, members: dict[str, bytes]) -> Bundle:
@@ -100,23 +114,41 @@ def read_bundle(content: bytes) -> Bundle:
         ManifestError: see `read_manifest`.
         DigestMismatchError: a member has another digest or size than the manifest says.
     """
-    if len(content) > MAX_BUNDLE_BYTES:
-        raise BundleError(f"the bundle has {len(content)} bytes, cap {MAX_BUNDLE_BYTES}")
-    members = read_archive(content, CAPS, name="the bundle")
+    one = _read(io.BytesIO(content), len(content))
+    parts = (one.manifest, one.model, one.golden, one.reference, one.report, one.sha256, one.size)
+    return Bundle(*parts, content)
+
+
+def load_bundle(path: Path) -> StoredBundle:
+    """Read a bundle from its file, with each member in memory once.
+
+    Raises:
+        BundleError, ManifestError, DigestMismatchError: see `read_bundle`.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return _read(file, path.stat().st_size)
+
+
+def _read(file: BinaryIO, size: int) -> StoredBundle:
+    if size > MAX_BUNDLE_BYTES:
+        raise BundleError(f"the bundle has {size} bytes, cap {MAX_BUNDLE_BYTES}")
+    archive = read_archive(file, CAPS, name="the bundle")
+    members = archive.members
     manifest = read_manifest(members[MANIFEST])
     _check_digests(manifest, members)
-    return Bundle(
+    return StoredBundle(
         manifest=manifest,
         model=members["model.onnx"],
         golden=members["golden.npz"],
         reference=members["reference.json"],
         report=members["report.html"],
-        sha256=_sha256(content),
-        content=content,
+        sha256=archive.sha256,
+        size=archive.size,
     )
 
 
-def _check_digests(manifest: Manifest, members: dict[str, bytes]) -> None:
+def _check_digests(manifest: Manifest, members: Mapping[str, bytes]) -> None:
     promised = [file.name for file in manifest.files]
     expected = [name for name in CAPS if name != MANIFEST]
     if sorted(promised) != sorted(expected):

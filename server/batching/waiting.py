@@ -81,6 +81,14 @@ class Waiting:
             if now_s > job.deadline_s:
                 job.fail(_late())
 
+    def clear(self, error: Exception) -> None:
+        """Refuse all jobs with an error."""
+        for job in chain(self._jobs, (portion.job for portion in self._again)):
+            job.fail(error)
+        self._jobs.clear()
+        self._again.clear()
+        self.windows = 0
+
     def _drop(self, job: Job) -> None:
         self._jobs.popleft()
         self.windows -= job.left

@@ -89,6 +89,7 @@ def _described(settings: Settings) -> list[str]:
 
 def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterator[Answer]:
     """The answers to all that is asked, each as soon as it is there."""
+    from serving.preflight.device import try_device  # noqa: PLC0415  as in _run
     from serving.preflight.model_check import prove_kept  # noqa: PLC0415  as in _run
 
     for sentence in (*files.exposed(settings.secrets), *settings.exposures):
@@ -96,6 +97,7 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
     if fault := installation_fault("server"):
         yield Answer("FAIL", fault)
     yield from find_unencrypted(settings.registry)
+    yield from try_device(settings.inference)
     yield from prove_kept(store, settings.names, settings.proof, settings.limits.max_batch)
     if is_connected:
         yield from ask_registry(settings.registry, settings.server.state_dir, settings.names)

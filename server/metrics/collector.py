@@ -20,6 +20,7 @@ from server.metrics import families
 from server.metrics.samples import Labelled, histogram, info, plain
 from server.streams.announcer import OUTCOMES, Notices
 from server.streams.served import ServedStreams
+from serving.program.installation import installed_version
 
 _NS_PER_S: Final = 1_000_000_000
 
@@ -51,7 +52,11 @@ class ServerCollector(Collector):
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._build = version("millhand"), sys.version.split()[0], version("onnxruntime")
+        self._build = (
+            version("millhand"),
+            sys.version.split()[0],
+            installed_version("onnxruntime", "onnxruntime-gpu"),
+        )
 
     def collect(self) -> Iterator[Metric]:
         """All families, each with its samples."""

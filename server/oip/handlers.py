@@ -25,6 +25,7 @@ from server.settings import Limits
 from server.streams.announcer import Notices
 from server.streams.per_version import PerVersion
 from server.streams.served import ServedStreams
+from serving.runtime.device import Device
 
 EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 _NS_PER_S: Final = 1_000_000_000
@@ -83,14 +84,18 @@ class OpenInference:
     async def _metadata(self, request: Request) -> Answer:
         found = self._served.requested(request)
         slot = self._served.slot(request.model)
-        return json(_described(found.model.manifest, found.model.sha256, slot.named))
+        described = _described(found.model.manifest, found.model.sha256, slot.named)
+        described["parameters"] |= _device(found.model.session.device)
+        return json(described)
 
     async def _ready(self, request: Request) -> Answer:
         self._served.requested(request)
         return json({"name": request.names["model"], "ready": True})
 
     async def _config(self, request: Request) -> Answer:
-        manifest = self._served.requested(request).model.manifest
+        model = self._served.requested(request).model
+        manifest = model.manifest
+        kind = "KIND_CPU" if model.session.device.is_cpu else "KIND_GPU"
         described = _described(manifest, "", ())
         return json(
             {
@@ -101,7 +106,7 @@ class OpenInference:
                 "input": [_configured(tensor) for tensor in described["inputs"]],
                 "output": [_configured(tensor) for tensor in described["outputs"]],
                 "version_policy": {"specific": {"versions": [manifest.seq]}},
-                "instance_group": [{"name": manifest.stream, "kind": "KIND_CPU", "count": 1}],
+                "instance_group": [{"name": manifest.stream, "kind": kind, "count": 1}],
             }
         )
 
@@ -119,7 +124,7 @@ class OpenInference:
                 {"name": name, "version": seq, "state": "READY", "reason": ""} for seq in slot.named
             ]
             if not slot.versions:
-                state, reason = self._notices.without_model(name)
+                state, reason = self._notices.without_model(slot)
                 entries.append({"name": name, "version": "", "state": state, "reason": reason})
         return json(entries)
 
@@ -149,6 +154,12 @@ def _described(manifest: Manifest, sha256: str, versions: Sequence[str]) -> dict
             "signals": ", ".join(channel.name for channel in manifest.channels),
         },
     }
+
+
+def _device(device: Device) -> dict[str, str]:
+    """The device that a model runs on, and why it is not that of the configuration."""
+    reason = {"device_fallback": device.reason} if device.reason else {}
+    return {"device": device.name, **reason}
 
 
 def _configured(tensor: Mapping[str, Any]) -> dict[str, Any]:

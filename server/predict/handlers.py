@@ -135,7 +135,7 @@ class Streams:
         """A stream in short, as its newest version is."""
         slot = self._served.slot(stream)
         if not slot.versions:
-            state, reason = self._notices.without_model(stream)
+            state, reason = self._notices.without_model(slot)
             return {"stream": stream, "state": state, "reason": reason, "versions": []}
         manifest = slot.versions[0].model.manifest
         return {

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Final
 
 from models.control.documents import Current, Feedback
+from server.streams.slot import StreamSlot
 from serving import log
 
 OUTCOMES: Final = ("activated", "refused", "rolled_back", "superseded", "waiting")
@@ -41,9 +42,11 @@ class Notices:
                 reason=document.message,
             )
 
-    def without_model(self, stream: str) -> tuple[str, str]:
+    def without_model(self, slot: StreamSlot) -> tuple[str, str]:
         """State of a stream that has no model: LOADING or UNAVAILABLE, and the reason, if any."""
-        outcome = self.outcomes.get(stream)
+        if slot.is_unloaded:
+            return "UNAVAILABLE", "unloaded"
+        outcome = self.outcomes.get(slot.stream)
         if outcome is None:
             return "LOADING", ""
         state = "UNAVAILABLE" if outcome.state == "refused" else "LOADING"

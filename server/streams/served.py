@@ -83,12 +83,13 @@ class ServedStreams:
         return {one.model.sha256 for one in self.versions}
 
     def check_ready(self) -> None:
-        """Do nothing where every stream has a model.
+        """Do nothing where every stream has a model, or was unloaded by a client.
 
         Raises:
             UnavailableError: a stream has none yet.
         """
-        lacking = [name for name, slot in self.slots.items() if not slot.versions]
+        slots = self.slots.items()
+        lacking = [name for name, slot in slots if not slot.versions and not slot.is_unloaded]
         if lacking:
             raise UnavailableError(f"no model has arrived yet of {', '.join(lacking)}")
 

@@ -25,12 +25,14 @@ class StreamSlot:
         stream: name of the stream.
         versions: the versions that answer, the one that clients get by default first.
         measures: what their requests take.
+        is_unloaded: whether none answers because a client has unloaded the model.
     """
 
     def __init__(self, settings: Stream, max_waiting: int) -> None:
         self.stream = settings.stream
         self.versions: tuple[Version, ...] = ()
         self.measures = Measures()
+        self.is_unloaded = False
         self._most = settings.versions
         self._max_waiting = max_waiting
 
@@ -70,17 +72,22 @@ class StreamSlot:
         if model.sha256 not in known and len(self.versions) < self._most:
             self.versions = (*self.versions, self._version(model))
 
+    def unload(self) -> None:
+        """Answer no more; requests that wait are refused, and a batch under way is answered."""
+        self.is_unloaded = True
+        for version in self.versions:
+            version.waiting.clear(self._nothing())
+        self.versions = ()
+
     def find(self, name: str = "") -> Version:
         """The version of a name: its seq, or its semantic version; without one the newest.
 
         Raises:
-            UnavailableError: no model of the stream has arrived yet.
+            UnavailableError: no model of the stream has arrived yet, or it was unloaded.
             NotFoundError: no version that answers has the name.
         """
         if not self.versions:
-            raise UnavailableError(
-                f"no model of '{self.stream}' has arrived yet; the log says what is waited for"
-            )
+            raise self._nothing()
         if not name:
             return self.versions[0]
         for version in self.versions:
@@ -92,6 +99,13 @@ class StreamSlot:
 
     def _version(self, model: Model) -> Version:
         return Version(model, Waiting(self._max_waiting), self.measures)
+
+    def _nothing(self) -> UnavailableError:
+        if self.is_unloaded:
+            return UnavailableError(f"'{self.stream}' was unloaded by a request; load it again")
+        return UnavailableError(
+            f"no model of '{self.stream}' has arrived yet; the log says what is waited for"
+        )
 
     @property
     def named(self) -> Sequence[str]:

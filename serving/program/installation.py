@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -25,6 +26,14 @@ _IMPORT_S = 60.0
 _MAX_NAMED = 4
 
 
+def installed_version(*names: str) -> str:
+    """The version of the first of these packages that is installed; empty without one."""
+    for name in names:
+        with suppress(PackageNotFoundError):
+            return distribution(name).version
+    return ""
+
+
 def check_libraries() -> None:
     """Check that no shared library of NumPy and onnxruntime is missing or cut off.
 
@@ -33,7 +42,7 @@ def check_libraries() -> None:
     Raises:
         ConfigError: one is.
     """
-    for name in _NATIVE:
+    for name in (*_NATIVE, "onnxruntime-gpu"):
         try:
             package = distribution(name)
         except PackageNotFoundError:

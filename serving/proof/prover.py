@@ -11,7 +11,7 @@ from serving.proof.refusals import InterruptedProofError, LatencyError, ProofErr
 from serving.proof.request import Evidence, ProofRequest
 from serving.proof.settings import Proof
 from serving.proof.trial import examine
-from serving.session import RUNTIME
+from serving.runtime.graph import RUNTIME
 
 MAX_INTERRUPTIONS = 2
 """Proofs of a bundle during which the machine or the program may end before it is refused."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.bundle.budget import Budget
 from models.bundle.golden import read_golden
-from models.bundle.package import read_bundle
+from models.bundle.package import load_bundle
 from models.bundle.reference import read_reference
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving.errors import InferenceError
@@ -29,7 +29,8 @@ from serving.proof.measurement import time_batch, time_single
 from serving.proof.refusals import MemoryLimitError
 from serving.proof.request import MAX_REQUEST_BYTES, Evidence, ProofRequest
 from serving.proof.wording import OUT_OF_MEMORY, REMEDY, megabytes
-from serving.session import RUNTIME, Session, load_graph, run_graph
+from serving.runtime.graph import RUNTIME, load_graph, run_graph
+from serving.session import Session
 
 _EXIT_GRACE_S: Final = 5  # seconds after the deadline, by which the parent has killed it as a rule
 _SINGLE_SHARE, _BATCH_SHARE = 1 / 16, 1 / 4  # of the time of the proof, for measuring
@@ -85,7 +86,7 @@ def main() -> None:
 
 def _prove_bundle(request: ProofRequest, progress: _Progress) -> Evidence:
     progress.begin("reading the bundle")
-    bundle = read_bundle(request.path.read_bytes())
+    bundle = load_bundle(request.path)
     budget = bundle.manifest.budget
     _check_promise(budget, request)
     progress.begin("loading the graph")

@@ -118,7 +118,7 @@ def pull(
     Args:
         request: which bundle, and the limits.
         on_progress: called on this thread with the bytes received and the bytes of the whole
-            bundle, about twice a second.
+            bundle, at each per cent and at most twice a second.
         cancelled: event to set, on any thread, to end the pull within about 0.1 s.
 
     Returns:

@@ -63,13 +63,18 @@ def _answer(request: PullRequest, send: Send) -> dict[str, object]:
 
 
 def _throttled(send: Send) -> Callable[[int, int], None]:
-    """Send progress at the first bytes, at the last, and every half second in between."""
-    due = 0.0
+    """Send progress at the first bytes, at the last, and at each per cent in between.
+
+    That is twice a second at most, and a hundred messages however long it takes, because the parent
+    does not read without end (`serving.child.MAX_OUTPUT_BYTES`).
+    """
+    due, sent = 0.0, -1
 
     def on_progress(received: int, total: int) -> None:
-        nonlocal due
-        if monotonic() >= due or received == total:
-            due = monotonic() + _PROGRESS_EVERY_S
+        nonlocal due, sent
+        percent = 100 * received // max(total, 1)
+        if (monotonic() >= due and percent != sent) or received == total:
+            due, sent = monotonic() + _PROGRESS_EVERY_S, percent
             send({"state": "downloading", "received": received, "total": total})
 
     return on_progress

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from models.address import shortened
+from models.bundle.package import MAX_BUNDLE_BYTES
 from models.settings import Seconds, Section
 from serving.registry.access import Access
 from serving.registry.origin import Origin, origin_of
@@ -41,7 +42,7 @@ class Registry(Section):
     root: Path
     poll_s: Seconds = 3600.0
     deadline_s: Seconds = 600.0
-    max_bundle_bytes: Annotated[int, Field(ge=1024, le=640 << 20)] = 256 << 20
+    max_bundle_bytes: Annotated[int, Field(ge=1024, le=MAX_BUNDLE_BYTES)] = 256 << 20
     allowed_origins: Annotated[tuple[str, ...], Field(max_length=16)] = ()
     token_file: Path | None = None
     username: Annotated[str, Field(min_length=1, max_length=256)] | None = None

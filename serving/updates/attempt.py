@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.bundle.identity import BundleRef
-from models.bundle.package import Bundle, read_bundle
+from models.bundle.package import StoredBundle, load_bundle
 from models.control.documents import Desired
 from models.errors import IncompatibleBundleError, MillhandError
 from serving import memory
@@ -24,6 +24,7 @@ from serving.proof.refusals import LatencyError
 from serving.registry.pull import PullRequest, pull
 from serving.registry.refusals import storage_error
 from serving.registry.settings import Registry
+from serving.runtime.device import CPU, Device
 from serving.store import Store
 from serving.updates.settings import Updates
 from serving.updates.slot import Slot
@@ -105,6 +106,7 @@ class Tools:
         prover: proves them before they serve.
         account: what earlier runs of the program have died of, and which bundles it avoids.
         settings: which bundles may be selected.
+        device: device that models run on. The proof itself is made on the processor.
     """
 
     registry: Registry
@@ -113,8 +115,9 @@ class Tools:
     prover: Prover
     account: Account
     settings: Updates
+    device: Device = CPU
 
-    def load(self, ref: BundleRef, bundle: Bundle) -> Model:
+    def load(self, ref: BundleRef, bundle: StoredBundle) -> Model:
         """Build the model of a bundle; should the program die of it, the next run knows.
 
         Raises:
@@ -122,7 +125,7 @@ class Tools:
         """
         self.account.under_way.load(ref.sha256)
         try:
-            return prove(bundle)
+            return prove(bundle, self.device)
         finally:
             self.account.under_way.loaded()
 
@@ -214,7 +217,7 @@ class Attempt:
             _, slow = self._tools.prover.prove(ref.sha256, store.path(ref), worker.stopping)
             if slow is not None:
                 self._tell(Slow(slow))
-            bundle = read_bundle(store.path(ref).read_bytes())
+            bundle = load_bundle(store.path(ref))
             if bundle.ref != ref:
                 raise IncompatibleBundleError(
                     f"signed as {ref}, but the manifest inside says {bundle.ref}"

@@ -85,6 +85,7 @@ class Update:
         trouble: what the update waits for, in words; empty if for nothing.
         irreplaceable: the failing bundle for which no earlier one could be activated.
         degraded: what was last published of a model that fails; None while it answers.
+        is_suspended: whether the stream shall run nothing for the time being.
     """
 
     slot: Slot
@@ -96,6 +97,7 @@ class Update:
     trouble: str = ""
     irreplaceable: BundleRef | None = None
     degraded: Degraded | None = None
+    is_suspended: bool = False
 
     @property
     def is_under_way(self) -> bool:

@@ -8,20 +8,19 @@ states of an update and what may follow on what are in `serving.updates.update`.
 import random
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from models.bundle.identity import BundleRef
 from models.control.documents import (
     MAX_MESSAGE,
-    Current,
     Desired,
     Feedback,
     FeedbackState,
-    QuarantinedBundle,
 )
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
-from serving import log
+from serving import log, memory
 from serving.failure import Failure
+from serving.updates.announced import current_of
 from serving.updates.attempt import (
     Attempt,
     Downloading,
@@ -122,6 +121,8 @@ class Updater:
     def tick(self) -> None:
         """Begin what is due; to be called about once a second."""
         for update in self._updates.values():
+            if update.is_suspended:
+                continue
             failure = update.slot.failure
             if failure is not None and failure.is_lasting and self._roll_back(update, failure):
                 continue
@@ -136,15 +137,37 @@ class Updater:
             self._updates[stream].due_s = 0.0
         self.tick()
 
+    def suspend(self, stream: str) -> None:
+        """Let a stream run nothing until `resume`; its slot has given its model up already.
+
+        An attempt that is under way goes on to its end, and its model is not activated.
+        """
+        update = self._updates[stream]
+        update.is_suspended, update.trouble = True, ""
+        self._tools.worker.submit(memory.give_back)
+        self._announce(update)
+
+    def resume(self, desired: Desired) -> None:
+        """Bring a stream to a bundle now, whatever became of it before."""
+        update = self._updates[desired.stream]
+        update.is_suspended = False
+        update.desired, update.failures = desired, 0
+        self.hurry([desired.stream])
+
     def is_under_way(self, streams: Collection[str]) -> bool:
         """Whether an attempt is under way for one of these streams, or due."""
         updates, now_s = [self._updates[stream] for stream in streams], self._clock()
-        return any(update.is_under_way or now_s >= update.due_s for update in updates)
+        return any(
+            update.is_under_way or (now_s >= update.due_s and not update.is_suspended)
+            for update in updates
+        )
 
     def _follow(self, attempt: Attempt, event: Event) -> None:
         """Take what has become of an attempt; called between two turns."""
         update, desired = self._updates[attempt.desired.stream], attempt.desired
         match event:
+            case Unchanged() if update.serving is None:  # given up since the attempt began
+                self._wait(update, 0.0)
             case Downloading():
                 self._tell(desired, "downloading", progress=event.progress)
             case Verified():
@@ -164,7 +187,7 @@ class Updater:
     def _activate(self, update: Update, attempt: Attempt, proven: Proven) -> None:
         """Swap the model in: one reference, between two turns."""
         ref = proven.model.ref
-        if attempt.desired != update.desired:
+        if attempt.desired != update.desired or update.is_suspended:
             self._tell(attempt.desired, "superseded", seq=ref.seq)
             attempt.set_aside(ref)
             self._wait(update, 0.0)
@@ -306,20 +329,8 @@ class Updater:
         self._tell(desired, "verifying", warning=error.code, message=str(error)[:MAX_MESSAGE])
 
     def _announce(self, update: Update) -> None:
-        stream, ref = update.desired.stream, update.serving
-        fields: dict[str, Any] = {"stream": stream, "state": "waiting", "seq": None}
-        if ref is not None:
-            fields |= {"state": "serving", "seq": ref.seq}
-            fields |= {"version": ref.version, "sha256": ref.sha256}
-        if known := self._tools.account.quarantine.known(stream):
-            fields["quarantined"] = [
-                QuarantinedBundle.model_construct(seq=one.seq, sha256=one.sha256, code=one.code)
-                for one in known
-            ]
-        if update.degraded is not None and update.degraded.ref == ref:
-            fields |= _shown(update.degraded.failure)
-        document = Current.model_construct(**fields, activity=update.activity)
-        self._announcer.current(document)
+        known = self._tools.account.quarantine.known(update.desired.stream)
+        self._announcer.current(current_of(update, known))
 
     def _tell(
         self,
@@ -335,13 +346,3 @@ class Updater:
         if error is not None:
             fields |= {"error": error.code, "message": str(error)[:MAX_MESSAGE]}
         self._announcer.feedback(document.model_copy(update=fields))
-
-
-def _shown(failure: Failure) -> dict[str, object]:
-    """The fields of `current` that say that a model is degraded."""
-    return {
-        "state": "degraded",
-        "reason": failure.error.code,
-        "message": str(failure.error)[:MAX_MESSAGE],
-        "failed_batches": failure.batches,
-    }

@@ -64,6 +64,7 @@ class ModelServer:
         sections: further sections of server.toml, merged over the defaults.
         under: program and arguments that the server is started under, such as those of a sandbox.
         tls: what a client needs to connect; None where connections are not encrypted.
+        start_s: seconds within which it must listen, and within which its models must be there.
     """
 
     folder: Path
@@ -72,6 +73,7 @@ class ModelServer:
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     under: Sequence[str] = ()
     tls: ssl.SSLContext | None = None
+    start_s: float = START_S
     port: int = field(default=0, init=False)
     _child: Child | None = field(default=None, init=False, repr=False)
 
@@ -117,7 +119,7 @@ class ModelServer:
         command = [*self.under, *python("server", "run", "--config", self.write_config())]
         self._child = Child("server", command, self.folder / "server.log")
         self._child.start()
-        self._child.wait_until(lambda: self.log.count("INFO listening") > before, START_S)
+        self._child.wait_until(lambda: self.log.count("INFO listening") > before, self.start_s)
         address = self.log.rpartition("INFO listening address=")[2].split()[0].strip('"')
         self.port = int(address.rpartition(":")[2])
         return self
@@ -132,7 +134,7 @@ class ModelServer:
         """Wait until each of the paths, which need a model, is answered with 200."""
         eventually(
             lambda: all(self.request("GET", one).status == http.HTTPStatus.OK for one in paths),
-            START_S + PROOF_S * len(self.streams),
+            self.start_s + PROOF_S * len(self.streams),
             f"the server to answer {', '.join(paths)}",
         )
 

@@ -17,7 +17,7 @@ INSTALLED = ("agent", "models", "server", "serving", "trainer")
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
     "joblib": {"trainer/search/candidates.py"},
-    "onnxruntime": {"serving/session.py"},
+    "onnxruntime": {"serving/runtime/device.py", "serving/runtime/graph.py"},
     "optuna": {
         "trainer/estimators/families.py",
         "trainer/search/journal.py",

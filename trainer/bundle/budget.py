@@ -26,7 +26,7 @@ from trainer.recipe.document import Budget
 
 TRIAL_SECONDS: Final = 120.0
 """Seconds of one processor core that a graph may take in the child process."""
-TRIAL_BYTES: Final = 4 << 30
+TRIAL_BYTES: Final = 8 << 30
 """Bytes of memory that a graph may take in the child process."""
 _MARGIN: Final = 1.1  # the report, other machines, and what the kernel counts in batches
 _MEGABYTE: Final = 10**6
@@ -78,7 +78,7 @@ def within_budget(
         )
     batch = windows[np.arange(budget.batch) % len(windows)]
     try:
-        needed = try_graph(content, batch).memory_bytes + len(content)
+        needed = try_graph(content, batch).memory_bytes
     except BundleError as exc:
         raise refusal(str(exc)) from exc
     memory_mb = math.ceil(_MARGIN * needed / _MEGABYTE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.bundle.budget import Budget
 from models.bundle.manifest import Lineage, WindowSpec, utc
-from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
+from models.bundle.package import MAX_BUNDLE_BYTES, StoredBundle, load_bundle
 from models.errors import BundleError
 from serving.proof.request import Evidence, ProofRequest
 from serving.proof.trial import examine
@@ -25,7 +25,7 @@ def inspect(
     batch: int = BATCH,
     seconds: float = TRIAL_SECONDS,
     memory_bytes: int = TRIAL_BYTES,
-) -> tuple[Bundle, Evidence]:
+) -> tuple[StoredBundle, Evidence]:
     """Read a bundle, verify its digests, and prove it in a child process as a gateway does.
 
     Args:
@@ -38,14 +38,14 @@ def inspect(
         The bundle, and what was measured.
 
     Raises:
-        BundleError: the bundle is damaged, see `models.bundle.package.read_bundle`; or it did not
+        BundleError: the bundle is damaged, see `models.bundle.package.load_bundle`; or it did not
             pass its proof, see `serving.proof.refusals`.
         OSError: the file cannot be read.
     """
     size = path.stat().st_size
     if size > MAX_BUNDLE_BYTES:
         raise BundleError(f"{path}: has {size} bytes, allowed are {MAX_BUNDLE_BYTES}")
-    bundle = read_bundle(path.read_bytes())
+    bundle = load_bundle(path)
     request = ProofRequest(
         path=path.absolute(), batch=batch, seconds=seconds, memory_bytes=memory_bytes
     )
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     )
     document = {
         "sha256": bundle.sha256,
-        "bytes": len(bundle.content),
+        "bytes": bundle.size,
         "golden_worst_error": evidence.golden_error,
         "proof": evidence.to_fields(),
         "manifest": bundle.manifest.model_dump(mode="json"),
@@ -109,7 +109,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _show(bundle: Bundle, evidence: Evidence, console: Console) -> None:
+def _show(bundle: StoredBundle, evidence: Evidence, console: Console) -> None:
     manifest = bundle.manifest
     console.table(f"{manifest.name} {manifest.version}", _summary(bundle, evidence))
     signals = [
@@ -127,7 +127,7 @@ def _show(bundle: Bundle, evidence: Evidence, console: Console) -> None:
     console.grid("Members", ["name", "bytes", "sha256"], members)
 
 
-def _summary(bundle: Bundle, evidence: Evidence) -> dict[str, str]:
+def _summary(bundle: StoredBundle, evidence: Evidence) -> dict[str, str]:
     manifest = bundle.manifest
     window, metrics = manifest.window, manifest.metrics
     return {
@@ -147,7 +147,7 @@ def _summary(bundle: Bundle, evidence: Evidence) -> dict[str, str]:
         "memory here": f"{megabytes(evidence.memory_bytes)} for {evidence.batch} windows at a time",
         "memory stated": _stated(manifest.budget),
         **_maker(manifest.lineage),
-        "sha256": f"{bundle.sha256} ({len(bundle.content)} bytes, members verified)",
+        "sha256": f"{bundle.sha256} ({bundle.size} bytes, members verified)",
     }
 
 

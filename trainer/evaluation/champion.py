@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.bundle.manifest import Manifest, WindowSpec
-from models.bundle.package import Bundle
+from models.bundle.package import StoredBundle
 from trainer.dataset.subject import Subject
 from trainer.errors import ComparisonError, first_few
 from trainer.estimators.fitting import Answers, Model
@@ -77,7 +77,7 @@ class Comparison:
 
 
 def compare(
-    champion: Bundle, subject: Subject, spec: WindowSpec, model: Model, graph: Graph
+    champion: StoredBundle, subject: Subject, spec: WindowSpec, model: Model, graph: Graph
 ) -> Comparison:
     """Compare a new model with an earlier bundle, on the rows of the test part.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle.manifest import Channel, Manifest, WindowSpec
-from models.bundle.package import Bundle
+from models.bundle.package import StoredBundle
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.errors import ComparisonError, DataError
 from trainer.estimators.fitting import Answers, Model
@@ -39,7 +39,7 @@ class Asked:
     rows: NDArray[np.int64]
 
 
-def served(bundle: Bundle, asked: Asked) -> tuple[NDArray[np.int64], Answers]:
+def served(bundle: StoredBundle, asked: Asked) -> tuple[NDArray[np.int64], Answers]:
     """The rows at which the bundle has an answer, ascending, and its answers.
 
     Raises:

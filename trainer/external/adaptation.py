@@ -17,7 +17,7 @@ from onnx import (
     helper,
 )
 
-from serving.session import INPUT
+from serving.runtime.graph import INPUT
 from trainer.errors import GraphError
 from trainer.external.declaration import Declaration, Layout, Tensor
 from trainer.external.graph import ML, ExternalGraph

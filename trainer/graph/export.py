@@ -2,7 +2,7 @@
 
 The graph has the input `window` and the outputs `value`, `score` and `probabilities`. Imputation,
 features, thresholds and the choice of the class are inside, so a gateway computes nothing. Graphs
-are run by `serving.session`, with the settings of a gateway.
+are run by `serving.runtime.graph`, with the settings of a gateway.
 """
 
 import time
@@ -21,7 +21,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from models.bundle.manifest import GoldenSpec
 from models.errors import IncompatibleBundleError
 from serving.errors import InferenceError
-from serving.session import INPUT, load_graph, run_graph
+from serving.runtime.graph import INPUT, load_graph, run_graph
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Answers, Model
 from trainer.graph import converters

@@ -189,7 +189,7 @@ class Budget(Section):
     """
 
     latency_ms: Annotated[Finite, Field(gt=0)] = 20.0
-    model_mb: Annotated[Finite, Field(gt=0, le=512)] = 32.0
+    model_mb: Annotated[Finite, Field(gt=0, le=2000)] = 32.0
     memory_mb: Annotated[Finite, Field(gt=0, le=65_536)] | None = None
     batch: Annotated[int, Field(ge=1, le=65_536)] = 256
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
-from models.errors import MillhandError
+from models.errors import BundleError, MillhandError
 
 _PATH: Final = re.compile(
     r"bundles/([A-Za-z0-9][A-Za-z0-9._-]{0,63})/([1-9][0-9]{0,15})/([0-9a-f]{64})\.zip"
@@ -107,7 +107,7 @@ class Release:
             raise RegistryError(
                 f"floor_seq is {floor_seq}; allowed are 0 to the bundle's seq {seq}"
             )
-        length = len(bundle.content)
+        length = bundle.size
         return cls(bundle.manifest.stream, seq, bundle.sha256, length, floor_seq or 0)
 
     @classmethod
@@ -169,8 +169,9 @@ def read_release(path: Path) -> Bundle:
         BundleError: the bundle is invalid.
     """
     try:
-        with path.open("rb") as file:
-            return read_bundle(file.read(MAX_BUNDLE_BYTES + 1))
+        if (size := path.stat().st_size) > MAX_BUNDLE_BYTES:
+            raise BundleError(f"{path} has {size} bytes, cap {MAX_BUNDLE_BYTES}")
+        return read_bundle(path.read_bytes())
     except OSError as exc:
         raise RegistryError(f"{path} cannot be read: {exc.strerror}") from exc
 

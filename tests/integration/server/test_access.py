@@ -59,6 +59,7 @@ def make_guarded(folder: Path, **more: Any) -> Guarded:  # noqa: ANN401  setting
     sections: dict[str, Mapping[str, object]] = {
         "access": {"tokens_file": str(path), **more},
         "limits": LIMITS,
+        "server": {"repository_control": True},
     }
     server = ModelServer(folder / "home", published(folder), [{"stream": "mass"}], sections)
     return Guarded(server, path, tokens)
@@ -89,6 +90,7 @@ NEEDED = [
     ("HEAD", "/v2/models/mass/config", "read"),
     ("GET", "/v2/models/stats", "read"),
     ("POST", "/v2/repository/index", "read"),
+    ("POST", "/v2/repository/models/mass/load", "admin"),
 ]
 
 

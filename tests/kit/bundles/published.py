@@ -37,6 +37,10 @@ class Published:
         """Sign a bundle and publish it."""
         path = self.folder.parent / f"{bundle.manifest.stream}-{bundle.manifest.seq}.zip"
         path.write_bytes(bundle.content)
+        return self.publish_file(path)
+
+    def publish_file(self, path: Path) -> Release:
+        """Sign a bundle that is in a file, and publish it."""
         return repository.publish(self.folder, path, self.keys)
 
     def bundle_path(self, release: Release) -> Path:

@@ -18,6 +18,7 @@ from models.bundle.manifest import GoldenSpec, Manifest, Output
 from models.bundle.package import Bundle, pack_bundle
 from models.errors import BundleError, GoldenMismatchError, IncompatibleBundleError
 from serving.errors import InferenceError
+from serving.runtime.graph import load_graph
 from serving.session import Session
 from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
 from tests.kit.bundles.graphs import LinearGraph, detector_bundle, linear_bundle
@@ -40,9 +41,9 @@ def changed(change: Callable[[ModelProto], object]) -> Bundle:
     return bundle_of(model.SerializeToString())
 
 
-def refusal(bundle: Bundle) -> str:
+def refusal(bundle: Bundle, *, is_shared: bool = False) -> str:
     with pytest.raises(IncompatibleBundleError) as caught:
-        Session(bundle)
+        Session(bundle, is_shared=is_shared)
     assert caught.value.code == "incompatible"
     return str(caught.value)
 
@@ -51,8 +52,9 @@ def windows(count: int = 3, length: int = 1, width: int = 2) -> np.ndarray:
     return np.arange(count * length * width, dtype=np.float32).reshape(count, length, width)
 
 
-def test_session_answers_a_whole_batch() -> None:
-    session = Session(linear_bundle("s", 1, WEIGHTS, bias=0.5))
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_session_answers_a_whole_batch(*, is_shared: bool) -> None:
+    session = Session(linear_bundle("s", 1, WEIGHTS, bias=0.5), is_shared=is_shared)
     assert session.run(windows())["value"].tolist() == [10.5, 32.5, 54.5]
 
 
@@ -178,14 +180,16 @@ def test_output_of_another_type_is_refused() -> None:
     assert names(told, "'value'", "int64")
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
 def test_weights_outside_the_bundle_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_shared: bool
 ) -> None:
-    """External data would resolve against the working directory, past every digest."""
+    """External data would resolve against the working or the graph's folder, past every digest."""
     outside = tmp_path / "weights.bin"
     outside.write_bytes(np.array(WEIGHTS, np.float32).tobytes())
     monkeypatch.chdir(tmp_path)
-    for location in ("weights.bin", str(outside), "../weights.bin", "/dev/zero"):
+    file = os.open(outside, os.O_RDONLY)
+    for location in ("weights.bin", str(outside), "../weights.bin", "/dev/zero", str(file)):
 
         def move_out(model: ModelProto, location: str = location) -> None:
             (weights,) = (one for one in model.graph.initializer if one.name == "weights")
@@ -194,7 +198,8 @@ def test_weights_outside_the_bundle_are_refused(
             for key, value in (("location", location), ("offset", "0"), ("length", "8")):
                 weights.external_data.add(key=key, value=value)
 
-        assert "graph" in refusal(changed(move_out))
+        assert "graph" in refusal(changed(move_out), is_shared=is_shared)
+    os.close(file)
 
 
 def test_answer_without_the_batch_axis_is_an_inference_error() -> None:
@@ -276,3 +281,11 @@ import serving.session
 
 def test_bundle_without_a_graph_is_refused_by_name() -> None:
     assert refusal(make_bundle()).startswith("pump-health#1")
+
+
+def test_session_does_not_keep_the_bytes_of_its_graph() -> None:
+    content = linear_bundle("mass", 1, [1.0]).model
+    before = sys.getrefcount(content)
+    session = load_graph(content)
+    assert session.get_inputs()[0].name == "window"
+    assert sys.getrefcount(content) == before

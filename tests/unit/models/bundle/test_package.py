@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import warnings
 import zipfile
 from pathlib import Path
@@ -18,7 +19,8 @@ from models.bundle.package import (
     CAPS,
     MANIFEST,
     MAX_BUNDLE_BYTES,
-    Bundle,
+    StoredBundle,
+    load_bundle,
     pack_bundle,
     read_bundle,
     write_bundle,
@@ -41,7 +43,7 @@ def members_of(content: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def parts(bundle: Bundle) -> tuple[object, ...]:
+def parts(bundle: StoredBundle) -> tuple[object, ...]:
     return (bundle.manifest, bundle.model, bundle.golden, bundle.reference, bundle.report)
 
 
@@ -120,9 +122,12 @@ def test_a_member_beyond_its_cap_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bundle_beyond_the_cap_is_refused_before_it_is_read() -> None:
+def test_a_bundle_beyond_the_cap_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.zip"
+    path.touch()
+    os.truncate(path, MAX_BUNDLE_BYTES + 1)  # a hole takes no room on the disk
     with pytest.raises(BundleError, match=f"cap {MAX_BUNDLE_BYTES}"):
-        read_bundle(bytes(MAX_BUNDLE_BYTES + 1))
+        load_bundle(path)
 
 
 def test_the_members_together_fit_into_the_cap_of_a_bundle() -> None:
@@ -278,3 +283,47 @@ def test_a_bundle_of_an_unknown_schema_is_refused_as_a_manifest_error() -> None:
     members[MANIFEST] = members[MANIFEST].replace(b'"schema_version": 1', b'"schema_version": 9')
     with pytest.raises(ManifestError, match=naming("schema_version 9", "1")):
         read_bundle(write_archive(members))
+
+
+def test_bundle_of_a_file_is_in_memory_once(tmp_path: Path) -> None:
+    path, size = tmp_path / "large.zip", 16 << 20
+    written = write_bundle(path, make_manifest(), make_members(make_manifest(), bytes(size)))
+    tracemalloc.start()
+    try:
+        loaded = load_bundle(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (parts(loaded), loaded.sha256) == (parts(written), written.sha256)
+    assert loaded.size == len(written.content)
+    assert size < peak < 1.5 * size
+
+
+def test_digest_of_a_file_is_that_of_the_members_that_were_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pump.zip"
+    write_bundle(path, make_manifest(), make_members(make_manifest()))
+    read = zipfile.ZipFile.read
+
+    def read_and_overwrite(archive: zipfile.ZipFile, name: str) -> bytes:
+        content = read(archive, name)
+        if name == "report.html":  # the last of them
+            at = path.read_bytes().index(b"no graph")
+            with path.open("r+b") as file:
+                file.seek(at)
+                file.write(b"evil one")
+        return content
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", read_and_overwrite)
+    loaded = load_bundle(path)
+    assert (loaded.model, loaded.sha256) == (b"no graph", BUNDLE.sha256)
+    assert b"evil one" in path.read_bytes()
+
+
+def test_overlapping_members_are_refused() -> None:
+    content = bytearray(CONTENT)
+    other = DIRECTORY + 46 + len(MANIFEST)
+    content[other + 42 : other + 46] = (1).to_bytes(4, "little")  # the second begins in the first
+    with pytest.raises(BundleError, match="read"):
+        read_bundle(bytes(content))

@@ -8,7 +8,7 @@ import pytest
 
 from server.batching.job import Job, Portion
 from server.batching.waiting import Waiting
-from server.http.refusals import LateError, OverloadError
+from server.http.refusals import LateError, OverloadError, UnavailableError
 
 DEADLINE_S = 100.0
 BEFORE_S, AFTER_S = 99.0, 101.0
@@ -149,3 +149,15 @@ async def test_all_that_are_late_are_refused_wherever_they_stand() -> None:
     for one in jobs:
         if one.answered.done():
             assert isinstance(one.answered.exception(), LateError)
+
+
+@on_loop
+async def test_all_that_wait_are_refused_where_the_model_is_unloaded() -> None:
+    waiting, jobs = Waiting(20), [job(2), job(1), job(1)]
+    for one in jobs:
+        waiting.add(one)
+    waiting.try_alone(waiting.take(2, BEFORE_S))
+    error = UnavailableError("unloaded")
+    waiting.clear(error)
+    assert [one.answered.exception() for one in jobs] == [error] * 3
+    assert (waiting.windows, len(waiting), waiting.take(10, BEFORE_S)) == (0, 0, [])

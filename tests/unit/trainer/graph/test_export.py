@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from models.bundle.golden import MIN_COUNT, compare
 from models.bundle.manifest import Channel, GoldenSpec, Output
 from models.errors import IncompatibleBundleError
-from serving.session import INPUT
+from serving.runtime.graph import INPUT
 from trainer.bundle.golden import edges, golden_vectors
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Model

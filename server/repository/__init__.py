@@ -1,0 +1,1 @@
+"""Triton's repository control: models that are loaded and unloaded by request."""
