@@ -3,21 +3,23 @@
 import http.client
 import json
 import re
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import tomli_w
 
 from demo.errors import DemoError
 from demo.telemetry import PREDICTION_TOPIC, STREAM
+from serving.errors import EXIT_LATER
 from tests.kit.broker.brokers import HOST, Broker
 from tests.kit.children import Child, python
+from tests.kit.waiting import awaited
 
-PORT = 8470
+PORT: Final = 8470
 """Where the server listens, unless another program does."""
+_ANY_PORT: Final = 0
 _START_S = 60.0
 _REQUEST_S = 10.0
 _OK = 200
@@ -43,10 +45,14 @@ class ModelServer:
 
     def __enter__(self) -> Self:
         """Start the server, and wait until a model answers."""
-        self._config.write_text(tomli_w.dumps(self._settings()), encoding="utf-8")
         with ExitStack() as failed:
             failed.callback(self.child.stop)
-            self.child.start()
+            for port in (PORT, _ANY_PORT):
+                self._config.write_text(tomli_w.dumps(self._settings(port)), encoding="utf-8")
+                self.child.start()
+                awaited(lambda: self._find_port() or self.child.exit_code is not None, _START_S)
+                if self.child.exit_code != EXIT_LATER:
+                    break
             self.child.wait_until(self._find_port, _START_S)
             self.child.wait_until(lambda: self.versions, _START_S)
             failed.pop_all()
@@ -91,12 +97,12 @@ class ModelServer:
         last: Mapping[str, Any] = document["predictions"][-1]
         return last
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, port: int) -> dict[str, Any]:
         broker = {"host": HOST, "port": self._broker.port}
         if self._broker.name == "amqtt":
             broker["protocol"] = "3.1.1"  # it does not answer a CONNECT of MQTT 5
         return {
-            "server": {"port": PORT if _is_free(PORT) else 0, "state_dir": str(self._state)},
+            "server": {"port": port, "state_dir": str(self._state)},
             "registry": {**self._registry, "poll_s": 1.0},
             "streams": [{"stream": STREAM, "versions": 2}],
             "console": {"predictions": [PREDICTION_TOPIC], "broker": broker},
@@ -123,9 +129,3 @@ class ModelServer:
             return reply.status, json.loads(reply.read())
         finally:
             connection.close()
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return tried.connect_ex((HOST, port)) != 0
