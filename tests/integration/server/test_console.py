@@ -175,7 +175,9 @@ def test_message_that_is_no_prediction_is_counted_and_harms_nothing(
     plant.client.publish(f"plant/l1/odd/_inference/{STREAM}", IGNORED[reason])
     eventually(lambda: overview(plant.server)["ignored"].get(reason))
     read(plant, "l1/after", 2.0)
-    eventually(lambda: shown_of(plant.server, "l1/after"))
+    shown = eventually(lambda: shown_of(plant.server, "l1/after"))
+    assert shown is not None
+    assert shown["quality"] == "GOOD"
 
 
 METRICS = {
@@ -302,6 +304,7 @@ def test_wrong_password_is_said(tmp_path: Path) -> None:
         section["broker"] |= {"username": "console", "password_file": str(password)}
         server.start()
         eventually(lambda: "Not authorized" in overview(server)["broker"]["reason"], 20.0)
+        assert not overview(server)["broker"]["connected"]
 
 
 def check(server: ModelServer) -> tuple[int, str]:

@@ -130,6 +130,7 @@ def test_text_filters_the_assets(view: PlantView) -> None:
     eventually(lambda: len(view.texts(".assets tbody tr")) == 1)
     view.chromium.ask("Input.insertText", text=" nothing")
     view.wait_for_text(".empty", "No asset matches")
+    assert "there7" not in view.text(".assets")
 
 
 def test_exchange_of_the_model_is_marked_while_one_watches(view: PlantView) -> None:

@@ -73,6 +73,7 @@ def test_exchange_while_the_server_was_away_is_marked_once_it_is_back(view: Plan
         view.run(2, gateway)
     view.server.start()
     eventually(lambda: "2 exchanges of the model" in view.label, 20.0)
+    assert view.chromium.evaluate(RUNNING) == [2, 2]
 
 
 RUNNING = (
@@ -108,4 +109,5 @@ def test_form_says_that_it_got_no_answer(view: PlantView) -> None:
     view.server.kill()
     view.chromium.evaluate("document.querySelector('main form').requestSubmit()")
     view.wait_for_text("[aria-live] .problem", "The server gives no answer")
+    assert not view.text("[aria-live] .facts")
     view.server.start()

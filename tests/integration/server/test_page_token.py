@@ -146,6 +146,7 @@ def test_form_says_that_asking_a_model_needs_another_token(closed: Closed) -> No
     view.wait_for_text("[aria-live] .problem", "the token 'read' has the scopes read")
     closed.enter("asking", "infer")
     view.wait_for_text("[aria-live] .facts", "GOOD")
+    assert not view.text("[aria-live] .problem")
     assert 'Authorization: Bearer $TOKEN"' in view.text(".copyable pre")
     assert closed.tokens["infer"] not in view.chromium.evaluate("document.body.innerText")
     assert closed.tokens["infer"] not in str(view.chromium.requests)

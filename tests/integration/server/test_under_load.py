@@ -1,8 +1,8 @@
 """Many clients, new versions, overload and stops: every request is answered, and rightly."""
 
+import re
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -127,11 +127,18 @@ def test_stop_answers_what_is_under_way(tmp_path: Path) -> None:
         server.start_serving()
         with ThreadPoolExecutor(4) as clients:
             running = [clients.submit(asked, server, number, 20) for number in range(4)]
-            time.sleep(0.2)
+            eventually(lambda: _under_way(server) > 1, 20.0, "a request under way beside this one")
             assert server.stop() == 0
             statuses = {one.result().status for one in running}
         assert statuses <= {200, 503}
         assert 200 in statuses
+
+
+def _under_way(server: ModelServer) -> int:
+    """How many requests wait for their answer, the one that asks included."""
+    told = server.request("GET", "/metrics").body
+    found = re.search(rb"^millhand_requests_under_way (\d+)", told, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def test_model_that_fails_on_one_request_answers_the_others(

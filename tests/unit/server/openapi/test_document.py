@@ -44,7 +44,7 @@ def refusals(kind: type[RefusedError] = RefusedError) -> set[int]:
 
 
 def test_everything_that_can_be_described_is_valid() -> None:
-    OpenAPIV31SpecValidator(made(described_stream())).validate()
+    assert list(OpenAPIV31SpecValidator(made(described_stream())).iter_errors()) == []
 
 
 def test_only_what_is_answered_is_described() -> None:
