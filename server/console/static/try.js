@@ -1,6 +1,6 @@
 // Ask a model by hand: a form from its manifest, its answer, and the same request as a curl line.
 
-import { html, useEffect, useRef, useState } from "./vendor/preact.js";
+import { html, useEffect, useState } from "./vendor/preact.js";
 import { number, words } from "./format.js";
 import { address, Copyable, Empty, Gauge } from "./parts.js";
 import { range } from "./stream.js";
@@ -19,25 +19,40 @@ export function TryIt({ rest: [stream] }) {
         : html`<p class="quiet">Asking the server…</p>`}`;
   }
   const model = served.find((one) => one.stream === stream) ?? served[0];
-  return html`<${Form} key=${model.stream} model=${model} names=${served.map((one) => one.stream)} />`;
+  const names = served.map((one) => one.stream);
+  return html`
+    <div class="head">
+      <h1 tabindex="-1">Try it <span class="quiet">${model.stream}</span></h1>
+      <label>Stream
+        <select name="stream" onChange=${(event) => (location.hash = address("try", event.currentTarget.value).slice(1))}>
+          ${names.map((one) => html`<option key=${one} selected=${one === model.stream}>${one}</option>`)}
+        </select>
+      </label>
+    </div>
+    <${Started} key=${model.stream} model=${model} />
+  `;
 }
 
-function Form({ model, names }) {
+/** The form, once its first values are known: they do not change under the hands of who types. */
+function Started({ model }) {
+  const [rows, setRows] = useState(null);
+  useEffect(() => {
+    example(model.stream).then((found) => setRows(found ?? middle(model)));
+  }, []);
+  return rows ? html`<${Form} model=${model} first=${rows} />` : html`<p class="quiet">Asking the server…</p>`;
+}
+
+function Form({ model, first }) {
   const { stream } = model;
-  const [rows, setRows] = useState(() => middle(model));
+  const [rows, setRows] = useState(first);
   const [isAll, setAll] = useState(true);
   const [texts, setTexts] = useState({}); // as typed: "1." is a number that is not finished
   const [answer, setAnswer] = useState(null);
   const [isBusy, setBusy] = useState(false);
   const [token, setToken] = useState("");
   const [isAsked, setAsked] = useState(hasToken); // whether there is a field for a token
-  const isTyped = useRef(false);
-  useEffect(() => {
-    example(stream).then((found) => found && !isTyped.current && setRows(found));
-  }, [stream]);
   const change = (name, text) => {
     const value = text.trim() === "" ? null : Number(text);
-    isTyped.current = true;
     setTexts((now) => ({ ...now, [name]: text }));
     setRows((now) => now.map((row, index) => (isAll || index === now.length - 1 ? { ...row, [name]: value } : row)));
   };
@@ -54,14 +69,6 @@ function Form({ model, names }) {
   }, [answer]);
   const newest = rows.at(-1);
   return html`
-    <div class="head">
-      <h1 tabindex="-1">Try it <span class="quiet">${stream}</span></h1>
-      <label>Stream
-        <select name="stream" onChange=${(event) => (location.hash = address("try", event.currentTarget.value).slice(1))}>
-          ${names.map((one) => html`<option key=${one} selected=${one === stream}>${one}</option>`)}
-        </select>
-      </label>
-    </div>
     <div class="columns even">
       <form class="panel" onSubmit=${send}>
         <h2>Readings</h2>
@@ -163,10 +170,10 @@ function Prediction({ one, model }) {
   </dl>`;
 }
 
-/** The rows of the bundle's own example; null where there is none. */
+/** The rows of the bundle's own example; null where there is none, or no answer in time. */
 async function example(stream) {
   try {
-    const found = await fetch(`/v1/streams/${encodeURIComponent(stream)}`);
+    const found = await fetch(`/v1/streams/${encodeURIComponent(stream)}`, { signal: AbortSignal.timeout(ANSWER_MS) });
     const readings = (await found.json()).example?.request?.readings;
     if (!readings) return null;
     return Array.isArray(readings) ? readings : [readings];

@@ -162,6 +162,21 @@ def test_refused_update_is_shown_with_what_goes_on_and_what_to_do(view: PlantVie
     assert "online" in view.text(".presence")
 
 
+def test_form_is_shown_once_its_values_are_known_and_they_stay(view: PlantView) -> None:
+    slow = {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+    view.chromium.ask("Network.emulateNetworkConditions", latency=700, **slow)
+    try:
+        view.open(f"#/try/{STREAM}")
+        eventually(lambda: view.texts(".field"), 20.0)
+        shown = view.chromium.evaluate("document.getElementById('signal-c0').value")
+    finally:
+        view.chromium.ask("Network.emulateNetworkConditions", latency=0, **slow)
+    asked = f"fetch('/v1/streams/{STREAM}').then((one) => one.json())"
+    readings = view.chromium.evaluate(asked)["example"]["request"]["readings"]
+    newest = readings[-1] if isinstance(readings, list) else readings
+    assert float(shown) == newest["c0"]
+
+
 def test_form_asks_the_model_and_its_curl_line_gets_the_same_answer(view: PlantView) -> None:
     view.open(f"#/try/{STREAM}")
     eventually(lambda: len(view.texts(".field")) == 2, 10.0)
