@@ -8,11 +8,8 @@ Up to `main` only the standard library is imported, so that whatever else is mis
 """
 
 import sys
-import traceback
 from collections.abc import Sequence
 
-from serving.errors import EXIT_BUG, EXIT_CONFIG
-from serving.program import installation, standard_error
 from serving.program.start import starting
 
 
@@ -24,11 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return run(arguments)
         except Exception as exc:  # noqa: BLE001  the top of the process: a bug ends it, systemd restarts it
-            if explanation := installation.explanation(exc, extra="server"):
-                standard_error.report(explanation)
-                return EXIT_CONFIG
-            standard_error.report(traceback.format_exc())
-            return EXIT_BUG
+            from serving.program import fault  # noqa: PLC0415  its imports would delay `starting`
+
+            return fault.report(exc, extra="server")
 
 
 if __name__ == "__main__":
