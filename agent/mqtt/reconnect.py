@@ -22,6 +22,7 @@ from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
 from serving.worker import Worker
 
 _FIRST_WAIT_S = 1.0
+_QUIET_S = 5.0  # several of the first waits of another agent, see `Takeover`
 VERSION_NAMES = {MQTT_5: "5", MQTT_3_1_1: "3.1.1"}
 """Name of each protocol version, as in the key `broker.protocol`."""
 
@@ -78,7 +79,7 @@ class Reconnector:
         self.connects = self.sessions_lost = 0
         self._broker = broker
         self._record = record
-        self.takeover = Takeover(record.client_id, 2 * broker.reconnect_max_s, clock)
+        self.takeover = Takeover(record.client_id, max(2 * broker.reconnect_max_s, _QUIET_S), clock)
         self._will = will
         self._worker = worker
         self._clock = clock

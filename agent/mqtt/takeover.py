@@ -7,12 +7,14 @@ gets only some of the readings. Four signs show it:
 - the broker says so, by reason code 0x8E (MQTT 5, 4.13);
 - somebody else has published the `status` of this gateway: another time of start stands in it;
 - the broker closes three connections in a row without a word, each within seconds of accepting it
-  (MQTT 3.1.1 has no reason code), and not even our own `status` was heard on them;
-- with MQTT 3.1.1, it closes six in a row like that, although our own `status` was heard: the other
-  agent has this client id, but another gateway id, and so a status of its own.
+  (MQTT 3.1.1 has no reason code, and Mosquitto 2.0 does not send the one of MQTT 5), and not even
+  our own `status` was heard on them;
+- it closes six in a row like that, although our own `status` was heard: the other agent has this
+  client id, but another gateway id, and so a status of its own.
 
-The first sign is logged as an error. While it lasts, the waits between connections grow, and no
-reading counts as GOOD: windows lack the readings that the other agent got. After a connection that
+The first sign is logged as an error. While it lasts, each further connection that the broker closes
+is a sign too, the waits between connections grow, and no reading counts as GOOD: windows lack the
+readings that the other agent got. After a connection that
 the broker has closed without a word, the readings of the next one wait for a moment until the
 status has been heard (`is_asking`), so that none is answered before that is known.
 
@@ -20,16 +22,18 @@ Pure but for the log. Only the hot thread uses it.
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from agent.mqtt.connection import TAKEN_OVER, Connection
 from serving import log
-from serving.mqtt.packets import MQTT_3_1_1
 
 REASON: Final = "client_id_shared"
 """Why no prediction is GOOD; see `agent.streams.router.Router.doubt`."""
 _ASKING_S = 1.0
 _SOON_S = 10.0
+_LONGEST_WAIT_S = 600.0
+_GROWTH = 4.0  # a wait is at most four times the one before: the least of one, the most of the next
 _MANY = 3
 _MANY_UNTOLD = 6
 
@@ -39,8 +43,8 @@ class Takeover:
 
     Args:
         client_id: MQTT client id of the agent.
-        quiet_s: seconds without a sign on one connection, after which the other agent is gone. It
-            may wait as long as this one may.
+        quiet_s: seconds without a sign on one connection, after which the other agent is gone. They
+            become more where the other agent is seen to wait longer between its connections.
         clock: monotonic time in seconds.
 
     Attributes:
@@ -56,7 +60,9 @@ class Takeover:
         self._clock = clock
         self._lost_soon = self._closed_soon = 0
         self._is_asking = False
-        self._connected_s = self._seen_s = 0.0
+        self._is_certain = False  # for many connections may be closed for another reason
+        self._connected_s = 0.0
+        self._seen_s = -inf
         self._has_heard_own = False  # on this connection
         self._was_ours = False  # the status, at some time
 
@@ -65,9 +71,15 @@ class Takeover:
         """What is wrong and what to do, in words; empty while all is well."""
         if not self.lasts:
             return ""
+        found = (
+            f"another client connects as {self._client_id}"
+            if self._is_certain
+            else f"the broker closes every connection of {self._client_id} soon after accepting it,"
+            " as it does when another client connects with the same id"
+        )
         return (
-            f"another client connects as {self._client_id}: two gateways must not have the same"
-            " gateway.id or broker.client_id; give each its own"
+            f"{found}: two gateways must not have the same gateway.id or broker.client_id;"
+            " give each its own"
         )
 
     @property
@@ -89,8 +101,10 @@ class Takeover:
         is_lost_soon = is_closed_soon and not self._has_heard_own
         self._lost_soon = self._lost_soon + 1 if is_lost_soon else 0
         self._is_asking = connection.is_closed
-        is_untold = connection.version == MQTT_3_1_1 and self._closed_soon >= _MANY_UNTOLD
-        if connection.ended_with == TAKEN_OVER or self._lost_soon >= _MANY or is_untold:
+        is_again = self.lasts and connection.is_closed
+        if connection.ended_with == TAKEN_OVER:
+            self._note(is_certain=True)
+        elif self._lost_soon >= _MANY or self._closed_soon >= _MANY_UNTOLD or is_again:
             self._note()
 
     def heard(self, since: str, own: str) -> None:
@@ -104,18 +118,22 @@ class Takeover:
         if since == own:
             self._has_heard_own = self._was_ours = True
         elif self._was_ours or since > own:  # or else an earlier run of this agent has left it
-            self._note()
+            self._note(is_certain=True)
 
     def tick(self) -> None:
         """Look whether it is over; call it about once a second."""
         quiet_since_s = max(self._seen_s, self._connected_s)
         if self.lasts and self._clock() - quiet_since_s >= self._quiet_s:
-            self.lasts = False
+            self.lasts = self._is_certain = False
             self.doubt("")
             log.info("no other client has connected with this client id any more")
 
-    def _note(self) -> None:
-        self._seen_s = self._clock()
+    def _note(self, *, is_certain: bool = False) -> None:
+        self._is_certain |= is_certain
+        now_s = self._clock()
+        since_s, self._seen_s = now_s - self._seen_s, now_s
+        if since_s < _LONGEST_WAIT_S:  # or else it is no wait of the other agent, but comes anew
+            self._quiet_s = max(self._quiet_s, _GROWTH * since_s)
         if not self.lasts:
             self.lasts = True
             self.doubt(REASON)

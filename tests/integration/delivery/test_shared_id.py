@@ -121,6 +121,48 @@ def test_two_agents_with_one_id_are_told_and_no_mixed_window_is_good(
         eventually(lambda: "another client" not in systemd.status, 20)
 
 
+def test_two_gateways_with_one_client_id_are_told_and_stay_in_doubt(tmp_path: Path) -> None:
+    """The second waits longer between connections than the first."""
+    with (
+        mosquitto(tmp_path / "broker") as broker,
+        PlantClient(broker.port, ["plant/+/+/_inference/sum"]) as client,
+        make_gateway(tmp_path / "first", broker.port, "5", 0.5) as first,
+        make_gateway(tmp_path / "second", broker.port, "5", 3.0) as second,
+    ):
+        line = Line(client)
+        second.id = "gw2"
+        for gateway in (first, second):
+            gateway.sections["broker"]["client_id"] = "twice"
+            gateway.start()
+
+        def both_told() -> bool:
+            line.send()
+            return TOLD in first.log and TOLD in second.log
+
+        eventually(both_told, 60, "both agents to tell it")
+
+        def wait_for_connections(count: int) -> None:
+            before = second.log.count("INFO connected")
+
+            def is_there() -> bool:
+                line.send()
+                return second.log.count("INFO connected") >= before + count
+
+            eventually(is_there, 60, "the second agent to connect again")
+
+        wait_for_connections(1)
+        told_at = len(client.messages)
+        wait_for_connections(3)
+        answers = line.answers()[told_at:]
+        assert [one for one in answers if not line.is_right(one)]
+        assert {one["quality"] for one in answers} == {"UNCERTAIN"}
+        assert OVER not in first.log + second.log
+        second.kill()
+        first.wait_for_log(OVER, timeout_s=60)
+        line.send(10)
+        eventually(line.is_good_again, 20, "predictions to be GOOD again")
+
+
 def test_broker_that_says_so_is_believed_at_once(tmp_path: Path) -> None:
     with (
         ScriptedBroker(5) as broker,

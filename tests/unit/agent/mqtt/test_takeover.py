@@ -4,7 +4,6 @@ import pytest
 
 from agent.mqtt.connection import TAKEN_OVER, Connection, Will
 from agent.mqtt.takeover import REASON, Takeover
-from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
 from tests.kit.broker.fake_broker import FakeBroker
 
 OWN, EARLIER, LATER = "2026-11-28T10:00:00Z", "2026-11-28T09:00:00Z", "2026-11-28T11:00:00Z"
@@ -27,17 +26,11 @@ class Case:
             self.takeover.heard(since, OWN)
 
     def lose(
-        self,
-        after_s: float,
-        *,
-        ended_with: int | None = None,
-        is_closed: bool = True,
-        version: int = MQTT_5,
+        self, after_s: float, *, ended_with: int | None = None, is_closed: bool = True
     ) -> None:
         """Lose the connection."""
         self.now_s += after_s
         lost = FakeBroker().connection("gw", Will("gw/status", b""))
-        lost.version = version
         lost.ended_with, lost.is_closed = ended_with, is_closed
         self.takeover.lost(as_connection(lost))
 
@@ -92,24 +85,49 @@ def test_three_connections_closed_at_once_are_a_sign(case: Case) -> None:
         assert case.doubts == told
 
 
-def test_connections_closed_at_once_are_no_sign_where_our_status_is_heard(case: Case) -> None:
-    for _ in range(10):
-        case.connect(OWN)
-        case.lose(1)
-    assert case.doubts == []
-
-
-def test_many_connections_closed_at_once_are_a_sign_where_mqtt_has_no_reason_code(
-    case: Case,
-) -> None:
+def test_six_connections_closed_at_once_are_a_sign_where_our_status_is_heard(case: Case) -> None:
     """The other agent has the same client id, but another gateway id."""
     case.connect(OWN)
-    case.lose(60, version=MQTT_3_1_1)
+    case.lose(60)
     for number in range(1, 7):
         assert case.doubts == [], f"before loss {number}"
         case.connect(OWN)
-        case.lose(1, version=MQTT_3_1_1)
+        case.lose(1)
     assert case.doubts == [REASON]
+    assert "as it does when another client connects" in case.takeover.trouble
+
+
+def test_connections_that_last_are_no_sign(case: Case) -> None:
+    for _ in range(20):
+        for _ in range(5):
+            case.connect(OWN)
+            case.lose(1)
+        case.connect(OWN)
+        case.lose(60)
+    assert case.doubts == []
+
+
+def test_any_further_connection_that_is_closed_keeps_the_doubt(case: Case) -> None:
+    case.connect(OWN)
+    case.lose(1, ended_with=TAKEN_OVER)
+    case.connect(OWN)
+    case.tick(QUIET_S - 1)
+    case.lose(0)
+    case.connect(OWN)
+    case.tick(QUIET_S - 1)
+    assert case.doubts == [REASON]
+
+
+def test_other_agent_that_waits_longer_is_waited_for(case: Case) -> None:
+    case.connect(OWN)
+    case.lose(1, ended_with=TAKEN_OVER)
+    case.connect(OWN)
+    case.lose(QUIET_S - 1, ended_with=TAKEN_OVER)
+    case.connect(OWN)
+    case.tick(3 * QUIET_S)
+    assert case.doubts == [REASON]
+    case.tick(QUIET_S)
+    assert case.doubts == [REASON, ""]
 
 
 def test_network_that_fails_again_and_again_is_no_sign(case: Case) -> None:
