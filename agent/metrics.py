@@ -58,6 +58,8 @@ def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
         bad=dict(pipeline.inference.counted.bad),
         missing=dict(pipeline.missing),
         refused=dict(refused),
+        unread={signal: dict(counts) for signal, counts in pipeline.unread.reasons.items()},
+        unknown_states={signal: dict(counts) for signal, counts in pipeline.unread.states.items()},
         forgotten_assets=pipeline.forgotten_assets,
         **pipeline.disorder,
         **pipeline.drift,

@@ -42,9 +42,21 @@ class ReadingError(MillhandError):
 
 
 class DecodeError(ReadingError):
-    """A payload that cannot be read."""
+    """A payload that cannot be read, or a value in it.
+
+    Args:
+        reason: code of the reason, from the bounded set of `models.input.reasons`.
+        word: the text that is none of a signal's states; empty for any other reason.
+
+    Attributes:
+        word: as given.
+    """
 
     code: ClassVar[str] = "decode"
+
+    def __init__(self, reason: str, word: str = "") -> None:
+        super().__init__(reason)
+        self.word = word
 
 
 class BundleError(MillhandError):

@@ -6,6 +6,7 @@ says where the message stops and what would let it through. No broker is needed,
 and the running agent does not notice.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from models.errors import BundleError, IncompatibleBundleError, ReadingError
 from models.input.admission import refusal
 from models.input.codecs.block import Block
 from models.input.pipeline import Pipeline as PipelineSettings
+from models.input.reasons import REASONS
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
 from serving.model import Model
@@ -120,8 +122,10 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
                 yield from _describe_block(reading, channels)
                 continue
             yield f"  reading at {_moment(reading.time_ns)}, quality {reading.quality.name}"
-            for channel, value in zip(channels, reading.values, strict=False):
-                yield f"    {channel.name}: {_shown(value, channel)}"
+            unread = {place: (reason, word) for place, reason, word in reading.unread}
+            for place, channel in enumerate(channels):
+                shown = _shown(reading.values[place], channel)
+                yield f"    {channel.name}: {shown}{_why(*unread.get(place, ('', '')), channel)}"
         # Decoded a second time: `take` is what the agent does, and must not be done differently.
         served.take(route, message, Input(0, (message.topic, message.payload)))
     except ReadingError as exc:
@@ -176,6 +180,15 @@ def _moment(at_ns: int | None) -> str:
         return datetime.fromtimestamp(at_ns / _NS_PER_S, UTC).isoformat(timespec="milliseconds")
     except (OverflowError, ValueError, OSError):
         return f"{at_ns} ns"
+
+
+def _why(reason: str, word: str, channel: Channel) -> str:
+    """Why the value of a signal could not be read; empty if it could."""
+    if not reason:
+        return ""
+    if not word:
+        return f", not read as {reason}: {REASONS[reason]}"
+    return f", {json.dumps(word)} is none of its states {', '.join(map(json.dumps, channel.codes))}"
 
 
 def _shown(value: float, channel: Channel) -> str:

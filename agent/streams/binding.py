@@ -22,7 +22,8 @@ class Binder(Routes):
 
     def __init__(self, settings: Pipeline, manifest: Manifest) -> None:
         names = [channel.name for channel in manifest.channels]
-        super().__init__(settings, names)
+        codes = {channel.name: channel.codes for channel in manifest.channels if channel.codes}
+        super().__init__(settings, names, codes)
         wanted = f"{manifest.stream}#{manifest.seq} reads {names}"
         if self.carried - set(names):
             strange = sorted(self.carried - set(names))

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from agent.delivery.inputs import Input
+from agent.streams.unread import UnreadSignals
 from models.errors import ReadingError
 from models.input.routes import Route
 from models.windowing.blocks import Blocks
@@ -55,10 +56,13 @@ class Ordering:
         windows: the windows that take the readings.
         disorder_ms: by how many milliseconds readings may be out of order.
         max_waiting: how many readings may wait; beyond, the oldest enter early.
+        unread: counts the signals whose values could not be read.
     """
 
-    def __init__(self, windows: Windows, disorder_ms: int, max_waiting: int) -> None:
-        self._windows = windows
+    def __init__(
+        self, windows: Windows, disorder_ms: int, max_waiting: int, unread: UnreadSignals
+    ) -> None:
+        self._windows, self._unread = windows, unread
         self._disorder = Disorder(windows, disorder_ms, max_waiting)
         self._dropped: Counter[str] = Counter()
 
@@ -93,6 +97,8 @@ class Ordering:
         digest = blake2b(message.payload, digest_size=16).hexdigest()
         for number, reading in enumerate(cast("Decoder", route.decode)(message.payload)):
             own = (reading.position, number, digest)
+            if reading.unread:
+                self._unread.note(route, message.topic, reading.unread)
             try:
                 time_ns = time_of(reading.time_ns, message)
                 brought = (route.channels, reading.values, reading.quality)

@@ -22,6 +22,7 @@ from agent.streams.predictor import Predictor
 from agent.streams.shedding import Backlog
 from agent.streams.state import State
 from agent.streams.taken import Taken
+from agent.streams.unread import UnreadSignals
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError, ReadingError
 from models.input.admission import EventTime, Refused
@@ -56,6 +57,7 @@ class Pipeline:
             such a pipeline are noted in the journal.
         doubt: code of the reason for which no reading counts as GOOD now (`Router.doubt`); empty if
             there is none.
+        unread: counts the signals of readings whose values could not be read.
         backlog: messages that wait to be taken, where the setting `overload` allows to drop some;
             else None.
     """
@@ -73,6 +75,7 @@ class Pipeline:
         self.stream = settings.stream
         self.model: Model | None = None
         self.doubt = ""
+        self.unread = UnreadSignals(settings.stream, limits.log_interval_s)
         self._poison = poison or PoisonWatch()
         self.inference = Inference(
             settings.stream, limits, self.clock, self._poison.under_way, time_limit
@@ -264,7 +267,9 @@ class Pipeline:
         # nearly every message, and a generator would cost more than the loop.
         push: Callable[..., int] = windows.push
         made, refusal = 0, None
-        for time_ns, values, quality, position in route.decode(message.payload):
+        for time_ns, values, quality, position, unread in route.decode(message.payload):  # type: ignore[misc]  # blocks have an intake
+            if unread:
+                self.unread.note(route, message.topic, unread)
             try:
                 at_ns = self._event_time.of(time_ns, message)
                 due = push(route.asset, at_ns, route.channels, values, quality)
@@ -291,6 +296,7 @@ class Pipeline:
             self._windows = self._open_windows(manifest)
         self.model, self._binder, self._predictor = model, binder, predictor
         self._suspects = predictor.suspects
+        self.unread.names = [channel.name for channel in manifest.channels]
         self.is_stateful = not (
             binder.is_whole and self._windows.is_stateless and self._ordering is None
         )
@@ -306,7 +312,7 @@ class Pipeline:
             return blocks
         windows = Windows(manifest.window, manifest.channels, max_assets)
         if disorder_ms := self.settings.disorder_ms:
-            self._ordering = Ordering(windows, disorder_ms, self._limits.max_waiting)
+            self._ordering = Ordering(windows, disorder_ms, self._limits.max_waiting, self.unread)
             self._intake = self._ordering.take
         return windows
 

@@ -3,11 +3,11 @@
 Unknown keys are refused: what this release does not understand may change what the model means.
 """
 
-import json
 import math
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,16 +16,12 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from models.bundle.budget import Budget
-from models.errors import ManifestError
-from models.validation import explain, in_utc, known_keys
-
-SCHEMA_VERSION = 1
+from models.states import MAX_TEXT, state_text
+from models.validation import in_utc
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """Name of a stream, a signal or a level of an asset: safe in a topic, a path and a label."""
@@ -44,9 +40,16 @@ MAX_WINDOW_VALUES: Final = 1_000_000  # 4 MB of float32
 MAX_DUE_VALUES: Final = 4_000_000
 """Values of all windows that one reading may complete: on a grid, many after a pause."""
 MAX_GAP_PERIODS: Final = 1_000
-_MAX_SHOWN: Final = 10
 _BY_KEY: Final = AfterValidator(lambda table: dict(sorted(table.items())))
 """Sorts a table by its keys, so that equal manifests are written as equal bytes."""
+
+
+StateText = Annotated[str, AfterValidator(state_text), StringConstraints(max_length=MAX_TEXT)]
+"""Text of a state in its one spelling, see `models.states.state_text`."""
+
+
+def _is_empty(table: object) -> bool:
+    return not table
 
 
 class _Frozen(BaseModel):
@@ -65,6 +68,8 @@ class Channel(_Frozen):
             UNCERTAIN), with `require` there is no prediction value (quality BAD).
         max_age_ms: milliseconds for which a reading stays the signal's value, also in samples
             without a new one; None: only in the sample for which it was reported.
+        codes: for a signal of states, the number of each state by its text, `true` and `false` for
+            booleans; a value that is none of them counts as missing. Empty for a signal of numbers.
     """
 
     name: Name
@@ -72,6 +77,8 @@ class Channel(_Frozen):
     valid_range: tuple[Finite, Finite] | None = None
     missing: Literal["impute", "require"] = "impute"
     max_age_ms: Annotated[int, Field(ge=0)] | None = None
+    # Left out where there is none: agents that know no codes then read the manifest as before.
+    codes: dict[StateText, Finite] = Field(default={}, max_length=1_000, exclude_if=_is_empty)
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
@@ -241,11 +248,12 @@ class Manifest(_Frozen):
         version: semantic version, for people only.
         created: time of creation, in UTC.
         channels: input signals, in the order of the last axis of a window.
+        schema_version: 2 where a signal has codes, else 1.
         outputs: output tensors of the graph; the first one is `value`.
         files: the other members of the bundle, filled in when it is packed.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 1
     stream: Name
     name: str
     version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")]
@@ -281,6 +289,14 @@ class Manifest(_Frozen):
         return self
 
     @model_validator(mode="after")
+    def _codes_are_of_schema_2(self) -> Self:
+        if self.schema_version < schema_version(self.channels):
+            raise ValueError(
+                f"channels with codes need schema_version 2, found {self.schema_version}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _outputs_fit_the_task(self) -> Self:
         if self.outputs[0].name != "value":
             raise ValueError(f"the first output must be 'value', found '{self.outputs[0].name}'")
@@ -298,45 +314,11 @@ class Manifest(_Frozen):
         return next((output for output in self.outputs if output.name == name), None)
 
 
-def write_manifest(manifest: Manifest) -> bytes:
-    """The manifest as UTF-8 JSON; the same manifest gives the same bytes."""
-    fields = manifest.model_dump(mode="json")
-    return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-
-
-def read_manifest(content: bytes) -> Manifest:
-    """Read a manifest from the bytes of manifest.json.
-
-    Raises:
-        ManifestError: the bytes are not JSON, have another schema version, an unknown key, or a
-            value that is not allowed. The message names the first ten mistakes with their places.
-    """
-    try:
-        fields: Any = json.loads(content)
-    except (ValueError, RecursionError) as exc:
-        raise ManifestError(f"manifest.json is not JSON: {exc}") from exc
-    version = fields.get("schema_version") if isinstance(fields, dict) else None
-    if type(version) is not int or version != SCHEMA_VERSION:  # true and 1.0 are equal to 1
-        raise ManifestError(
-            f"manifest.json has schema_version {str(version)[:20]}; "
-            f"this release reads {SCHEMA_VERSION}"
-        )
-    try:
-        return Manifest.model_validate_json(content, strict=True)
-    except ValidationError as exc:
-        errors = exc.errors(include_url=False)
-        found = "; ".join(_explained(error) for error in errors[:_MAX_SHOWN])
-        more = f"; and {len(errors) - _MAX_SHOWN} more" if len(errors) > _MAX_SHOWN else ""
-        raise ManifestError(f"manifest.json is refused: {found}{more}") from exc
+def schema_version(channels: Iterable[Channel]) -> Literal[1, 2]:
+    """The version of a manifest with these channels: 1 as long as older agents understand it."""
+    return 2 if any(channel.codes for channel in channels) else 1
 
 
 def utc(moment: datetime) -> str:
     """A time in ISO 8601, in UTC with a Z: all times in files and messages are written so."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _explained(error: ErrorDetails) -> str:
-    place = ".".join(map(str, error["loc"])) or "manifest"
-    unknown = error["type"] == "extra_forbidden"
-    known = f"unknown key; known here are {', '.join(known_keys(error['loc'], Manifest))}"
-    return f"{place[:100]}: {known if unknown else explain(error)}"

@@ -9,7 +9,8 @@ from typing import BinaryIO, Final
 
 from models.bundle.archive import read_archive, write_archive
 from models.bundle.identity import BundleRef
-from models.bundle.manifest import Manifest, MemberFile, read_manifest, write_manifest
+from models.bundle.manifest import Manifest, MemberFile
+from models.bundle.manifest_json import read_manifest, write_manifest
 from models.errors import BundleError, DigestMismatchError, ManifestError
 from models.files import write_atomically
 

@@ -211,6 +211,10 @@ class StreamMetrics(Document):
         missing: samples in which a signal was missing, by signal.
         refused: messages of which the stream could make no use, by reason; left out by releases
             that did not count them.
+        unread: signals whose value could not be read and so was missing, by signal and reason;
+            their messages were taken.
+        unknown_states: texts that are none of a signal's states, by signal and text; left out by
+            releases that read no states, as is `unread`.
         forgotten_assets: assets whose windows made room for those of others.
         disorder: where the stream puts readings in order, else left out.
         drift: where the bundle says how to tell, else left out.
@@ -222,6 +226,8 @@ class StreamMetrics(Document):
     bad: dict[BadReason, Count] = {}
     missing: dict[str, Count]
     refused: dict[str, Count] = {}
+    unread: dict[str, dict[str, Count]] = {}
+    unknown_states: dict[str, dict[str, Count]] = {}
     forgotten_assets: Count
     disorder: Disorder | None = None
     drift: Drift | None = None

@@ -1,20 +1,24 @@
 """What a topic means to a pipeline: its asset, its signals, its decoder and its output topic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from sys import intern
+from types import MappingProxyType
 
 from models.input.admission import Refused
 from models.input.codecs.block import BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.reading import Decoder, Fields
-from models.input.codecs.scalar import decode_plain, decode_umh, scalar_decoder
+from models.input.codecs.scalar import PlainDecoder, UmhDecoder, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
+from models.input.codecs.values import ValueReader, to_number, value_reader
 from models.input.pipeline import Pipeline
 from models.input.source import Input
 from models.input.topics import MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
+from models.states import Codes
 
 # Scalar topics add a level to the output topic, of which `/timestamp` is the longest.
+_NO_CODES: Mapping[str, Codes] = MappingProxyType({})
 MAX_OUTPUT_BYTES = MAX_TOPIC_BYTES - len("/timestamp")
 
 
@@ -43,15 +47,18 @@ class Routes:
     Args:
         settings: the pipeline's topics and signals, as the operator configured them.
         names: the names of the signals, in the order in which values are wanted.
+        codes: the numbers of the states of each signal of states, by its name.
 
     Attributes:
         carried: names of the signals that some input carries.
     """
 
-    def __init__(self, settings: Pipeline, names: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Pipeline, names: Sequence[str], codes: Mapping[str, Codes] = _NO_CODES
+    ) -> None:
         self._stream, self._assets = settings.stream, frozenset(settings.assets)
         self._output = TopicTemplate(settings.output_topic)
-        self._inputs = [_BoundInput(source, list(names)) for source in settings.inputs]
+        self._inputs = [_BoundInput(source, list(names), codes) for source in settings.inputs]
         self.carried = frozenset(name for bound in self._inputs for name in bound.names)
 
     @property
@@ -93,38 +100,47 @@ class Routes:
 class _BoundInput:
     """One input of the pipeline, with its signals resolved to the indices of channels."""
 
-    def __init__(self, source: Input, names: list[str]) -> None:
+    def __init__(self, source: Input, names: list[str], codes: Mapping[str, Codes]) -> None:
         self.template = TopicTemplate(source.topic)
         self._source = source
         paths = source.signals or {name: name for name in names}
         self.names = list(paths)
         known = [name for name in paths if name in names]
-        self._per_signal = source.dialect in ("scalar", "umh", "block")
-        self._by_level = {paths[name]: (names.index(name),) for name in known}
         self._channels = tuple(names.index(name) for name in known)
-        self.is_whole = not self._per_signal and len(known) == len(names)
-        self._decode = _decoder(source, [paths[name] for name in known])
+        is_per_signal = source.dialect in ("scalar", "umh", "block")
+        self.is_whole = not is_per_signal and len(known) == len(names)
+        readers = [value_reader(codes.get(name, {}), source.numbers) for name in known]
+        self._decode: Decoder | BlockDecoder = Refused("unbound_signal")
+        self._by_level: dict[str, tuple[Sequence[int], Decoder | BlockDecoder]] = {}
+        if SIGNAL not in self.template.names:
+            self._decode = _decoder(source, [paths[name] for name in known], readers)
+            return
+        for index, name, read in zip(self._channels, known, readers, strict=True):
+            self._by_level[paths[name]] = (index,), _decoder(source, [paths[name]], [read])
 
     def reading(self, levels: Levels) -> tuple[Sequence[int], Decoder | BlockDecoder]:
         """The indices of the signals, and the decoder, of one topic."""
-        if not self._per_signal or levels.signal is None:
+        if levels.signal is None:
             return self._channels, self._decode
-        return self._by_level.get(levels.signal, ()), self._decode
+        return self._by_level.get(levels.signal, ((), self._decode))
 
 
-def _decoder(source: Input, paths: Sequence[str]) -> Decoder | BlockDecoder:
+def _decoder(
+    source: Input, paths: Sequence[str], readers: Sequence[ValueReader]
+) -> Decoder | BlockDecoder:
     fields = Fields(source.timestamp, source.timestamp_unit, source.quality, source.sequence)
     if source.dialect == "block":
         return _block_decoder(source, paths, fields)
     if source.dialect == "json":
-        return JsonRowDecoder(paths, fields)
+        return JsonRowDecoder(paths, fields, readers)
     if source.dialect == "thingsboard":
-        return ThingsBoardDecoder(paths)
+        return ThingsBoardDecoder(paths, readers)
+    (read,) = readers or (to_number,)  # none: the model does not use the signal of the input
     if source.dialect == "umh":
-        return decode_umh
+        return UmhDecoder(read)
     if source.value or source.timestamp or source.quality or source.sequence:
-        return scalar_decoder(source.value, fields)
-    return decode_plain
+        return scalar_decoder(source.value, fields, read)
+    return PlainDecoder(read)
 
 
 def _block_decoder(source: Input, paths: Sequence[str], fields: Fields) -> BlockDecoder:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from models.bundle.manifest import Name
+from models.input.codecs.values import Numbers
 from models.input.topics import SIGNAL, TopicTemplate, overlap
 from models.settings import Section
 
@@ -44,6 +45,11 @@ class Input(Section):
         description="the model's signal -> its path in the payload, or its name at the {signal} "
         "level of the topic; empty: the signals' own names",
     )
+    numbers: Numbers = Field(
+        "strict",
+        description="lenient: also numbers in quotes, with a decimal comma or a unit behind, as in "
+        '"23,5 bar"',
+    )
     value: str = Field(
         "",
         description="path of the measured value in the payload, for dialects scalar and block; "
@@ -72,6 +78,8 @@ class Input(Section):
             unused.append("value")
         if self.encoding and self.dialect != "block":
             unused.append("encoding")
+        if self.numbers != "strict" and self.dialect == "block":
+            unused.append("numbers")
         if unused:
             raw = " with encoding float32" if is_raw else ""
             raise ValueError(

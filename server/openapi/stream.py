@@ -16,7 +16,7 @@ from server.oip.inference import DATATYPES, QUALITY
 from server.openapi import open_inference, predictions
 from server.openapi.example import Example
 from server.openapi.operation import JSON, Operation
-from server.openapi.schemas import Schema, optional, record, table
+from server.openapi.schemas import Schema, record, table
 from server.predict.example import window_rows
 
 MAX_SIGNALS: Final = 500
@@ -99,14 +99,15 @@ class DescribedStream:
     def _row(self) -> Schema:
         channels = self.manifest.channels
         if len(channels) > MAX_SIGNALS:
-            return table({"type": ["number", "string", "null"]}, "A value by its signal's name.")
+            kinds = ["number", "string", "boolean", "null"]
+            return table({"type": kinds}, "A value by its signal's name.")
         signals = {channel.name: _value(channel) for channel in channels}
         # As `server.predict.rows` has it: a signal may itself be named time or asset.
         own = {"time": predictions.TIME, "asset": predictions.ASSET}
         own = {f"_{key}" if key in signals else key: schema for key, schema in own.items()}
         return record({}, {**own, **signals})
 
-    def _readings(self, example: Example) -> list[Mapping[str, float]]:
+    def _readings(self, example: Example) -> list[Mapping[str, float | str | None]]:
         window = self.manifest.window
         # The sample at a point of a grid is taken when a reading from after the point arrives.
         return window_rows(self.manifest, example.window, window.length + window.is_on_grid)
@@ -146,8 +147,14 @@ def _value(channel: Channel) -> Schema:
         if channel.missing == "require"
         else "a missing value is imputed, and the answer UNCERTAIN"
     )
+    if channel.codes:
+        # A plant may write a state as text, as a number or as true and false.
+        kinds = ["string", "number", "boolean", "null"]
+        said = f"One of the states {', '.join(channel.codes)}; {missing}."
+        return {"type": kinds, "description": said}
     unit = f"In {channel.unit}; usable" if channel.unit else "Usable"
-    return optional("number", f"{unit}: {_range(channel)}; {missing}.")
+    said = f"{unit}: {_range(channel)}; {missing}. True is 1, false is 0."
+    return {"type": ["number", "boolean", "null"], "description": said}
 
 
 def _range(channel: Channel) -> str:

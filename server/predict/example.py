@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.bundle.golden import Golden
 from models.bundle.manifest import Manifest
+from models.states import States
 from models.windowing.asset_state import SampleAndHold
 
 MAX_BYTES: Final = 100_000
@@ -34,8 +35,8 @@ class Example:
         Args:
             url: URL of the predict route.
         """
-        # Names of signals and JSON have no apostrophe, so the shell takes the body as it is.
-        curl = f"curl -s {url} -d '{self.body.decode()}'"
+        body = self.body.decode().replace("'", "\\u0027")  # of a state; the shell would end there
+        curl = f"curl -s {url} -d '{body}'"
         return {"request": orjson.loads(self.body), "curl": curl, "expected": self.expected}
 
 
@@ -58,19 +59,28 @@ def example_of(manifest: Manifest, golden: Golden, rows_needed: int) -> Example 
 def whole_window(manifest: Manifest, golden: Golden) -> int | None:
     """The last golden window in which no value is missing; None without one."""
     hold = SampleAndHold(manifest.channels, None)
+    states = [
+        (index, States(one.codes)) for index, one in enumerate(manifest.channels) if one.codes
+    ]
     for index in reversed(range(len(golden.windows))):
         window = shortest(golden.windows[index])
-        if ((window >= hold.low) & (window <= hold.high)).all():
+        is_in_range = ((window >= hold.low) & (window <= hold.high)).all()
+        if is_in_range and all(map(one.text, window[:, place]) for place, one in states):
             return index
     return None
 
 
 def window_rows(
     manifest: Manifest, window: NDArray[np.float64], rows_needed: int
-) -> list[Mapping[str, float]]:
+) -> list[Mapping[str, float | str | None]]:
     """The samples of a window as rows by signal name; the last one again, until they are enough."""
-    names = [channel.name for channel in manifest.channels]
-    rows = [dict(zip(names, sample, strict=True)) for sample in window.tolist()]
+    columns = {
+        channel.name: list(map(States(channel.codes).text, column)) if channel.codes else column
+        for channel, column in zip(manifest.channels, window.T.tolist(), strict=True)
+    }
+    rows = [
+        dict(zip(columns, sample, strict=True)) for sample in zip(*columns.values(), strict=True)
+    ]
     return [*rows, *(rows[-1:] * (rows_needed - len(rows)))]
 
 

@@ -15,7 +15,8 @@ import orjson
 
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError
-from models.input.codecs.reading import to_number, to_time_ns
+from models.input.codecs.reading import to_time_ns
+from models.input.codecs.values import value_reader
 from models.input.limits import IntakeLimits
 from models.input.reasons import REASONS
 from models.windowing.asset_state import NS_PER_MS
@@ -72,6 +73,8 @@ class RowReader:
         self.time_key, self.asset_key = (
             f"_{key}" if key in self.names else key for key in ("time", "asset")
         )
+        self._readers = {one.name: value_reader(one.codes, "strict") for one in manifest.channels}
+        self._states = {one.name: ", ".join(one.codes) for one in manifest.channels if one.codes}
         self._known = frozenset((*self.names, self.time_key, self.asset_key))
         self._stream, self._max_rows = manifest.stream, max_rows
         self._spec = spec = manifest.window
@@ -113,7 +116,7 @@ class RowReader:
         if not document.keys() <= self._known:
             raise self._unknown(number, document)
         found = tuple(map(document.get, self.names))
-        if _NUMBERS.issuperset(map(type, found)):
+        if not self._states and _NUMBERS.issuperset(map(type, found)):
             return found  # type: ignore[return-value]  # nothing but numbers
         if document.keys().isdisjoint(self.names):
             raise self._unknown(number, document)
@@ -123,12 +126,15 @@ class RowReader:
 
     def _number(self, number: int, name: str, value: object) -> float:
         try:
-            return to_number(value)
-        except (DecodeError, OverflowError) as exc:
-            reason = exc.reason if isinstance(exc, DecodeError) else "not_finite"
+            return self._readers[name](value)
+        except DecodeError as exc:
+            states = self._states.get(name, "")[:_MAX_LISTED]
+            allowed = (
+                f"null and the states {states}" if states else "a number, true, false and null"
+            )
             raise RefusedError(
-                f"row {number}: '{name}' is {_shown(value)}: {REASONS[reason]}; allowed are a "
-                "number and null"
+                f"row {number}: '{name}' is {_shown(value)}: {REASONS[exc.reason]}; allowed are "
+                f"{allowed}"
             ) from exc
 
     def _asset(self, number: int, document: Mapping[str, Any]) -> str:

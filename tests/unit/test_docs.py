@@ -170,7 +170,7 @@ def test_every_reason_is_listed() -> None:
     table = TOPICS.split("### What is dropped")[1].split("## Predictions")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    raised = re.compile(r'(?:DecodeError|ReadingError)\("(\w+)"\)')
+    raised = re.compile(r'(?:DecodeError|ReadingError)\("(\w+)"[,)]')
     given_up = re.compile(r'_give_up\([^"]*"(\w+)"\)')
     returned = re.compile(r'^ +return "(\w+)"', re.MULTILINE)
     files = [*ROOT.glob("agent/**/*.py"), *ROOT.glob("models/**/*.py")]

@@ -11,7 +11,8 @@ from typing import cast
 
 from models.errors import ReadingError
 from models.input.admission import EventTime, Refused, refusal
-from models.input.codecs.reading import MISSING, Decoder, Reading
+from models.input.codecs.reading import Decoder, Reading
+from models.input.codecs.values import MISSING
 from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
 from models.input.quality import NAMES, Quality

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle.golden import write_golden
-from models.bundle.manifest import Lineage, Manifest, Metrics, WindowSpec
+from models.bundle.manifest import Lineage, Manifest, Metrics, WindowSpec, schema_version
 from models.bundle.package import Bundle, pack_bundle
 from models.bundle.reference import write_reference
 from models.files import write_atomically
@@ -253,6 +253,7 @@ def _manifest(
         split = f"claimed by the description, {NOT_MEASURED}: {claim.split}"
         metrics = Metrics(split=split, test_rows=claim.test_rows, values=claim.values)
     return Manifest(
+        schema_version=schema_version(wanted.channels),
         stream=wanted.bundle.stream,
         name=wanted.bundle.name or wanted.bundle.stream,
         version=wanted.bundle.version,

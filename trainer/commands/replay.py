@@ -1,8 +1,9 @@
 """`millhand-trainer replay`: publishes recorded files to a broker, as the plant would have.
 
 Time, asset and signals are read as the recipe describes them, so a gateway sees what the trainer
-saw. There is one JSON message a row, or one topic a signal. Several assets are interleaved in time;
-the pace is the recorded one, a multiple of it, or as fast as the broker confirms.
+saw; a signal of states is published as its texts. There is one JSON message a row, or one topic a
+signal. Several assets are interleaved in time; the pace is the recorded one, a multiple of it, or
+as fast as the broker confirms.
 """
 
 import argparse
@@ -13,11 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import orjson
 
+from models.states import States
 from trainer import broker
 from trainer.broker import Broker
 from trainer.console import Console
@@ -28,6 +31,8 @@ from trainer.recipe.data_section import UNIT_NS
 from trainer.recipe.document import Recipe, read_recipe
 
 Message = tuple[str, bytes]
+Readings = Mapping[str, float | str | None]
+"""Value of each signal in a row: a number, or the text of a state; None where it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Plan:
         timestamp: key of the event time in the payload; empty leaves it out.
         unit: unit of the event time, which counts from 1970.
         sequence: key of the row number in the payload; empty leaves it out.
+        states: signals of states, which are published as their texts, by name.
     """
 
     topic: str
@@ -53,6 +59,7 @@ class Plan:
     timestamp: str = "ts"
     unit: Literal["s", "ms", "us", "ns"] = "ms"
     sequence: str = ""
+    states: Mapping[str, States] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +182,10 @@ def rows_as_messages(recording: Recording, plan: Plan) -> Iterator[tuple[int, li
             head[plan.timestamp] = time_ns // unit_ns
         if plan.sequence:
             head[plan.sequence] = number
-        readings = dict(zip(recording.channels, values.tolist(), strict=True))
+        readings = {
+            name: plan.states[name].text(value) if name in plan.states else _present(value)
+            for name, value in zip(recording.channels, values.tolist(), strict=True)
+        }
         yield time_ns, encode(plan, recording.assets[asset], head, readings)
 
 
@@ -215,7 +225,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replay with a progress bar, and print the rate."""
     console = Console()
-    recording = _chosen(options, console)
+    recipe = read_recipe(options.recipe)
+    recording = _chosen(options, recipe, console)
     timestamp = options.timestamp
     if timestamp is None:
         timestamp = "timestamp" if options.dialect == "scalar" else "ts"
@@ -227,6 +238,7 @@ def run(options: argparse.Namespace) -> int:
         timestamp=timestamp,
         unit=options.timestamp_unit,
         sequence=options.sequence,
+        states={one.name: States(one.codes) for one in recipe.signals if one.codes},
     )
     check(plan, recording)
     with (
@@ -242,8 +254,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(options: argparse.Namespace, console: Console) -> Recording:
-    recording = recorded(read_recipe(options.recipe), options.files, console)
+def _chosen(options: argparse.Namespace, recipe: Recipe, console: Console) -> Recording:
+    recording = recorded(recipe, options.files, console)
     if options.assets:
         recording = _of(recording, options.assets.split(","))
     rows = np.arange(len(recording))[options.rows]
@@ -261,9 +273,11 @@ def _of(recording: Recording, names: Sequence[str]) -> Recording:
     return recording.take(np.isin(recording.asset, kept))
 
 
-def _one_object(
-    plan: Plan, asset: str, head: dict[str, Any], readings: Mapping[str, float]
-) -> list[Message]:
+def _present(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _one_object(plan: Plan, asset: str, head: dict[str, Any], readings: Readings) -> list[Message]:
     """One message a row; a dot in a signal's name makes a level of the JSON object."""
     row = dict(head)
     for name, value in readings.items():
@@ -271,22 +285,20 @@ def _one_object(
         inner = row
         for level in levels:
             inner = inner.setdefault(level, {})
-        inner[leaf] = value if isfinite(value) else None
+        inner[leaf] = value
     return [(plan.topic.format(asset=asset), orjson.dumps(row))]
 
 
-def _one_each(
-    plan: Plan, asset: str, head: dict[str, Any], readings: Mapping[str, float]
-) -> list[Message]:
+def _one_each(plan: Plan, asset: str, head: dict[str, Any], readings: Readings) -> list[Message]:
     return [
         (
             plan.topic.format(asset=asset, signal=name),
-            repr(value).encode()
+            str(value).encode()
             if plan.dialect == "plain"
             else orjson.dumps({**head, "value": value}),
         )
         for name, value in readings.items()
-        if isfinite(value)
+        if value is not None
     ]
 
 

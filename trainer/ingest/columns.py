@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.states import state_text
 from trainer.errors import DataError
 from trainer.ingest.numerals import DecimalMark
-from trainer.recipe.data_section import label_text
 
 NO_VALUE = frozenset({"", "NaN", "nan", "NAN", "NA", "N/A", "null", "NULL", "None"})
 _THOUSANDS = r"[+-]?\d{1,3}(?:([.,' \u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:[.,]\d+)?"
@@ -129,7 +129,7 @@ class Columns:
     def texts(self, column: str) -> Texts:
         """Read a column of labels; equal labels get one spelling, as `1` for `1.0`."""
         codes, raw = pd.factorize(self.frame[column])
-        names = [label_text(value) for value in raw]
+        names = [state_text(value) for value in raw]
         names = ["" if name in self.absent else name for name in names]
         # pandas gives a missing value the code -1: the last name here.
         known: NDArray[np.int32] = np.where(codes < 0, len(names), codes).astype(np.int32)
@@ -192,10 +192,14 @@ class Columns:
     def _read(self, column: str, codes: Mapping[str, float] | None) -> NDArray[np.float64]:
         text = self.text(column)
         if codes is None:
-            number = self.marks.numbers(text, lambda line: self.place(column, line))
+            truth = text.str.casefold().map({"true": "1", "false": "0"})
+            number = self.marks.numbers(truth.fillna(text), lambda line: self.place(column, line))
         else:
-            known = {label_text(state): value for state, value in codes.items()}
-            number = text.map(label_text).map(known).astype("float64")
+            known = {state_text(state): value for state, value in codes.items()}
+            if pd.api.types.is_bool_dtype(self.frame[column].dtype):
+                known = {state.casefold(): value for state, value in known.items()}
+                text = text.str.casefold()
+            number = text.map(state_text).map(known).astype("float64")
         bad = number.isna() & ~text.isin(self.absent)
         if bad.any():
             words = list(dict.fromkeys(text[bad]))

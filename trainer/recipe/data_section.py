@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from models.bundle.manifest import Channel, Finite, Name
+from models.states import state_text
 from trainer.recipe.file_template import fields
 
 UNIT_NS = {
@@ -45,18 +46,7 @@ MAX_S = 1e9
 TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 
 
-def label_text(value: object) -> str:
-    """The one spelling of a label: `1`, `1.0`, `"1.0"` and ` 1 ` all become `1`; `01` stays `01`.
-
-    A column of whole numbers with a gap is read as floats, so the same label would otherwise be
-    `1` in one file and `1.0` in another.
-    """
-    text = str(value).strip()
-    whole = re.fullmatch(r"([+-]?(?:0|[1-9]\d*))\.0+", text)
-    return whole[1] if whole else text
-
-
-Label = Annotated[str, BeforeValidator(label_text)]
+Label = Annotated[str, BeforeValidator(state_text)]
 
 
 def anchored(pattern: str, info: ValidationInfo) -> str:
@@ -280,4 +270,5 @@ class Signal(Section):
             valid_range=self.range,
             missing=self.missing,
             max_age_ms=None if self.max_age_s is None else round(self.max_age_s * 1000),
+            codes=self.codes or {},
         )

@@ -3,9 +3,14 @@
 orjson refuses NaN, infinities, invalid UTF-8, lone surrogates and deep nesting. It does not report
 duplicate keys: RFC 8259, section 4, leaves their meaning open and most parsers keep the last. A
 reading must not depend on that, so they are found and refused here (ADR 6).
+
+A mistake in a part of a message that nobody reads need not cost the message: `parse_message` leaves
+a duplicate key, or a number that is not finite, to whoever looks at that place.
 """
 
 import json
+from collections import Counter
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any
 
@@ -41,6 +46,58 @@ def parse(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
         return document
     if (colons != _colons(document) or b"\\u003" in payload) and _has_duplicate_keys(payload):
         raise DecodeError("duplicate_key")
+    return document
+
+
+def parse_message(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
+    """As `parse`, but a message is not refused for a part of it that nobody looks at.
+
+    Where a key stands twice in an object, reading this key from it raises `duplicate_key`. A number
+    that is NaN, infinite or too large is a float of that value. Such a document has objects of a
+    subclass of dict.
+
+    Raises:
+        DecodeError: see `parse`.
+    """
+    try:
+        return parse(payload)
+    except DecodeError as exc:
+        if exc.reason not in ("duplicate_key", "not_finite"):
+            raise
+        return _reparsed(payload, exc)
+
+
+class _Loose(dict[str, Any]):
+    """An object of a message that `parse` refuses: where a key stands twice, it cannot be read."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self._repeated: Collection[str] = ()
+        if len(self) < len(pairs):
+            times = Counter(key for key, _ in pairs)
+            self._repeated = {key for key, count in times.items() if count > 1}
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401  any JSON value
+        if key in self._repeated:
+            raise DecodeError("duplicate_key")
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401  as above
+        if key in self._repeated:
+            raise DecodeError("duplicate_key")
+        return super().get(key, default)
+
+
+def _reparsed(payload: bytes, refusal: DecodeError) -> Any:  # noqa: ANN401  any JSON value
+    """What a message holds that `parse` refuses; takes some ten times as long."""
+    try:
+        document = json.loads(payload.decode(), object_pairs_hook=_Loose)
+        json.dumps(document, ensure_ascii=False).encode()  # a lone surrogate is no text
+    except RecursionError as exc:
+        raise DecodeError("too_deep") from exc
+    except ValueError as exc:
+        raise refusal from exc
+    _colons(document)
     return document
 
 

@@ -7,21 +7,29 @@ message.
 """
 
 from collections.abc import Callable, Sequence
+from math import isnan
 from operator import itemgetter
 from typing import Any
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse
+from models.input.codecs.document import parse_message
 from models.input.codecs.reading import (
     NS_PER_UNIT,
     Fields,
     FieldsReader,
     Reading,
     at_path,
+)
+from models.input.codecs.values import (
+    MISSING,
+    Unread,
+    ValueReader,
+    to_lenient_number,
     to_number,
 )
 
-_NUMBERS = {float, int}  # all that orjson returns of these is finite
+_NUMBERS = {float, int}  # all that orjson returns of these is finite, see `parse_message`
+_NUMBERS_AND_TRUTH = {*_NUMBERS, bool}
 
 
 class JsonRowDecoder:
@@ -30,13 +38,18 @@ class JsonRowDecoder:
     Args:
         paths: dotted path of each bound signal, in the order in which values are wanted.
         fields: where the payload has its time, quality and sequence number.
+        readers: what reads the value of each signal; if omitted, each is a number.
     """
 
-    def __init__(self, paths: Sequence[str], fields: Fields) -> None:
+    def __init__(
+        self, paths: Sequence[str], fields: Fields, readers: Sequence[ValueReader] = ()
+    ) -> None:
         self._paths = [path.split(".") for path in paths]
+        self._readers = readers or [to_number] * len(paths)
         is_flat = all(len(path) == 1 for path in (*self._paths, fields.timestamp.split(".")))
         is_bare = not (fields.quality or fields.sequence or fields.timestamp_unit == "iso8601")
-        self._plain = _getter(paths) if is_flat and is_bare else None
+        is_numeric = {to_number, to_lenient_number}.issuperset(self._readers)
+        self._plain = _getter(paths) if is_flat and is_bare and is_numeric else None
         self._time_key = fields.timestamp
         self._factor = NS_PER_UNIT.get(fields.timestamp_unit, 0)
         self._fields = FieldsReader(fields)
@@ -45,10 +58,11 @@ class JsonRowDecoder:
         """The one reading of a payload.
 
         Raises:
-            DecodeError: see `parse`, `to_number`, `FieldsReader`; `not_an_object`;
-                `no_signal` if the document has none of the paths.
+            DecodeError: see `parse_message`, `FieldsReader`; `not_an_object`; `no_signal` if the
+                document has none of the paths; the reason of the first signal, if the value of none
+                can be read.
         """
-        document = parse(payload)
+        document = parse_message(payload)
         if not isinstance(document, dict):
             raise DecodeError("not_an_object")
         return (self.row(document),)
@@ -59,33 +73,46 @@ class JsonRowDecoder:
         Raises:
             DecodeError: as for a payload, except what concerns JSON itself.
         """
-        if self._plain is not None:
+        if self._plain is not None and type(document) is dict:
             # Nearly every row has nothing but numbers, all at the top of the document. Reading such
             # a row this way takes a fraction of the time; any other falls through to the full way.
             try:
-                found, at = self._plain(document), document.get(self._time_key)
+                found = self._plain(document)
+                at = document.get(self._time_key) if self._time_key else None
             except KeyError:
                 found, at = (), None
-            if found and _NUMBERS.issuperset(map(type, found)):
+            if not _NUMBERS.issuperset(map(type, found)):
+                is_plain = _NUMBERS_AND_TRUTH.issuperset(map(type, found))
+                found = tuple(map(float, found)) if is_plain else ()
+            if found:
                 if type(at) is int and self._factor:
                     return Reading(at * self._factor, found)
                 if not self._time_key:
                     return Reading(None, found)
-        values = self._values(document)
+        values, unread = self._values(document)
         time_ns, quality, position = self._fields(document)
-        return Reading(time_ns, values, quality, position)
+        return Reading(time_ns, values, quality, position, unread)
 
     def reports(self, document: dict[str, Any]) -> bool:
         """Whether the document has any of the paths, if only with null: no value at the moment."""
         parents = ((at_path(document, path[:-1]), path[-1]) for path in self._paths)
         return any(isinstance(parent, dict) and key in parent for parent, key in parents)
 
-    def _values(self, document: dict[str, Any]) -> Sequence[float]:
-        found = [at_path(document, path) for path in self._paths]
-        values = tuple(to_number(value) for value in found)
-        if all(value is None for value in found) and not self.reports(document):
-            raise DecodeError("no_signal")
-        return values
+    def _values(self, document: dict[str, Any]) -> tuple[Sequence[float], Sequence[Unread]]:
+        """The numbers of a row; what cannot be read is missing, and does not cost the others."""
+        values, unread = [], []
+        for index, (path, read) in enumerate(zip(self._paths, self._readers, strict=True)):
+            try:
+                values.append(read(at_path(document, path)))
+            except DecodeError as exc:
+                values.append(MISSING)
+                unread.append(Unread(index, exc.reason, exc.word))
+        if all(map(isnan, values)):
+            if not unread and not self.reports(document):
+                raise DecodeError("no_signal")
+            if unread and not any(one.word for one in unread):
+                raise DecodeError(unread[0].reason)
+        return tuple(values), tuple(unread)
 
 
 def _getter(keys: Sequence[str]) -> Callable[[dict[str, Any]], Sequence[Any]]:

@@ -1,20 +1,18 @@
-"""What every payload format decodes to, and the values they share: number, time, quality.
+"""What every payload format decodes to, and the values they share: time and quality.
 
 Nothing is guessed: a value that is not clearly of its type is refused with a reason, because a
 wrong reading does more harm at a plant than a missing one.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from models.errors import DecodeError
+from models.input.codecs.values import Unread
 from models.input.quality import Quality
 
-MISSING = float("nan")
-"""How windows and graphs write a value that is not there."""
 TimeUnit = Literal["ns", "us", "ms", "s", "iso8601"]
 NS_PER_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 # The quality bits of OPC Data Access, bits 7-6 of a byte; larger numbers are OPC UA StatusCodes.
@@ -34,12 +32,14 @@ class Reading(NamedTuple):
         quality: the quality that the source states, GOOD where it states none.
         position: the source's sequence number as text, empty where it has none; it tells readings
             of the same time apart.
+        unread: the signals whose values could not be read; they are NaN in `values`.
     """
 
     time_ns: int | None
     values: Sequence[float]
     quality: Quality = Quality.GOOD
     position: str = ""
+    unread: Sequence[Unread] = ()
 
 
 Decoder = Callable[[bytes], Sequence[Reading]]
@@ -47,23 +47,6 @@ Decoder = Callable[[bytes], Sequence[Reading]]
 
 Is called for every message on the hot thread, so it keeps no state and logs nothing.
 """
-
-
-def to_number(value: object) -> float:
-    """A JSON number as a float; null becomes NaN, a missing value.
-
-    Raises:
-        DecodeError: `not_a_number` for text, true, false, a list or an object; `not_finite` for
-            an infinity. A quoted number is refused too: to read it would hide a mistake at the
-            source.
-    """
-    if type(value) is float or type(value) is int:
-        if not math.isfinite(value):
-            raise DecodeError("not_finite")
-        return float(value)
-    if value is None:
-        return MISSING
-    raise DecodeError("not_a_number")
 
 
 def to_time_ns(value: object, unit: TimeUnit) -> int:

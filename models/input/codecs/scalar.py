@@ -9,57 +9,101 @@ import math
 from collections.abc import Sequence
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse
+from models.input.codecs.document import parse_message
 from models.input.codecs.json_row import JsonRowDecoder
-from models.input.codecs.reading import Fields, Reading, to_number
+from models.input.codecs.reading import Fields, Reading
+from models.input.codecs.values import ValueReader, read_single, to_number
+from models.states import States
 
 MAX_PLAIN_BYTES = 64
-"""Longest plain number. The longest float64 that a program prints has 24 characters."""
+"""Longest plain value. The longest float64 that a program prints has 24 characters."""
 _UMH_KEYS = {"timestamp_ms", "value"}
+_TRUTH = {"true": True, "false": False}
 
 
-def decode_plain(payload: bytes) -> Sequence[Reading]:
-    """The one reading of a payload that is a number as text, as PLC gateways and Telegraf write it.
+class PlainDecoder:
+    """Decoder of a payload that is one value as text, as PLC gateways and Telegraf write it.
 
-    Raises:
-        DecodeError: `empty`, `not_a_number` or `not_finite`.
+    Args:
+        read: what reads the value of the signal where it is no number.
     """
-    if not payload:
-        raise DecodeError("empty")
+
+    def __init__(self, read: ValueReader = to_number) -> None:
+        self._read = read
+        self._is_of_states = isinstance(read, States)
+
+    def __call__(self, payload: bytes) -> Sequence[Reading]:
+        """The one reading of a payload.
+
+        Raises:
+            DecodeError: `empty`, `not_a_number` or `not_finite`.
+        """
+        if not payload:
+            raise DecodeError("empty")
+        if len(payload) > MAX_PLAIN_BYTES:
+            raise DecodeError("not_a_number")
+        if self._is_of_states or (value := _number(payload)) is None:
+            return (self._of_text(payload),)
+        if not math.isfinite(value):
+            raise DecodeError("not_finite")
+        return (Reading(None, (value,)),)
+
+    def _of_text(self, payload: bytes) -> Reading:
+        try:
+            text = payload.decode()
+        except UnicodeDecodeError as exc:
+            raise DecodeError("not_a_number") from exc
+        values, unread = read_single(self._read, _TRUTH.get(text.strip(), text))
+        return Reading(None, values, unread=unread)
+
+
+def _number(payload: bytes) -> float | None:
+    """The number that a payload is, None if it is none.
+
+    float() also takes "1_000" and the digits of other scripts, which are no numbers here.
+    """
+    if b"_" in payload or not payload.isascii():
+        return None
     try:
-        # float() also takes "1_000", "nan" and the digits of other scripts; none of them is a
-        # number here. One byte more than allowed is read, so that a longer payload is noticed.
-        value = float(payload[: MAX_PLAIN_BYTES + 1].decode("ascii"))
-    except ValueError as exc:
-        raise DecodeError("not_a_number") from exc
-    if b"_" in payload or len(payload) > MAX_PLAIN_BYTES:
-        raise DecodeError("not_a_number")
-    if not math.isfinite(value):
-        raise DecodeError("not_finite")
-    return (Reading(None, (value,)),)
+        return float(payload)
+    except ValueError:
+        return None
 
 
-def scalar_decoder(value_path: str, fields: Fields) -> JsonRowDecoder:
+def scalar_decoder(
+    value_path: str, fields: Fields, read: ValueReader = to_number
+) -> JsonRowDecoder:
     """Decoder of JSON objects with one value.
 
     Args:
         value_path: dotted path of the value; empty: the key `value`.
         fields: where the payload has its time, quality and sequence number.
+        read: what reads the value of the signal.
     """
-    return JsonRowDecoder([value_path or "value"], fields)
+    return JsonRowDecoder([value_path or "value"], fields, [read])
 
 
-def decode_umh(payload: bytes) -> Sequence[Reading]:
-    """The one reading of a payload of the United Manufacturing Hub's `_historian` or `_raw` schema.
+class UmhDecoder:
+    """Decoder of the United Manufacturing Hub's `_historian` or `_raw` schema.
 
-    Raises:
-        DecodeError: `not_an_object`; `unknown_layout` if the object has other keys than
-            `timestamp_ms` and `value`, or a time that is not an integer; see `to_number`.
+    Args:
+        read: what reads the value of the signal.
     """
-    document = parse(payload)
-    if not isinstance(document, dict):
-        raise DecodeError("not_an_object")
-    if document.keys() != _UMH_KEYS or type(document["timestamp_ms"]) is not int:
-        raise DecodeError("unknown_layout")
-    value = to_number(document["value"])
-    return (Reading(document["timestamp_ms"] * 1_000_000, (value,)),)
+
+    def __init__(self, read: ValueReader = to_number) -> None:
+        self._read = read
+
+    def __call__(self, payload: bytes) -> Sequence[Reading]:
+        """The one reading of a payload.
+
+        Raises:
+            DecodeError: `not_an_object`; `unknown_layout` if the object has other keys than
+                `timestamp_ms` and `value`, or a time that is not an integer; see `read_single`.
+        """
+        document = parse_message(payload)
+        if not isinstance(document, dict):
+            raise DecodeError("not_an_object")
+        if document.keys() != _UMH_KEYS or type(document["timestamp_ms"]) is not int:
+            raise DecodeError("unknown_layout")
+        values, unread = read_single(self._read, document["value"])
+        return (Reading(document["timestamp_ms"] * 1_000_000, values, unread=unread),)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse
+from models.input.codecs.document import parse_message
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.reading import Fields, Reading, to_time_ns
+from models.input.codecs.values import ValueReader
 
 # Bounds how long one message can keep the hot thread from all others.
 MAX_ENTRIES = 10_000
@@ -22,10 +23,11 @@ class ThingsBoardDecoder:
 
     Args:
         paths: key of each bound signal, in the order in which values are wanted.
+        readers: what reads the value of each signal; if omitted, each is a number.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        self._row = JsonRowDecoder(paths, Fields())
+    def __init__(self, paths: Sequence[str], readers: Sequence[ValueReader] = ()) -> None:
+        self._row = JsonRowDecoder(paths, Fields(), readers)
 
     def __call__(self, payload: bytes) -> Sequence[Reading]:
         """The readings of an upload, oldest first, those without a time last.
@@ -36,7 +38,7 @@ class ThingsBoardDecoder:
             DecodeError: `not_an_object`, `too_many_entries`; `no_signal` if no entry has any of the
                 keys; see `JsonRowDecoder`.
         """
-        document = parse(payload)
+        document = parse_message(payload)
         entries = document if isinstance(document, list) else [document]
         if not entries or not all(isinstance(entry, dict) for entry in entries):
             raise DecodeError("not_an_object")

@@ -12,7 +12,8 @@ import pytest
 import tomli_w
 
 from models.bundle.archive import write_archive
-from models.bundle.manifest import Metrics, write_manifest
+from models.bundle.manifest import Metrics
+from models.bundle.manifest_json import write_manifest
 from models.bundle.package import pack_bundle
 from tests.kit.bundles.external import document, linear
 from tests.kit.bundles.factories import make_channels, make_manifest, make_members

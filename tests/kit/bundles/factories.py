@@ -15,6 +15,7 @@ from models.bundle.manifest import (
     Metrics,
     Output,
     WindowSpec,
+    schema_version,
 )
 from models.bundle.package import Bundle, pack_bundle
 
@@ -46,7 +47,8 @@ def make_manifest(width: int = 2, length: int = 1, **fields: object) -> Manifest
         "lineage": Lineage(data={"history.csv": "0" * 64}, code_version="0.1.0", seed=1),
         "budget": Budget(latency_ms_p99=1.0, model_bytes=1),
     }
-    return Manifest(**(parts | fields))
+    made = parts | fields
+    return Manifest(**({"schema_version": schema_version(made["channels"])} | made))
 
 
 def make_golden(manifest: Manifest) -> Golden:

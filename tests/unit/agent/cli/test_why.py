@@ -189,6 +189,16 @@ def test_block_of_one_axis_is_explained_with_its_time(tmp_path: Path) -> None:
     assert "once c1" in lines
 
 
+def test_value_that_cannot_be_read_is_explained_with_what_is_allowed(tmp_path: Path) -> None:
+    valve = Channel(name="valve", codes={"closed": 0.0, "open": 1.0})
+    channels = [valve, Channel(name="c1"), Channel(name="c2")]
+    keep(tmp_path, linear_bundle("mass", 1, [1.0, 1.0, 1.0], channels=channels))
+    lines = explained(tmp_path, payload=row(valve="ajar", c1="yes", c2=True))
+    assert 'valve: missing, "ajar" is none of its states "closed", "open"' in lines
+    assert f"c1: missing, not read as not_a_number: {REASONS['not_a_number']}" in lines
+    assert "c2: 1" in lines
+
+
 def test_stream_without_a_model_is_explained(tmp_path: Path) -> None:
     assert "model" in explained(tmp_path)
 

@@ -14,10 +14,9 @@ from models.bundle.manifest import (
     Metrics,
     Output,
     WindowSpec,
-    read_manifest,
     utc,
-    write_manifest,
 )
+from models.bundle.manifest_json import read_manifest, write_manifest
 from models.errors import BundleError, ManifestError
 from tests.kit.bundles.factories import make_channels, make_manifest
 from tests.kit.wording import names, naming
@@ -97,12 +96,23 @@ def test_a_manifest_cannot_be_changed() -> None:
         setattr(make_manifest(), "seq", 2)  # noqa: B010 - mypy would refuse the plain form
 
 
-@pytest.mark.parametrize("version", [None, 0, 2, "1", True, 1.0, [1], "x" * 10_000])
+@pytest.mark.parametrize("version", [None, 0, 3, "1", True, 1.0, [1], "x" * 10_000])
 def test_another_schema_version_is_told_with_the_one_expected(version: object) -> None:
     message = refusal(altered(schema_version=version))
     assert "schema_version" in message
     assert "1" in message
     assert len(message) < 200
+
+
+def test_codes_need_schema_2_and_older_manifests_stay_as_they_were() -> None:
+    channel = Channel(name="valve", codes={"open": 1.0, "closed": 0.0})
+    with pytest.raises(ValidationError, match="codes need schema_version 2"):
+        make_manifest(channels=(channel,), schema_version=1)
+    manifest = make_manifest(channels=(channel,))
+    assert manifest.schema_version == 2
+    assert read_manifest(write_manifest(manifest)) == manifest
+    assert b"codes" not in write_manifest(make_manifest())
+    assert b'"schema_version": 1' in write_manifest(make_manifest())
 
 
 def test_a_manifest_without_a_schema_version_is_refused() -> None:

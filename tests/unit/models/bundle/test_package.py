@@ -8,13 +8,14 @@ import tracemalloc
 import warnings
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.bundle.archive import MAX_DIRECTORY_BYTES, write_archive
-from models.bundle.manifest import MemberFile, read_manifest, write_manifest
+from models.bundle.manifest_json import read_manifest, write_manifest
 from models.bundle.package import (
     CAPS,
     MANIFEST,
@@ -28,6 +29,9 @@ from models.bundle.package import (
 from models.errors import BundleError, DigestMismatchError, ManifestError
 from tests.kit.bundles.factories import make_bundle, make_manifest, make_members
 from tests.kit.wording import naming
+
+if TYPE_CHECKING:
+    from models.bundle.manifest import MemberFile
 
 ROOT = Path(__file__).parents[4]
 BUNDLE = make_bundle()

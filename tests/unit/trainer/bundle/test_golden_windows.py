@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models.bundle.golden import MIN_COUNT, compare, read_golden
-from models.bundle.manifest import Channel, write_manifest
+from models.bundle.manifest import Channel
+from models.bundle.manifest_json import write_manifest
 from models.bundle.package import Bundle
 from models.errors import GoldenMismatchError
 from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from models.states import state_text
 from tests.kit.recordings import document, recipe, write_recipe
 from tests.kit.wording import names, naming
 from trainer.commands.schema import recipe_schema
 from trainer.errors import RecipeError
-from trainer.recipe.data_section import TimeAxis, label_text
+from trainer.recipe.data_section import TimeAxis
 from trainer.recipe.document import Classification, read_recipe
 
 ROOT = Path(__file__).parents[4]
@@ -253,11 +254,11 @@ def test_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_label_has_one_spelling() -> None:
-    assert {label_text(spelling) for spelling in (1, 1.0, "1", "1.0", " 1 ")} == {"1"}
+    assert {state_text(spelling) for spelling in (1, 1.0, "1", "1.0", " 1 ")} == {"1"}
 
 
 def test_label_that_is_no_whole_number_stays() -> None:
-    assert [label_text(x) for x in ("ok ", 1.5, True, "007")] == ["ok", "1.5", "True", "007"]
+    assert [state_text(x) for x in ("ok ", 1.5, True, "007")] == ["ok", "1.5", "True", "007"]
 
 
 def test_classes_may_have_names(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.errors import DecodeError, ReadingError
 from models.input.admission import TimeBounds
-from models.input.codecs.document import MAX_DEPTH
+from models.input.codecs.document import MAX_DEPTH, parse
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.reading import (
     Decoder,
@@ -21,8 +21,9 @@ from models.input.codecs.reading import (
     to_quality,
     to_time_ns,
 )
-from models.input.codecs.scalar import MAX_PLAIN_BYTES, decode_plain, decode_umh, scalar_decoder
+from models.input.codecs.scalar import MAX_PLAIN_BYTES, PlainDecoder, UmhDecoder, scalar_decoder
 from models.input.codecs.thingsboard import MAX_ENTRIES, ThingsBoardDecoder
+from models.input.codecs.values import Unread
 from models.input.quality import Quality
 
 ROW = JsonRowDecoder(["a", "b"], Fields())
@@ -33,9 +34,9 @@ MS = 1_000_000
 DECODERS: dict[str, Decoder] = {
     "json": FULL,
     "json, one path": NESTED,
-    "scalar": decode_plain,
+    "scalar": PlainDecoder(),
     "scalar with paths": scalar_decoder("v", Fields(timestamp="t", quality="q")),
-    "umh": decode_umh,
+    "umh": UmhDecoder(),
     "thingsboard": ThingsBoardDecoder(["a", "b"]),
 }
 
@@ -70,14 +71,10 @@ BAD_ROWS = {
     "lone surrogate": (b'{"a": 1.0, "b": 2.0, "c": "\\ud800"}', "not_json"),
     "comment": (b'{"a": 1.0 /* bar */, "b": 2.0}', "not_json"),
     "leading zero": (b'{"a": 01, "b": 2.0}', "not_json"),
-    "NaN": (b'{"a": NaN, "b": 2.0}', "not_finite"),
-    "infinity": (b'{"a": -Infinity, "b": 2.0}', "not_finite"),
-    "1e999": (b'{"a": 1e999, "b": 2.0}', "not_finite"),
     "huge integer": (b'{"a": %s, "b": 2.0}' % (b"9" * 5000), "not_finite"),
-    "string for a number": (b'{"a": "1.0", "b": 2.0}', "not_a_number"),
-    "boolean": (b'{"a": true, "b": 2.0}', "not_a_number"),
-    "object for a number": (b'{"a": {}, "b": 2.0}', "not_a_number"),
-    "list for a number": (b'{"a": [1.0], "b": 2.0}', "not_a_number"),
+    "string for every number": (b'{"a": "1.0", "b": "x"}', "not_a_number"),
+    "string, and no other": (b'{"a": "1.0"}', "not_a_number"),
+    "NaN for every number": (b'{"a": NaN, "b": Infinity}', "not_finite"),
     "number": (b"1.0", "not_an_object"),
     "null": (b"null", "not_an_object"),
     "list": (b'[{"a": 1.0, "b": 2.0}]', "not_an_object"),
@@ -95,16 +92,32 @@ BAD_ROWS = {
 DUPLICATE_KEYS = {
     "side by side": b'{"a": 1.0, "b": 2.0, "a": 3.0}',
     "equal values": b'{"a": 1.0, "b": 2.0, "a": 1.0}',
-    "nested": b'{"a": 1.0, "b": 2.0, "c": {"d": 1, "d": 1}}',
-    "in a list": b'{"a": 1.0, "b": 2.0, "c": [[{"d": 1, "d": 1}]]}',
     "blank before the colon": b'{"a" : 1.0, "b"\n: 2.0, "a"\t: 3.0}',
     "written as an escape": b'{"a": 1.0, "b": 2.0, "\\u0061": 3.0}',
     "beside a colon in a text": b'{"a": 1.0, "b": 2.0, "c": "x:y", "a": 3.0}',
     "beside a colon in a key": b'{"a": 1.0, "b": 2.0, "x:y": "", "a": 3.0}',
-    "colon that goes": b'{"a": 1.0, "b": 2.0, "c": "x:y", "c": ""}',
     "masked by an escaped colon": b'{"a": 1.0, "b": 2.0, "c": "\\u003a", "a": 3.0}',
     "masked by an escaped colon in a key": b'{"a": 1.0, "b": 2.0, "\\u003A": 0, "a": 3.0}',
-    "empty key": b'{"": 1, "a": 1.0, "b": 2.0, "": 1}',
+}
+
+HALF_ROWS = {
+    "NaN": (b'{"a": NaN, "b": 2.0}', "not_finite"),
+    "infinity": (b'{"a": -Infinity, "b": 2.0}', "not_finite"),
+    "1e999": (b'{"a": 1e999, "b": 2.0}', "not_finite"),
+    "string for a number": (b'{"a": "1.0", "b": 2.0}', "not_a_number"),
+    "object for a number": (b'{"a": {}, "b": 2.0}', "not_a_number"),
+    "list for a number": (b'{"a": [1.0], "b": 2.0}', "not_a_number"),
+    "a key twice": (b'{"a": 1.0, "b": 2.0, "a": 3.0}', "duplicate_key"),
+    "a key twice, once escaped": (b'{"a": 1.0, "b": 2.0, "\\u0061": 3.0}', "duplicate_key"),
+}
+
+ELSEWHERE = {
+    "NaN": b'{"a": 1.0, "b": 2.0, "c": NaN}',
+    "a number too large": b'{"a": 1.0, "b": 2.0, "c": [{"d": 1e999}]}',
+    "a key twice below": b'{"a": 1.0, "b": 2.0, "c": {"d": 1, "d": 1}}',
+    "a key twice in a list": b'{"a": 1.0, "b": 2.0, "c": [[{"d": 1, "d": 1}]]}',
+    "a key twice beside": b'{"a": 1.0, "b": 2.0, "c": "x:y", "c": ""}',
+    "the empty key twice": b'{"": 1, "a": 1.0, "b": 2.0, "": 1}',
 }
 
 SINGLE_KEYS = {
@@ -123,8 +136,61 @@ def test_bad_row_is_refused_with_its_reason(payload: bytes, wanted: str) -> None
 
 
 @pytest.mark.parametrize("payload", DUPLICATE_KEYS.values(), ids=DUPLICATE_KEYS)
-def test_duplicate_key_is_refused(payload: bytes) -> None:
-    assert reason(ROW, payload) == "duplicate_key"
+def test_duplicate_key_is_never_read(payload: bytes) -> None:
+    with pytest.raises(DecodeError, match="duplicate_key"):
+        parse(payload)
+    (reading,) = ROW(payload)
+    assert values([reading]) == [[None, 2.0]]
+    assert reading.unread == (Unread(0, "duplicate_key"),)
+
+
+@pytest.mark.parametrize(("payload", "wanted"), HALF_ROWS.values(), ids=HALF_ROWS)
+def test_value_that_cannot_be_read_does_not_cost_the_others(payload: bytes, wanted: str) -> None:
+    (reading,) = ROW(payload)
+    assert values([reading]) == [[None, 2.0]]
+    assert reading.unread == (Unread(0, wanted),)
+
+
+@pytest.mark.parametrize("payload", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_mistake_in_a_part_that_nobody_reads_costs_nothing(payload: bytes) -> None:
+    (reading,) = ROW(payload)
+    assert (values([reading]), reading.unread) == ([[1.0, 2.0]], ())
+
+
+def test_row_with_a_number_that_is_not_finite_is_as_strict_in_everything_else() -> None:
+    assert reason(ROW, b'{"a": NaN, "b": 2.0, "c": "\\ud800"}') == "not_finite"
+    assert reason(ROW, b'{"a": NaN, "b": 2.0, "c": "\xff"}') == "not_finite"
+    deep = b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1)
+    assert reason(ROW, b'{"a": NaN, "b": 2.0, "c": %s}' % deep) == "too_deep"
+
+
+@pytest.mark.parametrize(
+    ("decode", "payload"),
+    [
+        pytest.param(ROW, b'{"a": true, "b": false}', id="json"),
+        pytest.param(ROW, b'{"a": 1, "b": false}', id="json, beside a number"),
+        pytest.param(
+            JsonRowDecoder(["a.x", "b"], Fields()), b'{"a": {"x": true}, "b": false}', id="nested"
+        ),
+        pytest.param(ThingsBoardDecoder(["a", "b"]), b'{"a": true, "b": false}', id="thingsboard"),
+    ],
+)
+def test_true_is_1_and_false_is_0_in_a_row(decode: Decoder, payload: bytes) -> None:
+    assert values(decode(payload)) == [[1.0, 0.0]]
+    assert {type(value) for one in decode(payload) for value in one.values} <= {int, float}
+
+
+@pytest.mark.parametrize(
+    ("decode", "payload"),
+    [
+        pytest.param(PlainDecoder(), b"%s", id="plain text"),
+        pytest.param(scalar_decoder("", Fields()), b'{"value": %s}', id="scalar"),
+        pytest.param(UmhDecoder(), b'{"value": %s, "timestamp_ms": 5}', id="umh"),
+    ],
+)
+def test_true_is_1_and_false_is_0_alone(decode: Decoder, payload: bytes) -> None:
+    assert values(decode(payload % b"true")) == [[1.0]]
+    assert values(decode(payload % b"false")) == [[0.0]]
 
 
 @pytest.mark.parametrize("payload", SINGLE_KEYS.values(), ids=SINGLE_KEYS)
@@ -322,7 +388,7 @@ def test_clock_that_was_never_set_judges_no_source_but_the_absurd_one() -> None:
     [(b"23.5", 23.5), (b" -1e3\r\n", -1000.0), (b"7", 7.0), (b"+.5", 0.5)],
 )
 def test_plain_number_is_read(payload: bytes, wanted: float) -> None:
-    assert decode_plain(payload) == (Reading(None, (wanted,)),)
+    assert PlainDecoder()(payload) == (Reading(None, (wanted,)),)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +397,6 @@ def test_plain_number_is_read(payload: bytes, wanted: float) -> None:
         (b"", "empty"),
         (b"  ", "not_a_number"),
         (b"on", "not_a_number"),
-        (b"true", "not_a_number"),
         (b"null", "not_a_number"),
         (b"0x10", "not_a_number"),
         (b"1_000", "not_a_number"),
@@ -348,7 +413,7 @@ def test_plain_number_is_read(payload: bytes, wanted: float) -> None:
     ],
 )
 def test_what_is_no_plain_number_has_its_reason(payload: bytes, wanted: str) -> None:
-    assert reason(decode_plain, payload) == wanted
+    assert reason(PlainDecoder(), payload) == wanted
 
 
 def test_scalar_is_read_from_an_object_by_its_paths() -> None:
@@ -357,17 +422,17 @@ def test_scalar_is_read_from_an_object_by_its_paths() -> None:
 
 
 def test_umh_takes_exactly_its_two_keys() -> None:
-    assert decode_umh(b'{"timestamp_ms": 5, "value": 2}') == (Reading(5 * MS, (2.0,)),)
-    assert values(decode_umh(b'{"value": null, "timestamp_ms": 5}')) == [[None]]
+    assert UmhDecoder()(b'{"timestamp_ms": 5, "value": 2}') == (Reading(5 * MS, (2.0,)),)
+    assert values(UmhDecoder()(b'{"value": null, "timestamp_ms": 5}')) == [[None]]
     for payload in (
         b'{"value": 2}',
         b'{"timestamp_ms": 5, "value": 2, "unit": "bar"}',
         b'{"timestamp_ms": 5.0, "value": 2}',
         b'{"timestamp_ms": true, "value": 2}',
     ):
-        assert reason(decode_umh, payload) == "unknown_layout"
-    assert reason(decode_umh, b"2") == "not_an_object"
-    assert reason(decode_umh, b'{"timestamp_ms": 5, "value": "2"}') == "not_a_number"
+        assert reason(UmhDecoder(), payload) == "unknown_layout"
+    assert reason(UmhDecoder(), b"2") == "not_an_object"
+    assert reason(UmhDecoder(), b'{"timestamp_ms": 5, "value": "2"}') == "not_a_number"
 
 
 def test_thingsboard_takes_one_row_or_several_with_or_without_time() -> None:
