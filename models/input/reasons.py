@@ -10,7 +10,7 @@ REASONS: Final = {
     "empty": "the payload is empty",
     "not_json": "the payload is not JSON: cut off, not UTF-8, a lone surrogate, a byte-order mark",
     "too_deep": "objects and lists are nested more than 100 levels deep",
-    "duplicate_key": "the time, or every signal, is at a key that stands twice in its object",
+    "duplicate_key": "an object has the same key twice",
     "not_an_object": "the payload is JSON, but its payload format needs an object",
     "unknown_layout": "umh: the object has other keys than timestamp_ms and value",
     "too_many_entries": "thingsboard: the upload has more than 10,000 entries",

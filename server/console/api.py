@@ -181,6 +181,7 @@ def _described(stream: str, manifest: Manifest | None, versions: Sequence[str]) 
                 "low": one.valid_range[0] if one.valid_range else None,
                 "high": one.valid_range[1] if one.valid_range else None,
                 "missing": one.missing,
+                "states": list(one.codes),
             }
             for one in manifest.channels
         ],

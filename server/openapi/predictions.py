@@ -72,8 +72,6 @@ def schemas() -> Mapping[str, Schema]:
     manifest = Manifest.model_json_schema(
         mode="serialization", ref_template="#/components/schemas/{model}"
     )
-    # openapi-python-client 0.29 writes code for a constant number that Python warns of.
-    manifest["properties"]["schema_version"].pop("const")
     parts: Mapping[str, Schema] = manifest.pop("$defs")
     return {**_SCHEMAS, **parts, "Manifest": manifest}
 

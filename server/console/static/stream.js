@@ -250,7 +250,8 @@ function Model({ stream, model }) {
   </section>`;
 }
 
-export function range({ low, high }) {
+export function range({ low, high, states }) {
+  if (states.length) return states.join(", ");
   return low === null && high === null ? "any" : `${number(low)} … ${number(high)}`;
 }
 

@@ -51,8 +51,8 @@ function Form({ model, first }) {
   const [isBusy, setBusy] = useState(false);
   const [token, setToken] = useState("");
   const [isAsked, setAsked] = useState(hasToken); // whether there is a field for a token
-  const change = (name, text) => {
-    const value = text.trim() === "" ? null : Number(text);
+  const change = ({ name, states }, text) => {
+    const value = text.trim() === "" ? null : states.length ? text : Number(text);
     setTexts((now) => ({ ...now, [name]: text }));
     setRows((now) => now.map((row, index) => (isAll || index === now.length - 1 ? { ...row, [name]: value } : row)));
   };
@@ -106,20 +106,17 @@ function Form({ model, first }) {
 
 function Field({ signal, value, text, change }) {
   const id = `signal-${signal.name}`;
+  const typed = (event) => change(signal, event.currentTarget.value);
   const isOutside =
     value !== null && ((signal.low !== null && value < signal.low) || (signal.high !== null && value > signal.high));
   return html`<div class="field ${isOutside ? "is-outside" : ""}">
     <label for=${id}>${signal.name} ${signal.unit && html`<span class="unit">${signal.unit}</span>`}</label>
-    <input
-      id=${id}
-      name=${signal.name}
-      type="number"
-      step="any"
-      inputmode="decimal"
-      value=${text ?? value ?? ""}
-      aria-describedby="${id}-range"
-      onInput=${(event) => change(signal.name, event.currentTarget.value)}
-    />
+    ${signal.states.length
+      ? html`<select id=${id} name=${signal.name} aria-describedby="${id}-range" onChange=${typed}>
+          <option value="" selected=${value === null}>no value</option>
+          ${signal.states.map((one) => html`<option key=${one} value=${one} selected=${one === value}>${one}</option>`)}
+        </select>`
+      : html`<input id=${id} name=${signal.name} type="number" step="any" inputmode="decimal" value=${text ?? value ?? ""} aria-describedby="${id}-range" onInput=${typed} />`}
     <span id="${id}-range" class="hint">${isOutside ? "outside " : ""}${range(signal)}${MISSING[signal.missing] ?? ""}</span>
   </div>`;
 }
@@ -184,7 +181,7 @@ async function example(stream) {
 
 /** Rows in the middle of each range. */
 function middle(model) {
-  const value = ({ low, high }) => (low === null || high === null ? (low ?? high ?? 0) : (low + high) / 2);
+  const value = ({ low, high, states }) => states[0] ?? (low === null || high === null ? (low ?? high ?? 0) : (low + high) / 2);
   const row = Object.fromEntries(model.signals.map((one) => [one.name, value(one)]));
   return Array.from({ length: model.window?.length ?? 1 }, () => ({ ...row }));
 }

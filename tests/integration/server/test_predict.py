@@ -136,7 +136,12 @@ BAD: dict[str, tuple[str, object, int, str]] = {
     "allowed": ("mass", {"c2": 1}, 400, "allowed are c0, c1, and beside them time and asset"),
     "no signal": ("mass", {"time": AT}, 400, "row 0 has no signal"),
     "value of text": ("mass", {"c0": "wet"}, 400, "'c0' is 'wet': text"),
-    "value that is true": ("mass", {"c0": True}, 400, "allowed are a number and null"),
+    "value that is a list": (
+        "mass",
+        {"c0": [1]},
+        400,
+        "allowed are a number, true, false and null",
+    ),
     "asset": ("mass", {"c0": 1, "asset": 7}, 400, "'asset' is 7; allowed is text"),
     "asset without letters": ("mass", {"c0": 1, "asset": ""}, 400, "1 to 256"),
     "asset with NUL": ("mass", {"c0": 1, "asset": "a\0b"}, 400, "printable"),
