@@ -11,10 +11,9 @@ import glob
 import string
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -59,7 +58,7 @@ class Plan:
     timestamp: str = "ts"
     unit: Literal["s", "ms", "us", "ns"] = "ms"
     sequence: str = ""
-    states: Mapping[str, States] = MappingProxyType({})
+    states: Mapping[str, States] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
