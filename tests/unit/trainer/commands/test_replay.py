@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from models.states import States
 from trainer.commands.replay import Plan, arguments, replay
 from trainer.errors import DataError, UsageError
 from trainer.ingest.recording import Recording
@@ -89,6 +90,20 @@ def test_signal_can_have_a_topic_of_its_own() -> None:
 
 def test_value_can_be_plain_text() -> None:
     assert played(replace(EACH, dialect="plain")).sent[0][1] == b"0.5"
+
+
+def test_state_is_published_as_its_text() -> None:
+    states = {"oil.level": States({"low": 0, "high": 10})}
+    given = recording(assets=1, rows=3)
+    given.values[2, 1] = np.nan
+    rows = played(replace(ROW, timestamp="", states=states), given).documents
+    assert rows == [
+        {"pressure": 0.5, "oil": {"level": "low"}},
+        {"pressure": 1.5, "oil": {"level": "high"}},
+        {"pressure": 2.5, "oil": {"level": None}},
+    ]
+    plain = played(replace(EACH, dialect="plain", states=states), given)
+    assert [payload for _, payload, _ in plain.sent] == [b"0.5", b"low", b"1.5", b"high", b"2.5"]
 
 
 def test_row_can_carry_its_number() -> None:

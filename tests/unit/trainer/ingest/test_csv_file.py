@@ -242,6 +242,11 @@ def test_texts_among_numbers_are_told_with_the_line_to_write(
     assert said in refusal(tmp_path)
 
 
+def test_true_and_false_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(TEXT.replace("4.0", "true").replace("4.1", "False"))
+    assert read(tmp_path).values[:, 0].tolist() == [1.0, 0.0]
+
+
 def test_states_in_text_are_told_with_codes_to_write(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(TEXT.replace("4.0", "Läuft").replace("4.1", "Störung"))
     assert 'codes = { "Läuft" = 0, "Störung" = 1 }' in refusal(tmp_path)
