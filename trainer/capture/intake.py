@@ -36,12 +36,15 @@ class Intake:
     Attributes:
         messages: how many messages have arrived.
         dropped: how many readings were dropped, by reason.
+        unread: how often the value of a signal could not be read, which the row then lacks, by
+            signal and reason.
         examples: the first topic on which each reason occurred, cut after 256 characters.
     """
 
     def __init__(self, pipeline: Pipeline, signals: Sequence[str], limits: IntakeLimits) -> None:
         self.messages = 0
         self.dropped: Counter[str] = Counter()
+        self.unread: Counter[tuple[str, str]] = Counter()
         self.examples: dict[str, str] = {}
         self._signals = signals
         self._routes = Routes(pipeline, signals)
@@ -74,6 +77,8 @@ class Intake:
             except ReadingError as exc:
                 self._drop(exc.reason, message)
                 continue
+            for place, unreadable, _ in reading.unread:
+                self.unread[self._signals[route.channels[place]], unreadable] += 1
             values = self._values(route.channels, reading)
             yield Row(time_ns, route.asset, values, NAMES[reading.quality])
 

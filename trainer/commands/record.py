@@ -1,7 +1,8 @@
 """`millhand-trainer record`: records messages of a broker as Parquet files to train on.
 
 Messages are read by the topic templates and payload formats of a gateway, so a model is trained on
-the readings that it will be served. Each message is a row; dropped messages are counted by reason.
+the readings that it will be served. Each message is a row; dropped messages are counted by reason,
+as are values that cannot be read.
 """
 
 import argparse
@@ -131,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
                 f"the connection was lost {connection.losses} times; messages that were published "
                 "meanwhile are missing from the recording"
             )
-        for line in dropped(intake):
+        for line in (*dropped(intake), *unread(intake)):
             console.note(line)
         if files.paths:
             console.table("recorded", _summary(intake, files, progress.elapsed_s))
@@ -146,6 +147,14 @@ def dropped(intake: Intake) -> list[str]:
     return [
         f"{count} x {reason}: {REASONS[reason]}; first on {intake.examples[reason]}"
         for reason, count in intake.dropped.most_common()
+    ]
+
+
+def unread(intake: Intake) -> list[str]:
+    """A line for each signal and reason why rows lack its value, the most frequent first."""
+    return [
+        f"{count} rows without '{signal}', which could not be read as {reason}: {REASONS[reason]}"
+        for (signal, reason), count in intake.unread.most_common()
     ]
 
 

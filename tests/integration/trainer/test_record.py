@@ -89,8 +89,9 @@ def row(number: int, asset: str, **values: Any) -> tuple[str, dict[str, Any]]:  
 
 
 def test_rows_are_recorded_as_they_were_sent(plant: Mosquitto, tmp_path: Path) -> None:
+    odd = {3: None, 5: "ERR"}
     sent = [
-        row(n, f"pump{n % 2}", hydraulics={"pressure": n / 8}, flow=None if n == 3 else n)
+        row(n, f"pump{n % 2}", hydraulics={"pressure": n / 8}, flow=odd.get(n, n))
         for n in range(50)
     ]
     topic = ("--topic", "plant/{line}/{asset}/telemetry", "--rows", len(sent))
@@ -106,7 +107,8 @@ def test_rows_are_recorded_as_they_were_sent(plant: Mosquitto, tmp_path: Path) -
     assert recording.asset.tolist() == [n % 2 for n in range(50)]
     assert recording.times_ns.tolist() == [(T0_MS + 1000 * n) * 10**6 for n in range(50)]
     np.testing.assert_array_equal(recording.values[:, 0], np.arange(50) / 8)
-    np.testing.assert_array_equal(recording.values[[2, 3, 4], 1], [2, np.nan, 4])
+    np.testing.assert_array_equal(recording.values[[2, 3, 4, 5], 1], [2, np.nan, 4, np.nan])
+    assert "1 rows without 'flow', which could not be read as not_a_number" in running.err
     assert recording.reported is not None
     assert recording.reported.all()
     assert set(pq.read_table(out).column("quality").to_pylist()) == {"GOOD"}
