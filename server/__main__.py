@@ -16,13 +16,14 @@ from serving.program.start import starting
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     with starting():
+        # Before the program, as an import needs memory, and after `starting`, as it takes a while.
+        from serving.program import fault  # noqa: PLC0415
+
         try:
             from server.cli.commands import run  # noqa: PLC0415  what it imports may be missing
 
             return run(arguments)
         except Exception as exc:  # noqa: BLE001  the top of the process: a bug ends it, systemd restarts it
-            from serving.program import fault  # noqa: PLC0415  its imports would delay `starting`
-
             return fault.report(exc, extra="server")
 
 
