@@ -11,6 +11,7 @@ from models.address import shortened
 from models.printable import printable
 from server.access.tls import context
 from server.access.tokens import Tokens, made
+from server.rpc.installed import check_installed
 from server.settings import Settings
 from serving.preflight import files, schema_files
 from serving.preflight.answer import Answer
@@ -51,6 +52,8 @@ def _ready(chosen: argparse.Namespace) -> Settings:
     )
     context(settings.access)
     Tokens(settings.access.tokens_file)
+    if settings.grpc is not None:
+        check_installed()
     return settings
 
 

@@ -111,6 +111,18 @@ class ServedStreams:
         """
         if self.is_stopping:
             raise UnavailableError("the server is stopping; try again later")
+        return await self.finish(version, windows, timeout_s)
+
+    async def finish(
+        self, version: Version, windows: NDArray[np.float32], timeout_s: float | None = None
+    ) -> Outputs:
+        """As `answer`, also while the server stops: for what was let in before.
+
+        Raises:
+            OverloadError: too many windows wait for the version.
+            LateError: the time was over before the model got to it.
+            ModelError: the model failed on the windows.
+        """
         longest_s = min(timeout_s or self._request_s, self._request_s)
         job = Job(windows, monotonic() + longest_s)
         began_ns = perf_counter_ns()
