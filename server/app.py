@@ -1,6 +1,7 @@
 """The sole composition root: from settings to a server that can run."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -24,7 +25,6 @@ from server.predict.answering import Answering
 from server.predict.handlers import Streams
 from server.predict.scoring import Scoring
 from server.repository.control import RepositoryControl
-from server.rpc.installed import check_installed
 from server.settings import Settings
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
@@ -151,7 +151,7 @@ class Program:
         """The port of gRPC; None where it is not configured, so that it costs nothing."""
         if self._settings.grpc is None:
             return None
-        check_installed()
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else clients could fill the log
         from server.rpc.listener import RpcListener  # noqa: PLC0415  needs the extra [grpc]
 
         return RpcListener(self._settings, self._served, self._guard, self.tally)

@@ -193,6 +193,13 @@ class Settings(FileSettings):
         return self
 
     @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        port = self.server.port
+        if self.grpc is not None and self.grpc.port == port != 0:
+            raise ValueError(f"server.port and grpc.port are both {port}: each needs its own port")
+        return self
+
+    @model_validator(mode="after")
     def _streams_differ_and_are_kept(self) -> Self:
         if repeated := {name for name in self.names if self.names.count(name) > 1}:
             raise ValueError(f"each stream is named once; repeated: {sorted(repeated)}")

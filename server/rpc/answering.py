@@ -2,9 +2,10 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic, perf_counter_ns
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from models.printable import printable
 from server.access.guard import Guard
@@ -17,7 +18,7 @@ from server.rpc.inbox import Inbox
 from server.rpc.statuses import status
 from serving import log
 
-_BUG_S = 60.0
+_BUG_S: Final = 60.0
 
 
 class BugError(RefusedError):
@@ -69,39 +70,57 @@ class Answering:
         """What gRPC calls for each call, with its messages and its context."""
 
         async def answer(_: Any, context: Any) -> Any:  # noqa: ANN401  gRPC's, without types
-            call, began_ns = Call(context.time_remaining()), perf_counter_ns()
-            self._tally.begin()
-            found, refusal, task = None, None, asyncio.current_task()
-            self._tasks.add(task)
+            call = Call(context.time_remaining())
             try:
-                found = await self._answered(method, call, context)
+                with self._counted(method.route, call, context):
+                    return await self._answered(method, call, context)
             except RefusedError as exc:
-                refusal = exc
-            except asyncio.CancelledError:
-                refusal = self._why_ended(context)
-                if not self._is_over:
-                    raise  # gRPC has ended the call already
-            except Exception as exc:  # noqa: BLE001  a bug must not reach the client
-                trace = traceback.format_exc()
-                self._log.warning(type(exc).__name__, "call failed by a bug", trace=trace)
-                refusal = BugError("the server has a bug; its log says which")
-            finally:
-                self._tasks.discard(task)
-                kind = Kind(call.model, call.version, method.route, _code(refusal))
-                reason = refusal.reason if refusal is not None else ""
-                self._tally.end(kind, perf_counter_ns() - began_ns, reason)
-            if refusal is not None:
-                await context.abort(status(refusal), printable(str(refusal)))
-            return found
+                return await context.abort(status(exc), printable(str(exc)))  # which raises
 
         return answer
 
+    @contextmanager
+    def _counted(self, route: str, call: Call, context: Any) -> Iterator[None]:  # noqa: ANN401  as above
+        """Count a call, and what it comes to."""
+        began_ns, code, reason = perf_counter_ns(), 200, ""
+        self._tally.begin()
+        try:
+            yield
+        except RefusedError as exc:
+            code, reason = exc.status, exc.reason
+            raise
+        except asyncio.CancelledError:  # gRPC has ended the call already
+            if call.is_late(context.time_remaining()):
+                code, reason = LateError.status, LateError.reason
+            else:
+                code, reason = UNSENT, ClientGoneError.reason
+            raise
+        finally:
+            kind = Kind(call.model, call.version, route, code)
+            self._tally.end(kind, perf_counter_ns() - began_ns, reason)
+
     async def _answered(self, method: Method, call: Call, context: Any) -> Any:  # noqa: ANN401  as above
-        if method.scope is None:
-            return await method.handler(method.message(), call)
-        self._check(method.scope, method.route, context)
-        async with self._inbox.message(method.message, context) as message:
-            return await method.handler(message, call)
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        try:
+            if method.scope is None:
+                return await method.handler(method.message(), call)
+            self._check(method.scope, method.route, context)
+            async with self._inbox.message(method.message, context) as message:
+                return await method.handler(message, call)
+        except RefusedError:
+            raise
+        except asyncio.CancelledError:
+            if not self._is_over:
+                raise
+            text = "the server stops, and did not get to the call in time"
+            raise UnavailableError(text) from None
+        except Exception as exc:
+            trace = traceback.format_exc()
+            self._log.warning(type(exc).__name__, "call failed by a bug", trace=trace)
+            raise BugError("the server has a bug; its log says which") from exc
+        finally:
+            self._tasks.discard(task)
 
     def _check(self, scope: Scope, route: str, context: Any) -> None:  # noqa: ANN401  as above
         sent = dict(context.invocation_metadata()).get("authorization")
@@ -110,18 +129,3 @@ class Answering:
         except RefusedError as exc:
             self._guard.tell(exc, route, context.peer())
             raise
-
-    def _why_ended(self, context: Any) -> RefusedError:  # noqa: ANN401  as above
-        """Why a call was ended from outside: by the stop, by its deadline, or by its client."""
-        if self._is_over:
-            return UnavailableError("the server stops, and did not get to the call in time")
-        if context.time_remaining() == 0:
-            return LateError("the call's deadline has passed")
-        return ClientGoneError("the client has ended the call")
-
-
-def _code(refusal: RefusedError | None) -> int:
-    """The status over HTTP, under which a call is counted."""
-    if refusal is None:
-        return 200
-    return UNSENT if isinstance(refusal, ClientGoneError) else refusal.status

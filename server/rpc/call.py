@@ -1,9 +1,15 @@
 """One call: what it is about, and how long its client waits."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from server.batching.scheduler import Version
 from server.streams.served import ServedStreams
+
+# A client sends what is left of its deadline, rounded up by as much as a hundredth (gRPC's
+# timeout_encoding.cc), and ends the call itself: before the time is over that it has sent.
+_ROUNDED: Final = 0.01
+_TIMER_S: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -37,3 +43,13 @@ class Call:
         """The seconds that the client waits: by its deadline, or its parameter `timeout`."""
         given = [one for one in (timeout_s, self.left_s) if one is not None]
         return min(given, default=None)
+
+    def is_late(self, left_s: float | None) -> bool:
+        """Whether a call that its client has ended was ended by its deadline.
+
+        Args:
+            left_s: seconds that are left of the deadline now; None without one.
+        """
+        if left_s is None or self.left_s is None:
+            return False
+        return left_s <= self.left_s * _ROUNDED + _TIMER_S

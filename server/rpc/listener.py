@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 _LAST_S: Final = 1.0  # for refusals, once the time for an orderly stop is over
+_NO_COMPRESSION: Final = 1 << grpc.Compression.NoCompression
 SERVICE: Final = "inference.GRPCInferenceService"
 
 
@@ -62,6 +63,8 @@ class RpcListener:
             ("grpc.max_connection_idle_ms", round(limits.idle_s * 1000)),
             ("grpc.server_handshake_timeout_ms", round(limits.client_s * 1000)),
             ("grpc.so_reuseport", 0),
+            # gRPC compares the length with the limit before it inflates a message, and not after.
+            ("grpc.compression_enabled_algorithms_bitset", _NO_COMPRESSION),
         )
         self._server = grpc.aio.server(options=options)
         self._server.add_generic_rpc_handlers((self._handler(),))
@@ -85,7 +88,9 @@ class RpcListener:
     async def ended(self) -> None:
         """Wait until the calls under way are answered, or the time for a stop is over."""
         if self._server is not None:
-            await (self._stop if self._stop is not None else self._server.stop(None))
+            self._begin_stop()
+        if self._stop is not None:
+            await self._stop
 
     def _begin_stop(self) -> None:
         if self._stop is None:

@@ -16,8 +16,10 @@ class Grpc(Section):
         port: TCP port to listen on; 0 lets the system choose one, which the log names.
         max_message_bytes: bytes of a request; a longer one is refused.
         max_messages_bytes: bytes of the requests of all calls under way; beyond, one of more than
-            64 KiB is refused.
-        max_calls: calls that are answered at a time; further ones are refused.
+            64 KiB is refused. Those that are still arriving are bounded by `max_calls` and
+            `max_message_bytes` alone.
+        max_calls: calls that are answered, or whose requests arrive, at a time; further ones are
+            refused.
         max_streams: calls of one connection at a time; further ones wait at the client.
         max_connections: connections at a time; further ones are closed.
     """

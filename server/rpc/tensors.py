@@ -10,6 +10,7 @@ from typing import Any, Final
 from server.batching.job import Outputs
 from server.http.refusals import RefusedError
 from server.oip.inference import Infer, Wanted
+from server.oip.tensors import DATATYPE
 from server.rpc.open_inference_pb2 import ModelInferRequest, ModelInferResponse
 
 _CONTENTS: Final = {"FP32": "fp32_contents", "INT64": "int64_contents", "BYTES": "bytes_contents"}
@@ -64,6 +65,12 @@ def written(infer: Infer, wanted: Wanted, outputs: Outputs) -> ModelInferRespons
 def _input(tensor: ModelInferRequest.InferInputTensor, raw: bytes | None) -> dict[str, Any]:
     found = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
     if raw is None:
+        for filled, _ in tensor.contents.ListFields():
+            if filled.name != _CONTENTS[DATATYPE]:
+                raise RefusedError(
+                    f"'{tensor.name[:60]}' has {filled.name}; allowed are {_CONTENTS[DATATYPE]}, "
+                    "or raw_input_contents"
+                )
         return {**found, "data": list(tensor.contents.fp32_contents)}
     if tensor.HasField("contents"):
         raise RefusedError(

@@ -1,6 +1,6 @@
 """All streams that are served: found by name, and asked for predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from collections.abc import Set as AbstractSet
 from time import monotonic, perf_counter_ns
 
@@ -93,9 +93,9 @@ class ServedStreams:
         if lacking:
             raise UnavailableError(f"no model has arrived yet of {', '.join(lacking)}")
 
-    async def answer(
+    def answer(
         self, version: Version, windows: NDArray[np.float32], timeout_s: float | None = None
-    ) -> Outputs:
+    ) -> Awaitable[Outputs]:
         """Have a version answer windows, together with others that wait for it.
 
         Args:
@@ -111,7 +111,7 @@ class ServedStreams:
         """
         if self.is_stopping:
             raise UnavailableError("the server is stopping; try again later")
-        return await self.finish(version, windows, timeout_s)
+        return self.finish(version, windows, timeout_s)
 
     async def finish(
         self, version: Version, windows: NDArray[np.float32], timeout_s: float | None = None

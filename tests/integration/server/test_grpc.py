@@ -1,23 +1,23 @@
 """Triton's client for gRPC against the server: the six calls, refusals, access, and the stop."""
 
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
+import grpc
 import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, service_pb2
 from tritonclient.http import InferenceServerClient as HttpClient
 from tritonclient.http import InferInput as HttpInput
 
+from server.__main__ import main
 from server.access.tokens import made
 from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 from tests.kit.bundles.published import Published
-from tests.kit.children import python
 from tests.kit.model_calls import client_of, port_of, refused, window
 from tests.kit.model_server import ModelServer
 from tests.kit.waiting import eventually
@@ -37,8 +37,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     published = Published.create(folder)
     published.publish(linear_bundle("mass", 1, [1.0, 10.0]))
     published.publish(detector_bundle("wear", 1, [1.0, -1.0]))
-    grpc = {"port": 0, "max_message_bytes": 65_536}
-    with ModelServer(folder / "home", published, STREAMS, {"grpc": grpc}) as server:
+    sections = {"grpc": {"port": 0, "max_message_bytes": 65_536}}
+    with ModelServer(folder / "home", published, STREAMS, sections) as server:
         server.start_serving()
         published.publish(linear_bundle("mass", 2, [1.0, 10.0], bias=1000.0))
         with closing(client_of(server)) as client:
@@ -97,6 +97,28 @@ def test_version_and_outputs_are_chosen(served: Served) -> None:
 def test_nan_is_a_missing_value(served: Served) -> None:
     found = served.client.infer("mass", [window([[1, np.nan]])])
     assert found.as_numpy("quality").tolist() == [b"UNCERTAIN"]
+    answer = served.client._client_stub.ModelInfer(typed([1, np.nan], [1, 1, 2]))  # noqa: SLF001  as above
+    assert list(answer.outputs[1].contents.bytes_contents) == [b"UNCERTAIN"]
+
+
+def test_contents_of_another_type_are_refused_by_their_name(served: Served) -> None:
+    request = typed([], [1, 1, 2])
+    request.inputs[0].contents.fp64_contents.extend([1.0, 2.0])
+    with pytest.raises(grpc.RpcError) as caught:
+        served.client._client_stub.ModelInfer(request)  # noqa: SLF001  as above
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "has fp64_contents; allowed are fp32_contents" in caught.value.details()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_compressed_message_is_refused_before_it_is_inflated(served: Served, coding: str) -> None:
+    logged = served.server.log
+    status, message = refused(
+        served.client, window([[0, 0]] * 2_000_000), compression_algorithm=coding
+    )
+    assert status == "StatusCode.UNIMPLEMENTED"
+    assert coding in message
+    assert served.server.log == logged  # or any client could fill the log
 
 
 def test_answer_equals_that_over_http_to_the_bit(served: Served) -> None:
@@ -179,21 +201,15 @@ def test_connection_beyond_the_limit_is_closed(tmp_path: Path) -> None:
         assert greeted == [True, True, False]
 
 
-def test_missing_package_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    server = ModelServer(tmp_path, Published.create(tmp_path), STREAMS, {"grpc": {"port": 0}})
-    config = server.write_config()
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'grpc': raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
-    )
-    ended = subprocess.run(
-        python("server", "run", "--config", config),
-        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 78
-    assert "install millhand[server,grpc]" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_check_names_the_port_and_refuses_that_of_http(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections: dict[str, dict[str, object]] = {"server": {"port": 8470}, "grpc": {}}
+    server = ModelServer(tmp_path, Published.create(tmp_path), STREAMS, sections)
+    command = ["check", "--config", str(server.write_config())]
+    assert main(command) == 0
+    assert "gRPC      at 127.0.0.1, port 8471" in capsys.readouterr().out
+    sections["grpc"]["port"] = 8470
+    server.write_config()
+    assert main(command) == 78
+    assert "server.port and grpc.port are both 8470" in capsys.readouterr().err
