@@ -63,7 +63,7 @@ class RpcListener:
             ("grpc.max_connection_idle_ms", round(limits.idle_s * 1000)),
             ("grpc.server_handshake_timeout_ms", round(limits.client_s * 1000)),
             ("grpc.so_reuseport", 0),
-            # gRPC compares the length with the limit before it inflates a message, and not after.
+            # grpcio 1.67 inflates a message before it compares its length with the limit.
             ("grpc.compression_enabled_algorithms_bitset", _NO_COMPRESSION),
         )
         self._server = grpc.aio.server(options=options)
