@@ -21,7 +21,7 @@ from serving.errors import TransientError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-_LAST_S: Final = 1.0  # for refusals, once the time for an orderly stop is over
+_LAST_S: Final = 5.0  # for refusals to be sent on a busy machine, once the time for a stop is over
 _NO_COMPRESSION: Final = 1 << grpc.Compression.NoCompression
 SERVICE: Final = "inference.GRPCInferenceService"
 
