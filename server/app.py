@@ -1,9 +1,10 @@
 """The sole composition root: from settings to a server that can run."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from models.control.documents import Desired
 from models.errors import BundleError
@@ -39,6 +40,9 @@ from serving.updates.attempt import Tools
 from serving.updates.kept import KeptBundles
 from serving.updates.updater import Updater
 from serving.worker import Workers
+
+if TYPE_CHECKING:
+    from server.rpc.listener import RpcListener
 
 _TICK_S: Final = 1.0
 _POISON_DEATHS: Final = 3
@@ -86,6 +90,7 @@ class Program:
         self._listener = Listener(
             application, settings.server, limits, self._guard.tls, self._begin
         )
+        self._rpc = self._rpc_listener()
         self._notifier = Notifier()
 
     def _table(self, store: Store) -> Table:
@@ -114,8 +119,12 @@ class Program:
         if self._watch is not None:
             self._watch.start()
         try:
+            if self._rpc is not None:
+                await self._rpc.start()
             await self._listener.serve()
         finally:
+            if self._rpc is not None:
+                await self._rpc.ended()
             if self._watch is not None:
                 self._watch.stop()
             loop.remove_reader(self._workers.wake_up.fileno())
@@ -134,7 +143,18 @@ class Program:
         self._served.is_stopping = True
         if self._watch is not None:
             self._watch.end_streams()
+        if self._rpc is not None:
+            self._rpc.stop()
         self._listener.stop()
+
+    def _rpc_listener(self) -> "RpcListener | None":
+        """The port of gRPC; None where it is not configured, so that it costs nothing."""
+        if self._settings.grpc is None:
+            return None
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else clients could fill the log
+        from server.rpc.listener import RpcListener  # noqa: PLC0415  needs the extra [grpc]
+
+        return RpcListener(self._settings, self._served, self._guard, self.tally)
 
     def _watching(self) -> Watch | None:
         """What is behind the page; None where there is none."""

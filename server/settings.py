@@ -17,6 +17,7 @@ from server.access.settings import Access, is_of_this_machine
 from server.console.settings import Console
 from server.metrics.settings import Metrics
 from server.predict.settings import Predict
+from server.rpc.settings import Grpc
 from serving.log import Level
 from serving.preflight.toml_file import FileSettings
 from serving.proof.settings import Proof
@@ -135,6 +136,7 @@ class Settings(FileSettings):
     log: Log = Log()
     access: Access = Access()
     console: Console | None = None
+    grpc: Grpc | None = None
 
     def address(self, port: int) -> str:
         """The address that the server listens on, as a URL."""
@@ -188,6 +190,13 @@ class Settings(FileSettings):
     @model_validator(mode="after")
     def _others_need_a_token(self) -> Self:
         self.access.check_address(self.server.host)
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        port = self.server.port
+        if self.grpc is not None and self.grpc.port == port != 0:
+            raise ValueError(f"server.port and grpc.port are both {port}: each needs its own port")
         return self
 
     @model_validator(mode="after")

@@ -77,6 +77,29 @@ class Guard:
             self.tell(exc, request.route, request.link.client)
             raise
 
+    def check_call(self, scope: Scope, authorization: bytes | None) -> None:
+        """Do nothing where a call over gRPC may be answered.
+
+        Args:
+            scope: the scope that the call needs.
+            authorization: its metadata `authorization`; None without it.
+
+        Raises:
+            UnauthorizedError: it needs a token, and has none that is known.
+            ForbiddenError: its token does not have the scope.
+        """
+        if scope in self._open:
+            return
+        if authorization is not None:
+            demand(scope, self.tokens.find(authorization))
+            return
+        # gRPC asks clients for a certificate only where nobody is let in without one.
+        is_certified = self._access.client_ca_file and self._access.client_certificate == "required"
+        if not is_certified or scope not in self._certified:
+            raise UnauthorizedError(
+                f"this needs a token with the scope {scope}, in the metadata authorization: Bearer"
+            )
+
     def tell(self, refusal: RefusedError, path: str, client: str) -> None:
         """Log that somebody was refused, at a limited rate and without what was sent."""
         self._log.warning(

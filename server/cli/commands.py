@@ -12,12 +12,18 @@ from models.printable import printable
 from server.access.tls import context
 from server.access.tokens import Tokens, made
 from server.settings import Settings
+from serving.errors import ConfigError
 from serving.preflight import files, schema_files
 from serving.preflight.answer import Answer
 from serving.preflight.kept import clear, list_models, list_quarantined
 from serving.preflight.registry import ask_registry, find_unencrypted
 from serving.preflight.toml_file import load_settings
-from serving.program.installation import check_libraries, check_processor, installation_fault
+from serving.program.installation import (
+    check_libraries,
+    check_processor,
+    installation_fault,
+    missing,
+)
 from serving.program.outcome import exit_code
 from serving.store import Store
 
@@ -51,6 +57,11 @@ def _ready(chosen: argparse.Namespace) -> Settings:
     )
     context(settings.access)
     Tokens(settings.access.tokens_file)
+    if settings.grpc is not None and (absent := missing("grpc")):
+        raise ConfigError(
+            f"grpc: {', '.join(absent)} not installed: pip install 'millhand[server,grpc]', or "
+            "remove the section [grpc]"
+        )
     return settings
 
 
@@ -82,6 +93,8 @@ def _described(settings: Settings) -> list[str]:
         f"access    {needs}",
         f"registry  {shortened(settings.registry.url)}",
     ]
+    if settings.grpc is not None:
+        lines.append(f"gRPC      at {server.host}, port {settings.grpc.port}")
     if console is not None:
         lines.append(f"console   at /console, shows {console.broker.host}:{console.broker.port}")
     return lines

@@ -80,7 +80,9 @@ class Listener:
 
     def stop(self) -> None:
         """Accept no more connections, and end; may be called by any thread or signal handler."""
-        if self._loop is not None and not self._loop.is_closed():
+        if self._loop is None:
+            self._stopping.set()  # before it listens, so that nothing waits for it yet
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
 
     @property

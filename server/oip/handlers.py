@@ -84,9 +84,9 @@ class OpenInference:
     async def _metadata(self, request: Request) -> Answer:
         found = self._served.requested(request)
         slot = self._served.slot(request.model)
-        described = _described(found.model.manifest, found.model.sha256, slot.named)
-        described["parameters"] |= _device(found.model.session.device)
-        return json(described)
+        document = described(found.model.manifest, found.model.sha256, slot.named)
+        document["parameters"] |= _device(found.model.session.device)
+        return json(document)
 
     async def _ready(self, request: Request) -> Answer:
         self._served.requested(request)
@@ -96,15 +96,15 @@ class OpenInference:
         model = self._served.requested(request).model
         manifest = model.manifest
         kind = "KIND_CPU" if model.session.device.is_cpu else "KIND_GPU"
-        described = _described(manifest, "", ())
+        tensors = described(manifest, "", ())
         return json(
             {
                 "name": manifest.stream,
-                "platform": described["platform"],
+                "platform": tensors["platform"],
                 "backend": "onnxruntime",
                 "max_batch_size": self._limits.max_batch,
-                "input": [_configured(tensor) for tensor in described["inputs"]],
-                "output": [_configured(tensor) for tensor in described["outputs"]],
+                "input": [_configured(tensor) for tensor in tensors["inputs"]],
+                "output": [_configured(tensor) for tensor in tensors["outputs"]],
                 "version_policy": {"specific": {"versions": [manifest.seq]}},
                 "instance_group": [{"name": manifest.stream, "kind": kind, "count": 1}],
             }
@@ -129,7 +129,7 @@ class OpenInference:
         return json(entries)
 
 
-def _described(manifest: Manifest, sha256: str, versions: Sequence[str]) -> dict[str, Any]:
+def described(manifest: Manifest, sha256: str, versions: Sequence[str]) -> dict[str, Any]:
     """The metadata of a model, as the protocol calls them."""
     outputs = [
         {

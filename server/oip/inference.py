@@ -84,6 +84,18 @@ class Infer:
         if document is None:
             values = self._tensor.read_raw(raw)
             return Wanted(*self._tensor.admitted(values), dict.fromkeys(self._outputs, True))
+        return self.read_document(document, raw)
+
+    def read_document(self, document: Mapping[str, Any], raw: bytes) -> Wanted:
+        """Take a request apart whose document is parsed already.
+
+        Args:
+            document: the request, as the protocol writes it in JSON.
+            raw: bytes of the tensors that say `binary_data_size`.
+
+        Raises:
+            RefusedError: what was found, and what is allowed.
+        """
         parameters = as_object(document.get("parameters", {}), "parameters")
         windows, qualities = self._tensor.admitted(self._windows(document, raw))
         is_binary = bool(parameters.get("binary_data_output", False))
@@ -103,11 +115,9 @@ class Infer:
         """
         tensors: list[dict[str, Any]] = []
         raw: list[bytes] = []
-        _check_finite(outputs)
-        for name, is_binary in wanted.outputs.items():
-            tensor, content = self._tensor_of(name, wanted.qualities, outputs, is_binary=is_binary)
+        for tensor, content in self.tensors(wanted, outputs):
             tensors.append(tensor)
-            if is_binary:
+            if "data" not in tensor:
                 raw.append(content)
         document: dict[str, Any] = {
             "model_name": self.manifest.stream,
@@ -122,6 +132,20 @@ class Infer:
             return Answer(200, header)
         lengths = ((HEADER_LENGTH, str(len(header)).encode()),)
         return Answer(200, b"".join((header, *raw)), _OCTETS, lengths)
+
+    def tensors(self, wanted: Wanted, outputs: Outputs) -> list[tuple[dict[str, Any], bytes]]:
+        """The tensors that a client has asked for, each with its raw bytes.
+
+        Those that are wanted in JSON have `data`, and no raw bytes.
+
+        Raises:
+            ModelError: the model has answered a window by NaN or an infinity.
+        """
+        _check_finite(outputs)
+        return [
+            self._tensor_of(name, wanted.qualities, outputs, is_binary=is_binary)
+            for name, is_binary in wanted.outputs.items()
+        ]
 
     def _windows(self, document: Mapping[str, Any], raw: bytes) -> NDArray[np.float64]:
         inputs = document.get("inputs")

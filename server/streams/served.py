@@ -1,6 +1,6 @@
 """All streams that are served: found by name, and asked for predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from collections.abc import Set as AbstractSet
 from time import monotonic, perf_counter_ns
 
@@ -93,9 +93,9 @@ class ServedStreams:
         if lacking:
             raise UnavailableError(f"no model has arrived yet of {', '.join(lacking)}")
 
-    async def answer(
+    def answer(
         self, version: Version, windows: NDArray[np.float32], timeout_s: float | None = None
-    ) -> Outputs:
+    ) -> Awaitable[Outputs]:
         """Have a version answer windows, together with others that wait for it.
 
         Args:
@@ -111,6 +111,18 @@ class ServedStreams:
         """
         if self.is_stopping:
             raise UnavailableError("the server is stopping; try again later")
+        return self.finish(version, windows, timeout_s)
+
+    async def finish(
+        self, version: Version, windows: NDArray[np.float32], timeout_s: float | None = None
+    ) -> Outputs:
+        """As `answer`, also while the server stops: for what was let in before.
+
+        Raises:
+            OverloadError: too many windows wait for the version.
+            LateError: the time was over before the model got to it.
+            ModelError: the model failed on the windows.
+        """
         longest_s = min(timeout_s or self._request_s, self._request_s)
         job = Job(windows, monotonic() + longest_s)
         began_ns = perf_counter_ns()

@@ -100,9 +100,7 @@ def installation_fault(extra: str = "") -> str:
     Args:
         extra: extra of the distribution that the program needs; empty for the base install.
     """
-    if extra and (
-        absent := sorted(filter(_is_missing, _required(distribution("millhand"), extra)))
-    ):
+    if extra and (absent := missing(extra)):
         return f"{', '.join(absent)} not installed: pip install 'millhand[{extra}]'"
     faults = list(_faults(extra))
     if not faults:
@@ -113,6 +111,11 @@ def installation_fault(extra: str = "") -> str:
         f"the installation in {sys.prefix} is not complete ({named}{more}): install into a new "
         "environment, as docs/install.md describes under Upgrading"
     )
+
+
+def missing(extra: str) -> list[str]:
+    """Names of the packages that an extra of the distribution needs, and that are not installed."""
+    return sorted(filter(_is_missing, _required(distribution("millhand"), extra)))
 
 
 def _faults(extra: str) -> Iterator[str]:

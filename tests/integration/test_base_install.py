@@ -60,6 +60,23 @@ def test_server_names_the_extra_that_is_missing(python: Path, tmp_path: Path) ->
         )
 
 
+def test_server_names_the_extra_that_grpc_needs(python: Path, tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    (tmp_path / "root.json").write_text("{}")
+    config.write_text(
+        f"""
+        server = {{ state_dir = "{tmp_path}" }}
+        registry = {{ url = "file://{tmp_path}", root = "{tmp_path}/root.json" }}
+        streams = [{{ stream = "mass" }}]
+        grpc = {{}}
+        """
+    )
+    for command in ("run", "check"):
+        run = said(python, command, "--config", str(config), package="server")
+        assert run.returncode == 78
+        assert "grpc: grpcio not installed: pip install 'millhand[server,grpc]'" in run.stderr
+
+
 def test_missing_module_of_ours_is_a_bug_and_no_missing_extra() -> None:
     blocked = (
         "import sys; sys.modules['trainer.commands.schema'] = None; "

@@ -1,4 +1,4 @@
-"""One bundle, four ways: MQTT, predict, and the inference protocol in JSON and in raw bytes.
+"""One bundle, five ways: MQTT, predict, and the inference protocol in JSON, in bytes, by gRPC.
 
 Trained on public recordings, published, pulled by a gateway and by a server. Answers are equal to
 the bit, whatever the way.
@@ -6,6 +6,7 @@ the bit, whatever the way.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import orjson
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from tritonclient.grpc import InferInput
 
 from models.bundle.package import Bundle
 from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import telemetry_pipeline
+from tests.kit.model_calls import client_of
 from tests.kit.model_server import ModelServer
 from tests.realdata.line import RECIPES, Answer, cut, line, trained
 from tests.realdata.test_stream import CMAPSS_COLUMNS
@@ -80,7 +83,8 @@ def answered(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     by_stream = {stream: [one for one in answers if one["stream"] == stream] for stream in sent}
     published = Published(folder / "registry", Keys(folder / "keys"))
     streams = [{"stream": stream} for stream in sent]
-    with ModelServer(folder / "server", published, streams) as server:
+    sections = {"grpc": {"port": 0}}
+    with ModelServer(folder / "server", published, streams, sections) as server:
         yield Answered(sent, by_stream, server.start_serving())
 
 
@@ -96,10 +100,12 @@ def test_answers_are_equal_to_the_bit_on_every_way(
     for asset, windows in sent.windows.items():
         own = [one for one in over_mqtt if one["asset"] == asset]
         in_json, binary = _inferred(answered.server, sent.bundle, windows)
+        by_grpc = _called(answered.server, stream, windows)
         for name in {"value", "score"} & in_json.keys():
             assert [one[name] for one in own] == in_json[name] == binary[name], (asset, name)
-        assert [one["quality"] for one in own] == in_json["quality"]
-    figure(f"{stream}: {len(over_mqtt)} predictions on {len(rows)} rows equal on four ways")
+            assert by_grpc[name] == binary[name], (asset, name)
+        assert [one["quality"] for one in own] == in_json["quality"] == by_grpc["quality"]
+    figure(f"{stream}: {len(over_mqtt)} predictions on {len(rows)} rows equal on five ways")
 
 
 def _inferred(
@@ -122,6 +128,18 @@ def _inferred(
             binary[output["name"]] = np.frombuffer(reply.body[at : at + size], dtype).tolist()
         at += size
     return in_json, binary
+
+
+def _called(
+    server: ModelServer, stream: str, windows: NDArray[np.float32]
+) -> Mapping[str, list[object]]:
+    """The outputs by name, asked over gRPC in raw bytes."""
+    tensor = InferInput("window", list(windows.shape), "FP32").set_data_from_numpy(windows)
+    with closing(client_of(server)) as client:
+        found = client.infer(stream, [tensor])
+    outputs = {one.name: found.as_numpy(one.name) for one in found.get_response().outputs}
+    quality = [one.decode() for one in outputs.pop("quality")]
+    return {"quality": quality} | {name: values.tolist() for name, values in outputs.items()}
 
 
 def _compared(answers: Sequence[Answer]) -> list[Answer]:

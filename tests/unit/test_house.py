@@ -53,6 +53,7 @@ IMPORTERS = {
         "server/metrics/samples.py",
     },
     "skl2onnx": {"trainer/graph/converters.py", "trainer/graph/export.py"},
+    "grpc": {"server/rpc/inbox.py", "server/rpc/listener.py", "server/rpc/statuses.py"},
     "httptools": {"server/http/connection.py", "server/http/head.py"},
     "tuf": {
         "serving/registry/trust.py",

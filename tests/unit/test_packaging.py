@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("agent.txt", "server.txt", "trainer.txt", "dev.txt")
+LOCKS = ("agent.txt", "server.txt", "grpc.txt", "trainer.txt", "dev.txt")
 NOT_ON_A_GATEWAY = {
     "httptools",
     "onnx",
@@ -64,7 +64,7 @@ def test_base_install_carries_no_training_library_and_no_web_server() -> None:
     [
         ("agent", []),
         ("models", []),
-        ("server", ["server"]),
+        ("server", ["server", "grpc"]),
         ("serving", []),
         ("trainer", ["trainer"]),
     ],
@@ -108,7 +108,7 @@ def test_lock_pins_each_package_with_hashes_and_names_no_address(name: str) -> N
     assert [need for need in needs if not pinned.fullmatch(need)] == []
 
 
-@pytest.mark.parametrize("name", ["agent.txt", "server.txt", "trainer.txt"])
+@pytest.mark.parametrize("name", LOCKS[:-1])
 def test_gateway_and_workstation_lock_the_same_versions(name: str) -> None:
     assert locked(name).items() <= locked("dev.txt").items()
 
@@ -117,7 +117,7 @@ def test_lock_satisfies_every_declared_dependency() -> None:
     everything = locked("dev.txt")
     missing = [
         str(need)
-        for need in declared("trainer", "server", "demo", "dev")
+        for need in declared("trainer", "server", "grpc", "demo", "dev")
         if need.name not in everything or not need.specifier.contains(everything[need.name])
     ]
     assert missing == []

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
-from tests.kit.children import ROOT
+from tests.kit.children import ROOT, run
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.model_calls import port_of
 from tests.kit.model_server import ModelServer
 from tests.kit.plant_page import STREAM, overview, prediction, shown_of
 from tests.kit.waiting import eventually
@@ -71,7 +73,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, published: Published) -> It
     folder = tmp_path_factory.mktemp("guide")
     with mosquitto(folder / "broker") as broker, PlantClient(broker.port) as client:
         broker_at = {"host": HOST, "port": broker.port}
-        sections = {"console": {"broker": broker_at, "points_per_minute": 60}}
+        console: dict[str, object] = {"broker": broker_at, "points_per_minute": 60}
+        sections: dict[str, dict[str, object]] = {"console": console, "grpc": {"port": 0}}
         home = folder / "home"
         with ModelServer(home, published, [{"stream": STREAM}], sections) as made:
             made.start_serving()
@@ -135,6 +138,13 @@ def test_curl_line_is_answered(server: ModelServer, command: str, tmp_path: Path
         assert '"asset":"l1/pump7"' in said
     else:
         assert "error" not in json.loads(said)
+
+
+def test_program_of_the_guide_is_answered_over_grpc(server: ModelServer) -> None:
+    (program,) = (one for one in blocks("docs/api.md", "python") if "tritonclient.grpc" in one)
+    led = program.replace("localhost:8471", f"{HOST}:{port_of(server)}")
+    assert led != program
+    assert run([sys.executable, "-c", led], 60.0).strip() == "[319.2] [b'GOOD']"
 
 
 def test_curl_lines_of_access_are_answered_in_their_order(

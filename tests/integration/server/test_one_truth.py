@@ -1,7 +1,8 @@
-"""The same rows, over MQTT through an agent and over HTTP, get the same predictions and ids."""
+"""The same rows, by MQTT through an agent, by HTTP and by gRPC, get the same predictions."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from tritonclient.grpc import InferInput
 
 from models.bundle.manifest import Channel, WindowSpec
 from models.bundle.package import Bundle
@@ -17,6 +19,7 @@ from tests.kit.bundles.graphs import detector_bundle, history_bundle, linear_bun
 from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.model_calls import client_of
 from tests.kit.model_server import ModelServer
 from tests.kit.waiting import eventually
 
@@ -100,7 +103,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     for bundle in BUNDLES.values():
         published.publish(bundle)
     streams = [{"stream": stream} for stream in BUNDLES]
-    with ModelServer(folder / "server", published, streams) as server:
+    with ModelServer(folder / "server", published, streams, {"grpc": {"port": 0}}) as server:
         server.start_serving()
         yield Both(server, _over_mqtt(folder))
 
@@ -167,7 +170,7 @@ def test_rows_that_are_not_used_are_told_with_the_reason(both: Both, stream: str
 
 @pytest.mark.parametrize("stream", ["row", "required"])
 def test_windows_over_the_inference_protocol_get_the_same_answers(both: Both, stream: str) -> None:
-    """JSON and raw bytes; windows that are BAD over MQTT are refused there, and left out here."""
+    """JSON, raw bytes, and gRPC; windows that are BAD over MQTT are refused there, and left out."""
     told = both.over_http(stream)
     answered, unused = told["predictions"], {one["row"] for one in told["dropped"]}
     sent = [
@@ -192,3 +195,10 @@ def test_windows_over_the_inference_protocol_get_the_same_answers(both: Both, st
     binary = np.frombuffer(reply.body[end:], dtype, len(kept)).tolist()
     assert [answered[number]["value"] for number in kept] == by_name["value"] == binary
     assert [answered[number]["quality"] for number in kept] == by_name["quality"]
+    tensor = InferInput("window", list(windows.shape), "FP32").set_data_from_numpy(
+        windows.astype(np.float32)
+    )
+    with closing(client_of(both.server)) as client:
+        called = client.infer(stream, [tensor])
+    assert called.as_numpy("value").tolist() == binary
+    assert [one.decode() for one in called.as_numpy("quality")] == by_name["quality"]

@@ -1,5 +1,6 @@
 """The server as a service: under its unit's filter, in sequence with systemd, and as commands."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.children import python
 from tests.kit.gateway.evil import evil_bundle
+from tests.kit.model_calls import client_of, window
 from tests.kit.model_server import ModelServer
 from tests.kit.waiting import eventually
 
@@ -23,8 +25,12 @@ def test_server_answers_and_refuses_bundles_under_the_filter_of_its_unit(tmp_pat
     published.publish(linear_bundle("mass", 1, [1.0]))
     sandboxed = [*python("tests.kit.gateway.sandbox", UNIT)]
     streams = [{"stream": "mass"}]
-    with ModelServer(tmp_path / "home", published, streams, under=sandboxed) as server:
+    sections = {"grpc": {"port": 0}}
+    with ModelServer(tmp_path / "home", published, streams, sections, sandboxed) as server:
         server.start_serving()
+        with closing(client_of(server)) as client:
+            found = client.infer("mass", [window([[4.5]])])
+        assert found.as_numpy("value").tolist() == [4.5]
         tensor = {"name": "window", "datatype": "FP32", "shape": [1, 1, 1], "data": [4.5]}
         reply = server.request("POST", "/v2/models/mass/infer", {"inputs": [tensor]})
         assert reply.document["outputs"][0]["data"] == [4.5]
