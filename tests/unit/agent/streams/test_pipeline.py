@@ -191,9 +191,8 @@ def test_several_windows_of_one_message_have_different_ids() -> None:
     [
         (b"", "empty"),
         (b"{", "not_json"),
-        (row(c0="1.0"), "not_a_number"),
-        (row(c0=True), "not_a_number"),
-        (row(c0=math.nan), "not_finite"),
+        (row(c0="1.0", c1=[1]), "not_a_number"),
+        (row(c0=math.nan, c1=math.inf), "not_finite"),
         (b'{"ts": 1, "c0": 1e999}', "not_finite"),
         (b'{"c0": 1, "c0": 1}', "duplicate_key"),
         ({"c0": 1.0, "c1": 1.0}, "time_missing"),
@@ -209,6 +208,15 @@ def test_bad_message_costs_itself_only(payload: bytes | dict[str, object], reaso
     assert refusal(pipeline, payload) == reason
     (answer,) = predictions(pipeline, row())
     assert (answer["value"], answer["quality"]) == (21.0, "GOOD")
+
+
+def test_value_that_cannot_be_read_is_missing_and_counted_in_order_or_not() -> None:
+    for disorder_ms in (0, 1000):
+        pipeline = serving(linear(), disorder_ms=disorder_ms)
+        answers = predictions(pipeline, row(0, c0="1.0"), row(2), row(4))
+        assert answers[0]["quality"] == "UNCERTAIN"
+        assert answers[1]["quality"] == "GOOD"
+        assert pipeline.unread.reasons == {"c0": {"not_a_number": 1}}
 
 
 def test_unknown_asset_is_refused_where_assets_are_listed() -> None:

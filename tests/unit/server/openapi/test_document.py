@@ -61,7 +61,7 @@ def test_signal_has_its_unit_range_and_what_a_missing_value_does() -> None:
     flow = Channel(name="flow", unit="m3/h", valid_range=(0.0, 32.5), missing="require")
     level = Channel(name="level")
     signals = reading(made(described_stream(channels=(flow, level))), "pump-health")["properties"]
-    assert signals["flow"]["type"] == ["number", "null"]
+    assert signals["flow"]["type"] == ["number", "boolean", "null"]
     assert "m3/h" in signals["flow"]["description"]
     assert "0 to 32.5" in signals["flow"]["description"]
     assert "BAD" in signals["flow"]["description"]
@@ -95,4 +95,4 @@ def test_more_signals_than_the_limit_are_described_as_one() -> None:
     channels = make_channels(MAX_SIGNALS + 1)
     found = reading(made(described_stream(channels=channels)), "pump-health")
     assert "properties" not in found
-    assert found["additionalProperties"]["type"] == ["number", "string", "null"]
+    assert found["additionalProperties"]["type"] == ["number", "string", "boolean", "null"]
