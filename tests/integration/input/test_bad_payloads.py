@@ -47,8 +47,8 @@ def row(**fields: object) -> str:
 
 
 def raw(text: str) -> str:
-    """A row with `text` in the place of c0's value, as no JSON library would write it."""
-    return row(c0=0).replace('"c0": 0', f'"c0": {text}')
+    """A row with `text` in the place of its only value, as no JSON library would write it."""
+    return row(c0=0, c1=None).replace('"c0": 0', f'"c0": {text}')
 
 
 BAD_ROWS: list[tuple[str | bytes, str]] = [
@@ -70,12 +70,10 @@ BAD_ROWS: list[tuple[str | bytes, str]] = [
     ("null", "not_an_object"),
     ("4.2", "not_an_object"),
     (raw('"4.2"'), "not_a_number"),
-    (raw("true"), "not_a_number"),
     (raw("[4.2]"), "not_a_number"),
     (raw('{"value": 4.2}'), "not_a_number"),
     (raw('1.0, "c0": 2.0'), "duplicate_key"),
     (raw(r'1.0, "\u00630": 2.0'), "duplicate_key"),
-    (raw('1.0, "x": {"y": 1, "y": 2}'), "duplicate_key"),
     (row(c0=None, c1=None), "no_signal"),
     (row(ts=None), "time_missing"),
     (row(ts="yesterday"), "time_malformed"),

@@ -239,6 +239,8 @@ def test_missing_signals_and_qualities_are_counted(plant: Plant) -> None:
         "bad": {"input_missing": 1},
         "missing": {"c0": 1, "c1": 1},
         "refused": {},
+        "unread": {},
+        "unknown_states": {},
         "forgotten_assets": 0,
         "shed": 0,
     }
