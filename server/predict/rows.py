@@ -15,7 +15,8 @@ import orjson
 
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError
-from models.input.codecs.reading import to_number, to_time_ns
+from models.input.codecs.reading import to_number
+from models.input.codecs.times import to_time_ns
 from models.input.limits import IntakeLimits
 from models.input.reasons import REASONS
 from models.windowing.asset_state import NS_PER_MS

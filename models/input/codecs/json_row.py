@@ -12,14 +12,8 @@ from typing import Any
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
-from models.input.codecs.reading import (
-    NS_PER_UNIT,
-    Fields,
-    FieldsReader,
-    Reading,
-    at_path,
-    to_number,
-)
+from models.input.codecs.reading import Fields, FieldsReader, Reading, at_path, to_number
+from models.input.codecs.times import NS_PER_UNIT
 
 _NUMBERS = {float, int}  # all that orjson returns of these is finite
 

@@ -13,16 +13,11 @@ from models.errors import DecodeError, ReadingError
 from models.input.admission import TimeBounds
 from models.input.codecs.document import MAX_DEPTH
 from models.input.codecs.json_row import JsonRowDecoder
-from models.input.codecs.reading import (
-    Decoder,
-    Fields,
-    Reading,
-    TimeUnit,
-    to_quality,
-    to_time_ns,
-)
+from models.input.codecs.qualities import to_quality
+from models.input.codecs.reading import Decoder, Fields, Reading
 from models.input.codecs.scalar import MAX_PLAIN_BYTES, decode_plain, decode_umh, scalar_decoder
 from models.input.codecs.thingsboard import MAX_ENTRIES, ThingsBoardDecoder
+from models.input.codecs.times import TimeUnit, to_time_ns
 from models.input.quality import Quality
 
 ROW = JsonRowDecoder(["a", "b"], Fields())
