@@ -5,13 +5,13 @@ wrong reading does more harm at a plant than a missing one.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from models.errors import DecodeError
-from models.input.codecs.qualities import to_quality
-from models.input.codecs.times import TimeUnit, to_time_ns
+from models.input.codecs.qualities import NamedMap, quality_reader
+from models.input.codecs.times import TimeUnit, to_time_ns, zone_of
 from models.input.quality import Quality
 
 MISSING = float("nan")
@@ -91,12 +91,16 @@ class Fields:
         timestamp_unit: unit of the source time.
         quality: dotted path of the quality; empty if the payload has none.
         sequence: dotted path of the sequence number; empty if the payload has none.
+        quality_map: how the quality is read, see `quality_reader`.
+        timezone: name of the time zone of texts without an offset.
     """
 
     timestamp: str = ""
     timestamp_unit: TimeUnit = "ms"
     quality: str = ""
     sequence: str = ""
+    quality_map: NamedMap | Mapping[str, str] | None = None
+    timezone: str = "UTC"
 
 
 class FieldsReader:
@@ -104,21 +108,22 @@ class FieldsReader:
 
     def __init__(self, fields: Fields) -> None:
         self._time = _split(fields.timestamp)
-        self._unit = fields.timestamp_unit
+        self._unit, self._zone = fields.timestamp_unit, zone_of(fields.timezone)
         self._quality = _split(fields.quality)
+        self._to_quality = quality_reader(fields.quality_map)
         self._sequence = _split(fields.sequence)
 
     def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
         """Time, quality and position, in the form in which a `Reading` has them.
 
         Raises:
-            DecodeError: see `to_time_ns`, `to_quality`, `to_position`.
+            DecodeError: see `to_time_ns`, `QualityReader`, `to_position`.
         """
         time_ns, quality, position = None, Quality.GOOD, ""
         if self._time:
-            time_ns = to_time_ns(at_path(document, self._time), self._unit)
+            time_ns = to_time_ns(at_path(document, self._time), self._unit, self._zone)
         if self._quality:
-            quality = to_quality(at_path(document, self._quality))
+            quality = self._to_quality(at_path(document, self._quality))
         if self._sequence:
             position = to_position(at_path(document, self._sequence))
         return time_ns, quality, position
