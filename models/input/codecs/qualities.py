@@ -85,6 +85,8 @@ _BOOLEANS: Final = {"true": True, "false": False}
 _MAX_STATUS: Final = 0xFFFF_FFFF
 _MIN_STATUS: Final = -(2**31)  # programs in Java write the same 32 bits with a sign
 _MAX_OPC_DA: Final = 0xFF
+# Ignition's StatusCodes have a subcode there, and a good one is from 192 on.
+_NO_STATUS: Final = frozenset({*range(1, 0xC0), *range(_MAX_OPC_DA + 1, 1 << 10)})
 _STALE: Final = 500  # Sparkplug 3.0, property Quality: 0 bad, 192 good, 500 stale
 _BY_TOP_BITS: Final = (Quality.BAD, Quality.UNCERTAIN, Quality.BAD, Quality.GOOD)
 # 0 to 3 have opposite meanings in OPC DA, OPC UA, Siemens' qc and Ignition; 128 to 191 are good in
@@ -100,8 +102,12 @@ def _of_opc_da(code: int) -> Quality | None:
 
 
 def _of_opc_ua(code: int) -> Quality | None:
-    """OPC UA Part 4, 7.39: the severity is bits 31-30 of a StatusCode; 11 is not used."""
-    if not _MIN_STATUS <= code <= _MAX_STATUS:
+    """OPC UA Part 4, 7.39: the severity is bits 31-30 of a StatusCode; 11 is not used.
+
+    Bits 9-0 mean nothing where bits 11-10 are zero, and are zero then. So a small number is of
+    another product, and would be taken for good here even where it is bad there.
+    """
+    if not _MIN_STATUS <= code <= _MAX_STATUS or code in _NO_STATUS:
         return None
     return Quality(min((code & _MAX_STATUS) >> 30, Quality.BAD))
 

@@ -26,6 +26,19 @@ MS = 1_000_000
 DECODERS: dict[str, Decoder] = {
     "json": FULL,
     "json, one path": NESTED,
+    "json, local time and Siemens' quality": JsonRowDecoder(
+        ["a", "b"],
+        Fields(
+            timestamp="t",
+            timestamp_unit="iso8601",
+            timezone="Europe/Berlin",
+            quality="q",
+            quality_map="siemens_qc",
+        ),
+    ),
+    "json, a table of qualities": JsonRowDecoder(
+        ["a"], Fields(quality="q", quality_map={"x": "GOOD", "192": "BAD"})
+    ),
     "scalar": decode_plain,
     "scalar with paths": scalar_decoder("v", Fields(timestamp="t", quality="q")),
     "umh": decode_umh,
