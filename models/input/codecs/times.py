@@ -105,7 +105,8 @@ def _from_iso(text: str, zone: tzinfo) -> int:
 
 def _below_microsecond(text: str) -> int:
     """Nanoseconds of the seventh to ninth digit behind the second, which datetime passes over."""
-    digits = text.replace(",", ".").partition(".")[2][6:9]
+    has_usual_form = text[19] in ".,"  # 2025-10-09T08:53:20.1234567
+    digits = text[26:29] if has_usual_form else text.replace(",", ".").partition(".")[2][6:9]
     while digits and not digits.isdigit():
         digits = digits[:-1]
     return int(digits.ljust(3, "0"))
