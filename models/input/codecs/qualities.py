@@ -97,7 +97,7 @@ _CLEARLY_OPC_UA: Final = 0x1_0000
 
 
 def _of_opc_da(code: int) -> Quality | None:
-    """OPC Data Access 3.0, 6.8: bits 7-6 of a byte; 10 is not used, and no good one."""
+    """OPC Data Access 3.0, OPC Quality Flags: bits 7-6 of a byte; 10 is not used."""
     return _BY_TOP_BITS[code >> 6] if 0 <= code <= _MAX_OPC_DA else None
 
 
