@@ -16,8 +16,7 @@ from serving.program.start import starting
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     with starting():
-        # Before the program, as an import needs memory, and after `starting`, as it takes a while.
-        from serving.program import fault  # noqa: PLC0415
+        from serving.program import fault  # noqa: PLC0415  now: at a fault there may be no memory
 
         try:
             from agent.cli.commands import run  # noqa: PLC0415  what it imports may be missing

@@ -1,9 +1,11 @@
 """What can be known of a gateway before the agent serves; see `serving.preflight` for the parts."""
 
 from pathlib import Path
+from typing import get_args
 
 from agent.config.settings import Settings
 from models.address import shortened
+from models.input.codecs.qualities import ALLOWED, NamedMap
 from models.input.topics import TopicTemplate
 from serving.preflight import files, kept
 from serving.preflight.answer import Answer
@@ -72,6 +74,22 @@ def find_exposed(settings: Settings) -> list[Answer]:
             )
         )
     return answers + find_unencrypted(settings.registry)
+
+
+def find_guessed(settings: Settings) -> list[Answer]:
+    """Qualities whose meaning nobody has named, so that some of them are dropped."""
+    return [
+        Answer(
+            "warn",
+            f"pipelines[{number}].inputs[{place}].quality: quality_map is not given, so only "
+            f"{ALLOWED[None]} are read; other numbers, such as 0 to 3, mean opposite things in "
+            "different products and are dropped as quality_ambiguous: set quality_map to "
+            f"{', '.join(get_args(NamedMap))}, or to a table of your own",
+        )
+        for number, pipeline in enumerate(settings.pipelines)
+        for place, source in enumerate(pipeline.inputs)
+        if source.quality and source.quality_map is None
+    ]
 
 
 def ask(settings: Settings) -> list[Answer]:

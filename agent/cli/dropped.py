@@ -1,14 +1,15 @@
 """Why a message is dropped, in words: its reason, what was found instead, and what would help."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from typing import Any, Final
 
+from agent.cli import stated
 from agent.streams.pipeline import Pipeline
 from models.input.codecs.document import parse
 from models.input.reasons import REASONS
-from models.input.topics import TopicTemplate
+from models.input.source import Input
 from serving.mqtt.packets import Received
 
 _MAX_PATHS: Final = 20
@@ -28,6 +29,10 @@ def explain(reason: str, served: Pipeline, message: Received) -> Iterator[str]:
         found = dict.fromkeys(_paths(parse(message.payload)))
         yield f"    looked for: {_listed(_wanted(served, message.topic))}"
         yield f"    found: {_listed(found) or 'an object without keys'}"
+    elif reason.startswith("time_"):
+        yield from _stated(stated.describe_time, served, message)
+    elif reason.startswith("quality_"):
+        yield from _stated(stated.describe_quality, served, message)
     elif reason == "late":
         yield (
             f"    disorder_ms of the stream is {served.settings.disorder_ms}: set it to the "
@@ -36,16 +41,23 @@ def explain(reason: str, served: Pipeline, message: Received) -> Iterator[str]:
         )
 
 
+def _stated(
+    describe: Callable[[Input, bytes], Iterator[str]], served: Pipeline, message: Received
+) -> Iterator[str]:
+    source = stated.source_of(served.settings, message.topic)
+    return describe(source, message.payload) if source is not None else iter(())
+
+
 def _wanted(served: Pipeline, topic: str) -> list[str]:
     """The paths at which the input of a topic looks for signals."""
     assert served.model is not None  # noqa: S101  whoever asks has activated one
-    for source in served.settings.inputs:
-        if TopicTemplate(source.topic).match(topic) is not None:
-            if source.dialect == "block" and source.value:
-                return [source.value]
-            names = [channel.name for channel in served.model.manifest.channels]
-            return list(source.signals.values()) or names
-    return []
+    source = stated.source_of(served.settings, topic)
+    if source is None:
+        return []
+    if source.dialect == "block" and source.value:
+        return [source.value]
+    names = [channel.name for channel in served.model.manifest.channels]
+    return list(source.signals.values()) or names
 
 
 def _paths(document: Any, above: str = "") -> Iterator[str]:  # noqa: ANN401  any JSON value

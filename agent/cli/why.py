@@ -16,7 +16,7 @@ from time import time_ns
 
 import numpy as np
 
-from agent.cli import dropped, window_state
+from agent.cli import dropped, stated, window_state
 from agent.config.settings import Settings
 from agent.delivery.inputs import Input
 from agent.streams.pipeline import Pipeline
@@ -116,7 +116,9 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
     assert served.model is not None  # noqa: S101  as above
     manifest, before = served.model.manifest, Counter(served.missing)
     try:
-        for reading in route.decode(message.payload):
+        readings = route.decode(message.payload)
+        yield from _describe_stated(served, message)
+        for reading in readings:
             channels = [manifest.channels[index] for index in route.channels]
             if isinstance(reading, Block):
                 yield from _describe_block(reading, channels)
@@ -138,6 +140,14 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         yield f"  no prediction yet: {_awaited(served, route.asset)}"
     if missing := Counter(served.missing) - before:
         yield f"  missing: {', '.join(missing)}"
+
+
+def _describe_stated(served: Pipeline, message: Received) -> Iterator[str]:
+    source = stated.source_of(served.settings, message.topic)
+    if source is not None and (source.timestamp or source.quality):
+        yield "  the payload states"
+        yield from stated.describe_time(source, message.payload)
+        yield from stated.describe_quality(source, message.payload)
 
 
 def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:

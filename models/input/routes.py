@@ -128,7 +128,7 @@ class _BoundInput:
 def _decoder(
     source: Input, paths: Sequence[str], readers: Sequence[ValueReader]
 ) -> Decoder | BlockDecoder:
-    fields = Fields(source.timestamp, source.timestamp_unit, source.quality, source.sequence)
+    fields = source.fields
     if source.dialect == "block":
         return _block_decoder(source, paths, fields)
     if source.dialect == "json":

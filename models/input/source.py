@@ -11,6 +11,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from models.bundle.manifest import Name
+from models.input.codecs.qualities import QualityMap
+from models.input.codecs.reading import Fields
+from models.input.codecs.times import TimeUnit, ZoneName
 from models.input.codecs.values import Numbers
 from models.input.topics import SIGNAL, TopicTemplate, overlap
 from models.settings import Section
@@ -58,9 +61,19 @@ class Input(Section):
     timestamp: str = Field(
         "", description="path of the source time in the payload; empty: the time of arrival counts"
     )
-    timestamp_unit: Literal["ns", "us", "ms", "s", "iso8601"] = "ms"
+    timestamp_unit: TimeUnit = "ms"
+    timezone: ZoneName = Field(
+        "UTC",
+        description="time zone of times in text without an offset, such as Europe/Berlin; only "
+        "for timestamp_unit iso8601",
+    )
     quality: str = Field(
         "", description="path of the quality in the payload; empty: every reading is GOOD"
+    )
+    quality_map: QualityMap | None = Field(
+        None,
+        description="how the quality is read: the name of a product's way, or a table from a "
+        "value as text to GOOD, UNCERTAIN or BAD; without it only what has one meaning is read",
     )
     sequence: str = Field(
         "",
@@ -91,6 +104,17 @@ class Input(Section):
         return self
 
     @model_validator(mode="after")
+    def _ways_of_reading_are_used(self) -> Self:
+        if self.quality_map is not None and not self.quality:
+            raise ValueError("quality_map needs quality, the path of the quality in the payload")
+        if self.timezone != "UTC" and not (self.timestamp and self.timestamp_unit == "iso8601"):
+            raise ValueError(
+                "timezone is for times in text: give timestamp and timestamp_unit = 'iso8601', or "
+                "leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _signal_level_fits_dialect(self) -> Self:
         per_signal = self.dialect in ("scalar", "umh")
         has_level = SIGNAL in TopicTemplate(self.topic).names
@@ -110,6 +134,18 @@ class Input(Section):
                 "{signal} out of topic"
             )
         return self
+
+    @property
+    def fields(self) -> Fields:
+        """Where a payload has its time, quality and sequence number, and how they are read."""
+        return Fields(
+            self.timestamp,
+            self.timestamp_unit,
+            self.quality,
+            self.sequence,
+            self.quality_map,
+            self.timezone,
+        )
 
 
 def check_delivered_once(inputs: Sequence[Input]) -> None:

@@ -15,7 +15,7 @@ import orjson
 
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError
-from models.input.codecs.reading import to_time_ns
+from models.input.codecs.times import to_time_ns
 from models.input.codecs.values import value_reader
 from models.input.limits import IntakeLimits
 from models.input.reasons import REASONS

@@ -83,6 +83,7 @@ DROPPED = {
     "not_a_number": GOOD._replace(fields={"value": "bad", "q": "odd"}, ahead_s=None),
     "no_signal": GOOD._replace(fields={"q": "odd"}, ahead_s=None),
     "time_missing": GOOD._replace(fields={"value": 1.0, "q": "odd"}, ahead_s=None),
+    "quality_ambiguous": GOOD._replace(fields={"value": 1.0, "q": 0}, ahead_s=3600.0),
     "quality_unknown": GOOD._replace(fields={"value": 1.0, "q": "odd"}, ahead_s=3600.0),
     "time_past": GOOD._replace(ahead_s=-2e9),
     "time_future": GOOD._replace(ahead_s=3600.0),
@@ -97,7 +98,7 @@ SENT = st.builds(
     fields=st.fixed_dictionaries(
         {"value": VALUES},
         optional={
-            "q": st.sampled_from(["GOOD", "bad", "odd"]),
+            "q": st.sampled_from(["GOOD", "bad", "odd", 0]),
             "other": st.integers(0, MAX_PAYLOAD_BYTES).map("x".__mul__),
         },
     ),

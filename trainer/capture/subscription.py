@@ -7,10 +7,11 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from models.input.codecs.qualities import NamedMap
 from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
 from models.input.routes import Routes
@@ -25,7 +26,15 @@ DIALECTS = ("json", "scalar", "plain", "umh", "thingsboard")
 LONE_ASSET = "asset"
 # Default path of the event time, by payload format; the others have none, or a fixed one.
 _TIMES = {"json": "ts", "scalar": "timestamp"}
-_TOPIC_ONLY = ("dialect", "value", "timestamp", "timestamp_unit", "quality")
+_TOPIC_ONLY = (
+    "dialect",
+    "value",
+    "timestamp",
+    "timestamp_unit",
+    "timezone",
+    "quality",
+    "quality_map",
+)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -92,7 +101,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--value", help="path of the value in a scalar payload; default value")
     add("--timestamp", help="path of event time, '' for arrival; default ts, or timestamp (scalar)")
     add("--timestamp-unit", help="unit of the event time: ns, us, ms (default), s or iso8601")
+    add("--timezone", help="time zone of event times in text without an offset; default UTC")
     add("--quality", help="path of the quality; default none")
+    add("--quality-map", metavar="NAME", help=f"how it is read: {', '.join(get_args(NamedMap))}")
 
 
 def subscription(options: argparse.Namespace) -> Subscription:
@@ -152,7 +163,9 @@ def _of_topic(options: argparse.Namespace) -> Subscription:
         "value": value,
         "timestamp": timed,
         "timestamp_unit": options.timestamp_unit or "ms",
+        "timezone": options.timezone or "UTC",
         "quality": options.quality or "",
+        "quality_map": options.quality_map,
     }
     if dialect == "plain" and (value or timed or content["quality"]):
         raise UsageError("--dialect plain is a number without paths; use --dialect scalar for them")

@@ -10,7 +10,6 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +23,7 @@ from pydantic import (
 )
 
 from models.bundle.manifest import Channel, Finite, Name
+from models.input.codecs.times import ZoneName
 from models.states import state_text
 from trainer.recipe.file_template import fields
 
@@ -63,14 +63,6 @@ def anchored(pattern: str, info: ValidationInfo) -> str:
     filled = re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], pattern)
     folder = (info.context or {}).get("folder", Path())
     return str(Path(folder) / filled)
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, ZoneInfoNotFoundError) as exc:
-        raise ValueError("no such time zone; a name such as 'Europe/Berlin' is needed") from exc
-    return name
 
 
 # Year, month, day, hour, minute and second all differ, so that a format which swaps two fails.
@@ -142,7 +134,7 @@ class TimeAxis(Section):
 
     column: str | Columns | None = None
     format: Annotated[str, AfterValidator(_dated)] | None = None
-    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    zone: ZoneName = "UTC"
     unit: TimeUnit | None = None
     origin: Annotated[AwareDatetime, AfterValidator(_within_years)] = datetime(
         1970, 1, 1, tzinfo=UTC

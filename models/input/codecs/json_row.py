@@ -13,13 +13,8 @@ from typing import Any
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse_message
-from models.input.codecs.reading import (
-    NS_PER_UNIT,
-    Fields,
-    FieldsReader,
-    Reading,
-    at_path,
-)
+from models.input.codecs.reading import Fields, FieldsReader, Reading, at_path
+from models.input.codecs.times import NS_PER_UNIT
 from models.input.codecs.values import (
     MISSING,
     Unread,

@@ -1,26 +1,18 @@
-"""What every payload format decodes to, and the values they share: time and quality.
+"""What every payload format decodes to, and how its values are found in a document.
 
 Nothing is guessed: a value that is not clearly of its type is refused with a reason, because a
 wrong reading does more harm at a plant than a missing one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from models.errors import DecodeError
+from models.input.codecs.qualities import NamedMap, quality_reader
+from models.input.codecs.times import TimeUnit, to_time_ns, zone_of
 from models.input.codecs.values import Unread
 from models.input.quality import Quality
-
-TimeUnit = Literal["ns", "us", "ms", "s", "iso8601"]
-NS_PER_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-# The quality bits of OPC Data Access, bits 7-6 of a byte; larger numbers are OPC UA StatusCodes.
-_OPC_DA = {0xC0: Quality.GOOD, 0x40: Quality.UNCERTAIN, 0x00: Quality.BAD}
-_OPC_DA_MAX = 0xFF
-_SPARKPLUG_STALE = 500  # Sparkplug 3.0, property Quality: 0 bad, 192 good, 500 stale
-_OPC_UA_MAX = 0xFFFF_FFFF
-_OPC_UA_SEVERITY_SHIFT = 30
 
 
 class Reading(NamedTuple):
@@ -49,63 +41,6 @@ Is called for every message on the hot thread, so it keeps no state and logs not
 """
 
 
-def to_time_ns(value: object, unit: TimeUnit) -> int:
-    """A source time in nanoseconds since 1970.
-
-    ISO 8601 text without an offset is taken as UTC.
-
-    Raises:
-        DecodeError: `time_missing` for null, `time_malformed` if the value cannot be read.
-    """
-    if value is None:
-        raise DecodeError("time_missing")
-    try:
-        if unit == "iso8601":
-            return _from_iso(value)
-        if type(value) is int:
-            return value * NS_PER_UNIT[unit]
-        if type(value) is float:
-            # A float64 has 53 bits: seconds since 1970 are exact to a quarter of a microsecond
-            # today, and what is below a microsecond is noise.
-            return round(value * NS_PER_UNIT[unit] / 1_000) * 1_000
-    except (ValueError, OverflowError) as exc:
-        raise DecodeError("time_malformed") from exc
-    raise DecodeError("time_malformed")
-
-
-def to_quality(value: object) -> Quality:
-    """A quality, from the words and codes that plants use.
-
-    - Text: good, uncertain or bad, or a longer name that begins with one of them
-      (`Good_Overload`).
-    - A number up to 255 is an OPC DA quality; its top two bits count.
-    - 500 is Sparkplug's stale.
-    - A larger number is an OPC UA StatusCode, whose severity is bits 31-30 (OPC UA Part 4, 7.39).
-    - Null, or no quality at all, is good, as in all of these.
-
-    So 0 is the bad of OPC DA. The good of OPC UA is 0 as well, but its encodings leave a good
-    status out of the message.
-
-    Raises:
-        DecodeError: `quality_unknown` for anything else.
-    """
-    if value is None:
-        return Quality.GOOD
-    if isinstance(value, str):
-        word = value.strip().lower()
-        for quality in Quality:
-            if word.startswith(quality.name.lower()):
-                return quality
-    elif type(value) is int and value >= 0:
-        if value <= _OPC_DA_MAX:
-            return _OPC_DA.get(value & 0xC0, Quality.BAD)
-        if value == _SPARKPLUG_STALE:
-            return Quality.UNCERTAIN
-        if value <= _OPC_UA_MAX:
-            return Quality(min(value >> _OPC_UA_SEVERITY_SHIFT, Quality.BAD))
-    raise DecodeError("quality_unknown")
-
-
 def to_position(value: object) -> str:
     """A sequence number as text; text is taken as it is.
 
@@ -129,16 +64,6 @@ def at_path(document: Any, path: Sequence[str]) -> Any:  # noqa: ANN401  any JSO
     return document
 
 
-def _from_iso(value: object) -> int:
-    if not isinstance(value, str):
-        raise DecodeError("time_malformed")
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1_000
-
-
 @dataclass(frozen=True, slots=True)
 class Fields:
     """Where a payload has its time, quality and sequence number.
@@ -148,12 +73,16 @@ class Fields:
         timestamp_unit: unit of the source time.
         quality: dotted path of the quality; empty if the payload has none.
         sequence: dotted path of the sequence number; empty if the payload has none.
+        quality_map: how the quality is read, see `quality_reader`.
+        timezone: name of the time zone of texts without an offset.
     """
 
     timestamp: str = ""
     timestamp_unit: TimeUnit = "ms"
     quality: str = ""
     sequence: str = ""
+    quality_map: NamedMap | Mapping[str, str] | None = None
+    timezone: str = "UTC"
 
 
 class FieldsReader:
@@ -161,21 +90,22 @@ class FieldsReader:
 
     def __init__(self, fields: Fields) -> None:
         self._time = _split(fields.timestamp)
-        self._unit = fields.timestamp_unit
+        self._unit, self._zone = fields.timestamp_unit, zone_of(fields.timezone)
         self._quality = _split(fields.quality)
+        self._to_quality = quality_reader(fields.quality_map)
         self._sequence = _split(fields.sequence)
 
     def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
         """Time, quality and position, in the form in which a `Reading` has them.
 
         Raises:
-            DecodeError: see `to_time_ns`, `to_quality`, `to_position`.
+            DecodeError: see `to_time_ns`, `QualityReader`, `to_position`.
         """
         time_ns, quality, position = None, Quality.GOOD, ""
         if self._time:
-            time_ns = to_time_ns(at_path(document, self._time), self._unit)
+            time_ns = to_time_ns(at_path(document, self._time), self._unit, self._zone)
         if self._quality:
-            quality = to_quality(at_path(document, self._quality))
+            quality = self._to_quality(at_path(document, self._quality))
         if self._sequence:
             position = to_position(at_path(document, self._sequence))
         return time_ns, quality, position

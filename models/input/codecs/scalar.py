@@ -98,12 +98,15 @@ class UmhDecoder:
 
         Raises:
             DecodeError: `not_an_object`; `unknown_layout` if the object has other keys than
-                `timestamp_ms` and `value`, or a time that is not an integer; see `read_single`.
+                `timestamp_ms` and `value`, or a time that is not a whole number; see `read_single`.
         """
         document = parse_message(payload)
         if not isinstance(document, dict):
             raise DecodeError("not_an_object")
-        if document.keys() != _UMH_KEYS or type(document["timestamp_ms"]) is not int:
+        time_ms = document.get("timestamp_ms")
+        if type(time_ms) is float and time_ms.is_integer():
+            time_ms = int(time_ms)  # umh-core documents 1760000000000.0 as allowed
+        if document.keys() != _UMH_KEYS or type(time_ms) is not int:
             raise DecodeError("unknown_layout")
         values, unread = read_single(self._read, document["value"])
-        return (Reading(document["timestamp_ms"] * 1_000_000, values, unread=unread),)
+        return (Reading(time_ms * 1_000_000, values, unread=unread),)

@@ -11,7 +11,8 @@ from typing import Any
 from models.errors import DecodeError
 from models.input.codecs.document import parse_message
 from models.input.codecs.json_row import JsonRowDecoder
-from models.input.codecs.reading import Fields, Reading, to_time_ns
+from models.input.codecs.reading import Fields, Reading
+from models.input.codecs.times import to_time_ns
 from models.input.codecs.values import ValueReader
 
 # Bounds how long one message can keep the hot thread from all others.

@@ -84,6 +84,7 @@ BAD_ROWS: list[tuple[str | bytes, str]] = [
     (row(ts=10**300), "time_future"),
     (row(q="splendid"), "quality_unknown"),
     (row(q=-1), "quality_unknown"),
+    (row(q=3), "quality_ambiguous"),
     (b" " * MAX_PAYLOAD_BYTES + b"{}", "payload_too_large"),
 ]
 BAD_MESSAGES: list[tuple[str, str | bytes, str]] = [

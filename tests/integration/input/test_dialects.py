@@ -74,6 +74,17 @@ PIPELINES = [
         {"topic": "plant/{line}/{asset}/numbered", "sequence": "n"},
     ),
     pipeline(
+        "local",
+        {
+            "topic": "plant/{line}/{asset}/local",
+            "timestamp": "Time",
+            "timestamp_unit": "iso8601",
+            "timezone": "Europe/Berlin",
+            "quality": "qc",
+            "quality_map": "siemens_qc",
+        },
+    ),
+    pipeline(
         "mixed",
         {
             "topic": "plant/{line}/{asset}/drive",
@@ -183,6 +194,20 @@ def test_equal_rows_without_a_time_are_told_apart_by_their_sequence(plant: Plant
     found = answers(plant, "numbered", 100)
     assert {answer["value"] for answer in found} == {21.0}
     assert len({answer["id"] for answer in found}) == 100
+
+
+def test_local_time_and_quality_of_siemens_are_read_as_they_are_meant(plant: Plant) -> None:
+    for number, code in enumerate((3, 2, 1, 0)):
+        document = {"Time": f"2025-10-09T10:53:2{number}", "qc": code, "c0": 1.0, "c1": 2.0}
+        plant.client.publish("plant/l1/p1/local", document)
+    found = answers(plant, "local", 4)
+    assert [answer["timestamp"] for answer in found] == [
+        1_760_000_000_000 + 1000 * number for number in range(4)
+    ]
+    assert [answer["value"] for answer in found[:3]] == [21.0] * 3
+    qualities = [answer["quality"] for answer in found]
+    assert qualities[:3] == ["GOOD", "GOOD", "UNCERTAIN"]
+    assert qualities[3] != "GOOD"
 
 
 def test_several_inputs_of_one_pipeline_make_one_sample(plant: Plant) -> None:

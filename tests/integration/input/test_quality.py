@@ -134,7 +134,7 @@ def test_optional_signal_without_a_value_is_imputed_and_uncertain(
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"c0": None}, {"c0": 100.5}, {"c0": 1.0, "q": "BAD"}, {"c0": 1.0, "q": 0}],
+    [{}, {"c0": None}, {"c0": 100.5}, {"c0": 1.0, "q": "BAD"}, {"c0": 1.0, "q": 8}],
     ids=["missing", "null", "out-of-range", "bad", "bad-opc"],
 )
 def test_required_signal_without_a_value_gives_null_and_bad(

@@ -137,6 +137,28 @@ def test_each_scalar_is_a_row_of_one_signal(plant: Mosquitto, tmp_path: Path) ->
     assert "trigger" in running.out
 
 
+def test_local_times_and_named_qualities_are_recorded_as_they_are_meant(
+    plant: Mosquitto, tmp_path: Path
+) -> None:
+    topic = ("--topic", "vals/{asset}", "--signal", "flow", "--rows", 3)
+    times = ("--timestamp-unit", "iso8601", "--timezone", "Europe/Berlin")
+    quality = ("--quality", "qc", "--quality-map", "siemens_qc")
+    out = tmp_path / "a.parquet"
+    with (
+        recorder(tmp_path, plant, *topic, *times, *quality, "--out", out) as running,
+        PlantClient(plant.port) as client,
+    ):
+        for code in (3, 1, 0):
+            local = f"2025-10-09T10:53:2{code}.1234567"
+            client.publish("vals/p", {"ts": local, "flow": code, "qc": code})
+        assert running.end() == 0
+        recording = loaded(running, "flow")
+    utc_ns = 1_760_000_000_123_456_700
+    assert recording.times_ns.tolist() == [utc_ns + code * 10**9 for code in (0, 1, 3)]
+    stored = pq.read_table(out).column("quality").to_pylist()
+    assert sorted(stored) == ["BAD", "GOOD", "UNCERTAIN"]
+
+
 CONFIG = {
     "gateway": {"id": "gw"},
     "broker": {"host": "gateway.example"},
@@ -172,6 +194,7 @@ def test_pipeline_of_a_gateway_is_recorded_as_it_would_take_it_in(
         "time_past": ("t/pump7/row", b'{"ts": 1, "a": 4.2}'),
         "time_future": ("t/pump7/row", json.dumps({"ts": T0_MS * 2, "a": 4.2}).encode()),
         "quality_unknown": ("t/pump7/row", json.dumps({"ts": T0_MS, "a": 1, "q": "?"}).encode()),
+        "quality_ambiguous": ("t/pump7/row", json.dumps({"ts": T0_MS, "a": 1, "q": 3}).encode()),
         "payload_too_large": ("t/pump7/row", b"[" + b"1," * 100 + b"1]"),
         "unknown_asset": ("t/pump8/row", json.dumps({"ts": T0_MS, "a": 4.2}).encode()),
     }
@@ -300,6 +323,10 @@ SCALAR = ("--topic", "plant/{asset}", "--dialect", "scalar", "--signal", "flow",
         ((*TOPIC, "--signal", "a b"), "--signal: found 'a b'"),
         ((*TOPIC, "--signal", "time"), "'time'"),
         ((*TOPIC, "--timestamp-unit", "h"), "--timestamp-unit: found 'h'"),
+        ((*TOPIC, "--timezone", "Mars/Olympus"), "--timezone: found 'Mars/Olympus'"),
+        ((*TOPIC, "--timezone", "Europe/Berlin"), "iso8601"),
+        ((*TOPIC, "--quality", "q", "--quality-map", "opcda"), "--quality-map: found 'opcda'"),
+        ((*TOPIC, "--quality-map", "opc_da"), "quality"),
         ((*TOPIC, "--dialect", "umh", "--timestamp", "t"), "timestamp"),
         ((*TOPIC, "--dialect", "plain", "--quality", "q"), "--dialect scalar"),
         ((*TOPIC, "--stream", "s"), "--stream"),

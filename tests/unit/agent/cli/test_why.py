@@ -125,6 +125,42 @@ def test_dropped_message_is_explained_with_its_reason(
     assert f"dropped as {reason}: {REASONS[reason]}" in explained(kept, payload=payload)
 
 
+def test_time_and_quality_are_explained_with_path_and_value(kept: Path) -> None:
+    source = {
+        "topic": "plant/{line}/{asset}/telemetry",
+        "timestamp": "meta.at",
+        "timestamp_unit": "iso8601",
+        "timezone": "Europe/Berlin",
+        "quality": "qc",
+        "quality_map": "siemens_qc",
+    }
+    row = {"meta": {"at": "2025-10-09T10:53:20"}, "qc": 1, "c0": 1.0, "c1": 1.0}
+    lines = explained(kept, payload=json.dumps(row).encode(), inputs=[source])
+    assert names(lines, "2025-10-09T08:53:20.000+00:00", "UNCERTAIN")
+    assert names(lines, 'meta.at: "2025-10-09T10:53:20"', "iso8601", "Europe/Berlin")
+    assert names(lines, "qc: 1", "siemens_qc")
+    swapped = row | {"meta": {"at": "09/10/2025"}}
+    lines = explained(kept, payload=json.dumps(swapped).encode(), inputs=[source])
+    assert names(lines, "dropped as time_malformed", 'meta.at: "09/10/2025"', "iso8601")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "reason", "allowed"),
+    [
+        (None, "quality_ambiguous", "is not given"),
+        ("sparkplug", "quality_unknown", "500 (stale"),
+        ({"running": "GOOD"}, "quality_unknown", "'running' (GOOD)"),
+    ],
+    ids=["no map", "a name", "a table"],
+)
+def test_quality_that_no_map_has_is_explained_with_what_is_allowed(
+    chosen: object, reason: str, allowed: str, kept: Path
+) -> None:
+    source = {"topic": "plant/{line}/{asset}/telemetry", "quality": "q", "quality_map": chosen}
+    lines = explained(kept, payload=row(c0=1.0, c1=1.0, q=3), inputs=[source])
+    assert names(lines, f"dropped as {reason}", "at q: 3", "quality_map", allowed)
+
+
 def test_payload_without_a_signal_is_explained_with_what_was_found(kept: Path) -> None:
     payload = json.dumps({"ts": T0_MS, "hydraulics": {"C0": 1.0}, "esc\x1b[2J": 2}).encode()
     lines = explained(kept, payload=payload)

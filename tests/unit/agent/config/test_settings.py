@@ -192,6 +192,17 @@ INPUT_MISTAKES = {
     "qos: found 2": {"qos": 2},
     "qos: found True; ": {"qos": True},
     "timestamp_unit: found 'min'": {"timestamp_unit": "min"},
+    "timezone: found 'Mars/Olympus'": {
+        "timestamp": "t",
+        "timestamp_unit": "iso8601",
+        "timezone": "Mars/Olympus",
+    },
+    "quality_map: found 'opcda'; allowed are opc_da, ": {"quality": "q", "quality_map": "opcda"},
+    "quality_map: '0' is 'fine'; allowed are GOOD, ": {
+        "quality": "q",
+        "quality_map": {"0": "fine"},
+    },
+    "quality_map: the table has 0 entries; ": {"quality": "q", "quality_map": {}},
     "signals.pump 1.[key]: found 'pump 1'": {"signals": {"pump 1": "x"}},
     "signals.pressure: found 7": {"signals": {"pressure": 7}},
     "signal: ": {"signal": {"pressure": "p"}},
@@ -218,6 +229,9 @@ WHOLE_INPUT_MISTAKES = {
     ),
     ("thingsboard", "sequence"): source(dialect="thingsboard", sequence="n"),
     ("json", "value"): source(value="v"),
+    ("quality_map", "quality"): source(quality_map="opc_ua"),
+    ("timezone", "iso8601"): source(timestamp="t", timezone="Europe/Berlin"),
+    ("timezone", "timestamp"): source(timestamp_unit="iso8601", timezone="Europe/Berlin"),
     ("json", "encoding"): source(encoding="json"),
     ("block", "json, base64 or float32"): source(dialect="block"),
     ("float32", "timestamp, value"): source(
