@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
-from models.input.codecs.reading import Fields, FieldsReader, at_path
+from models.input.codecs.paths import at_path
+from models.input.codecs.reading import Fields, FieldsReader
 from models.input.quality import Quality
 
 Encoding = Literal["json", "base64", "float32"]

@@ -12,12 +12,12 @@ from typing import Any
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
+from models.input.codecs.paths import at_path
 from models.input.codecs.reading import (
     NS_PER_UNIT,
     Fields,
     FieldsReader,
     Reading,
-    at_path,
     to_number,
 )
 

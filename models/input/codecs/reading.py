@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from models.errors import DecodeError
+from models.input.codecs.paths import at_path, split
 from models.input.quality import Quality
 
 MISSING = float("nan")
@@ -137,15 +138,6 @@ def to_position(value: object) -> str:
     return str(value)
 
 
-def at_path(document: Any, path: Sequence[str]) -> Any:  # noqa: ANN401  any JSON value
-    """The value at a path of keys; None where a key, or an object on the way, is missing."""
-    for key in path:
-        if not isinstance(document, dict):
-            return None
-        document = document.get(key)
-    return document
-
-
 def _from_iso(value: object) -> int:
     if not isinstance(value, str):
         raise DecodeError("time_malformed")
@@ -177,10 +169,10 @@ class FieldsReader:
     """Reads the fields of a payload; dotted paths are split once, not for every message."""
 
     def __init__(self, fields: Fields) -> None:
-        self._time = _split(fields.timestamp)
+        self._time = split(fields.timestamp)
         self._unit = fields.timestamp_unit
-        self._quality = _split(fields.quality)
-        self._sequence = _split(fields.sequence)
+        self._quality = split(fields.quality)
+        self._sequence = split(fields.sequence)
 
     def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
         """Time, quality and position, in the form in which a `Reading` has them.
@@ -196,7 +188,3 @@ class FieldsReader:
         if self._sequence:
             position = to_position(at_path(document, self._sequence))
         return time_ns, quality, position
-
-
-def _split(path: str) -> list[str]:
-    return path.split(".") if path else []
