@@ -18,6 +18,7 @@ REASONS: Final = {
     "block_length": "the block is empty, uneven or too long, or differs in length from other axes",
     "not_a_number": "text, true, false, an object or a list stands where a number belongs",
     "not_finite": "a number is NaN, infinite or too large",
+    "element_repeated": "two elements of an array have the text by which a path picks one of them",
     "no_signal": "the payload has none of the signals that are bound",
     "unbound_signal": "the model does not use the topic's signal",
     "time_missing": "there is no time at the path timestamp",

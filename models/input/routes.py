@@ -7,6 +7,7 @@ from sys import intern
 from models.input.admission import Refused
 from models.input.codecs.block import BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
 from models.input.codecs.json_row import JsonRowDecoder
+from models.input.codecs.paths import rendered
 from models.input.codecs.reading import Decoder, Fields
 from models.input.codecs.scalar import decode_plain, decode_umh, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
@@ -103,6 +104,9 @@ class _BoundInput:
         self._by_level = {paths[name]: (names.index(name),) for name in known}
         self._channels = tuple(names.index(name) for name in known)
         self.is_whole = not self._per_signal and len(known) == len(names)
+        if source.has_signal_paths and not source.signals:
+            # A name is the path of keys that its dots separate, also where a key is empty.
+            paths = {name: rendered(name.split(".")) for name in names}
         self._decode = _decoder(source, [paths[name] for name in known])
 
     def reading(self, levels: Levels) -> tuple[Sequence[int], Decoder | BlockDecoder]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from models.bundle.manifest import Name
+from models.input.codecs.paths import check_differ, single
 from models.input.topics import SIGNAL, TopicTemplate, overlap
 from models.settings import Section
 
@@ -23,7 +24,15 @@ def _template(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    if text:
+        single(text)  # raises PathError, a ValueError, as above
+    return text
+
+
 Topic = Annotated[str, AfterValidator(_template)]
+PayloadPath = Annotated[str, AfterValidator(_path)]
+"""Where a value stands in the payload, see `models.input.codecs.paths`; empty for nowhere."""
 
 
 class Input(Section):
@@ -44,19 +53,19 @@ class Input(Section):
         description="the model's signal -> its path in the payload, or its name at the {signal} "
         "level of the topic; empty: the signals' own names",
     )
-    value: str = Field(
+    value: PayloadPath = Field(
         "",
         description="path of the measured value in the payload, for dialects scalar and block; "
         "empty: the payload is the value alone, or has it at `value` where other paths are given",
     )
-    timestamp: str = Field(
+    timestamp: PayloadPath = Field(
         "", description="path of the source time in the payload; empty: the time of arrival counts"
     )
     timestamp_unit: Literal["ns", "us", "ms", "s", "iso8601"] = "ms"
-    quality: str = Field(
+    quality: PayloadPath = Field(
         "", description="path of the quality in the payload; empty: every reading is GOOD"
     )
-    sequence: str = Field(
+    sequence: PayloadPath = Field(
         "",
         description="path of a number that differs from message to message; it tells readings of "
         "the same time apart",
@@ -101,6 +110,20 @@ class Input(Section):
                 f"dialect {self.dialect} carries all signals in one message: take the level "
                 "{signal} out of topic"
             )
+        return self
+
+    @property
+    def has_signal_paths(self) -> bool:
+        """Whether signals are bound to paths in the payload, and not to a level of the topic."""
+        if self.dialect == "block":
+            is_by_level = SIGNAL in TopicTemplate(self.topic).names
+            return not (is_by_level or self.value or self.encoding == "float32")
+        return self.dialect in ("json", "thingsboard")
+
+    @model_validator(mode="after")
+    def _signals_have_paths_of_their_own(self) -> Self:
+        if self.has_signal_paths:
+            check_differ(self.signals)
         return self
 
 

@@ -2,8 +2,8 @@
 
     {"ts": 1760000000000, "hydraulics": {"pressure": 4.2, "flow": 31.5}, "q": "GOOD"}
 
-Paths are dotted (`hydraulics.pressure`) and are split when a model is activated, not for every
-message.
+A signal is found by its path (`hydraulics.pressure`, see `paths`). Paths are compiled when a model
+is activated, not for every message.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
-from models.input.codecs.paths import at_path
+from models.input.codecs.paths import finder, single, top_key
 from models.input.codecs.reading import (
     NS_PER_UNIT,
     Fields,
@@ -21,6 +21,7 @@ from models.input.codecs.reading import (
     to_number,
 )
 
+_ABSENT = object()
 _NUMBERS = {float, int}  # all that orjson returns of these is finite
 
 
@@ -28,16 +29,19 @@ class JsonRowDecoder:
     """Decoder of JSON rows.
 
     Args:
-        paths: dotted path of each bound signal, in the order in which values are wanted.
+        paths: path of each bound signal, in the order in which values are wanted.
         fields: where the payload has its time, quality and sequence number.
     """
 
     def __init__(self, paths: Sequence[str], fields: Fields) -> None:
-        self._paths = [path.split(".") for path in paths]
-        is_flat = all(len(path) == 1 for path in (*self._paths, fields.timestamp.split(".")))
+        parsed = [single(path) for path in paths]
+        self._finders = [finder(path) for path in parsed]
+        self._kinds = {dict, list} if any(type(path[0]) is not str for path in parsed) else {dict}
+        self._time_key = top_key(single(fields.timestamp)) if fields.timestamp else ""
+        keys = [key for key in map(top_key, parsed) if key]
+        is_flat = len(keys) == len(parsed) and bool(self._time_key) == bool(fields.timestamp)
         is_bare = not (fields.quality or fields.sequence or fields.timestamp_unit == "iso8601")
-        self._plain = _getter(paths) if is_flat and is_bare else None
-        self._time_key = fields.timestamp
+        self._plain = _getter(keys) if is_flat and is_bare else None
         self._factor = NS_PER_UNIT.get(fields.timestamp_unit, 0)
         self._fields = FieldsReader(fields)
 
@@ -49,7 +53,7 @@ class JsonRowDecoder:
                 `no_signal` if the document has none of the paths.
         """
         document = parse(payload)
-        if not isinstance(document, dict):
+        if type(document) not in self._kinds:
             raise DecodeError("not_an_object")
         return (self.row(document),)
 
@@ -77,11 +81,10 @@ class JsonRowDecoder:
 
     def reports(self, document: dict[str, Any]) -> bool:
         """Whether the document has any of the paths, if only with null: no value at the moment."""
-        parents = ((at_path(document, path[:-1]), path[-1]) for path in self._paths)
-        return any(isinstance(parent, dict) and key in parent for parent, key in parents)
+        return any(find(document, _ABSENT) is not _ABSENT for find in self._finders)
 
     def _values(self, document: dict[str, Any]) -> Sequence[float]:
-        found = [at_path(document, path) for path in self._paths]
+        found = [find(document) for find in self._finders]
         values = tuple(to_number(value) for value in found)
         if all(value is None for value in found) and not self.reports(document):
             raise DecodeError("no_signal")

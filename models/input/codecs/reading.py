@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from models.errors import DecodeError
-from models.input.codecs.paths import at_path, split
+from models.input.codecs.paths import finder_of
 from models.input.quality import Quality
 
 MISSING = float("nan")
@@ -153,10 +153,10 @@ class Fields:
     """Where a payload has its time, quality and sequence number.
 
     Attributes:
-        timestamp: dotted path of the source time; empty if the payload has none.
+        timestamp: path of the source time; empty if the payload has none.
         timestamp_unit: unit of the source time.
-        quality: dotted path of the quality; empty if the payload has none.
-        sequence: dotted path of the sequence number; empty if the payload has none.
+        quality: path of the quality; empty if the payload has none.
+        sequence: path of the sequence number; empty if the payload has none.
     """
 
     timestamp: str = ""
@@ -166,13 +166,13 @@ class Fields:
 
 
 class FieldsReader:
-    """Reads the fields of a payload; dotted paths are split once, not for every message."""
+    """Reads the fields of a payload; paths are compiled once, not for every message."""
 
     def __init__(self, fields: Fields) -> None:
-        self._time = split(fields.timestamp)
+        self._time = finder_of(fields.timestamp)
         self._unit = fields.timestamp_unit
-        self._quality = split(fields.quality)
-        self._sequence = split(fields.sequence)
+        self._quality = finder_of(fields.quality)
+        self._sequence = finder_of(fields.sequence)
 
     def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
         """Time, quality and position, in the form in which a `Reading` has them.
@@ -181,10 +181,10 @@ class FieldsReader:
             DecodeError: see `to_time_ns`, `to_quality`, `to_position`.
         """
         time_ns, quality, position = None, Quality.GOOD, ""
-        if self._time:
-            time_ns = to_time_ns(at_path(document, self._time), self._unit)
-        if self._quality:
-            quality = to_quality(at_path(document, self._quality))
-        if self._sequence:
-            position = to_position(at_path(document, self._sequence))
+        if self._time is not None:
+            time_ns = to_time_ns(self._time(document), self._unit)
+        if self._quality is not None:
+            quality = to_quality(self._quality(document))
+        if self._sequence is not None:
+            position = to_position(self._sequence(document))
         return time_ns, quality, position

@@ -43,7 +43,7 @@ def scalar_decoder(value_path: str, fields: Fields) -> JsonRowDecoder:
     """Decoder of JSON objects with one value.
 
     Args:
-        value_path: dotted path of the value; empty: the key `value`.
+        value_path: path of the value; empty: the key `value`.
         fields: where the payload has its time, quality and sequence number.
     """
     return JsonRowDecoder([value_path or "value"], fields)

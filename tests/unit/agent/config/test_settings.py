@@ -195,6 +195,8 @@ INPUT_MISTAKES = {
     "signals.pump 1.[key]: found 'pump 1'": {"signals": {"pump 1": "x"}},
     "signals.pressure: found 7": {"signals": {"pressure": 7}},
     "signal: ": {"signal": {"pressure": "p"}},
+    "timestamp: found 't..s'": {"timestamp": "t..s"},
+    "quality: found 'q[*]'": {"quality": "q[*]"},
 }
 
 
@@ -222,6 +224,14 @@ WHOLE_INPUT_MISTAKES = {
     ("block", "json, base64 or float32"): source(dialect="block"),
     ("float32", "timestamp, value"): source(
         dialect="block", encoding="float32", timestamp="t", value="v"
+    ),
+    ("signals: flow", "'v[x]'", "character 3"): source(signals={"flow": "v[x]"}),
+    ("signals: flow", "every element", "[?id=FT101]"): source(signals={"flow": "v[*].v"}),
+    ("a and b", "the path a[?id=1]", "its own"): source(
+        signals={"a": 'a[?"id"=1]', "b": "a[?id=1]"}
+    ),
+    ("a and b", "the path x"): source(
+        dialect="block", encoding="json", signals={"a": '"x"', "b": "x"}
     ),
     ("signals", "two"): source(
         topic="p/{asset}/{signal}",
