@@ -13,7 +13,11 @@ from models.settings import Section
 class Output(Section):
     """Where predictions go. The topic may use the named levels of the inputs, and `{stream}`."""
 
-    topic: Topic | None = Field(None, description="default: <asset's levels>/_inference/{stream}")
+    topic: Topic | None = Field(
+        None,
+        description="default: <asset's levels>/_inference/{stream}; where the first input's "
+        "topic ends in a level of variable depth, _inference/{stream}/<its topic>",
+    )
     qos: Qos = 1
     scalars: bool = Field(
         default=False,
@@ -58,9 +62,14 @@ class Pipeline(Section):
         """The template of the output topic: as configured, else below the first input's asset."""
         if self.output.topic:
             return self.output.topic
-        above, _, last = self.inputs[0].topic.rpartition("/")
+        topic = self.inputs[0].topic
+        if TopicTemplate(topic).is_open:
+            # The input takes every topic below the asset's levels, also those of predictions.
+            slash = "/" if topic.startswith("/") else ""
+            return f"{slash}_inference/{{stream}}/{topic.removeprefix('/')}"
+        above, _, last = topic.rpartition("/")
         names_asset = last.startswith("{") and last != f"{{{SIGNAL}}}"
-        base = self.inputs[0].topic if names_asset or not above else above
+        base = topic if names_asset or not above else above
         return base + "/_inference/{stream}"
 
     @property

@@ -123,14 +123,17 @@ def _outputs(pipeline: Pipeline, heard: Heard) -> list[Output]:
             continue
         found.append(Output(topic, template.filter, bool(named)))
         if pipeline.output.scalars:
-            found.append(Output(f"{topic}/value", f"{template.filter}/value", bool(named)))
+            below = template.filter if template.is_open else f"{template.filter}/value"
+            found.append(Output(f"{topic}/value", below, bool(named)))
     return found
 
 
 def _configured(pipeline: Pipeline) -> dict[str, dict[str, str]]:
     """The named levels of the assets that the pipeline is limited to."""
-    names = [name for name in TopicTemplate(pipeline.inputs[0].topic).names if name != SIGNAL]
-    split = {asset: asset.split("/") for asset in pipeline.assets}
+    template = TopicTemplate(pipeline.inputs[0].topic)
+    names = [name for name in template.names if name != SIGNAL]
+    most = len(names) - 1 if template.is_open else -1
+    split = {asset: asset.split("/", most) for asset in pipeline.assets}
     return {
         asset: dict(zip(names, levels, strict=True))
         for asset, levels in split.items()

@@ -123,6 +123,10 @@ def test_smallest_configuration_has_defaults(tmp_path: Path) -> None:
         ("plant/{line}/{asset}", "json", "plant/{line}/{asset}/_inference/{stream}"),
         ("plant/{asset}/{signal}", "scalar", "plant/{asset}/_inference/{stream}"),
         ("furnace", "json", "furnace/_inference/{stream}"),
+        ("/neuron/{node}", "json", "/neuron/{node}/_inference/{stream}"),
+        ("/neuron/{node}/data", "json", "/neuron/{node}/_inference/{stream}"),
+        ("plant/{line}/{path...}", "json", "_inference/{stream}/plant/{line}/{path...}"),
+        ("/plant/{path...}", "json", "/_inference/{stream}/plant/{path...}"),
     ],
 )
 def test_predictions_go_below_the_asset_by_default(
@@ -284,6 +288,8 @@ def test_stream_with_two_pipelines_is_told(tmp_path: Path) -> None:
         ("plant/{asset}/{kind}", {"topic": "plant/{asset}/rul"}),
         ("plant/{asset}/{kind}", {"topic": "plant/{asset}/{stream}"}),
         ("plant/{asset}/x/value", {"topic": "plant/{asset}/x", "scalars": True}),
+        ("plant/{path...}", {"topic": "plant/predictions/{stream}/{path...}"}),
+        ("{site}/{path...}", {}),
     ],
 )
 def test_input_that_would_read_the_predictions_is_told(
@@ -300,6 +306,18 @@ def test_input_that_would_read_the_predictions_about_one_asset_is_told(tmp_path:
     reader["output"] = {"topic": "other"}
     (line,) = mistakes(tmp_path, document(pipelines=[writer, reader]))
     assert names(line, "'plant/p1/{kind}'", "'plant/{asset}/rul'")
+
+
+@pytest.mark.parametrize("other", ["plant/{line}/{asset}/row", "plant/{asset}", "plant/l1"])
+def test_inputs_of_which_one_has_every_depth_are_told_where_they_overlap(
+    other: str, tmp_path: Path
+) -> None:
+    streams = [
+        pipeline(inputs=[source(topic="plant/{path...}")]),
+        pipeline(stream="other", inputs=[source(topic=other)], output={"topic": "other"}),
+    ]
+    (line,) = mistakes(tmp_path, document(pipelines=streams))
+    assert names(line, "'plant/#'", "arrive twice")
 
 
 def test_missing_section_and_key_are_told(tmp_path: Path) -> None:
