@@ -70,7 +70,7 @@ class Pipeline(Section):
         above, _, last = topic.rpartition("/")
         names_asset = last.startswith("{") and last != f"{{{SIGNAL}}}"
         base = topic if names_asset or not above else above
-        return base + "/_inference/{stream}"
+        return base + ("/{asset}" if self.inputs[0].asset else "") + "/_inference/{stream}"
 
     @property
     def is_of_blocks(self) -> bool:
@@ -90,10 +90,16 @@ class Pipeline(Section):
     def _levels_fit(self) -> Self:
         wanted = set(TopicTemplate(self.output_topic).names) - {"stream"}
         for number, source in enumerate(self.inputs):
-            given = set(TopicTemplate(source.topic).names) - {SIGNAL}
+            given = set(source.level_names)
             if wanted - given:
                 raise ValueError(
                     f"output topic needs {sorted(wanted - given)}, which inputs[{number}].topic "
                     f"does not name; it names {sorted(given)}"
+                )
+            if self.overload != "block" and source.has_payload_names:
+                raise ValueError(
+                    f"overload {self.overload} keeps the newest message of each topic, but the "
+                    f"messages of inputs[{number}].topic are of several assets or signals: use "
+                    "overload block"
                 )
         return self

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from models.bundle.manifest import Name
 from models.input.codecs.paths import check_differ, single
-from models.input.topics import SIGNAL, TopicTemplate, overlap
+from models.input.topics import ASSET, SIGNAL, TopicTemplate, overlap
 from models.settings import Section
 
 Qos = Annotated[int, Field(strict=True, ge=0, le=1)]
@@ -53,6 +53,16 @@ class Input(Section):
         description="the model's signal -> its path in the payload, or its name at the {signal} "
         "level of the topic; empty: the signals' own names",
     )
+    asset: PayloadPath = Field(
+        "",
+        description="path of the asset in the payload, where several share a topic; it is joined "
+        "to the topic's levels; only for dialects json and scalar",
+    )
+    signal: PayloadPath = Field(
+        "",
+        description="path of the signal's name in the payload, in place of the level {signal}; "
+        "only for dialect scalar",
+    )
     value: PayloadPath = Field(
         "",
         description="path of the measured value in the payload, for dialects scalar and block; "
@@ -79,6 +89,10 @@ class Input(Section):
         unused = [name for name, path in paths.items() if path and fixed]
         if self.value and (is_raw or self.dialect not in ("scalar", "block")):
             unused.append("value")
+        if self.asset and self.dialect not in ("json", "scalar"):
+            unused.append("asset")
+        if self.signal and self.dialect != "scalar":
+            unused.append("signal")
         if self.encoding and self.dialect != "block":
             unused.append("encoding")
         if unused:
@@ -95,7 +109,7 @@ class Input(Section):
     def _signal_level_fits_dialect(self) -> Self:
         per_signal = self.dialect in ("scalar", "umh")
         has_level = SIGNAL in TopicTemplate(self.topic).names
-        if per_signal and not has_level and len(self.signals) != 1:
+        if per_signal and not (has_level or self.signal) and len(self.signals) != 1:
             raise ValueError(
                 f"dialect {self.dialect} has one topic for each signal: name the level {{signal}} "
                 "in topic, or give exactly one entry in signals"
@@ -109,6 +123,33 @@ class Input(Section):
             raise ValueError(
                 f"dialect {self.dialect} carries all signals in one message: take the level "
                 "{signal} out of topic"
+            )
+        return self
+
+    @property
+    def has_payload_names(self) -> bool:
+        """Whether the payload names the asset or the signal, so that messages of a topic differ."""
+        return bool(self.asset or self.signal)
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """The names of the levels that make up the asset, from left to right."""
+        names = (name for name in TopicTemplate(self.topic).names if name != SIGNAL)
+        return (*names, ASSET) if self.asset else tuple(names)
+
+    @model_validator(mode="after")
+    def _topic_leaves_names_to_the_payload(self) -> Self:
+        template = TopicTemplate(self.topic)
+        for name, path in ((ASSET, self.asset), (SIGNAL, self.signal)):
+            if path and name in template.names:
+                raise ValueError(
+                    f"{name}: both the topic's level {{{name}}} and the path {path} name it: leave "
+                    "out one, or call the level otherwise"
+                )
+        if self.asset and template.is_open:
+            raise ValueError(
+                f"asset: topic '{self.topic}' has a level of variable depth, which must be the "
+                "last of the asset's levels: name the asset by the topic alone"
             )
         return self
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+ASSET = "asset"
 SIGNAL = "signal"
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(\.\.\.)?\}")
 # Wildcards, the separator and NUL may not stand in a level (MQTT 5, 4.7.1 and 4.7.3); topics that
@@ -160,9 +161,14 @@ class TopicTemplate:
     def _filled(self, level: _Level, levels: Mapping[str, str]) -> str:
         value = levels.get(level.word, "")
         parts = value.split("/") if level.is_open else [value]
-        if not all(parts) or any(map(_ILLEGAL_IN_LEVEL.search, parts)):
+        if not all(map(is_level, parts)):
             raise TemplateError(f"topic '{self.text}': level {level.word} cannot be '{value}'")
         return value
+
+
+def is_level(text: str) -> bool:
+    """Whether a text may be a level of the topics that are published on."""
+    return bool(text) and _ILLEGAL_IN_LEVEL.search(text) is None
 
 
 def overlap(one: str, other: str) -> bool:

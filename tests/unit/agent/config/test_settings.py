@@ -137,6 +137,30 @@ def test_predictions_go_below_the_asset_by_default(
     assert settings.pipelines[0].output_topic == output
 
 
+@pytest.mark.parametrize(
+    ("topic", "output"),
+    [
+        ("hub", "hub/{asset}/_inference/{stream}"),
+        ("/hub/{site}/all", "/hub/{site}/{asset}/_inference/{stream}"),
+        ("hub/{site}", "hub/{site}/{asset}/_inference/{stream}"),
+    ],
+)
+def test_asset_of_the_payload_is_the_last_level_of_the_output(
+    topic: str, output: str, tmp_path: Path
+) -> None:
+    given = pipeline(inputs=[source(topic=topic, asset="device")])
+    settings = load(write(tmp_path, document(pipelines=[given])))
+    assert settings.pipelines[0].output_topic == output
+
+
+def test_overload_that_chooses_by_topic_is_told_where_payloads_name_the_asset(
+    tmp_path: Path,
+) -> None:
+    given = pipeline(inputs=[source(topic="hub", asset="device")], overload="latest")
+    (line,) = mistakes(tmp_path, document(pipelines=[given]))
+    assert names(line, "pipelines[0]", "overload latest", "inputs[0]", "overload block")
+
+
 def test_state_directory_of_systemd_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +261,15 @@ WHOLE_INPUT_MISTAKES = {
     ("a and b", "the path x"): source(
         dialect="block", encoding="json", signals={"a": '"x"', "b": "x"}
     ),
+    ("umh", "asset, signal"): source(
+        topic="p/{a}/{signal}", dialect="umh", asset="device", signal="tag"
+    ),
+    ("json", "no use for signal"): source(signal="tag"),
+    ("asset", "level {asset}", "path device"): source(asset="device"),
+    ("signal", "level {signal}", "path tag"): source(
+        topic="p/{a}/{signal}", dialect="scalar", signal="tag"
+    ),
+    ("asset", "variable depth"): source(topic="p/{path...}", asset="device"),
     ("signals", "two"): source(
         topic="p/{asset}/{signal}",
         dialect="block",
