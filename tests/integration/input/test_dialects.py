@@ -73,6 +73,18 @@ PIPELINES: list[dict[str, object]] = [
     {"stream": "rooted", "inputs": [{"topic": "/neuron/{node}/{group}"}]},
     {"stream": "deep", "inputs": [{"topic": "acme/{site}/{path...}"}]},
     pipeline(
+        "hub",
+        {
+            "topic": "hub/{line}",
+            "dialect": "scalar",
+            "asset": "deviceName",
+            "signal": "tagName",
+            "value": "value",
+            "timestamp": "timestamp",
+            "signals": NAMES,
+        },
+    ),
+    pipeline(
         "numbered",
         {"topic": "plant/{line}/{asset}/numbered", "sequence": "n"},
     ),
@@ -175,6 +187,20 @@ def test_topic_of_another_form_is_answered(
         plant.wait(lambda: bool(scada.messages), f"an answer on {output}")
         answer = json.loads(scada.messages[0][1])
     assert (answer["asset"], answer["value"]) == (asset, 21.0)
+
+
+def test_devices_that_share_a_topic_are_told_apart(plant: Plant) -> None:
+    for device, tag, value in (
+        ("p1", "Pressure", 1.0),
+        ("p2", "Pressure", 5.0),
+        ("p2", "Flow", 6.0),
+        ("p1", "Flow", 2.0),
+    ):
+        message = {"deviceName": device, "tagName": tag, "value": value, "timestamp": BASE_MS}
+        plant.client.publish("hub/l1", message)
+    for asset, value in (("l1/p1", 21.0), ("l1/p2", 65.0)):
+        (answer,) = answers(plant, "hub", 1, asset)
+        assert answer["value"] == value
 
 
 def test_umh_historian(plant: Plant) -> None:

@@ -192,11 +192,12 @@ def frames(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def make_pipeline(bundle: Bundle, known: Reference | None) -> Pipeline:
-    source = {"topic": "in/{asset}", "timestamp": "ts"}
+    by_topic = {"topic": "in/{asset}", "timestamp": "ts"}
+    by_payload = {"topic": "in", "asset": "of", "timestamp": "ts"}
     options = PipelineSettings.model_validate(
         {
             "stream": bundle.manifest.stream,
-            "inputs": [source],
+            "inputs": [by_topic, by_payload],
             "output": {"topic": OUTPUTS[bundle.manifest.stream]},
         }
     )
@@ -208,7 +209,10 @@ def make_pipeline(bundle: Bundle, known: Reference | None) -> Pipeline:
 def row(number: int) -> tuple[str, bytes]:
     ts = T0_NS // 1_000_000 - 10_000 + number
     values = {"ts": ts, "c0": number / 8, "c1": number**2 % 97}
-    return f"in/{ASSETS[number * number % 7 % 3]}", orjson.dumps(values)
+    asset = ASSETS[number * number % 7 % 3]
+    if number % 5 == 0:  # the payload names the asset
+        return "in", orjson.dumps({"of": asset} | values)
+    return f"in/{asset}", orjson.dumps(values)
 
 
 def answers(broker: Broker) -> dict[str, tuple[str, float]]:
