@@ -168,10 +168,11 @@ def top_key(path: Path) -> str:
 
 def _by_keys(keys: Sequence[Any]) -> Finder:
     def find(document: Any, absent: Any = None, /) -> Any:  # noqa: ANN401  any JSON value
-        for key in keys:
-            if type(document) is not dict:
-                return absent
-            document = document.get(key, absent)
+        try:
+            for key in keys:
+                document = document.get(key, absent)
+        except AttributeError:  # of all JSON values only objects have `get`
+            return absent
         return document
 
     return find

@@ -49,7 +49,7 @@ def settings(folder: Path, **more: object) -> Settings:
             "gateway": {"id": "gw1", "state_dir": folder},
             "broker": {"host": "localhost"},
             "registry": {"url": "file:///nowhere", "root": folder / "root.json"},
-            "pipelines": [{"stream": "mass", "inputs": [source], **more}],
+            "pipelines": [{"stream": "mass", "inputs": [source]} | more],
         }
     )
 
@@ -75,6 +75,16 @@ def row(**values: object) -> bytes:
 def kept(tmp_path: Path) -> Path:
     keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS))
     return tmp_path
+
+
+def test_asset_that_the_payload_names_is_explained(kept: Path) -> None:
+    hub = [{"topic": "hub/{line}", "asset": "device", "timestamp": "ts"}]
+    assert names(explained(kept, "hub/l1", inputs=hub), "the payload names the asset")
+    payload = row(device="p1", c0=1.0, c1=2.0)
+    lines = explained(kept, "hub/l1", payload, inputs=hub)
+    assert names(lines, "asset l1/p1", "publishes on hub/l1/p1/_inference/mass")
+    lines = explained(kept, "hub/l1", row(device="p+", c0=1.0), inputs=hub)
+    assert names(lines, "dropped as asset_malformed", "256 characters")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,10 @@ MS = 1_000_000
 DECODERS: dict[str, Decoder] = {
     "json": FULL,
     "json, one path": NESTED,
+    "json, paths of every kind": JsonRowDecoder(
+        ["a[0]", "values[-1].b", "x[?a=1]", '"a.b"', "[0].v"],
+        Fields(timestamp="x[?n=2].t", quality="q[1]", sequence='"n"'),
+    ),
     "scalar": decode_plain,
     "scalar with paths": scalar_decoder("v", Fields(timestamp="t", quality="q")),
     "umh": decode_umh,
