@@ -8,6 +8,7 @@ from typing import Any, Final
 from agent.cli import stated
 from agent.streams.pipeline import Pipeline
 from models.input.codecs.document import parse
+from models.input.codecs.paths import rendered
 from models.input.reasons import REASONS
 from models.input.source import Input
 from serving.mqtt.packets import Received
@@ -26,7 +27,7 @@ def explain(reason: str, served: Pipeline, message: Received) -> Iterator[str]:
     """
     yield f"  dropped as {reason}: {REASONS[reason]}"
     if reason == "no_signal":
-        found = dict.fromkeys(_paths(parse(message.payload)))
+        found = list(_paths(parse(message.payload)))
         yield f"    looked for: {_listed(_wanted(served, message.topic))}"
         yield f"    found: {_listed(found) or 'an object without keys'}"
     elif reason.startswith("time_"):
@@ -60,16 +61,16 @@ def _wanted(served: Pipeline, topic: str) -> list[str]:
     return list(source.signals.values()) or names
 
 
-def _paths(document: Any, above: str = "") -> Iterator[str]:  # noqa: ANN401  any JSON value
-    """The dotted path of every value in a document that is no object; of a list, its members'."""
+def _paths(document: Any, above: tuple[str | int, ...] = ()) -> Iterator[str]:  # noqa: ANN401  any JSON value
+    """The path of every value in a document that is no object; of a list with objects, in these."""
     if isinstance(document, dict) and document:
         for key, value in document.items():
-            yield from _paths(value, f"{above}.{key}" if above else key)
+            yield from _paths(value, (*above, key))
     elif isinstance(document, list) and any(isinstance(one, dict) for one in document):
-        for one in document:
-            yield from _paths(one, above)
+        for number, one in enumerate(document):
+            yield from _paths(one, (*above, number))
     elif above:
-        yield above
+        yield rendered(above)
 
 
 def _listed(paths: Collection[str]) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse
+from models.input.codecs.document import parse_message
+from models.input.codecs.paths import finder_of
 from models.input.codecs.qualities import allowed_qualities
-from models.input.codecs.reading import at_path
 from models.input.pipeline import Pipeline
 from models.input.source import Input
 from models.input.topics import TopicTemplate
@@ -28,7 +28,7 @@ def describe_time(source: Input, payload: bytes) -> Iterator[str]:
         source: the input that the payload belongs to.
         payload: the payload of the message.
     """
-    if source.timestamp and (document := _object(payload)) is not None:
+    if source.timestamp and (document := _parsed(payload)) is not None:
         way = f"timestamp_unit {source.timestamp_unit}"
         if source.timestamp_unit == "iso8601":
             way += f", timezone {source.timezone}"
@@ -37,21 +37,25 @@ def describe_time(source: Input, payload: bytes) -> Iterator[str]:
 
 def describe_quality(source: Input, payload: bytes) -> Iterator[str]:
     """Path and value of the quality, and what is read there; as `describe_time`."""
-    if source.quality and (document := _object(payload)) is not None:
+    if source.quality and (document := _parsed(payload)) is not None:
         chosen = source.quality_map
         name = chosen if isinstance(chosen, str) else "is not given" if chosen is None else "table"
         yield f"    quality at {source.quality}: {_shown(document, source.quality)}"
         yield f"      quality_map {name}: read are {allowed_qualities(chosen)}"
 
 
-def _object(payload: bytes) -> dict[str, Any] | None:
+def _parsed(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
     try:
-        document = parse(payload)
+        return parse_message(payload)
     except DecodeError:
         return None
-    return document if isinstance(document, dict) else None
 
 
-def _shown(document: dict[str, Any], path: str) -> str:
+def _shown(document: Any, path: str) -> str:  # noqa: ANN401  any JSON value
     """The value at a path as JSON, which keeps what a terminal would obey an escape."""
-    return json.dumps(at_path(document, path.split(".")))[:_MAX_CHARACTERS]
+    find = finder_of(path)
+    assert find is not None  # noqa: S101  there is a path
+    try:
+        return json.dumps(find(document))[:_MAX_CHARACTERS]
+    except DecodeError as exc:
+        return exc.reason

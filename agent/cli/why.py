@@ -21,7 +21,7 @@ from agent.config.settings import Settings
 from agent.delivery.inputs import Input
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel
-from models.errors import BundleError, IncompatibleBundleError, ReadingError
+from models.errors import BundleError, DecodeError, IncompatibleBundleError, ReadingError
 from models.input.admission import refusal
 from models.input.codecs.block import Block
 from models.input.pipeline import Pipeline as PipelineSettings
@@ -66,24 +66,40 @@ def _explain_in(
         yield f"  no prediction: {exc}"
         return
     served = recalled.pipeline
-    route = served.route(topic)
+    route, message, reason = served.route(topic), None, ""
+    if payload is not None:
+        # Retained is a flag of the delivery, not of the message: a live one is explained.
+        message = Received(topic, payload, 0, retained=False, repeated=False, at_ns=time_ns())
+        route, reason = _admitted(settings, route, message)
     if route is None:
         yield "  no prediction: its output topic would be too long, or a level of it not allowed"
+    elif route.address is not None:
+        yield "  the payload names the asset or the signal"
     else:
         yield from _describe(served, route)
         yield f"  {recalled.source}"
         if recalled.is_agents:
             yield from (f"    {line}" for line in window_state.describe(served, route.asset))
-    if payload is None:
+    if message is None:
         return
-    # Retained is a flag of the delivery, not of the message: a live one is explained.
-    message = Received(topic, payload, 0, retained=False, repeated=False, at_ns=time_ns())
-    routes = [] if route is None else [route]
-    reason = refusal(routes, message, settings.limits.max_payload_bytes)
     if route is None or reason:
         yield from dropped.explain(reason, served, message)
     else:
         yield from _follow(served, route, message)
+
+
+def _admitted(
+    settings: Settings, route: Route | None, message: Received
+) -> tuple[Route | None, str]:
+    """The route of a message, and the reason to drop it before it is decoded, if there is one."""
+    routes = [] if route is None else [route]
+    reason = refusal(routes, message, settings.limits.max_payload_bytes)
+    if route is None or reason:
+        return route, reason
+    try:
+        return route.of(message.payload), ""
+    except DecodeError as exc:
+        return route, exc.reason
 
 
 def _kept_model(settings: Settings, stream: str) -> Model:

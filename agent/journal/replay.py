@@ -108,7 +108,11 @@ class Recovery:
     def _replay(self, noted: Noted) -> None:
         message = noted.message
         self.serial = noted.serial
-        routes = [found for found in self._resolve(message.topic) if self._is_known(*found)]
+        routes = [
+            (pipeline, addressed)
+            for pipeline, route in self._resolve(message.topic)
+            if self._is_known(pipeline, addressed := _addressed(route, message.payload))
+        ]
         if not any(pipeline.stream in self._restorable for pipeline, _ in routes):
             return  # if the broker delivers it again, it is a new message to the new windows
         self.inputs += 1
@@ -162,6 +166,14 @@ class Recovery:
         if found is None:
             found = self._routes[topic] = resolved(topic, self._pipelines.values())
         return found
+
+
+def _addressed(route: Route, payload: bytes) -> Route:
+    """The route of a message; that of its topic where the payload does not name the asset."""
+    try:
+        return route.of(payload)
+    except ReadingError:
+        return route  # `Pipeline.take` drops the message for the same reason as before the crash
 
 
 def _acked(file: tuple[int, Path]) -> int:

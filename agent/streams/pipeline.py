@@ -256,6 +256,7 @@ class Pipeline:
         windows = self._windows
         if windows is None:
             raise DecodeError("no_model")
+        route = route.of(message.payload)
         if self._suspects is not None and self._suspects.has(message):
             windows.forget(route.asset)  # what it died of may also be an earlier sample
             raise DecodeError("poison")

@@ -116,6 +116,8 @@ class Backlog:
 
 def doubted(route: Route) -> Route:
     """The same route with a decoder whose readings are UNCERTAIN at best."""
+    if (address := route.address) is not None:
+        return replace(route, address=lambda payload: doubted(address(payload)))
     decode: Callable[[bytes], Sequence[Any]] = route.decode
 
     def decode_doubted(payload: bytes) -> Sequence[Any]:

@@ -8,6 +8,7 @@ first that fails is the reason under which it is counted (`models.input.reasons`
     no_pipeline                        no input describes the topic            `refusal`
     retained                           its age is not known                    `refusal`
     payload_too_large                  longer than limits.max_payload_bytes    `refusal`
+    asset_missing, signal_missing, ... the payload does not name what it has to `Route.of`
     unknown_asset, unbound_signal      no pipeline uses what the topic carries `Route.decode`
     not_json, no_signal, ...           the payload cannot be read              `Route.decode`
     time_past, time_future             the source time is not plausible        `EventTime.of`

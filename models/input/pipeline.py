@@ -13,7 +13,11 @@ from models.settings import Section
 class Output(Section):
     """Where predictions go. The topic may use the named levels of the inputs, and `{stream}`."""
 
-    topic: Topic | None = Field(None, description="default: <asset's levels>/_inference/{stream}")
+    topic: Topic | None = Field(
+        None,
+        description="default: <asset's levels>/_inference/{stream}; where the first input's "
+        "topic ends in a level of variable depth, _inference/{stream}/<its topic>",
+    )
     qos: Qos = 1
     scalars: bool = Field(
         default=False,
@@ -58,10 +62,15 @@ class Pipeline(Section):
         """The template of the output topic: as configured, else below the first input's asset."""
         if self.output.topic:
             return self.output.topic
-        above, _, last = self.inputs[0].topic.rpartition("/")
+        topic = self.inputs[0].topic
+        if TopicTemplate(topic).is_open:
+            # The input takes every topic below the asset's levels, also those of predictions.
+            slash = "/" if topic.startswith("/") else ""
+            return f"{slash}_inference/{{stream}}/{topic.removeprefix('/')}"
+        above, _, last = topic.rpartition("/")
         names_asset = last.startswith("{") and last != f"{{{SIGNAL}}}"
-        base = self.inputs[0].topic if names_asset or not above else above
-        return base + "/_inference/{stream}"
+        base = topic if names_asset or not above else above
+        return base + ("/{asset}" if self.inputs[0].asset else "") + "/_inference/{stream}"
 
     @property
     def is_of_blocks(self) -> bool:
@@ -81,10 +90,16 @@ class Pipeline(Section):
     def _levels_fit(self) -> Self:
         wanted = set(TopicTemplate(self.output_topic).names) - {"stream"}
         for number, source in enumerate(self.inputs):
-            given = set(TopicTemplate(source.topic).names) - {SIGNAL}
+            given = set(source.level_names)
             if wanted - given:
                 raise ValueError(
                     f"output topic needs {sorted(wanted - given)}, which inputs[{number}].topic "
                     f"does not name; it names {sorted(given)}"
+                )
+            if self.overload != "block" and source.has_payload_names:
+                raise ValueError(
+                    f"overload {self.overload} keeps the newest message of each topic, but the "
+                    f"messages of inputs[{number}].topic are of several assets or signals: use "
+                    "overload block"
                 )
         return self

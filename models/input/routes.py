@@ -1,17 +1,22 @@
 """What a topic means to a pipeline: its asset, its signals, its decoder and its output topic."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from sys import intern
 from types import MappingProxyType
+from typing import Final
 
+from models.errors import DecodeError
 from models.input.admission import Refused
 from models.input.codecs.block import BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
 from models.input.codecs.json_row import JsonRowDecoder
+from models.input.codecs.paths import rendered
 from models.input.codecs.reading import Decoder, Fields
 from models.input.codecs.scalar import PlainDecoder, UmhDecoder, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
 from models.input.codecs.values import ValueReader, to_number, value_reader
+from models.input.naming import PayloadNames
 from models.input.pipeline import Pipeline
 from models.input.source import Input
 from models.input.topics import MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
@@ -20,6 +25,9 @@ from models.states import Codes
 # Scalar topics add a level to the output topic, of which `/timestamp` is the longest.
 _NO_CODES: Mapping[str, Codes] = MappingProxyType({})
 MAX_OUTPUT_BYTES = MAX_TOPIC_BYTES - len("/timestamp")
+
+MAX_ADDRESSED: Final = 100_000
+"""Routes of payloads that are kept for one pipeline; beyond, each message has its own made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,23 @@ class Route:
         decode: turns a payload into readings, or into blocks; `Refused` on a topic whose messages
             are all dropped.
         output_topic: the topic on which the predictions for this asset are published.
+        address: finds the route of one message by its payload, on a topic whose payloads name the
+            asset or the signal; the other attributes then mean nothing. None on any other topic.
     """
 
     asset: str
     channels: Sequence[int]
     decode: Decoder | BlockDecoder
     output_topic: str
+    address: "Callable[[bytes], Route] | None" = None
+
+    def of(self, payload: bytes) -> "Route":
+        """The route of one message.
+
+        Raises:
+            DecodeError: the payload does not name the asset or the signal, see `PayloadNames`.
+        """
+        return self if self.address is None else self.address(payload)
 
 
 class Routes:
@@ -59,6 +78,7 @@ class Routes:
         self._stream, self._assets = settings.stream, frozenset(settings.assets)
         self._output = TopicTemplate(settings.output_topic)
         self._inputs = [_BoundInput(source, list(names), codes) for source in settings.inputs]
+        self._known: dict[tuple[str, ...], Route] = {}
         self.carried = frozenset(name for bound in self._inputs for name in bound.names)
 
     @property
@@ -75,19 +95,43 @@ class Routes:
             levels = bound.template.match(topic)
             if levels is None:
                 continue
-            # Interned: an asset with 100 topics would otherwise keep 100 copies of its key.
-            asset = intern(levels.asset or self._stream)
-            try:
-                output = self._output.render({**levels.by_name, "stream": self._stream})
-            except TemplateError:
-                return None
-            if len(output.encode()) > MAX_OUTPUT_BYTES:
-                return None
-            channels, decode = bound.reading(levels)
-            if reason := self._refusal(asset, channels):
-                decode = Refused(reason)
-            return Route(asset, channels, decode, intern(output))
+            if bound.names_in is None:
+                return self._route(bound, levels)
+            address = partial(self._addressed, bound, levels)
+            return Route("", (), Refused("asset_missing"), "", address)
         return None
+
+    def _route(self, bound: "_BoundInput", levels: Levels) -> Route | None:
+        # Interned: an asset with 100 topics would otherwise keep 100 copies of its key.
+        asset = intern(levels.asset or self._stream)
+        try:
+            output = self._output.render({**levels.by_name, "stream": self._stream})
+        except TemplateError:
+            return None
+        if len(output.encode()) > MAX_OUTPUT_BYTES:
+            return None
+        channels, decode = bound.reading(levels)
+        if reason := self._refusal(asset, channels):
+            decode = Refused(reason)
+        return Route(asset, channels, decode, intern(output))
+
+    def _addressed(self, bound: "_BoundInput", levels: Levels, payload: bytes) -> Route:
+        """The route of one message whose payload names its asset or its signal.
+
+        Raises:
+            DecodeError: see `PayloadNames`; `asset_malformed` if the output topic is too long.
+        """
+        assert bound.names_in is not None  # noqa: S101  asked before
+        named = {**levels.by_name, **bound.names_in(payload)}
+        key = (bound.template.text, *named.values())
+        route = self._known.get(key)
+        if route is None:
+            route = self._route(bound, Levels(named))
+            if route is None:
+                raise DecodeError("asset_malformed")
+            if len(self._known) < MAX_ADDRESSED:
+                self._known[key] = route
+        return route
 
     def _refusal(self, asset: str, channels: Sequence[int]) -> str:
         if self._assets and asset not in self._assets:
@@ -102,17 +146,20 @@ class _BoundInput:
 
     def __init__(self, source: Input, names: list[str], codes: Mapping[str, Codes]) -> None:
         self.template = TopicTemplate(source.topic)
-        self._source = source
+        self.names_in = PayloadNames(source) if source.has_payload_names else None
         paths = source.signals or {name: name for name in names}
         self.names = list(paths)
         known = [name for name in paths if name in names]
         self._channels = tuple(names.index(name) for name in known)
         is_per_signal = source.dialect in ("scalar", "umh", "block")
         self.is_whole = not is_per_signal and len(known) == len(names)
+        if source.has_signal_paths and not source.signals:
+            # A name is the path of keys that its dots separate, also where a key is empty.
+            paths = {name: rendered(name.split(".")) for name in names}
         readers = [value_reader(codes.get(name, {}), source.numbers) for name in known]
         self._decode: Decoder | BlockDecoder = Refused("unbound_signal")
         self._by_level: dict[str, tuple[Sequence[int], Decoder | BlockDecoder]] = {}
-        if SIGNAL not in self.template.names:
+        if not (source.signal or SIGNAL in self.template.names):
             self._decode = _decoder(source, [paths[name] for name in known], readers)
             return
         for index, name, read in zip(self._channels, known, readers, strict=True):
@@ -138,7 +185,8 @@ def _decoder(
     (read,) = readers or (to_number,)  # none: the model does not use the signal of the input
     if source.dialect == "umh":
         return UmhDecoder(read)
-    if source.value or source.timestamp or source.quality or source.sequence:
+    is_document = source.has_payload_names or source.value or source.timestamp
+    if is_document or source.quality or source.sequence:
         return scalar_decoder(source.value, fields, read)
     return PlainDecoder(read)
 

@@ -11,11 +11,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from models.bundle.manifest import Name
+from models.input.codecs.paths import check_differ, single
 from models.input.codecs.qualities import QualityMap
 from models.input.codecs.reading import Fields
 from models.input.codecs.times import TimeUnit, ZoneName
 from models.input.codecs.values import Numbers
-from models.input.topics import SIGNAL, TopicTemplate, overlap
+from models.input.topics import ASSET, SIGNAL, TopicTemplate, overlap
 from models.settings import Section
 
 Qos = Annotated[int, Field(strict=True, ge=0, le=1)]
@@ -27,7 +28,15 @@ def _template(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    if text:
+        single(text)  # raises PathError, a ValueError, as above
+    return text
+
+
 Topic = Annotated[str, AfterValidator(_template)]
+PayloadPath = Annotated[str, AfterValidator(_path)]
+"""Where a value stands in the payload, see `models.input.codecs.paths`; empty for nowhere."""
 
 
 class Input(Section):
@@ -53,12 +62,22 @@ class Input(Section):
         description="lenient: also numbers in quotes, with a decimal comma or a unit behind, as in "
         '"23,5 bar"',
     )
-    value: str = Field(
+    asset: PayloadPath = Field(
+        "",
+        description="path of the asset in the payload, where several share a topic; it is joined "
+        "to the topic's levels; only for dialects json and scalar",
+    )
+    signal: PayloadPath = Field(
+        "",
+        description="path of the signal's name in the payload, in place of the level {signal}; "
+        "only for dialect scalar",
+    )
+    value: PayloadPath = Field(
         "",
         description="path of the measured value in the payload, for dialects scalar and block; "
         "empty: the payload is the value alone, or has it at `value` where other paths are given",
     )
-    timestamp: str = Field(
+    timestamp: PayloadPath = Field(
         "", description="path of the source time in the payload; empty: the time of arrival counts"
     )
     timestamp_unit: TimeUnit = "ms"
@@ -67,7 +86,7 @@ class Input(Section):
         description="time zone of times in text without an offset, such as Europe/Berlin; only "
         "for timestamp_unit iso8601",
     )
-    quality: str = Field(
+    quality: PayloadPath = Field(
         "", description="path of the quality in the payload; empty: every reading is GOOD"
     )
     quality_map: QualityMap | None = Field(
@@ -75,7 +94,7 @@ class Input(Section):
         description="how the quality is read: the name of a product's way, or a table from a "
         "value as text to GOOD, UNCERTAIN or BAD; without it only what has one meaning is read",
     )
-    sequence: str = Field(
+    sequence: PayloadPath = Field(
         "",
         description="path of a number that differs from message to message; it tells readings of "
         "the same time apart",
@@ -89,6 +108,10 @@ class Input(Section):
         unused = [name for name, path in paths.items() if path and fixed]
         if self.value and (is_raw or self.dialect not in ("scalar", "block")):
             unused.append("value")
+        if self.asset and self.dialect not in ("json", "scalar"):
+            unused.append("asset")
+        if self.signal and self.dialect != "scalar":
+            unused.append("signal")
         if self.encoding and self.dialect != "block":
             unused.append("encoding")
         if self.numbers != "strict" and self.dialect == "block":
@@ -118,7 +141,7 @@ class Input(Section):
     def _signal_level_fits_dialect(self) -> Self:
         per_signal = self.dialect in ("scalar", "umh")
         has_level = SIGNAL in TopicTemplate(self.topic).names
-        if per_signal and not has_level and len(self.signals) != 1:
+        if per_signal and not (has_level or self.signal) and len(self.signals) != 1:
             raise ValueError(
                 f"dialect {self.dialect} has one topic for each signal: name the level {{signal}} "
                 "in topic, or give exactly one entry in signals"
@@ -146,6 +169,47 @@ class Input(Section):
             self.quality_map,
             self.timezone,
         )
+
+    @property
+    def has_payload_names(self) -> bool:
+        """Whether the payload names the asset or the signal, so that messages of a topic differ."""
+        return bool(self.asset or self.signal)
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """The names of the levels that make up the asset, from left to right."""
+        names = (name for name in TopicTemplate(self.topic).names if name != SIGNAL)
+        return (*names, ASSET) if self.asset else tuple(names)
+
+    @model_validator(mode="after")
+    def _topic_leaves_names_to_the_payload(self) -> Self:
+        template = TopicTemplate(self.topic)
+        for name, path in ((ASSET, self.asset), (SIGNAL, self.signal)):
+            if path and name in template.names:
+                raise ValueError(
+                    f"{name}: both the topic's level {{{name}}} and the path {path} name it: leave "
+                    "out one, or call the level otherwise"
+                )
+        if self.asset and template.is_open:
+            raise ValueError(
+                f"asset: topic '{self.topic}' has a level of variable depth, which must be the "
+                "last of the asset's levels: name the asset by the topic alone"
+            )
+        return self
+
+    @property
+    def has_signal_paths(self) -> bool:
+        """Whether signals are bound to paths in the payload, and not to a level of the topic."""
+        if self.dialect == "block":
+            is_by_level = SIGNAL in TopicTemplate(self.topic).names
+            return not (is_by_level or self.value or self.encoding == "float32")
+        return self.dialect in ("json", "thingsboard")
+
+    @model_validator(mode="after")
+    def _signals_have_paths_of_their_own(self) -> Self:
+        if self.has_signal_paths:
+            check_differ(self.signals)
+        return self
 
 
 def check_delivered_once(inputs: Sequence[Input]) -> None:

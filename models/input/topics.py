@@ -1,15 +1,17 @@
 """Topic templates: `plant/{line}/{asset}/{signal}` as a filter, a matcher and a renderer.
 
-A named level matches exactly one level of a topic. All named levels except `{signal}` make up the
-asset key, so under the template above `plant/l1/pump7/flow` is a reading of asset `l1/pump7`.
+A named level matches exactly one level of a topic. The last may be written `{path...}` and then
+matches one level or more. All named levels except `{signal}` make up the asset key, so under the
+template above `plant/l1/pump7/flow` is a reading of asset `l1/pump7`.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+ASSET = "asset"
 SIGNAL = "signal"
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(\.\.\.)?\}")
 # Wildcards, the separator and NUL may not stand in a level (MQTT 5, 4.7.1 and 4.7.3); topics that
 # begin with $ belong to the broker (4.7.2), and a level may become the first one.
 _ILLEGAL_IN_LEVEL = re.compile(r"[+#/\x00$]")
@@ -41,6 +43,37 @@ class Levels:
         return self.by_name.get(SIGNAL)
 
 
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One level of a template: a text, or a name for what a topic has there."""
+
+    word: str
+    is_name: bool = False
+    is_open: bool = False
+
+    @property
+    def filter(self) -> str:
+        if self.is_open:
+            return "#"
+        return "+" if self.is_name else self.word
+
+
+def _level(text: str, level: str) -> _Level:
+    """One level of the template `text`.
+
+    Raises:
+        TemplateError: it mixes a placeholder and text, or lets the signal have several levels.
+    """
+    named = _PLACEHOLDER.fullmatch(level)
+    if named is None and ("{" in level or "}" in level):
+        raise TemplateError(f"topic '{text}': level '{level}' must be a name or plain text")
+    if named is None:
+        return _Level(level)
+    if named[1] == SIGNAL and named[2]:
+        raise TemplateError(f"topic '{text}': a signal is named by one level: write {{{SIGNAL}}}")
+    return _Level(named[1], is_name=True, is_open=bool(named[2]))
+
+
 class TopicTemplate:
     """A topic with named levels.
 
@@ -48,15 +81,16 @@ class TopicTemplate:
         text: the template as it was written.
         filter: the MQTT topic filter that matches all topics of the template.
         names: the names of its levels, from left to right.
+        is_open: whether the last level stands for one level or more, as in `plant/{path...}`.
 
     Raises:
-        TemplateError: the template is empty, has a wildcard, names a level twice, or mixes a
-            placeholder and text in one level.
+        TemplateError: the template is empty, has a wildcard, names a level twice, mixes a
+            placeholder and text in one level, or has a level of variable depth before its end.
     """
 
     def __init__(self, text: str) -> None:
-        if not text or text.startswith("/") or "\x00" in text:
-            raise TemplateError(f"topic '{text}' must not be empty or begin with a slash")
+        if not text or "\x00" in text:
+            raise TemplateError(f"topic '{text}' must not be empty or have a NUL character")
         if "+" in text or "#" in text:
             raise TemplateError(f"topic '{text}': write named levels such as {{asset}}, not + or #")
         if text.startswith("$share/"):
@@ -64,38 +98,50 @@ class TopicTemplate:
             # 4.8.2), so the readings of one asset would be spread over several agents' windows.
             raise TemplateError(f"topic '{text}': shared subscriptions are not supported")
         self.text = text
-        self.names = tuple(_PLACEHOLDER.findall(text))
+        self._levels = [_level(text, level) for level in text.split("/")]
+        named = [level for level in self._levels if level.is_name]
+        self.names = tuple(level.word for level in named)
         if len(set(self.names)) != len(self.names):
             raise TemplateError(f"topic '{text}' names a level twice")
-        self._levels = text.split("/")
-        for level in self._levels:
-            if ("{" in level or "}" in level) and not _PLACEHOLDER.fullmatch(level):
-                raise TemplateError(f"topic '{text}': level '{level}' must be a name or plain text")
-        self.filter = "/".join("+" if level.startswith("{") else level for level in self._levels)
+        self.is_open = self._levels[-1].is_open
+        for level in self._levels[:-1]:
+            if level.is_open:
+                # A filter has # at its end only (MQTT 5, 4.7.1.2).
+                raise TemplateError(
+                    f"topic '{text}': {{{level.word}...}} stands for several levels and must be "
+                    "the last; where levels follow, write a template for each depth"
+                )
+        self.filter = "/".join(level.filter for level in self._levels)
 
     def match(self, topic: str) -> Levels | None:
         """The named levels of a topic, none of them empty; None if the template does not fit."""
-        found = topic.split("/")
+        found = self._split(topic)
         if len(found) != len(self._levels):
             return None
         named = {}
         for wanted, level in zip(self._levels, found, strict=True):
-            if wanted.startswith("{") and level:
-                named[wanted[1:-1]] = level
-            elif wanted != level:
+            if wanted.is_name and all(level.split("/")):
+                named[wanted.word] = level
+            elif wanted.is_name or wanted.word != level:
                 return None
         return Levels(named)
 
     def difference(self, topic: str) -> str:
         """What keeps a topic from matching, in words for the operator; empty if it matches."""
-        found = topic.split("/")
+        if self.text.startswith("/") and not topic.startswith("/"):
+            return "begins with a slash, the topic does not"
+        if topic.startswith("/") and not self.text.startswith(("/", "{")):
+            return "does not begin with a slash, the topic does"
+        found = self._split(topic)
         if len(found) != len(self._levels):
-            return f"has {len(self._levels)} levels, the topic {len(found)}"
+            at_least = "at least " if self.is_open else ""
+            return f"has {at_least}{len(self._levels)} levels, the topic {len(found)}"
         for number, (wanted, level) in enumerate(zip(self._levels, found, strict=True), start=1):
-            if wanted.startswith("{") and not level:
-                return f"level {number} of the topic is empty"
-            if wanted != level and not wanted.startswith("{"):
-                return f"level {number} is '{wanted}', in the topic '{level}'"
+            if wanted.is_name and not all(level.split("/")):
+                empty = number + level.split("/").index("")
+                return f"level {empty} of the topic is empty"
+            if not wanted.is_name and wanted.word != level:
+                return f"level {number} is '{wanted.word}', in the topic '{level}'"
         return ""
 
     def render(self, levels: Mapping[str, str]) -> str:
@@ -104,19 +150,35 @@ class TopicTemplate:
         Raises:
             TemplateError: a level is missing, is empty, or has a character that is not allowed.
         """
-        return _PLACEHOLDER.sub(lambda found: self._level(found[1], levels), self.text)
+        return "/".join(
+            self._filled(level, levels) if level.is_name else level.word for level in self._levels
+        )
 
-    def _level(self, name: str, levels: Mapping[str, str]) -> str:
-        value = levels.get(name, "")
-        if not value or _ILLEGAL_IN_LEVEL.search(value):
-            raise TemplateError(f"topic '{self.text}': level {name} cannot be '{value}'")
+    def _split(self, topic: str) -> list[str]:
+        """The levels of a topic; where the template is open, the last has all that are left."""
+        return topic.split("/", len(self._levels) - 1) if self.is_open else topic.split("/")
+
+    def _filled(self, level: _Level, levels: Mapping[str, str]) -> str:
+        value = levels.get(level.word, "")
+        parts = value.split("/") if level.is_open else [value]
+        if not all(map(is_level, parts)):
+            raise TemplateError(f"topic '{self.text}': level {level.word} cannot be '{value}'")
         return value
 
 
+def is_level(text: str) -> bool:
+    """Whether a text may be a level of the topics that are published on."""
+    return bool(text) and _ILLEGAL_IN_LEVEL.search(text) is None
+
+
 def overlap(one: str, other: str) -> bool:
-    """Whether some topic matches both of two filters that have no `#` (MQTT 5, 4.7)."""
+    """Whether some topic matches both of two filters (MQTT 5, 4.7)."""
     levels, others = one.split("/"), other.split("/")
-    return len(levels) == len(others) and all(
-        level == wanted or "+" in (level, wanted)
-        for level, wanted in zip(levels, others, strict=True)
-    )
+    for level, wanted in zip(levels, others, strict=False):
+        if "#" in (level, wanted):
+            return True
+        if level != wanted and "+" not in (level, wanted):
+            return False
+    common = min(len(levels), len(others))
+    # `plant/#` matches `plant` too (4.7.1.2).
+    return levels[common:] + others[common:] in ([], ["#"])

@@ -41,6 +41,7 @@ CELL = {
     "timestamp": "ts",
     "quality": "q",
 }
+HUB = CELL | {"topic": "hub", "asset": "device", "signal": "tag"}
 TOPICS = (
     "plant/p1/row",  # an input of all signals
     "plant/p3/row",  # an asset that is not listed
@@ -50,6 +51,7 @@ TOPICS = (
     "cell/p1/c9",  # a signal that the model does not read
     "cell/p3/c9",  # both an unknown asset and an unbound signal
     "other/p1/row",
+    "hub",  # an input whose payloads name asset and signal
 )
 
 
@@ -72,6 +74,8 @@ class Sent(NamedTuple):
 
 ROW_TOPIC, CELL_TOPIC = TOPICS[0], TOPICS[4]
 GOOD = Sent(ROW_TOPIC, {"value": 1.0, "q": "GOOD"}, 0.0, is_retained=False, is_cut=False)
+HUB_FIELDS = {"value": 1.0, "device": "p1", "tag": "c0"}
+HUB_GOOD = GOOD._replace(topic="hub", fields=HUB_FIELDS)
 LONG = {"value": 1.0, "other": "x" * MAX_PAYLOAD_BYTES}
 DROPPED = {
     "no_pipeline": GOOD._replace(topic="other/p1/row", fields=LONG, is_retained=True),
@@ -99,6 +103,10 @@ SENT = st.builds(
         {"value": VALUES},
         optional={
             "q": st.sampled_from(["GOOD", "bad", "odd", 0]),
+            "device": st.sampled_from(
+                ["p1", "p3", "p1/a", "p\n", "", None, 1, 1.5, ["p1"], "x" * 99]
+            ),
+            "tag": st.sampled_from(["c0", "c9", "", None, 7, {}]),
             "other": st.integers(0, MAX_PAYLOAD_BYTES).map("x".__mul__),
         },
     ),
@@ -132,7 +140,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
             "gateway": {"id": "gw1", "state_dir": folder},
             "broker": {"host": "localhost"},
             "registry": {"url": "file:///nowhere", "root": folder / "root.json"},
-            "pipelines": [{"stream": "mass", "inputs": [ROW, CELL], "assets": ["p1", "$p1"]}],
+            "pipelines": [{"stream": "mass", "inputs": [ROW, CELL, HUB], "assets": ["p1", "$p1"]}],
             "limits": {"max_payload_bytes": MAX_PAYLOAD_BYTES},
         }
     )
@@ -142,6 +150,35 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
 @pytest.mark.parametrize(("reason", "sent"), DROPPED.items())
 def test_first_check_that_fails_is_the_reason(gateway: Gateway, reason: str, sent: Sent) -> None:
     assert dropped_alike(gateway, sent) == Counter([reason])
+
+
+BY_PAYLOAD = {
+    "not JSON": ("not_json", HUB_GOOD._replace(is_cut=True)),
+    "no device": ("asset_missing", {"device": None}),
+    "device that is a list": ("asset_malformed", {"device": ["p1"]}),
+    "device with a slash": ("asset_malformed", {"device": "p1/x"}),
+    "device with a wildcard": ("asset_malformed", {"device": "+"}),
+    "device with a zero": ("asset_malformed", {"device": "p\0"}),
+    "device with a line break": ("asset_malformed", {"device": "p\n"}),
+    "empty device": ("asset_malformed", {"device": ""}),
+    "device that is not listed": ("unknown_asset", {"device": "p3"}),
+    "no tag": ("signal_missing", {"tag": None}),
+    "tag that is an object": ("signal_malformed", {"tag": {}}),
+    "tag of another model": ("unbound_signal", {"tag": "c9"}),
+    "value that is text": ("not_a_number", {"value": "bad"}),
+}
+
+
+@pytest.mark.parametrize(("reason", "change"), BY_PAYLOAD.values(), ids=BY_PAYLOAD)
+def test_payload_that_names_asset_and_signal_is_dropped_for_its_reason(
+    gateway: Gateway, reason: str, change: Sent | dict[str, object]
+) -> None:
+    sent = change if isinstance(change, Sent) else HUB_GOOD._replace(fields=HUB_FIELDS | change)
+    assert dropped_alike(gateway, sent) == Counter([reason])
+
+
+def test_payload_that_names_asset_and_signal_is_taken(gateway: Gateway) -> None:
+    assert not dropped_alike(gateway, HUB_GOOD)
 
 
 @given(sent=SENT)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from models.errors import ReadingError
-from models.input.admission import EventTime, Refused, refusal
+from models.input.admission import EventTime, refusal
 from models.input.codecs.reading import Decoder, Reading
 from models.input.codecs.values import MISSING
 from models.input.limits import IntakeLimits
@@ -48,15 +48,15 @@ class Intake:
         self.examples: dict[str, str] = {}
         self._signals = signals
         self._routes = Routes(pipeline, signals)
+        self._assets: set[str] = set()
         self._known: dict[str, Route | None] = {}
         self._max_payload_bytes = limits.max_payload_bytes
         self._event_time = EventTime(limits.time_bounds)
 
     @property
     def assets(self) -> int:
-        """How many assets have sent messages, on the first `MAX_TOPICS` topics."""
-        routes = [route for route in self._known.values() if route is not None]
-        return len({route.asset for route in routes if not isinstance(route.decode, Refused)})
+        """How many assets have sent readings; beyond `MAX_TOPICS` no more are counted."""
+        return len(self._assets)
 
     def rows(self, message: Message) -> Iterator[Row]:
         """The rows of one message; readings that are dropped are counted."""
@@ -71,6 +71,7 @@ class Intake:
         reason = refusal([route] if route else [], message, self._max_payload_bytes)
         if route is None or reason:
             raise ReadingError(reason)
+        route = route.of(message.payload)
         for reading in cast("Decoder", route.decode)(message.payload):
             try:
                 time_ns = self._event_time.of(reading.time_ns, message)
@@ -79,6 +80,8 @@ class Intake:
                 continue
             for place, unreadable, _ in reading.unread:
                 self.unread[self._signals[route.channels[place]], unreadable] += 1
+            if len(self._assets) < MAX_TOPICS:
+                self._assets.add(route.asset)
             values = self._values(route.channels, reading)
             yield Row(time_ns, route.asset, values, NAMES[reading.quality])
 

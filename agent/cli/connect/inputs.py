@@ -7,7 +7,7 @@ from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
 from agent.mqtt.subscription import Subscription
 from models.control.documents import Status
-from models.input.topics import TopicTemplate
+from models.input.topics import TopicTemplate, overlap
 from serving.mqtt.packets import Received
 from serving.preflight.answer import Answer
 
@@ -86,7 +86,7 @@ def tell_inputs(probe: Probe, heard: Heard) -> Iterator[Answer]:
         if name in heard.refused:
             yield Answer("FAIL", f"subscribe {name}: the broker refuses it: permit it to read it")
             continue
-        count = sum(_matches(name, topic) for topic in heard.topics)
+        count = sum(overlap(name, topic) for topic in heard.topics)
         seen = f"readings on {count} topics arrived meanwhile" if count else ""
         if name == probe.topics.desired("+"):
             seen = "granted"
@@ -95,13 +95,6 @@ def tell_inputs(probe: Probe, heard: Heard) -> Iterator[Answer]:
             f"subscribe {name}: "
             + (seen or "granted; nothing arrived meanwhile, so that reading is not proven"),
         )
-
-
-def _matches(topic_filter: str, topic: str) -> bool:
-    levels, found = topic_filter.split("/"), topic.split("/")
-    return len(levels) == len(found) and all(
-        wanted in ("+", level) for wanted, level in zip(levels, found, strict=True)
-    )
 
 
 def _status(message: Received) -> list[Status]:

@@ -15,7 +15,7 @@ from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
 from agent.mqtt.subscription import Subscription
 from models.input.pipeline import Pipeline
-from models.input.topics import SIGNAL, TemplateError, TopicTemplate
+from models.input.topics import TemplateError, TopicTemplate
 from serving.mqtt.errors import REFUSED_FROM, BrokerError, refusal_of
 from serving.mqtt.packets import Publish
 from serving.preflight.answer import Answer
@@ -123,14 +123,17 @@ def _outputs(pipeline: Pipeline, heard: Heard) -> list[Output]:
             continue
         found.append(Output(topic, template.filter, bool(named)))
         if pipeline.output.scalars:
-            found.append(Output(f"{topic}/value", f"{template.filter}/value", bool(named)))
+            below = template.filter if template.is_open else f"{template.filter}/value"
+            found.append(Output(f"{topic}/value", below, bool(named)))
     return found
 
 
 def _configured(pipeline: Pipeline) -> dict[str, dict[str, str]]:
     """The named levels of the assets that the pipeline is limited to."""
-    names = [name for name in TopicTemplate(pipeline.inputs[0].topic).names if name != SIGNAL]
-    split = {asset: asset.split("/") for asset in pipeline.assets}
+    template = TopicTemplate(pipeline.inputs[0].topic)
+    names = pipeline.inputs[0].level_names
+    most = len(names) - 1 if template.is_open else -1
+    split = {asset: asset.split("/", most) for asset in pipeline.assets}
     return {
         asset: dict(zip(names, levels, strict=True))
         for asset, levels in split.items()
@@ -143,7 +146,7 @@ def _heard(pipeline: Pipeline, heard: Heard) -> dict[str, dict[str, str]]:
     found = {}
     for source in pipeline.inputs:
         template = TopicTemplate(source.topic)
-        for topic in sorted(heard.topics):
+        for topic in () if source.asset else sorted(heard.topics):  # a payload's is not known
             if (levels := template.match(topic)) is not None:
                 found[levels.asset] = dict(levels.by_name)
     return found

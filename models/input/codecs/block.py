@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse
-from models.input.codecs.reading import Fields, FieldsReader, at_path
+from models.input.codecs.paths import finder, single
+from models.input.codecs.reading import Fields, FieldsReader
 from models.input.quality import Quality
 
 Encoding = Literal["json", "base64", "float32"]
@@ -133,7 +134,7 @@ class BlockDocumentDecoder:
 
     Args:
         encoding: how the samples are written, `json` or `base64`.
-        paths: dotted paths of the samples: one path where all signals are interleaved, else one
+        paths: paths of the samples: one path where all signals are interleaved, else one
             for each channel.
         width: number of values in a sample, over all paths.
         fields: where the payload has its time, quality and sequence number.
@@ -143,7 +144,7 @@ class BlockDocumentDecoder:
         self, encoding: Encoding, paths: Sequence[str], width: int, fields: Fields
     ) -> None:
         self._read = from_list if encoding == "json" else from_base64
-        self._paths = [path.split(".") for path in paths]
+        self._finders = [finder(single(path)) for path in paths]
         self._width = width // len(paths)
         self._fields = FieldsReader(fields)
 
@@ -163,7 +164,7 @@ class BlockDocumentDecoder:
         return (Block(time_ns, values, quality, position),)
 
     def _values(self, document: dict[str, Any]) -> Samples:
-        found = [at_path(document, path) for path in self._paths]
+        found = [find(document) for find in self._finders]
         if any(part is None for part in found):
             raise DecodeError("no_signal")
         parts = [self._read(part, self._width) for part in found]

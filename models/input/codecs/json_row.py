@@ -2,8 +2,8 @@
 
     {"ts": 1760000000000, "hydraulics": {"pressure": 4.2, "flow": 31.5}, "q": "GOOD"}
 
-Paths are dotted (`hydraulics.pressure`) and are split when a model is activated, not for every
-message.
+A signal is found by its path (`hydraulics.pressure`, see `paths`). Paths are compiled when a model
+is activated, not for every message.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,8 @@ from typing import Any
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse_message
-from models.input.codecs.reading import Fields, FieldsReader, Reading, at_path
+from models.input.codecs.paths import Finder, finder, single, top_key
+from models.input.codecs.reading import Fields, FieldsReader, Reading
 from models.input.codecs.times import NS_PER_UNIT
 from models.input.codecs.values import (
     MISSING,
@@ -23,6 +24,7 @@ from models.input.codecs.values import (
     to_number,
 )
 
+_ABSENT = object()
 _NUMBERS = {float, int}  # all that orjson returns of these is finite, see `parse_message`
 _NUMBERS_AND_TRUTH = {*_NUMBERS, bool}
 
@@ -31,7 +33,7 @@ class JsonRowDecoder:
     """Decoder of JSON rows.
 
     Args:
-        paths: dotted path of each bound signal, in the order in which values are wanted.
+        paths: path of each bound signal, in the order in which values are wanted.
         fields: where the payload has its time, quality and sequence number.
         readers: what reads the value of each signal; if omitted, each is a number.
     """
@@ -39,13 +41,17 @@ class JsonRowDecoder:
     def __init__(
         self, paths: Sequence[str], fields: Fields, readers: Sequence[ValueReader] = ()
     ) -> None:
-        self._paths = [path.split(".") for path in paths]
+        parsed = [single(path) for path in paths]
+        self._finders = [finder(path) for path in parsed]
         self._readers = readers or [to_number] * len(paths)
-        is_flat = all(len(path) == 1 for path in (*self._paths, fields.timestamp.split(".")))
+        has_list = any(type(path[0]) is not str for path in parsed)
+        self._kinds = (dict, list) if has_list else (dict,)
+        self._time_key = top_key(single(fields.timestamp)) if fields.timestamp else ""
+        keys = [key for key in map(top_key, parsed) if key]
+        is_flat = len(keys) == len(parsed) and bool(self._time_key) == bool(fields.timestamp)
         is_bare = not (fields.quality or fields.sequence or fields.timestamp_unit == "iso8601")
         is_numeric = {to_number, to_lenient_number}.issuperset(self._readers)
-        self._plain = _getter(paths) if is_flat and is_bare and is_numeric else None
-        self._time_key = fields.timestamp
+        self._plain = _getter(keys) if is_flat and is_bare and is_numeric else None
         self._factor = NS_PER_UNIT.get(fields.timestamp_unit, 0)
         self._fields = FieldsReader(fields)
 
@@ -58,11 +64,11 @@ class JsonRowDecoder:
                 can be read.
         """
         document = parse_message(payload)
-        if not isinstance(document, dict):
+        if not isinstance(document, self._kinds):
             raise DecodeError("not_an_object")
         return (self.row(document),)
 
-    def row(self, document: dict[str, Any]) -> Reading:
+    def row(self, document: Any) -> Reading:  # noqa: ANN401  any JSON value
         """The reading in a parsed document.
 
         Raises:
@@ -88,17 +94,16 @@ class JsonRowDecoder:
         time_ns, quality, position = self._fields(document)
         return Reading(time_ns, values, quality, position, unread)
 
-    def reports(self, document: dict[str, Any]) -> bool:
+    def reports(self, document: object) -> bool:
         """Whether the document has any of the paths, if only with null: no value at the moment."""
-        parents = ((at_path(document, path[:-1]), path[-1]) for path in self._paths)
-        return any(isinstance(parent, dict) and key in parent for parent, key in parents)
+        return any(_is_there(find, document) for find in self._finders)
 
-    def _values(self, document: dict[str, Any]) -> tuple[Sequence[float], Sequence[Unread]]:
+    def _values(self, document: object) -> tuple[Sequence[float], Sequence[Unread]]:
         """The numbers of a row; what cannot be read is missing, and does not cost the others."""
         values, unread = [], []
-        for index, (path, read) in enumerate(zip(self._paths, self._readers, strict=True)):
+        for index, (find, read) in enumerate(zip(self._finders, self._readers, strict=True)):
             try:
-                values.append(read(at_path(document, path)))
+                values.append(read(find(document)))
             except DecodeError as exc:
                 values.append(MISSING)
                 unread.append(Unread(index, exc.reason, exc.word))
@@ -108,6 +113,13 @@ class JsonRowDecoder:
             if unread and not any(one.word for one in unread):
                 raise DecodeError(unread[0].reason)
         return tuple(values), tuple(unread)
+
+
+def _is_there(find: Finder, document: object) -> bool:
+    try:
+        return find(document, _ABSENT) is not _ABSENT
+    except DecodeError:  # it is, and cannot be read
+        return True
 
 
 def _getter(keys: Sequence[str]) -> Callable[[dict[str, Any]], Sequence[Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from models.errors import DecodeError
+from models.input.codecs.paths import finder_of
 from models.input.codecs.qualities import NamedMap, quality_reader
 from models.input.codecs.times import TimeUnit, to_time_ns, zone_of
 from models.input.codecs.values import Unread
@@ -55,24 +56,15 @@ def to_position(value: object) -> str:
     return str(value)
 
 
-def at_path(document: Any, path: Sequence[str]) -> Any:  # noqa: ANN401  any JSON value
-    """The value at a path of keys; None where a key, or an object on the way, is missing."""
-    for key in path:
-        if not isinstance(document, dict):
-            return None
-        document = document.get(key)
-    return document
-
-
 @dataclass(frozen=True, slots=True)
 class Fields:
     """Where a payload has its time, quality and sequence number.
 
     Attributes:
-        timestamp: dotted path of the source time; empty if the payload has none.
+        timestamp: path of the source time; empty if the payload has none.
         timestamp_unit: unit of the source time.
-        quality: dotted path of the quality; empty if the payload has none.
-        sequence: dotted path of the sequence number; empty if the payload has none.
+        quality: path of the quality; empty if the payload has none.
+        sequence: path of the sequence number; empty if the payload has none.
         quality_map: how the quality is read, see `quality_reader`.
         timezone: name of the time zone of texts without an offset.
     """
@@ -86,14 +78,14 @@ class Fields:
 
 
 class FieldsReader:
-    """Reads the fields of a payload; dotted paths are split once, not for every message."""
+    """Reads the fields of a payload; paths are compiled once, not for every message."""
 
     def __init__(self, fields: Fields) -> None:
-        self._time = _split(fields.timestamp)
+        self._time = finder_of(fields.timestamp)
         self._unit, self._zone = fields.timestamp_unit, zone_of(fields.timezone)
-        self._quality = _split(fields.quality)
+        self._quality = finder_of(fields.quality)
         self._to_quality = quality_reader(fields.quality_map)
-        self._sequence = _split(fields.sequence)
+        self._sequence = finder_of(fields.sequence)
 
     def __call__(self, document: dict[str, Any]) -> tuple[int | None, Quality, str]:
         """Time, quality and position, in the form in which a `Reading` has them.
@@ -102,14 +94,10 @@ class FieldsReader:
             DecodeError: see `to_time_ns`, `QualityReader`, `to_position`.
         """
         time_ns, quality, position = None, Quality.GOOD, ""
-        if self._time:
-            time_ns = to_time_ns(at_path(document, self._time), self._unit, self._zone)
-        if self._quality:
-            quality = self._to_quality(at_path(document, self._quality))
-        if self._sequence:
-            position = to_position(at_path(document, self._sequence))
+        if self._time is not None:
+            time_ns = to_time_ns(self._time(document), self._unit, self._zone)
+        if self._quality is not None:
+            quality = self._to_quality(self._quality(document))
+        if self._sequence is not None:
+            position = to_position(self._sequence(document))
         return time_ns, quality, position
-
-
-def _split(path: str) -> list[str]:
-    return path.split(".") if path else []

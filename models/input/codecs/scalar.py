@@ -76,7 +76,7 @@ def scalar_decoder(
     """Decoder of JSON objects with one value.
 
     Args:
-        value_path: dotted path of the value; empty: the key `value`.
+        value_path: path of the value; empty: the key `value`.
         fields: where the payload has its time, quality and sequence number.
         read: what reads the value of the signal.
     """

@@ -60,7 +60,7 @@ def test_topic_of_the_trial_that_is_not_permitted_is_named_as_the_cause(
 
 
 def test_output_topic_that_is_not_permitted_is_found_out(tmp_path: Path) -> None:
-    acl = "topic readwrite millhand/#\ntopic readwrite plant/+/+/telemetry\n"
+    acl = "topic readwrite millhand/#\ntopic readwrite plant/+/+/telemetry\ntopic read acme/#\n"
     with mosquitto(tmp_path / "broker", acl=acl, max_queued_messages=0) as broker:
         gateway = make_gateway(tmp_path, broker.port)
         (made_up,) = warnings(gateway)
@@ -72,6 +72,11 @@ def test_output_topic_that_is_not_permitted_is_found_out(tmp_path: Path) -> None
         gateway.pipelines = [{**MASS_PIPELINE, "assets": ["l2/p2"]}]
         (refused,) = answers(gateway).fail
         assert names(refused, "plant/l2/p2/_inference/mass")
+        deep = [{"topic": "acme/{site}/{path...}"}]
+        gateway.pipelines = [{"stream": "mass", "inputs": deep, "assets": ["s1/hall/p2"]}]
+        (refused,) = answers(gateway).fail
+        topic = "_inference/mass/acme/s1/hall/p2"
+        assert names(refused, f"publish {topic}", "write _inference/mass/acme/+/#")
 
 
 def test_control_topic_that_is_not_permitted_is_found_out(tmp_path: Path) -> None:

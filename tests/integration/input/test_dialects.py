@@ -10,6 +10,7 @@ import pytest
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
+from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.plant import BASE_MS, OFTEN, Plant, serving
 
 WEIGHTS = [1.0, 10.0]
@@ -21,7 +22,7 @@ def pipeline(stream: str, *inputs: dict[str, object], **output: object) -> dict[
     return {"stream": stream, "inputs": list(inputs), "output": OUTPUT | output}
 
 
-PIPELINES = [
+PIPELINES: list[dict[str, object]] = [
     telemetry_pipeline("mass"),
     telemetry_pipeline("detector") | {"output": OUTPUT | {"scalars": True}},
     pipeline(
@@ -66,6 +67,20 @@ PIPELINES = [
         {
             "topic": "v1/{line}/devices/{asset}/telemetry",
             "dialect": "thingsboard",
+            "signals": NAMES,
+        },
+    ),
+    {"stream": "rooted", "inputs": [{"topic": "/neuron/{node}/{group}"}]},
+    {"stream": "deep", "inputs": [{"topic": "acme/{site}/{path...}"}]},
+    pipeline(
+        "hub",
+        {
+            "topic": "hub/{line}",
+            "dialect": "scalar",
+            "asset": "deviceName",
+            "signal": "tagName",
+            "value": "value",
+            "timestamp": "timestamp",
             "signals": NAMES,
         },
     ),
@@ -164,6 +179,39 @@ def test_scalar_as_json_has_value_time_and_quality(plant: Plant) -> None:
     (answer,) = answers(plant, "boxed", 1)
     assert (answer["value"], answer["quality"]) == (21.5, "GOOD")
     assert answer["timestamp"] == BASE_MS + 123
+
+
+@pytest.mark.parametrize(
+    ("topic", "asset", "output"),
+    [
+        ("/neuron/n1/g1", "n1/g1", "/neuron/n1/g1/_inference/rooted"),
+        ("acme/s1/hall/line/p1", "s1/hall/line/p1", "_inference/deep/acme/s1/hall/line/p1"),
+        ("acme/s1/p1", "s1/p1", "_inference/deep/acme/s1/p1"),
+    ],
+    ids=["leading slash", "deep topic", "topic of one level"],
+)
+def test_topic_of_another_form_is_answered(
+    plant: Plant, topic: str, asset: str, output: str
+) -> None:
+    with PlantClient(plant.gateway.port, [output]) as scada:
+        plant.client.publish(topic, {"c0": 1, "c1": 2})
+        plant.wait(lambda: bool(scada.messages), f"an answer on {output}")
+        answer = json.loads(scada.messages[0][1])
+    assert (answer["asset"], answer["value"]) == (asset, 21.0)
+
+
+def test_devices_that_share_a_topic_are_told_apart(plant: Plant) -> None:
+    for device, tag, value in (
+        ("p1", "Pressure", 1.0),
+        ("p2", "Pressure", 5.0),
+        ("p2", "Flow", 6.0),
+        ("p1", "Flow", 2.0),
+    ):
+        message = {"deviceName": device, "tagName": tag, "value": value, "timestamp": BASE_MS}
+        plant.client.publish("hub/l1", message)
+    for asset, value in (("l1/p1", 21.0), ("l1/p2", 65.0)):
+        (answer,) = answers(plant, "hub", 1, asset)
+        assert answer["value"] == value
 
 
 def test_umh_historian(plant: Plant) -> None:

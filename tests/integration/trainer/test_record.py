@@ -115,6 +115,21 @@ def test_rows_are_recorded_as_they_were_sent(plant: Mosquitto, tmp_path: Path) -
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_topics_of_any_depth_are_recorded_as_assets(plant: Mosquitto, tmp_path: Path) -> None:
+    topic = ("--topic", "/acme/{site}/{path...}", "--signal", 'flow="F.1"', "--rows", 2)
+    with (
+        recorder(tmp_path, plant, *topic, "--out", tmp_path / "a.parquet") as running,
+        PlantClient(plant.port) as client,
+    ):
+        client.publish("/acme/s1", {"ts": T0_MS, "F.1": 1})
+        client.publish("/acme/s1/p1", {"ts": T0_MS, "F.1": 2})
+        client.publish("/acme/s1/hall/line/p2", {"ts": T0_MS, "F.1": 3})
+        assert running.end() == 0
+        recording = loaded(running, "flow")
+    assert set(recording.assets) == {"s1/p1", "s1/hall/line/p2"}
+    assert sorted(recording.values[:, 0]) == [2.0, 3.0]
+
+
 def test_each_scalar_is_a_row_of_one_signal(plant: Mosquitto, tmp_path: Path) -> None:
     topic = ("--topic", "scalars/{asset}/{signal}", "--dialect", "scalar", "--rows", 3)
     signals = ("--signal", "pressure=PT101", "--signal", "flow")

@@ -49,7 +49,7 @@ def settings(folder: Path, **more: object) -> Settings:
             "gateway": {"id": "gw1", "state_dir": folder},
             "broker": {"host": "localhost"},
             "registry": {"url": "file:///nowhere", "root": folder / "root.json"},
-            "pipelines": [{"stream": "mass", "inputs": [source], **more}],
+            "pipelines": [{"stream": "mass", "inputs": [source]} | more],
         }
     )
 
@@ -75,6 +75,16 @@ def row(**values: object) -> bytes:
 def kept(tmp_path: Path) -> Path:
     keep(tmp_path, linear_bundle("mass", 1, [1.0, 10.0], channels=CHANNELS))
     return tmp_path
+
+
+def test_asset_that_the_payload_names_is_explained(kept: Path) -> None:
+    hub = [{"topic": "hub/{line}", "asset": "device", "timestamp": "ts"}]
+    assert names(explained(kept, "hub/l1", inputs=hub), "the payload names the asset")
+    payload = row(device="p1", c0=1.0, c1=2.0)
+    lines = explained(kept, "hub/l1", payload, inputs=hub)
+    assert names(lines, "asset l1/p1", "publishes on hub/l1/p1/_inference/mass")
+    lines = explained(kept, "hub/l1", row(device="p+", c0=1.0), inputs=hub)
+    assert names(lines, "dropped as asset_malformed", "256 characters")
 
 
 @pytest.mark.parametrize(
@@ -162,9 +172,13 @@ def test_quality_that_no_map_has_is_explained_with_what_is_allowed(
 
 
 def test_payload_without_a_signal_is_explained_with_what_was_found(kept: Path) -> None:
-    payload = json.dumps({"ts": T0_MS, "hydraulics": {"C0": 1.0}, "esc\x1b[2J": 2}).encode()
+    payload = json.dumps(
+        {"ts": T0_MS, "hydraulics": {"C0": 1.0}, "esc\x1b[2J": 2, "list": [{"C.0": 1}, {"v": 2}]}
+    ).encode()
     lines = explained(kept, payload=payload)
-    assert names(lines, "no_signal", '"c0", "c1"', '"hydraulics.C0"', '"esc\\u001b[2J"')
+    assert names(lines, "no_signal", '"c0", "c1"', '"hydraulics.C0"')
+    # Each path is written so that it can be copied into the TOML file.
+    assert names(lines, r'"\"esc\u001b[2J\""', r'"list[0].\"C.0\""', '"list[1].v"')
     assert "\x1b" not in lines
 
 

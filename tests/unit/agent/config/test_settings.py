@@ -123,6 +123,10 @@ def test_smallest_configuration_has_defaults(tmp_path: Path) -> None:
         ("plant/{line}/{asset}", "json", "plant/{line}/{asset}/_inference/{stream}"),
         ("plant/{asset}/{signal}", "scalar", "plant/{asset}/_inference/{stream}"),
         ("furnace", "json", "furnace/_inference/{stream}"),
+        ("/neuron/{node}", "json", "/neuron/{node}/_inference/{stream}"),
+        ("/neuron/{node}/data", "json", "/neuron/{node}/_inference/{stream}"),
+        ("plant/{line}/{path...}", "json", "_inference/{stream}/plant/{line}/{path...}"),
+        ("/plant/{path...}", "json", "/_inference/{stream}/plant/{path...}"),
     ],
 )
 def test_predictions_go_below_the_asset_by_default(
@@ -131,6 +135,30 @@ def test_predictions_go_below_the_asset_by_default(
     given = pipeline(inputs=[source(topic=topic, dialect=dialect)])
     settings = load(write(tmp_path, document(pipelines=[given])))
     assert settings.pipelines[0].output_topic == output
+
+
+@pytest.mark.parametrize(
+    ("topic", "output"),
+    [
+        ("hub", "hub/{asset}/_inference/{stream}"),
+        ("/hub/{site}/all", "/hub/{site}/{asset}/_inference/{stream}"),
+        ("hub/{site}", "hub/{site}/{asset}/_inference/{stream}"),
+    ],
+)
+def test_asset_of_the_payload_is_the_last_level_of_the_output(
+    topic: str, output: str, tmp_path: Path
+) -> None:
+    given = pipeline(inputs=[source(topic=topic, asset="device")])
+    settings = load(write(tmp_path, document(pipelines=[given])))
+    assert settings.pipelines[0].output_topic == output
+
+
+def test_overload_that_chooses_by_topic_is_told_where_payloads_name_the_asset(
+    tmp_path: Path,
+) -> None:
+    given = pipeline(inputs=[source(topic="hub", asset="device")], overload="latest")
+    (line,) = mistakes(tmp_path, document(pipelines=[given]))
+    assert names(line, "pipelines[0]", "overload latest", "inputs[0]", "overload block")
 
 
 def test_state_directory_of_systemd_is_taken(
@@ -206,6 +234,8 @@ INPUT_MISTAKES = {
     "signals.pump 1.[key]: found 'pump 1'": {"signals": {"pump 1": "x"}},
     "signals.pressure: found 7": {"signals": {"pressure": 7}},
     "signal: ": {"signal": {"pressure": "p"}},
+    "timestamp: found 't..s'": {"timestamp": "t..s"},
+    "quality: found 'q[*]'": {"quality": "q[*]"},
 }
 
 
@@ -237,6 +267,23 @@ WHOLE_INPUT_MISTAKES = {
     ("float32", "timestamp, value"): source(
         dialect="block", encoding="float32", timestamp="t", value="v"
     ),
+    ("signals: flow", "'v[x]'", "character 3"): source(signals={"flow": "v[x]"}),
+    ("signals: flow", "every element", "[?id=FT101]"): source(signals={"flow": "v[*].v"}),
+    ("a and b", "the path a[?id=1]", "its own"): source(
+        signals={"a": 'a[?"id"=1]', "b": "a[?id=1]"}
+    ),
+    ("a and b", "the path x"): source(
+        dialect="block", encoding="json", signals={"a": '"x"', "b": "x"}
+    ),
+    ("umh", "asset, signal"): source(
+        topic="p/{a}/{signal}", dialect="umh", asset="device", signal="tag"
+    ),
+    ("json", "no use for signal"): source(signal="tag"),
+    ("asset", "level {asset}", "path device"): source(asset="device"),
+    ("signal", "level {signal}", "path tag"): source(
+        topic="p/{a}/{signal}", dialect="scalar", signal="tag"
+    ),
+    ("asset", "variable depth"): source(topic="p/{path...}", asset="device"),
     ("signals", "two"): source(
         topic="p/{asset}/{signal}",
         dialect="block",
@@ -288,6 +335,8 @@ def test_stream_with_two_pipelines_is_told(tmp_path: Path) -> None:
         ("plant/{asset}/{kind}", {"topic": "plant/{asset}/rul"}),
         ("plant/{asset}/{kind}", {"topic": "plant/{asset}/{stream}"}),
         ("plant/{asset}/x/value", {"topic": "plant/{asset}/x", "scalars": True}),
+        ("plant/{path...}", {"topic": "plant/predictions/{stream}/{path...}"}),
+        ("{site}/{path...}", {}),
     ],
 )
 def test_input_that_would_read_the_predictions_is_told(
@@ -304,6 +353,18 @@ def test_input_that_would_read_the_predictions_about_one_asset_is_told(tmp_path:
     reader["output"] = {"topic": "other"}
     (line,) = mistakes(tmp_path, document(pipelines=[writer, reader]))
     assert names(line, "'plant/p1/{kind}'", "'plant/{asset}/rul'")
+
+
+@pytest.mark.parametrize("other", ["plant/{line}/{asset}/row", "plant/{asset}", "plant/l1"])
+def test_inputs_of_which_one_has_every_depth_are_told_where_they_overlap(
+    other: str, tmp_path: Path
+) -> None:
+    streams = [
+        pipeline(inputs=[source(topic="plant/{path...}")]),
+        pipeline(stream="other", inputs=[source(topic=other)], output={"topic": "other"}),
+    ]
+    (line,) = mistakes(tmp_path, document(pipelines=streams))
+    assert names(line, "'plant/#'", "arrive twice")
 
 
 def test_missing_section_and_key_are_told(tmp_path: Path) -> None:

@@ -192,11 +192,12 @@ def frames(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def make_pipeline(bundle: Bundle, known: Reference | None) -> Pipeline:
-    source = {"topic": "in/{asset}", "timestamp": "ts"}
+    by_topic = {"topic": "in/{asset}", "timestamp": "ts"}
+    by_payload = {"topic": "in", "asset": "of", "timestamp": "ts"}
     options = PipelineSettings.model_validate(
         {
             "stream": bundle.manifest.stream,
-            "inputs": [source],
+            "inputs": [by_topic, by_payload],
             "output": {"topic": OUTPUTS[bundle.manifest.stream]},
         }
     )
@@ -205,10 +206,14 @@ def make_pipeline(bundle: Bundle, known: Reference | None) -> Pipeline:
     return pipeline
 
 
-def row(number: int) -> tuple[str, bytes]:
+def row(number: int, every: int = 5) -> tuple[str, bytes]:
+    """A numbered row; the payload of each `every`-th names the asset, of the others the topic."""
     ts = T0_NS // 1_000_000 - 10_000 + number
     values = {"ts": ts, "c0": number / 8, "c1": number**2 % 97}
-    return f"in/{ASSETS[number * number % 7 % 3]}", orjson.dumps(values)
+    asset = ASSETS[number * number % 7 % 3]
+    if number % every == 0:
+        return "in", orjson.dumps({"of": asset} | values)
+    return f"in/{asset}", orjson.dumps(values)
 
 
 def answers(broker: Broker) -> dict[str, tuple[str, float]]:
@@ -469,6 +474,21 @@ def test_crash_after_a_gap_in_the_journal_makes_no_answer_up(
     live(life)
     life.end()
     assert answers(broker).items() <= undisturbed(100, tmp_path / "whole").items()
+
+
+def test_gap_costs_assets_of_payloads_no_more_answers_than_those_of_topics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for every in (1, 1000):
+        broker = Broker([row(number, every) for number in range(1, 101)])
+        folder = tmp_path / f"every {every}"
+        back_on_disk(folder, broker, monkeypatch, [1] * 8).crash(1.0)
+        life = Life(folder, broker)
+        live(life)
+        life.end()
+        found.append(sorted(answers(broker).values()))
+    assert found[0] == found[1]
 
 
 def test_crash_after_a_gap_loses_no_answer_of_a_stream_without_windows(

@@ -40,6 +40,10 @@ DECODERS: dict[str, Decoder] = {
     "json, a table of qualities": JsonRowDecoder(
         ["a"], Fields(quality="q", quality_map={"x": "GOOD", "192": "BAD"})
     ),
+    "json, paths of every kind": JsonRowDecoder(
+        ["a[0]", "values[-1].b", "x[?a=1]", '"a.b"', "[0].v"],
+        Fields(timestamp="x[?n=2].t", quality="q[1]", sequence='"n"'),
+    ),
     "scalar": PlainDecoder(),
     "scalar with paths": scalar_decoder("v", Fields(timestamp="t", quality="q")),
     "umh": UmhDecoder(),

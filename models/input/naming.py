@@ -1,0 +1,64 @@
+"""Names that a message carries in its payload: its asset, its signal.
+
+Some gateways publish many devices on one topic. The payload's asset then counts as a topic level
+`{asset}` that stands behind all others, and its signal as the level `{signal}`. As predictions are
+published on a topic with this asset, it has to be text that a topic level may have.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from models.errors import DecodeError
+from models.input.codecs.document import parse_message
+from models.input.codecs.paths import finder_of
+from models.input.source import Input
+from models.input.topics import ASSET, SIGNAL, is_level
+
+MAX_ASSET_CHARACTERS: Final = 256
+
+
+class PayloadNames:
+    """Reads the names in the payloads of one input.
+
+    Args:
+        source: the input, of which `asset` and `signal` count.
+    """
+
+    def __init__(self, source: Input) -> None:
+        self._asset = finder_of(source.asset)
+        self._signal = finder_of(source.signal)
+
+    def __call__(self, payload: bytes) -> Mapping[str, str]:
+        """The levels that the payload names, by the name of the level.
+
+        Raises:
+            DecodeError: `asset_missing` or `signal_missing` if there is nothing at the path;
+                `asset_malformed` or `signal_malformed` if it is neither text nor a whole number,
+                or the asset is not a topic level; see `parse_message` and `Finder`.
+        """
+        document = parse_message(payload)
+        named: dict[str, str] = {}
+        if self._asset is not None:
+            value = self._asset(document)
+            if value is None:
+                raise DecodeError("asset_missing")
+            named[ASSET] = _text(value)
+            # A broker may end the connection over a control character in a topic (MQTT 5, 1.5.4).
+            is_short = len(named[ASSET]) <= MAX_ASSET_CHARACTERS
+            if not (is_short and named[ASSET].isprintable() and is_level(named[ASSET])):
+                raise DecodeError("asset_malformed")
+        if self._signal is not None:
+            value = self._signal(document)
+            if value is None:
+                raise DecodeError("signal_missing")
+            named[SIGNAL] = _text(value)
+            if not named[SIGNAL]:
+                raise DecodeError("signal_malformed")
+        return named
+
+
+def _text(value: object) -> str:
+    """Text as it is, a whole number as JSON writes it; empty for anything else."""
+    if type(value) is int:
+        return str(value)
+    return value if isinstance(value, str) else ""
