@@ -108,7 +108,10 @@ class Follower:
         active, slot = self._tools.store.active(stream.stream), self._slots[stream.stream]
         if active is None:
             return
-        wanted = active.candidates[: stream.versions]
+        fit = [ref for ref in active.candidates if not self._is_deadly(ref)]
+        if not fit:
+            return
+        wanted = fit[: stream.versions]
         if wanted[0] not in have[:1] and (model := self._loaded(wanted[0])) is not None:
             yield _swap(slot, model)
         elif not have:
@@ -120,17 +123,21 @@ class Follower:
             digests = {ref.sha256 for ref in wanted}
             yield lambda: slot.keep(digests)
 
+    def _is_deadly(self, ref: BundleRef) -> bool:
+        """Whether this worker has died so often of a model that the first must replace it."""
+        account = self._tools.account
+        deaths = account.deaths.of_model(ref.sha256)
+        if not deaths or not account.is_deadly(ref, has_other=bool(self._kept.others(ref))):
+            return False
+        self._killed[ref.stream] = ref.sha256, f"a worker has died {deaths} times of this model"
+        return True
+
     def _loaded(self, ref: BundleRef) -> Model | None:
         """The model of a bundle; None where it cannot be loaded, which is tried again later."""
         failed, until_s = self._failed.get(ref.stream, (None, 0.0))
         if failed == ref and monotonic() < until_s:
             return None
         self._failed[ref.stream] = ref, monotonic() + _RETRY_S
-        account = self._tools.account
-        if account.is_deadly(ref, has_other=bool(self._kept.others(ref))):
-            why = f"a worker has died {account.deaths.of_model(ref.sha256)} times of this model"
-            self._killed[ref.stream] = ref.sha256, why
-            return None
         try:
             model = self._tools.load(ref, self._tools.store.load(ref))
         except BundleError as exc:
