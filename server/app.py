@@ -1,7 +1,7 @@
 """The sole composition root: from settings to a server that can run."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Final
 
@@ -9,7 +9,7 @@ from models.control.documents import Desired
 from models.errors import BundleError
 from server.access.guard import Guard
 from server.access.page_session import PageSession
-from server.batching.scheduler import Scheduler
+from server.batching.scheduler import Scheduler, Version
 from server.console.api import Api
 from server.console.watch import Folder, Watch
 from server.http.application import Application
@@ -104,7 +104,7 @@ class Program:
         served, limits, notices = self._served, self._settings.limits, self._notices
         answering = Answering(served, limits, self._settings.predict)
         table = (
-            *OpenInference(served, limits, notices).table(),
+            *OpenInference(served, limits, notices, self._statistics()).table(),
             *RepositoryControl(served, self._updater, notices, self._settings).table(),
             *Streams(served, answering, limits, notices, store).table(),
             *Scoring(served, answering, limits).table(),
@@ -213,6 +213,16 @@ class Program:
         """What the parent of several workers asks of this one."""
         role = self._follower or Leader(self._slots, self._notices)
         return Asked(self._exposition.counts, role.told, role.hear, self.stop)
+
+    def _statistics(self) -> Callable[[Version], Awaitable[Mapping[str, float]]]:
+        """What tells how much a version has answered, in all workers."""
+        if self._place is not None:
+            return self._place.parent.statistics
+
+        async def alone(version: Version) -> Mapping[str, float]:
+            return version.statistics
+
+        return alone
 
     def _exposed(self) -> Exposition:
         """What Prometheus reads."""

@@ -106,6 +106,8 @@ class Limits(Section):
         stop_s: seconds that a stop may wait for requests that are under way.
         worker_deaths: workers that may die within a minute; beyond, the whole server ends, and
             systemd starts it again.
+        worker_start_s: seconds in which a worker must have loaded what it serves, or it is killed,
+            and started again.
         worker_silent_s: seconds without a sign of life after which a worker is killed, and started
             again.
     """
@@ -125,6 +127,7 @@ class Limits(Section):
     log_interval_s: Seconds = 60.0
     stop_s: Seconds = 10.0
     worker_deaths: Count = 10
+    worker_start_s: Seconds = 120.0
     worker_silent_s: Annotated[float, Field(ge=3, le=3600)] = 20.0
 
 

@@ -3,7 +3,7 @@
 import errno
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from server.settings import Server
@@ -40,22 +40,21 @@ def bound(server: Server) -> Sequence[socket.socket]:
         TransientError: the address is in use, or not there.
         ConfigError: it may not be listened on.
     """
-    with explained(server):
+    with explained(server), ExitStack() as on_error:
         found = socket.getaddrinfo(
             server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        return [_bound(family, address) for family, _, _, _, address in found]
-
-
-def _bound(family: socket.AddressFamily, address: tuple[int | str | bytes, ...]) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.settimeout(0)
-        made.bind(address)
-    except OSError:
-        made.close()
-        raise
-    return made
+        made: list[socket.socket] = []
+        for family, _, _, _, address in found:
+            try:
+                one = on_error.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            except OSError:  # this machine has no IPv6, though its name service has an address
+                continue
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.settimeout(0)
+            one.bind(address)
+            made.append(one)
+        on_error.pop_all()
+        return made

@@ -28,6 +28,8 @@ _RULES: Final[Mapping[str, Callable[[float, float], float]]] = {
     "most": max,
     "least": min,
 }
+_STATISTICS: Final = "statistics"
+_BY_VERSION: Final = frozenset({families.REQUESTS.name.removesuffix("_total"), _STATISTICS})
 _MOST_VERSIONS: Final = 13  # ten that may answer, and three that do no more
 _MOST: Final = frozenset({families.FAILING.name, families.UPDATE_FAILING.name})
 _START: Final = "process_start_time_seconds"  # of prometheus_client
@@ -71,20 +73,23 @@ def buried(counts: Counts) -> Counts:
     return {"kept": merged([{"kept": kept}, {"kept": ends}])["kept"]}
 
 
+def statistics_of(model: str, version: str, values: Mapping[str, float]) -> dict[str, float]:
+    """What a version has answered, by key; it is no metric, and for `/v2/models/stats`."""
+    labels = {"model": model, "version": version}
+    return {key_of(_STATISTICS, name, labels): value for name, value in values.items()}
+
+
 def bounded(counts: Counts) -> Counts:
-    """The same without requests that were counted by versions which are long gone."""
+    """The same without what was counted by versions that are long gone."""
     versions: dict[str, set[int]] = {}
-    found = list(samples(counts))
-    for _, name, labels, _ in found:
-        if name == families.REQUESTS.name and labels["version"]:
-            versions.setdefault(labels["model"], set()).add(int(labels["version"]))
+    found = [one for one in samples(counts) if one[0] in _BY_VERSION and one[2]["version"]]
+    for _, _, labels, _ in found:
+        versions.setdefault(labels["model"], set()).add(int(labels["version"]))
     oldest = {model: sorted(seqs)[-_MOST_VERSIONS:][0] for model, seqs in versions.items()}
     gone = {
         key_of(family, name, labels)
         for family, name, labels, _ in found
-        if name == families.REQUESTS.name
-        and labels["version"]
-        and int(labels["version"]) < oldest[labels["model"]]
+        if int(labels["version"]) < oldest[labels["model"]]
     }
     return {
         rule: {name: value for name, value in values.items() if name not in gone}

@@ -12,7 +12,7 @@ from server.http.answer import Answer
 from server.http.request import Request
 from server.http.routes import Table
 from server.metrics.collector import ServerCollector, Sources
-from server.metrics.counts import Counts
+from server.metrics.counts import Counts, statistics_of
 from server.metrics.samples import counted, of_all
 
 _OPENMETRICS: Final = b"application/openmetrics-text"
@@ -31,6 +31,7 @@ class Exposition:
     ) -> None:
         self._registry, self._totals = CollectorRegistry(), totals
         self._registry.register(ServerCollector(sources))
+        self._served = sources.served
         ProcessCollector(registry=self._registry)
 
     def table(self) -> Table:
@@ -39,7 +40,10 @@ class Exposition:
 
     def counts(self) -> Counts:
         """What this process has counted."""
-        return counted(self._registry.collect())
+        found = counted(self._registry.collect())
+        for one in self._served.versions:
+            found["kept"] |= statistics_of(one.model.manifest.stream, one.seq, one.statistics)
+        return found
 
     async def _metrics(self, request: Request) -> Answer:
         registry = self._registry

@@ -6,12 +6,13 @@ told that the worker is ready and alive.
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple
 
+from server.batching.scheduler import Version
 from server.http.refusals import UnavailableError
-from server.metrics.counts import Counts
+from server.metrics.counts import Counts, statistics_of
 from server.workers.channel import Channel
 
 _TOTALS_S: Final = 3.0
@@ -115,13 +116,25 @@ class Parent:
         finally:
             del self._wanted[number]
 
+    async def statistics(self, version: Version) -> Mapping[str, float]:
+        """What a version has answered in all workers.
+
+        Raises:
+            UnavailableError: the parent does not answer.
+        """
+        kept, own = (await self.totals())["kept"], version.statistics
+        keys = statistics_of(version.model.manifest.stream, version.seq, own)
+        return {name: kept.get(key, 0) for name, key in zip(own, keys, strict=True)}
+
     async def _listen(self, channel: Channel, program: Asked) -> None:
-        async for message in channel.messages():
-            if "told" in message:
-                program.hear(message["told"])
-            elif "round" in message:
-                self._round = message["round"]
-                self.alive()
-            elif (wanted := self._wanted.get(message["totals"])) and not wanted.done():
-                wanted.set_result(message["counts"])
-        program.stop()
+        try:
+            async for message in channel.messages():
+                if "told" in message:
+                    program.hear(message["told"])
+                elif "round" in message:
+                    self._round = message["round"]
+                    self.alive()
+                elif (wanted := self._wanted.get(message["totals"])) and not wanted.done():
+                    wanted.set_result(message["counts"])
+        finally:
+            program.stop()

@@ -46,11 +46,11 @@ class Supervisor:
 
     def __init__(self, settings: Settings, report_signals: Callable[[], None]) -> None:
         self._settings, self._report_signals = settings, report_signals
-        silent_s = settings.limits.worker_silent_s
-        self._workers = [Worker(number, silent_s) for number in range(settings.server.workers)]
+        limits = settings.limits
+        self._workers = [Worker(number, limits) for number in range(settings.server.workers)]
         self._notifier = Notifier()
         self._gone = begun(time())
-        self._deaths: deque[float] = deque(maxlen=settings.limits.worker_deaths)
+        self._deaths: deque[float] = deque(maxlen=limits.worker_deaths)
         self._rounds = count(1)
         self._code, self._has_begun, self._is_stopping = 0, False, False
         self._answers: set[asyncio.Task[None]] = set()
@@ -130,7 +130,7 @@ class Supervisor:
 
     def _begin(self) -> None:
         """Say that the server serves, once all workers do."""
-        if self._has_begun or not all(one.is_serving for one in self._workers):
+        if self._has_begun or self._is_stopping or not all(one.is_serving for one in self._workers):
             return
         self._has_begun = True
         memory.settle()

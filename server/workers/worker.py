@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from server.metrics import families
 from server.metrics.counts import Counts, key
+from server.settings import Limits
 from server.workers.channel import Channel, Message
 from serving.child import command
 
 MODULE: Final = "server.worker"
-_START_S: Final = 120.0  # to the first sign of life, as long as the unit's TimeoutStartSec
 _LATE_S: Final = 3.0
 _END_S: Final = 5.0  # from the end of the channel to that of the process
 _POLL_S: Final = 0.02
@@ -27,7 +27,7 @@ class Worker:
 
     Args:
         number: number of the worker; 0 leads.
-        silent_s: seconds without a sign of life after which its event loop must hang.
+        limits: how long it may take to start, and may give no sign of life.
 
     Attributes:
         number: as given.
@@ -40,8 +40,8 @@ class Worker:
         told: what it has told the workers that it speaks with.
     """
 
-    def __init__(self, number: int, silent_s: float) -> None:
-        self.number, self._silent_s = number, silent_s
+    def __init__(self, number: int, limits: Limits) -> None:
+        self.number, self._limits = number, limits
         self.is_settled = asyncio.Event()
         self.began_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,9 +77,9 @@ class Worker:
     @property
     def is_silent(self) -> bool:
         """Whether it has given no sign of life for so long that its event loop must hang."""
-        allowed_s, since_s = _START_S, self.began_s
+        allowed_s, since_s = self._limits.worker_start_s, self.began_s
         if self._heard_s is not None:
-            allowed_s, since_s = self._silent_s, self._heard_s
+            allowed_s, since_s = self._limits.worker_silent_s, self._heard_s
         return self.is_running and monotonic() - since_s > allowed_s
 
     @property

@@ -161,6 +161,9 @@ def test_each_worker_answers_and_knows_what_all_have_counted(server: ModelServer
             assert json.loads(body)["outputs"][0]["data"] == [float(number)]
         assert ask(first, "/v2/models/nobody")[0] == 404
         after = [metrics(one) for one in (first, second)]
+        counted = [json.loads(ask(one, "/v2/models/stats")[1]) for one in (first, second)]
+    assert counted[0] == counted[1]
+    assert counted[0]["model_stats"][0]["inference_count"] == 5
     for found, more in zip(after, (1, 2), strict=True):
         assert is_balanced(found)
         assert found["millhand_workers"] == WORKERS
