@@ -135,7 +135,8 @@ class Program:
         finally:
             if self._watch is not None:
                 self._watch.stop()
-            self._notifier.alive()
+            if self._place is not None:
+                self._place.parent.alive()  # for the last time, with what was counted
             loop.remove_reader(self._workers.wake_up.fileno())
             self._scheduler.close()
             self._workers.stop(monotonic() + self._settings.limits.stop_s, monotonic)

@@ -116,6 +116,10 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
 
     for sentence in (*files.exposed(settings.secrets), *settings.exposures):
         yield Answer("warn", sentence)
+    cores, workers = len(os.sched_getaffinity(0)), settings.server.workers
+    if workers > cores:
+        sentence = f"server.workers is {workers}, but the server may use {cores} cores"
+        yield Answer("warn", f"{sentence}: more workers than cores answer later")
     if fault := installation_fault("server"):
         yield Answer("FAIL", fault)
     yield from find_unencrypted(settings.registry)

@@ -12,7 +12,9 @@ from typing import Any, Final
 from server.http.address import BACKLOG, explained
 from server.http.application import Application
 from server.http.connection import Connection
+from server.http.refusals import CONNECTIONS
 from server.http.shared import Shared
+from server.http.tally import UNSENT
 from server.settings import Limits, Server
 from serving import log
 
@@ -119,12 +121,15 @@ class Listener:
     def _take(self, accepted: socket.socket) -> None:
         """Take the connections that were handed over (SCM_RIGHTS, unix(7))."""
         loop = asyncio.get_running_loop()
-        with suppress(OSError):  # there is no further one, or the other process has ended
+        with suppress(OSError):  # there is no further one
             while True:
-                _, found, _, _ = socket.recv_fds(accepted, 1, 1, socket.MSG_CMSG_CLOEXEC)
-                if not found:
-                    loop.remove_reader(accepted)
+                sent, found, _, _ = socket.recv_fds(accepted, 1, 1, socket.MSG_CMSG_CLOEXEC)
+                if not sent:
+                    loop.remove_reader(accepted)  # the other process has ended
                     return
+                if not found:  # the system allows no more open files
+                    self._application.tally.refuse_unread(CONNECTIONS, UNSENT)
+                    continue
                 client = socket.socket(fileno=found[0])
                 begun = loop.create_task(
                     loop.connect_accepted_socket(

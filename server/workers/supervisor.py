@@ -98,7 +98,7 @@ class Supervisor:
             worker.end(signal.SIGTERM)
         _, late = await asyncio.wait(keepers, timeout=self._settings.limits.stop_s + _LAST_S)
         for worker in [one for one in self._workers if one.is_running] if late else ():
-            log.error("worker did not stop in time", number=worker.number, pid=worker.pid)
+            log.error("worker did not stop in time", worker=worker.number, pid=worker.pid)
             worker.end(signal.SIGKILL)
             self._code = EXIT_BUG
         await asyncio.gather(*keepers)
@@ -120,9 +120,9 @@ class Supervisor:
             try:
                 await worker.start(self._settings.model_dump(mode="json"))
             except OSError as exc:
-                log.error("worker cannot be started", number=worker.number, reason=exc.strerror)
+                log.error("worker cannot be started", worker=worker.number, reason=exc.strerror)
                 return EXIT_LATER
-            log.info("worker started", number=worker.number, pid=worker.pid)
+            log.info("worker started", worker=worker.number, pid=worker.pid)
             life = asyncio.create_task(worker.listen(self._take))
             await worker.is_settled.wait()
         self._begin()
@@ -142,7 +142,7 @@ class Supervisor:
     async def _mourn(self, worker: Worker, code: int) -> None:
         """Count that a worker has died, and wait until it may be started again."""
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        log.error("worker died", number=worker.number, pid=worker.pid, by=how)
+        log.error("worker died", worker=worker.number, pid=worker.pid, by=how)
         now_s = monotonic()
         is_often = len(self._deaths) == self._deaths.maxlen and now_s - self._deaths[0] < _WITHIN_S
         self._deaths.append(now_s)
@@ -163,7 +163,7 @@ class Supervisor:
         """What is done about once a second."""
         for worker in self._workers:
             if worker.is_silent and not worker.is_hung:
-                log.error("worker hangs", number=worker.number, pid=worker.pid)
+                log.error("worker hangs", worker=worker.number, pid=worker.pid)
                 worker.is_hung = True
                 worker.end(signal.SIGKILL)
         if not any(one.is_hung for one in self._workers):
@@ -175,7 +175,9 @@ class Supervisor:
         for one in others:
             one.send({"told": [leader.told]})
         serving = sum(one.is_serving for one in self._workers)
-        self._notifier.status(f"{leader.status}; {serving} of {len(self._workers)} workers")
+        self._notifier.status(
+            f"{leader.status or 'starting'}; {serving} of {len(self._workers)} workers"
+        )
         self._report_signals()
         asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,24 @@ def test_each_worker_answers_and_knows_what_all_have_counted(server: ModelServer
         assert found[name] - before[name] == 1
         name = "millhand_batch_windows_sum"
         assert found[name] - before[name] == 5
+
+
+def test_connections_are_shared_out_evenly(server: ModelServer) -> None:
+    with ExitStack() as stack:
+
+        def opened() -> http.client.HTTPConnection:
+            one = http.client.HTTPConnection(HOST, server.port, timeout=20)
+            stack.enter_context(closing(one)).connect()
+            return one
+
+        first = opened()
+        eventually(lambda: metrics(first)["millhand_connections"] == 1, WAIT_S)
+        all_of_them = [first, *(opened() for _ in range(7))]
+        owners = Counter(
+            eventually(lambda one=one: owner(server, one))  # type: ignore[misc]  # a default binds it
+            for one in all_of_them
+        )
+    assert sorted(owners.values()) == [4, 4]
 
 
 def test_new_version_is_fetched_once_and_reaches_every_worker(server: ModelServer) -> None:
@@ -361,6 +379,29 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
         assert len(left) == WORKERS
         server.kill()
         assert psutil.wait_procs(left, timeout=WAIT_S)[1] == []
+
+
+def test_what_ends_every_worker_ends_the_server_with_its_words(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = made(tmp_path, Published.create(tmp_path))
+    server.sections = {**server.sections, "inference": {"device": "cuda:99"}}
+    assert main(["run", "--config", str(server.write_config())]) == 78
+    said = capfd.readouterr().err
+    assert "cuda" in said
+    assert said.count("worker started") == 1
+
+
+def test_check_tells_of_more_workers_than_cores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = made(tmp_path, Published.create(tmp_path))
+    config = str(server.write_config())
+    for count, is_told in ((1, False), (64, True)):
+        assert main(["check", "--config", config, "--workers", str(count)]) == 0
+        said = capsys.readouterr().out
+        assert ("server.workers is 64" in said) == is_told
+        assert ("workers   64" in said) == is_told
 
 
 def test_address_in_use_is_told_before_a_worker_is_started(tmp_path: Path) -> None:
