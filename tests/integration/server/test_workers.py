@@ -260,32 +260,41 @@ def load(server: ModelServer) -> Iterator[tuple[Counter[int], Counter[str]]]:
 @pytest.mark.parametrize("which", ["first", "second"])
 def test_worker_that_is_killed_under_load_is_replaced(server: ModelServer, which: str) -> None:
     victim = sorted(one.pid for one in processes(server))[which == "second"]
+    with lines(server) as connections:
+        before = metrics(connections[victim])
     with load(server) as (answered, lost):
         eventually(lambda: answered[200] > 20, WAIT_S)
         os.kill(victim, signal.SIGKILL)
         await_others(server, victim)
-        eventually(lambda before=answered[200]: answered[200] > before + 20, WAIT_S)  # type: ignore[misc]  # a default binds it
+        eventually(lambda so_far=answered[200]: answered[200] > so_far + 20, WAIT_S)  # type: ignore[misc]  # a default binds it
     with lines(server) as connections:
         for connection in connections.values():
             eventually(lambda one=connection: versions(one), WAIT_S)  # type: ignore[misc]  # a default binds it
         found = metrics(connection)
     assert set(answered) == {200}
     assert lost.total() < answered[200]  # what the worker had, and nothing else
-    assert found["millhand_worker_deaths_total"] >= 1
+    assert found["millhand_worker_deaths_total"] == before["millhand_worker_deaths_total"] + 1
     assert found["millhand_workers"] == WORKERS
     assert is_balanced(found)
 
 
-def test_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
+def test_worker_that_hangs_is_replaced_and_what_it_has_counted_is_kept(tmp_path: Path) -> None:
     published = Published.create(tmp_path)
     published.publish(linear_bundle("mass", 1, [1.0]))
     with made(tmp_path, published, worker_silent_s=5.0) as server:
         serving(server)
         victim = processes(server)[-1]
+        with lines(server) as connections:
+            for _ in range(50):
+                assert ask(connections[victim.pid], INFER, window(1.0))[0] == 200
+            before = metrics(connections[victim.pid])
         victim.suspend()
-        eventually(lambda: not victim.is_running() and len(processes(server)) == WORKERS, WAIT_S)
+        await_others(server, victim.pid)
         assert "worker hangs" in server.log
-        await_version(server, "1")
+        found = await_version(server, "1")
+        for name in ("requests_received", "requests_answered", "requests_refused"):
+            assert found[f"millhand_{name}_total"] >= before[f"millhand_{name}_total"]
+        assert found["millhand_batch_windows_sum"] == 50
 
 
 def test_model_that_kills_a_worker_is_replaced_in_all(tmp_path: Path) -> None:
@@ -413,7 +422,11 @@ def test_address_in_use_is_told_before_a_worker_is_started(tmp_path: Path) -> No
         assert main(["run", "--config", str(other.write_config())]) == 75
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "65", "nonsense", "2.5", ""])
+@pytest.mark.parametrize(
+    "given",
+    ["0", "-1", "65", "nonsense", "2.5", ""],
+    ids=["none", "negative", "too many", "text", "fraction", "nothing"],
+)
 def test_number_of_workers_that_is_none_is_refused_in_words(
     capsys: pytest.CaptureFixture[str], given: str
 ) -> None:
