@@ -8,6 +8,7 @@ other, and nothing else has to be agreed upon.
 A model that fails in one of the others is told to the first, which replaces it as one of its own.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any, ClassVar, Final
@@ -26,6 +27,7 @@ from serving.updates.attempt import Tools
 from serving.updates.kept import KILLED, KeptBundles
 
 _RETRY_S: Final = 30.0
+_FIRST_S: Final = 0.1  # between two looks for the first model of a stream
 _Call = Callable[[], None]
 
 
@@ -60,7 +62,7 @@ class Follower:
         self._tools, self._streams = tools, streams
         self._slots, self._notices = slots, notices
         self._kept = KeptBundles(tools)
-        self._is_looking = False
+        self._is_looking = self._is_due = False
         self._failed: dict[str, tuple[BundleRef, float]] = {}
         self._killed: dict[str, tuple[str, str]] = {}
 
@@ -100,8 +102,16 @@ class Follower:
                 call()
             if calls:
                 self._tools.worker.submit(memory.give_back)
+            if not self._is_due and not all(slot.versions for slot in self._slots.values()):
+                self._is_due = True
+                asyncio.get_running_loop().call_later(_FIRST_S, self._look_again)
 
         return swap
+
+    def _look_again(self) -> None:
+        """Look sooner than in a second, as clients are refused until there is a model."""
+        self._is_due = False
+        self.tick()
 
     def _changes(self, stream: Stream, have: Sequence[BundleRef]) -> Iterator[_Call]:
         """What brings a stream to what the store says."""
