@@ -97,6 +97,12 @@ def bounded(counts: Counts) -> Counts:
     }
 
 
+def lacks_a_model(counts: Counts) -> bool:
+    """Whether a stream of a worker has no version that answers."""
+    least = samples({"least": counts["least"]})
+    return any(name == families.VERSIONS.name and not value for _, name, _, value in least)
+
+
 def rule_of(name: str, kind: str) -> str:
     """What becomes of the samples of a family.
 

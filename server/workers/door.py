@@ -76,6 +76,8 @@ class Door:
                 self._pause()
                 return
             with client:
-                in_order = sorted(ready, key=lambda one: (one.is_late, one.connections))
+                in_order = sorted(
+                    ready, key=lambda one: (one.is_late, one.is_lacking, one.connections)
+                )
                 if not any(one.hand(client) for one in in_order):
                     self._log.warning("hand", "no worker takes a client; the connection is closed")

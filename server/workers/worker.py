@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from server.metrics import families
-from server.metrics.counts import Counts, key
+from server.metrics.counts import Counts, key, lacks_a_model
 from server.settings import Limits
 from server.workers.channel import Channel, Message
 from serving.child import command
@@ -36,6 +36,7 @@ class Worker:
         is_hung: whether it was killed because it gave no sign of life.
         counts: what it has counted, as of its last sign of life.
         connections: how many it has open, as far as is known.
+        is_lacking: whether one of its streams had no model then.
         status: what it does, in words.
         told: what it has told the workers that it speaks with.
     """
@@ -54,7 +55,7 @@ class Worker:
         self.is_hung = False
         self._heard_s: float | None = None
         self.counts = Counts()
-        self.connections = 0.0
+        self.connections, self.is_lacking = 0.0, False
         self.status = ""
         self.told: dict[str, Any] = {}
         self._rounds: dict[int, asyncio.Future[None]] = {}
@@ -169,6 +170,7 @@ class Worker:
     def _note(self, message: Message) -> None:
         self._heard_s = monotonic()
         self.counts, self.status, self.told = message["counts"], message["status"], message["told"]
+        self.is_lacking = lacks_a_model(self.counts)
         self.connections = self.counts["now"][key(families.CONNECTIONS)]
         if message["is_ready"]:
             self.is_settled.set()
