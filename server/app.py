@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +10,7 @@ from models.control.documents import Desired
 from models.errors import BundleError
 from server.access.guard import Guard
 from server.access.page_session import PageSession
-from server.batching.scheduler import Scheduler
+from server.batching.scheduler import Scheduler, Version
 from server.console.api import Api
 from server.console.watch import Folder, Watch
 from server.http.application import Application
@@ -29,6 +29,8 @@ from server.settings import Settings
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
 from server.streams.slot import StreamSlot
+from server.workers.follower import Follower, Leader
+from server.workers.parent import Asked, Place
 from serving import log, memory
 from serving.incidents.account import Account
 from serving.program.notify import Notifier
@@ -54,19 +56,22 @@ class Program:
     Args:
         settings: the configuration.
         report_signals: logs signals that were ignored; called about once a second.
+        place: the place of this process among several workers; None where it is the only one.
 
     Attributes:
         tally: counts requests.
         routes: everything that is answered.
     """
 
-    def __init__(self, settings: Settings, report_signals: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, report_signals: Callable[[], None], place: Place | None = None
+    ) -> None:
         memory.share_arenas()
         state_dir, limits = settings.server.state_dir, settings.limits
         self._settings, self._workers = settings, Workers()
-        self._report_signals = report_signals
+        self._report_signals, self._place = report_signals, place
         updates = self._workers.start("updates")
-        account = Account(state_dir, _POISON_DEATHS)
+        account = Account(state_dir, _POISON_DEATHS, place.page if place else "under-way")
         prover = Prover(state_dir / "proofs", settings.proof, limits.max_batch)
         store = Store(state_dir, limits.keep_bundles)
         device = choose(settings.inference)
@@ -85,55 +90,70 @@ class Program:
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
         self._guard = Guard(settings.access, limits.log_interval_s)
         self._watch = self._watching()
+        self._exposition = self._exposed()
         self.routes = Routes(self._table(store))
         application = Application(self.routes, self.tally, self._guard.check, limits.log_interval_s)
         self._listener = Listener(
             application, settings.server, limits, self._guard.tls, self._begin
         )
         self._rpc = self._rpc_listener()
-        self._notifier = Notifier()
+        self._notifier = place.parent if place else Notifier()
+        self._follower = (
+            Follower(self._tools, settings.streams, self._slots, self._notices)
+            if place and place.number
+            else None
+        )
 
     def _table(self, store: Store) -> Table:
         """Everything that is answered, the description of it at last."""
         served, limits, notices = self._served, self._settings.limits, self._notices
         answering = Answering(served, limits, self._settings.predict)
         table = (
-            *OpenInference(served, limits, notices).table(),
+            *OpenInference(served, limits, notices, self._statistics()).table(),
             *RepositoryControl(served, self._updater, notices, self._settings).table(),
             *Streams(served, answering, limits, notices, store).table(),
             *Scoring(served, answering, limits).table(),
-            *self._metrics(),
-            *PageSession(self._guard, self._settings.access).table(),
+            *(self._exposition.table() if self._settings.metrics.enabled else ()),
+            # Its sessions are in the memory of one process.
+            *(PageSession(self._guard, self._settings.access).table() if not self._place else ()),
             *(Api(self._watch).table() if self._watch is not None else ()),
         )
         return (*table, *OpenApi(served, store, table).table())
 
     async def run(self) -> None:
         """Serve until `stop` is called."""
-        self._updater.start(self._slots)
-        self._follow()
-        self._load_earlier()
+        if self._follower is not None:
+            self._follower.start()  # the first worker alone follows the registry
+        else:
+            self._updater.start(self._slots)
+            self._follow()
+            self._load_earlier()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._workers.wake_up.fileno(), self._run_posted)
+        if self._place is not None:
+            await self._place.parent.connect(self._asked())
         self._tick()
         if self._watch is not None:
             self._watch.start()
         try:
             if self._rpc is not None:
                 await self._rpc.start()
-            await self._listener.serve()
+            await self._listener.serve(self._place.clients if self._place else None)
         finally:
             if self._rpc is not None:
                 await self._rpc.ended()
             if self._watch is not None:
                 self._watch.stop()
+            if self._place is not None:
+                self._place.parent.alive()  # for the last time, with what was counted
             loop.remove_reader(self._workers.wake_up.fileno())
             self._scheduler.close()
             self._workers.stop(monotonic() + self._settings.limits.stop_s, monotonic)
 
     def _begin(self) -> None:
         """Say that the server listens."""
-        log.info("listening", address=self._settings.address(self._listener.port))
+        if self._place is None:
+            log.info("listening", address=self._settings.address(self._listener.port))
         memory.settle()
         self._notifier.ready()
 
@@ -195,6 +215,8 @@ class Program:
                 version.waiting.end_late(now_s)
         self.tally.forget({name: set(slot.named) for name, slot in self._slots.items()})
         self._updater.tick()
+        if self._follower is not None:
+            self._follower.tick()
         self._guard.refresh()
         self._notifier.alive()
         self._notifier.status(self._status())
@@ -208,10 +230,23 @@ class Program:
         waiting = f"; waiting: {'; '.join(troubles)}" if troubles else ""
         return f"serving {', '.join(served) or 'nothing yet'}{waiting}"
 
-    def _metrics(self) -> Table:
-        """The path for Prometheus, where it is wanted."""
-        if not self._settings.metrics.enabled:
-            return ()
+    def _asked(self) -> Asked:
+        """What the parent of several workers asks of this one."""
+        role = self._follower or Leader(self._slots, self._notices)
+        return Asked(self._exposition.counts, role.told, role.hear, self.stop)
+
+    def _statistics(self) -> Callable[[Version], Awaitable[Mapping[str, float]]]:
+        """What tells how much a version has answered, in all workers."""
+        if self._place is not None:
+            return self._place.parent.statistics
+
+        async def alone(version: Version) -> Mapping[str, float]:
+            return version.statistics
+
+        return alone
+
+    def _exposed(self) -> Exposition:
+        """What Prometheus reads."""
         sources = Sources(
             self.tally,
             self._served,
@@ -219,4 +254,4 @@ class Program:
             connections=lambda: self._listener.open_connections,
             troubles=lambda: self._updater.troubles,
         )
-        return Exposition(sources).table()
+        return Exposition(sources, self._place.parent.totals if self._place else None)

@@ -1,5 +1,6 @@
 """The server as a service: what it logs at its start and at its end, and what signals do to it."""
 
+import asyncio
 import os
 import sys
 from importlib.metadata import version
@@ -16,8 +17,8 @@ from serving.program.installation import installed_version
 from serving.signals import Signals, StopError
 
 
-def serve(settings: Settings, config: Path) -> None:
-    """Answer requests until a signal ends the process.
+def serve(settings: Settings, config: Path) -> int:
+    """Answer requests until a signal ends the process; returns the exit code.
 
     Args:
         settings: the configuration.
@@ -29,17 +30,13 @@ def serve(settings: Settings, config: Path) -> None:
     log.start(settings.log.level)
     signals, began_s = Signals(settings.limits.log_interval_s), monotonic()
     _tell_start(settings, config)
-    received = 0
+    code = received = 0
     try:
         with state_lock.held(settings.server.state_dir) as is_held:
             if not is_held:
                 log.warning("state folder cannot be locked", folder=settings.server.state_dir)
-            from server.app import Program  # noqa: PLC0415  a mistake in a file is reported at once
-
-            program = Program(settings, signals.report)
-            signals.stop = program.stop
-            uvloop.run(program.run())
-            received = program.tally.received
+            run = _alone if settings.server.workers == 1 else _with_workers
+            code, received = run(settings, signals)
     except StopError:
         pass
     except BaseException as exc:
@@ -47,6 +44,26 @@ def serve(settings: Settings, config: Path) -> None:
         raise
     uptime_s = round(monotonic() - began_s, 1)
     log.info("stopped", reason=signals.stopped_by, uptime_s=uptime_s, received=received)
+    return code
+
+
+def _alone(settings: Settings, signals: Signals) -> tuple[int, int]:
+    """Answer in this process; returns the exit code, and how many requests it has received."""
+    from server.app import Program  # noqa: PLC0415  a mistake in a file is reported at once
+
+    program = Program(settings, signals.report)
+    signals.stop = program.stop
+    uvloop.run(program.run())
+    return 0, program.tally.received
+
+
+def _with_workers(settings: Settings, signals: Signals) -> tuple[int, int]:
+    """Have several processes answer; returns as `_alone`."""
+    from server.workers.supervisor import Supervisor  # noqa: PLC0415  one process does without it
+
+    supervisor = Supervisor(settings, signals.report)
+    signals.stop = supervisor.stop
+    return asyncio.run(supervisor.run()), supervisor.received
 
 
 def _tell_start(settings: Settings, config: Path) -> None:

@@ -6,7 +6,7 @@ Everything that can grow has its limit under `[limits]`.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -27,6 +27,8 @@ from serving.updates.settings import Updates
 
 Bytes = Annotated[int, Field(ge=1024, le=1 << 31)]
 """A size in bytes, from 1 KiB to 2 GiB."""
+MAX_WORKERS: Final = 64
+"""Processes that may answer requests on one port."""
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
@@ -39,8 +41,11 @@ class Server(Section):
         port: TCP port to listen on; 0 lets the system choose one, which the log names.
         state_dir: folder for bundles and registry state; by default that which systemd gives to
             the service. No other program of millhand may use the same.
+        workers: processes that answer requests on the one port. Each has its own copy of every
+            model; one core is used by one of them.
         repository_control: whether clients may load and unload models, always among the signed
             bundles of the registry (`POST /v2/repository/models/{model}/load` and `/unload`).
+            Only with a single worker.
     """
 
     host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
@@ -48,6 +53,7 @@ class Server(Section):
     state_dir: Path = Field(
         default_factory=lambda: Path(os.environ.get("STATE_DIRECTORY", "/var/lib/millhand-server"))
     )
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
     repository_control: bool = False
 
 
@@ -99,6 +105,12 @@ class Limits(Section):
         keep_bundles: bundles of each stream that stay on disk, the serving ones included.
         log_interval_s: seconds in which a warning of one kind is logged at most once.
         stop_s: seconds that a stop may wait for requests that are under way.
+        worker_deaths: workers that may die within a minute; beyond, the whole server ends, and
+            systemd starts it again.
+        worker_start_s: seconds in which a worker must have loaded what it serves, or it is killed,
+            and started again.
+        worker_silent_s: seconds without a sign of life after which a worker is killed, and started
+            again.
     """
 
     max_batch: Count = 256
@@ -115,6 +127,9 @@ class Limits(Section):
     keep_bundles: Annotated[int, Field(ge=2, le=100)] = 3
     log_interval_s: Seconds = 60.0
     stop_s: Seconds = 10.0
+    worker_deaths: Count = 10
+    worker_start_s: Seconds = 120.0
+    worker_silent_s: Annotated[float, Field(ge=3, le=3600)] = 20.0
 
 
 class Settings(FileSettings):
@@ -143,6 +158,17 @@ class Settings(FileSettings):
         scheme = "https" if self.access.is_encrypted else "http"
         host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
         return f"{scheme}://{host}:{port}"
+
+    def with_workers(self, count: int) -> "Settings":
+        """The same settings with another number of workers.
+
+        Raises:
+            ValueError: another setting allows a single worker only.
+        """
+        server = self.server.model_copy(update={"workers": count})
+        changed = self.model_copy(update={"server": server})
+        _check_workers(changed)
+        return changed
 
     @property
     def exposures(self) -> list[str]:
@@ -200,6 +226,11 @@ class Settings(FileSettings):
         return self
 
     @model_validator(mode="after")
+    def _one_worker_where_it_must_be(self) -> Self:
+        _check_workers(self)
+        return self
+
+    @model_validator(mode="after")
     def _streams_differ_and_are_kept(self) -> Self:
         if repeated := {name for name in self.names if self.names.count(name) > 1}:
             raise ValueError(f"each stream is named once; repeated: {sorted(repeated)}")
@@ -210,3 +241,19 @@ class Settings(FileSettings):
                 f"{self.limits.keep_bundles}: raise it to {most} at least"
             )
         return self
+
+
+def _check_workers(settings: Settings) -> None:
+    """Refuse several workers where something needs a single one."""
+    single = {
+        "[console]": settings.console is not None,
+        "[grpc]": settings.grpc is not None,
+        "server.repository_control": settings.server.repository_control,
+    }
+    what = next((name for name, is_set in single.items() if is_set), "")
+    if settings.server.workers > 1 and what:
+        raise ValueError(
+            f"server.workers is {settings.server.workers}, but {what} needs a single process so "
+            f"far: set workers to 1, or leave {what} to another server, with a state_dir and a "
+            "port of its own"
+        )

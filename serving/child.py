@@ -51,6 +51,17 @@ class Patience:
     on_cancel: MillhandError
 
 
+def command(module: str, *arguments: str) -> list[str]:
+    """The command that runs `main()` of one of our modules in a process of its own.
+
+    Args:
+        module: name of the module.
+        *arguments: what `main` finds from `sys.argv[3]` on.
+    """
+    place = str(Path(__file__).parents[1])
+    return [sys.executable, "-I", "-c", _BOOT, place, module, *arguments]
+
+
 @contextmanager
 def started(
     module: str, request: bytes, stderr: int | None = None
@@ -68,9 +79,8 @@ def started(
     Raises:
         OSError: the child cannot be started.
     """
-    command = [sys.executable, "-I", "-c", _BOOT, str(Path(__file__).parents[1]), module]
     child = subprocess.Popen(  # noqa: S603  our own interpreter and code, no shell
-        command,
+        command(module),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,

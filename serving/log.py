@@ -30,14 +30,14 @@ _LOGGER = logging.getLogger("millhand")
 class _Formatter(logging.Formatter):
     """Writes `LEVEL sentence field=value ...`; systemd's journal adds the time."""
 
-    def __init__(self, *, has_priority: bool) -> None:
+    def __init__(self, *, has_priority: bool, ending: str) -> None:
         super().__init__()
-        self._has_priority = has_priority
+        self._has_priority, self._ending = has_priority, ending
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = getattr(record, "fields", {})
         pairs = "".join(f" {name}={printable(_text(value))}" for name, value in fields.items())
-        line = f"{record.levelname} {record.getMessage()}{pairs}"
+        line = f"{record.levelname} {record.getMessage()}{pairs}{self._ending}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         if self._has_priority:
@@ -45,14 +45,17 @@ class _Formatter(logging.Formatter):
         return line
 
 
-def start(level: Level = "info") -> None:
+def start(level: Level = "info", worker: int | None = None) -> None:
     """Begin to log to standard error, which systemd's journal stores.
 
     Args:
         level: least severity that is logged.
+        worker: number that each line ends with, where several processes write to one log.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(has_priority=standard_error.is_journal(sys.stderr)))
+    has_priority = standard_error.is_journal(sys.stderr)
+    ending = "" if worker is None else f" worker={worker}"
+    handler.setFormatter(_Formatter(has_priority=has_priority, ending=ending))
     _LOGGER.handlers = [handler]
     _LOGGER.setLevel(level.upper())
     _LOGGER.propagate = False

@@ -12,6 +12,7 @@ should the process die (ADR 23).
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import monotonic, monotonic_ns
@@ -70,6 +71,16 @@ class Version:
 
     def __post_init__(self) -> None:
         self.seq = str(self.model.manifest.seq)
+
+    @property
+    def statistics(self) -> Mapping[str, int]:
+        """What it has answered so far, by name."""
+        return {
+            "requests": self.requests,
+            "windows": self.windows,
+            "batches": self.batches,
+            "run_ns": self.run_ns,
+        }
 
 
 class Scheduler:

@@ -11,7 +11,7 @@ from models.address import shortened
 from models.printable import printable
 from server.access.tls import context
 from server.access.tokens import Tokens, made
-from server.settings import Settings
+from server.settings import MAX_WORKERS, Settings
 from serving.errors import ConfigError
 from serving.preflight import files, schema_files
 from serving.preflight.answer import Answer
@@ -51,7 +51,7 @@ def _ready(chosen: argparse.Namespace) -> Settings:
     """The settings, after everything that `run` needs was looked at."""
     check_libraries()
     check_processor()
-    settings = load(chosen.config)
+    settings = _with_workers(load(chosen.config), chosen.workers)
     files.check_files(
         chosen.config, settings.files, ("server.state_dir", settings.server.state_dir)
     )
@@ -65,12 +65,31 @@ def _ready(chosen: argparse.Namespace) -> Settings:
     return settings
 
 
+def _with_workers(settings: Settings, count: int | None) -> Settings:
+    """The settings with the number of workers of the command line, where it gives one."""
+    if count is None:
+        return settings
+    try:
+        return settings.with_workers(count)
+    except ValueError as exc:
+        raise ConfigError(f"--workers: {exc}") from exc
+
+
+def _workers(text: str) -> int:
+    """The number of workers that the command line gives."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"'{text[:40]}' is no number of processes; allowed are 1 to {MAX_WORKERS}, such as the "
+            "number of cores that the server may use"
+        )
+    return int(text)
+
+
 def _run(chosen: argparse.Namespace) -> int:
     settings = _ready(chosen)
     from server.service import serve  # noqa: PLC0415  a mistake in the file is reported at once
 
-    serve(settings, chosen.config)
-    return 0
+    return serve(settings, chosen.config)
 
 
 def _check(chosen: argparse.Namespace) -> int:
@@ -93,6 +112,8 @@ def _described(settings: Settings) -> list[str]:
         f"access    {needs}",
         f"registry  {shortened(settings.registry.url)}",
     ]
+    if server.workers > 1:
+        lines.insert(1, f"workers   {server.workers}, each with a copy of every model")
     if settings.grpc is not None:
         lines.append(f"gRPC      at {server.host}, port {settings.grpc.port}")
     if console is not None:
@@ -107,6 +128,10 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
 
     for sentence in (*files.exposed(settings.secrets), *settings.exposures):
         yield Answer("warn", sentence)
+    cores, workers = len(os.sched_getaffinity(0)), settings.server.workers
+    if workers > cores:
+        sentence = f"server.workers is {workers}, but the server may use {cores} cores"
+        yield Answer("warn", f"{sentence}: more workers than cores answer later")
     if fault := installation_fault("server"):
         yield Answer("FAIL", fault)
     yield from find_unencrypted(settings.registry)
@@ -195,6 +220,13 @@ def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
         metavar="STREAM[#SEQ]",
         help="let bundles that are in quarantine serve again, instead of showing the models",
     )
+    for name in ("run", "check"):
+        parsers[name].add_argument(
+            "--workers",
+            type=_workers,
+            metavar="N",
+            help="processes that answer on the one port (default server.workers, which is 1)",
+        )
     parsers["schema"].add_argument(
         "--check", action="store_true", help="fail if the file is out of date"
     )

@@ -1,26 +1,25 @@
 """The socket that clients connect to, and the connections on it."""
 
 import asyncio
-import errno
 import resource
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
-from typing import Final
+from typing import Any, Final
 
+from server.http.address import BACKLOG, explained
 from server.http.application import Application
 from server.http.connection import Connection
+from server.http.refusals import CONNECTIONS
 from server.http.shared import Shared
+from server.http.tally import UNSENT
 from server.settings import Limits, Server
 from serving import log
-from serving.errors import ConfigError, TransientError
 
-_PASSING: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
-"""Why an address cannot be listened on now, though it may be later."""
 _OTHER_FILES: Final = 256
 """Files that the process has open beside its connections."""
-_BACKLOG: Final = 2048
 _LOOK_S: Final = 0.1
 _LAST_S: Final = 1.0  # for refusals, once the time for an orderly stop is over
 
@@ -53,10 +52,15 @@ class Listener:
         self._shared = Shared(limits)
         self._shared.is_empty.set()
         self._stopping = asyncio.Event()
+        self._begun: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def serve(self) -> None:
+    async def serve(self, accepted: socket.socket | None = None) -> None:
         """Answer clients until `stop` is called, and what is under way then.
+
+        Args:
+            accepted: where another process hands over connections that it has accepted; None: the
+                address of the settings is listened on.
 
         Raises:
             TransientError: the address is in use, or not there.
@@ -65,10 +69,10 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         _allow_files(self._limits.max_connections + _OTHER_FILES)
         self._look()
-        server = await self._listening()
+        close = await self._listening() if accepted is None else self._taking(accepted)
         self._begin()
         await self._stopping.wait()
-        server.close()
+        close()
         for connection in [*self._shared.connections]:
             connection.shut_down()
         with suppress(TimeoutError):
@@ -90,24 +94,68 @@ class Listener:
         """How many clients are connected."""
         return len(self._shared.connections)
 
-    async def _listening(self) -> asyncio.Server:
-        host, port = self._server.host, self._server.port
-        try:
+    async def _listening(self) -> Callable[[], None]:
+        """Accept connections; returns what ends it."""
+        with explained(self._server):
             server = await asyncio.get_running_loop().create_server(
-                lambda: Connection(self._application, self._shared),
-                host,
-                port,
+                self._connection,
+                self._server.host,
+                self._server.port,
                 ssl=self._tls,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=None if self._tls is None else self._limits.client_s,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=self._handshake_s,
             )
-        except OSError as exc:
-            kind = TransientError if exc.errno in _PASSING else ConfigError
-            raise kind(
-                f"server.host and server.port: {host}:{port} cannot be listened on: {exc.strerror}"
-            ) from exc
         self.port = server.sockets[0].getsockname()[1]
-        return server
+        return server.close
+
+    def _taking(self, accepted: socket.socket) -> Callable[[], None]:
+        """Take connections that another process accepts; returns what ends it."""
+        loop = asyncio.get_running_loop()
+        accepted.settimeout(0)
+        loop.add_reader(accepted, self._take, accepted)
+
+        def close() -> None:
+            self._take(accepted)
+            loop.remove_reader(accepted)
+
+        return close
+
+    def _take(self, accepted: socket.socket) -> None:
+        """Take the connections that were handed over (SCM_RIGHTS, unix(7))."""
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):  # there is no further one
+            while True:
+                sent, found, _, _ = socket.recv_fds(accepted, 1, 1, socket.MSG_CMSG_CLOEXEC)
+                if not sent:
+                    loop.remove_reader(accepted)  # the other process has ended
+                    return
+                if not found:  # the system allows no more open files
+                    self._application.tally.refuse_unread(CONNECTIONS, UNSENT)
+                    continue
+                client = socket.socket(fileno=found[0])
+                begun = loop.create_task(
+                    loop.connect_accepted_socket(
+                        self._connection,
+                        client,
+                        ssl=self._tls,
+                        ssl_handshake_timeout=self._handshake_s,
+                    )
+                )
+                self._begun.add(begun)
+                begun.add_done_callback(self._forget)
+
+    def _forget(self, begun: "asyncio.Task[Any]") -> None:
+        """Forget how a connection has begun; the client learns by itself that TLS has failed."""
+        self._begun.discard(begun)
+        if not begun.cancelled():
+            begun.exception()
+
+    def _connection(self) -> Connection:
+        return Connection(self._application, self._shared)
+
+    @property
+    def _handshake_s(self) -> float | None:
+        return None if self._tls is None else self._limits.client_s
 
     def _look(self) -> None:
         """Give up slow clients, and renew the date, some times a second."""

@@ -25,6 +25,8 @@ NOT_HTTP: Final = "not_http"
 """Reason of bytes that are no HTTP."""
 SLOW: Final = "slow"
 """Reason of requests that did not arrive within `limits.client_s`."""
+WORKER_DIED: Final = "worker_died"
+"""Reason of requests that ended with the worker that had them."""
 
 
 class RefusedError(MillhandError):
@@ -129,5 +131,5 @@ class LateError(RefusedError):
 
 def reasons(kind: type[RefusedError] = RefusedError) -> set[str]:
     """All reasons for which requests are refused."""
-    found = {kind.reason, BODIES, BUG, CONNECTIONS, HEADERS, NOT_HTTP, SLOW}
+    found = {kind.reason, BODIES, BUG, CONNECTIONS, HEADERS, NOT_HTTP, SLOW, WORKER_DIED}
     return found.union(*(reasons(one) for one in kind.__subclasses__()))

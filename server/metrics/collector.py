@@ -65,6 +65,8 @@ class ServerCollector(Collector):
         yield from self._models()
         yield from self._updates()
         yield info(families.BUILD, [self._build])
+        yield plain(families.WORKERS, [((), 1)])
+        yield plain(families.WORKER_DEATHS, [((), 0)])  # the parent of the workers counts them
 
     def _requests(self, tally: Tally) -> Iterator[Metric]:
         refused = {**dict.fromkeys(sorted(reasons()), 0), **tally.refused}

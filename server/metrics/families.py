@@ -87,8 +87,15 @@ BUILD: Final = Family(
     "millhand_build_info", "info", ("version", "python", "onnxruntime"), "What runs."
 )
 
+WORKERS: Final = Family("millhand_workers", "gauge", (), "Processes that answer requests.")
+WORKER_DEATHS: Final = Family(
+    "millhand_worker_deaths_total", "counter", (),
+    "Workers that have died, and were started again.",
+)  # fmt: skip
+
 FAMILIES: Final = (
     RECEIVED, ANSWERED, REFUSED, UNDER_WAY, REQUESTS, DURATION, CONNECTIONS, BATCH_WINDOWS, STAGES,
     BUSY, FAILED_RUNS, WAITING, VERSIONS, MODEL, FAILING, RELOADS, UPDATE_FAILING, BUILD,
+    WORKERS, WORKER_DEATHS,
 )  # fmt: skip
 """All families of this program; those of the process come from prometheus_client."""

@@ -1,6 +1,6 @@
 """Families with their samples, as prometheus_client writes them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -9,9 +9,12 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
+from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 from server.histogram import Histogram
+from server.metrics import counts
+from server.metrics.counts import Counts
 from server.metrics.families import Family
 
 Labelled = tuple[Sequence[str], float]
@@ -51,3 +54,23 @@ def histogram(
         buckets = [(floatToGoString(le / units), count) for le, count in counted.cumulative]
         made.add_metric(labels, buckets, counted.total / units)
     return made
+
+
+def counted(metrics: Iterable[Metric]) -> Counts:
+    """What a worker sends of its families."""
+    found: Counts = {}
+    for one in metrics:
+        values = found.setdefault(counts.rule_of(one.name, one.type), {})
+        for sample in one.samples:
+            values[counts.key_of(one.name, sample.name, sample.labels)] = sample.value
+    return found
+
+
+def of_all(metrics: Iterable[Metric], totals: Counts) -> Iterator[Metric]:
+    """The same families with the samples of all workers."""
+    found: dict[str, list[Sample]] = {}
+    for family, name, labels, value in counts.samples(totals):
+        found.setdefault(family, []).append(Sample(name, labels, value))
+    for one in metrics:
+        one.samples = found.get(one.name, [])
+        yield one

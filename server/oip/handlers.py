@@ -10,7 +10,7 @@
 | POST | /v2/repository/index | all models, with what keeps one from being ready |
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -38,10 +38,18 @@ class OpenInference:
         served: the streams that are served.
         limits: limits of a request.
         notices: what updates have said.
+        statistics: what a version has answered, in all workers.
     """
 
-    def __init__(self, served: ServedStreams, limits: Limits, notices: Notices) -> None:
+    def __init__(
+        self,
+        served: ServedStreams,
+        limits: Limits,
+        notices: Notices,
+        statistics: Callable[[Version], Awaitable[Mapping[str, float]]],
+    ) -> None:
         self._served, self._limits, self._notices = served, limits, notices
+        self._statistics = statistics
         self._infers = PerVersion(served, lambda version_: Infer(version_.model.manifest))
 
     def table(self) -> Table:
@@ -111,10 +119,14 @@ class OpenInference:
         )
 
     async def _stats(self, request: Request) -> Answer:
-        return json({"model_stats": [_counted(self._served.requested(request))]})
+        found = self._served.requested(request)
+        return json({"model_stats": [_counted(found, await self._statistics(found))]})
 
     async def _all_stats(self, _: Request) -> Answer:
-        return json({"model_stats": [_counted(one) for one in self._served.versions]})
+        versions = self._served.versions
+        return json(
+            {"model_stats": [_counted(one, await self._statistics(one)) for one in versions]}
+        )
 
     async def _index(self, _: Request) -> Answer:
         """All models: the versions that answer, and what keeps a stream from having one."""
@@ -168,17 +180,18 @@ def _configured(tensor: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": tensor["name"], "data_type": f"TYPE_{kind}", "dims": tensor["shape"][1:] or [1]}
 
 
-def _counted(version_: Version) -> dict[str, Any]:
+def _counted(version_: Version, statistics: Mapping[str, float]) -> dict[str, Any]:
     """The statistics of a version (Triton's extension_statistics.md)."""
     manifest = version_.model.manifest
-    run = {"count": version_.batches, "ns": version_.run_ns}
+    found = {name: int(count) for name, count in statistics.items()}
+    run = {"count": found["batches"], "ns": found["run_ns"]}
     return {
         "name": manifest.stream,
         "version": str(manifest.seq),
-        "inference_count": version_.windows,
-        "execution_count": version_.batches,
+        "inference_count": found["windows"],
+        "execution_count": found["batches"],
         "inference_stats": {
-            "success": {"count": version_.requests, "ns": version_.run_ns},
+            "success": {"count": found["requests"], "ns": found["run_ns"]},
             "compute_infer": run,
         },
     }

@@ -1,6 +1,7 @@
 """The place where the models of one stream serve: the newest version, and those before it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from models.bundle.identity import BundleRef
 from server.batching.measures import Measures
@@ -26,6 +27,7 @@ class StreamSlot:
         versions: the versions that answer, the one that clients get by default first.
         measures: what their requests take.
         is_unloaded: whether none answers because a client has unloaded the model.
+        elsewhere: what models fail with in other workers, by the digest of the bundle.
     """
 
     def __init__(self, settings: Stream, max_waiting: int) -> None:
@@ -33,6 +35,7 @@ class StreamSlot:
         self.versions: tuple[Version, ...] = ()
         self.measures = Measures()
         self.is_unloaded = False
+        self.elsewhere: Mapping[str, Failure] = {}
         self._most = settings.versions
         self._max_waiting = max_waiting
 
@@ -44,7 +47,7 @@ class StreamSlot:
     @property
     def failure(self) -> Failure | None:
         """What that model fails with on live windows; None if it answered the last batch."""
-        return self.versions[0].failure if self.versions else None
+        return self._failure(self.versions[0]) if self.versions else None
 
     def prepare(self, model: Model) -> Callable[[], bool]:
         """Make everything ready for a model; what is returned swaps it in by one reference.
@@ -59,7 +62,7 @@ class StreamSlot:
                 one
                 for one in self.versions
                 if one.model.sha256 != model.sha256
-                and not (one.failure is not None and one.failure.is_lasting)
+                and not ((failure := self._failure(one)) is not None and failure.is_lasting)
             ]
             self.versions = (version, *others[: self._most - 1])
             return False
@@ -71,6 +74,11 @@ class StreamSlot:
         known = {one.model.sha256 for one in self.versions}
         if model.sha256 not in known and len(self.versions) < self._most:
             self.versions = (*self.versions, self._version(model))
+
+    def keep(self, digests: AbstractSet[str]) -> None:
+        """Have no version answer but those of these bundles, and the one by default."""
+        first, *others = self.versions
+        self.versions = (first, *(one for one in others if one.model.sha256 in digests))
 
     def unload(self) -> None:
         """Answer no more; requests that wait are refused, and a batch under way is answered."""
@@ -96,6 +104,10 @@ class StreamSlot:
         raise NotFoundError(
             f"'{self.stream}' has no version '{name[:40]}'; there are {', '.join(self.named)}"
         )
+
+    def _failure(self, version: Version) -> Failure | None:
+        """What a version fails with, here or in another worker."""
+        return self.elsewhere.get(version.model.sha256) or version.failure
 
     def _version(self, model: Model) -> Version:
         return Version(model, Waiting(self._max_waiting), self.measures)

@@ -20,6 +20,8 @@ class Account:
     Args:
         state_dir: the program's own folder, which survives a restart.
         poison_deaths: deaths after which an input is given to its model no more.
+        page: name of the file that says what is under way. Programs that share a state folder
+            have one each.
 
     Attributes:
         under_way: what is under way now, and how the run before has ended.
@@ -28,11 +30,11 @@ class Account:
         poison_deaths: as given.
     """
 
-    def __init__(self, state_dir: Path, poison_deaths: int) -> None:
+    def __init__(self, state_dir: Path, poison_deaths: int, page: str = "under-way") -> None:
         self.poison_deaths = poison_deaths
         self.deaths = Deaths(state_dir / "deaths.json")
         self.quarantine = Quarantine(state_dir / "quarantine.json")
-        self.under_way = _opened(state_dir)
+        self.under_way = _opened(state_dir, page)
         self._is_counted = True
         death = self.under_way.death
         if death is None:
@@ -71,12 +73,12 @@ class Account:
         return self.deaths.of_model(ref.sha256) >= most
 
 
-def _opened(state_dir: Path) -> UnderWay:
+def _opened(state_dir: Path, page: str) -> UnderWay:
     """The page of what is under way, in the folder of the service that is lost with the power."""
     folder = Path(os.environ.get("RUNTIME_DIRECTORY", state_dir))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return UnderWay(folder / "under-way")
+        return UnderWay(folder / page)
     except OSError as exc:
         log.warning("a death by a model would not be noticed", reason=f"{folder}: {exc.strerror}")
         return UnderWay()
