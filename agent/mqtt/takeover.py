@@ -22,7 +22,6 @@ Pure but for the log. Only the hot thread uses it.
 """
 
 from collections.abc import Callable
-from math import inf
 from typing import Final
 
 from agent.mqtt.connection import TAKEN_OVER, Connection
@@ -32,7 +31,7 @@ REASON: Final = "client_id_shared"
 """Why no prediction is GOOD; see `agent.streams.router.Router.doubt`."""
 _ASKING_S = 1.0
 _SOON_S = 10.0
-_LONGEST_WAIT_S = 600.0
+_MOST_QUIET_S = 120.0  # a link that is often cut for another reason is not doubted for hours
 _GROWTH = 4.0  # a wait is at most four times the one before: the least of one, the most of the next
 _MANY = 3
 _MANY_UNTOLD = 6
@@ -44,7 +43,7 @@ class Takeover:
     Args:
         client_id: MQTT client id of the agent.
         quiet_s: seconds without a sign on one connection, after which the other agent is gone. They
-            become more where the other agent is seen to wait longer between its connections.
+            become more, up to `_MOST_QUIET_S`, where it is seen to wait longer itself.
         clock: monotonic time in seconds.
 
     Attributes:
@@ -56,13 +55,12 @@ class Takeover:
         self.lasts = False
         self.doubt: Callable[[str], None] = _ignore
         self._client_id = client_id
-        self._quiet_s = quiet_s
+        self._quiet_s = self._least_quiet_s = quiet_s
         self._clock = clock
         self._lost_soon = self._closed_soon = 0
         self._is_asking = False
         self._is_certain = False  # for many connections may be closed for another reason
-        self._connected_s = 0.0
-        self._seen_s = -inf
+        self._connected_s = self._seen_s = 0.0
         self._has_heard_own = False  # on this connection
         self._was_ours = False  # the status, at some time
 
@@ -125,16 +123,18 @@ class Takeover:
         quiet_since_s = max(self._seen_s, self._connected_s)
         if self.lasts and self._clock() - quiet_since_s >= self._quiet_s:
             self.lasts = self._is_certain = False
+            self._quiet_s = self._least_quiet_s
             self.doubt("")
             log.info("no other client has connected with this client id any more")
 
     def _note(self, *, is_certain: bool = False) -> None:
         self._is_certain |= is_certain
-        now_s = self._clock()
-        since_s, self._seen_s = now_s - self._seen_s, now_s
-        if since_s < _LONGEST_WAIT_S:  # or else it is no wait of the other agent, but comes anew
-            self._quiet_s = max(self._quiet_s, _GROWTH * since_s)
-        if not self.lasts:
+        self._seen_s = self._clock()
+        if self.lasts:
+            # This connection has closed the other agent's, and lasted as long as that one waited.
+            waited_s = self._seen_s - self._connected_s
+            self._quiet_s = max(self._quiet_s, min(_GROWTH * waited_s, _MOST_QUIET_S))
+        else:
             self.lasts = True
             self.doubt(REASON)
             log.error("client id is in use twice", client_id=self._client_id, remedy=self.trouble)

@@ -123,11 +123,30 @@ def test_other_agent_that_waits_longer_is_waited_for(case: Case) -> None:
     case.lose(1, ended_with=TAKEN_OVER)
     case.connect(OWN)
     case.lose(QUIET_S - 1, ended_with=TAKEN_OVER)
+    case.now_s += 30  # the own wait does not count
     case.connect(OWN)
     case.tick(3 * QUIET_S)
     assert case.doubts == [REASON]
     case.tick(QUIET_S)
     assert case.doubts == [REASON, ""]
+
+
+def test_doubt_of_a_link_that_is_often_cut_ends_after_two_minutes_without_a_cut(case: Case) -> None:
+    for _ in range(6):
+        case.connect(OWN)
+        case.lose(1)
+    for lasted_s in (4, 14, 50, 100):
+        case.connect(OWN)
+        case.lose(lasted_s)
+    case.connect(OWN)
+    case.tick(119)
+    assert case.doubts == [REASON]
+    case.tick(1)
+    assert case.doubts == [REASON, ""]
+    case.lose(1, ended_with=TAKEN_OVER)
+    case.connect(OWN)
+    case.tick(QUIET_S)
+    assert case.doubts == [REASON, ""] * 2
 
 
 def test_network_that_fails_again_and_again_is_no_sign(case: Case) -> None:
