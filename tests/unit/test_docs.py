@@ -149,7 +149,9 @@ def test_every_reason_of_a_bad_prediction_is_explained_by_its_meaning() -> None:
     section = TOPICS.split("### Why a prediction is BAD")[1].split("\n## ")[0]
     rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
     assert {code.strip(" `"): text.strip() for code, text in rows} == BAD_REASONS
-    failures = {one.code for one in InferenceError.__subclasses__()}
+    kinds = InferenceError.__subclasses__()
+    # A worker's own is told between processes of the server, and stands in no prediction.
+    failures = {one.code for one in kinds if one.__module__ == InferenceError.__module__}
     assert failures < set(BAD_REASONS), "the code of an error is the reason of a prediction"
 
 

@@ -101,8 +101,9 @@ def plant(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def block(language: str) -> str:
-    """Content of the guide's one block of a language."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    """Content of the one block of a language in the guide's section on OpenAPI."""
+    section = GUIDE.split("## Describe itself")[1].split("\n## ")[0]
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     content: str = found
     return content
 

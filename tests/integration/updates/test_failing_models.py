@@ -198,7 +198,7 @@ def test_windows_of_a_slow_model_delay_no_start(
     pipelines = [telemetry_pipeline(STREAM) | {"disorder_ms": 1}, telemetry_pipeline("other")]
     limits = {"limits": OFTEN | {"stop_s": 1.0}}
     gateway = Gateway(tmp_path / "gw", broker.port, pipelines, sections=limits)
-    gateway.keep(failing_bundle(STREAM, 1, "passes", 100_000))
+    gateway.keep(failing_bundle(STREAM, 1, "passes", 400_000))
     gateway.keep(linear_bundle("other", 1, [1.0, 0.0], channels=GOOD.manifest.channels))
     with serving(gateway) as plant:
 
