@@ -277,8 +277,12 @@ def test_swap_that_cannot_be_recorded_serves_and_is_recorded_later(
             plant.wait_for_answers()
             record.rmdir()
             plant.wait_for_feedback(state="activated", seq=1)
-            current = plant.client.documents("current/mass")[-1]
-            assert (current["state"], current["seq"]) == ("serving", 1)
+
+            def says_that_it_serves() -> bool:  # a moment after the feedback
+                current = plant.client.documents("current/mass")[-1]
+                return (current["state"], current["seq"]) == ("serving", 1)
+
+            plant.wait(says_that_it_serves, "current to say what serves")
             kept = Store(gateway.state_dir, keep=3).active(STREAM)
             assert kept is not None
             assert (kept.serving.seq, kept.pinned) == (1, None)
