@@ -167,3 +167,4 @@ def test_form_asks_for_a_token_where_only_reading_is_open(closed: Closed) -> Non
     view.wait_for_text("[aria-live] .problem", "needs a token with the scope infer")
     closed.enter("asking", "infer")
     view.wait_for_text("[aria-live] .facts", "GOOD")
+    assert not view.text("[aria-live] .problem")
