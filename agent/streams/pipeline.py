@@ -208,8 +208,7 @@ class Pipeline:
     def forget(self) -> None:
         """Forget what is remembered of every asset, which then starts with an empty window."""
         if self._windows is not None:
-            for asset, _ in self._windows.states():
-                self._windows.forget(asset)
+            self._windows.forget([asset for asset, _ in self._windows.states()])
 
     def discard(self) -> None:
         """Drop the complete windows without inference: the journal says they were answered.
@@ -256,9 +255,8 @@ class Pipeline:
         windows = self._windows
         if windows is None:
             raise DecodeError("no_model")
-        route = route.of(message.payload)
         if self._suspects is not None and self._suspects.has(message):
-            windows.forget(route.asset)  # what it died of may also be an earlier sample
+            windows.forget(route.assets(message.payload))  # it may also be an earlier sample
             raise DecodeError("poison")
         if self._intake is not None:
             for origin in self._intake(source, route, message, self._event_time.of):
@@ -268,17 +266,18 @@ class Pipeline:
         # nearly every message, and a generator would cost more than the loop.
         push: Callable[..., int] = windows.push
         made, refusal = 0, None
-        for time_ns, values, quality, position, unread in route.decode(message.payload):  # type: ignore[misc]  # blocks have an intake
+        for part, reading in route.readings(message.payload):
+            time_ns, values, quality, position, unread = reading
             if unread:
-                self.unread.note(route, message.topic, unread)
+                self.unread.note(part, message.topic, unread)
             try:
                 at_ns = self._event_time.of(time_ns, message)
-                due = push(route.asset, at_ns, route.channels, values, quality)
+                due = push(part.asset, at_ns, part.channels, values, quality)
             except ReadingError as exc:
                 refusal = exc
                 continue
             for ordinal in range(made, made + due):
-                origin = Origin(source, route, message, position, ordinal, message.payload)
+                origin = Origin(source, part, message, position, ordinal, message.payload)
                 self._origins.append(origin)
             made += due
         if refusal is not None:

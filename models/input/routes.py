@@ -1,18 +1,20 @@
 """What a topic means to a pipeline: its asset, its signals, its decoder and its output topic."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from sys import intern
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
-from models.errors import DecodeError
+from models.errors import DecodeError, ReadingError
 from models.input.admission import Refused
 from models.input.codecs.block import BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.paths import rendered
-from models.input.codecs.reading import Decoder, Fields
+from models.input.codecs.reading import Decoder, Fields, Reading
 from models.input.codecs.scalar import PlainDecoder, UmhDecoder, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
 from models.input.codecs.values import ValueReader, to_number, value_reader
@@ -41,23 +43,44 @@ class Route:
         decode: turns a payload into readings, or into blocks; `Refused` on a topic whose messages
             are all dropped.
         output_topic: the topic on which the predictions for this asset are published.
-        address: finds the route of one message by its payload, on a topic whose payloads name the
-            asset or the signal; the other attributes then mean nothing. None on any other topic.
+        split: on a topic whose payloads name their assets or signals, finds the readings of one
+            message, each with its own route; the other attributes then mean nothing. None on any
+            other topic.
     """
 
     asset: str
     channels: Sequence[int]
     decode: Decoder | BlockDecoder
     output_topic: str
-    address: "Callable[[bytes], Route] | None" = None
+    split: "Split | None" = None
 
-    def of(self, payload: bytes) -> "Route":
-        """The route of one message.
+    def readings(self, payload: bytes) -> "Iterable[tuple[Route, Reading]]":
+        """The readings of one message, each with the route that it takes; not for blocks.
 
         Raises:
-            DecodeError: the payload does not name the asset or the signal, see `PayloadNames`.
+            DecodeError: the message cannot be used at all, see `Decoder` and `Split`.
+            ReadingError: after the last reading, if some others of the message cannot be used.
         """
-        return self if self.address is None else self.address(payload)
+        if self.split is not None:
+            return self.split(payload)
+        return zip(repeat(self), cast("Decoder", self.decode)(payload))
+
+    def assets(self, payload: bytes) -> Collection[str]:
+        """The assets that a message may have readings of; none if they cannot be read."""
+        if self.split is None:
+            return (self.asset,)
+        found: set[str] = set()
+        with suppress(ReadingError):
+            for route, _ in self.split(payload):
+                found.add(route.asset)  # one by one: a refusal comes at the end
+        return found
+
+
+Split = Callable[[bytes], Iterable[tuple[Route, Reading]]]
+"""Finds the readings of a payload, and the route of each.
+
+Raises DecodeError if no reading can be used, and ReadingError behind the last one if some cannot.
+"""
 
 
 class Routes:
@@ -97,8 +120,8 @@ class Routes:
                 continue
             if bound.names_in is None:
                 return self._route(bound, levels)
-            address = partial(self._addressed, bound, levels)
-            return Route("", (), Refused("asset_missing"), "", address)
+            split = partial(self._split, bound, levels)
+            return Route("", (), Refused("asset_missing"), "", split)
         return None
 
     def _route(self, bound: "_BoundInput", levels: Levels) -> Route | None:
@@ -114,6 +137,11 @@ class Routes:
         if reason := self._refusal(asset, channels):
             decode = Refused(reason)
         return Route(asset, channels, decode, intern(output))
+
+    def _split(
+        self, bound: "_BoundInput", levels: Levels, payload: bytes
+    ) -> Iterable[tuple[Route, Reading]]:
+        return self._addressed(bound, levels, payload).readings(payload)
 
     def _addressed(self, bound: "_BoundInput", levels: Levels, payload: bytes) -> Route:
         """The route of one message whose payload names its asset or its signal.

@@ -21,7 +21,7 @@ The contract is that of `Windows`.
 
 from binascii import a2b_base64, b2a_base64
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Self
 
 import numpy as np
@@ -250,9 +250,10 @@ class Blocks:
         state.series = Series.load(dumped[0])
         state.round = _Round.load(dumped[1], len(self.channels)) if dumped[1] else None
 
-    def forget(self, asset: str) -> None:
+    def forget(self, assets: Iterable[str]) -> None:
         """See `Windows.forget`."""
-        self._assets.pop(asset, None)
+        for asset in assets:
+            self._assets.pop(asset, None)
 
     def discard(self) -> None:
         """Drop the windows that are due."""
