@@ -252,8 +252,8 @@ class Blocks:
 
     def forget(self, assets: Iterable[str]) -> None:
         """See `Windows.forget`."""
-        for asset in assets:
-            self._assets.pop(asset, None)
+        for asset in self._assets.keys() & set(assets):
+            del self._assets[asset]
 
     def discard(self) -> None:
         """Drop the windows that are due."""
@@ -264,8 +264,7 @@ class Blocks:
         if len(self._assets) >= self._max_assets:
             self._assets.popitem(last=False)
             self.forgotten += 1
-        state = self._assets[asset] = _AssetState()
-        return state
+        return self._assets.setdefault(asset, _AssetState())
 
     def _is_joining(
         self, under_way: _Round, channels: Sequence[int], start_ns: int, count: int

@@ -234,9 +234,8 @@ class Windows:
 
     def forget(self, assets: Iterable[str]) -> None:
         """Forget what is remembered of assets, which start with an empty window."""
-        for asset in assets:
-            if (state := self._assets.pop(asset, None)) is not None:
-                self.waiting -= len(state.waiting)
+        for asset in self._assets.keys() & set(assets):
+            self.waiting -= len(self._assets.pop(asset).waiting)
 
     def discard(self) -> None:
         """Drop the windows that are due."""
