@@ -41,7 +41,12 @@ def tag(name: str, value: object, **given: Any) -> dict[str, Any]:  # noqa: ANN4
 
 
 def test_tags_of_one_time_are_one_reading_in_the_order_of_the_signals() -> None:
-    values = [tag("Pump.F", 31), tag("Other", "text"), tag("Pump.V", True), tag("Pump.P", 4.2)]
+    values = [
+        tag("Pump.F", 31),
+        tag("Other", "text"),
+        tag("Pump.V", value=True),
+        tag("Pump.P", 4.2),
+    ]
     found = readings({"timestamp": AT, "values": values})
     assert found == [("a", AT, GOOD, {"pressure": 4.2, "flow": 31, "valve": 1})]
 
@@ -118,7 +123,7 @@ def test_name_before_the_last_separator_is_the_asset() -> None:
         tag("P", 1),
         tag("Line.Press.F", 31),
     ]
-    given = {"signals": {"pressure": "P", "flow": "F"}, "name_separator": "."}
+    given: dict[str, Any] = {"signals": {"pressure": "P", "flow": "F"}, "name_separator": "."}
     with pytest.raises(ReadingError, match="asset_missing"):
         readings({"values": values}, **given)
     del values[2]
@@ -142,7 +147,7 @@ def test_layout_of_ones_own_is_read() -> None:
         "failed": "bad",
         "timestamp": "own",
     }
-    given = {
+    given: dict[str, Any] = {
         "dialect": "tags",
         "tags": layout,
         "asset": "dev",
