@@ -26,6 +26,7 @@ from agent.streams.unread import UnreadSignals
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError, ReadingError
 from models.input.admission import EventTime, Refused
+from models.input.memory import Memories
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
@@ -86,6 +87,7 @@ class Pipeline:
             self.backlog = Backlog(settings.overload, limits.max_batch)
         self._limits = limits
         self._event_time = EventTime(limits.time_bounds, self.clock)
+        self._memories = Memories(settings.inputs)
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None
@@ -120,7 +122,7 @@ class Pipeline:
             IncompatibleBundleError: no input carries one of the model's signals, a signal is bound
                 that the model does not read, or the model cannot be fed blocks.
         """
-        binder = Binder(self.settings, model.manifest)
+        binder = Binder(self.settings, model.manifest, self._memories)
         predictor = Predictor(model, self.settings, self.clock)
         predictor.suspects = self._poison.suspects(model.sha256)
         return partial(self._swap, model, binder, predictor)
@@ -194,7 +196,7 @@ class Pipeline:
             return
         for asset, remembered in self._windows.states():
             yield State(self.stream, asset, remembered)
-        yield State(self.stream, None, [self._event_time.last_arrival_ns])
+        yield State(self.stream, None, [self._event_time.last_arrival_ns, *self._memories.dump()])
 
     def restore(self, state: State) -> None:
         """Restore one of the states that `states` has yielded, under the same fingerprint."""
@@ -203,7 +205,8 @@ class Pipeline:
         if state.asset is not None:
             self._windows.restore(state.asset, state.remembered)
         else:
-            (self._event_time.last_arrival_ns,) = state.remembered
+            self._event_time.last_arrival_ns, *learned = state.remembered
+            self._memories.load(learned)
 
     def forget(self) -> None:
         """Forget what is remembered of every asset, which then starts with an empty window."""

@@ -18,6 +18,7 @@ from models.input.codecs.reading import Decoder, Fields, Reading
 from models.input.codecs.scalar import PlainDecoder, UmhDecoder, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
 from models.input.codecs.values import ValueReader, to_number, value_reader
+from models.input.memory import Memories
 from models.input.naming import PayloadNames
 from models.input.pipeline import Pipeline
 from models.input.source import Input
@@ -91,14 +92,21 @@ class Routes:
         settings: the pipeline's topics and signals, as the operator configured them.
         names: the names of the signals, in the order in which values are wanted.
         codes: the numbers of the states of each signal of states, by its name.
+        memories: what the inputs have learned from messages; if omitted, nothing yet.
 
     Attributes:
         carried: names of the signals that some input carries.
+        memories: as given.
     """
 
     def __init__(
-        self, settings: Pipeline, names: Sequence[str], codes: Mapping[str, Codes] = _NO_CODES
+        self,
+        settings: Pipeline,
+        names: Sequence[str],
+        codes: Mapping[str, Codes] = _NO_CODES,
+        memories: Memories | None = None,
     ) -> None:
+        self.memories = memories or Memories(settings.inputs)
         self._stream, self._assets = settings.stream, frozenset(settings.assets)
         self._output = TopicTemplate(settings.output_topic)
         self._inputs = [_BoundInput(source, list(names), codes) for source in settings.inputs]
