@@ -6,7 +6,6 @@ from typing import get_args
 from agent.config.settings import Settings
 from models.address import shortened
 from models.input.codecs.qualities import ALLOWED, NamedMap
-from models.input.topics import TopicTemplate
 from serving.preflight import files, kept
 from serving.preflight.answer import Answer
 from serving.preflight.registry import ask_registry, find_unencrypted, is_here
@@ -43,7 +42,7 @@ def describe(settings: Settings) -> list[str]:
     for pipeline in settings.pipelines:
         lines.append(f"stream    {pipeline.stream} -> {pipeline.output_topic}")
         lines += [
-            f"  input   {TopicTemplate(one.topic).filter} as {one.dialect}"
+            f"  input   {one.filter} as {one.dialect}"
             f"{' of ' + one.encoding if one.encoding else ''}, QoS {one.qos}"
             for one in pipeline.inputs
         ]

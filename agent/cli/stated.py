@@ -10,14 +10,13 @@ from models.input.codecs.paths import finder_of
 from models.input.codecs.qualities import allowed_qualities
 from models.input.pipeline import Pipeline
 from models.input.source import Input
-from models.input.topics import TopicTemplate
 
 _MAX_CHARACTERS: Final = 80
 
 
 def source_of(settings: Pipeline, topic: str) -> Input | None:
     """The input that a topic belongs to; None if there is none."""
-    matching = (one for one in settings.inputs if TopicTemplate(one.topic).match(topic))
+    matching = (one for one in settings.inputs if not one.difference(topic))
     return next(matching, None)
 
 

@@ -29,7 +29,6 @@ from models.input.codecs.block import Block
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.reasons import REASONS
 from models.input.routes import Route
-from models.input.topics import TopicTemplate
 from serving.model import Model
 from serving.mqtt.packets import Received
 from serving.session import Session
@@ -53,7 +52,7 @@ def explain(settings: Settings, topic: str, payload: bytes | None) -> Iterator[s
         yield f"stream {pipeline.stream}"
         matching = False
         for source in pipeline.inputs:
-            difference = TopicTemplate(source.topic).difference(topic)
+            difference = source.difference(topic)
             matching = matching or not difference
             yield f"  input {source.topic} ({source.dialect}): {difference or 'matches'}"
         if matching:

@@ -230,7 +230,7 @@ class Settings(FileSettings):
             if pipeline.output.scalars:
                 written.append(f"{written[0]}/+")
             for source in inputs:
-                if any(overlap(TopicTemplate(source.topic).filter, topic) for topic in written):
+                if any(overlap(source.filter, topic) for topic in written):
                     raise ValueError(
                         f"input topic '{source.topic}' would read the predictions written to "
                         f"'{pipeline.output_topic}'"

@@ -29,7 +29,6 @@ from models.input.admission import EventTime, Refused
 from models.input.memory import Memories
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
-from models.input.topics import TopicTemplate
 from models.windowing.blocks import Blocks
 from models.windowing.windows import Windows
 from serving.clock import SteadyClock
@@ -130,7 +129,7 @@ class Pipeline:
     @property
     def filters(self) -> Sequence[tuple[str, int]]:
         """Topic filter and QoS of every input, to subscribe to."""
-        return [(TopicTemplate(one.topic).filter, one.qos) for one in self.settings.inputs]
+        return [(one.filter, one.qos) for one in self.settings.inputs]
 
     @property
     def missing(self) -> Mapping[str, int]:
@@ -238,8 +237,7 @@ class Pipeline:
 
     def without_model(self, topic: str) -> Route | None:
         """The route of a topic whose messages are dropped, because no model has arrived yet."""
-        templates = (TopicTemplate(one.topic) for one in self.settings.inputs)
-        if self.model is not None or not any(one.match(topic) for one in templates):
+        if self.model is not None or all(one.difference(topic) for one in self.settings.inputs):
             return None
         return Route("", (), Refused("no_model"), "")
 

@@ -21,8 +21,22 @@ class Memory(Protocol):
     def load(self, dumped: list[Any]) -> None:
         """Restore what `dump` has returned; what is remembered now is replaced."""
 
+    def requests(self, now_s: float) -> Sequence[tuple[str, bytes]]:
+        """What to ask of the sources, as topics and payloads; often nothing.
 
-_KINDS: Final[Mapping[Dialect, Callable[[Input], Memory]]] = {}
+        Args:
+            now_s: monotonic seconds.
+        """
+
+
+def _nodes(source: Input) -> Memory:
+    # Imported here, as few gateways need it and every start would pay for it.
+    from models.input.sparkplug.nodes import Nodes  # noqa: PLC0415  see above
+
+    return Nodes(source)
+
+
+_KINDS: Final[Mapping[Dialect, Callable[[Input], Memory]]] = {"sparkplug": _nodes}
 
 
 class Memories:
@@ -51,3 +65,7 @@ class Memories:
         """Restore what `dump` has returned for the same inputs."""
         for memory, its_own in zip(self._by_input.values(), dumped, strict=True):
             memory.load(its_own)
+
+    def requests(self, now_s: float) -> list[tuple[str, bytes]]:
+        """What the memories have to ask of the sources."""
+        return [one for memory in self._by_input.values() for one in memory.requests(now_s)]

@@ -6,9 +6,18 @@ from typing import Final, Literal
 from models.input.tags.layout import NAMED
 
 Dialect = Literal[
-    "json", "scalar", "umh", "thingsboard", "block", "tags", "kepware", "litmus", "neuron"
+    "json",
+    "scalar",
+    "umh",
+    "thingsboard",
+    "block",
+    "tags",
+    "kepware",
+    "litmus",
+    "neuron",
+    "sparkplug",
 ]
-"""The payload formats; those from `tags` on are lists of tags."""
+"""The payload formats; those from `tags` to `neuron` are lists of tags."""
 
 _PATHS: Final = frozenset({"timestamp", "quality", "sequence"})
 _TAGS: Final = frozenset({"asset", "name_separator", "numbers", "sequence"})
@@ -20,6 +29,7 @@ _USED: Final[Mapping[str, frozenset[str]]] = {
     "block": _PATHS | {"value", "encoding"},
     "tags": _PATHS | _TAGS | {"tags"},
     **dict.fromkeys(NAMED, _TAGS),
+    "sparkplug": frozenset({"numbers", "rebirth"}),
 }
 OPTIONS: Final = (
     "timestamp",
@@ -32,6 +42,7 @@ OPTIONS: Final = (
     "tags",
     "encoding",
     "numbers",
+    "rebirth",
 )
 """The settings that not every payload format uses, in the order in which they are told."""
 

@@ -62,6 +62,10 @@ class Pipeline(Section):
         if self.output.topic:
             return self.output.topic
         topic = self.inputs[0].topic
+        if self.inputs[0].dialect == "sparkplug":
+            # Its namespace has topics of Sparkplug alone.
+            levels = [f"{{{name}}}" for name in self.inputs[0].level_names]
+            return "/".join(["_inference", "{stream}", *levels])
         if TopicTemplate(topic).is_open:
             # The input takes every topic below the asset's levels, also those of predictions.
             slash = "/" if topic.startswith("/") else ""

@@ -18,11 +18,12 @@ from models.input.codecs.reading import Decoder, Fields, Reading
 from models.input.codecs.scalar import PlainDecoder, UmhDecoder, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
 from models.input.codecs.values import ValueReader, to_number, value_reader
-from models.input.memory import Memories
+from models.input.memory import Memories, Memory
 from models.input.naming import PayloadNames
 from models.input.pipeline import Pipeline
 from models.input.source import Input
-from models.input.tags.decoder import TagsDecoder
+from models.input.sparkplug.topic import SparkplugTemplate
+from models.input.tags.decoder import Find, TagsDecoder
 from models.input.topics import ASSET, MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
 from models.states import Codes
 
@@ -109,7 +110,10 @@ class Routes:
         self.memories = memories or Memories(settings.inputs)
         self._stream, self._assets = settings.stream, frozenset(settings.assets)
         self._output = TopicTemplate(settings.output_topic)
-        self._inputs = [_BoundInput(source, list(names), codes) for source in settings.inputs]
+        self._inputs = [
+            _BoundInput(source, list(names), codes, self.memories.of(number))
+            for number, source in enumerate(settings.inputs)
+        ]
         self._known: dict[tuple[object, ...], Route] = {}
         self.carried = frozenset(name for bound in self._inputs for name in bound.names)
 
@@ -124,12 +128,17 @@ class Routes:
         Parses the topic, which takes some microseconds: callers keep what they get, by topic.
         """
         for bound in self._inputs:
-            levels = bound.template.match(topic)
-            if levels is None:
+            matched = bound.match(topic)
+            if matched is None:
                 continue
-            if bound.names_in is None and bound.tags is None:
+            levels, find = matched
+            split: Split
+            if find is not None:
+                split = partial(self._split_found, bound, levels, find)
+            elif bound.names_in is None:
                 return self._route(bound, levels)
-            split = partial(self._split_tags if bound.tags else self._split, bound, levels)
+            else:
+                split = partial(self._split, bound, levels)
             return Route("", (), Refused("asset_missing"), "", split)
         return None
 
@@ -152,11 +161,10 @@ class Routes:
     ) -> Iterable[tuple[Route, Reading]]:
         return self._addressed(bound, levels, payload).readings(payload)
 
-    def _split_tags(
-        self, bound: "_BoundInput", levels: Levels, payload: bytes
+    def _split_found(
+        self, bound: "_BoundInput", levels: Levels, find: Find, payload: bytes
     ) -> Iterator[tuple[Route, Reading]]:
-        assert bound.tags is not None  # noqa: S101  asked before
-        found, refused, is_used = bound.tags(payload), "", False
+        found, refused, is_used = find(payload), "", False
         for asset, places, reading in found.readings:
             route = self._part(bound, levels, asset, places)
             if isinstance(route.decode, Refused):
@@ -165,8 +173,8 @@ class Routes:
             is_used = True
             yield route, reading
         # Of several assets in a message some need not be meant for this pipeline.
-        if not is_used:
-            raise DecodeError(refused)
+        if not is_used and (refused or found.refused):
+            raise DecodeError(refused or found.refused)
         if found.refused or refused == "asset_malformed":
             raise ReadingError(found.refused or refused)
 
@@ -177,7 +185,7 @@ class Routes:
         key = (bound.template.text, *levels.by_name.values(), asset, places)
         route = self._known.get(key)
         if route is None:
-            named = {**levels.by_name, ASSET: asset} if asset else levels.by_name
+            named = {**levels.by_name, bound.asset_level: asset} if asset else levels.by_name
             whole = self._route(bound, Levels(named))
             if whole is None:
                 return Route("", (), Refused("asset_malformed"), "")
@@ -215,9 +223,15 @@ class Routes:
 class _BoundInput:
     """One input of the pipeline, with its signals resolved to the indices of channels."""
 
-    def __init__(self, source: Input, names: list[str], codes: Mapping[str, Codes]) -> None:
+    def __init__(
+        self,
+        source: Input,
+        names: list[str],
+        codes: Mapping[str, Codes],
+        memory: Memory | None,
+    ) -> None:
         self.template = TopicTemplate(source.topic)
-        is_list = bool(source.forms)
+        is_list = bool(source.forms) or source.dialect == "sparkplug"
         has_names = source.has_payload_names and not is_list
         self.names_in = PayloadNames(source) if has_names else None
         paths = source.signals or {name: name for name in names}
@@ -230,11 +244,17 @@ class _BoundInput:
             # A name is the path of keys that its dots separate, also where a key is empty.
             paths = {name: rendered(name.split(".")) for name in names}
         readers = [value_reader(codes.get(name, {}), source.numbers) for name in known]
-        self.tags: TagsDecoder | None = None
+        self.asset_level = ASSET
+        self.match = self._match
+        self._find: Find | None = None
         self._decode: Decoder | BlockDecoder = Refused("unbound_signal")
         self._by_level: dict[str, tuple[Sequence[int], Decoder | BlockDecoder]] = {}
+        tags = [paths[name] for name in known]
+        if source.dialect == "sparkplug":
+            self._bind_nodes(memory, tags, readers)
+        elif is_list:
+            self._find = TagsDecoder(source, tags, readers)
         if is_list:
-            self.tags = TagsDecoder(source, [paths[name] for name in known], readers)
             self._decode = lambda _: ()
             return
         if not (source.signal or SIGNAL in self.template.names):
@@ -242,6 +262,23 @@ class _BoundInput:
             return
         for index, name, read in zip(self._channels, known, readers, strict=True):
             self._by_level[paths[name]] = (index,), _decoder(source, [paths[name]], [read])
+
+    def _bind_nodes(
+        self, memory: Memory | None, names: Sequence[str], readers: Sequence[ValueReader]
+    ) -> None:
+        # Imported here, as few gateways need it and every start would pay for it.
+        from models.input.sparkplug.decoder import SparkplugDecoder  # noqa: PLC0415  see above
+        from models.input.sparkplug.nodes import Nodes  # noqa: PLC0415  see above
+
+        assert isinstance(memory, Nodes)  # noqa: S101  made for the same input
+        template = SparkplugTemplate(self.template)
+        self.asset_level = template.device_name
+        self.match = SparkplugDecoder(template, memory, names, readers).match
+
+    def _match(self, topic: str) -> tuple[Levels, Find | None] | None:
+        """The named levels of a topic, and what finds the readings of payloads that name assets."""
+        levels = self.template.match(topic)
+        return None if levels is None else (levels, self._find)
 
     def reading(self, levels: Levels) -> tuple[Sequence[int], Decoder | BlockDecoder]:
         """The indices of the signals, and the decoder, of one topic."""

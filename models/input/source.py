@@ -17,6 +17,7 @@ from models.input.codecs.reading import Fields
 from models.input.codecs.times import TimeUnit, ZoneName
 from models.input.codecs.values import Numbers
 from models.input.options import OPTIONS, Dialect, uses
+from models.input.sparkplug.topic import TYPE, SparkplugTemplate
 from models.input.tags.layout import NAMED, Layout, Named
 from models.input.topics import ASSET, SIGNAL, TopicTemplate, overlap
 from models.settings import Section
@@ -108,6 +109,12 @@ class Input(Section):
         "the same time apart",
     )
 
+    rebirth: bool = Field(
+        default=False,
+        description="true: ask nodes whose birth is missing for it, by the command Node "
+        "Control/Rebirth; only for dialect sparkplug",
+    )
+
     @model_validator(mode="after")
     def _paths_fit_dialect(self) -> Self:
         is_raw = self.dialect == "block" and self.encoding == "float32"
@@ -151,9 +158,9 @@ class Input(Section):
                 f"dialect {self.dialect} has one topic for each signal: name the level {{signal}} "
                 "in topic, or give exactly one entry in signals"
             )
-        by_name = per_signal or has_level or self.forms
+        by_name = per_signal or has_level or self.forms or self.dialect == "sparkplug"
         if by_name and len(set(self.signals.values())) < len(self.signals):
-            what = "tag" if self.forms else "topic level"
+            what = "topic level" if per_signal or has_level else "tag"
             raise ValueError(
                 f"signals: two signals are bound to the same {what}; give each its own"
             )
@@ -163,6 +170,22 @@ class Input(Section):
                 "{signal} out of topic"
             )
         return self
+
+    @property
+    def filter(self) -> str:
+        """The topic filter to subscribe to."""
+        return TopicTemplate(self.topic).filter if self._nodes is None else self._nodes.filter
+
+    def difference(self, topic: str) -> str:
+        """What keeps a topic from matching, in words for the operator; empty if it matches."""
+        if self._nodes is not None and self._nodes.match(topic) is not None:
+            return ""
+        return TopicTemplate(self.topic).difference(topic)
+
+    @property
+    def _nodes(self) -> SparkplugTemplate | None:
+        template = TopicTemplate(self.topic)
+        return SparkplugTemplate(template) if self.dialect == "sparkplug" else None
 
     @property
     def forms(self) -> Sequence[Named]:
@@ -183,7 +206,7 @@ class Input(Section):
         """Whether readings have a source time, or are dropped where it is missing."""
         if forms := self.forms:
             return all(form.has_time for form in forms)
-        return bool(self.timestamp) or self.dialect in ("umh", "thingsboard")
+        return bool(self.timestamp) or self.dialect in ("umh", "thingsboard", "sparkplug")
 
     @property
     def fields(self) -> Fields:
@@ -200,7 +223,7 @@ class Input(Section):
     @property
     def has_payload_names(self) -> bool:
         """Whether the payload names the asset or the signal, so that messages of a topic differ."""
-        return bool(self.asset or self.signal or self.forms)
+        return bool(self.asset or self.signal or self.forms) or self.dialect == "sparkplug"
 
     @property
     def names_asset(self) -> bool:
@@ -210,12 +233,15 @@ class Input(Section):
     @property
     def level_names(self) -> tuple[str, ...]:
         """The names of the levels that make up the asset, from left to right."""
-        names = (name for name in TopicTemplate(self.topic).names if name != SIGNAL)
+        others = (SIGNAL, TYPE) if self.dialect == "sparkplug" else (SIGNAL,)
+        names = (name for name in TopicTemplate(self.topic).names if name not in others)
         return (*names, ASSET) if self.names_asset else tuple(names)
 
     @model_validator(mode="after")
     def _topic_leaves_names_to_the_payload(self) -> Self:
         template = TopicTemplate(self.topic)
+        if self.dialect == "sparkplug":
+            SparkplugTemplate(template)  # raises TemplateError, a ValueError
         separator = self.name_separator and f"name_separator {self.name_separator}"
         asset = f"path {self.asset}" if self.asset else separator
         for name, given in ((ASSET, asset), (SIGNAL, self.signal and f"path {self.signal}")):
@@ -255,7 +281,7 @@ def check_delivered_once(inputs: Sequence[Input]) -> None:
     Raises:
         ValueError: two topic filters overlap; the message names both, and what to do.
     """
-    filters = sorted({TopicTemplate(source.topic).filter for source in inputs})
+    filters = sorted({source.filter for source in inputs})
     for one, other in combinations(filters, 2):
         if overlap(one, other):
             raise ValueError(

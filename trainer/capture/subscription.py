@@ -16,7 +16,6 @@ from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
 from models.input.routes import Routes
 from models.input.source import Input, check_delivered_once
-from models.input.topics import TopicTemplate
 from trainer.errors import UsageError
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.validation_errors import told
@@ -55,7 +54,7 @@ class Subscription:
     @property
     def filters(self) -> list[str]:
         """The MQTT topic filters, each once, sorted."""
-        return sorted({TopicTemplate(one.topic).filter for one in self.pipeline.inputs})
+        return sorted({one.filter for one in self.pipeline.inputs})
 
     @property
     def is_whole(self) -> bool:

@@ -7,7 +7,7 @@ from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
 from agent.mqtt.subscription import Subscription
 from models.control.documents import Status
-from models.input.topics import TopicTemplate, overlap
+from models.input.topics import overlap
 from serving.mqtt.packets import Received
 from serving.preflight.answer import Answer
 
@@ -57,7 +57,7 @@ def listen(probe: Probe, connection: Connection) -> Heard:
 def filters(probe: Probe) -> list[str]:
     """Topic filters of all inputs, each once."""
     inputs = [one for pipeline in probe.settings.pipelines for one in pipeline.inputs]
-    return list(dict.fromkeys(TopicTemplate(one.topic).filter for one in inputs))
+    return list(dict.fromkeys(one.filter for one in inputs))
 
 
 def tell_agent(probe: Probe, heard: Heard, process: int | None) -> Iterator[Answer]:

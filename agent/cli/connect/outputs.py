@@ -146,7 +146,9 @@ def _heard(pipeline: Pipeline, heard: Heard) -> dict[str, dict[str, str]]:
     found = {}
     for source in pipeline.inputs:
         template = TopicTemplate(source.topic)
-        for topic in () if source.asset else sorted(heard.topics):  # a payload's is not known
+        for topic in (
+            () if source.has_payload_names else sorted(heard.topics)
+        ):  # a payload's is not known
             if (levels := template.match(topic)) is not None:
                 found[levels.asset] = dict(levels.by_name)
     return found

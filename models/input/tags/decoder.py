@@ -4,7 +4,7 @@ Tags of one asset that have the same time and quality become one reading, so tha
 whole row is a row to the windows too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from models.errors import DecodeError
@@ -28,6 +28,10 @@ class Found(NamedTuple):
 
     readings: Sequence[Tagged]
     refused: str = ""
+
+
+Find = Callable[[bytes], Found]
+"""Finds the readings of a payload that names its assets or its signals. Raises DecodeError."""
 
 
 class TagsDecoder:

@@ -1,0 +1,1 @@
+"""Reads nodes of Sparkplug B as a host does: births, data by alias, deaths."""
