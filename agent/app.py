@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Final
 
 from agent.advice import Advice
+from agent.births import Births
 from agent.commands import Commands
 from agent.config.settings import Settings
 from agent.control import Control
@@ -87,6 +88,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)
     timers.every(TICK_S, Advice(router, served, limits.log_interval_s).tick)
+    timers.every(TICK_S, Births(reconnector, served, monotonic).tick)
     _set_timers(path, upkeep, counters, limits.metrics_s)
     timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
     timers.every(TICK_S, report_signals)

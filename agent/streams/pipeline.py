@@ -57,6 +57,7 @@ class Pipeline:
             such a pipeline are noted in the journal.
         doubt: code of the reason for which no reading counts as GOOD now (`Router.doubt`); empty if
             there is none.
+        memories: what the inputs have learned from messages.
         unread: counts the signals of readings whose values could not be read.
         backlog: messages that wait to be taken, where the setting `overload` allows to drop some;
             else None.
@@ -86,7 +87,7 @@ class Pipeline:
             self.backlog = Backlog(settings.overload, limits.max_batch)
         self._limits = limits
         self._event_time = EventTime(limits.time_bounds, self.clock)
-        self._memories = Memories(settings.inputs)
+        self.memories = Memories(settings.inputs)
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None
@@ -121,7 +122,7 @@ class Pipeline:
             IncompatibleBundleError: no input carries one of the model's signals, a signal is bound
                 that the model does not read, or the model cannot be fed blocks.
         """
-        binder = Binder(self.settings, model.manifest, self._memories)
+        binder = Binder(self.settings, model.manifest, self.memories)
         predictor = Predictor(model, self.settings, self.clock)
         predictor.suspects = self._poison.suspects(model.sha256)
         return partial(self._swap, model, binder, predictor)
@@ -195,7 +196,7 @@ class Pipeline:
             return
         for asset, remembered in self._windows.states():
             yield State(self.stream, asset, remembered)
-        yield State(self.stream, None, [self._event_time.last_arrival_ns, *self._memories.dump()])
+        yield State(self.stream, None, [self._event_time.last_arrival_ns, *self.memories.dump()])
 
     def restore(self, state: State) -> None:
         """Restore one of the states that `states` has yielded, under the same fingerprint."""
@@ -205,7 +206,7 @@ class Pipeline:
             self._windows.restore(state.asset, state.remembered)
         else:
             self._event_time.last_arrival_ns, *learned = state.remembered
-            self._memories.load(learned)
+            self.memories.load(learned)
 
     def forget(self) -> None:
         """Forget what is remembered of every asset, which then starts with an empty window."""
