@@ -7,6 +7,7 @@ general way takes five times as long in Python. What it does not match is left t
 
 import re
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 from models.sparkplug.payload import NO_PROPERTIES, Metric, Payload
@@ -38,13 +39,13 @@ _payload = re.compile(
 
 def decode_plain(content: bytes) -> Payload | None:
     """The content of a payload of such metrics; None if it is another."""
-    found = _payload(content)
+    found = split_plain(content)
     if found is None:
         return None
-    sent_at, _, seq = found.groups()
+    sent_at, split, seq = found
     metrics: list[Metric] = []
     times: dict[bytes, int] = {}  # most metrics of a message have the same time
-    for size, alias, at, datatype, value in _metrics(content, *found.span(2)):
+    for size, alias, at, datatype, value in split:
         if size[0] != len(alias) + len(at) + len(datatype) + len(value):
             return None
         at_ms = times.get(at)
@@ -66,6 +67,22 @@ def decode_plain(content: bytes) -> Payload | None:
         metrics,
         None if seq is None else _number(seq),
     )
+
+
+def split_plain(
+    content: bytes,
+) -> tuple[bytes | None, Sequence[tuple[bytes, ...]], bytes | None] | None:
+    """The fields of a payload of such metrics, each with its key; None if it is another.
+
+    Returns:
+        When it was sent; of each metric its length, alias, time, data type or nothing, and value;
+        and the number of the message. Whether a length is right is left to the caller.
+    """
+    found = _payload(content)
+    if found is None:
+        return None
+    sent_at, _, seq = found.groups()
+    return sent_at, _metrics(content, *found.span(2)), seq
 
 
 def _number(field: bytes) -> int:

@@ -6,6 +6,8 @@ alias may stand for another metric. Until the next birth such data are UNCERTAIN
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite
+from operator import itemgetter
 from typing import Final
 
 from models.errors import DecodeError
@@ -13,13 +15,14 @@ from models.input.codecs.qualities import quality_reader
 from models.input.codecs.reading import Reading
 from models.input.codecs.values import MISSING, Unread, ValueReader, to_number
 from models.input.quality import Quality
-from models.input.sparkplug.nodes import Device, Known, Node, Nodes
+from models.input.sparkplug.nodes import MAX_SHAPES, NO_SHAPE, Device, Known, Node, Nodes, Shape
 from models.input.sparkplug.topic import Address, SparkplugTemplate
 from models.input.tags.decoder import Find, Found
 from models.input.tags.rows import Key, Rows, Tagged
 from models.input.topics import Levels
-from models.sparkplug.datatype import typed
+from models.sparkplug.datatype import DataType, typed
 from models.sparkplug.decoder import decode
+from models.sparkplug.frame import Frame
 from models.sparkplug.payload import Metric, Payload
 
 _GOOD, _UNCERTAIN = Quality.GOOD, Quality.UNCERTAIN
@@ -76,6 +79,8 @@ class SparkplugDecoder:
         kind = address.kind
         if kind in _COMMANDS:
             return _NOTHING  # what other hosts ask of the node
+        if kind == "DDATA" and (found := self._plain_data(address, payload)) is not None:
+            return found
         content = decode(payload)
         if kind in _DATA:
             return self._data(address, content)
@@ -113,6 +118,51 @@ class SparkplugDecoder:
         if not found.readings and found.refused:
             raise DecodeError(found.refused)
         return found
+
+    def _plain_data(self, address: Address, payload: bytes) -> Found | None:
+        """The readings of data that nearly all messages have; None if they are others.
+
+        Every metric has a double and the same time, and the node and its aliases are known. Gives
+        what `_data` would, in a third of the time.
+        """
+        node = self._nodes.get(address.group, address.node)
+        device = node.devices.get(address.device) if node is not None and node.is_alive else None
+        if node is None or device is None or not self._template.takes(address.device):
+            return None
+        if device.reader is not self:  # another model binds other signals
+            device.reader, device.shapes = self, {}
+        shape = device.shapes.get(len(payload)) or self._shape(device, payload)
+        content = shape.frame.read(payload) if shape.frame is not None else None
+        if content is None or not all(map(isfinite, values := shape.pick(content.values))):
+            return None
+        node.heard(content.seq)
+        if not node.is_sure:
+            self._nodes.missed(address.group, address.node)
+        time_ns = content.at * _NS_PER_MS
+        device.last_ns = max(device.last_ns, time_ns)
+        reading = Reading(time_ns, values, _GOOD if node.is_sure else _UNCERTAIN)
+        return Found([Tagged(self._asset(address.device), shape.places, reading)])
+
+    def _shape(self, device: Device, payload: bytes) -> Shape:
+        """How data of this length are read, as the first of them tells."""
+        frame = Frame.of(payload)
+        known = (
+            [] if frame is None else [device.by_alias.get(one, _UNKNOWN) for one in frame.aliases]
+        )
+        bound = sorted(
+            (place, index)
+            for index, one in enumerate(known)
+            if one is not None and (place := self._places.get(one.name)) is not None
+        )
+        places = tuple(place for place, _ in bound)
+        is_numeric = all(self._readers[place] is to_number for place in places)
+        is_double = all(one is None or one.datatype == DataType.DOUBLE for one in known)
+        shape = NO_SHAPE
+        if is_numeric and is_double and len(set(places)) == len(places) > 1:
+            shape = Shape(frame, places, itemgetter(*(index for _, index in bound)))
+        if len(device.shapes) < MAX_SHAPES:
+            device.shapes[len(payload)] = shape
+        return shape
 
     def _death(self, address: Address, content: Payload) -> Found:
         kind, group, name, dead = address

@@ -4,7 +4,7 @@ A birth names each metric and gives it an alias, and data have the alias alone (
 6.4.10). Births are not retained, so they are remembered across restarts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -13,12 +13,15 @@ from models.input.source import Input
 from models.input.sparkplug.topic import NAMESPACE
 from models.sparkplug.datatype import DataType
 from models.sparkplug.encoder import encode
+from models.sparkplug.frame import Frame
 from models.sparkplug.payload import REBIRTH, Metric, Payload
 
 MAX_NODES: Final = 10_000
 """Nodes that one input remembers; births of others are refused as `too_many_nodes`."""
 MAX_METRICS: Final = 100_000
 """Metrics of a node or a device that are remembered; those beyond are not known by their alias."""
+MAX_SHAPES: Final = 100
+"""Lengths of payloads of one device for which it is remembered how they are read."""
 _SEQUENCE: Final = 256  # numbers of messages go from 0 to 255, and begin with 0 at a birth
 
 
@@ -42,6 +45,23 @@ class Known(NamedTuple):
     datatype: int
 
 
+class Shape(NamedTuple):
+    """How data of one length are read.
+
+    Attributes:
+        frame: takes their numbers out; None if they have to be read metric by metric.
+        places: which of the bound signals have a value in them, ascending.
+        pick: takes the values of these out of all, in the order of `places`.
+    """
+
+    frame: Frame | None
+    places: tuple[int, ...]
+    pick: Callable[[Sequence[float]], Sequence[float]]
+
+
+NO_SHAPE: Final = Shape(None, (), tuple)
+
+
 @dataclass(slots=True)
 class Device:
     """A device of a node, or the node itself.
@@ -50,11 +70,15 @@ class Device:
         by_alias: the metrics by their alias; None for one that is not to be remembered.
         datatypes: data type of each metric by its name.
         last_ns: newest time of its readings, nanoseconds since 1970; 0 before the first.
+        shapes: how data are read, by the length of their payload.
+        reader: whose shapes these are.
     """
 
     by_alias: dict[int, Known | None] = field(default_factory=dict)
     datatypes: dict[str, int] = field(default_factory=dict)
     last_ns: int = 0
+    shapes: dict[int, Shape] = field(default_factory=dict)
+    reader: object = None
 
 
 @dataclass(slots=True)
