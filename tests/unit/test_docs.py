@@ -88,10 +88,12 @@ def serving(configuration: str, bundle: Bundle = BUNDLE) -> Pipeline:
 def answer(pipeline: Pipeline, messages: str) -> list[Outgoing]:
     """Send lines of topic and payload, and return what goes out."""
     for line in messages.splitlines():
-        topic, payload = line.split(maxsplit=1)
+        topic, text = line.split(maxsplit=1)
         route = pipeline.route(topic)
         assert route is not None, topic
-        message = Received(topic, payload.encode(), 1, retained=False, repeated=False, at_ns=NOW_NS)
+        is_binary = pipeline.settings.inputs[0].dialect == "sparkplug"
+        payload = bytes.fromhex(text) if is_binary else text.encode()
+        message = Received(topic, payload, 1, retained=False, repeated=False, at_ns=NOW_NS)
         pipeline.take(route, message, Input(1, (topic, message.payload)))
     return pipeline.infer(lambda: NOW_NS + 436_000)
 
@@ -102,7 +104,7 @@ def test_messages_of_every_dialect_are_answered(configuration: str, messages: st
     assert sent
     for outgoing in sent:
         published = json.loads(outgoing.payload)
-        assert "/_inference/pump-health" in outgoing.topic
+        assert "_inference/pump-health" in outgoing.topic
         assert published["value"] is not None or published["quality"] == "BAD"
 
 
@@ -114,6 +116,7 @@ def test_there_is_an_example_of_every_dialect() -> None:
         "umh",
         "thingsboard",
         "block",
+        "sparkplug",
     }
     assert {one["encoding"] for one in given if "encoding" in one} == {"json", "base64"}
 
