@@ -176,10 +176,12 @@ def test_every_reason_is_listed() -> None:
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     raised = re.compile(r'(?:DecodeError|ReadingError)\("(\w+)"[,)]')
+    refused = re.compile(r'refused = "(\w+)"')
     given_up = re.compile(r'_give_up\([^"]*"(\w+)"\)')
     returned = re.compile(r'^ +return "(\w+)"', re.MULTILINE)
     files = [*ROOT.glob("agent/**/*.py"), *ROOT.glob("models/**/*.py")]
     found = {one for file in files for one in raised.findall(file.read_text())}
+    found |= {one for file in files for one in refused.findall(file.read_text())}
     found |= set(given_up.findall((ROOT / "agent/delivery/at_least_once.py").read_text()))
     dropped = re.compile(r'_drop\([^"]*"(\w+)"\)')
     found |= set(dropped.findall((ROOT / "agent/streams/router.py").read_text()))
