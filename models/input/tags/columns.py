@@ -52,6 +52,7 @@ class Columns:
         self._row: Callable[[Any], Sequence[Any]] | None = None
         if all(keys) and len(keys) == 2 + len(stated):
             self._row = itemgetter(*keys)
+        self._last: tuple[Sequence[object], tuple[tuple[int, ...], Any] | None] = ((), None)
         self._shapes: dict[Sequence[object], tuple[tuple[int, ...], Any] | None] = {}
 
     def read(self, items: object) -> Column | None:
@@ -60,11 +61,11 @@ class Columns:
             return None
         try:
             names, values, *stated = zip(*map(self._row, items), strict=True)
-            shape = self._shapes.get(names, _UNKNOWN)
+            if names != self._last[0]:  # nearly always they are those of the list before
+                self._last = names, self._shape(names)
         except (KeyError, TypeError):
             return None  # a tag has not all of the keys, is no object, or has no text for a name
-        if shape is _UNKNOWN:
-            shape = self._shape(names)
+        shape = self._last[1]
         if shape is None or not all(map(_is_constant, stated)):
             return None
         places, pick = shape
@@ -77,6 +78,8 @@ class Columns:
 
     def _shape(self, names: Sequence[object]) -> tuple[tuple[int, ...], Any] | None:
         """Which tags of a list with these names are bound; None if none is, or one is twice."""
+        if (known := self._shapes.get(names, _UNKNOWN)) is not _UNKNOWN:
+            return known
         bound = sorted(
             (self._places[name], index) for index, name in enumerate(names) if name in self._places
         )
@@ -91,8 +94,7 @@ class Columns:
 
 def _is_constant(column: Sequence[object]) -> bool:
     first = column[0]
-    return (
-        column.count(first) == len(column)
-        and len(set(map(type, column))) == 1
-        and type(first) in _PLAIN
-    )
+    if column.count(first) < len(column) or type(first) not in _PLAIN:
+        return False
+    # Of what is equal only true and 1, and false and 0, may mean something else.
+    return first not in (0, 1) or len(set(map(type, column))) == 1
