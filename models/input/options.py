@@ -6,7 +6,20 @@ from typing import Final, Literal
 from models.input.tags.layout import NAMED
 
 Dialect = Literal[
-    "json", "scalar", "umh", "thingsboard", "block", "tags", "kepware", "litmus", "neuron"
+    "json",
+    "scalar",
+    "umh",
+    "thingsboard",
+    "block",
+    "tags",
+    "kepware",
+    "litmus",
+    "neuron",
+    "sitewise",
+    "thingsboard-gateway",
+    "telegraf",
+    "influx",
+    "sparkplug-json",
 ]
 """The payload formats; those from `tags` on are lists of tags."""
 
@@ -20,6 +33,7 @@ _USED: Final[Mapping[str, frozenset[str]]] = {
     "block": _PATHS | {"value", "encoding"},
     "tags": _PATHS | _TAGS | {"tags"},
     **dict.fromkeys(NAMED, _TAGS),
+    "thingsboard-gateway": frozenset({"numbers"}),  # the keys of its payloads are the assets
 }
 OPTIONS: Final = (
     "timestamp",

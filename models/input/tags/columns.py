@@ -58,6 +58,8 @@ class Columns:
         """The column of a list; None if it has to be read tag by tag."""
         if self._row is None or type(items) is not list or not items:
             return None
+        if type(items[0]) is not dict:
+            return None  # the document has a key twice or an infinite number, see `parse_message`
         try:
             names, values, *stated = zip(*map(self._row, items), strict=True)
             shape = self._shapes.get(names, _UNKNOWN)

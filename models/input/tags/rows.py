@@ -53,11 +53,13 @@ class Rows:
         width: how many signals are bound.
 
     Attributes:
+        asset: the asset of the tags that are added, where they do not name one.
         seen: how many tags were looked at, also those that no signal is bound to.
         refused: code of the reason for which the last tag that was refused cannot be used.
     """
 
     def __init__(self, width: int) -> None:
+        self.asset = ""
         self.seen = 0
         self.refused = ""
         self._width = width
