@@ -12,7 +12,7 @@ from models.input.codecs.values import MISSING, Unread, ValueReader, to_lenient_
 from models.input.naming import text_of
 from models.input.quality import Quality
 from models.input.source import Input
-from models.input.tags.columns import Columns
+from models.input.tags.columns import NUMBERS, Columns
 from models.input.tags.elements import elements_of
 from models.input.tags.getters import getter, time_getter, value_getter
 from models.input.tags.identity import Identity
@@ -63,9 +63,15 @@ class Form:
         is_plain = layout.name and layout.items and "[" not in layout.items and not layout.failed
         is_numeric = {to_number, to_lenient_number}.issuperset(readers)
         self._list = finder_of(layout.items) if is_plain and is_numeric else None
-        if self._failures is not None or source.names_asset:
+        if self._failures is not None or source.asset:
             self._list = None
-        self._columns = Columns(layout, names)
+        self._columns = Columns(layout, self._identity)
+        # The same for tags that are the values of an object, such as a row has them.
+        is_row = not any((layout.name, layout.value, layout.timestamp, layout.quality))
+        is_row = is_row and not (layout.failed or "[" in layout.items) and is_numeric
+        is_row = is_row and self._prefix is None and not source.name_separator
+        self._object = finder_of(layout.items) if is_row else None
+        self._bound = list(enumerate(names))
 
     def take(self, part: object, rows: Rows) -> None:
         """Add the tags of a payload, or of one element of a payload that is an array.
@@ -80,6 +86,8 @@ class Form:
             try:
                 position = to_position(self._sequence(group)) if self._sequence else ""
                 if self._list is not None and self._take_column(group, position, rows):
+                    continue
+                if self._object is not None and self._take_object(group, position, rows):
                     continue
                 items = list(self._items_of(group, rows))
             except DecodeError as exc:
@@ -105,8 +113,29 @@ class Form:
             time = self._group_time(group)
         if quality is None and self._group_quality is not None:
             quality = self._group_quality(group)
-        key = Key(rows.asset, self._to_time(time), self._to_quality(quality), position)
-        rows.add_all(key, column.places, column.values)
+        time_ns, stated = self._to_time(time), self._to_quality(quality)
+        for asset, places, values in column.parts:
+            rows.add_all(Key(asset or rows.asset, time_ns, stated, position), places, values)
+        return True
+
+    def _take_object(self, group: _Group, position: str, rows: Rows) -> bool:
+        """Add an object of numbers at once; returns whether it could be.
+
+        Raises:
+            DecodeError: the asset, the time or the quality of the group cannot be read.
+        """
+        item = self._object(group) if self._object is not None else None
+        if type(item) is not dict or (self._failures is not None and self._failures(group)):
+            return False
+        values = {place: item[name] for place, name in self._bound if name in item}
+        if not values or not NUMBERS.issuperset(map(type, values.values())):
+            return False
+        rows.seen += len(item)
+        time = self._group_time(group) if self._group_time is not None else None
+        quality = self._group_quality(group) if self._group_quality is not None else None
+        asset = self._identity.asset_of(group) or rows.asset
+        key = Key(asset, self._to_time(time), self._to_quality(quality), position)
+        rows.add_row(key, values)
         return True
 
     def names(self, part: object) -> Iterator[str]:

@@ -154,6 +154,20 @@ def test_name_before_the_last_separator_is_the_asset() -> None:
     ]
 
 
+def test_list_of_many_assets_is_read_as_its_tags_would_be_one_by_one() -> None:
+    given: dict[str, Any] = {"signals": {"pressure": "P", "flow": "F"}, "name_separator": "."}
+    values = [tag("A.F", 31), tag("B.P", 5), tag("A.P", 4.2), tag("C.X", "text"), tag("A.B.P", 6)]
+    at_once = readings({"values": values}, **given)
+    assert at_once == [
+        ("a/A", AT, GOOD, {"pressure": 4.2, "flow": 31}),
+        ("a/B", AT, GOOD, {"pressure": 5}),
+        ("a/A.B", AT, GOOD, {"pressure": 6}),
+    ]
+    # A tag without a time makes that the list cannot be read at once.
+    single = {"id": "D.X", "v": 1}
+    assert readings({"timestamp": AT, "values": [*values, single]}, **given) == at_once
+
+
 def test_layout_of_ones_own_is_read() -> None:
     document = {
         "parts": [
