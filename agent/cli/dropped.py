@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from agent.cli import stated
 from agent.streams.pipeline import Pipeline
-from models.input.codecs.document import parse
+from models.input.codecs.document import parse_message
 from models.input.codecs.paths import rendered
 from models.input.reasons import REASONS
 from models.input.source import Input
+from models.input.tags.decoder import TagsDecoder
 from serving.mqtt.packets import Received
 
 _MAX_PATHS: Final = 20
@@ -27,7 +28,7 @@ def explain(reason: str, served: Pipeline, message: Received) -> Iterator[str]:
     """
     yield f"  dropped as {reason}: {REASONS[reason]}"
     if reason == "no_signal":
-        found = list(_paths(parse(message.payload)))
+        found = list(_found(stated.source_of(served.settings, message.topic), message.payload))
         yield f"    looked for: {_listed(_wanted(served, message.topic))}"
         yield f"    found: {_listed(found) or 'an object without keys'}"
     elif reason.startswith("time_"):
@@ -59,6 +60,13 @@ def _wanted(served: Pipeline, topic: str) -> list[str]:
         return [source.value]
     names = [channel.name for channel in served.model.manifest.channels]
     return list(source.signals.values()) or names
+
+
+def _found(source: Input | None, payload: bytes) -> Iterator[str]:
+    """The names of the tags of a payload, or the paths where it is no list of tags."""
+    if source is not None and source.forms:
+        return iter(dict.fromkeys(TagsDecoder(source, [], []).names(payload)))
+    return _paths(parse_message(payload))
 
 
 def _paths(document: Any, above: tuple[str | int, ...] = ()) -> Iterator[str]:  # noqa: ANN401  any JSON value

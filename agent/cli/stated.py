@@ -32,6 +32,9 @@ def describe_time(source: Input, payload: bytes) -> Iterator[str]:
         if source.timestamp_unit == "iso8601":
             way += f", timezone {source.timezone}"
         yield f"    timestamp at {source.timestamp}: {_shown(document, source.timestamp)} ({way})"
+    for form in source.forms:
+        if places := _places(form.layout.timestamp, form.timestamp):
+            yield f"    timestamp at {places} ({form.timestamp_unit})"
 
 
 def describe_quality(source: Input, payload: bytes) -> Iterator[str]:
@@ -41,6 +44,15 @@ def describe_quality(source: Input, payload: bytes) -> Iterator[str]:
         name = chosen if isinstance(chosen, str) else "is not given" if chosen is None else "table"
         yield f"    quality at {source.quality}: {_shown(document, source.quality)}"
         yield f"      quality_map {name}: read are {allowed_qualities(chosen)}"
+    for form in source.forms:
+        if places := _places(form.layout.quality, form.quality):
+            yield f"    quality at {places}: read are {allowed_qualities(form.quality_map)}"
+
+
+def _places(of_tag: str, of_part: str) -> str:
+    """Where lists of tags have a time or a quality: in each tag, or beside the tags."""
+    places = ((of_tag, "of each tag"), (of_part, "beside the tags"))
+    return ", or ".join(f"{path} {where}" for path, where in places if path)
 
 
 def _parsed(payload: bytes) -> Any:  # noqa: ANN401  any JSON value

@@ -15,9 +15,14 @@ Dialect = Literal[
     "kepware",
     "litmus",
     "neuron",
+    "sitewise",
+    "thingsboard-gateway",
+    "telegraf",
+    "influx",
+    "sparkplug-json",
     "sparkplug",
 ]
-"""The payload formats; those from `tags` to `neuron` are lists of tags."""
+"""The payload formats; those from `tags` to `sparkplug-json` are lists of tags."""
 
 _PATHS: Final = frozenset({"timestamp", "quality", "sequence"})
 _TAGS: Final = frozenset({"asset", "name_separator", "numbers", "sequence"})
@@ -30,6 +35,7 @@ _USED: Final[Mapping[str, frozenset[str]]] = {
     "tags": _PATHS | _TAGS | {"tags"},
     **dict.fromkeys(NAMED, _TAGS),
     "sparkplug": frozenset({"numbers", "rebirth"}),
+    "thingsboard-gateway": frozenset({"numbers"}),  # the keys of its payloads are the assets
 }
 OPTIONS: Final = (
     "timestamp",

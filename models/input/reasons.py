@@ -9,11 +9,12 @@ from typing import Final
 REASONS: Final = {
     "empty": "the payload is empty",
     "not_json": "the payload is not JSON: cut off, not UTF-8, a lone surrogate, a byte-order mark",
+    "not_line_protocol": "influx: a line is not line protocol, or the payload is not UTF-8",
     "too_deep": "objects and lists are nested more than 100 levels deep",
     "duplicate_key": "an object has the same key twice",
     "not_an_object": "the payload is JSON, but its payload format needs an object",
     "unknown_layout": "umh: the object has other keys than timestamp_ms and value",
-    "too_many_entries": "thingsboard: the upload has more than 10,000 entries",
+    "too_many_entries": "thingsboard, lists of tags: the message has more than 10,000 entries",
     "not_sparkplug": "sparkplug: no payload of Sparkplug B: cut off, or a field of another type",
     "unsupported": "sparkplug: the metric is a template, a data set, bytes or an array",
     "not_base64": "block: the samples are not base64 text",

@@ -147,6 +147,11 @@ class Input(Section):
                 "timezone is for times in text: give timestamp and timestamp_unit = 'iso8601', or "
                 "leave it out"
             )
+        is_fixed = any(one.nanoseconds for one in self.forms)
+        if is_fixed and "timestamp_unit" in self.model_fields_set:
+            raise ValueError(
+                f"dialect {self.dialect} states seconds and nanoseconds: leave timestamp_unit out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -205,7 +210,7 @@ class Input(Section):
     def has_time(self) -> bool:
         """Whether readings have a source time, or are dropped where it is missing."""
         if forms := self.forms:
-            return all(form.has_time for form in forms)
+            return all(form.timestamp or form.layout.timestamp for form in forms)
         return bool(self.timestamp) or self.dialect in ("umh", "thingsboard", "sparkplug")
 
     @property
@@ -228,7 +233,11 @@ class Input(Section):
     @property
     def names_asset(self) -> bool:
         """Whether the payload names the asset, which then counts as the last level of the topic."""
-        return bool(self.asset or self.name_separator)
+        return bool(self.asset or self.name_separator) or self._is_by_asset
+
+    @property
+    def _is_by_asset(self) -> bool:
+        return any(form.by_asset for form in NAMED.get(self.dialect, ()))
 
     @property
     def level_names(self) -> tuple[str, ...]:
@@ -244,6 +253,8 @@ class Input(Section):
             SparkplugTemplate(template)  # raises TemplateError, a ValueError
         separator = self.name_separator and f"name_separator {self.name_separator}"
         asset = f"path {self.asset}" if self.asset else separator
+        if self._is_by_asset:
+            asset = "keys of the payload"
         for name, given in ((ASSET, asset), (SIGNAL, self.signal and f"path {self.signal}")):
             if given and name in template.names:
                 raise ValueError(

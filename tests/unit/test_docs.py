@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -22,6 +22,7 @@ from models.bundle.package import Bundle
 from models.control.documents import Current, Feedback, Metrics
 from models.control.topics import ControlTopics
 from models.errors import MillhandError
+from models.input.options import Dialect
 from models.input.reasons import BAD_REASONS
 from serving.errors import InferenceError
 from serving.model import Model
@@ -110,14 +111,7 @@ def test_messages_of_every_dialect_are_answered(configuration: str, messages: st
 
 def test_there_is_an_example_of_every_dialect() -> None:
     given = [tomllib.loads(toml)["pipelines"][0]["inputs"][0] for toml, _ in examples()]
-    assert {one.get("dialect", "json") for one in given} == {
-        "json",
-        "scalar",
-        "umh",
-        "thingsboard",
-        "block",
-        "sparkplug",
-    }
+    assert {one.get("dialect", "json") for one in given} == {*get_args(Dialect)}
     assert {one["encoding"] for one in given if "encoding" in one} == {"json", "base64"}
 
 

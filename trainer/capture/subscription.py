@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.input.codecs.qualities import NamedMap
 from models.input.limits import IntakeLimits
+from models.input.options import Dialect
 from models.input.pipeline import Pipeline
 from models.input.routes import Routes
 from models.input.source import Input, check_delivered_once
@@ -20,13 +21,16 @@ from trainer.errors import UsageError
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.validation_errors import told
 
-DIALECTS = ("json", "scalar", "plain", "umh", "thingsboard")
+# `plain` is `scalar` without paths. Blocks cannot be recorded, and `tags` needs a table of its own.
+DIALECTS = ("plain", *(one for one in get_args(Dialect) if one not in ("block", "tags")))
 # Name of the asset where no level of the topic names it.
 LONE_ASSET = "asset"
 # Default path of the event time, by payload format; the others have none, or a fixed one.
 _TIMES = {"json": "ts", "scalar": "timestamp"}
 _TOPIC_ONLY = (
     "dialect",
+    "asset",
+    "name_separator",
     "value",
     "timestamp",
     "timestamp_unit",
@@ -97,9 +101,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "may be given several times",
     )
     add("--dialect", choices=DIALECTS, help="payload format of --topic; default json")
+    add("--asset", help="path of the asset, where several share a topic; default none")
+    add("--name-separator", help="text in a tag's name before which its asset stands; default none")
     add("--value", help="path of the value in a scalar payload; default value")
     add("--timestamp", help="path of event time, '' for arrival; default ts, or timestamp (scalar)")
-    add("--timestamp-unit", help="unit of the event time: ns, us, ms (default), s or iso8601")
+    add("--timestamp-unit", help="unit of the event time: ns, us, ms (usual), s or iso8601")
     add("--timezone", help="time zone of event times in text without an offset; default UTC")
     add("--quality", help="path of the quality; default none")
     add("--quality-map", metavar="NAME", help=f"how it is read: {', '.join(get_args(NamedMap))}")
@@ -159,13 +165,16 @@ def _of_topic(options: argparse.Namespace) -> Subscription:
         "topic": options.topic,
         "dialect": "scalar" if dialect == "plain" else dialect,
         "signals": _signals(options.signal),
+        "asset": options.asset or "",
+        "name_separator": options.name_separator or "",
         "value": value,
         "timestamp": timed,
-        "timestamp_unit": options.timestamp_unit or "ms",
         "timezone": options.timezone or "UTC",
         "quality": options.quality or "",
         "quality_map": options.quality_map,
     }
+    if options.timestamp_unit is not None:  # the payload formats have different ones by default
+        content["timestamp_unit"] = options.timestamp_unit
     if dialect == "plain" and (value or timed or content["quality"]):
         raise UsageError("--dialect plain is a number without paths; use --dialect scalar for them")
     source = _checked(Input, content)

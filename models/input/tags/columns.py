@@ -9,30 +9,48 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from models.errors import DecodeError
 from models.input.codecs.paths import single, top_key
+from models.input.tags.identity import Identity
 from models.input.tags.layout import Layout
 
 MAX_SHAPES: Final = 1_000
 """Sequences of names for which it is remembered which tags are bound."""
-_UNKNOWN: Final = ((), itemgetter(0))
-_NUMBERS: Final = {float, int, bool}
+NUMBERS: Final = frozenset({float, int, bool})
+"""The types that JSON's numbers, true and false are read as."""
 _PLAIN: Final = {float, int, bool, str}
 
 
-class Column(NamedTuple):
-    """Tags of one asset that have the same time and quality.
+class Part(NamedTuple):
+    """Tags of one asset.
 
     Attributes:
+        asset: the asset; empty where the names of the tags have none.
         places: which of the bound signals they are of, ascending.
         values: their values, each a number.
+    """
+
+    asset: str
+    places: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+class Column(NamedTuple):
+    """Tags that have the same time and quality.
+
+    Attributes:
+        parts: the tags of each asset.
         time: the time that they state; None where they state none.
         quality: the quality that they state; None where they state none.
     """
 
-    places: tuple[int, ...]
-    values: tuple[float, ...]
+    parts: Sequence[Part]
     time: object
     quality: object
+
+
+_Shape = Sequence[tuple[str, tuple[int, ...], Callable[[Any], tuple[Any, ...]]]]
+"""Of each asset in a list of tags: its name, the places of its tags, what picks their values."""
 
 
 class Columns:
@@ -40,11 +58,11 @@ class Columns:
 
     Args:
         layout: where a tag has its name, value, time and quality.
-        names: name of the tag of each bound signal.
+        identity: which asset and signal a tag is of, by its name.
     """
 
-    def __init__(self, layout: Layout, names: Sequence[str]) -> None:
-        self._places = {name: place for place, name in enumerate(names)}
+    def __init__(self, layout: Layout, identity: Identity) -> None:
+        self._identity = identity
         stated = [path for path in (layout.timestamp, layout.quality) if path]
         self._has_time, self._has_quality = bool(layout.timestamp), bool(layout.quality)
         keys = [top_key(single(path)) for path in (layout.name, layout.value, *stated) if path]
@@ -52,44 +70,64 @@ class Columns:
         self._row: Callable[[Any], Sequence[Any]] | None = None
         if all(keys) and len(keys) == 2 + len(stated):
             self._row = itemgetter(*keys)
-        self._last: tuple[Sequence[object], tuple[tuple[int, ...], Any] | None] = ((), None)
-        self._shapes: dict[Sequence[object], tuple[tuple[int, ...], Any] | None] = {}
+        self._last: tuple[Sequence[object], _Shape] = ((), ())
+        self._shapes: dict[Sequence[object], _Shape] = {}
 
     def read(self, items: object) -> Column | None:
         """The column of a list; None if it has to be read tag by tag."""
         if self._row is None or type(items) is not list or not items:
             return None
+        if type(items[0]) is not dict:
+            return None  # the document has a key twice or an infinite number, see `parse_message`
         try:
             names, values, *stated = zip(*map(self._row, items), strict=True)
             if names != self._last[0]:  # nearly always they are those of the list before
-                self._last = names, self._shape(names)
+                self._last = names, self._remembered(names)
         except (KeyError, TypeError):
             return None  # a tag has not all of the keys, is no object, or has no text for a name
         shape = self._last[1]
-        if shape is None or not all(map(_is_constant, stated)):
+        if not shape or not all(map(_is_constant, stated)):
             return None
-        places, pick = shape
-        found = pick(values)
-        if not _NUMBERS.issuperset(map(type, found)):
+        parts = [Part(asset, places, pick(values)) for asset, places, pick in shape]
+        if not all(NUMBERS.issuperset(map(type, part.values)) for part in parts):
             return None
         given = [column[0] for column in stated]
         time = given.pop(0) if self._has_time else None
-        return Column(places, found, time, given.pop() if self._has_quality else None)
+        return Column(parts, time, given.pop() if self._has_quality else None)
 
-    def _shape(self, names: Sequence[object]) -> tuple[tuple[int, ...], Any] | None:
-        """Which tags of a list with these names are bound; None if none is, or one is twice."""
-        if (known := self._shapes.get(names, _UNKNOWN)) is not _UNKNOWN:
+    def _remembered(self, names: Sequence[object]) -> _Shape:
+        if (known := self._shapes.get(names)) is not None:
             return known
-        bound = sorted(
-            (self._places[name], index) for index, name in enumerate(names) if name in self._places
-        )
-        places = tuple(place for place, _ in bound)
-        shape = None
-        if len(set(places)) == len(places) > 1:
-            shape = places, itemgetter(*(index for _, index in bound))
+        shape = self._shape(names)
         if len(self._shapes) < MAX_SHAPES:
             self._shapes[names] = shape
         return shape
+
+    def _shape(self, names: Sequence[object]) -> _Shape:
+        """Which tags of a list with these names are bound; empty if it has to be read by tag."""
+        indices: dict[str, dict[int, int]] = {}
+        for index, name in enumerate(names):
+            try:
+                found = self._identity.of(name, None, {})
+            except DecodeError:
+                return ()
+            if (
+                found is not None
+                and indices.setdefault(found[0], {}).setdefault(found[1], index) != index
+            ):
+                return ()  # a tag is there twice
+        return [
+            (asset, tuple(sorted(own)), _picked([own[place] for place in sorted(own)]))
+            for asset, own in indices.items()
+        ]
+
+
+def _picked(indices: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
+    """What picks these elements of a sequence, as a tuple also if it is one."""
+    if len(indices) > 1:
+        return itemgetter(*indices)
+    (index,) = indices
+    return lambda values: (values[index],)
 
 
 def _is_constant(column: Sequence[object]) -> bool:

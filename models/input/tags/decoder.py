@@ -4,15 +4,17 @@ Tags of one asset that have the same time and quality become one reading, so tha
 whole row is a row to the windows too.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from models.errors import DecodeError
 from models.input.codecs.document import parse_message
 from models.input.codecs.paths import finder_of
 from models.input.codecs.values import ValueReader
+from models.input.naming import asset_in
 from models.input.source import Input
 from models.input.tags.form import Form
+from models.input.tags.lines import metrics
 from models.input.tags.rows import Rows, Tagged
 
 _ABSENT: Final = object()
@@ -48,6 +50,8 @@ class TagsDecoder:
         self._marks = [finder_of(form.mark) for form in forms]
         self._forms = [Form(source, form, names, readers) for form in forms]
         self._width = len(names)
+        self._is_by_asset = any(form.by_asset for form in forms)
+        self._parse = metrics if source.dialect == "influx" else _parse_json
 
     def __call__(self, payload: bytes) -> Found:
         """The readings of a payload.
@@ -55,19 +59,50 @@ class TagsDecoder:
         Raises:
             DecodeError: `not_an_object` if it is no object and no array of objects; `no_signal` if
                 it has none of the tags; `too_many_entries`; the reason of the last tag, if none can
-                be used; see `parse_message`.
+                be used; see `parse_message` and `metrics`.
         """
-        document = parse_message(payload)
+        parts, refused = self._parse(payload)
         rows = Rows(self._width)
-        for part in document if type(document) is list else (document,):
-            self._form(part).take(part, rows)
+        rows.refused = refused
+        for part in parts:
+            for one in self._of_each_asset(part, rows) if self._is_by_asset else (part,):
+                self._form(one).take(one, rows)
         readings = rows.readings()
         if not readings:
             raise DecodeError(rows.refused or "no_signal")
         return Found(readings, rows.refused)
+
+    def names(self, payload: bytes) -> Iterator[str]:
+        """The names of all tags of a payload, for whoever looks for one.
+
+        Raises:
+            DecodeError: see `__call__`.
+        """
+        rows = Rows(self._width)
+        for part in self._parse(payload)[0]:
+            for one in self._of_each_asset(part, rows) if self._is_by_asset else (part,):
+                yield from self._form(one).names(one)
+
+    def _of_each_asset(self, part: object, rows: Rows) -> Iterator[Any]:
+        """The parts of a payload by asset, while `rows` has the asset of the tags."""
+        if not isinstance(part, dict):
+            rows.refused = "not_an_object"
+            return
+        for asset in part:
+            try:
+                rows.asset, found = asset_in(asset), part[asset]
+            except DecodeError as exc:
+                rows.refused = exc.reason
+                continue
+            yield from found if type(found) is list else (found,)
 
     def _form(self, part: object) -> Form:
         for mark, form in zip(self._marks, self._forms, strict=True):
             if mark is None or mark(part, _ABSENT) is not _ABSENT:
                 return form
         return self._forms[-1]
+
+
+def _parse_json(payload: bytes) -> tuple[Sequence[Any], str]:
+    document = parse_message(payload)
+    return (document if type(document) is list else (document,)), ""

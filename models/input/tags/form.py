@@ -1,19 +1,20 @@
 """Reads the tags of payloads of one form: finds each tag, its name, value, time and quality."""
 
-from collections.abc import Callable, Iterator, Sequence
-from operator import methodcaller
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from models.errors import DecodeError
-from models.input.codecs.paths import Finder, finder, finder_of, single, top_key
+from models.input.codecs.paths import Finder, finder_of
 from models.input.codecs.qualities import quality_reader
 from models.input.codecs.reading import to_position
 from models.input.codecs.times import to_time_ns, zone_of
 from models.input.codecs.values import MISSING, Unread, ValueReader, to_lenient_number, to_number
+from models.input.naming import text_of
 from models.input.quality import Quality
 from models.input.source import Input
-from models.input.tags.columns import Columns
+from models.input.tags.columns import NUMBERS, Columns
 from models.input.tags.elements import elements_of
+from models.input.tags.getters import getter, time_getter, value_getter
 from models.input.tags.identity import Identity
 from models.input.tags.layout import Named
 from models.input.tags.rows import Key, Rows
@@ -23,6 +24,8 @@ MAX_TAGS: Final = 10_000
 _BAD: Final = Quality.BAD
 _FAILED: Final = object()
 """In the place of a tag that the payload lists among its failures."""
+_REPEATED: Final = object()
+"""In the place of a tag whose key stands twice, so that it cannot be told what it is."""
 _NOTHING: Final = object()
 _Group = dict[str, Any]
 _Converted = TypeVar("_Converted")
@@ -44,10 +47,12 @@ class Form:
         layout = form.layout
         self._groups = elements_of(layout.groups) if layout.groups else None
         self._items = elements_of(layout.items) if layout.items else None
-        self._name, self._value = _getter(layout.name), _getter(layout.value)
-        self._time, self._group_time = _getter(layout.timestamp), finder_of(form.timestamp)
-        self._quality, self._group_quality = _getter(layout.quality), finder_of(form.quality)
-        self._failed, self._failures = _getter(layout.failed), finder_of(layout.failures)
+        self._name, self._value = getter(layout.name), value_getter(form)
+        self._prefix = finder_of(form.prefix) if any("." in name for name in names) else None
+        self._names = frozenset(names)
+        self._time, self._group_time = time_getter(form), finder_of(form.timestamp)
+        self._quality, self._group_quality = getter(layout.quality), finder_of(form.quality)
+        self._failed, self._failures = getter(layout.failed), finder_of(layout.failures)
         self._sequence = finder_of(source.sequence)
         self._unit, self._zone = form.timestamp_unit, zone_of(source.timezone)
         self._has_time = form.has_time and bool(layout.timestamp or form.timestamp)
@@ -58,9 +63,15 @@ class Form:
         is_plain = layout.name and layout.items and "[" not in layout.items and not layout.failed
         is_numeric = {to_number, to_lenient_number}.issuperset(readers)
         self._list = finder_of(layout.items) if is_plain and is_numeric else None
-        if self._failures is not None or source.names_asset:
+        if self._failures is not None or source.asset:
             self._list = None
-        self._columns = Columns(layout, names)
+        self._columns = Columns(layout, self._identity)
+        # The same for tags that are the values of an object, such as a row has them.
+        is_row = not any((layout.name, layout.value, layout.timestamp, layout.quality))
+        is_row = is_row and not (layout.failed or "[" in layout.items) and is_numeric
+        is_row = is_row and self._prefix is None and not source.name_separator
+        self._object = finder_of(layout.items) if is_row else None
+        self._bound = list(enumerate(names))
 
     def take(self, part: object, rows: Rows) -> None:
         """Add the tags of a payload, or of one element of a payload that is an array.
@@ -76,7 +87,9 @@ class Form:
                 position = to_position(self._sequence(group)) if self._sequence else ""
                 if self._list is not None and self._take_column(group, position, rows):
                     continue
-                items = list(self._items_of(group))
+                if self._object is not None and self._take_object(group, position, rows):
+                    continue
+                items = list(self._items_of(group, rows))
             except DecodeError as exc:
                 rows.refused = exc.reason
                 continue
@@ -100,23 +113,65 @@ class Form:
             time = self._group_time(group)
         if quality is None and self._group_quality is not None:
             quality = self._group_quality(group)
-        key = Key("", self._to_time(time), self._to_quality(quality), position)
-        rows.add_all(key, column.places, column.values)
+        time_ns, stated = self._to_time(time), self._to_quality(quality)
+        for asset, places, values in column.parts:
+            rows.add_all(Key(asset or rows.asset, time_ns, stated, position), places, values)
         return True
 
-    def _items_of(self, group: _Group) -> Iterator[tuple[object, Any]]:
+    def _take_object(self, group: _Group, position: str, rows: Rows) -> bool:
+        """Add an object of numbers at once; returns whether it could be.
+
+        Raises:
+            DecodeError: the asset, the time or the quality of the group cannot be read.
+        """
+        item = self._object(group) if self._object is not None else None
+        if type(item) is not dict or (self._failures is not None and self._failures(group)):
+            return False
+        values = {place: item[name] for place, name in self._bound if name in item}
+        if not values or not NUMBERS.issuperset(map(type, values.values())):
+            return False
+        rows.seen += len(item)
+        time = self._group_time(group) if self._group_time is not None else None
+        quality = self._group_quality(group) if self._group_quality is not None else None
+        asset = self._identity.asset_of(group) or rows.asset
+        key = Key(asset, self._to_time(time), self._to_quality(quality), position)
+        rows.add_row(key, values)
+        return True
+
+    def names(self, part: object) -> Iterator[str]:
+        """The names of all tags of a payload, as `take` looks for them."""
+        for group in self._groups(part) if self._groups is not None else (part,):
+            if isinstance(group, dict):
+                for name, _ in self._items_of(group, Rows(0)):
+                    yield name if type(name) is str else text_of(name)
+
+    def _items_of(self, group: _Group, rows: Rows) -> Iterator[tuple[object, Any]]:
         """The tags of a group, each with its name."""
         for item in self._items(group) if self._items is not None else (group,):
             if not isinstance(item, dict):
                 continue
             if self._name is None:
-                yield from item.items()
-            else:
+                named = item.items() if type(item) is dict else _readable(item)
+                yield from named if self._prefix is None else self._prefixed(named, group)
+                continue
+            try:
                 name = self._name(item)
                 yield self._name(group) if name is None else name, item
+            except DecodeError as exc:
+                rows.refused = exc.reason
         failures = self._failures(group) if self._failures is not None else None
         for name in failures if isinstance(failures, dict) else ():
             yield name, _FAILED
+
+    def _prefixed(
+        self, named: Iterable[tuple[str, Any]], group: _Group
+    ) -> Iterator[tuple[str, Any]]:
+        """The tags of an object, by the names with a prefix where such a name is bound."""
+        assert self._prefix is not None  # noqa: S101  asked before
+        prefix = self._prefix(group)
+        for name, value in named:
+            full = f"{prefix}.{name}"
+            yield full if full in self._names else name, value
 
     def _take_items(
         self, group: _Group, items: Sequence[tuple[object, Any]], position: str, rows: Rows
@@ -137,7 +192,11 @@ class Form:
             except DecodeError as exc:
                 rows.refused = exc.reason
                 continue
-            rows.add(Key(asset, time_ns, quality, position), place, *self._read(item, place))
+            rows.add(
+                Key(asset or rows.asset, time_ns, quality, position),
+                place,
+                *self._read(item, place),
+            )
 
     def _to_time(self, value: object) -> int | None:
         if value is None and not self._has_time:
@@ -147,6 +206,8 @@ class Form:
     def _read(self, item: Any, place: int) -> tuple[float, Unread | None]:  # noqa: ANN401  as below
         if item is _FAILED:
             return MISSING, None
+        if item is _REPEATED:
+            return MISSING, Unread(place, "duplicate_key")
         is_object = self._value is not None and isinstance(item, dict)
         try:
             return self._readers[place](self._value(item) if is_object else item), None  # type: ignore[misc]  # asked above
@@ -171,14 +232,6 @@ class _Memo(Generic[_Converted]):
         return self._converted
 
 
-def _getter(text: str) -> Callable[[Any], Any] | None:
-    """As `finder_of`, for objects alone; a single key is looked up without a function between."""
-    if not text:
-        return None
-    path = single(text)
-    return methodcaller("get", key) if (key := top_key(path)) else finder(path)
-
-
 def _stated(
     of_item: Callable[[Any], Any] | None,
     of_group: Finder | None,
@@ -188,6 +241,15 @@ def _stated(
     """What a tag has at a path of its own, or else what its group has."""
     value = of_item(item) if of_item is not None and isinstance(item, dict) else None
     return of_group(group) if value is None and of_group is not None else value
+
+
+def _readable(item: _Group) -> Iterator[tuple[str, Any]]:
+    """The keys and values of an object in which a key may stand twice, see `parse_message`."""
+    for key in item:
+        try:
+            yield key, item[key]
+        except DecodeError:
+            yield key, _REPEATED
 
 
 def _has(find: Callable[[Any], Any], item: object) -> bool:

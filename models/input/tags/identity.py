@@ -50,6 +50,14 @@ class Identity:
         value = self._asset(item)
         return asset_in(self._asset(group) if value is None else value), place
 
+    def asset_of(self, group: Mapping[str, Any]) -> str:
+        """The asset that a part of the payload names; empty if no path of it is configured.
+
+        Raises:
+            DecodeError: see `of`.
+        """
+        return "" if self._asset is None else asset_in(self._asset(group))
+
     def _taken_apart(self, name: str) -> tuple[str, int] | None:
         asset, _, signal = name.rpartition(self._separator)
         place = self._places.get(signal)

@@ -89,6 +89,11 @@ class Named(NamedTuple):
         quality: path of the quality in a part.
         quality_map: how qualities are read.
         has_time: whether each tag or part has a source time; without one the arrival counts.
+        nanoseconds: path in a tag of nanoseconds that its source time, in whole seconds, has more.
+        kinds: the keys of a value that is an object, of which it has the one for its type.
+        prefix: path in a part of a text that may stand before the names of its tags, with a dot.
+        by_asset: whether a payload is an object that has a part, or an array of them, for each
+            asset: its keys are the assets.
     """
 
     layout: Layout
@@ -98,7 +103,59 @@ class Named(NamedTuple):
     quality: str = ""
     quality_map: NamedMap | Mapping[str, str] | None = None
     has_time: bool = True
+    nanoseconds: str = ""
+    kinds: tuple[str, ...] = ()
+    prefix: str = ""
+    by_asset: bool = False
 
+
+def _sitewise(groups: str, items: str, name: str, mark: str = "") -> Named:
+    """A form of AWS IoT SiteWise, which differ in where the values are; see API_AssetPropertyValue.
+
+    A value of no type, `nullValue`, is missing.
+    """
+    return Named(
+        Layout(
+            groups=groups,
+            items=items,
+            name=name,
+            value="value",
+            timestamp="timestamp.timeInSeconds",
+            quality="quality",
+        ),
+        mark=mark,
+        timestamp_unit="ns",
+        quality_map="words",
+        nanoseconds="timestamp.offsetInNanos",
+        kinds=("doubleValue", "integerValue", "booleanValue", "stringValue"),
+    )
+
+
+def _sparkplug(where: str) -> Named:
+    """A form of Cirrus Link's JSON, by the path of the payload of Sparkplug with its dot."""
+    return Named(
+        Layout(
+            items=f"{where}metrics",
+            name="name",
+            value="value",
+            timestamp="timestamp",
+            quality="properties.Quality.value",
+        ),
+        mark=where.removesuffix("."),
+        timestamp=f"{where}timestamp",
+        quality_map="sparkplug",
+    )
+
+
+# A metric of Telegraf, plugins/serializers/json; its input `opcua` adds the field Quality.
+_METRIC: Final = Named(
+    Layout(items="fields"),
+    timestamp="timestamp",
+    timestamp_unit="s",
+    quality="fields.Quality",
+    quality_map="opc_ua",
+    prefix="name",
+)
 
 NAMED: Final[Mapping[str, tuple[Named, ...]]] = {
     # The standard template of the IoT Gateway, and the advanced one with an object for each tag.
@@ -127,5 +184,24 @@ NAMED: Final[Mapping[str, tuple[Named, ...]]] = {
         ),
         Named(Layout(items="values", failures="errors"), timestamp="timestamp"),
     ),
+    # A request of BatchPutAssetPropertyValue, one entry of it, and what SiteWise itself publishes
+    # on $aws/sitewise/..., which has the ids of asset and property in place of an alias.
+    "sitewise": (
+        _sitewise("entries", "propertyValues", "propertyAlias", "entries"),
+        _sitewise("", "propertyValues", "propertyAlias", "propertyValues"),
+        _sitewise("payload", "values", "propertyId"),
+    ),
+    # https://thingsboard.io/docs/reference/gateway-api/telemetry: ts may be left out.
+    "thingsboard-gateway": (
+        Named(Layout(items="values"), timestamp="ts", has_time=False, by_asset=True),
+    ),
+    "telegraf": (
+        _METRIC._replace(layout=Layout(groups="metrics", items="fields"), mark="metrics"),
+        _METRIC,
+    ),
+    # `models.input.tags.lines` makes the same metrics of line protocol; the time may be left out.
+    "influx": (_METRIC._replace(timestamp_unit="ns", has_time=False),),
+    # https://docs.chariot.io/x/YWUmBg: with the topic beside the payload, and the payload alone.
+    "sparkplug-json": (_sparkplug("payload."), _sparkplug("")),
 }
 """The forms of each product's payloads, by the name of the dialect."""

@@ -1,6 +1,6 @@
 """Gathers the tags of a message to readings: those of one asset, time and quality are one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from models.input.codecs.reading import Reading
@@ -53,11 +53,13 @@ class Rows:
         width: how many signals are bound.
 
     Attributes:
+        asset: the asset of the tags that are added, where they do not name one.
         seen: how many tags were looked at, also those that no signal is bound to.
         refused: code of the reason for which the last tag that was refused cannot be used.
     """
 
     def __init__(self, width: int) -> None:
+        self.asset = ""
         self.seen = 0
         self.refused = ""
         self._width = width
@@ -80,6 +82,17 @@ class Rows:
         self._row.values[place] = value
         if unread is not None:
             self._row.unread.append(unread)
+
+    def add_row(self, key: Key, values: Mapping[int, float]) -> None:
+        """Add several tags, by their places, as `add` would one by one.
+
+        One that is there already for the same time begins another reading with all of them.
+        """
+        rows = self._rows.setdefault(key, [])
+        if not rows or not rows[-1].values.keys().isdisjoint(values):
+            rows.append(_Row())
+        rows[-1].values.update(values)
+        self._key = None
 
     def add_all(self, key: Key, places: tuple[int, ...], values: tuple[float, ...]) -> None:
         """Add tags that are a reading as they are.

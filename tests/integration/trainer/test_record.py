@@ -152,6 +152,26 @@ def test_each_scalar_is_a_row_of_one_signal(plant: Mosquitto, tmp_path: Path) ->
     assert "trigger" in running.out
 
 
+def test_devices_in_the_names_of_tags_are_recorded_as_assets(
+    plant: Mosquitto, tmp_path: Path
+) -> None:
+    topic = ("--topic", "kepware/{line}", "--dialect", "kepware", "--name-separator", ".")
+    signals = ("--signal", "pressure=PT101", "--signal", "flow=FT102", "--rows", 2)
+    tags = {"Ch.Press.PT101": 4.25, "Ch.Drill.PT101": 9.5, "Ch.Press.FT102": 31}
+    values = [{"id": name, "v": value, "q": True, "t": T0_MS} for name, value in tags.items()]
+    with (
+        recorder(tmp_path, plant, *topic, *signals, "--out", tmp_path / "a.parquet") as running,
+        PlantClient(plant.port) as client,
+    ):
+        client.publish("kepware/l1", {"timestamp": T0_MS, "values": values})
+        assert running.end() == 0
+        recording = loaded(running, "pressure", "flow")
+    assert recording.assets == ("l1/Ch.Drill", "l1/Ch.Press")
+    of_press = recording.asset == recording.assets.index("l1/Ch.Press")
+    np.testing.assert_array_equal(recording.values[of_press], [[4.25, 31]])
+    np.testing.assert_array_equal(recording.values[~of_press], [[9.5, np.nan]])
+
+
 def test_local_times_and_named_qualities_are_recorded_as_they_are_meant(
     plant: Mosquitto, tmp_path: Path
 ) -> None:

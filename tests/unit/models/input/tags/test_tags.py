@@ -102,6 +102,27 @@ def test_value_that_cannot_be_read_is_missing(wrong: object) -> None:
     assert values["pressure"] != values["pressure"], "it is NaN"
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_number_that_is_not_finite_is_missing(number: str) -> None:
+    payload = json.dumps({"values": [tag("Pump.P", "?"), tag("Pump.F", 31)]}).replace('"?"', number)
+    ((_, _, _, values),) = readings(payload.encode())
+    assert values["flow"] == 31
+    assert values["pressure"] != values["pressure"], "it is NaN"
+
+
+def test_tag_that_has_a_key_twice_costs_no_other() -> None:
+    payload = json.dumps({"values": [tag("Pump.P", 4.2), tag("Pump.F", 31)]})
+    ((_, _, _, values),) = readings(payload.replace('"v": 4.2', '"v": 4.2, "v": 5').encode())
+    assert values["flow"] == 31
+    assert values["pressure"] != values["pressure"], "it is NaN"
+    with pytest.raises(ReadingError, match="duplicate_key"):
+        readings(payload.replace('"id": "Pump.P"', '"id": "Pump.P", "id": "Pump.V"').encode())
+    neuron = b'{"timestamp": 1, "values": {"Pump.P": 4.2, "Pump.F": 31, "Pump.P": 5}}'
+    ((_, _, _, values),) = readings(neuron, dialect="neuron")
+    assert values["flow"] == 31
+    assert values["pressure"] != values["pressure"], "it is NaN"
+
+
 def test_message_without_a_bound_tag_is_refused() -> None:
     with pytest.raises(DecodeError, match="no_signal"):
         readings({"timestamp": AT, "values": [tag("Other", 1)]})
@@ -131,6 +152,20 @@ def test_name_before_the_last_separator_is_the_asset() -> None:
         ("a/Line.Press", AT, GOOD, {"pressure": 4.2, "flow": 31}),
         ("a/Line.Drill", AT, GOOD, {"pressure": 5.2}),
     ]
+
+
+def test_list_of_many_assets_is_read_as_its_tags_would_be_one_by_one() -> None:
+    given: dict[str, Any] = {"signals": {"pressure": "P", "flow": "F"}, "name_separator": "."}
+    values = [tag("A.F", 31), tag("B.P", 5), tag("A.P", 4.2), tag("C.X", "text"), tag("A.B.P", 6)]
+    at_once = readings({"values": values}, **given)
+    assert at_once == [
+        ("a/A", AT, GOOD, {"pressure": 4.2, "flow": 31}),
+        ("a/B", AT, GOOD, {"pressure": 5}),
+        ("a/A.B", AT, GOOD, {"pressure": 6}),
+    ]
+    # A tag without a time makes that the list cannot be read at once.
+    single = {"id": "D.X", "v": 1}
+    assert readings({"timestamp": AT, "values": [*values, single]}, **given) == at_once
 
 
 def test_layout_of_ones_own_is_read() -> None:

@@ -1,0 +1,57 @@
+"""What finds name, value, time and quality of a tag."""
+
+from collections.abc import Callable, Sequence
+from operator import methodcaller
+from typing import Any, Final
+
+from models.input.codecs.paths import finder, finder_of, single, top_key
+from models.input.tags.layout import Named
+
+Getter = Callable[[Any], Any]
+"""Finds a value in an object; None where it has none."""
+_NS_PER_S: Final = 1_000_000_000
+
+
+def getter(text: str) -> Getter | None:
+    """As `finder_of`, for objects alone; a single key is looked up without a function between."""
+    if not text:
+        return None
+    path = single(text)
+    return methodcaller("get", key) if (key := top_key(path)) else finder(path)
+
+
+def value_getter(form: Named) -> Getter | None:
+    """What finds the value of a tag; None if the tag is the value itself."""
+    find = getter(form.layout.value)
+    return _of_one_kind(find, form.kinds) if find is not None and form.kinds else find
+
+
+def time_getter(form: Named) -> Getter | None:
+    """What finds the source time of a tag; None if tags have none of their own."""
+    find, find_rest = getter(form.layout.timestamp), finder_of(form.nanoseconds)
+    return find if find is None or find_rest is None else _in_two_parts(find, find_rest)
+
+
+def _of_one_kind(find: Getter, kinds: Sequence[str]) -> Getter:
+    def value(item: Any) -> Any:  # noqa: ANN401  any JSON value
+        found = find(item)
+        if not isinstance(found, dict):
+            return found
+        return next((one for key in kinds if (one := found.get(key)) is not None), None)
+
+    return value
+
+
+def _in_two_parts(find: Getter, find_rest: Getter) -> Getter:
+    def time_ns(item: Any) -> Any:  # noqa: ANN401  any JSON value
+        """Nanoseconds; what is malformed is left as a list, which is no time."""
+        seconds, rest = find(item), find_rest(item)
+        if seconds is None:
+            return None
+        if rest is None:
+            rest = 0
+        if type(seconds) is type(rest) is int and 0 <= rest < _NS_PER_S:
+            return seconds * _NS_PER_S + rest
+        return [seconds, rest]
+
+    return time_ns

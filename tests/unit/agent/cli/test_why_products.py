@@ -1,0 +1,62 @@
+"""`why`: messages of every product are explained, also those that are dropped."""
+
+from pathlib import Path
+
+import pytest
+
+from models.bundle.manifest import Channel
+from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.corpus.cases import CODES, SIGNALS, Case, cases
+from tests.kit.wording import names
+from tests.unit.agent.cli.test_why import explained, keep
+
+ALL = list(cases())
+EXAMPLES = {one.dialect: one for one in ALL if one.name == "documented example"}
+REFUSED = {f"{one.dialect}: {one.name}": one for one in ALL if not one.readings}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gateway")
+    channels = tuple(Channel(name=name, codes=CODES.get(name, {})) for name in SIGNALS)
+    keep(folder, linear_bundle("mass", 1, [1.0] * len(SIGNALS), channels=channels))
+    return folder
+
+
+def explained_by(folder: Path, case: Case, payload: bytes = b"", **signals: str) -> str:
+    """The explanation of a payload, by default that of the case; `signals` in place of its own."""
+    # An input of a pipeline carries all signals of its model.
+    bound = {name: f"absent-{name}" for name in SIGNALS} | (signals or case.source["signals"])
+    source = {**case.source, "signals": bound}
+    return explained(folder, case.topic, payload or case.payload, inputs=[source])
+
+
+@pytest.mark.parametrize("case", EXAMPLES.values(), ids=EXAMPLES)
+def test_example_of_every_product_is_explained_with_its_values(case: Case, folder: Path) -> None:
+    lines = explained_by(folder, case)
+    reading = case.readings[0]
+    assert names(lines, f"asset {reading.asset}", f"quality {reading.quality}")
+    for name, value in reading.values.items():
+        assert names(lines, f"{name}: {value:g}")
+
+
+@pytest.mark.parametrize("dialect", ["litmus", "neuron", "influx", "thingsboard-gateway"])
+def test_names_of_the_tags_are_told_where_none_is_bound(dialect: str, folder: Path) -> None:
+    lines = explained_by(folder, EXAMPLES[dialect], pressure="PT9")
+    assert names(lines, "dropped as no_signal", '"PT9"', 'found: "PT101"')
+
+
+def test_places_of_time_and_quality_are_told_where_they_cannot_be_read(folder: Path) -> None:
+    payload = b'{"timestamp": 1760000000000, "values": [{"id": "P", "v": 1, "q": "?", "t": 1}]}'
+    lines = explained_by(folder, EXAMPLES["kepware"], payload, pressure="P")
+    assert names(lines, "quality_unknown", "quality at q of each tag", "true and false")
+    payload = payload.replace(b'"t": 1', b'"t": []')
+    lines = explained_by(folder, EXAMPLES["kepware"], payload, pressure="P")
+    assert names(lines, "time_malformed", "t of each tag, or timestamp beside the tags (ms)")
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_message_that_gives_no_reading_is_explained_with_its_reason(
+    case: Case, folder: Path
+) -> None:
+    assert f"dropped as {case.refused}" in explained_by(folder, case)

@@ -1,0 +1,114 @@
+"""Payloads that nobody has thought of: refused with a reason or read, and nothing is made up.
+
+With `MILLHAND_FUZZ_MINUTES=10` the corpus is damaged for so long. `MILLHAND_FUZZ_SEED` is the first
+seed, and a payload that fails is shown.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from itertools import count
+from math import isfinite
+from random import Random
+from time import monotonic
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.input.quality import Quality
+from models.input.reasons import REASONS
+from tests.kit.corpus.cases import Case, Reader, cases
+from tests.kit.corpus.mutation import ODD, mutated
+
+ROUNDS = 20
+"""Payloads of each case, without minutes."""
+MINUTES = float(os.environ.get("MILLHAND_FUZZ_MINUTES", "0"))
+SEED = int(os.environ.get("MILLHAND_FUZZ_SEED", "1"))
+ALL = {f"{one.dialect}: {one.name}": one for one in cases()}
+NUMBER = re.compile(rb"[-+]?(?:[0-9]+(?:[.,][0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+# What `true`, `false` and the states of the corpus are read as, however they are spelled.
+WORDS = {b"t": 1.0, b"f": 0.0, b"open": 1.0, b"closed": 0.0}
+
+
+def numbers(payload: bytes) -> set[float]:
+    """Every value that a payload has, by its text alone; no decoder is asked."""
+    found = {float(one.replace(b",", b".")) for one in NUMBER.findall(payload)}
+    found |= {float(one) for one in re.findall(rb"-?[0-9]+(?:\.[0-9]+)?", payload)}
+    return found | {value for word, value in WORDS.items() if word in payload.lower()}
+
+
+def check(case: Case, reader: Reader, payload: bytes) -> None:
+    readings, refused = reader(case.topic, payload)
+    assert readings or refused
+    assert refused in {"", *REASONS}
+    given = numbers(payload) if readings else set()
+    levels = case.topic.split("/")
+    for reading in readings:
+        assert reading.quality in Quality.__members__
+        assert reading.time_ns is None or type(reading.time_ns) is int
+        named = [one for one in reading.asset.split("/") if one not in levels]
+        assert b"\\" in payload or all(one.encode() in payload for one in named), payload
+        for value in reading.values.values():
+            assert value is None or (isfinite(value) and value in given), payload
+
+
+def rounds() -> Iterator[Random]:
+    """Sources of chance: as many as `ROUNDS`, or for as long as the minutes."""
+    end = monotonic() + MINUTES * 60
+    for number in count(SEED):
+        if monotonic() >= end if MINUTES else number >= SEED + ROUNDS:
+            return
+        yield Random(number)  # noqa: S311  no secret, and the same each time
+
+
+def test_damaged_payload_of_any_product_is_refused_or_read_as_it_stands() -> None:
+    readers = [(case, Reader(case)) for case in ALL.values()]
+    payloads = [case.payload for case in ALL.values()]
+    tried = 0
+    for random in rounds():
+        for case, reader in readers:
+            check(case, reader, mutated(case.payload, payloads, random))
+            tried += 1
+    assert tried >= ROUNDS * len(ALL)
+
+
+def keys_of(document: object) -> Iterator[str]:
+    if isinstance(document, dict):
+        yield from document
+        document = list(document.values())
+    for one in document if isinstance(document, list) else ():
+        yield from keys_of(one)
+
+
+def words() -> list[str]:
+    """Every key and every name of a tag in the corpus."""
+    found = {name for case in ALL.values() for name in case.source["signals"].values()}
+    for case in ALL.values():
+        if case.payload.lstrip().startswith((b"{", b"[")):
+            found |= set(keys_of(json.loads(case.payload)))
+    return sorted(found)
+
+
+LEAVES = st.sampled_from(ODD) | st.sampled_from(words()) | st.integers() | st.floats()
+DOCUMENTS = st.recursive(
+    LEAVES,
+    lambda parts: (
+        st.lists(parts, max_size=4) | st.dictionaries(st.sampled_from(words()), parts, max_size=5)
+    ),
+    max_leaves=12,
+)
+FORMATS = [(case, Reader(case)) for case in {one.dialect: one for one in ALL.values()}.values()]
+
+
+@given(document=DOCUMENTS)
+def test_document_of_known_keys_is_refused_or_read_as_it_stands(document: Any) -> None:  # noqa: ANN401  any JSON value
+    for case, reader in FORMATS:
+        check(case, reader, json.dumps(document).encode())
+
+
+@given(payload=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_bytes_are_refused_or_read_as_they_stand(payload: bytes) -> None:
+    for case, reader in FORMATS:
+        check(case, reader, payload)
