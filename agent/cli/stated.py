@@ -49,9 +49,10 @@ def describe_quality(source: Input, payload: bytes) -> Iterator[str]:
             yield f"    quality at {places}: read are {allowed_qualities(form.quality_map)}"
 
 
-def _places(of_tag: str, of_part: str) -> str:
+def _places(of_tag: str | tuple[str, ...], of_part: str) -> str:
     """Where lists of tags have a time or a quality: in each tag, or beside the tags."""
-    places = ((of_tag, "of each tag"), (of_part, "beside the tags"))
+    own = of_tag if isinstance(of_tag, str) else " or ".join(of_tag)
+    places = ((own, "of each tag"), (of_part, "beside the tags"))
     return ", or ".join(f"{path} {where}" for path, where in places if path)
 
 

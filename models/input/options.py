@@ -19,6 +19,7 @@ Dialect = Literal[
     "thingsboard-gateway",
     "telegraf",
     "influx",
+    "opcua",
     "sparkplug-json",
     "sparkplug",
 ]

@@ -131,13 +131,8 @@ def _colons(document: object, depth: int = 0) -> int:
     if depth > MAX_DEPTH:
         raise DecodeError("too_deep")
     if isinstance(document, dict):
-        count = len(document)
-        for key, value in document.items():
-            if ":" in key:
-                count += key.count(":")
-            if isinstance(value, (dict, list, str)):
-                count += _colons(value, depth + 1)
-        return count
+        count = len(document) + "".join(document).count(":")
+        return count + _colons_of_elements(list(document.values()), depth)
     if isinstance(document, list):
         return _colons_of_elements(document, depth)
     return document.count(":") if isinstance(document, str) else 0

@@ -63,28 +63,31 @@ class Columns:
 
     def __init__(self, layout: Layout, identity: Identity) -> None:
         self._identity = identity
-        stated = [path for path in (layout.timestamp, layout.quality) if path]
-        self._has_time, self._has_quality = bool(layout.timestamp), bool(layout.quality)
-        keys = [top_key(single(path)) for path in (layout.name, layout.value, *stated) if path]
-        # A constant in the place of what is not stated keeps the columns four.
+        self._is_keyed = not layout.name
+        self._has_time = bool(layout.timestamp)
+        # Tags by their keys, as OPC UA has them, state a quality only where it is not good.
+        self._has_quality = bool(layout.quality) and not self._is_keyed
+        stated = [layout.timestamp] * self._has_time + [layout.quality] * self._has_quality
+        paths = [layout.value, *stated] if self._is_keyed else [layout.name, layout.value, *stated]
+        keys = [_key(path) for path in paths]
         self._row: Callable[[Any], Sequence[Any]] | None = None
-        if all(keys) and len(keys) == 2 + len(stated):
+        if all(keys) and len(keys) > 1:
             self._row = itemgetter(*keys)
+        self._width = len(keys)
         self._last: tuple[Sequence[object], _Shape] = ((), ())
         self._shapes: dict[Sequence[object], _Shape] = {}
 
     def read(self, items: object) -> Column | None:
         """The column of a list; None if it has to be read tag by tag."""
-        if self._row is None or type(items) is not list or not items:
+        split = self._split(items)
+        if split is None:
             return None
-        if type(items[0]) is not dict:
-            return None  # the document has a key twice or an infinite number, see `parse_message`
+        names, values, *stated = split
         try:
-            names, values, *stated = zip(*map(self._row, items), strict=True)
             if names != self._last[0]:  # nearly always they are those of the list before
                 self._last = names, self._remembered(names)
-        except (KeyError, TypeError):
-            return None  # a tag has not all of the keys, is no object, or has no text for a name
+        except TypeError:
+            return None  # a tag has no text for a name
         shape = self._last[1]
         if not shape or not all(map(_is_constant, stated)):
             return None
@@ -94,6 +97,23 @@ class Columns:
         given = [column[0] for column in stated]
         time = given.pop(0) if self._has_time else None
         return Column(parts, time, given.pop() if self._has_quality else None)
+
+    def _split(self, items: object) -> Sequence[Sequence[Any]] | None:
+        """Names, values and what is stated of all tags; None if they have not the same keys."""
+        if self._row is None or not items:
+            return None
+        try:
+            if type(items) is list and not self._is_keyed:
+                # Another type has a key twice or an infinite number, see `parse_message`.
+                is_plain = type(items[0]) is dict
+                return list(zip(*map(self._row, items), strict=True)) if is_plain else None
+            if type(items) is dict and self._is_keyed:
+                tags = list(items.values())
+                if set(map(len, tags)) == {self._width} and type(tags[0]) is dict:
+                    return [tuple(items), *zip(*map(self._row, tags), strict=True)]
+        except (KeyError, TypeError):
+            pass  # a tag has not all of the keys, or is no object
+        return None
 
     def _remembered(self, names: Sequence[object]) -> _Shape:
         if (known := self._shapes.get(names)) is not None:
@@ -120,6 +140,12 @@ class Columns:
             (asset, tuple(sorted(own)), _picked([own[place] for place in sorted(own)]))
             for asset, own in indices.items()
         ]
+
+
+def _key(path: str | Sequence[str]) -> str:
+    """The key at the top of a tag that a path is, or the first of several; else empty."""
+    first = path if isinstance(path, str) or not path else path[0]
+    return top_key(single(first)) if isinstance(first, str) and first else ""
 
 
 def _picked(indices: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:

@@ -54,7 +54,7 @@ class TagsDecoder:
         self._parse = metrics if source.dialect == "influx" else _parse_json
 
     def __call__(self, payload: bytes) -> Found:
-        """The readings of a payload.
+        """The readings of a payload; none of one whose type says that it carries no tags.
 
         Raises:
             DecodeError: `not_an_object` if it is no object and no array of objects; `no_signal` if
@@ -68,7 +68,7 @@ class TagsDecoder:
             for one in self._of_each_asset(part, rows) if self._is_by_asset else (part,):
                 self._form(one).take(one, rows)
         readings = rows.readings()
-        if not readings:
+        if not readings and not (rows.is_idle and not rows.refused):
             raise DecodeError(rows.refused or "no_signal")
         return Found(readings, rows.refused)
 

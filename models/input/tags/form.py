@@ -52,6 +52,7 @@ class Form:
         self._names = frozenset(names)
         self._time, self._group_time = time_getter(form), finder_of(form.timestamp)
         self._quality, self._group_quality = getter(layout.quality), finder_of(form.quality)
+        self._type, self._carriers = finder_of(form.message_type), {None, *form.carriers}
         self._failed, self._failures = getter(layout.failed), finder_of(layout.failures)
         self._sequence = finder_of(source.sequence)
         self._unit, self._zone = form.timestamp_unit, zone_of(source.timezone)
@@ -71,6 +72,10 @@ class Form:
         is_row = is_row and not (layout.failed or "[" in layout.items) and is_numeric
         is_row = is_row and self._prefix is None and not source.name_separator
         self._object = finder_of(layout.items) if is_row else None
+        is_keyed = not (layout.name or layout.failed or "[" in layout.items or source.asset)
+        is_keyed = is_keyed and self._failures is None
+        if is_keyed and layout.items and layout.timestamp and is_numeric and self._prefix is None:
+            self._list = finder_of(layout.items)
         self._bound = list(enumerate(names))
 
     def take(self, part: object, rows: Rows) -> None:
@@ -82,6 +87,9 @@ class Form:
         for group in self._groups(part) if self._groups is not None else (part,):
             if not isinstance(group, dict):
                 rows.refused = "not_an_object"
+                continue
+            if self._type is not None and self._type(group) not in self._carriers:
+                rows.is_idle = True
                 continue
             try:
                 position = to_position(self._sequence(group)) if self._sequence else ""
@@ -105,7 +113,7 @@ class Form:
             DecodeError: the time or the quality that all of them state cannot be read.
         """
         items = self._list(group) if self._list is not None else None
-        if type(items) is not list or (column := self._columns.read(items)) is None:
+        if items is None or (column := self._columns.read(items)) is None:
             return False
         rows.seen += len(items)
         time, quality = column.time, column.quality

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import methodcaller
 from typing import Any, Final
 
-from models.input.codecs.paths import finder, finder_of, single, top_key
+from models.input.codecs.paths import Finder, finder, finder_of, single, top_key
 from models.input.tags.layout import Named
 
 Getter = Callable[[Any], Any]
@@ -12,10 +12,15 @@ Getter = Callable[[Any], Any]
 _NS_PER_S: Final = 1_000_000_000
 
 
-def getter(text: str) -> Getter | None:
-    """As `finder_of`, for objects alone; a single key is looked up without a function between."""
+def getter(text: str | Sequence[str]) -> Getter | None:
+    """As `finder_of`, for objects alone; a single key is looked up without a function between.
+
+    Of several paths the first counts where there is something.
+    """
     if not text:
         return None
+    if not isinstance(text, str):
+        return _first_of([finder(single(one)) for one in text])
     path = single(text)
     return methodcaller("get", key) if (key := top_key(path)) else finder(path)
 
@@ -30,6 +35,13 @@ def time_getter(form: Named) -> Getter | None:
     """What finds the source time of a tag; None if tags have none of their own."""
     find, find_rest = getter(form.layout.timestamp), finder_of(form.nanoseconds)
     return find if find is None or find_rest is None else _in_two_parts(find, find_rest)
+
+
+def _first_of(finders: Sequence[Finder]) -> Getter:
+    def value(item: Any) -> Any:  # noqa: ANN401  any JSON value
+        return next((one for find in finders if (one := find(item)) is not None), None)
+
+    return value
 
 
 def _of_one_kind(find: Getter, kinds: Sequence[str]) -> Getter:

@@ -31,6 +31,8 @@ def _paths(text: str) -> str:
 
 ItemPath = Annotated[str, AfterValidator(_path)]
 """Where something stands in one item; empty for nowhere."""
+ItemPaths = ItemPath | Annotated[tuple[ItemPath, ...], Field(min_length=1, max_length=4)]
+"""As a path, or several, of which the first counts where there is something."""
 ListPath = Annotated[str, AfterValidator(_paths)]
 """As a path, and `[*]` for every element of an array."""
 
@@ -48,20 +50,20 @@ class Layout(Section):
         description="path of the tags in their part: an array, or an object whose keys are their "
         "names; empty: the part is itself one tag, or the object of tags if name is empty",
     )
-    name: ItemPath = Field(
+    name: ItemPaths = Field(
         "",
         description="path of the name in a tag, or in its part; empty: the tags are an object, and "
         "its keys are their names",
     )
-    value: ItemPath = Field(
+    value: ItemPaths = Field(
         "", description="path of the value in a tag; empty: the tag is the value itself"
     )
-    timestamp: ItemPath = Field(
+    timestamp: ItemPaths = Field(
         "",
         description="path of the source time in a tag; where a tag has none, that of the input "
         "counts, which is a path in the part",
     )
-    quality: ItemPath = Field(
+    quality: ItemPaths = Field(
         "",
         description="path of the quality in a tag; where a tag has none, that of the input counts, "
         "which is a path in the part",
@@ -92,6 +94,8 @@ class Named(NamedTuple):
         nanoseconds: path in a tag of nanoseconds that its source time, in whole seconds, has more.
         kinds: the keys of a value that is an object, of which it has the one for its type.
         prefix: path in a part of a text that may stand before the names of its tags, with a dot.
+        message_type: path in a part of the type of a message.
+        carriers: the types of messages that carry tags; one of another type is passed over.
         by_asset: whether a payload is an object that has a part, or an array of them, for each
             asset: its keys are the assets.
     """
@@ -106,6 +110,8 @@ class Named(NamedTuple):
     nanoseconds: str = ""
     kinds: tuple[str, ...] = ()
     prefix: str = ""
+    message_type: str = ""
+    carriers: frozenset[str] = frozenset()
     by_asset: bool = False
 
 
@@ -157,6 +163,46 @@ _METRIC: Final = Named(
     prefix="name",
 )
 
+
+def _opc_ua(layout: Layout, mark: str = "") -> Named:
+    """A form of OPC UA PubSub in JSON, OPC 10000-14, 7.2.5, and of OPC Publisher's samples.
+
+    A good status is left out, a bad one has no value. A value in the reversible encoding is an
+    object with `Type` and `Body` (OPC 10000-6, 5.4.2.17). Times are optional.
+    """
+    return Named(
+        layout,
+        mark=mark,
+        timestamp="Timestamp",
+        timestamp_unit="iso8601",
+        quality="Status",
+        quality_map="opc_ua",
+        has_time=False,
+        kinds=("Value", "Body"),
+        message_type="MessageType",
+        carriers=frozenset({"ua-data", "ua-keyframe", "ua-deltaframe"}),
+    )
+
+
+def _data_value(groups: str = "", items: str = "") -> Layout:
+    """A layout of an object of DataValues by the names of their fields (OPC 10000-6, 5.4.2.18)."""
+    return Layout(
+        groups=groups,
+        items=items,
+        value=("Value", "Body"),
+        timestamp=("SourceTimestamp", "ServerTimestamp"),
+        quality=("StatusCode", "Status"),
+    )
+
+
+# One of OPC Publisher's samples: its name is that which the configuration of the publisher gives.
+_SAMPLE: Final = Layout(
+    name=("DisplayName", "NodeId"),
+    value="Value",
+    timestamp=("Value.SourceTimestamp", "Value.ServerTimestamp"),
+    quality=("Value.StatusCode", "Value.Status"),
+)
+
 NAMED: Final[Mapping[str, tuple[Named, ...]]] = {
     # The standard template of the IoT Gateway, and the advanced one with an object for each tag.
     "kepware": (
@@ -201,6 +247,13 @@ NAMED: Final[Mapping[str, tuple[Named, ...]]] = {
     ),
     # `models.input.tags.lines` makes the same metrics of line protocol; the time may be left out.
     "influx": (_METRIC._replace(timestamp_unit="ns", has_time=False),),
+    # A network message, one of its messages alone, a sample, and a row of DataValues or of values.
+    "opcua": (
+        _opc_ua(_data_value("Messages", "Payload"), "Messages"),
+        _opc_ua(_data_value("", "Payload"), "Payload"),
+        _opc_ua(_SAMPLE, "NodeId"),
+        _opc_ua(_data_value()),
+    ),
     # https://docs.chariot.io/x/YWUmBg: with the topic beside the payload, and the payload alone.
     "sparkplug-json": (_sparkplug("payload."), _sparkplug("")),
 }

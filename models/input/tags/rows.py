@@ -56,9 +56,11 @@ class Rows:
         asset: the asset of the tags that are added, where they do not name one.
         seen: how many tags were looked at, also those that no signal is bound to.
         refused: code of the reason for which the last tag that was refused cannot be used.
+        is_idle: whether a part of the message was of a type that carries no tags.
     """
 
     def __init__(self, width: int) -> None:
+        self.is_idle = False
         self.asset = ""
         self.seen = 0
         self.refused = ""
