@@ -21,6 +21,7 @@ from models.errors import DecodeError
 # Deeper than any telemetry; far below the depth at which recursion would end the process.
 MAX_DEPTH = 100
 _LEAVES = {str, int, float, bool, type(None)}
+_BEGINNING = 100
 _BRACKET = ord("[")
 
 
@@ -46,6 +47,8 @@ def parse(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
         # Every key brings one colon. As many keys at the top as there are colons means that there
         # are no keys below it, and that none at the top stands twice: nearly every row ends here,
         # and nearly every list of tags with the keys one level down.
+        return document
+    if _is_as_written(payload, document):
         return document
     if (colons != _colons(document) or b"\\u003" in payload) and _has_duplicate_keys(payload):
         raise DecodeError("duplicate_key")
@@ -102,6 +105,17 @@ def _reparsed(payload: bytes, refusal: DecodeError) -> Any:  # noqa: ANN401  any
         raise refusal from exc
     _colons(document)
     return document
+
+
+def _is_as_written(payload: bytes, document: object) -> bool:
+    """Whether a document, written again, is the payload: then no key of it stood twice.
+
+    Programs that write JSON without blanks nearly always pass, which takes a fifth of the time of
+    counting colons. Nothing is tried on a text with blanks, or one that may be nested too deeply.
+    """
+    if b", " in payload[:_BEGINNING] or payload.count(b"{") + payload.count(b"[") >= MAX_DEPTH:
+        return False
+    return orjson.dumps(document) == payload
 
 
 def _shallow_keys(document: object) -> int:
