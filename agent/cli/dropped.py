@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from agent.cli import stated
 from agent.streams.pipeline import Pipeline
-from models.input.codecs.document import parse
 from models.input.codecs.paths import rendered
 from models.input.reasons import REASONS
 from models.input.source import Input
@@ -27,7 +26,8 @@ def explain(reason: str, served: Pipeline, message: Received) -> Iterator[str]:
     """
     yield f"  dropped as {reason}: {REASONS[reason]}"
     if reason == "no_signal":
-        found = list(_paths(parse(message.payload)))
+        source = stated.source_of(served.settings, message.topic)
+        found = list(_paths(source.parse(message.payload))) if source is not None else []
         yield f"    looked for: {_listed(_wanted(served, message.topic))}"
         yield f"    found: {_listed(found) or 'an object without keys'}"
     elif reason.startswith("time_"):
@@ -65,7 +65,8 @@ def _paths(document: Any, above: tuple[str | int, ...] = ()) -> Iterator[str]:  
     """The path of every value in a document that is no object; of a list with objects, in these."""
     if isinstance(document, dict) and document:
         for key, value in document.items():
-            yield from _paths(value, (*above, key))
+            if isinstance(key, str):  # a byte string of CBOR has no path
+                yield from _paths(value, (*above, key))
     elif isinstance(document, list) and any(isinstance(one, dict) for one in document):
         for number, one in enumerate(document):
             yield from _paths(one, (*above, number))

@@ -9,9 +9,14 @@ from typing import Final
 REASONS: Final = {
     "empty": "the payload is empty",
     "not_json": "the payload is not JSON: cut off, not UTF-8, a lone surrogate, a byte-order mark",
+    "not_gzip": "the payload is not gzip: damaged, cut off, something else behind its end",
+    "inflated_too_large": "the payload inflates to more than limits.max_payload_bytes",
+    "not_cbor": "the payload is not CBOR: cut off, bytes behind its end, a key that is no text",
+    "not_msgpack": "the payload is not MessagePack: cut off, bytes behind its end, a key that is "
+    "no text",
     "too_deep": "objects and lists are nested more than 100 levels deep",
     "duplicate_key": "an object has the same key twice",
-    "not_an_object": "the payload is JSON, but its payload format needs an object",
+    "not_an_object": "the payload is a document, but its payload format needs an object",
     "unknown_layout": "umh: the object has other keys than timestamp_ms and value",
     "too_many_entries": "thingsboard: the upload has more than 10,000 entries",
     "not_base64": "block: the samples are not base64 text",

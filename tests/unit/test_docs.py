@@ -22,6 +22,7 @@ from models.bundle.package import Bundle
 from models.control.documents import Current, Feedback, Metrics
 from models.control.topics import ControlTopics
 from models.errors import MillhandError
+from models.input.codecs.encodings import ENCODINGS
 from models.input.reasons import BAD_REASONS
 from serving.errors import InferenceError
 from serving.model import Model
@@ -88,10 +89,12 @@ def serving(configuration: str, bundle: Bundle = BUNDLE) -> Pipeline:
 def answer(pipeline: Pipeline, messages: str) -> list[Outgoing]:
     """Send lines of topic and payload, and return what goes out."""
     for line in messages.splitlines():
-        topic, payload = line.split(maxsplit=1)
+        topic, text = line.split(maxsplit=1)
+        is_binary = pipeline.settings.inputs[0].encoding in ENCODINGS
+        payload = bytes.fromhex(text) if is_binary else text.encode()
         route = pipeline.route(topic)
         assert route is not None, topic
-        message = Received(topic, payload.encode(), 1, retained=False, repeated=False, at_ns=NOW_NS)
+        message = Received(topic, payload, 1, retained=False, repeated=False, at_ns=NOW_NS)
         pipeline.take(route, message, Input(1, (topic, message.payload)))
     return pipeline.infer(lambda: NOW_NS + 436_000)
 
@@ -115,7 +118,18 @@ def test_there_is_an_example_of_every_dialect() -> None:
         "thingsboard",
         "block",
     }
-    assert {one["encoding"] for one in given if "encoding" in one} == {"json", "base64"}
+    shown = {one["encoding"] for one in given if "encoding" in one}
+    assert shown == {"json", "base64", *ENCODINGS}
+
+
+def test_payload_in_each_encoding_is_the_document_that_is_shown() -> None:
+    (shown,) = re.findall(r"digits, is the document\s+`(.+?)`", TOPICS)
+    found = {}
+    for toml, messages in examples():
+        (source,) = serving(toml).settings.inputs
+        if source.encoding in ENCODINGS and source.dialect == "json":
+            found[source.encoding] = source.parse(bytes.fromhex(messages.split()[1]))
+    assert found == dict.fromkeys(ENCODINGS, json.loads(shown))
 
 
 def test_prediction_has_the_fields_that_are_shown() -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from models.input.codecs.encodings import ENCODINGS
 from models.input.codecs.qualities import NamedMap
 from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
@@ -28,6 +29,7 @@ LONE_ASSET = "asset"
 _TIMES = {"json": "ts", "scalar": "timestamp"}
 _TOPIC_ONLY = (
     "dialect",
+    "encoding",
     "value",
     "timestamp",
     "timestamp_unit",
@@ -80,6 +82,12 @@ class _Configuration(BaseModel):
         check_delivered_once([source for one in self.pipelines for source in one.inputs])
         return self
 
+    @model_validator(mode="after")
+    def _inputs_know_their_limit(self) -> Self:
+        for source in (source for one in self.pipelines for source in one.inputs):
+            source.limit(self.limits.max_payload_bytes)
+        return self
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a subscription to a parser."""
@@ -98,6 +106,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "may be given several times",
     )
     add("--dialect", choices=DIALECTS, help="payload format of --topic; default json")
+    add("--encoding", choices=ENCODINGS, help="how payloads are written; default as text")
     add("--value", help="path of the value in a scalar payload; default value")
     add("--timestamp", help="path of event time, '' for arrival; default ts, or timestamp (scalar)")
     add("--timestamp-unit", help="unit of the event time: ns, us, ms (default), s or iso8601")
@@ -159,6 +168,7 @@ def _of_topic(options: argparse.Namespace) -> Subscription:
     content = {
         "topic": options.topic,
         "dialect": "scalar" if dialect == "plain" else dialect,
+        "encoding": options.encoding or "",
         "signals": _signals(options.signal),
         "value": value,
         "timestamp": timed,
