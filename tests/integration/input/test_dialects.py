@@ -57,6 +57,7 @@ PIPELINES: list[dict[str, object]] = [
             "timestamp_unit": "iso8601",
             "quality": "meta.quality",
         },
+        *map(encoded, WRITERS),
     ),
     pipeline(
         "plain",
@@ -122,7 +123,6 @@ PIPELINES: list[dict[str, object]] = [
             "quality_map": "siemens_qc",
         },
     ),
-    pipeline("encoded", *map(encoded, WRITERS)),
     pipeline(
         "mixed",
         {
@@ -286,7 +286,7 @@ def test_local_time_and_quality_of_siemens_are_read_as_they_are_meant(plant: Pla
 def test_document_in_another_encoding_is_answered(plant: Plant, encoding: str) -> None:
     document = {"ts": BASE_MS, "a": {"pressure": 4.25}, "flow": 2, "note": "none", "on": True}
     plant.client.publish(f"plant/l1/{encoding}/{encoding}", WRITERS[encoding](document))
-    (answer,) = answers(plant, "encoded", 1, f"l1/{encoding}")
+    (answer,) = answers(plant, "nested", 1, f"l1/{encoding}")
     assert (answer["value"], answer["timestamp"], answer["quality"]) == (24.25, BASE_MS, "GOOD")
 
 

@@ -401,6 +401,19 @@ def test_check_refuses_an_encoding_whose_package_is_not_there(
     assert names(done.stdout + done.stderr, told, f"pip install 'millhand[{encoding}]'")
 
 
+def test_package_of_an_encoding_is_imported_only_where_it_is_configured() -> None:
+    script = (
+        "import sys, agent.__main__; from models.input.source import Input; loaded = lambda: "
+        "sorted({'cbor2', 'msgpack'} & sys.modules.keys()); Input(topic='t/{a}'); print(loaded()); "
+        "Input(topic='t/{a}', encoding='gzip'); Input(topic='t/{a}', encoding='cbor'); "
+        "print(loaded())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["[]", "['cbor2']"]
+
+
 documents = st.recursive(
     st.none()
     | st.booleans()
