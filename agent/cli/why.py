@@ -9,10 +9,12 @@ and the running agent does not notice.
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from math import isnan
 from time import time_ns
+from typing import Final
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from agent.config.settings import Settings
 from agent.delivery.inputs import Input
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel
-from models.errors import BundleError, DecodeError, IncompatibleBundleError, ReadingError
+from models.errors import BundleError, IncompatibleBundleError, ReadingError
 from models.input.admission import refusal
 from models.input.codecs.block import Block
 from models.input.pipeline import Pipeline as PipelineSettings
@@ -34,6 +36,8 @@ from serving.session import Session
 from serving.store import Store
 
 _NS_PER_S = 1_000_000_000
+_MAX_ASSETS: Final = 20
+"""Assets of a message whose windows are described."""
 
 
 def explain(settings: Settings, topic: str, payload: bytes | None) -> Iterator[str]:
@@ -70,16 +74,18 @@ def _explain_in(
     if payload is not None:
         # Retained is a flag of the delivery, not of the message: a live one is explained.
         message = Received(topic, payload, 0, retained=False, repeated=False, at_ns=time_ns())
-        route, reason = _admitted(settings, route, message)
+        routes = [] if route is None else [route]
+        reason = refusal(routes, message, settings.limits.max_payload_bytes)
     if route is None:
         yield "  no prediction: its output topic would be too long, or a level of it not allowed"
-    elif route.address is not None:
+    elif route.split is not None and (reason or payload is None):
         yield "  the payload names the asset or the signal"
     else:
-        yield from _describe(served, route)
-        yield f"  {recalled.source}"
-        if recalled.is_agents:
-            yield from (f"    {line}" for line in window_state.describe(served, route.asset))
+        for part in _parts(route, payload):
+            yield from _describe(served, part)
+            yield f"  {recalled.source}"
+            if recalled.is_agents:
+                yield from (f"    {line}" for line in window_state.describe(served, part.asset))
     if message is None:
         return
     if route is None or reason:
@@ -88,18 +94,17 @@ def _explain_in(
         yield from _follow(served, route, message)
 
 
-def _admitted(
-    settings: Settings, route: Route | None, message: Received
-) -> tuple[Route | None, str]:
-    """The route of a message, and the reason to drop it before it is decoded, if there is one."""
-    routes = [] if route is None else [route]
-    reason = refusal(routes, message, settings.limits.max_payload_bytes)
-    if route is None or reason:
-        return route, reason
-    try:
-        return route.of(message.payload), ""
-    except DecodeError as exc:
-        return route, exc.reason
+def _parts(route: Route, payload: bytes | None) -> Iterator[Route]:
+    """The routes of a message's readings, one for each asset, as far as they can be told."""
+    if route.split is None:
+        yield route
+        return
+    described: set[str] = set()
+    with suppress(ReadingError):
+        for part, _ in route.split(payload or b""):
+            if part.asset not in described and len(described) < _MAX_ASSETS:
+                described.add(part.asset)
+                yield part
 
 
 def _kept_model(settings: Settings, stream: str) -> Model:
@@ -132,18 +137,8 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
     assert served.model is not None  # noqa: S101  as above
     manifest, before = served.model.manifest, Counter(served.missing)
     try:
-        readings = route.decode(message.payload)
         yield from _describe_stated(served, message)
-        for reading in readings:
-            channels = [manifest.channels[index] for index in route.channels]
-            if isinstance(reading, Block):
-                yield from _describe_block(reading, channels)
-                continue
-            yield f"  reading at {_moment(reading.time_ns)}, quality {reading.quality.name}"
-            unread = {place: (reason, word) for place, reason, word in reading.unread}
-            for place, channel in enumerate(channels):
-                shown = _shown(reading.values[place], channel)
-                yield f"    {channel.name}: {shown}{_why(*unread.get(place, ('', '')), channel)}"
+        yield from _describe_readings(manifest.channels, route, message.payload)
         # Decoded a second time: `take` is what the agent does, and must not be done differently.
         served.take(route, message, Input(0, (message.topic, message.payload)))
     except ReadingError as exc:
@@ -153,9 +148,28 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
     for one in outgoing:
         yield f"  publishes on {one.topic}: {one.payload.decode()}"
     if not outgoing:
-        yield f"  no prediction yet: {_awaited(served, route.asset)}"
+        for part in _parts(route, message.payload):
+            yield f"  no prediction yet: {_awaited(served, part.asset)}"
     if missing := Counter(served.missing) - before:
         yield f"  missing: {', '.join(missing)}"
+
+
+def _describe_readings(channels: Sequence[Channel], route: Route, payload: bytes) -> Iterator[str]:
+    if route.split is None:
+        readings = [(route, one) for one in route.decode(payload)]
+    else:
+        readings = list(route.split(payload))
+    for part, reading in readings:
+        carried = [channels[index] for index in part.channels]
+        if isinstance(reading, Block):
+            yield from _describe_block(reading, carried)
+            continue
+        of = "" if route.split is None else f" of {part.asset}"
+        yield f"  reading{of} at {_moment(reading.time_ns)}, quality {reading.quality.name}"
+        unread = {place: (reason, word) for place, reason, word in reading.unread}
+        for place, channel in enumerate(carried):
+            shown = _shown(reading.values[place], channel)
+            yield f"    {channel.name}: {shown}{_why(*unread.get(place, ('', '')), channel)}"
 
 
 def _describe_stated(served: Pipeline, message: Received) -> Iterator[str]:

@@ -11,6 +11,7 @@ not in the journal.
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agent.delivery.at_least_once import Delivery
@@ -21,6 +22,7 @@ from agent.streams.pipeline import Pipeline
 from agent.streams.router import resolved
 from agent.streams.state import State
 from models.errors import ReadingError
+from models.input.codecs.reading import Reading
 from models.input.routes import Route
 from serving import log
 
@@ -109,9 +111,9 @@ class Recovery:
         message = noted.message
         self.serial = noted.serial
         routes = [
-            (pipeline, addressed)
+            (pipeline, known)
             for pipeline, route in self._resolve(message.topic)
-            if self._is_known(pipeline, addressed := _addressed(route, message.payload))
+            if (known := self._known_part(pipeline, route, message.payload)) is not None
         ]
         if not any(pipeline.stream in self._restorable for pipeline, _ in routes):
             return  # if the broker delivers it again, it is a new message to the new windows
@@ -135,11 +137,24 @@ class Recovery:
         if not is_open:
             self._pass(source, routes)
 
-    def _is_known(self, pipeline: Pipeline, route: Route) -> bool:
-        """Whether the asset's windows are those that the message met, and not from before a gap."""
+    def _known_part(self, pipeline: Pipeline, route: Route, payload: bytes) -> Route | None:
+        """The route of the assets whose windows are those that the message met; None without any.
+
+        The windows of other assets are from before a gap in the journal.
+        """
         if self._known is None or pipeline.stream not in self._restorable:
-            return True  # nothing of this stream is restored, so nothing of it can be too old
-        return (pipeline.stream, route.asset) in self._known
+            return route  # nothing of this stream is restored, so nothing of it can be too old
+        known = {asset for stream, asset in self._known if stream == pipeline.stream}
+        split, assets = route.split, set(route.assets(payload))
+        if not assets & known:
+            return None
+        if split is None or assets <= known:
+            return route
+
+        def split_known(payload: bytes) -> Iterator[tuple[Route, Reading]]:
+            return ((part, reading) for part, reading in split(payload) if part.asset in known)
+
+        return replace(route, split=split_known)
 
     def _forget_windows(self) -> None:
         """Start with empty windows: their states follow, and what came in between is not known."""
@@ -166,14 +181,6 @@ class Recovery:
         if found is None:
             found = self._routes[topic] = resolved(topic, self._pipelines.values())
         return found
-
-
-def _addressed(route: Route, payload: bytes) -> Route:
-    """The route of a message; that of its topic where the payload does not name the asset."""
-    try:
-        return route.of(payload)
-    except ReadingError:
-        return route  # `Pipeline.take` drops the message for the same reason as before the crash
 
 
 def _acked(file: tuple[int, Path]) -> int:

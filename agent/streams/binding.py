@@ -4,6 +4,7 @@ from hashlib import blake2b
 
 from models.bundle.manifest import Manifest
 from models.errors import IncompatibleBundleError
+from models.input.memory import Memories
 from models.input.pipeline import Pipeline
 from models.input.routes import Routes
 
@@ -14,16 +15,19 @@ class Binder(Routes):
     Args:
         settings: the pipeline's topics and signals, as the operator configured them.
         manifest: the manifest of the model, of which its signals and its window count here.
+        memories: what the inputs have learned from messages; if omitted, nothing yet.
 
     Raises:
         IncompatibleBundleError: no input carries one of the signals, a signal is bound that the
             model does not read, or the model cannot be fed blocks. The message names both sides.
     """
 
-    def __init__(self, settings: Pipeline, manifest: Manifest) -> None:
+    def __init__(
+        self, settings: Pipeline, manifest: Manifest, memories: Memories | None = None
+    ) -> None:
         names = [channel.name for channel in manifest.channels]
         codes = {channel.name: channel.codes for channel in manifest.channels if channel.codes}
-        super().__init__(settings, names, codes)
+        super().__init__(settings, names, codes, memories)
         wanted = f"{manifest.stream}#{manifest.seq} reads {names}"
         if self.carried - set(names):
             strange = sorted(self.carried - set(names))

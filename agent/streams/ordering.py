@@ -17,7 +17,6 @@ from serving.mqtt.packets import Received
 
 if TYPE_CHECKING:
     from models.input.codecs.block import BlockDecoder
-    from models.input.codecs.reading import Decoder
 
 
 class Origin(NamedTuple):
@@ -95,14 +94,14 @@ class Ordering:
         """
         refusal = None
         digest = blake2b(message.payload, digest_size=16).hexdigest()
-        for number, reading in enumerate(cast("Decoder", route.decode)(message.payload)):
+        for number, (part, reading) in enumerate(route.readings(message.payload)):
             own = (reading.position, number, digest)
             if reading.unread:
-                self._unread.note(route, message.topic, reading.unread)
+                self._unread.note(part, message.topic, reading.unread)
             try:
                 time_ns = time_of(reading.time_ns, message)
-                brought = (route.channels, reading.values, reading.quality)
-                released = self._disorder.push(route.asset, time_ns, brought, own)
+                brought = (part.channels, reading.values, reading.quality)
+                released = self._disorder.push(part.asset, time_ns, brought, own)
             except ReadingError as exc:
                 refusal = exc
                 continue
@@ -114,7 +113,7 @@ class Ordering:
                 position, nth, its_digest = origin
                 content = its_digest.encode()
                 for ordinal in range(due):
-                    yield Origin(source, route, message, position, f"{nth}.{ordinal}", content)
+                    yield Origin(source, part, message, position, f"{nth}.{ordinal}", content)
         if refusal is not None:
             raise ReadingError(refusal.reason)
 

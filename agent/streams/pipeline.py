@@ -26,6 +26,7 @@ from agent.streams.unread import UnreadSignals
 from models.bundle.manifest import Manifest
 from models.errors import DecodeError, ReadingError
 from models.input.admission import EventTime, Refused
+from models.input.memory import Memories
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.routes import Route
 from models.input.topics import TopicTemplate
@@ -86,6 +87,7 @@ class Pipeline:
             self.backlog = Backlog(settings.overload, limits.max_batch)
         self._limits = limits
         self._event_time = EventTime(limits.time_bounds, self.clock)
+        self._memories = Memories(settings.inputs)
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None
@@ -120,7 +122,7 @@ class Pipeline:
             IncompatibleBundleError: no input carries one of the model's signals, a signal is bound
                 that the model does not read, or the model cannot be fed blocks.
         """
-        binder = Binder(self.settings, model.manifest)
+        binder = Binder(self.settings, model.manifest, self._memories)
         predictor = Predictor(model, self.settings, self.clock)
         predictor.suspects = self._poison.suspects(model.sha256)
         return partial(self._swap, model, binder, predictor)
@@ -194,7 +196,7 @@ class Pipeline:
             return
         for asset, remembered in self._windows.states():
             yield State(self.stream, asset, remembered)
-        yield State(self.stream, None, [self._event_time.last_arrival_ns])
+        yield State(self.stream, None, [self._event_time.last_arrival_ns, *self._memories.dump()])
 
     def restore(self, state: State) -> None:
         """Restore one of the states that `states` has yielded, under the same fingerprint."""
@@ -203,13 +205,13 @@ class Pipeline:
         if state.asset is not None:
             self._windows.restore(state.asset, state.remembered)
         else:
-            (self._event_time.last_arrival_ns,) = state.remembered
+            self._event_time.last_arrival_ns, *learned = state.remembered
+            self._memories.load(learned)
 
     def forget(self) -> None:
         """Forget what is remembered of every asset, which then starts with an empty window."""
         if self._windows is not None:
-            for asset, _ in self._windows.states():
-                self._windows.forget(asset)
+            self._windows.forget([asset for asset, _ in self._windows.states()])
 
     def discard(self) -> None:
         """Drop the complete windows without inference: the journal says they were answered.
@@ -256,9 +258,8 @@ class Pipeline:
         windows = self._windows
         if windows is None:
             raise DecodeError("no_model")
-        route = route.of(message.payload)
         if self._suspects is not None and self._suspects.has(message):
-            windows.forget(route.asset)  # what it died of may also be an earlier sample
+            windows.forget(route.assets(message.payload))  # it may also be an earlier sample
             raise DecodeError("poison")
         if self._intake is not None:
             for origin in self._intake(source, route, message, self._event_time.of):
@@ -268,17 +269,18 @@ class Pipeline:
         # nearly every message, and a generator would cost more than the loop.
         push: Callable[..., int] = windows.push
         made, refusal = 0, None
-        for time_ns, values, quality, position, unread in route.decode(message.payload):  # type: ignore[misc]  # blocks have an intake
+        for part, reading in route.readings(message.payload):
+            time_ns, values, quality, position, unread = reading
             if unread:
-                self.unread.note(route, message.topic, unread)
+                self.unread.note(part, message.topic, unread)
             try:
                 at_ns = self._event_time.of(time_ns, message)
-                due = push(route.asset, at_ns, route.channels, values, quality)
+                due = push(part.asset, at_ns, part.channels, values, quality)
             except ReadingError as exc:
                 refusal = exc
                 continue
             for ordinal in range(made, made + due):
-                origin = Origin(source, route, message, position, ordinal, message.payload)
+                origin = Origin(source, part, message, position, ordinal, message.payload)
                 self._origins.append(origin)
             made += due
         if refusal is not None:

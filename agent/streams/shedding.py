@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from agent.delivery.inputs import Input
+from models.input.codecs.reading import Reading
 from models.input.quality import Quality
 from models.input.routes import Route
 from serving.mqtt.packets import Received
@@ -116,14 +117,19 @@ class Backlog:
 
 def doubted(route: Route) -> Route:
     """The same route with a decoder whose readings are UNCERTAIN at best."""
-    if (address := route.address) is not None:
-        return replace(route, address=lambda payload: doubted(address(payload)))
+    if (split := route.split) is not None:
+        return replace(route, split=lambda payload: map(_doubted_reading, split(payload)))
     decode: Callable[[bytes], Sequence[Any]] = route.decode
 
     def decode_doubted(payload: bytes) -> Sequence[Any]:
         return [one._replace(quality=max(one.quality, _UNCERTAIN)) for one in decode(payload)]
 
     return replace(route, decode=decode_doubted)
+
+
+def _doubted_reading(found: tuple[Route, Reading]) -> tuple[Route, Reading]:
+    route, reading = found
+    return route, reading._replace(quality=max(reading.quality, _UNCERTAIN))
 
 
 def latest(topics: Sequence[str], limit: int) -> list[bool]:

@@ -10,7 +10,7 @@ class State(NamedTuple):
         stream: name of the stream.
         asset: key of the asset; None for what belongs to the stream as a whole.
         remembered: numbers, texts and lists of them, as `models.windowing` returns them; of the
-            stream itself, the event time of its last arrival.
+            stream itself, the event time of its last arrival, and what its inputs have learned.
     """
 
     stream: str

@@ -39,25 +39,38 @@ class PayloadNames:
         document = self._parse(payload)
         named: dict[str, str] = {}
         if self._asset is not None:
-            value = self._asset(document)
-            if value is None:
-                raise DecodeError("asset_missing")
-            named[ASSET] = _text(value)
-            # A broker may end the connection over a control character in a topic (MQTT 5, 1.5.4).
-            is_short = len(named[ASSET]) <= MAX_ASSET_CHARACTERS
-            if not (is_short and named[ASSET].isprintable() and is_level(named[ASSET])):
-                raise DecodeError("asset_malformed")
+            named[ASSET] = asset_in(self._asset(document))
         if self._signal is not None:
             value = self._signal(document)
             if value is None:
                 raise DecodeError("signal_missing")
-            named[SIGNAL] = _text(value)
+            named[SIGNAL] = text_of(value)
             if not named[SIGNAL]:
                 raise DecodeError("signal_malformed")
         return named
 
 
-def _text(value: object) -> str:
+def asset_in(value: object) -> str:
+    """The asset that a payload names.
+
+    Args:
+        value: what stands in its place; None for nothing.
+
+    Raises:
+        DecodeError: `asset_missing`; `asset_malformed` if it is neither text nor a whole number, or
+            cannot be a topic level.
+    """
+    if value is None:
+        raise DecodeError("asset_missing")
+    asset = text_of(value)
+    # A broker may end the connection over a control character in a topic (MQTT 5, 1.5.4).
+    is_printable = len(asset) <= MAX_ASSET_CHARACTERS and asset.isprintable()
+    if not (is_printable and is_level(asset)):
+        raise DecodeError("asset_malformed")
+    return asset
+
+
+def text_of(value: object) -> str:
     """Text as it is, a whole number as JSON writes it; empty for anything else."""
     if type(value) is int:
         return str(value)

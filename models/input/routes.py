@@ -1,25 +1,29 @@
 """What a topic means to a pipeline: its asset, its signals, its decoder and its output topic."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from sys import intern
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
-from models.errors import DecodeError
+from models.errors import DecodeError, ReadingError
 from models.input.admission import Refused
 from models.input.codecs.block import BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.paths import rendered
-from models.input.codecs.reading import Decoder, Fields
+from models.input.codecs.reading import Decoder, Fields, Reading
 from models.input.codecs.scalar import BareDecoder, PlainDecoder, UmhDecoder, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
 from models.input.codecs.values import ValueReader, to_number, value_reader
+from models.input.memory import Memories
 from models.input.naming import PayloadNames
 from models.input.pipeline import Pipeline
 from models.input.source import Input
-from models.input.topics import MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
+from models.input.tags.decoder import TagsDecoder
+from models.input.topics import ASSET, MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
 from models.states import Codes
 
 # Scalar topics add a level to the output topic, of which `/timestamp` is the longest.
@@ -41,23 +45,44 @@ class Route:
         decode: turns a payload into readings, or into blocks; `Refused` on a topic whose messages
             are all dropped.
         output_topic: the topic on which the predictions for this asset are published.
-        address: finds the route of one message by its payload, on a topic whose payloads name the
-            asset or the signal; the other attributes then mean nothing. None on any other topic.
+        split: on a topic whose payloads name their assets or signals, finds the readings of one
+            message, each with its own route; the other attributes then mean nothing. None on any
+            other topic.
     """
 
     asset: str
     channels: Sequence[int]
     decode: Decoder | BlockDecoder
     output_topic: str
-    address: "Callable[[bytes], Route] | None" = None
+    split: "Split | None" = None
 
-    def of(self, payload: bytes) -> "Route":
-        """The route of one message.
+    def readings(self, payload: bytes) -> "Iterable[tuple[Route, Reading]]":
+        """The readings of one message, each with the route that it takes; not for blocks.
 
         Raises:
-            DecodeError: the payload does not name the asset or the signal, see `PayloadNames`.
+            DecodeError: the message cannot be used at all, see `Decoder` and `Split`.
+            ReadingError: after the last reading, if some others of the message cannot be used.
         """
-        return self if self.address is None else self.address(payload)
+        if self.split is not None:
+            return self.split(payload)
+        return zip(repeat(self), cast("Decoder", self.decode)(payload))
+
+    def assets(self, payload: bytes) -> Collection[str]:
+        """The assets that a message may have readings of; none if they cannot be read."""
+        if self.split is None:
+            return (self.asset,)
+        found: set[str] = set()
+        with suppress(ReadingError):
+            for route, _ in self.split(payload):
+                found.add(route.asset)  # one by one: a refusal comes at the end
+        return found
+
+
+Split = Callable[[bytes], Iterable[tuple[Route, Reading]]]
+"""Finds the readings of a payload, and the route of each.
+
+Raises DecodeError if no reading can be used, and ReadingError behind the last one if some cannot.
+"""
 
 
 class Routes:
@@ -67,18 +92,25 @@ class Routes:
         settings: the pipeline's topics and signals, as the operator configured them.
         names: the names of the signals, in the order in which values are wanted.
         codes: the numbers of the states of each signal of states, by its name.
+        memories: what the inputs have learned from messages; if omitted, nothing yet.
 
     Attributes:
         carried: names of the signals that some input carries.
+        memories: as given.
     """
 
     def __init__(
-        self, settings: Pipeline, names: Sequence[str], codes: Mapping[str, Codes] = _NO_CODES
+        self,
+        settings: Pipeline,
+        names: Sequence[str],
+        codes: Mapping[str, Codes] = _NO_CODES,
+        memories: Memories | None = None,
     ) -> None:
+        self.memories = memories or Memories(settings.inputs)
         self._stream, self._assets = settings.stream, frozenset(settings.assets)
         self._output = TopicTemplate(settings.output_topic)
         self._inputs = [_BoundInput(source, list(names), codes) for source in settings.inputs]
-        self._known: dict[tuple[str, ...], Route] = {}
+        self._known: dict[tuple[object, ...], Route] = {}
         self.carried = frozenset(name for bound in self._inputs for name in bound.names)
 
     @property
@@ -95,10 +127,10 @@ class Routes:
             levels = bound.template.match(topic)
             if levels is None:
                 continue
-            if bound.names_in is None:
+            if bound.names_in is None and bound.tags is None:
                 return self._route(bound, levels)
-            address = partial(self._addressed, bound, levels)
-            return Route("", (), Refused("asset_missing"), "", address)
+            split = partial(self._split_tags if bound.tags else self._split, bound, levels)
+            return Route("", (), Refused("asset_missing"), "", split)
         return None
 
     def _route(self, bound: "_BoundInput", levels: Levels) -> Route | None:
@@ -114,6 +146,45 @@ class Routes:
         if reason := self._refusal(asset, channels):
             decode = Refused(reason)
         return Route(asset, channels, decode, intern(output))
+
+    def _split(
+        self, bound: "_BoundInput", levels: Levels, payload: bytes
+    ) -> Iterable[tuple[Route, Reading]]:
+        return self._addressed(bound, levels, payload).readings(payload)
+
+    def _split_tags(
+        self, bound: "_BoundInput", levels: Levels, payload: bytes
+    ) -> Iterator[tuple[Route, Reading]]:
+        assert bound.tags is not None  # noqa: S101  asked before
+        found, refused, is_used = bound.tags(payload), "", False
+        for asset, places, reading in found.readings:
+            route = self._part(bound, levels, asset, places)
+            if isinstance(route.decode, Refused):
+                refused = route.decode.reason
+                continue
+            is_used = True
+            yield route, reading
+        # Of several assets in a message some need not be meant for this pipeline.
+        if not is_used:
+            raise DecodeError(refused)
+        if found.refused or refused == "asset_malformed":
+            raise ReadingError(found.refused or refused)
+
+    def _part(
+        self, bound: "_BoundInput", levels: Levels, asset: str, places: Sequence[int]
+    ) -> Route:
+        """The route of some of the signals of an asset that a payload has."""
+        key = (bound.template.text, *levels.by_name.values(), asset, places)
+        route = self._known.get(key)
+        if route is None:
+            named = {**levels.by_name, ASSET: asset} if asset else levels.by_name
+            whole = self._route(bound, Levels(named))
+            if whole is None:
+                return Route("", (), Refused("asset_malformed"), "")
+            route = replace(whole, channels=tuple(whole.channels[place] for place in places))
+            if len(self._known) < MAX_ADDRESSED:
+                self._known[key] = route
+        return route
 
     def _addressed(self, bound: "_BoundInput", levels: Levels, payload: bytes) -> Route:
         """The route of one message whose payload names its asset or its signal.
@@ -146,19 +217,26 @@ class _BoundInput:
 
     def __init__(self, source: Input, names: list[str], codes: Mapping[str, Codes]) -> None:
         self.template = TopicTemplate(source.topic)
-        self.names_in = PayloadNames(source) if source.has_payload_names else None
+        is_list = bool(source.forms)
+        has_names = source.has_payload_names and not is_list
+        self.names_in = PayloadNames(source) if has_names else None
         paths = source.signals or {name: name for name in names}
         self.names = list(paths)
         known = [name for name in paths if name in names]
         self._channels = tuple(names.index(name) for name in known)
-        is_per_signal = source.dialect in ("scalar", "umh", "block")
+        is_per_signal = is_list or source.dialect in ("scalar", "umh", "block")
         self.is_whole = not is_per_signal and len(known) == len(names)
         if source.has_signal_paths and not source.signals:
             # A name is the path of keys that its dots separate, also where a key is empty.
             paths = {name: rendered(name.split(".")) for name in names}
         readers = [value_reader(codes.get(name, {}), source.numbers) for name in known]
+        self.tags: TagsDecoder | None = None
         self._decode: Decoder | BlockDecoder = Refused("unbound_signal")
         self._by_level: dict[str, tuple[Sequence[int], Decoder | BlockDecoder]] = {}
+        if is_list:
+            self.tags = TagsDecoder(source, [paths[name] for name in known], readers)
+            self._decode = lambda _: ()
+            return
         if not (source.signal or SIGNAL in self.template.names):
             self._decode = _decoder(source, [paths[name] for name in known], readers)
             return

@@ -6,7 +6,7 @@ readings.
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
@@ -18,6 +18,8 @@ from models.input.codecs.qualities import QualityMap
 from models.input.codecs.reading import Fields
 from models.input.codecs.times import TimeUnit, ZoneName
 from models.input.codecs.values import Numbers
+from models.input.options import OPTIONS, Dialect, uses
+from models.input.tags.layout import NAMED, Layout, Named
 from models.input.topics import ASSET, SIGNAL, TopicTemplate, overlap
 from models.settings import Section
 
@@ -45,9 +47,7 @@ class Input(Section):
     """Topics that carry readings, and the payload format in which they carry them."""
 
     topic: Topic
-    dialect: Literal["json", "scalar", "umh", "thingsboard", "block"] = Field(
-        "json", description="payload format, see docs/topics.md"
-    )
+    dialect: Dialect = Field("json", description="payload format, see docs/topics.md")
     encoding: Literal["", "json", "base64", "float32", "gzip", "cbor", "msgpack"] = Field(
         "",
         description="how the payload is written, if it is not JSON text: as JSON that was "
@@ -68,7 +68,15 @@ class Input(Section):
     asset: PayloadPath = Field(
         "",
         description="path of the asset in the payload, where several share a topic; it is joined "
-        "to the topic's levels; only for dialects json and scalar",
+        "to the topic's levels; only for dialects json, scalar and lists of tags",
+    )
+    name_separator: Annotated[str, Field(max_length=8)] = Field(
+        "",
+        description="text in the name of a tag before which the asset stands, the last one counts: "
+        "with '.', Line1.Press.Flow is signal Flow of asset Line1.Press; only for lists of tags",
+    )
+    tags: Layout = Field(
+        Layout(), description="where the tags stand in the payload; only for dialect tags"
     )
     signal: PayloadPath = Field(
         "",
@@ -106,26 +114,22 @@ class Input(Section):
 
     @model_validator(mode="after")
     def _paths_fit_dialect(self) -> Self:
-        paths = {"timestamp": self.timestamp, "quality": self.quality, "sequence": self.sequence}
         is_raw = self.dialect == "block" and self.encoding == "float32"
-        fixed = is_raw or self.dialect in ("umh", "thingsboard")
-        unused = [name for name, path in paths.items() if path and fixed]
-        if self.value and (is_raw or self.dialect not in ("scalar", "block")):
-            unused.append("value")
-        if self.asset and self.dialect not in ("json", "scalar"):
-            unused.append("asset")
-        if self.signal and self.dialect != "scalar":
-            unused.append("signal")
-        if self.encoding not in ("", *encodings.ENCODINGS) and self.dialect != "block":
-            unused.append(f"encoding {self.encoding}")
-        if self.numbers != "strict" and self.dialect == "block":
-            unused.append("numbers")
-        if unused:
+        used = uses(self.dialect, self.encoding if is_raw else "")
+        if self.encoding in encodings.ENCODINGS:
+            used |= {"encoding"}
+        defaults = Input.model_fields
+        given = [name for name in OPTIONS if getattr(self, name) != defaults[name].default]
+        if unused := [name for name in given if name not in used]:
             raw = " with encoding float32" if is_raw else ""
             raise ValueError(
                 f"dialect {self.dialect}{raw} has no use for {', '.join(unused)}: leave it out, or "
                 "choose another dialect"
             )
+        if self.dialect == "tags" and not self.tags.model_fields_set:
+            raise ValueError("dialect tags needs the table tags, which says where the tags stand")
+        if self.asset and self.name_separator:
+            raise ValueError("asset and name_separator both name the asset: leave one out")
         if self.dialect == "block" and not self.encoding:
             raise ValueError(
                 "dialect block needs encoding: samples as json, base64 or float32, or a payload of "
@@ -136,9 +140,12 @@ class Input(Section):
 
     @model_validator(mode="after")
     def _ways_of_reading_are_used(self) -> Self:
-        if self.quality_map is not None and not self.quality:
+        states_quality = any(one.quality or one.layout.quality for one in self.forms)
+        if self.quality_map is not None and not (self.quality or states_quality):
             raise ValueError("quality_map needs quality, the path of the quality in the payload")
-        if self.timezone != "UTC" and not (self.timestamp and self.timestamp_unit == "iso8601"):
+        states_text = any(one.timestamp_unit == "iso8601" for one in self.forms)
+        is_text = bool(self.timestamp) and self.timestamp_unit == "iso8601"
+        if self.timezone != "UTC" and not (states_text or is_text):
             raise ValueError(
                 "timezone is for times in text: give timestamp and timestamp_unit = 'iso8601', or "
                 "leave it out"
@@ -154,10 +161,11 @@ class Input(Section):
                 f"dialect {self.dialect} has one topic for each signal: name the level {{signal}} "
                 "in topic, or give exactly one entry in signals"
             )
-        by_level = per_signal or has_level
-        if by_level and len(set(self.signals.values())) < len(self.signals):
+        by_name = per_signal or has_level or self.forms
+        if by_name and len(set(self.signals.values())) < len(self.signals):
+            what = "tag" if self.forms else "topic level"
             raise ValueError(
-                "signals: two signals are bound to the same topic level; give each its own"
+                f"signals: two signals are bound to the same {what}; give each its own"
             )
         if not per_signal and has_level and self.dialect != "block":
             raise ValueError(
@@ -185,6 +193,27 @@ class Input(Section):
         self._max_bytes = max_bytes
 
     @property
+    def forms(self) -> Sequence[Named]:
+        """The forms of payloads that are lists of tags; none for other payload formats."""
+        if self.dialect == "tags":
+            timed = bool(self.timestamp or self.tags.timestamp)
+            own = Named(self.tags, "", self.timestamp, self.timestamp_unit, self.quality)
+            return (own._replace(quality_map=self.quality_map, has_time=timed),)
+        changed: dict[str, Any] = {}
+        if "timestamp_unit" in self.model_fields_set:
+            changed["timestamp_unit"] = self.timestamp_unit
+        if self.quality_map is not None:
+            changed["quality_map"] = self.quality_map
+        return tuple(form._replace(**changed) for form in NAMED.get(self.dialect, ()))
+
+    @property
+    def has_time(self) -> bool:
+        """Whether readings have a source time, or are dropped where it is missing."""
+        if forms := self.forms:
+            return all(form.has_time for form in forms)
+        return bool(self.timestamp) or self.dialect in ("umh", "thingsboard")
+
+    @property
     def fields(self) -> Fields:
         """Where a payload has its time, quality and sequence number, and how they are read."""
         return Fields(
@@ -199,24 +228,31 @@ class Input(Section):
     @property
     def has_payload_names(self) -> bool:
         """Whether the payload names the asset or the signal, so that messages of a topic differ."""
-        return bool(self.asset or self.signal)
+        return bool(self.asset or self.signal or self.forms)
+
+    @property
+    def names_asset(self) -> bool:
+        """Whether the payload names the asset, which then counts as the last level of the topic."""
+        return bool(self.asset or self.name_separator)
 
     @property
     def level_names(self) -> tuple[str, ...]:
         """The names of the levels that make up the asset, from left to right."""
         names = (name for name in TopicTemplate(self.topic).names if name != SIGNAL)
-        return (*names, ASSET) if self.asset else tuple(names)
+        return (*names, ASSET) if self.names_asset else tuple(names)
 
     @model_validator(mode="after")
     def _topic_leaves_names_to_the_payload(self) -> Self:
         template = TopicTemplate(self.topic)
-        for name, path in ((ASSET, self.asset), (SIGNAL, self.signal)):
-            if path and name in template.names:
+        separator = self.name_separator and f"name_separator {self.name_separator}"
+        asset = f"path {self.asset}" if self.asset else separator
+        for name, given in ((ASSET, asset), (SIGNAL, self.signal and f"path {self.signal}")):
+            if given and name in template.names:
                 raise ValueError(
-                    f"{name}: both the topic's level {{{name}}} and the path {path} name it: leave "
+                    f"{name}: both the topic's level {{{name}}} and the {given} name it: leave "
                     "out one, or call the level otherwise"
                 )
-        if self.asset and template.is_open:
+        if self.names_asset and template.is_open:
             raise ValueError(
                 f"asset: topic '{self.topic}' has a level of variable depth, which must be the "
                 "last of the asset's levels: name the asset by the topic alone"

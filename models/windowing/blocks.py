@@ -21,7 +21,7 @@ The contract is that of `Windows`.
 
 from binascii import a2b_base64, b2a_base64
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Self
 
 import numpy as np
@@ -250,9 +250,10 @@ class Blocks:
         state.series = Series.load(dumped[0])
         state.round = _Round.load(dumped[1], len(self.channels)) if dumped[1] else None
 
-    def forget(self, asset: str) -> None:
+    def forget(self, assets: Iterable[str]) -> None:
         """See `Windows.forget`."""
-        self._assets.pop(asset, None)
+        for asset in self._assets.keys() & set(assets):
+            del self._assets[asset]
 
     def discard(self) -> None:
         """Drop the windows that are due."""
@@ -263,8 +264,7 @@ class Blocks:
         if len(self._assets) >= self._max_assets:
             self._assets.popitem(last=False)
             self.forgotten += 1
-        state = self._assets[asset] = _AssetState()
-        return state
+        return self._assets.setdefault(asset, _AssetState())
 
     def _is_joining(
         self, under_way: _Round, channels: Sequence[int], start_ns: int, count: int

@@ -36,7 +36,7 @@ the first window, of the samples at 0.1 s and 1 s; its time is 1 s.
 
 import struct
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -232,10 +232,10 @@ class Windows:
         state = self._assets[asset] = AssetState.load(dumped)
         self.waiting += len(state.waiting) - (len(before.waiting) if before else 0)
 
-    def forget(self, asset: str) -> None:
-        """Forget what is remembered of an asset, which starts with an empty window."""
-        self.waiting -= len(self.state_of(asset).waiting)
-        del self._assets[asset]
+    def forget(self, assets: Iterable[str]) -> None:
+        """Forget what is remembered of assets, which start with an empty window."""
+        for asset in self._assets.keys() & set(assets):
+            self.waiting -= len(self._assets.pop(asset).waiting)
 
     def discard(self) -> None:
         """Drop the windows that are due."""

@@ -7,11 +7,10 @@ given. What depends on a model (valid ranges, readings that are late) is left to
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from models.errors import ReadingError
 from models.input.admission import EventTime, refusal
-from models.input.codecs.reading import Decoder, Reading
+from models.input.codecs.reading import Reading
 from models.input.codecs.values import MISSING
 from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
@@ -71,19 +70,18 @@ class Intake:
         reason = refusal([route] if route else [], message, self._max_payload_bytes)
         if route is None or reason:
             raise ReadingError(reason)
-        route = route.of(message.payload)
-        for reading in cast("Decoder", route.decode)(message.payload):
+        for part, reading in route.readings(message.payload):
             try:
                 time_ns = self._event_time.of(reading.time_ns, message)
             except ReadingError as exc:
                 self._drop(exc.reason, message)
                 continue
             for place, unreadable, _ in reading.unread:
-                self.unread[self._signals[route.channels[place]], unreadable] += 1
+                self.unread[self._signals[part.channels[place]], unreadable] += 1
             if len(self._assets) < MAX_TOPICS:
-                self._assets.add(route.asset)
-            values = self._values(route.channels, reading)
-            yield Row(time_ns, route.asset, values, NAMES[reading.quality])
+                self._assets.add(part.asset)
+            values = self._values(part.channels, reading)
+            yield Row(time_ns, part.asset, values, NAMES[reading.quality])
 
     def _route(self, topic: str) -> Route | None:
         if topic in self._known:

@@ -62,8 +62,9 @@ def decode(one: Input, payload: bytes, topic: str = "plant/p1/telemetry") -> Seq
     pipeline = Pipeline(stream="s", inputs=(one,))
     route = Routes(pipeline, list(one.signals)).route(topic)
     assert route is not None
-    route = route.of(payload)
-    return [(route.asset, *_comparable(found)) for found in route.decode(payload)]
+    if one.dialect == "block":
+        return [(route.asset, *_comparable(found)) for found in route.decode(payload)]
+    return [(taken.asset, *_comparable(found)) for taken, found in route.readings(payload)]
 
 
 def _comparable(found: Reading | Block) -> tuple[Any, ...]:
@@ -464,3 +465,15 @@ def test_values_are_those_that_the_payload_has(a: float, b: int) -> None:
     for encoding in BINARY:
         ((_, _, values, *_),) = decode(source(encoding), WRITERS[encoding]({"a": a, "b": b}))
         assert values == str([a, float(b)])
+
+
+@pytest.mark.parametrize("encoding", BINARY)
+def test_list_of_tags_is_read_as_in_json(encoding: str) -> None:
+    fields = {"dialect": "kepware"}
+    tags = [{"id": name, "v": 1.5, "q": True, "t": T0_MS} for name in "ab"]
+    wanted = decode(source("", **fields), text({"timestamp": T0_MS, "values": tags}))
+    write = WRITERS[encoding]
+    one = source(encoding, **fields)
+    assert decode(one, write({"timestamp": T0_MS, "values": tags})) == wanted
+    tags[1]["v"] = math.inf
+    assert unread(one, write({"timestamp": T0_MS, "values": tags})) == {1: "not_finite"}

@@ -1,0 +1,53 @@
+"""What an input has learned from messages and needs to read later ones, such as names for ids."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from models.input.options import Dialect
+from models.input.source import Input
+
+
+class Memory(Protocol):
+    """What one input has learned.
+
+    It belongs to the pipeline and outlives a change of the model. It is saved with the states of
+    the windows in the journal, and messages that have changed it since are replayed. A message may
+    be read twice, so that what it teaches must be the same the second time.
+    """
+
+    def dump(self) -> list[Any]:
+        """All that is remembered, as numbers, texts and lists of them."""
+
+    def load(self, dumped: list[Any]) -> None:
+        """Restore what `dump` has returned; what is remembered now is replaced."""
+
+
+_KINDS: Final[Mapping[Dialect, Callable[[Input], Memory]]] = {}
+
+
+class Memories:
+    """What each input of a pipeline has learned; most need to learn nothing.
+
+    Args:
+        inputs: the inputs of the pipeline.
+    """
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        self._by_input = {
+            number: _KINDS[source.dialect](source)
+            for number, source in enumerate(inputs)
+            if source.dialect in _KINDS
+        }
+
+    def of(self, number: int) -> Memory | None:
+        """The memory of an input, by its index in the pipeline; None if it needs none."""
+        return self._by_input.get(number)
+
+    def dump(self) -> list[list[Any]]:
+        """What each memory dumps, in the order of the inputs."""
+        return [memory.dump() for memory in self._by_input.values()]
+
+    def load(self, dumped: Sequence[list[Any]]) -> None:
+        """Restore what `dump` has returned for the same inputs."""
+        for memory, its_own in zip(self._by_input.values(), dumped, strict=True):
+            memory.load(its_own)

@@ -1,0 +1,195 @@
+"""Reads the tags of payloads of one form: finds each tag, its name, value, time and quality."""
+
+from collections.abc import Callable, Iterator, Sequence
+from operator import methodcaller
+from typing import Any, Final, Generic, TypeVar
+
+from models.errors import DecodeError
+from models.input.codecs.paths import Finder, finder, finder_of, single, top_key
+from models.input.codecs.qualities import quality_reader
+from models.input.codecs.reading import to_position
+from models.input.codecs.times import to_time_ns, zone_of
+from models.input.codecs.values import MISSING, Unread, ValueReader, to_lenient_number, to_number
+from models.input.quality import Quality
+from models.input.source import Input
+from models.input.tags.columns import Columns
+from models.input.tags.elements import elements_of
+from models.input.tags.identity import Identity
+from models.input.tags.layout import Named
+from models.input.tags.rows import Key, Rows
+
+MAX_TAGS: Final = 10_000
+"""Most tags of a payload: they bound how long one message keeps the hot thread from all others."""
+_BAD: Final = Quality.BAD
+_FAILED: Final = object()
+"""In the place of a tag that the payload lists among its failures."""
+_NOTHING: Final = object()
+_Group = dict[str, Any]
+_Converted = TypeVar("_Converted")
+
+
+class Form:
+    """Reads payloads of one form.
+
+    Args:
+        source: the input, whose ways of reading count.
+        form: where the tags stand in a payload.
+        names: name of the tag of each bound signal.
+        readers: what reads the value of each signal.
+    """
+
+    def __init__(
+        self, source: Input, form: Named, names: Sequence[str], readers: Sequence[ValueReader]
+    ) -> None:
+        layout = form.layout
+        self._groups = elements_of(layout.groups) if layout.groups else None
+        self._items = elements_of(layout.items) if layout.items else None
+        self._name, self._value = _getter(layout.name), _getter(layout.value)
+        self._time, self._group_time = _getter(layout.timestamp), finder_of(form.timestamp)
+        self._quality, self._group_quality = _getter(layout.quality), finder_of(form.quality)
+        self._failed, self._failures = _getter(layout.failed), finder_of(layout.failures)
+        self._sequence = finder_of(source.sequence)
+        self._unit, self._zone = form.timestamp_unit, zone_of(source.timezone)
+        self._has_time = form.has_time and bool(layout.timestamp or form.timestamp)
+        self._to_quality = quality_reader(form.quality_map)
+        self._identity = Identity(source, names)
+        self._readers = readers
+        # As `_items_of` does it, and for numbers alone.
+        is_plain = layout.name and layout.items and "[" not in layout.items and not layout.failed
+        is_numeric = {to_number, to_lenient_number}.issuperset(readers)
+        self._list = finder_of(layout.items) if is_plain and is_numeric else None
+        if self._failures is not None or source.names_asset:
+            self._list = None
+        self._columns = Columns(layout, names)
+
+    def take(self, part: object, rows: Rows) -> None:
+        """Add the tags of a payload, or of one element of a payload that is an array.
+
+        Raises:
+            DecodeError: `too_many_entries`. What else is wrong is noted in `rows.refused`.
+        """
+        for group in self._groups(part) if self._groups is not None else (part,):
+            if not isinstance(group, dict):
+                rows.refused = "not_an_object"
+                continue
+            try:
+                position = to_position(self._sequence(group)) if self._sequence else ""
+                if self._list is not None and self._take_column(group, position, rows):
+                    continue
+                items = list(self._items_of(group))
+            except DecodeError as exc:
+                rows.refused = exc.reason
+                continue
+            rows.seen += len(items)
+            if rows.seen > MAX_TAGS:
+                raise DecodeError("too_many_entries")
+            self._take_items(group, items, position, rows)
+
+    def _take_column(self, group: _Group, position: str, rows: Rows) -> bool:
+        """Add a list of tags at once; returns whether it could be.
+
+        Raises:
+            DecodeError: the time or the quality that all of them state cannot be read.
+        """
+        items = self._list(group) if self._list is not None else None
+        if type(items) is not list or (column := self._columns.read(items)) is None:
+            return False
+        rows.seen += len(items)
+        time, quality = column.time, column.quality
+        if time is None and self._group_time is not None:
+            time = self._group_time(group)
+        if quality is None and self._group_quality is not None:
+            quality = self._group_quality(group)
+        key = Key("", self._to_time(time), self._to_quality(quality), position)
+        rows.add_all(key, column.places, column.values)
+        return True
+
+    def _items_of(self, group: _Group) -> Iterator[tuple[object, Any]]:
+        """The tags of a group, each with its name."""
+        for item in self._items(group) if self._items is not None else (group,):
+            if not isinstance(item, dict):
+                continue
+            if self._name is None:
+                yield from item.items()
+            else:
+                name = self._name(item)
+                yield self._name(group) if name is None else name, item
+        failures = self._failures(group) if self._failures is not None else None
+        for name in failures if isinstance(failures, dict) else ():
+            yield name, _FAILED
+
+    def _take_items(
+        self, group: _Group, items: Sequence[tuple[object, Any]], position: str, rows: Rows
+    ) -> None:
+        of, to_time, to_quality = self._identity.of, _Memo(self._to_time), _Memo(self._to_quality)
+        for name, item in items:
+            try:
+                found = of(name, item, group)
+                if found is None:
+                    continue
+                asset, place = found
+                time_ns = to_time(_stated(self._time, self._group_time, item, group))
+                if item is _FAILED or (self._failed is not None and _has(self._failed, item)):
+                    quality = _BAD
+                else:
+                    stated = _stated(self._quality, self._group_quality, item, group)
+                    quality = to_quality(stated)
+            except DecodeError as exc:
+                rows.refused = exc.reason
+                continue
+            rows.add(Key(asset, time_ns, quality, position), place, *self._read(item, place))
+
+    def _to_time(self, value: object) -> int | None:
+        if value is None and not self._has_time:
+            return None
+        return to_time_ns(value, self._unit, self._zone)
+
+    def _read(self, item: Any, place: int) -> tuple[float, Unread | None]:  # noqa: ANN401  as below
+        if item is _FAILED:
+            return MISSING, None
+        is_object = self._value is not None and isinstance(item, dict)
+        try:
+            return self._readers[place](self._value(item) if is_object else item), None  # type: ignore[misc]  # asked above
+        except DecodeError as exc:
+            return MISSING, Unread(place, exc.reason, exc.word)
+
+
+class _Memo(Generic[_Converted]):
+    """Converts a value, which nearly always is that of the tag before."""
+
+    def __init__(self, convert: Callable[[object], _Converted]) -> None:
+        self._convert = convert
+        self._last: object = _NOTHING
+        self._converted: _Converted
+
+    def __call__(self, value: object) -> _Converted:
+        if value is not self._last and not (
+            type(value) is type(self._last) and value == self._last
+        ):
+            self._converted = self._convert(value)
+            self._last = value
+        return self._converted
+
+
+def _getter(text: str) -> Callable[[Any], Any] | None:
+    """As `finder_of`, for objects alone; a single key is looked up without a function between."""
+    if not text:
+        return None
+    path = single(text)
+    return methodcaller("get", key) if (key := top_key(path)) else finder(path)
+
+
+def _stated(
+    of_item: Callable[[Any], Any] | None,
+    of_group: Finder | None,
+    item: Any,  # noqa: ANN401  any JSON value
+    group: _Group,
+) -> object:
+    """What a tag has at a path of its own, or else what its group has."""
+    value = of_item(item) if of_item is not None and isinstance(item, dict) else None
+    return of_group(group) if value is None and of_group is not None else value
+
+
+def _has(find: Callable[[Any], Any], item: object) -> bool:
+    """Whether a tag has something at a path; null, false, 0 and an empty text are nothing."""
+    return isinstance(item, dict) and bool(find(item))

@@ -1,0 +1,161 @@
+"""Lists of tags: which readings come of which payload, and what is refused."""
+
+import json
+from typing import Any
+
+import pytest
+
+from models.errors import DecodeError, ReadingError
+from models.input.pipeline import Pipeline
+from models.input.quality import Quality
+from models.input.routes import Routes
+
+SIGNALS = {"pressure": "Pump.P", "flow": "Pump.F", "valve": "Pump.V"}
+AT = 1_760_000_000_000
+GOOD, UNCERTAIN, BAD = Quality
+
+
+def readings(document: object, *, topic: str = "plant/a", **given: Any) -> list[Any]:  # noqa: ANN401  any setting
+    """The readings of a payload: asset, time in ms, quality, and the value of each signal."""
+    given.setdefault("dialect", "kepware")
+    given.setdefault("signals", SIGNALS)
+    source = {"topic": "plant/{line}", **given}
+    routes = Routes(Pipeline.model_validate({"stream": "s", "inputs": [source]}), list(SIGNALS))
+    route = routes.route(topic)
+    assert route is not None
+    payload = document if isinstance(document, bytes) else json.dumps(document).encode()
+    names = list(SIGNALS)
+    return [
+        (
+            part.asset,
+            None if one.time_ns is None else one.time_ns // 1_000_000,
+            one.quality,
+            dict(zip([names[index] for index in part.channels], one.values, strict=True)),
+        )
+        for part, one in route.readings(payload)
+    ]
+
+
+def tag(name: str, value: object, **given: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON value
+    return {"id": name, "v": value, "q": True, "t": AT, **given}
+
+
+def test_tags_of_one_time_are_one_reading_in_the_order_of_the_signals() -> None:
+    values = [
+        tag("Pump.F", 31),
+        tag("Other", "text"),
+        tag("Pump.V", value=True),
+        tag("Pump.P", 4.2),
+    ]
+    found = readings({"timestamp": AT, "values": values})
+    assert found == [("a", AT, GOOD, {"pressure": 4.2, "flow": 31, "valve": 1})]
+
+
+def test_tag_that_its_source_calls_bad_is_bad_and_costs_no_other() -> None:
+    values = [tag("Pump.P", 4.2), tag("Pump.F", 31, q=False)]
+    assert readings({"timestamp": AT, "values": values}) == [
+        ("a", AT, BAD, {"flow": 31}),
+        ("a", AT, GOOD, {"pressure": 4.2}),
+    ]
+
+
+def test_tags_of_several_times_are_readings_in_their_order() -> None:
+    values = [tag("Pump.P", 4.3, t=AT + 20), tag("Pump.F", 31), tag("Pump.P", 4.2)]
+    assert readings({"timestamp": AT, "values": values}) == [
+        ("a", AT, GOOD, {"pressure": 4.2, "flow": 31}),
+        ("a", AT + 20, GOOD, {"pressure": 4.3}),
+    ]
+
+
+def test_tag_without_a_time_has_that_of_the_message() -> None:
+    values = [{"id": "Pump.P", "v": 4.2, "q": True}]
+    assert readings({"timestamp": AT, "values": values}) == [("a", AT, GOOD, {"pressure": 4.2})]
+
+
+def test_tag_that_is_there_twice_is_two_readings() -> None:
+    found = readings({"values": [tag("Pump.P", 4.2), tag("Pump.P", 4.3)]})
+    assert [values for *_, values in found] == [{"pressure": 4.2}, {"pressure": 4.3}]
+
+
+NEURON = {
+    "values": {"timestamp": AT, "values": {"Pump.P": 4.2}, "errors": {"Pump.F": 2014}},
+    "tags": {
+        "timestamp": AT,
+        "tags": [{"name": "Pump.P", "value": 4.2}, {"name": "Pump.F", "error": 2014}],
+    },
+}
+
+
+@pytest.mark.parametrize("form", NEURON)
+def test_tag_that_failed_is_bad(form: str) -> None:
+    found = readings(NEURON[form], dialect="neuron")
+    assert [(quality, list(values)) for _, _, quality, values in found] == [
+        (BAD, ["flow"]),
+        (GOOD, ["pressure"]),
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["text", None, [1], {}], ids=["text", "null", "list", "object"])
+def test_value_that_cannot_be_read_is_missing(wrong: object) -> None:
+    ((_, _, _, values),) = readings({"values": [tag("Pump.P", wrong), tag("Pump.F", 31)]})
+    assert values["flow"] == 31
+    assert values["pressure"] != values["pressure"], "it is NaN"
+
+
+def test_message_without_a_bound_tag_is_refused() -> None:
+    with pytest.raises(DecodeError, match="no_signal"):
+        readings({"timestamp": AT, "values": [tag("Other", 1)]})
+
+
+def test_tag_whose_time_cannot_be_read_is_told_after_the_others_are_taken() -> None:
+    values = [tag("Pump.P", 4.2, t="soon"), tag("Pump.F", 31)]
+    with pytest.raises(ReadingError, match="time_malformed") as told:
+        readings({"values": values})
+    assert not isinstance(told.value, DecodeError), "something was taken"
+    with pytest.raises(DecodeError, match="time_malformed"):
+        readings({"values": values[:1]})
+
+
+def test_name_before_the_last_separator_is_the_asset() -> None:
+    values = [
+        tag("Line.Press.P", 4.2),
+        tag("Line.Drill.P", 5.2),
+        tag("P", 1),
+        tag("Line.Press.F", 31),
+    ]
+    given: dict[str, Any] = {"signals": {"pressure": "P", "flow": "F"}, "name_separator": "."}
+    with pytest.raises(ReadingError, match="asset_missing"):
+        readings({"values": values}, **given)
+    del values[2]
+    assert readings({"values": values}, **given) == [
+        ("a/Line.Press", AT, GOOD, {"pressure": 4.2, "flow": 31}),
+        ("a/Line.Drill", AT, GOOD, {"pressure": 5.2}),
+    ]
+
+
+def test_layout_of_ones_own_is_read() -> None:
+    document = {
+        "parts": [
+            {"dev": "d1", "ts": AT, "points": {"P": {"x": [4.2]}, "F": {"x": [31], "bad": 7}}},
+            {"dev": "d2", "ts": AT, "points": {"P": {"x": [5.2], "own": AT + 1}}},
+        ],
+    }
+    layout = {
+        "groups": "parts[*]",
+        "items": "points",
+        "value": "x[0]",
+        "failed": "bad",
+        "timestamp": "own",
+    }
+    given: dict[str, Any] = {
+        "dialect": "tags",
+        "tags": layout,
+        "asset": "dev",
+        "timestamp": "ts",
+        "signals": {"pressure": "P", "flow": "F"},
+    }
+    assert readings(document, **given) == [
+        ("a/d1", AT, BAD, {"flow": 31}),
+        ("a/d1", AT, GOOD, {"pressure": 4.2}),
+        ("a/d2", AT + 1, GOOD, {"pressure": 5.2}),
+    ]
