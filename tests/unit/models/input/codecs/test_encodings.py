@@ -367,25 +367,13 @@ def loads(content): return content
 """
 
 
-@pytest.mark.parametrize(
-    ("encoding", "module"),
-    [
-        ("cbor", "raise ImportError('not here')"),
-        ("cbor", OLDER_CBOR2),
-        ("msgpack", "raise ImportError('not here')"),
-    ],
-    ids=["cbor2 is missing", "cbor2 is of an older release", "msgpack is missing"],
-)
-def test_check_refuses_an_encoding_whose_package_is_not_there(
-    encoding: str, module: str, tmp_path: Path
-) -> None:
-    package = {"cbor": "cbor2", "msgpack": "msgpack"}[encoding]
-    (tmp_path / f"{package}.py").write_text(module)
+def test_check_refuses_a_package_that_is_too_old(tmp_path: Path) -> None:
+    (tmp_path / "cbor2.py").write_text(OLDER_CBOR2)
     configuration = {
         "gateway": {"id": "gw1", "state_dir": str(tmp_path)},
         "broker": {"host": "localhost"},
         "registry": {"url": "file:///srv/registry", "root": "root.json"},
-        "pipelines": [{"stream": "s", "inputs": [{"topic": "t/{asset}", "encoding": encoding}]}],
+        "pipelines": [{"stream": "s", "inputs": [{"topic": "t/{asset}", "encoding": "cbor"}]}],
     }
     path = tmp_path / "agent.toml"
     path.write_text(tomli_w.dumps(configuration))
@@ -398,8 +386,8 @@ def test_check_refuses_an_encoding_whose_package_is_not_there(
         check=False,
     )
     assert done.returncode == EXIT_CONFIG
-    told = f"pipelines[0].inputs[0]: encoding {encoding} needs the package {package}"
-    assert names(done.stdout + done.stderr, told, f"pip install 'millhand[{encoding}]'")
+    told = "pipelines[0].inputs[0]: encoding cbor needs the package cbor2"
+    assert names(done.stdout + done.stderr, told, "6.2", "pip install 'millhand[cbor]'")
 
 
 def test_package_of_an_encoding_is_imported_only_where_it_is_configured() -> None:
