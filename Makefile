@@ -80,10 +80,12 @@ LOCK = $(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe \
 
 upgrade: UPGRADE = --upgrade
 lock upgrade: $(STAMP)
-	$(LOCK) --extra trainer,server,grpc,demo,dev --output-file requirements/dev.txt
+	$(LOCK) --extra trainer,server,grpc,cbor,msgpack,demo,dev --output-file requirements/dev.txt
 	$(LOCK) --constraint requirements/dev.txt --extra trainer --output-file requirements/trainer.txt
 	$(LOCK) --constraint requirements/dev.txt --extra server --output-file requirements/server.txt
 	$(LOCK) --constraint requirements/dev.txt --extra server,grpc --output-file requirements/grpc.txt
+	$(LOCK) --constraint requirements/dev.txt --extra cbor,msgpack \
+		--output-file requirements/encodings.txt
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/agent.txt
 
 clean:

@@ -41,11 +41,7 @@ def describe(settings: Settings) -> list[str]:
     ]
     for pipeline in settings.pipelines:
         lines.append(f"stream    {pipeline.stream} -> {pipeline.output_topic}")
-        lines += [
-            f"  input   {one.filter} as {one.dialect}"
-            f"{' of ' + one.encoding if one.encoding else ''}, QoS {one.qos}"
-            for one in pipeline.inputs
-        ]
+        lines += [f"  input   {one.filter} as {one.form}, QoS {one.qos}" for one in pipeline.inputs]
     return lines
 
 

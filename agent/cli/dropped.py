@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from agent.cli import stated
 from agent.streams.pipeline import Pipeline
-from models.input.codecs.document import parse_message
 from models.input.codecs.paths import rendered
 from models.input.reasons import REASONS
 from models.input.source import Input
@@ -28,7 +27,8 @@ def explain(reason: str, served: Pipeline, message: Received) -> Iterator[str]:
     """
     yield f"  dropped as {reason}: {REASONS[reason]}"
     if reason == "no_signal":
-        found = list(_found(stated.source_of(served.settings, message.topic), message.payload))
+        source = stated.source_of(served.settings, message.topic)
+        found = list(_found(source, message.payload))
         yield f"    looked for: {_listed(_wanted(served, message.topic))}"
         yield f"    found: {_listed(found) or 'an object without keys'}"
     elif reason.startswith("time_"):
@@ -64,16 +64,19 @@ def _wanted(served: Pipeline, topic: str) -> list[str]:
 
 def _found(source: Input | None, payload: bytes) -> Iterator[str]:
     """The names of the tags of a payload, or the paths where it is no list of tags."""
-    if source is not None and source.forms:
+    if source is None or source.dialect == "sparkplug":
+        return iter(())
+    if source.forms:
         return iter(dict.fromkeys(TagsDecoder(source, [], []).names(payload)))
-    return _paths(parse_message(payload))
+    return _paths(source.parse(payload))
 
 
 def _paths(document: Any, above: tuple[str | int, ...] = ()) -> Iterator[str]:  # noqa: ANN401  any JSON value
     """The path of every value in a document that is no object; of a list with objects, in these."""
     if isinstance(document, dict) and document:
         for key, value in document.items():
-            yield from _paths(value, (*above, key))
+            if isinstance(key, str):  # a byte string of CBOR has no path
+                yield from _paths(value, (*above, key))
     elif isinstance(document, list) and any(isinstance(one, dict) for one in document):
         for number, one in enumerate(document):
             yield from _paths(one, (*above, number))

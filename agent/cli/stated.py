@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse_message
 from models.input.codecs.paths import finder_of
 from models.input.codecs.qualities import allowed_qualities
 from models.input.pipeline import Pipeline
@@ -27,7 +26,7 @@ def describe_time(source: Input, payload: bytes) -> Iterator[str]:
         source: the input that the payload belongs to.
         payload: the payload of the message.
     """
-    if source.timestamp and (document := _parsed(payload)) is not None:
+    if source.timestamp and (document := _parsed(source, payload)) is not None:
         way = f"timestamp_unit {source.timestamp_unit}"
         if source.timestamp_unit == "iso8601":
             way += f", timezone {source.timezone}"
@@ -39,7 +38,7 @@ def describe_time(source: Input, payload: bytes) -> Iterator[str]:
 
 def describe_quality(source: Input, payload: bytes) -> Iterator[str]:
     """Path and value of the quality, and what is read there; as `describe_time`."""
-    if source.quality and (document := _parsed(payload)) is not None:
+    if source.quality and (document := _parsed(source, payload)) is not None:
         chosen = source.quality_map
         name = chosen if isinstance(chosen, str) else "is not given" if chosen is None else "table"
         yield f"    quality at {source.quality}: {_shown(document, source.quality)}"
@@ -56,9 +55,9 @@ def _places(of_tag: str | tuple[str, ...], of_part: str) -> str:
     return ", or ".join(f"{path} {where}" for path, where in places if path)
 
 
-def _parsed(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
+def _parsed(source: Input, payload: bytes) -> Any:  # noqa: ANN401  any JSON value
     try:
-        return parse_message(payload)
+        return source.parse(payload)
     except DecodeError:
         return None
 
@@ -68,6 +67,6 @@ def _shown(document: Any, path: str) -> str:  # noqa: ANN401  any JSON value
     find = finder_of(path)
     assert find is not None  # noqa: S101  there is a path
     try:
-        return json.dumps(find(document))[:_MAX_CHARACTERS]
+        return json.dumps(find(document), default=str)[:_MAX_CHARACTERS]
     except DecodeError as exc:
         return exc.reason

@@ -54,7 +54,7 @@ def explain(settings: Settings, topic: str, payload: bytes | None) -> Iterator[s
         for source in pipeline.inputs:
             difference = source.difference(topic)
             matching = matching or not difference
-            yield f"  input {source.topic} ({source.dialect}): {difference or 'matches'}"
+            yield f"  input {source.topic} ({source.form}): {difference or 'matches'}"
         if matching:
             yield from _explain_in(settings, pipeline, topic, payload)
 

@@ -241,3 +241,10 @@ class Settings(FileSettings):
     def _inputs_are_delivered_once(self) -> Self:
         check_delivered_once([source for pipeline in self.pipelines for source in pipeline.inputs])
         return self
+
+    @model_validator(mode="after")
+    def _inputs_know_their_limit(self) -> Self:
+        for pipeline in self.pipelines:
+            for source in pipeline.inputs:
+                source.limit(self.limits.max_payload_bytes)
+        return self

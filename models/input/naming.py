@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse_message
 from models.input.codecs.paths import finder_of
 from models.input.source import Input
 from models.input.topics import ASSET, SIGNAL, is_level
@@ -21,12 +20,13 @@ class PayloadNames:
     """Reads the names in the payloads of one input.
 
     Args:
-        source: the input, of which `asset` and `signal` count.
+        source: the input, of which `asset`, `signal` and `encoding` count.
     """
 
     def __init__(self, source: Input) -> None:
         self._asset = finder_of(source.asset)
         self._signal = finder_of(source.signal)
+        self._parse = source.parse
 
     def __call__(self, payload: bytes) -> Mapping[str, str]:
         """The levels that the payload names, by the name of the level.
@@ -34,9 +34,9 @@ class PayloadNames:
         Raises:
             DecodeError: `asset_missing` or `signal_missing` if there is nothing at the path;
                 `asset_malformed` or `signal_malformed` if it is neither text nor a whole number,
-                or the asset is not a topic level; see `parse_message` and `Finder`.
+                or the asset is not a topic level; see `Input.parse` and `Finder`.
         """
-        document = parse_message(payload)
+        document = self._parse(payload)
         named: dict[str, str] = {}
         if self._asset is not None:
             named[ASSET] = asset_in(self._asset(document))

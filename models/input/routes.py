@@ -15,7 +15,7 @@ from models.input.codecs.block import BlockDecoder, BlockDocumentDecoder, RawBlo
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.paths import rendered
 from models.input.codecs.reading import Decoder, Fields, Reading
-from models.input.codecs.scalar import PlainDecoder, UmhDecoder, scalar_decoder
+from models.input.codecs.scalar import BareDecoder, PlainDecoder, UmhDecoder, scalar_decoder
 from models.input.codecs.thingsboard import ThingsBoardDecoder
 from models.input.codecs.values import ValueReader, to_number, value_reader
 from models.input.memory import Memories, Memory
@@ -290,20 +290,20 @@ class _BoundInput:
 def _decoder(
     source: Input, paths: Sequence[str], readers: Sequence[ValueReader]
 ) -> Decoder | BlockDecoder:
-    fields = source.fields
+    fields, parse = source.fields, source.parse
     if source.dialect == "block":
         return _block_decoder(source, paths, fields)
     if source.dialect == "json":
-        return JsonRowDecoder(paths, fields, readers)
+        return JsonRowDecoder(paths, fields, readers, parse)
     if source.dialect == "thingsboard":
-        return ThingsBoardDecoder(paths, readers)
+        return ThingsBoardDecoder(paths, readers, parse)
     (read,) = readers or (to_number,)  # none: the model does not use the signal of the input
     if source.dialect == "umh":
-        return UmhDecoder(read)
+        return UmhDecoder(read, parse)
     is_document = source.has_payload_names or source.value or source.timestamp
     if is_document or source.quality or source.sequence:
-        return scalar_decoder(source.value, fields, read)
-    return PlainDecoder(read)
+        return scalar_decoder(source.value, fields, read, parse)
+    return BareDecoder(read, parse) if source.encoding else PlainDecoder(read)
 
 
 def _block_decoder(source: Input, paths: Sequence[str], fields: Fields) -> BlockDecoder:
@@ -312,7 +312,7 @@ def _block_decoder(source: Input, paths: Sequence[str], fields: Fields) -> Block
     width = 1 if is_per_signal else len(paths)
     is_bare = not (source.value or source.timestamp or source.quality or source.sequence)
     if source.encoding == "float32" or (is_bare and (is_per_signal or not source.signals)):
-        return RawBlockDecoder(source.encoding, width)
+        return RawBlockDecoder(source.encoding, width, source.parse)
     if source.value or is_per_signal:
         paths = [source.value or "value"]
-    return BlockDocumentDecoder(source.encoding, paths, width, fields)
+    return BlockDocumentDecoder(source.encoding, paths, width, fields, source.parse)

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from models.bundle.manifest import Name
+from models.input.codecs import encodings
+from models.input.codecs.document import Parse, parse, parse_message
 from models.input.codecs.paths import check_differ, single
 from models.input.codecs.qualities import QualityMap
 from models.input.codecs.reading import Fields
@@ -47,10 +49,11 @@ class Input(Section):
 
     topic: Topic
     dialect: Dialect = Field("json", description="payload format, see docs/topics.md")
-    encoding: Literal["", "json", "base64", "float32"] = Field(
+    encoding: Literal["", "json", "base64", "float32", "gzip", "cbor", "msgpack"] = Field(
         "",
-        description="how a block writes its samples: as JSON numbers, as base64 text of float32, "
-        "or as a payload of nothing but float32; only for dialect block",
+        description="how the payload is written, if it is not JSON text: as JSON that was "
+        "compressed by gzip, as CBOR or as MessagePack. A block needs it; its samples may also be "
+        "JSON numbers (json), base64 text of float32, or a payload of nothing but float32",
     )
     qos: Qos = 1
     signals: dict[Name, str] = Field(
@@ -108,6 +111,7 @@ class Input(Section):
         description="path of a number that differs from message to message; it tells readings of "
         "the same time apart",
     )
+    _max_bytes: int = PrivateAttr(1 << 20)  # see `limit`
 
     rebirth: bool = Field(
         default=False,
@@ -119,6 +123,8 @@ class Input(Section):
     def _paths_fit_dialect(self) -> Self:
         is_raw = self.dialect == "block" and self.encoding == "float32"
         used = uses(self.dialect, self.encoding if is_raw else "")
+        if self.encoding in encodings.ENCODINGS and self.dialect not in ("influx", "sparkplug"):
+            used |= {"encoding"}
         defaults = Input.model_fields
         given = [name for name in OPTIONS if getattr(self, name) != defaults[name].default]
         if unused := [name for name in given if name not in used]:
@@ -132,7 +138,11 @@ class Input(Section):
         if self.asset and self.name_separator:
             raise ValueError("asset and name_separator both name the asset: leave one out")
         if self.dialect == "block" and not self.encoding:
-            raise ValueError("dialect block needs encoding: json, base64 or float32")
+            raise ValueError(
+                "dialect block needs encoding: samples as json, base64 or float32, or a payload of "
+                "gzip, cbor or msgpack"
+            )
+        encodings.check_installed(self.encoding)
         return self
 
     @model_validator(mode="after")
@@ -191,6 +201,24 @@ class Input(Section):
     def _nodes(self) -> SparkplugTemplate | None:
         template = TopicTemplate(self.topic)
         return SparkplugTemplate(template) if self.dialect == "sparkplug" else None
+
+    @property
+    def form(self) -> str:
+        """The payload format and its encoding, in words."""
+        return self.dialect + (f" of {self.encoding}" if self.encoding else "")
+
+    @property
+    def parse(self) -> Parse:
+        """What turns a payload into its document, by `encoding`.
+
+        A block is parsed strictly: a mistake beside its thousands of samples is one of its source.
+        """
+        text = parse if self.dialect == "block" else parse_message
+        return encodings.parser(self.encoding, text, self._max_bytes)
+
+    def limit(self, max_bytes: int) -> None:
+        """Set how many bytes a payload may have once it is inflated; 1 MiB if never called."""
+        self._max_bytes = max_bytes
 
     @property
     def forms(self) -> Sequence[Named]:

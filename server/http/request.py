@@ -1,12 +1,12 @@
 """A request as handlers see it: its path taken apart, its headers, and its body within limits."""
 
 import re
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter_ns
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
+from models.inflation import GZIP, ZLIB, InflatedTooLargeError, InflationError, inflated
 from server.http.answer import Answer
 from server.http.refusals import EncodingError, Headers, RefusedError, TooLargeError
 
@@ -16,8 +16,8 @@ NO_ROUTE: Final = "none"
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")  # RFC 9110, 7.2, without escapes
 _MAX_SHOWN: Final = 40
-# zlib.h: 16 + 15 for gzip, 15 for zlib. x-gzip is the same as gzip (RFC 9110, 8.4.1.3).
-_WINDOW_BITS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+# x-gzip is the same as gzip (RFC 9110, 8.4.1.3).
+_WINDOW_BITS: Final = {b"gzip": GZIP, b"x-gzip": GZIP, b"deflate": ZLIB}
 
 
 class ClientGoneError(RefusedError):
@@ -152,7 +152,7 @@ class Request:
         content = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
         coding = self.header(b"content-encoding").strip().lower()
         if coding in _WINDOW_BITS:
-            return inflated(content, _WINDOW_BITS[coding], max_bytes)
+            return _inflated(content, _WINDOW_BITS[coding], max_bytes)
         if coding and coding != b"identity":
             raise EncodingError(
                 f"the body has the content coding '{_shown(coding)}'; allowed are gzip and deflate"
@@ -162,26 +162,15 @@ class Request:
         return content
 
 
-def inflated(content: bytes, window_bits: int, max_bytes: int) -> bytes:
-    """Inflate a body, but never to more than `max_bytes`, however small it arrived.
-
-    Raises:
-        TooLargeError: it would be longer.
-        RefusedError: it is cut off, damaged, or has something behind it.
-    """
-    inflater = zlib.decompressobj(window_bits)
+def _inflated(content: bytes, window_bits: int, max_bytes: int) -> bytes:
     try:
-        found = inflater.decompress(content, max_bytes + 1)
-    except zlib.error as exc:
-        raise RefusedError(f"the body cannot be inflated: {exc}") from exc
-    if len(found) > max_bytes:
+        return inflated(content, window_bits, max_bytes)
+    except InflatedTooLargeError as exc:
         raise TooLargeError(
             f"the inflated body has more than {max_bytes} bytes (limits.max_body_bytes)"
-        )
-    if not inflater.eof or inflater.unused_data:
-        what = "has something behind its end" if inflater.eof else "is cut off"
-        raise RefusedError(f"the compressed body {what}")
-    return found
+        ) from exc
+    except InflationError as exc:
+        raise RefusedError(f"the compressed body {exc}") from exc
 
 
 def _shown(value: bytes) -> str:

@@ -77,6 +77,28 @@ def test_server_names_the_extra_that_grpc_needs(python: Path, tmp_path: Path) ->
         assert "grpc: grpcio not installed: pip install 'millhand[server,grpc]'" in run.stderr
 
 
+@pytest.mark.parametrize("encoding", ["cbor", "msgpack"])
+def test_agent_names_the_extra_that_an_encoding_needs(
+    python: Path, tmp_path: Path, encoding: str
+) -> None:
+    config = tmp_path / "agent.toml"
+    (tmp_path / "root.json").write_text("{}")
+    config.write_text(
+        f"""
+        gateway = {{ id = "gw1", state_dir = "{tmp_path}" }}
+        broker = {{ host = "localhost" }}
+        registry = {{ url = "file://{tmp_path}", root = "{tmp_path}/root.json" }}
+        [[pipelines]]
+        stream = "mass"
+        inputs = [{{ topic = "t/{{asset}}", encoding = "{encoding}" }}]
+        """
+    )
+    for command in ("run", "check"):
+        run = said(python, command, "--config", str(config), package="agent")
+        assert run.returncode == 78
+        assert f"pip install 'millhand[{encoding}]'" in run.stderr
+
+
 def test_missing_module_of_ours_is_a_bug_and_no_missing_extra() -> None:
     blocked = (
         "import sys; sys.modules['trainer.commands.schema'] = None; "

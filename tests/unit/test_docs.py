@@ -22,6 +22,7 @@ from models.bundle.package import Bundle
 from models.control.documents import Current, Feedback, Metrics
 from models.control.topics import ControlTopics
 from models.errors import MillhandError
+from models.input.codecs.encodings import ENCODINGS
 from models.input.options import Dialect
 from models.input.reasons import BAD_REASONS
 from serving.errors import InferenceError
@@ -90,10 +91,11 @@ def answer(pipeline: Pipeline, messages: str) -> list[Outgoing]:
     """Send lines of topic and payload, and return what goes out."""
     for line in messages.splitlines():
         topic, text = line.split(maxsplit=1)
+        source = pipeline.settings.inputs[0]
+        is_binary = source.encoding in ENCODINGS or source.dialect == "sparkplug"
+        payload = bytes.fromhex(text) if is_binary else text.encode()
         route = pipeline.route(topic)
         assert route is not None, topic
-        is_binary = pipeline.settings.inputs[0].dialect == "sparkplug"
-        payload = bytes.fromhex(text) if is_binary else text.encode()
         message = Received(topic, payload, 1, retained=False, repeated=False, at_ns=NOW_NS)
         pipeline.take(route, message, Input(1, (topic, message.payload)))
     return pipeline.infer(lambda: NOW_NS + 436_000)
@@ -112,7 +114,18 @@ def test_messages_of_every_dialect_are_answered(configuration: str, messages: st
 def test_there_is_an_example_of_every_dialect() -> None:
     given = [tomllib.loads(toml)["pipelines"][0]["inputs"][0] for toml, _ in examples()]
     assert {one.get("dialect", "json") for one in given} == {*get_args(Dialect)}
-    assert {one["encoding"] for one in given if "encoding" in one} == {"json", "base64"}
+    shown = {one["encoding"] for one in given if "encoding" in one}
+    assert shown == {"json", "base64", *ENCODINGS}
+
+
+def test_payload_in_each_encoding_is_the_document_that_is_shown() -> None:
+    (shown,) = re.findall(r"digits, is the document\s+`(.+?)`", TOPICS)
+    found = {}
+    for toml, messages in examples():
+        (source,) = serving(toml).settings.inputs
+        if source.encoding in ENCODINGS and source.dialect == "json":
+            found[source.encoding] = source.parse(bytes.fromhex(messages.split()[1]))
+    assert found == dict.fromkeys(ENCODINGS, json.loads(shown))
 
 
 def test_prediction_has_the_fields_that_are_shown() -> None:

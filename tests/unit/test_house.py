@@ -16,7 +16,9 @@ INSTALLED = ("agent", "models", "server", "serving", "trainer")
 
 # A library that is a boundary is imported in one file a side, which wraps its errors in ours.
 IMPORTERS = {
+    "cbor2": {"models/input/codecs/cbor.py"},
     "joblib": {"trainer/search/candidates.py"},
+    "msgpack": {"models/input/codecs/message_pack.py"},
     "onnxruntime": {"serving/runtime/device.py", "serving/runtime/graph.py"},
     "optuna": {
         "trainer/estimators/families.py",

@@ -15,9 +15,11 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("agent.txt", "server.txt", "grpc.txt", "trainer.txt", "dev.txt")
+LOCKS = ("agent.txt", "server.txt", "grpc.txt", "encodings.txt", "trainer.txt", "dev.txt")
 NOT_ON_A_GATEWAY = {
+    "cbor2",
     "httptools",
+    "msgpack",
     "onnx",
     "pandas",
     "pyarrow",
@@ -63,7 +65,7 @@ def test_base_install_carries_no_training_library_and_no_web_server() -> None:
     ("package", "extras"),
     [
         ("agent", []),
-        ("models", []),
+        ("models", ["cbor", "msgpack"]),
         ("server", ["server", "grpc"]),
         ("serving", []),
         ("trainer", ["trainer"]),
@@ -117,7 +119,7 @@ def test_lock_satisfies_every_declared_dependency() -> None:
     everything = locked("dev.txt")
     missing = [
         str(need)
-        for need in declared("trainer", "server", "grpc", "demo", "dev")
+        for need in declared("trainer", "server", "grpc", "cbor", "msgpack", "demo", "dev")
         if need.name not in everything or not need.specifier.contains(everything[need.name])
     ]
     assert missing == []

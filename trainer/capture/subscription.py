@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from models.input.codecs.encodings import ENCODINGS
 from models.input.codecs.qualities import NamedMap
 from models.input.limits import IntakeLimits
 from models.input.options import Dialect
@@ -31,6 +32,7 @@ _TOPIC_ONLY = (
     "dialect",
     "asset",
     "name_separator",
+    "encoding",
     "value",
     "timestamp",
     "timestamp_unit",
@@ -83,6 +85,12 @@ class _Configuration(BaseModel):
         check_delivered_once([source for one in self.pipelines for source in one.inputs])
         return self
 
+    @model_validator(mode="after")
+    def _inputs_know_their_limit(self) -> Self:
+        for source in (source for one in self.pipelines for source in one.inputs):
+            source.limit(self.limits.max_payload_bytes)
+        return self
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a subscription to a parser."""
@@ -103,6 +111,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--dialect", choices=DIALECTS, help="payload format of --topic; default json")
     add("--asset", help="path of the asset, where several share a topic; default none")
     add("--name-separator", help="text in a tag's name before which its asset stands; default none")
+    add("--encoding", choices=ENCODINGS, help="how payloads are written; default as text")
     add("--value", help="path of the value in a scalar payload; default value")
     add("--timestamp", help="path of event time, '' for arrival; default ts, or timestamp (scalar)")
     add("--timestamp-unit", help="unit of the event time: ns, us, ms (usual), s or iso8601")
@@ -164,6 +173,7 @@ def _of_topic(options: argparse.Namespace) -> Subscription:
     content = {
         "topic": options.topic,
         "dialect": "scalar" if dialect == "plain" else dialect,
+        "encoding": options.encoding or "",
         "signals": _signals(options.signal),
         "asset": options.asset or "",
         "name_separator": options.name_separator or "",

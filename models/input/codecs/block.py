@@ -5,6 +5,8 @@ raw float32                                       nothing else, little-endian, s
 {"ts": 1760000000000, "x": [...], "y": [...]}     an array, or base64 text, for each signal
 [0.1, 0.2, ...]                                   JSON array or base64 text alone
 
+In the encodings cbor and msgpack, a byte string of float32 may stand for an array.
+
 The time is that of the first sample. Interleaved means x, y and z of the first sample, then x, y
 and z of the second, and so on.
 """
@@ -18,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse
+from models.input.codecs.document import Parse, parse
 from models.input.codecs.paths import finder, single
 from models.input.codecs.reading import Fields, FieldsReader
 from models.input.quality import Quality
 
-Encoding = Literal["json", "base64", "float32"]
+Encoding = Literal["json", "base64", "float32", "gzip", "cbor", "msgpack"]
 Samples = NDArray[np.floating[Any]]
 _NUMBERS = {float, int, type(None)}
 
@@ -79,14 +81,16 @@ def from_base64(text: object, width: int) -> Samples:
 
 
 def from_list(found: object, width: int) -> Samples:
-    """Samples of `width` values each, from a JSON array: flat, or with an array for each sample.
+    """Samples of `width` values each, from an array: flat, or with an array for each sample.
 
-    A null is a missing value.
+    A null is a missing value. Bytes, which JSON does not have, are float32.
 
     Raises:
         DecodeError: `not_a_number` if it is not an array, or has anything but numbers and null;
             `block_length` if it is empty, its samples differ in length, or the last is cut off.
     """
+    if isinstance(found, bytes):
+        return from_floats(found, width)
     if not isinstance(found, list):
         raise DecodeError("not_a_number")
     kinds = set(map(type, found))
@@ -108,42 +112,51 @@ class RawBlockDecoder:
     Args:
         encoding: how the samples are written.
         width: number of values in a sample.
+        parse: turns a payload into its document; if omitted, the payload is JSON text.
     """
 
-    def __init__(self, encoding: Encoding, width: int) -> None:
+    def __init__(self, encoding: Encoding, width: int, parse: Parse = parse) -> None:
         self._encoding = encoding
         self._width = width
+        self._parse = parse
 
     def __call__(self, payload: bytes) -> Sequence[Block]:
         """The one block of a payload.
 
         Raises:
-            DecodeError: `empty`; see `parse`, `from_list`, `from_base64` and `from_floats`.
+            DecodeError: `empty`; see the parser, `from_list`, `from_base64` and `from_floats`.
         """
         if not payload:
             raise DecodeError("empty")
-        if self._encoding == "json":
-            return (Block(None, from_list(parse(payload), self._width)),)
         if self._encoding == "base64":
             return (Block(None, from_base64(payload, self._width)),)
-        return (Block(None, from_floats(payload, self._width)),)
+        if self._encoding == "float32":
+            return (Block(None, from_floats(payload, self._width)),)
+        return (Block(None, from_list(self._parse(payload), self._width)),)
 
 
 class BlockDocumentDecoder:
-    """Decoder of JSON objects that contain samples.
+    """Decoder of objects that contain samples.
 
     Args:
-        encoding: how the samples are written, `json` or `base64`.
+        encoding: how the payload and its samples are written, anything but `float32`.
         paths: paths of the samples: one path where all signals are interleaved, else one
             for each channel.
         width: number of values in a sample, over all paths.
         fields: where the payload has its time, quality and sequence number.
+        parse: turns a payload into its document; if omitted, the payload is JSON text.
     """
 
     def __init__(
-        self, encoding: Encoding, paths: Sequence[str], width: int, fields: Fields
+        self,
+        encoding: Encoding,
+        paths: Sequence[str],
+        width: int,
+        fields: Fields,
+        parse: Parse = parse,
     ) -> None:
-        self._read = from_list if encoding == "json" else from_base64
+        self._parse = parse
+        self._read = from_base64 if encoding == "base64" else from_list
         self._finders = [finder(single(path)) for path in paths]
         self._width = width // len(paths)
         self._fields = FieldsReader(fields)
@@ -153,10 +166,10 @@ class BlockDocumentDecoder:
 
         Raises:
             DecodeError: `not_an_object`; `no_signal` if a path is missing or null;
-                `block_length` if signals differ in their number of samples; see `parse`,
+                `block_length` if signals differ in their number of samples; see the parser,
                 `from_list`, `from_base64` and `FieldsReader`.
         """
-        document = parse(payload)
+        document = self._parse(payload)
         if not isinstance(document, dict):
             raise DecodeError("not_an_object")
         values = self._values(document)

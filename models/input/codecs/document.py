@@ -10,7 +10,8 @@ a duplicate key, or a number that is not finite, to whoever looks at that place.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -20,9 +21,25 @@ from models.errors import DecodeError
 
 # Deeper than any telemetry; far below the depth at which recursion would end the process.
 MAX_DEPTH = 100
+Parse = Callable[[bytes], Any]
+"""Turns a payload into the document that it holds. Raises DecodeError."""
 _LEAVES = {str, int, float, bool, type(None)}
 _BEGINNING = 100
 _BRACKET = ord("[")
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A value in a document that no JSON value is like, so that no signal can be read from it.
+
+    Attributes:
+        kind: what it is, in words.
+    """
+
+    kind: str
+
+    def __str__(self) -> str:
+        return self.kind
 
 
 def parse(payload: bytes) -> Any:  # noqa: ANN401  any JSON value

@@ -7,12 +7,12 @@ is activated, not for every message.
 """
 
 from collections.abc import Callable, Sequence
-from math import isnan
+from math import isfinite, isnan
 from operator import itemgetter
 from typing import Any
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse_message
+from models.input.codecs.document import Parse, parse_message
 from models.input.codecs.paths import Finder, finder, single, top_key
 from models.input.codecs.reading import Fields, FieldsReader, Reading
 from models.input.codecs.times import NS_PER_UNIT
@@ -36,11 +36,17 @@ class JsonRowDecoder:
         paths: path of each bound signal, in the order in which values are wanted.
         fields: where the payload has its time, quality and sequence number.
         readers: what reads the value of each signal; if omitted, each is a number.
+        parse: turns a payload into its document; if omitted, the payload is JSON text.
     """
 
     def __init__(
-        self, paths: Sequence[str], fields: Fields, readers: Sequence[ValueReader] = ()
+        self,
+        paths: Sequence[str],
+        fields: Fields,
+        readers: Sequence[ValueReader] = (),
+        parse: Parse = parse_message,
     ) -> None:
+        self._parse = parse
         parsed = [single(path) for path in paths]
         self._finders = [finder(path) for path in parsed]
         self._readers = readers or [to_number] * len(paths)
@@ -52,6 +58,8 @@ class JsonRowDecoder:
         is_bare = not (fields.quality or fields.sequence or fields.timestamp_unit == "iso8601")
         is_numeric = {to_number, to_lenient_number}.issuperset(self._readers)
         self._plain = _getter(keys) if is_flat and is_bare and is_numeric else None
+        if self._plain is not None and parse is not parse_message:
+            self._plain = _finite(self._plain)
         self._factor = NS_PER_UNIT.get(fields.timestamp_unit, 0)
         self._fields = FieldsReader(fields)
 
@@ -59,11 +67,11 @@ class JsonRowDecoder:
         """The one reading of a payload.
 
         Raises:
-            DecodeError: see `parse_message`, `FieldsReader`; `not_an_object`; `no_signal` if the
+            DecodeError: see the parser, `FieldsReader`; `not_an_object`; `no_signal` if the
                 document has none of the paths; the reason of the first signal, if the value of none
                 can be read.
         """
-        document = parse_message(payload)
+        document = self._parse(payload)
         if not isinstance(document, self._kinds):
             raise DecodeError("not_an_object")
         return (self.row(document),)
@@ -128,3 +136,14 @@ def _getter(keys: Sequence[str]) -> Callable[[dict[str, Any]], Sequence[Any]]:
         return itemgetter(*keys)
     (key,) = keys
     return lambda document: (document[key],)
+
+
+def _finite(get: Callable[[dict[str, Any]], Sequence[Any]]) -> Callable[..., Sequence[Any]]:
+    """As `get`, but nothing is found where a number is NaN or infinite, which JSON cannot write."""
+
+    def find(document: dict[str, Any]) -> Sequence[Any]:
+        found = get(document)
+        floats = [value for value in found if type(value) is float]
+        return found if all(map(isfinite, floats)) else ()
+
+    return find

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse_message
+from models.input.codecs.document import Parse, parse_message
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.reading import Fields, Reading
 from models.input.codecs.values import ValueReader, read_single, to_number
@@ -70,17 +70,43 @@ def _number(payload: bytes) -> float | None:
         return None
 
 
+class BareDecoder:
+    """Decoder of a document that is one value, such as a number in CBOR.
+
+    Args:
+        read: what reads the value of the signal.
+        parse: turns a payload into its document.
+    """
+
+    def __init__(self, read: ValueReader, parse: Parse) -> None:
+        self._read = read
+        self._parse = parse
+
+    def __call__(self, payload: bytes) -> Sequence[Reading]:
+        """The one reading of a payload.
+
+        Raises:
+            DecodeError: see the parser and `read_single`.
+        """
+        values, unread = read_single(self._read, self._parse(payload))
+        return (Reading(None, values, unread=unread),)
+
+
 def scalar_decoder(
-    value_path: str, fields: Fields, read: ValueReader = to_number
+    value_path: str,
+    fields: Fields,
+    read: ValueReader = to_number,
+    parse: Parse = parse_message,
 ) -> JsonRowDecoder:
-    """Decoder of JSON objects with one value.
+    """Decoder of objects with one value.
 
     Args:
         value_path: path of the value; empty: the key `value`.
         fields: where the payload has its time, quality and sequence number.
         read: what reads the value of the signal.
+        parse: turns a payload into its document; if omitted, the payload is JSON text.
     """
-    return JsonRowDecoder([value_path or "value"], fields, [read])
+    return JsonRowDecoder([value_path or "value"], fields, [read], parse)
 
 
 class UmhDecoder:
@@ -88,10 +114,12 @@ class UmhDecoder:
 
     Args:
         read: what reads the value of the signal.
+        parse: turns a payload into its document; if omitted, the payload is JSON text.
     """
 
-    def __init__(self, read: ValueReader = to_number) -> None:
+    def __init__(self, read: ValueReader = to_number, parse: Parse = parse_message) -> None:
         self._read = read
+        self._parse = parse
 
     def __call__(self, payload: bytes) -> Sequence[Reading]:
         """The one reading of a payload.
@@ -100,7 +128,7 @@ class UmhDecoder:
             DecodeError: `not_an_object`; `unknown_layout` if the object has other keys than
                 `timestamp_ms` and `value`, or a time that is not a whole number; see `read_single`.
         """
-        document = parse_message(payload)
+        document = self._parse(payload)
         if not isinstance(document, dict):
             raise DecodeError("not_an_object")
         time_ms = document.get("timestamp_ms")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse_message
+from models.input.codecs.document import Parse, parse_message
 from models.input.codecs.json_row import JsonRowDecoder
 from models.input.codecs.reading import Fields, Reading
 from models.input.codecs.times import to_time_ns
@@ -25,10 +25,17 @@ class ThingsBoardDecoder:
     Args:
         paths: key of each bound signal, in the order in which values are wanted.
         readers: what reads the value of each signal; if omitted, each is a number.
+        parse: turns a payload into its document; if omitted, the payload is JSON text.
     """
 
-    def __init__(self, paths: Sequence[str], readers: Sequence[ValueReader] = ()) -> None:
-        self._row = JsonRowDecoder(paths, Fields(), readers)
+    def __init__(
+        self,
+        paths: Sequence[str],
+        readers: Sequence[ValueReader] = (),
+        parse: Parse = parse_message,
+    ) -> None:
+        self._parse = parse
+        self._row = JsonRowDecoder(paths, Fields(), readers, parse)
 
     def __call__(self, payload: bytes) -> Sequence[Reading]:
         """The readings of an upload, oldest first, those without a time last.
@@ -39,7 +46,7 @@ class ThingsBoardDecoder:
             DecodeError: `not_an_object`, `too_many_entries`; `no_signal` if no entry has any of the
                 keys; see `JsonRowDecoder`.
         """
-        document = parse_message(payload)
+        document = self._parse(payload)
         entries = document if isinstance(document, list) else [document]
         if not entries or not all(isinstance(entry, dict) for entry in entries):
             raise DecodeError("not_an_object")

@@ -5,7 +5,8 @@ the same quality, and a number for a value. Any other list is left to `Form`, wh
 readings.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from math import isfinite
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,14 @@ MAX_SHAPES: Final = 1_000
 NUMBERS: Final = frozenset({float, int, bool})
 """The types that JSON's numbers, true and false are read as."""
 _PLAIN: Final = {float, int, bool, str}
+
+
+def is_plain(values: Collection[Any]) -> bool:
+    """Whether values are numbers, true or false, and none is NaN or infinite.
+
+    JSON has no such number, other encodings have.
+    """
+    return NUMBERS.issuperset(map(type, values)) and all(map(isfinite, values))
 
 
 class Part(NamedTuple):
@@ -92,7 +101,7 @@ class Columns:
         if not shape or not all(map(_is_constant, stated)):
             return None
         parts = [Part(asset, places, pick(values)) for asset, places, pick in shape]
-        if not all(NUMBERS.issuperset(map(type, part.values)) for part in parts):
+        if not all(is_plain(part.values) for part in parts):
             return None
         given = [column[0] for column in stated]
         time = given.pop(0) if self._has_time else None

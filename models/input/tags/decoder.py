@@ -5,10 +5,11 @@ whole row is a row to the windows too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from models.errors import DecodeError
-from models.input.codecs.document import parse_message
+from models.input.codecs.document import Parse
 from models.input.codecs.paths import finder_of
 from models.input.codecs.values import ValueReader
 from models.input.naming import asset_in
@@ -51,7 +52,7 @@ class TagsDecoder:
         self._forms = [Form(source, form, names, readers) for form in forms]
         self._width = len(names)
         self._is_by_asset = any(form.by_asset for form in forms)
-        self._parse = metrics if source.dialect == "influx" else _parse_json
+        self._parse = metrics if source.dialect == "influx" else partial(_parts, source.parse)
 
     def __call__(self, payload: bytes) -> Found:
         """The readings of a payload; none of one whose type says that it carries no tags.
@@ -59,7 +60,7 @@ class TagsDecoder:
         Raises:
             DecodeError: `not_an_object` if it is no object and no array of objects; `no_signal` if
                 it has none of the tags; `too_many_entries`; the reason of the last tag, if none can
-                be used; see `parse_message` and `metrics`.
+                be used; see `Input.parse` and `metrics`.
         """
         parts, refused = self._parse(payload)
         rows = Rows(self._width)
@@ -103,6 +104,6 @@ class TagsDecoder:
         return self._forms[-1]
 
 
-def _parse_json(payload: bytes) -> tuple[Sequence[Any], str]:
-    document = parse_message(payload)
+def _parts(parse: Parse, payload: bytes) -> tuple[Sequence[Any], str]:
+    document = parse(payload)
     return (document if type(document) is list else (document,)), ""

@@ -12,7 +12,7 @@ from models.input.codecs.values import MISSING, Unread, ValueReader, to_lenient_
 from models.input.naming import text_of
 from models.input.quality import Quality
 from models.input.source import Input
-from models.input.tags.columns import NUMBERS, Columns
+from models.input.tags.columns import Columns, is_plain
 from models.input.tags.elements import elements_of
 from models.input.tags.getters import getter, time_getter, value_getter
 from models.input.tags.identity import Identity
@@ -52,7 +52,7 @@ class Form:
         self._names = frozenset(names)
         self._time, self._group_time = time_getter(form), finder_of(form.timestamp)
         self._quality, self._group_quality = getter(layout.quality), finder_of(form.quality)
-        self._type, self._carriers = finder_of(form.message_type), {None, *form.carriers}
+        self._type, self._carriers = finder_of(form.message_type), form.carriers
         self._failed, self._failures = getter(layout.failed), finder_of(layout.failures)
         self._sequence = finder_of(source.sequence)
         self._unit, self._zone = form.timestamp_unit, zone_of(source.timezone)
@@ -88,10 +88,10 @@ class Form:
             if not isinstance(group, dict):
                 rows.refused = "not_an_object"
                 continue
-            if self._type is not None and self._type(group) not in self._carriers:
-                rows.is_idle = True
-                continue
             try:
+                if self._is_idle(group):
+                    rows.is_idle = True
+                    continue
                 position = to_position(self._sequence(group)) if self._sequence else ""
                 if self._list is not None and self._take_column(group, position, rows):
                     continue
@@ -105,6 +105,11 @@ class Form:
             if rows.seen > MAX_TAGS:
                 raise DecodeError("too_many_entries")
             self._take_items(group, items, position, rows)
+
+    def _is_idle(self, group: _Group) -> bool:
+        """Whether a part of a payload is of a type that carries no tags."""
+        kind = self._type(group) if self._type is not None else None
+        return isinstance(kind, str) and kind not in self._carriers
 
     def _take_column(self, group: _Group, position: str, rows: Rows) -> bool:
         """Add a list of tags at once; returns whether it could be.
@@ -136,7 +141,7 @@ class Form:
         if type(item) is not dict or (self._failures is not None and self._failures(group)):
             return False
         values = {place: item[name] for place, name in self._bound if name in item}
-        if not values or not NUMBERS.issuperset(map(type, values.values())):
+        if not values or not is_plain(values.values()):
             return False
         rows.seen += len(item)
         time = self._group_time(group) if self._group_time is not None else None

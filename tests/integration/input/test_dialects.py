@@ -1,10 +1,13 @@
 """Each dialect from the sensor's message to the prediction, all in one agent."""
 
+import gzip
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import cbor2
+import msgpack
 import pytest
 
 from tests.kit.broker.brokers import mosquitto
@@ -22,6 +25,26 @@ def pipeline(stream: str, *inputs: dict[str, object], **output: object) -> dict[
     return {"stream": stream, "inputs": list(inputs), "output": OUTPUT | output}
 
 
+def packed(document: object) -> bytes:
+    return gzip.compress(json.dumps(document).encode())
+
+
+WRITERS: dict[str, Callable[[object], bytes]] = {
+    "gzip": packed,
+    "cbor": cbor2.dumps,
+    "msgpack": msgpack.packb,
+}
+
+
+def encoded(encoding: str) -> dict[str, object]:
+    return {
+        "topic": f"plant/{{line}}/{{asset}}/{encoding}",
+        "encoding": encoding,
+        "timestamp": "ts",
+        "signals": {"c0": "a.pressure", "c1": "flow"},
+    }
+
+
 PIPELINES: list[dict[str, object]] = [
     telemetry_pipeline("mass"),
     telemetry_pipeline("detector") | {"output": OUTPUT | {"scalars": True}},
@@ -34,6 +57,7 @@ PIPELINES: list[dict[str, object]] = [
             "timestamp_unit": "iso8601",
             "quality": "meta.quality",
         },
+        *map(encoded, WRITERS),
     ),
     pipeline(
         "plain",
@@ -256,6 +280,14 @@ def test_local_time_and_quality_of_siemens_are_read_as_they_are_meant(plant: Pla
     qualities = [answer["quality"] for answer in found]
     assert qualities[:3] == ["GOOD", "GOOD", "UNCERTAIN"]
     assert qualities[3] != "GOOD"
+
+
+@pytest.mark.parametrize("encoding", WRITERS)
+def test_document_in_another_encoding_is_answered(plant: Plant, encoding: str) -> None:
+    document = {"ts": BASE_MS, "a": {"pressure": 4.25}, "flow": 2, "note": "none", "on": True}
+    plant.client.publish(f"plant/l1/{encoding}/{encoding}", WRITERS[encoding](document))
+    (answer,) = answers(plant, "nested", 1, f"l1/{encoding}")
+    assert (answer["value"], answer["timestamp"], answer["quality"]) == (24.25, BASE_MS, "GOOD")
 
 
 def test_several_inputs_of_one_pipeline_make_one_sample(plant: Plant) -> None:

@@ -1,5 +1,6 @@
 """`millhand-trainer record` against a real broker, as people run it."""
 
+import gzip
 import json
 import os
 import select
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -192,6 +194,38 @@ def test_local_times_and_named_qualities_are_recorded_as_they_are_meant(
     assert recording.times_ns.tolist() == [utc_ns + code * 10**9 for code in (0, 1, 3)]
     stored = pq.read_table(out).column("quality").to_pylist()
     assert sorted(stored) == ["BAD", "GOOD", "UNCERTAIN"]
+
+
+def test_documents_in_other_encodings_are_recorded(plant: Mosquitto, tmp_path: Path) -> None:
+    topic = ("--topic", "cbor/{asset}", "--signal", "flow=f[1]", "--rows", 2, "--encoding", "cbor")
+    with (
+        recorder(tmp_path, plant, *topic, "--out", tmp_path / "a.parquet") as running,
+        PlantClient(plant.port) as client,
+    ):
+        client.publish("cbor/p", cbor2.dumps({"ts": T0_MS, "f": [0, 1.5]}))
+        client.publish("cbor/p", json.dumps({"ts": T0_MS, "f": [0, 1.5]}))
+        client.publish("cbor/p", cbor2.dumps({"ts": T0_MS + 1, "f": [0, 31]}))
+        assert running.end() == 0
+    assert loaded(running, "flow").values[:, 0].tolist() == [1.5, 31.0]
+    assert "1 x not_cbor:" in running.err
+
+
+def test_limit_of_the_gateway_holds_for_what_is_inflated(plant: Mosquitto, tmp_path: Path) -> None:
+    inputs = [{"topic": "gz/{asset}", "encoding": "gzip", "timestamp": "ts", "signals": {"p": "a"}}]
+    path = tmp_path / "agent.toml"
+    pipelines = [{"stream": "packed", "inputs": inputs}]
+    path.write_text(tomli_w.dumps({**CONFIG, "pipelines": pipelines}))
+    row = {"ts": T0_MS, "a": 4.25}
+    with (
+        recorder(
+            tmp_path, plant, "--config", path, "--rows", 1, "--out", tmp_path / "h"
+        ) as running,
+        PlantClient(plant.port) as client,
+    ):
+        client.publish("gz/p", gzip.compress(json.dumps(row | {"note": 200 * " "}).encode()))
+        client.publish("gz/p", gzip.compress(json.dumps(row | {"note": 50 * " "}).encode()))
+        assert running.end() == 0
+    assert "1 x inflated_too_large:" in running.err
 
 
 CONFIG = {

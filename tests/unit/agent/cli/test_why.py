@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
+import cbor2
 import pytest
 import tomli_w
 from hypothesis import given
@@ -247,6 +248,21 @@ def test_value_that_cannot_be_read_is_explained_with_what_is_allowed(tmp_path: P
     assert 'valve: missing, "ajar" is none of its states "closed", "open"' in lines
     assert f"c1: missing, not read as not_a_number: {REASONS['not_a_number']}" in lines
     assert "c2: 1" in lines
+
+
+def test_payload_in_another_encoding_is_explained(kept: Path) -> None:
+    source = {"topic": "plant/{line}/{asset}/telemetry", "encoding": "cbor", "timestamp": "ts"}
+    document = {"ts": cbor2.CBORTag(4, [0, T0_MS]), b"bytes": 1, "x": {"c0": 1}}
+    lines = explained(kept, payload=cbor2.dumps(document | {"c1": 2.5}), inputs=[source])
+    assert names(lines, "json of cbor", "dropped as time_malformed", 'ts: "CBOR tag 4"')
+    lines = explained(kept, payload=cbor2.dumps(document), inputs=[source])
+    assert names(lines, "dropped as no_signal", 'found: "ts", "x.c0"')
+    lines = explained(
+        kept, payload=cbor2.dumps({"ts": T0_MS, "c0": 1.0, "c1": b"2"}), inputs=[source]
+    )
+    assert names(lines, "c0: 1 bar", "c1: missing, not read as not_a_number", "publishes on")
+    lines = explained(kept, payload=b'{"c0": 1}', inputs=[source])
+    assert f"dropped as not_cbor: {REASONS['not_cbor']}" in lines
 
 
 def test_stream_without_a_model_is_explained(tmp_path: Path) -> None:

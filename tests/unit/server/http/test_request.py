@@ -33,11 +33,12 @@ def test_parts_are_put_together() -> None:
         ("gzip", gzip.compress(BODY)),
         ("GZIP ", gzip.compress(BODY)),
         ("x-gzip", gzip.compress(BODY)),
+        ("gzip", gzip.compress(BODY[:5]) + gzip.compress(BODY[5:])),
         ("deflate", zlib.compress(BODY)),
         ("identity", BODY),
         ("", BODY),
     ],
-    ids=["gzip", "gzip in capitals", "x-gzip", "deflate", "identity", "none"],
+    ids=["gzip", "gzip in capitals", "x-gzip", "two members", "deflate", "identity", "none"],
 )
 def test_body_is_inflated_by_its_coding(coding: str, packed: bytes) -> None:
     half = len(packed) // 2
