@@ -83,7 +83,7 @@ def find_guessed(settings: Settings) -> list[Answer]:
         )
         for number, pipeline in enumerate(settings.pipelines)
         for place, source in enumerate(pipeline.inputs)
-        if source.quality and source.quality_map is None
+        if source.quality_map is None and (source.quality or source.tags.quality)
     ]
 
 

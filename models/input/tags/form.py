@@ -1,6 +1,7 @@
 """Reads the tags of payloads of one form: finds each tag, its name, value, time and quality."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import isfinite
 from typing import Any, Final, Generic, TypeVar
 
 from models.errors import DecodeError
@@ -143,6 +144,8 @@ class Form:
         values = {place: item[name] for place, name in self._bound if name in item}
         if not values or not is_plain(values.values()):
             return False
+        if not isfinite(sum(values.values())):
+            return False  # line protocol has numbers that are too large
         rows.seen += len(item)
         time = self._group_time(group) if self._group_time is not None else None
         quality = self._group_quality(group) if self._group_quality is not None else None

@@ -25,6 +25,13 @@ def test_quality_without_a_map_is_warned_of_with_its_place_and_the_names() -> No
     assert names(answer.text, "pipelines[0].inputs[1].quality", "quality_ambiguous", "siemens_qc")
 
 
+def test_quality_of_a_list_of_tags_is_warned_of_too() -> None:
+    layout = {"items": "payload", "name": "k", "quality": "q"}
+    tags: dict[str, object] = {"dialect": "tags", "tags": layout}
+    assert [answer.kind for answer in find_guessed(settings(tags))] == ["warn"]
+    assert find_guessed(settings({"dialect": "kepware"}, tags | {"quality_map": "words"})) == []
+
+
 @pytest.mark.parametrize(
     "fields",
     [{}, {"quality": "q", "quality_map": "words"}, {"quality": "q", "quality_map": {"0": "BAD"}}],

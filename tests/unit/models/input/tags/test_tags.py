@@ -9,6 +9,7 @@ from models.errors import DecodeError, ReadingError
 from models.input.pipeline import Pipeline
 from models.input.quality import Quality
 from models.input.routes import Routes
+from models.input.source import Input
 
 SIGNALS = {"pressure": "Pump.P", "flow": "Pump.F", "valve": "Pump.V"}
 AT = 1_760_000_000_000
@@ -194,3 +195,19 @@ def test_layout_of_ones_own_is_read() -> None:
         ("a/d1", AT, GOOD, {"pressure": 4.2}),
         ("a/d2", AT + 1, GOOD, {"pressure": 5.2}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"dialect": "sitewise", "timestamp_unit": "ms"}, "timestamp_unit out"),
+        ({"dialect": "thingsboard-gateway", "asset": "device"}, "no use for asset"),
+        ({"dialect": "thingsboard-gateway", "topic": "v1/{asset}"}, "keys of the payload"),
+        ({"dialect": "kepware", "timestamp": "t"}, "no use for timestamp"),
+        ({"dialect": "influx", "asset": "tags.host", "name_separator": "."}, "both name the asset"),
+    ],
+    ids=["fixed unit", "asset of keys", "level of keys", "fixed path", "two ways"],
+)
+def test_setting_that_a_product_has_no_use_for_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Input.model_validate({"topic": "plant/{line}", **given})
