@@ -47,9 +47,9 @@ class SessionRecord:
         kept = self._read()
         self.is_current = self._session.items() <= kept.items()
         self._is_written = False
-        self.starts = _starts(kept)
-        self.is_shared = kept.get("is_shared") is True
         self.is_known = kept.get("client_id") == client_id
+        self.starts = _starts(kept)
+        self.is_shared = self.is_known and kept.get("is_shared") is True
         if not kept:
             # Earlier releases recorded the topic filters of the session, and nothing else.
             self.is_known = self.is_current = (state_dir / "subscriptions.json").exists()

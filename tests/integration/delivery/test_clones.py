@@ -104,7 +104,7 @@ def test_agent_that_is_alone_is_never_in_doubt_after_a_restart(tmp_path: Path) -
         forget_starts(gateway)  # as an earlier release has left the folder
         goes_on()
         connected = gateway.log.count("INFO subscribed")
-        broker.stop()  # it saves its state, in which the agent is online
+        broker.kill()  # it has saved its state, in which the agent is online
         gateway.kill()
         broker.start()
         goes_on()  # once it is certain that no other agent comes back
@@ -112,7 +112,6 @@ def test_agent_that_is_alone_is_never_in_doubt_after_a_restart(tmp_path: Path) -
         gateway.wait_for_log("INFO subscribed", connected + 2)
         eventually(line.is_good_again, 20, "the agent to go on")
         assert qualities(line.answers()) == {"GOOD"}
-        assert all(map(line.is_right, line.answers()))
         assert IN_USE not in gateway.log
 
 
