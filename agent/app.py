@@ -30,6 +30,7 @@ from agent.timers import TICK_S, Timers
 from serving import memory
 from serving.clock import SteadyClock
 from serving.incidents.account import Account
+from serving.mqtt.packets import Received
 from serving.program.notify import Notifier
 from serving.proof.prover import Prover
 from serving.store import Store
@@ -79,7 +80,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     )
     command = _command(control, commands, reconnector.takeover)
     router = Router(pipelines, command, delivery, limits, journal.note)
-    reconnector.takeover.doubt = router.doubt
+    reconnector.tell_of_another(router.doubt)
     subscriptions = Subscriptions(reconnector, control, served, store, updates)
     health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
@@ -153,12 +154,12 @@ def _resume(
 
 def _command(
     control: Control, commands: Commands, takeover: Takeover
-) -> Callable[[str, bytes], bool]:
-    def command(topic: str, payload: bytes) -> bool:
-        if topic == control.topics.status:
-            control.heard(payload, takeover)
+) -> Callable[[Received], bool]:
+    def command(message: Received) -> bool:
+        if message.topic == control.topics.status:
+            control.heard(message, takeover)
             return True
-        return commands.take(topic, payload)
+        return commands.take(message.topic, message.payload)
 
     return command
 
@@ -167,7 +168,9 @@ def _reconnector(settings: Settings, control: Control, worker: Worker) -> Reconn
     broker = settings.connection
     return Reconnector(
         broker,
-        record=SessionRecord(settings.gateway.state_dir, broker, settings.client_id),
+        record=SessionRecord(
+            settings.gateway.state_dir, broker, settings.client_id, control.started
+        ),
         will=control.will,
         worker=worker,
         clock=monotonic,

@@ -50,23 +50,28 @@ class Control:
         """Say that the agent is about to stop, on purpose."""
         self._publish(self.topics.status, self._status("offline"), retain=True)
 
-    def put_status_first(self, messages: list[Received]) -> bool:
-        """Put statuses of this gateway before all other messages; whether there is one."""
-        others = [one for one in messages if one.topic != self.topics.status]
-        if len(others) == len(messages):
-            return False
-        messages[:] = [*(one for one in messages if one.topic == self.topics.status), *others]
-        return True
+    def hear_first(self, messages: list[Received], takeover: Takeover) -> None:
+        """Take the statuses of this gateway out of the messages that have arrived, and hear them.
 
-    def heard(self, payload: bytes, takeover: Takeover) -> None:
+        The broker delivers them at QoS 0, so none has to be acknowledged.
+        """
+        topic = self.topics.status
+        statuses = [one for one in messages if one.topic == topic]
+        for one in statuses:
+            self.heard(one, takeover)
+        if statuses:
+            messages[:] = [one for one in messages if one.topic != topic]
+
+    def heard(self, message: Received, takeover: Takeover) -> None:
         """Compare a status of this gateway, which the broker has delivered, with our own."""
         try:
-            found = orjson.loads(payload)
+            found = orjson.loads(message.payload)
         except orjson.JSONDecodeError:
             return
         since = found.get("since") if isinstance(found, dict) else None
         if isinstance(since, str):
-            takeover.heard(since, self.started)
+            is_online, is_live = found.get("state") == "online", not message.retained
+            takeover.heard(since, self.started, is_online=is_online, is_live=is_live)
 
     def current(self, document: Current) -> None:
         """Say what a stream runs."""

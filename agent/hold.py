@@ -27,7 +27,7 @@ class Hold:
     """Decides how long nothing is inferred. All methods belong to the hot thread.
 
     Args:
-        command: takes topic and payload of a message that may be for the gateway itself.
+        command: takes a message that may be for the gateway itself.
         commands: keeps `desired` documents back that follow on another too soon.
         updater: brings the streams to what is desired.
         clock: monotonic seconds.
@@ -38,7 +38,7 @@ class Hold:
 
     def __init__(
         self,
-        command: Callable[[str, bytes], bool],
+        command: Callable[[Received], bool],
         commands: Commands,
         updater: Updater,
         clock: Callable[[], float],
@@ -70,7 +70,7 @@ class Hold:
     def hear(self, messages: list[Received]) -> None:
         """Take the commands among the messages that have arrived, and drop all others."""
         for message in messages:
-            self._command(message.topic, message.payload)
+            self._command(message)
         messages.clear()
 
     def is_over(self, *, is_subscribed: bool) -> bool:

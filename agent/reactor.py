@@ -173,8 +173,7 @@ class Reactor:
             if self._up:
                 self._upkeep.subscriptions.follow()
                 self._is_busy = len(connection.received) >= _MANY
-                if not self._is_held(connection):
-                    exchange(connection, router, self._path.delivery)
+                self._exchange(connection)
                 if not router.is_gathering:
                     self._gathering_since = 0.0
             connection.flush()
@@ -183,13 +182,18 @@ class Reactor:
         self._path.journal.turn()
         self._upkeep.timers.run()
 
-    def _is_held(self, connection: Connection) -> bool:
-        """Whether readings wait until it is known if another agent has got some (`Takeover`)."""
-        if not self._path.reconnector.takeover.is_asking:
-            return False
-        received = connection.received
-        is_known = self._upkeep.control.put_status_first(received)
-        return not is_known and len(received) < TURNS_GATHERED * self._bounds.max_batch
+    def _exchange(self, connection: Connection) -> None:
+        """Answer what has arrived; readings may have to wait (`Takeover.is_asking`)."""
+        takeover, received, is_held = self._path.reconnector.takeover, connection.received, False
+        if takeover.is_asking:
+            self._upkeep.control.hear_first(received, takeover)
+            is_full = len(received) >= TURNS_GATHERED * self._bounds.max_batch
+            is_held = takeover.is_asking and not is_full
+        if is_held:
+            connection.received = []
+        exchange(connection, self._path.router, self._path.delivery)
+        if is_held:
+            connection.received = received
 
     def _read(self, connection: Connection) -> None:
         """Read what has arrived: a batch, or several after a long turn, as of a slow model.
@@ -219,7 +223,7 @@ class Reactor:
             timeout_s = 0.0
         elif router.is_gathering:
             timeout_s = self._patience_s()
-        elif reconnector.state is State.WAITING:
+        elif reconnector.state is State.WAITING or reconnector.takeover.is_asking:
             timeout_s = min(timeout_s, _SOON_S)
         elif self._is_busy:
             sleep(max(0.0, self._began_s + _BUSY_TURN_S - self._clock()))

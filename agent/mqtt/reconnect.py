@@ -79,7 +79,8 @@ class Reconnector:
         self.connects = self.sessions_lost = 0
         self._broker = broker
         self._record = record
-        self.takeover = Takeover(record.client_id, max(2 * broker.reconnect_max_s, _QUIET_S), clock)
+        quiet_s = max(2 * broker.reconnect_max_s, _QUIET_S)
+        self.takeover = Takeover(record.client_id, record.starts, quiet_s, clock)
         self._will = will
         self._worker = worker
         self._clock = clock
@@ -98,6 +99,19 @@ class Reconnector:
     def is_up(self) -> bool:
         """Whether the broker has accepted the connection."""
         return self.state is State.UP
+
+    def tell_of_another(self, doubt: Callable[[str], None]) -> None:
+        """Have `doubt` called as `Takeover.doubt` is, and go on with what the last run doubted."""
+        self.takeover.doubt = doubt
+        if self._record.is_shared:
+            self.takeover.remember()
+
+        def told(reason: str) -> None:
+            doubt(reason)
+            self._record.is_shared = bool(reason)
+            self._worker.submit(self._record.keep)
+
+        self.takeover.doubt = told
 
     def keep_alive(self) -> None:
         """Send a PINGREQ where one is due; call it about once a second."""

@@ -28,8 +28,8 @@ class Router:
 
     Args:
         pipelines: the pipelines by name of their stream.
-        command: is given topic and payload of a message on a new topic; returns whether it was for
-            the gateway itself, and then has dealt with it. Must not block.
+        command: is given a message on a new topic; returns whether it was for the gateway itself,
+            and then has dealt with it. Must not block.
         delivery: takes predictions, and acknowledges messages once these are confirmed.
         limits: limits of payloads, topics and log lines.
         note: writes a message that has entered windows to the journal; returns its serial.
@@ -45,7 +45,7 @@ class Router:
     def __init__(
         self,
         pipelines: Mapping[str, Pipeline],
-        command: Callable[[str, bytes], bool],
+        command: Callable[[Received], bool],
         delivery: Delivery,
         limits: Limits,
         note: Callable[[Received], int],
@@ -171,7 +171,7 @@ class Router:
         if routes is None:
             # Commands come first: an input as wide as {site}/{line}/{asset}/{signal} matches their
             # topics too. They are rare and never kept as routes, so no reading pays for the test.
-            if self._command(message.topic, message.payload):
+            if self._command(message):
                 source.outcome = Outcome.COMMAND
                 return
             routes = self._resolve(message.topic)

@@ -62,11 +62,16 @@ def test_session_is_recorded_before_the_broker_stores_anything_in_it(
     ):
         gateway.start()
         gateway.wait_for_log("INFO connected")
-        assert json.loads((gateway.state_dir / "session.json").read_bytes()) == {
+        record = json.loads((gateway.state_dir / "session.json").read_bytes())
+        (started,) = record.pop("starts")
+        assert record == {
             "host": broker.host,
             "port": broker.port,
             "client_id": "millhand-gw1",
+            "is_shared": False,
         }
+        with PlantClient(broker.port, ["millhand/gw1/status"]) as client:
+            assert client.wait_for("status", 1)[0]["since"] == started
 
 
 def test_gateway_that_lost_its_state_folder_counts_no_reading_twice(

@@ -7,23 +7,28 @@ from agent.mqtt.takeover import REASON, Takeover
 from tests.kit.broker.fake_broker import FakeBroker
 
 OWN, EARLIER, LATER = "2026-11-28T10:00:00Z", "2026-11-28T09:00:00Z", "2026-11-28T11:00:00Z"
-QUIET_S = 20.0
+FIRST, BEFORE_ALL = "2026-11-28T08:00:00Z", "2026-11-28T07:00:00Z"
+QUIET_S, RETURN_S = 20.0, 3.0
 
 
 class Case:
     """One agent's connections, and what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *starts: str) -> None:
         self.now_s = 100.0
         self.doubts: list[str] = []
-        self.takeover = Takeover("gw", QUIET_S, lambda: self.now_s)
+        self.takeover = Takeover("gw", starts, QUIET_S, lambda: self.now_s)
         self.takeover.doubt = self.doubts.append
 
-    def connect(self, *statuses: str) -> None:
+    def connect(self, *statuses: str, is_online: bool = False) -> None:
         """Connect again, and hear statuses with these times of start."""
         self.takeover.connected(session_present=True)
         for since in statuses:
-            self.takeover.heard(since, OWN)
+            self.hear(since, is_online=is_online)
+
+    def hear(self, since: str, *, is_online: bool = False, is_live: bool = False) -> None:
+        """Hear a status; an agent that is stopped or killed leaves a retained one: offline."""
+        self.takeover.heard(since, OWN, is_online=is_online, is_live=is_live)
 
     def lose(
         self, after_s: float, *, ended_with: int | None = None, is_closed: bool = True
@@ -58,8 +63,7 @@ def test_reason_code_of_the_broker_is_a_sign(case: Case) -> None:
 
 
 def test_status_of_another_agent_is_a_sign_once_ours_was_there(case: Case) -> None:
-    case.connect(EARLIER, OWN)
-    assert case.doubts == []  # the earlier one is that of the run before
+    case.connect(OWN)
     case.lose(1_000)
     case.connect(EARLIER)
     assert case.doubts == [REASON]
@@ -68,6 +72,74 @@ def test_status_of_another_agent_is_a_sign_once_ours_was_there(case: Case) -> No
 def test_status_of_an_agent_that_started_later_is_a_sign(case: Case) -> None:
     case.connect(LATER)
     assert case.doubts == [REASON]
+
+
+def test_status_of_a_start_that_is_not_on_record_is_a_sign() -> None:
+    case = Case(FIRST, EARLIER)
+    case.connect("2026-11-28T08:30:00Z")
+    assert case.doubts == [REASON]
+    assert "does not know" in case.takeover.trouble
+    case.hear(OWN)
+    case.lose(1)
+    case.connect("2026-11-28T08:30:00Z")
+    assert "another client connects as gw" in case.takeover.trouble
+
+
+@pytest.mark.parametrize("since", [FIRST, EARLIER, LATER, BEFORE_ALL])
+def test_status_of_an_own_start_is_no_sign(since: str) -> None:
+    """LATER is of a run before the clock went back; BEFORE_ALL of one that nobody recorded."""
+    case = Case(FIRST, EARLIER, LATER)
+    case.connect(since)
+    case.lose(1)
+    case.connect(since, OWN)
+    case.lose(60)
+    case.connect(since)  # the broker goes on from an older state
+    case.lose(60)
+    assert case.doubts == []
+
+
+def test_agent_that_was_connected_until_now_and_comes_back_is_a_sign() -> None:
+    """It is on record here, because this one is the clone of its whole card."""
+    for message in ({"is_online": True}, {"is_live": True}):
+        case = Case(FIRST, EARLIER)
+        case.connect()
+        case.hear(EARLIER, **message)
+        case.hear(OWN)
+        assert case.takeover.is_asking
+        case.lose(RETURN_S - 0.1)
+        assert case.doubts == [REASON]
+        assert not case.takeover.is_asking  # nothing is GOOD now, so nothing has to wait
+
+
+def test_agent_that_was_connected_until_now_and_does_not_come_back_is_no_sign() -> None:
+    """It was this one, which has lost its power."""
+    case = Case(FIRST, EARLIER)
+    case.connect()
+    case.hear(EARLIER, is_online=True)
+    case.hear(OWN)
+    case.now_s += RETURN_S
+    assert not case.takeover.is_asking
+    case.lose(0)
+    case.connect(OWN)
+    assert case.doubts == []
+
+
+def test_live_status_of_an_agent_on_record_is_a_sign_once_ours_was_there() -> None:
+    case = Case(FIRST, EARLIER)
+    case.connect(OWN)
+    case.hear(EARLIER, is_live=True)
+    assert case.doubts == [REASON]
+
+
+def test_doubt_that_lasted_at_the_end_of_the_last_run_goes_on(case: Case) -> None:
+    case.takeover.remember()
+    assert case.doubts == [REASON]
+    case.now_s += QUIET_S
+    case.connect(OWN)
+    case.tick(QUIET_S - 1)
+    assert "when this agent ran last" in case.takeover.trouble
+    case.tick(1)
+    assert case.doubts == [REASON, ""]
 
 
 def test_status_that_may_not_be_written_is_no_sign(case: Case) -> None:
@@ -173,7 +245,14 @@ def test_readings_wait_for_the_status_after_an_unexplained_loss(case: Case) -> N
     case.lose(1_000)
     case.connect()
     assert case.takeover.is_asking
-    case.takeover.heard(OWN, OWN)
+    case.hear(OWN)
+    assert not case.takeover.is_asking
+
+
+def test_readings_of_the_first_connection_wait_for_the_status(case: Case) -> None:
+    case.connect()
+    assert case.takeover.is_asking
+    case.hear(EARLIER)
     assert not case.takeover.is_asking
 
 

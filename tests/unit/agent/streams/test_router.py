@@ -55,10 +55,10 @@ class Agent:
         self.broker.published.pop()  # the will
         self.delivery.connection_lost()
 
-    def command(self, topic: str, payload: bytes) -> bool:
-        if not topic.startswith("gw/"):
+    def command(self, message: Received) -> bool:
+        if not message.topic.startswith("gw/"):
             return False
-        self.commands.append((topic, payload))
+        self.commands.append((message.topic, message.payload))
         return True
 
     def handle(self, *messages: Received) -> None:

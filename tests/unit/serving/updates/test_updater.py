@@ -262,7 +262,12 @@ def test_push_right_after_the_retained_document_is_tried_before_a_pause_ends(
     gateway.start()
     topics, updater = ControlTopics("gw"), gateway.updater
     commands = Commands(topics, [STREAM], updater.desire, 60.0, lambda: gateway.now)
-    hold = Hold(commands.take, commands, updater, lambda: gateway.now)
+    hold = Hold(
+        lambda message: commands.take(message.topic, message.payload),
+        commands,
+        updater,
+        lambda: gateway.now,
+    )
     hold.begin([STREAM], lambda: None)
     for seq, activity in ((2, "retained"), (3, "push")):
         payload = json.dumps({"stream": STREAM, "seq": seq, "activity": activity}).encode()
