@@ -1,0 +1,1 @@
+"""Ends of Sparkplug B that share no code with ours."""
