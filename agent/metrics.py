@@ -40,8 +40,7 @@ class Counters:
     def snapshot(self) -> Metrics:
         """All counters since the start."""
         delivery = self._delivery
-        further = {"sparkplug": self.sparkplug()} if self.sparkplug is not None else {}
-        return Metrics.model_construct(
+        counted = Metrics.model_construct(
             received=self._router.received,
             predicted=delivery.outcomes[Outcome.PREDICTED],
             windowed=delivery.outcomes[Outcome.WINDOWED],
@@ -55,8 +54,10 @@ class Counters:
                 one.stream: _of_stream(one, self._router.refused[one.stream])
                 for one in self._pipelines
             },
-            **further,
         )
+        if self.sparkplug is None:
+            return counted
+        return counted.model_copy(update={"sparkplug": self.sparkplug()})
 
 
 def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:

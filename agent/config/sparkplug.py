@@ -25,6 +25,8 @@ class Sparkplug(Section):
             own where the broker takes the user name for the client id.
         password_file: file with the password of `username`, whose surrounding white space is
             ignored.
+        typed_data: whether data repeat the data types of the births, which Sparkplug advises
+            against; for hosts that do not remember them, such as those on npm's sparkplug-payload.
         max_age_s: seconds without an input of an asset after which its device is reported dead.
         max_waiting: predictions that may wait for the connection; beyond, the oldest are dropped.
     """
@@ -35,6 +37,7 @@ class Sparkplug(Section):
     client_id: str = Field("", description="default: <client id>-sparkplug", max_length=128)
     username: str | None = None
     password_file: Path | None = None
+    typed_data: bool = False
     max_age_s: Seconds = 300.0
     max_waiting: Count = 10_000
 

@@ -41,7 +41,9 @@ def edge_node(
     )
     devices = Devices(streams, topics, alias, bounds, monotonic_ns)
     number = BirthNumber(state_dir)
-    messages = Messages(topics, number, _now_ms, limits.log_interval_s)
+    messages = Messages(
+        topics, number, _now_ms, limits.log_interval_s, has_types=section.typed_data
+    )
     broker = settings.sparkplug_connection(section)
     link = Reconnector(
         broker,

@@ -24,6 +24,7 @@ class Messages:
         number: number of the connection.
         now_ms: returns the time, milliseconds since 1970.
         log_interval_s: seconds in which a warning of one kind is logged at most once.
+        has_types: whether data have data types too.
 
     Attributes:
         number: as given.
@@ -35,10 +36,13 @@ class Messages:
         number: BirthNumber,
         now_ms: Callable[[], int],
         log_interval_s: float,
+        *,
+        has_types: bool,
     ) -> None:
         self.number = number
         self._topics, self._now_ms = topics, now_ms
         self._log = Limited(log_interval_s)
+        self._has_types = has_types
         self._seq = 0
 
     def will(self) -> Will:
@@ -63,7 +67,8 @@ class Messages:
     def of(self, kind: str, device: str, metrics: Sequence[Metric]) -> Publish:
         """A message of a kind, of a device or with an empty name of the node itself."""
         payload = Payload(self._now_ms(), metrics, self._seq)
-        content = encode(payload, is_birth=kind.endswith("BIRTH"))
+        is_birth = kind.endswith("BIRTH")
+        content = encode(payload, is_birth=is_birth, has_types=self._has_types)
         return Publish(self._topics.of(kind, device), content, 0)
 
     def publish(self, connection: Publisher, message: Publish) -> bool:

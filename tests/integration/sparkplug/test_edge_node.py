@@ -70,7 +70,8 @@ def test_new_asset_is_born_with_units_and_ranges_before_its_data(plant_site: Sit
     assert [latency.is_transient, score.is_transient] == [True, False]
     aliases = [one.alias for seen in host.seen for one in seen.payload.metrics if one.alias]
     births = [one.alias for one in birth.payload.metrics]
-    assert len(set(births)) == len(births) and max(aliases) == max(births)
+    assert len(set(births)) == len(births)
+    assert max(aliases) == max(births)
 
 
 def properties(metric: object) -> dict[str, object]:
@@ -164,7 +165,7 @@ def test_counters_tell_what_became_of_every_prediction(plant_site: Site) -> None
         sparkplug = metrics.get("sparkplug", {"waiting": 1})
         if sparkplug["waiting"] or metrics["waiting"]:
             return False
-        made = sum(sum(one["predictions"].values()) for one in metrics["streams"].values())
-        return made == sparkplug["predictions"] + sparkplug["unchanged"]
+        made: int = sum(sum(one["predictions"].values()) for one in metrics["streams"].values())
+        return bool(made == sparkplug["predictions"] + sparkplug["unchanged"])
 
     eventually(settled, message="all predictions to be counted")

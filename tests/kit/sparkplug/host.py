@@ -16,7 +16,6 @@ from tests.kit.waiting import eventually
 
 GROUP, NODE = "press-shop", "gw1"
 Payload = payload_class()
-QUALITIES = {0, 192, 500}
 
 
 class Seen(NamedTuple):

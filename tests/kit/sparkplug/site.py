@@ -48,7 +48,7 @@ class Site:
     _second: int = field(default=0, init=False)
 
     def read(self, asset: str, c0: float | None, c1: float = 0.0) -> int:
-        """Publish the next reading of an asset, a second after the last one, and return its time."""
+        """Publish the next reading of an asset, a second after the last; returns its time."""
         self._second += 1
         at_ms = T0_MS + 1000 * self._second
         self.plant.publish(f"plant/l1/{asset}/telemetry", {"ts": at_ms, "c0": c0, "c1": c1})
