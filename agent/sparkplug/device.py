@@ -113,7 +113,8 @@ class Slot:
     def stale(self) -> list[Metric]:
         """The answers as they were, with the quality that says that they are no more."""
         self.is_stale = True
-        return list(self._metrics(self.latest, Quality.UNCERTAIN))
+        metrics = self._metrics(self.latest, Quality.UNCERTAIN)
+        return [metric for metric in metrics if not metric.is_transient]
 
     def _metrics(
         self, prediction: Prediction, quality: Quality, *, is_historical: bool = False
