@@ -1,8 +1,8 @@
 """The sole composition root: from settings to a reactor that can run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.advice import Advice
 from agent.births import Births
@@ -38,6 +38,9 @@ from serving.time_limit import TimeLimit
 from serving.updates.attempt import Tools
 from serving.updates.updater import Updater
 from serving.worker import Worker, Workers
+
+if TYPE_CHECKING:
+    from agent.sparkplug.node import EdgeNode
 
 RETRY_S: Final = 5.0
 """Seconds after which the agent asks again for what the broker has refused."""
@@ -85,7 +88,8 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
     hold = Hold(command, commands, updater, monotonic)
-    upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold)
+    node = _edge_node(settings, served, router, workers)
+    upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold, node)
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)
     timers.every(TICK_S, Advice(router, served, limits.log_interval_s).tick)
@@ -96,6 +100,22 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     _resume(settings, pipelines, path, upkeep, account.suspect)
     bounds = Bounds(limits.max_batch, limits.stop_s)
     return Reactor(path, upkeep, workers, bounds, (monotonic, time_of_day))
+
+
+def _edge_node(
+    settings: Settings, pipelines: Sequence[Pipeline], router: Router, workers: Workers
+) -> "EdgeNode | None":
+    """The edge node of Sparkplug, where one is configured.
+
+    It has a worker of its own: while one connection is opened, the other one need not wait.
+    """
+    if settings.sparkplug is None:
+        return None
+    from agent.sparkplug.assembly import edge_node  # noqa: PLC0415  only gateways that need it pay
+
+    node = edge_node(settings, settings.sparkplug, pipelines, workers.start("Sparkplug"))
+    router.heard = node.heard
+    return node
 
 
 def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float) -> None:
@@ -117,6 +137,10 @@ def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float
     timers.every(
         metrics_s, lambda: upkeep.control.metrics(counters.snapshot()), lambda: reconnector.is_up
     )
+    if (node := upkeep.node) is not None:
+        counters.sparkplug = node.snapshot
+        upkeep.health.others.append(lambda: node.trouble)
+        timers.every(TICK_S, node.tick)
     timers.every(TICK_S, upkeep.health.report)
 
 
@@ -171,7 +195,7 @@ def _reconnector(settings: Settings, control: Control, worker: Worker) -> Reconn
         record=SessionRecord(
             settings.gateway.state_dir, broker, settings.client_id, control.started
         ),
-        will=control.will,
+        will=lambda: control.will,
         worker=worker,
         clock=monotonic,
     )

@@ -1,6 +1,6 @@
 """What the agent waits for, for systemd and for the log."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent.delivery.at_least_once import Delivery
 from agent.journal.writer import Journal
@@ -21,6 +21,10 @@ class Health:
         reconnector: the connection to the broker.
         subscriptions: some of which the broker may refuse.
         sources: where else there may be something to wait for.
+
+    Attributes:
+        notifier: as given.
+        others: what else says in words what it waits for, or nothing.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Health:
         self._subscriptions = subscriptions
         self._delivery, self._journal, self._updater = sources
         self._reported: list[str] = []
+        self.others: list[Callable[[], str]] = []
 
     def report(self) -> None:
         """Say what is waited for, if that has changed since the last time."""
@@ -61,6 +66,7 @@ class Health:
             self._delivery.refusal,
             self._journal.trouble,
             *self._updater.troubles.values(),
+            *(other() for other in self.others),
         )
         return [trouble for trouble in possible if trouble]
 

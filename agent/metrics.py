@@ -4,7 +4,7 @@
 windows, `dropped` ones are counted by reason, `waiting` ones are not finished.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.commands import Commands
 from agent.delivery.at_least_once import Delivery
@@ -12,11 +12,15 @@ from agent.delivery.inputs import Outcome
 from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
-from models.control.documents import Metrics, StreamMetrics
+from models.control.documents import Metrics, SparkplugMetrics, StreamMetrics
 
 
 class Counters:
-    """Reads the counters where they are kept."""
+    """Reads the counters where they are kept.
+
+    Attributes:
+        sparkplug: reads those of the edge node of Sparkplug; None without one.
+    """
 
     def __init__(
         self,
@@ -31,11 +35,12 @@ class Counters:
         self._reconnector = reconnector
         self._pipelines = pipelines
         self._commands = commands
+        self.sparkplug: Callable[[], SparkplugMetrics] | None = None
 
     def snapshot(self) -> Metrics:
         """All counters since the start."""
         delivery = self._delivery
-        return Metrics.model_construct(
+        counted = Metrics.model_construct(
             received=self._router.received,
             predicted=delivery.outcomes[Outcome.PREDICTED],
             windowed=delivery.outcomes[Outcome.WINDOWED],
@@ -50,6 +55,9 @@ class Counters:
                 for one in self._pipelines
             },
         )
+        if self.sparkplug is None:
+            return counted
+        return counted.model_copy(update={"sparkplug": self.sparkplug()})
 
 
 def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:

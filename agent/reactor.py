@@ -12,16 +12,16 @@ turn blocks but the wait, and inference for about `limits.turn_s`: what a slow m
 answered by then is left for the next turn (ADR 28).
 """
 
-import selectors
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import sleep
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.config.settings import TURNS_GATHERED
 from agent.control import Control
 from agent.delivery.at_least_once import Delivery
 from agent.delivery.inputs import Outcome
+from agent.descriptors import Descriptors
 from agent.exchange import exchange
 from agent.health import Health
 from agent.hold import Hold
@@ -35,6 +35,9 @@ from agent.timers import Timers
 from serving import log
 from serving.updates.updater import Updater
 from serving.worker import Workers
+
+if TYPE_CHECKING:
+    from agent.sparkplug.node import EdgeNode
 
 _SOON_S: Final = 0.1
 _QUIET_S: Final = 0.001
@@ -78,6 +81,7 @@ class Upkeep:
     health: Health
     timers: Timers
     hold: Hold
+    node: "EdgeNode | None" = None
 
 
 class Reactor:
@@ -104,9 +108,7 @@ class Reactor:
         self._workers = workers
         self._bounds = bounds
         self._clock, self._time_of_day = clock
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(workers.wake_up, selectors.EVENT_READ)
-        self._watched: tuple[int, int] | None = None
+        self._descriptors = Descriptors(workers.wake_up)
         self._up = False
         self._stopping = False
         self._gathering_since = self._began_s = 0.0
@@ -151,6 +153,7 @@ class Reactor:
             subscriptions.follow()
             exchange(connection, path.router, path.delivery)
             connection.flush()
+        self._turn_node()
         self._upkeep.timers.run()
         if hold.is_over(is_subscribed=self._up and not subscriptions.is_awaiting):
             if connection is not None:
@@ -180,6 +183,7 @@ class Reactor:
         if not self._up and router.is_gathering:
             router.answer()  # what arrived before the connection was lost
         self._path.journal.turn()
+        self._turn_node()
         self._upkeep.timers.run()
 
     def _exchange(self, connection: Connection) -> None:
@@ -194,6 +198,11 @@ class Reactor:
         exchange(connection, self._path.router, self._path.delivery)
         if is_held:
             connection.received = received
+
+    def _turn_node(self) -> None:
+        """Have the edge node of Sparkplug publish, once this turn's inputs are acknowledged."""
+        if (node := self._upkeep.node) is not None:
+            node.turn()
 
     def _read(self, connection: Connection) -> None:
         """Read what has arrived: a batch, or several after a long turn, as of a slow model.
@@ -212,14 +221,15 @@ class Reactor:
         reconnector, router = self._path.reconnector, self._path.router
         is_waiting = reconnector.state in (State.OPENING, State.RECORDING)  # for the worker
         connection = reconnector.connection if not is_waiting else None
-        self._watch(connection)
+        node = self._upkeep.node
+        self._descriptors.watch((connection, node.connection if node is not None else None))
         now_s = self._clock()
         timeout_s = max(0.0, until_s - now_s)
         self._was_long = now_s - self._began_s > _LONG_TURN_S
         has_unread = connection is not None and (
             connection.has_unread or self._is_turning(connection)
         )
-        if has_unread or router.is_behind:
+        if has_unread or router.is_behind or (node is not None and node.is_behind):
             timeout_s = 0.0
         elif router.is_gathering:
             timeout_s = self._patience_s()
@@ -228,13 +238,9 @@ class Reactor:
         elif self._is_busy:
             sleep(max(0.0, self._began_s + _BUSY_TURN_S - self._clock()))
         self._is_busy = False
-        events = self._selector.select(timeout_s)
+        is_woken = self._descriptors.wait(timeout_s)
         self._began_s = self._clock()
-        for key, _ in events:
-            if key.fileobj is self._workers.wake_up:
-                self._workers.wake_up.clear()
-                return True
-        return False
+        return is_woken
 
     def _patience_s(self) -> float:
         """How long to wait for more before what is gathered is answered, in seconds.
@@ -252,21 +258,6 @@ class Reactor:
         """Whether the connection was just accepted or lost, and `advance` has yet to notice it."""
         return bool(connection.lost) or (connection.accepted and not self._up)
 
-    def _watch(self, connection: Connection | None) -> None:
-        """Wait on the connection's descriptor, for writing only while something is left to send."""
-        wanted = None
-        descriptor = connection.fileno() if connection is not None else None
-        if connection is not None and descriptor is not None:
-            write = selectors.EVENT_WRITE if connection.wants_write else 0
-            wanted = (descriptor, selectors.EVENT_READ | write)
-        if wanted == self._watched:
-            return
-        if self._watched is not None:
-            self._selector.unregister(self._watched[0])
-        if wanted is not None:
-            self._selector.register(*wanted)
-        self._watched = wanted
-
     def _follow_link(self) -> None:
         """Take note of a connection that has come or gone."""
         reconnector, upkeep = self._path.reconnector, self._upkeep
@@ -276,7 +267,6 @@ class Reactor:
         self._up = is_up
         if not is_up:
             self._path.delivery.connection_lost()
-            self._watch(None)
             upkeep.health.report()  # now: it may be over before the next tick
             return
         connection = reconnector.connection
@@ -295,12 +285,14 @@ class Reactor:
         upkeep.control.offline()
         while self._up and not self._is_done and self._clock() < deadline_s:
             self._drain_turn()
+        if upkeep.node is not None:
+            upkeep.node.leave()
         is_read = False
         if self._up and reconnector.connection is not None:
             is_read = reconnector.connection.close(wait_s=_GOODBYE_S)
         self._path.journal.close(is_read=is_read)
         upkeep.kept_drift.close()
-        self._selector.close()
+        self._descriptors.close()
         self._workers.stop(deadline_s, self._clock)
 
     @property
@@ -314,6 +306,7 @@ class Reactor:
         path.router.answer()
         self._workers.run_posted()
         path.journal.tick()
+        self._turn_node()
         connection = path.reconnector.connection
         if connection is None or connection.lost:
             self._up = False

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from agent.config.sparkplug import Sparkplug
 from models.bundle.manifest import Name
 from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
@@ -184,6 +185,7 @@ class Settings(FileSettings):
     updates: Updates = Updates()
     log: Log = Log()
     proof: Proof = Proof()
+    sparkplug: Sparkplug | None = None
 
     @property
     def client_id(self) -> str:
@@ -200,6 +202,8 @@ class Settings(FileSettings):
         """Files with secrets by the key that names them; None where none is named."""
         broker = self.broker
         named = {"broker.password_file": broker.password_file, "broker.key_file": broker.key_file}
+        if self.sparkplug is not None:
+            named["sparkplug.password_file"] = self.sparkplug.password_file
         return named | self.registry.access.secrets
 
     @property
@@ -217,6 +221,13 @@ class Settings(FileSettings):
             "max_packet_bytes": self.limits.max_payload_bytes + PACKET_ROOM_BYTES,
         }
         return ConnectionSettings.model_construct(**{**dict(self.broker), **implied})
+
+    def sparkplug_connection(self, section: Sparkplug) -> ConnectionSettings:
+        """Settings with which the edge node of Sparkplug connects, without a session to keep."""
+        own = {"client_id": section.client_id or f"{self.client_id}-sparkplug"}
+        login = {"username": section.username, "password_file": section.password_file}
+        changed = own | {"session_expiry_s": 0} | (login if section.username else {})
+        return ConnectionSettings.model_construct(**{**dict(self.connection), **changed})
 
     @model_validator(mode="after")
     def _streams_differ_and_do_not_feed_themselves(self) -> Self:

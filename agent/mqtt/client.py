@@ -11,6 +11,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config.settings import ConnectionSettings
@@ -48,6 +49,7 @@ class PahoClient(Client):
         self.fed = bytearray()
         self.ended = False
         self._is_mqtt_5, self._is_clean = is_mqtt_5, is_clean
+        self._has_death = False
         self.max_inflight_messages_set(0)  # delivery bounds what is in flight, not paho
         # With this callback paho leaves writing to `Connection.flush`; without it, it sends packet
         # by packet.
@@ -88,13 +90,20 @@ class PahoClient(Client):
         _, packet_id = self.subscribe(wanted)
         return packet_id
 
+    def promise(self, topic: str, payload: bytes, *, is_death: bool) -> None:
+        """Set the will; see `agent.mqtt.connection.Will`."""
+        self._has_death = is_death
+        self.will_set(topic, payload, qos=1, retain=not is_death)
+
     def leave(self, *, forget_session: bool) -> None:
         """Queue DISCONNECT; only MQTT 5 can ask the broker to end the session too."""
-        properties = None
+        properties = reason = None
+        if self._has_death and self._is_mqtt_5:
+            reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
         if forget_session and self._is_mqtt_5:
             properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho
             properties.SessionExpiryInterval = 0
-        self.disconnect(properties=properties)
+        self.disconnect(reason, properties)
 
     def _sock_recv(self, bufsize: int) -> bytes:
         """Override the only private method of paho that is needed; a test guards its name."""

@@ -5,9 +5,8 @@ half-read packets and queues of a lost one cannot reach it (ADR 7); what must ou
 `agent.delivery.at_least_once`. paho runs no thread here: the reactor calls `read`, `flush` and
 `tick` on the hot thread. paho's callbacks only set attributes: they never raise, block or log.
 
-PUBLISH and its acknowledgements are read and written in blocks by `agent.mqtt.transport` (ADR 8),
-and keep-alive is the agent's own (`agent.mqtt.keep_alive`). CONNECT, authentication, TLS, will and
-SUBSCRIBE are left to paho, which gets all other packets.
+PUBLISH and its acknowledgements are read and written in blocks by `agent.mqtt.transport` (ADR 8).
+Keep-alive is the agent's own (`agent.mqtt.keep_alive`), and paho gets all other packets.
 """
 
 import os
@@ -40,15 +39,17 @@ _RECEIVE_MAXIMUM = 65_535  # MQTT 5, 3.2.2.3.3: what holds where the broker send
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """The message that the broker publishes, at QoS 1 and retained, if the connection breaks.
+    """The message that the broker publishes, at QoS 1, if the connection breaks.
 
     Attributes:
         topic: topic name.
         payload: content of the message.
+        is_death: whether it is not retained, and published at a DISCONNECT too (MQTT 5 only).
     """
 
     topic: str
     payload: bytes
+    is_death: bool = False
 
 
 class Connection:
@@ -263,7 +264,7 @@ class Connection:
         # Without an expiry no session is left to be taken up, which 3.1.1 can say only like this.
         is_clean = self._session.begins_clean or not self._broker.session_expiry_s
         client = PahoClient(self.version, client_id, is_clean=is_clean)
-        client.will_set(will.topic, will.payload, qos=1, retain=True)
+        client.promise(will.topic, will.payload, is_death=will.is_death)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe

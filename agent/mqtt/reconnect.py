@@ -9,6 +9,7 @@ while is normal.
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 
 from agent.config.settings import ConnectionSettings
@@ -50,7 +51,7 @@ class Reconnector:
     Args:
         broker: address, credentials and limits of the connection.
         record: the client id, and what is on disk of its session.
-        will: message that the broker publishes if a connection breaks.
+        will: returns the message that the broker publishes if the next connection breaks.
         worker: worker that opens connections.
         clock: monotonic time in seconds.
 
@@ -62,6 +63,8 @@ class Reconnector:
         sessions_lost: how often the broker had no session any more although there was one, so that
             the messages it had stored for the agent are lost. It may have been of an earlier run.
         takeover: whether another agent has the same client id.
+        opening: returns what is entered on the worker while a connection is opened, and left by a
+            `BrokerError` where none came about.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Reconnector:
         broker: ConnectionSettings,
         *,
         record: SessionRecord,
-        will: Will,
+        will: Callable[[], Will],
         worker: Worker,
         clock: Callable[[], float],
     ) -> None:
@@ -81,6 +84,7 @@ class Reconnector:
         self._record = record
         quiet_s = max(2 * broker.reconnect_max_s, _QUIET_S)
         self.takeover = Takeover(record.client_id, record.starts, quiet_s, clock)
+        self.opening: Callable[[], AbstractContextManager[None]] = nullcontext
         self._will = will
         self._worker = worker
         self._clock = clock
@@ -137,14 +141,15 @@ class Reconnector:
 
     def _open(self) -> None:
         connection = Connection(
-            self._broker, self._record.client_id, self._will, self._version, self._session
+            self._broker, self._record.client_id, self._will(), self._version, self._session
         )
         self.connection = connection
         self.state = State.OPENING
 
         def job() -> Callable[[], None]:
             try:
-                connection.open()
+                with self.opening():
+                    connection.open()
             except BrokerError as exc:
                 reason = str(exc)
                 return lambda: self._fail(reason, None)
@@ -198,7 +203,8 @@ class Reconnector:
         self.state = State.UP
         self._may_be_foreign = False
         self.trouble = ""
-        if not connection.session_present and (self.connects or was_here):
+        is_lost = not connection.session_present and (self.connects > 0 or was_here)
+        if is_lost and self._broker.session_expiry_s:
             self.sessions_lost += 1
             log.warning("session lost: the broker has dropped what it stored for this gateway")
         granted_s, asked_s = connection.session_expiry_s, self._broker.session_expiry_s

@@ -7,6 +7,7 @@ next turn (ADR 28).
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
@@ -22,6 +23,9 @@ from serving.incidents.under_way import UnderWay
 from serving.pace import Pace
 from serving.time_limit import TimeLimit
 
+if TYPE_CHECKING:
+    from serving.prediction import Prediction
+
 
 class Inference:
     """Answers windows with the models of one stream, in the order in which they were added.
@@ -36,6 +40,7 @@ class Inference:
     Attributes:
         counted: how many predictions were made, by quality, and why the BAD ones are BAD.
         failure: what the model fails with on live windows; None if it answered the last batch.
+        tap: is given each prediction when it is made; None where nobody else publishes them.
         batch_ns: average time that a call of the model takes, nanoseconds, with weight 1/8 for the
             newest.
     """
@@ -50,6 +55,7 @@ class Inference:
     ) -> None:
         self.counted = Counted()
         self.failure: Failure | None = None
+        self.tap: Callable[[Prediction], None] | None = None
         self.batch_ns = 0.0
         self._stream, self._clock = stream, clock
         self._turn_ns = limits.turn_s * 1e9
@@ -92,6 +98,7 @@ class Inference:
             if takes_over and taken.predictor is before:
                 taken.predictor = predictor
         self._predictor, self._pace, self.failure = predictor, Pace(), None
+        predictor.tap = self.tap
 
     def answer(
         self,

@@ -66,12 +66,14 @@ class Predictor:
         suspects: what is known of the inputs that the agent has died of with this model; None if
             nothing.
         digest: SHA-256 of the model's bundle, 32 bytes.
+        tap: is given each prediction; see `agent.streams.inference`.
     """
 
     def __init__(self, model: Model, settings: PipelineSettings, clock: SteadyClock) -> None:
         self.has_run = self.is_given_up = False
         self.error: InferenceError | None = None
         self.suspects: Suspects | None = None
+        self.tap: Callable[[Prediction], None] | None = None
         self.digest = bytes.fromhex(model.sha256)
         manifest, stream = model.manifest, settings.stream
         output = manifest.outputs[0]
@@ -179,6 +181,8 @@ class Predictor:
                 (wall_ns - time_ns) // NS_PER_MS,
                 reason,
             )
+            if self.tap is not None:
+                self.tap(prediction)
             topic, payload = route.output_topic, self._encoder.encode(prediction)
             outgoing.append(Outgoing(topic, payload, self._qos, source=source))
             if self._has_scalars:

@@ -39,6 +39,7 @@ class Router:
             messages that are still being worked on.
         sheds: whether some pipeline may drop messages when more arrive than it can answer.
         refused: how many messages a stream could make no use of, by stream and reason.
+        heard: is told of each reading that a stream may use: its name, the route and the message.
         is_behind: whether the last `answer` has left windows for the next, as a slow model needs.
     """
 
@@ -53,6 +54,7 @@ class Router:
         self.received = 0
         self.refused = {stream: Counter[str]() for stream in pipelines}
         self.is_behind = False
+        self.heard: Callable[[str, Route, Received], None] | None = None
         self._pipelines = list(pipelines.values())
         self.sheds = any(one.backlog is not None for one in self._pipelines)
         self._sources: list[Input] = []
@@ -166,7 +168,7 @@ class Router:
             sources = [source for source in sources if source not in unanswered]
         self._delivery.settle(sources)
 
-    def _take(self, message: Received, source: Input) -> None:
+    def _take(self, message: Received, source: Input) -> None:  # noqa: C901  a further call costs time
         routes = self._routes.get(message.topic)
         if routes is None:
             # Commands come first: an input as wide as {site}/{line}/{asset}/{signal} matches their
@@ -183,6 +185,8 @@ class Router:
             return
         is_shed = True
         for pipeline, route in routes:
+            if self.heard is not None:
+                self.heard(pipeline.stream, route, message)
             if pipeline.backlog is not None:
                 pipeline.backlog.add(route, message, source)
                 continue

@@ -235,6 +235,28 @@ class StreamMetrics(Document):
     batch_ms: float
 
 
+class SparkplugMetrics(Document):
+    """Counters of the edge node of Sparkplug.
+
+    Attributes:
+        connects: connections that the broker accepted.
+        messages: messages that were published, by kind.
+        predictions: predictions whose metrics were published as data.
+        unchanged: predictions that said nothing which hosts did not know.
+        waiting: predictions that wait.
+        dropped: predictions and messages that were dropped, by reason.
+        commands_refused: commands of hosts that were not obeyed, by reason.
+    """
+
+    connects: Count
+    messages: dict[str, Count]
+    predictions: Count
+    unchanged: Count
+    waiting: Count
+    dropped: dict[str, Count]
+    commands_refused: dict[str, Count]
+
+
 class Metrics(Document):
     """Counters of the agent since its start: received = predicted + windowed + dropped + waiting.
 
@@ -252,6 +274,7 @@ class Metrics(Document):
         desired_superseded: `desired` documents that were replaced by a newer one of their stream
             before they were acted on.
         streams: counters by stream.
+        sparkplug: counters of the edge node of Sparkplug, where one is configured.
     """
 
     time: Time = ""
@@ -266,6 +289,7 @@ class Metrics(Document):
     sessions_lost: Count
     desired_superseded: Count = 0
     streams: dict[str, StreamMetrics]
+    sparkplug: SparkplugMetrics | None = None
 
 
 DOCUMENTS: Final[dict[str, type[Document]]] = {

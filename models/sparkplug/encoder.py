@@ -16,7 +16,7 @@ from models.sparkplug.wire import varint
 _float, _double = struct.Struct("<f").pack, struct.Struct("<d").pack
 
 
-def encode(payload: Payload, *, is_birth: bool) -> bytes:
+def encode(payload: Payload, *, is_birth: bool, has_types: bool = False) -> bytes:
     """The bytes of a payload.
 
     Args:
@@ -24,19 +24,21 @@ def encode(payload: Payload, *, is_birth: bool) -> bytes:
             within its range.
         is_birth: whether metrics that have an alias are written with their names, and all with
             their data types.
+        has_types: whether metrics of data have their data types all the same.
     """
     parts: list[bytes] = []
     if payload.timestamp_ms is not None:
         parts += b"\x08", varint(payload.timestamp_ms)
     for metric in payload.metrics:
-        content = b"".join(_metric(metric, is_birth=is_birth))
+        fields = _metric(metric, is_birth=is_birth, has_types=is_birth or has_types)
+        content = b"".join(fields)
         parts += b"\x12", varint(len(content)), content
     if payload.seq is not None:
         parts += b"\x18", varint(payload.seq)
     return b"".join(parts)
 
 
-def _metric(metric: Metric, *, is_birth: bool) -> Iterator[bytes]:
+def _metric(metric: Metric, *, is_birth: bool, has_types: bool) -> Iterator[bytes]:
     name, alias, timestamp_ms, datatype, value, is_historical, is_transient, properties = metric
     if name is not None and (is_birth or alias is None):
         yield _sized(schema.NAME, name.encode())
@@ -44,7 +46,7 @@ def _metric(metric: Metric, *, is_birth: bool) -> Iterator[bytes]:
         yield b"\x10" + varint(alias)
     if timestamp_ms is not None:
         yield b"\x18" + varint(timestamp_ms)
-    if is_birth:
+    if has_types:
         yield b"\x20" + varint(datatype)
     if is_historical:
         yield b"\x28\1"

@@ -33,7 +33,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting(tmp_path: Pa
     reconnector = Reconnector(
         broker,
         record=SessionRecord(tmp_path, broker, "gw", "2026-11-28T10:00:00.000Z"),
-        will=Will("gw/status", b""),
+        will=lambda: Will("gw/status", b""),
         worker=worker,
         clock=lambda: 0.0,
     )

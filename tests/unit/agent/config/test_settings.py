@@ -24,7 +24,7 @@ from tests.kit.wording import names
 
 ROOT = Path(__file__).parents[4]
 EXAMPLE = ROOT / "config/agent.toml"
-COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
+COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = |\[[a-z]+\]$)", re.MULTILINE)
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +95,7 @@ def test_example_shows_and_explains_every_key() -> None:
         "updates",
         "log",
         "proof",
+        "sparkplug",
     ]
     told = [line for line in text.splitlines() if re.match(r"(# (or: )?)?[a-z_]+ = .*#", line)]
     assert len(told) >= len(shown) - 15, "most lines say what they are for"

@@ -64,6 +64,12 @@ def test_birth_has_names_and_types_and_data_have_aliases_alone() -> None:
     ]
 
 
+def test_data_have_their_types_where_hosts_need_them() -> None:
+    payload = Payload(AT_MS, [Metric("a/value", 300, AT_MS, DataType.DOUBLE, 1.0)], 0)
+    (metric,) = Foreign.FromString(encode(payload, is_birth=False, has_types=True)).metrics
+    assert (metric.name, metric.alias, metric.datatype) == ("", 300, 10)
+
+
 def test_null_flags_and_properties_are_written() -> None:
     properties = {
         "Quality": Property(DataType.INT32, 0),
