@@ -220,12 +220,14 @@ def test_bundle_that_fails_its_proof_is_served_by_no_worker(server: ModelServer)
 
 def await_others(server: ModelServer, victim: int) -> None:
     """Wait until a worker that has died is replaced."""
+    what = "another worker in place of the one that has died"
+    eventually(lambda: are_others_there(server, victim), WAIT_S, what)
 
-    def are_there() -> bool:
-        found = [one.pid for one in processes(server)]
-        return len(found) == WORKERS and victim not in found
 
-    eventually(are_there, WAIT_S, "another worker in place of the one that has died")
+def are_others_there(server: ModelServer, victim: int) -> bool:
+    """Whether there are as many workers as there were, without one that has died."""
+    found = [one.pid for one in processes(server)]
+    return len(found) == WORKERS and victim not in found
 
 
 def await_version(server: ModelServer, version: str) -> Counter[str]:
@@ -289,6 +291,8 @@ def test_signals_that_ask_for_a_reload_end_no_worker_that_starts(server: ModelSe
     def is_replaced() -> bool:
         for number in RELOADING:
             os.killpg(server.process.pid, number)
+        if not are_others_there(server, victim):
+            return False  # clients may still be handed to the one that has died
         with closing(http.client.HTTPConnection(HOST, server.port, timeout=20)) as one:
             found = metrics(one)
         return found[name] > before and found["millhand_workers"] == WORKERS
