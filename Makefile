@@ -33,7 +33,8 @@ test: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,systemd,command -v systemd-analyze)
 	$(call debian,chromium,command -v chromium)
-	$(BIN)/python -m pytest --cov --numprocesses 2 --dist worksteal
+	@# Three workers for two cores: a test waits for programs for more than half of its time.
+	$(BIN)/python -m pytest --cov --numprocesses 3 --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -138,7 +138,7 @@ def _sections(url: str, size: int) -> dict[str, dict[str, object]]:
     memory = 4 * size + (256 << 20)
     return {
         "registry": {"url": url, "poll_s": 3.0, "max_bundle_bytes": size + 1024},
-        "proof": {"memory_bytes": memory, "seconds": 120.0},
+        "proof": {"memory_bytes": memory, "seconds": 600.0},
     }
 
 

@@ -75,7 +75,7 @@ def _tell_start(settings: Settings, config: Path) -> None:
         host=os.uname().nodename,
         streams=settings.names,
         python=sys.version.split()[0],
-        onnxruntime=installed_version("onnxruntime", "onnxruntime-gpu"),
+        onnxruntime=installed_version("onnxruntime"),
         pid=os.getpid(),
     )
     for secret in exposed(settings.secrets):

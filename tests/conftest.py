@@ -1,8 +1,11 @@
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 
 # Tests share the machine's processors with each other. A thread of OpenMP that waits for one that
@@ -16,6 +19,36 @@ settings.register_profile("millhand", deadline=None, database=None, print_blob=T
 settings.load_profile("millhand")
 
 _FIGURE = "figure"
+_UNMEASURED = [
+    Path(__file__).parent / name
+    for name in ("integration/delivery", "integration/input", "integration/updates", "realdata")
+]
+_FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
+"""Variable by which coverage finds itself in processes that tests start (coverage/patch.py)."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure no coverage where programs run for long, because it makes them take 65 % more."""
+    if any(folder in item.path.parents for folder in _UNMEASURED):
+        with _unmeasured():
+            return (yield)
+    return (yield)
+
+
+@contextmanager
+def _unmeasured() -> Generator[None]:
+    """Stop the measurement in this process, and in those that are started meanwhile."""
+    measured, config = Coverage.current(), os.environ.pop(_FOR_CHILDREN, None)
+    if measured is not None:
+        measured.stop()
+    try:
+        yield
+    finally:
+        if measured is not None:
+            measured.start()
+        if config is not None:
+            os.environ[_FOR_CHILDREN] = config
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ class ServerCollector(Collector):
         self._build = (
             version("millhand"),
             sys.version.split()[0],
-            installed_version("onnxruntime", "onnxruntime-gpu"),
+            installed_version("onnxruntime"),
         )
 
     def collect(self) -> Iterator[Metric]:

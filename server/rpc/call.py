@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-from server.batching.scheduler import Version
-from server.streams.served import ServedStreams
-
 # A client sends what is left of its deadline, rounded up by as much as a hundredth (gRPC's
 # timeout_encoding.cc), and ends the call itself: before the time is over that it has sent.
 _ROUNDED: Final = 0.01
@@ -25,19 +22,6 @@ class Call:
     left_s: float | None
     model: str = ""
     version: str = ""
-
-    def choose(self, served: ServedStreams, name: str, version: str) -> Version:
-        """A version by its seq or its semantic version, under which the call is counted.
-
-        Raises:
-            NotFoundError: there is no such stream or version.
-            UnavailableError: no model of the stream has arrived yet.
-        """
-        slot = served.slot(name)
-        self.model = slot.stream
-        found = slot.find(version)
-        self.version = found.seq
-        return found
 
     def shorter(self, timeout_s: float | None) -> float | None:
         """The seconds that the client waits: by its deadline, or its parameter `timeout`."""

@@ -41,7 +41,7 @@ class Calls:
     ) -> messages.ModelReadyResponse:
         """Say whether a version of a model answers."""
         try:
-            call.choose(self._served, message.name, message.version)
+            self._served.chosen(call, message.name, message.version)
         except UnavailableError:
             return messages.ModelReadyResponse(ready=False)
         return messages.ModelReadyResponse(ready=True)
@@ -56,7 +56,7 @@ class Calls:
         self, message: messages.ModelMetadataRequest, call: Call
     ) -> messages.ModelMetadataResponse:
         """Inputs, outputs and versions of a model."""
-        found = call.choose(self._served, message.name, message.version)
+        found = self._served.chosen(call, message.name, message.version)
         versions = self._served.slot(message.name).named
         document: dict[str, Any] = described(found.model.manifest, "", versions)
         del document["parameters"]
@@ -66,7 +66,7 @@ class Calls:
         self, message: messages.ModelInferRequest, call: Call
     ) -> messages.ModelInferResponse:
         """Outputs of a model."""
-        found = call.choose(self._served, message.model_name, message.model_version)
+        found = self._served.chosen(call, message.model_name, message.model_version)
         infer = self._infers.of(found)
         with found.measures.decode:
             wanted = read(infer, message)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Mapping
 from collections.abc import Set as AbstractSet
 from time import monotonic, perf_counter_ns
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,18 @@ from server.http.request import Request
 from server.streams.slot import StreamSlot
 
 _NAME_CHARACTERS = 64
+
+
+class Counted(Protocol):
+    """A request over HTTP or gRPC, which is counted under a model and a version.
+
+    Attributes:
+        model: name of the model; empty until one is found.
+        version: `seq` of the version; empty until one is found.
+    """
+
+    model: str
+    version: str
 
 
 class ServedStreams:
@@ -59,7 +72,7 @@ class ServedStreams:
         names = request.names
         return self.chosen(request, names.get("model") or names["stream"], names.get("version", ""))
 
-    def chosen(self, request: Request, name: str, version: str = "") -> Version:
+    def chosen(self, request: Counted, name: str, version: str = "") -> Version:
         """A version by its seq or its semantic version, under which the request is counted.
 
         Raises:

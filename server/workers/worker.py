@@ -15,6 +15,7 @@ from server.metrics.counts import Counts, key, lacks_a_model
 from server.settings import Limits
 from server.workers.channel import Channel, Message
 from serving.child import command
+from serving.program.start import sheltered
 
 MODULE: Final = "server.worker"
 _LATE_S: Final = 3.0
@@ -103,7 +104,7 @@ class Worker:
         self._process = self._channel = None
         self._clients, clients = socket.socketpair(type=socket.SOCK_SEQPACKET)
         self._clients.settimeout(0)
-        with theirs, clients:
+        with theirs, clients, sheltered():
             ends = [theirs.fileno(), clients.fileno()]
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603  it returns at once; our own interpreter and code
                 command(MODULE, *map(str, ends)), stdin=subprocess.DEVNULL, pass_fds=ends

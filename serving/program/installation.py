@@ -22,16 +22,16 @@ _CPUINFO = Path("/proc/cpuinfo")
 _X86_64_V2 = ("cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3")
 """Flags of /proc/cpuinfo that the x86-64 psABI demands for x86-64-v2; pni is SSE3."""
 _NATIVE = ("numpy", "onnxruntime")
+_IN_PLACE_OF = {"onnxruntime": ("onnxruntime-gpu",)}
+"""Packages that are installed instead of one that millhand needs, and have the same modules."""
 _IMPORT_S = 60.0
 _MAX_NAMED = 4
 
 
-def installed_version(*names: str) -> str:
-    """The version of the first of these packages that is installed; empty without one."""
-    for name in names:
-        with suppress(PackageNotFoundError):
-            return distribution(name).version
-    return ""
+def installed_version(name: str) -> str:
+    """The version of a package, or of the one in its place; empty without one."""
+    package = _installed(name)
+    return package.version if package else ""
 
 
 def check_libraries() -> None:
@@ -42,10 +42,9 @@ def check_libraries() -> None:
     Raises:
         ConfigError: one is.
     """
-    for name in (*_NATIVE, "onnxruntime-gpu"):
-        try:
-            package = distribution(name)
-        except PackageNotFoundError:
+    for name in _NATIVE:
+        package = _installed(name)
+        if package is None:
             continue  # the import fails, and is explained then
         # `Distribution.files` would take ten times as long, at each start.
         for line in (package.read_text("RECORD") or "").splitlines():
@@ -123,9 +122,8 @@ def _faults(extra: str) -> Iterator[str]:
     waiting, seen = ["millhand"], {"millhand"}
     while waiting:
         name = waiting.pop()
-        try:
-            package = distribution(name)
-        except PackageNotFoundError:
+        package = _installed(name)
+        if package is None:
             yield f"{name} is not installed"
             continue
         yield from _file_faults(package)
@@ -186,12 +184,16 @@ def _name_of(requirement: str) -> str:
     return requirement
 
 
+def _installed(name: str) -> Distribution | None:
+    """A package, or the one that is installed in its place; None without one."""
+    for one in (name, *_IN_PLACE_OF.get(name, ())):
+        with suppress(PackageNotFoundError):
+            return distribution(one)
+    return None
+
+
 def _is_missing(name: str) -> bool:
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        return True
-    return False
+    return _installed(name) is None
 
 
 def _file_faults(package: Distribution) -> Iterator[str]:

@@ -14,6 +14,21 @@ SIGHUP also comes when the terminal of a program that was started by hand is clo
 
 
 @contextmanager
+def sheltered() -> Iterator[None]:
+    """Start children that signals of `RELOADING` cannot end before they have come to `starting`.
+
+    A child inherits the signals that are blocked (signal(7)), but not the handlers of its parent.
+    Until `starting` it has the default action, which ends it: while Python itself starts, and while
+    modules are imported.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, RELOADING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def starting() -> Iterator[None]:
     """Make the imports of a program quick, and signals of `RELOADING` harmless from the first on.
 
@@ -22,6 +37,7 @@ def starting() -> Iterator[None]:
     """
     for number in RELOADING:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, RELOADING)  # `sheltered` may have blocked them
     gc.disable()
     try:
         yield

@@ -7,7 +7,9 @@ graph: pandas reads the files, NumPy cuts the windows, onnxruntime answers them.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -95,6 +97,13 @@ def trained(recipe: Path, out: Path) -> Bundle:
     trainer("train", str(recipe), "--out", str(out))
     (path,) = out.glob("*.zip")
     return read_bundle(path.read_bytes())
+
+
+@cache
+def trained_once(name: str) -> Bundle:
+    """The bundle of one of `RECIPES`, by its name, for all tests of this process."""
+    with TemporaryDirectory() as out:
+        return trained(RECIPES / f"{name}.toml", Path(out))
 
 
 def trainer(*arguments: str) -> None:

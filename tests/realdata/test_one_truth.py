@@ -22,7 +22,7 @@ from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import telemetry_pipeline
 from tests.kit.model_calls import client_of
 from tests.kit.model_server import ModelServer
-from tests.realdata.line import RECIPES, Answer, cut, line, trained
+from tests.realdata.line import Answer, cut, line, trained_once
 from tests.realdata.test_stream import CMAPSS_COLUMNS
 from trainer.registry.keys import Keys
 
@@ -61,10 +61,7 @@ class Answered:
 @pytest.fixture(scope="module")
 def answered(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answered]:
     folder = tmp_path_factory.mktemp("one-truth")
-    bundles = {
-        stream: trained(RECIPES / f"{name}.toml", folder / name)
-        for stream, name in RECIPES_BY_STREAM.items()
-    }
+    bundles = {stream: trained_once(name) for stream, name in RECIPES_BY_STREAM.items()}
     tables = {
         "skab-valve": _skab(data),
         "turbofan-rul": _cmapss(data),

@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from models.bundle.package import Bundle
 from tests.kit.gateway.agent import telemetry_pipeline
-from tests.realdata.line import RECIPES, Answer, assert_equal, cut, line, offline, trained
+from tests.realdata.line import (
+    RECIPES,
+    Answer,
+    assert_equal,
+    cut,
+    line,
+    offline,
+    trained,
+    trained_once,
+)
 
 SKAB_FOLDERS = {"valve1": 16, "valve2": 4, "other": 14}
 """Labelled experiments in each."""
@@ -104,7 +113,7 @@ def test_cmapss_all_engines_interleaved(
 ) -> None:
     path, recipe = data / "cmapss" / "test_FD001.txt.gz", RECIPES / "cmapss.toml"
     table = pd.read_csv(path, sep=r"\s+", header=None).set_axis(CMAPSS_COLUMNS.split(), axis=1)
-    bundle = trained(recipe, tmp_path / "out")
+    bundle = trained_once("cmapss")
     channels = [channel.name for channel in bundle.manifest.channels]
     engines = {f"fleet/test_FD001-{number}": rows for number, rows in table.groupby("engine")}
     windows = {name: cut(rows[channels], CMAPSS_LENGTH) for name, rows in engines.items()}
@@ -138,7 +147,7 @@ def test_nab_alarm_within_the_window_of_the_failure(
     rest = table.sort_values("timestamp", kind="stable").iloc[NAB_TRAINED:]
     windows = cut(rest[["value"]], NAB_LENGTH)
     recipe, topic = RECIPES / "nab.toml", "plant/machine/telemetry"
-    bundle = trained(recipe, tmp_path / "out")
+    bundle = trained_once("nab")
     with line(tmp_path, [bundle], [_pipeline("machine-temperature", topic)]) as made:
         made.replay(recipe, "--topic", topic, "--rows", f"{NAB_TRAINED}:")
         answers = made.answers(len(windows))
@@ -174,7 +183,7 @@ def test_ai4i_one_row_one_prediction(
         "inputs": [{"topic": "plant/mill/rows", "sequence": "n"}],
     }
     recipe = RECIPES / "ai4i.toml"
-    bundle = trained(recipe, tmp_path / "out")
+    bundle = trained_once("ai4i")
     with line(tmp_path, [bundle], [pipeline]) as made:
         made.replay(recipe, "--topic", "plant/mill/rows", "--sequence", "n", "--rows", f":{rows}")
         answers = made.answers(rows)

@@ -170,12 +170,15 @@ def parsed(name: str) -> ast.Module:
     return ast.parse((ROOT / name).read_text(), filename=name)
 
 
-def imported(name: str) -> Iterator[str]:
+@cache
+def imported(name: str) -> frozenset[str]:
+    found = set()
     for node in ast.walk(parsed(name)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            found.add(node.module)
+    return frozenset(found)
 
 
 @cache

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 
@@ -31,14 +33,20 @@ NOT_ON_A_GATEWAY = {
 }
 
 
+@cache
+def owners() -> Mapping[str, list[str]]:
+    """The distributions that have a module of each name."""
+    return packages_distributions()
+
+
 @pytest.mark.parametrize("name", ["agent", "models", "server", "serving", "trainer"])
 def test_no_other_distribution_claims_our_import_names(name: str) -> None:
-    assert set(packages_distributions()[name]) == {"millhand"}
+    assert set(owners()[name]) == {"millhand"}
 
 
 @pytest.mark.parametrize("name", ["config", "demo", "tests", "benchmarks", "chaos"])
 def test_folders_of_the_checkout_are_not_installed(name: str) -> None:
-    assert "millhand" not in packages_distributions().get(name, [])
+    assert "millhand" not in owners().get(name, [])
 
 
 @pytest.mark.parametrize("script", ["millhand-agent", "millhand-server", "millhand-trainer"])
@@ -72,8 +80,7 @@ def test_base_install_carries_no_training_library_and_no_web_server() -> None:
     ],
 )
 def test_each_library_that_is_imported_is_declared(package: str, extras: list[str]) -> None:
-    owners = packages_distributions()
-    needed = {canonical(owners[name][0]) for name in imported(package)} - {"millhand"}
+    needed = {canonical(owners()[name][0]) for name in imported(package)} - {"millhand"}
     assert needed <= {need.name for need in declared(*extras)}
 
 

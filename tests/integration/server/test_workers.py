@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.__main__ import main
+from serving.program.start import RELOADING
 from tests.kit.broker.brokers import HOST
 from tests.kit.broker.certificates import make_certificates
 from tests.kit.bundles.graphs import linear_bundle
@@ -219,12 +220,14 @@ def test_bundle_that_fails_its_proof_is_served_by_no_worker(server: ModelServer)
 
 def await_others(server: ModelServer, victim: int) -> None:
     """Wait until a worker that has died is replaced."""
+    what = "another worker in place of the one that has died"
+    eventually(lambda: are_others_there(server, victim), WAIT_S, what)
 
-    def are_there() -> bool:
-        found = [one.pid for one in processes(server)]
-        return len(found) == WORKERS and victim not in found
 
-    eventually(are_there, WAIT_S, "another worker in place of the one that has died")
+def are_others_there(server: ModelServer, victim: int) -> bool:
+    """Whether there are as many workers as there were, without one that has died."""
+    found = [one.pid for one in processes(server)]
+    return len(found) == WORKERS and victim not in found
 
 
 def await_version(server: ModelServer, version: str) -> Counter[str]:
@@ -276,6 +279,27 @@ def test_worker_that_is_killed_under_load_is_replaced(server: ModelServer, which
     assert found["millhand_worker_deaths_total"] == before["millhand_worker_deaths_total"] + 1
     assert found["millhand_workers"] == WORKERS
     assert is_balanced(found)
+
+
+def test_signals_that_ask_for_a_reload_end_no_worker_that_starts(server: ModelServer) -> None:
+    victim = processes(server)[-1].pid
+    name = "millhand_worker_deaths_total"
+    with lines(server) as connections:
+        before = metrics(connections[victim])[name]
+    os.kill(victim, signal.SIGKILL)
+
+    def is_replaced() -> bool:
+        for number in RELOADING:
+            os.killpg(server.process.pid, number)
+        if not are_others_there(server, victim):
+            return False  # clients may still be handed to the one that has died
+        with closing(http.client.HTTPConnection(HOST, server.port, timeout=20)) as one:
+            found = metrics(one)
+        return found[name] > before and found["millhand_workers"] == WORKERS
+
+    eventually(is_replaced, WAIT_S, "another worker in place of the one that was killed")
+    with lines(server) as connections:
+        assert [metrics(one)[name] for one in connections.values()] == [before + 1] * WORKERS
 
 
 def test_worker_that_hangs_is_replaced_and_what_it_has_counted_is_kept(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_slow_model_serves_or_is_refused_as_the_policy_says(
     plant: Plant, policy: str, state: str
 ) -> None:
     plant.gateway.stop()
-    plant.gateway.sections = {"proof": {"latency_ms": 10.0, "latency": policy, "seconds": 20.0}}
+    plant.gateway.sections = {"proof": {"latency_ms": 10.0, "latency": policy, "seconds": 10.0}}
     plant.gateway.start_serving()
     plant.publish("slow", 2)
     activity = push(plant.client, "mass", 2)

@@ -179,6 +179,7 @@ class PlantClient(MqttClient):
     ) -> None:
         self.messages: list[tuple[str, bytes]] = []
         self._by_topic: dict[str, list[bytes]] = {}
+        self._decoded: dict[int, dict[str, Any]] = {}
         super().__init__(port, filters, Session(version=version, ca_file=ca_file, login=login))
 
     def take(self, topic: str, payload: bytes) -> None:
@@ -189,8 +190,16 @@ class PlantClient(MqttClient):
     def documents(self, topic_part: str) -> list[dict[str, Any]]:
         """Every JSON object that came on a topic which contains `topic_part`."""
         return [
-            json.loads(payload) for topic, payload in list(self.messages) if topic_part in topic
+            self._document(number)
+            for number, (topic, _) in enumerate(list(self.messages))
+            if topic_part in topic
         ]
+
+    def _document(self, number: int) -> dict[str, Any]:
+        """One message as a JSON object, decoded once: tests ask for all of them again and again."""
+        if number not in self._decoded:
+            self._decoded[number] = json.loads(self.messages[number][1])
+        return self._decoded[number]
 
     def wait_for(
         self, topic_part: str, count: int = 1, timeout_s: float = 20.0

@@ -1,11 +1,18 @@
-"""A processor that is too old for the installed packages is told in words."""
+"""A processor that is too old for the installed packages, and packages that are not whole."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from serving.errors import ConfigError
-from serving.program.installation import check_processor
+from serving.program.installation import (
+    check_libraries,
+    check_processor,
+    installation_fault,
+    installed_version,
+)
 from tests.kit.wording import names
 
 KVM64 = "fpu de pse tsc msr cx8 sep cmov mmx fxsr sse sse2 syscall nx lm pni cx16 hypervisor"
@@ -58,3 +65,46 @@ def test_old_processor_is_refused_where_numpy_dies(
     with pytest.raises(ConfigError) as refused:
         check_processor(cpuinfo(tmp_path, flags))
     assert names(refused.value, *missing, "x86-64-v2")
+
+
+def make_package(site: Path, name: str, version: str, requires: Sequence[str] = ()) -> Path:
+    """Install a package with one shared library; returns that library."""
+    module = site / name.replace("-", "_")
+    module.mkdir(parents=True)
+    library = module / "library.so"
+    library.write_bytes(b"code")
+    info = site / f"{module.name}-{version}.dist-info"
+    info.mkdir()
+    needed = "".join(f"Requires-Dist: {one}\n" for one in requires)
+    (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n{needed}")
+    (info / "RECORD").write_text(f"{library.relative_to(site)},sha256=x,4\n")
+    return library
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder of packages: with millhand and NumPy, and without onnxruntime."""
+    make_package(tmp_path, "millhand", "0.1.0", ["numpy>=2", "onnxruntime>=1.32"])
+    make_package(tmp_path, "numpy", "2.4.0")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    return tmp_path
+
+
+def test_onnxruntime_of_gpus_takes_the_place_of_the_other(site: Path) -> None:
+    make_package(site, "onnxruntime-gpu", "1.32.1", ["numpy"])
+    check_libraries()
+    assert installation_fault() == ""
+    assert installed_version("onnxruntime") == "1.32.1"
+
+
+def test_onnxruntime_of_gpus_that_is_cut_off_is_named(site: Path) -> None:
+    make_package(site, "onnxruntime-gpu", "1.32.1").write_bytes(b"co")
+    with pytest.raises(ConfigError) as refused:
+        check_libraries()
+    assert names(refused.value, "onnxruntime-gpu", "library.so", "docs/install.md")
+
+
+@pytest.mark.usefixtures("site")
+def test_onnxruntime_that_is_missing_is_named() -> None:
+    assert names(installation_fault(), "onnxruntime is not installed")
+    assert installed_version("onnxruntime") == ""

@@ -116,7 +116,7 @@ def test_bundle_that_says_it_needs_too_much_is_not_loaded(request_of: ProofReque
 
 def test_slow_model_is_tried_with_smaller_batches_only(request_of: ProofRequest) -> None:
     request_of.path.write_bytes(evil_bundle("slow", "mass", 2).content)
-    evidence = examine(replace(request_of, seconds=20.0), threading.Event())
+    evidence = examine(replace(request_of, seconds=10.0), threading.Event())
     assert evidence.latency_p99_ms > 10
     assert 1 <= evidence.batch < 256
 
