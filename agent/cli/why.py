@@ -82,6 +82,8 @@ def _explain_in(
             yield from (f"    {line}" for line in window_state.describe(served, route.asset))
     if message is None:
         return
+    if route is not None and reason != "payload_too_large":
+        yield from _describe_stated(served, route, message)
     if route is None or reason:
         yield from dropped.explain(reason, served, message)
     else:
@@ -132,9 +134,7 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
     assert served.model is not None  # noqa: S101  as above
     manifest, before = served.model.manifest, Counter(served.missing)
     try:
-        readings = route.decode(message.payload)
-        yield from _describe_stated(served, message)
-        for reading in readings:
+        for reading in route.decode(message.payload):
             channels = [manifest.channels[index] for index in route.channels]
             if isinstance(reading, Block):
                 yield from _describe_block(reading, channels)
@@ -147,7 +147,7 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         # Decoded a second time: `take` is what the agent does, and must not be done differently.
         served.take(route, message, Input(0, (message.topic, message.payload)))
     except ReadingError as exc:
-        yield from dropped.explain(exc.reason, served, message)
+        yield from dropped.explain(exc.reason, served, message, route.asset)
         return
     outgoing = served.infer(time_ns)
     for one in outgoing:
@@ -158,12 +158,14 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
         yield f"  missing: {', '.join(missing)}"
 
 
-def _describe_stated(served: Pipeline, message: Received) -> Iterator[str]:
+def _describe_stated(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
+    assert served.model is not None  # noqa: S101  as above
     source = stated.source_of(served.settings, message.topic)
-    if source is not None and (source.timestamp or source.quality):
-        yield "  the payload states"
-        yield from stated.describe_time(source, message.payload)
-        yield from stated.describe_quality(source, message.payload)
+    channels = served.model.manifest.channels
+    # Where the payload names the signal, any may be meant.
+    indices = range(len(channels)) if route.address is not None else route.channels
+    if source is not None:
+        yield from stated.describe(source, [channels[n].name for n in indices], message.payload)
 
 
 def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:
