@@ -73,6 +73,7 @@ def _answers(settings: Settings, chosen: argparse.Namespace) -> Iterator[Answer]
     yield from preflight.inspect_installation()
     yield from preflight.find_exposed(settings)
     yield from preflight.find_guessed(settings)
+    yield from preflight.find_unheld(settings)
     store, limits = preflight.store(settings), settings.limits
     yield from prove_kept(store, settings.streams, settings.proof, limits.max_batch)
     if chosen.connect:

@@ -43,6 +43,8 @@ class Route:
         output_topic: the topic on which the predictions for this asset are published.
         address: finds the route of one message by its payload, on a topic whose payloads name the
             asset or the signal; the other attributes then mean nothing. None on any other topic.
+        takes_retained: whether a retained message may be held for its signals.
+        last_known: whether one without a time may be held, too.
     """
 
     asset: str
@@ -50,6 +52,8 @@ class Route:
     decode: Decoder | BlockDecoder
     output_topic: str
     address: "Callable[[bytes], Route] | None" = None
+    takes_retained: bool = False
+    last_known: bool = False
 
     def of(self, payload: bytes) -> "Route":
         """The route of one message.
@@ -98,7 +102,8 @@ class Routes:
             if bound.names_in is None:
                 return self._route(bound, levels)
             address = partial(self._addressed, bound, levels)
-            return Route("", (), Refused("asset_missing"), "", address)
+            refused = Refused("asset_missing")
+            return Route("", (), refused, "", address, bound.takes_retained, bound.last_known)
         return None
 
     def _route(self, bound: "_BoundInput", levels: Levels) -> Route | None:
@@ -113,7 +118,8 @@ class Routes:
         channels, decode = bound.reading(levels)
         if reason := self._refusal(asset, channels):
             decode = Refused(reason)
-        return Route(asset, channels, decode, intern(output))
+        takes = bound.takes_retained, bound.last_known
+        return Route(asset, channels, decode, intern(output), None, *takes)
 
     def _addressed(self, bound: "_BoundInput", levels: Levels, payload: bytes) -> Route:
         """The route of one message whose payload names its asset or its signal.
@@ -146,6 +152,7 @@ class _BoundInput:
 
     def __init__(self, source: Input, names: list[str], codes: Mapping[str, Codes]) -> None:
         self.template = TopicTemplate(source.topic)
+        self.takes_retained, self.last_known = source.takes_retained, source.last_known
         self.names_in = PayloadNames(source) if source.has_payload_names else None
         paths = source.signals or {name: name for name in names}
         self.names = list(paths)

@@ -94,6 +94,11 @@ class Input(Section):
         description="how the quality is read: the name of a product's way, or a table from a "
         "value as text to GOOD, UNCERTAIN or BAD; without it only what has one meaning is read",
     )
+    last_known: bool = Field(
+        default=False,
+        description="true: a retained message without a time stands for its signals from its "
+        "arrival on, as UNCERTAIN, until they report; for sources that publish on change only",
+    )
     sequence: PayloadPath = Field(
         "",
         description="path of a number that differs from message to message; it tells readings of "
@@ -157,6 +162,26 @@ class Input(Section):
                 "{signal} out of topic"
             )
         return self
+
+    @model_validator(mode="after")
+    def _last_known_has_no_time(self) -> Self:
+        if self.last_known and (self.timestamp or self.dialect in ("umh", "block")):
+            found = f"timestamp '{self.timestamp}'" if self.timestamp else f"dialect {self.dialect}"
+            raise ValueError(
+                f"last_known is for retained messages without a time, but with {found} none is "
+                "taken: leave last_known out; a retained message with a time is used without it"
+            )
+        return self
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether messages may have a time of their own."""
+        return bool(self.timestamp) or self.dialect not in ("json", "scalar", "block")
+
+    @property
+    def takes_retained(self) -> bool:
+        """Whether a retained message may stand for its signals until they report."""
+        return self.dialect != "block" and (self.is_timed or self.last_known)
 
     @property
     def fields(self) -> Fields:

@@ -12,10 +12,11 @@ from typing import cast
 from models.errors import ReadingError
 from models.input.admission import EventTime, refusal
 from models.input.codecs.reading import Decoder, Reading
-from models.input.codecs.values import MISSING
+from models.input.codecs.values import MISSING, Unread
 from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
 from models.input.quality import NAMES, Quality
+from models.input.retained import Retained, retained
 from models.input.routes import Route, Routes
 from trainer.broker import Message
 from trainer.ingest.message_file import Row
@@ -69,6 +70,9 @@ class Intake:
     def _taken(self, route: Route | None, message: Message) -> Iterator[Row]:
         """Rows in the order of the readings, checked in the order of `models.input.admission`."""
         reason = refusal([route] if route else [], message, self._max_payload_bytes)
+        if route is not None and reason == "retained":
+            yield from self._held(route, message)
+            return
         if route is None or reason:
             raise ReadingError(reason)
         route = route.of(message.payload)
@@ -78,12 +82,26 @@ class Intake:
             except ReadingError as exc:
                 self._drop(exc.reason, message)
                 continue
-            for place, unreadable, _ in reading.unread:
-                self.unread[self._signals[route.channels[place]], unreadable] += 1
-            if len(self._assets) < MAX_TOPICS:
-                self._assets.add(route.asset)
+            self._note(route, reading.unread)
             values = self._values(route.channels, reading)
             yield Row(time_ns, route.asset, values, NAMES[reading.quality])
+
+    def _held(self, route: Route, message: Message) -> Iterator[Row]:
+        """Rows of a retained message, as far as a gateway may hold its values."""
+        if not route.takes_retained or len(message.payload) > self._max_payload_bytes:
+            raise ReadingError("retained")
+        route = route.of(message.payload)
+        for found in retained(route, message, self._event_time.of):
+            self._note(route, found.unread)
+            values = self._values(route.channels, found)
+            yield Row(found.time_ns, route.asset, values, NAMES[found.quality], retained=True)
+
+    def _note(self, route: Route, unread: Sequence[Unread]) -> None:
+        """Count the asset of a reading, and its signals that could not be read."""
+        for place, unreadable, _ in unread:
+            self.unread[self._signals[route.channels[place]], unreadable] += 1
+        if len(self._assets) < MAX_TOPICS:
+            self._assets.add(route.asset)
 
     def _route(self, topic: str) -> Route | None:
         if topic in self._known:
@@ -93,7 +111,9 @@ class Intake:
             self._known[topic] = route
         return route
 
-    def _values(self, channels: Sequence[int], reading: Reading) -> Sequence[float | None]:
+    def _values(
+        self, channels: Sequence[int], reading: Reading | Retained
+    ) -> Sequence[float | None]:
         """One value for each signal, None where the message does not carry it.
 
         Windows treat the values of a BAD reading as missing, so they are recorded as missing.
