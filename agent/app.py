@@ -11,6 +11,7 @@ from agent.control import Control
 from agent.delivery.at_least_once import Delivery
 from agent.health import Health
 from agent.hold import Hold
+from agent.home_assistant.announcement import Announcement
 from agent.journal.drift_state import KeptDrift
 from agent.journal.files import JournalFile
 from agent.journal.replay import Recovery
@@ -76,7 +77,8 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     commands = Commands(
         control.topics, pipelines.keys(), updater.desire, limits.desired_s, monotonic
     )
-    command = _command(control, commands, reconnector.takeover)
+    announcement = Announcement(settings, served, control, delivery.post, updates)
+    command = _command(control, commands, reconnector.takeover, announcement)
     router = Router(pipelines, command, delivery, limits, journal.note)
     reconnector.takeover.doubt = router.doubt
     subscriptions = Subscriptions(reconnector, control, served, store, updates)
@@ -86,6 +88,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold)
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)
+    timers.every(TICK_S, lambda: announcement.tick(reconnector.connects), lambda: reconnector.is_up)
     timers.every(TICK_S, Advice(router, served, limits.log_interval_s).tick)
     _set_timers(path, upkeep, counters, limits.metrics_s)
     timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
@@ -150,13 +153,13 @@ def _resume(
 
 
 def _command(
-    control: Control, commands: Commands, takeover: Takeover
+    control: Control, commands: Commands, takeover: Takeover, announcement: Announcement
 ) -> Callable[[str, bytes], bool]:
     def command(topic: str, payload: bytes) -> bool:
         if topic == control.topics.status:
             control.heard(payload, takeover)
             return True
-        return commands.take(topic, payload)
+        return announcement.heard(topic, payload) or commands.take(topic, payload)
 
     return command
 

@@ -69,7 +69,7 @@ class Subscriptions:
         connection = self._reconnector.connection
         if not self._reconnector.is_up or connection is None:
             return
-        own = (self._control.desired, self._control.own_status)
+        own = (self._control.desired, self._control.own_status, *self._control.further)
         wanted = {one.filter: one for one in own}
         for one in self._inputs():
             if is_asked_again:

@@ -95,6 +95,7 @@ def test_example_shows_and_explains_every_key() -> None:
         "updates",
         "log",
         "proof",
+        "home_assistant",
     ]
     told = [line for line in text.splitlines() if re.match(r"(# )?[a-z_]+ = .*#", line)]
     assert len(told) >= len(shown) - 15, "most lines say what they are for"
