@@ -12,6 +12,7 @@ from agent.control import Control
 from agent.delivery.at_least_once import Delivery
 from agent.health import Health
 from agent.hold import Hold
+from agent.home_assistant.announcement import Announcement
 from agent.journal.drift_state import KeptDrift
 from agent.journal.files import JournalFile
 from agent.journal.replay import Recovery
@@ -81,7 +82,8 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     commands = Commands(
         control.topics, pipelines.keys(), updater.desire, limits.desired_s, monotonic
     )
-    command = _command(control, commands, reconnector.takeover)
+    announcement = Announcement(settings, served, control, delivery.post, updates)
+    command = _command(control, commands, reconnector.takeover, announcement)
     router = Router(pipelines, command, delivery, limits, journal.note)
     reconnector.tell_of_another(router.doubt)
     subscriptions = Subscriptions(reconnector, control, served, store, updates)
@@ -92,6 +94,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold, node)
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)
+    timers.every(TICK_S, lambda: announcement.tick(reconnector.connects), lambda: reconnector.is_up)
     timers.every(TICK_S, Advice(router, served, limits.log_interval_s).tick)
     timers.every(TICK_S, Births(reconnector, served, monotonic).tick)
     _set_timers(path, upkeep, counters, limits.metrics_s)
@@ -177,13 +180,14 @@ def _resume(
 
 
 def _command(
-    control: Control, commands: Commands, takeover: Takeover
+    control: Control, commands: Commands, takeover: Takeover, announcement: Announcement
 ) -> Callable[[Received], bool]:
     def command(message: Received) -> bool:
-        if message.topic == control.topics.status:
+        topic, payload = message.topic, message.payload
+        if topic == control.topics.status:
             control.heard(message, takeover)
             return True
-        return commands.take(message.topic, message.payload)
+        return announcement.heard(topic, payload) or commands.take(topic, payload)
 
     return command
 

@@ -3,7 +3,7 @@
 Topics and documents are the contract in `models.control`; what is desired comes in by the router.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Literal
 
@@ -29,6 +29,7 @@ class Control:
         topics: the control topics of the gateway.
         desired: the subscription by which the agent is told what to run.
         own_status: the subscription by which it hears of another agent with this gateway id.
+        further: subscriptions to what other programs say of themselves.
         started: when this agent was started, as its status says.
         will: what the broker publishes if the agent vanishes.
     """
@@ -40,6 +41,7 @@ class Control:
         self._version = version("millhand")
         self.desired = Subscription(self.topics.desired("+"), qos=0, state=True)
         self.own_status = Subscription(self.topics.status, qos=0, state=True, own=True)
+        self.further: Sequence[Subscription] = ()
         self.will = Will(self.topics.status, self._status("offline").to_json())
 
     def online(self) -> None:

@@ -71,6 +71,7 @@ def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
         forgotten_assets=pipeline.forgotten_assets,
         **pipeline.disorder,
         **pipeline.drift,
+        retained=pipeline.holding.held,
         shed=pipeline.shed,
         batch_ms=round(pipeline.inference.batch_ns / 1e6, 3),
     )

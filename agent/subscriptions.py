@@ -1,6 +1,7 @@
 """The topic filters of the agent: what it subscribes to, and what the broker said to that."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from agent.control import Control
 from agent.mqtt.reconnect import Reconnector
@@ -57,17 +58,23 @@ class Subscriptions:
         connection = self._reconnector.connection
         return connection.granted_less if connection is not None else []
 
-    def refresh(self) -> None:
-        """Subscribe to the inputs of every pipeline that has a model, and to what is desired."""
+    def refresh(self, *, is_asked_again: bool = False) -> None:
+        """Subscribe to the inputs of every pipeline that has a model, and to what is desired.
+
+        Args:
+            is_asked_again: whether only what the broker has refused is to be gained: retained
+                messages of what it has granted are then not sent once more.
+        """
         connection = self._reconnector.connection
         if not self._reconnector.is_up or connection is None:
             return
-        own = (self._control.desired, self._control.own_status)
+        own = (self._control.desired, self._control.own_status, *self._control.further)
         wanted = {one.filter: one for one in own}
-        for pipeline in self._pipelines:
-            if pipeline.model is not None:
-                for topic_filter, qos in pipeline.filters:
-                    wanted[topic_filter] = Subscription(topic_filter, qos)
+        for one in self._inputs():
+            if is_asked_again:
+                one = replace(one, is_asked_again=True)  # noqa: PLW2901  the same subscription
+            before = wanted.get(one.filter)
+            wanted[one.filter] = replace(one, state=True) if before and before.state else one
         gone = [old for old in self._store.subscriptions() if old not in wanted]
         if gone:
             connection.unsubscribe(gone)
@@ -88,7 +95,14 @@ class Subscriptions:
     def retry(self) -> None:
         """Ask again for what the broker refused; permissions change."""
         if self.refused:
-            self.refresh()
+            self.refresh(is_asked_again=True)
+
+    def _inputs(self) -> Iterator[Subscription]:
+        """The inputs of every pipeline that has a model."""
+        for pipeline in self._pipelines:
+            for one in pipeline.settings.inputs if pipeline.model is not None else ():
+                state = pipeline.holding.is_on and one.takes_retained
+                yield Subscription(one.filter, one.qos, state)
 
     def _keep(self, filters: list[str]) -> None:
         """On the worker. Without the record, a filter that is dropped later is not unsubscribed."""

@@ -63,7 +63,7 @@ SIDEBAR = {
         "docs/console",
         "docs/large-models",
     ],
-    "SCADA engineer": ["docs/topics", "docs/sparkplug"],
+    "SCADA engineer": ["docs/topics", "docs/sparkplug", "docs/home-assistant"],
     "Developer": [
         "docs/architecture",
         "docs/api/models/models",

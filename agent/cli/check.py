@@ -5,6 +5,7 @@ from typing import get_args
 
 from agent.config.settings import Settings
 from models.address import shortened
+from models.errors import BundleError
 from models.input.codecs.qualities import ALLOWED, NamedMap
 from serving.preflight import files, kept
 from serving.preflight.answer import Answer
@@ -85,6 +86,34 @@ def find_guessed(settings: Settings) -> list[Answer]:
         for place, source in enumerate(pipeline.inputs)
         if source.quality_map is None and (source.quality or source.tags.quality)
     ]
+
+
+def find_unheld(settings: Settings) -> list[Answer]:
+    """Inputs whose retained messages are of no use: the model holds none of their signals."""
+    answers = []
+    kept = store(settings)
+    for number, pipeline in enumerate(settings.pipelines):
+        record = kept.active(pipeline.stream)
+        inputs = [place for place, one in enumerate(pipeline.inputs) if one.last_known]
+        if record is None or not inputs:
+            continue
+        try:
+            channels = kept.load(record.serving).manifest.channels
+        except BundleError:  # other lines tell of it
+            continue
+        held = {channel.name for channel in channels if channel.max_age_ms is not None}
+        names = [channel.name for channel in channels]
+        answers += [
+            Answer(
+                "warn",
+                f"pipelines[{number}].inputs[{place}].last_known: the model gives none of its "
+                "signals a max_age_s, so that no value stands for more than one sample, and "
+                "retained messages are dropped: train it with max_age_s, or leave last_known out",
+            )
+            for place in inputs
+            if held.isdisjoint(pipeline.inputs[place].signals or names)
+        ]
+    return answers
 
 
 def ask(settings: Settings) -> list[Answer]:

@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -71,6 +73,7 @@ def _answers(settings: Settings, chosen: argparse.Namespace) -> Iterator[Answer]
     yield from preflight.inspect_installation()
     yield from preflight.find_exposed(settings)
     yield from preflight.find_guessed(settings)
+    yield from preflight.find_unheld(settings)
     store, limits = preflight.store(settings), settings.limits
     yield from prove_kept(store, settings.streams, settings.proof, limits.max_batch)
     if chosen.connect:
@@ -97,8 +100,27 @@ def _why(chosen: argparse.Namespace) -> int:
     from agent.cli.why import explain  # noqa: PLC0415  as in _run
 
     for line in explain(settings, chosen.topic, chosen.payload):
-        print(printable(line))
+        print(_folded(printable(line)))
     return 0
+
+
+def _folded(line: str) -> str:
+    """The line, on a terminal in as many as its width needs, the further ones indented.
+
+    A file or another program gets one line for each, so that it can be searched.
+    """
+    columns = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or len(line) <= columns:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.fill(
+        line,
+        columns,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+        replace_whitespace=False,
+    )
 
 
 def _content(file: str) -> bytes:

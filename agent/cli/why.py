@@ -87,6 +87,8 @@ def _explain_in(
                 yield from (f"    {line}" for line in window_state.describe(served, part.asset))
     if message is None:
         return
+    if route is not None and reason != "payload_too_large":
+        yield from _describe_stated(served, route, message)
     if route is None or reason:
         yield from dropped.explain(reason, served, message)
     else:
@@ -136,12 +138,11 @@ def _follow(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
     assert served.model is not None  # noqa: S101  as above
     manifest, before = served.model.manifest, Counter(served.missing)
     try:
-        yield from _describe_stated(served, message)
         yield from _describe_readings(manifest.channels, route, message.payload)
         # Decoded a second time: `take` is what the agent does, and must not be done differently.
         served.take(route, message, Input(0, (message.topic, message.payload)))
     except ReadingError as exc:
-        yield from dropped.explain(exc.reason, served, message)
+        yield from dropped.explain(exc.reason, served, message, route.asset)
         return
     outgoing = served.infer(time_ns)
     for one in outgoing:
@@ -171,12 +172,14 @@ def _describe_readings(channels: Sequence[Channel], route: Route, payload: bytes
             yield f"    {channel.name}: {shown}{_why(*unread.get(place, ('', '')), channel)}"
 
 
-def _describe_stated(served: Pipeline, message: Received) -> Iterator[str]:
+def _describe_stated(served: Pipeline, route: Route, message: Received) -> Iterator[str]:
+    assert served.model is not None  # noqa: S101  as above
     source = stated.source_of(served.settings, message.topic)
-    if source is not None and (source.timestamp or source.quality):
-        yield "  the payload states"
-        yield from stated.describe_time(source, message.payload)
-        yield from stated.describe_quality(source, message.payload)
+    channels = served.model.manifest.channels
+    # Where the payload names the signal, any may be meant.
+    indices = range(len(channels)) if route.split is not None else route.channels
+    if source is not None:
+        yield from stated.describe(source, [channels[n].name for n in indices], message.payload)
 
 
 def _describe_block(block: Block, channels: Sequence[Channel]) -> Iterator[str]:

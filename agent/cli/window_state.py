@@ -145,6 +145,9 @@ def _describe_signals(manifest: Manifest, track: AssetState) -> Iterator[str]:
             line += "no usable value so far"
         else:
             line += f"last {_shown(track.held[index], channel)} {_ago(held_ns)}"
+        if index in track.known:
+            line += f", retained {_shown(track.known[index].value, channel)} "
+            line += _ago(track.known[index].time_ns)
         if unusable_ns > held_ns:
             line += f", reported without a usable value {_ago(unusable_ns)}"
         yield line
@@ -163,8 +166,10 @@ def _freshness(manifest: Manifest, track: AssetState, index: int) -> str:
     if max_age_ms is None and window.is_on_grid:
         max_age_ms = window.sample_period_ms
     if max_age_ms is not None:
-        age_ns = track.newest_ns - track.held_ns[index]
-        is_fresh = track.held_ns[index] != NEVER and age_ns <= max_age_ms * NS_PER_MS
+        held_ns = track.held_ns[index]
+        if (known := track.known.get(index)) is not None and known.time_ns <= track.newest_ns:
+            held_ns = max(held_ns, known.time_ns)
+        is_fresh = held_ns != NEVER and track.newest_ns - held_ns <= max_age_ms * NS_PER_MS
     elif track.reported:
         is_fresh = bool(track.usable & bit)
         if not track.reported & bit:

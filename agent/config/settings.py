@@ -12,6 +12,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from agent.config.home_assistant import HomeAssistant
 from agent.config.sparkplug import Sparkplug
 from models.bundle.manifest import Name
 from models.input.limits import IntakeLimits
@@ -186,6 +187,7 @@ class Settings(FileSettings):
     log: Log = Log()
     proof: Proof = Proof()
     sparkplug: Sparkplug | None = None
+    home_assistant: HomeAssistant = HomeAssistant()
 
     @property
     def client_id(self) -> str:
@@ -246,6 +248,11 @@ class Settings(FileSettings):
                         f"input topic '{source.topic}' would read the predictions written to "
                         f"'{pipeline.output_topic}'"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _announcement_is_bounded(self) -> Self:
+        self.home_assistant.check(self.gateway.id, self.pipelines)
         return self
 
     @model_validator(mode="after")

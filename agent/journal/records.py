@@ -6,6 +6,7 @@
 
     HEADER   first in a file: serial before it, and fingerprints of the windows it is about
     INPUT    a message that entered windows
+    RETAINED a retained message that is held for its signals; its fields are those of INPUT
     ACKED    every input up to this serial has been acknowledged to the broker
     STATE    the windows of one asset at this point of the file
     WHOLE    the states of all assets have been written: older files are not needed
@@ -28,7 +29,7 @@ from agent.streams.state import State
 from serving.mqtt.packets import Received
 
 FORMAT: Final = 1
-_HEADER, _INPUT, _ACKED, _STATE, _WHOLE = range(5)
+_HEADER, _INPUT, _ACKED, _STATE, _WHOLE, _RETAINED = range(6)
 _FRAME: Final = struct.Struct("<II")  # length, CRC-32
 # Kind, serial, time of arrival, packet id, length of the topic (16 bits, MQTT 5, 1.5.4), length of
 # the payload. Packed and not JSON, because there is one for every message.
@@ -80,17 +81,16 @@ Record = Header | Noted | Acked | State | Whole
 
 
 def noted(serial: int, message: Received) -> tuple[bytes, bytes, bytes]:
-    """The bytes of an INPUT record, in parts, so that the payload is not copied."""
+    """The bytes of an INPUT or RETAINED record, in parts, so that the payload is not copied."""
+    kind = _RETAINED if message.retained else _INPUT
     topic = message.topic.encode()
     payload = message.payload
-    fields = _FIELDS.pack(
-        _INPUT, serial, message.at_ns, message.packet_id, len(topic), len(payload)
-    )
+    fields = _FIELDS.pack(kind, serial, message.at_ns, message.packet_id, len(topic), len(payload))
     return fields, topic, payload
 
 
 def encoded(record: Header | Acked | State | Whole) -> bytes:
-    """The bytes of any record but INPUT."""
+    """The bytes of any record but INPUT and RETAINED."""
     if isinstance(record, Acked):
         return _SERIAL.pack(_ACKED, record.serial)
     if isinstance(record, Header):
@@ -137,7 +137,7 @@ def _bodies(content: memoryview) -> Iterator[memoryview]:
 def _record(body: memoryview, at: int) -> tuple[Record, int]:
     """The record at an offset, and the offset of the next."""
     kind = body[at]
-    if kind == _INPUT:
+    if kind in (_INPUT, _RETAINED):
         return _noted(body, at)
     if kind == _ACKED:
         return Acked(_SERIAL.unpack_from(body, at)[1]), at + _SERIAL.size
@@ -148,12 +148,12 @@ def _record(body: memoryview, at: int) -> tuple[Record, int]:
 
 
 def _noted(body: memoryview, at: int) -> tuple[Noted, int]:
-    _, serial, at_ns, packet_id, topic_bytes, payload_bytes = _FIELDS.unpack_from(body, at)
+    kind, serial, at_ns, packet_id, topic_bytes, payload_bytes = _FIELDS.unpack_from(body, at)
     at += _FIELDS.size
     topic = str(body[at : at + topic_bytes], "utf-8")
     at += topic_bytes
     payload = bytes(body[at : at + payload_bytes])
-    message = Received(topic, payload, packet_id, retained=False, repeated=False, at_ns=at_ns)
+    message = Received(topic, payload, packet_id, kind == _RETAINED, repeated=False, at_ns=at_ns)
     return Noted(serial, message), at + payload_bytes
 
 

@@ -131,7 +131,10 @@ class Recovery:
         source.serial = noted.serial
         for pipeline, route in routes:
             try:
-                pipeline.take(route, message, source)
+                if message.retained:
+                    pipeline.holding.take(route, message)
+                else:
+                    pipeline.take(route, message, source)
             except ReadingError as exc:
                 source.drop(exc.reason)
         if not is_open:

@@ -19,7 +19,7 @@ from agent.mqtt.subscription import Subscription
 from serving.mqtt import credentials
 from serving.mqtt.errors import BrokerError, reason_of
 
-_SEND_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5, 3.8.3.1: Retain Handling
+_SEND_RETAINED, _SEND_IF_NEW, _NEVER_RETAINED = 0, 1, 2  # MQTT 5, 3.8.3.1: Retain Handling
 
 
 class PahoClient(Client):
@@ -133,8 +133,14 @@ def _options(asked: Subscription) -> SubscribeOptions:
         qos=asked.qos,
         noLocal=not asked.own,  # MQTT 5, 3.8.3.1
         retainAsPublished=False,
-        retainHandling=_SEND_RETAINED if asked.state else _NEVER_RETAINED,
+        retainHandling=_retain_handling(asked),
     )
+
+
+def _retain_handling(asked: Subscription) -> int:
+    if not asked.state:
+        return _NEVER_RETAINED
+    return _SEND_IF_NEW if asked.is_asked_again else _SEND_RETAINED
 
 
 def _write_later(_client: Client, _userdata: object, _socket: object) -> None:

@@ -15,6 +15,7 @@ from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
 from agent.streams.binding import Binder, fingerprint
 from agent.streams.drift import DriftWatch
+from agent.streams.holding import Holding
 from agent.streams.inference import Inference
 from agent.streams.ordering import Intake, Ordering, Origin, take_blocks, with_digests
 from agent.streams.poison import PoisonWatch, Suspects
@@ -59,6 +60,7 @@ class Pipeline:
             there is none.
         memories: what the inputs have learned from messages.
         unread: counts the signals of readings whose values could not be read.
+        holding: takes retained messages, which are never live.
         backlog: messages that wait to be taken, where the setting `overload` allows to drop some;
             else None.
     """
@@ -88,6 +90,7 @@ class Pipeline:
         self._limits = limits
         self._event_time = EventTime(limits.time_bounds, self.clock)
         self.memories = Memories(settings.inputs)
+        self.holding = Holding(self.unread, self._event_time.of)
         self._binder: Binder | None = None
         self._windows: Windows | Blocks | None = None
         self._ordering: Ordering | None = None
@@ -126,11 +129,6 @@ class Pipeline:
         predictor = Predictor(model, self.settings, self.clock)
         predictor.suspects = self._poison.suspects(model.sha256)
         return partial(self._swap, model, binder, predictor)
-
-    @property
-    def filters(self) -> Sequence[tuple[str, int]]:
-        """Topic filter and QoS of every input, to subscribe to."""
-        return [(one.filter, one.qos) for one in self.settings.inputs]
 
     @property
     def missing(self) -> Mapping[str, int]:
@@ -296,6 +294,7 @@ class Pipeline:
         self.inference.activate(predictor, takes_over=kept)
         if self._windows is None or not kept:
             self._windows = self._open_windows(manifest)
+            self.holding.follow(self._windows)
         self.model, self._binder, self._predictor = model, binder, predictor
         self._suspects = predictor.suspects
         self.unread.names = [channel.name for channel in manifest.channels]

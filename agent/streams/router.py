@@ -180,8 +180,7 @@ class Router:
         self.received += 1
         reason = refusal(routes, message, self._max_payload_bytes)
         if reason or (self.is_behind and (reason := self._overflow(routes, message))):
-            is_skipped = reason == "payload_too_large" and isinstance(message.payload, Skipped)
-            self._drop(source, message, Skipped.REASON if is_skipped else reason)
+            self._set_apart(routes, message, source, reason)
             return
         is_shed = True
         for pipeline, route in routes:
@@ -203,6 +202,29 @@ class Router:
             # The broker sends only so many messages ahead of the acknowledgements (MQTT 5, 3.3.4
             # and 4.9): one that it still had to keep would hide newer ones from the policy.
             source.is_ack_deferred = False
+
+    def _set_apart(
+        self,
+        routes: Sequence[tuple[Pipeline, Route]],
+        message: Received,
+        source: Input,
+        reason: str,
+    ) -> None:
+        """Drop a message for a reason, unless it is a retained one that a pipeline holds."""
+        is_held = False
+        if reason == "retained" and len(message.payload) <= self._max_payload_bytes:
+            for pipeline, route in routes:
+                try:
+                    pipeline.holding.take(route, message)
+                    is_held = True
+                except ReadingError as exc:
+                    reason = exc.reason
+                    self.refused[pipeline.stream][reason] += 1
+        if is_held:
+            source.serial = self._note(message)
+            return
+        is_skipped = reason == "payload_too_large" and isinstance(message.payload, Skipped)
+        self._drop(source, message, Skipped.REASON if is_skipped else reason)
 
     def _overflow(self, routes: Sequence[tuple[Pipeline, Route]], message: Received) -> str:
         """The reason to drop a message at QoS 0 because too many wait for a slow model; else empty.

@@ -218,6 +218,8 @@ class StreamMetrics(Document):
         forgotten_assets: assets whose windows made room for those of others.
         disorder: where the stream puts readings in order, else left out.
         drift: where the bundle says how to tell, else left out.
+        retained: retained messages that were held for their signals; left out by releases that
+            held none.
         shed: readings that the overload policy gave up.
         batch_ms: time that a batch of windows takes, a moving average in milliseconds.
     """
@@ -231,6 +233,7 @@ class StreamMetrics(Document):
     forgotten_assets: Count
     disorder: Disorder | None = None
     drift: Drift | None = None
+    retained: Count = 0
     shed: Count
     batch_ms: float
 

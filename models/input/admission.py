@@ -6,7 +6,7 @@ tests/contract/test_admission.py compares them. A message passes these checks in
 first that fails is the reason under which it is counted (`models.input.reasons`):
 
     no_pipeline                        no input describes the topic            `refusal`
-    retained                           its age is not known                    `refusal`
+    retained                           it is not live, see `models.input.retained` `refusal`
     payload_too_large                  longer than limits.max_payload_bytes    `refusal`
     asset_missing, signal_missing, ... the payload does not name what it has to `Route.of`
     unknown_asset, unbound_signal      no pipeline uses what the topic carries `Route.decode`
@@ -141,7 +141,7 @@ def refusal(routes: Sized, message: Message, max_payload_bytes: int) -> str:
         return "no_pipeline"
     if message.retained:
         # The broker sends it because somebody has subscribed, not because something was measured:
-        # a value of unknown age must not pass for a live one.
+        # it must not pass for a live one. What may be held of it, `retained` says.
         return "retained"
     return "payload_too_large" if len(message.payload) > max_payload_bytes else ""
 

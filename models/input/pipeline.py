@@ -49,7 +49,7 @@ class Pipeline(Section):
     @model_validator(mode="after")
     def _order_is_that_of_the_source(self) -> Self:
         for number, source in enumerate(self.inputs):
-            if self.disorder_ms and not source.has_time:
+            if self.disorder_ms and not source.is_timed:
                 raise ValueError(
                     f"disorder_ms puts readings in the order of their source times, but "
                     f"inputs[{number}] names no timestamp: name its path, or leave disorder_ms out"

@@ -50,7 +50,7 @@ REASONS: Final = {
     "unknown_asset": "the asset is not listed in the pipeline's assets",
     "payload_too_large": "the payload is longer than limits.max_payload_bytes",
     "packet_too_large": "beyond limits.max_payload_bytes and 128 KiB: it was skipped as it came",
-    "retained": "the message was retained by the broker, so its age is not known",
+    "retained": "the broker had stored the message: it is not live, and may stand for no signal",
     "no_pipeline": "no input of a pipeline matches the topic",
     "no_model": "no model of the stream has arrived yet",
     "poison": "the agent has died of this input as often as limits.poison_deaths says",

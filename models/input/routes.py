@@ -47,8 +47,10 @@ class Route:
             are all dropped.
         output_topic: the topic on which the predictions for this asset are published.
         split: on a topic whose payloads name their assets or signals, finds the readings of one
-            message, each with its own route; the other attributes then mean nothing. None on any
-            other topic.
+            message, each with its own route; the other attributes then mean nothing, but for those
+            of retained messages. None on any other topic.
+        takes_retained: whether a retained message may be held for its signals.
+        last_known: whether one without a time may be held, too.
     """
 
     asset: str
@@ -56,6 +58,8 @@ class Route:
     decode: Decoder | BlockDecoder
     output_topic: str
     split: "Split | None" = None
+    takes_retained: bool = False
+    last_known: bool = False
 
     def readings(self, payload: bytes) -> "Iterable[tuple[Route, Reading]]":
         """The readings of one message, each with the route that it takes; not for blocks.
@@ -139,7 +143,8 @@ class Routes:
                 return self._route(bound, levels)
             else:
                 split = partial(self._split, bound, levels)
-            return Route("", (), Refused("asset_missing"), "", split)
+            refused = Refused("asset_missing")
+            return Route("", (), refused, "", split, bound.takes_retained, bound.last_known)
         return None
 
     def _route(self, bound: "_BoundInput", levels: Levels) -> Route | None:
@@ -154,7 +159,8 @@ class Routes:
         channels, decode = bound.reading(levels)
         if reason := self._refusal(asset, channels):
             decode = Refused(reason)
-        return Route(asset, channels, decode, intern(output))
+        takes = bound.takes_retained, bound.last_known
+        return Route(asset, channels, decode, intern(output), None, *takes)
 
     def _split(
         self, bound: "_BoundInput", levels: Levels, payload: bytes
@@ -231,6 +237,7 @@ class _BoundInput:
         memory: Memory | None,
     ) -> None:
         self.template = TopicTemplate(source.topic)
+        self.takes_retained, self.last_known = source.takes_retained, source.last_known
         is_list = bool(source.forms) or source.dialect == "sparkplug"
         has_names = source.has_payload_names and not is_list
         self.names_in = PayloadNames(source) if has_names else None

@@ -106,6 +106,11 @@ class Input(Section):
         description="how the quality is read: the name of a product's way, or a table from a "
         "value as text to GOOD, UNCERTAIN or BAD; without it only what has one meaning is read",
     )
+    last_known: bool = Field(
+        default=False,
+        description="true: a retained message without a time stands for its signals from its "
+        "arrival on, as UNCERTAIN, until they report; for sources that publish on change only",
+    )
     sequence: PayloadPath = Field(
         "",
         description="path of a number that differs from message to message; it tells readings of "
@@ -150,9 +155,9 @@ class Input(Section):
         states_quality = any(one.quality or one.layout.quality for one in self.forms)
         if self.quality_map is not None and not (self.quality or states_quality):
             raise ValueError("quality_map needs quality, the path of the quality in the payload")
-        states_text = any(one.timestamp_unit == "iso8601" for one in self.forms)
-        is_text = bool(self.timestamp) and self.timestamp_unit == "iso8601"
-        if self.timezone != "UTC" and not (states_text or is_text):
+        units = {one.timestamp_unit for one in self.forms}
+        units |= {self.timestamp_unit} if self.timestamp else set()
+        if self.timezone != "UTC" and "iso8601" not in units:
             raise ValueError(
                 "timezone is for times in text: give timestamp and timestamp_unit = 'iso8601', or "
                 "leave it out"
@@ -185,6 +190,29 @@ class Input(Section):
                 "{signal} out of topic"
             )
         return self
+
+    @model_validator(mode="after")
+    def _last_known_has_no_time(self) -> Self:
+        if self.last_known and (self.timestamp or self.dialect in ("umh", "block")):
+            found = f"timestamp '{self.timestamp}'" if self.timestamp else f"dialect {self.dialect}"
+            raise ValueError(
+                f"last_known is for retained messages without a time, but with {found} none is "
+                "taken: leave last_known out; a retained message with a time is used without it"
+            )
+        return self
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether messages may have a time of their own."""
+        if forms := self.forms:
+            return all(form.timestamp or form.layout.timestamp for form in forms)
+        return bool(self.timestamp) or self.dialect not in ("json", "scalar", "block")
+
+    @property
+    def takes_retained(self) -> bool:
+        """Whether a retained message may stand for its signals until they report."""
+        is_live_only = self.dialect in ("block", "sparkplug")  # Sparkplug 3.0.0, 6.4: no retain
+        return not is_live_only and (self.is_timed or self.last_known)
 
     @property
     def filter(self) -> str:
@@ -235,23 +263,10 @@ class Input(Section):
         return tuple(form._replace(**changed) for form in NAMED.get(self.dialect, ()))
 
     @property
-    def has_time(self) -> bool:
-        """Whether readings have a source time, or are dropped where it is missing."""
-        if forms := self.forms:
-            return all(form.timestamp or form.layout.timestamp for form in forms)
-        return bool(self.timestamp) or self.dialect in ("umh", "thingsboard", "sparkplug")
-
-    @property
     def fields(self) -> Fields:
         """Where a payload has its time, quality and sequence number, and how they are read."""
-        return Fields(
-            self.timestamp,
-            self.timestamp_unit,
-            self.quality,
-            self.sequence,
-            self.quality_map,
-            self.timezone,
-        )
+        time, others = (self.timestamp, self.timestamp_unit), (self.quality, self.sequence)
+        return Fields(*time, *others, self.quality_map, self.timezone)
 
     @property
     def has_payload_names(self) -> bool:

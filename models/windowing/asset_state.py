@@ -17,6 +17,7 @@ import numpy as np
 from models.bundle.manifest import Channel, WindowSpec
 from models.errors import ReadingError
 from models.input.quality import Quality
+from models.windowing.known import Known, with_known
 
 NEVER: Final = -(2**62)
 """An event time before all others, in nanoseconds: 146 years before 1970."""
@@ -55,6 +56,7 @@ class AssetState:
         samples: the last `length` samples, float32 `[length, width]`, as bytes.
         uncertain_at: `count` at the last sample of quality UNCERTAIN.
         bad_at: `count` at the last sample of quality BAD.
+        known: what retained messages have said of signals, by their index; most assets have none.
         waiting: readings that wait to be put in order, by event time.
         released_ns: event time of the newest reading that has waited and was then taken.
     """
@@ -65,6 +67,7 @@ class AssetState:
         "doubtful",
         "held",
         "held_ns",
+        "known",
         "last_ns",
         "newest_ns",
         "released_ns",
@@ -84,6 +87,7 @@ class AssetState:
         self.newest_ns = self.last_ns = self.released_ns = NEVER
         self.count = self.uncertain_at = self.bad_at = 0
         self.samples = bytearray()
+        self.known: dict[int, Known] = {}
         self.waiting: list[Waiting] = []
 
     def dump(self) -> list[Any]:
@@ -94,7 +98,8 @@ class AssetState:
         counts = [self.count, self.uncertain_at, self.bad_at]
         held = [list(self.held), list(self.held_ns), list(self.unusable_ns)]
         samples = b2a_base64(self.samples, newline=False).decode()
-        return [*masks, *times, *counts, *held, samples, list(self.waiting)]
+        known = [[index, *one] for index, one in self.known.items()]
+        return [*masks, *times, *counts, *held, samples, list(self.waiting), known]
 
     @classmethod
     def load(cls, dumped: Sequence[Any]) -> Self:
@@ -107,6 +112,7 @@ class AssetState:
         state.held_ns, state.unusable_ns = list(dumped[10]), list(dumped[11])
         state.samples = bytearray(a2b_base64(dumped[12]))
         state.waiting = [_waiting(*reading) for reading in dumped[13]]
+        state.known = {index: Known(*one) for index, *one in dumped[14]}
         return state
 
 
@@ -244,6 +250,10 @@ class SampleAndHold:
         A value that is older than its maximum age is missing (NaN), and is counted.
         """
         row, quality = list(state.held), Quality.GOOD
+        held_ns: Sequence[int] = state.held_ns
+        doubtful = state.doubtful
+        if state.known:
+            row, held_ns, doubtful = with_known(state, time_ns)
         for index, (channel, max_age_ns) in enumerate(
             zip(self._channels, self.max_ages_ns, strict=True)
         ):
@@ -251,13 +261,13 @@ class SampleAndHold:
             if max_age_ns is None:
                 has_value = bool(state.usable & bit)
             else:
-                has_value = time_ns - state.held_ns[index] <= max_age_ns
+                has_value = time_ns - held_ns[index] <= max_age_ns
             if not has_value:
                 row[index] = MISSING
                 self.missing[channel.name] += 1
                 worse = Quality.BAD if channel.missing == "require" else Quality.UNCERTAIN
                 quality = max(quality, worse)
-            elif state.doubtful & bit:
+            elif doubtful & bit:
                 quality = max(quality, Quality.UNCERTAIN)
         return row, quality
 

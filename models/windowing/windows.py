@@ -20,6 +20,8 @@ Rules:
   Otherwise it is missing (NaN).
 - A reading whose value is not usable (NaN, out of range, or BAD) counts as a report, but does not
   replace the last value. A value held after its source has reported UNCERTAIN or BAD is UNCERTAIN.
+- A retained reading (`hold`) is no report. It stands for a signal with a `max_age_ms` in samples of
+  its event time or later, where nothing newer is held.
 - With `period` the samples lie on a grid, the multiples of `sample_period_ms` since 1970, so that
   restarts and replays use the same times. The sample at a point has what each signal last reported
   up to it, held for its `max_age_ms`, or since the point before if it has none. It is taken when a
@@ -37,7 +39,6 @@ the first window, of the samples at 0.1 s and 1 s; its time is 1 s.
 import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -46,6 +47,8 @@ from numpy.typing import NDArray
 from models.bundle.manifest import Channel, WindowSpec
 from models.input.quality import Quality
 from models.windowing.asset_state import MISSING, NEVER, NS_PER_MS, AssetState, SampleAndHold
+from models.windowing.due import Due
+from models.windowing.known import Known, keep
 
 _UNBOUNDED: Final = 2**63  # nanoseconds: longer than any pause
 _GOOD, _UNCERTAIN, _BAD = Quality  # looking a member up by its name costs 0.1 us in Python 3.11
@@ -85,8 +88,7 @@ class Windows:
     Args:
         spec: length and hop in samples, and the gap that restarts a window.
         channels: the model's inputs, in the order of the last axis.
-        max_assets: how many assets are remembered; beyond, the one that has been silent for
-            longest is forgotten.
+        max_assets: how many assets are remembered; beyond, the longest silent one is forgotten.
 
     Attributes:
         spec: as given.
@@ -107,9 +109,8 @@ class Windows:
         self._max_assets = max_assets
         self._assets: OrderedDict[str, AssetState] = OrderedDict()  # longest silent first
         self._period_ns = spec.period_ns if spec.is_on_grid else 0
-        self._hold = hold = SampleAndHold(
-            channels, self._period_ns - 1 if spec.is_on_grid else None
-        )
+        grid_age_ns = self._period_ns - 1 if spec.is_on_grid else None
+        self._hold = hold = SampleAndHold(channels, grid_age_ns)
         self.missing = hold.missing
         self._width, self._all, self._shortest_age_ns = hold.width, hold.all, hold.shortest_age_ns
         self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
@@ -123,7 +124,7 @@ class Windows:
         self._length, self._hop = spec.length, spec.hop
         self.is_stateless = hold.is_stateless(spec)
         self._window_bytes = spec.length * self._sample.size
-        self._due = _Due()
+        self._due = Due()
 
     def __len__(self) -> int:
         """How many assets are remembered."""
@@ -181,12 +182,17 @@ class Windows:
             self._take_some(asset, state, time_ns, channels, values, quality)
         return len(self._due.times_ns) - waiting
 
-    def answers_late(self, channels: Sequence[int]) -> bool:
-        """Whether a message is a window of its own, so that it does not matter when it arrives.
+    def hold(self, asset: str, channels: Sequence[int], values: Sequence[float], at: Known) -> bool:
+        """Keep what a retained message says (`known.keep`); no asset makes room for it."""
+        if asset not in self._assets:
+            if len(self._assets) >= self._max_assets:
+                return False
+            self._assets[asset] = AssetState(self._width)
+            self._assets.move_to_end(asset, last=False)  # the first to make room for a live one
+        return keep(self._hold, self._assets[asset], channels, values, at)
 
-        Args:
-            channels: indices of the signals that the message carries.
-        """
+    def answers_late(self, channels: Sequence[int]) -> bool:
+        """Whether a message with these signals is a window of its own, whenever it arrives."""
         is_whole = self._is_each_a_sample or self._hold.mask(channels) == self._all
         return self.is_stateless and is_whole
 
@@ -198,7 +204,7 @@ class Windows:
 
     def take(self) -> Batch:
         """Remove the windows that are due, and return them as a batch that the caller owns."""
-        due, self._due = self._due, _Due()
+        due, self._due = self._due, Due()
         shape = (len(due.assets), self._length, self._width)
         values = np.ndarray(shape, np.float32, bytearray().join(due.windows))  # writable
         return Batch(due.assets, due.times_ns, due.qualities, values)
@@ -239,7 +245,7 @@ class Windows:
 
     def discard(self) -> None:
         """Drop the windows that are due."""
-        self._due = _Due()
+        self._due = Due()
 
     def _open(self, asset: str) -> AssetState:
         if len(self._assets) >= self._max_assets:
@@ -303,9 +309,13 @@ class Windows:
     def _complete(self, asset: str, state: AssetState, time_ns: int) -> None:
         """Make a sample of the values held, and begin the next round."""
         # The signals are looked at one by one only where one of them may be missing.
-        if state.usable != self._all or (
-            self._shortest_age_ns is not None
-            and min(state.held_ns) < time_ns - self._shortest_age_ns
+        if (
+            state.usable != self._all
+            or state.known
+            or (
+                self._shortest_age_ns is not None
+                and min(state.held_ns) < time_ns - self._shortest_age_ns
+            )
         ):
             row, quality = self._hold.sample(state, time_ns)
         else:
@@ -337,13 +347,3 @@ class Windows:
         due.times_ns.append(time_ns)
         due.qualities.append(_BAD if state.bad_at > before else worst)
         due.windows.append(bytes(state.samples))  # a copy, since the buffer goes on
-
-
-@dataclass(slots=True)
-class _Due:
-    """Windows that wait for `take`, as columns of a batch."""
-
-    assets: list[str] = field(default_factory=list)
-    times_ns: list[int] = field(default_factory=list)
-    qualities: list[Quality] = field(default_factory=list)
-    windows: list[bytes] = field(default_factory=list)

@@ -31,7 +31,9 @@ from tests.kit.bundles.graphs import linear_bundle
 from trainer.broker import Message
 from trainer.capture.intake import Intake
 
-BUNDLE = linear_bundle("mass", 1, [1.0], channels=(Channel(name="c0", missing="impute"),))
+# With an age, so that the gateway may hold what the recorder writes down of retained messages.
+CHANNEL = Channel(name="c0", missing="impute", max_age_ms=3_600_000)
+BUNDLE = linear_bundle("mass", 1, [1.0], channels=(CHANNEL,))
 MAX_PAYLOAD_BYTES = 128
 ROW = {"topic": "plant/{asset}/row", "timestamp": "ts", "quality": "q", "signals": {"c0": "value"}}
 CELL = {

@@ -2,7 +2,9 @@
 
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import given, settings
@@ -91,21 +93,44 @@ singles = st.builds(
     st.sampled_from(["c2", "PT1", "unbound"]),
     values,
 )
-Sent = list[tuple[str, bytes]]
+# What the broker has retained: a reading of each signal, from before the live ones or among them.
+retained = st.dictionaries(
+    st.tuples(assets, st.sampled_from(["c2", "PT1"])),
+    st.tuples(
+        st.sampled_from([-100_000, -3000, -1, 0, 700, 5000]),
+        st.sampled_from([0.5, 3.0, 50.0]),
+        said,
+    ),
+)
+Retained = dict[tuple[str, str], tuple[int, float, str]]
+
+
+class Sent(NamedTuple):
+    """A message; `is_retained` if the broker sends it because somebody has subscribed."""
+
+    topic: str
+    payload: bytes
+    is_retained: bool = False
 
 
 @settings(max_examples=150, deadline=None)
-@given(messages=st.lists(rows | singles, max_size=40), spec=specs, ages=st.tuples(*[max_ages] * 3))
+@given(
+    messages=st.lists(rows | singles, max_size=40),
+    spec=specs,
+    ages=st.tuples(*[max_ages] * 3),
+    stored=retained,
+)
 def test_windows_of_a_recording_are_those_of_the_gateway(
     messages: list[tuple[int, str, dict[str, object]]],
     spec: WindowSpec,
     ages: tuple[int | None, ...],
+    stored: Retained,
 ) -> None:
     channels = tuple(
         Channel(name=name, valid_range=(-10.0, 10.0), max_age_ms=age, missing=missing)
         for name, age, missing in zip(NAMES, ages, ("impute", "require", "impute"), strict=True)
     )
-    sent = timed(messages)
+    sent = [*held(stored), *timed(messages)]
     bundle = linear_bundle("mass", 1, [1.0, 1.0, 1.0], channels=channels, window=spec)
     served, refused = as_served(bundle, sent)
     sound = [index for index, quality in enumerate(served.qualities) if quality.name != "BAD"]
@@ -123,24 +148,39 @@ def test_windows_of_a_recording_are_those_of_the_gateway(
         assert recording.times_ns[trained.rows].tolist() == ends
 
 
-def timed(messages: list[tuple[int, str, dict[str, object]]]) -> Sent:
+def held(stored: Retained) -> list[Sent]:
+    return [
+        Sent(
+            f"single/{asset}/{level}",
+            json.dumps({"ts": T0_MS + at_ms, "value": value, "q": quality}).encode(),
+            is_retained=True,
+        )
+        for (asset, level), (at_ms, value, quality) in stored.items()
+    ]
+
+
+def timed(messages: list[tuple[int, str, dict[str, object]]]) -> list[Sent]:
     """Topics and payloads, in order of time."""
     at_ms, sent = T0_MS, []
     for step, topic, document in messages:
         at_ms += step
-        sent.append((topic, json.dumps({"ts": at_ms, **document}).encode()))
+        sent.append(Sent(topic, json.dumps({"ts": at_ms, **document}).encode()))
     return sent
 
 
-def as_served(bundle: Bundle, sent: Sent) -> tuple[Batch, int]:
+def as_served(bundle: Bundle, sent: list[Sent]) -> tuple[Batch, int]:
     """The windows that the agent cuts, and how many messages they refused."""
     pipeline = Pipeline(PIPELINE, Limits())
     pipeline.activate(Model(Session(bundle), bundle.sha256))
     refused = 0
-    for topic, payload in sent:
+    for topic, payload, is_retained in sent:
         route = pipeline.route(topic)
         assert route is not None
-        message = Received(topic, payload, 1, retained=False, repeated=False, at_ns=NOW_NS)
+        message = Received(topic, payload, 1, is_retained, repeated=False, at_ns=NOW_NS)
+        if is_retained:
+            with suppress(ReadingError):
+                pipeline.holding.take(route, message)
+            continue
         try:
             pipeline.take(route, message, Input(1, (topic, payload)))
         except ReadingError as exc:
@@ -150,17 +190,19 @@ def as_served(bundle: Bundle, sent: Sent) -> tuple[Batch, int]:
     return windows.take(), refused
 
 
-def as_recorded(sent: Sent) -> Recording | None:
+def as_recorded(sent: list[Sent]) -> Recording | None:
     """The windows that the trainer cuts from a recorded file."""
     intake = Intake(PIPELINE, NAMES, IntakeLimits())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.parquet"
         files = Files(path, NAMES)
-        for topic, payload in sent:
-            for row in intake.rows(Message(topic, payload, retained=False, at_ns=NOW_NS)):
+        lives = 0
+        for topic, payload, is_retained in sent:
+            for row in intake.rows(Message(topic, payload, is_retained, at_ns=NOW_NS)):
                 files.add(row)
+                lives += not row.retained
         files.close()
-        if not files.rows:
+        if not lives:
             return None
         time = TimeAxis(column="time")
         source = Source(files=(str(path),), time=time, asset_column="asset")

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from models.errors import ReadingError
 from models.input.admission import EventTime, refusal
 from models.input.codecs.reading import Reading
-from models.input.codecs.values import MISSING
+from models.input.codecs.values import MISSING, Unread
 from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
 from models.input.quality import NAMES, Quality
+from models.input.retained import Retained, retained
 from models.input.routes import Route, Routes
 from trainer.broker import Message
 from trainer.ingest.message_file import Row
@@ -68,6 +69,9 @@ class Intake:
     def _taken(self, route: Route | None, message: Message) -> Iterator[Row]:
         """Rows in the order of the readings, checked in the order of `models.input.admission`."""
         reason = refusal([route] if route else [], message, self._max_payload_bytes)
+        if route is not None and reason == "retained":
+            yield from self._held(route, message)
+            return
         if route is None or reason:
             raise ReadingError(reason)
         for part, reading in route.readings(message.payload):
@@ -76,12 +80,25 @@ class Intake:
             except ReadingError as exc:
                 self._drop(exc.reason, message)
                 continue
-            for place, unreadable, _ in reading.unread:
-                self.unread[self._signals[part.channels[place]], unreadable] += 1
-            if len(self._assets) < MAX_TOPICS:
-                self._assets.add(part.asset)
+            self._note(part, reading.unread)
             values = self._values(part.channels, reading)
             yield Row(time_ns, part.asset, values, NAMES[reading.quality])
+
+    def _held(self, route: Route, message: Message) -> Iterator[Row]:
+        """Rows of a retained message, as far as a gateway may hold its values."""
+        if not route.takes_retained or len(message.payload) > self._max_payload_bytes:
+            raise ReadingError("retained")
+        for found in retained(route, message, self._event_time.of):
+            self._note(found.route, found.unread)
+            values = self._values(found.route.channels, found)
+            yield Row(found.time_ns, found.route.asset, values, NAMES[found.quality], retained=True)
+
+    def _note(self, route: Route, unread: Sequence[Unread]) -> None:
+        """Count the asset of a reading, and its signals that could not be read."""
+        for place, unreadable, _ in unread:
+            self.unread[self._signals[route.channels[place]], unreadable] += 1
+        if len(self._assets) < MAX_TOPICS:
+            self._assets.add(route.asset)
 
     def _route(self, topic: str) -> Route | None:
         if topic in self._known:
@@ -91,7 +108,9 @@ class Intake:
             self._known[topic] = route
         return route
 
-    def _values(self, channels: Sequence[int], reading: Reading) -> Sequence[float | None]:
+    def _values(
+        self, channels: Sequence[int], reading: Reading | Retained
+    ) -> Sequence[float | None]:
         """One value for each signal, None where the message does not carry it.
 
         Windows treat the values of a BAD reading as missing, so they are recorded as missing.

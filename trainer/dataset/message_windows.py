@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models.bundle.manifest import Channel, WindowSpec
 from models.errors import ReadingError
 from models.input.quality import Quality
+from models.windowing.known import Known
 from models.windowing.windows import Windows
 from trainer.ingest.recording import Recording
 
@@ -52,13 +53,14 @@ def replay(
 ) -> Replayed:
     """Push rows as messages through a new `Windows`."""
     windows = Windows(spec, channels, max_assets=len(recording.assets))
+    held = _Held(windows, recording.retained)
     dropped: Counter[str] = Counter()
     before: dict[int, int] = {}
     empty = np.empty((0, spec.length, len(channels)), dtype=np.float32)
     values, ends, bad = [empty], [np.empty(0, dtype=np.int64)], 0
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        pushed, earlier = _push(windows, recording, block, dropped, before)
+        pushed, earlier = _push(held, recording, block, dropped, before)
         batch = windows.take()
         # A window ends with the row that made it due. On a grid, and where the next message
         # closes a sample, it ends with the row before.
@@ -73,8 +75,31 @@ def replay(
     return Replayed(*found, bad, dropped, missing, windows.restarts)
 
 
+class _Held:
+    """Windows that are given what retained messages say before the first row that is not older.
+
+    They are given all of it, whichever rows are pushed: a gateway knows it, too.
+
+    Attributes:
+        windows: the windows.
+    """
+
+    def __init__(self, windows: Windows, retained: Recording | None) -> None:
+        self.windows = windows
+        self._retained, self._next = retained, 0
+
+    def hold_until(self, time_ns: int) -> None:
+        """Hold what was retained up to a time, nanoseconds since 1970."""
+        rows = self._retained
+        while rows is not None and self._next < len(rows) and rows.times_ns[self._next] <= time_ns:
+            asset, said = rows.asset[self._next], Known(int(rows.times_ns[self._next]), 0.0)
+            values = rows.values[self._next].tolist()
+            self.windows.hold(rows.assets[asset], range(len(values)), values, said)
+            self._next += 1
+
+
 def _push(
-    windows: Windows,
+    held: _Held,
     recording: Recording,
     rows: NDArray[np.int64],
     dropped: Counter[str],
@@ -83,7 +108,7 @@ def _push(
     """Push rows, and count those that are refused.
 
     Args:
-        windows: what the rows are pushed into.
+        held: what the rows are pushed into.
         recording: the rows.
         rows: which of them to push.
         dropped: counts the refused rows by reason.
@@ -101,8 +126,9 @@ def _push(
         _readings(recording, rows),
         strict=True,
     ):
+        held.hold_until(time_ns)
         try:
-            due = windows.push(recording.assets[asset], time_ns, *reading)
+            due = held.windows.push(recording.assets[asset], time_ns, *reading)
         except ReadingError as exc:
             dropped[exc.reason] += 1
             continue

@@ -110,7 +110,8 @@ def window_rows(
         Rows(recording.asset, recording.times_ns, recording.values, rows), spec, channels
     )
     _check_size(whole.samples, spec, len(channels))
-    if recording.reported is not None and not recording.reported[rows].all():
+    is_whole = recording.reported is None or recording.reported[rows].all()
+    if not is_whole or recording.retained is not None:
         return _of_messages(recording, replay(recording, rows, spec, channels, advance), len(rows))
     cut = whole.cut()
     sound = ~cut.is_bad

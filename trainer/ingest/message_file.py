@@ -1,9 +1,10 @@
 """Parquet files of recorded messages, one row a message; a file is complete or does not exist.
 
-    time  asset  pressure  flow  quality
-    ...   pump7       4.2  null  GOOD        a message with a pressure
-    ...   pump7      null    31  GOOD        the next message, with a flow
-    ...   pump7       NaN  null  BAD         a message with a pressure that has no usable value
+    time  asset  pressure  flow  quality  retained
+    ...   pump7       4.2  null  GOOD     false       a message with a pressure
+    ...   pump7      null    31  GOOD     false       the next message, with a flow
+    ...   pump7       NaN  null  BAD      false       a pressure that has no usable value
+    ...   pump7      null    30  GOOD     true        a flow that the broker had stored before
 
 Rows are written in groups to a hidden file beside the final one, which is renamed when it is
 complete. A hidden file that remains after a kill has no Parquet footer and cannot be read.
@@ -25,7 +26,7 @@ import pyarrow.parquet as pq
 from models.files import sync_directory
 from trainer.errors import UsageError
 
-TIME, ASSET, QUALITY = "time", "asset", "quality"
+TIME, ASSET, QUALITY, RETAINED = "time", "asset", "quality", "retained"
 MAX_GROUP_ROWS = 65_536
 MAX_BUFFERED_VALUES = 1_000_000
 ROWS_KEY = b"millhand.rows"
@@ -42,12 +43,14 @@ class Row(NamedTuple):
         values: one value for each signal; None: the message does not carry the signal, NaN: it
             carries the signal without a usable value.
         quality: GOOD, UNCERTAIN or BAD.
+        retained: whether the broker had retained the message, so that its values were not live.
     """
 
     time_ns: int
     asset: str
     values: Sequence[float | None]
     quality: str
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,17 +236,18 @@ class _Part:
 
 
 def _schema(signals: Sequence[str]) -> Any:  # noqa: ANN401  pyarrow has no types
-    if taken := sorted({TIME, ASSET, QUALITY} & set(signals)):
+    if taken := sorted({TIME, ASSET, QUALITY, RETAINED} & set(signals)):
         raise UsageError(
             f"a signal is named '{taken[0]}', as a column of every recording is; name it otherwise"
         )
     fields = [(TIME, pa.timestamp("ns", tz="UTC")), (ASSET, pa.string())]
     fields += [(name, pa.float64()) for name in signals]
-    return pa.schema([*fields, (QUALITY, pa.string())], metadata={ROWS_KEY: b"messages"})
+    fields += [(QUALITY, pa.string()), (RETAINED, pa.bool_())]
+    return pa.schema(fields, metadata={ROWS_KEY: b"messages"})
 
 
 def _table(rows: Sequence[Row], schema: Any) -> Any:  # noqa: ANN401  as above
-    times, assets, values, qualities = zip(*rows, strict=True)
-    columns = [times, assets, *zip(*values, strict=True), qualities]
+    times, assets, values, qualities, retained = zip(*rows, strict=True)
+    columns = [times, assets, *zip(*values, strict=True), qualities, retained]
     arrays = [pa.array(one, field.type) for one, field in zip(columns, schema, strict=True)]
     return pa.table(arrays, schema=schema)

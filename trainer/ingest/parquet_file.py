@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest.csv_dialect import missing, repeated
-from trainer.ingest.message_file import ROWS_KEY
+from trainer.ingest.message_file import RETAINED, ROWS_KEY
 from trainer.ingest.sources import OpenFile, readable
 
 _BLOCK_CELLS = 1 << 21
@@ -51,8 +51,9 @@ def blocks(
 
     Yields:
         The wanted columns in their order, and for messages which of them each message carried:
-        those that are not null. The index of both is the number of the row, from 1. Each row is in
-        one block, and the memory used does not grow with the size of the file.
+        those that are not null, and none of them of a retained one. The index of both is the number
+        of the row, from 1. Each row is in one block, and the memory used does not grow with the
+        size of the file.
 
     Raises:
         DataError: the file is broken, or a column is missing or has a type that is not allowed.
@@ -64,15 +65,19 @@ def blocks(
         for column, raw in chosen.items():
             _check_type(schema.field(schema.names.index(raw)).type, f"{name} column '{column}'")
         said = rows or (schema.metadata or {}).get(ROWS_KEY, b"").decode()
+        marked = [RETAINED] if said == "messages" and RETAINED in schema.names else []
         coded = [raw for column, raw in chosen.items() if column in repeating]
         # Without a buffer, a column of a row group would be read whole.
         with pq.ParquetFile(
             opened.rewound(), buffer_size=_BUFFER_BYTES, read_dictionary=coded
         ) as file:
             first = 1
-            for batch in _batches(file, list(chosen.values())):
+            for batch in _batches(file, [*dict.fromkeys([*chosen.values(), *marked])]):
                 index = pd.RangeIndex(first, first + len(batch))
                 carried = _frame(batch, chosen, index, _carried) if said == "messages" else None
+                if carried is not None and marked:
+                    is_retained = _series(batch.column(RETAINED)).fillna(value=False)
+                    carried[is_retained.to_numpy(dtype=bool)] = False
                 yield _frame(batch, chosen, index, _series), carried
                 first += len(batch)
 

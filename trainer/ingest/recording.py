@@ -30,6 +30,8 @@ class Recording:
         notes: sentences on what was cleaned or left out.
         reported: whether the message of a row carried a signal, with or without a value,
             `[rows, channels]`; None if every row is a sample, which has all signals.
+        retained: rows of retained messages, in time order; they are no live readings and in none of
+            the other arrays. None where there are none.
         texts: further columns that were read as text, by column: object `[rows]`, "" for no text.
         numbers: further columns that were read as numbers, by column: float64 `[rows]`, NaN for no
             number.
@@ -47,6 +49,7 @@ class Recording:
     digests: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reported: NDArray[np.bool_] | None = None
+    retained: "Recording | None" = None
     texts: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -71,6 +74,15 @@ class Recording:
             texts={column: texts[rows] for column, texts in self.texts.items()},
             numbers={column: numbers[rows] for column, numbers in self.numbers.items()},
         )
+
+    def without_retained(self) -> "Recording":
+        """The same with the retained messages apart: rows that report nothing and have a value."""
+        if self.reported is None:
+            return self
+        is_live = np.asarray(self.reported.any(axis=1))
+        if is_live.all():
+            return self
+        return replace(self.take(is_live), retained=self.take(~is_live))
 
     def in_time_order(self) -> tuple["Recording", int]:
         """Sort the rows by time, and count those that were late.

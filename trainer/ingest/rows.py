@@ -168,6 +168,7 @@ class Rows:
             reported=None if self._reported is None else self._reported.array,
         )
         recording, late = recording.in_time_order()
+        recording = recording.without_retained()
         said = [note for note in (stamps.note(chosen),) if note]
         if late:
             said.append(f"{late} {LATE}")

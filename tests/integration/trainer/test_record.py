@@ -228,6 +228,7 @@ def test_limit_of_the_gateway_holds_for_what_is_inflated(plant: Mosquitto, tmp_p
     assert "1 x inflated_too_large:" in running.err
 
 
+ROW = {"topic": "t/{asset}/row", "timestamp": "ts", "quality": "q", "signals": {"p": "a"}}
 CONFIG = {
     "gateway": {"id": "gw"},
     "broker": {"host": "gateway.example"},
@@ -238,7 +239,8 @@ CONFIG = {
             "stream": "pump-health",
             "assets": ["pump7"],
             "inputs": [
-                {"topic": "t/{asset}/row", "timestamp": "ts", "quality": "q", "signals": {"p": "a"}}
+                ROW,
+                ROW | {"topic": "t/{asset}/old/row"},
             ],
         },
         {"stream": "valves", "inputs": [{"topic": "v/{asset}"}]},
@@ -267,9 +269,11 @@ def test_pipeline_of_a_gateway_is_recorded_as_it_would_take_it_in(
         "payload_too_large": ("t/pump7/row", b"[" + b"1," * 100 + b"1]"),
         "unknown_asset": ("t/pump8/row", json.dumps({"ts": T0_MS, "a": 4.2}).encode()),
     }
-    chosen = ("--config", configuration(tmp_path), "--stream", "pump-health", "--rows", 3)
+    chosen = ("--config", configuration(tmp_path), "--stream", "pump-health", "--rows", 4)
+    bad = {"ts": T0_MS - 10, "a": 8.0, "q": "bad"}
     with PlantClient(plant.port) as client:
-        client.publish("t/pump7/row", {"ts": T0_MS, "a": 9.0}, retain=True)
+        client.publish("t/pump7/row", {"ts": T0_MS - 9, "a": 9.0}, retain=True)
+        client.publish("t/pump7/old/row", bad, retain=True)
         client.flush()
         with recorder(tmp_path, plant, *chosen, "--out", tmp_path / "a.parquet") as running:
             for topic, payload in refused.values():
@@ -278,10 +282,15 @@ def test_pipeline_of_a_gateway_is_recorded_as_it_would_take_it_in(
                 client.publish("t/pump7/row", {"ts": T0_MS + number, "a": 4.25, "q": quality})
             assert running.end() == 0
         client.publish("t/pump7/row", b"", retain=True)
+        client.publish("t/pump7/old/row", b"", retain=True)
     recording = loaded(running, "p")
     np.testing.assert_array_equal(recording.values[:, 0], [4.25, 4.25, np.nan])
-    stored = pq.read_table(tmp_path / "a.parquet").column("quality").to_pylist()
-    assert stored == ["GOOD", "UNCERTAIN", "BAD"]
+    stored = pq.read_table(tmp_path / "a.parquet")
+    assert stored.column("quality").to_pylist() == ["GOOD", "GOOD", "UNCERTAIN", "BAD"]
+    assert stored.column("retained").to_pylist() == [True, False, False, False]
+    held = recording.retained
+    assert held is not None
+    assert (held.times_ns.tolist(), held.values.tolist()) == ([(T0_MS - 9) * 10**6], [[9.0]])
     for reason in (*refused, "retained"):
         assert f"1 x {reason}:" in running.err
 

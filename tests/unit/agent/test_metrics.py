@@ -58,6 +58,7 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting(tmp_path: Pa
                 "bad": {},
                 "missing": {"c0": 1},
                 "refused": {"not_a_number": 1},
+                "retained": 0,
                 "unread": {},
                 "unknown_states": {},
                 "forgotten_assets": 0,

@@ -177,7 +177,7 @@ def test_payload_without_a_signal_is_explained_with_what_was_found(kept: Path) -
         {"ts": T0_MS, "hydraulics": {"C0": 1.0}, "esc\x1b[2J": 2, "list": [{"C.0": 1}, {"v": 2}]}
     ).encode()
     lines = explained(kept, payload=payload)
-    assert names(lines, "no_signal", '"c0", "c1"', '"hydraulics.C0"')
+    assert names(lines, "no_signal", "c0 at c0: nothing", 'nearest: "hydraulics.C0": 1.0')
     # Each path is written so that it can be copied into the TOML file.
     assert names(lines, r'"\"esc\u001b[2J\""', r'"list[0].\"C.0\""', '"list[1].v"')
     assert "\x1b" not in lines

@@ -204,7 +204,7 @@ def test_topic_of_no_pipeline_is_dropped() -> None:
     assert agent.balance == {"no_pipeline": 2}
 
 
-def test_retained_reading_is_dropped_because_nobody_knows_how_old_it_is() -> None:
+def test_retained_reading_is_dropped_where_no_signal_is_held() -> None:
     agent = Agent()
     agent.handle(agent.message(retained=True))
     assert agent.balance == {"retained": 1}

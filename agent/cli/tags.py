@@ -1,0 +1,68 @@
+"""What a list of tags has of those that its input is bound to, for `why`, and what else it has."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from agent.cli.places import nearest_text
+from models.errors import DecodeError
+from models.input.codecs.qualities import allowed_qualities
+from models.input.source import Input
+from models.input.tags.decoder import TagsDecoder
+
+_MAX_NAMES: Final = 20
+_MAX_CHARACTERS: Final = 80
+
+
+def describe_tags(source: Input, names: Sequence[str], payload: bytes) -> Iterator[str]:
+    """Lines about the tags of a payload; none where it cannot be read at all.
+
+    Args:
+        source: the input that the payload belongs to, which reads lists of tags.
+        names: names of the signals, in the order of the model.
+        payload: the payload of the message.
+    """
+    try:
+        found = list(dict.fromkeys(TagsDecoder(source, [], []).names(payload)))
+    except DecodeError:
+        return
+    yield "  the payload"
+    yield from _describe_ways(source)
+    bound = {name: source.signals.get(name, name) for name in names}
+    own = {tag: _own(source, tag) for tag in found}
+    for name, tag in bound.items():
+        if tag in own.values():
+            continue
+        yield f"    {name} at tag {_shown(tag)}: not there"
+        if (close := nearest_text(tag, set(own.values()))) is not None:
+            yield f"      nearest: {_shown(close)}"
+    others = [tag for tag in found if own[tag] not in bound.values()]
+    if others:
+        more = f" and {len(others) - _MAX_NAMES} more" if len(others) > _MAX_NAMES else ""
+        yield f"    not bound: {', '.join(map(_shown, others[:_MAX_NAMES]))}{more}"
+
+
+def _describe_ways(source: Input) -> Iterator[str]:
+    """Where the tags have a time and a quality, and what is read there."""
+    for form in source.forms:
+        if places := _places(form.layout.timestamp, form.timestamp):
+            yield f"    timestamp at {places} ({form.timestamp_unit})"
+        if places := _places(form.layout.quality, form.quality):
+            yield f"    quality at {places}: read are {allowed_qualities(form.quality_map)}"
+
+
+def _places(of_tag: str | tuple[str, ...], of_part: str) -> str:
+    """In each tag, or beside the tags."""
+    own = of_tag if isinstance(of_tag, str) else " or ".join(of_tag)
+    places = ((own, "of each tag"), (of_part, "beside the tags"))
+    return ", or ".join(f"{path} {where}" for path, where in places if path)
+
+
+def _own(source: Input, tag: str) -> str:
+    """The name of a tag without that of its asset."""
+    return tag.rpartition(source.name_separator)[2] if source.name_separator else tag
+
+
+def _shown(name: str) -> str:
+    """As JSON writes text: what a message contains must not steer a terminal."""
+    return json.dumps(name[:_MAX_CHARACTERS])

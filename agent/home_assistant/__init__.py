@@ -1,0 +1,1 @@
+"""Announces predictions to Home Assistant, by MQTT device discovery (ADR 47)."""
