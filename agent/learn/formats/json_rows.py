@@ -1,5 +1,6 @@
 """Recognises payload format `json`: objects with several signals; and `thingsboard`."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,12 +9,14 @@ from agent.learn import group as groups
 from agent.learn.group import Group
 from agent.learn.seen import shown
 from agent.learn.seen.columns import VALUE_KEYS, Column, columns, unit_beside
-from agent.learn.seen.fields import Stated, stated
+from agent.learn.seen.fields import SEQUENCES, Stated, is_rising, stated
 from agent.learn.seen.message import Message
 from agent.learn.seen.topic_shape import Shape, open_shape, shape
 from agent.learn.seen.units import unit_of_name
 from agent.learn.source import Signal, Source, names_for
 
+# id, MessageId, node_id: a number there names something.
+_ID: Final = re.compile(r"(?:.*_)?(?:id|uuid|guid)|.*[a-z](?:Id|ID)")
 _NO_SIGNALS: Final = frozenset(["id", "uuid", "guid", "version", "qos", "retain", "schema"])
 
 
@@ -127,7 +130,7 @@ def signals_of(cells: Sequence[Column], beside: Sequence[Column]) -> list[Signal
         (one, values)
         for one, values in summed
         if values.kind in ("number", "boolean", "state")
-        and one.key.casefold() not in _NO_SIGNALS
+        and not _is_label(one)
         and not shown.is_secret(one.text)
     ]
     plain = [one.name for one, _ in kept]
@@ -145,6 +148,14 @@ def signals_of(cells: Sequence[Column], beside: Sequence[Column]) -> list[Signal
         )
         for name, (one, values) in zip(names_for(wheres), kept, strict=True)
     ]
+
+
+def _is_label(column: Column) -> bool:
+    """Whether values name or count the message, and measure nothing."""
+    key = column.key.casefold()
+    if key in SEQUENCES:
+        return is_rising(column.values)
+    return key in _NO_SIGNALS or _ID.fullmatch(column.key) is not None
 
 
 def _joined(column: Column) -> str:

@@ -42,10 +42,6 @@ class Recogniser(Protocol):
 class InfluxLines(TagList):
     """Lines of text, which are no JSON."""
 
-    def family(self, message: Message) -> str | None:
-        """Any text of lines."""
-        return TagList.family(self, _as_text(message))
-
     def _tags(self, message: Message) -> Sequence[products.Tag]:
         return TagList._tags(self, _as_text(message))  # noqa: SLF001  of the class that this one extends
 

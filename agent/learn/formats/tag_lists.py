@@ -25,6 +25,8 @@ from models.errors import DecodeError
 from models.input.codecs.times import to_time_ns
 from models.input.source import Input
 
+_BY_ASSET: Final = frozenset({"thingsboard-gateway"})
+"""Payload formats whose payloads have an asset as the key of its tags."""
 SEPARATOR: Final = "name_separator"
 """The setting by which the name of a tag is divided into asset and signal."""
 
@@ -57,14 +59,6 @@ class TagList:
 
     def sources(self, group: Group) -> list[Source]:
         """One source, or one for each depth of the topics."""
-        depths = by_depth(group.records)
-        if len(depths) == 1:
-            found = shape(group.topics, group.others, by_signal=False)
-        elif (found := open_shape(group.topics, group.others)) is None:
-            parts = [Group(records, group.others) for records in depths.values()]
-            return [source for part in parts for source in self.sources(part)]
-        if found is None:
-            return []
         values: dict[str, list[object]] = {}
         times: list[tuple[str, int, int]] = []
         for message in group.messages():
@@ -72,6 +66,15 @@ class TagList:
                 values.setdefault(tag.name, []).append(tag.value)
                 times += _timed(message, tag)
         separator, named = _divided(values)
+        has_asset = bool(separator) or self.dialect in _BY_ASSET
+        depths = by_depth(group.records)
+        if len(depths) == 1:
+            found = shape(group.topics, group.others, by_signal=False, has_asset=has_asset)
+        elif has_asset or (found := open_shape(group.topics, group.others)) is None:
+            parts = [Group(records, group.others) for records in depths.values()]
+            return [source for part in parts for source in self.sources(part)]
+        if found is None:
+            return []
         source = Source(
             found.template,
             self.dialect,
@@ -79,7 +82,7 @@ class TagList:
             tuple(_signals(values, separator)),
             tuple(_notes(separator, named)),
         )
-        return [completed(source, group, found, () if separator else times, named)]
+        return [completed(source, group, found, () if has_asset else times, named)]
 
 
 def _timed(message: Message, tag: Tag) -> Iterator[tuple[str, int, int]]:

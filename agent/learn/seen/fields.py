@@ -225,13 +225,14 @@ def _find_asset(columns: Sequence[Column], found: Stated) -> None:
 def _find_sequence(columns: Sequence[Column], found: Stated) -> None:
     for column in columns:
         values = column.values
-        if column.key.casefold() in SEQUENCES and len(values) > 1 and _is_rising(values):
+        if column.key.casefold() in SEQUENCES and len(values) > 1 and is_rising(values):
             found.used.add(column.path)
             found.options["sequence"] = column.text
             return
 
 
-def _is_rising(values: Sequence[Any]) -> bool:
+def is_rising(values: Sequence[Any]) -> bool:
+    """Whether values are whole numbers that are all different, as a count of messages is."""
     return all(type(one) is int for one in values) and len(set(values)) == len(values)
 
 

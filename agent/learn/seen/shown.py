@@ -16,7 +16,7 @@ _SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 # A long run of letters and digits without a word in it is a key or a token, not a name.
-_DENSE: Final = re.compile(r"(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_=.-]{24,}")
+_DENSE: Final = re.compile(r"(?=[A-Za-z+=]*[0-9])(?=[0-9+=]*[A-Za-z])[A-Za-z0-9+=]{24,}")
 
 
 def plain(text: str) -> str:
