@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from agent.learn.draft import Bound, Pipeline, mistake_in
 from agent.learn.matching import SURE, Fit, Match, fit, near
 from agent.learn.seen import shown
-from agent.learn.source import Source
+from agent.learn.source import Signal, Source
 from models.bundle.manifest import Channel, Manifest
 
 
@@ -47,7 +47,9 @@ def plan(manifest: Manifest, sources: Sequence[Source]) -> Plan:
             chosen = added
     covered = {name for one in chosen for name in one.matches}
     missing = [one for one in manifest.channels if one.name not in covered]
-    notes = [_told_missing(one, fits, sources) for one in missing]
+    bound = {id(match.signal) for one in chosen for match in one.matches.values()}
+    free = [signal for source in sources for signal in source.signals if id(signal) not in bound]
+    notes = [_told_missing(one, fits, free) for one in missing]
     used = [one.source for one in chosen]
     pipeline = _pipeline(manifest, chosen, notes) if chosen else None
     unused = [one for one in sources if one not in used]
@@ -89,7 +91,7 @@ def _doubts(match: Match) -> Iterator[str]:
         yield f"UNSURE: the model has no code for {few}"
 
 
-def _told_missing(channel: Channel, fits: Sequence[Fit], sources: Sequence[Source]) -> str:
+def _told_missing(channel: Channel, fits: Sequence[Fit], free: Sequence[Signal]) -> str:
     unit = f" in {channel.unit}" if channel.unit else ""
     text = f"MISSING: the model's signal '{channel.name}'{unit} was not found"
     for one in fits:
@@ -100,7 +102,7 @@ def _told_missing(channel: Channel, fits: Sequence[Fit], sources: Sequence[Sourc
                 return f"{text}: {where} has the name, but is in {seen.unit}."
             written = shown.two(seen.values.examples)
             return f"{text}: {where} has the name, but the model has no codes for {written}."
-    candidates = near(channel, sources)
+    candidates = near(channel, free)
     if not candidates:
         return f"{text}, nor anything like it."
     few = ", ".join(

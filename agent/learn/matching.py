@@ -88,19 +88,20 @@ def fit(channels: Sequence[Channel], source: Source) -> Fit:
     return Fit(source, matches, {k: one for k, one in refused.items() if k not in matches})
 
 
-def near(channel: Channel, sources: Iterable[Source]) -> list[Signal]:
-    """Signals that a person may mean by a channel that was not found: of its unit, in its range."""
+def near(channel: Channel, signals: Iterable[Signal]) -> list[Signal]:
+    """Signals that a person may mean by a channel that was not found, the likeliest first.
+
+    Args:
+        channel: the signal of the model.
+        signals: those that were seen and are not bound.
+    """
     found: list[tuple[float, Signal]] = []
-    for source in sources:
-        for signal in source.signals:
-            pair = Match(channel, signal, 0.0)
-            if pair.has_other_unit or not _is_readable(pair):
-                continue
-            likeness = _likeness(channel, signal)
-            is_of_unit = bool(channel.unit and signal.unit)
-            fits = channel.valid_range is not None and not pair.is_outside
-            if likeness > _ALIKE / 2 or is_of_unit or fits:
-                found.append((2 * is_of_unit + likeness + fits, signal))
+    for signal in signals:
+        pair = Match(channel, signal, 0.0)
+        if pair.has_other_unit or not _is_readable(pair):
+            continue
+        is_of_unit = bool(channel.unit and signal.unit)
+        found.append((2 * is_of_unit + _likeness(channel, signal) - pair.is_outside, signal))
     found.sort(key=lambda one: -one[0])
     return [signal for _, signal in found[:_MOST_NEAR]]
 
