@@ -111,6 +111,9 @@ def draft(pipelines: Sequence[Pipeline], left_out: Sequence[LeftOut]) -> Draft:
     lines: list[str] = []
     size, omitted = 0, 0
     for pipeline in pipelines:
+        if size > MAX_BYTES:
+            omitted += 1
+            continue
         mistake = mistake_in([*accepted, pipeline.settings])
         written = list(_written(pipeline))
         if mistake:
@@ -218,6 +221,9 @@ def _of_input(source: Source, bound: Sequence[Bound]) -> Iterator[str]:
     yield "[pipelines.inputs.signals]"
     for one in bound:
         line = toml.pair(one.name, one.signal.where, one.behind)
+        if len(line) > toml.WIDTH:
+            yield from toml.comment(f"{one.name}: {one.behind}.")
+            line = toml.pair(one.name, one.signal.where)
         yield line if one.counts else f"# {line}"
     if (more := len(source.signals) - MAX_SIGNALS) > 0 and len(bound) == MAX_SIGNALS:
         yield f"# ... and {more} more signals"

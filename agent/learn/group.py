@@ -11,7 +11,7 @@ from agent.learn.seen.wire import Record
 from agent.learn.source import Pace
 from models.input.topics import TopicTemplate
 
-MAX_MESSAGES: Final = 2_000
+MAX_MESSAGES: Final = 1_000
 """Messages of a group that are looked at."""
 MAX_ASSETS: Final = 10_000
 _FEWEST: Final = 3

@@ -20,6 +20,7 @@ _ALIKE: Final = 0.5
 _PREDICTION: Final = frozenset({"quality", "timestamp", "stream", "version", "seq", "id"})
 OWN = "of millhand itself: predictions and the gateways' own topics"
 RETAINED = "with nothing but a retained message: it is of unknown age, and no reading came"
+TOO_VARIED = "whose payloads have too many different keys: name a narrower topic filter"
 NOT_READ = "whose payload no format reads"
 NO_SIGNAL = "without a number, a boolean or a state"
 
@@ -66,7 +67,10 @@ def recognised(wire: Wire) -> Recognised:
     used = [record.topic for records in families.values() for record in records]
     sources: list[Source] = []
     for (number, _), records in families.items():
-        for cluster in _clusters(known[number], records):
+        clusters = _clusters(known[number], records)
+        for cluster in clusters[_MOST_CLUSTERS:]:
+            left.setdefault(TOO_VARIED, []).extend(cluster)
+        for cluster in clusters[:_MOST_CLUSTERS]:
             topics = {record.topic for record in cluster}
             found = known[number].sources(
                 Group(cluster, [one for one in used if one not in topics])

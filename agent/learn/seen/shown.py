@@ -67,7 +67,7 @@ def _masked(found: Any, depth: int = 0) -> Any:  # noqa: ANN401  any JSON value
         return {name: _MASK if is_secret(name) else _masked(one, depth + 1) for name, one in few}
     if isinstance(found, list):
         return [_masked(one, depth + 1) for one in found[:2]]
-    return found
+    return float(f"{found:.6g}") if isinstance(found, float) else found
 
 
 def _sign(sign: str) -> str:

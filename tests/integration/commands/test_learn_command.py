@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.broker.brokers import Mosquitto, free_port, mosquitto
+from tests.kit.broker.scripted import DISCONNECT, SUBSCRIBE, ScriptedBroker
 from tests.kit.gateway.learning import ended, learn, learn_while, started
 from tests.kit.gateway.mqtt_client import MqttClient
 from tests.kit.wording import names
@@ -32,14 +33,48 @@ def test_broker_that_is_not_there() -> None:
     assert found.draft == ""
 
 
-def test_filter_that_the_broker_refuses(tmp_path: Path) -> None:
-    with mosquitto(tmp_path / "broker", acl="topic deny secret/#\n") as one:
-        found = learn(one.port, "secret/#", "--seconds", "0.5")
-    # A broker may refuse the subscription, or grant it and deliver nothing: both are told.
-    told = found.notes + found.comments
-    assert found.code in (1, 78)
-    assert names(told, "secret/#")
-    assert "permit" in told or "may not read" in told
+def test_filter_that_the_broker_refuses() -> None:
+    with ScriptedBroker(version=5) as one:
+        one.granted = 0x87
+        found = learn(one.port, "secret/#", "--seconds", "600")
+    assert found.code == 78
+    assert names(found.notes, "secret/#", "permit")
+    assert found.draft == ""
+
+
+def test_topics_that_a_login_may_not_read(tmp_path: Path) -> None:
+    with mosquitto(tmp_path / "broker", acl="topic deny secret/#\ntopic readwrite #\n") as one:
+
+        def hidden(plant: MqttClient, number: int) -> None:
+            plant.publish("secret/p1", {"flow": number})
+
+        found = learn_while(one.port, hidden, "secret/#", "--seconds", "0.5")
+    assert found.code in (1, 78), "a broker may also refuse the subscription"
+    assert "may not read" in found.comments or "permit" in found.notes
+
+
+def test_session_of_the_agent_is_left_alone() -> None:
+    with ScriptedBroker(version=5) as one:
+        one.session_present = True  # as where each login has one session
+        found = learn(one.port, "--seconds", "600")
+        (goodbye,) = one.wait_for(DISCONNECT)
+        assert one.sent(SUBSCRIBE) == []
+    assert found.code == 78
+    assert names(found.notes, "one session", "login of its own")
+    assert goodbye.body == b"", "a session expiry would end the agent's session"
+
+
+def test_lost_connection_ends_the_listening_with_what_there_is() -> None:
+    with ScriptedBroker(version=5) as one, started(one.port, "a/#", "--seconds", "600") as process:
+        one.wait_for(SUBSCRIBE)
+        for number in range(3):
+            body = b"\0\x04a/p1\0" + b'{"flow": %d.5}' % number
+            one.send(bytes([0x30, len(body)]) + body)
+        one.cut()
+        found = ended(process)
+    assert found.code == 0, found.notes
+    assert "connection lost" in found.comments
+    assert found.pipelines[0]["inputs"][0]["signals"] == {"flow": "flow"}
 
 
 def test_garbage_is_left_out_and_never_shown(broker: Mosquitto) -> None:
