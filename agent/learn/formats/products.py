@@ -95,10 +95,10 @@ def _of_data_value(name: str, value: Any, at: object) -> Tag:  # noqa: ANN401  a
 
 
 def telegraf(document: Any) -> Sequence[Tag]:  # noqa: ANN401  any JSON value
-    """Telegraf's serializer json: one metric, or a batch."""
+    """Telegraf's serializer json: one metric, or a batch; a field behind the name of its metric."""
     parts = document.get("metrics", [document])
     return [
-        Tag(name, value, part.get("timestamp"))
+        Tag(f"{part['name']}.{name}", value, part.get("timestamp"))
         for part in parts
         if isinstance(part["name"], str) and isinstance(part["tags"], dict)
         for name, value in part["fields"].items()
@@ -124,7 +124,7 @@ def influx(document: Any) -> Sequence[Tag]:  # noqa: ANN401  text, or any JSON v
         if found is None:
             return ()
         for name, _, value in (part.partition("=") for part in found["fields"].split(",")):
-            tags.append(Tag(name, _of_line(value)))
+            tags.append(Tag(f"{found['name']}.{name}", _of_line(value)))
     return tags
 
 
