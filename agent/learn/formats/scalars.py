@@ -37,7 +37,7 @@ class PlainScalars:
 
     def sources(self, group: Group) -> list[Source]:
         """One source for each depth of the topics."""
-        return _by_signal(self.dialect, group, columns_of=None)
+        return _by_signal(self.dialect, group, is_plain=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ObjectScalars:
 
     def sources(self, group: Group) -> list[Source]:
         """One source for each depth of the topics."""
-        return _by_signal(self.dialect, group, columns_of=columns)
+        return _by_signal(self.dialect, group, is_plain=False)
 
 
 _MOST_KEYS: Final = 24
@@ -77,7 +77,7 @@ class Umh:
         """One source for each depth of the topics."""
         return [
             replace(source, options=_only(source.options, "numbers"))
-            for source in _by_signal(self.dialect, group, columns_of=columns)
+            for source in _by_signal(self.dialect, group, is_plain=False)
         ]
 
 
@@ -118,7 +118,7 @@ def _is_beside(key: str) -> bool:
     return is_time_name(key) or key.casefold() in _BESIDE
 
 
-def _by_signal(dialect: str, group: Group, *, columns_of: Any) -> list[Source]:  # noqa: ANN401  None or a function
+def _by_signal(dialect: str, group: Group, *, is_plain: bool) -> list[Source]:
     found: list[Source] = []
     for records in by_depth(group.records).values():
         part = Group(records, group.others)
@@ -128,7 +128,7 @@ def _by_signal(dialect: str, group: Group, *, columns_of: Any) -> list[Source]: 
         messages = part.messages()
         source = (
             _plain_source(part, shaped, messages)
-            if columns_of is None
+            if is_plain
             else _object_source(dialect, part, shaped, messages)
         )
         found += [source] if source is not None and source.signals else []

@@ -11,6 +11,7 @@ from agent.learn.seen.message import Message
 from agent.learn.seen.topic_shape import shape
 from agent.learn.source import Source
 
+_MOST_ROWS = 100
 _TOPICS = ("v1/devices/me/telemetry", "v2/t")
 
 
@@ -23,7 +24,7 @@ class ThingsBoard:
     def family(self, message: Message) -> str | None:
         """Rows with their time; without one, rows on a topic of ThingsBoard."""
         rows = _rows(message.document)
-        if not rows or not all(isinstance(one, dict) for one in rows):
+        if not rows:
             return None
         if all(one.keys() == {"ts", "values"} and isinstance(one["values"], dict) for one in rows):
             return "thingsboard"
@@ -63,6 +64,5 @@ def _flat(message: Message) -> Iterator[Message]:
 
 
 def _rows(document: Any) -> list[Any]:  # noqa: ANN401  any JSON value
-    if isinstance(document, list):
-        return document[:100]
-    return [document] if isinstance(document, dict) else []
+    rows = document[:_MOST_ROWS] if isinstance(document, list) else [document]
+    return [one for one in rows if isinstance(one, dict)]

@@ -98,14 +98,11 @@ def _number(value: object) -> float | None:
     """A number as the agent reads it with lenient numbers; None if it is none."""
     try:
         if isinstance(value, str):
-            return None if _word(value.strip().lower()) in ("true", "false") else _lenient(value)
+            is_boolean = value.strip().lower() in ("true", "false")
+            return None if is_boolean else to_lenient_number(value)
         return to_number(value)
     except DecodeError:
         return None
-
-
-def _lenient(text: str) -> float:
-    return to_lenient_number(text)
 
 
 def _unit(texts: Sequence[str]) -> str:
