@@ -14,6 +14,7 @@ from agent.learn.formats.recognisers import DIALECTS
 from models.bundle.manifest import Channel
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.commands import check
 from tests.kit.gateway.learning import Learned, Publish, learn_while
@@ -228,6 +229,31 @@ def test_configuration_needs_no_pipelines_to_begin_with(broker: Mosquitto, tmp_p
     checked = check(gateway)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert json.dumps(found.pipelines)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept by the gateway", "of the registry"])
+def test_bundle_of_a_stream(broker: Mosquitto, tmp_path: Path, kept: bool) -> None:  # noqa: FBT001  two cases of one fact
+    gateway = Gateway(tmp_path / "gw", broker.port, [])
+    if kept:
+        gateway.keep(BUNDLE)
+    else:
+        registry = Published.create(tmp_path / "registry")
+        registry.publish(BUNDLE)
+        gateway.registry, gateway.root = registry.url, registry.keys.root
+    options = ("--config", str(gateway.write_config()), "--bundle", "mass", "--seconds", SECONDS)
+    found = learn_while(broker.port, nested, *options)
+    assert found.code == 0, found.notes
+    assert found.pipelines[0]["stream"] == "mass"
+    assert (gateway.state_dir / "registry").exists() is False, "the agent's state is left alone"
+
+
+def test_stream_without_a_bundle(broker: Mosquitto, tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path / "gw", broker.port, [])
+    found = learn_while(
+        broker.port, nested, "--config", str(gateway.write_config()), "--bundle", "nothing"
+    )
+    assert found.code == 78
+    assert "--bundle nothing" in found.notes
 
 
 def test_signal_in_another_unit_is_not_bound(broker: Mosquitto, tmp_path: Path) -> None:
