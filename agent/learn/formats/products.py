@@ -108,7 +108,7 @@ def telegraf(document: Any) -> Sequence[Tag]:  # noqa: ANN401  any JSON value
 def sitewise(document: Any) -> Sequence[Tag]:  # noqa: ANN401  any JSON value
     """AWS IoT SiteWise: the values of one property, or of several."""
     return [
-        Tag(part.get("propertyAlias") or part["propertyId"], next(iter(one["value"].values())))
+        Tag(part.get("propertyAlias") or part["propertyId"], _first(one["value"]))
         for part in (document if isinstance(document, list) else [document])
         for one in part["propertyValues"]
     ]
@@ -140,6 +140,11 @@ def _of_line(text: str) -> object:
         return float(text.rstrip("iu"))
     except ValueError:
         return None
+
+
+def _first(found: Mapping[str, object]) -> object:
+    """The first value of an object; None of an empty one."""
+    return next(iter(found.values()), None)
 
 
 def _objects(found: Any) -> list[dict[str, Any]]:  # noqa: ANN401  any JSON value

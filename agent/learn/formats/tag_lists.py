@@ -53,9 +53,10 @@ class TagList:
 
     def _tags(self, message: Message) -> Sequence[Tag]:
         try:
-            return self.read(message.document)
+            tags = self.read(message.document)
         except (KeyError, TypeError, AttributeError, DecodeError):
             return ()
+        return [tag for tag in tags if isinstance(tag.name, str) and tag.name]
 
     def sources(self, group: Group) -> list[Source]:
         """One source, or one for each depth of the topics."""
