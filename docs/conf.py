@@ -54,6 +54,7 @@ SIDEBAR = {
         "docs/data",
     ],
     "Gateway operator": [
+        "docs/learn",
         "docs/registry",
         "docs/security",
         "docs/reliability",

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agent.cli import check as preflight
+from agent.cli.learning import options as learning
 from agent.config.settings import Settings
 from models.printable import printable
 from serving.preflight import schema_files
@@ -123,6 +124,12 @@ def _folded(line: str) -> str:
     )
 
 
+def _learn(chosen: argparse.Namespace) -> int:
+    from agent.cli.learning.command import learn  # noqa: PLC0415  no other command needs it
+
+    return learn(chosen)
+
+
 def _content(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -169,12 +176,14 @@ def _parser() -> argparse.ArgumentParser:
     add("models", _models, "Show which models serve and which bundles are stored.")
     add("schema", _schema, "Write the JSON schemas of configuration and control documents.")
     add("why", _why, "Explain what the agent does with one message.")
+    add("learn", _learn, "Listen to a broker, and draft the pipelines for what is on the wire.")
     _add_options(parsers)
     return parser
 
 
 def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
     """Add what each command takes beside the configuration."""
+    learning.arguments(parsers["learn"])
     parsers["why"].add_argument("topic", help="the topic of the message")
     parsers["why"].add_argument(
         "--payload",

@@ -3,12 +3,15 @@
 import shutil
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from models.address import shortened
+from models.bundle.manifest import Manifest
+from models.bundle.package import load_bundle
 from models.errors import MillhandError
 from serving.preflight.answer import Answer
 from serving.registry.pull import PullRequest, pull
@@ -29,6 +32,22 @@ def ask_registry(registry: Registry, state_dir: Path, streams: Sequence[str]) ->
         except (OSError, shutil.Error) as exc:
             return [Answer("FAIL", f"the registry was not asked: {exc}")]
         return [_ask_stream(registry, stream, folder) for stream in streams]
+
+
+def fetch_manifest(registry: Registry, state_dir: Path, stream: str) -> Manifest:
+    """The manifest of the bundle that a stream would run, which is downloaded for it and left out.
+
+    Raises:
+        MillhandError: the registry cannot be asked, or has no bundle that may run here.
+        OSError: the trusted metadata cannot be copied.
+    """
+    with TemporaryDirectory(prefix="millhand-fetch-") as name:
+        folder = Path(name)
+        _copy_trust(state_dir, folder)
+        request = replace(_question(registry, stream, folder), check=False)
+        request = replace(request, deadline_s=registry.deadline_s)
+        found = pull(request, on_progress=lambda *_: None, cancelled=threading.Event())
+        return load_bundle(request.destination_dir / f"{found.sha256}.zip").manifest
 
 
 def find_unencrypted(registry: Registry) -> list[Answer]:

@@ -22,8 +22,8 @@ from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
 from serving.preflight.answer import Answer
 from serving.program import state_lock
 
-_VERSIONS = {"auto": (MQTT_5, MQTT_3_1_1), "5": (MQTT_5,), "3.1.1": (MQTT_3_1_1,)}
-_LOGIN_REFUSED = (4, 5, 0x86, 0x87, 0x8C)
+VERSIONS = {"auto": (MQTT_5, MQTT_3_1_1), "5": (MQTT_5,), "3.1.1": (MQTT_3_1_1,)}
+LOGIN_REFUSED = (4, 5, 0x86, 0x87, 0x8C)
 """CONNACK: bad user name or password, not authorised, bad method (3.1.1, 3.2.2.3; 5, 3.2.2.2)."""
 _ID_REFUSED = (2, 0x85)
 
@@ -43,12 +43,12 @@ def ask_broker(settings: Settings, *, may_interrupt: bool = False) -> Iterator[A
         yield from _ask_address(settings, where, process)
         return
     failures: list[Answer] = []
-    for version in _VERSIONS[broker.protocol]:
+    for version in VERSIONS[broker.protocol]:
         probe = Probe(settings, version)
         try:
             connection = probe.connect()
         except NotAcceptedError as exc:
-            failures = [Answer("FAIL", f"{where}: {_in_words(settings, exc)}")]
+            failures = [Answer("FAIL", f"{where}: {in_words(settings, exc)}")]
             if exc.refused_with in (None, 1, UNSUPPORTED_PROTOCOL):
                 continue
             break
@@ -109,7 +109,7 @@ def _ask_address(settings: Settings, where: str, process: int) -> Iterator[Answe
     )
 
 
-def _in_words(settings: Settings, error: NotAcceptedError) -> str:
+def in_words(settings: Settings, error: NotAcceptedError) -> str:
     """Why the broker does not accept the connection, and what to change."""
     broker = settings.broker
     if error.refused_with is None:
@@ -119,7 +119,7 @@ def _in_words(settings: Settings, error: NotAcceptedError) -> str:
             f"{error}: the broker does not permit the client id of this check, {settings.client_id}"
             "-check-...; it may permit that of the agent"
         )
-    if error.refused_with not in _LOGIN_REFUSED:
+    if error.refused_with not in LOGIN_REFUSED:
         return str(error)
     if broker.username:
         return (

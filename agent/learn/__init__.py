@@ -1,0 +1,1 @@
+"""Drafts a configuration from what is on the wire: see docs/learn.md."""

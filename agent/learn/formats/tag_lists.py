@@ -1,0 +1,138 @@
+"""Recognises payloads of named products, which are lists of tags.
+
+A product has a function that takes a document apart into tags, and returns none for a document that
+is not its own. Its payload format is used where this release reads it; otherwise the payload is
+left to the formats behind it, such as `json` with a path for each tag.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agent.learn.formats.json_rows import completed
+from agent.learn.formats.products import Tag
+from agent.learn.group import Group, by_depth
+from agent.learn.seen import shown
+from agent.learn.seen.clock import clock_of
+from agent.learn.seen.message import Message
+from agent.learn.seen.topic_shape import open_shape, shape
+from agent.learn.seen.units import unit_of_name
+from agent.learn.seen.values import summary
+from agent.learn.source import Signal, Source, names_for
+from models.errors import DecodeError
+from models.input.codecs.times import to_time_ns
+from models.input.source import Input
+
+_BY_ASSET: Final = frozenset({"thingsboard-gateway"})
+"""Payload formats whose payloads have an asset as the key of its tags."""
+SEPARATOR: Final = "name_separator"
+"""The setting by which the name of a tag is divided into asset and signal."""
+
+
+Read = Callable[[Any], "Sequence[Tag]"]
+"""Takes a document apart into its tags; none for a document that is not of the product."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagList:
+    """One product.
+
+    Attributes:
+        dialect: the payload format that reads it.
+        read: takes its documents apart.
+    """
+
+    dialect: str
+    read: Read
+
+    def family(self, message: Message) -> str | None:
+        """Whatever the product's function takes apart."""
+        return self.dialect if self._tags(message) else None
+
+    def _tags(self, message: Message) -> Sequence[Tag]:
+        try:
+            tags = self.read(message.document)
+        except (KeyError, TypeError, AttributeError, DecodeError):
+            return ()
+        return [tag for tag in tags if isinstance(tag.name, str) and tag.name]
+
+    def sources(self, group: Group) -> list[Source]:
+        """One source, or one for each depth of the topics."""
+        values: dict[str, list[object]] = {}
+        times: list[tuple[str, int, int]] = []
+        for message in group.messages():
+            for tag in self._tags(message):
+                values.setdefault(tag.name, []).append(tag.value)
+                times += _timed(message, tag)
+        separator, named = _divided(values)
+        has_asset = bool(separator) or self.dialect in _BY_ASSET
+        depths = by_depth(group.records)
+        if len(depths) == 1:
+            found = shape(group.topics, group.others, by_signal=False, has_asset=has_asset)
+        elif has_asset or (found := open_shape(group.topics, group.others)) is None:
+            parts = [Group(records, group.others) for records in depths.values()]
+            return [source for part in parts for source in self.sources(part)]
+        if found is None:
+            return []
+        source = Source(
+            found.template,
+            self.dialect,
+            {SEPARATOR: separator} if separator else {},
+            tuple(_signals(values, separator)),
+            tuple(_notes(separator, named)),
+        )
+        return [completed(source, group, found, () if has_asset else times, named)]
+
+
+def _timed(message: Message, tag: Tag) -> Iterator[tuple[str, int, int]]:
+    if tag.time is None or (clock := clock_of("time", [(message.at_ns, tag.time)])) is None:
+        return
+    yield message.topic, message.at_ns, to_time_ns(tag.time, clock.unit)
+
+
+def _divided(names: Iterable[str]) -> tuple[str, list[str]]:
+    """The sign behind the asset in names, and the assets; empty where the names have none.
+
+    Names have an asset if the same signals stand behind several.
+    """
+    if SEPARATOR not in Input.model_fields:
+        return "", []
+    for sign in (".", "/", ":"):
+        split = [name.rpartition(sign) for name in names]
+        assets = list(dict.fromkeys(asset for asset, found, _ in split if found))
+        counts = Counter(signal for _, found, signal in split if found)
+        if len(assets) > 1 and 2 * sum(count > 1 for count in counts.values()) > len(counts):
+            return sign, assets
+    return "", []
+
+
+def _notes(separator: str, named: Sequence[str]) -> Iterator[str]:
+    if separator:
+        written = shown.two(shown.value(name) for name in named)
+        yield (
+            f"The names of the tags begin with the asset, such as {written}: they are divided at "
+            f"their last '{separator}'."
+        )
+
+
+def _signals(values: Mapping[str, list[object]], separator: str) -> list[Signal]:
+    found: dict[str, list[object]] = {}
+    for name, ones in values.items():
+        where = name.rpartition(separator)[2] if separator else name
+        found.setdefault(where, []).extend(ones)
+    summed = {where: summary(ones, where) for where, ones in found.items()}
+    kept = {
+        where: one
+        for where, one in summed.items()
+        if one.kind in ("number", "boolean", "state") and not shown.is_secret(where)
+    }
+    last = {where: re.split(r"[./:|]", where)[-1] or where for where in kept}
+    plain = [
+        word if list(last.values()).count(word) == 1 else where for where, word in last.items()
+    ]
+    return [
+        Signal(name, where, one, one.unit or unit_of_name(last[where]), (last[where], where))
+        for name, (where, one) in zip(names_for(plain), kept.items(), strict=True)
+    ]
