@@ -87,7 +87,8 @@ def nearest_text(wanted: str, known: Iterable[str]) -> str | None:
 def _walk(document: object, above: Path) -> Iterator[Path]:
     if isinstance(document, dict) and document:
         for key, value in document.items():
-            yield from _walk(value, (*above, key))
+            if isinstance(key, str):  # a byte string of CBOR has no path
+                yield from _walk(value, (*above, key))
     elif isinstance(document, list) and any(isinstance(one, dict) for one in document):
         for number, one in enumerate(document):
             yield from _walk(one, (*above, number))
@@ -112,7 +113,7 @@ def _mended(document: Any, wanted: Path) -> Path | None:  # noqa: ANN401  any pa
 
 def _instead(document: Any, step: Step) -> Step | None:  # noqa: ANN401  as above
     if isinstance(step, str) and isinstance(document, dict):
-        return nearest_text(step, document)
+        return nearest_text(step, [key for key in document if isinstance(key, str)])
     if isinstance(step, Pick) and isinstance(document, list):
         text = nearest_text(step.text, _texts(document, step.key))
         return Pick(step.key, text) if text is not None else None

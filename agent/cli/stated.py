@@ -176,7 +176,7 @@ def _is_timed(entry: object) -> bool:
 def _value(row: Any, path: Path) -> str:  # noqa: ANN401  any parsed document
     """The value at a path as JSON, which keeps what a terminal would obey an escape."""
     try:
-        return json.dumps(finder(path)(row))
+        return json.dumps(finder(path)(row), default=str)  # CBOR has more kinds than JSON
     except DecodeError as exc:
         return exc.reason
 
