@@ -103,6 +103,8 @@ class Subscriptions:
             for one in pipeline.settings.inputs if pipeline.model is not None else ():
                 state = pipeline.holding.is_on and one.takes_retained
                 yield Subscription(one.filter, one.qos, state)
+                for name in one.filters[1:]:
+                    yield Subscription(name, one.qos, state=True)
 
     def _keep(self, filters: list[str]) -> None:
         """On the worker. Without the record, a filter that is dropped later is not unsubscribed."""

@@ -17,8 +17,7 @@ from agent.config.sparkplug import Sparkplug
 from models.bundle.manifest import Name
 from models.input.limits import IntakeLimits
 from models.input.pipeline import Pipeline
-from models.input.source import check_delivered_once
-from models.input.topics import TopicTemplate, overlap
+from models.input.topics import TopicTemplate, check_delivered_once, overlap
 from models.settings import Count, Seconds, Section
 from serving.log import Level
 from serving.mqtt import settings
@@ -257,7 +256,8 @@ class Settings(FileSettings):
 
     @model_validator(mode="after")
     def _inputs_are_delivered_once(self) -> Self:
-        check_delivered_once([source for pipeline in self.pipelines for source in pipeline.inputs])
+        inputs = [source for pipeline in self.pipelines for source in pipeline.inputs]
+        check_delivered_once(name for source in inputs for name in source.filters)
         return self
 
     @model_validator(mode="after")

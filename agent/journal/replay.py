@@ -149,9 +149,11 @@ class Recovery:
             return route  # nothing of this stream is restored, so nothing of it can be too old
         known = {asset for stream, asset in self._known if stream == pipeline.stream}
         split, assets = route.split, set(route.assets(payload))
+        if split is not None and assets <= known:
+            return route  # also what only says how later messages are to be read
         if not assets & known:
             return None
-        if split is None or assets <= known:
+        if split is None:
             return route
 
         def split_known(payload: bytes) -> Iterator[tuple[Route, Reading]]:

@@ -36,7 +36,16 @@ def _nodes(source: Input) -> Memory:
     return Nodes(source)
 
 
-_KINDS: Final[Mapping[Dialect, Callable[[Input], Memory]]] = {"sparkplug": _nodes}
+def _connectors(source: Input) -> Memory:
+    from models.input.tags.connector import ConnectorNames  # noqa: PLC0415  as above
+
+    return ConnectorNames(source)
+
+
+_KINDS: Final[Mapping[Dialect, Callable[[Input], Memory]]] = {
+    "sparkplug": _nodes,
+    "siemens": _connectors,
+}
 
 
 class Memories:

@@ -20,6 +20,7 @@ Dialect = Literal[
     "telegraf",
     "influx",
     "opcua",
+    "siemens",
     "sparkplug-json",
     "sparkplug",
 ]

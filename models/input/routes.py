@@ -7,7 +7,7 @@ from functools import partial
 from itertools import repeat
 from sys import intern
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from models.errors import DecodeError, ReadingError
 from models.input.admission import Refused
@@ -51,6 +51,7 @@ class Route:
             of retained messages. None on any other topic.
         takes_retained: whether a retained message may be held for its signals.
         last_known: whether one without a time may be held, too.
+        is_knowledge: whether its messages, also retained ones, say how others are to be read.
     """
 
     asset: str
@@ -60,6 +61,7 @@ class Route:
     split: "Split | None" = None
     takes_retained: bool = False
     last_known: bool = False
+    is_knowledge: bool = False
 
     def readings(self, payload: bytes) -> "Iterable[tuple[Route, Reading]]":
         """The readings of one message, each with the route that it takes; not for blocks.
@@ -132,6 +134,9 @@ class Routes:
         Parses the topic, which takes some microseconds: callers keep what they get, by topic.
         """
         for bound in self._inputs:
+            if bound.knowledge is not None and bound.knowledge.match(topic) is not None:
+                learn = partial(bound.learn, topic)
+                return Route("", (), Refused("asset_missing"), "", learn, is_knowledge=True)
             matched = bound.match(topic)
             if matched is None:
                 continue
@@ -253,6 +258,8 @@ class _BoundInput:
         readers = [value_reader(codes.get(name, {}), source.numbers) for name in known]
         self.asset_level = ASSET
         self.match = self._match
+        self.knowledge: TopicTemplate | None = None
+        self.learn: Callable[[str, bytes], Iterable[Any]] = _nothing
         self._find: Find | None = None
         self._decode: Decoder | BlockDecoder = Refused("unbound_signal")
         self._by_level: dict[str, tuple[Sequence[int], Decoder | BlockDecoder]] = {}
@@ -260,7 +267,9 @@ class _BoundInput:
         if source.dialect == "sparkplug":
             self._bind_nodes(memory, tags, readers)
         elif is_list:
-            self._find = TagsDecoder(source, tags, readers)
+            self._find = decoder = TagsDecoder(source, tags, readers)
+            if source.dialect == "siemens":
+                self._bind_connectors(source, memory, decoder)
         if is_list:
             self._decode = lambda _: ()
             return
@@ -282,6 +291,16 @@ class _BoundInput:
         self.asset_level = template.device_name
         self.match = SparkplugDecoder(template, memory, names, readers).match
 
+    def _bind_connectors(self, source: Input, memory: Memory | None, tags: TagsDecoder) -> None:
+        from models.input.tags.connector import (  # noqa: PLC0415  as above
+            ConnectorDecoder,
+            ConnectorNames,
+        )
+
+        assert isinstance(memory, ConnectorNames)  # noqa: S101  made for the same input
+        decoder = ConnectorDecoder(source, memory, tags)
+        self.match, self.knowledge, self.learn = decoder.match, decoder.knowledge, decoder.learn
+
     def _match(self, topic: str) -> tuple[Levels, Find | None] | None:
         """The named levels of a topic, and what finds the readings of payloads that name assets."""
         levels = self.template.match(topic)
@@ -292,6 +311,10 @@ class _BoundInput:
         if levels.signal is None:
             return self._channels, self._decode
         return self._by_level.get(levels.signal, ((), self._decode))
+
+
+def _nothing(_topic: str, _payload: bytes) -> Iterable[Any]:
+    return ()
 
 
 def _decoder(

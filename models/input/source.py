@@ -5,7 +5,6 @@ readings.
 """
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
@@ -21,7 +20,7 @@ from models.input.codecs.values import Numbers
 from models.input.options import OPTIONS, Dialect, uses
 from models.input.sparkplug.topic import TYPE, SparkplugTemplate
 from models.input.tags.layout import NAMED, Layout, Named
-from models.input.topics import ASSET, SIGNAL, TopicTemplate, overlap
+from models.input.topics import ASSET, SIGNAL, TopicTemplate, metadata_topic
 from models.settings import Section
 
 Qos = Annotated[int, Field(strict=True, ge=0, le=1)]
@@ -219,8 +218,24 @@ class Input(Section):
         """The topic filter to subscribe to."""
         return TopicTemplate(self.topic).filter if self._nodes is None else self._nodes.filter
 
+    @property
+    def filters(self) -> Sequence[str]:
+        """All topic filters to subscribe to, also those of `knowledge`."""
+        return (
+            (self.filter, TopicTemplate(self.knowledge).filter)
+            if self.knowledge
+            else (self.filter,)
+        )
+
+    @property
+    def knowledge(self) -> str:
+        """Template of the topics that say how its payloads are read; empty without any."""
+        return metadata_topic(self.topic) if self.dialect == "siemens" else ""
+
     def difference(self, topic: str) -> str:
         """What keeps a topic from matching, in words for the operator; empty if it matches."""
+        if self.knowledge and TopicTemplate(self.knowledge).match(topic) is not None:
+            return ""
         if self._nodes is not None and self._nodes.match(topic) is not None:
             return ""
         return TopicTemplate(self.topic).difference(topic)
@@ -294,6 +309,8 @@ class Input(Section):
         template = TopicTemplate(self.topic)
         if self.dialect == "sparkplug":
             SparkplugTemplate(template)  # raises TemplateError, a ValueError
+        if self.dialect == "siemens":
+            metadata_topic(self.topic)  # as above
         separator = self.name_separator and f"name_separator {self.name_separator}"
         asset = f"path {self.asset}" if self.asset else separator
         if self._is_by_asset:
@@ -324,21 +341,3 @@ class Input(Section):
         if self.has_signal_paths:
             check_differ(self.signals)
         return self
-
-
-def check_delivered_once(inputs: Sequence[Input]) -> None:
-    """Check that no two inputs subscribe to the same topic.
-
-    A broker may deliver a message once for each subscription that matches it (MQTT 5, 3.3.4), and
-    windows would then take a reading twice.
-
-    Raises:
-        ValueError: two topic filters overlap; the message names both, and what to do.
-    """
-    filters = sorted({source.filter for source in inputs})
-    for one, other in combinations(filters, 2):
-        if overlap(one, other):
-            raise ValueError(
-                f"inputs '{one}' and '{other}' have topics in common, which would arrive "
-                "twice: write both topics alike, or give each an agent of its own"
-            )

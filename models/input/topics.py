@@ -6,8 +6,9 @@ template above `plant/l1/pump7/flow` is a reading of asset `l1/pump7`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 ASSET = "asset"
 SIGNAL = "signal"
@@ -171,6 +172,21 @@ def is_level(text: str) -> bool:
     return bool(text) and _ILLEGAL_IN_LEVEL.search(text) is None
 
 
+def metadata_topic(text: str) -> str:
+    """The template of a connector's metadata, by that of its values (Siemens Industrial Edge).
+
+    Raises:
+        TemplateError: the template is not one of values.
+    """
+    levels = text.split("/")
+    if levels[:5] != ["ie", "d", "j", "simatic", "v1"] or levels[6:8] != ["dp", "r"]:
+        raise TemplateError(
+            f"topic '{text}': dialect siemens needs ie/d/j/simatic/v1/{{app}}/dp/r/ and then the "
+            "connection and the collection, such as {connection}/{collection}"
+        )
+    return "/".join(["ie", "m", *levels[2:7]])
+
+
 def overlap(one: str, other: str) -> bool:
     """Whether some topic matches both of two filters (MQTT 5, 4.7)."""
     levels, others = one.split("/"), other.split("/")
@@ -182,3 +198,20 @@ def overlap(one: str, other: str) -> bool:
     common = min(len(levels), len(others))
     # `plant/#` matches `plant` too (4.7.1.2).
     return levels[common:] + others[common:] in ([], ["#"])
+
+
+def check_delivered_once(filters: Iterable[str]) -> None:
+    """Check that no topic matches two different topic filters.
+
+    A broker may deliver a message once for each subscription that matches it (MQTT 5, 3.3.4), and
+    windows would then take a reading twice.
+
+    Raises:
+        ValueError: two topic filters overlap; the message names both, and what to do.
+    """
+    for one, other in combinations(sorted(set(filters)), 2):
+        if overlap(one, other):
+            raise ValueError(
+                f"inputs '{one}' and '{other}' have topics in common, which would arrive "
+                "twice: write both topics alike, or give each an agent of its own"
+            )

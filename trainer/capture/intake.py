@@ -86,6 +86,10 @@ class Intake:
 
     def _held(self, route: Route, message: Message) -> Iterator[Row]:
         """Rows of a retained message, as far as a gateway may hold its values."""
+        if route.is_knowledge:
+            for _ in route.readings(message.payload):
+                pass  # there are none: reading it is what teaches the input
+            return
         if not route.takes_retained or len(message.payload) > self._max_payload_bytes:
             raise ReadingError("retained")
         for found in retained(route, message, self._event_time.of):

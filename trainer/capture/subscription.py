@@ -17,7 +17,8 @@ from models.input.limits import IntakeLimits
 from models.input.options import Dialect
 from models.input.pipeline import Pipeline
 from models.input.routes import Routes
-from models.input.source import Input, check_delivered_once
+from models.input.source import Input
+from models.input.topics import check_delivered_once
 from trainer.errors import UsageError
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.validation_errors import told
@@ -60,7 +61,7 @@ class Subscription:
     @property
     def filters(self) -> list[str]:
         """The MQTT topic filters, each once, sorted."""
-        return sorted({one.filter for one in self.pipeline.inputs})
+        return sorted({name for one in self.pipeline.inputs for name in one.filters})
 
     @property
     def is_whole(self) -> bool:
@@ -82,7 +83,8 @@ class _Configuration(BaseModel):
 
     @model_validator(mode="after")
     def _inputs_are_delivered_once(self) -> Self:
-        check_delivered_once([source for one in self.pipelines for source in one.inputs])
+        inputs = [source for one in self.pipelines for source in one.inputs]
+        check_delivered_once(name for source in inputs for name in source.filters)
         return self
 
     @model_validator(mode="after")

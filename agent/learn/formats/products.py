@@ -55,11 +55,6 @@ def neuron(document: Any) -> Sequence[Tag]:  # noqa: ANN401  any JSON value
     return [Tag(name, one, at) for name, one in {**failed, **document["values"]}.items()]
 
 
-def siemens(document: Any) -> Sequence[Tag]:  # noqa: ANN401  any JSON value
-    """Siemens Industrial Edge, common databus payload."""
-    return [Tag(str(one["id"]), one["val"], one.get("ts")) for one in _objects(document["vals"])]
-
-
 def opcua(document: Any) -> Sequence[Tag]:  # noqa: ANN401  any JSON value
     """OPC UA PubSub in JSON: network messages, data set messages and samples, alone or in arrays.
 

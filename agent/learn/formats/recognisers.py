@@ -59,7 +59,6 @@ _ALL: Final[tuple[Recogniser, ...]] = (
     SparkplugNodes(),
     TagList("sparkplug-json", products.sparkplug_json),
     TagList("kepware", products.kepware),
-    TagList("siemens", products.siemens),
     TagList("neuron", products.neuron),
     TagList("litmus", products.litmus),
     TagList("opcua", products.opcua),

@@ -63,6 +63,18 @@ class TagsDecoder:
                 be used; see `Input.parse` and `metrics`.
         """
         parts, refused = self._parse(payload)
+        return self.read(parts, refused)
+
+    def read(self, parts: Sequence[Any], refused: str = "") -> Found:
+        """The readings of a payload that is parsed already.
+
+        Args:
+            parts: the document, or the elements of one that is an array.
+            refused: code of the reason for which something of the payload cannot be used.
+
+        Raises:
+            DecodeError: see `__call__`.
+        """
         rows = Rows(self._width)
         rows.refused = refused
         for part in parts:

@@ -254,6 +254,15 @@ NAMED: Final[Mapping[str, tuple[Named, ...]]] = {
         _opc_ua(_SAMPLE, "NodeId"),
         _opc_ua(_data_value()),
     ),
+    # Siemens Industrial Edge, see `models.input.tags.connector`, which puts names for the ids.
+    "siemens": (
+        Named(
+            Layout(items="vals", name="id", value="val", timestamp="ts", quality="qc"),
+            timestamp_unit="iso8601",
+            quality_map="siemens_qc",
+            has_time=False,
+        ),
+    ),
     # https://docs.chariot.io/x/YWUmBg: with the topic beside the payload, and the payload alone.
     "sparkplug-json": (_sparkplug("payload."), _sparkplug("")),
 }
