@@ -42,7 +42,7 @@ REASONS: Final = {
     "quality_ambiguous": "products give this quality opposite meanings: set quality_map",
     "birth_missing": "sparkplug: no birth of the node or the device has been heard; see rebirth",
     "alias_unknown": "sparkplug: no birth that was heard has named this alias; see rebirth",
-    "names_missing": "siemens: no metadata of the collection were heard, which name its ids",
+    "names_missing": "siemens: an id is in no metadata that were heard, or its collection is not",
     "too_many_nodes": "sparkplug: an input remembers 10,000 nodes at most",
     "sequence_missing": "there is no sequence number at the path sequence",
     "sequence_malformed": "the sequence number is neither a number nor text",

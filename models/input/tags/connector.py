@@ -14,17 +14,17 @@ from typing import Any, Final
 from models.errors import DecodeError
 from models.input.source import Input
 from models.input.tags.decoder import Find, Found, TagsDecoder
-from models.input.topics import Levels, TopicTemplate
+from models.input.topics import Levels, TopicTemplate, metadata_topic
 
-MAX_TOPICS: Final = 10_000
-"""Collections whose names an input remembers; those beyond are read as if none had been heard."""
+MAX_CONNECTORS: Final = 1_000
+"""Connectors whose names an input remembers; metadata of others are refused."""
 MAX_NAMES: Final = 100_000
-"""Names of one collection that are remembered."""
+"""Names of one connector that are remembered; metadata with more are refused."""
 _Names = dict[str, str]
 
 
 class ConnectorNames:
-    """The names of tags, by the topic of their collection and their id.
+    """The names of tags by their ids, of each collection of each connector.
 
     Args:
         source: the input, which is not asked anything.
@@ -32,12 +32,16 @@ class ConnectorNames:
 
     def __init__(self, source: Input) -> None:
         del source
-        self._by_topic: dict[str, _Names] = {}
-        self._topics: dict[str, list[str]] = {}  # of each connector, by the topic of its metadata
+        # By the topic of the metadata, and then by that of the values.
+        self._connectors: dict[str, dict[str, _Names]] = {}
 
     def of(self, topic: str) -> Mapping[str, str] | None:
-        """Names of the tags of a collection by their id; None before its metadata."""
-        return self._by_topic.get(topic)
+        """Names of the tags of a collection by their id; None before its metadata.
+
+        Args:
+            topic: topic of the values.
+        """
+        return self._connectors.get(metadata_topic(topic), {}).get(topic)
 
     def learn(self, topic: str, document: object) -> None:
         """Take the metadata of a connector, in place of all that it has said before.
@@ -47,33 +51,38 @@ class ConnectorNames:
             document: the metadata.
 
         Raises:
-            DecodeError: `not_an_object`.
+            DecodeError: `not_an_object` or `unknown_layout` if they are no metadata;
+                `too_many_entries` beyond `MAX_CONNECTORS` or `MAX_NAMES`. What was known is kept.
         """
         if not isinstance(document, dict):
             raise DecodeError("not_an_object")
-        for old in self._topics.pop(topic, ()):
-            self._by_topic.pop(old, None)
-        found = self._topics[topic] = []
-        for connection in _objects(document.get("connections")):
-            for collection in _objects(connection.get("dataPoints")):
-                name = collection.get("topic")
-                if isinstance(name, str) and len(self._by_topic) < MAX_TOPICS:
-                    self._by_topic[name] = _names(collection.get("dataPointDefinitions"))
-                    found.append(name)
+        if not isinstance(connections := document.get("connections"), list):
+            raise DecodeError("unknown_layout")
+        found = {
+            name: _names(collection.get("dataPointDefinitions"))
+            for connection in _objects(connections)
+            for collection in _objects(connection.get("dataPoints"))
+            if isinstance(name := collection.get("topic"), str)
+        }
+        is_new = topic not in self._connectors
+        if is_new and len(self._connectors) >= MAX_CONNECTORS:
+            raise DecodeError("too_many_entries")
+        if sum(1 + len(names) for names in found.values()) > MAX_NAMES:
+            raise DecodeError("too_many_entries")
+        self._connectors[topic] = found
 
     def dump(self) -> list[Any]:
-        """All names, by the topics of metadata and of collections."""
+        """All names, by the topics of metadata and of values."""
         return [
-            [topic, [[one, list(self._by_topic[one].items())] for one in found]]
-            for topic, found in self._topics.items()
+            [topic, [[one, list(names.items())] for one, names in collections.items()]]
+            for topic, collections in self._connectors.items()
         ]
 
     def load(self, dumped: list[Any]) -> None:
         """Restore the names as they were."""
-        self._by_topic, self._topics = {}, {}
-        for topic, collections in dumped:
-            self._topics[topic] = [name for name, _ in collections]
-            self._by_topic.update({name: dict(names) for name, names in collections})
+        self._connectors = {
+            topic: {one: dict(names) for one, names in collections} for topic, collections in dumped
+        }
 
     def requests(self, now_s: float) -> Sequence[tuple[str, bytes]]:
         """Nothing: the broker keeps the metadata."""
@@ -113,18 +122,23 @@ class ConnectorDecoder:
         """The readings of a message.
 
         Raises:
-            DecodeError: `names_missing` before the metadata of the collection; see `TagsDecoder`.
+            DecodeError: `names_missing` before the metadata of the collection, and if none of the
+                ids has a name; see `TagsDecoder`.
         """
         document, names = self._parse(payload), self._names.of(topic)
         if not isinstance(document, dict):
             raise DecodeError("not_an_object")
         if names is None:
             raise DecodeError("names_missing")
-        values = [
-            {**one, "id": names.get(written) if isinstance(written := one.get("id"), str) else None}
-            for one in _objects(document.get("vals"))
-        ]
-        return self._tags.read([{**document, "vals": values}])
+        items = _objects(document.get("vals"))
+        named = [{**one, "id": names[one["id"]]} for one in items if _key(one) in names]
+        refused = "names_missing" if len(named) < len(items) else ""
+        return self._tags.read([{**document, "vals": named}], refused)
+
+
+def _key(item: Mapping[str, Any]) -> str:
+    """The id of a value; empty if it is no text."""
+    return written if isinstance(written := item.get("id"), str) else ""
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
@@ -133,5 +147,5 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 
 def _names(definitions: object) -> _Names:
-    pairs = [(one.get("id"), one.get("name")) for one in _objects(definitions)[:MAX_NAMES]]
+    pairs = [(one.get("id"), one.get("name")) for one in _objects(definitions)]
     return {key: name for key, name in pairs if isinstance(key, str) and isinstance(name, str)}

@@ -47,9 +47,11 @@ def _first_of(finders: Sequence[Finder]) -> Getter:
 def _of_one_kind(find: Getter, kinds: Sequence[str]) -> Getter:
     def value(item: Any) -> Any:  # noqa: ANN401  any JSON value
         found = find(item)
-        if not isinstance(found, dict):
-            return found
-        return next((one for key in kinds if (one := found.get(key)) is not None), None)
+        for _ in kinds:  # a value may be in another one: OPC UA's Variant in a DataValue
+            if not isinstance(found, dict):
+                break
+            found = next((one for key in kinds if (one := found.get(key)) is not None), None)
+        return found
 
     return value
 

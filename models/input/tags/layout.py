@@ -247,12 +247,16 @@ NAMED: Final[Mapping[str, tuple[Named, ...]]] = {
     ),
     # `models.input.tags.lines` makes the same metrics of line protocol; the time may be left out.
     "influx": (_METRIC._replace(timestamp_unit="ns", has_time=False),),
-    # A network message, one of its messages alone, a sample, and a row of DataValues or of values.
+    # A network message, one of its messages alone, a sample, a message without data, and a row of
+    # DataValues or of values.
     "opcua": (
         _opc_ua(_data_value("Messages", "Payload"), "Messages"),
         _opc_ua(_data_value("", "Payload"), "Payload"),
         _opc_ua(_SAMPLE, "NodeId"),
-        _opc_ua(_data_value()),
+        _opc_ua(_SAMPLE, "DisplayName"),
+        _opc_ua(_data_value("", "Payload"), "MessageType"),
+        # A tag of a row may be called as a field of a message is.
+        _opc_ua(_data_value())._replace(timestamp="", quality="", message_type=""),
     ),
     # Siemens Industrial Edge, see `models.input.tags.connector`, which puts names for the ids.
     "siemens": (
