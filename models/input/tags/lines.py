@@ -1,4 +1,4 @@
-r"""InfluxDB's line protocol, as metrics in the form in which Telegraf writes them as JSON.
+"""InfluxDB's line protocol, as metrics in the form in which Telegraf writes them as JSON.
 
     pumps,host=gw1 pressure=4.2,running=t,count=3i 1760000000000000000
 
@@ -7,8 +7,8 @@ is read as
     {"name": "pumps", "tags": {"host": "gw1"},
      "fields": {"pressure": 4.2, "running": true, "count": 3}, "timestamp": 1760000000000000000}
 
-A backslash takes a comma, a blank or `=` for text, and in a quoted text `"` and `\`. See
-https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol.
+A backslash takes a comma, a blank or an equals sign for text, and in a quoted text a quote and a
+backslash. See https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol.
 """
 
 import re

@@ -243,6 +243,7 @@ def test_missing_signals_and_qualities_are_counted(plant: Plant) -> None:
         "unknown_states": {},
         "forgotten_assets": 0,
         "shed": 0,
+        "retained": 0,
     }
 
     def counted() -> dict[str, Any]:

@@ -80,8 +80,8 @@ def test_rows_are_written_in_groups_so_that_few_wait_in_memory(
     (path,) = written(tmp_path / "a.parquet", alternating(25))
     assert pq.read_metadata(path).num_row_groups == 3
     monkeypatch.setattr(
-        "trainer.ingest.message_file.MAX_BUFFERED_VALUES", 20
-    )  # of five columns: four rows
+        "trainer.ingest.message_file.MAX_BUFFERED_VALUES", 24
+    )  # of six columns: four rows
     (path,) = written(tmp_path / "b.parquet", alternating(25))
     assert pq.read_metadata(path).num_row_groups == 7
 
