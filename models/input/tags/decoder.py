@@ -15,10 +15,10 @@ from models.input.codecs.values import ValueReader
 from models.input.naming import asset_in
 from models.input.source import Input
 from models.input.tags.form import Form
-from models.input.tags.lines import metrics
 from models.input.tags.rows import Rows, Tagged
 
 _ABSENT: Final = object()
+_Parser = Callable[[bytes], tuple[Sequence[Any], str]]
 
 
 class Found(NamedTuple):
@@ -52,7 +52,12 @@ class TagsDecoder:
         self._forms = [Form(source, form, names, readers) for form in forms]
         self._width = len(names)
         self._is_by_asset = any(form.by_asset for form in forms)
-        self._parse = metrics if source.dialect == "influx" else partial(_parts, source.parse)
+        self._parse: _Parser = partial(_parts, source.parse)
+        if source.dialect == "influx":
+            # Imported here, as few gateways need it and every start would pay for it.
+            from models.input.tags.lines import metrics  # noqa: PLC0415  see above
+
+            self._parse = metrics
 
     def __call__(self, payload: bytes) -> Found:
         """The readings of a payload; none of one whose type says that it carries no tags.
@@ -60,7 +65,7 @@ class TagsDecoder:
         Raises:
             DecodeError: `not_an_object` if it is no object and no array of objects; `no_signal` if
                 it has none of the tags; `too_many_entries`; the reason of the last tag, if none can
-                be used; see `Input.parse` and `metrics`.
+                be used; see `Input.parse` and `lines.metrics`.
         """
         parts, refused = self._parse(payload)
         return self.read(parts, refused)

@@ -168,4 +168,4 @@ def test_counters_tell_what_became_of_every_prediction(plant_site: Site) -> None
         made: int = sum(sum(one["predictions"].values()) for one in metrics["streams"].values())
         return bool(made == sparkplug["predictions"] + sparkplug["unchanged"])
 
-    eventually(settled, message="all predictions to be counted")
+    assert eventually(settled, message="all predictions to be counted")
