@@ -18,6 +18,7 @@ estimates of a covariance are unstable; here they are shrunk or bounded before t
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -110,19 +111,18 @@ class Isolation:
         usual = self.forest._average_path_length_per_tree  # noqa: SLF001  depths are nowhere public
         features = self.forest.estimators_features_
         chance = len(usual) * _usual_depth(self.forest.max_samples_)
-        columns = []
-        for tree, lengths, depths, at in zip(
+        trees = []
+        for fitted, lengths, depths, at in zip(
             (one.tree_ for one in self.forest.estimators_),
             usual,
             self.forest._decision_path_lengths,  # noqa: SLF001  as above
             features,
             strict=True,
         ):
-            tree_columns = forest_tree(tree, (depths + lengths - 1.0)[:, np.newaxis])
+            tree = forest_tree(fitted, (depths + lengths - 1.0)[:, np.newaxis])
             # Each tree sees some features only, and numbers them by itself.
-            tree_columns["nodes_featureids"] = at[tree_columns["nodes_featureids"]].tolist()
-            columns.append(tree_columns)
-        depth = tree_ensemble(z.astype(np.float32), columns, np.zeros(1)).astype(np.float64)
+            trees.append(replace(tree, features=at[tree.features]))
+        depth = tree_ensemble(z.astype(np.float32), trees, np.zeros(1)).astype(np.float64)
         return [np.exp(depth * (-np.log(2.0) / chance))]
 
 

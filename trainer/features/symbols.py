@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 from onnx import helper, numpy_helper
 
 ML = "ai.onnx.ml"
-# Version 3 of ai.onnx.ml has all that is used here; TreeEnsembleRegressor is deprecated from 5 on.
+# The newest that skl2onnx 1.20 knows; `trainer.graph.converters` declares 5 for TreeEnsemble.
 _ML_VERSION = 3
 _BOOL = np.dtype(np.bool_)
 # As the end of a slice: ONNX clips it to the length of the axis.

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from skl2onnx import update_registered_converter
+from onnx import ModelProto
+from onnx.helper import make_opsetid
+from skl2onnx import convert_sklearn, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
@@ -28,19 +30,57 @@ from sklearn.svm import SVR
 
 from trainer.estimators.monitor import Monitor
 from trainer.estimators.network import Network
-from trainer.estimators.trees import boosting_trees, forest_tree, tree_ensemble
+from trainer.estimators.trees import (
+    ONE_TARGET,
+    ONE_TARGET_SINCE,
+    boosting_trees,
+    forest_tree,
+    tree_ensemble,
+)
 from trainer.features.scaling import Standardise
 from trainer.features.sliding import SlidingFeatures
-from trainer.features.symbols import Nodes, Symbol
+from trainer.features.symbols import ML, Nodes, Symbol
 from trainer.features.window_features import WindowFeatures
 
 STEPS = (WindowFeatures, SlidingFeatures, Standardise, Monitor)
-# The options that skl2onnx itself accepts for classifiers; `export` sets `zipmap`.
+# skl2onnx 1.20 writes opsets up to 22, and of ai.onnx.ml up to 3.
+_OPSETS = {"": 21, ML: 3}
+# The options that skl2onnx itself accepts for classifiers; `convert` sets `zipmap`.
 _OPTIONS = {"zipmap": [True, False], "nocl": [True, False]}
+_TWO = 2
 Written = Callable[[Any, Any, Any], None]
 
 
-def register() -> None:
+def convert(pipeline: Any, name: str, shape: tuple[int, ...], title: str) -> ModelProto:  # noqa: ANN401  scikit-learn is untyped
+    """A fitted pipeline as an ONNX model that declares the operator versions its nodes need.
+
+    Args:
+        pipeline: the pipeline; of a classifier the outputs are its labels and its probabilities.
+        name: the name of the input, float32 `[n, *shape]`.
+        shape: the shape of one row of the input.
+        title: the name of the graph.
+
+    Raises:
+        RuntimeError: skl2onnx cannot convert a step.
+    """
+    _register()
+    last = pipeline.steps[-1][1]
+    proto: ModelProto = convert_sklearn(
+        pipeline,
+        name=title,
+        initial_types=[(name, FloatTensorType([None, *shape]))],
+        target_opset=_OPSETS,
+        options={id(last): {"zipmap": False}} if hasattr(last, "predict_proba") else None,
+    )
+    # skl2onnx lists the domains in the order of a set, which differs from process to process.
+    del proto.opset_import[:]
+    is_new = any(node.op_type == ONE_TARGET for node in proto.graph.node)
+    needed = _OPSETS | {ML: ONE_TARGET_SINCE} if is_new else _OPSETS
+    proto.opset_import.extend(make_opsetid(*item) for item in needed.items())
+    return proto
+
+
+def _register() -> None:
     """Register the converters with skl2onnx; calling it again changes nothing."""
     for step in STEPS:
         update_registered_converter(step, f"Millhand{step.__name__}", _shape, _step, overwrite=True)
@@ -83,7 +123,16 @@ def _forest_numbers(scope: Any, operator: Any, container: Any) -> None:  # noqa:
 
 
 def _forest_classes(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
-    _write_classes(_of_forest(_input(scope, operator, container), operator.raw_operator), operator)
+    forest = operator.raw_operator
+    x = _input(scope, operator, container)
+    if len(forest.classes_) != _TWO:
+        _write_classes(_of_forest(x, forest), operator)
+        return
+    # The share of the second class is enough, and lets a leaf add to one target.
+    second = _of_forest(x, forest, slice(1, 2))
+    first = np.float32(1.0) - second
+    name = x.nodes.add("Concat", first.name, second.name, axis=1)
+    _write_classes(Symbol(x.nodes, name, np.float32), operator)
 
 
 def _network(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
@@ -108,10 +157,10 @@ def _of_boosting(x: Symbol, model: Any) -> Symbol:  # noqa: ANN401  scikit-learn
     return tree_ensemble(x, boosting_trees(model), base)
 
 
-def _of_forest(x: Symbol, forest: Any) -> Symbol:  # noqa: ANN401  scikit-learn is untyped
-    """The mean of all trees, float32 `[n, targets]`: numbers, or the share of each class."""
+def _of_forest(x: Symbol, forest: Any, chosen: slice = slice(None)) -> Symbol:  # noqa: ANN401  scikit-learn is untyped
+    """The mean of all trees, float32 `[n, targets]`: numbers, or the share of each chosen class."""
     trees = [one.tree_ for one in forest.estimators_]
-    weights = [tree.value[:, 0, :] / len(trees) for tree in trees]
+    weights = [tree.value[:, 0, chosen] / len(trees) for tree in trees]
     columns = (forest_tree(tree, weight) for tree, weight in zip(trees, weights, strict=True))
     return tree_ensemble(x, columns, np.zeros(weights[0].shape[1]))
 

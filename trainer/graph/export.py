@@ -15,8 +15,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
 
 from models.bundle.manifest import GoldenSpec
 from models.errors import IncompatibleBundleError
@@ -24,10 +22,8 @@ from serving.errors import InferenceError
 from serving.runtime.graph import INPUT, load_graph, run_graph
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Answers, Model
-from trainer.graph import converters
+from trainer.graph.converters import convert
 
-# skl2onnx 1.20 writes opsets up to 22; ML opset 3 is that of `trainer.features.symbols`.
-TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
 # Windows in one run of a graph; it bounds the memory of a parity check on a large test part.
 _BLOCK = 4096
 _TIMED_ROUNDS = 5
@@ -135,9 +131,6 @@ def export(model: Model, shape: tuple[int, int], stream: str, seq: int) -> bytes
     estimate = graph.output[-1].name  # a classifier has its label first, then its probabilities
     del graph.output[:]
     _HEADS[model.task](graph, model, estimate)
-    # skl2onnx lists the domains in the order of a set, which differs from process to process.
-    del proto.opset_import[:]
-    proto.opset_import.extend(helper.make_opsetid(*item) for item in TARGET_OPSET.items())
     helper.set_model_props(proto, {"stream": stream, "seq": str(seq)})
     onnx.checker.check_model(proto, full_check=True)
     content: bytes = proto.SerializeToString(deterministic=True)
@@ -145,19 +138,12 @@ def export(model: Model, shape: tuple[int, int], stream: str, seq: int) -> bytes
 
 
 def _converted(model: Model, shape: tuple[int, int], name: str) -> Any:  # noqa: ANN401  a ModelProto
-    converters.register()
     last = model.pipeline.steps[-1][1]
     try:
         with warnings.catch_warnings():
             # skl2onnx reads attributes of support vector machines that scikit-learn has deprecated.
             warnings.filterwarnings("ignore", "Attribute `prob._`", FutureWarning)
-            return convert_sklearn(
-                model.pipeline,
-                name=name,
-                initial_types=[(INPUT, FloatTensorType([None, *shape]))],
-                target_opset=TARGET_OPSET,
-                options={id(last): {"zipmap": False}} if model.task == "classification" else None,
-            )
+            return convert(model.pipeline, INPUT, shape, name)
     except RuntimeError as exc:  # from skl2onnx: no converter, or not for this setting
         reason = str(exc).strip().split("\n")[0]
         raise ParityError(f"{type(last).__name__} cannot be exported as ONNX: {reason}") from exc

@@ -14,9 +14,9 @@ from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     IsolationForest,
-    RandomForestClassifier,
 )
 from sklearn.neural_network import MLPRegressor
+from sklearn.tree import DecisionTreeClassifier
 
 from models.bundle.golden import MIN_COUNT, read_golden
 from tests.kit.bundles.external import (
@@ -176,9 +176,9 @@ def test_functions_that_the_file_brings_along_are_no_foreign_operators(tmp_path:
 
 def test_threshold_decides_where_the_graph_does_not(tmp_path: Path) -> None:
     x = rows()
-    forest = RandomForestClassifier(10, max_depth=4, random_state=0).fit(x, x[:, 0] > 5)
+    tree = DecisionTreeClassifier(max_depth=2, min_samples_leaf=50).fit(x, x.sum(axis=1) > 5)
     outputs = [{**TREES[1], "classes": ["ok", "worn"], "threshold": 0.25}]
-    model = from_sklearn(forest)
+    model = from_sklearn(tree)
     ours = packed(tmp_path, model, task="classification", outputs=outputs, signals=REQUIRED)
     given = windows(200)
     answers = served(ours.bundle, given)

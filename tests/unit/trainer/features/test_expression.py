@@ -7,14 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
 from sklearn.pipeline import Pipeline
 
 from trainer.features.expression import Expression
 from trainer.features.window_features import WindowFeatures
-from trainer.graph import converters
-from trainer.graph.export import TARGET_OPSET
+from trainer.graph.converters import convert
 
 SIGNALS = ("torque", "speed")
 HOSTILE = st.one_of(
@@ -73,12 +70,7 @@ def derived() -> tuple[WindowFeatures, InferenceSession]:
     )
     windows = np.random.default_rng(0).normal(50, 10, size=(40, 3, 2)).astype(np.float32)
     features.fit(windows)
-    converters.register()
-    proto = convert_sklearn(
-        Pipeline([("features", features)]),
-        initial_types=[("x", FloatTensorType([None, 3, 2]))],
-        target_opset=TARGET_OPSET,
-    )
+    proto = convert(Pipeline([("features", features)]), "x", (3, 2), "features")
     return features, InferenceSession(proto.SerializeToString())
 
 

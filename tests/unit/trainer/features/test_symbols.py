@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -25,8 +23,7 @@ from trainer.estimators.monitor import Monitor
 from trainer.features.scaling import Standardise
 from trainer.features.symbols import Nodes, Symbol
 from trainer.features.window_features import KINDS, WindowFeatures
-from trainer.graph import converters
-from trainer.graph.export import TARGET_OPSET
+from trainer.graph.converters import convert
 from trainer.recipe.document import Detecting
 from trainer.recipe.feature_section import Kind
 
@@ -46,13 +43,7 @@ def drawn(count: int, *, seed: int = 0) -> Array:
 
 def inside(step: BaseEstimator, *shape: int) -> InferenceSession:
     """The graph of one fitted step."""
-    converters.register()
-    proto = convert_sklearn(
-        Pipeline([("step", step)]),
-        initial_types=[("x", FloatTensorType([None, *shape]))],
-        target_opset=TARGET_OPSET,
-        options={id(step): {"zipmap": False}} if hasattr(step, "predict_proba") else None,
-    )
+    proto = convert(Pipeline([("step", step)]), "x", shape, "step")
     return InferenceSession(proto.SerializeToString())
 
 
