@@ -23,7 +23,7 @@ from models.input.naming import PayloadNames
 from models.input.pipeline import Pipeline
 from models.input.source import Input
 from models.input.sparkplug.topic import SparkplugTemplate
-from models.input.tags.decoder import Find, TagsDecoder
+from models.input.tags.rows import Find
 from models.input.topics import ASSET, MAX_TOPIC_BYTES, SIGNAL, Levels, TemplateError, TopicTemplate
 from models.states import Codes
 
@@ -167,11 +167,6 @@ class Routes:
         takes = bound.takes_retained, bound.last_known
         return Route(asset, channels, decode, intern(output), None, *takes)
 
-    def _split(
-        self, bound: "_BoundInput", levels: Levels, payload: bytes
-    ) -> Iterable[tuple[Route, Reading]]:
-        return self._addressed(bound, levels, payload).readings(payload)
-
     def _split_found(
         self, bound: "_BoundInput", levels: Levels, find: Find, payload: bytes
     ) -> Iterator[tuple[Route, Reading]]:
@@ -205,8 +200,10 @@ class Routes:
                 self._known[key] = route
         return route
 
-    def _addressed(self, bound: "_BoundInput", levels: Levels, payload: bytes) -> Route:
-        """The route of one message whose payload names its asset or its signal.
+    def _split(
+        self, bound: "_BoundInput", levels: Levels, payload: bytes
+    ) -> Iterable[tuple[Route, Reading]]:
+        """The readings of one message whose payload names its asset or its signal.
 
         Raises:
             DecodeError: see `PayloadNames`; `asset_malformed` if the output topic is too long.
@@ -221,7 +218,7 @@ class Routes:
                 raise DecodeError("asset_malformed")
             if len(self._known) < MAX_ADDRESSED:
                 self._known[key] = route
-        return route
+        return route.readings(payload)
 
     def _refusal(self, asset: str, channels: Sequence[int]) -> str:
         if self._assets and asset not in self._assets:
@@ -267,9 +264,7 @@ class _BoundInput:
         if source.dialect == "sparkplug":
             self._bind_nodes(memory, tags, readers)
         elif is_list:
-            self._find = decoder = TagsDecoder(source, tags, readers)
-            if source.dialect == "siemens":
-                self._bind_connectors(source, memory, decoder)
+            self._bind_tags(source, memory, tags, readers)
         if is_list:
             self._decode = lambda _: ()
             return
@@ -291,20 +286,26 @@ class _BoundInput:
         self.asset_level = template.device_name
         self.match = SparkplugDecoder(template, memory, names, readers).match
 
-    def _bind_connectors(self, source: Input, memory: Memory | None, tags: TagsDecoder) -> None:
-        from models.input.tags.connector import (  # noqa: PLC0415  as above
-            ConnectorDecoder,
-            ConnectorNames,
-        )
+    def _bind_tags(
+        self,
+        source: Input,
+        memory: Memory | None,
+        names: Sequence[str],
+        readers: Sequence[ValueReader],
+    ) -> None:
+        from models.input.tags.decoder import TagsDecoder  # noqa: PLC0415  as above
 
-        assert isinstance(memory, ConnectorNames)  # noqa: S101  made for the same input
-        decoder = ConnectorDecoder(source, memory, tags)
-        self.match, self.knowledge, self.learn = decoder.match, decoder.knowledge, decoder.learn
+        self._find = tags = TagsDecoder(source, names, readers)
+        if source.dialect == "siemens":
+            from models.input.tags import connector  # noqa: PLC0415  as above
+
+            assert isinstance(memory, connector.ConnectorNames)  # noqa: S101  made for the same input
+            one = connector.ConnectorDecoder(source, memory, tags)
+            self.match, self.knowledge, self.learn = one.match, one.knowledge, one.learn
 
     def _match(self, topic: str) -> tuple[Levels, Find | None] | None:
         """The named levels of a topic, and what finds the readings of payloads that name assets."""
-        levels = self.template.match(topic)
-        return None if levels is None else (levels, self._find)
+        return (levels, self._find) if (levels := self.template.match(topic)) is not None else None
 
     def reading(self, levels: Levels) -> tuple[Sequence[int], Decoder | BlockDecoder]:
         """The indices of the signals, and the decoder, of one topic."""

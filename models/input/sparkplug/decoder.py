@@ -17,8 +17,7 @@ from models.input.codecs.values import MISSING, Unread, ValueReader, to_number
 from models.input.quality import Quality
 from models.input.sparkplug.nodes import MAX_SHAPES, NO_SHAPE, Device, Known, Node, Nodes, Shape
 from models.input.sparkplug.topic import Address, SparkplugTemplate
-from models.input.tags.decoder import Find, Found
-from models.input.tags.rows import Key, Rows, Tagged
+from models.input.tags.rows import Find, Found, Key, Rows, Tagged
 from models.input.topics import Levels
 from models.sparkplug.datatype import DataType, typed
 from models.sparkplug.decoder import decode

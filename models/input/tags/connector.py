@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from models.errors import DecodeError
 from models.input.source import Input
-from models.input.tags.decoder import Find, Found, TagsDecoder
+from models.input.tags.decoder import TagsDecoder
+from models.input.tags.rows import Find, Found
 from models.input.topics import Levels, TopicTemplate, metadata_topic
 
 MAX_CONNECTORS: Final = 1_000

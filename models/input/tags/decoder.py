@@ -6,7 +6,7 @@ whole row is a row to the windows too.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from models.errors import DecodeError
 from models.input.codecs.document import Parse
@@ -15,26 +15,10 @@ from models.input.codecs.values import ValueReader
 from models.input.naming import asset_in
 from models.input.source import Input
 from models.input.tags.form import Form
-from models.input.tags.rows import Rows, Tagged
+from models.input.tags.rows import Found, Rows
 
 _ABSENT: Final = object()
 _Parser = Callable[[bytes], tuple[Sequence[Any], str]]
-
-
-class Found(NamedTuple):
-    """What a payload has.
-
-    Attributes:
-        readings: the readings, oldest first, those without a time last.
-        refused: code of the reason for which a tag cannot be used; empty if all can.
-    """
-
-    readings: Sequence[Tagged]
-    refused: str = ""
-
-
-Find = Callable[[bytes], Found]
-"""Finds the readings of a payload that names its assets or its signals. Raises DecodeError."""
 
 
 class TagsDecoder:

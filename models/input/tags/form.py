@@ -1,7 +1,6 @@
 """Reads the tags of payloads of one form: finds each tag, its name, value, time and quality."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from math import isfinite
 from typing import Any, Final, Generic, TypeVar
 
 from models.errors import DecodeError
@@ -13,15 +12,13 @@ from models.input.codecs.values import MISSING, Unread, ValueReader, to_lenient_
 from models.input.naming import text_of
 from models.input.quality import Quality
 from models.input.source import Input
-from models.input.tags.columns import Columns, is_plain
+from models.input.tags.columns import Column, Columns, has_columns, is_plain
 from models.input.tags.elements import elements_of
-from models.input.tags.getters import getter, time_getter, value_getter
+from models.input.tags.getters import getter, name_getter, time_getter, value_getter
 from models.input.tags.identity import Identity
 from models.input.tags.layout import Named
-from models.input.tags.rows import Key, Rows
+from models.input.tags.rows import MAX_TAGS, Key, Rows
 
-MAX_TAGS: Final = 10_000
-"""Most tags of a payload: they bound how long one message keeps the hot thread from all others."""
 _BAD: Final = Quality.BAD
 _FAILED: Final = object()
 """In the place of a tag that the payload lists among its failures."""
@@ -48,7 +45,7 @@ class Form:
         layout = form.layout
         self._groups = elements_of(layout.groups) if layout.groups else None
         self._items = elements_of(layout.items) if layout.items else None
-        self._name, self._value = getter(layout.name), value_getter(form)
+        self._name, self._value = name_getter(layout.name, names), value_getter(form)
         self._prefix = finder_of(form.prefix) if any("." in name for name in names) else None
         self._names = frozenset(names)
         self._time, self._group_time = time_getter(form), finder_of(form.timestamp)
@@ -61,22 +58,18 @@ class Form:
         self._to_quality = quality_reader(form.quality_map)
         self._identity = Identity(source, names)
         self._readers = readers
-        # As `_items_of` does it, and for numbers alone.
-        is_plain = layout.name and layout.items and "[" not in layout.items and not layout.failed
         is_numeric = {to_number, to_lenient_number}.issuperset(readers)
-        self._list = finder_of(layout.items) if is_plain and is_numeric else None
-        if self._failures is not None or source.asset:
-            self._list = None
-        self._columns = Columns(layout, self._identity)
-        # The same for tags that are the values of an object, such as a row has them.
+        self._list = self._object = None
+        if is_numeric and self._prefix is None and not source.asset and has_columns(form):
+            self._list, self._columns = finder_of(layout.items), Columns(form, self._identity)
+        # Groups that have nothing in common but their names.
+        is_bare = not (form.timestamp or form.quality or source.sequence or form.message_type)
+        self._are_named = self._list is not None and bool(layout.name and layout.groups and is_bare)
+        # Tags that are the values of an object, such as a row has them.
         is_row = not any((layout.name, layout.value, layout.timestamp, layout.quality))
         is_row = is_row and not (layout.failed or "[" in layout.items) and is_numeric
-        is_row = is_row and self._prefix is None and not source.name_separator
-        self._object = finder_of(layout.items) if is_row else None
-        is_keyed = not (layout.name or layout.failed or "[" in layout.items or source.asset)
-        is_keyed = is_keyed and self._failures is None
-        if is_keyed and layout.items and layout.timestamp and is_numeric and self._prefix is None:
-            self._list = finder_of(layout.items)
+        if is_row and self._prefix is None and not source.name_separator:
+            self._object = finder_of(layout.items)
         self._bound = list(enumerate(names))
 
     def take(self, part: object, rows: Rows) -> None:
@@ -85,26 +78,36 @@ class Form:
         Raises:
             DecodeError: `too_many_entries`. What else is wrong is noted in `rows.refused`.
         """
-        for group in self._groups(part) if self._groups is not None else (part,):
+        groups = self._groups(part) if self._groups is not None else (part,)
+        if self._are_named:
+            column = self._columns.read_groups(groups)
+            if column is not None:
+                self._take_column(column, {}, "", rows)
+                return
+        for group in groups:
             if not isinstance(group, dict):
                 rows.refused = "not_an_object"
                 continue
             try:
-                if self._is_idle(group):
-                    rows.is_idle = True
-                    continue
-                position = to_position(self._sequence(group)) if self._sequence else ""
-                if self._list is not None and self._take_column(group, position, rows):
-                    continue
-                if self._object is not None and self._take_object(group, position, rows):
-                    continue
-                items = list(self._items_of(group, rows))
+                self._take_group(group, rows)
             except DecodeError as exc:
+                if rows.seen > MAX_TAGS:
+                    raise
                 rows.refused = exc.reason
-                continue
-            rows.seen += len(items)
-            if rows.seen > MAX_TAGS:
-                raise DecodeError("too_many_entries")
+
+    def _take_group(self, group: _Group, rows: Rows) -> None:
+        if self._is_idle(group):
+            rows.is_idle = True
+            return
+        position = to_position(self._sequence(group)) if self._sequence else ""
+        if self._list is not None and not (self._failures and self._failures(group)):
+            column = self._columns.read(self._list(group))
+            if column is not None:
+                self._take_column(column, group, position, rows)
+                return
+        if self._object is None or not self._take_object(group, position, rows):
+            items = list(self._items_of(group, rows))
+            rows.saw(len(items))
             self._take_items(group, items, position, rows)
 
     def _is_idle(self, group: _Group) -> bool:
@@ -112,25 +115,26 @@ class Form:
         kind = self._type(group) if self._type is not None else None
         return isinstance(kind, str) and kind not in self._carriers
 
-    def _take_column(self, group: _Group, position: str, rows: Rows) -> bool:
-        """Add a list of tags at once; returns whether it could be.
+    def _take_column(self, column: Column, group: _Group, position: str, rows: Rows) -> None:
+        """Add a list of tags at once.
 
         Raises:
-            DecodeError: the time or the quality that all of them state cannot be read.
+            DecodeError: `too_many_entries`. What else is wrong is noted in `rows.refused`.
         """
-        items = self._list(group) if self._list is not None else None
-        if items is None or (column := self._columns.read(items)) is None:
-            return False
-        rows.seen += len(items)
-        time, quality = column.time, column.quality
-        if time is None and self._group_time is not None:
-            time = self._group_time(group)
-        if quality is None and self._group_quality is not None:
-            quality = self._group_quality(group)
-        time_ns, stated = self._to_time(time), self._to_quality(quality)
-        for asset, places, values in column.parts:
-            rows.add_all(Key(asset or rows.asset, time_ns, stated, position), places, values)
-        return True
+        rows.saw(len(column.values))
+        to_time, to_quality = _Memo(self._to_time), _Memo(self._to_quality)
+        for asset, places, values, own_time, own_quality in column.readings():
+            time = _or_of_group(own_time, self._group_time, group)
+            quality = _or_of_group(own_quality, self._group_quality, group)
+            try:
+                key = Key(asset or rows.asset, to_time(time), to_quality(quality), position)
+            except DecodeError as exc:
+                rows.refused = exc.reason
+                continue
+            if column.is_uniform:
+                rows.add_all(key, places, values)
+            else:
+                rows.add(key, places[0], values[0])
 
     def _take_object(self, group: _Group, position: str, rows: Rows) -> bool:
         """Add an object of numbers at once; returns whether it could be.
@@ -144,9 +148,7 @@ class Form:
         values = {place: item[name] for place, name in self._bound if name in item}
         if not values or not is_plain(values.values()):
             return False
-        if not isfinite(sum(values.values())):
-            return False  # line protocol has numbers that are too large
-        rows.seen += len(item)
+        rows.saw(len(item))
         time = self._group_time(group) if self._group_time is not None else None
         quality = self._group_quality(group) if self._group_quality is not None else None
         asset = self._identity.asset_of(group) or rows.asset
@@ -256,6 +258,10 @@ def _stated(
 ) -> object:
     """What a tag has at a path of its own, or else what its group has."""
     value = of_item(item) if of_item is not None and isinstance(item, dict) else None
+    return _or_of_group(value, of_group, group)
+
+
+def _or_of_group(value: object, of_group: Finder | None, group: _Group) -> object:
     return of_group(group) if value is None and of_group is not None else value
 
 

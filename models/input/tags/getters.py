@@ -1,6 +1,6 @@
 """What finds name, value, time and quality of a tag."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import methodcaller
 from typing import Any, Final
 
@@ -25,6 +25,24 @@ def getter(text: str | Sequence[str]) -> Getter | None:
     return methodcaller("get", key) if (key := top_key(path)) else finder(path)
 
 
+def name_getter(text: str | Sequence[str], bound: Collection[str]) -> Getter | None:
+    """What finds the name of a tag; None if its key is the name.
+
+    Of several paths the first counts that has the name of a bound tag, and else the first that has
+    any: OPC UA has an id beside the name for people, and either may be bound.
+    """
+    if isinstance(text, str) or len(text) == 1:
+        return getter(text)
+    finders = [finder(single(one)) for one in text]
+
+    def name(item: Any) -> Any:  # noqa: ANN401  any JSON value
+        found = [one for find in finders if (one := find(item)) is not None]
+        known = (one for one in found if type(one) is str and one in bound)
+        return next(known, found[0] if found else None)
+
+    return name
+
+
 def value_getter(form: Named) -> Getter | None:
     """What finds the value of a tag; None if the tag is the value itself."""
     find = getter(form.layout.value)
@@ -34,7 +52,18 @@ def value_getter(form: Named) -> Getter | None:
 def time_getter(form: Named) -> Getter | None:
     """What finds the source time of a tag; None if tags have none of their own."""
     find, find_rest = getter(form.layout.timestamp), finder_of(form.nanoseconds)
-    return find if find is None or find_rest is None else _in_two_parts(find, find_rest)
+    if find is None or find_rest is None:
+        return find
+    return lambda item: in_two_parts(find(item), find_rest(item))
+
+
+def in_two_parts(seconds: Any, nanoseconds: Any) -> Any:  # noqa: ANN401  any JSON values
+    """Nanoseconds since 1970; what is malformed is left as a list, which is no time."""
+    if nanoseconds is None:
+        nanoseconds = 0
+    if type(seconds) is type(nanoseconds) is int and 0 <= nanoseconds < _NS_PER_S:
+        return seconds * _NS_PER_S + nanoseconds
+    return None if seconds is None else [seconds, nanoseconds]
 
 
 def _first_of(finders: Sequence[Finder]) -> Getter:
@@ -54,18 +83,3 @@ def _of_one_kind(find: Getter, kinds: Sequence[str]) -> Getter:
         return found
 
     return value
-
-
-def _in_two_parts(find: Getter, find_rest: Getter) -> Getter:
-    def time_ns(item: Any) -> Any:  # noqa: ANN401  any JSON value
-        """Nanoseconds; what is malformed is left as a list, which is no time."""
-        seconds, rest = find(item), find_rest(item)
-        if seconds is None:
-            return None
-        if rest is None:
-            rest = 0
-        if type(seconds) is type(rest) is int and 0 <= rest < _NS_PER_S:
-            return seconds * _NS_PER_S + rest
-        return [seconds, rest]
-
-    return time_ns

@@ -1,11 +1,15 @@
 """Gathers the tags of a message to readings: those of one asset, time and quality are one."""
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
+from models.errors import DecodeError
 from models.input.codecs.reading import Reading
 from models.input.codecs.values import Unread
 from models.input.quality import Quality
+
+MAX_TAGS: Final = 10_000
+"""Most tags of a payload: they bound how long one message keeps the hot thread from all others."""
 
 
 class Tagged(NamedTuple):
@@ -20,6 +24,22 @@ class Tagged(NamedTuple):
     asset: str
     places: tuple[int, ...]
     reading: Reading
+
+
+class Found(NamedTuple):
+    """What a payload has.
+
+    Attributes:
+        readings: the readings, oldest first, those without a time last.
+        refused: code of the reason for which a tag cannot be used; empty if all can.
+    """
+
+    readings: Sequence[Tagged]
+    refused: str = ""
+
+
+Find = Callable[[bytes], Found]
+"""Finds the readings of a payload that names its assets or its signals. Raises DecodeError."""
 
 
 class Key(NamedTuple):
@@ -69,6 +89,16 @@ class Rows:
         self._rows: dict[Key, list[_Row]] = {}
         self._key: Key | None = None
         self._row = _Row()
+
+    def saw(self, count: int) -> None:
+        """Count tags before they are looked at.
+
+        Raises:
+            DecodeError: `too_many_entries` beyond `MAX_TAGS`.
+        """
+        self.seen += count
+        if self.seen > MAX_TAGS:
+            raise DecodeError("too_many_entries")
 
     def add(self, key: Key, place: int, value: float, unread: Unread | None = None) -> None:
         """Add a tag. One that is there twice for the same time begins another reading."""

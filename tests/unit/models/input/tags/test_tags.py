@@ -211,3 +211,74 @@ def test_layout_of_ones_own_is_read() -> None:
 def test_setting_that_a_product_has_no_use_for_is_refused(given: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Input.model_validate({"topic": "plant/{line}", **given})
+
+
+def test_sample_of_opc_ua_is_found_by_its_display_name_or_by_its_node_id() -> None:
+    sample = {"NodeId": "ns=2;s=PT101", "DisplayName": "Pressure", "Value": {"Value": 4.2}}
+    by_id = readings(sample, dialect="opcua", signals={"pressure": "ns=2;s=PT101"})
+    by_name = readings(sample, dialect="opcua", signals={"pressure": "Pressure"})
+    assert by_id == by_name == [("a", None, GOOD, {"pressure": 4.2})]
+
+
+def opc_ua(**given: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON value
+    """A network message of five tags; what is given for one is in place of its DataValue."""
+    at = "2025-10-09T08:53:20Z"
+    names = ("Pump.P", "Pump.F", "Pump.V", "X", "Y")
+    tags = {name: {"Value": 1.5, "SourceTimestamp": at} for name in names}
+    return {"Messages": [{"Timestamp": at, "Payload": {**tags, **given}}]}
+
+
+def test_tags_of_opc_ua_with_times_of_their_own_are_readings_of_these_times() -> None:
+    later = {"Value": 2.5, "SourceTimestamp": "2025-10-09T08:53:20.02Z"}
+    assert readings(opc_ua(**{"Pump.F": later}), dialect="opcua") == [
+        ("a", AT, GOOD, {"pressure": 1.5, "valve": 1.5}),
+        ("a", AT + 20, GOOD, {"flow": 2.5}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"Value": 2.5, "ServerTimestamp": "2025-10-09T08:53:20.02Z"},
+        {"Value": {"Type": 11, "Body": 2.5}, "SourceTimestamp": "2025-10-09T08:53:20.02Z"},
+        {"Value": 2.5, "SourceTimestamp": "2025-10-09T08:53:20.02Z", "Status": 0},
+    ],
+    ids=["another time", "a value with its type", "a status"],
+)
+def test_tag_with_other_keys_than_its_neighbours_is_read_by_its_own(odd: dict[str, Any]) -> None:
+    assert readings(opc_ua(**{"Pump.F": odd}), dialect="opcua") == [
+        ("a", AT, GOOD, {"pressure": 1.5, "valve": 1.5}),
+        ("a", AT + 20, GOOD, {"flow": 2.5}),
+    ]
+
+
+def entry(name: str, value: dict[str, Any]) -> dict[str, Any]:
+    """An entry of SiteWise's request, with one value."""
+    at = {"timeInSeconds": AT // 1000, "offsetInNanos": 0}
+    values = [{"value": value, "timestamp": at, "quality": "GOOD"}]
+    return {"entryId": name, "propertyAlias": name, "propertyValues": values}
+
+
+@pytest.mark.parametrize("kind", ["doubleValue", "integerValue"])
+def test_entries_of_one_time_are_one_reading(kind: str) -> None:
+    """A value that is an integer has another key than the others."""
+    entries = [entry(name, {"doubleValue": 3}) for name in ("Pump.P", "X", "Pump.V", "Y")]
+    entries.append(entry("Pump.F", {kind: 7}))
+    assert readings({"entries": entries}, dialect="sitewise") == [
+        ("a", AT, GOOD, {"pressure": 3, "flow": 7, "valve": 3})
+    ]
+
+
+def test_list_that_is_longer_than_allowed_is_refused() -> None:
+    values = [tag(f"T{number}", 1) for number in range(10_001)]
+    with pytest.raises(DecodeError, match="too_many_entries"):
+        readings({"values": [*values, tag("Pump.P", 4.2)]})
+
+
+def test_array_that_is_nested_too_deeply_is_refused_beside_many_objects() -> None:
+    values = [tag(f"T{number}", {}) for number in range(60)] + [tag("Pump.P", 4.2)]
+    document = json.dumps({"values": values, "x": None}, separators=(",", ":"))
+    deep = document.replace("null", "[" * 99 + "]" * 99).encode()
+    assert readings(deep)[0][3] == {"pressure": 4.2}
+    with pytest.raises(DecodeError, match="too_deep"):
+        readings(document.replace("null", "[" * 101 + "]" * 101).encode())
