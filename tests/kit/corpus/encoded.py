@@ -41,6 +41,7 @@ _MESSAGE_PACK: Final = {
     0xD2: "i",
     0xD3: "q",
 }
+_TIME_32, _TIME_64, _TIME_96 = 6, 10, 15  # bytes of its timestamps
 _TEXT: Final = re.compile(rb"(?=(-?[0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?))")
 
 
@@ -63,7 +64,20 @@ def numbers_in(payload: bytes) -> set[float]:
     for at, first in enumerate(payload):
         found |= {float(first & 0x1F), -1.0 - (first & 0x1F), float(first), float(first - 256)}
         found.update(_wide(payload[at + 1 : at + 9], first))
+        found.update(_time(payload[at : at + 15]))
     return found
+
+
+def _time(content: bytes) -> Iterator[float]:
+    """The nanoseconds of a timestamp of MessagePack that may begin with these bytes."""
+    if content[:2] == b"\xd6\xff" and len(content) >= _TIME_32:
+        yield float(int.from_bytes(content[2:_TIME_32]) * 10**9)
+    elif content[:2] == b"\xd7\xff" and len(content) >= _TIME_64:
+        both = int.from_bytes(content[2:_TIME_64])
+        yield float((both & (1 << 34) - 1) * 10**9 + (both >> 34))
+    elif content[:3] == b"\xc7\x0c\xff" and len(content) == _TIME_96:
+        nanoseconds, seconds = struct.unpack(">Iq", content[3:])
+        yield float(seconds * 10**9 + nanoseconds)
 
 
 def _wide(content: bytes, first: int) -> Iterator[float]:
