@@ -31,6 +31,16 @@ def state_text(value: object) -> str:
     return whole[1] if whole else text
 
 
+def plain_codes(codes: Codes) -> frozenset[float | None]:
+    """The codes that are read as themselves: none where the text of a state is a number, too.
+
+    Only a state is known by its text then, so that "2" is not taken for the code 2 of another.
+    """
+    if any(_number(state) is not None for state in codes):
+        return frozenset()
+    return frozenset(map(float, codes.values()))
+
+
 class States:
     """Reads the states of one signal, by the codes with which its model was trained.
 
@@ -45,12 +55,7 @@ class States:
     def __init__(self, codes: Codes) -> None:
         self._codes = {state_text(state): float(number) for state, number in codes.items()}
         self._texts = {np.float32(number): state for state, number in self._codes.items()}
-        # Only a state is known by its text, so that "2" is not taken for the code 2 of another.
-        self._plain: frozenset[float | None] = (
-            frozenset()
-            if any(_number(state) is not None for state in codes)
-            else frozenset(codes.values())
-        )
+        self._plain: frozenset[float | None] = plain_codes(codes)
         self._truth = {
             truth: number
             for truth in (True, False)

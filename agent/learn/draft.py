@@ -96,11 +96,19 @@ class Draft:
     pipelines: int
 
 
-def pipelines_of(sources: Sequence[Source], stream: str = "") -> list[Pipeline]:
-    """A pipeline for each source, where no model says what belongs together."""
+def pipelines_of(
+    sources: Sequence[Source], stream: str = "", *, with_states: bool = False
+) -> list[Pipeline]:
+    """A pipeline for each source, where no model says what belongs together.
+
+    Args:
+        sources: what was recognised.
+        stream: name of the streams; empty for names by the topics.
+        with_states: whether states are bound too, because a recipe gives them codes.
+    """
     streams = _streams(sources, stream)
     return [
-        Pipeline(name, [(source, _all_bound(source))])
+        Pipeline(name, [(source, _all_bound(source, with_states=with_states))])
         for name, source in zip(streams, sources, strict=True)
     ]
 
@@ -165,9 +173,9 @@ def _streams(sources: Sequence[Source], stream: str) -> list[str]:
     return found
 
 
-def _all_bound(source: Source) -> list[Bound]:
+def _all_bound(source: Source, *, with_states: bool) -> list[Bound]:
     return [
-        Bound(one.name, one, _told(one), one.values.is_numeric)
+        Bound(one.name, one, _told(one), one.values.is_numeric or with_states)
         for one in source.signals[:MAX_SIGNALS]
     ]
 

@@ -16,12 +16,13 @@ _MOST_NAMED: Final = 5
 _ZEROS: Final = ("false", "off", "closed", "no", "stopped", "stop", "idle", "disabled", "low")
 
 
-def recipe_part(pipelines: Sequence[Pipeline], config: str) -> list[str]:
+def recipe_part(pipelines: Sequence[Pipeline], config: str, recipe: str) -> list[str]:
     """The lines for a recipe of the first pipeline; those of the others are left out.
 
     Args:
         pipelines: the pipelines of the draft, at least one.
         config: path of the configuration that will have the pipelines.
+        recipe: path of the file that will have the lines.
     """
     first = pipelines[0]
     lines = [
@@ -30,13 +31,16 @@ def recipe_part(pipelines: Sequence[Pipeline], config: str) -> list[str]:
             "Add [bundle], [data], [target] and [split]: docs/recipe.md. Data to train on is "
             "recorded by:"
         ),
-        f"#   millhand-trainer record --config {config} --stream {first.stream} ...",
+        f"#   millhand-trainer record --config {config} --stream {first.stream} \\",
+        f"#       --recipe {recipe} --broker HOST:PORT --out history.parquet",
     ]
     if others := [one.stream for one in pipelines[1:]]:
         few = ", ".join(others[:_MOST_NAMED])
         lines += toml.comment(
             f"Of other streams, such as {few}, nothing is here: name one by a topic filter."
         )
+    periods = _periods([source for source, _ in first.inputs])
+    is_held = bool(periods) and max(periods) > _SLOWER * min(periods)
     taken: set[str] = set()
     for source, bound in first.inputs:
         names = {one.signal.where: one.name for one in bound}
@@ -44,11 +48,11 @@ def recipe_part(pipelines: Sequence[Pipeline], config: str) -> list[str]:
             name = names.get(signal.where, signal.name)
             if name not in taken:
                 taken.add(name)
-                lines += ["", *_of_signal(name, signal, source)]
-    return [*lines, "", *_of_window([source for source, _ in first.inputs])]
+                lines += ["", *_of_signal(name, signal, source, is_held=is_held)]
+    return [*lines, "", *_of_window([source for source, _ in first.inputs], periods)]
 
 
-def _of_signal(name: str, signal: Signal, source: Source) -> Iterator[str]:
+def _of_signal(name: str, signal: Signal, source: Source, *, is_held: bool) -> Iterator[str]:
     values = signal.values
     yield "[[signals]]"
     yield toml.pair("name", name)
@@ -63,7 +67,8 @@ def _of_signal(name: str, signal: Signal, source: Source) -> Iterator[str]:
         yield toml.pair("codes", codes(values.states))
     period_s = signal.period_s
     if period_s is not None and source.dialect not in _WHOLE:
-        yield f"# max_age_s = {_rounded(_AGE_PERIODS * period_s)}  # it came each {period_s:.3g} s"
+        age = toml.pair("max_age_s", float(_rounded(_AGE_PERIODS * period_s)))
+        yield f"{'' if is_held else '# '}{age}  # it came each {period_s:.3g} s"
 
 
 def codes(states: Sequence[str]) -> dict[str, int]:
@@ -72,12 +77,23 @@ def codes(states: Sequence[str]) -> dict[str, int]:
     return {text: number for number, text in enumerate(dict.fromkeys(texts))}
 
 
-def _of_window(sources: Sequence[Source]) -> Iterator[str]:
-    """When a sample is taken: with the message where it has all signals, else on a grid."""
-    periods = [
+def _periods(sources: Sequence[Source]) -> Sequence[float]:
+    """The periods of the signals, or else of the topics; none where they are not known."""
+    if _is_whole(sources):
+        return [one.pace.median_s for one in sources if one.pace is not None]
+    return [
         one.period_s for source in sources for one in source.signals if one.period_s is not None
     ] or [source.pace.median_s for source in sources if source.pace is not None]
-    is_whole = len(sources) == 1 and sources[0].dialect in _WHOLE
+
+
+def _is_whole(sources: Sequence[Source]) -> bool:
+    """Whether each message has all signals."""
+    return len(sources) == 1 and sources[0].dialect in _WHOLE
+
+
+def _of_window(sources: Sequence[Source], periods: Sequence[float]) -> Iterator[str]:
+    """When a sample is taken: with the message where it has all signals, else on a grid."""
+    is_whole = _is_whole(sources)
     yield "[window]"
     if is_whole or not periods:
         yield 'trigger = "all_fresh"  # a sample is complete once every signal has a new value'

@@ -1,12 +1,14 @@
 """From what was heard to the inputs that read it: topics are grouped by what they carry."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from agent.learn.formats.connectors import is_metadata
 from agent.learn.formats.recognisers import Recogniser, recognisers
 from agent.learn.group import Group
 from agent.learn.seen import shown
+from agent.learn.seen.encoding import missing_for
 from agent.learn.seen.message import Message, leaves, messages
 from agent.learn.seen.wire import Record, Wire
 from agent.learn.source import Source
@@ -19,9 +21,11 @@ _MOST_CLUSTERS: Final = 200
 _ALIKE: Final = 0.5
 _PREDICTION: Final = frozenset({"quality", "timestamp", "stream", "version", "seq", "id"})
 OWN = "of millhand itself: predictions and the gateways' own topics"
+METADATA = "with metadata, which name the values on other topics"
 RETAINED = "with nothing but a retained message: it is of unknown age, and no reading came"
 TOO_VARIED = "whose payloads have too many different keys: name a narrower topic filter"
 NOT_READ = "whose payload no format reads"
+VARIED_ENCODINGS = "whose payloads are not all in the same encoding"
 NO_SIGNAL = "without a number, a boolean or a state"
 
 
@@ -56,8 +60,8 @@ class Recognised:
 def recognised(wire: Wire) -> Recognised:
     """What can be read of that which was heard."""
     left: dict[str, list[Record]] = {}
-    known = recognisers()
-    families: dict[tuple[int, str], list[Record]] = {}
+    known = recognisers(wire)
+    families: dict[tuple[int, str, str], list[Record]] = {}
     for record in wire.topics.values():
         reason, family = _family(record, known)
         if family is None:
@@ -66,7 +70,7 @@ def recognised(wire: Wire) -> Recognised:
             families.setdefault(family, []).append(record)
     used = [record.topic for records in families.values() for record in records]
     sources: list[Source] = []
-    for (number, _), records in families.items():
+    for (number, encoding, _), records in families.items():
         clusters = _clusters(known[number], records)
         for cluster in clusters[_MOST_CLUSTERS:]:
             left.setdefault(TOO_VARIED, []).extend(cluster)
@@ -75,27 +79,49 @@ def recognised(wire: Wire) -> Recognised:
             found = known[number].sources(
                 Group(cluster, [one for one in used if one not in topics])
             )
-            sources += found
+            sources += [_written(one, encoding) for one in found]
             if not found:
                 left.setdefault(NO_SIGNAL, []).extend(cluster)
+    left.pop(METADATA, None)
     sources.sort(key=lambda one: (-one.messages, one.topic))
     return Recognised(sources, [_left_out(reason, records) for reason, records in left.items()])
 
 
-def _family(record: Record, known: Sequence[Recogniser]) -> tuple[str, tuple[int, str] | None]:
-    """The recogniser's number and the kind of its payloads; or why the topic is left out."""
-    if record.topic.split("/")[0] == PREFIX or "/_inference/" in f"/{record.topic}/":
-        return OWN, None
-    if not record.live:
-        return RETAINED, None
+def _written(source: Source, encoding: str) -> Source:
+    """A source that says how its payloads are written, where they are no JSON text."""
+    return replace(source, options={**source.options, "encoding": encoding}) if encoding else source
+
+
+def _family(record: Record, known: Sequence[Recogniser]) -> tuple[str, tuple[int, str, str] | None]:
+    """The recogniser's number, the encoding and the kind of payloads; or why it is left out."""
+    if reason := _passed_over(record):
+        return reason, None
     few = messages(record, len(record.samples) or 1)[:_LOOKED_AT]
     if any(isinstance(one.document, dict) and one.document.keys() >= _PREDICTION for one in few):
         return OWN, None
+    if len({one.encoding for one in few}) > 1:
+        return VARIED_ENCODINGS, None
     for number, recogniser in enumerate(known):
         kinds = [recogniser.family(one) for one in few]
         if kinds and kinds[0] is not None and kinds.count(kinds[0]) == len(kinds):
-            return "", (number, kinds[0])
-    return NOT_READ, None
+            return "", (number, few[0].encoding, kinds[0])
+    return _why_not_read(few), None
+
+
+def _passed_over(record: Record) -> str:
+    """Why nobody looks at the payloads of a topic; empty if somebody does."""
+    if record.topic.split("/")[0] == PREFIX or "/_inference/" in f"/{record.topic}/":
+        return OWN
+    if is_metadata(record.topic):
+        return METADATA
+    return "" if record.live else RETAINED
+
+
+def _why_not_read(few: Sequence[Message]) -> str:
+    missing = missing_for(few[0].payload) if few else ()
+    if not missing:
+        return NOT_READ
+    return f"{NOT_READ} here; for {' and '.join(missing)} install 'millhand[{','.join(missing)}]'"
 
 
 def _clusters(recogniser: Recogniser, records: Sequence[Record]) -> list[list[Record]]:

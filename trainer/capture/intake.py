@@ -6,7 +6,7 @@ given. What depends on a model (valid ranges, readings that are late) is left to
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from models.errors import ReadingError
 from models.input.admission import EventTime, refusal
@@ -17,12 +17,14 @@ from models.input.pipeline import Pipeline
 from models.input.quality import NAMES, Quality
 from models.input.retained import Retained, retained
 from models.input.routes import Route, Routes
+from models.states import Codes
 from trainer.broker import Message
 from trainer.ingest.message_file import Row
 
 MAX_TOPICS = 100_000
 """Topics of which the route is kept, so that a plant with random topics cannot fill the memory."""
 _MAX_KEPT_TOPIC = 256
+_NO_CODES: Mapping[str, Codes] = {}
 
 
 class Intake:
@@ -32,6 +34,7 @@ class Intake:
         pipeline: topics, payload formats and assets; inputs of blocks are not supported.
         signals: names of the values in a row, in the order of the row.
         limits: the longest payload, and which source times are plausible.
+        codes: the numbers of the states of each signal of states, by its name.
 
     Attributes:
         messages: how many messages have arrived.
@@ -41,13 +44,19 @@ class Intake:
         examples: the first topic on which each reason occurred, cut after 256 characters.
     """
 
-    def __init__(self, pipeline: Pipeline, signals: Sequence[str], limits: IntakeLimits) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        signals: Sequence[str],
+        limits: IntakeLimits,
+        codes: Mapping[str, Codes] = _NO_CODES,
+    ) -> None:
         self.messages = 0
         self.dropped: Counter[str] = Counter()
         self.unread: Counter[tuple[str, str]] = Counter()
         self.examples: dict[str, str] = {}
         self._signals = signals
-        self._routes = Routes(pipeline, signals)
+        self._routes = Routes(pipeline, signals, codes)
         self._assets: set[str] = set()
         self._known: dict[str, Route | None] = {}
         self._max_payload_bytes = limits.max_payload_bytes

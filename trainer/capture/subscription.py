@@ -4,8 +4,8 @@ Either way they become the settings that the agent has, and are checked by the s
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
 
@@ -19,7 +19,9 @@ from models.input.pipeline import Pipeline
 from models.input.routes import Routes
 from models.input.source import Input
 from models.input.topics import check_delivered_once
+from models.states import Codes, plain_codes
 from trainer.errors import UsageError
+from trainer.recipe.data_section import Signal
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.validation_errors import told
 
@@ -52,11 +54,13 @@ class Subscription:
         pipeline: topics and payload formats, as in a gateway's configuration.
         signals: names of the signals, which are the columns of the recording, in order.
         limits: limits of payload sizes and event times.
+        codes: the numbers of the states of each signal of states, by its name.
     """
 
     pipeline: Pipeline
     signals: tuple[str, ...]
     limits: IntakeLimits
+    codes: Mapping[str, Codes] = field(default_factory=dict)
 
     @property
     def filters(self) -> list[str]:
@@ -71,6 +75,14 @@ class Subscription:
 
 class _Limits(IntakeLimits):
     model_config = ConfigDict(extra="ignore")
+
+
+class _Recipe(BaseModel):
+    """The part of a recipe about signals; a recipe that is not complete yet has it, too."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    signals: Annotated[tuple[Signal, ...], Field(min_length=1)]
 
 
 class _Configuration(BaseModel):
@@ -110,6 +122,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="signal to record, and its path in the payload or its word at the level {signal}; "
         "may be given several times",
     )
+    add(
+        "--recipe",
+        type=Path,
+        help="recipe, also an unfinished one, whose codes turn the states of signals into numbers; "
+        "without it, states are recorded as missing",
+    )
     add("--dialect", choices=DIALECTS, help="payload format of --topic; default json")
     add("--asset", help="path of the asset, where several share a topic; default none")
     add("--name-separator", help="text in a tag's name before which its asset stands; default none")
@@ -135,6 +153,32 @@ def subscription(options: argparse.Namespace) -> Subscription:
             f"pipeline '{found.pipeline.stream}' reads blocks, which cannot be recorded: a row is "
             "one message, and a block holds thousands of samples"
         )
+    return replace(found, codes=_codes(options.recipe, found.signals)) if options.recipe else found
+
+
+def _codes(path: Path, recorded: Sequence[str]) -> Mapping[str, Codes]:
+    """The codes that a recipe gives to the states of signals.
+
+    Raises:
+        RecipeError: the signals of the recipe have mistakes.
+        UsageError: a signal of states is not recorded, or its recording would be ambiguous.
+    """
+    found = {}
+    for signal in read_toml(path, _Recipe).signals:
+        if not signal.codes:
+            continue
+        if signal.source not in recorded:
+            raise UsageError(
+                f"--recipe {path}: signal '{signal.name}' with codes is not recorded; bind "
+                f"'{signal.source}' by --signal or in the configuration, or take it out. Recorded: "
+                f"{', '.join(recorded)}"
+            )
+        if not plain_codes(signal.codes):
+            raise UsageError(
+                f"--recipe {path}: signal '{signal.name}' has a state that is a number, so that "
+                "recorded numbers could be states or codes; record it without codes"
+            )
+        found[signal.source] = signal.codes
     return found
 
 

@@ -34,6 +34,8 @@ _TURN_S = 0.2
 # The progress line is updated at most so often.
 _UPDATE_S = 0.5
 _MB = 1_000_000
+_OF_STATES = ("not_a_number", "unknown_state")
+_STATES = "; states need codes in a recipe, given by --recipe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console()
     wanted = subscription.subscription(options)
     address = broker.address_of(options)
-    intake = Intake(wanted.pipeline, wanted.signals, wanted.limits)
+    intake = Intake(wanted.pipeline, wanted.signals, wanted.limits, wanted.codes)
     files = Files(options.out, wanted.signals, _file_limits(options))
     bounds = Bounds(options.rows, options.seconds)
     progress = _Progress(console, intake, files)
@@ -138,7 +140,7 @@ def run(options: argparse.Namespace) -> int:
             console.table("recorded", _summary(intake, files, progress.elapsed_s))
     if not files.paths:
         raise RecordError(_why_nothing(intake, wanted))
-    console.print(snippet(options.out, wanted))
+    console.print(snippet(options.out, wanted, () if options.recipe else wanted.signals))
     return 0
 
 
@@ -154,12 +156,19 @@ def unread(intake: Intake) -> list[str]:
     """A line for each signal and reason why rows lack its value, the most frequent first."""
     return [
         f"{count} rows without '{signal}', which could not be read as {reason}: {REASONS[reason]}"
+        f"{_STATES if reason in _OF_STATES else ''}"
         for (signal, reason), count in intake.unread.most_common()
     ]
 
 
-def snippet(out: Path, wanted: Subscription) -> str:
-    """The sections `[data]` and `[[signals]]` of a recipe that reads the recording."""
+def snippet(out: Path, wanted: Subscription, names: Sequence[str]) -> str:
+    """The sections `[data]` and `[[signals]]` of a recipe that reads the recording.
+
+    Args:
+        out: where the recording is.
+        wanted: what was recorded.
+        names: the signals to describe; none where a recipe has them already.
+    """
     files = out if out.suffix == SUFFIX else out / f"*{SUFFIX}"
     lines = [
         "[data]",
@@ -167,7 +176,7 @@ def snippet(out: Path, wanted: Subscription) -> str:
         f'time = {{ column = "{TIME}" }}',
         f'asset_column = "{ASSET}"',
     ]
-    for name in wanted.signals:
+    for name in names:
         lines += ["", "[[signals]]", f'name = "{name}"']
     if not wanted.is_whole:
         lines += [

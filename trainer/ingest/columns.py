@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.states import state_text
+from models.states import plain_codes, state_text
 from trainer.errors import DataError
 from trainer.ingest.numerals import DecimalMark
 
@@ -195,7 +195,8 @@ class Columns:
             truth = text.str.casefold().map({"true": "1", "false": "0"})
             number = self.marks.numbers(truth.fillna(text), lambda line: self.place(column, line))
         else:
-            known = {state_text(state): value for state, value in codes.items()}
+            known = {state_text(code): float(code or 0) for code in plain_codes(codes)}
+            known |= {state_text(state): value for state, value in codes.items()}
             if pd.api.types.is_bool_dtype(self.frame[column].dtype):
                 known = {state.casefold(): value for state, value in known.items()}
                 text = text.str.casefold()

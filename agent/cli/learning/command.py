@@ -44,12 +44,12 @@ def learn(chosen: argparse.Namespace) -> int:
     note(f"{listener.ended}: looking at {listener.wire.messages} messages")
     found = recognised(listener.wire)
     planned = plan(manifest, found.sources) if manifest else None
-    pipelines = _pipelines(found, planned, chosen.stream or "")
+    pipelines = _pipelines(found, planned, chosen)
     made = draft(pipelines, found.left_out)
     for line in (*_head(listener, chosen), *_body(made, planned, listener)):
         print(printable(line))
     if chosen.recipe and pipelines:
-        _write_recipe(chosen.recipe, recipe_part(pipelines, str(chosen.config)))
+        _write_recipe(chosen.recipe, recipe_part(pipelines, str(chosen.config), str(chosen.recipe)))
     return _code(made, planned)
 
 
@@ -70,9 +70,11 @@ def _check(chosen: argparse.Namespace) -> None:
             ) from exc
 
 
-def _pipelines(found: Recognised, planned: Plan | None, stream: str) -> list[Pipeline]:
+def _pipelines(
+    found: Recognised, planned: Plan | None, chosen: argparse.Namespace
+) -> list[Pipeline]:
     if planned is None:
-        return pipelines_of(found.sources, stream)
+        return pipelines_of(found.sources, chosen.stream or "", with_states=bool(chosen.recipe))
     return [planned.pipeline] if planned.pipeline is not None else []
 
 

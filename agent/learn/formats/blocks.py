@@ -10,8 +10,9 @@ from typing import Final
 from agent.learn.formats.json_rows import completed
 from agent.learn.group import Group, by_depth
 from agent.learn.seen.columns import Column, columns
+from agent.learn.seen.encoding import NOT_JSON
 from agent.learn.seen.fields import stated
-from agent.learn.seen.message import LONG, NOT_JSON, Message, is_block, leaves
+from agent.learn.seen.message import LONG, Message, is_block, leaves
 from agent.learn.seen.topic_shape import shape
 from agent.learn.seen.units import unit_of_name
 from agent.learn.seen.values import Values
@@ -34,6 +35,8 @@ class Blocks:
         if not isinstance(message.document, dict):
             return None
         kinds = {_kind(value) for _, value in leaves(message.document)}
+        if message.encoding:  # base64 within another encoding is not read
+            return "json" if "json" in kinds else None
         return next((kind for kind in ("json", "base64") if kind in kinds), None)
 
     def sources(self, group: Group) -> list[Source]:
@@ -77,7 +80,9 @@ def _source(group: Group) -> Source | None:
 
 
 def _kind(value: object) -> str:
-    """How a value writes samples; empty if it does not."""
+    """How a value writes samples; empty if it does not. CBOR and MessagePack have bytes, too."""
+    if isinstance(value, bytes):
+        return "json" if are_floats(value) else ""
     if is_block(value):
         return "json"
     if isinstance(value, str) and len(value) >= 4 * LONG:

@@ -10,13 +10,16 @@ from typing import Final, Protocol, get_args
 
 from agent.learn.formats import products
 from agent.learn.formats.blocks import Blocks
+from agent.learn.formats.connectors import Connectors, names_on
 from agent.learn.formats.json_rows import JsonRows
 from agent.learn.formats.scalars import ObjectScalars, PlainScalars, Umh
 from agent.learn.formats.sparkplug_nodes import SparkplugNodes
 from agent.learn.formats.tag_lists import TagList
 from agent.learn.formats.thingsboard import ThingsBoard
 from agent.learn.group import Group
-from agent.learn.seen.message import NOT_JSON, Message
+from agent.learn.seen.encoding import NOT_JSON
+from agent.learn.seen.message import Message
+from agent.learn.seen.wire import Wire
 from agent.learn.source import Source
 from models.input.source import Input
 
@@ -55,7 +58,7 @@ def _as_text(message: Message) -> Message:
         return message._replace(document=None)
 
 
-_ALL: Final[tuple[Recogniser, ...]] = (
+_OTHERS: Final[tuple[Recogniser, ...]] = (
     SparkplugNodes(),
     TagList("sparkplug-json", products.sparkplug_json),
     TagList("kepware", products.kepware),
@@ -75,6 +78,11 @@ _ALL: Final[tuple[Recogniser, ...]] = (
 )
 
 
-def recognisers() -> list[Recogniser]:
-    """Those whose payload format this release reads."""
-    return [one for one in _ALL if one.dialect in DIALECTS]
+def recognisers(wire: Wire) -> list[Recogniser]:
+    """Those whose payload format this release reads.
+
+    Args:
+        wire: all that was heard, in which some payloads have their names elsewhere.
+    """
+    every = (Connectors(names_on(wire)), *_OTHERS)
+    return [one for one in every if one.dialect in DIALECTS]

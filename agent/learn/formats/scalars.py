@@ -11,8 +11,9 @@ from agent.learn.group import Group, by_depth, pace
 from agent.learn.seen import shown
 from agent.learn.seen.clock import is_time_name
 from agent.learn.seen.columns import UNIT_KEYS, VALUE_KEYS, Column, columns
+from agent.learn.seen.encoding import NOT_JSON
 from agent.learn.seen.fields import SEQUENCES, names_signal, stated
-from agent.learn.seen.message import NOT_JSON, Message, key_of, leaves
+from agent.learn.seen.message import Message, key_of, leaves
 from agent.learn.seen.quality_choice import QUALITIES
 from agent.learn.seen.topic_shape import Shape, shape
 from agent.learn.seen.units import unit_of_name

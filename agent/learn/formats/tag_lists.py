@@ -65,7 +65,7 @@ class TagList:
         for message in group.messages():
             for tag in self._tags(message):
                 values.setdefault(tag.name, []).append(tag.value)
-                times += _timed(message, tag)
+                times += timed(message, tag)
         separator, named = _divided(values)
         has_asset = bool(separator) or self.dialect in _BY_ASSET
         depths = by_depth(group.records)
@@ -80,13 +80,14 @@ class TagList:
             found.template,
             self.dialect,
             {SEPARATOR: separator} if separator else {},
-            tuple(_signals(values, separator)),
+            tuple(signals_of(values, separator)),
             tuple(_notes(separator, named)),
         )
         return [completed(source, group, found, () if has_asset else times, named)]
 
 
-def _timed(message: Message, tag: Tag) -> Iterator[tuple[str, int, int]]:
+def timed(message: Message, tag: Tag) -> Iterator[tuple[str, int, int]]:
+    """Topic, arrival and source time of a tag, nanoseconds since 1970; nothing without one."""
     if tag.time is None or (clock := clock_of("time", [(message.at_ns, tag.time)])) is None:
         return
     yield message.topic, message.at_ns, to_time_ns(tag.time, clock.unit)
@@ -117,7 +118,8 @@ def _notes(separator: str, named: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _signals(values: Mapping[str, list[object]], separator: str) -> list[Signal]:
+def signals_of(values: Mapping[str, list[object]], separator: str) -> list[Signal]:
+    """The signals of tags, by the values of each name; see `_divided` for the separator."""
     found: dict[str, list[object]] = {}
     for name, ones in values.items():
         where = name.rpartition(separator)[2] if separator else name

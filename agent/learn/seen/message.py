@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from agent.learn.seen.encoding import document_of
 from agent.learn.seen.wire import Record
 from models.errors import DecodeError
-from models.input.codecs.document import parse_message
 from models.input.codecs.paths import Path, Pick
 
-NOT_JSON: Final = object()
 MAX_LEAVES: Final = 300
 """Values of one document that are looked at."""
 LONG: Final = 16
@@ -28,30 +27,26 @@ class Message(NamedTuple):
         topic: the topic.
         at_ns: time of arrival in nanoseconds since 1970.
         payload: the content as it came.
-        document: what it holds as JSON; `NOT_JSON` if it is none.
+        document: what it holds; `NOT_JSON` if it is no document.
+        encoding: how the document is written, as `encoding` of an input has it; empty for JSON
+            text.
     """
 
     topic: str
     at_ns: int
     payload: bytes
     document: Any
-
-
-def parsed(payload: bytes) -> Any:  # noqa: ANN401  any JSON value
-    """The document that a payload holds; `NOT_JSON` if it is none."""
-    try:
-        return parse_message(payload)
-    except DecodeError:
-        return NOT_JSON
+    encoding: str
 
 
 def messages(record: Record, most: int) -> list[Message]:
     """The kept messages of a topic, evenly thinned out to `most`."""
     step = max(1, -(-len(record.samples) // most))
-    return [
-        Message(record.topic, one.at_ns, one.payload, parsed(one.payload))
-        for one in record.samples[::step]
-    ]
+    found = []
+    for one in record.samples[::step]:
+        encoding, document = document_of(one.payload)
+        found.append(Message(record.topic, one.at_ns, one.payload, document, encoding))
+    return found
 
 
 def leaves(document: Any) -> list[tuple[Path, Any]]:  # noqa: ANN401  any JSON value

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from agent.learn.formats.recognisers import DIALECTS
 from models.bundle.manifest import Channel
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
+from tests.kit.corpus.encoded import WRITERS
 from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.commands import check
 from tests.kit.gateway.learning import Learned, Publish, learn_while
@@ -138,13 +138,38 @@ def _metric(name: str, alias: int, value: float = 0.0, whole: int | None = None)
     return named + stated + _varint(13 << 3 | 1) + struct.pack("<d", value)
 
 
+def siemens(plant: MqttClient, number: int) -> None:
+    pressure, flow = values(number)
+    topic = "ie/d/j/simatic/v1/s7c1/dp/r/press/default"
+    names = {"101": "Pressure", "102": "Flow"}
+    definitions = [{"name": name, "id": key} for key, name in names.items()]
+    collection = {"name": "default", "topic": topic, "dataPointDefinitions": definitions}
+    metadata = {"connections": [{"name": "press", "dataPoints": [collection]}]}
+    plant.publish("ie/m/j/simatic/v1/s7c1/dp", metadata, retain=True)
+    at = iso(now_ms())
+    found = zip(names, (pressure, flow), strict=True)
+    listed = [{"id": key, "val": value, "ts": at, "qc": 3} for key, value in found]
+    plant.publish(topic, {"seq": number, "vals": listed})
+
+
+def written_by(encoding: str) -> Publish:
+    def publish(plant: MqttClient, number: int) -> None:
+        pressure, flow = values(number)
+        document = {"ts": now_ms(), "hydraulics": {"pressure": pressure, "flow": flow}}
+        plant.publish(f"plant/{encoding}/pump7", WRITERS[encoding](document))
+
+    return publish
+
+
 STREAMS: dict[str, Publish] = {
     "scalar topics": scalars,
     "nested JSON": nested,
     "Kepware": kepware,
     "OPC UA": opcua,
     "several devices on one topic": devices,
-    **({"Sparkplug": sparkplug} if "sparkplug" in DIALECTS else {}),
+    "Sparkplug": sparkplug,
+    "Siemens": siemens,
+    **{encoding: written_by(encoding) for encoding in WRITERS},
 }
 
 

@@ -53,7 +53,7 @@ def test_draft_is_accepted_by_the_agent(messages: list[tuple[str, bytes]]) -> No
     assert not accepted or mistake_in(accepted) == ""
     assert "\x1b" not in text
     if pipelines:
-        assert tomllib.loads("\n".join(recipe_part(pipelines, "agent.toml")))["window"]
+        assert tomllib.loads("\n".join(recipe_part(pipelines, "agent.toml", "part.toml")))["window"]
 
 
 def test_other_commands_do_not_load_what_learn_needs() -> None:

@@ -237,9 +237,11 @@ def test_recipe_part_has_codes_and_a_grid_for_different_paces() -> None:
     fast = [("s/p1/flow", "31.5")] * 12
     slow = [("s/p1/mode", "on"), *fast, ("s/p1/mode", "off"), *fast, ("s/p1/mode", "on"), *fast]
     found = recognised(heard(*slow, ("s/p1/mode", "off")))
-    part = tomllib.loads("\n".join(recipe_part(pipelines_of(found.sources), "agent.toml")))
+    lines = recipe_part(pipelines_of(found.sources), "agent.toml", "part.toml")
+    part = tomllib.loads("\n".join(lines))
     assert {one["name"] for one in part["signals"]} == {"flow", "mode"}
     assert part["window"]["trigger"] == "period"
+    assert all(one["max_age_s"] >= 3 * part["window"]["period_s"] for one in part["signals"])
     assert codes(["open", "closed"]) == {"closed": 0, "open": 1}
 
 

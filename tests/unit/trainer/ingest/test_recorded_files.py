@@ -179,6 +179,23 @@ def test_states_in_text_become_their_codes(tmp_path: Path) -> None:
         load(description.data, description.signals)
 
 
+@pytest.mark.parametrize(
+    ("codes", "found", "values"),
+    [
+        ({"open": 1, "shut": 0}, ["1.0", "shut"], [[1], [0]]),
+        ({"1": 5, "2": 1}, ["1", "2"], [[5], [1]]),
+    ],
+    ids=["a code is read as on a gateway", "a state that is a number comes first"],
+)
+def test_codes_stand_for_their_states(
+    tmp_path: Path, codes: dict[str, float], found: list[str], values: list[list[float]]
+) -> None:
+    rows = [(row[0], state) for row, state in zip(ROWS[:2], found, strict=True)]
+    write_csv(tmp_path / "a.csv", ["time", "valve"], rows)
+    description = recipe(tmp_path, signals=[{"name": "valve", "codes": codes}])
+    assert load(description.data, description.signals).values.tolist() == values
+
+
 def test_row_with_too_many_fields_is_told_with_its_line(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", HEADER, [*ROWS, ("2025-03-01T00:00:02Z", 1, 2, 3)])
     assert names(refusal(tmp_path), "a.csv", "3 columns", "line 4")
