@@ -16,6 +16,10 @@ from trainer.ingest.numerals import DecimalMark
 
 NO_VALUE = frozenset({"", "NaN", "nan", "NAN", "NA", "N/A", "null", "NULL", "None"})
 _THOUSANDS = r"[+-]?\d{1,3}(?:([.,' \u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:[.,]\d+)?"
+_UNGROUP = (
+    "thousands are separated; set data.thousands to the mark between them, such as '.', or export "
+    "numbers without separators, such as 1234.5"
+)
 _LIKE_NUMBERS = (
     (r"[+-]?\d+,\d+", ".", "looks like a decimal comma; set data.decimal = ','"),
     (
@@ -26,7 +30,7 @@ _LIKE_NUMBERS = (
     (
         _THOUSANDS,
         None,
-        "thousands are separated; export numbers without separators, such as 1234.5",
+        _UNGROUP,
     ),
     (
         r"[+-]?\d[\d.,]*\s*[^\d\s]+",

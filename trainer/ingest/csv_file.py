@@ -18,7 +18,12 @@ _BLOCK_CELLS = 1 << 20
 
 
 def blocks(
-    opened: OpenFile, source: Source, wanted: Sequence[str], note: Callable[[str], None]
+    opened: OpenFile,
+    source: Source,
+    wanted: Sequence[str],
+    note: Callable[[str], None],
+    *,
+    separated: Callable[[str], object] = str,
 ) -> Iterator[pd.DataFrame]:
     """Read a file from its first row to its last.
 
@@ -27,6 +32,7 @@ def blocks(
         source: the recipe's `[data]`.
         wanted: names of the columns that must be there.
         note: called with a sentence on what was found out or left out.
+        separated: called with what separates the columns, before the first row.
 
     Yields:
         The wanted columns as text; the index is the line of each row. Each row is in one block,
@@ -41,6 +47,7 @@ def blocks(
     if not any(line.strip() for line in opening.lines):
         return
     dialect = sniff(opening.lines, source, wanted, opened.name)
+    separated(dialect.separator)
     for text in dialect.notes:
         note(text)
     chosen = [dialect.columns.index(column) for column in wanted]
