@@ -22,6 +22,7 @@ from trainer.checks.split_overlap import (
     same_time_rows,
     timestamps_out_of_order,
 )
+from trainer.checks.together import signals_apart
 from trainer.checks.wandering import wandering_signal
 from trainer.dataset.subject import Subject
 from trainer.errors import DataError
@@ -40,6 +41,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "too-few-positives": too_few_positives,
     "same-time-rows": same_time_rows,
     "timestamps-out-of-order": timestamps_out_of_order,
+    "signals-apart": signals_apart,
     "constant-signal": constant_signal,
     "nearly-empty-signal": nearly_empty_signal,
     "stuck-signal": stuck_signal,
