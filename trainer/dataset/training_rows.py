@@ -29,7 +29,6 @@ def training_rows(
         recipe.signals,
         texts=[*([] if is_number else targets), *([] if member is None else [member])],
         numbers=targets if is_number else [],
-        labels=targets,
         opened=opened,
     )
     known = with_membership(truth(recording, recipe), recording, recipe)

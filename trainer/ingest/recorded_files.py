@@ -6,7 +6,7 @@ safely is a `DataError` with file, line and column. Files are read block by bloc
 more memory is used than the recording itself takes.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,6 @@ def load(
     *,
     texts: Sequence[str] = (),
     numbers: Sequence[str] = (),
-    labels: Collection[str] = (),
     opened: Callable[[str], object] = str,
 ) -> Recording:
     """Read all files into one recording in time order, each file once.
@@ -39,16 +38,15 @@ def load(
     Args:
         source: the recipe's `[data]`: which files, and how to read them.
         signals: the signals to read, in the order of the channels.
-        texts: further columns to read as text, such as a class or the part of a split.
+        texts: further columns to read as text, such as a class or the part of a split; a word such
+            as `None` is a text in them.
         numbers: further columns to read as numbers, such as the target of a regression.
-        labels: the columns of `texts` in which a word such as `None` is a label.
         opened: called with each file's name before it is read.
 
     Raises:
         DataError: names file, line, column, what was found and what to do.
     """
     reader = _Reader(source, signals, texts, numbers)
-    reader.labels = labels
     for name, path in find(source).items():
         opened(name)
         with open_once(path, name) as file:
@@ -70,7 +68,6 @@ class _Reader:
         self.signals = signals
         self.texts = texts
         self.numbers = numbers
-        self.labels: Collection[str] = ()
         self.rows = Rows(tuple(signal.name for signal in signals))
         self.stamps = Timestamps(source.time)
         self.marks = DecimalMark(source.decimal, source.thousands)
@@ -179,9 +176,7 @@ class _Reader:
             times=self.stamps.read(columns),
             assets=self._assets(columns, path),
             values=values,
-            texts={
-                column: columns.texts(column, words=column in self.labels) for column in self.texts
-            },
+            texts={column: columns.texts(column, words=True) for column in self.texts},
             numbers={column: columns.numbers(column) for column in self.numbers},
             lines=columns.lines,
             reported=self._reported(columns, values),
