@@ -241,6 +241,8 @@ class Signal(Section):
         max_age_s: seconds for which the signal's last reading is used again where a sample has no
             new one; None uses it for one sample only.
         codes: the number for each text of a signal of states, such as `{ off = 0, on = 1 }`.
+        offset: what is subtracted in double precision before a value becomes a float32, in
+            training as on the gateway; for counters whose steps float32 cannot hold.
     """
 
     name: Name
@@ -250,6 +252,7 @@ class Signal(Section):
     missing: Literal["impute", "require"] = "impute"
     max_age_s: Annotated[Finite, Field(ge=0, le=MAX_S)] | None = None
     codes: dict[str, Finite] | None = None
+    offset: Finite = 0.0
 
     @model_validator(mode="after")
     def _fits_a_channel(self) -> Self:
@@ -270,4 +273,5 @@ class Signal(Section):
             missing=self.missing,
             max_age_ms=None if self.max_age_s is None else round(self.max_age_s * 1000),
             codes=self.codes or {},
+            offset=self.offset,
         )

@@ -348,6 +348,29 @@ def test_signals_that_never_come_together_are_told(tmp_path: Path) -> None:
     assert not found("signals-apart", tmp_path, recorded(values, labels=texts(rare(300))))
 
 
+def meter(step: float, level: float) -> Recording:
+    values = noise(400)
+    values[:, 0] = level + step * np.arange(400)
+    return recorded(values, labels=texts(rare(400)))
+
+
+@pytest.mark.parametrize(("step", "level"), [(0.5, 2e7), (0.075, 1.7e9)])
+def test_meter_whose_steps_float32_cannot_hold_is_told_with_its_offset(
+    tmp_path: Path, step: float, level: float
+) -> None:
+    finding = one("steps-lost", tmp_path, meter(step, level))
+    assert names(finding.evidence, f"'pressure' is near {level + 399 * step:.10g}", f"{step:g}")
+    offset = float(finding.remedy.split("offset = ")[1].split(",")[0])
+    given = [{"name": "pressure", "offset": offset}, {"name": "flow"}]
+    assert not found("steps-lost", tmp_path, meter(step, level), signals=given)
+    assert not found("constant-signal", tmp_path, meter(step, level))
+
+
+def test_signal_that_float32_holds_has_lost_no_steps(tmp_path: Path) -> None:
+    assert not found("steps-lost", tmp_path, meter(1.0, 1e6))
+    assert not found("steps-lost", tmp_path, recorded(noise(400), labels=texts(rare(400))))
+
+
 # A target that changes.
 
 
