@@ -134,7 +134,9 @@ def _describe_samples(manifest: Manifest, series: Series) -> Iterator[str]:
     """The values of the last sample."""
     last = np.frombuffer(bytes(series.samples), np.float32)[-len(manifest.channels) :]
     for channel, value in zip(manifest.channels, last.tolist(), strict=False):
-        yield f"  {channel.name}: " + ("missing" if isnan(value) else _shown(value, channel))
+        yield f"  {channel.name}: " + (
+            "missing" if isnan(value) else _shown(value + channel.offset, channel)
+        )
 
 
 def _describe_signals(manifest: Manifest, track: AssetState) -> Iterator[str]:

@@ -48,6 +48,10 @@ StateText = Annotated[str, AfterValidator(state_text), StringConstraints(max_len
 """Text of a state in its one spelling, see `models.states.state_text`."""
 
 
+def _is_zero(offset: object) -> bool:
+    return offset == 0
+
+
 def _is_empty(table: object) -> bool:
     return not table
 
@@ -70,6 +74,8 @@ class Channel(_Frozen):
             without a new one; None: only in the sample for which it was reported.
         codes: for a signal of states, the number of each state by its text, `true` and `false` for
             booleans; a value that is none of them counts as missing. Empty for a signal of numbers.
+        offset: what is subtracted from a usable value, in double precision, before it becomes a
+            float32 of the window; `valid_range` is about the value before.
     """
 
     name: Name
@@ -79,6 +85,7 @@ class Channel(_Frozen):
     max_age_ms: Annotated[int, Field(ge=0)] | None = None
     # Left out where there is none: agents that know no codes then read the manifest as before.
     codes: dict[StateText, Finite] = Field(default={}, max_length=1_000, exclude_if=_is_empty)
+    offset: Finite = Field(default=0.0, exclude_if=_is_zero)
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
@@ -86,6 +93,8 @@ class Channel(_Frozen):
             raise ValueError(
                 f"valid_range of {self.name} is {self.valid_range}: lower must be below upper"
             )
+        if self.offset and self.codes:
+            raise ValueError(f"{self.name} has codes and an offset: a state has no offset")
         return self
 
 

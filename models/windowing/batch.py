@@ -108,7 +108,8 @@ class Replay:
         missing: Counter[str] = Counter()
         is_bad = np.zeros(self.samples, dtype=bool)
         for index, channel in enumerate(self._channels):
-            samples[:, index], has_value = self._held(index, base, times_ns)
+            held, has_value = self._held(index, base, times_ns)
+            samples[:, index] = held.astype(np.float64) - channel.offset if channel.offset else held
             lacking = self.samples - int(np.count_nonzero(has_value))
             if lacking:
                 missing[channel.name] = lacking

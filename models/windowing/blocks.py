@@ -31,6 +31,7 @@ from models.bundle.manifest import Channel, WindowSpec
 from models.errors import ReadingError
 from models.input.quality import Quality
 from models.windowing.asset_state import NS_PER_MS
+from models.windowing.offsets import Narrowing
 from models.windowing.series import Due, Grid, Series
 from models.windowing.windows import Batch
 
@@ -142,6 +143,7 @@ class Blocks:
         self._max_samples = MAX_HOPS * spec.hop
         self._required = [i for i, channel in enumerate(channels) if channel.missing == "require"]
         self._ranges = {4: _Range(channels, np.float32), 8: _Range(channels, np.float64)}
+        self._narrow = Narrowing(channels)
         self._waiting: deque[tuple[str, Due]] = deque()
 
     def __len__(self) -> int:
@@ -316,16 +318,15 @@ class Blocks:
         known = self._ranges[values.itemsize]  # float32 or float64
         # The cheapest check that decides comes first. NaN fails each comparison.
         if values.min() >= known.floor and values.max() <= known.ceiling:
-            return values.astype(np.float32, copy=False), True
-        chosen = list(channels)
-        low, high = known.low[chosen], known.high[chosen]
+            return self._narrow(values, channels), True
+        low, high = (limits[list(channels)] for limits in (known.low, known.high))
         if all(
             column.min() >= low[index] and column.max() <= high[index]
             for index, column in enumerate(values.T)
         ):
-            return values.astype(np.float32, copy=False), True
+            return self._narrow(values, channels), True
         within = (values >= low) & (values <= high)
-        return np.where(within, values, np.nan).astype(np.float32, copy=False), False
+        return self._narrow(np.where(within, values, np.nan), channels), False
 
     def _complete(self, asset: str, state: _AssetState, done: _Round) -> None:
         """Append the samples of the round, and cut the windows that end in them."""
@@ -338,8 +339,7 @@ class Blocks:
 
     def _flawed(self, done: _Round) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Indices of the samples that are UNCERTAIN or BAD, and of the BAD; counts the missing."""
-        is_complete = len(done.reported) == len(self.channels)
-        if done.is_whole and is_complete and not done.is_doubtful:
+        if done.is_whole and len(done.reported) == len(self.channels) and not done.is_doubtful:
             return _NONE, _NONE
         missing = np.isnan(done.values)
         for channel, count in zip(self.channels, missing.sum(axis=0).tolist(), strict=True):

@@ -36,7 +36,6 @@ Pressure at 1 s and again at 2 s gives the sample of 1 s, in which flow is missi
 the first window, of the samples at 0.1 s and 1 s; its time is 1 s.
 """
 
-import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -49,6 +48,7 @@ from models.input.quality import Quality
 from models.windowing.asset_state import MISSING, NEVER, NS_PER_MS, AssetState, SampleAndHold
 from models.windowing.due import Due
 from models.windowing.known import Known, keep
+from models.windowing.offsets import sample_packer
 
 _UNBOUNDED: Final = 2**63  # nanoseconds: longer than any pause
 _GOOD, _UNCERTAIN, _BAD = Quality  # looking a member up by its name costs 0.1 us in Python 3.11
@@ -114,7 +114,7 @@ class Windows:
         self.missing = hold.missing
         self._width, self._all, self._shortest_age_ns = hold.width, hold.all, hold.shortest_age_ns
         self._max_gap_ns = spec.max_gap_ms * NS_PER_MS if spec.max_gap_ms else _UNBOUNDED
-        self._sample = struct.Struct(f"{len(channels)}f")
+        self._pack, self._sample_bytes = sample_packer(channels)
         self._is_each_a_sample = spec.trigger == "every_reading"
         # Bit mask of the signals that complete a round, and indices that complete it in a single
         # message. On the grid no report does: the time does.
@@ -123,7 +123,7 @@ class Windows:
         self._step_ns = self._period_ns or _UNBOUNDED
         self._length, self._hop = spec.length, spec.hop
         self.is_stateless = hold.is_stateless(spec)
-        self._window_bytes = spec.length * self._sample.size
+        self._window_bytes = spec.length * self._sample_bytes
         self._due = Due()
 
     def __len__(self) -> int:
@@ -331,9 +331,9 @@ class Windows:
             self._restart(state)
         state.last_ns = time_ns
         state.count += 1
-        state.samples += self._sample.pack(*row)
+        state.samples += self._pack(*row)
         if len(state.samples) > self._window_bytes:
-            del state.samples[: self._sample.size]
+            del state.samples[: self._sample_bytes]
         if quality is _UNCERTAIN:
             state.uncertain_at = state.count
         elif quality is _BAD:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from models.bundle.manifest import Manifest
 from models.input.quality import Quality
 from models.windowing.asset_state import SampleAndHold
+from models.windowing.offsets import Narrowing
 from server.http.refusals import RefusedError
 
 INPUT: Final = "window"
@@ -34,6 +35,7 @@ class WindowTensor:
         hold = SampleAndHold(manifest.channels, None)
         self.shape = (manifest.window.length, len(manifest.channels))
         self._names = [channel.name for channel in manifest.channels]
+        self._narrow = Narrowing(manifest.channels)
         self._low, self._high = np.array(hold.low), np.array(hold.high)  # float64
         required = [channel.missing == "require" for channel in manifest.channels]
         self._required = np.array(required)
@@ -82,10 +84,10 @@ class WindowTensor:
         """
         usable = (values >= self._low) & (values <= self._high)
         if np.count_nonzero(usable) == usable.size:
-            return values.astype(np.float32), [Quality.GOOD] * len(values)
+            return self._narrow(values), [Quality.GOOD] * len(values)
         worst = np.where(usable, _GOOD, np.where(self._required, _BAD, _UNCERTAIN))
         qualities = [Quality(one) for one in worst.max(axis=(1, 2)).tolist()]
-        return np.where(usable, values, np.nan).astype(np.float32), qualities
+        return self._narrow(np.where(usable, values, np.nan)), qualities
 
     def admitted(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float32], list[Quality]]:
         """The windows and the quality of each, none of which is BAD.

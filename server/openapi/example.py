@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.bundle.golden import read_golden
 from models.errors import BundleError
-from server.predict.example import shortest, whole_window
+from server.predict.example import measured, whole_window
 from serving.model import Model
 from serving.store import Store
 
@@ -45,4 +45,4 @@ def example_of(model: Model, store: Store) -> Example | None:
     if row is None:
         return None
     outputs = {name: array[row] for name, array in golden.outputs.items()}
-    return Example(shortest(golden.windows[row]), outputs)
+    return Example(measured(manifest, golden.windows[row]), outputs)

@@ -12,6 +12,7 @@ from models.bundle.golden import Golden
 from models.bundle.manifest import Manifest
 from models.states import States
 from models.windowing.asset_state import SampleAndHold
+from models.windowing.offsets import offsets_of
 
 MAX_BYTES: Final = 100_000
 """Length of the rows at most; the shell takes no argument longer than 128 KiB (execve(2))."""
@@ -51,7 +52,7 @@ def example_of(manifest: Manifest, golden: Golden, rows_needed: int) -> Example 
     index = whole_window(manifest, golden)
     if index is None:
         return None
-    rows = window_rows(manifest, shortest(golden.windows[index]), rows_needed)
+    rows = window_rows(manifest, measured(manifest, golden.windows[index]), rows_needed)
     body = orjson.dumps({"readings": rows if len(rows) > 1 else rows[0]})
     return Example(body, _expected(golden, index)) if len(body) <= MAX_BYTES else None
 
@@ -63,7 +64,7 @@ def whole_window(manifest: Manifest, golden: Golden) -> int | None:
         (index, States(one.codes)) for index, one in enumerate(manifest.channels) if one.codes
     ]
     for index in reversed(range(len(golden.windows))):
-        window = shortest(golden.windows[index])
+        window = measured(manifest, golden.windows[index])
         is_in_range = ((window >= hold.low) & (window <= hold.high)).all()
         if is_in_range and all(map(one.text, window[:, place]) for place, one in states):
             return index
@@ -88,6 +89,12 @@ def shortest(window: NDArray[np.float32]) -> NDArray[np.float64]:
     """The shortest decimal numbers that are read back as the same float32."""
     texts: Sequence[str] = [str(value) for value in window.ravel()]
     return np.array([float(text) for text in texts]).reshape(window.shape)
+
+
+def measured(manifest: Manifest, window: NDArray[np.float32]) -> NDArray[np.float64]:
+    """A window as the plant sends it: with the offsets of its signals."""
+    offsets = offsets_of(manifest.channels)
+    return shortest(window) if offsets is None else shortest(window) + offsets
 
 
 def _expected(golden: Golden, index: int) -> Mapping[str, float | int]:

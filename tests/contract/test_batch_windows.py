@@ -26,6 +26,7 @@ channels = st.lists(
         valid_range=st.sampled_from([None, (-5.0, 5.0), (0.1, 0.7)]),
         missing=st.sampled_from(["impute", "require"]),
         max_age_ms=st.sampled_from([None, 0, 1, 3, 7, 10**18]),
+        offset=st.sampled_from([0.0, 0.0, 2.5, -1e9]),
     ),
     min_size=1,
     max_size=3,

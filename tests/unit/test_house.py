@@ -29,6 +29,8 @@ IMPORTERS = {
     "pandas": {
         "trainer/ingest/columns.py",
         "trainer/ingest/csv_file.py",
+        "trainer/ingest/date_words.py",
+        "trainer/ingest/labview.py",
         "trainer/ingest/numerals.py",
         "trainer/ingest/parquet_file.py",
         "trainer/ingest/timestamps.py",

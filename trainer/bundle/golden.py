@@ -90,5 +90,6 @@ def edges(windows: Window, channels: tuple[Channel, ...]) -> tuple[Window, Windo
     lowest, highest = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
     for index, channel in enumerate(channels):
         if channel.valid_range is not None:
-            lowest[index], highest[index] = channel.valid_range
+            low, high = channel.valid_range
+            lowest[index], highest[index] = low - channel.offset, high - channel.offset
     return lowest, highest

@@ -87,7 +87,8 @@ class Profile:
         lowest, highest = self.lowest.copy(), self.highest.copy()
         for index, channel in enumerate(channels):
             if channel.valid_range is not None:
-                lowest[index], highest[index] = channel.valid_range
+                low, high = channel.valid_range
+                lowest[index], highest[index] = low - channel.offset, high - channel.offset
         return _single(lowest), _single(highest)
 
     def windows(self, count: int) -> Window:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
+from trainer.checks.precision import coarse_signals
 from trainer.dataset.subject import Subject
 from trainer.errors import first_few
 from trainer.features.expression import Expression
@@ -26,10 +27,10 @@ _FAR = 5
 
 def constant_signal(subject: Subject) -> Iterator[Finding]:
     """Report signals with one value in the whole training part."""
-    found = []
+    found, lost = [], {one.name for one in coarse_signals(subject)}
     for name, column in _columns(subject):
         low = np.fmin.reduce(column, axis=None)
-        if low == np.fmax.reduce(column, axis=None):
+        if low == np.fmax.reduce(column, axis=None) and name not in lost:
             found.append(f"'{name}' is always {low:g}")
     if found:
         evidence = f"in the training part {first_few(found)}"

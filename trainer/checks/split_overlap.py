@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
 from trainer.dataset.subject import Subject
@@ -11,6 +12,11 @@ from trainer.recipe.split_section import GroupSplit
 
 # Share of rows with the time of another row elsewhere, from which on windows are a mixture.
 MIXED = 0.5
+# Share of rows with the time of the row before, from which on the times are rounded.
+SHARED = 0.95
+_HOUR_NS = 3600 * 10**9
+# An hour comes again up to two minutes early or late where rows are irregular.
+_SLACK_NS = 120 * 10**9
 
 
 def groups_on_both_sides(subject: Subject) -> Iterator[Finding]:
@@ -84,8 +90,30 @@ def timestamps_out_of_order(subject: Subject) -> Iterator[Finding]:
         f"{len(late)} rows are older than the row before of the same asset and file, the first at "
         f"{recording.place(order[late[0]])}; they were sorted by time"
     )
+    back_ns = np.diff(recording.times_ns[order])[late - 1]
+    if _is_local(subject) and _hour_again(back_ns, recording.period_ms()):
+        evidence += ". It looks like a change of clocks: 60 minutes come twice"
+        remedy = (
+            "set data.time.zone to the zone of the clock, such as 'Europe/Berlin', so that both "
+            "hours are told apart, or to 'UTC' if it was never set"
+        )
+        yield Finding("timestamps-out-of-order", "error", evidence, remedy)
+        return
     remedy = "check whether a clock was set back, or time.format confuses day and month"
     yield Finding("timestamps-out-of-order", "warning", evidence, remedy)
+
+
+def _is_local(subject: Subject) -> bool:
+    """Whether times are text, for which the recipe names no zone."""
+    axis = subject.recipe.data.time
+    return axis is not None and axis.unit is None and "zone" not in axis.model_fields_set
+
+
+def _hour_again(back_ns: NDArray[np.int64], period_ms: float | None) -> bool:
+    """Whether times only go back by an hour less one row, as at the end of summer time."""
+    step_ns = (period_ms or 0.0) * 1e6
+    off = np.abs(back_ns + _HOUR_NS - step_ns)
+    return bool((off <= max(step_ns, _SLACK_NS)).all())
 
 
 def same_time_rows(subject: Subject) -> Iterator[Finding]:
@@ -123,6 +151,18 @@ def same_time_rows(subject: Subject) -> Iterator[Finding]:
         "data.time.step_s; if they are repeated, leave one out"
     )
     severe = mixed and subject.recipe.window.length > 1
+    instants = len(np.unique(recording.times_ns))
+    if len(first) >= SHARED * len(recording) and not mixed:
+        severe = True
+        evidence = (
+            f"{len(first) + instants} rows lie on {instants} instants, such as "
+            f"{recording.place(first[0])} and {recording.place(second[0])}: nearly all share their "
+            "time"
+        )
+        remedy = (
+            "if a spreadsheet has rounded the times, as in 1.7E+12, export them with all digits; "
+            "if the clock is coarse, set data.time.step_s to the seconds between two rows"
+        )
     yield Finding("same-time-rows", "error" if severe else "warning", evidence, remedy)
 
 

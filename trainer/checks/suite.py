@@ -8,6 +8,7 @@ from trainer.checks.drift import target_drift
 from trainer.checks.events import too_few_positives
 from trainer.checks.finding import Finding
 from trainer.checks.leak import target_leak
+from trainer.checks.precision import steps_lost
 from trainer.checks.rows import contradictory_rows, duplicated_files, duplicated_rows
 from trainer.checks.signals import (
     constant_signal,
@@ -22,6 +23,7 @@ from trainer.checks.split_overlap import (
     same_time_rows,
     timestamps_out_of_order,
 )
+from trainer.checks.together import signals_apart
 from trainer.checks.wandering import wandering_signal
 from trainer.dataset.subject import Subject
 from trainer.errors import DataError
@@ -40,6 +42,8 @@ CHECKS: Final[Mapping[str, Check]] = {
     "too-few-positives": too_few_positives,
     "same-time-rows": same_time_rows,
     "timestamps-out-of-order": timestamps_out_of_order,
+    "signals-apart": signals_apart,
+    "steps-lost": steps_lost,
     "constant-signal": constant_signal,
     "nearly-empty-signal": nearly_empty_signal,
     "stuck-signal": stuck_signal,

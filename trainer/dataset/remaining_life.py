@@ -150,13 +150,12 @@ class _Tables:
             raise DataError(f"{path.name}: empty; target.left needs {' and '.join(columns)} in it")
         if len(blocks) > 1:
             raise DataError(f"{path.name}: has more than {len(blocks[0])} lines; is it the table?")
-        marks = DecimalMark(source.decimal)
+        marks = DecimalMark(source.decimal, source.thousands)
         return Columns(blocks[0], path.name, marks, source.na_values, {})
 
     def _numbers(self, table: Columns) -> NDArray[np.float64]:
         left: NDArray[Any] = table.numbers("left")
-        if (note := table.marks.settle()) is not None:
-            self.notes.append(note)
+        self.notes.extend(table.marks.settle())
         if (left < 0).any():
             raise table.wrong("left", left < 0, "what is left is 0 or more")
         return left.astype(np.float64)

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from models.windowing.asset_state import NS_PER_MS
 from trainer.dataset.remaining_life import remaining
 from trainer.errors import DataError
+from trainer.ingest.columns import NO_VALUE
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Anomaly, Classification, Recipe, Regression
 
 MAX_CLASSES = 1000
 NORMAL_AND_NOT = ("normal", "anomaly")
+# Share of rows from which on a word such as `None` is too frequent to be taken for "no label".
+FREQUENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def with_tables(recording: Recording, known: Truth) -> Recording:
 
 
 def _classes(recording: Recording, target: Classification) -> Truth:
-    labels = recording.texts[target.column]
+    labels, said = _without_words(recording, target.column, {*target.names})
     found = {str(label) for label in np.unique(labels)} - {""}
     names = target.names or {label: label for label in sorted(found, key=_by_number)}
     if len(names) > MAX_CLASSES:
@@ -94,7 +97,32 @@ def _classes(recording: Recording, target: Classification) -> Truth:
         )
     index = {"": -1, **{label: classes.index(name) for label, name in names.items()}}
     y = np.array([index[label] for label in labels], dtype=np.int64)
-    return Truth(y=y, known=y >= 0, usable=y >= 0, classes=classes, notes=_alike(names))
+    return Truth(y=y, known=y >= 0, usable=y >= 0, classes=classes, notes=(*said, *_alike(names)))
+
+
+def _without_words(
+    recording: Recording, column: str, listed: set[str]
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The labels without rare words such as `None`, which mean "no label", and a note on them.
+
+    Raises:
+        DataError: such a word is frequent, and the recipe does not list it.
+    """
+    labels, notes = recording.texts[column], []
+    for word in sorted(NO_VALUE - {""} - listed):
+        said = labels == word
+        count = int(said.sum())
+        if count >= FREQUENT * len(labels):
+            raise DataError(
+                f"{recording.place(int(said.argmax()))}, column '{column}': found '{word}' in "
+                f"{count} of {len(labels)} rows; if it is a label, list it, with the others, in "
+                f"target.classes, or as target.normal of a detector; if these rows have no label, "
+                f'set data.na_values = ["{word}"]'
+            )
+        if count:
+            labels = np.where(said, "", labels)
+            notes.append(f"column '{column}': '{word}' in {count} rows is taken as no label")
+    return labels, tuple(notes)
 
 
 def _alike(names: Mapping[str, str]) -> tuple[str, ...]:
@@ -123,7 +151,7 @@ def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
         everywhere = np.ones(len(recording), dtype=np.bool_)
         nowhere = np.zeros(len(recording), dtype=np.int64)
         return Truth(nowhere, everywhere, everywhere, NORMAL_AND_NOT, labelled=False)
-    labels = recording.texts[target.column]
+    labels, said = _without_words(recording, target.column, {target.normal})
     known = labels != ""
     if not (labels == target.normal).any():
         found = ", ".join(f"'{label}'" for label in sorted({*map(str, labels[known])})[:10])
@@ -133,7 +161,7 @@ def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
         )
     y = np.where(known & (labels != target.normal), 1, 0).astype(np.int64)
     usable = ~_within(recording, (y == 1) | ~known, recipe)
-    return Truth(y=y, known=known, usable=usable, classes=NORMAL_AND_NOT)
+    return Truth(y=y, known=known, usable=usable, classes=NORMAL_AND_NOT, notes=said)
 
 
 def _within(recording: Recording, flagged: NDArray[np.bool_], recipe: Recipe) -> NDArray[np.bool_]:

@@ -16,6 +16,10 @@ from trainer.ingest.numerals import DecimalMark
 
 NO_VALUE = frozenset({"", "NaN", "nan", "NAN", "NA", "N/A", "null", "NULL", "None"})
 _THOUSANDS = r"[+-]?\d{1,3}(?:([.,' \u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:[.,]\d+)?"
+_UNGROUP = (
+    "thousands are separated; set data.thousands to the mark between them, such as '.', or export "
+    "numbers without separators, such as 1234.5"
+)
 _LIKE_NUMBERS = (
     (r"[+-]?\d+,\d+", ".", "looks like a decimal comma; set data.decimal = ','"),
     (
@@ -26,7 +30,7 @@ _LIKE_NUMBERS = (
     (
         _THOUSANDS,
         None,
-        "thousands are separated; export numbers without separators, such as 1234.5",
+        _UNGROUP,
     ),
     (
         r"[+-]?\d[\d.,]*\s*[^\d\s]+",
@@ -74,6 +78,7 @@ class Columns:
         name: the name of the file, for messages.
         marks: what is known so far of the decimal mark in all files.
         absent: the texts that mean "no value".
+        listed: those of them that do so in a column of labels too.
         carried: which of the file's columns the message of each row carried; None where the rows
             are samples, or the file does not say.
     """
@@ -95,7 +100,8 @@ class Columns:
         self.frame = frame.assign(**further)
         self.name = name
         self.marks = marks
-        self.absent = NO_VALUE | set(na_values)
+        self.listed = {"", *na_values}
+        self.absent = NO_VALUE | self.listed
         self.carried: pd.DataFrame | None = None
 
     def __len__(self) -> int:
@@ -126,11 +132,16 @@ class Columns:
         unset = [number == value for value in _numbers_in(self.absent)]
         return np.where(np.logical_or.reduce(unset), np.nan, number) if unset else number
 
-    def texts(self, column: str) -> Texts:
-        """Read a column of labels; equal labels get one spelling, as `1` for `1.0`."""
+    def texts(self, column: str, *, words: bool = False) -> Texts:
+        """Read a column of labels; equal labels get one spelling, as `1` for `1.0`.
+
+        With `words`, a word such as `None` is a label like any other, unless the recipe says that
+        it means "no value".
+        """
         codes, raw = pd.factorize(self.frame[column])
         names = [state_text(value) for value in raw]
-        names = ["" if name in self.absent else name for name in names]
+        absent = self.absent - (NO_VALUE - self.listed) if words else self.absent
+        names = ["" if name in absent else name for name in names]
         # pandas gives a missing value the code -1: the last name here.
         known: NDArray[np.int32] = np.where(codes < 0, len(names), codes).astype(np.int32)
         return Texts(known, (*names, ""))

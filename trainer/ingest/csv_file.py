@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest.csv_dialect import Dialect, fields, sniff
+from trainer.ingest.labview import Segments
 from trainer.ingest.sources import OpenFile, begin, last_line, not_in, readable
 from trainer.recipe.data_section import Source
 
@@ -18,7 +19,12 @@ _BLOCK_CELLS = 1 << 20
 
 
 def blocks(
-    opened: OpenFile, source: Source, wanted: Sequence[str], note: Callable[[str], None]
+    opened: OpenFile,
+    source: Source,
+    wanted: Sequence[str],
+    note: Callable[[str], None],
+    *,
+    separated: Callable[[str], object] = str,
 ) -> Iterator[pd.DataFrame]:
     """Read a file from its first row to its last.
 
@@ -27,6 +33,7 @@ def blocks(
         source: the recipe's `[data]`.
         wanted: names of the columns that must be there.
         note: called with a sentence on what was found out or left out.
+        separated: called with what separates the columns, before the first row.
 
     Yields:
         The wanted columns as text; the index is the line of each row. Each row is in one block,
@@ -41,30 +48,40 @@ def blocks(
     if not any(line.strip() for line in opening.lines):
         return
     dialect = sniff(opening.lines, source, wanted, opened.name)
+    separated(dialect.separator)
     for text in dialect.notes:
         note(text)
     chosen = [dialect.columns.index(column) for column in wanted]
     cut = _ends_early(opened, dialect, opening.encoding)
     frames = _parsed(opened, dialect, opening.encoding)
-    lines = _Lines(dialect, source)
+    lines = _Lines(dialect, source, opened.name)
+    segments = Segments(opening.lines, dialect.columns, opened.name)
     for frame in _without_last_row(frames) if cut else frames:
-        rows = frame.set_axis(frame.index + dialect.first, axis=0)
+        rows = segments.without_headers(frame.set_axis(frame.index + dialect.first, axis=0))
         yield rows.loc[lines.that_are_rows(rows), chosen].set_axis(list(wanted), axis=1)
-    for text in lines.notes():
+    for text in (*segments.notes, *lines.notes()):
         note(text)
     if cut:
         note("ends in the middle of its last line: that line is left out")
 
 
+# What the lines above each table of an annotated CSV of InfluxDB begin with.
+_ANNOTATIONS = ("#group", "#datatype", "#default")
+
+
 class _Lines:
     """Distinguishes rows from blank lines and repeated headers, and counts these."""
 
-    def __init__(self, dialect: Dialect, source: Source) -> None:
+    def __init__(self, dialect: Dialect, source: Source, name: str) -> None:
+        self._name = name
         self._header = [] if source.columns else list(dialect.columns)
         self._blank = self._headers = 0
 
     def that_are_rows(self, lines: pd.DataFrame) -> NDArray[np.bool_]:
         """Mask of the rows, `[lines]`: neither blank lines nor headers that are repeated."""
+        second = lines[0].str.startswith(_ANNOTATIONS)
+        if second.any():
+            raise self._second_table(lines, int(second.to_numpy().argmax()))
         blank = (lines == "").all(axis=1).to_numpy()
         headers = np.zeros(len(lines), dtype=np.bool_)
         if self._header:
@@ -74,6 +91,20 @@ class _Lines:
         self._blank += int(blank.sum())
         self._headers += int(headers.sum())
         return ~(blank | headers)
+
+    def _second_table(self, lines: pd.DataFrame, row: int) -> DataError:
+        """Make the error about a table below the first, whose values are of something else."""
+        below = lines.iloc[row:].to_numpy().tolist()
+        values = [fields for fields in below if not fields[0].startswith("#")][1:2]
+        told = dict(zip(self._header, values[0], strict=True)) if values and self._header else {}
+        field = f", of the field '{told['_field']}'" if "_field" in told else ""
+        return DataError(
+            f"{self._name} line {lines.index[row]}: a second table begins here, with "
+            f"'{lines[0].iloc[row]}'{field}; in one column its values would be mixed with those of "
+            'the first: end the query with pivot(rowKey: ["_time"], columnKey: ["_field"], '
+            'valueColumn: "_value"), so that every field is a column, or save each table as a '
+            "file"
+        )
 
     def notes(self) -> Iterator[str]:
         """Sentences on the lines that were left out, after the last block."""

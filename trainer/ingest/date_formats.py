@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+from trainer.ingest.date_words import remedy_for_word
+
 ISO_LOCAL = "ISO 8601"
 ISO_ZONED = "ISO 8601 with a time zone"
 OFFSET = r":.*(?:Z|[+-]\d\d:?\d\d)$"
@@ -16,8 +18,9 @@ _TIME = (
     r"(?P<half> ?[AaPp][Mm])?(?P<zone> ?(?:Z|[+-]\d\d:?\d\d))?)?"
 )
 _NUMBERS = r"(?P<one>\d{1,4})(?P<sep>[./-])\d{1,2}(?P=sep)(?P<three>\d{1,4})"
-_DAY_MONTH = r"\d{1,2}(?P<sep>[-/. ])[A-Za-z]{3,9}(?P=sep)(?P<three>\d{4}|\d\d)"
-_MONTH_DAY = r"[A-Za-z]{3,9} \d{1,2}(?P<sep>,? )\d{4}"
+_MONTH = r"[^\W\d_]{3,12}"
+_DAY_MONTH = rf"\d{{1,2}}(?P<sep>[-/. ]){_MONTH}(?P=sep)(?P<three>\d{{4}}|\d\d)"
+_MONTH_DAY = rf"{_MONTH} \d{{1,2}}(?P<sep>,? )\d{{4}}"
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?"
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _SPREADSHEET_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
@@ -48,6 +51,8 @@ def remedy_for(text: str) -> str:
         return "every row needs its time"
     if re.fullmatch(_NUMBER, text):
         return _remedy_for_number(text)
+    if said := remedy_for_word(text):
+        return said
     if (named := re.fullmatch(r"(.*\d) ([A-Z]{2,5})", text)) and (forms := formats_of(named[1])):
         form = "%Y-%m-%d %H:%M:%S" if forms[0] == ISO_LOCAL else forms[0]
         return (

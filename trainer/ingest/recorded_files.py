@@ -38,7 +38,8 @@ def load(
     Args:
         source: the recipe's `[data]`: which files, and how to read them.
         signals: the signals to read, in the order of the channels.
-        texts: further columns to read as text, such as a class or the part of a split.
+        texts: further columns to read as text, such as a class or the part of a split; a word such
+            as `None` is a text in them.
         numbers: further columns to read as numbers, such as the target of a regression.
         opened: called with each file's name before it is read.
 
@@ -69,7 +70,7 @@ class _Reader:
         self.numbers = numbers
         self.rows = Rows(tuple(signal.name for signal in signals))
         self.stamps = Timestamps(source.time)
-        self.marks = DecimalMark(source.decimal)
+        self.marks = DecimalMark(source.decimal, source.thousands)
         self.digests: dict[str, str] = {}
         self.known: dict[str, str] = {}
         self.assets: dict[str, str] = {}
@@ -95,9 +96,9 @@ class _Reader:
         """All rows that were read, with the notes on them."""
         if not self.stamps.rows:
             raise DataError(f"{', '.join(self.digests)}: empty; there is nothing to read")
-        mark = self.marks.settle()
+        marks = self.marks.settle()
         recording, said = self.rows.recording(self.stamps)
-        notes = (*self._sentences(), *([mark] if mark else []), *said)
+        notes = (*self._sentences(), *marks, *said)
         return replace(recording, digests=self.digests, notes=notes)
 
     def note(self, text: str, name: str) -> None:
@@ -112,6 +113,10 @@ class _Reader:
             else f"{names[0]} and {len(names) - 1} more files: {text}"
             for text, names in self.notes.items()
         ]
+
+    def _separated(self, separator: str) -> None:
+        """Remember what separates the columns: beside a comma, a point is a decimal one."""
+        self.marks.separator = separator
 
     def _check_new(self, name: str, digest: str) -> None:
         """Refuse a second file with the same bytes, whose rows would count twice."""
@@ -143,12 +148,14 @@ class _Reader:
         def note(text: str) -> None:
             self.note(text, opened.name)
 
+        self._separated(",")
         if opened.path.suffix.lower() == PARQUET:
             repeating = [*self.source.asset_columns, *self.texts]
             rows = self.source.rows
             frames = parquet_file.blocks(opened, rows, wanted, note, repeating=repeating)
         else:
-            frames = ((one, None) for one in csv_file.blocks(opened, self.source, wanted, note))
+            lines = csv_file.blocks(opened, self.source, wanted, note, separated=self._separated)
+            frames = ((one, None) for one in lines)
         for frame, carried in frames:
             if len(frame):
                 na_values = self.source.na_values
@@ -169,7 +176,7 @@ class _Reader:
             times=self.stamps.read(columns),
             assets=self._assets(columns, path),
             values=values,
-            texts={column: columns.texts(column) for column in self.texts},
+            texts={column: columns.texts(column, words=True) for column in self.texts},
             numbers={column: columns.numbers(column) for column in self.numbers},
             lines=columns.lines,
             reported=self._reported(columns, values),

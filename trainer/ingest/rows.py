@@ -169,7 +169,7 @@ class Rows:
         )
         recording, late = recording.in_time_order()
         recording = recording.without_retained()
-        said = [note for note in (stamps.note(chosen),) if note]
+        said = [*stamps.notes(chosen)]
         if late:
             said.append(f"{late} {LATE}")
         if self.silent:

@@ -27,6 +27,7 @@ from trainer.ingest.date_formats import (
     remedy_for,
     ways_to_count,
 )
+from trainer.ingest.date_words import at_midnight, in_english, remedy_for_word
 from trainer.recipe.data_section import UNIT_NS, YEARS, TimeAxis
 
 PLAIN = ""
@@ -52,6 +53,7 @@ class Timestamps:
         self.alive: tuple[str, ...] | None = None
         self._first = ""
         self._file = ""
+        self._midnight = ""
         self._unlikely: str | None = None
         self._runs: dict[str, tuple[int, int]] = {}
         self._against: dict[str, str] = {}
@@ -125,8 +127,13 @@ class Timestamps:
             raise self._never[first]
         return first
 
-    def note(self, chosen: str) -> str | None:
-        """A note on a format that was found in the data, or on an implausible unit."""
+    def notes(self, chosen: str) -> tuple[str, ...]:
+        """Notes on the format that was found in the data, an implausible unit, 24 o'clock."""
+        midnight = f"24:00 is taken as 0 h of the next day: {self._midnight}"
+        said = (self._note(chosen), midnight if self._midnight else None)
+        return tuple(note for note in said if note)
+
+    def _note(self, chosen: str) -> str | None:
         if self._unlikely:
             return self._unlikely
         if self.axis is None or self.axis.format or chosen in (PLAIN, ISO_LOCAL, ISO_ZONED):
@@ -139,14 +146,17 @@ class Timestamps:
 
     def _read_text(self, columns: Columns, axis: TimeAxis) -> Times:
         column = axis.name
-        text = columns.text(column)
+        text, late = at_midnight(columns.text(column))
+        if late.any() and not self._midnight:
+            self._midnight = columns.place(column, late.idxmax())
         if self.alive is None:
             start = text.iloc[0]
             self._first = columns.place(column, text.index[0])
             self.alive = (axis.format,) if axis.format else formats_of(start)
             if not self.alive:
                 raise columns.wrong(column, text == start, remedy_for(start))
-        moments = {form: _within_years(_parsed(text, form)) for form in self.alive}
+        day = pd.to_timedelta(late.astype(np.int64), unit="D")
+        moments = {form: _within_years(_parsed(text, form) + day) for form in self.alive}
         bad = {form: read.isna() for form, read in moments.items() if read.isna().any()}
         if len(bad) == len(moments):
             raise self._none_left(columns, axis, text, bad)
@@ -178,6 +188,8 @@ class Timestamps:
         column = axis.name
         last = max(bad.values(), key=lambda where: int(where.to_numpy().argmax()))
         found, here = text.iloc[int(last.to_numpy().argmax())], columns.place(column, last.idxmax())
+        if said := remedy_for_word(found):
+            return columns.wrong(column, last, said)
         if axis.format:
             return columns.wrong(column, last, _needed(axis, found))
         own = formats_of(found)
@@ -217,6 +229,7 @@ class Timestamps:
 def _parsed(text: "pd.Series[str]", form: str) -> "pd.Series[Any]":
     """Times in their own time zone, or without one; NaT where the text does not have the format."""
     if form not in (ISO_LOCAL, ISO_ZONED):
+        text = in_english(text, form)
         return pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
     right = text.str.fullmatch(ISO_SHAPE) & (text.str.contains(OFFSET) == (form == ISO_ZONED))
     moments = pd.to_datetime(text.where(right), format="ISO8601", errors="coerce", utc=True)
@@ -231,18 +244,33 @@ def _nanoseconds(moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis) ->
     """Nanoseconds since 1970 of times, none of which is missing."""
     if moments.dt.tz is None:
         local = moments
-        moments = local.dt.tz_localize(axis.zone, ambiguous="NaT", nonexistent="NaT")
+        moments = _localized(local, axis.zone)
         if moments.isna().any():
             raise columns.wrong(axis.name, moments.isna(), _clock_change(local, moments, axis.zone))
     stamps: NDArray[np.int64] = moments.dt.as_unit("ns").astype("int64").to_numpy()
     return stamps
 
 
+def _localized(local: "pd.Series[Any]", zone: str) -> "pd.Series[Any]":
+    """Times in a zone; an hour that comes twice is told apart where its rows show both passes."""
+    moments: pd.Series[Any] = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    if not moments.isna().any():
+        return moments
+    try:
+        told: pd.Series[Any] = local.dt.tz_localize(zone, ambiguous="infer", nonexistent="NaT")
+    except ValueError:  # the rows are there once, or not in order
+        return moments
+    return told
+
+
 def _clock_change(local: "pd.Series[Any]", moments: "pd.Series[Any]", zone: str) -> str:
     """What to do about an hour that a change to or from daylight saving time repeats or skips."""
     first = local[moments.isna()].iloc[:1]
     if first.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().any():
-        return f"that hour is there twice in {zone}; export in UTC, or leave its rows out"
+        return (
+            f"that hour is there twice in {zone}, and its rows do not show both in order; export "
+            "in UTC, or leave its rows out"
+        )
     return (
         f"that hour is left out in {zone}, so this clock is not set twice a year; say which it is, "
         "such as zone = 'UTC', or 'Etc/GMT-1' for an hour ahead of it all year"

@@ -174,6 +174,8 @@ class Source(Section):
         separator: between the columns of a CSV; `blank` is one or more blanks. None finds it.
         decimal: decimal mark of numbers in text. None finds it, if the data allows no other
             reading.
+        thousands: the mark between thousands of numbers in text, such as the point of `1.234,5`.
+            None: there is none, and numbers that could have one are asked about.
         encoding: text encoding of a CSV. None is UTF-8, or what the file's byte-order mark says.
         columns: names by position, for a CSV without a header.
         na_values: further texts that mean "no value", beside the empty field, NaN, NA and null.
@@ -194,6 +196,7 @@ class Source(Section):
     ]
     separator: Literal[",", ";", "\t", "|", "blank"] | None = None
     decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", "'", " "] | None = None
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     columns: Annotated[tuple[str, ...], Field(max_length=4096)] = ()
     na_values: Annotated[tuple[str, ...], Field(max_length=100)] = ()
@@ -207,6 +210,10 @@ class Source(Section):
     def _says_one_thing(self) -> Self:
         if self.separator is not None and self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both '{self.decimal}'; they must differ")
+        if self.thousands is not None and self.thousands in (self.separator, self.decimal):
+            raise ValueError(
+                f"thousands is '{self.thousands}', as separator or decimal is; they must differ"
+            )
         return self
 
     @property
@@ -234,6 +241,8 @@ class Signal(Section):
         max_age_s: seconds for which the signal's last reading is used again where a sample has no
             new one; None uses it for one sample only.
         codes: the number for each text of a signal of states, such as `{ off = 0, on = 1 }`.
+        offset: what is subtracted in double precision before a value becomes a float32, in
+            training as on the gateway; for counters whose steps float32 cannot hold.
     """
 
     name: Name
@@ -243,6 +252,7 @@ class Signal(Section):
     missing: Literal["impute", "require"] = "impute"
     max_age_s: Annotated[Finite, Field(ge=0, le=MAX_S)] | None = None
     codes: dict[str, Finite] | None = None
+    offset: Finite = 0.0
 
     @model_validator(mode="after")
     def _fits_a_channel(self) -> Self:
@@ -263,4 +273,5 @@ class Signal(Section):
             missing=self.missing,
             max_age_ms=None if self.max_age_s is None else round(self.max_age_s * 1000),
             codes=self.codes or {},
+            offset=self.offset,
         )

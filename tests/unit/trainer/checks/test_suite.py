@@ -306,6 +306,71 @@ def test_clock_of_whole_seconds_is_no_mixture(tmp_path: Path) -> None:
     assert one("same-time-rows", tmp_path, coarse).severity == "warning"
 
 
+@pytest.mark.parametrize("length", [1, 4])
+def test_times_rounded_until_nearly_all_rows_share_them_are_an_error(
+    tmp_path: Path, length: int
+) -> None:
+    recording = recorded(noise(400), labels=texts(rare(400)))
+    rounded = replace(recording, times_ns=recording.times_ns // 10**11 * 10**11)
+    finding = one("same-time-rows", tmp_path, rounded, window={"length": length})
+    assert finding.severity == "error"
+    assert names(finding.evidence, "400 rows lie on 4 instants", "a.csv line 2")
+    assert names(finding.remedy, "1.7E+12", "data.time.step_s")
+
+
+def turned_back(recording: Recording, *, by_s: int) -> Recording:
+    back = np.where(np.arange(len(recording)) >= 60, by_s * 10**9, 0)
+    return replace(recording, times_ns=recording.times_ns - back).in_time_order()[0]
+
+
+def test_hour_that_comes_twice_is_told_as_a_change_of_clocks(tmp_path: Path) -> None:
+    recording = recorded(noise(200), labels=texts(rare(200)), step_s=60)
+    clock = turned_back(recording, by_s=3600)
+    finding = one("timestamps-out-of-order", tmp_path, clock)
+    assert names(finding.evidence, "60 minutes come twice", "a.csv line 62")
+    assert (finding.severity, "data.time.zone" in finding.remedy) == ("error", True)
+    zoned = {"time": {"column": "time", "zone": "UTC"}}
+    assert one("timestamps-out-of-order", tmp_path, clock, data=zoned).severity == "warning"
+    other = turned_back(recorded(noise(200), labels=texts(rare(200)), step_s=60), by_s=1200)
+    assert one("timestamps-out-of-order", tmp_path, other).severity == "warning"
+
+
+def test_signals_that_never_come_together_are_told(tmp_path: Path) -> None:
+    values = noise(300)
+    values[0::2, 0] = values[1::2, 1] = np.nan
+    recording = recorded(values, labels=texts(rare(300)))
+    finding = one("signals-apart", tmp_path, recording)
+    assert names(finding.evidence, "of 300 rows with a value 0 have all", "'pressure' in 150")
+    assert names(finding.remedy, "data.rows = 'messages'", "max_age_s", "window.trigger")
+    carried = replace(recording, reported=~np.isnan(values))
+    assert not found("signals-apart", tmp_path, carried)
+    values[:100] = 1.0
+    assert not found("signals-apart", tmp_path, recorded(values, labels=texts(rare(300))))
+
+
+def meter(step: float, level: float) -> Recording:
+    values = noise(400)
+    values[:, 0] = level + step * np.arange(400)
+    return recorded(values, labels=texts(rare(400)))
+
+
+@pytest.mark.parametrize(("step", "level"), [(0.5, 2e7), (0.075, 1.7e9)])
+def test_meter_whose_steps_float32_cannot_hold_is_told_with_its_offset(
+    tmp_path: Path, step: float, level: float
+) -> None:
+    finding = one("steps-lost", tmp_path, meter(step, level))
+    assert names(finding.evidence, f"'pressure' is near {level + 399 * step:.10g}", f"{step:g}")
+    offset = float(finding.remedy.split("offset = ")[1].split(",")[0])
+    given = [{"name": "pressure", "offset": offset}, {"name": "flow"}]
+    assert not found("steps-lost", tmp_path, meter(step, level), signals=given)
+    assert not found("constant-signal", tmp_path, meter(step, level))
+
+
+def test_signal_that_float32_holds_has_lost_no_steps(tmp_path: Path) -> None:
+    assert not found("steps-lost", tmp_path, meter(1.0, 1e6))
+    assert not found("steps-lost", tmp_path, recorded(noise(400), labels=texts(rare(400))))
+
+
 # A target that changes.
 
 

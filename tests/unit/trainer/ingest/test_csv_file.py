@@ -258,3 +258,19 @@ def test_sign_that_only_looks_like_the_end_of_a_line_stays_in_its_name(tmp_path:
     signals = [{"name": "pressure"}, {"name": "flow", "column": "flow\x85\x0c(corrected)"}]
     made = recipe(tmp_path, data={"encoding": "latin-1"}, signals=signals)
     assert load(made.data, made.signals).values.tolist() == [[4.0, 30.0], [4.1, 31.0]]
+
+
+def test_second_table_of_an_annotated_file_is_named_with_its_line(tmp_path: Path) -> None:
+    top = "#group,false,false,true\n#datatype,string,double,string\n#default,_result,,\n"
+    tables = [
+        f"{top},result,time,_value,_field\n,,2025-03-01T00:00:0{n}Z,{n}.5,{field}\n"
+        for n, field in enumerate(("rpm", "temp"))
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(tables))
+    wanted = recipe(tmp_path, signals=[{"name": "rpm", "column": "_value"}])
+    with pytest.raises(DataError) as caught:
+        load(wanted.data, wanted.signals)
+    told = str(caught.value)
+    assert names(
+        told, "a.csv line 7", "a second table begins", "'#group'", "field 'temp'", "pivot("
+    )

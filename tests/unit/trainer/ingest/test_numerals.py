@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.recordings import recipe, write_csv, write_parquet
 from tests.kit.wording import names
-from trainer.errors import DataError
+from trainer.errors import DataError, RecipeError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
 
@@ -62,8 +62,72 @@ def test_commas_that_could_separate_thousands_are_not_guessed_at(tmp_path: Path)
     write(tmp_path, ("1,234", "200"), ("12,345", "201"))
     told = refusal(tmp_path)
     assert "a.csv line 2, column 'pressure': found '1,234'" in told
-    assert "set data.decimal = ','" in told
+    assert names(told, "1.234 or 1234", "data.decimal = ','", "data.thousands = ','")
     assert read(tmp_path, decimal=",").values.tolist() == [[1.234, 200.0], [12.345, 201.0]]
+
+
+def test_points_that_could_separate_thousands_are_not_guessed_at(tmp_path: Path) -> None:
+    write(tmp_path, ("1.297", "784"), ("2.333", "780"))
+    told = refusal(tmp_path)
+    assert "a.csv line 2, column 'pressure': found '1.297'" in told
+    assert names(told, "1.297 or 1297", "data.decimal = '.'", "data.thousands = '.'")
+    assert read(tmp_path, decimal=".").values.tolist() == [[1.297, 784.0], [2.333, 780.0]]
+    assert read(tmp_path, thousands=".").values.tolist() == [[1297.0, 784.0], [2333.0, 780.0]]
+
+
+@pytest.mark.parametrize("proof", ["0.784", "12.34", "1234.567"])
+def test_point_that_cannot_separate_thousands_proves_a_decimal_point(
+    tmp_path: Path, proof: str
+) -> None:
+    write(tmp_path, ("1.297", "784"), (proof, "780"))
+    assert read(tmp_path).values[0].tolist() == [1.297, 784.0]
+
+
+@pytest.mark.parametrize(("below", "is_asked"), [("2.333", False), ("784", True)])
+def test_point_between_commas_is_decimal_unless_other_numbers_of_its_column_lack_it(
+    tmp_path: Path, below: str, *, is_asked: bool
+) -> None:
+    stamped = [("2025-03-01T00:00:00Z", "1.297", "7"), ("2025-03-01T00:00:01Z", below, "8")]
+    write_csv(tmp_path / "a.csv", HEADER, stamped)
+    if is_asked:
+        assert "data.thousands = '.'" in refusal(tmp_path)
+    else:
+        assert read(tmp_path).values[:, 0].tolist() == [1.297, 2.333]
+
+
+@pytest.mark.parametrize(
+    ("written", "mark"),
+    [
+        ("-1.234.567,5", "."),
+        ("-1,234,567.5", ","),
+        ("-1'234'567.5", "'"),
+        ("-1 234 567,5", " "),
+        pytest.param("-1\u202f234\u202f567,5", " ", id="narrow hard space"),
+    ],
+)
+def test_thousands_are_read_by_the_mark_that_the_recipe_names(
+    tmp_path: Path, written: str, mark: str
+) -> None:
+    write(tmp_path, (written, "999"))
+    assert read(tmp_path, thousands=mark).values.tolist() == [[-1234567.5, 999.0]]
+
+
+@pytest.mark.parametrize("key", ["decimal", "separator"])
+def test_mark_of_thousands_that_means_something_else_too_is_refused(
+    tmp_path: Path, key: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read(tmp_path, **{key: ",", "thousands": ","})
+    assert names(str(caught.value), "thousands is ','", "they must differ")
+
+
+@pytest.mark.parametrize("sign", ["\u2212", "\u2013"], ids=["minus", "dash"])
+def test_minus_sign_of_typesetting_is_read_and_said(tmp_path: Path, sign: str) -> None:
+    write(tmp_path, (f"{sign}0.74", "1"), ("-2.5", f"{sign}3e-2"))
+    recording = read(tmp_path)
+    assert recording.values.tolist() == [[-0.74, 1.0], [-2.5, -0.03]]
+    (note,) = recording.notes
+    assert names(note, "read as minus", f"a.csv line 2, column 'pressure': found '{sign}0.74'")
 
 
 @pytest.mark.parametrize("decimal", [None, ".", ","])

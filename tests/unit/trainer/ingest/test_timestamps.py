@@ -316,3 +316,71 @@ def test_name_of_a_time_zone_is_told_with_a_format_that_reads_it(
     write(tmp_path, stamp)
     assert f"set data.time.format = '{form}'" in refusal(tmp_path)
     assert moments(read(tmp_path, format=form, zone="Etc/GMT-1"))[0].endswith("T12:00:00.000")
+
+
+@pytest.mark.parametrize(
+    ("stamp", "moment"),
+    [
+        ("13-Mai-2025 07:05", "2025-05-13T07:05"),
+        ("13.Okt.2025 07:05", "2025-10-13T07:05"),
+        ("13 März 2025 07:05", "2025-03-13T07:05"),
+        ("13 août 2025 07:05", "2025-08-13T07:05"),
+        ("13-dic-25 07:05", "2025-12-13T07:05"),
+        ("13 października 2025", "2025-10-13T00:00"),
+    ],
+)
+def test_month_of_another_language_is_read(tmp_path: Path, stamp: str, moment: str) -> None:
+    write(tmp_path, stamp)
+    assert moments(read(tmp_path)) == [f"{np.datetime64(moment, 'ms')}"]
+
+
+@pytest.mark.parametrize("form", ["%d-%b-%Y", "%d-%B-%Y"])
+def test_month_of_another_language_is_read_by_a_given_format(tmp_path: Path, form: str) -> None:
+    write(tmp_path, "13-Mai-2025", "14-Dezember-2025")
+    assert moments(read(tmp_path, format=form))[-1] == "2025-12-14T00:00:00.000"
+
+
+def test_word_that_is_no_month_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "13-Mai-2025", "14-Mia-2025")
+    told = refusal(tmp_path)
+    assert names(told, "a.csv line 3, column 'time': found '14-Mia-2025'", "'Mia' is no month")
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("31.12.2024 24:00:00", "%d.%m.%Y %H:%M:%S"),
+        ("31.12.2024 24:00", None),
+        ("2024-12-31T24:00:00Z", None),
+    ],
+    ids=["format given", "format found", "ISO 8601"],
+)
+def test_24_o_clock_is_0_h_of_the_next_day_and_said(
+    tmp_path: Path, written: str, form: str | None
+) -> None:
+    write(tmp_path, written)
+    recording = read(tmp_path, **({"format": form} if form else {}))
+    assert moments(recording) == ["2025-01-01T00:00:00.000"]
+    said = f"24:00 is taken as 0 h of the next day: a.csv line 2, column 'time': found '{written}'"
+    assert said in recording.notes
+
+
+@pytest.mark.parametrize("written", ["31.12.2024 24:05:00", "31.12.2024 25:00:00"])
+def test_hour_that_no_day_has_is_named(tmp_path: Path, written: str) -> None:
+    write(tmp_path, "30.12.2024 23:00:00", written)
+    hour = written.split()[1][:2]
+    assert names(refusal(tmp_path), "a.csv line 3", f"the hour is {hour}", "allowed are 00 to 23")
+
+
+def test_hour_that_comes_twice_is_read_in_the_zone_where_both_passes_are_there(
+    tmp_path: Path,
+) -> None:
+    local = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
+    write(tmp_path, *(f"2024-10-27 {hour}:00" for hour in local))
+    recording = read(tmp_path, zone="Europe/Berlin")
+    assert np.diff(recording.times_ns).tolist() == [1800 * 10**9] * 5
+
+
+def test_hour_that_comes_twice_is_refused_where_one_pass_is_there(tmp_path: Path) -> None:
+    write(tmp_path, "2024-10-27 01:30:00", "2024-10-27 02:30:00", "2024-10-27 03:00:00")
+    assert "that hour is there twice in Europe/Berlin" in refusal(tmp_path, zone="Europe/Berlin")
