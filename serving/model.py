@@ -76,11 +76,12 @@ def explainer_of(bundle: StoredBundle) -> Explainer | None:
     Raises:
         BundleError: the golden vectors cannot be read.
     """
-    if bundle.manifest.explain is None:
+    manifest = bundle.manifest
+    if manifest.explain is None:
         return None
-    golden = read_golden(bundle.golden, bundle.manifest)
-    reference = golden.windows[bundle.manifest.explain.reference].copy()
-    return Explainer(bundle.manifest, reference)
+    reference = read_golden(bundle.golden, manifest).windows[manifest.explain.reference]
+    names = [str(channel.name) for channel in manifest.channels]
+    return Explainer(manifest.explain, names, reference.copy())
 
 
 def _session(bundle: StoredBundle, device: Device) -> Session:

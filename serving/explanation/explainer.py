@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle.manifest import Manifest
+from models.bundle.explain import Explain
 from serving.explanation.mixtures import mixtures
 
 MAX_REASONS: Final = 3
@@ -29,20 +29,19 @@ class Explainer:
     """Explains the answers of one model.
 
     Args:
-        manifest: manifest of the bundle, which has the section `explain`.
+        explain: section of the manifest.
+        names: names of the signals, in their order.
         reference: reference window, float32 `[length, channels]` in engineering units.
 
     Attributes:
-        explain: section of the manifest.
+        explain: as given.
         windows: windows that the model answers for one explanation.
         is_unasked: whether some answers are explained without being asked.
     """
 
-    def __init__(self, manifest: Manifest, reference: Window) -> None:
-        if manifest.explain is None:
-            raise ValueError("the manifest does not say how to explain an answer")
-        self.explain = manifest.explain
-        self._names = [str(channel.name) for channel in manifest.channels]
+    def __init__(self, explain: Explain, names: Sequence[str], reference: Window) -> None:
+        self.explain = explain
+        self._names = names
         self._reference = reference
         self._mixtures = mixtures(self.explain, len(self._names))
         self.windows = len(self._mixtures)

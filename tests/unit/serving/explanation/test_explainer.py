@@ -7,10 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models.bundle.explain import Explain
-from models.bundle.manifest import Manifest, Output
 from serving.explanation.explainer import BLOCK_VALUES, Explainer
 from serving.explanation.mixtures import mixtures
-from tests.kit.bundles.factories import make_manifest
 
 Values = NDArray[np.float64]
 WEIGHTS = np.array([2.0, -1.0, 0.5, 0.0])
@@ -39,12 +37,19 @@ def three_together(windows: NDArray[np.float32]) -> Values:
     return np.asarray(a * b * c + d)
 
 
-def manifest_of(method: str = "shapley", orders: int = 2, **fields: object) -> Manifest:
-    explain = Explain.model_validate(
+NAMES = ("c0", "c1", "c2", "c3")
+
+
+def explain_of(method: str = "shapley", orders: int = 2) -> Explain:
+    return Explain.model_validate(
         {"when": "alarm", "method": method, "orders": orders, "reference": 0, "output": "value"}
-        | fields
     )
-    return make_manifest(width=4, length=2, explain=explain)
+
+
+def explainer_of(
+    method: str = "shapley", orders: int = 2, reference: NDArray[np.float32] = REFERENCE
+) -> Explainer:
+    return Explainer(explain_of(method, orders), NAMES[: reference.shape[1]], reference)
 
 
 def contributions(
@@ -61,7 +66,7 @@ def contributions(
 def test_contributions_add_up_to_the_difference_from_the_reference(
     model: Callable[[NDArray[np.float32]], Values], orders: int
 ) -> None:
-    found = contributions(Explainer(manifest_of(orders=orders), REFERENCE), model, WINDOW)
+    found = contributions(explainer_of(orders=orders), model, WINDOW)
     wanted = model(WINDOW[np.newaxis])[0] - model(REFERENCE[np.newaxis])[0]
     assert found.sum() == pytest.approx(wanted)
 
@@ -69,12 +74,12 @@ def test_contributions_add_up_to_the_difference_from_the_reference(
 @pytest.mark.parametrize("method", ["shapley", "occlusion"])
 def test_a_linear_model_is_explained_exactly_by_either_method(method: str) -> None:
     orders = 2 if method == "shapley" else 0
-    found = contributions(Explainer(manifest_of(method, orders), REFERENCE), linear, WINDOW)
+    found = contributions(explainer_of(method, orders), linear, WINDOW)
     assert found == pytest.approx(WEIGHTS * (WINDOW - REFERENCE).mean(axis=0))
 
 
 def test_one_pair_of_orders_is_exact_where_signals_act_two_by_two() -> None:
-    found = contributions(Explainer(manifest_of(), REFERENCE), distance, WINDOW)
+    found = contributions(explainer_of(), distance, WINDOW)
     z = (WINDOW - REFERENCE).mean(axis=0)
     assert found == pytest.approx(z * (RELATED @ z))
 
@@ -88,7 +93,7 @@ def test_all_orders_of_three_signals_need_no_more_than_their_eight_mixtures() ->
 @pytest.mark.parametrize("orders", [0, 2, 8])
 def test_a_model_answers_no_more_windows_than_the_count_says(orders: int) -> None:
     method = "shapley" if orders else "occlusion"
-    explainer = Explainer(manifest_of(method, orders), REFERENCE)
+    explainer = explainer_of(method, orders)
     assert explainer.windows <= explainer.explain.count(4)
     assert sum(map(len, explainer.blocks(WINDOW))) == explainer.windows
 
@@ -97,7 +102,7 @@ def test_a_missing_signal_has_no_share_and_comes_last() -> None:
     window = WINDOW.copy()
     window[:, 0] = np.nan
     window[-1, 1] = np.nan
-    explainer = Explainer(manifest_of(), REFERENCE)
+    explainer = explainer_of()
     answers = np.concatenate([linear(block) for block in explainer.blocks(window)])
     assert np.isnan(explainer.contributions(window, answers)[0])
     assert explainer.reasons(window, answers) == [
@@ -105,15 +110,14 @@ def test_a_missing_signal_has_no_share_and_comes_last() -> None:
         {"signal": "c2", "value": 4.0, "share": 0.2},
         {"signal": "c3", "value": 8.0, "share": 0.0},
     ]
-    few = make_manifest(width=2, length=2, explain=manifest_of().explain)
-    narrow = Explainer(few, REFERENCE[:, :2])
+    narrow = explainer_of(reference=REFERENCE[:, :2])
     found = narrow.reasons(window[:, :2], np.zeros(narrow.windows))
     assert found is not None
     assert found[-1] == {"signal": "c0", "value": None, "share": None}
 
 
 def test_reasons_are_three_with_value_and_signed_share() -> None:
-    explainer = Explainer(manifest_of(), REFERENCE)
+    explainer = explainer_of()
     answers = np.concatenate([linear(block) for block in explainer.blocks(WINDOW)])
     assert explainer.reasons(WINDOW, answers) == [
         {"signal": "c0", "value": 2.0, "share": 0.571},
@@ -125,7 +129,7 @@ def test_reasons_are_three_with_value_and_signed_share() -> None:
 def test_a_signal_that_speaks_against_the_answer_has_a_negative_share() -> None:
     window = REFERENCE.copy()
     window[:, 1] += 3.0
-    explainer = Explainer(manifest_of(), REFERENCE)
+    explainer = explainer_of()
     answers = np.concatenate([linear(block) for block in explainer.blocks(window)])
     found = explainer.reasons(window, answers)
     assert found is not None
@@ -133,31 +137,21 @@ def test_a_signal_that_speaks_against_the_answer_has_a_negative_share() -> None:
 
 
 def test_answers_that_are_no_numbers_give_no_reasons() -> None:
-    explainer = Explainer(manifest_of(), REFERENCE)
+    explainer = explainer_of()
     answers = np.full(explainer.windows, np.nan)
     assert explainer.reasons(WINDOW, answers) is None
 
 
 def test_of_probabilities_the_one_of_the_answered_class_is_explained() -> None:
-    outputs = (
-        Output(name="value", dtype="int64", meaning="class", classes=("a", "b", "c")),
-        Output(name="probabilities", dtype="float32", meaning="of each", classes=("a", "b", "c")),
-    )
     explain = Explain(when="always", method="occlusion", reference=0, output="probabilities")
-    manifest = make_manifest(task="classification", outputs=outputs, explain=explain)
-    explainer = Explainer(manifest, REFERENCE[:1, :2])
+    explainer = Explainer(explain, NAMES, REFERENCE)
     shares = np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]], np.float32)
     assert explainer.explained({"probabilities": shares}, 2) == pytest.approx([0.7, 0.2])
 
 
 def test_large_windows_are_mixed_in_blocks_that_stay_small() -> None:
     reference = np.zeros((BLOCK_VALUES // 8, 4), np.float32)
-    explainer = Explainer(manifest_of(orders=8), reference)
+    explainer = explainer_of(orders=8, reference=reference)
     sizes = [block.size for block in explainer.blocks(reference)]
     assert max(sizes) <= BLOCK_VALUES
     assert sum(sizes) == explainer.windows * reference.size
-
-
-def test_an_explainer_needs_the_section_of_the_manifest() -> None:
-    with pytest.raises(ValueError, match="explain"):
-        Explainer(make_manifest(), REFERENCE)
