@@ -8,6 +8,7 @@ published without its reasons, and counted.
 
 from collections import Counter
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -115,7 +116,7 @@ class Explaining:
 
     def _due(self, batch: Batch, values: Sequence[Any]) -> Sequence[int]:
         if self._is_always:
-            return [place for place, value in enumerate(values) if value is not None]
+            return [place for place, one in enumerate(values) if one is not None and isfinite(one)]
         return self._onset.of(batch.assets, values)
 
     def _fits(self, window: Any, explanations: Explanations) -> bool:  # noqa: ANN401  a row of the batch
@@ -140,7 +141,7 @@ class Explaining:
             outputs = self._run(block, explanations)
             if outputs is None:
                 return None
-            answers.append(self._explainer.explained(outputs, int(value)))
+            answers.append(self._explainer.explained(outputs, value))
         return self._explainer.reasons(window, np.concatenate(answers))
 
     def _run(self, windows: Any, explanations: Explanations) -> Any:  # noqa: ANN401  arrays by name

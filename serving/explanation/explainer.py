@@ -63,16 +63,17 @@ class Explainer:
         for at in range(0, len(own), size):
             yield np.where(own[at : at + size, np.newaxis], window, reference)
 
-    def explained(self, outputs: Mapping[str, NDArray[Any]], index: int) -> NDArray[np.float64]:
+    def explained(self, outputs: Mapping[str, NDArray[Any]], value: float) -> NDArray[np.float64]:
         """The output that is explained, `[n]`.
 
         Args:
             outputs: outputs of the model by name, for `n` windows.
-            index: class index that the model has answered; only probabilities depend on it.
+            value: what the model has answered to the window; where probabilities are explained,
+                the index of its class.
         """
         array = outputs[self.explain.output]
         if self.explain.output == "probabilities":
-            array = array[:, index]
+            array = array[:, int(value)]
         return array.reshape(-1).astype(np.float64)
 
     def contributions(self, window: Window, answers: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ does exactly for linear models and squared distances, one pair is taken.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,11 +201,8 @@ def _contributions(
     )
     explainer = Explainer(section, [""] * normal.shape[1], normal)
 
-    def explained(outputs: Answers, index: Any) -> NDArray[np.float64]:  # noqa: ANN401  int of NumPy
-        return explainer.explained(outputs, int(index))
-
     found = []
     for window, value in zip(windows, answer(windows)["value"], strict=True):
-        parts = [explained(answer(block), value) for block in explainer.blocks(window)]
+        parts = [explainer.explained(answer(block), value) for block in explainer.blocks(window)]
         found.append(explainer.contributions(window, np.concatenate(parts)))
     return np.array(found).reshape(len(windows), normal.shape[1])

@@ -53,7 +53,7 @@ def _explained(subject: Reported, explain: Explain) -> NDArray[np.float64]:
 
 def _row(subject: Reported, explainer: Explainer, index: int) -> tuple[str, ...]:
     trained = subject.trained
-    window, value = trained.parts.test.values[index], int(subject.value[index])
+    window, value = trained.parts.test.values[index], subject.value[index]
     answers = np.concatenate(list(_answers(subject, explainer, window, value)))
     reasons = explainer.reasons(window, answers) or ()
     shares = ", ".join(
@@ -69,7 +69,7 @@ def _answers(
     subject: Reported,
     explainer: Explainer,
     window: Any,  # noqa: ANN401  a row of an array
-    value: int,
+    value: float,
 ) -> Iterator[NDArray[np.float64]]:
     for block in explainer.blocks(window):
         yield explainer.explained(subject.trained.model.answer(block), value)
