@@ -35,6 +35,7 @@ class Explainer:
 
     Attributes:
         explain: as given.
+        reference: as given.
         windows: windows that the model answers for one explanation.
         is_unasked: whether some answers are explained without being asked.
     """
@@ -42,7 +43,7 @@ class Explainer:
     def __init__(self, explain: Explain, names: Sequence[str], reference: Window) -> None:
         self.explain = explain
         self._names = names
-        self._reference = reference
+        self.reference = reference
         self._mixtures = mixtures(self.explain, len(self._names))
         self.windows = len(self._mixtures)
         self.is_unasked = self.explain.when == "always" or bool(self.explain.alarms)
@@ -57,7 +58,7 @@ class Explainer:
             window: window whose answer is explained, `[length, channels]`, NaN = missing.
             most: windows of a block at most.
         """
-        reference = np.where(_is_missing(window), np.float32(np.nan), self._reference)
+        reference = np.where(_is_missing(window), np.float32(np.nan), self.reference)
         own = self._mixtures.own
         size = max(1, min(most, self._block))
         for at in range(0, len(own), size):
