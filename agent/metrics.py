@@ -5,6 +5,7 @@ windows, `dropped` ones are counted by reason, `waiting` ones are not finished.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from agent.commands import Commands
 from agent.delivery.at_least_once import Delivery
@@ -61,6 +62,8 @@ class Counters:
 
 
 def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
+    outcomes = pipeline.inference.counted.explanations.outcomes
+    explained: Mapping[str, Any] = {"explanations": dict(outcomes)} if outcomes else {}
     return StreamMetrics.model_construct(
         predictions=dict(pipeline.inference.counted.predictions),
         bad=dict(pipeline.inference.counted.bad),
@@ -73,5 +76,6 @@ def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
         **pipeline.drift,
         retained=pipeline.holding.held,
         shed=pipeline.shed,
+        **explained,
         batch_ms=round(pipeline.inference.batch_ns / 1e6, 3),
     )

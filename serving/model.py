@@ -14,6 +14,7 @@ from models.bundle.package import StoredBundle
 from models.bundle.reference import Reference, read_reference
 from models.errors import BundleError
 from serving import log
+from serving.explanation.explainer import Explainer
 from serving.runtime.device import CPU, Device
 from serving.session import Session
 
@@ -29,11 +30,13 @@ class Model:
         sha256: digest of its bundle, 64 hexadecimal digits.
         reference: distributions and limits that drift is measured against; None if the bundle has
             no limits, so that drift is not watched.
+        explainer: tells which signals an answer is due to; None if the bundle does not say how.
     """
 
     session: Session
     sha256: str
     reference: Reference | None = None
+    explainer: Explainer | None = None
 
     @property
     def ref(self) -> BundleRef:
@@ -64,7 +67,21 @@ def prove(bundle: StoredBundle, device: Device = CPU) -> Model:
     """
     session = _session(bundle, device)
     reference = read_reference(bundle.reference, bundle.manifest.channels)
-    return Model(session, bundle.sha256, reference)
+    return Model(session, bundle.sha256, reference, explainer_of(bundle))
+
+
+def explainer_of(bundle: StoredBundle) -> Explainer | None:
+    """What explains the answers of a bundle's model; None where the bundle does not say how.
+
+    Raises:
+        BundleError: the golden vectors cannot be read.
+    """
+    manifest = bundle.manifest
+    if manifest.explain is None:
+        return None
+    reference = read_golden(bundle.golden, manifest).windows[manifest.explain.reference]
+    names = [str(channel.name) for channel in manifest.channels]
+    return Explainer(manifest.explain, names, reference.copy())
 
 
 def _session(bundle: StoredBundle, device: Device) -> Session:

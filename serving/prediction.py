@@ -10,6 +10,7 @@ from typing import NamedTuple
 import orjson
 
 from models.input.quality import NAMES, Quality
+from serving.explanation.explainer import Reasons
 
 
 class Prediction(NamedTuple):
@@ -29,6 +30,8 @@ class Prediction(NamedTuple):
             milliseconds; negative where the source's clock is ahead.
         reason: why the quality is BAD, one of `models.input.reasons.BAD_REASONS`; empty with
             another quality.
+        why: the signals that the answer is due to, as `Explainer.reasons` gives them; None where it
+            is not explained.
     """
 
     value: float | int | None
@@ -41,6 +44,7 @@ class Prediction(NamedTuple):
     latency_ms: float
     input_age_ms: int
     reason: str = ""
+    why: Reasons | None = None
 
 
 class Identity:
@@ -89,7 +93,7 @@ class PredictionEncoder:
 
     def encode(self, prediction: Prediction) -> bytes:
         """The JSON object that is published on the output topic."""
-        value, score, label, quality, timestamp_ms, id_, asset, latency_ms, age_ms, reason = (
+        value, score, label, quality, timestamp_ms, id_, asset, latency_ms, age_ms, reason, why = (
             prediction
         )
         fields = {
@@ -108,6 +112,8 @@ class PredictionEncoder:
             fields["label"] = label
         if reason:
             fields["reason"] = reason
+        if why is not None:
+            fields["why"] = why
         # From release 3.12 on, the bytes that orjson returns occupy 4 kB however short they are
         # (home-assistant/core#181245). Thousands of predictions may wait for their confirmation,
         # so a copy of the right size is kept instead.

@@ -140,6 +140,8 @@ class Limits(IntakeLimits):
             fewer windows at once, and one at least.
         inference_s: seconds after which an inference is interrupted, and its windows are answered
             BAD. It must be well below WatchdogSec= of the service.
+        max_explained: predictions of a stream that one turn of the hot loop explains, within
+            another `turn_s`; the others are published without their reasons, and counted.
     """
 
     max_batch: Count = 256
@@ -157,6 +159,7 @@ class Limits(IntakeLimits):
     stop_s: Seconds = 10.0
     turn_s: Seconds = 0.5
     inference_s: Seconds = 10.0
+    max_explained: Count = 8
 
     @model_validator(mode="after")
     def _inference_is_longer_than_a_turn(self) -> Self:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent.config.settings import Limits
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
+from agent.streams.explaining import Explanations
 from agent.streams.poison import digest_of
 from agent.streams.predictor import Counted, Predictor
 from agent.streams.taken import Taken
@@ -53,7 +54,8 @@ class Inference:
         under_way: UnderWay,
         time_limit: TimeLimit | None = None,
     ) -> None:
-        self.counted = Counted()
+        explanations = Explanations(limits.max_explained, limits.turn_s, clock)
+        self.counted = Counted(explanations=explanations)
         self.failure: Failure | None = None
         self.tap: Callable[[Prediction], None] | None = None
         self.batch_ns = 0.0
@@ -115,6 +117,8 @@ class Inference:
             within_ns: nanoseconds after which the other windows are left; None: all are answered.
         """
         outgoing: list[Outgoing] = []
+        explanations = self.counted.explanations
+        explanations.renew()
         began_ns = at_ns = self._clock.monotonic_ns()
         while (taken := self._taken.popleft() if self._taken else take_out()) is not None:
             left_ns = self._turn_ns if within_ns is None else began_ns + within_ns - at_ns
@@ -138,14 +142,15 @@ class Inference:
             self._under_way.done()
             self._time_limit.under_way = None
             before_ns, at_ns = at_ns, self._clock.monotonic_ns()
-            self._note(predictor, len(origins), at_ns - before_ns)
+            self._note(predictor, len(origins), at_ns - before_ns, explanations.taken_ns())
         return outgoing
 
-    def _note(self, predictor: Predictor, windows: int, elapsed_ns: int) -> None:
+    def _note(self, predictor: Predictor, windows: int, elapsed_ns: int, explained_ns: int) -> None:
         """Note how long a call has taken, and whether the model has failed."""
-        self.batch_ns += (elapsed_ns - self.batch_ns) / 8
         if elapsed_ns >= self._time_limit.doubtful_ns:
             predictor.session.renew_options()  # the flag in the old ones may have been set
+        elapsed_ns -= explained_ns
+        self.batch_ns += (elapsed_ns - self.batch_ns) / 8
         if predictor is not self._predictor or not predictor.has_run:
             return
         self._pace.note(windows, elapsed_ns)

@@ -126,7 +126,7 @@ class Pipeline:
                 that the model does not read, or the model cannot be fed blocks.
         """
         binder = Binder(self.settings, model.manifest, self.memories)
-        predictor = Predictor(model, self.settings, self.clock)
+        predictor = Predictor(model, self.settings, self.clock, self._limits.max_assets)
         predictor.suspects = self._poison.suspects(model.sha256)
         return partial(self._swap, model, binder, predictor)
 

@@ -6,8 +6,9 @@ windows calls as little as possible: at 60,000 predictions a second, every call 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from agent.delivery.inputs import Input
 from agent.delivery.outgoing import Outgoing
 from agent.streams.drift import DriftWatch
+from agent.streams.explaining import Explaining, Explanations
 from agent.streams.ordering import Origin
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.quality import NAMES, Quality
@@ -29,6 +31,7 @@ from serving.prediction import Identity, Prediction, PredictionEncoder
 
 if TYPE_CHECKING:
     from agent.streams.poison import Suspects
+    from serving.explanation.explainer import Reasons
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
@@ -42,10 +45,12 @@ class Counted:
     Attributes:
         predictions: how many were made, by quality.
         bad: how many of them are BAD, by reason.
+        explanations: how many were explained, and how many more may be in this turn.
     """
 
     predictions: Counter[str] = field(default_factory=Counter)
     bad: Counter[str] = field(default_factory=Counter)
+    explanations: Explanations = field(default_factory=Explanations)
 
 
 class Predictor:
@@ -55,6 +60,7 @@ class Predictor:
         model: the model that answers the windows.
         settings: the pipeline's settings, of which its stream and its output count here.
         clock: the clock that stamps messages on arrival.
+        max_assets: assets whose alarms are followed, to explain the first answer of each.
 
     Attributes:
         session: session of onnxruntime that answers the windows.
@@ -69,7 +75,9 @@ class Predictor:
         tap: is given each prediction; see `agent.streams.inference`.
     """
 
-    def __init__(self, model: Model, settings: PipelineSettings, clock: SteadyClock) -> None:
+    def __init__(
+        self, model: Model, settings: PipelineSettings, clock: SteadyClock, max_assets: int
+    ) -> None:
         self.has_run = self.is_given_up = False
         self.error: InferenceError | None = None
         self.suspects: Suspects | None = None
@@ -81,6 +89,9 @@ class Predictor:
         self.drift = DriftWatch(stream, model.reference) if model.reference is not None else None
         self._has_score = manifest.output("score") is not None
         self._clock = clock
+        self._explaining: Explaining | None = None
+        if model.explainer is not None and model.explainer.is_unasked:
+            self._explaining = Explaining(model.session, model.explainer, max_assets)
         self._encoder = PredictionEncoder(
             stream=stream, version=manifest.version, seq=manifest.seq, unit=output.unit
         )
@@ -151,14 +162,17 @@ class Predictor:
                 crash.
         """
         values, scores = self.infer(batch)
+        whys: Iterable[Reasons | None] = repeat(None, len(values))
+        if self._explaining is not None and self.has_run and self.error is None:
+            whys = self._explaining.reasons(batch, values, counted.explanations) or whys
         at_ns = now_ns()
         if self.drift is not None and self.has_run and self.error is None and not again:
             self.drift.note(batch, scores if self._has_score else values, at_ns)
         wall_ns = at_ns - self._clock.ahead_ns
         outgoing: list[Outgoing] = []
         not_finite, predictions = 0, counted.predictions
-        for origin, time_ns, quality, value, score in zip(
-            origins, batch.times_ns, batch.qualities, values, scores, strict=True
+        for origin, time_ns, quality, value, score, why in zip(
+            origins, batch.times_ns, batch.qualities, values, scores, whys, strict=True
         ):
             source, route, message, position, ordinal, content = origin
             reason = ""
@@ -180,6 +194,7 @@ class Predictor:
                 (at_ns - message.at_ns) // NS_PER_US / 1_000,
                 (wall_ns - time_ns) // NS_PER_MS,
                 reason,
+                why,
             )
             if self.tap is not None:
                 self.tap(prediction)

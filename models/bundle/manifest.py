@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from models.bundle.budget import Budget
+from models.bundle.explain import Explain
 from models.states import MAX_TEXT, state_text
 from models.validation import in_utc
 
@@ -257,8 +258,9 @@ class Manifest(_Frozen):
         version: semantic version, for people only.
         created: time of creation, in UTC.
         channels: input signals, in the order of the last axis of a window.
-        schema_version: 2 where a signal has codes, else 1.
+        schema_version: 2 where a signal has codes or answers are explained, else 1.
         outputs: output tensors of the graph; the first one is `value`.
+        explain: how answers are explained; None where they are not.
         files: the other members of the bundle, filled in when it is packed.
     """
 
@@ -276,6 +278,8 @@ class Manifest(_Frozen):
     metrics: Metrics
     lineage: Lineage
     budget: Budget
+    # Left out where there is none: agents that explain nothing then read the manifest as before.
+    explain: Explain | None = Field(default=None, exclude_if=_is_empty)
     files: tuple[MemberFile, ...] = ()
 
     @model_validator(mode="after")
@@ -298,11 +302,20 @@ class Manifest(_Frozen):
         return self
 
     @model_validator(mode="after")
-    def _codes_are_of_schema_2(self) -> Self:
-        if self.schema_version < schema_version(self.channels):
+    def _new_keys_are_of_schema_2(self) -> Self:
+        if self.schema_version < schema_version(self.channels, self.explain):
             raise ValueError(
-                f"channels with codes need schema_version 2, found {self.schema_version}"
+                f"channels with codes need schema_version 2, as does explain; found "
+                f"{self.schema_version}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _explanation_fits(self) -> Self:
+        if self.explain is not None:
+            names = [str(output.name) for output in self.outputs]
+            classes = len(self.outputs[0].classes)
+            self.explain.check(len(self.channels), self.golden.count, names, classes)
         return self
 
     @model_validator(mode="after")
@@ -323,9 +336,9 @@ class Manifest(_Frozen):
         return next((output for output in self.outputs if output.name == name), None)
 
 
-def schema_version(channels: Iterable[Channel]) -> Literal[1, 2]:
-    """The version of a manifest with these channels: 1 as long as older agents understand it."""
-    return 2 if any(channel.codes for channel in channels) else 1
+def schema_version(channels: Iterable[Channel], explain: Explain | None = None) -> Literal[1, 2]:
+    """The version of a manifest with these parts: 1 as long as older agents understand it."""
+    return 2 if explain is not None or any(channel.codes for channel in channels) else 1
 
 
 def utc(moment: datetime) -> str:

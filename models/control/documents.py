@@ -221,6 +221,8 @@ class StreamMetrics(Document):
         retained: retained messages that were held for their signals; left out by releases that
             held none.
         shed: readings that the overload policy gave up.
+        explanations: predictions that were to be explained, by outcome: `made`, `left_out` for
+            want of time, `failed`; left out where there was none.
         batch_ms: time that a batch of windows takes, a moving average in milliseconds.
     """
 
@@ -235,6 +237,7 @@ class StreamMetrics(Document):
     drift: Drift | None = None
     retained: Count = 0
     shed: Count
+    explanations: dict[str, Count] = {}
     batch_ms: float
 
 

@@ -42,6 +42,10 @@ PREDICT: Final = Operation(
     summary="Answer readings by the names of their signals",
     description="The paths with the name of a stream show its signals, units and ranges.",
     body=PREDICT_BODY,
+    query={
+        "why": "`true`: each prediction names the signals that it is due to. `false`: none does. "
+        "Without it, those do for which the bundle says so, as a rule the first of an alarm."
+    },
     answer=answered(
         "A prediction for each window that the rows complete, as MQTT would publish it.",
         ref("PredictResponse"),
@@ -87,7 +91,12 @@ _SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "PredictResponse": record(
         {"predictions": array(ref("Prediction"))},
-        {"dropped": array(ref("DroppedRow"), "Rows that are not used.")},
+        {
+            "dropped": array(ref("DroppedRow"), "Rows that are not used."),
+            "unexplained": whole(
+                "Predictions without `why` that were to have it, for want of time or room."
+            ),
+        },
     ),
     "Prediction": record(
         {
@@ -107,7 +116,22 @@ _SCHEMAS: Final[Mapping[str, Schema]] = {
             "label": text("Name of the class."),
             "score": number("Probability, or how abnormal it is."),
             "reason": text("Why the quality is BAD."),
+            "why": array(
+                ref("Contribution"),
+                "At most three signals that the prediction is due to, the largest share first.",
+            ),
         },
+    ),
+    "Contribution": record(
+        {
+            "signal": text("Name of the signal."),
+            "value": optional("number", "Its newest value in the window; null where missing."),
+            "share": optional(
+                "number",
+                "Its contribution divided by the sum of the amounts of all, -1 to 1; below 0 it "
+                "speaks against the answer. Null where the whole signal is missing.",
+            ),
+        }
     ),
     "DroppedRow": record(
         {"row": whole("Number of the row, from 0."), "reason": text("Why it is not used.")}

@@ -1,5 +1,6 @@
 """The way of a request with rows: read, cut into windows, answered by the model, written."""
 
+from functools import partial
 from time import time_ns
 from typing import Any
 
@@ -11,6 +12,7 @@ from server.batching.scheduler import Version
 from server.http.answer import Answer
 from server.oip.tensors import WindowTensor
 from server.predict.cut import Cut, Cutter, Origin
+from server.predict.explaining import Explaining
 from server.predict.predictions import Predictions, usable
 from server.predict.rows import Row, RowReader
 from server.predict.settings import Predict
@@ -32,9 +34,10 @@ class Parts:
         tensor: reads windows that a client has cut.
         cutter: cuts rows into windows.
         predictions: writes predictions.
+        explaining: explains predictions.
     """
 
-    __slots__ = ("cutter", "predictions", "rows", "tensor")
+    __slots__ = ("cutter", "explaining", "predictions", "rows", "tensor")
 
     def __init__(self, version: Version, limits: Limits, predict: Predict) -> None:
         manifest = version.model.manifest
@@ -42,6 +45,7 @@ class Parts:
         self.tensor = WindowTensor(manifest)
         self.cutter = Cutter(manifest, limits.max_body_bytes)
         self.predictions = Predictions(manifest, version.model.sha256)
+        self.explaining = Explaining(version.model, predict.max_explained, limits.request_s)
 
 
 class Answering:
@@ -61,16 +65,29 @@ class Answering:
         """What reads, cuts and writes for a version."""
         return self._parts.of(version)
 
-    async def rows(self, version: Version, readings: Any) -> Answer:  # noqa: ANN401  any JSON value
+    async def rows(
+        self,
+        version: Version,
+        readings: Any,  # noqa: ANN401  any JSON value
+        is_asked: bool | None = None,  # noqa: FBT001  None is a third answer
+    ) -> Answer:
         """Predictions for rows of readings.
 
+        Args:
+            version: the version.
+            readings: the rows.
+            is_asked: whether the request wants to know which signals the predictions are due to;
+                None: the bundle decides.
+
         Raises:
-            RefusedError: see `RowReader.read`, `Cutter.cut` and `ServedStreams.answer`.
+            RefusedError: see `Explaining.check`, `RowReader.read`, `Cutter.cut` and
+                `ServedStreams.answer`.
         """
         received_ns, parts = time_ns(), self.parts(version)
+        parts.explaining.check(is_asked)
         with version.measures.decode:
             cut = parts.cutter.cut(parts.rows.read(readings, received_ns))
-        return await self._answer(version, cut, received_ns)
+        return await self._answer(version, cut, received_ns, is_asked)
 
     async def windows(self, version: Version, values: NDArray[np.float64]) -> Answer:
         """Predictions for windows `[n, length, channels]`; they get the time of their arrival.
@@ -88,8 +105,18 @@ class Answering:
         batch = Batch([stream] * count, [received_ns] * count, qualities, windows)
         return await self._answer(version, Cut(batch, origins, ()), received_ns)
 
-    async def _answer(self, version: Version, cut: Cut, received_ns: int) -> Answer:
-        given = usable(cut.batch)
+    async def _answer(
+        self,
+        version: Version,
+        cut: Cut,
+        received_ns: int,
+        is_asked: bool | None = None,  # noqa: FBT001  as above
+    ) -> Answer:
+        given, parts = usable(cut.batch), self.parts(version)
         outputs = await self._served.answer(version, given) if len(given) else None
+        answers = parts.predictions.answers(cut.batch, outputs)
+        reasons, unexplained = await parts.explaining.reasons(
+            cut.batch, answers.values, is_asked, partial(self._served.ask, version)
+        )
         with version.measures.encode:
-            return self.parts(version).predictions.write(cut, outputs, received_ns)
+            return parts.predictions.write(cut, answers, received_ns, (reasons, unexplained))

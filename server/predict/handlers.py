@@ -25,12 +25,14 @@ from server.http.request import Request
 from server.http.routes import Table
 from server.predict.answering import Answering
 from server.predict.example import Example, example_of
+from server.predict.explaining import asked
 from server.settings import Limits
 from server.streams.announcer import Notices
 from server.streams.served import ServedStreams
 from serving.store import Store
 
 _READINGS: Final = "readings"
+_WHY: Final = "why"
 _HTML: Final = b"text/html; charset=utf-8"
 _POLICY: Final = (
     b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -80,8 +82,9 @@ class Streams:
 
     async def _predict(self, request: Request) -> Answer:
         version = self._served.requested(request)
+        is_asked = asked(request.query(_WHY).get(_WHY))
         body = request.body(self._limits.max_body_bytes)
-        return await self._answering.rows(version, _readings(body))
+        return await self._answering.rows(version, _readings(body), is_asked)
 
     async def _all(self, _: Request) -> Answer:
         return json({"streams": [self._listed(name) for name in self._served.slots]})

@@ -1,8 +1,9 @@
 """From the outputs of a model to predictions: the objects that MQTT would publish."""
 
+from collections.abc import Sequence
 from math import isfinite
 from time import time_ns
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -17,10 +18,23 @@ from server.batching.job import Outputs
 from server.http.answer import Answer
 from server.predict.cut import Cut
 from serving.errors import NotFiniteError
+from serving.explanation.explainer import Reasons
 from serving.prediction import Identity, Prediction, PredictionEncoder
 
 _NS_PER_US: Final = 1_000
 _BAD: Final = Quality.BAD
+
+
+class Answers(NamedTuple):
+    """What a model gave for the windows of a request.
+
+    Attributes:
+        values: value of each window; None where there is none.
+        scores: score of each window, in the same order; None as before.
+    """
+
+    values: Sequence[Any]
+    scores: Sequence[Any]
 
 
 class Predictions:
@@ -40,20 +54,29 @@ class Predictions:
         self._labels: dict[Any, str] = dict(enumerate(output.classes))
         self._has_score = manifest.output("score") is not None
 
-    def write(self, cut: Cut, outputs: Outputs | None, received_ns: int) -> Answer:
+    def write(
+        self,
+        cut: Cut,
+        answers: Answers,
+        received_ns: int,
+        explained: tuple[Sequence[Reasons | None], int],
+    ) -> Answer:
         """The answer to a request: a prediction for each window, and the rows that are not used.
 
         Args:
             cut: the windows.
-            outputs: what the model gave for those that are not BAD; None where all are.
+            answers: what the model gave for each.
             received_ns: when the request was there, nanoseconds since 1970.
+            explained: signals that each prediction is due to, None where it is not explained; and
+                the number of those that were to be explained and are not.
         """
         at_ns = time_ns()
         latency_ms = (at_ns - received_ns) // _NS_PER_US / 1_000
-        values, scores = self._answers(cut.batch, outputs)
+        reasons, unexplained = explained
+        batch, (values, scores) = cut.batch, answers
         written = []
-        for origin, window_ns, quality, value, score in zip(
-            cut.origins, cut.batch.times_ns, cut.batch.qualities, values, scores, strict=True
+        for origin, window_ns, quality, value, score, why in zip(
+            cut.origins, batch.times_ns, batch.qualities, values, scores, reasons, strict=True
         ):
             (asset, _, _, content), ordinal = origin
             reason = ""
@@ -71,22 +94,29 @@ class Predictions:
                 latency_ms,
                 (at_ns - window_ns) // NS_PER_MS,
                 reason,
+                why,
             )
             written.append(self._encoder.encode(prediction))
-        return Answer(200, b'{"predictions":[' + b",".join(written) + b"]" + _dropped(cut) + b"}")
+        more = _dropped(cut) + (b',"unexplained":%d' % unexplained if unexplained else b"")
+        return Answer(200, b'{"predictions":[' + b",".join(written) + b"]" + more + b"}")
 
-    def _answers(self, batch: Batch, outputs: Outputs | None) -> tuple[list[Any], list[Any]]:
-        """Value and score of each window; None for those that were not given to the model."""
+    def answers(self, batch: Batch, outputs: Outputs | None) -> Answers:
+        """Value and score of each window; None for those that were not given to the model.
+
+        Args:
+            batch: the windows.
+            outputs: what the model gave for those that are not BAD; None where all are.
+        """
         count = len(batch.qualities)
         if outputs is None:
-            return [None] * count, [None] * count
+            return Answers([None] * count, [None] * count)
         given: list[Any] = outputs["value"].ravel().tolist()
         scored = outputs["score"].ravel().tolist() if self._has_score else [None] * len(given)
         if len(given) == count:
-            return given, scored
+            return Answers(given, scored)
         left = iter(zip(given, scored, strict=True))
         pairs = [(None, None) if one is _BAD else next(left) for one in batch.qualities]
-        return [value for value, _ in pairs], [score for _, score in pairs]
+        return Answers([value for value, _ in pairs], [score for _, score in pairs])
 
 
 def usable(batch: Batch) -> NDArray[np.float32]:

@@ -39,6 +39,7 @@ class ServedStreams:
 
     Attributes:
         slots: as given.
+        request_s: as given.
         is_stopping: whether requests for predictions are refused, because the server ends.
     """
 
@@ -48,7 +49,7 @@ class ServedStreams:
         self.slots = slots
         self.is_stopping = False
         self._scheduler = scheduler
-        self._request_s = request_s
+        self.request_s = request_s
 
     def slot(self, name: str) -> StreamSlot:
         """The stream of a name.
@@ -136,12 +137,22 @@ class ServedStreams:
             LateError: the time was over before the model got to it.
             ModelError: the model failed on the windows.
         """
-        longest_s = min(timeout_s or self._request_s, self._request_s)
+        outputs = await self.ask(version, windows, timeout_s)
+        version.requests += 1
+        return outputs
+
+    async def ask(
+        self, version: Version, windows: NDArray[np.float32], timeout_s: float | None = None
+    ) -> Outputs:
+        """As `finish`, for windows that are no request of their own, as those of an explanation.
+
+        Raises:
+            OverloadError, LateError, ModelError: see `answer`.
+        """
+        longest_s = min(timeout_s or self.request_s, self.request_s)
         job = Job(windows, monotonic() + longest_s)
         began_ns = perf_counter_ns()
         try:
-            outputs = await self._scheduler.submit(version, job)
+            return await self._scheduler.submit(version, job)
         finally:
             version.measures.note(perf_counter_ns() - began_ns, job.run_ns)
-        version.requests += 1
-        return outputs

@@ -115,6 +115,23 @@ class Profile:
         found[usual], found[usual + 1] = self.mean, self.lowest / 2 + self.highest / 2
         return _single(np.clip(found, self.lowest, self.highest))
 
+    def around(self, level: Floats, count: int) -> Window:
+        """Windows whose mean is a level, the same at every call, without missing values.
+
+        The first one stands still, the others move as windows usually do.
+
+        Args:
+            level: level of each signal, `[channels]`; one outside the extremes is taken in.
+            count: number of windows, at least one.
+
+        Returns:
+            Float32 `[count, length, channels]`.
+        """
+        moved = self._moves(np.random.default_rng(0), count)
+        moved -= moved.mean(axis=1, keepdims=True)
+        moved[0] = 0.0
+        return _single(np.clip(level + moved, self.lowest, self.highest))
+
     def _moves(self, drawn: np.random.Generator, count: int) -> Floats:
         """Deviations from the level, in which each sample remembers the one before."""
         noise = drawn.standard_normal((count, self.length, len(self.mean))) * self.within

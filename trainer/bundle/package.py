@@ -94,7 +94,7 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
     recipe, parts, model = trained.recipe, trained.parts, trained.model
     tolerance = tolerance_of(model, trained.truth.y[parts.train.rows])
     return Manifest(
-        schema_version=schema_version(recipe.channels),
+        schema_version=schema_version(recipe.channels, trained.explain),
         stream=recipe.bundle.stream,
         name=recipe.bundle.name or recipe.bundle.stream,
         version=recipe.bundle.version,
@@ -108,6 +108,7 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
         metrics=metrics,
         lineage=_lineage(trained),
         budget=promised(recipe.budget, trained.memory_bytes),
+        explain=trained.explain,
     )
 
 

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from models.bundle.golden import Golden
 from models.bundle.manifest import GoldenSpec
 from trainer.bundle.budget import within_budget
+from trainer.bundle.explained import Answering, Explained, Head, explanation, thinned
 from trainer.bundle.golden import edges, golden_vectors, made_up, spread
 from trainer.bundle.made_up import Profile
 from trainer.bundle.package import tolerance_of
@@ -13,7 +16,7 @@ from trainer.dataset.splits import Parts
 from trainer.dataset.targets import Truth
 from trainer.errors import ParityError
 from trainer.estimators.fitting import Model
-from trainer.graph.export import Graph, Latency, Parity, check_parity, export
+from trainer.graph.export import Graph, Latency, Parity, check_parity, export, is_decided
 from trainer.recipe.document import Recipe
 
 
@@ -25,6 +28,7 @@ class CheckedModel:
         model: the fitted model.
         content: the graph, as a serialised ONNX model.
         golden: the golden vectors, which the graph answers within the tolerance.
+        explained: how answers are explained; None where they are not.
         parity: the parity of the graph with the model on all held-out windows.
         latency: time for one window on one thread, as measured on this machine.
         memory_bytes: peak of the memory for serving it, see `trainer.bundle.budget.ServingCost`.
@@ -33,6 +37,7 @@ class CheckedModel:
     model: Model
     content: bytes
     golden: Golden
+    explained: Explained | None
     parity: Parity
     latency: Latency
     memory_bytes: int
@@ -62,9 +67,34 @@ def export_checked(
         tolerance = tolerance_of(model, truth.y[parts.train.rows])
         parity = check_parity(graph, model, windows, tolerance)
         golden = _golden(model, parts, recipe, tolerance)
+        explained = _explained(model, parts, truth, recipe, (golden, tolerance))
+        if explained is not None:
+            golden = explained.golden
         check_parity(graph, model, golden.windows, tolerance)
         cost = within_budget(graph, content, windows, recipe.budget, ParityError)
-    return CheckedModel(model, content, golden, parity, cost.latency, cost.memory_bytes)
+    return CheckedModel(model, content, golden, explained, parity, cost.latency, cost.memory_bytes)
+
+
+def _explained(
+    model: Model, parts: Parts, truth: Truth, recipe: Recipe, given: tuple[Golden, GoldenSpec]
+) -> Explained | None:
+    """How answers are explained; None where the recipe wants none, or no reference is certain."""
+    if recipe.explain == "never":
+        return None
+    golden, tolerance = given
+    train, y = parts.train, truth.y[parts.train.rows]
+    head, is_normal = Head("value"), np.ones(len(y), np.bool_)
+    if model.task == "anomaly":
+        head, is_normal = Head("score", (1,)), y == 0
+    elif model.task == "classification" and model.threshold is not None:
+        head, is_normal = Head("score", (model.positive,)), y != model.positive
+    elif model.task == "classification":
+        normal = int(np.bincount(y.astype(np.int64)).argmax())
+        others = tuple(index for index in range(len(model.classes)) if index != normal)
+        head, is_normal = Head("probabilities", others, normal), y == normal
+    answering = Answering(model.answer, lambda answers: is_decided(model, answers, tolerance))
+    windows = thinned(train.values, np.flatnonzero(is_normal))
+    return explanation(recipe.explain, head, windows, recipe.channels, (golden, answering))
 
 
 def _golden(model: Model, parts: Parts, recipe: Recipe, tolerance: GoldenSpec) -> Golden:

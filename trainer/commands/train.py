@@ -17,6 +17,7 @@ from models.bundle.manifest import WindowSpec
 from models.bundle.package import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
+from trainer.bundle.explained import unexplained
 from trainer.bundle.package import pack
 from trainer.bundle.parity_check import CheckedModel, export_checked
 from trainer.checks.row_notes import row_notes
@@ -101,7 +102,14 @@ def train(
         seq=seq,
         spec=spec,
         model=found.model,
-        notes=(*row_notes(recording, recipe, parts), *chosen, *compared),
+        explain=found.explained.section if found.explained else None,
+        normal=found.explained.normal if found.explained else None,
+        notes=(
+            *row_notes(recording, recipe, parts),
+            *chosen,
+            *compared,
+            *unexplained(recipe.explain, found.explained),
+        ),
         findings=findings,
         parity=found.parity,
         latency=found.latency,

@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from models.bundle.manifest import Channel, Finite, Output, Task
 from trainer.dataset.targets import MAX_CLASSES, NORMAL_AND_NOT
 from trainer.recipe.data_section import Label, Section, Signal, Source
-from trainer.recipe.document import Budget, Identity
+from trainer.recipe.document import Budget, Explained, Identity
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.window_section import Window, input_mistakes
 
@@ -103,6 +103,9 @@ class Declaration(Section):
     """The description of an external model; the sections are explained above."""
 
     task: Task
+    explain: Annotated[
+        Explained, Field(description="which predictions name the signals that they are due to")
+    ] = "alarm"
     bundle: Identity
     input: GraphInput = GraphInput()
     signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=4096)]

@@ -38,6 +38,9 @@ from trainer.recipe.split_section import Checks, Split, split_mistakes
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.window_section import MAX_WINDOW_VALUES, Window, input_mistakes
 
+Explained = Literal["alarm", "always", "never"]
+"""Which predictions carry their reasons: those that begin an alarm, all, or none."""
+
 
 class Identity(Section):
     """Which stream the bundle belongs to.
@@ -200,6 +203,9 @@ class Recipe(Section):
     seed: Annotated[
         int, Field(ge=0, lt=2**32, description="seed of every random choice in the training")
     ] = 0
+    explain: Annotated[
+        Explained, Field(description="which predictions name the signals that they are due to")
+    ] = "alarm"
     bundle: Identity
     data: Source
     signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=4096)]

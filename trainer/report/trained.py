@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle.explain import Explain
 from models.bundle.manifest import WindowSpec
 from trainer.checks.finding import Finding
 from trainer.dataset.splits import Parts
@@ -31,6 +35,8 @@ class Trained:
         memory_bytes: peak of the memory for serving the bundle, as measured here.
         leaderboard: the leaderboard of the search; None without a search.
         comparison: the comparison with the champion; None if there is none.
+        explain: how answers are explained; None where they are not.
+        normal: the window that explanations compare with, `[length, channels]`; None as before.
     """
 
     subject: Subject
@@ -44,6 +50,8 @@ class Trained:
     memory_bytes: int
     leaderboard: Leaderboard | None
     comparison: Comparison | None
+    explain: Explain | None = None
+    normal: NDArray[np.float32] | None = None
 
     @property
     def recipe(self) -> Recipe:

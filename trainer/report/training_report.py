@@ -15,6 +15,7 @@ from trainer.report.reported import Reported
 from trainer.report.sections.alarms import alarms
 from trainer.report.sections.champion import champion
 from trainer.report.sections.classes import calibration, confusion
+from trainer.report.sections.contributions import reasons_of_alarms
 from trainer.report.sections.importance import signals_that_matter
 from trainer.report.sections.numbers import numbers
 from trainer.report.sections.split import split_drawn
@@ -57,6 +58,7 @@ SECTIONS: Final[dict[str, Section]] = {
     "Comparison with the champion": champion,
     "Answers and truth": curves,
     "Importance of the signals": signals_that_matter,
+    "Signals behind the worst alarms": reasons_of_alarms,
     "Inputs and outputs": contract,
     "Checks before the training": checks,
     "Parity check of the graph": proof,

@@ -48,7 +48,8 @@ def make_manifest(width: int = 2, length: int = 1, **fields: object) -> Manifest
         "budget": Budget(latency_ms_p99=1.0, model_bytes=1),
     }
     made = parts | fields
-    return Manifest(**({"schema_version": schema_version(made["channels"])} | made))
+    schema = schema_version(made["channels"], made.get("explain"))
+    return Manifest(**({"schema_version": schema} | made))
 
 
 def make_golden(manifest: Manifest) -> Golden:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from models.bundle.explain import Explain
 from models.bundle.golden import Golden, write_golden
 from models.bundle.manifest import Channel, GoldenSpec, Manifest, Output, WindowSpec
 from models.bundle.package import Bundle, pack_bundle
@@ -156,6 +157,7 @@ def linear_bundle(  # noqa: PLR0913 - each argument is one fact that some test v
     layers: int = 0,
     fails_above: float | None = None,
     golden_wrong: bool = False,
+    explain: Explain | None = None,
 ) -> Bundle:
     """A regression: value = weighted sum of the last sample's channels + `bias`.
 
@@ -173,6 +175,7 @@ def linear_bundle(  # noqa: PLR0913 - each argument is one fact that some test v
         layers: number of products that make the model slow, see LinearGraph.
         fails_above: weighted sum above which the model fails, see LinearGraph.
         golden_wrong: whether the golden outputs are others than those of the graph.
+        explain: how answers are explained; the first golden window has the lowest values.
     """
     spec = window or WindowSpec(length=length, hop=hop)
     graph = LinearGraph(
@@ -190,12 +193,19 @@ def linear_bundle(  # noqa: PLR0913 - each argument is one fact that some test v
         channels=tuple(channels or make_channels(len(weights))),
         window=spec,
         golden=GOLDEN,
+        explain=explain,
     )
     return _pack(manifest, graph, golden_wrong=golden_wrong)
 
 
-def detector_bundle(
-    stream: str, seq: int, weights: Sequence[float], *, threshold: float = 0.0, length: int = 1
+def detector_bundle(  # noqa: PLR0913 - as for linear_bundle
+    stream: str,
+    seq: int,
+    weights: Sequence[float],
+    *,
+    threshold: float = 0.0,
+    length: int = 1,
+    explain: Explain | None = None,
 ) -> Bundle:
     """An anomaly detector: score = weighted sum of the last sample, value = score > `threshold`."""
     graph = LinearGraph(weights=weights, length=length, threshold=threshold)
@@ -210,6 +220,7 @@ def detector_bundle(
         task="anomaly",
         outputs=(value, score),
         golden=GOLDEN,
+        explain=explain,
     )
     return _pack(manifest, graph, golden_wrong=False)
 

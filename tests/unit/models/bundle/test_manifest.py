@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from models.bundle.explain import Explain
 from models.bundle.manifest import (
     MAX_WINDOW_VALUES,
     Channel,
@@ -24,6 +25,7 @@ from tests.kit.wording import names, naming
 SCORE = Output(name="score", dtype="float32", meaning="how sure")
 CLASS = Output(name="value", dtype="int64", meaning="state", classes=("good", "worn"))
 NUMBER = Output(name="value", dtype="float32", meaning="hours left")
+EXPLAIN = Explain(when="alarm", method="shapley", orders=8, reference=3, output="value")
 FILE = MemberFile(name="model.onnx", sha256="0" * 64, size=1)
 
 
@@ -113,6 +115,38 @@ def test_codes_need_schema_2_and_older_manifests_stay_as_they_were() -> None:
     assert read_manifest(write_manifest(manifest)) == manifest
     assert b"codes" not in write_manifest(make_manifest())
     assert b'"schema_version": 1' in write_manifest(make_manifest())
+
+
+def test_an_explanation_needs_schema_2_and_older_manifests_stay_as_they_were() -> None:
+    with pytest.raises(ValidationError, match="explain"):
+        make_manifest(explain=EXPLAIN, schema_version=1)
+    manifest = make_manifest(explain=EXPLAIN)
+    assert manifest.schema_version == 2
+    assert read_manifest(write_manifest(manifest)) == manifest
+    assert b"explain" not in write_manifest(make_manifest())
+
+
+def test_an_explanation_may_not_exchange_too_many_signals() -> None:
+    wide = EXPLAIN.model_copy(update={"orders": 64})
+    with pytest.raises(ValidationError, match="too many for 4096 signals"):
+        make_manifest(4096, explain=wide)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        pytest.param({"reference": 4}, "4 golden windows", id="no-such-golden-window"),
+        pytest.param({"output": "score"}, "outputs are value", id="no-such-output"),
+        pytest.param({"alarms": [0]}, "0 classes", id="no-such-class"),
+        pytest.param({"orders": 0}, "allowed are 2, 4", id="no-orders"),
+        pytest.param({"orders": 3}, "multiple of 2", id="odd-orders"),
+        pytest.param({"method": "occlusion"}, "0 for 'occlusion'", id="orders-of-occlusion"),
+        pytest.param({"when": "never"}, "always", id="never"),
+    ],
+)
+def test_an_explanation_that_does_not_fit_is_refused(fields: dict[str, object], named: str) -> None:
+    parts = EXPLAIN.model_dump(mode="json") | fields
+    assert named in refusal(altered(schema_version=2, explain=parts))
 
 
 def test_a_manifest_without_a_schema_version_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""What each signal contributes to an answer: windows mixed with a reference, asked of the model."""
