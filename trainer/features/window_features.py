@@ -28,6 +28,8 @@ _TINY = 1e-150
 _LARGEST = float(np.finfo(np.float32).max)
 # Share of the variance of the signals' means that the plane of `residual` explains.
 _EXPLAINED = 0.9
+# Distance from one of `sparse_lags` to the next, as a share of the lag.
+_SPARSE = 0.2
 # Shorter windows have no octave bands that are worth the name.
 _SHORTEST_SPECTRUM = 8
 
@@ -79,10 +81,10 @@ _OF_A_STRETCH: dict[str, Callable[[_Stretch], Any]] = {
     "kurtosis": _Stretch.kurtosis,
     "difference": lambda s: s.x[:, -1] - s.x[:, 0],
 }
-KINDS = ("last", *_OF_A_STRETCH, "bands", "residual")
+KINDS = ("last", *_OF_A_STRETCH, "bands", "residual", "lags")
 """All kinds of features: the last sample; statistics of the last samples; octave bands of the
-spectrum, as the root mean square in each; and `residual`, the part of the signals' means that the
-other signals do not explain."""
+spectrum, as the root mean square in each; `residual`, the part of the signals' means that the other
+signals do not explain; and `lags`, single samples before the last one."""
 
 
 class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
@@ -95,6 +97,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         signals: names of the signals, where some are derived or only some have features.
         derived: name and expression of each derived signal, computed sample by sample.
         described: names of the signals, derived ones among them, that have features; empty is all.
+        lags: for the kind `lags`, how many samples before the last one each taken sample lies;
+            empty takes `sparse_lags` of the window. Lags beyond the window are left out.
 
     Attributes:
         medians_: value that replaces a missing one, float64 `[described signals]`, derived ones
@@ -105,19 +109,22 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         plane_: projection onto the plane that explains most of them, `[signals, signals]`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  scikit-learn's way: a parameter for each setting
         self,
         kinds: Sequence[str] = BASIC,
         lengths: Sequence[int] = (),
         signals: Sequence[str] = (),
         derived: Sequence[tuple[str, str]] = (),
         described: Sequence[str] = (),
+        *,
+        lags: Sequence[int] = (),
     ) -> None:
         self.kinds = kinds
         self.lengths = lengths
         self.signals = signals
         self.derived = derived
         self.described = described
+        self.lags = lags
 
     def fit(self, X: NDArray[np.float32], y: object = None) -> Self:  # noqa: ARG002  sklearn's
         """Find the medians in windows `[n, length, channels]`; 0 for a signal without a value."""
@@ -157,6 +164,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
                 found.append(x[:, -1])
             elif kind == "bands":
                 found += self._bands(x)
+            elif kind == "lags":
+                found += [x[:, -1 - lag] for lag in self._lags()]
             elif kind == "residual":
                 found.append(self._residual(whole.mean[:, 0] if whole else x[:, -1]))
             else:
@@ -203,9 +212,16 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
                 found.append(kind)
             elif kind == "bands":
                 found += [f"band {low}-{high - 1}" for low, high in self._octaves()]
+            elif kind == "lags":
+                found += [f"lag {lag}" for lag in self._lags()]
             else:
                 found += [f"{kind} {length}" for length in self._stretches()]
         return found
+
+    def _lags(self) -> list[int]:
+        """How many samples before the last one each sample of the kind `lags` lies."""
+        every = self.lags or sparse_lags(self.length_)
+        return [lag for lag in every if lag < self.length_ and (lag or "last" not in self.kinds)]
 
     def _octaves(self) -> list[tuple[int, int]]:
         """First bin of each octave band, and the bin after its last, of the longest spectrum."""
@@ -253,6 +269,19 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _residual(self, means: Any) -> Any:  # noqa: ANN401  an array, or a symbol
         z = (means - self.centre_) / self.scale_
         return (z - z @ self.plane_) * self.scale_
+
+
+def sparse_lags(length: int) -> list[int]:
+    """Lags over a window of `length` samples: dense near its end, then ever further apart.
+
+    The distance grows in proportion to the lag, because the response of a first-order process
+    becomes flatter with the time since its cause; the last lag is the window's first sample.
+    """
+    found, lag = [], 0
+    while lag < length - 1:
+        found.append(lag)
+        lag += max(1, round(lag * _SPARSE))
+    return [*found, length - 1]
 
 
 def in_blocks(X: NDArray[np.float32], times: int = 1) -> Iterator[NDArray[np.float32]]:

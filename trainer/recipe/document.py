@@ -219,6 +219,7 @@ class Recipe(Section):
         mistakes = [
             *self._signal_mistakes(),
             *feature_mistakes(names, self.derived, self.features),
+            *self.features.lag_mistakes(self._seen_length),
             *self._target_mistakes(),
             *self._split_mistakes(),
             *search_mistakes(self.search, self.target.task),
@@ -242,6 +243,12 @@ class Recipe(Section):
     def label_column(self) -> str | None:
         """The column with labels or target values; None if the data has none."""
         return self.target.column
+
+    @property
+    def _seen_length(self) -> int:
+        """Number of samples that features see; a detector with smoothing sees shorter windows."""
+        smooth = self.target.smooth if isinstance(self.target, Anomaly) else 1
+        return max(1, self.window.length - smooth + 1)
 
     def _signal_mistakes(self) -> list[str]:
         found = input_mistakes([signal.name for signal in self.signals], self.window, self.data)

@@ -24,7 +24,9 @@ Kind = Literal[
     "difference",
     "bands",
     "residual",
+    "lags",
 ]
+MAX_LAGS = 100
 # A covariance of k features has k (k + 1) / 2 numbers to estimate, so a detector with many
 # features needs many hours of normal data.
 _OF_A_DETECTOR = ("mean", "std")
@@ -58,6 +60,8 @@ class FeatureSection(Section):
             anomaly target mean and std alone.
         lengths: numbers of samples; the features are computed over so many last samples of the
             window too, beside the whole of it.
+        lags: for the kind `lags`, how many samples before the last one each taken sample lies;
+            empty takes some over the whole window, further apart the older they are.
         signals: names of the signals, derived ones among them, that features are computed of;
             None takes all. Signals that are not named here are no input of the estimator, but the
             gateway still compares them with the training part and reports their drift.
@@ -67,7 +71,18 @@ class FeatureSection(Section):
     lengths: Annotated[
         tuple[Annotated[int, Field(ge=2, le=65_536)], ...], Field(max_length=10)
     ] = ()
+    lags: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=65_535)], ...], Field(max_length=MAX_LAGS)
+    ] = ()
     signals: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _lags_have_a_use(self) -> Self:
+        if self.lags and "lags" not in self.kinds:
+            raise ValueError("lags needs the kind 'lags'; add it to kinds, or leave lags out")
+        if twice := sorted({lag for lag in self.lags if self.lags.count(lag) > 1}):
+            raise ValueError(f"lags names {twice[0]} more than once; once is enough")
+        return self
 
     def step(self, task: str, signals: Sequence[str], derived: Sequence[Derived]) -> WindowFeatures:
         """The transformer that computes the features, not fitted; the task decides on `auto`."""
@@ -78,7 +93,17 @@ class FeatureSection(Section):
             signals=tuple(signals) if derived or self.signals else (),
             derived=tuple((one.name, one.expression) for one in derived),
             described=self.signals or (),
+            lags=self.lags,
         )
+
+    def lag_mistakes(self, length: int) -> list[str]:
+        """Mistakes in the lags for features of the last `length` samples of a window."""
+        beyond = [lag for lag in self.lags if lag >= length]
+        return [
+            f"features.lags: {lag} is beyond the {length} samples that features see; allowed are 0 "
+            f"to {length - 1}, or lengthen window.length"
+            for lag in beyond
+        ]
 
 
 def feature_mistakes(

@@ -31,6 +31,8 @@ _FREE: Any = {
     "data": {"files"},  # the digests are in the name, wherever the files lie
     "target": {"left"},
 }
+# Raised whenever candidates are drawn from other spaces, because a journal keeps to its own.
+_SPACES = 2
 # TPE needs some random trials to model; ten is Optuna's own default.
 _RANDOM_FIRST = 10
 # A median of fewer complete trials would prune by chance.
@@ -47,6 +49,7 @@ def path_of(folder: Path, recipe: Recipe, digests: Mapping[str, str]) -> Path:
     content = {
         "recipe": recipe.model_dump(mode="json", include=_SHAPES, exclude=_FREE),
         "data": sorted(digests.values()),
+        "spaces": _SPACES,
         "versions": [version(name) for name in ("millhand", "optuna", "scikit-learn")],
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
