@@ -1,4 +1,4 @@
-"""The recipe's sections `[[derived]]` and `[features]`: what is computed from a window."""
+"""The recipe's sections `[[derived]]`, `[conditions]`, `[features]`: what a window becomes."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from models.bundle.manifest import Name
+from trainer.features.conditions import MAX_CONDITIONS, ConditionSpec
 from trainer.features.expression import MAX_LENGTH, Expression
 from trainer.features.window_features import BASIC, WindowFeatures
 from trainer.recipe.data_section import Section
@@ -52,6 +53,32 @@ class Derived(Section):
         return self
 
 
+class ConditionSection(Section):
+    """How operating conditions are told apart; every signal is then normalised within each.
+
+    Attributes:
+        signals: names of the signals, derived ones among them, that tell the condition.
+        clusters: number of conditions, found by k-means on these signals; None takes each
+            combination of their values in the training part as a condition.
+    """
+
+    signals: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+    clusters: Annotated[int, Field(ge=2, le=MAX_CONDITIONS)] | None = None
+
+    def spec(self, seed: int) -> ConditionSpec:
+        """The section as the transformer of the features takes it."""
+        return ConditionSpec(self.signals, self.clusters, seed)
+
+    def mistakes(self, signals: Sequence[str], derived: Sequence[Derived]) -> list[str]:
+        """Names that are no signals."""
+        known = [*signals, *(one.name for one in derived)]
+        return [
+            f"conditions.signals: '{name}' is no signal; there are {', '.join(known)}"
+            for name in self.signals
+            if name not in known
+        ]
+
+
 class FeatureSection(Section):
     """Which features are computed of each signal in a window.
 
@@ -84,16 +111,24 @@ class FeatureSection(Section):
             raise ValueError(f"lags names {twice[0]} more than once; once is enough")
         return self
 
-    def step(self, task: str, signals: Sequence[str], derived: Sequence[Derived]) -> WindowFeatures:
+    def step(
+        self,
+        task: str,
+        signals: Sequence[str],
+        derived: Sequence[Derived],
+        conditions: ConditionSpec | None = None,
+    ) -> WindowFeatures:
         """The transformer that computes the features, not fitted; the task decides on `auto`."""
         auto = _OF_A_DETECTOR if task == "anomaly" else BASIC
+        named = derived or self.signals or conditions
         return WindowFeatures(
             kinds=auto if self.kinds == "auto" else self.kinds,
             lengths=self.lengths,
-            signals=tuple(signals) if derived or self.signals else (),
+            signals=tuple(signals) if named else (),
             derived=tuple((one.name, one.expression) for one in derived),
             described=self.signals or (),
             lags=self.lags,
+            conditions=conditions,
         )
 
     def lag_mistakes(self, length: int) -> list[str]:

@@ -41,7 +41,7 @@ MOST_ROWS = 10_000
 MOST_LAG_FEATURES = 500
 """Most features of a line on every lag; with more signals or samples, sparse lags are taken."""
 # Penalties as a share of the number of rows. The last one leaves nearly the mean of the target.
-_PENALTIES = (1e-4, 1e-2, 1.0, 100.0)
+_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 100.0)
 _COMPONENTS = (2, 4, 8)
 
 

@@ -24,7 +24,18 @@ from trainer.recipe.document import Recipe
 
 FOLDER = ".search"
 # Sections of the recipe that affect how good a candidate is; they are part of the journal's name.
-_SHAPES = {"seed", "data", "signals", "derived", "window", "features", "target", "split", "search"}
+_SHAPES = {
+    "seed",
+    "data",
+    "signals",
+    "derived",
+    "conditions",
+    "window",
+    "features",
+    "target",
+    "split",
+    "search",
+}
 # Keys of these sections that do not affect it, so that changing them continues the same journal.
 _FREE: Any = {
     "search": {"trials", "seconds", "jobs", "prefer", "tolerance"},

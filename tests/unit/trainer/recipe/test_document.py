@@ -310,7 +310,7 @@ def test_guide_explains_every_key() -> None:
     schema = json.loads(recipe_schema())
     keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
     headings = {"bundle", "data", "signals", "derived", "window", "features", "target", "split"}
-    headings |= {"checks", "search", "budget", "drift"}
+    headings |= {"checks", "conditions", "search", "budget", "drift"}
     assert {key for key in keys - headings if f"`{key}`" not in guide} == set()
     assert all(f"[{heading}]" in guide for heading in headings)
 
