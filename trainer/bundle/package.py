@@ -118,7 +118,7 @@ def _lineage(trained: Trained) -> Lineage:
         code_version=version("millhand"),
         packages={
             package: version(package)
-            for package in (SEARCH_PACKAGES if trained.leaderboard else PACKAGES)
+            for package in (SEARCH_PACKAGES if trained.recipe.search else PACKAGES)
         },
         seed=trained.recipe.seed,
     )

@@ -37,6 +37,7 @@ from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe, read_recipe
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
+from trainer.search.contest import contest
 from trainer.search.journal import path_of
 from trainer.search.leaderboard import Leaderboard
 from trainer.search.tradeoff import with_costs
@@ -199,7 +200,7 @@ def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:
 def _searched(subject: Subject, folder: Path, console: Console) -> Leaderboard | None:
     recipe, train_part = subject.recipe, subject.parts.train
     if recipe.search is None:
-        return None
+        return contest(train_part, subject.truth, recipe, console)
     journal = path_of(folder, recipe, subject.recording.digests)
     found = search(train_part, subject.truth, recipe, journal=journal, console=console)
     return with_costs(found, train_part, subject.truth, recipe, console)
@@ -246,15 +247,16 @@ def _first_passing(
         try:
             found = attempt(entry.candidate)
         except ParityError as exc:
-            said.append(f"search: {entry.family} is left out: {exc}")
+            said.append(f"{leaderboard.origin}: {entry.family} is left out: {exc}")
             continue
         said.append(
-            f"search: {leaderboard.tried} candidates tried on folds of the training part; the "
-            f"model is {entry.family} on {entry.features} features, "
+            f"{leaderboard.origin}: {leaderboard.tried} candidates tried on folds of the training "
+            f"part; the model is {entry.family} on {entry.features} features, "
             f"{leaderboard.metric} {entry.said} there"
         )
         return found, tuple(said)
-    raise ParityError("\n".join([*said, "search: no family is left; no bundle is written"]))
+    nothing = f"{leaderboard.origin}: no family is left; no bundle is written"
+    raise ParityError("\n".join([*said, nothing]))
 
 
 def _by_seq(folder: Path, stream: str) -> dict[int, Path]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
@@ -55,12 +56,19 @@ def presets(recipe: Recipe) -> Mapping[str, WindowFeatures]:
     length = recipe.window.length
     if length == 1:
         return {"plain": own}
+    rich = [kind for kind in KINDS if kind != "lags"]
     return {
         "plain": own,
-        "multiscale": _varied(own, BASIC, (length // 2, length // 6)),
-        "rich": _varied(own, KINDS, (length // 3,)),
+        "lags": varied(own, ("lags",)),
+        "multiscale": varied(own, BASIC, (length // 2, length // 6)),
+        "rich": varied(own, rich, (length // 3,)),
     }
 
 
-def _varied(own: WindowFeatures, kinds: Sequence[str], lengths: Sequence[int]) -> WindowFeatures:
-    return WindowFeatures(kinds, lengths, own.signals, own.derived, own.described)
+def varied(
+    own: WindowFeatures, kinds: Sequence[str], lengths: Sequence[int] = ()
+) -> WindowFeatures:
+    """The recipe's features with other kinds and lengths, of the same signals."""
+    features: WindowFeatures = clone(own)
+    features.set_params(kinds=tuple(kinds), lengths=tuple(lengths))
+    return features

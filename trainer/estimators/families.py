@@ -20,11 +20,12 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, SVR
 
+from trainer.estimators.lines import RidgeLine
 from trainer.estimators.network import Network
 
 Estimator = Any
@@ -83,8 +84,8 @@ def _linear(trial: BaseTrial, of: Setting) -> Estimator:
     kind = trial.suggest_categorical("linear.kind", ["ridge", "lasso", "elastic-net"])
     alpha = trial.suggest_float("linear.alpha", 1e-5, 10.0, log=True)
     if kind == "ridge":
-        # scikit-learn's Ridge penalises against a sum over the rows, Lasso against a mean.
-        return Ridge(alpha=alpha * of.rows)
+        # Ridge penalises against a sum over the rows, Lasso against a mean.
+        return RidgeLine(alpha=alpha * of.rows)
     if kind == "lasso":
         return Lasso(alpha=alpha * of.spread, max_iter=2000)
     # The penalty of Lasso grows with the target's scale, that of Ridge does not; each gets half.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from trainer.features.conditions import Conditions, ConditionSpec
 from trainer.features.expression import Expression
 from trainer.features.symbols import power_spectrum
 
@@ -28,6 +29,8 @@ _TINY = 1e-150
 _LARGEST = float(np.finfo(np.float32).max)
 # Share of the variance of the signals' means that the plane of `residual` explains.
 _EXPLAINED = 0.9
+# Distance from one of `sparse_lags` to the next, as a share of the lag.
+_SPARSE = 0.2
 # Shorter windows have no octave bands that are worth the name.
 _SHORTEST_SPECTRUM = 8
 
@@ -79,10 +82,10 @@ _OF_A_STRETCH: dict[str, Callable[[_Stretch], Any]] = {
     "kurtosis": _Stretch.kurtosis,
     "difference": lambda s: s.x[:, -1] - s.x[:, 0],
 }
-KINDS = ("last", *_OF_A_STRETCH, "bands", "residual")
+KINDS = ("last", *_OF_A_STRETCH, "bands", "residual", "lags")
 """All kinds of features: the last sample; statistics of the last samples; octave bands of the
-spectrum, as the root mean square in each; and `residual`, the part of the signals' means that the
-other signals do not explain."""
+spectrum, as the root mean square in each; `residual`, the part of the signals' means that the other
+signals do not explain; and `lags`, single samples before the last one."""
 
 
 class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
@@ -95,6 +98,10 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         signals: names of the signals, where some are derived or only some have features.
         derived: name and expression of each derived signal, computed sample by sample.
         described: names of the signals, derived ones among them, that have features; empty is all.
+        lags: for the kind `lags`, how many samples before the last one each taken sample lies;
+            empty takes `sparse_lags` of the window. Lags beyond the window are left out.
+        conditions: how operating conditions are told apart; each sample is then given in
+            deviations from what is usual in its condition. None leaves samples as they are.
 
     Attributes:
         medians_: value that replaces a missing one, float64 `[described signals]`, derived ones
@@ -102,25 +109,33 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         length_: number of samples in a window.
         centre_: mean of each signal's window means, `[described signals]`; for `residual`.
         scale_: deviation of each signal's window means, `[described signals]`; for `residual`.
+        conditions_: the operating conditions, if they are told apart.
         plane_: projection onto the plane that explains most of them, `[signals, signals]`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  scikit-learn's way: a parameter for each setting
         self,
         kinds: Sequence[str] = BASIC,
         lengths: Sequence[int] = (),
         signals: Sequence[str] = (),
         derived: Sequence[tuple[str, str]] = (),
         described: Sequence[str] = (),
+        *,
+        lags: Sequence[int] = (),
+        conditions: ConditionSpec | None = None,
     ) -> None:
         self.kinds = kinds
         self.lengths = lengths
         self.signals = signals
         self.derived = derived
         self.described = described
+        self.lags = lags
+        self.conditions = conditions
 
     def fit(self, X: NDArray[np.float32], y: object = None) -> Self:  # noqa: ARG002  sklearn's
         """Find the medians in windows `[n, length, channels]`; 0 for a signal without a value."""
+        if self.conditions is not None:
+            self._fit_conditions(X[:, -1:], self.conditions)
         last = self._extended(X[:, -1:])[:, 0]
         present = ~np.isnan(last).all(axis=0)
         self.medians_ = np.zeros(last.shape[1])
@@ -132,7 +147,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def transform(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features of windows `[n, length, channels]`: float32 `[n, features]`."""
-        blocks = [self.compute(block) for block in in_blocks(X)]
+        blocks = [self.compute(block) for block in in_blocks(X, self._copies(X.shape[2]))]
         return np.concatenate(blocks) if blocks else np.empty((0, self.width), np.float32)
 
     def names(self, channels: Sequence[str]) -> list[str]:
@@ -157,6 +172,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
                 found.append(x[:, -1])
             elif kind == "bands":
                 found += self._bands(x)
+            elif kind == "lags":
+                found += [x[:, -1 - lag] for lag in self._lags()]
             elif kind == "residual":
                 found.append(self._residual(whole.mean[:, 0] if whole else x[:, -1]))
             else:
@@ -170,17 +187,38 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return np.where(np.isnan(x), self.medians_, x)
 
     def _extended(self, X: Any) -> Any:  # noqa: ANN401  an array, or a symbol
-        """The signals, derived ones last, that have features; NaN = missing."""
+        """The signals with features, normalised if conditions are told apart; NaN = missing."""
+        told, seen = self._told_and_seen(X)
+        return seen if told is None else self.conditions_.compute(told, seen)
+
+    def _told_and_seen(self, X: Any) -> tuple[Any, Any]:  # noqa: ANN401  an array, or a symbol
+        """The signals that tell the condition, or None; and those, derived last, with features."""
         x = X.astype(np.float64)
         columns = {name: x[:, :, at : at + 1] for at, name in enumerate(self.signals)}
         with np.errstate(all="ignore"):
             for name, text in self.derived:
                 value = Expression(text).evaluate(columns)
                 columns[name] = np.where(np.abs(value) < _LARGEST, value, np.nan)
+        telling = () if self.conditions is None else self.conditions.signals
+        told = np.concatenate([columns[name] for name in telling], 2) if telling else None
         further = [columns[name] for name, _ in self.derived]
         if self.described:
-            return np.concatenate([columns[name] for name in columns if name in self.described], 2)
-        return np.concatenate([x, *further], axis=2) if further else x
+            seen = [columns[name] for name in columns if name in self.described]
+            return told, np.concatenate(seen, 2)
+        return told, np.concatenate([x, *further], axis=2) if further else x
+
+    def _fit_conditions(self, X: NDArray[np.float32], spec: ConditionSpec) -> None:
+        told, seen = self._told_and_seen(X)
+        every = [*self.signals, *(name for name, _ in self.derived)]
+        described = [name for name in every if name in self.described] or every
+        own = np.array([name in spec.signals for name in described])
+        self.conditions_ = Conditions().fit(told[:, 0], seen[:, 0], spec, own)
+
+    def _copies(self, channels: int) -> int:
+        """How much more memory than a window its features take while they are computed."""
+        if self.conditions is None:
+            return 1
+        return 1 + len(self.conditions_.centres) // channels
 
     def _kinds(self) -> list[str]:
         alone = self.length_ == 1
@@ -203,9 +241,16 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
                 found.append(kind)
             elif kind == "bands":
                 found += [f"band {low}-{high - 1}" for low, high in self._octaves()]
+            elif kind == "lags":
+                found += [f"lag {lag}" for lag in self._lags()]
             else:
                 found += [f"{kind} {length}" for length in self._stretches()]
         return found
+
+    def _lags(self) -> list[int]:
+        """How many samples before the last one each sample of the kind `lags` lies."""
+        every = self.lags or sparse_lags(self.length_)
+        return [lag for lag in every if lag < self.length_ and (lag or "last" not in self.kinds)]
 
     def _octaves(self) -> list[tuple[int, int]]:
         """First bin of each octave band, and the bin after its last, of the longest spectrum."""
@@ -253,6 +298,19 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _residual(self, means: Any) -> Any:  # noqa: ANN401  an array, or a symbol
         z = (means - self.centre_) / self.scale_
         return (z - z @ self.plane_) * self.scale_
+
+
+def sparse_lags(length: int) -> list[int]:
+    """Lags over a window of `length` samples: dense near its end, then ever further apart.
+
+    The distance grows in proportion to the lag, because the response of a first-order process
+    becomes flatter with the time since its cause; the last lag is the window's first sample.
+    """
+    found, lag = [], 0
+    while lag < length - 1:
+        found.append(lag)
+        lag += max(1, round(lag * _SPARSE))
+    return [*found, length - 1]
 
 
 def in_blocks(X: NDArray[np.float32], times: int = 1) -> Iterator[NDArray[np.float32]]:

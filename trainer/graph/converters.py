@@ -1,9 +1,9 @@
 """Converters that skl2onnx needs for our own steps, for trees and for support vectors.
 
 A step of ours has `compute`, which writes the graph when it is given a `Symbol`, and `width`, the
-number of columns it returns. All trees are written by `trainer.estimators.trees`. Support vector
-and neural network regressions are written in double precision: in float32 sums over many vectors
-lose more digits than the tolerance allows.
+number of columns it returns. All trees are written by `trainer.estimators.trees`. Lines, support
+vector and neural network regressions are written in double precision: in float32 sums over many
+vectors lose more digits than the tolerance allows.
 """
 
 from collections.abc import Callable
@@ -28,6 +28,7 @@ from sklearn.ensemble import (
 )
 from sklearn.svm import SVR
 
+from trainer.estimators.lines import LatentLine, RidgeLine
 from trainer.estimators.monitor import Monitor
 from trainer.estimators.network import Network
 from trainer.estimators.trees import (
@@ -135,7 +136,7 @@ def _forest_classes(scope: Any, operator: Any, container: Any) -> None:  # noqa:
     _write_classes(Symbol(x.nodes, name, np.float32), operator)
 
 
-def _network(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
+def _computed(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401  skl2onnx is untyped
     x = operator.raw_operator.compute(_input(scope, operator, container))
     x.astype(np.float32).write(operator.outputs[0].full_name)
 
@@ -182,8 +183,10 @@ _ESTIMATORS: dict[type, tuple[Callable[[Any], None], Written]] = {
     ExtraTreesRegressor: (_NUMBERS, _forest_numbers),
     HistGradientBoostingClassifier: (_CLASSES, _boosted_classes),
     HistGradientBoostingRegressor: (_NUMBERS, _boosted_numbers),
-    Network: (_NUMBERS, _network),
+    LatentLine: (_NUMBERS, _computed),
+    Network: (_NUMBERS, _computed),
     RandomForestClassifier: (_CLASSES, _forest_classes),
     RandomForestRegressor: (_NUMBERS, _forest_numbers),
+    RidgeLine: (_NUMBERS, _computed),
     SVR: (_NUMBERS, _support),
 }

@@ -4,6 +4,7 @@
     [data]       the recorded files, and where time and asset are in them
     [[signals]]  the model's inputs: column, unit, valid range, what to do when one is missing
     [[derived]]  signals that the graph computes from others
+    [conditions] operating conditions, within which the signals are normalised
     [window]     how many samples the model sees at once
     [features]   what is computed of each signal in a window
     [target]     what the model predicts
@@ -32,7 +33,12 @@ from trainer.features.sliding import positions
 from trainer.features.window_features import WindowFeatures
 from trainer.recipe.data_section import Label, Section, Signal, Source, TimeUnit, anchored
 from trainer.recipe.drift_section import DriftSection
-from trainer.recipe.feature_section import Derived, FeatureSection, feature_mistakes
+from trainer.recipe.feature_section import (
+    ConditionSection,
+    Derived,
+    FeatureSection,
+    feature_mistakes,
+)
 from trainer.recipe.search_section import Search, search_mistakes
 from trainer.recipe.split_section import Checks, Split, split_mistakes
 from trainer.recipe.toml_file import read_toml
@@ -210,6 +216,7 @@ class Recipe(Section):
     data: Source
     signals: Annotated[tuple[Signal, ...], Field(min_length=1, max_length=4096)]
     derived: Annotated[tuple[Derived, ...], Field(max_length=100)] = ()
+    conditions: ConditionSection | None = None
     window: Window = Window()
     features: FeatureSection = FeatureSection()
     target: Target
@@ -225,6 +232,8 @@ class Recipe(Section):
         mistakes = [
             *self._signal_mistakes(),
             *feature_mistakes(names, self.derived, self.features),
+            *self.features.lag_mistakes(self._seen_length),
+            *(self.conditions.mistakes(names, self.derived) if self.conditions else ()),
             *self._target_mistakes(),
             *self._split_mistakes(),
             *search_mistakes(self.search, self.target.task),
@@ -242,12 +251,19 @@ class Recipe(Section):
     def described(self) -> WindowFeatures:
         """The transformer that computes the features of a window, not fitted yet."""
         names = [signal.name for signal in self.signals]
-        return self.features.step(self.target.task, names, self.derived)
+        regimes = None if self.conditions is None else self.conditions.spec(self.seed)
+        return self.features.step(self.target.task, names, self.derived, regimes)
 
     @property
     def label_column(self) -> str | None:
         """The column with labels or target values; None if the data has none."""
         return self.target.column
+
+    @property
+    def _seen_length(self) -> int:
+        """Number of samples that features see; a detector with smoothing sees shorter windows."""
+        smooth = self.target.smooth if isinstance(self.target, Anomaly) else 1
+        return max(1, self.window.length - smooth + 1)
 
     def _signal_mistakes(self) -> list[str]:
         found = input_mistakes([signal.name for signal in self.signals], self.window, self.data)

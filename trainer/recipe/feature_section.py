@@ -1,4 +1,4 @@
-"""The recipe's sections `[[derived]]` and `[features]`: what is computed from a window."""
+"""The recipe's sections `[[derived]]`, `[conditions]`, `[features]`: what a window becomes."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from models.bundle.manifest import Name
+from trainer.features.conditions import MAX_CONDITIONS, ConditionSpec
 from trainer.features.expression import MAX_LENGTH, Expression
 from trainer.features.window_features import BASIC, WindowFeatures
 from trainer.recipe.data_section import Section
@@ -24,7 +25,9 @@ Kind = Literal[
     "difference",
     "bands",
     "residual",
+    "lags",
 ]
+MAX_LAGS = 100
 # A covariance of k features has k (k + 1) / 2 numbers to estimate, so a detector with many
 # features needs many hours of normal data.
 _OF_A_DETECTOR = ("mean", "std")
@@ -50,6 +53,32 @@ class Derived(Section):
         return self
 
 
+class ConditionSection(Section):
+    """How operating conditions are told apart; every signal is then normalised within each.
+
+    Attributes:
+        signals: names of the signals, derived ones among them, that tell the condition.
+        clusters: number of conditions, found by k-means on these signals; None takes each
+            combination of their values in the training part as a condition.
+    """
+
+    signals: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+    clusters: Annotated[int, Field(ge=2, le=MAX_CONDITIONS)] | None = None
+
+    def spec(self, seed: int) -> ConditionSpec:
+        """The section as the transformer of the features takes it."""
+        return ConditionSpec(self.signals, self.clusters, seed)
+
+    def mistakes(self, signals: Sequence[str], derived: Sequence[Derived]) -> list[str]:
+        """Names that are no signals."""
+        known = [*signals, *(one.name for one in derived)]
+        return [
+            f"conditions.signals: '{name}' is no signal; there are {', '.join(known)}"
+            for name in self.signals
+            if name not in known
+        ]
+
+
 class FeatureSection(Section):
     """Which features are computed of each signal in a window.
 
@@ -58,6 +87,8 @@ class FeatureSection(Section):
             anomaly target mean and std alone.
         lengths: numbers of samples; the features are computed over so many last samples of the
             window too, beside the whole of it.
+        lags: for the kind `lags`, how many samples before the last one each taken sample lies;
+            empty takes some over the whole window, further apart the older they are.
         signals: names of the signals, derived ones among them, that features are computed of;
             None takes all. Signals that are not named here are no input of the estimator, but the
             gateway still compares them with the training part and reports their drift.
@@ -67,18 +98,47 @@ class FeatureSection(Section):
     lengths: Annotated[
         tuple[Annotated[int, Field(ge=2, le=65_536)], ...], Field(max_length=10)
     ] = ()
+    lags: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=65_535)], ...], Field(max_length=MAX_LAGS)
+    ] = ()
     signals: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
 
-    def step(self, task: str, signals: Sequence[str], derived: Sequence[Derived]) -> WindowFeatures:
+    @model_validator(mode="after")
+    def _lags_have_a_use(self) -> Self:
+        if self.lags and "lags" not in self.kinds:
+            raise ValueError("lags needs the kind 'lags'; add it to kinds, or leave lags out")
+        if twice := sorted({lag for lag in self.lags if self.lags.count(lag) > 1}):
+            raise ValueError(f"lags names {twice[0]} more than once; once is enough")
+        return self
+
+    def step(
+        self,
+        task: str,
+        signals: Sequence[str],
+        derived: Sequence[Derived],
+        conditions: ConditionSpec | None = None,
+    ) -> WindowFeatures:
         """The transformer that computes the features, not fitted; the task decides on `auto`."""
         auto = _OF_A_DETECTOR if task == "anomaly" else BASIC
+        named = derived or self.signals or conditions
         return WindowFeatures(
             kinds=auto if self.kinds == "auto" else self.kinds,
             lengths=self.lengths,
-            signals=tuple(signals) if derived or self.signals else (),
+            signals=tuple(signals) if named else (),
             derived=tuple((one.name, one.expression) for one in derived),
             described=self.signals or (),
+            lags=self.lags,
+            conditions=conditions,
         )
+
+    def lag_mistakes(self, length: int) -> list[str]:
+        """Mistakes in the lags for features of the last `length` samples of a window."""
+        beyond = [lag for lag in self.lags if lag >= length]
+        return [
+            f"features.lags: {lag} is beyond the {length} samples that features see; allowed are 0 "
+            f"to {length - 1}, or lengthen window.length"
+            for lag in beyond
+        ]
 
 
 def feature_mistakes(

@@ -24,13 +24,26 @@ from trainer.recipe.document import Recipe
 
 FOLDER = ".search"
 # Sections of the recipe that affect how good a candidate is; they are part of the journal's name.
-_SHAPES = {"seed", "data", "signals", "derived", "window", "features", "target", "split", "search"}
+_SHAPES = {
+    "seed",
+    "data",
+    "signals",
+    "derived",
+    "conditions",
+    "window",
+    "features",
+    "target",
+    "split",
+    "search",
+}
 # Keys of these sections that do not affect it, so that changing them continues the same journal.
 _FREE: Any = {
     "search": {"trials", "seconds", "jobs", "prefer", "tolerance"},
     "data": {"files"},  # the digests are in the name, wherever the files lie
     "target": {"left"},
 }
+# Raised whenever candidates are drawn from other spaces, because a journal keeps to its own.
+_SPACES = 2
 # TPE needs some random trials to model; ten is Optuna's own default.
 _RANDOM_FIRST = 10
 # A median of fewer complete trials would prune by chance.
@@ -47,6 +60,7 @@ def path_of(folder: Path, recipe: Recipe, digests: Mapping[str, str]) -> Path:
     content = {
         "recipe": recipe.model_dump(mode="json", include=_SHAPES, exclude=_FREE),
         "data": sorted(digests.values()),
+        "spaces": _SPACES,
         "versions": [version(name) for name in ("millhand", "optuna", "scikit-learn")],
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

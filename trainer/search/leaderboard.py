@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from trainer.estimators.candidate import Candidate
 
@@ -84,6 +84,7 @@ class Leaderboard:
         notes: families and features that were left out, with the reason, and the rule of choice.
         smaller: for some families the smallest candidate that is about as good as the best of
             all, if that is not the family's best.
+        origin: `search`, or `default` for the contest that decides on the default.
     """
 
     metric: str
@@ -91,6 +92,7 @@ class Leaderboard:
     tried: int
     notes: tuple[str, ...]
     smaller: tuple[Entry, ...] = ()
+    origin: Literal["search", "default"] = "search"
 
     def rows(self) -> list[list[str]]:
         """The entries as a table: family, features, metric, seconds and costs, as text."""

@@ -80,7 +80,7 @@ def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folde
             f"search.metric '{scorer.metric}' needs two classes, and there are {scorer.classes}; "
             "use 'macro_f1'"
         )
-    parts = tuple(part for part in folds(train, truth, recipe) if _can_score(part, y, scorer))
+    parts = tuple(part for part in folds(train, truth, recipe) if can_score(part, y, scorer))
     if not parts:
         raise DataError(
             f"search.metric '{scorer.metric}' is not defined on any fold of the training part: "
@@ -99,7 +99,8 @@ def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folde
     return Plan(chosen, sets, computed, CrossValidation(y, parts, scorer), setting, notes)
 
 
-def _can_score(part: Fold, y: NDArray[Any], scorer: Scorer) -> bool:
+def can_score(part: Fold, y: NDArray[Any], scorer: Scorer) -> bool:
+    """Whether a metric is defined on a fold: both parts have windows, and the classes it needs."""
     fitted, held = part
     if not len(fitted) or not len(held):
         return False

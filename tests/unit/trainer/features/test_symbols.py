@@ -22,7 +22,7 @@ from trainer.estimators.detectors import DETECTORS
 from trainer.estimators.monitor import Monitor
 from trainer.features.scaling import Standardise
 from trainer.features.symbols import Nodes, Symbol
-from trainer.features.window_features import KINDS, WindowFeatures
+from trainer.features.window_features import KINDS, WindowFeatures, sparse_lags
 from trainer.graph.converters import convert
 from trainer.recipe.document import Detecting
 from trainer.recipe.feature_section import Kind
@@ -109,6 +109,27 @@ def test_bands_share_out_the_variance_of_the_last_power_of_two() -> None:
     bands = by_name(windows, "bands")
     squares = sum(np.square(bands[name], dtype=np.float64) for name in bands if name[0] == "a")
     np.testing.assert_allclose(squares, windows[:, -8:, 0].var(axis=1, dtype=np.float64), rtol=1e-5)
+
+
+def test_lags_are_single_samples_before_the_last() -> None:
+    windows = drawn(30)
+    features = WindowFeatures(("last", "lags"), lags=(0, 3, LENGTH - 1, LENGTH)).fit(windows)
+    assert features.names(["a", "b"])[2:] == ["a lag 3", "b lag 3", "a lag 10", "b lag 10"]
+    taken = windows[:, [-1, -4, 0]].reshape(len(windows), -1)
+    np.testing.assert_array_equal(features.transform(windows), taken)
+    np.testing.assert_array_equal(
+        inside(features, LENGTH, CHANNELS).run(None, {"x": windows})[0], taken
+    )
+
+
+@pytest.mark.parametrize("length", [2, 11, 600])
+def test_lags_that_nobody_chose_cover_the_window_with_few_samples(length: int) -> None:
+    lags = sparse_lags(length)
+    apart = np.diff(lags)
+    assert (lags[0], lags[-1]) == (0, length - 1)
+    assert (apart[:-1] > 0).all()
+    assert (np.diff(apart[:-1]) >= 0).all()
+    assert len(lags) <= 35
 
 
 def test_tone_is_in_its_own_octave_alone() -> None:

@@ -67,6 +67,16 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ({"signals": [{"nam": "a"}]}, "signals[0].nam: "),
         ({"signals": [{"name": "label"}]}, "'label'"),
         ({"features": {"signals": ["flow", "z"]}}, "'z'"),
+        ({"features": {"lags": [1]}}, "'lags'"),
+        ({"features": {"kinds": ["lags"], "lags": [1, 2, 1]}}, "lags names 1"),
+        ({"features": {"kinds": ["lags"], "lags": [3, 4]}}, "features.lags: 4 is beyond the 4"),
+        (
+            {
+                "features": {"kinds": ["lags"], "lags": [3]},
+                "target": {"task": "anomaly", "smooth": 2},
+            },
+            "features.lags: 3 is beyond the 3",
+        ),
         ({"target": {"task": "magic"}}, "'classification', 'regression', 'anomaly'"),
         (
             {"target": {"column": "y"}},
@@ -300,7 +310,7 @@ def test_guide_explains_every_key() -> None:
     schema = json.loads(recipe_schema())
     keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
     headings = {"bundle", "data", "signals", "derived", "window", "features", "target", "split"}
-    headings |= {"checks", "search", "budget", "drift"}
+    headings |= {"checks", "conditions", "search", "budget", "drift"}
     assert {key for key in keys - headings if f"`{key}`" not in guide} == set()
     assert all(f"[{heading}]" in guide for heading in headings)
 

@@ -160,15 +160,21 @@ def test_each_task_has_its_pictures(outcomes: dict[str, Outcome]) -> None:
     found = {name: set(page_of(one).pictures) for name, one in outcomes.items()}
     curves = {"Scores", "ROC curve", "Precision over recall"}
     timed = {"The split on a time axis", IMPORTANCE}
-    assert found["two classes"] == timed | curves | {"Alarms over time", "Calibration"}
+    assert found["two classes"] == timed | curves | {
+        "Alarms over time",
+        "Calibration",
+        "Leaderboard",
+    }
     assert found["detector"] == timed | curves | {"Alarms over time"}
     assert found["unlabelled"] == timed | {"Alarms over time", "Scores"}
     assert found["three classes"] == {
         "The split by rows",
         IMPORTANCE,
         "Calibration",
+        "Leaderboard",
     }
     assert found["remaining"] == timed | {
+        "Leaderboard",
         "Answer and truth over time",
         "Residuals",
         "Residuals against truth",
@@ -228,7 +234,15 @@ def test_board_lists_families_with_seconds(outcomes: dict[str, Outcome]) -> None
     assert outcome.trained.leaderboard is not None
     listed = rows(page_of(outcome).section("Leaderboard"))
     assert listed == outcome.trained.leaderboard.rows()
-    assert "Leaderboard" not in page_of(outcomes["two classes"]).headings
+    assert "Leaderboard" not in page_of(outcomes["detector"]).headings
+
+
+def test_contest_for_the_default_is_shown_with_its_reason(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["two classes"]
+    page = page_of(outcome)
+    assert [row[0] for row in rows(page.section("Leaderboard"))] == ["line", "boosting"]
+    reason = next(said for said in outcome.trained.notes if said.startswith("default: line"))
+    assert reason in page.root.text
 
 
 def test_what_a_clock_says_is_left_out_where_bytes_are_to_be_equal(
