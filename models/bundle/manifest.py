@@ -196,12 +196,20 @@ class Metrics(_Frozen):
         test_rows: number of those rows.
         values: metrics by name.
         intervals: 95 % confidence interval of each metric that has one, lower bound first.
+        baselines: metrics of answers that need no model, such as the mean, on the same rows, by
+            name of the answer and of the metric; empty in a manifest of schema 1.
+        drawn: how the intervals were computed, or why there are none, in words.
     """
 
     split: str
     test_rows: Annotated[int, Field(ge=0)]
     values: Annotated[dict[str, Finite], _BY_KEY]
     intervals: Annotated[dict[str, tuple[Finite, Finite]], _BY_KEY] = {}
+    # Left out where there are none: agents of schema 1 then read the manifest as before.
+    baselines: Annotated[dict[str, dict[str, Finite]], _BY_KEY] = Field(
+        default={}, max_length=10, exclude_if=_is_empty
+    )
+    drawn: str = Field(default="", max_length=1_000, exclude_if=_is_empty)
 
     @model_validator(mode="after")
     def _intervals_fit(self) -> Self:
@@ -258,7 +266,8 @@ class Manifest(_Frozen):
         version: semantic version, for people only.
         created: time of creation, in UTC.
         channels: input signals, in the order of the last axis of a window.
-        schema_version: 2 where a signal has codes or answers are explained, else 1.
+        schema_version: 2 where a signal has codes, answers are explained or metrics have baselines,
+            else 1.
         outputs: output tensors of the graph; the first one is `value`.
         explain: how answers are explained; None where they are not.
         files: the other members of the bundle, filled in when it is packed.
@@ -308,6 +317,8 @@ class Manifest(_Frozen):
                 f"channels with codes need schema_version 2, as does explain; found "
                 f"{self.schema_version}"
             )
+        if self.schema_version == 1 and (self.metrics.baselines or self.metrics.drawn):
+            raise ValueError("metrics.baselines and metrics.drawn need schema_version 2, found 1")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from models.errors import ManifestError
 from models.validation import explain, known_keys
 
 SCHEMA_VERSIONS: Final = (1, 2)
-"""Versions that this release reads; 2 has `codes` or `explain`, and is written only with them."""
+"""Versions that this release reads; 2 has codes, explanations and baselines of metrics."""
 _MAX_SHOWN: Final = 10
 
 

@@ -17,15 +17,23 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.bundle.golden import MIN_COUNT, Golden, write_golden
-from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics, schema_version
+from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics
 from models.bundle.package import Bundle, pack_bundle
 from trainer.bundle.budget import promised
 from trainer.bundle.reproducible import reproducible
 from trainer.drift.limits import reference
 from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.intervals import intervals
-from trainer.evaluation.metrics import losses, measure, trials, weighted_metrics
+from trainer.evaluation.metrics import (
+    WeightedMetrics,
+    Weights,
+    losses,
+    measured,
+    trials,
+    weighted_metrics,
+)
 from trainer.evaluation.resampling import units_of
+from trainer.evaluation.trivial import figures, trivial
 from trainer.report.reported import Reported
 from trainer.report.trained import Trained
 
@@ -61,7 +69,7 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
     parts, model = trained.parts, trained.model
     answers = model.answer(parts.test.values)
     y = trained.truth.y[parts.test.rows]
-    metrics, drawn = _measured(trained, answers, y)
+    metrics = _measured(trained, answers, y)
     manifest = _manifest(trained, metrics, len(golden.windows))
     members = {
         "model.onnx": graph,
@@ -69,32 +77,42 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
         "reference.json": reference(model, parts.train, trained.truth, trained.recipe),
     }
     sizes = {name: len(content) for name, content in members.items()}
-    subject = Reported(manifest, trained, answers, drawn, sizes, reproducible())
+    subject = Reported(manifest, trained, answers, metrics.drawn, sizes, reproducible())
     return pack_bundle(manifest, {**members, "report.html": render(subject)})
 
 
-def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> tuple[Metrics, str]:
-    """The metrics on the test part with their intervals, and how the intervals were drawn."""
+def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> Metrics:
+    """The metrics on the test part, with their intervals and beside those of trivial answers."""
     model, parts, labelled = trained.model, trained.parts, trained.truth.labelled
-    values = measure(model, answers, y, labelled=labelled)
+    with threadpool_limits(limits=1):  # the order of a sum affects its last digit
+        beside = trivial(trained.subject, model, answers)
+    both = _joined(weighted_metrics(model, answers, y, labelled=labelled), beside.skill)
+    values = measured(both, len(y))
     drawn = units_of(trained.subject, parts.test, losses(model, answers, y))
     with threadpool_limits(limits=1):  # the order of a sum affects its last digit
-        bounds = intervals(
-            weighted_metrics(model, answers, y, labelled=labelled),
-            drawn,
-            trials=trials(model, y),
-            seed=trained.recipe.seed,
-        )
-    known = {name: bounds[name] for name in values if name in bounds}
-    metrics = Metrics(split=parts.said, test_rows=len(parts.test), values=values, intervals=known)
-    return metrics, drawn.said
+        bounds = intervals(both, drawn, trials=trials(model, y), seed=trained.recipe.seed)
+    return Metrics(
+        split=parts.said,
+        test_rows=len(parts.test),
+        values=values,
+        intervals={name: bounds[name] for name in values if name in bounds},
+        baselines=figures(model, beside, y),
+        drawn=drawn.said,
+    )
+
+
+def _joined(first: WeightedMetrics, second: WeightedMetrics) -> WeightedMetrics:
+    def of(weights: Weights) -> dict[str, NDArray[np.float64]]:
+        return {**first(weights), **second(weights)}
+
+    return of
 
 
 def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest:
     recipe, parts, model = trained.recipe, trained.parts, trained.model
     tolerance = tolerance_of(model, trained.truth.y[parts.train.rows])
     return Manifest(
-        schema_version=schema_version(recipe.channels, trained.explain),
+        schema_version=2,  # with baselines beside the metrics
         stream=recipe.bundle.stream,
         name=recipe.bundle.name or recipe.bundle.stream,
         version=recipe.bundle.version,

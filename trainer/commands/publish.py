@@ -15,7 +15,7 @@ from trainer.commands.registry import (
 )
 from trainer.console import Console
 from trainer.errors import WorseThanConstantError
-from trainer.evaluation.baseline import worse_than_constant
+from trainer.evaluation.baseline import to_confirm
 from trainer.registry import repository
 from trainer.registry.releases import read_release
 
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--floor-seq", type=int, help="lowest seq of the stream that gateways may still run")
     withheld = "publish the bundle without its report, which shows the training data"
     add("--without-report", action="store_true", help=withheld)
-    worse = "publish without asking, although the metrics say that a constant answer is better"
+    worse = "publish without asking, although the metrics say that a trivial answer is as good"
     add(_ACCEPT, action="store_true", help=worse)
     signing_arguments(parser)
 
@@ -61,12 +61,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _confirm(manifest: Manifest, console: Console, *, accepted: bool) -> None:
-    """Ask whether a model that is worse than a constant is to be published all the same."""
-    found = worse_than_constant(manifest)
+    """Ask whether a model that is no better than a trivial answer is to be published."""
+    found = to_confirm(manifest)
     for sentence in found:
-        console.note(f"{manifest.stream}#{manifest.seq} is worse than a constant: {sentence}")
+        console.note(f"{manifest.stream}#{manifest.seq} is no better than trivial: {sentence}")
     if found and not accepted and not console.asks("Publish it all the same?", otherwise=_ACCEPT):
         raise WorseThanConstantError(
-            f"{manifest.stream}#{manifest.seq} is worse than a constant by its own metrics; it was"
-            " not published"
+            f"{manifest.stream}#{manifest.seq} is no better than a trivial answer by its own"
+            " metrics; it was not published"
         )

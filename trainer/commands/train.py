@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from models.bundle.manifest import WindowSpec
+from models.bundle.manifest import Metrics, WindowSpec
 from models.bundle.package import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
@@ -31,6 +31,7 @@ from trainer.dataset.training_rows import training_rows
 from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.candidate import Candidate
 from trainer.estimators.fitting import fit
+from trainer.evaluation.baseline import not_beaten
 from trainer.evaluation.champion import Comparison, compare
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
@@ -162,6 +163,7 @@ def run(options: argparse.Namespace) -> int:
 def _tell(outcome: Outcome, console: Console) -> None:
     manifest, trained = outcome.bundle.manifest, outcome.trained
     comparison, leaderboard = trained.comparison, trained.leaderboard
+    decision = trained.model.decision
     caveats = () if comparison is None else comparison.caveats
     for said in (
         *trained.notes,
@@ -180,7 +182,9 @@ def _tell(outcome: Outcome, console: Console) -> None:
         {
             "split": manifest.metrics.split,
             "test windows": str(manifest.metrics.test_rows),
-            **{name: manifest.metrics.formatted(name) for name in manifest.metrics.values},
+            **{name: _beside(manifest.metrics, name) for name in manifest.metrics.values},
+            "intervals": manifest.metrics.drawn,
+            **({} if decision is None else {"threshold": str(decision)}),
             **({} if comparison is None else {"comparison": str(comparison)}),
             "parity": ", ".join(f"{k} {v:.1e}" for k, v in trained.parity.worst.items()),
             "latency p99": f"{trained.latency.p99_ms:.2f} ms on one thread",
@@ -190,6 +194,14 @@ def _tell(outcome: Outcome, console: Console) -> None:
             "sha256": outcome.bundle.sha256,
         },
     )
+    for sentence in not_beaten(manifest):
+        console.note(f"WARNING: the model is {sentence}")
+
+
+def _beside(metrics: Metrics, name: str) -> str:
+    """A metric, and that of each trivial answer."""
+    others = [f"{one} {own[name]:.4g}" for one, own in metrics.baselines.items() if name in own]
+    return metrics.formatted(name) + (f"; {', '.join(others)}" if others else "")
 
 
 def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:

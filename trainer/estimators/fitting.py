@@ -2,8 +2,8 @@
 
 Without a search a classification or regression is fitted by gradient boosting on histograms, and
 anomalies are detected by a `Monitor`. Rare classes are neither repeated nor given more weight,
-which would distort the probabilities; instead the decision threshold of a model of two classes is
-chosen on held-out folds of the training part.
+which would distort the probabilities; instead the decision threshold of a model of two classes may
+be chosen on held-out folds of the training part.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ from trainer.errors import DataError
 from trainer.estimators.candidate import Candidate, default
 from trainer.estimators.crossval import fitted_quietly
 from trainer.estimators.monitor import Monitor
-from trainer.estimators.threshold import best_threshold
+from trainer.estimators.threshold import Threshold, choose
 from trainer.features.sliding import SlidingFeatures, positions
 from trainer.features.window_features import WindowFeatures
 from trainer.recipe.document import Anomaly, Classification, Recipe, Regression
@@ -45,12 +45,14 @@ class Model:
         pipeline: the fitted features and estimator, from windows to predictions.
         outputs: the outputs as the manifest describes them.
         positive: index of the class whose probability is the score, of a model of two classes.
+        decision: where the threshold of a model of two classes is from; None for other models.
     """
 
     task: Task
     pipeline: Pipeline
     outputs: tuple[Output, ...]
     positive: int = 1
+    decision: Threshold | None = None
 
     @property
     def threshold(self) -> float | None:
@@ -154,14 +156,16 @@ def _classifier(train: Windowed, truth: Truth, recipe: Recipe, candidate: Candid
     y = truth.y[train.rows]
     features = clone(candidate.features).fit(train.values)
     X = features.transform(train.values)
-    positive, threshold = positive_class(truth, recipe), None
+    positive, decision = positive_class(truth, recipe), None
     if len(truth.classes) == TWO:
-        held = _held_out(candidate.steps, X, y, folds(train, truth, recipe))[:, positive]
-        threshold = best_threshold(y[~np.isnan(held)] == positive, held[~np.isnan(held)])
+        held, fold = _held_out(candidate.steps, X, y, folds(train, truth, recipe))
+        known = fold >= 0
+        decision = choose(y[known] == positive, held[known, positive], fold[known])
     fitted = fitted_quietly(clone(candidate.steps), X, y)
     pipeline = Pipeline([("features", features), *fitted.steps])
+    threshold = None if decision is None else decision.value
     outputs = _class_outputs(truth.classes, truth.classes[positive], threshold)
-    return Model("classification", pipeline, outputs, positive)
+    return Model("classification", pipeline, outputs, positive, decision)
 
 
 def _regressor(train: Windowed, truth: Truth, target: Regression, candidate: Candidate) -> Model:
@@ -230,16 +234,18 @@ def _held_out(
     X: NDArray[np.float32],
     y: NDArray[np.int64],
     parts: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
-) -> NDArray[np.float64]:
-    """Probabilities of each window from a fit without its fold, `[n, classes]`.
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Probabilities of each window, `[n, classes]`, from a fit without its fold, `[n]`.
 
-    NaN where the other folds lack a class.
+    The fold is -1 where the other folds lack a class.
     """
     held = np.full((len(y), len(np.unique(y))), np.nan)
-    for fitted, out in parts:
+    fold = np.full(len(y), -1)
+    for number, (fitted, out) in enumerate(parts):
         if len(np.unique(y[fitted])) == held.shape[1]:
             held[out] = fitted_quietly(clone(steps), X[fitted], y[fitted]).predict_proba(X[out])
-    return held
+            fold[out] = number
+    return held, fold
 
 
 def _class_outputs(

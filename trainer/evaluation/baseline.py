@@ -1,8 +1,66 @@
-"""Whether the metrics of a bundle say that its model is worse than a constant answer."""
+"""Whether the metrics of a bundle say that its model is no better than a trivial answer."""
 
 from collections.abc import Iterator
 
 from models.bundle.manifest import Manifest
+
+SKILL, OVER_LAST, OVER_LINE = "skill", "skill_over_last_value", "skill_over_line"
+"""Metrics that compare the model with answers that need none, see `trainer.evaluation.trivial`."""
+_TRIVIAL = {
+    "regression": "the mean of the training part, always",
+    "classification": "the same class, always",
+    "anomaly": "never or always an alarm",
+}
+
+
+def not_beaten(manifest: Manifest) -> tuple[str, ...]:
+    """Sentences on trivial answers that the model is not shown to beat; often empty.
+
+    Args:
+        manifest: the manifest of a model that millhand has trained.
+    """
+    return (*_no_skill(manifest), *_worse_than_line(manifest), *_worse_than_last(manifest))
+
+
+def to_confirm(manifest: Manifest) -> tuple[str, ...]:
+    """Sentences that a person has to agree with before the model is published; often empty.
+
+    The last value of the target is left out: it can be had only where the target is measured.
+    """
+    own = (*_no_skill(manifest), *_worse_than_line(manifest))
+    return (*own, *worse_than_constant(manifest))
+
+
+def _no_skill(manifest: Manifest) -> Iterator[str]:
+    metrics = manifest.metrics
+    skill, interval = metrics.values.get(SKILL), metrics.intervals.get(SKILL)
+    if skill is not None and (skill if interval is None else interval[0]) <= 0:
+        yield (
+            f"not shown to beat a trivial answer: its skill is {metrics.formatted(SKILL)}, where "
+            f"{_TRIVIAL[manifest.task]}, has 0"
+        )
+
+
+def _worse_than_line(manifest: Manifest) -> Iterator[str]:
+    if _is_worse(manifest, OVER_LINE):
+        yield (
+            "worse than a plain line through the signals: its skill over that is "
+            f"{manifest.metrics.formatted(OVER_LINE)}; try linear models by [search]"
+        )
+
+
+def _worse_than_last(manifest: Manifest) -> Iterator[str]:
+    if _is_worse(manifest, OVER_LAST):
+        yield (
+            "worse than the last value of the target before the window, where that is measured on "
+            f"the line: its skill over that is {manifest.metrics.formatted(OVER_LAST)}"
+        )
+
+
+def _is_worse(manifest: Manifest, name: str) -> bool:
+    """Whether the skill is below 0 as a whole, or by its value where it has no interval."""
+    skill, interval = manifest.metrics.values.get(name), manifest.metrics.intervals.get(name)
+    return skill is not None and (skill if interval is None else interval[1]) < 0
 
 
 def worse_than_constant(manifest: Manifest) -> tuple[str, ...]:

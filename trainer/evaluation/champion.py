@@ -68,11 +68,9 @@ class Comparison:
 
     def __str__(self) -> str:
         """The comparison in one sentence."""
-        low, high = self.difference.interval
         return (
             f"{self.verdict}: {self.metric} {self.challenger:.4g} against {self.champion:.4g} of "
-            f"{self.label}, difference {self.difference.value:+.3g} ({low:+.3g} to {high:+.3g}) "
-            f"on {self.windows} windows"
+            f"{self.label}, difference {self.difference.amount} on {self.windows} windows"
         )
 
 

@@ -1,11 +1,14 @@
 """Bootstrap intervals of metrics, for test windows that depend on each other.
 
 Consecutive windows have similar errors, and so have the windows of one asset: if windows were drawn
-one by one, the intervals would be much too narrow. So whole assets are drawn, or blocks in time as
-long as the errors are correlated (Künsch 1989; Politis and Romano 1992), or single rows where rows
-are independent. With few units the quantiles are taken further out, as Student's are compared with
-the normal ones (Hesterberg 2015, "What teachers should know about the bootstrap"), and the interval
-of a share that was right in every draw ends where that many trials allow, not at 100 %.
+one by one, the intervals would be much too narrow. So whole groups are drawn (assets, files, values
+of a column), or blocks in time as long as the errors are correlated (Künsch 1989; Politis and
+Romano 1992), or single rows where rows are independent. Where a metric is to hold for other groups
+than those of the test part and there are fewer than five of them, it has no interval: a few groups
+do not show how much groups differ (Cameron, Gelbach and Miller 2008). With few units the quantiles
+are taken further out, as Student's are compared with the normal ones (Hesterberg 2015, "What
+teachers should know about the bootstrap"), and the interval of a share that was right in every draw
+ends where that many trials allow, not at 100 %.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,8 +23,8 @@ from trainer.evaluation.autocorrelation import memory
 from trainer.evaluation.metrics import LOWER_IS_BETTER, WeightedMetrics, Weights
 
 RESAMPLES = 1000
-MIN_ASSETS = 5
-"""With fewer assets, blocks in time are drawn; the interval then holds for these assets only."""
+MIN_GROUPS = 5
+"""With fewer groups in the test part nothing is said about the uncertainty for other groups."""
 _MIN_RESAMPLES = 200
 _WORK = 400_000_000
 """Windows times resamples; with more windows fewer resamples are drawn, at least 200."""
@@ -34,34 +37,53 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The units of a bootstrap, each drawn as a whole: assets, blocks in time, or rows.
+    """The units of a bootstrap, each drawn as a whole: groups, blocks in time, or rows.
 
     Attributes:
         kind: what a unit is.
-        order: indices of the windows, sorted by asset and time, `[n]`.
-        start: position in `order` of the first window of each asset, and the end of the last asset,
-            `[assets + 1]`.
-        length: number of windows in a block; not used for assets and rows.
+        order: indices of the windows, sorted by group and time, `[n]`.
+        start: position in `order` of the first window of each group, and the end of the last group,
+            `[groups + 1]`.
+        length: number of windows in a block; not used for groups and rows.
+        of: what the groups are, in the plural.
     """
 
-    kind: Literal["assets", "blocks", "rows"]
+    kind: Literal["groups", "blocks", "rows"]
     order: NDArray[np.int64]
     start: NDArray[np.int64]
     length: int = 1
+    of: str = "assets"
 
     @property
     def count(self) -> int:
         """The number of units that do not overlap."""
-        if self.kind == "assets":
+        if self.kind == "groups":
             return len(self.start) - 1
         return len(self.order) // self.length
 
     @property
+    def too_few(self) -> bool:
+        """Whether there are too few groups to tell how uncertain a metric is for other groups."""
+        return self.kind == "groups" and self.count < MIN_GROUPS
+
+    @property
     def said(self) -> str:
-        """How the resamples are drawn, for the report."""
-        what = {"assets": f"{self.count} assets, whole", "rows": f"{self.count} rows"}
+        """How the resamples are drawn, or why there are none, for the report."""
+        if self.too_few:
+            return (
+                f"no interval: the metrics are to hold for other {self.of}, and {self.count} in "
+                f"the test part do not show how much these differ; {MIN_GROUPS} are needed"
+            )
+        what = {"groups": f"{self.count} {self.of}, whole", "rows": f"{self.count} rows"}
         blocks = f"{self.count} blocks of {self.length} windows of one asset"
         return f"95 % intervals by a bootstrap over {what.get(self.kind, blocks)}"
+
+    def each(self) -> Weights:
+        """Weights that leave one group at a time, `[groups, n]`."""
+        alone = np.zeros((len(self.start) - 1, len(self.order)))
+        for row, first, end in zip(alone, self.start[:-1], self.start[1:], strict=True):
+            row[self.order[first:end]] = 1
+        return alone
 
     def draw(self, rng: np.random.Generator, resamples: int) -> Weights:
         """Draw resamples: how often each window is in each of them, `[resamples, n]`."""
@@ -74,7 +96,7 @@ class Units:
         """Index of the unit that each window belongs to, `[n]`."""
         asset = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
         found = np.empty(len(self.order), dtype=np.int64)
-        if self.kind == "assets":
+        if self.kind == "groups":
             found[self.order] = asset
         else:
             block = (np.arange(len(asset)) - self.start[asset]) // self.length
@@ -83,7 +105,7 @@ class Units:
 
     def _times(self, rng: np.random.Generator) -> NDArray[np.int64]:
         count, assets = len(self.order), len(self.start) - 1
-        if self.kind == "assets":
+        if self.kind == "groups":
             drawn = np.bincount(rng.integers(0, assets, assets), minlength=assets)
             return np.repeat(drawn, np.diff(self.start))
         if self.kind == "rows":
@@ -107,6 +129,16 @@ class Units:
         return change[:-1].cumsum()
 
 
+def groups(index: NDArray[Any], of: str) -> Units:
+    """Whole groups as the units, however few: for metrics that are to hold for other groups.
+
+    Args:
+        index: index of the group of each window, `[n]`.
+        of: what the groups are, in the plural.
+    """
+    return Units("groups", *_sorted(index), of=of)
+
+
 def units(
     asset: NDArray[np.int64],
     series: Mapping[str, NDArray[Any]],
@@ -115,27 +147,31 @@ def units(
     whole: bool,
     least: int = 1,
 ) -> Units:
-    """Choose the units of a bootstrap.
+    """Choose the units of a bootstrap for metrics that are to hold for these assets.
 
     Args:
         asset: index of the asset of each window, in time order within an asset, `[n]`.
         series: losses by name, `[n]` each; a block must be as long as they are correlated.
         timed: whether windows follow each other in time.
-        whole: whether the metrics are to hold for other assets, so that whole assets are drawn.
+        whole: whether whole assets are drawn where there are enough of them.
         least: the shortest block: the number of consecutive windows that share samples.
     """
-    order = np.argsort(asset, kind="stable")
-    first = np.flatnonzero(np.diff(asset[order], prepend=-1))
-    start = np.append(first, len(order))
-    length = 1
+    order, start = _sorted(asset)
+    assets, length = len(start) - 1, 1
     if timed:
         length = max([least, *(memory(one[order], asset[order]) for one in series.values())])
-    short = length * 2 > len(order) / len(first)
-    if len(first) >= MIN_ASSETS and (whole or (timed and short)):
-        return Units("assets", order, start)
+    short = length * 2 > len(order) / assets
+    if assets >= MIN_GROUPS and (whole or (timed and short)):
+        return Units("groups", order, start)
     if not timed:
         return Units("rows", order, start)
     return Units("blocks", order, start, min(length, max(1, len(order) // 3)))
+
+
+def _sorted(group: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The order of the windows by group, and where each group begins and the last one ends."""
+    order = np.argsort(group, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(group[order], prepend=-1)), len(order))
 
 
 def intervals(
@@ -147,12 +183,16 @@ def intervals(
 ) -> dict[str, Interval]:
     """The 95 % interval of each metric; a metric undefined in a tenth of the resamples has none.
 
+    There are none at all where the groups are too few.
+
     Args:
         metrics: the metrics as a function of the weights of windows.
         drawn: the units of the bootstrap.
         trials: for each metric that is a share, a mask of the windows it is a share of, `[n]`.
         seed: seed of the resamples.
     """
+    if drawn.too_few:
+        return {}
     table = _table(metrics, drawn, seed)
     found = {}
     for name, values in table.items():
@@ -170,17 +210,18 @@ class Difference:
     Attributes:
         metric: name of the metric.
         value: the difference on the test windows.
-        interval: the 95 % interval of the difference, both models on the same resamples.
+        interval: the 95 % interval of the difference, both models on the same resamples; None where
+            there are too few groups for one.
     """
 
     metric: str
     value: float
-    interval: Interval
+    interval: Interval | None
 
     @property
     def verdict(self) -> Literal["better", "not shown to be better", "worse"]:
         """What the interval proves about the challenger."""
-        low, high = self.interval
+        low, high = self.interval or (0.0, 0.0)
         if self.metric in LOWER_IS_BETTER:
             low, high = -high, -low
         if low > 0:
@@ -189,8 +230,15 @@ class Difference:
 
     def __str__(self) -> str:
         """The difference in one sentence."""
+        return f"{self.verdict}: {self.metric} {self.amount}"
+
+    @property
+    def amount(self) -> str:
+        """The difference with its interval, if it has one."""
+        if self.interval is None:
+            return f"{self.value:+.3g} (no interval)"
         low, high = self.interval
-        return f"{self.verdict}: {self.metric} {self.value:+.3g} ({low:+.3g} to {high:+.3g})"
+        return f"{self.value:+.3g} ({low:+.3g} to {high:+.3g})"
 
 
 def paired_difference(
@@ -211,6 +259,8 @@ def paired_difference(
         return {metric: challenger(weights)[metric] - champion(weights)[metric]}
 
     value = float(apart(np.ones((1, len(drawn.order))))[metric][0])
+    if drawn.too_few and np.isfinite(value):
+        return Difference(metric, value, None)
     bounds = _quantiles(_table(apart, drawn, seed)[metric], drawn.count)
     return None if bounds is None or not np.isfinite(value) else Difference(metric, value, bounds)
 

@@ -32,7 +32,12 @@ def measure(
         y: the truth of the windows, `[n]`.
         labelled: whether the truth is known; otherwise a detector has its share of alarms only.
     """
-    found = weighted_metrics(model, answers, y, labelled=labelled)(np.ones((1, len(y))))
+    return measured(weighted_metrics(model, answers, y, labelled=labelled), len(y))
+
+
+def measured(metrics: WeightedMetrics, count: int) -> dict[str, float]:
+    """The metrics of all windows, each drawn once, to six digits, without undefined ones."""
+    found = metrics(np.ones((1, count)))
     return {
         name: float(f"{value[0]:.6g}") for name, value in found.items() if np.isfinite(value[0])
     }

@@ -21,6 +21,10 @@ MEANINGS = {
     "mae": "mean absolute error",
     "rmse": "root mean squared error",
     "bias": "mean of answer minus truth",
+    "skill": "0 for a trivial answer, 1 for the truth: over the mean by squared error, over "
+    "constant classes and alarms by Peirce's score",
+    "skill_over_last_value": "likewise over the last value of the target before the window",
+    "skill_over_line": "likewise over a plain line through the signals",
     "r2": "share of the test part's variance explained; below 0 is worse than its mean",
     "accuracy": "share of right answers; high by itself where a class is rare",
     "macro_f1": "mean of each class's F1",

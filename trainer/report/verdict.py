@@ -6,19 +6,19 @@ from markupsafe import Markup
 
 from trainer.checks.finding import Finding
 from trainer.estimators.fitting import TWO
-from trainer.evaluation.baseline import worse_than_constant
+from trainer.evaluation.baseline import not_beaten, worse_than_constant
 from trainer.recipe.document import Regression
 from trainer.report.markup import items, joined, metric, paragraph
 from trainer.report.page import MEANINGS, all_clear, notice
 from trainer.report.reported import Reported
 
 _MAIN = {
-    "regression": ("mae", "rmse", "r2"),
-    "classification": ("macro_f1", "accuracy"),
-    "two classes": ("f1", "precision", "recall"),
-    "anomaly": ("f1", "false_alarm_rate", "missed_alarm_rate", "alarm_share"),
+    "regression": ("mae", "rmse", "r2", "skill"),
+    "classification": ("macro_f1", "accuracy", "skill"),
+    "two classes": ("f1", "precision", "recall", "skill"),
+    "anomaly": ("f1", "false_alarm_rate", "missed_alarm_rate", "skill", "alarm_share"),
 }
-_CARDS = 3
+_CARDS = 4
 
 
 def verdict(subject: Reported) -> Markup:
@@ -68,11 +68,18 @@ def _cards(subject: Reported) -> Markup:
     return Markup('<ul class="cards">{}</ul>').format(
         joined(
             Markup("<li><strong>{}</strong>{}</li>").format(
-                metric(name, metrics.formatted(name)), f"{name}: {MEANINGS[name]}"
+                metric(name, metrics.formatted(name)), f"{name}: {_beside(subject, name)}"
             )
             for name in shown
         )
     )
+
+
+def _beside(subject: Reported, name: str) -> str:
+    """What a metric means, and what trivial answers have of it."""
+    beside = subject.manifest.metrics.baselines
+    others = [f"{one} {own[name]:.3g}" for one, own in beside.items() if name in own]
+    return MEANINGS[name] + (f" (trivial answers: {', '.join(others)})" if others else "")
 
 
 def _main(subject: Reported) -> tuple[str, ...]:
@@ -136,10 +143,14 @@ def _warnings(subject: Reported) -> Iterator[Markup | str]:
         yield _strong(
             "No labels", "how many alarms are false, and how many events are missed, is not known"
         )
+    for sentence in not_beaten(subject.manifest):
+        yield _strong("No better than trivial", f"the model is {sentence}")
     for sentence in worse_than_constant(subject.manifest):
         yield _strong("Worse than a constant", sentence)
     without = [name for name in metrics.values if name not in metrics.intervals]
-    if without:
+    if without and not metrics.intervals and subject.drawn:
+        yield _strong("No interval", subject.drawn)
+    elif without:
         yield _strong(
             "No interval", f"the uncertainty of these metrics is not known: {', '.join(without)}"
         )

@@ -11,10 +11,9 @@ def champion(subject: Reported) -> Markup:
     found = subject.trained.comparison
     if found is None:
         return Markup("")
-    low, high = found.difference.interval
     verdict = (
         f"The new model is {found.verdict}: its {found.metric} differs by "
-        f"{found.difference.value:+.3g} ({low:+.3g} to {high:+.3g}) from that of {found.label}, "
+        f"{found.difference.amount} from that of {found.label}, "
         f"on the {found.windows} windows that both answered. In brackets: {found.drawn}."
     )
     manifest = subject.manifest

@@ -23,12 +23,30 @@ _GOLDEN = {
 def metrics(subject: Reported) -> Markup:
     """A table of the metrics in the manifest."""
     known = subject.manifest.metrics
+    beside = known.baselines
     rows = (
-        (name, metric(name, known.formatted(name)), MEANINGS.get(name, "")) for name in known.values
+        (
+            name,
+            metric(name, known.formatted(name)),
+            *(f"{own[name]:.4g}" if name in own else "" for own in beside.values()),
+            MEANINGS.get(name, ""),
+        )
+        for name in known.values
     )
-    brackets = f" In brackets: {subject.drawn}." if known.intervals else ""
-    said = paragraph(f"On {known.test_rows} test windows.{brackets}")
-    return said + table(("metric", "value", "meaning"), rows)
+    drawn = f" In brackets: {subject.drawn}." if known.intervals else f" {_sentence(subject.drawn)}"
+    trivial = (
+        f" Beside them what trivial answers to the same windows have: {', '.join(beside)}."
+        if beside
+        else ""
+    )
+    decision = subject.trained.model.decision
+    threshold = "" if decision is None else f" The decision threshold is {decision}."
+    said = paragraph(f"On {known.test_rows} test windows.{drawn}{trivial}{threshold}")
+    return said + table(("metric", "value", *beside, "meaning"), rows)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def data(subject: Reported) -> Markup:

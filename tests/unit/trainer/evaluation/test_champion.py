@@ -87,6 +87,7 @@ def test_same_model_is_not_shown_to_be_better(first: Outcome, tmp_path: Path) ->
     found = compared(outcome)
     assert (found.label, found.version, found.seq) == ("pump-health#1", "1.0.0", 1)
     assert found.verdict == "not shown to be better"
+    assert found.difference.interval is not None
     low, high = found.difference.interval
     assert low <= 0 <= high
     assert (found.metric, found.windows) == ("rmse", 297)
