@@ -96,7 +96,8 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     timers.every(TICK_S, commands.tick)
     timers.every(TICK_S, lambda: announcement.tick(reconnector.connects), lambda: reconnector.is_up)
     timers.every(TICK_S, Advice(router, served, limits.log_interval_s).tick)
-    timers.every(TICK_S, Births(reconnector, served, monotonic).tick)
+    births = Births(reconnector, served, monotonic, limits.rebirths_per_s)
+    _ask_for_births(births, timers, counters, settings)
     _set_timers(path, upkeep, counters, limits.metrics_s)
     timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
     timers.every(TICK_S, report_signals)
@@ -119,6 +120,13 @@ def _edge_node(
     node = edge_node(settings, settings.sparkplug, pipelines, workers.start("Sparkplug"))
     router.heard = node.heard
     return node
+
+
+def _ask_for_births(births: Births, timers: Timers, counters: Counters, settings: Settings) -> None:
+    """Have nodes of Sparkplug asked, and counted where an input may ask at all."""
+    timers.every(TICK_S, births.tick)
+    if settings.asks_for_births:
+        counters.births = births.counted
 
 
 def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float) -> None:

@@ -21,6 +21,7 @@ class Counters:
 
     Attributes:
         sparkplug: reads those of the edge node of Sparkplug; None without one.
+        births: reads those of the requests to nodes of Sparkplug; None where none may be asked.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Counters:
         self._pipelines = pipelines
         self._commands = commands
         self.sparkplug: Callable[[], SparkplugMetrics] | None = None
+        self.births: Callable[[], dict[str, int]] | None = None
 
     def snapshot(self) -> Metrics:
         """All counters since the start."""
@@ -56,9 +58,12 @@ class Counters:
                 for one in self._pipelines
             },
         )
-        if self.sparkplug is None:
-            return counted
-        return counted.model_copy(update={"sparkplug": self.sparkplug()})
+        update: dict[str, object] = {}
+        if self.births is not None:
+            update["rebirths"] = self.births()
+        if self.sparkplug is not None:
+            update["sparkplug"] = self.sparkplug()
+        return counted.model_copy(update=update) if update else counted
 
 
 def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:

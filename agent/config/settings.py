@@ -131,6 +131,8 @@ class Limits(IntakeLimits):
             that reading again.
         desired_s: seconds from one `desired` document of a stream that is acted on to the next; of
             those in between only the newest counts.
+        rebirths_per_s: nodes of Sparkplug that are asked for their births in one second, all inputs
+            together. Births are long, and a broker that restarts makes all nodes unknown at once.
         keep_bundles: bundles of each stream that stay on disk, the serving one included.
         keep_drift_s: seconds after which the counts of drift are written to disk.
         metrics_s: seconds after which the counters are published.
@@ -152,6 +154,7 @@ class Limits(IntakeLimits):
     max_refused: Count = 10
     poison_deaths: Annotated[int, Field(ge=2, le=100)] = 3
     desired_s: Seconds = 1.0
+    rebirths_per_s: Count = 20
     keep_bundles: Annotated[int, Field(ge=2, le=100)] = 3
     keep_drift_s: Seconds = 60.0
     metrics_s: Seconds = 10.0
@@ -200,6 +203,11 @@ class Settings(FileSettings):
     def streams(self) -> list[str]:
         """Names of the streams, in the order of their pipelines."""
         return [pipeline.stream for pipeline in self.pipelines]
+
+    @property
+    def asks_for_births(self) -> bool:
+        """Whether nodes of Sparkplug may be asked for their births."""
+        return any(source.rebirth for one in self.pipelines for source in one.inputs)
 
     @property
     def secrets(self) -> Mapping[str, Path | None]:

@@ -280,6 +280,8 @@ class Metrics(Document):
         desired_superseded: `desired` documents that were replaced by a newer one of their stream
             before they were acted on.
         streams: counters by stream.
+        rebirths: requests to nodes of Sparkplug for their births, by what became of them: `asked`,
+            or `put_off` by the limit of all together. Only where an input may ask.
         sparkplug: counters of the edge node of Sparkplug, where one is configured.
     """
 
@@ -295,6 +297,7 @@ class Metrics(Document):
     sessions_lost: Count
     desired_superseded: Count = 0
     streams: dict[str, StreamMetrics]
+    rebirths: dict[str, Count] | None = None
     sparkplug: SparkplugMetrics | None = None
 
 

@@ -1,10 +1,22 @@
 """What an input has learned from messages and needs to read later ones, such as names for ids."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from models.input.options import Dialect
 from models.input.source import Input
+
+
+class Requests(NamedTuple):
+    """What is asked of sources.
+
+    Attributes:
+        asked: topics and payloads.
+        put_off: how many more would be asked if it were allowed; they come up again.
+    """
+
+    asked: Sequence[tuple[str, bytes]] = ()
+    put_off: int = 0
 
 
 class Memory(Protocol):
@@ -21,11 +33,12 @@ class Memory(Protocol):
     def load(self, dumped: list[Any]) -> None:
         """Restore what `dump` has returned; what is remembered now is replaced."""
 
-    def requests(self, now_s: float) -> Sequence[tuple[str, bytes]]:
-        """What to ask of the sources, as topics and payloads; often nothing.
+    def requests(self, now_s: float, most: int) -> Requests:
+        """What to ask of the sources; often nothing.
 
         Args:
             now_s: monotonic seconds.
+            most: how many requests are allowed now.
         """
 
 
@@ -75,6 +88,12 @@ class Memories:
         for memory, its_own in zip(self._by_input.values(), dumped, strict=True):
             memory.load(its_own)
 
-    def requests(self, now_s: float) -> list[tuple[str, bytes]]:
-        """What the memories have to ask of the sources."""
-        return [one for memory in self._by_input.values() for one in memory.requests(now_s)]
+    def requests(self, now_s: float, most: int) -> Requests:
+        """What the memories have to ask of the sources, see `Memory.requests`."""
+        asked: list[tuple[str, bytes]] = []
+        put_off = 0
+        for memory in self._by_input.values():
+            found = memory.requests(now_s, most - len(asked))
+            asked += found.asked
+            put_off += found.put_off
+        return Requests(asked, put_off)

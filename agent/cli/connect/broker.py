@@ -10,6 +10,7 @@ is left as it was.
 from collections.abc import Iterator
 
 from agent.cli.connect.inputs import listen, tell_agent, tell_inputs
+from agent.cli.connect.node import ask_node
 from agent.cli.connect.outputs import ask_outputs
 from agent.cli.connect.probe import NotAcceptedError, Probe
 from agent.cli.connect.queue import ONE_SESSION, ask_queue
@@ -44,7 +45,7 @@ def ask_broker(settings: Settings, *, may_interrupt: bool = False) -> Iterator[A
         return
     failures: list[Answer] = []
     for version in VERSIONS[broker.protocol]:
-        probe = Probe(settings, version)
+        probe = Probe(settings, version, may_interrupt=may_interrupt)
         try:
             connection = probe.connect()
         except NotAcceptedError as exc:
@@ -83,7 +84,9 @@ def _ask(probe: Probe, connection: Connection, process: int | None) -> Iterator[
         return
     yield from tell_agent(probe, heard, process)
     yield from tell_inputs(probe, heard)
-    yield from ask_outputs(probe, heard)
+    is_unseen = yield from ask_outputs(probe, heard)
+    is_running = process is not None or heard.is_online
+    yield from ask_node(probe, is_running=is_running, tries_publishing=is_unseen)
     try:
         yield from ask_queue(probe)
         if not probe.has_reason_codes:

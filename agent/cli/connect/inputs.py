@@ -29,6 +29,11 @@ class Heard:
     topics: frozenset[str]
     status: Status | None
 
+    @property
+    def is_online(self) -> bool:
+        """Whether the gateway says that its agent is online."""
+        return self.status is not None and self.status.state == "online"
+
 
 def listen(probe: Probe, connection: Connection) -> Heard:
     """Subscribe to what the agent would read, for a moment, and at QoS 0: nothing is held up."""
@@ -68,10 +73,9 @@ def tell_agent(probe: Probe, heard: Heard, process: int | None) -> Iterator[Answ
         heard: what has arrived.
         process: process id of the agent on this machine; None if none runs here.
     """
-    online = heard.status is not None and heard.status.state == "online"
     if process is not None:
         yield Answer("ok", f"an agent runs here as process {process}; it is not disturbed")
-    elif online and heard.status is not None:
+    elif heard.is_online and heard.status is not None:
         yield Answer(
             "warn",
             f"an agent with the id {probe.settings.gateway.id} is online since "

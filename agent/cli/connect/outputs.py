@@ -7,7 +7,7 @@ broker may hand it on at PUBLISH (MQTT 5, 4.3.3 allows both). So this is first t
 our own, and where the message comes back, no output topic is touched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from agent.cli.connect.inputs import Heard
@@ -21,7 +21,7 @@ from serving.mqtt.packets import Publish
 from serving.preflight.answer import Answer
 
 _MAX_ASSETS = 5  # of a pipeline whose output topics are tried
-_MADE_UP = "millhand-check"
+MADE_UP = "millhand-check"
 _MARKER = b"."
 _COME_BACK_S = 3.0
 _NOT_TRIED = "whether predictions may be published was not tried"
@@ -85,27 +85,37 @@ def _handed_on(probe: Probe, connection: Connection) -> str:
     return ""
 
 
-def ask_outputs(probe: Probe, heard: Heard) -> Iterator[Answer]:
-    """Try each topic that the agent would publish on, where that can be done unseen."""
+def ask_outputs(probe: Probe, heard: Heard) -> Generator[Answer, None, bool]:
+    """Try each topic that the agent would publish on; returns whether that can be done unseen."""
     control = _control(probe)
     streams = {one.stream: _outputs(one, heard) for one in probe.settings.pipelines}
     wanted = [*control, *(output for outputs in streams.values() for output in outputs)]
     try:
         obstacle = _obstacle(probe)
-        codes = {} if obstacle else _withheld(probe, [output.topic for output in wanted])
+        codes = {} if obstacle else withheld(probe, [output.topic for output in wanted])
     except BrokerError as exc:
         obstacle = str(exc)
     if obstacle:
         yield Answer("warn", f"{_NOT_TRIED}: {obstacle}")
-        return
+    else:
+        yield from _told_all(control, streams, codes)
+    return not obstacle
+
+
+def _told_all(
+    control: list[Output], streams: dict[str, list[Output]], codes: dict[str, int | None]
+) -> Iterator[Answer]:
     for name, outputs in (("its own topics", control), *streams.items()):
-        yield from _told(name, {output: codes.get(output.topic) for output in outputs})
+        yield from told(name, {output: codes.get(output.topic) for output in outputs})
 
 
 def _control(probe: Probe) -> list[Output]:
     topics = probe.topics
     current = [topics.current(one.stream) for one in probe.settings.pipelines]
     names = [topics.status, topics.feedback, topics.metrics, *current]
+    announced = probe.settings.home_assistant
+    if announced.enabled:
+        names.append(announced.topic(probe.settings.gateway.id))
     return [Output(name, name) for name in names]
 
 
@@ -114,7 +124,7 @@ def _outputs(pipeline: Pipeline, heard: Heard) -> list[Output]:
     output = pipeline.output_topic.replace("{stream}", pipeline.stream)
     template = TopicTemplate(output)
     named = _configured(pipeline) or _heard(pipeline, heard)
-    levels = list(named.values())[:_MAX_ASSETS] or [dict.fromkeys(template.names, _MADE_UP)]
+    levels = list(named.values())[:_MAX_ASSETS] or [dict.fromkeys(template.names, MADE_UP)]
     found = []
     for one in levels:
         try:
@@ -154,7 +164,7 @@ def _heard(pipeline: Pipeline, heard: Heard) -> dict[str, dict[str, str]]:
     return found
 
 
-def _withheld(probe: Probe, topics: list[str]) -> dict[str, int | None]:
+def withheld(probe: Probe, topics: list[str]) -> dict[str, int | None]:
     """Reason codes for messages that are never released, by topic; None where no answer came.
 
     Each message takes one of the broker's Receive Maximum until the session ends, therefore a new
@@ -183,7 +193,7 @@ def _connected(probe: Probe) -> tuple[Connection, int]:
     return connection, connection.max_in_flight
 
 
-def _told(name: str, codes: dict[Output, int | None]) -> Iterator[Answer]:
+def told(name: str, codes: dict[Output, int | None]) -> Iterator[Answer]:
     """One line for all that is allowed, and one for each topic that is not."""
     allowed = [one for one, code in codes.items() if code is not None and code < REFUSED_FROM]
     if allowed:

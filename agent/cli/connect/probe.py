@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from agent.config.settings import Settings
+from agent.config.settings import ConnectionSettings, Settings
 from agent.mqtt.connection import Connection, Will
 from agent.mqtt.subscription import Subscription
 from models.control.topics import ControlTopics
@@ -40,11 +40,15 @@ class Probe:
         settings: of the agent that the answers are for.
         version: protocol level of MQTT, 4 for 3.1.1 and 5 for 5.
         mark: random end of the client ids.
+        link: how the broker is reached; None: as the agent reaches it.
+        may_interrupt: whether the connection of an agent may be interrupted.
     """
 
     settings: Settings
     version: int
     mark: str = field(default_factory=lambda: secrets.token_hex(3))
+    link: ConnectionSettings | None = None
+    may_interrupt: bool = False
 
     @property
     def topics(self) -> ControlTopics:
@@ -63,7 +67,8 @@ class Probe:
 
     def client_id(self, role: str) -> str:
         """Client id of a connection for one purpose."""
-        return f"{self.settings.client_id}-{role}-{self.mark}"
+        client_id = self.link.client_id if self.link else self.settings.client_id
+        return f"{client_id}-{role}-{self.mark}"
 
     def connect(self, role: str = "check", *, expiry_s: int | None = None) -> Connection:
         """Connect, and wait until the broker has accepted that.
@@ -75,7 +80,7 @@ class Probe:
         Raises:
             NotAcceptedError: it has not.
         """
-        broker = self.settings.connection
+        broker = self.link or self.settings.connection
         if expiry_s is not None:
             broker = broker.model_copy(update={"session_expiry_s": expiry_s})
         will = Will(self.topic, b"")

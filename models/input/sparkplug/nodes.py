@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from models.errors import DecodeError
+from models.input.memory import Requests
 from models.input.source import Input
 from models.input.sparkplug.topic import NAMESPACE
 from models.sparkplug.datatype import DataType
@@ -164,22 +165,27 @@ class Nodes:
             node.devices[name] = device
         return device
 
-    def requests(self, now_s: float) -> list[tuple[str, bytes]]:
+    def requests(self, now_s: float, most: int) -> Requests:
         """Requests for the births that are missing, where the input may ask for them.
 
         Each node is asked again after one second at the soonest, and after twice as long each time
-        up to a minute, until it has sent its birth.
+        up to a minute, until it has sent its birth. Those that have waited longest come first.
 
         Args:
             now_s: monotonic seconds.
+            most: how many requests are allowed now.
         """
-        asked = []
+        due = []
         for key in self.unknown if self._asks else ():
-            due_s, wait_s = self._next_s.get(key, (now_s, FIRST_WAIT_S))
-            if now_s >= due_s and len(self._next_s) < MAX_NODES:
-                self._next_s[key] = now_s + wait_s, min(2 * wait_s, MOST_WAIT_S)
-                asked.append((f"{NAMESPACE}/{key[0]}/NCMD/{key[1]}", _REBIRTH))
-        return asked
+            due_s, wait_s = self._next_s.get(key, (0.0, FIRST_WAIT_S))
+            if now_s >= due_s:
+                due.append((due_s, key, wait_s))
+        due.sort()
+        asked = []
+        for _, key, wait_s in due[: max(0, most)]:
+            self._next_s[key] = now_s + wait_s, min(2 * wait_s, MOST_WAIT_S)
+            asked.append((f"{NAMESPACE}/{key[0]}/NCMD/{key[1]}", _REBIRTH))
+        return Requests(asked, len(due) - len(asked))
 
     def missed(self, group: str, name: str) -> None:
         """Note that the birth of a node is missing."""

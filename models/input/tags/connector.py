@@ -7,11 +7,12 @@ An id may mean another tag after the connector was configured anew, so the agent
 metadata (https://github.com/industrial-edge/common-databus-payload-format).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from models.errors import DecodeError
+from models.input.memory import Requests
 from models.input.source import Input
 from models.input.tags.decoder import TagsDecoder
 from models.input.tags.rows import Find, Found
@@ -85,10 +86,10 @@ class ConnectorNames:
             topic: {one: dict(names) for one, names in collections} for topic, collections in dumped
         }
 
-    def requests(self, now_s: float) -> Sequence[tuple[str, bytes]]:
+    def requests(self, now_s: float, most: int) -> Requests:
         """Nothing: the broker keeps the metadata."""
-        del now_s
-        return ()
+        del now_s, most
+        return Requests()
 
 
 class ConnectorDecoder:

@@ -11,6 +11,7 @@ from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.commands import answers
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.gateway.plant import FILTERS, MASS, MASS_PIPELINE, OFTEN, Plant, serving
+from tests.kit.waiting import eventually
 from tests.kit.wording import names
 
 LOGINS = {"gw1": "right", "plant": "floor"}
@@ -176,3 +177,47 @@ def test_session_of_the_login_is_left_to_the_agent(tmp_path: Path) -> None:
 
 ONE_SESSION = "one session"
 UNWRITABLE = ("millhand/gw1/feedback", "millhand/gw1/current/mass")
+
+
+NODE: dict[str, object] = {"group_id": "works"}
+NODE_ACL = "topic readwrite plant/#\ntopic readwrite millhand/#\n"
+
+
+def test_edge_node_of_sparkplug_that_runs_is_asked_for_and_not_disturbed(tmp_path: Path) -> None:
+    with (
+        mosquitto(tmp_path / "broker", max_queued_messages=0) as broker,
+        PlantClient(broker.port, ["spBv1.0/#"]) as host,
+    ):
+        gateway = make_gateway(tmp_path, broker.port)
+        gateway.sections["sparkplug"] = NODE
+        with serving(gateway) as plant:
+            plant.send(1)
+            eventually(lambda: host.count("spBv1.0/works/NBIRTH/gw1") == 1, 20.0, "a birth")
+            found = answers(gateway)
+            assert any(names(one, "spBv1.0/works/NDEATH/gw1", "allowed") for one in found.ok)
+            assert any(names(one, "DDATA/gw1/millhand-check", "made-up") for one in found.ok)
+            host.flush()
+            assert {topic.split("/")[2] for topic, _ in host.messages} <= {
+                *("NBIRTH", "DBIRTH", "DDATA")
+            }, "no death, and no message of the check"
+            assert host.count("spBv1.0/works/NBIRTH/gw1") == 1
+
+
+def test_topics_of_sparkplug_that_are_not_permitted_are_found_out(tmp_path: Path) -> None:
+    acl = NODE_ACL + "topic write spBv1.0/works/NBIRTH/gw1\ntopic write spBv1.0/works/NDATA/gw1\n"
+    with mosquitto(tmp_path / "broker", acl=acl, max_queued_messages=0) as broker:
+        gateway = make_gateway(tmp_path, broker.port)
+        gateway.sections["sparkplug"] = NODE
+        found = answers(gateway)
+    assert any(names(one, "publish spBv1.0/works/NDEATH/gw1", "0x87") for one in found.fail)
+    assert not any("NBIRTH" in one for one in found.fail)
+    assert any(names(one, "DBIRTH/gw1/+", "made up") for one in found.warn)
+
+
+def test_topic_of_home_assistant_that_is_not_permitted_is_found_out(tmp_path: Path) -> None:
+    with mosquitto(tmp_path / "broker", acl=NODE_ACL, max_queued_messages=0) as broker:
+        gateway = make_gateway(tmp_path, broker.port)
+        gateway.pipelines = [{**MASS_PIPELINE, "assets": ["l1/p1"]}]
+        gateway.sections["home_assistant"] = {"enabled": True}
+        (refused,) = answers(gateway).fail
+    assert names(refused, "homeassistant/device/gw1/config", "not authorised")

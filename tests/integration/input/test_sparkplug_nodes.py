@@ -117,3 +117,25 @@ def _states(client: PlantClient) -> list[str]:
 
 def _read(answers: list[dict[str, Any]]) -> list[tuple[int, float, str]]:
     return [(one["timestamp"] - BASE_MS, one["value"], one["quality"]) for one in answers]
+
+
+def test_nodes_are_asked_one_after_the_other_where_the_limit_says_so(tmp_path: Path) -> None:
+    with mosquitto(tmp_path / "broker") as broker:
+        limits = {**OFTEN, "rebirths_per_s": 1}
+        gateway = Gateway(tmp_path / "gw", broker.port, [PIPELINE], sections={"limits": limits})
+        gateway.keep(linear_bundle("mass", 1, [1.0, 1.0]))
+        with PlantClient(broker.port, FILTERS) as client, gateway:
+            gateway.start_serving()
+            Plant(gateway, client).wait_until_online()
+            node = Node(client)
+            for name in ("n1", "n2", "n3"):
+                node.send(f"DDATA/{name}/press", [_double(None, 1, 1.0, 0)], 7)
+
+            def counted() -> bool:
+                found = client.documents(CONTROL.metrics)[-1:]
+                return any(one["rebirths"]["put_off"] >= 2 for one in found)
+
+            eventually(counted, 20.0, "requests that are put off")
+            asked = [f"spBv1.0/works/NCMD/{name}" for name in ("n1", "n2", "n3")]
+            eventually(lambda: all(map(client.count, asked)), 20.0, "a request to each node")
+            assert client.documents(CONTROL.metrics)[-1]["rebirths"]["asked"] >= 2

@@ -39,6 +39,7 @@ class Host:
         source = {"topic": topic, "dialect": "sparkplug", "signals": SIGNALS, **given}
         self.pipeline = Pipeline.model_validate({"stream": "s", "inputs": [source]})
         self.routes = Routes(self.pipeline, list(SIGNALS))
+        self.put_off = 0
 
     def hear(
         self, topic: str, metrics: Sequence[Metric] = (), seq: int | None = None
@@ -66,9 +67,9 @@ class Host:
         self.hear("NBIRTH/g/n", [Metric(BD_SEQ, None, AT, DataType.UINT64, bd_seq)], 0)
         return self.hear("DBIRTH/g/n/press", BIRTH, 1)
 
-    def asked(self, now_s: float) -> list[str]:
+    def asked(self, now_s: float, most: int = 20) -> list[str]:
         """Topics on which the births that are missing are asked for."""
-        requests = self.routes.memories.requests(now_s)
+        requests, self.put_off = self.routes.memories.requests(now_s, most)
         for _, payload in requests:
             (metric,) = decode(payload).metrics
             assert metric.name == REBIRTH
@@ -127,6 +128,18 @@ def test_nothing_is_asked_where_the_operator_has_not_allowed_it() -> None:
     with pytest.raises(DecodeError, match="birth_missing"):
         host.hear("DDATA/g/n/press", [double(1, 4.2)], 7)
     assert host.asked(100.0) == []
+
+
+def test_all_nodes_together_are_asked_no_more_often_than_the_limit() -> None:
+    host = Host(rebirth=True)
+    for number in range(5):
+        with pytest.raises(DecodeError, match="birth_missing"):
+            host.hear(f"DDATA/g/n{number}/press", [double(1, 4.2)], 7)
+    found = []
+    for now_s, put_off in ((100.0, 3), (100.1, 1), (100.2, 0)):
+        found += host.asked(now_s, most=2)
+        assert host.put_off == put_off
+    assert sorted(found) == [f"spBv1.0/g/NCMD/n{number}" for number in range(5)]
 
 
 def test_alias_that_no_birth_has_named_is_refused() -> None:
