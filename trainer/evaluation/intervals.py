@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
 from trainer.evaluation.autocorrelation import memory
+from trainer.evaluation.jackknife import jackknifed
 from trainer.evaluation.metrics import LOWER_IS_BETTER, WeightedMetrics, Weights
 
 RESAMPLES = 1000
 MIN_GROUPS = 5
 """With fewer groups in the test part nothing is said about the uncertainty for other groups."""
+_MOST_LEFT_OUT = 50
+_MOST_WEIGHTS = 50_000_000
 _MIN_RESAMPLES = 200
 _WORK = 400_000_000
 """Windows times resamples; with more windows fewer resamples are drawn, at least 200."""
@@ -67,6 +70,12 @@ class Units:
         return self.kind == "groups" and self.count < MIN_GROUPS
 
     @property
+    def is_small(self) -> bool:
+        """Whether there are so few groups that a jackknife is better than a bootstrap."""
+        small = self.count <= _MOST_LEFT_OUT and self.count * len(self.order) <= _MOST_WEIGHTS
+        return self.kind == "groups" and small
+
+    @property
     def said(self) -> str:
         """How the resamples are drawn, or why there are none, for the report."""
         if self.too_few:
@@ -74,6 +83,8 @@ class Units:
                 f"no interval: the metrics are to hold for other {self.of}, and {self.count} in "
                 f"the test part do not show how much these differ; {MIN_GROUPS} are needed"
             )
+        if self.is_small:
+            return f"95 % intervals by a jackknife over {self.count} {self.of}, whole"
         what = {"groups": f"{self.count} {self.of}, whole", "rows": f"{self.count} rows"}
         blocks = f"{self.count} blocks of {self.length} windows of one asset"
         return f"95 % intervals by a bootstrap over {what.get(self.kind, blocks)}"
@@ -193,6 +204,12 @@ def intervals(
     """
     if drawn.too_few:
         return {}
+    if drawn.is_small:
+        bounds_of = jackknifed(metrics, drawn.each())
+        return {
+            name: _within(bounds, trials[name], drawn) if trials and name in trials else bounds
+            for name, bounds in bounds_of.items()
+        }
     table = _table(metrics, drawn, seed)
     found = {}
     for name, values in table.items():
@@ -261,8 +278,16 @@ def paired_difference(
     value = float(apart(np.ones((1, len(drawn.order))))[metric][0])
     if drawn.too_few and np.isfinite(value):
         return Difference(metric, value, None)
-    bounds = _quantiles(_table(apart, drawn, seed)[metric], drawn.count)
+    if drawn.is_small:
+        bounds = jackknifed(_plain(apart, metric), drawn.each()).get("bias")
+    else:
+        bounds = _quantiles(_table(apart, drawn, seed)[metric], drawn.count)
     return None if bounds is None or not np.isfinite(value) else Difference(metric, value, bounds)
+
+
+def _plain(metrics: WeightedMetrics, metric: str) -> WeightedMetrics:
+    """A difference under the name of a metric that may have any sign."""
+    return lambda weights: {"bias": metrics(weights)[metric]}
 
 
 def _table(metrics: WeightedMetrics, drawn: Units, seed: int) -> dict[str, NDArray[np.float64]]:
