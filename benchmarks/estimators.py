@@ -51,7 +51,8 @@ def models(rows: int = ROWS) -> Iterator[tuple[str, Model]]:
     described = features.transform(train)
     truths: dict[Task, NDArray[np.float64]] = {"classification": classes, "regression": y}
     for task, truth in truths.items():
-        of = Setting(task, 0, rows, float(np.std(truth[:rows])) if task == "regression" else 1.0)
+        spread = float(np.std(truth[:rows])) if task == "regression" else 1.0
+        of = Setting(task, 0, rows, spread, features.width)
         for name, family in FAMILIES.items():
             estimator = family.draw(FixedTrial(dict(family.first(of))), of)
             unfitted = steps(estimator, scaled=family.scaled)

@@ -6,9 +6,10 @@ The codes are part of the bundle, so that a gateway reads a state as training ha
 import math
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
+from pydantic import AfterValidator, StringConstraints
 
 from models.errors import DecodeError
 
@@ -29,6 +30,10 @@ def state_text(value: object) -> str:
     text = str(value).strip()
     whole = _WHOLE.fullmatch(text)
     return whole[1] if whole else text
+
+
+StateText = Annotated[str, AfterValidator(state_text), StringConstraints(max_length=MAX_TEXT)]
+"""Text of a state in its one spelling, see `state_text`."""
 
 
 def plain_codes(codes: Codes) -> frozenset[float | None]:

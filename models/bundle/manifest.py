@@ -21,7 +21,7 @@ from pydantic import (
 
 from models.bundle.budget import Budget
 from models.bundle.explain import Explain
-from models.states import MAX_TEXT, state_text
+from models.states import StateText
 from models.validation import in_utc
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -45,16 +45,8 @@ _BY_KEY: Final = AfterValidator(lambda table: dict(sorted(table.items())))
 """Sorts a table by its keys, so that equal manifests are written as equal bytes."""
 
 
-StateText = Annotated[str, AfterValidator(state_text), StringConstraints(max_length=MAX_TEXT)]
-"""Text of a state in its one spelling, see `models.states.state_text`."""
-
-
-def _is_zero(offset: object) -> bool:
-    return offset == 0
-
-
-def _is_empty(table: object) -> bool:
-    return not table
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class _Frozen(BaseModel):
@@ -86,7 +78,7 @@ class Channel(_Frozen):
     max_age_ms: Annotated[int, Field(ge=0)] | None = None
     # Left out where there is none: agents that know no codes then read the manifest as before.
     codes: dict[StateText, Finite] = Field(default={}, max_length=1_000, exclude_if=_is_empty)
-    offset: Finite = Field(default=0.0, exclude_if=_is_zero)
+    offset: Finite = Field(default=0.0, exclude_if=_is_empty)
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
@@ -266,8 +258,7 @@ class Manifest(_Frozen):
         version: semantic version, for people only.
         created: time of creation, in UTC.
         channels: input signals, in the order of the last axis of a window.
-        schema_version: 2 where a signal has codes, answers are explained or metrics have baselines,
-            else 1.
+        schema_version: 2 where the manifest has a key that schema 1 lacks, else 1.
         outputs: output tensors of the graph; the first one is `value`.
         explain: how answers are explained; None where they are not.
         files: the other members of the bundle, filled in when it is packed.
@@ -312,13 +303,11 @@ class Manifest(_Frozen):
 
     @model_validator(mode="after")
     def _new_keys_are_of_schema_2(self) -> Self:
-        if self.schema_version < schema_version(self.channels, self.explain):
+        if self.schema_version < schema_version(self.channels, self.metrics, self.explain):
             raise ValueError(
-                f"channels with codes need schema_version 2, as does explain; found "
-                f"{self.schema_version}"
+                "codes and offset of channels, explain, metrics.baselines and metrics.drawn need "
+                f"schema_version 2, found {self.schema_version}"
             )
-        if self.schema_version == 1 and (self.metrics.baselines or self.metrics.drawn):
-            raise ValueError("metrics.baselines and metrics.drawn need schema_version 2, found 1")
         return self
 
     @model_validator(mode="after")
@@ -347,9 +336,12 @@ class Manifest(_Frozen):
         return next((output for output in self.outputs if output.name == name), None)
 
 
-def schema_version(channels: Iterable[Channel], explain: Explain | None = None) -> Literal[1, 2]:
+def schema_version(
+    channels: Iterable[Channel], metrics: Metrics, explain: Explain | None = None
+) -> Literal[1, 2]:
     """The version of a manifest with these parts: 1 as long as older agents understand it."""
-    return 2 if explain is not None or any(channel.codes for channel in channels) else 1
+    is_new = explain is not None or metrics.baselines or metrics.drawn
+    return 2 if is_new or any(one.codes or one.offset for one in channels) else 1
 
 
 def utc(moment: datetime) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.bundle.golden import MIN_COUNT, Golden, write_golden
-from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics
+from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics, schema_version
 from models.bundle.package import Bundle, pack_bundle
 from trainer.bundle.budget import promised
 from trainer.bundle.reproducible import reproducible
@@ -112,7 +112,7 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
     recipe, parts, model = trained.recipe, trained.parts, trained.model
     tolerance = tolerance_of(model, trained.truth.y[parts.train.rows])
     return Manifest(
-        schema_version=2,  # with baselines beside the metrics
+        schema_version=schema_version(recipe.channels, metrics, trained.explain),
         stream=recipe.bundle.stream,
         name=recipe.bundle.name or recipe.bundle.stream,
         version=recipe.bundle.version,

@@ -253,7 +253,7 @@ def _manifest(
         split = f"claimed by the description, {NOT_MEASURED}: {claim.split}"
         metrics = Metrics(split=split, test_rows=claim.test_rows, values=claim.values)
     return Manifest(
-        schema_version=schema_version(wanted.channels),
+        schema_version=schema_version(wanted.channels, metrics),
         stream=wanted.bundle.stream,
         name=wanted.bundle.name or wanted.bundle.stream,
         version=wanted.bundle.version,

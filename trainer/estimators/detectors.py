@@ -9,6 +9,7 @@ estimates of a covariance are unstable; here they are shrunk or bounded before t
   403-414.
 - `Mahalanobis`: distance under a shrunk covariance. O. Ledoit, M. Wolf: A well-conditioned
   estimator for large-dimensional covariance matrices. J. Multivariate Analysis 88, 2004, 365-411.
+  How much of their shrinkage is used, `trainer.estimators.shrinkage` chooses.
 - `Isolation`: how few cuts set a row apart. F. T. Liu, K. M. Ting, Z.-H. Zhou: Isolation forest.
   ICDM 2008, 413-422.
 - `OneClass`: distance from the support of normal rows. B. Schölkopf et al.: Estimating the support
@@ -23,12 +24,12 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.svm import OneClassSVM
 
+from trainer.estimators.shrinkage import shrunk_covariance
 from trainer.estimators.trees import forest_tree, tree_ensemble
 from trainer.features.symbols import Symbol
 
@@ -80,12 +81,11 @@ class Pca:
 
 
 class Mahalanobis:
-    """Squared Mahalanobis distance under a covariance shrunk by Ledoit and Wolf's method."""
+    """Squared Mahalanobis distance under a covariance that is shrunk as held-out rows ask for."""
 
     def fit(self, z: Array, seed: int) -> Self:  # noqa: ARG002  nothing here is random
         """Estimate the covariance, and the transformation that makes it the identity."""
-        covariance, _ = ledoit_wolf(z, assume_centered=True)
-        variances, axes = np.linalg.eigh(covariance)
+        variances, axes = np.linalg.eigh(shrunk_covariance(z))
         self.whitening = axes / np.sqrt(np.maximum(variances, _LEAST))
         return self
 

@@ -30,6 +30,7 @@ from trainer.estimators.network import Network
 
 Estimator = Any
 Parameters = Mapping[str, Any]
+_LEAST_GAMMA = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,14 @@ class Setting:
         seed: seed of whatever the estimator draws.
         rows: number of rows of the smallest fit, for limits such as a number of neighbours.
         spread: standard deviation of the target of a regression; 1 for a classification.
+        features: number of features of the preset that is tried first.
     """
 
     task: str
     seed: int
     rows: int
     spread: float = 1.0
+    features: int = 50
 
     @property
     def numbers(self) -> bool:
@@ -165,7 +168,7 @@ def _neighbours(trial: BaseTrial, of: Setting) -> Estimator:
 
 def _svm(trial: BaseTrial, of: Setting) -> Estimator:
     c = trial.suggest_float("svm.c", 1e-2, 1e3, log=True)
-    gamma = trial.suggest_float("svm.gamma", 1e-4, 1.0, log=True)
+    gamma = trial.suggest_float("svm.gamma", _LEAST_GAMMA, 1.0, log=True)
     if not of.numbers:
         return CalibratedClassifierCV(SVC(C=c, gamma=gamma), ensemble=False, cv=3)
     epsilon = trial.suggest_float("svm.epsilon", 1e-3, 0.5, log=True)
@@ -173,7 +176,10 @@ def _svm(trial: BaseTrial, of: Setting) -> Estimator:
 
 
 def _first_svm(of: Setting) -> Parameters:
-    drawn: dict[str, Any] = {"svm.c": 1.0, "svm.gamma": 0.02}
+    # Squared distances of standardised features grow with their number: what scikit-learn calls
+    # gamma="scale" is one over the number and the variance, which is 1 here.
+    gamma = float(min(max(1 / of.features, _LEAST_GAMMA), 1.0))
+    drawn: dict[str, Any] = {"svm.c": 10.0, "svm.gamma": gamma}
     return {**drawn, "svm.epsilon": 0.1} if of.numbers else drawn
 
 

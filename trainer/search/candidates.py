@@ -173,7 +173,7 @@ class _Run:
                 pre_dispatch=jobs,
                 batch_size=1,
                 timeout=self._left_s(),
-                initializer=_ignore_sigint,
+                initializer=_begin_worker,
                 return_as="generator_unordered",
             )(tasks)
         return results
@@ -211,7 +211,7 @@ def _sigint_blocked() -> Iterator[None]:
     """Block SIGINT while worker processes are started.
 
     They inherit the blocked signals of this thread, so Ctrl-C cannot hit them before they come to
-    `_ignore_sigint`. A SIGINT that arrives meanwhile is delivered at the end of the context.
+    `_begin_worker`. A SIGINT that arrives meanwhile is delivered at the end of the context.
     """
     # Python unblocks SIGINT when it starts the resource tracker, so that is started before.
     resource_tracker.ensure_running()
@@ -222,9 +222,14 @@ def _sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ignore_sigint() -> None:
-    """Ignore a terminal's Ctrl-C in a worker, because the main process ends the workers."""
+def _begin_worker() -> None:
+    """Ignore a terminal's Ctrl-C in a worker, because the main process ends the workers.
+
+    Warnings of libraries name files of the installation and lines of their code, which tell nobody
+    at a terminal what to do; whatever they are about shows in the candidate's figure.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
 
 
 def _numbered(index: int, *arguments: object) -> tuple[int, FoldLosses]:
@@ -250,8 +255,20 @@ def _leaderboard(plan: Plan, journal: Journal, wanted: Search) -> Leaderboard:
         entries=tuple(best.values()),
         smaller=tuple(_smaller(plan, complete, firsts, wanted)) if wanted.prefer else (),
         tried=len(journal.finished),
-        notes=(*plan.notes, *notes),
+        notes=(*plan.notes, *notes, *_never_tried(plan, journal, wanted)),
     )
+
+
+def _never_tried(plan: Plan, journal: Journal, wanted: Search) -> Iterator[str]:
+    """A note on the families whose turn did not come, or was cut off."""
+    begun = {one.params["family"] for one in journal.finished}
+    never = [family for family in plan.families if family not in begun]
+    if never:
+        most = f"trials = {wanted.trials}" if wanted.seconds is None else "its seconds"
+        yield (
+            f"search: no candidate of {', '.join(never)} was finished before the search ended with "
+            f"{most}; give it more, or name fewer candidates"
+        )
 
 
 def _smaller(

@@ -40,8 +40,9 @@ MOST_ROWS = 10_000
 """Most windows of the contest. More are thinned out evenly, so that it takes seconds."""
 MOST_LAG_FEATURES = 500
 """Most features of a line on every lag; with more signals or samples, sparse lags are taken."""
+LINE, SMALL, LARGE = range(3)
 # Penalties as a share of the number of rows. The last one leaves nearly the mean of the target.
-_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 100.0)
+_PENALTIES = (1e-3, 1e-2, 3e-2, 1.0, 100.0)
 _COMPONENTS = (2, 4, 8)
 
 
@@ -53,11 +54,13 @@ class Rival:
         family: the kind of model, as the table names it.
         preset: the name of its features, as the table names it.
         candidates: one or more settings of it; the best on the folds stands for it.
+        size: how simple it is, `LINE` before `SMALL` before `LARGE`.
     """
 
     family: str
     preset: str
     candidates: tuple[Candidate, ...]
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +116,10 @@ def rivals(recipe: Recipe) -> tuple[Rival, ...]:
     own, target = recipe.described, recipe.target
     plain = recipe.features == FeatureSection(signals=recipe.features.signals)
     name = "plain" if plain else "given"
-    boosting = Rival("boosting", name, (default(own, target.task, recipe.seed),))
+    boosting = Rival("boosting", name, (default(own, target.task, recipe.seed),), LARGE)
     if target.task == "classification":
         logistic = steps(LogisticRegression(C=1.0, max_iter=500), scaled=True)
-        return (Rival("line", name, (Candidate(own, logistic),)), boosting)
+        return (Rival("line", name, (Candidate(own, logistic),), LINE), boosting)
     if not plain:
         return (_ridge("line", name, own), _latent(name, own), boosting)
     line = _ridge("line", "last", varied(own, ("last",)))
@@ -137,12 +140,13 @@ def _lags(recipe: Recipe, own: WindowFeatures) -> WindowFeatures:
 
 def _ridge(family: str, preset: str, features: WindowFeatures) -> Rival:
     every = (steps(RidgeLine(share, per_row=True), scaled=True) for share in _PENALTIES)
-    return Rival(family, preset, tuple(Candidate(features, one) for one in every))
+    size = LINE if family == "line" else SMALL
+    return Rival(family, preset, tuple(Candidate(features, one) for one in every), size)
 
 
 def _latent(preset: str, features: WindowFeatures) -> Rival:
     every = (steps(LatentLine(count), scaled=True) for count in _COMPONENTS)
-    return Rival("pls", preset, tuple(Candidate(features, one) for one in every))
+    return Rival("pls", preset, tuple(Candidate(features, one) for one in every), SMALL)
 
 
 def _validation(train: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed, CrossValidation]:
@@ -171,19 +175,26 @@ def _best(rival: Rival, some: Windowed, validation: CrossValidation) -> _Result 
     return min(whole, key=lambda one: one.loss, default=None)
 
 
-def choose(losses: Sequence[Sequence[float]]) -> tuple[int, int]:
-    """Choose among candidates by their losses on folds, `[candidates][folds]`, simple ones first.
+def choose(losses: Sequence[Sequence[float]], sizes: Sequence[int]) -> tuple[int, int]:
+    """Choose among candidates by their losses on folds.
+
+    Args:
+        losses: `[candidates][folds]`.
+        sizes: how simple each is, such as `LINE`, `[candidates]`; a candidate yields to those of a
+            lower size only.
 
     Returns:
         The index of the candidate to take, and that of the one with the lowest mean loss. They
         differ where the best is ahead of a simpler one by no more than one standard error.
     """
     table = np.array(losses)
-    best = int(table.mean(axis=1).argmin())
-    for index in range(best):
-        ahead = table[index] - table[best]
+    mean = table.mean(axis=1)
+    best = int(mean.argmin())
+    simpler = [at for at in range(len(table)) if sizes[at] < sizes[best]]
+    for at in sorted(simpler, key=lambda one: (sizes[one], mean[one])):
+        ahead = table[at] - table[best]
         if ahead.mean() <= standard_error(ahead):
-            return index, best
+            return at, best
     return best, best
 
 
@@ -194,7 +205,8 @@ def standard_error(values: NDArray[np.float64]) -> float:
 
 def _board(results: Sequence[_Result], validation: CrossValidation) -> Leaderboard:
     """The results as a leaderboard: the chosen one, then the others by their figure."""
-    taken, best = choose([one.tried.losses for one in results])
+    sizes = [one.rival.size for one in results]
+    taken, best = choose([one.tried.losses for one in results], sizes)
     sign = validation.scorer.sign()
     entries = [_entry(one, sign) for one in results]
     order = sorted(range(len(results)), key=lambda at: (at != taken, results[at].loss))
@@ -202,7 +214,7 @@ def _board(results: Sequence[_Result], validation: CrossValidation) -> Leaderboa
         metric=validation.scorer.metric,
         entries=tuple(entries[at] for at in order),
         tried=sum(len(one.rival.candidates) for one in results),
-        notes=tuple(_notes(entries, taken, best, validation)),
+        notes=tuple(_notes(entries, (taken, best), sizes, validation)),
         origin="default",
     )
 
@@ -220,13 +232,17 @@ def _entry(result: _Result, sign: float) -> Entry:
 
 
 def _notes(
-    entries: Sequence[Entry], taken: int, best: int, validation: CrossValidation
+    entries: Sequence[Entry],
+    choice: tuple[int, int],
+    sizes: Sequence[int],
+    validation: CrossValidation,
 ) -> Iterator[str]:
     """Why the chosen one was chosen, and whether it beats an answer that never changes."""
+    taken, best = choice
     metric, chosen = validation.scorer.metric, entries[taken]
     if taken == best:
         why = "it is ahead of every simpler one by more than one standard error"
-        if not taken:
+        if sizes[taken] == min(sizes):
             why = "nothing is better, and nothing simpler was tried"
         yield f"default: {_named(chosen)} is taken of {len(entries)} candidates: {why}"
     else:

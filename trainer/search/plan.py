@@ -92,9 +92,10 @@ def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folde
     if not chosen:
         raise DataError("search.candidates: " + "; ".join(notes))
     spread = float(y.std()) if task == "regression" else 1.0
-    setting = Setting(task, recipe.seed, min(len(fitted) for fitted, _ in parts), spread)
     sets, large = _affordable(presets(recipe), train)
     computed = {name: _on_disk(one, train, folder / name) for name, one in sets.items()}
+    width = next(iter(computed.values())).shape[1]
+    setting = Setting(task, recipe.seed, min(len(fitted) for fitted, _ in parts), spread, width)
     notes += large
     return Plan(chosen, sets, computed, CrossValidation(y, parts, scorer), setting, notes)
 

@@ -48,7 +48,7 @@ def make_manifest(width: int = 2, length: int = 1, **fields: object) -> Manifest
         "budget": Budget(latency_ms_p99=1.0, model_bytes=1),
     }
     made = parts | fields
-    schema = schema_version(made["channels"], made.get("explain"))
+    schema = schema_version(made["channels"], made["metrics"], made.get("explain"))
     return Manifest(**({"schema_version": schema} | made))
 
 

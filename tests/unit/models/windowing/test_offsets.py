@@ -1,5 +1,6 @@
 """An offset is subtracted in double precision, however the values come."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,9 @@ def of_blocks_of_single_signals() -> Any:  # noqa: ANN401  an array
 @pytest.mark.parametrize(
     "windows", [of_rows, of_single_signals, of_blocks, of_blocks_of_single_signals]
 )
-def test_steps_that_float32_could_not_hold_are_in_the_window(windows: Any) -> None:  # noqa: ANN401
+def test_steps_that_float32_could_not_hold_are_in_the_window(
+    windows: Callable[[], Any],
+) -> None:
     assert np.array_equal(windows(), WANTED[None])
 
 

@@ -76,6 +76,15 @@ def test_linear_truth_is_found_by_a_linear_model(tmp_path: Path) -> None:
     assert any("linear" in said for said in outcome.trained.notes)
 
 
+def test_family_that_never_had_a_turn_is_named(tmp_path: Path) -> None:
+    search = {"trials": 2, "candidates": ["linear", "neighbours", "svm", "mlp"]}
+    outcome = trained(folder_of(tmp_path, linear, search))
+    said = [note for note in outcome.trained.notes if "no candidate of" in note]
+    assert len(said) == 1
+    assert names(said[0], "svm", "mlp", "trials = 2")
+    assert not names(said[0], "neighbours")
+
+
 def test_stepwise_truth_is_found_by_trees(tmp_path: Path) -> None:
     outcome = trained(folder_of(tmp_path, stepwise, {"trials": 7}))
     families = [family for family, _ in ranked(outcome)]

@@ -116,7 +116,12 @@ def test_detector_has_no_contest(tmp_path: Path) -> None:
 def test_rival_yields_to_a_simpler_one_within_one_standard_error(
     losses: list[list[float]], taken: tuple[int, int]
 ) -> None:
-    assert choose(losses) == taken
+    assert choose(losses, range(len(losses))) == taken
+
+
+def test_rivals_of_one_size_do_not_yield_to_each_other() -> None:
+    losses = [[9.0, 9.0, 9.0], [2.0, 5.0, 2.0], [1.0, 6.0, 1.0]]
+    assert choose(losses, [0, 1, 1]) == (2, 2)
 
 
 def test_made_up_soft_sensor_is_learned_nearly_as_by_hand() -> None:
