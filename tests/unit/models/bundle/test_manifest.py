@@ -108,7 +108,7 @@ def test_another_schema_version_is_told_with_the_one_expected(version: object) -
 
 def test_codes_need_schema_2_and_older_manifests_stay_as_they_were() -> None:
     channel = Channel(name="valve", codes={"open": 1.0, "closed": 0.0})
-    with pytest.raises(ValidationError, match="codes and offset .* need schema_version 2"):
+    with pytest.raises(ValidationError, match=r"codes and offset .* need schema_version 2"):
         make_manifest(channels=(channel,), schema_version=1)
     manifest = make_manifest(channels=(channel,))
     assert manifest.schema_version == 2
