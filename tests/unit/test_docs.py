@@ -17,6 +17,7 @@ from agent.delivery.outgoing import Outgoing
 from agent.streams.pipeline import Pipeline
 from agent.streams.shedding import POLICIES
 from models import errors
+from models.bundle.explain import Explain
 from models.bundle.manifest import Channel, WindowSpec
 from models.bundle.package import Bundle
 from models.control.documents import Current, Feedback, Metrics
@@ -26,7 +27,7 @@ from models.input.codecs.encodings import ENCODINGS
 from models.input.options import Dialect
 from models.input.reasons import BAD_REASONS
 from serving.errors import InferenceError
-from serving.model import Model
+from serving.model import Model, explainer_of
 from serving.mqtt.packets import Received, Skipped
 from serving.session import Session
 from tests.kit.bundles.factories import make_channels
@@ -83,7 +84,8 @@ def documents() -> dict[str, dict[str, Any]]:
 def serving(configuration: str, bundle: Bundle = BUNDLE) -> Pipeline:
     settings = Settings.model_validate({**BASE, **tomllib.loads(configuration)})
     pipeline = Pipeline(settings.pipelines[0], settings.limits)
-    pipeline.activate(Model(Session(bundle), bundle.sha256))
+    explainer = explainer_of(bundle)
+    pipeline.activate(Model(Session(bundle), bundle.sha256, explainer=explainer))
     return pipeline
 
 
@@ -143,7 +145,10 @@ def test_every_field_of_a_prediction_is_explained() -> None:
     section = TOPICS.split("## Predictions")[1].split("### Why a prediction is BAD")[0]
     rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    detector = detector_bundle("pump-health", 1, [1.0, 10.0])
+    explain = Explain(
+        when="always", method="shapley", orders=2, reference=0, output="score", alarms=(1,)
+    )
+    detector = detector_bundle("pump-health", 1, [1.0, 10.0], explain=explain)
     rename = 'topic = "t/{asset}"\nsignals = { c0 = "pressure", c1 = "flow" }\n'
     configuration = f'[[pipelines]]\nstream = "pump-health"\n[[pipelines.inputs]]\n{rename}'
     (sent,) = answer(serving(configuration, detector), 't/p {"pressure": 1, "flow": 2}')

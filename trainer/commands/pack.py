@@ -31,6 +31,7 @@ from trainer.drift.reference import Samples, describe
 from trainer.errors import DataError, GraphError, RecipeError, UsageError
 from trainer.external.adaptation import for_inspection, with_answers, with_window
 from trainer.external.declaration import Declaration, read_declaration
+from trainer.external.explained import changes_of, explained, missing
 from trainer.external.graph import ExternalGraph, read_external
 from trainer.external.outputs import inspect_outputs, runnable
 from trainer.external.report import CheckSummary, render
@@ -131,20 +132,22 @@ def pack(  # noqa: PLR0913  the options of the command line
             check_recorded(graph, wanted, shown)
         result = check_answers(graph, wanted, _usual(wanted, recorded, probes), probes)
         cost = within_budget(graph, content, probes, wanted.budget, GraphError)
-    notes = (*external.notes, *recorded.notes, *result.notes)
+        reasons = explained(graph, wanted, shown, result)
+    notes = (*external.notes, *recorded.notes, *result.notes, *missing(wanted, shown, reasons))
     digests = {
         **external.digests,
         description.name: _sha256(description),
         **unnamed(recorded.digests),
     }
     lineage = _lineage(external, model, digests)
+    changed = {"budget": promised(wanted.budget, cost.memory_bytes)}
     manifest = _manifest(wanted, seq, recorded.spec, result, lineage).model_copy(
-        update={"budget": promised(wanted.budget, cost.memory_bytes)}
+        update=changed | changes_of(wanted, result, reasons)
     )
     changes = {str(one.name): one.source for one in wanted.outputs}
     members = {
         "model.onnx": content,
-        "golden.npz": write_golden(result.golden),
+        "golden.npz": write_golden(reasons.golden if reasons else result.golden),
         "reference.json": _reference(graph, manifest, recorded.windowed),
         "report.html": render(manifest, CheckSummary(len(probes), recorded.rows, notes, changes)),
     }

@@ -105,7 +105,7 @@ def check_answers(graph: Graph, wanted: Declaration, usual: Window, probes: Wind
     given = answers_of(graph, windows)
     _check_sound(given, windows, wanted)
     tolerance = _tolerance(answers)
-    clear = margin(given, wanted) > 2 * (tolerance.atol + tolerance.rtol * _size(given))
+    clear = margin(given, wanted) > 2 * (tolerance.atol + tolerance.rtol * size_of(given))
     if not clear.any():
         raise GraphError(
             f"in all of {len(windows)} windows two classes are nearly equal, so another machine "
@@ -125,7 +125,8 @@ def _odd(usual: Window, wanted: Declaration) -> Window:
     return odd[~np.isnan(odd[:, :, required]).any(axis=(1, 2))]
 
 
-def _size(answers: Answers) -> NDArray[np.float32] | np.float32:
+def size_of(answers: Answers) -> NDArray[np.float32] | np.float32:
+    """Amount of each score, `[n]`; 0 without one."""
     return np.abs(answers["score"]) if "score" in answers else np.float32(0)
 
 
@@ -166,7 +167,9 @@ def _check_classes(answers: Answers, wanted: Declaration) -> None:
             f"of {len(value)} windows; classes are {', '.join(wanted.classes[:_MAX_NAMED])}"
         )
     # A graph that computes in float64 may differ where the score is on the threshold.
-    follows = classes_follow(answers, wanted) | (margin(answers, wanted) <= _SAME * _size(answers))
+    follows = classes_follow(answers, wanted) | (
+        margin(answers, wanted) <= _SAME * size_of(answers)
+    )
     if wanted.threshold is not None and not follows.all():
         row = int(np.argmin(follows))
         raise GraphError(

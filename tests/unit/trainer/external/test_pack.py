@@ -19,6 +19,8 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.tree import DecisionTreeClassifier
 
 from models.bundle.golden import MIN_COUNT, read_golden
+from serving.model import explainer_of
+from serving.session import Session
 from tests.kit.bundles.external import (
     CLASSES,
     LENGTH,
@@ -398,3 +400,25 @@ def test_network_without_an_imputer_is_served_with_required_signals(tmp_path: Pa
     np.testing.assert_allclose(
         served(ours.bundle, given)["value"], net.predict(given[:, 0]), rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("explain", "method"), [("alarm", "shapley"), ("always", "shapley"), ("never", None)]
+)
+def test_recorded_rows_let_a_foreign_graph_be_explained(
+    tmp_path: Path, explain: str, method: str | None
+) -> None:
+    history = write_csv(tmp_path / "a.csv", ["pressure", "flow"], rows(40).tolist())
+    bundle = packed(tmp_path, linear(), [history], explain=explain).bundle
+    section = bundle.manifest.explain
+    assert (section and section.method) == method
+    Session(bundle).replay_golden(bundle.golden)
+    explainer = explainer_of(bundle)
+    assert (explainer is not None) == (method is not None)
+
+
+def test_without_recorded_rows_there_is_a_note_and_no_explanation(tmp_path: Path) -> None:
+    ours = packed(tmp_path, linear())
+    assert ours.bundle.manifest.explain is None
+    assert any(note.startswith("explain: ") for note in ours.notes)
+    assert not any("explain" in note for note in packed(tmp_path, linear(), explain="never").notes)
