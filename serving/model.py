@@ -81,7 +81,8 @@ def explainer_of(bundle: StoredBundle) -> Explainer | None:
         return None
     reference = read_golden(bundle.golden, manifest).windows[manifest.explain.reference]
     names = [str(channel.name) for channel in manifest.channels]
-    return Explainer(manifest.explain, names, reference.copy())
+    offsets = [channel.offset for channel in manifest.channels]
+    return Explainer(manifest.explain, names, reference.copy(), offsets)
 
 
 def _session(bundle: StoredBundle, device: Device) -> Session:

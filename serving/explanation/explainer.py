@@ -31,7 +31,9 @@ class Explainer:
     Args:
         explain: section of the manifest.
         names: names of the signals, in their order.
-        reference: reference window, float32 `[length, channels]` in engineering units.
+        reference: reference window, float32 `[length, channels]` in engineering units, less the
+            offsets, as the model is given it.
+        offsets: what was subtracted from the values of each signal; without it nothing was.
 
     Attributes:
         explain: as given.
@@ -40,9 +42,16 @@ class Explainer:
         is_unasked: whether some answers are explained without being asked.
     """
 
-    def __init__(self, explain: Explain, names: Sequence[str], reference: Window) -> None:
+    def __init__(
+        self,
+        explain: Explain,
+        names: Sequence[str],
+        reference: Window,
+        offsets: Sequence[float] | None = None,
+    ) -> None:
         self.explain = explain
         self._names = names
+        self._offsets = offsets or [0.0] * len(names)
         self.reference = reference
         self._mixtures = mixtures(self.explain, len(self._names))
         self.windows = len(self._mixtures)
@@ -99,7 +108,7 @@ class Explainer:
 
         Returns:
             For each signal, as payloads carry it: `signal`, its name; `value`, its newest value in
-            the window, null where that is missing; `share`, its contribution divided by the sum of
+            the window, as the plant has sent it, null where that is missing; `share`, its contribution divided by the sum of
             the amounts of all, -1 to 1, below 0 where it speaks against the answer, and null where
             the whole signal is missing. None where the model gives no numbers.
         """
@@ -112,7 +121,7 @@ class Explainer:
         return [
             {
                 "signal": self._names[channel],
-                "value": _plain(float(window[-1, channel])),
+                "value": _plain(float(window[-1, channel]), self._offsets[channel]),
                 "share": _plain(round(float(contributions[channel]) / whole, 3)),
             }
             for channel in order[:MAX_REASONS].tolist()
@@ -123,6 +132,9 @@ def _is_missing(window: Window) -> NDArray[np.bool_]:
     return np.asarray(np.isnan(window).all(axis=0))
 
 
-def _plain(value: float) -> float | None:
-    """A number that JSON has; None for NaN."""
-    return None if isnan(value) else float(f"{value:.7g}")
+def _plain(value: float, offset: float = 0.0) -> float | None:
+    """A float32 and its offset as a number that JSON has; None for NaN."""
+    if isnan(value):
+        return None
+    digits = float(f"{value:.7g}")
+    return round(digits + offset, 9) if offset else digits

@@ -5,7 +5,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle.manifest import schema_version
 from trainer.bundle.explained import (
     Answering,
     Explained,
@@ -80,7 +79,7 @@ def changes_of(
         return {}
     count = len(found.golden.windows)
     return {
-        "schema_version": schema_version(wanted.channels, found.section),
+        "schema_version": 2,  # that which knows `explain`
         "explain": found.section,
         "golden": result.tolerance.model_copy(update={"count": count}),
     }

@@ -25,7 +25,8 @@ def reasons_of_alarms(subject: Reported) -> Markup:
     if not len(worst):
         return paragraph("No test window is an alarm.")
     names = [str(channel.name) for channel in subject.manifest.channels]
-    explainer = Explainer(explain, names, normal)
+    offsets = [channel.offset for channel in subject.manifest.channels]
+    explainer = Explainer(explain, names, normal, offsets)
     rows = (_row(subject, explainer, index) for index in worst.tolist())
     heading = ("asset", "window ends", explain.output, "signals and their shares")
     return joined((paragraph(_said(explain)), table(heading, rows)))

@@ -126,6 +126,19 @@ def test_reasons_are_three_with_value_and_signed_share() -> None:
     ]
 
 
+def test_reasons_have_values_as_the_plant_sent_them() -> None:
+    level = 1_716_903_000.0
+    explainer = Explainer(explain_of(), ("meter", "load"), REFERENCE[:, :2], (level, 0.0))
+    window = REFERENCE[:, :2] + np.array([2.5, 0.125], dtype=np.float32)
+    answers = np.concatenate([block.sum(axis=(1, 2)) for block in explainer.blocks(window)])
+    reasons = explainer.reasons(window, answers.astype(np.float64))
+    assert reasons is not None
+    last = window[-1].tolist()
+    assert {str(one["signal"]): one["value"] for one in reasons} == pytest.approx(
+        {"meter": last[0] + level, "load": last[1]}, rel=1e-12
+    )
+
+
 def test_a_signal_that_speaks_against_the_answer_has_a_negative_share() -> None:
     window = REFERENCE.copy()
     window[:, 1] += 3.0
