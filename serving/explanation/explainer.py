@@ -108,9 +108,10 @@ class Explainer:
 
         Returns:
             For each signal, as payloads carry it: `signal`, its name; `value`, its newest value in
-            the window, as the plant has sent it, null where that is missing; `share`, its contribution divided by the sum of
-            the amounts of all, -1 to 1, below 0 where it speaks against the answer, and null where
-            the whole signal is missing. None where the model gives no numbers.
+            the window, as the plant has sent it, null where that is missing; `share`, its
+            contribution divided by the sum of the amounts of all, -1 to 1, below 0 where it speaks
+            against the answer, and null where the whole signal is missing. None where the model
+            gives no numbers.
         """
         if not np.isfinite(answers).all():
             return None

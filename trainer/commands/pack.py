@@ -142,7 +142,7 @@ def pack(  # noqa: PLR0913  the options of the command line
     lineage = _lineage(external, model, digests)
     changed = {"budget": promised(wanted.budget, cost.memory_bytes)}
     manifest = _manifest(wanted, seq, recorded.spec, result, lineage).model_copy(
-        update=changed | changes_of(wanted, result, reasons)
+        update=changed | changes_of(result, reasons)
     )
     changes = {str(one.name): one.source for one in wanted.outputs}
     members = {

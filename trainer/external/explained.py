@@ -71,9 +71,7 @@ def missing(
     return unexplained(wanted.explain, found)
 
 
-def changes_of(
-    wanted: Declaration, result: TrialResult, found: Explained | None
-) -> dict[str, object]:
+def changes_of(result: TrialResult, found: Explained | None) -> dict[str, object]:
     """The keys of the manifest that are others where answers are explained."""
     if found is None:
         return {}
