@@ -238,8 +238,8 @@ def test_slash_at_the_beginning_and_a_state_are_told(broker: Mosquitto, tmp_path
     assert found.code == 0, found.notes
     first = found.pipelines[0]["inputs"][0]
     assert first["topic"] == "/acme/{line}/{asset}/{signal}"
-    assert first["signals"] == {"pressure": "pressure", "flow": "flow"}
-    assert '# mode = "mode"  # states' in found.draft
+    assert first["signals"] == {"pressure": "pressure", "flow": "flow", "mode": "mode"}
+    assert "states" in found.draft
     assert "codes = { auto = 0 }" in recipe.read_text()
 
 

@@ -304,8 +304,7 @@ def test_graph_that_crashes_onnxruntime_is_refused(tmp_path: Path) -> None:
 
 def test_answer_that_never_changes_is_remarked(tmp_path: Path) -> None:
     nothing = then("Mul", "zero", weights={"zero": np.array(0, "f4")})
-    remarks = packed(tmp_path, nothing, outputs=OUT).notes
-    (remark,) = remarks
+    (remark,) = packed(tmp_path, nothing, outputs=OUT, explain="never").notes
     assert names(remark, "512 windows")
 
 
@@ -322,7 +321,8 @@ def test_value_against_the_probabilities_is_remarked(tmp_path: Path) -> None:
     model.graph.output.append(onnx.ValueInfoProto(name="class"))
     shares = {"name": "probabilities", "tensor": "out", "meaning": "each"}
     outputs = [{**STATE, "tensor": "class"}, shares]
-    (told,) = packed(tmp_path, model, task="classification", outputs=outputs).notes
+    sections: dict[str, Any] = {"task": "classification", "outputs": outputs, "explain": "never"}
+    (told,) = packed(tmp_path, model, **sections).notes
     assert names(told, "512 of 512")
 
 

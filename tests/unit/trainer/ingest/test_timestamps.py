@@ -328,6 +328,7 @@ def test_name_of_a_time_zone_is_told_with_a_format_that_reads_it(
         ("13-dic-25 07:05", "2025-12-13T07:05"),
         ("13 października 2025", "2025-10-13T00:00"),
     ],
+    ids=["german with dashes", "german with dots", "german", "french", "spanish", "polish"],
 )
 def test_month_of_another_language_is_read(tmp_path: Path, stamp: str, moment: str) -> None:
     write(tmp_path, stamp)

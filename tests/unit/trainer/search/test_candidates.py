@@ -191,7 +191,7 @@ def test_hook_for_errors_of_threads_is_the_one_before_after_a_search(
 
 
 def test_seconds_end_a_search(tmp_path: Path) -> None:
-    search = {"seconds": 10, "candidates": ["linear"], "jobs": 1}
+    search = {"seconds": 20, "candidates": ["linear"], "jobs": 1}
     outcome = trained(folder_of(tmp_path, linear, search, rows=120))
     assert ranked(outcome)[0][0] == "linear"
 
