@@ -1,4 +1,4 @@
-"""Reads a list of tags column by column, which takes a third of the time that tag by tag does.
+"""Reads a list of tags column by column, in less time than tag by tag.
 
 It is for the lists that gateways nearly always send: every tag has the same keys, and a number
 for a value. Any other list is left to `Form`, which gives the same readings.
