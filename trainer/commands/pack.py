@@ -35,6 +35,7 @@ from trainer.external.explained import changes_of, explained, missing
 from trainer.external.graph import ExternalGraph, read_external
 from trainer.external.outputs import inspect_outputs, runnable
 from trainer.external.report import CheckSummary, render
+from trainer.external.shares import ClassShares
 from trainer.external.trial import (
     TrialResult,
     check_answers,
@@ -80,12 +81,14 @@ class Packed:
         bundle: the bundle.
         path: path of the file.
         notes: notes on oddities, and on what cannot be checked.
+        answered: how often each class is answered.
         cost: time for one window and memory, as measured on this machine.
     """
 
     bundle: Bundle
     path: Path
     notes: tuple[str, ...]
+    answered: ClassShares
     cost: ServingCost
 
 
@@ -131,9 +134,16 @@ def pack(  # noqa: PLR0913  the options of the command line
         if shown is not None:
             check_recorded(graph, wanted, shown)
         result = check_answers(graph, wanted, _usual(wanted, recorded, probes), probes)
+        answered = ClassShares.of(graph, wanted, _typical(recorded), probes)
         cost = within_budget(graph, content, probes, wanted.budget, GraphError)
         reasons = explained(graph, wanted, shown, result)
-    notes = (*external.notes, *recorded.notes, *result.notes, *missing(wanted, shown, reasons))
+    notes = (
+        *external.notes,
+        *recorded.notes,
+        *result.notes,
+        *answered.notes,
+        *missing(wanted, shown, reasons),
+    )
     digests = {
         **external.digests,
         description.name: _sha256(description),
@@ -145,16 +155,17 @@ def pack(  # noqa: PLR0913  the options of the command line
         update=changed | changes_of(result, reasons)
     )
     changes = {str(one.name): one.source for one in wanted.outputs}
+    summary = CheckSummary(len(probes), recorded.rows, answered, notes, changes)
     members = {
         "model.onnx": content,
         "golden.npz": write_golden(reasons.golden if reasons else result.golden),
         "reference.json": _reference(graph, manifest, recorded.windowed),
-        "report.html": render(manifest, CheckSummary(len(probes), recorded.rows, notes, changes)),
+        "report.html": render(manifest, summary),
     }
     bundle = pack_bundle(manifest, members)
     path = folder / f"{stream}-{seq}.zip"
     write_atomically(path, bundle.content)
-    return Packed(bundle, path, notes, cost)
+    return Packed(bundle, path, notes, answered, cost)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -191,6 +202,7 @@ def run(options: argparse.Namespace) -> int:
             "metrics": manifest.metrics.split,
             **{name: f"{value:g}" for name, value in manifest.metrics.values.items()},
             "golden vectors": f"{manifest.golden.count}, the graph's own answers",
+            **({"answers": packed.answered.said} if packed.answered.shares else {}),
             "latency p99": f"{packed.cost.latency.p99_ms:.2f} ms on one thread",
             "memory": f"{packed.cost.memory_bytes / 1e6:.0f} MB",
             "bundle": f"{packed.path} ({len(packed.bundle.content)} bytes)",
@@ -298,6 +310,14 @@ def _reference(graph: Graph, manifest: Manifest, windowed: Windowed | None) -> b
         scores[asked] = answers.get("score", answers["value"])
     document = describe(Samples(asset, values, scores), manifest.channels, None)
     return write_reference(document.model_copy(update={"reason": reason}))
+
+
+def _typical(recorded: Recorded) -> NDArray[np.float32] | None:
+    """Recorded windows spread over all, `[n, length, channels]`; None without recorded rows."""
+    if recorded.windowed is None:
+        return None
+    values = recorded.windowed.values
+    return np.asarray(values[_spread(len(values), probe_count(*values.shape[1:]))])
 
 
 def _shown(windowed: Windowed) -> NDArray[np.float32]:

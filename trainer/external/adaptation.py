@@ -20,7 +20,8 @@ from onnx import (
 from serving.runtime.graph import INPUT
 from trainer.errors import GraphError
 from trainer.external.declaration import Declaration, Layout, Tensor
-from trainer.external.graph import ML, ExternalGraph
+from trainer.external.graph import ExternalGraph
+from trainer.external.labels import ML
 from trainer.external.wiring import MARK, Wiring
 
 Seen = Mapping[str, NDArray[Any]]
@@ -30,6 +31,8 @@ _INPUT_TYPES = {
     TensorProto.DOUBLE: "float64",
     TensorProto.FLOAT16: "float16",
 }
+# Name of a detector's own answer in a graph that is inspected.
+VERDICT = "verdict"
 # First version of ai.onnx.ml whose LabelEncoder has keys and values; in version 1 it was another
 # operator (https://onnx.ai/onnx/operators/onnx_aionnxml_LabelEncoder.html).
 _LABELS_SINCE = 2
@@ -69,7 +72,8 @@ def for_inspection(model: ModelProto, external: ExternalGraph, wanted: Declarati
     """The graph with two outputs for each declared tensor, `<name> shape` and `<name> flat`.
 
     Tensors are flattened, so that one without a batch axis can be inspected too. `model` is the
-    graph that `with_window` returns.
+    graph that `with_window` returns. Whole numbers that a detector gives beside its score, and that
+    the description leaves out, are the output `verdict`, flattened.
 
     Raises:
         GraphError: a declared tensor is not among the graph's outputs, or is not a tensor.
@@ -83,7 +87,20 @@ def for_inspection(model: ModelProto, external: ExternalGraph, wanted: Declarati
         wiring.end("Reshape", tensor, wiring.constant([-1]), name=f"{one.name} flat")
         for part in ("shape", "flat"):
             shown.graph.output.append(ValueInfoProto(name=f"{one.name} {part}"))
+    if wanted.task == "anomaly" and wanted.tensor("value") is None:
+        for tensor in _whole_numbers(external)[:1]:
+            wiring.end("Reshape", tensor, wiring.constant([-1]), name=VERDICT)
+            shown.graph.output.append(ValueInfoProto(name=VERDICT))
     return _bytes(shown)
+
+
+def _whole_numbers(external: ExternalGraph) -> list[str]:
+    """The graph's outputs of type int64."""
+    return [
+        info.name
+        for info in external.model.graph.output
+        if info.type.tensor_type.elem_type == TensorProto.INT64
+    ]
 
 
 def with_answers(
@@ -217,7 +234,8 @@ def _score(
     declared = wanted.tensor("score")
     if tensor is not None and seen is not None and declared is not None:
         flat = wiring.add("Reshape", _as_float(wiring, tensor, seen), wiring.constant([-1]))
-        wiring.end("Sigmoid" if declared.apply else "Identity", flat, name="score")
+        kind = "Sigmoid" if declared.apply else "Neg" if declared.is_turned else "Identity"
+        wiring.end(kind, flat, name="score")
     elif wanted.tensor("probabilities") is None:
         return
     elif wanted.threshold is None:

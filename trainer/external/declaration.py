@@ -55,6 +55,9 @@ class Tensor(Section):
             labels of its own.
         threshold: the score, or the second of two probabilities, above which the value is 1; None
             takes the graph's value, or the most probable class.
+        direction: the side of the threshold on which the value is 1. A score that is abnormal
+            `below` its threshold is published with its sign turned, and so is the threshold,
+            since a higher score of a bundle always means more abnormal.
         apply: function that turns logits into probabilities (`softmax`) or a score (`sigmoid`);
             None if the tensor is one already.
     """
@@ -65,6 +68,7 @@ class Tensor(Section):
     unit: str = ""
     classes: Annotated[tuple[Label, ...] | dict[Label, str], Field(max_length=MAX_CLASSES)] = ()
     threshold: Finite | None = None
+    direction: Literal["above", "below"] = "above"
     apply: Literal["softmax", "sigmoid"] | None = None
 
     @property
@@ -72,10 +76,22 @@ class Tensor(Section):
         """The tensor's name in the graph."""
         return self.tensor or self.name
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether the bundle's score is the tensor with its sign turned."""
+        return self.direction == "below"
+
     @model_validator(mode="after")
     def _keys_fit_the_name(self) -> Self:
         if self.threshold is not None and self.name == "value":
             raise ValueError("threshold is for a score or for probabilities, not for the value")
+        if self.direction == "below" and (self.name != "score" or self.threshold is None):
+            raise ValueError("direction = 'below' is for a score with a threshold")
+        if self.direction == "below" and self.apply is not None:
+            raise ValueError(
+                "direction = 'below' is for a score as it is, not for a logit with apply; declare "
+                "the other class as the second"
+            )
         fitting = {"probabilities": "softmax", "score": "sigmoid"}.get(self.name)
         if self.apply is not None and self.apply != fitting:
             raise ValueError(
@@ -148,8 +164,11 @@ class Declaration(Section):
 
     @property
     def threshold(self) -> float | None:
-        """The score above which the value is 1; None without one."""
-        return next((one.threshold for one in self.outputs if one.threshold is not None), None)
+        """The score of the bundle above which the value is 1; None without one."""
+        for one in self.outputs:
+            if one.threshold is not None:
+                return -one.threshold if one.is_turned else one.threshold
+        return None
 
     def tensor(self, name: str) -> Tensor | None:
         """The tensor that is declared as the output `name`; None if there is none."""
@@ -173,6 +192,8 @@ class Declaration(Section):
         if score or shares:
             about = "the winning class" if limit is None else f"'{classes[1]}'"
             meaning = score.meaning if score else f"probability of {about}"
+            if score and score.is_turned:
+                meaning += " (sign turned: the higher, the more abnormal)"
             unit = score.unit if score else ""
             outputs.append(
                 Output(name="score", dtype="float32", meaning=meaning, unit=unit, threshold=limit)

@@ -14,7 +14,7 @@ from typing import Final
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 from onnx.external_data_helper import (
     load_external_data_for_model,
     uses_external_data,
@@ -22,12 +22,12 @@ from onnx.external_data_helper import (
 
 from models.bundle.package import CAPS
 from trainer.errors import GraphError
+from trainer.external.labels import ML, without_zipmaps
 
 MAX_BYTES: Final = CAPS["model.onnx"]
 # Before opset 7 operators such as Add had another way of broadcasting. Converters of trees still
 # write opset 8.
 MIN_OPSET: Final = 7
-ML: Final = "ai.onnx.ml"
 # Opset of a graph that imports none, as of trees alone; every IR version in use allows it.
 _OWN_OPSET: Final = 13
 _PREFIX: Final = "model/"
@@ -44,7 +44,8 @@ class ExternalGraph:
         model: the graph; its inputs have no default, and its outputs are tensors.
         inputs: name of each input's tensor in `model`, by its name in the file.
         outputs: name of each output's tensor in `model`, by its name in the file.
-        labels: labels that a ZipMap gave the columns of an output, by the name of the output.
+        labels: labels that the graph states for the columns of an output, by the name of the
+            output; see `trainer.external.labels`.
         producer: name and version of the tool that made the file, as the file states it.
         digests: sha256 of the file and of the files with its weights, by name.
         notes: notes for the reader of the report.
@@ -79,7 +80,7 @@ def read_external(path: Path) -> ExternalGraph:
     notes = _check_operators(model, path)
     _check_opset(model, path)
     inputs = _real_inputs(graph)
-    outputs, labels = _without_zipmaps(graph)
+    outputs, labels = without_zipmaps(graph)
     _rename(graph)
     producer = f"{model.producer_name} {model.producer_version}".strip()
     return ExternalGraph(
@@ -192,28 +193,6 @@ def _real_inputs(graph: GraphProto) -> list[str]:
     del graph.input[:]
     graph.input.extend(kept)
     return [one.name for one in kept]
-
-
-def _without_zipmaps(graph: GraphProto) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """The tensor of each output, and the labels that a ZipMap gave its columns, by output."""
-    tensors = {one.name: one.name for one in graph.output}
-    labels = {}
-    for node in [node for node in graph.node if node.op_type == "ZipMap" and node.domain == ML]:
-        if node.input and node.output and node.output[0] in tensors:
-            tensors[node.output[0]] = node.input[0]
-            labels[node.output[0]] = _zipmap_labels(node)
-            graph.node.remove(node)
-    return tensors, labels
-
-
-def _zipmap_labels(node: NodeProto) -> tuple[str, ...]:
-    for attribute in node.attribute:
-        value = onnx.helper.get_attribute_value(attribute)
-        if attribute.name == "classlabels_int64s" and value:
-            return tuple(map(str, value))
-        if attribute.name == "classlabels_strings" and value:
-            return tuple(text.decode("utf-8", "replace") for text in value)
-    return ()
 
 
 def _names(model: ModelProto) -> Iterator[object]:

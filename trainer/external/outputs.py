@@ -10,7 +10,7 @@ from serving.proof.refusals import ProofError
 from trainer.bundle.budget import try_graph
 from trainer.errors import GraphError
 from trainer.estimators.fitting import Answers
-from trainer.external.adaptation import Seen
+from trainer.external.adaptation import VERDICT, Seen
 from trainer.external.declaration import TWO, Declaration, Tensor
 from trainer.external.graph import ExternalGraph
 from trainer.graph.export import Graph
@@ -84,6 +84,8 @@ def inspect_outputs(
         _check_shape(one, seen[one.name], len(windows), len(wanted.classes))
         _check_type(one, seen[one.name], wanted)
         _check_columns(one, external.labels.get(one.source, ()), wanted)
+    if VERDICT in answers:
+        _check_direction(seen["score"].ravel(), answers[VERDICT], wanted)
     return seen
 
 
@@ -155,7 +157,7 @@ def _check_type(one: Tensor, seen: NDArray[Any], wanted: Declaration) -> None:
 
 
 def _check_columns(one: Tensor, columns: tuple[str, ...], wanted: Declaration) -> None:
-    """Compare the labels of a ZipMap with the classes; another order would swap the classes."""
+    """Compare the labels of the columns with the classes; another order would swap the classes."""
     if one.name != "probabilities" or not columns:
         return
     labels = tuple(wanted.labels)
@@ -165,6 +167,22 @@ def _check_columns(one: Tensor, columns: tuple[str, ...], wanted: Declaration) -
             f"output '{one.source}' has columns for {', '.join(columns[:_MAX_NAMED])}, classes are "
             f"{', '.join(labels[:_MAX_NAMED])}; give them as "
             '{ label = "name" }, in the order of the columns'
+        )
+
+
+def _check_direction(score: NDArray[Any], verdict: NDArray[Any], wanted: Declaration) -> None:
+    """Compare a detector's score with its own answer, -1 where abnormal as in scikit-learn."""
+    declared = wanted.tensor("score")
+    known = verdict.shape == score.shape and {-1} <= {*verdict.tolist()} <= {-1, 1}
+    if declared is None or declared.threshold is None or not known:
+        return
+    outside = score < declared.threshold if declared.is_turned else score > declared.threshold
+    if np.mean(outside == (verdict == -1)) < np.mean(outside == (verdict == 1)):
+        other = "above" if declared.is_turned else "below"
+        raise GraphError(
+            f"output '{declared.source}' is declared to be abnormal {declared.direction} "
+            f"{declared.threshold:g}, but the graph's own answer says normal (1) there and "
+            f"abnormal (-1) on the other side; write direction = '{other}'"
         )
 
 

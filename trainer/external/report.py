@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from models.bundle.manifest import Manifest
+from trainer.external.shares import ClassShares
 from trainer.report.markup import items, pairs, paragraph, table
 from trainer.report.page import MEANINGS, notice, page
 from trainer.report.sections.contract import channels, outputs
@@ -23,12 +24,14 @@ class CheckSummary:
     Attributes:
         probes: number of windows within the ranges that were answered with finite numbers.
         rows: number of recorded rows behind the golden vectors; 0 if these are made up.
+        answered: how often each class is answered.
         notes: notes for the reader.
         changes: name of the graph's own tensor, by the output of the bundle.
     """
 
     probes: int
     rows: int
+    answered: ClassShares
     notes: tuple[str, ...]
     changes: Mapping[str, str]
 
@@ -83,4 +86,6 @@ def _checks(manifest: Manifest, summary: CheckSummary) -> Markup:
         "budget": f"kept: at most {budget.latency_ms_p99:g} ms a window on one thread (p99), "
         f"{budget.model_bytes} bytes",
     }
+    if summary.answered.shares:
+        checks["classes answered"] = summary.answered.said
     return pairs("check", "result", checks) + items(summary.notes)

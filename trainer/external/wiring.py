@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, NodeProto, helper, numpy_helper
 
-from trainer.external.graph import ML
+from trainer.external.labels import ML
 
 # Names of added nodes and constants begin with this; `graph.py` puts another prefix before the
 # graph's own, so they cannot collide.

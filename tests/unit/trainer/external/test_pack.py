@@ -219,6 +219,33 @@ def test_detector_with_labels_of_its_own_is_normal_or_not(tmp_path: Path) -> Non
     assert set(answers["value"].tolist()) == {0, 1}
 
 
+def test_score_that_is_abnormal_below_its_threshold_is_turned(tmp_path: Path) -> None:
+    forest = IsolationForest(n_estimators=10, random_state=0).fit(rows(64))
+    model = from_sklearn(forest)
+    score = {"name": "score", "tensor": "scores", "meaning": "how normal", "threshold": -0.05}
+    recorded = write_csv(tmp_path / "rows.csv", ["pressure", "flow"], rows(64).tolist())
+    ours = packed(
+        tmp_path, model, [recorded], task="anomaly", outputs=[{**score, "direction": "below"}]
+    )
+    given = windows(200)
+    scores = original(model, given[:, 0])[1].ravel()
+    answers = served(ours.bundle, given)
+    np.testing.assert_array_equal(answers["value"], scores < np.float32(-0.05))
+    np.testing.assert_array_equal(answers["score"], -scores)
+    assert ours.bundle.manifest.outputs[1].threshold == 0.05
+    assert ours.answered.shares["normal"] > 0.5
+    assert not any("direction" in note for note in ours.notes)
+
+
+def test_detector_that_alarms_in_most_recorded_windows_is_remarked(tmp_path: Path) -> None:
+    score = {"name": "score", "tensor": "y", "meaning": "wear", "threshold": -1000}
+    recorded = write_csv(tmp_path / "rows.csv", ["pressure", "flow"], rows(64).tolist())
+    ours = packed(tmp_path, linear(), [recorded], task="anomaly", outputs=[score])
+    (told,) = [note for note in ours.notes if "direction" in note]
+    assert names(told, "100.0% of 64 recorded windows")
+    assert names(ours.answered.said, "anomaly 100.0%")
+
+
 def test_logit_of_two_classes_is_a_score_by_sigmoid(tmp_path: Path) -> None:
     outputs = [
         {

@@ -11,7 +11,13 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, NodeProto, TensorProto, helper
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.base import BaseEstimator
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import GradientBoostingClassifier, IsolationForest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.kit.bundles.external import (
     CLASSES,
@@ -187,6 +193,42 @@ def test_columns_of_other_labels_are_refused(tmp_path: Path, classes: object, sa
     model = from_sklearn(GradientBoostingClassifier(n_estimators=2).fit(rows(), y))
     shares = {**SHARES, "tensor": "output_probability", "classes": classes}
     assert said in refusal(tmp_path, model, task="classification", outputs=[shares])
+
+
+@pytest.mark.parametrize("options", [{}, {"zipmap": False}], ids=["zipmap", "plain"])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        GradientBoostingClassifier(n_estimators=2),
+        LogisticRegression(),
+        MLPClassifier((2,), max_iter=5000, tol=0.1, random_state=0),
+        make_pipeline(StandardScaler(), LinearDiscriminantAnalysis()),
+    ],
+    ids=["trees", "line", "network", "discriminant"],
+)
+def test_columns_in_another_order_than_the_classes_are_refused(
+    tmp_path: Path, estimator: BaseEstimator, options: dict[str, bool]
+) -> None:
+    """A worn window would be answered as healthy."""
+    y = np.where(rows()[:, 0] > 5, "worn", "healthy")
+    model = from_sklearn(estimator.fit(rows(), y), options=options)
+    tensor = model.graph.output[1].name
+    shares = {**SHARES, "tensor": tensor, "classes": ["worn", "healthy"]}
+    told = refusal(tmp_path, model, task="classification", outputs=[shares])
+    assert names(told, "healthy, worn")
+
+
+def test_detector_that_alarms_on_the_wrong_side_is_refused(tmp_path: Path) -> None:
+    """An isolation forest of scikit-learn is abnormal below zero."""
+    model = from_sklearn(IsolationForest(n_estimators=10, random_state=0).fit(rows(64) / 10))
+    score = {"name": "score", "tensor": "scores", "meaning": "how normal", "threshold": 0}
+    told = refusal(tmp_path, model, task="anomaly", outputs=[score])
+    assert names(told, "direction = 'below'")
+    turned = {**score, "tensor": "turned", "direction": "below"}
+    model.graph.node.append(helper.make_node("Neg", ["scores"], ["turned"]))
+    model.graph.output.append(onnx.ValueInfoProto(name="turned"))
+    told = refusal(tmp_path, model, task="anomaly", outputs=[turned])
+    assert names(told, "direction = 'above'")
 
 
 def test_labels_that_are_no_numbers_are_refused_for_a_graph_of_numbers(tmp_path: Path) -> None:
@@ -376,6 +418,9 @@ def test_samples_without_a_window_are_refused(tmp_path: Path) -> None:
         ({"task": "anomaly", "outputs": [{**STATE, "classes": CLASSES}]}, "two classes"),
         ({"outputs": [{**OUT[0], "threshold": 1}]}, "threshold"),
         ({"outputs": [{**OUT[0], "apply": "sigmoid"}]}, "'sigmoid'"),
+        ({"outputs": [{**OUT[0], "direction": "below"}]}, "direction = 'below'"),
+        ({"outputs": [{**SCORE[0], "threshold": None, "direction": "below"}]}, "threshold"),
+        ({"outputs": [{**SCORE[0], "apply": "sigmoid", "direction": "below"}]}, "logit"),
         ({"outputs": []}, "outputs: "),
         ({"metrics": {"values": {}}}, "metrics.split: is missing"),
         (
