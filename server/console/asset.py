@@ -1,7 +1,7 @@
 """The newest prediction of one asset by one stream, and what leads up to it."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -9,6 +9,7 @@ import orjson
 from models.bundle.manifest import Manifest
 from models.input.quality import NAMES
 from server.console.history.points import Thinning
+from serving.explanation.explainer import MAX_REASONS
 
 SPARKLINE: Final = 40
 _SPARK_MS: Final = 1000  # two values of a sparkline are at least so far apart
@@ -28,6 +29,7 @@ class AssetState:
         value: its value; None where it has none.
         quality: its quality, 0 (GOOD) to 2 (BAD).
         received: when it arrived, milliseconds since 1970.
+        reasons: the signals behind the answer, as the prediction has them that began it.
         thinning: the point that its predictions are added to.
         is_changed: whether a prediction has arrived since the last `settle`.
         is_saved: whether the newest prediction is in the history's file.
@@ -36,6 +38,7 @@ class AssetState:
 
     __slots__ = (
         "_encoded",
+        "_explained",
         "_spark_at",
         "_sparkline",
         "asset",
@@ -43,6 +46,7 @@ class AssetState:
         "is_changed",
         "is_saved",
         "quality",
+        "reasons",
         "received",
         "revision",
         "stream",
@@ -56,11 +60,24 @@ class AssetState:
         self.value: float | None = None
         self.quality = 0
         self.received = self.revision = 0
+        self.reasons: Sequence[Mapping[str, Any]] = ()
+        self._explained: float | None = None
         self.thinning = Thinning()
         self.is_changed, self.is_saved = False, True
         self._sparkline: deque[float | None] = deque(maxlen=SPARKLINE)
         self._spark_at = 0
         self._encoded = b""
+
+    def explain(self, reasons: object) -> None:
+        """Take the reasons of a prediction, or keep those of the one before if it says the same.
+
+        An alarm is explained where it begins only, so its reasons are kept for as long as it lasts.
+        """
+        if isinstance(reasons, list):
+            self.reasons = [_reason(one) for one in reasons[:MAX_REASONS] if isinstance(one, dict)]
+            self._explained = self.value
+        elif self.value != self._explained:
+            self.reasons = ()
 
     def settle(self, revision: int) -> None:
         """Take the newest prediction for what browsers are shown."""
@@ -84,6 +101,7 @@ class AssetState:
         self.value = _number(document.get("value"))
         quality = document.get("quality")
         self.quality = NAMES.index(quality) if quality in NAMES else len(NAMES) - 1
+        self.explain(document.get("why"))
         self._sparkline.extend(values)
 
     def encoded(self, manifest: Manifest | None, gateway: str) -> bytes:
@@ -120,6 +138,7 @@ class AssetState:
             "version": _text(document.get("version")) or "",
             "seq": _number(document.get("seq")),
             "abnormal": bool(self.quality or is_above or is_class),
+            "reasons": self.reasons,
             "sparkline": list(self._sparkline),
         }
 
@@ -128,6 +147,15 @@ def threshold(manifest: Manifest | None) -> float | None:
     """The score from which a model calls its window abnormal; None where it has none."""
     outputs = manifest.outputs if manifest is not None else ()
     return next((one.threshold for one in outputs if one.threshold is not None), None)
+
+
+def _reason(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A reason of a foreign document, see `serving.explanation.explainer.Explainer.reasons`."""
+    return {
+        "signal": _text(one.get("signal")) or "",
+        "value": _number(one.get("value")),
+        "share": _number(one.get("share")),
+    }
 
 
 def _text(value: object) -> str | None:

@@ -72,6 +72,7 @@ class Plant:
         if state is None:
             return
         state.document, state.value = document, value
+        state.explain(get("why"))
         state.quality = quality = _QUALITIES.get(str(get("quality")), 2)
         state.received = received = message.at_ns // 1_000_000
         if not state.is_changed:

@@ -51,5 +51,7 @@ function isAbnormal(asset) {
 }
 
 function whyAbnormal(asset) {
-  return isAbove(asset) ? "threshold reached" : (asset.label ?? "");
+  const what = isAbove(asset) ? "threshold reached" : (asset.label ?? "");
+  const first = asset.reasons[0];
+  return first?.share > 0 ? `${what}, first by ${first.signal}` : what;
 }

@@ -7,6 +7,7 @@ import { Curve } from "./curve.js";
 import { count, duration, many, moment, number, words } from "./format.js";
 import { address, Empty, Sign } from "./parts.js";
 import { Answer } from "./plant.js";
+import { Reasons } from "./reasons.js";
 import { changed, key, state, streamNamed } from "./store.js";
 
 const MINUTE = 60_000;
@@ -122,6 +123,7 @@ function Newest({ asset, now }) {
       <dt>Score</dt>
       <dd class="big num">${number(asset.score)}${asset.threshold !== null && html`<span class="of"> of ${number(asset.threshold)}</span>`}</dd>
     </div>`}
+    <${Reasons} asset=${asset} model=${streamNamed(asset.stream)} />
     <div><dt>Quality</dt><dd class="quality-${asset.quality}">${asset.quality}${asset.reason && html` <span class="why">${words(asset.reason)}</span>`}</dd></div>
     <div><dt>Age</dt><dd class="num">${isStale && html`<span class="late">stale</span> `}${duration(now - (asset.timestamp ?? asset.received))}</dd></div>
     <div><dt>Model</dt><dd class="num">${asset.version} <span class="seq">#${asset.seq}</span></dd></div>

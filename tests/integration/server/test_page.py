@@ -59,6 +59,29 @@ def first(view: PlantView) -> str:
     return view.text(".assets tbody tr")
 
 
+def test_signals_behind_an_alarm_are_shown_for_as_long_as_it_lasts(view: PlantView) -> None:
+    reasons = [
+        {"signal": "c1", "value": 7.25, "share": 0.61},
+        {"signal": "c0", "value": None, "share": -0.2},
+    ]
+    view.predict("l1/hot", 90.0, why=reasons)
+    view.open()
+    view.wait_for_row("l1/hot", "first by c1")
+    view.open(f"#/stream/{STREAM}/l1%2Fhot")
+    view.wait_for_text(".reasons", "c1 7.25")
+    assert "61 %" in view.text(".reasons")
+    assert "c0 missing 20 % against it" in view.text(".reasons")
+    view.predict("l1/hot", 91.0)
+    view.wait_for_text(".newest", "91 of 50")
+    assert "c1" in view.text(".reasons")
+    view.predict("l1/hot", 10.0)
+    view.wait_for_text(".newest", "Normal")
+    assert view.text(".reasons") == ""
+    view.predict("l1/hot", 90.0)
+    view.wait_for_text(".newest", "Abnormal")
+    assert view.text(".reasons") == ""
+
+
 @pytest.mark.parametrize(("quality", "kind"), [("BAD", "Bad"), ("UNCERTAIN", "Uncertain")])
 def test_answer_that_is_not_good_says_so_in_words_with_its_reason(
     view: PlantView, quality: str, kind: str
