@@ -42,13 +42,26 @@ class Measures:
         busy_ns: nanoseconds in which the model ran.
         batches: windows of the batches that were answered.
         failed: runs that have failed.
+        explained: predictions whose reasons were given.
+        unexplained: predictions that were to have reasons and have none.
     """
 
-    __slots__ = ("batches", "busy_ns", "decode", "encode", "failed", "ran_ns", "waited_ns")
+    __slots__ = (
+        "batches",
+        "busy_ns",
+        "decode",
+        "encode",
+        "explained",
+        "failed",
+        "ran_ns",
+        "unexplained",
+        "waited_ns",
+    )
 
     def __init__(self) -> None:
         self.decode, self.encode = Stage(), Stage()
         self.waited_ns = self.ran_ns = self.busy_ns = self.failed = 0
+        self.explained = self.unexplained = 0
         self.batches = Histogram(BATCHES)
 
     def note(self, total_ns: int, run_ns: int) -> None:

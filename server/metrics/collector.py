@@ -95,6 +95,12 @@ class ServerCollector(Collector):
         busy = (((name,), one.busy_ns / _NS_PER_S) for name, one in found.items())
         yield plain(families.BUSY, busy)
         yield plain(families.FAILED_RUNS, (((name,), one.failed) for name, one in found.items()))
+        explanations = (
+            ((name, outcome), count)
+            for name, one in found.items()
+            for outcome, count in (("given", one.explained), ("left_out", one.unexplained))
+        )
+        yield plain(families.EXPLANATIONS, explanations)
 
     def _models(self) -> Iterator[Metric]:
         slots = self._sources.served.slots.items()

@@ -61,6 +61,10 @@ FAILED_RUNS: Final = Family(
     "millhand_failed_runs_total", "counter", ("model",),
     "Runs that failed on the windows of a single request.",
 )  # fmt: skip
+EXPLANATIONS: Final = Family(
+    "millhand_explanations_total", "counter", ("model", "outcome"),
+    "Predictions whose signals were to be named: given, or left_out for want of time or room.",
+)  # fmt: skip
 WAITING: Final = Family(
     "millhand_waiting_windows", "gauge", ("model",), "Windows that wait for the model."
 )
@@ -95,7 +99,7 @@ WORKER_DEATHS: Final = Family(
 
 FAMILIES: Final = (
     RECEIVED, ANSWERED, REFUSED, UNDER_WAY, REQUESTS, DURATION, CONNECTIONS, BATCH_WINDOWS, STAGES,
-    BUSY, FAILED_RUNS, WAITING, VERSIONS, MODEL, FAILING, RELOADS, UPDATE_FAILING, BUILD,
-    WORKERS, WORKER_DEATHS,
+    BUSY, FAILED_RUNS, EXPLANATIONS, WAITING, VERSIONS, MODEL, FAILING, RELOADS, UPDATE_FAILING,
+    BUILD, WORKERS, WORKER_DEATHS,
 )  # fmt: skip
 """All families of this program; those of the process come from prometheus_client."""

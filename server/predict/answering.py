@@ -118,5 +118,7 @@ class Answering:
         reasons, unexplained = await parts.explaining.reasons(
             cut.batch, answers.values, is_asked, partial(self._served.ask, version)
         )
+        version.measures.explained += sum(one is not None for one in reasons)
+        version.measures.unexplained += unexplained
         with version.measures.encode:
             return parts.predictions.write(cut, answers, received_ns, (reasons, unexplained))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from models.bundle.explain import Explain
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
@@ -73,9 +74,27 @@ def test_no_reasons_are_given_to_who_wants_none(server: ModelServer) -> None:
 
 
 def test_a_request_explains_a_bounded_number_and_tells_the_rest(server: ModelServer) -> None:
+    before = explanations(server)
     found = predict(server, "alarm", [ALARM] * 5, "?why=true").document
     assert which(found["predictions"]) == [0, 1]
     assert found["unexplained"] == 3
+    after = explanations(server)
+    assert {outcome: after[outcome] - before[outcome] for outcome in after} == {
+        "given": 2,
+        "left_out": 3,
+    }
+
+
+def explanations(server: ModelServer) -> dict[str, float]:
+    """Explanations of the stream alarm by outcome, as Prometheus reads them."""
+    (family,) = [
+        one
+        for one in text_string_to_metric_families(server.request("GET", "/metrics").body.decode())
+        if one.name == "millhand_explanations"
+    ]
+    return {
+        one.labels["outcome"]: one.value for one in family.samples if one.labels["model"] == "alarm"
+    }
 
 
 @pytest.mark.parametrize("query", ["?why=yes", "?why=true&why=true", "?because=true"])
