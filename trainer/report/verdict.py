@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from trainer.checks.finding import Finding
 from trainer.estimators.fitting import TWO
-from trainer.evaluation.baseline import not_beaten, worse_than_constant
+from trainer.evaluation.baseline import blind, not_beaten, worse_than_constant
 from trainer.recipe.document import Regression
 from trainer.report.markup import items, joined, metric, paragraph
 from trainer.report.page import MEANINGS, all_clear, notice
@@ -135,6 +135,8 @@ def _box(subject: Reported) -> Markup:
 
 def _warnings(subject: Reported) -> Iterator[Markup | str]:
     metrics = subject.manifest.metrics
+    for sentence in blind(subject.manifest):
+        yield _strong("Finds nothing", f"the model is {sentence}")
     if "OPTIMISTIC" in metrics.split:
         yield _strong("Optimistic split", metrics.split)
     for finding in sorted(subject.trained.findings, key=lambda one: not one.overridden):

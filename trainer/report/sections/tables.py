@@ -1,4 +1,4 @@
-"""The sections of words and tables: metrics, data, leaderboard, checks, parity and cost."""
+"""The sections of words and tables: metrics, model, data, leaderboard, checks, parity and cost."""
 
 from itertools import compress
 
@@ -7,6 +7,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from trainer.checks.suite import CHECKS
+from trainer.estimators.composition import composition
 from trainer.report.canvas import BLACK, BLUE, picture
 from trainer.report.markup import Cell, heading, items, joined, metric, pairs, paragraph, table
 from trainer.report.page import MEANINGS
@@ -47,6 +48,12 @@ def metrics(subject: Reported) -> Markup:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def model(subject: Reported) -> Markup:
+    """What the model is made of: estimator, hyper-parameters, features and threshold."""
+    trained = subject.trained
+    return pairs("part", "what it is", composition(trained.model, trained.recipe))
 
 
 def data(subject: Reported) -> Markup:
