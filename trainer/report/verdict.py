@@ -37,7 +37,7 @@ def _what(subject: Reported) -> str:
         "anomaly": "whether the asset runs as it did in the training part",
     }[manifest.task]
     period = window.sample_period_ms
-    span = "" if period is None else f" ({_duration(window.length * period / 1000)})"
+    span = "" if period is None else f" ({subject.clock.span(window.length * period * 1e6)})"
     seen = "the last sample" if window.length == 1 else f"the last {window.length} samples{span}"
     return f"This model answers {about}, from {seen} of {len(manifest.channels)} signals."
 
@@ -53,13 +53,6 @@ def _number(subject: Reported) -> str:
 def _few(names: tuple[str, ...], most: int = 6) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _cards(subject: Reported) -> Markup:

@@ -66,7 +66,9 @@ def data(subject: Reported) -> Markup:
         "period": _period(subject),
         "samples in a window": str(window.length),
         "samples from one window to the next": str(window.hop),
-        "time between samples": "no time axis" if period is None else f"{period / 1000:g} s",
+        "time between samples": "no time axis"
+        if period is None
+        else subject.clock.span(period * 1e6),
     }
     notes = subject.trained.notes
     noted = items(notes) or paragraph("Nothing was cleaned or left out.")
@@ -89,9 +91,8 @@ def _period(subject: Reported) -> str:
     recording = subject.trained.recording
     if not recording.timed:
         return "no time axis"
-    ends = np.array([recording.times_ns.min(), recording.times_ns.max()])
-    first, last = ends.astype("datetime64[ns]").astype("datetime64[s]")
-    return f"{first}Z to {last}Z"
+    ends = int(recording.times_ns.min()), int(recording.times_ns.max())
+    return " to ".join(map(subject.clock.moment, ends))
 
 
 def contract(subject: Reported) -> Markup:
