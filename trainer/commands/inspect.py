@@ -117,12 +117,13 @@ def _show(bundle: StoredBundle, evidence: Evidence, console: Console) -> None:
             channel.name,
             channel.unit,
             "" if channel.valid_range is None else "{:g} to {:g}".format(*channel.valid_range),
+            f"{channel.offset:.17g}" if channel.offset else "",
             channel.missing,
             "" if channel.max_age_ms is None else f"{channel.max_age_ms} ms",
         ]
         for channel in manifest.channels
     ]
-    console.grid("Signals", ["name", "unit", "range", "missing", "max age"], signals)
+    console.grid("Signals", ["name", "unit", "range", "offset", "missing", "max age"], signals)
     members = [[file.name, str(file.size), file.sha256] for file in manifest.files]
     console.grid("Members", ["name", "bytes", "sha256"], members)
 

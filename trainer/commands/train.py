@@ -30,8 +30,9 @@ from trainer.dataset.targets import Truth
 from trainer.dataset.training_rows import training_rows
 from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.candidate import Candidate
+from trainer.estimators.composition import composition
 from trainer.estimators.fitting import fit
-from trainer.evaluation.baseline import not_beaten
+from trainer.evaluation.baseline import blind, not_beaten
 from trainer.evaluation.champion import Comparison, compare
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
@@ -163,7 +164,6 @@ def run(options: argparse.Namespace) -> int:
 def _tell(outcome: Outcome, console: Console) -> None:
     manifest, trained = outcome.bundle.manifest, outcome.trained
     comparison, leaderboard = trained.comparison, trained.leaderboard
-    decision = trained.model.decision
     caveats = () if comparison is None else comparison.caveats
     for said in (
         *trained.notes,
@@ -184,7 +184,7 @@ def _tell(outcome: Outcome, console: Console) -> None:
             "test windows": str(manifest.metrics.test_rows),
             **{name: _beside(manifest.metrics, name) for name in manifest.metrics.values},
             "intervals": manifest.metrics.drawn,
-            **({} if decision is None else {"threshold": str(decision)}),
+            **composition(trained.model, trained.recipe),
             **({} if comparison is None else {"comparison": str(comparison)}),
             "parity": ", ".join(f"{k} {v:.1e}" for k, v in trained.parity.worst.items()),
             "latency p99": f"{trained.latency.p99_ms:.2f} ms on one thread",
@@ -194,7 +194,7 @@ def _tell(outcome: Outcome, console: Console) -> None:
             "sha256": outcome.bundle.sha256,
         },
     )
-    for sentence in not_beaten(manifest):
+    for sentence in (*not_beaten(manifest), *blind(manifest)):
         console.note(f"WARNING: the model is {sentence}")
 
 

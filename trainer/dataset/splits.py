@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from models.bundle.manifest import WindowSpec
+from trainer.dataset.clock import Clock, clock_of
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.errors import DataError
@@ -79,7 +80,7 @@ def split(
     used = train.take(truth.usable[train.rows])
     for name, part, count in zip(("training", "test"), (used, test), counts, strict=True):
         if not len(part):
-            reason = _why_none(count, len(train), recording)
+            reason = _why_none(count, len(train), recording, clock_of(recording, recipe))
             raise DataError(
                 f"split.method '{recipe.split.method}' leaves the {name} part no window of "
                 f"{spec.length} samples: {reason}"
@@ -87,7 +88,7 @@ def split(
     return Parts(used, test, said, unknown, unusable=len(train) - len(used))
 
 
-def _why_none(windows: int, known: int, recording: Recording) -> str:
+def _why_none(windows: int, known: int, recording: Recording, clock: Clock) -> str:
     """Why a part has no window: there are no rows, no known truth, or no wholly normal window."""
     if windows and known:
         return (
@@ -98,8 +99,8 @@ def _why_none(windows: int, known: int, recording: Recording) -> str:
             f"its {windows} windows end with rows whose target is empty; correct it, or the split"
         )
     if len(recording) > 1 and recording.timed and recording.times_ns[0] == recording.times_ns[-1]:
-        moment = np.datetime64(int(recording.times_ns[0]), "ns").astype("datetime64[s]")
-        return f"all {len(recording)} rows have the same time, {moment}Z; correct data.time"
+        moment = clock.moment(int(recording.times_ns[0]))
+        return f"all {len(recording)} rows have the same time, {moment}; correct data.time"
     return (
         f"there are {len(recording)} rows of {len(recording.assets)} asset(s); give more, or lower "
         "window.length"
@@ -140,7 +141,7 @@ def _apart(
 ) -> tuple[Windowed, Windowed, str]:
     """Both parts, windowed separately, and a sentence on the split."""
     if isinstance(wanted, TimeSplit):
-        tested, near, said = _later(recording, wanted)
+        tested, near, said = _later(recording, wanted, clock_of(recording, recipe))
         return windowed(np.flatnonzero(~tested)), windowed(np.flatnonzero(tested & ~near)), said
     if isinstance(wanted, PredefinedSplit):
         tested, said = _predefined(recording, truth, wanted)
@@ -152,7 +153,7 @@ def _apart(
 
 
 def _later(
-    recording: Recording, wanted: TimeSplit
+    recording: Recording, wanted: TimeSplit, clock: Clock
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], str]:
     """Mask of the test rows, mask of those too near to the training rows, and a sentence."""
     if wanted.train_rows is not None:
@@ -165,8 +166,7 @@ def _later(
         share = wanted.test or 0.0
         cut = recording.times_ns[int(len(recording) * (1 - share))]
         tested = recording.times_ns >= cut
-        moment = np.datetime64(int(cut), "ns").astype("datetime64[s]")
-        said = f"time: rows from {moment}Z on test ({share:.0%})"
+        said = f"time: rows from {clock.moment(int(cut))} on test ({share:.0%})"
         since = recording.times_ns - cut
     near = tested & (since < wanted.gap_s * NS_PER_S)
     if wanted.gap_s:

@@ -22,12 +22,24 @@ def not_beaten(manifest: Manifest) -> tuple[str, ...]:
     return (*_no_skill(manifest), *_worse_than_line(manifest), *_worse_than_last(manifest))
 
 
+def blind(manifest: Manifest) -> tuple[str, ...]:
+    """A sentence on a model that finds nothing of what it is for; empty where it finds something.
+
+    Args:
+        manifest: the manifest, with metrics that millhand has measured or that are claimed.
+    """
+    if manifest.metrics.values.get("recall", 1.0) > 0:
+        return ()
+    what = "marked faults" if manifest.task == "anomaly" else "windows of the class it is about"
+    return (f"blind: of the {what} in the test part it found none (recall is 0)",)
+
+
 def to_confirm(manifest: Manifest) -> tuple[str, ...]:
     """Sentences that a person has to agree with before the model is published; often empty.
 
     The last value of the target is left out: it can be had only where the target is measured.
     """
-    own = (*_no_skill(manifest), *_worse_than_line(manifest))
+    own = (*blind(manifest), *_no_skill(manifest), *_worse_than_line(manifest))
     return (*own, *worse_than_constant(manifest))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle.manifest import Manifest
+from trainer.dataset.clock import Clock, clock_of
 from trainer.estimators.fitting import TWO, Answers
 from trainer.report.trained import Trained
 
@@ -81,12 +82,23 @@ class Reported:
         return np.asarray(self.y == self.positive) & self.is_labelled
 
     @cached_property
+    def clock(self) -> Clock:
+        """What the times of the recording mean."""
+        return clock_of(self.trained.recording, self.trained.recipe)
+
+    @cached_property
     def moments(self) -> NDArray[Any]:
-        """The time at which each test window ends, `[n]`; its number without a time axis."""
+        """The time at which each test window ends, `[n]`; its number without a time axis.
+
+        These are dates, or the counts of a counter.
+        """
         rows = self.trained.parts.test.rows
         if not self.is_timed:
             return np.arange(len(rows))
-        return self.trained.recording.times_ns[rows].astype("datetime64[ns]")
+        times_ns = self.trained.recording.times_ns[rows]
+        if self.clock.kind == "dates":
+            return times_ns.astype("datetime64[ns]")
+        return np.asarray(times_ns / self.clock.unit_ns)
 
     @cached_property
     def wrong(self) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A time axis with dates, or with the time since the first row."""
+"""A time axis with dates, with counts, or with the time since the first row."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+from trainer.dataset.clock import Clock
 
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3))
 _FEW = 3
@@ -18,34 +20,53 @@ class TimeAxis:
     Attributes:
         low: left end, as a number of Matplotlib.
         high: right end, likewise.
-        unit: unit of the time since the first row; empty for dates.
+        counted: what is counted, such as `time` or `cycle`; empty for dates.
+        unit: unit of what is counted; empty for a counter.
     """
 
     low: float
     high: float
-    unit: str
+    counted: str = ""
+    unit: str = ""
 
     def at(self, share: float) -> float:
         """The position at a share of the axis, 0 for the left end and 1 for the right end."""
         return self.low + share * (self.high - self.low)
 
     def label(self, axes: Axes, what: str) -> None:
-        """Set the limits, the ticks and the label of the axis."""
+        """Set the limits, the ticks and the label of the axis.
+
+        Args:
+            axes: the axes of the picture.
+            what: what has a first row that time counts from; empty where it does not.
+        """
         axes.set_xlim(self.low, self.high)
-        if self.unit:
-            axes.set_xlabel(f"time since the {what}'s first row, {self.unit}")
-        else:
+        if not self.counted:
             dated(axes)
+            return
+        since = f" since the {what}'s first row" if what else ""
+        axes.set_xlabel(f"{self.counted}{since}{', ' if self.unit else ''}{self.unit}")
 
 
-def axis_of(start: int, end: int, *, is_relative: bool) -> TimeAxis:
+def axis_of(start: int, end: int, clock: Clock, *, is_relative: bool) -> TimeAxis:
     """Make an axis between two times in nanoseconds."""
+    if clock.kind != "dates":
+        low, high = start / clock.unit_ns, max(end, start + 1) / clock.unit_ns
+        return TimeAxis(low, high, clock.axis)
     if not is_relative:
         low, high = (float(date2num(np.datetime64(t, "ns"))) for t in (start, max(end, start + 1)))
-        return TimeAxis(low, high, "")
+        return TimeAxis(low, high)
     seconds = max(end - start, 1) / 1e9
     unit, size = next(((u, s) for u, s in _UNITS if seconds >= _FEW * s), _UNITS[-1])
-    return TimeAxis(0.0, seconds / size, unit)
+    return TimeAxis(0.0, seconds / size, "time", unit)
+
+
+def labelled(axes: Axes, clock: Clock) -> None:
+    """Label the x-axis with short dates, or with what is counted."""
+    if clock.kind == "dates":
+        dated(axes)
+    else:
+        axes.set_xlabel(clock.axis)
 
 
 def dated(axes: Axes) -> None:

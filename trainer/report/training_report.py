@@ -26,6 +26,7 @@ from trainer.report.sections.tables import (
     data,
     leaderboard,
     metrics,
+    model,
     proof,
 )
 from trainer.report.verdict import verdict
@@ -52,6 +53,7 @@ def curves(subject: Reported) -> Markup:
 
 SECTIONS: Final[dict[str, Section]] = {
     "Metrics on the test data": metrics,
+    "Model": model,
     "Data": data,
     "Split": split_drawn,
     "Leaderboard": leaderboard,

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from trainer.checks.finding import Finding
 from trainer.estimators.fitting import TWO
-from trainer.evaluation.baseline import not_beaten, worse_than_constant
+from trainer.evaluation.baseline import blind, not_beaten, worse_than_constant
 from trainer.recipe.document import Regression
 from trainer.report.markup import items, joined, metric, paragraph
 from trainer.report.page import MEANINGS, all_clear, notice
@@ -37,7 +37,7 @@ def _what(subject: Reported) -> str:
         "anomaly": "whether the asset runs as it did in the training part",
     }[manifest.task]
     period = window.sample_period_ms
-    span = "" if period is None else f" ({_duration(window.length * period / 1000)})"
+    span = "" if period is None else f" ({subject.clock.span(window.length * period * 1e6)})"
     seen = "the last sample" if window.length == 1 else f"the last {window.length} samples{span}"
     return f"This model answers {about}, from {seen} of {len(manifest.channels)} signals."
 
@@ -53,13 +53,6 @@ def _number(subject: Reported) -> str:
 def _few(names: tuple[str, ...], most: int = 6) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _cards(subject: Reported) -> Markup:
@@ -135,6 +128,8 @@ def _box(subject: Reported) -> Markup:
 
 def _warnings(subject: Reported) -> Iterator[Markup | str]:
     metrics = subject.manifest.metrics
+    for sentence in blind(subject.manifest):
+        yield _strong("Finds nothing", f"the model is {sentence}")
     if "OPTIMISTIC" in metrics.split:
         yield _strong("Optimistic split", metrics.split)
     for finding in sorted(subject.trained.findings, key=lambda one: not one.overridden):

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from models.bundle.package import read_bundle
 from tests.kit.broker.brokers import Mosquitto, amqtt, free_port, mosquitto
 from tests.kit.broker.certificates import make_certificates
 from tests.kit.gateway.evil import HUNGRY_BYTES, evil_bundle
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.pages import Page
 from tests.kit.recordings import Row, pump_folder, write_csv, write_recipe
 from tests.kit.waiting import eventually
 from tests.kit.wording import names
@@ -84,6 +86,20 @@ def test_inspect_shows_signals_and_figures(
     out = capsys.readouterr().out
     for part in ("pump-health #1", "pressure", "golden vectors", "model.onnx", "every 1000 ms"):
         assert part in out
+
+
+def test_inspect_and_report_show_what_is_subtracted_from_a_signal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signals = [{"name": "pressure", "offset": 2000000.25}, {"name": "flow"}]
+    path = pump_folder(tmp_path, ROWS, target=DETECTOR, signals=signals)
+    assert main(words("train", path, "--out", tmp_path)) == 0
+    capsys.readouterr()
+    written = tmp_path / "pump-health-1.zip"
+    assert main(words("inspect", written)) == 0
+    assert names(capsys.readouterr().out, "offset", "2000000.25")
+    section = Page(read_bundle(written.read_bytes()).report).section("Inputs and outputs")
+    assert names(section.text, "offset", "2000000.25")
 
 
 def test_inspect_survives_a_graph_that_crashes_onnxruntime(

@@ -27,7 +27,7 @@ from trainer.report.canvas import (
 from trainer.report.markup import joined, metric, paragraph, side_by_side
 from trainer.report.reported import Reported
 from trainer.report.sections.classes import calibration
-from trainer.report.time_axis import along, dated
+from trainer.report.time_axis import along, labelled
 
 MAX_ASSETS: Final = 4
 MAX_STEPS: Final = 300
@@ -100,7 +100,7 @@ def _course(axes: Axes, subject: Reported, windows: NDArray[np.int64]) -> None:
     margin = max(0.005 * (at[-1] - at[0]), 1e-6)
     axes.set_xlim(at[0] - margin, at[-1] + margin)
     axes.set_ylim(0, 1.3 * max(float(score.max()), threshold))  # the marks have room above
-    dated(axes)
+    labelled(axes, subject.clock)
 
 
 def _marked(

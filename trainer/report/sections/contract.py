@@ -28,12 +28,13 @@ def outputs(manifest: Manifest) -> Markup:
 def channels(read: Iterable[Channel]) -> Markup:
     """A table of the signals that the model reads."""
     return table(
-        ("signal", "unit", "range", "when missing", "held for"),
+        ("signal", "unit", "range", "offset", "when missing", "held for"),
         (
             (
                 channel.name,
                 channel.unit,
                 "" if channel.valid_range is None else "{:g} to {:g}".format(*channel.valid_range),
+                f"{channel.offset:.17g}" if channel.offset else "",
                 "filled in" if channel.missing == "impute" else "no answer",
                 "" if channel.max_age_ms is None else f"{channel.max_age_ms / 1000:g} s",
             )

@@ -61,8 +61,10 @@ def _row(subject: Reported, explainer: Explainer, index: int) -> tuple[str, ...]
         f"{one['signal']} {'missing' if one['share'] is None else format(one['share'], '+.0%')}"
         for one in reasons
     )
-    moment = str(subject.moments[index]).removesuffix(".000000000").replace("T", " ")
-    asset = trained.recording.assets[trained.parts.test.asset[index]]
+    recording, row = trained.recording, trained.parts.test.rows[index]
+    timed = subject.is_timed
+    moment = subject.clock.moment(recording.times_ns[row]) if timed else recording.place(row)
+    asset = recording.assets[trained.parts.test.asset[index]]
     return asset, moment, f"{_explained(subject, explainer.explain)[index]:.4g}", shares
 
 

@@ -21,7 +21,7 @@ from trainer.report.canvas import (
 )
 from trainer.report.markup import joined, side_by_side
 from trainer.report.reported import Reported
-from trainer.report.time_axis import along, dated
+from trainer.report.time_axis import along, labelled
 
 MAX_ASSETS: Final = 3
 MAX_POINTS: Final = 400
@@ -76,7 +76,7 @@ def _course(axes: Axes, subject: Reported, windows: np.ndarray) -> None:
         x, y = along(moments[kept]), y[kept]
         breaks = apart(moments[kept])
         axes.plot(np.insert(x, breaks, x[breaks]), np.insert(y, breaks, np.nan), **look)
-    dated(axes)
+    labelled(axes, subject.clock)
 
 
 def _is_long(windows: np.ndarray) -> bool:

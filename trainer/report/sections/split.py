@@ -51,7 +51,7 @@ def _on_time(subject: Reported) -> Markup:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axis = axis_of(found.start, found.end, is_relative=found.is_relative)
+        axis = axis_of(found.start, found.end, subject.clock, is_relative=found.is_relative)
         for position, lane in enumerate(found.lanes):
             for state, first, count in lane.runs():
                 left, right = (axis.at(column / COLUMNS) for column in (first, first + count))
@@ -114,7 +114,7 @@ def _said(found: Lanes) -> str:
     if total > MAX_LANES:
         text += f" {len(found.lanes)} of them are drawn."
     if found.is_relative:
-        text += " Time counts from the first row of each line."
+        text += " The axis counts from the first row of each line."
     return f"{text} Nothing was recorded where a line is blank.".strip()
 
 

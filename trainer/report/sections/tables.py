@@ -1,4 +1,4 @@
-"""The sections of words and tables: metrics, data, leaderboard, checks, parity and cost."""
+"""The sections of words and tables: metrics, model, data, leaderboard, checks, parity and cost."""
 
 from itertools import compress
 
@@ -7,6 +7,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from trainer.checks.suite import CHECKS
+from trainer.estimators.composition import composition
 from trainer.report.canvas import BLACK, BLUE, picture
 from trainer.report.markup import Cell, heading, items, joined, metric, pairs, paragraph, table
 from trainer.report.page import MEANINGS
@@ -49,6 +50,12 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
+def model(subject: Reported) -> Markup:
+    """What the model is made of: estimator, hyper-parameters, features and threshold."""
+    trained = subject.trained
+    return pairs("part", "what it is", composition(trained.model, trained.recipe))
+
+
 def data(subject: Reported) -> Markup:
     """What the model was made from, and what was cleaned."""
     recording, window = subject.trained.recording, subject.manifest.window
@@ -59,7 +66,9 @@ def data(subject: Reported) -> Markup:
         "period": _period(subject),
         "samples in a window": str(window.length),
         "samples from one window to the next": str(window.hop),
-        "time between samples": "no time axis" if period is None else f"{period / 1000:g} s",
+        "time between samples": "no time axis"
+        if period is None
+        else subject.clock.span(period * 1e6),
     }
     notes = subject.trained.notes
     noted = items(notes) or paragraph("Nothing was cleaned or left out.")
@@ -82,9 +91,8 @@ def _period(subject: Reported) -> str:
     recording = subject.trained.recording
     if not recording.timed:
         return "no time axis"
-    ends = np.array([recording.times_ns.min(), recording.times_ns.max()])
-    first, last = ends.astype("datetime64[ns]").astype("datetime64[s]")
-    return f"{first}Z to {last}Z"
+    ends = int(recording.times_ns.min()), int(recording.times_ns.max())
+    return " to ".join(map(subject.clock.moment, ends))
 
 
 def contract(subject: Reported) -> Markup:

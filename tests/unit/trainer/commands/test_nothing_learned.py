@@ -40,6 +40,40 @@ def test_noise_ends_with_a_warning_that_publish_asks_about(
     assert main([*publish, "--keys", str(tmp_path / "keys")]) == 2
 
 
+def test_detector_that_finds_none_of_the_marked_faults_says_so_last_and_in_the_box(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stuck = [(*row[:1], "4.0", "30.0", 1) if row[3] else row for row in pump_rows(1200)]
+    write_csv(tmp_path / "pump.csv", HEADER, stuck)
+    path = write_recipe(
+        tmp_path,
+        window={"length": 1},
+        target={"task": "anomaly", "column": "label"},
+        split={"method": "time", "test": 0.5},
+    )
+    bundle = read_bundle(written(path).read_bytes())
+    assert bundle.manifest.metrics.values["recall"] == 0
+    said = capsys.readouterr().err.strip().splitlines()
+    assert names(said[-1], "WARNING", "marked faults", "none", "recall")
+    box = Page(bundle.report).root.all("div", **{"class": "notice warning"})[0]
+    assert names(box.text, "marked faults", "none", "recall")
+
+
+def test_model_names_estimator_settings_features_and_the_origin_of_its_threshold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector = {"task": "anomaly", "column": "label", "false_alarms": 0.02, "smooth": 2}
+    for target, values in (
+        (NAMED, ("LogisticRegression", "C 1", "2 signals", "12", "standardised", "0.5")),
+        (detector, ("mahalanobis", "false_alarms 0.02", "2 moments", "last 3 samples", "0.98")),
+    ):
+        bundle = read_bundle(written(pump_folder(tmp_path, target=target)).read_bytes())
+        shown = capsys.readouterr().out
+        assert names(shown, "estimator", "hyper-parameters", "features", "threshold", *values)
+        assert names(Page(bundle.report).section("Model").text, *values)
+        (tmp_path / "out" / "pump-health-1.zip").unlink()
+
+
 def test_sound_model_is_shown_beside_trivial_answers_without_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
