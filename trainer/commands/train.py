@@ -33,6 +33,7 @@ from trainer.estimators.candidate import Candidate
 from trainer.estimators.fitting import fit
 from trainer.evaluation.baseline import not_beaten
 from trainer.evaluation.champion import Comparison, compare
+from trainer.evaluation.useless_answers import useless_answers
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe, read_recipe
@@ -118,6 +119,7 @@ def train(
         memory_bytes=found.memory_bytes,
         leaderboard=leaderboard,
         comparison=comparison,
+        doubts=useless_answers(found.model, subject),
     )
     with console.stage("reporting"):
         bundle = pack(trained, found.content, found.golden)
@@ -194,6 +196,10 @@ def _tell(outcome: Outcome, console: Console) -> None:
             "sha256": outcome.bundle.sha256,
         },
     )
+    if comparison is not None and comparison.moved:
+        console.note(f"WARNING: {comparison.doubt.strip()}")
+    for sentence in trained.doubts:
+        console.note(f"WARNING: {sentence}")
     for sentence in not_beaten(manifest):
         console.note(f"WARNING: the model is {sentence}")
 
