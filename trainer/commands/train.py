@@ -8,7 +8,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -34,15 +34,17 @@ from trainer.estimators.composition import composition
 from trainer.estimators.fitting import fit
 from trainer.evaluation.baseline import blind, not_beaten
 from trainer.evaluation.champion import Comparison, compare
+from trainer.evaluation.useless_answers import useless_answers
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe, read_recipe
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.contest import contest
-from trainer.search.journal import path_of
+from trainer.search.journal import path_of, record_lengths
 from trainer.search.leaderboard import Leaderboard
 from trainer.search.tradeoff import with_costs
+from trainer.search.window_lengths import ChosenLength, chosen_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,15 @@ def train(
     stream = recipe.bundle.stream
     seq = next_seq(folder, stream) if seq is None else seq
     recording, known = _read(recipe, console)
+    length = chosen_length(recording, known, recipe, console)
+    recipe = length.recipe
     spec = recipe.window.spec(recording.period_ms())
     with console.stage("windows", total=len(recording)) as advance:
         parts = split(recording, known, recipe, spec, advance=advance)
     subject = Subject(recording, known, recipe, parts)
     with console.stage("checking"):
         findings = examine(subject)
-    leaderboard = _searched(subject, folder, console)
+    leaderboard = _searched(subject, length, folder, console)
     found, chosen = _first_passing(leaderboard, partial(_attempt, subject, seq, console))
     against = champion if champion is not None else last_before(folder, stream, seq)
     comparison, compared = _compared(against, subject, spec, found, console)
@@ -109,6 +113,7 @@ def train(
         normal=found.explained.normal if found.explained else None,
         notes=(
             *row_notes(recording, recipe, parts),
+            *length.notes,
             *chosen,
             *compared,
             *unexplained(recipe.explain, found.explained),
@@ -119,6 +124,7 @@ def train(
         memory_bytes=found.memory_bytes,
         leaderboard=leaderboard,
         comparison=comparison,
+        doubts=useless_answers(found.model, subject),
     )
     with console.stage("reporting"):
         bundle = pack(trained, found.content, found.golden)
@@ -172,6 +178,9 @@ def _tell(outcome: Outcome, console: Console) -> None:
     ):
         console.note(said)
     if leaderboard is not None:
+        if leaderboard.lengths:
+            rows = [one.row() for one in leaderboard.lengths]
+            console.grid("lengths of windows", leaderboard.lengths_header(), rows)
         console.grid(
             f"{leaderboard.tried} candidates",
             leaderboard.header(leaderboard.metric),
@@ -194,6 +203,10 @@ def _tell(outcome: Outcome, console: Console) -> None:
             "sha256": outcome.bundle.sha256,
         },
     )
+    if comparison is not None and comparison.moved:
+        console.note(f"WARNING: {comparison.doubt.strip()}")
+    for sentence in trained.doubts:
+        console.note(f"WARNING: {sentence}")
     for sentence in (*not_beaten(manifest), *blind(manifest)):
         console.note(f"WARNING: the model is {sentence}")
 
@@ -209,13 +222,18 @@ def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:
         return training_rows(recipe, opened=console.detail)
 
 
-def _searched(subject: Subject, folder: Path, console: Console) -> Leaderboard | None:
+def _searched(
+    subject: Subject, length: ChosenLength, folder: Path, console: Console
+) -> Leaderboard | None:
     recipe, train_part = subject.recipe, subject.parts.train
     if recipe.search is None:
-        return contest(train_part, subject.truth, recipe, console)
+        board = contest(train_part, subject.truth, recipe, console)
+        return None if board is None else replace(board, lengths=length.tried)
     journal = path_of(folder, recipe, subject.recording.digests)
+    record_lengths(journal, [one.row() for one in length.tried])
     found = search(train_part, subject.truth, recipe, journal=journal, console=console)
-    return with_costs(found, train_part, subject.truth, recipe, console)
+    ranked = with_costs(found, train_part, subject.truth, recipe, console)
+    return replace(ranked, lengths=length.tried)
 
 
 def _attempt(

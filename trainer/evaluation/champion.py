@@ -19,6 +19,7 @@ from trainer.errors import ComparisonError, first_few
 from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.intervals import Difference, paired_difference
 from trainer.evaluation.metrics import WeightedMetrics, log_loss, losses, weighted_metrics
+from trainer.evaluation.moved_signals import moved_signals
 from trainer.evaluation.resampling import units_of
 from trainer.evaluation.served import Asked, answered, last_of_rows, served, translated
 from trainer.graph.export import Graph
@@ -43,6 +44,7 @@ class Comparison:
         windows: number of windows that were compared.
         drawn: how the resamples of the interval were drawn, for the report.
         caveats: what limits the comparison, one sentence each.
+        moved: signals that are not what they were where the champion learned, one sentence each.
     """
 
     label: str
@@ -55,6 +57,7 @@ class Comparison:
     windows: int
     drawn: str
     caveats: tuple[str, ...]
+    moved: tuple[str, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -66,9 +69,19 @@ class Comparison:
         """Whether the new model is better, worse, or not shown to be better."""
         return self.difference.verdict
 
-    def __str__(self) -> str:
-        """The comparison in one sentence."""
+    @property
+    def doubt(self) -> str:
+        """What stands before the verdict where signals have moved; empty otherwise."""
+        if not self.moved:
+            return ""
         return (
+            f"{'; '.join(self.moved)}: a sensor or its unit may have been exchanged, and then this "
+            "says nothing of the models. "
+        )
+
+    def __str__(self) -> str:
+        """The comparison in one sentence, after signals that have moved."""
+        return self.doubt + (
             f"{self.verdict}: {self.metric} {self.challenger:.4g} against {self.champion:.4g} of "
             f"{self.label}, difference {self.difference.amount} on {self.windows} windows"
         )
@@ -121,6 +134,7 @@ def compare(
         windows=len(y),
         drawn=drawn.said,
         caveats=tuple(_caveats(manifest, subject, rows)),
+        moved=tuple(moved_signals(manifest, champion.reference, subject.recording, rows)),
     )
 
 

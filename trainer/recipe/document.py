@@ -228,19 +228,21 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        names = [signal.name for signal in self.signals]
-        mistakes = [
-            *self._signal_mistakes(),
-            *feature_mistakes(names, self.derived, self.features),
-            *self.features.lag_mistakes(self._seen_length),
-            *(self.conditions.mistakes(names, self.derived) if self.conditions else ()),
-            *self._target_mistakes(),
-            *self._split_mistakes(),
-            *search_mistakes(self.search, self.target.task),
-        ]
+        wanted = self.lengths
+        each = (self.of_length(length) for length in (wanted[0], wanted[-1]))
+        mistakes = [*self._length_mistakes(), *(one for own in each for one in own.mistakes)]
         if mistakes:
-            raise ValueError("; ".join(mistakes))
+            raise ValueError("; ".join(dict.fromkeys(mistakes)))
         return self
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of windows to compare, rising; one where there is no choice."""
+        return self.window.wanted(len(self.signals))
+
+    def of_length(self, length: int) -> Self:
+        """The recipe with one length of windows, and nothing to choose."""
+        return self.model_copy(update={"window": self.window.of_length(length)})
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -255,6 +257,20 @@ class Recipe(Section):
         return self.features.step(self.target.task, names, self.derived, regimes)
 
     @property
+    def mistakes(self) -> list[str]:
+        """Mistakes that show only where sections are taken together, for one length of windows."""
+        names = [signal.name for signal in self.signals]
+        return [
+            *self._signal_mistakes(),
+            *feature_mistakes(names, self.derived, self.features),
+            *self.features.lag_mistakes(self._seen_length),
+            *(self.conditions.mistakes(names, self.derived) if self.conditions else ()),
+            *self._target_mistakes(),
+            *self._split_mistakes(),
+            *search_mistakes(self.search, self.target.task),
+        ]
+
+    @property
     def label_column(self) -> str | None:
         """The column with labels or target values; None if the data has none."""
         return self.target.column
@@ -264,6 +280,13 @@ class Recipe(Section):
         """Number of samples that features see; a detector with smoothing sees shorter windows."""
         smooth = self.target.smooth if isinstance(self.target, Anomaly) else 1
         return max(1, self.window.length - smooth + 1)
+
+    def _length_mistakes(self) -> Iterator[str]:
+        if self.window.lengths is not None and isinstance(self.target, Anomaly):
+            yield (
+                "window.lengths: lengths are compared for a classification or a regression; for a "
+                "detector give one length"
+            )
 
     def _signal_mistakes(self) -> list[str]:
         found = input_mistakes([signal.name for signal in self.signals], self.window, self.data)

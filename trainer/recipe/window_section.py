@@ -11,6 +11,10 @@ from trainer.recipe.data_section import MAX_S, Section, Source
 # Samples times signals. At least 32 golden windows of this size, and one for each way in which a
 # signal may be missing, must fit into the bundle's `golden.npz`.
 MAX_WINDOW_VALUES = 100_000
+AUTO_LENGTHS = (1, 5, 15, 30, 60, 120)
+"""Lengths that `lengths = "auto"` compares, where the rows are long enough for them."""
+MAX_LENGTHS = 6
+Length = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class Window(Section):
@@ -18,6 +22,8 @@ class Window(Section):
 
     Attributes:
         length: number of samples in a window.
+        lengths: several lengths instead, of which the trainer takes the best on folds; `auto`
+            compares up to six from 1 to 120 samples. None takes `length`.
         hop: number of samples from one window to the next.
         period_s: seconds between samples; None measures it, as the median of the data.
         max_gap_s: seconds; after a longer pause the window begins anew. None allows any pause.
@@ -25,11 +31,20 @@ class Window(Section):
             `every_reading` at each reading, `period` on a grid of `period_s`.
     """
 
-    length: Annotated[int, Field(ge=1, le=65_536)] = 1
-    hop: Annotated[int, Field(ge=1, le=65_536)] = 1
+    length: Length = 1
+    lengths: (
+        Literal["auto"] | Annotated[tuple[Length, ...], Field(min_length=1, max_length=MAX_LENGTHS)]
+    ) | None = None
+    hop: Length = 1
     period_s: Annotated[Finite, Field(gt=0, le=MAX_S)] | None = None
     max_gap_s: Annotated[Finite, Field(gt=0, le=MAX_S)] | None = None
     trigger: Literal["all_fresh", "every_reading", "period"] = "all_fresh"
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> Self:
+        if self.lengths is not None and "length" in self.model_fields_set:
+            raise ValueError("both length and lengths are given; leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _grid_is_bounded(self) -> Self:
@@ -44,6 +59,18 @@ class Window(Section):
                 f"found {self.max_gap_s:g} and {self.period_s:g}"
             )
         return self
+
+    def wanted(self, signals: int) -> tuple[int, ...]:
+        """The lengths to compare for so many signals, rising; one where there is no choice."""
+        if self.lengths is None:
+            return (self.length,)
+        if self.lengths == "auto":
+            return tuple(n for n in AUTO_LENGTHS if n * signals <= MAX_WINDOW_VALUES) or (1,)
+        return tuple(sorted({*self.lengths}))
+
+    def of_length(self, length: int) -> Self:
+        """The section with one length, and nothing to choose."""
+        return self.model_copy(update={"length": length, "lengths": None})
 
     def spec(self, period_ms: float | None) -> WindowSpec:
         """The window as the manifest describes it.

@@ -37,6 +37,7 @@ class Trained:
         comparison: the comparison with the champion; None if there is none.
         explain: how answers are explained; None where they are not.
         normal: the window that explanations compare with, `[length, channels]`; None as before.
+        doubts: sentences on answers of the model that make it useless; nearly always empty.
     """
 
     subject: Subject
@@ -52,6 +53,7 @@ class Trained:
     comparison: Comparison | None
     explain: Explain | None = None
     normal: NDArray[np.float32] | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def recipe(self) -> Recipe:

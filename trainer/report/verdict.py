@@ -138,8 +138,12 @@ def _warnings(subject: Reported) -> Iterator[Markup | str]:
         yield _strong(
             "No labels", "how many alarms are false, and how many events are missed, is not known"
         )
+    for sentence in subject.trained.doubts:
+        yield _strong("Of no use", sentence)
     for sentence in not_beaten(subject.manifest):
         yield _strong("No better than trivial", f"the model is {sentence}")
+    if (found := subject.trained.comparison) is not None and found.moved:
+        yield _strong("Other signals than the champion's", found.doubt)
     for sentence in worse_than_constant(subject.manifest):
         yield _strong("Worse than a constant", sentence)
     without = [name for name in metrics.values if name not in metrics.intervals]

@@ -64,8 +64,14 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
-    """The best setting of a rival, and its loss on each fold."""
+class Result:
+    """The best setting of a rival, and its loss on each fold.
+
+    Attributes:
+        rival: the candidate.
+        candidate: the setting of it that stands for it.
+        tried: its losses on the folds.
+    """
 
     rival: Rival
     candidate: Candidate
@@ -97,10 +103,25 @@ def contest(train: Windowed, truth: Truth, recipe: Recipe, console: Console) -> 
     if task == "anomaly":
         return None
     check_learnable(train, truth, recipe)
-    some, validation = _validation(train, truth, recipe)
+    some, validation = validation_of(train, truth, recipe)
     if not validation.folds:
         return None
-    results: list[_Result] = []
+    results = compete(some, validation, recipe, console)
+    return _board(results, validation) if results else None
+
+
+def compete(
+    some: Windowed, validation: CrossValidation, recipe: Recipe, console: Console
+) -> list[Result]:
+    """Measure each candidate of a recipe that can be fitted, simple ones first.
+
+    Args:
+        some: the windows of the contest, of the recipe's length.
+        validation: what is measured on them.
+        recipe: the recipe, with one length of windows.
+        console: shows the progress.
+    """
+    results: list[Result] = []
     entrants = rivals(recipe)
     with console.stage("choosing", total=len(entrants)) as advance:
         for rival in entrants:
@@ -108,7 +129,7 @@ def contest(train: Windowed, truth: Truth, recipe: Recipe, console: Console) -> 
             best = _best(rival, some, validation)
             results += [] if best is None else [best]
             advance(1)
-    return _board(results, validation) if results else None
+    return results
 
 
 def rivals(recipe: Recipe) -> tuple[Rival, ...]:
@@ -149,7 +170,9 @@ def _latent(preset: str, features: WindowFeatures) -> Rival:
     return Rival("pls", preset, tuple(Candidate(features, one) for one in every), SMALL)
 
 
-def _validation(train: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed, CrossValidation]:
+def validation_of(
+    train: Windowed, truth: Truth, recipe: Recipe
+) -> tuple[Windowed, CrossValidation]:
     """The windows of the contest, thinned out if they are many, and what is measured on them."""
     step = -(-len(train) // MOST_ROWS)
     chosen = np.arange(0, len(train), step)
@@ -163,13 +186,13 @@ def _validation(train: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed
     return some, CrossValidation(y, scored, scorer)
 
 
-def _best(rival: Rival, some: Windowed, validation: CrossValidation) -> _Result | None:
+def _best(rival: Rival, some: Windowed, validation: CrossValidation) -> Result | None:
     """The best setting of a rival on the folds; None if none of them can be fitted."""
     features = rival.candidates[0].features
     with threadpool_limits(limits=1):  # as in the final fit, so that sums round the same way
         X = clone(features).fit(some.values).transform(some.values)
     found = [
-        _Result(rival, one, cross_validate(one.steps, X, validation)) for one in rival.candidates
+        Result(rival, one, cross_validate(one.steps, X, validation)) for one in rival.candidates
     ]
     whole = [one for one in found if not one.tried.reason]
     return min(whole, key=lambda one: one.loss, default=None)
@@ -203,7 +226,7 @@ def standard_error(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
 
 
-def _board(results: Sequence[_Result], validation: CrossValidation) -> Leaderboard:
+def _board(results: Sequence[Result], validation: CrossValidation) -> Leaderboard:
     """The results as a leaderboard: the chosen one, then the others by their figure."""
     sizes = [one.rival.size for one in results]
     taken, best = choose([one.tried.losses for one in results], sizes)
@@ -219,7 +242,7 @@ def _board(results: Sequence[_Result], validation: CrossValidation) -> Leaderboa
     )
 
 
-def _entry(result: _Result, sign: float) -> Entry:
+def _entry(result: Result, sign: float) -> Entry:
     losses = np.array(result.tried.losses)
     return Entry(
         family=result.rival.family,

@@ -67,6 +67,16 @@ def path_of(folder: Path, recipe: Recipe, digests: Mapping[str, str]) -> Path:
     return folder / FOLDER / f"{key}.journal"
 
 
+def record_lengths(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Record the lengths of windows that were compared before a search, one row for each.
+
+    Raises:
+        DataError: the file is not a journal of Optuna.
+    """
+    if rows:
+        Journal(path, 0, ()).record_lengths(rows)
+
+
 class Journal:
     """The trials of a search, in a file.
 
@@ -117,6 +127,10 @@ class Journal:
     def seconds(self) -> float:
         """Seconds that all runs of this search have taken together."""
         return float(self._study.user_attrs.get("seconds", 0.0))
+
+    def record_lengths(self, rows: Sequence[Sequence[str]]) -> None:
+        """Record the lengths of windows that were compared before, for people who read it."""
+        self._study.set_user_attr("lengths", [list(row) for row in rows])
 
     def record_seconds(self, seconds: float) -> None:
         """Record how many seconds all runs have taken together."""

@@ -73,6 +73,29 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class TriedLength:
+    """A length of windows that was compared with others, on the same moments.
+
+    Attributes:
+        length: number of samples in a window.
+        family: family of the candidate that the contest took for it.
+        features: name of the features of that candidate.
+        said: mean of the metric over the folds and its standard error, as text.
+        taken: whether this length was chosen.
+    """
+
+    length: int
+    family: str
+    features: str
+    said: str
+    taken: bool
+
+    def row(self) -> list[str]:
+        """The length as a row of a table, see `Leaderboard.lengths_header`."""
+        return [str(self.length), self.family, self.features, self.said, "yes" * self.taken]
+
+
+@dataclass(frozen=True, slots=True)
 class Leaderboard:
     """The result of a search.
 
@@ -84,6 +107,7 @@ class Leaderboard:
         notes: families and features that were left out, with the reason, and the rule of choice.
         smaller: for some families the smallest candidate that is about as good as the best of
             all, if that is not the family's best.
+        lengths: the lengths of windows that were compared before; empty where there was one.
         origin: `search`, or `default` for the contest that decides on the default.
     """
 
@@ -93,6 +117,7 @@ class Leaderboard:
     notes: tuple[str, ...]
     smaller: tuple[Entry, ...] = ()
     origin: Literal["search", "default"] = "search"
+    lengths: tuple[TriedLength, ...] = ()
 
     def rows(self) -> list[list[str]]:
         """The entries as a table: family, features, metric, seconds and costs, as text."""
@@ -106,6 +131,10 @@ class Leaderboard:
         is_measured = any(one.cost is not None for one in self.entries)
         costs = ["kB", "p50 µs", "p99 µs", "on the front"] if is_measured else []
         return ["family", "features", metric, "fit s", *costs]
+
+    def lengths_header(self) -> list[str]:
+        """Headers for the columns of `TriedLength.row`."""
+        return ["window length", "family", "features", self.metric, "taken"]
 
 
 def _costs(cost: Cost | None) -> list[str]:

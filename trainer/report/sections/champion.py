@@ -12,7 +12,7 @@ def champion(subject: Reported) -> Markup:
     if found is None:
         return Markup("")
     verdict = (
-        f"The new model is {found.verdict}: its {found.metric} differs by "
+        f"{found.doubt}The new model is {found.verdict}: its {found.metric} differs by "
         f"{found.difference.amount} from that of {found.label}, "
         f"on the {found.windows} windows that both answered. In brackets: {found.drawn}."
     )

@@ -123,6 +123,10 @@ def leaderboard(subject: Reported) -> Markup:
     header = board.header(board.metric)
     shown = [not (subject.reproducible and name in TIMED) for name in header]
     rows = table(compress(header, shown), (compress(row, shown) for row in board.rows()))
+    if board.lengths:
+        about = "Lengths of windows, on the same moments, with the candidate taken for each."
+        lengths = table(board.lengths_header(), (one.row() for one in board.lengths))
+        rows = joined((rows, paragraph(about), lengths))
     if len(board.entries) == 1:
         return joined((text, rows))
     at = np.arange(len(board.entries))

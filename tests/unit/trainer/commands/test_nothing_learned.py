@@ -106,3 +106,29 @@ def test_two_test_assets_give_no_interval_and_the_reason(
     assert "no interval" in capsys.readouterr().out
     box = Page(bundle.report).root.all("div", **{"class": "notice warning"})[0]
     assert names(box.text, "no interval", "2", "assets")
+
+
+def last_words(capsys: pytest.CaptureFixture[str]) -> str:
+    """The warnings at the end of what a training says."""
+    return "\n".join(line for line in capsys.readouterr().err.splitlines() if "WARNING" in line)
+
+
+def test_number_that_nothing_tells_is_answered_by_one_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(3).normal(10.0, 1.0, 500)
+    lines = [(*row[:3], one) for row, one in zip(pump_rows(500), noise, strict=True)]
+    write_csv(tmp_path / "pump.csv", HEADER, lines)
+    bundle = written(write_recipe(tmp_path, target={"task": "regression", "column": "label"}))
+    assert names(last_words(capsys), "the same answer", "test windows")
+    box = Page(read_bundle(bundle.read_bytes()).report).root.all(
+        "div", **{"class": "notice warning"}
+    )
+    assert names(box[0].text, "the same answer")
+
+
+def test_model_that_answers_by_its_signals_is_not_called_useless(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(pump_folder(tmp_path, target={"task": "anomaly", "column": "label"}))
+    assert "WARNING" not in capsys.readouterr().err

@@ -370,3 +370,31 @@ def test_grid_is_compared_at_the_last_point_of_each_row(tmp_path: Path) -> None:
     found = compared(trained(folder_of(tmp_path, window=window)))
     assert old.bundle.manifest.metrics.test_rows > found.windows > 290
     assert found.verdict == "not shown to be better"
+
+
+def in_millibar(folder: Path, count: int = 600) -> Path:
+    """The same plant, whose pressure comes in another unit."""
+    table = [(one[0], 1000 * float(str(one[1])), *one[2:]) for one in rows(count)]
+    write_csv(folder / "pump.csv", HEADER, table)
+    return write_recipe(folder, target=NUMBERS, split=HALF)
+
+
+def test_signal_in_another_unit_than_the_champions_is_told_before_better(
+    first: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beside(first, tmp_path)
+    path = in_millibar(tmp_path)
+    assert main(["train", str(path), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    warned = [line for line in said.err.splitlines() if "WARNING" in line]
+    assert any(names(line, "'pressure'", "champion") for line in warned)
+    assert not any("'flow'" in line for line in warned)
+    found = compared(trained(path, champion=first.path, seq=3))
+    assert found.verdict == "better"
+    assert str(found).index("pressure") < str(found).index("better")
+    (one,) = found.moved
+    assert names(one, "-0.135", "multiplied")
+
+
+def test_signals_that_are_as_they_were_are_not_called_moved(first: Outcome, tmp_path: Path) -> None:
+    assert compared(trained(beside(first, tmp_path))).moved == ()
