@@ -29,11 +29,11 @@ IMPORTERS = {
     "pandas": {
         "trainer/ingest/columns.py",
         "trainer/ingest/csv_file.py",
-        "trainer/ingest/date_words.py",
+        "trainer/ingest/dates/words.py",
         "trainer/ingest/labview.py",
         "trainer/ingest/numerals.py",
         "trainer/ingest/parquet_file.py",
-        "trainer/ingest/timestamps.py",
+        "trainer/ingest/dates/timestamps.py",
     },
     "matplotlib": {
         "trainer/report/sections/alarms.py",

@@ -20,8 +20,9 @@ from trainer.ingest.columns import Columns
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.sources import open_once
-from trainer.recipe.data_section import UNIT_NS, Source
+from trainer.recipe.data_section import Source
 from trainer.recipe.document import Regression
+from trainer.recipe.time_section import UNIT_NS
 
 _LISTED = 12
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from trainer.errors import DataError
 from trainer.ingest import csv_file, parquet_file
 from trainer.ingest.columns import Columns, Texts, joined
+from trainer.ingest.dates.timestamps import Timestamps
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.rows import Block, Rows
 from trainer.ingest.sources import PARQUET, OpenFile, find, open_once, stem
-from trainer.ingest.timestamps import Timestamps
 from trainer.recipe import file_template
 from trainer.recipe.data_section import Signal, Source
 

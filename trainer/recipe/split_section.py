@@ -6,7 +6,9 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from models.bundle.manifest import Finite
-from trainer.recipe.data_section import MAX_S, Label, Section
+from trainer.recipe.data_section import Label
+from trainer.recipe.section import Section
+from trainer.recipe.time_section import MAX_S
 
 Share = Annotated[Finite, Field(gt=0, lt=1)]
 

@@ -11,8 +11,8 @@ from tests.kit.recordings import document, recipe, write_recipe
 from tests.kit.wording import names, naming
 from trainer.commands.schema import recipe_schema
 from trainer.errors import RecipeError
-from trainer.recipe.data_section import TimeAxis
 from trainer.recipe.document import Classification, read_recipe
+from trainer.recipe.time_section import TimeAxis
 
 ROOT = Path(__file__).parents[4]
 

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from trainer.ingest.date_words import remedy_for_word
+from trainer.ingest.dates.words import remedy_for_word
 
 ISO_LOCAL = "ISO 8601"
 ISO_ZONED = "ISO 8601 with a time zone"

@@ -15,25 +15,22 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest.columns import Columns
-from trainer.ingest.date_formats import (
+from trainer.ingest.dates.counts import counted, of_rows, unlikely
+from trainer.ingest.dates.formats import (
     ISO_LOCAL,
     ISO_SHAPE,
     ISO_ZONED,
     OFFSET,
-    PLAUSIBLE_YEARS,
-    UNIX_EPOCH,
     formats_of,
     meant,
     remedy_for,
-    ways_to_count,
 )
-from trainer.ingest.date_words import at_midnight, in_english, remedy_for_word
-from trainer.recipe.data_section import UNIT_NS, YEARS, TimeAxis
+from trainer.ingest.dates.words import at_midnight, in_english, remedy_for_word
+from trainer.recipe.time_section import UNIT_NS, YEARS, TimeAxis
 
 PLAIN = ""
 """Stands for the format of times that are not text."""
 NS_PER_S = 10**9
-_END_NS = 9 * 10**18  # in the year 2255
 Times = Mapping[str, NDArray[np.int64]]
 """Event times in nanoseconds since 1970, `[rows]`, by the format that the text was read with."""
 
@@ -89,12 +86,12 @@ class Timestamps:
         first, self.rows = self.rows, self.rows + len(columns)
         axis = self.axis
         if axis is None or not axis.columns:
-            return {PLAIN: _of_rows(np.arange(first, self.rows, dtype=np.int64), axis)}
+            return {PLAIN: of_rows(np.arange(first, self.rows, dtype=np.int64), axis)}
         if axis.unit is not None:
-            counted = _counted(columns, axis, UNIT_NS[axis.unit])
+            stamps = counted(columns, axis, UNIT_NS[axis.unit])
             if first == 0:
-                self._unlikely = _unlikely(columns, axis, counted)
-            return {PLAIN: counted}
+                self._unlikely = unlikely(columns, axis, stamps)
+            return {PLAIN: stamps}
         columns.join(axis.columns, axis.name)
         raw = columns.frame[axis.name]
         if pd.api.types.is_datetime64_any_dtype(raw.dtype):
@@ -275,54 +272,6 @@ def _clock_change(local: "pd.Series[Any]", moments: "pd.Series[Any]", zone: str)
         f"that hour is left out in {zone}, so this clock is not set twice a year; say which it is, "
         "such as zone = 'UTC', or 'Etc/GMT-1' for an hour ahead of it all year"
     )
-
-
-def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64]:
-    column = axis.name
-    raw = columns.frame[column]
-    if not pd.api.types.is_numeric_dtype(raw.dtype):
-        raw = pd.to_numeric(columns.text(column), errors="coerce")
-    # Whole numbers stay integers: a double is exact to 256 ns only for nanoseconds since 1970.
-    whole = pd.api.types.is_integer_dtype(raw.dtype)
-    count = raw.to_numpy(dtype=np.int64) if whole else columns.numbers(column).astype(np.float64)
-    start_ns = pd.Timestamp(axis.origin).as_unit("ns").value
-    bad = ~(np.abs(count + start_ns / unit_ns) < _END_NS / unit_ns)
-    if bad.any():
-        needed = f"a number of {axis.unit} since {axis.origin} is needed"
-        ways = ways_to_count(str(raw[bad].iloc[0]))
-        raise columns.wrong(column, bad, f"{needed}; {ways}" if ways else needed)
-    units = np.floor(count).astype(np.int64)
-    elapsed = units * unit_ns + np.round((count - units) * unit_ns).astype(np.int64)
-    shifted: NDArray[np.int64] = elapsed + start_ns
-    return shifted
-
-
-def _unlikely(columns: Columns, axis: TimeAxis, counted: NDArray[np.int64]) -> str | None:
-    """A note on a count since 1970 that gives a plausible year in another unit only."""
-    text = str(columns.frame[axis.name].iloc[0])
-    moment = np.datetime64(int(counted[0]), "ns").astype("datetime64[s]")
-    if axis.origin != UNIX_EPOCH or moment.astype("M8[Y]").astype(int) + 1970 in PLAUSIBLE_YEARS:
-        return None
-    ways = ways_to_count(text)
-    place = columns.place(axis.name, columns.lines[0])
-    return f"times begin in {moment}Z, for {place}; {ways}" if ways else None
-
-
-def _of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int64]:
-    """Times of rows with a constant step; the number of each row if there is no time axis.
-
-    Raises:
-        DataError: the last row lies too far in the future.
-    """
-    if axis is None or axis.unit is None:
-        return number
-    start, step = round(axis.origin.timestamp()) * 10**9, UNIT_NS[axis.unit]
-    if len(number) and start + int(number[-1]) * step >= _END_NS:
-        raise DataError(
-            f"row {int(number[-1]) + 1} would be after the year {YEARS[1]}, {axis.unit} apart "
-            f"since {axis.origin}; correct data.time.unit or origin"
-        )
-    return number * step + start
 
 
 def _needed(axis: TimeAxis, found: str = "") -> str:
