@@ -22,7 +22,7 @@ def blocks(
     opened: OpenFile,
     source: Source,
     wanted: Sequence[str],
-    note: Callable[[str], None],
+    note: Callable[[str], object],
     *,
     separated: Callable[[str], object] = str,
 ) -> Iterator[pd.DataFrame]:

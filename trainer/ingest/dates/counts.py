@@ -56,10 +56,13 @@ def of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int6
     """
     if axis is None or axis.unit is None:
         return number
-    start, step = round(axis.origin.timestamp()) * 10**9, UNIT_NS[axis.unit]
+    start, step = round(axis.origin.timestamp()) * 10**9, (axis.every or 1) * UNIT_NS[axis.unit]
     if len(number) and start + int(number[-1]) * step >= _END_NS:
         raise DataError(
-            f"row {int(number[-1]) + 1} would be after the year {YEARS[1]}, {axis.unit} apart "
-            f"since {axis.origin}; correct data.time.unit or origin"
+            f"row {int(number[-1]) + 1} would be after the year {YEARS[1]}, {axis.every or 1:g} "
+            f"{axis.unit} apart since {axis.origin}; correct data.time.unit, every or origin"
         )
-    return number * step + start
+    if step == round(step):  # exact beyond the digits of a double
+        return number * round(step) + start
+    stamps: NDArray[np.int64] = np.round(number * step).astype(np.int64) + start
+    return stamps
