@@ -37,6 +37,7 @@ IMPORTERS = {
         "trainer/ingest/labview.py",
         "trainer/ingest/numerals.py",
         "trainer/ingest/parquet_file.py",
+        "trainer/ingest/transposed.py",
     },
     "matplotlib": {
         "trainer/report/sections/alarms.py",

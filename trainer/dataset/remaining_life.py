@@ -141,8 +141,7 @@ class _Tables:
 
     def _table(self, path: Path, columns: Sequence[str], said: str, *, header: bool) -> Columns:
         """Read a table, and record its digest."""
-        own = {"columns": () if header else tuple(columns), "separator": None}
-        source = self.source.model_copy(update=own)
+        source = self.source.of_table(() if header else tuple(columns))
         with open_once(path, f"target.left: {path}") as file:
             self.digests[f"target.left/{said}"] = file.sha256
             table = replace(file, name=path.name)

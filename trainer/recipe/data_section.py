@@ -20,6 +20,7 @@ from pydantic import (
 
 from models.bundle.manifest import Channel, Finite, Name
 from models.states import state_text
+from trainer.recipe.file_pattern import first_that_fits
 from trainer.recipe.file_template import fields
 from trainer.recipe.section import Columns, Section, names_of
 from trainer.recipe.time_section import MAX_S, TimeAxis
@@ -68,6 +69,9 @@ class Source(Section):
             None: there is none, and numbers that could have one are asked about.
         encoding: text encoding of a CSV. None is UTF-8, or what the file's byte-order mark says.
         columns: names by position, for a CSV without a header.
+        skip_rows: number of lines at the beginning of every CSV that are no part of its table.
+        transposed: whether each line of a CSV is a column, and its values are the rows: for all
+            files, or for those whose names fit a pattern of a list.
         na_values: further texts that mean "no value", beside the empty field, NaN, NA and null.
         time: the time axis; without one every row is a window of its own.
         asset_column: the column that names the asset of a row; several are joined by `-`.
@@ -89,6 +93,8 @@ class Source(Section):
     thousands: Literal[".", ",", "'", " "] | None = None
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     columns: Annotated[tuple[str, ...], Field(max_length=4096)] = ()
+    skip_rows: Annotated[int, Field(ge=0, le=100_000)] = 0
+    transposed: bool | Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = False
     na_values: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     time: TimeAxis | None = None
     asset_column: str | Columns | None = None
@@ -110,6 +116,17 @@ class Source(Section):
     def asset_columns(self) -> tuple[str, ...]:
         """Names of the columns that together name the asset; empty without `asset_column`."""
         return names_of(self.asset_column)
+
+    def is_transposed(self, name: str) -> bool:
+        """Whether each line of the file of this name is a column."""
+        if isinstance(self.transposed, bool):
+            return self.transposed
+        return first_that_fits(self.transposed, name) is not None
+
+    def of_table(self, columns: tuple[str, ...] = ()) -> "Source":
+        """The same for a table beside the data, with a header, or with these columns."""
+        own = {"columns": columns, "separator": None, "skip_rows": 0, "transposed": False}
+        return self.model_copy(update=own)
 
     @property
     def names_assets(self) -> bool:
