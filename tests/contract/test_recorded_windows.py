@@ -29,7 +29,8 @@ from trainer.dataset.windows import window_rows
 from trainer.ingest.message_file import Files
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
-from trainer.recipe.data_section import Signal, Source, TimeAxis
+from trainer.recipe.data_section import Signal, Source
+from trainer.recipe.time_section import TimeAxis
 
 T0_MS = 1_700_000_000_000
 NOW_NS = 2**62

@@ -29,11 +29,15 @@ IMPORTERS = {
     "pandas": {
         "trainer/ingest/columns.py",
         "trainer/ingest/csv_file.py",
-        "trainer/ingest/date_words.py",
+        "trainer/ingest/dates/counts.py",
+        "trainer/ingest/dates/day_order.py",
+        "trainer/ingest/dates/moments.py",
+        "trainer/ingest/dates/timestamps.py",
+        "trainer/ingest/dates/words.py",
         "trainer/ingest/labview.py",
         "trainer/ingest/numerals.py",
         "trainer/ingest/parquet_file.py",
-        "trainer/ingest/timestamps.py",
+        "trainer/ingest/transposed.py",
     },
     "matplotlib": {
         "trainer/report/sections/alarms.py",

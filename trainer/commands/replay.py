@@ -26,8 +26,8 @@ from trainer.console import Console
 from trainer.errors import DataError, UsageError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
-from trainer.recipe.data_section import UNIT_NS
 from trainer.recipe.document import Recipe, read_recipe
+from trainer.recipe.time_section import UNIT_NS
 
 Message = tuple[str, bytes]
 Readings = Mapping[str, float | str | None]

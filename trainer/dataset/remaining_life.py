@@ -20,8 +20,9 @@ from trainer.ingest.columns import Columns
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.sources import open_once
-from trainer.recipe.data_section import UNIT_NS, Source
+from trainer.recipe.data_section import Source
 from trainer.recipe.document import Regression
+from trainer.recipe.time_section import UNIT_NS
 
 _LISTED = 12
 
@@ -140,8 +141,7 @@ class _Tables:
 
     def _table(self, path: Path, columns: Sequence[str], said: str, *, header: bool) -> Columns:
         """Read a table, and record its digest."""
-        own = {"columns": () if header else tuple(columns), "separator": None}
-        source = self.source.model_copy(update=own)
+        source = self.source.of_table(() if header else tuple(columns))
         with open_once(path, f"target.left: {path}") as file:
             self.digests[f"target.left/{said}"] = file.sha256
             table = replace(file, name=path.name)

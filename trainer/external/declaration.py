@@ -20,8 +20,9 @@ from pydantic import Field, model_validator
 
 from models.bundle.manifest import Channel, Finite, Output, Task
 from trainer.dataset.targets import MAX_CLASSES, NORMAL_AND_NOT
-from trainer.recipe.data_section import Label, Section, Signal, Source
+from trainer.recipe.data_section import Label, Signal, Source
 from trainer.recipe.document import Budget, Explained, Identity
+from trainer.recipe.section import Section
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.window_section import Window, input_mistakes
 

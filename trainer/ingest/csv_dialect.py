@@ -17,6 +17,8 @@ _NAMES = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'", "blank": "blanks"}
 _MAX_SHOWN = 30
 _MAX_WIDTH = 80
 _MAX_UNIT_LINES = 3
+# Titles may be as long as whoever wrote them liked; a row with a time is never taken for one.
+_MAX_TITLE_LINES = 30
 _MEASURED = r"[+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?|\d+[-/.]\w+[-/.]\d.*"
 
 
@@ -55,29 +57,88 @@ def sniff(lines: Sequence[str], source: Source, wanted: Sequence[str], name: str
     given = source.separator or said
     ways = list(product([given] if given else SEPARATORS, QUOTES))
     skipped = 0 if said is None else 1
-    if not source.columns:
-        skipped = _before_header(lines, ways, wanted, skipped)
+    if source.columns:
+        return _without_header(lines, ways, source, wanted, name)
+    skipped = _before_header(lines, ways, wanted, skipped)
     shown = lines[skipped:] or [""]
-    separator, quote = max(ways, key=lambda way: _fit(shown, way, source, wanted))
+    separator, quote = max(ways, key=lambda way: _fit(shown, way, wanted))
     header = fields(shown[0], separator, quote)
-    place, notes = f"{name} line {skipped + 1}", []
+    columns = tuple(column.strip() for column in header)
+    before = source.skip_rows + skipped
+    _check(columns, wanted, shown[0], separator, f"{name} line {before + 1}")
+    notes = []
     if said:
         notes.append(f"begins with '{lines[0].strip()}': taken as its separator")
     elif skipped:
         notes.append(f"{skipped} lines before the header: left out")
-    if source.columns:
-        _check_count(header, source.columns, separator, place)
-        return Dialect(separator, quote, source.columns, skipped + 1, tuple(notes))
-    columns = tuple(column.strip() for column in header)
-    _check(columns, wanted, shown[0], separator, place)
     if quote != QUOTES[0]:
         notes.append(f"quoted by {quote} rather than {QUOTES[0]}")
     notes += _cleaned(header, columns)
-    below = [fields(line, separator, quote) for line in shown[1:]]
+    units, more = _units(shown[1:], (separator, quote), columns, source, wanted)
+    return Dialect(separator, quote, columns, before + 2 + units, (*notes, *more))
+
+
+def _without_header(
+    lines: Sequence[str],
+    ways: Sequence[tuple[str, str]],
+    source: Source,
+    wanted: Sequence[str],
+    name: str,
+) -> Dialect:
+    """The dialect of a file whose columns the recipe names; titles above its rows are left out.
+
+    Raises:
+        DataError: no line has as many columns, or lines above the rows may be rows themselves.
+    """
+    count = len(source.columns)
+    way = max(ways, key=lambda way: _fitting(lines, way, count))
+    first, notes = _titles(lines, way, count), []
+    if said := _said(lines[0]):
+        first = first or 1
+        notes.append(f"begins with 'sep={said}': taken as its separator")
+    elif first:
+        notes.append(f"{first} lines above the first row: left out")
+    place = f"{name} line {source.skip_rows + first + 1}"
+    rows = lines[first:] or [""]
+    _check_count(fields(rows[0], *way), source.columns, way[0], place)
+    units, more = _units(rows, way, source.columns, source, wanted)
+    start = source.skip_rows + first + 1 + units
+    return Dialect(*way, source.columns, start, (*notes, *more))
+
+
+def _titles(lines: Sequence[str], way: tuple[str, str], count: int) -> int:
+    """The number of lines down to the last that has not `count` fields; 0 if one may be a row."""
+    # The last line may be cut off.
+    counts = [len(fields(line, *way)) if line.strip() else count for line in lines[:-1]]
+    wrong = [i for i, found in enumerate(counts[:_MAX_TITLE_LINES]) if found != count]
+    first = wrong[-1] + 1 if wrong else 0
+    above = [fields(line, *way) for line in lines[:first] if line.strip()]
+    is_row = any(all(re.fullmatch(_MEASURED, text.strip()) for text in row) for row in above)
+    return 0 if is_row or len(fields(lines[first], *way)) != count else first
+
+
+def _fitting(lines: Sequence[str], way: tuple[str, str], count: int) -> tuple[int, int]:
+    """Rank a separator and quotes for lines without a header, which should have `count` columns."""
+    found = [len(fields(line, *way)) for line in lines if line.strip()]
+    fitting = found.count(count)
+    # If no line fits, the error is about the separator that gives most columns.
+    return fitting, 0 if fitting else max(found)
+
+
+def _units(
+    lines: Sequence[str],
+    way: tuple[str, str],
+    columns: Sequence[str],
+    source: Source,
+    wanted: Sequence[str],
+) -> tuple[int, list[str]]:
+    """The number of lines above the first row that describe the columns, and a note on them."""
+    below = [fields(line, *way) for line in lines]
     units = _lines_of_units(below, [columns.index(column) for column in wanted], source)
-    if units:
-        notes.append(f"{units} lines below the header have no number where the next has: left out")
-    return Dialect(separator, quote, columns, skipped + 2 + units, tuple(notes))
+    if not units:
+        return 0, []
+    above = "above the first row" if source.columns else "below the header"
+    return units, [f"{units} lines {above} have no number where the next has: left out"]
 
 
 def fields(line: str, separator: str, quote: str = QUOTES[0]) -> list[str]:
@@ -141,14 +202,12 @@ def _cleaned(header: Sequence[str], columns: Sequence[str]) -> list[str]:
 
 
 def _fit(
-    lines: Sequence[str], way: tuple[str, str], source: Source, wanted: Sequence[str]
+    lines: Sequence[str], way: tuple[str, str], wanted: Sequence[str]
 ) -> tuple[int, bool, int]:
     """Rank a separator and quotes: wanted columns found, whether all lines are equal, columns."""
     header = [field.strip() for field in fields(lines[0], *way)]
     counts = {len(fields(line, *way)) for line in lines if line.strip()}
     even = len(counts) == 1
-    if source.columns:
-        return int(len(header) == len(source.columns)), even, len(header)
     found = sum(column in header for column in wanted)
     # If no wanted column is found, the error is about the separator that gives most columns.
     return found, even, 0 if found else len(header)
@@ -162,7 +221,8 @@ def _lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source
     """
     absent = NO_VALUE | {*source.na_values}
     worded: set[int] = set()
-    for count, row in enumerate(rows[: _MAX_UNIT_LINES + 1]):
+    most = _MAX_TITLE_LINES if source.columns else _MAX_UNIT_LINES
+    for count, row in enumerate(rows[: most + 1]):
         texts = {i: row[i].strip() for i in wanted if i < len(row)}
         measured = {i for i, text in texts.items() if re.fullmatch(_MEASURED, text)}
         if measured:
@@ -175,8 +235,8 @@ def _check_count(found: Sequence[str], columns: Sequence[str], separator: str, p
     if len(found) != len(columns):
         raise DataError(
             f"{place}: has {len(found)} columns separated by {_shown(separator)}, data.columns "
-            f"names {len(columns)}; name every column in the file's order, or leave the file out "
-            "of data.files"
+            f"names {len(columns)}; name every column in the file's order, leave the file out of "
+            "data.files, or set data.skip_rows to the number of lines above its table"
         )
 
 
@@ -200,8 +260,8 @@ def _remedy(columns: Sequence[str], wanted: Sequence[str], header: str, place: s
     numbers = sum(re.fullmatch(_MEASURED, column) is not None for column in columns)
     if 2 * numbers > len(columns):
         return (
-            "; this is no header: name all columns in the file's order by data.columns, or leave "
-            "the file out of data.files"
+            "; this is no header: name all columns in the file's order by data.columns, leave the "
+            "file out of data.files, or set data.skip_rows if lines stand above its table"
         )
     if {*wanted} & {*columns}:
         return "; correct the recipe, or first join what the columns of other files say to this one"

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainer.errors import DataError
+from trainer.ingest import transposed
 from trainer.ingest.csv_dialect import Dialect, fields, sniff
 from trainer.ingest.labview import Segments
 from trainer.ingest.sources import OpenFile, begin, last_line, not_in, readable
@@ -22,7 +23,7 @@ def blocks(
     opened: OpenFile,
     source: Source,
     wanted: Sequence[str],
-    note: Callable[[str], None],
+    note: Callable[[str], object],
     *,
     separated: Callable[[str], object] = str,
 ) -> Iterator[pd.DataFrame]:
@@ -42,12 +43,20 @@ def blocks(
     Raises:
         DataError: file, line, column, what was found, what to do.
     """
-    opening = begin(opened, source.encoding)
+    opening = begin(opened, source.encoding, source.skip_rows)
     for text in opening.notes:
         note(text)
     if not any(line.strip() for line in opening.lines):
         return
-    dialect = sniff(opening.lines, source, wanted, opened.name)
+    if source.is_transposed(opened.name):
+        yield transposed.rows(opened, opening.encoding, source, wanted, note)
+        return
+    try:
+        dialect = sniff(opening.lines, source, wanted, opened.name)
+    except DataError as exc:
+        if hint := transposed.hint(opened, opening.encoding, source, wanted):
+            raise DataError(f"{exc}; {hint}") from exc
+        raise
     separated(dialect.separator)
     for text in dialect.notes:
         note(text)

@@ -36,7 +36,7 @@ def blocks(
     opened: OpenFile,
     rows: Literal["samples", "messages"] | None,
     wanted: Sequence[str],
-    note: Callable[[str], None],
+    note: Callable[[str], object],
     *,
     repeating: Sequence[str] = (),
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
@@ -106,7 +106,7 @@ def _batches(file: Any, columns: Sequence[str]) -> Iterator[Any]:  # noqa: ANN40
 
 
 def _chosen(
-    stored: Sequence[str], wanted: Sequence[str], name: str, note: Callable[[str], None]
+    stored: Sequence[str], wanted: Sequence[str], name: str, note: Callable[[str], object]
 ) -> dict[str, str]:
     """The name under which each of the wanted columns is stored."""
     columns = [raw.strip() for raw in stored]

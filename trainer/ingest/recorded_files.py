@@ -8,6 +8,7 @@ more memory is used than the recording itself takes.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 from trainer.errors import DataError
 from trainer.ingest import csv_file, parquet_file
 from trainer.ingest.columns import Columns, Texts, joined
+from trainer.ingest.dates.timestamps import Timestamps
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.rows import Block, Rows
 from trainer.ingest.sources import PARQUET, OpenFile, find, open_once, stem
-from trainer.ingest.timestamps import Timestamps
 from trainer.recipe import file_template
 from trainer.recipe.data_section import Signal, Source
 
@@ -82,6 +83,8 @@ class _Reader:
         self._check_new(name, digest)
         said = self._said_by_name(path, name)
         before = self.stamps.rows
+        if self.stamps.order.must_be_proved and (axis := self.source.time) is not None:
+            self.stamps.order.prove(name, self._blocks(opened, said, told=str), axis)
         for columns in self._blocks(opened, said):
             self.rows.add(name, self._block(columns, path))
         self.digests[name] = digest
@@ -139,15 +142,18 @@ class _Reader:
         template = self.source.file_template
         return file_template.values(template, path, name) if template is not None else {}
 
-    def _blocks(self, opened: OpenFile, said: dict[str, str]) -> Iterator[Columns]:
-        """The columns that the recipe needs, block by block."""
+    def _blocks(
+        self,
+        opened: OpenFile,
+        said: dict[str, str],
+        *,
+        told: Callable[[str], object] | None = None,
+    ) -> Iterator[Columns]:
+        """The columns that the recipe needs, block by block; `told` takes the notes on them."""
         wanted = [column for column in self._needed() if column not in said]
         if not wanted:
             raise DataError("data.file_template names every column; there is nothing to read")
-
-        def note(text: str) -> None:
-            self.note(text, opened.name)
-
+        note: Callable[[str], object] = told or partial(self.note, name=opened.name)
         self._separated(",")
         if opened.path.suffix.lower() == PARQUET:
             repeating = [*self.source.asset_columns, *self.texts]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest.columns import Texts
+from trainer.ingest.dates.timestamps import PLAIN, Times, Timestamps
 from trainer.ingest.recording import LATE, Recording
-from trainer.ingest.timestamps import PLAIN, Times, Timestamps
 
 MAX_BYTES = 8 << 30
 

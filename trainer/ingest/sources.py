@@ -84,7 +84,7 @@ class Opening:
     """The beginning of a CSV file.
 
     Attributes:
-        lines: the first lines of the file.
+        lines: the first lines of the file, after those that the recipe leaves out.
         encoding: the encoding to read the file in.
         notes: sentences on how the encoding was found.
     """
@@ -117,12 +117,13 @@ def stem(path: Path) -> str:
     return name[: len(name) - len(suffix)] or path.name
 
 
-def begin(opened: OpenFile, encoding: str | None) -> Opening:
+def begin(opened: OpenFile, encoding: str | None, skip: int = 0) -> Opening:
     """Look at the first lines of a CSV file.
 
     Args:
         opened: the file.
         encoding: the encoding that the recipe names; None: that of the byte-order mark, or UTF-8.
+        skip: number of lines before the first that is looked at.
 
     Raises:
         DataError: the text is not in this encoding, or the compression is broken.
@@ -135,6 +136,8 @@ def begin(opened: OpenFile, encoding: str | None) -> Opening:
         found, notes = _encoding(start, encoding, name)
         reader = io.TextIOWrapper(opened.rewound(), encoding=found, newline="")
         try:
+            for _ in range(skip):
+                reader.readline()
             text = reader.read(_SNIFFED_CHARACTERS)
         except UnicodeDecodeError as exc:
             raise DataError(not_in(found, name, exc)) from exc

@@ -7,44 +7,23 @@ recorded files by the same description, so all of them see the same rows.
 import codecs
 import os
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     model_validator,
 )
 
 from models.bundle.manifest import Channel, Finite, Name
-from models.input.codecs.times import ZoneName
 from models.states import state_text
+from trainer.recipe.file_pattern import first_that_fits
 from trainer.recipe.file_template import fields
-
-UNIT_NS = {
-    "ns": 1,
-    "us": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "min": 60 * 10**9,
-    "h": 3600 * 10**9,
-    "d": 86_400 * 10**9,
-}
-"""Nanoseconds in each unit of time a recipe may name."""
-# Event times are nanoseconds since 1970 in 64 signed bits, which reach from September 1677 to
-# April 2262; these are the first and the last year that fit as a whole.
-YEARS = (1678, 2261)
-# Some thirty years: longer than any period, gap or age of a plant, and in nanoseconds a ninth of
-# what 64 bits hold, so that a sum of a few such times cannot overflow.
-MAX_S = 1e9
-TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
-
+from trainer.recipe.section import Columns, Section, names_of
+from trainer.recipe.time_section import MAX_S, TimeAxis
 
 Label = Annotated[str, BeforeValidator(state_text)]
 
@@ -65,31 +44,6 @@ def anchored(pattern: str, info: ValidationInfo) -> str:
     return str(Path(folder) / filled)
 
 
-# Year, month, day, hour, minute and second all differ, so that a format which swaps two fails.
-_MOMENT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
-
-
-def _within_years(moment: datetime) -> datetime:
-    if moment.year not in range(YEARS[0], YEARS[1] + 1):
-        raise ValueError(f"years from {YEARS[0]} to {YEARS[1]} are allowed")
-    return moment
-
-
-def _dated(form: str) -> str:
-    if not re.search(r"%[YyG]", form) or not re.search(r"%[djuw]", form):
-        raise ValueError(
-            "the format has no year or no day; where these are in another column, or in the "
-            "names of the files, column may be a list, such as ['Date', 'Time']"
-        )
-    try:
-        datetime.strptime(_MOMENT.strftime(form), form)  # noqa: DTZ007  only tried, never used
-    except (ValueError, re.error) as exc:
-        raise ValueError(
-            f"no format of strptime: {exc}; '%d.%m.%Y %H:%M:%S' is an example of one"
-        ) from exc
-    return form
-
-
 def _template(template: str) -> str:
     fields(template)
     return template
@@ -100,69 +54,6 @@ def _encoding(name: str) -> str:
         return codecs.lookup(name).name
     except LookupError as exc:
         raise ValueError("no such encoding; common ones are utf-8, cp1252 and utf-16") from exc
-
-
-class Section(BaseModel):
-    """A section of a TOML file. It is frozen, and unknown keys in it are an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Columns = Annotated[tuple[str, ...], Field(min_length=1, max_length=10)]
-
-
-def _columns(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """The names of columns as a tuple, whether the recipe gives none, one or a list."""
-    return (named,) if isinstance(named, str) else named or ()
-
-
-class TimeAxis(Section):
-    """Where event time comes from: a column of timestamps, a counter, or the order of the rows.
-
-    Attributes:
-        column: the column of timestamps or counts. Of a list of columns, such as date and time,
-            the texts are joined by a blank. Without a column, rows are one `unit` apart, in the
-            order of the files.
-        format: format of timestamps in text, as in strptime. Without it the format is found from
-            the data, and only if the data allows no other reading.
-        zone: time zone of timestamps in text that do not name one.
-        unit: unit of a column of numbers, which count from `origin`; None for text.
-        origin: the moment that a column of numbers counts from.
-        step_s: seconds between rows of a file that follow each other with the same timestamp;
-            None leaves their times equal.
-    """
-
-    column: str | Columns | None = None
-    format: Annotated[str, AfterValidator(_dated)] | None = None
-    zone: ZoneName = "UTC"
-    unit: TimeUnit | None = None
-    origin: Annotated[AwareDatetime, AfterValidator(_within_years)] = datetime(
-        1970, 1, 1, tzinfo=UTC
-    )
-
-    step_s: Annotated[Finite, Field(gt=0, le=86_400)] | None = None
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
-        if self.column is None and self.step_s is not None:
-            raise ValueError("step_s needs column; without it unit is the distance of two rows")
-        if self.column is None and self.unit is None:
-            raise ValueError("give column, or unit where the rows are evenly apart")
-        if self.unit is not None and self.format is not None:
-            raise ValueError("format is for timestamps in text, unit for numbers: give one of them")
-        if self.unit is not None and len(self.columns) > 1:
-            raise ValueError("unit is for one column of numbers, column names several")
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns with the time; empty where the order of the rows is the time."""
-        return _columns(self.column)
-
-    @property
-    def name(self) -> str:
-        """What messages call the time axis: its columns, joined by a blank."""
-        return " ".join(self.columns)
 
 
 class Source(Section):
@@ -178,6 +69,9 @@ class Source(Section):
             None: there is none, and numbers that could have one are asked about.
         encoding: text encoding of a CSV. None is UTF-8, or what the file's byte-order mark says.
         columns: names by position, for a CSV without a header.
+        skip_rows: number of lines at the beginning of every CSV that are no part of its table.
+        transposed: whether each line of a CSV is a column, and its values are the rows: for all
+            files, or for those whose names fit a pattern of a list.
         na_values: further texts that mean "no value", beside the empty field, NaN, NA and null.
         time: the time axis; without one every row is a window of its own.
         asset_column: the column that names the asset of a row; several are joined by `-`.
@@ -199,6 +93,8 @@ class Source(Section):
     thousands: Literal[".", ",", "'", " "] | None = None
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     columns: Annotated[tuple[str, ...], Field(max_length=4096)] = ()
+    skip_rows: Annotated[int, Field(ge=0, le=100_000)] = 0
+    transposed: bool | Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = False
     na_values: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     time: TimeAxis | None = None
     asset_column: str | Columns | None = None
@@ -219,7 +115,18 @@ class Source(Section):
     @property
     def asset_columns(self) -> tuple[str, ...]:
         """Names of the columns that together name the asset; empty without `asset_column`."""
-        return _columns(self.asset_column)
+        return names_of(self.asset_column)
+
+    def is_transposed(self, name: str) -> bool:
+        """Whether each line of the file of this name is a column."""
+        if isinstance(self.transposed, bool):
+            return self.transposed
+        return first_that_fits(self.transposed, name) is not None
+
+    def of_table(self, columns: tuple[str, ...] = ()) -> "Source":
+        """The same for a table beside the data, with a header, or with these columns."""
+        own = {"columns": columns, "separator": None, "skip_rows": 0, "transposed": False}
+        return self.model_copy(update=own)
 
     @property
     def names_assets(self) -> bool:

@@ -31,7 +31,7 @@ from models.bundle.manifest import (
 )
 from trainer.features.sliding import positions
 from trainer.features.window_features import WindowFeatures
-from trainer.recipe.data_section import Label, Section, Signal, Source, TimeUnit, anchored
+from trainer.recipe.data_section import Label, Signal, Source, anchored
 from trainer.recipe.drift_section import DriftSection
 from trainer.recipe.feature_section import (
     ConditionSection,
@@ -40,7 +40,9 @@ from trainer.recipe.feature_section import (
     feature_mistakes,
 )
 from trainer.recipe.search_section import Search, search_mistakes
+from trainer.recipe.section import Section
 from trainer.recipe.split_section import Checks, Split, split_mistakes
+from trainer.recipe.time_section import TimeUnit
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.window_section import MAX_WINDOW_VALUES, Window, input_mistakes
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from models.bundle.manifest import Finite
 from models.bundle.reference import MAX_WINDOW, MIN_WINDOW
 from models.drift import BLOCKS
-from trainer.recipe.data_section import Section
+from trainer.recipe.section import Section
 
 
 class DriftSection(Section):

@@ -9,7 +9,7 @@ from models.bundle.manifest import Name
 from trainer.features.conditions import MAX_CONDITIONS, ConditionSpec
 from trainer.features.expression import MAX_LENGTH, Expression
 from trainer.features.window_features import BASIC, WindowFeatures
-from trainer.recipe.data_section import Section
+from trainer.recipe.section import Section
 
 Kind = Literal[
     "last",

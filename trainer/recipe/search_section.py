@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from models.bundle.manifest import Finite
-from trainer.recipe.data_section import Section
+from trainer.recipe.section import Section
 
 # In the order of what a fit costs.
 FamilyName = Literal["linear", "boosting", "extra-trees", "forest", "neighbours", "svm", "mlp"]

@@ -1,12 +1,14 @@
 """How a recipe splits the rows, and what its checks allow: the sections `[split]`, `[checks]`."""
 
-from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from models.bundle.manifest import Finite
-from trainer.recipe.data_section import MAX_S, Label, Section
+from trainer.recipe.data_section import Label
+from trainer.recipe.file_pattern import first_that_fits
+from trainer.recipe.section import Section
+from trainer.recipe.time_section import MAX_S
 
 Share = Annotated[Finite, Field(gt=0, lt=1)]
 
@@ -80,10 +82,7 @@ class PredefinedSplit(Section):
 
     def is_test_file(self, name: str) -> bool:
         """Whether one of the patterns matches the file's name, with or without its folder."""
-        return any(
-            fnmatchcase(name, pattern) or fnmatchcase(name.rsplit("/", 1)[-1], pattern)
-            for pattern in self.test_files
-        )
+        return first_that_fits(self.test_files, name) is not None
 
 
 class ShuffledSplit(Section):

@@ -27,6 +27,8 @@ _NEEDED = {
     "int_from_float": _WHOLE,
     "float_type": _NUMBER,
     "float_parsing": _NUMBER,
+    "bool_parsing": "true or false is needed",
+    "bool_type": "true or false is needed",
     "timezone_aware": "it must name its zone, as 2024-01-01T00:00:00Z does",
 }
 """What is allowed, where pydantic's own message is written for programmers."""

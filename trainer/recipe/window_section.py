@@ -6,7 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from models.bundle.manifest import MAX_DUE_VALUES, MAX_GAP_PERIODS, Finite, WindowSpec
-from trainer.recipe.data_section import MAX_S, Section, Source
+from trainer.recipe.data_section import Source
+from trainer.recipe.section import Section
+from trainer.recipe.time_section import MAX_S
 
 # Samples times signals. At least 32 golden windows of this size, and one for each way in which a
 # signal may be missing, must fit into the bundle's `golden.npz`.

@@ -128,8 +128,6 @@ def _box(subject: Reported) -> Markup:
 
 def _warnings(subject: Reported) -> Iterator[Markup | str]:
     metrics = subject.manifest.metrics
-    for sentence in blind(subject.manifest):
-        yield _strong("Finds nothing", f"the model is {sentence}")
     if "OPTIMISTIC" in metrics.split:
         yield _strong("Optimistic split", metrics.split)
     for finding in sorted(subject.trained.findings, key=lambda one: not one.overridden):
@@ -138,12 +136,7 @@ def _warnings(subject: Reported) -> Iterator[Markup | str]:
         yield _strong(
             "No labels", "how many alarms are false, and how many events are missed, is not known"
         )
-    for sentence in subject.trained.doubts:
-        yield _strong("Of no use", sentence)
-    for sentence in not_beaten(subject.manifest):
-        yield _strong("No better than trivial", f"the model is {sentence}")
-    if (found := subject.trained.comparison) is not None and found.moved:
-        yield _strong("Other signals than the champion's", found.doubt)
+    yield from _useless(subject)
     for sentence in worse_than_constant(subject.manifest):
         yield _strong("Worse than a constant", sentence)
     without = [name for name in metrics.values if name not in metrics.intervals]
@@ -153,6 +146,18 @@ def _warnings(subject: Reported) -> Iterator[Markup | str]:
         yield _strong(
             "No interval", f"the uncertainty of these metrics is not known: {', '.join(without)}"
         )
+
+
+def _useless(subject: Reported) -> Iterator[Markup]:
+    """Warnings about a model that one can do without."""
+    for sentence in blind(subject.manifest):
+        yield _strong("Finds nothing", f"the model is {sentence}")
+    for sentence in subject.trained.doubts:
+        yield _strong("Of no use", sentence)
+    for sentence in not_beaten(subject.manifest):
+        yield _strong("No better than trivial", f"the model is {sentence}")
+    if (found := subject.trained.comparison) is not None and found.moved:
+        yield _strong("Other signals than the champion's", found.doubt)
 
 
 def _rank(finding: Finding) -> str:

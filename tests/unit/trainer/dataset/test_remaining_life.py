@@ -143,7 +143,7 @@ def test_mistake_in_a_table_by_name_is_told_with_its_place(
     [
         ("fleet.csv", "1\n", "left.txt: has 1 "),
         ("fleet.csv", "1\n2\n3\n", "left.txt: has 3 "),
-        ("fleet.csv", "left\n1\n2\n", "left.txt line 1, column 'left': found 'left'"),
+        ("fleet.csv", "1\nleft\n2\n", "left.txt line 2, column 'left': found 'left'"),
         ("fleet.csv", "1\n-2\n", "left.txt line 2, column 'left': found '-2'"),
         ("flaet.csv", "1\n2\n", "'flaet.csv'"),
     ],

@@ -11,8 +11,8 @@ from tests.kit.recordings import document, recipe, write_recipe
 from tests.kit.wording import names, naming
 from trainer.commands.schema import recipe_schema
 from trainer.errors import RecipeError
-from trainer.recipe.data_section import TimeAxis
 from trainer.recipe.document import Classification, read_recipe
+from trainer.recipe.time_section import TimeAxis
 
 ROOT = Path(__file__).parents[4]
 
@@ -114,6 +114,11 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             "data.time.format: found '%d.%d.%Y'",
         ),
         ({"data": {"time": {"column": ["d", "t"], "unit": "s"}}}, "unit"),
+        ({"data": {"time": {"unit": "15min"}}}, "every = 15 with unit = 'min'"),
+        ({"data": {"time": {"unit": "min", "every": 0}}}, "data.time.every: found 0"),
+        ({"data": {"time": {"column": "t", "every": 15}}}, "every"),
+        ({"data": {"time": {"column": "t", "day_first": "often"}}}, "data.time.day_first: found"),
+        ({"data": {"time": {"column": "t", "unit": "s", "day_first": True}}}, "day_first"),
         (
             {"data": {"time": {"unit": "s", "step_s": 1}}},
             "step_s",
@@ -318,7 +323,7 @@ def test_guide_explains_every_key() -> None:
 def test_every_time_axis_in_the_guide_is_valid() -> None:
     guide = (ROOT / "docs" / "recipe.md").read_text()
     examples = [line for line in guide.splitlines() if line.startswith("time = ")]
-    assert len(examples) == 6
+    assert len(examples) == 11
     for example in examples:
         TimeAxis.model_validate(tomllib.loads(example)["time"])
 

@@ -14,6 +14,7 @@ from tests.kit.wording import names
 from trainer.errors import DataError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
+from trainer.recipe.time_section import UNIT_NS
 
 HEADER = ["time", "pressure", "flow"]
 
@@ -51,6 +52,12 @@ def moments(recording: Recording) -> list[str]:
         (["13 April 2025 07:05"], "2025-04-13T07:05:00.000", "'%d %B %Y %H:%M', day first"),
         (["Apr 13, 2025 07:05"], "2025-04-13T07:05:00.000", "'%b %d, %Y %H:%M', month first"),
         (["13.04.2025 07:05 +0200"], "2025-04-13T05:05:00.000", "'%d.%m.%Y %H:%M %z', day first"),
+        (["2004.02.12.10.32.39"], "2004-02-12T10:32:39.000", "'%Y.%m.%d.%H.%M.%S', year first"),
+        (["2004-02-12_10-32-39"], "2004-02-12T10:32:39.000", "'%Y-%m-%d_%H-%M-%S', year first"),
+        (["20040212_1032"], "2004-02-12T10:32:00.000", "'%Y%m%d_%H%M', year first"),
+        (["20040212T103239.5Z"], "2004-02-12T10:32:39.500", "'%Y%m%dT%H%M%S.%f%z', year first"),
+        (["13.02.2004 10.32.39"], "2004-02-13T10:32:39.000", "'%d.%m.%Y %H.%M.%S', day first"),
+        (["2/13/2004, 7:05 AM"], "2004-02-13T07:05:00.000", "'%m/%d/%Y, %I:%M %p', month first"),
         (["41/12/31"], "2041-12-31T00:00:00.000", "'%y/%m/%d', year first"),
     ],
 )
@@ -268,6 +275,42 @@ def test_count_that_leads_beyond_all_years_is_refused(
     made = recipe(tmp_path, data={"files": ["*.csv"], "time": time})
     with pytest.raises(DataError, match="since 2"):
         load(made.data, made.signals)
+
+
+@pytest.mark.parametrize(
+    ("every", "unit", "second"),
+    [(15, "min", 900_000_000_000), (2.5, "s", 2_500_000_000), (0.0000390625, "s", 39_062)],
+    ids=["quarters of an hour", "a part of a second", "a block of vibration"],
+)
+def test_rows_without_a_column_of_times_are_so_many_units_apart(
+    tmp_path: Path, every: float, unit: str, second: int
+) -> None:
+    write(tmp_path, "x", "y", "z")
+    axis = {"unit": unit, "every": every, "column": None}
+    description = recipe(tmp_path, data={"time": {k: v for k, v in axis.items() if v is not None}})
+    first, then, last = load(description.data, description.signals).times_ns.tolist()
+    assert (first, then, last) == (0, second, round(2 * every * UNIT_NS[unit]))
+
+
+def test_file_whose_name_is_its_moment_of_begin_gives_its_rows_their_times(tmp_path: Path) -> None:
+    for name, value in (("2004.02.12.10.32.39", 1), ("2004.02.12.10.42.39", 2)):
+        (tmp_path / "test" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "test" / name).write_text(f"0.{value}\t-0.1\n0.2\t-0.{value}\n")
+    description = recipe(
+        tmp_path,
+        data={
+            "files": ["test/*"],
+            "columns": ["pressure", "flow"],
+            "file_template": "{start}",
+            "time": {"column": "start", "step_s": 0.5},
+        },
+    )
+    assert moments(load(description.data, description.signals)) == [
+        "2004-02-12T10:32:39.000",
+        "2004-02-12T10:32:39.500",
+        "2004-02-12T10:42:39.000",
+        "2004-02-12T10:42:39.500",
+    ]
 
 
 def test_rows_of_one_time_are_a_step_apart(tmp_path: Path) -> None:

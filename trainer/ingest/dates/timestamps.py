@@ -15,25 +15,22 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest.columns import Columns
-from trainer.ingest.date_formats import (
+from trainer.ingest.dates.counts import counted, of_rows, unlikely
+from trainer.ingest.dates.day_order import DayOrder
+from trainer.ingest.dates.formats import (
     ISO_LOCAL,
-    ISO_SHAPE,
     ISO_ZONED,
-    OFFSET,
-    PLAUSIBLE_YEARS,
-    UNIX_EPOCH,
     formats_of,
     meant,
     remedy_for,
-    ways_to_count,
 )
-from trainer.ingest.date_words import at_midnight, in_english, remedy_for_word
-from trainer.recipe.data_section import UNIT_NS, YEARS, TimeAxis
+from trainer.ingest.dates.moments import nanoseconds, parsed, within_years
+from trainer.ingest.dates.words import at_midnight, remedy_for_word
+from trainer.recipe.time_section import UNIT_NS, YEARS, TimeAxis
 
 PLAIN = ""
 """Stands for the format of times that are not text."""
 NS_PER_S = 10**9
-_END_NS = 9 * 10**18  # in the year 2255
 Times = Mapping[str, NDArray[np.int64]]
 """Event times in nanoseconds since 1970, `[rows]`, by the format that the text was read with."""
 
@@ -44,14 +41,18 @@ class Timestamps:
     Attributes:
         axis: the recipe's `data.time`; None: rows have no time, only their order.
         rows: number of rows that were read.
-        alive: formats that fit all text so far; None before the first row.
+        alive: formats that fit all text so far; None before the first row. Where the recipe says
+            the order of day and month file by file, they fit the text of the file so far.
+        order: the order of day and month in each file.
     """
 
     def __init__(self, axis: TimeAxis | None) -> None:
         self.axis = axis
         self.rows = 0
         self.alive: tuple[str, ...] | None = None
-        self._first = ""
+        self.order = DayOrder(axis.day_first if axis else None)
+        self._ordered = ""
+        self._first = self._file_of_first = ""
         self._file = ""
         self._midnight = ""
         self._unlikely: str | None = None
@@ -89,19 +90,19 @@ class Timestamps:
         first, self.rows = self.rows, self.rows + len(columns)
         axis = self.axis
         if axis is None or not axis.columns:
-            return {PLAIN: _of_rows(np.arange(first, self.rows, dtype=np.int64), axis)}
+            return {PLAIN: of_rows(np.arange(first, self.rows, dtype=np.int64), axis)}
         if axis.unit is not None:
-            counted = _counted(columns, axis, UNIT_NS[axis.unit])
+            stamps = counted(columns, axis, UNIT_NS[axis.unit])
             if first == 0:
-                self._unlikely = _unlikely(columns, axis, counted)
-            return {PLAIN: counted}
+                self._unlikely = unlikely(columns, axis, stamps)
+            return {PLAIN: stamps}
         columns.join(axis.columns, axis.name)
         raw = columns.frame[axis.name]
         if pd.api.types.is_datetime64_any_dtype(raw.dtype):
-            moments = _within_years(raw)
+            moments = within_years(raw)
             if moments.isna().any():
                 raise columns.wrong(axis.name, moments.isna(), _needed(axis))
-            return {PLAIN: _nanoseconds(moments, columns, axis)}
+            return {PLAIN: nanoseconds(moments, columns, axis)}
         if pd.api.types.is_numeric_dtype(raw.dtype):
             numeric = np.ones(len(raw), dtype=np.bool_)
             raise columns.wrong(axis.name, numeric, remedy_for(str(raw.iloc[0])))
@@ -130,7 +131,7 @@ class Timestamps:
     def notes(self, chosen: str) -> tuple[str, ...]:
         """Notes on the format that was found in the data, an implausible unit, 24 o'clock."""
         midnight = f"24:00 is taken as 0 h of the next day: {self._midnight}"
-        said = (self._note(chosen), midnight if self._midnight else None)
+        said = (self._note(chosen), midnight if self._midnight else None, *self.order.notes())
         return tuple(note for note in said if note)
 
     def _note(self, chosen: str) -> str | None:
@@ -149,20 +150,25 @@ class Timestamps:
         text, late = at_midnight(columns.text(column))
         if late.any() and not self._midnight:
             self._midnight = columns.place(column, late.idxmax())
+        if self.order.is_given and columns.name != self._ordered:
+            self._ordered, self.alive, self._against = columns.name, None, {}
         if self.alive is None:
             start = text.iloc[0]
-            self._first = columns.place(column, text.index[0])
-            self.alive = (axis.format,) if axis.format else formats_of(start)
-            if not self.alive:
+            self._first, self._file_of_first = columns.place(column, text.index[0]), columns.name
+            forms = (axis.format,) if axis.format else formats_of(start)
+            if not forms:
                 raise columns.wrong(column, text == start, remedy_for(start))
+            self.alive = self.order.fitting(forms, columns.name)
         day = pd.to_timedelta(late.astype(np.int64), unit="D")
-        moments = {form: _within_years(_parsed(text, form) + day) for form in self.alive}
+        moments = {form: within_years(parsed(text, form) + day) for form in self.alive}
         bad = {form: read.isna() for form, read in moments.items() if read.isna().any()}
         if len(bad) == len(moments):
             raise self._none_left(columns, axis, text, bad)
         for form, where in bad.items():
             self._against[form] = columns.place(column, where.idxmax())
         self.alive = tuple(form for form in moments if form not in bad)
+        if self.order.is_given:
+            return {PLAIN: nanoseconds(moments[self.alive[0]], columns, axis)}
         return {form: self._stamps(moments[form], columns, axis, form) for form in self.alive}
 
     def _stamps(
@@ -170,7 +176,7 @@ class Timestamps:
     ) -> NDArray[np.int64]:
         """Nanoseconds by one format; an ambiguous hour is an error only if the format is chosen."""
         try:
-            return _nanoseconds(moments, columns, axis)
+            return nanoseconds(moments, columns, axis)
         except DataError as exc:
             if self.alive == (form,):
                 raise
@@ -195,6 +201,8 @@ class Timestamps:
         own = formats_of(found)
         if not own:
             return columns.wrong(column, last, remedy_for(found))
+        if said := self.order.against(columns.name):
+            return columns.wrong(column, last, said)
         against = {form: columns.place(column, where.idxmax()) for form, where in bad.items()}
         against.update(self._against)
         others = [against[form] for form in own if against.get(form, here) != here]
@@ -205,6 +213,11 @@ class Timestamps:
             remedy = "some name a time zone, some do not; export all with it, or all without"
         else:
             remedy = "dates are written in more than one way; export all in one, best ISO 8601"
+            if columns.name != self._file_of_first and meant(own[0]) != meant(own[-1]):
+                remedy += (
+                    ', or set data.time.day_first = "proved", so that every file proves its own '
+                    "order of day and month"
+                )
         return columns.wrong(column, last, f"but {[*others, self._first][0]}; {remedy}")
 
     def _undecided(self, forms: tuple[str, str], times: Times, row: int, place: str) -> str:
@@ -222,107 +235,9 @@ class Timestamps:
         lines = [f'time = {{ column = {written}, format = "{form}"{zoned} }}' for form in forms]
         return (
             f"{place}, column '{name}': is {ways[0]} or {ways[1]}, and so are all rows, from "
-            f"{self._first}; say which by {lines[0]} or {lines[1]} in [data]"
+            f"{self._first}; say which by {lines[0]} or {lines[1]} in [data], or let every file "
+            'prove it by day_first = "proved"'
         )
-
-
-def _parsed(text: "pd.Series[str]", form: str) -> "pd.Series[Any]":
-    """Times in their own time zone, or without one; NaT where the text does not have the format."""
-    if form not in (ISO_LOCAL, ISO_ZONED):
-        text = in_english(text, form)
-        return pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
-    right = text.str.fullmatch(ISO_SHAPE) & (text.str.contains(OFFSET) == (form == ISO_ZONED))
-    moments = pd.to_datetime(text.where(right), format="ISO8601", errors="coerce", utc=True)
-    return moments if form == ISO_ZONED else moments.dt.tz_localize(None)
-
-
-def _within_years(moments: "pd.Series[Any]") -> "pd.Series[Any]":
-    return moments.where(moments.dt.year.between(*YEARS))
-
-
-def _nanoseconds(moments: "pd.Series[Any]", columns: Columns, axis: TimeAxis) -> NDArray[np.int64]:
-    """Nanoseconds since 1970 of times, none of which is missing."""
-    if moments.dt.tz is None:
-        local = moments
-        moments = _localized(local, axis.zone)
-        if moments.isna().any():
-            raise columns.wrong(axis.name, moments.isna(), _clock_change(local, moments, axis.zone))
-    stamps: NDArray[np.int64] = moments.dt.as_unit("ns").astype("int64").to_numpy()
-    return stamps
-
-
-def _localized(local: "pd.Series[Any]", zone: str) -> "pd.Series[Any]":
-    """Times in a zone; an hour that comes twice is told apart where its rows show both passes."""
-    moments: pd.Series[Any] = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-    if not moments.isna().any():
-        return moments
-    try:
-        told: pd.Series[Any] = local.dt.tz_localize(zone, ambiguous="infer", nonexistent="NaT")
-    except ValueError:  # the rows are there once, or not in order
-        return moments
-    return told
-
-
-def _clock_change(local: "pd.Series[Any]", moments: "pd.Series[Any]", zone: str) -> str:
-    """What to do about an hour that a change to or from daylight saving time repeats or skips."""
-    first = local[moments.isna()].iloc[:1]
-    if first.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna().any():
-        return (
-            f"that hour is there twice in {zone}, and its rows do not show both in order; export "
-            "in UTC, or leave its rows out"
-        )
-    return (
-        f"that hour is left out in {zone}, so this clock is not set twice a year; say which it is, "
-        "such as zone = 'UTC', or 'Etc/GMT-1' for an hour ahead of it all year"
-    )
-
-
-def _counted(columns: Columns, axis: TimeAxis, unit_ns: int) -> NDArray[np.int64]:
-    column = axis.name
-    raw = columns.frame[column]
-    if not pd.api.types.is_numeric_dtype(raw.dtype):
-        raw = pd.to_numeric(columns.text(column), errors="coerce")
-    # Whole numbers stay integers: a double is exact to 256 ns only for nanoseconds since 1970.
-    whole = pd.api.types.is_integer_dtype(raw.dtype)
-    count = raw.to_numpy(dtype=np.int64) if whole else columns.numbers(column).astype(np.float64)
-    start_ns = pd.Timestamp(axis.origin).as_unit("ns").value
-    bad = ~(np.abs(count + start_ns / unit_ns) < _END_NS / unit_ns)
-    if bad.any():
-        needed = f"a number of {axis.unit} since {axis.origin} is needed"
-        ways = ways_to_count(str(raw[bad].iloc[0]))
-        raise columns.wrong(column, bad, f"{needed}; {ways}" if ways else needed)
-    units = np.floor(count).astype(np.int64)
-    elapsed = units * unit_ns + np.round((count - units) * unit_ns).astype(np.int64)
-    shifted: NDArray[np.int64] = elapsed + start_ns
-    return shifted
-
-
-def _unlikely(columns: Columns, axis: TimeAxis, counted: NDArray[np.int64]) -> str | None:
-    """A note on a count since 1970 that gives a plausible year in another unit only."""
-    text = str(columns.frame[axis.name].iloc[0])
-    moment = np.datetime64(int(counted[0]), "ns").astype("datetime64[s]")
-    if axis.origin != UNIX_EPOCH or moment.astype("M8[Y]").astype(int) + 1970 in PLAUSIBLE_YEARS:
-        return None
-    ways = ways_to_count(text)
-    place = columns.place(axis.name, columns.lines[0])
-    return f"times begin in {moment}Z, for {place}; {ways}" if ways else None
-
-
-def _of_rows(number: NDArray[np.int64], axis: TimeAxis | None) -> NDArray[np.int64]:
-    """Times of rows with a constant step; the number of each row if there is no time axis.
-
-    Raises:
-        DataError: the last row lies too far in the future.
-    """
-    if axis is None or axis.unit is None:
-        return number
-    start, step = round(axis.origin.timestamp()) * 10**9, UNIT_NS[axis.unit]
-    if len(number) and start + int(number[-1]) * step >= _END_NS:
-        raise DataError(
-            f"row {int(number[-1]) + 1} would be after the year {YEARS[1]}, {axis.unit} apart "
-            f"since {axis.origin}; correct data.time.unit or origin"
-        )
-    return number * step + start
 
 
 def _needed(axis: TimeAxis, found: str = "") -> str:

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from trainer.ingest.date_words import remedy_for_word
+from trainer.ingest.dates.words import remedy_for_word
 
 ISO_LOCAL = "ISO 8601"
 ISO_ZONED = "ISO 8601 with a time zone"
@@ -14,10 +14,19 @@ ISO_SHAPE = (
 )
 
 _TIME = (
-    r"(?:(?P<gap> +|T|_)\d{1,2}:\d\d(?P<second>:\d\d)?(?:(?P<mark>[.,])\d{1,9})?"
+    r"(?:(?P<gap> +|T|_|:|, ?)\d{1,2}:\d\d(?P<second>:\d\d)?(?:(?P<mark>[.,])\d{1,9})?"
     r"(?P<half> ?[AaPp][Mm])?(?P<zone> ?(?:Z|[+-]\d\d:?\d\d))?)?"
 )
-_NUMBERS = r"(?P<one>\d{1,4})(?P<sep>[./-])\d{1,2}(?P=sep)(?P<three>\d{1,4})"
+# A time of day without colons, as in names of files; so it has two digits each.
+_TIME_IN_NAME = (
+    r"(?P<gap> +|T|[-_.])\d\d(?P<colon>[-_.])\d\d"
+    r"(?P<second>(?P=colon)\d\d(?:(?P<mark>[.,])\d{1,9})?)?"
+)
+_JOINED = (
+    r"\d{8}(?P<gap>[T_-]| +)\d{4}(?P<second>\d\d(?:(?P<mark>[.,])\d{1,9})?)?"
+    r"(?P<zone>Z|[+-]\d\d:?\d\d)?"
+)
+_NUMBERS = r"(?P<one>\d{1,4})(?P<sep>[./_-])\d{1,2}(?P=sep)(?P<three>\d{1,4})"
 _MONTH = r"[^\W\d_]{3,12}"
 _DAY_MONTH = rf"\d{{1,2}}(?P<sep>[-/. ]){_MONTH}(?P=sep)(?P<three>\d{{4}}|\d\d)"
 _MONTH_DAY = rf"{_MONTH} \d{{1,2}}(?P<sep>,? )\d{{4}}"
@@ -35,6 +44,10 @@ def formats_of(text: str) -> tuple[str, ...]:
     for shape, dates in ((_NUMBERS, _numbers), (_DAY_MONTH, _day_month), (_MONTH_DAY, _month_day)):
         if found := re.fullmatch(shape + _TIME, text):
             return tuple(date + _time(found) for date in dates(found))
+    if found := re.fullmatch(_NUMBERS + _TIME_IN_NAME, text):
+        return tuple(date + _time_in_name(found, found["colon"]) for date in _numbers(found))
+    if found := re.fullmatch(_JOINED, text):
+        return (f"%Y%m%d{_time_in_name(found, '')}{'%z' if found['zone'] else ''}",)
     return ()
 
 
@@ -131,3 +144,10 @@ def _time(found: re.Match[str]) -> str:
             found["zone"].rstrip("Z+-:0123456789") + "%z" if found["zone"] else "",
         )
     )
+
+
+def _time_in_name(found: re.Match[str], colon: str) -> str:
+    """The format of a time of day whose parts stand apart by `colon`, or not at all."""
+    gap = " " if found["gap"].isspace() else found["gap"]
+    second = f"{colon}%S" if found["second"] else ""
+    return f"{gap}%H{colon}%M{second}" + (f"{found['mark']}%f" if found["mark"] else "")

@@ -1,0 +1,1 @@
+"""Event times of rows: the forms that dates are written in, and how one is chosen or proved."""
