@@ -11,6 +11,7 @@ from typing import Final
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, format characters, half characters, line and paragraph ends."""
+_SHORT: Final = 0xFFFF
 _KEPT: Final = frozenset("\n\t\u200c\u200d")
 """Line ends and tabs, and the two joiners that are part of words in Persian or Hindi."""
 
@@ -25,7 +26,22 @@ def printable(text: str) -> str:
     return "".join(_shown(character) for character in text)
 
 
+def on_one_line(text: str) -> str:
+    r"""The text on one line, with `\u001b` and the like for all that is not printable.
+
+    The escapes are those of TOML's basic strings, so a text in quotes stays the same text.
+    """
+    return "".join(map(_escaped, text))
+
+
 def _shown(character: str) -> str:
     if character in _KEPT or unicodedata.category(character) not in _HIDDEN:
         return character
     return json.dumps(character)[1:-1]
+
+
+def _escaped(sign: str) -> str:
+    if sign.isprintable():
+        return sign
+    number = ord(sign)
+    return f"\\u{number:04x}" if number <= _SHORT else f"\\U{number:08x}"

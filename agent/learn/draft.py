@@ -8,10 +8,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from agent.config.settings import Settings
-from agent.learn import toml_text as toml
 from agent.learn.recognition import LeftOut
 from agent.learn.seen import shown
 from agent.learn.source import Signal, Source
+from models import toml_text as toml
 from models.validation import explain, follows
 
 MAX_SIGNALS: Final = 100

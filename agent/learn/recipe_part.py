@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from agent.learn import toml_text as toml
 from agent.learn.draft import MAX_SIGNALS, Pipeline
 from agent.learn.source import Signal, Source
+from models import toml_text as toml
 from models.states import state_text
 
 _WHOLE: Final = ("json", "thingsboard", "block")

@@ -15,6 +15,7 @@ class Finding:
         evidence: what was found: numbers, columns, files and rows.
         remedy: what the reader can do about it.
         overridden: whether this is an error that the recipe allows.
+        signals: names of the signals that it is about; empty if it is about no signal.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Finding:
     evidence: str
     remedy: str
     overridden: bool = False
+    signals: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The finding as one line: name, evidence and remedy."""

@@ -7,7 +7,7 @@ with one class, and flags that together mark nearly all of a class. See Kaufman 
 "Leakage in data mining", for the kinds of leaks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ def _labelled(subject: Subject) -> Windowed:
 def _of_numbers(subject: Subject, windows: Windowed) -> Iterator[Finding]:
     few = windows.take(_spread(len(windows), _MAX_TREE_WINDOWS))
     y = subject.truth.y[few.rows]
-    equal, telling = [], []
+    equal, telling = [], {}
     for name, column in _signals(subject, few):
         present = column > _NOTHING
         if _squared_correlation(column[present], y[present]) >= AFFINE:
@@ -89,18 +89,18 @@ def _of_numbers(subject: Subject, windows: Windowed) -> Iterator[Finding]:
         known = np.isfinite(held)
         r2 = r2_score(y[known], held[known]) if known.sum() > _MIN_ROWS else 0.0
         if r2 >= TELLING_R2:
-            telling.append(f"{name} (R2 {r2:.4f})")
+            telling[name] = f"{name} (R2 {r2:.4f})"
     if equal:
         evidence = (
             f"signal {first_few(equal)} is the target itself, times a factor and plus an offset"
         )
-        yield Finding(NAME, "error", evidence, _LEAVE_OUT)
+        yield Finding(NAME, "error", evidence, _LEAVE_OUT, signals=_unquoted(equal))
     if telling:
         evidence = (
             "one signal alone predicts nearly all of the target, on held-out folds: "
-            f"{first_few(telling)}"
+            f"{first_few(list(telling.values()))}"
         )
-        yield Finding(NAME, "warning", evidence, _EXPLAIN)
+        yield Finding(NAME, "warning", evidence, _EXPLAIN, signals=_unquoted(telling))
 
 
 def _of_classes(subject: Subject, windows: Windowed, flags: Mapping[str, str]) -> Iterator[Finding]:
@@ -123,11 +123,11 @@ def _of_classes(subject: Subject, windows: Windowed, flags: Mapping[str, str]) -
         evidence = (
             f"each value of {first_few(list(equal.values()))} means one class, on held-out folds"
         )
-        yield Finding(NAME, "error", evidence, _LEAVE_OUT)
-    rest = [text for name, text in telling.items() if name not in equal]
+        yield Finding(NAME, "error", evidence, _LEAVE_OUT, signals=_unquoted(equal))
+    rest = {name: text for name, text in telling.items() if name not in equal}
     if rest:
-        evidence = f"one signal alone gives a class away: {first_few(rest)}"
-        yield Finding(NAME, "warning", evidence, _EXPLAIN)
+        evidence = f"one signal alone gives a class away: {first_few(list(rest.values()))}"
+        yield Finding(NAME, "warning", evidence, _EXPLAIN, signals=_unquoted(rest))
 
 
 class _Flags:
@@ -188,6 +188,7 @@ class _Flags:
                 f"{all_of} windows of '{self._names[klass]}', and {int((any_of & ~positive).sum())}"
                 f" of {int((~positive).sum())} others",
                 _LEAVE_OUT,
+                signals=_unquoted(marks),
             )
 
 
@@ -196,6 +197,11 @@ def _signals(subject: Subject, windows: Windowed) -> Iterator[tuple[str, NDArray
     for index, name in enumerate(subject.recording.channels):
         last = windows.values[:, -1, index]
         yield f"'{name}'", np.where(np.isnan(last), _NOTHING, last)
+
+
+def _unquoted(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of signals without the quotes that sentences have them in."""
+    return tuple(name[1:-1] for name in names)
 
 
 def _held_out(

@@ -50,7 +50,8 @@ def steps_lost(subject: Subject) -> Iterator[Finding]:
         f"give the signal {first_few(keys)}, which is subtracted in double precision before, in "
         "training as on the gateway; or record its rate instead"
     )
-    yield Finding("steps-lost", "warning", first_few(listed), remedy)
+    names = tuple(one.name for one in found)
+    yield Finding("steps-lost", "warning", first_few(listed), remedy, signals=names)
 
 
 def coarse_signals(subject: Subject) -> Iterator[Coarse]:

@@ -27,35 +27,38 @@ _FAR = 5
 
 def constant_signal(subject: Subject) -> Iterator[Finding]:
     """Report signals with one value in the whole training part."""
-    found, lost = [], {one.name for one in coarse_signals(subject)}
+    found, names, lost = [], [], {one.name for one in coarse_signals(subject)}
     for name, column in _columns(subject):
         low = np.fmin.reduce(column, axis=None)
         if low == np.fmax.reduce(column, axis=None) and name not in lost:
             found.append(f"'{name}' is always {low:g}")
+            names.append(name)
     if found:
         evidence = f"in the training part {first_few(found)}"
         remedy = "leave it out, it adds nothing, or train on rows in which it changes"
-        yield Finding("constant-signal", "warning", evidence, remedy)
+        yield Finding("constant-signal", "warning", evidence, remedy, signals=tuple(names))
 
 
 def nearly_empty_signal(subject: Subject) -> Iterator[Finding]:
     """Report signals with few values, or none, within their valid range."""
-    none, few = [], []
+    none, few, named = [], [], []
     for name, column in chain(_columns(subject), _derived(subject)):
         share = float(np.isnan(column).mean())
         if share == 1:
-            none.append(f"'{name}'")
+            none.append(name)
         elif share >= NEARLY:
             few.append(f"'{name}' in {share:.1%}")
+            named.append(name)
     remedy = "correct its range, column or expression, or leave it out"
     if none:
-        evidence = f"in the training part signal {first_few(none)} has no value within its range"
-        yield Finding("nearly-empty-signal", "error", evidence, remedy)
+        listed = first_few([f"'{name}'" for name in none])
+        evidence = f"in the training part signal {listed} has no value within its range"
+        yield Finding("nearly-empty-signal", "error", evidence, remedy, signals=tuple(none))
     if few:
         evidence = (
             f"no value within its range in the samples of the training part: {first_few(few)}"
         )
-        yield Finding("nearly-empty-signal", "warning", evidence, remedy)
+        yield Finding("nearly-empty-signal", "warning", evidence, remedy, signals=tuple(named))
 
 
 def stuck_signal(subject: Subject) -> Iterator[Finding]:
@@ -65,7 +68,7 @@ def stuck_signal(subject: Subject) -> Iterator[Finding]:
         return
     order = np.argsort(recording.asset, kind="stable")
     apart = np.diff(recording.asset[order]) != 0
-    found = []
+    found, names = [], []
     for index, name in enumerate(recording.channels):
         column = recording.values[order, index]
         run = _longest(column, apart)
@@ -73,24 +76,26 @@ def stuck_signal(subject: Subject) -> Iterator[Finding]:
             start, length = run
             place = recording.place(order[start])
             found.append(f"'{name}' is {column[start]:g} in {length} rows from {place} on")
+            names.append(name)
     if found:
         evidence = f"one value far longer than ever otherwise: {first_few(found)}"
         remedy = "check whether the sensor or its line was dead; if so, leave those rows out"
-        yield Finding("stuck-signal", "warning", evidence, remedy)
+        yield Finding("stuck-signal", "warning", evidence, remedy, signals=tuple(names))
 
 
 def stray_value(subject: Subject) -> Iterator[Finding]:
     """Report a number that recurs far from all others, such as -9999: often it means "no value"."""
-    found = []
+    found, names = [], []
     for name, column in _columns(subject):
         stray = _far_and_repeated(column[:, -1])
         if stray is not None:
             value, count, low, high = stray
             found.append(f"'{name}' is {value:g} in {count} samples, else {low:g} to {high:g}")
+            names.append(name)
     if found:
         evidence = f"one value far from all others: {first_few(found)}"
         remedy = "if it means 'no value', set data.na_values or the signal's range"
-        yield Finding("stray-value", "warning", evidence, remedy)
+        yield Finding("stray-value", "warning", evidence, remedy, signals=tuple(names))
 
 
 def counting_signal(subject: Subject) -> Iterator[Finding]:
@@ -101,19 +106,20 @@ def counting_signal(subject: Subject) -> Iterator[Finding]:
     on &= np.diff(recording.file[order]) == 0
     if on.sum() < STUCK_ROWS:
         return
-    found = []
+    found, names = [], []
     for index, name in enumerate(recording.channels):
         steps = np.diff(recording.values[order, index])[on]
         step = float(np.nanmedian(steps)) if not np.isnan(steps).all() else 0.0
         if step and np.mean(steps == step) >= _COMMON and _is_new(subject, index):
             found.append(f"'{name}' by {step:g}")
+            names.append(name)
     if found:
         evidence = f"the signal counts from row to row: {first_few(found)}"
         remedy = (
             "leave it out: a count tells when something happened, and its values in new data were "
             "never trained on"
         )
-        yield Finding("counting-signal", "warning", evidence, remedy)
+        yield Finding("counting-signal", "warning", evidence, remedy, signals=tuple(names))
 
 
 def _is_new(subject: Subject, index: int) -> bool:

@@ -32,13 +32,14 @@ def wandering_signal(subject: Subject) -> Iterator[Finding]:
     if recipe.target.task != "anomaly" or recipe.window.length == 1:
         return
     thinned = train.take(np.arange(0, len(train), -(-len(train) // _MOST_WINDOWS)))
-    found = []
+    found, names = [], []
     for index, name in enumerate(subject.recording.channels):
         column = thinned.values[:, :, index].astype(np.float64)
         known = ~np.isnan(column).all(axis=1)
         share, stretches = _wandered(column[known], thinned.asset[known])
         if share > MOSTLY and stretches <= FEW:
             found.append(f"'{name}' ({share:.0%}, {stretches})")
+            names.append(name)
     if found:
         evidence = (
             "signals that change from window to window more than within one, and were above or "
@@ -49,7 +50,7 @@ def wandering_signal(subject: Subject) -> Iterator[Finding]:
             "so little data does not show their normal range, and any new level will raise an "
             "alarm: leave them out, or train on more hours or assets"
         )
-        yield Finding("wandering-signal", "warning", evidence, remedy)
+        yield Finding("wandering-signal", "warning", evidence, remedy, signals=tuple(names))
 
 
 def _wandered(column: NDArray[np.float64], asset: NDArray[np.int64]) -> tuple[float, int]:

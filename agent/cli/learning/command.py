@@ -10,13 +10,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.cli.learning.listener import Listener, note
 from agent.cli.learning.reach import manifest_of, settings_of
-from agent.learn import toml_text as toml
 from agent.learn.draft import Draft, Pipeline, draft, pipelines_of
 from agent.learn.for_model import Plan, plan
 from agent.learn.recipe_part import recipe_part
 from agent.learn.recognition import Recognised, recognised
 from agent.learn.seen import shown
 from agent.learn.seen.wire import Bounds, Wire
+from models import toml_text as toml
 from models.bundle.manifest import Name
 from models.files import write_atomically
 from models.input.topics import overlap

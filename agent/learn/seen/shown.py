@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from models.printable import on_one_line
+
 MAX_SHOWN: Final = 60
 """Longest text from the wire in a comment, in characters."""
 _MASK: Final = "***"
 _MAX_KEYS: Final = 4
-_SHORT: Final = 0xFFFF
 _SECRET: Final = re.compile(
     r"passw|passphrase|\bpwd\b|secret|token|credential|api.?key|private.?key|authori[sz]ation"
     r"|\bpin\b|cookie|session.?id",
@@ -20,8 +21,8 @@ _DENSE: Final = re.compile(r"(?=[A-Za-z+=]*[0-9])(?=[0-9+=]*[A-Za-z])[A-Za-z0-9+
 
 
 def plain(text: str) -> str:
-    r"""The text on one line, with `\u001b` and the like for control characters."""
-    return "".join(map(_sign, text))
+    """The text on one line, see `on_one_line`."""
+    return on_one_line(text)
 
 
 def is_secret(name: str) -> bool:
@@ -68,10 +69,3 @@ def _masked(found: Any, depth: int = 0) -> Any:  # noqa: ANN401  any JSON value
     if isinstance(found, list):
         return [_masked(one, depth + 1) for one in found[:2]]
     return float(f"{found:.6g}") if isinstance(found, float) else found
-
-
-def _sign(sign: str) -> str:
-    if sign.isprintable():
-        return sign
-    number = ord(sign)
-    return f"\\u{number:04x}" if number <= _SHORT else f"\\U{number:08x}"

@@ -3,9 +3,10 @@
 import json
 import textwrap
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
-from agent.learn.seen import shown
+from models.printable import on_one_line
 
 WIDTH: Final = 98
 _BARE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
@@ -13,7 +14,7 @@ _BARE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 
 def text(value: str) -> str:
     """A basic string of TOML."""
-    return '"' + shown.plain(value.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+    return '"' + on_one_line(value.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def key(name: str) -> str:
@@ -22,20 +23,24 @@ def key(name: str) -> str:
 
 
 def value(found: object) -> str:
-    """A value: text, a number, true or false, or a table of them on one line."""
+    """A value: text, a number, true or false, a moment, a list, or a table on one line."""
     if isinstance(found, str):
         return text(found)
     if isinstance(found, Mapping):
         return (
             f"{{ {', '.join(f'{key(str(name))} = {value(one)}' for name, one in found.items())} }}"
         )
+    if isinstance(found, datetime):
+        return found.isoformat().replace("+00:00", "Z")
+    if isinstance(found, list | tuple):
+        return f"[{', '.join(map(value, found))}]"
     return json.dumps(found)
 
 
 def comment(sentence: str, indent: str = "# ") -> list[str]:
     """A sentence as lines of comment."""
     return textwrap.wrap(
-        shown.plain(sentence),
+        on_one_line(sentence),
         WIDTH,
         initial_indent=indent,
         subsequent_indent="#" + " " * (len(indent) - 1),
@@ -51,4 +56,4 @@ def commented(lines: Iterable[str]) -> list[str]:
 def pair(name: str, found: object, behind: str = "") -> str:
     """A key and its value, and a short comment behind."""
     line = f"{key(name)} = {value(found)}"
-    return f"{line}  # {shown.plain(behind)}" if behind else line
+    return f"{line}  # {on_one_line(behind)}" if behind else line
