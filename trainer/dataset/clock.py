@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from trainer.ingest.recording import Recording
-from trainer.recipe.data_section import UNIT_NS
+from trainer.recipe.time_section import UNIT_NS
 from trainer.recipe.document import Recipe
 
 COUNTED_UNTIL: Final = int(np.datetime64("1990-01-01", "ns").astype(np.int64))
