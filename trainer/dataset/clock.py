@@ -10,8 +10,8 @@ from typing import Final, Literal
 import numpy as np
 
 from trainer.ingest.recording import Recording
-from trainer.recipe.time_section import UNIT_NS
 from trainer.recipe.document import Recipe
+from trainer.recipe.time_section import UNIT_NS
 
 COUNTED_UNTIL: Final = int(np.datetime64("1990-01-01", "ns").astype(np.int64))
 """Numbers from 1970 that end before this are a counter: clocks of plants show later times.
