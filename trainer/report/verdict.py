@@ -7,12 +7,15 @@ from markupsafe import Markup
 from trainer.checks.finding import Finding
 from trainer.estimators.fitting import TWO
 from trainer.evaluation.baseline import blind, not_beaten, worse_than_constant
+from trainer.evaluation.life import remaining_of
 from trainer.recipe.document import Regression
+from trainer.report.headline import headline
 from trainer.report.markup import items, joined, metric, paragraph
 from trainer.report.page import MEANINGS, all_clear, notice
 from trainer.report.reported import Reported
 
 _MAIN = {
+    "remaining life": ("rmse_at_last", "mae_at_last", "mae_by_run", "rmse"),
     "regression": ("mae", "rmse", "r2", "skill"),
     "classification": ("macro_f1", "accuracy", "skill"),
     "two classes": ("f1", "precision", "recall", "skill"),
@@ -24,7 +27,13 @@ _CARDS = 4
 def verdict(subject: Reported) -> Markup:
     """What the model answers, its main metrics, and the warnings."""
     return joined(
-        (paragraph(_what(subject)), _cards(subject), paragraph(_sentence(subject)), _box(subject))
+        (
+            paragraph(_what(subject)),
+            items(_strong(*pair) for pair in headline(subject).items()),
+            _cards(subject),
+            paragraph(_sentence(subject)),
+            _box(subject),
+        )
     )
 
 
@@ -77,6 +86,8 @@ def _beside(subject: Reported, name: str) -> str:
 
 def _main(subject: Reported) -> tuple[str, ...]:
     task = subject.manifest.task
+    if remaining_of(subject.trained.subject) is not None:
+        return _MAIN["remaining life"]
     two = task == "classification" and len(subject.classes) == TWO
     return _MAIN["two classes" if two else task]
 
@@ -157,5 +168,5 @@ def _rank(finding: Finding) -> str:
     return f"Warning, {finding.name}"
 
 
-def _strong(what: str, text: str) -> Markup:
+def _strong(what: str, text: str | Markup) -> Markup:
     return Markup("<strong>{}:</strong> {}").format(what, text)
