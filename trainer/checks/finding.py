@@ -15,6 +15,8 @@ class Finding:
         evidence: what was found: numbers, columns, files and rows.
         remedy: what the reader can do about it.
         overridden: whether this is an error that the recipe allows.
+        about: `test` for a remark on the held-out part alone: it limits what the metrics show, and
+            casts no doubt on data or model.
     """
 
     name: str
@@ -22,8 +24,10 @@ class Finding:
     evidence: str
     remedy: str
     overridden: bool = False
+    about: Literal["data", "test"] = "data"
 
     def __str__(self) -> str:
         """The finding as one line: name, evidence and remedy."""
         allowed = " (allowed by the recipe)" if self.overridden else ""
+        allowed += " (test data)" if self.about == "test" else ""
         return f"{self.name}{allowed}: {self.evidence}; {self.remedy}"

@@ -78,8 +78,10 @@ class Detection:
             whole = self.clock.span(normal) + (" of normal operation" if self.labelled else "")
             share = f"{100 * float(self.alarmed_ns.sum()) / normal:.3g} % of it in alarm"
             each = self.clock.span(normal / max(count, 1))
-            said.append(f"one {what} in {each}" if count else f"no {what} begins")
-            said[0] += f": {count} in {whole}, {share}" if count else f" in {whole}, {share}"
+            if count > 1:
+                said.append(f"one {what} in {each}: {count} in {whole}, {share}")
+            else:
+                said.append(f"{'one' if count else 'no'} {what} in {whole}, {share}")
         if self.labelled:
             said.append(self.found(self.faults))
         return tuple(said)
@@ -94,7 +96,8 @@ class Detection:
         if not delays:
             return f"none of {what} found"
         found = f"{len(delays)} of {what} found"
-        return found + (f", {self.after(float(np.median(delays)))} (median)" if self.timed else "")
+        median = " (median)" if len(delays) > 1 else ""
+        return found + (f", {self.after(float(np.median(delays)))}{median}" if self.timed else "")
 
     def after(self, delay_ns: float) -> str:
         """A delay in words."""

@@ -92,18 +92,20 @@ def _life(subject: Reported, target: Regression) -> Iterator[tuple[str, Markup]]
     unit = f" {target.unit}" if target.unit else ""
     yield (
         "remaining life",
-        Markup(
-            "{}{}, the answer is off by {}{} on average (root mean square {}); over whole runs, "
-            "each counted once, by {}; over all windows by {} (root mean square {})"
-        ).format(
-            at_last(trained),
-            unit,
-            shown[MAE_AT_LAST],
-            unit,
-            shown[RMSE_AT_LAST],
-            shown[MAE_BY_RUN],
-            shown["mae"],
-            shown["rmse"],
+        Markup("{}{}, the answer is off by {}{} on average, root mean square {}").format(
+            at_last(trained), unit, shown[MAE_AT_LAST], unit, shown[RMSE_AT_LAST]
+        ),
+    )
+    yield (
+        "whole runs",
+        Markup("off by {}{} on average, where each run counts once").format(
+            shown[MAE_BY_RUN], unit
+        ),
+    )
+    yield (
+        "all windows",
+        Markup("off by {}{} on average, root mean square {}").format(
+            shown["mae"], unit, shown["rmse"]
         ),
     )
     limited = cap(trained, target)

@@ -76,6 +76,13 @@ def notice(title: str, content: Markup) -> Markup:
     )
 
 
+def remark(title: str, content: Markup) -> Markup:
+    """A box of remarks that are no warnings."""
+    return Markup('<div class="notice remark" role="note"><strong>{}</strong>{}</div>').format(
+        title, content
+    )
+
+
 def all_clear(text: str) -> Markup:
     """A box that says that there are no warnings."""
     return Markup('<div class="notice">{}</div>').format(paragraph(text))

@@ -11,7 +11,7 @@ from trainer.evaluation.life import remaining_of
 from trainer.recipe.document import Regression
 from trainer.report.headline import headline
 from trainer.report.markup import items, joined, metric, paragraph
-from trainer.report.page import MEANINGS, all_clear, notice
+from trainer.report.page import MEANINGS, all_clear, notice, remark
 from trainer.report.reported import Reported
 
 _MAIN = {
@@ -131,10 +131,15 @@ def _in_words(subject: Reported, said: dict[str, Markup]) -> Iterator[str | Mark
 
 
 def _box(subject: Reported) -> Markup:
-    against = list(_warnings(subject))
-    if not against:
-        return all_clear("The checks found no reason to doubt these metrics.")
-    return notice("Read this before you rely on the metrics", items(against))
+    against, remarks = list(_warnings(subject)), list(_remarks(subject))
+    return joined(
+        (
+            notice("Read this before you rely on the metrics", items(against))
+            if against
+            else all_clear("The checks found no reason to doubt these metrics."),
+            remark("Remarks on the test data", items(remarks)) if remarks else Markup(""),
+        )
+    )
 
 
 def _warnings(subject: Reported) -> Iterator[Markup | str]:
@@ -143,7 +148,8 @@ def _warnings(subject: Reported) -> Iterator[Markup | str]:
         yield _strong("Finds nothing", f"the model is {sentence}")
     if "OPTIMISTIC" in metrics.split:
         yield _strong("Optimistic split", metrics.split)
-    for finding in sorted(subject.trained.findings, key=lambda one: not one.overridden):
+    found = [one for one in subject.trained.findings if one.about == "data"]
+    for finding in sorted(found, key=lambda one: not one.overridden):
         yield _strong(_rank(finding), finding.evidence)
     if not subject.is_labelled:
         yield _strong(
@@ -160,6 +166,13 @@ def _warnings(subject: Reported) -> Iterator[Markup | str]:
         yield _strong(
             "No interval", f"the uncertainty of these metrics is not known: {', '.join(without)}"
         )
+
+
+def _remarks(subject: Reported) -> Iterator[Markup]:
+    """What limits how much the test part can show, and casts no doubt on data or model."""
+    for finding in subject.trained.findings:
+        if finding.about == "test":
+            yield _strong(finding.name, f"{finding.evidence}; {finding.remedy}")
 
 
 def _rank(finding: Finding) -> str:
