@@ -132,11 +132,14 @@ def _in_words(subject: Reported, said: dict[str, Markup]) -> Iterator[str | Mark
 
 def _box(subject: Reported) -> Markup:
     against, remarks = list(_warnings(subject)), list(_remarks(subject))
+    sound = "The checks found no reason to doubt these metrics."
+    if remarks:
+        sound = "The checks found no fault in data and split; how far the metrics reach is below."
     return joined(
         (
             notice("Read this before you rely on the metrics", items(against))
             if against
-            else all_clear("The checks found no reason to doubt these metrics."),
+            else all_clear(sound),
             remark("Remarks on the test data", items(remarks)) if remarks else Markup(""),
         )
     )

@@ -13,7 +13,7 @@ HEADER = ("normal", "false alarms", "faults", "found", "after (median)")
 def detected(subject: Reported) -> Markup:
     """What was found and what was raised for nothing; nothing for models without alarms."""
     found = subject.detection
-    if found is None or not found.labelled:
+    if found is None or not found.labelled or not (found.timed or len(found.tested) > 1):
         return Markup("")
     text = paragraph(
         "Windows with an alarm that are less than a window apart are one alarm. It is false if it "
