@@ -17,11 +17,12 @@ has one line for each mistake.
 """
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import ClassVar, Final
 
 from models.errors import MillhandError
 
-_LISTED: Final = 5
+_LISTED: Final = 20
 
 
 class UsageError(MillhandError):
@@ -85,6 +86,19 @@ class PushError(MillhandError):
 
 
 def first_few(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are, as text for a message."""
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    """The first twenty names, and how many more there are, as text for a message."""
+    return listed(names, _LISTED)
+
+
+def listed(names: Sequence[str], most: int, *, like: str = "") -> str:
+    """Names as text for a message, at most `most` of them, and how many more there are.
+
+    Args:
+        names: the names.
+        most: how many are shown.
+        like: a name that was looked for: of too many names those that come nearest are shown.
+    """
+    if len(names) > most and like:
+        names = sorted(names, key=lambda name: -SequenceMatcher(None, like, name).ratio())
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -22,8 +22,9 @@ from models.bundle.package import Bundle, pack_bundle
 from trainer.bundle.budget import promised
 from trainer.bundle.reproducible import reproducible
 from trainer.drift.limits import reference
-from trainer.estimators.fitting import Answers, Model
+from trainer.estimators.fitting import Model
 from trainer.evaluation.intervals import intervals
+from trainer.evaluation.life import life
 from trainer.evaluation.metrics import (
     WeightedMetrics,
     Weights,
@@ -67,36 +68,41 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
     from trainer.report.training_report import render  # noqa: PLC0415  Matplotlib is loaded only for a report
 
     parts, model = trained.parts, trained.model
-    answers = model.answer(parts.test.values)
-    y = trained.truth.y[parts.test.rows]
-    metrics = _measured(trained, answers, y)
-    manifest = _manifest(trained, metrics, len(golden.windows))
+    manifest = _manifest(trained, _measured(trained), len(golden.windows))
     members = {
         "model.onnx": graph,
         "golden.npz": write_golden(golden),
         "reference.json": reference(model, parts.train, trained.truth, trained.recipe),
     }
     sizes = {name: len(content) for name, content in members.items()}
-    subject = Reported(manifest, trained, answers, metrics.drawn, sizes, reproducible())
+    subject = Reported(manifest, trained, sizes, reproducible())
     return pack_bundle(manifest, {**members, "report.html": render(subject)})
 
 
-def _measured(trained: Trained, answers: Answers, y: NDArray[Any]) -> Metrics:
+def _measured(trained: Trained) -> Metrics:
     """The metrics on the test part, with their intervals and beside those of trivial answers."""
     model, parts, labelled = trained.model, trained.parts, trained.truth.labelled
+    subject, answers, y = trained.subject, trained.answers, trained.truth.y[parts.test.rows]
     with threadpool_limits(limits=1):  # the order of a sum affects its last digit
-        beside = trivial(trained.subject, model, answers)
+        beside = trivial(subject, model, answers)
+    of_lives = life(subject, answers)
     both = _joined(weighted_metrics(model, answers, y, labelled=labelled), beside.skill)
-    values = measured(both, len(y))
-    drawn = units_of(trained.subject, parts.test, losses(model, answers, y))
+    values = measured(_joined(both, of_lives), len(y))
+    drawn = units_of(subject, parts.test, losses(model, answers, y))
+    # Blocks of a run tell nothing about the ends of other runs.
+    bounded = _joined(both, of_lives) if drawn.kind == "groups" else both
     with threadpool_limits(limits=1):  # the order of a sum affects its last digit
-        bounds = intervals(both, drawn, trials=trials(model, y), seed=trained.recipe.seed)
+        bounds = intervals(bounded, drawn, trials=trials(model, y), seed=trained.recipe.seed)
+    others = figures(model, beside, y)
     return Metrics(
         split=parts.said,
         test_rows=len(parts.test),
         values=values,
         intervals={name: bounds[name] for name in values if name in bounds},
-        baselines=figures(model, beside, y),
+        baselines={
+            name: {**own, **measured(life(subject, beside.answers[name]), len(y))}
+            for name, own in others.items()
+        },
         drawn=drawn.said,
     )
 

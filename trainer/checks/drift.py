@@ -59,7 +59,7 @@ def target_drift(subject: Subject) -> Iterator[Finding]:
         "look for what has changed in between; trust the metrics of the test part, not those of "
         "the folds"
     )
-    yield Finding(NAME, "warning", evidence, remedy)
+    yield Finding(NAME, "warning", evidence, remedy, about="test")
 
 
 def _levels(y: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -67,7 +67,8 @@ def _of(
         f"record more of them, or promise no more than these can show; even {ENOUGH} in each part "
         "are few"
     )
-    yield Finding(NAME, "warning", evidence, remedy)
+    is_remark = is_detector or learned >= ENOUGH
+    yield Finding(NAME, "warning", evidence, remedy, about="test" if is_remark else "data")
 
 
 def run_numbers(subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,6 +16,8 @@ class Finding:
         remedy: what the reader can do about it.
         overridden: whether this is an error that the recipe allows.
         signals: names of the signals that it is about; empty if it is about no signal.
+        about: `test` for a remark on the held-out part alone: it limits what the metrics show, and
+            casts no doubt on data or model.
     """
 
     name: str
@@ -24,8 +26,10 @@ class Finding:
     remedy: str
     overridden: bool = False
     signals: tuple[str, ...] = ()
+    about: Literal["data", "test"] = "data"
 
     def __str__(self) -> str:
         """The finding as one line: name, evidence and remedy."""
         allowed = " (allowed by the recipe)" if self.overridden else ""
+        allowed += " (test data)" if self.about == "test" else ""
         return f"{self.name}{allowed}: {self.evidence}; {self.remedy}"

@@ -6,12 +6,14 @@ import numpy as np
 
 from trainer.checks.signals import NEARLY
 from trainer.dataset.splits import Parts
+from trainer.errors import listed
 from trainer.ingest.recording import LATE, Recording
 from trainer.recipe.document import Recipe
 
 # A pause of so many periods is more than jitter.
 _LONG_PAUSE = 100
 _LISTED = 5
+_NAMED = 50
 
 
 def row_notes(recording: Recording, recipe: Recipe, parts: Parts) -> tuple[str, ...]:
@@ -63,7 +65,10 @@ def _signals(recording: Recording, parts: Parts) -> list[str]:
     ]
     if rest := worst[_LISTED:]:
         share = lacking[rest[0]] / samples
-        notes.append(f"{len(rest)} more signals have no value in up to {share:.1%} of the samples")
+        notes.append(
+            f"{len(rest)} more signals have no value in up to {share:.1%} of the samples: "
+            f"{listed(rest, _NAMED)}"
+        )
     return notes
 
 

@@ -23,7 +23,7 @@ from models.states import States
 from trainer import broker
 from trainer.broker import Broker
 from trainer.console import Console
-from trainer.errors import DataError, UsageError
+from trainer.errors import DataError, UsageError, listed
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe, read_recipe
@@ -266,7 +266,7 @@ def _chosen(options: argparse.Namespace, recipe: Recipe, console: Console) -> Re
 def _of(recording: Recording, names: Sequence[str]) -> Recording:
     unknown = [name for name in names if name not in recording.assets]
     if unknown:
-        known = ", ".join(recording.assets[:30])
+        known = listed(recording.assets, 30, like=unknown[0])
         raise UsageError(f"--assets: there is no asset '{unknown[0]}'; known are {known}")
     kept = [recording.assets.index(name) for name in names]
     return recording.take(np.isin(recording.asset, kept))

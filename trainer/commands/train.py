@@ -31,13 +31,16 @@ from trainer.dataset.training_rows import training_rows
 from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.candidate import Candidate
 from trainer.estimators.composition import composition
-from trainer.estimators.fitting import fit
+from trainer.estimators.fitting import TWO, fit
 from trainer.evaluation.baseline import blind, not_beaten
 from trainer.evaluation.champion import Comparison, compare
 from trainer.evaluation.useless_answers import useless_answers
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe, read_recipe
+from trainer.report.headline import by_class, headline
+from trainer.report.reported import Reported
+from trainer.report.sections.detection import HEADER, by_group
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.contest import contest
@@ -61,6 +64,9 @@ class Outcome:
     path: Path
     trained: Trained
 
+
+_SHOWN = 20
+"""Most assets, files or classes that the terminal lists; the report lists up to a hundred."""
 
 Champion = Path | Literal["none"] | None
 """The bundle to compare with: a path, "none", or None for the stream's last one in the folder."""
@@ -186,9 +192,12 @@ def _tell(outcome: Outcome, console: Console) -> None:
             leaderboard.header(leaderboard.metric),
             leaderboard.rows(),
         )
+    subject = Reported(manifest, trained)
+    _tell_groups(subject, console)
     console.table(
         f"{manifest.name} {manifest.version}",
         {
+            **{name: said.striptags() for name, said in headline(subject).items()},
             "split": manifest.metrics.split,
             "test windows": str(manifest.metrics.test_rows),
             **{name: _beside(manifest.metrics, name) for name in manifest.metrics.values},
@@ -209,6 +218,21 @@ def _tell(outcome: Outcome, console: Console) -> None:
         console.note(f"WARNING: {sentence}")
     for sentence in (*not_beaten(manifest), *blind(manifest)):
         console.note(f"WARNING: the model is {sentence}")
+
+
+def _tell_groups(subject: Reported, console: Console) -> None:
+    """Print alarms and faults by asset or file, or the classes, where there are several."""
+    found = subject.detection
+    if found is not None and found.labelled and len(found.tested) > 1:
+        title, header, rows = "Alarms and faults", [found.of, *HEADER], by_group(found)
+    elif len(subject.classes) > TWO:
+        title, header = "Classes, the worst first", ["class", "test windows", "found", "taken for"]
+        worst = sorted(by_class(subject), key=lambda one: one.found / max(one.count, 1))
+        rows = [[one.name, str(one.count), str(one.found), one.taken_for] for one in worst]
+    else:
+        return
+    more = f"; {len(rows) - _SHOWN} more in the report" if len(rows) > _SHOWN else ""
+    console.grid(f"{title}{more}", header, rows[:_SHOWN])
 
 
 def _beside(metrics: Metrics, name: str) -> str:

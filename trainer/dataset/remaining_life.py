@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.errors import DataError
+from trainer.errors import DataError, listed
 from trainer.ingest import csv_file
 from trainer.ingest.columns import Columns
 from trainer.ingest.numerals import DecimalMark
@@ -121,9 +121,10 @@ class _Tables:
         found = [i for i, f in enumerate(recording.files) if file in (f, f.rsplit("/", 1)[-1])]
         if len(found) != 1:
             what = "is none" if not found else f"fits {len(found)}"
+            known = listed(recording.files, _LISTED, like=file)
             raise DataError(
-                f"target.left: '{file}' {what} of the files {_listed(recording.files)}; name one, "
-                "with its folder where that is needed"
+                f"target.left: '{file}' {what} of the files {known}; "
+                "name one, with its folder where that is needed"
             )
         inside = recording.file == found[0]
         rows = np.flatnonzero(inside)
@@ -164,8 +165,4 @@ class _Tables:
 def _no_such(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     meant = f"; '{near[0]}' comes nearest" if near else ""
-    return f"the data has no such asset, it has {_listed(known)}{meant}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    return f"the data has no such asset, it has {listed(known, _LISTED, like=name)}{meant}"

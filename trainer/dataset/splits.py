@@ -6,7 +6,7 @@ rows of two windows on either side are at least a window apart. Rows without a t
 drawn at random.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from models.bundle.manifest import WindowSpec
 from trainer.dataset.clock import Clock, clock_of
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed, window_rows
-from trainer.errors import DataError
+from trainer.errors import DataError, listed
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe
 from trainer.recipe.split_section import GroupSplit, PredefinedSplit, ShuffledSplit, TimeSplit
@@ -26,6 +26,7 @@ from trainer.recipe.split_section import GroupSplit, PredefinedSplit, ShuffledSp
 FOLDS = 5
 MAX_PIECES = 100_000
 NS_PER_S = 10**9
+# Most names in a message, and in the sentence on the split; the report lists all of them.
 _LISTED = 12
 
 Indices = NDArray[np.int64]
@@ -182,22 +183,22 @@ def _predefined(
         names = [recording.files[index] for index in chosen]
         if not names:
             raise DataError(
-                f"split.test_files: {_listed(wanted.test_files)} match none of the files "
-                f"{_listed(recording.files)}"
+                f"split.test_files: {listed(wanted.test_files, _LISTED)} match none of the "
+                f"files {listed(recording.files, _LISTED, like=wanted.test_files[0])}"
             )
         # The sentence goes to every gateway: it tells the files by their digests, not their names.
         marks = sorted(recording.digests[name][:8] for name in names)
         said = f"predefined: the rows of {len(names)} of {len(recording.files)} files test, sha256 "
-        return np.isin(recording.file, chosen), said + _listed(marks)
+        return np.isin(recording.file, chosen), said + listed(marks, _LISTED)
     member = _member(truth)
     found = np.unique(member)
     absent = [label for label in wanted.test if label not in found]
     if absent:
         raise DataError(
             f"split.test: no row has '{absent[0]}' in column '{wanted.column}'; found there: "
-            f"{_listed(found.tolist())}"
+            f"{listed(found.tolist(), _LISTED, like=absent[0])}"
         )
-    said = f"predefined: rows whose '{wanted.column}' is {_listed(wanted.test)} test"
+    said = f"predefined: rows whose '{wanted.column}' is {listed(wanted.test, _LISTED)} test"
     return np.isin(member, wanted.test), said
 
 
@@ -214,7 +215,7 @@ def _some_groups(
         raise DataError(f"split.method is 'group', but there is one {what} only; use 'time'")
     drawn = np.random.default_rng(seed).permutation(count)
     chosen = drawn[: min(max(1, round(share * count)), count - 1)]
-    names = _listed([groups[index] for index in np.sort(chosen)])
+    names = listed([groups[index] for index in np.sort(chosen)], _LISTED)
     return np.isin(group, chosen), f"group: {len(chosen)} of {count} {what}s test: {names}"
 
 
@@ -240,10 +241,6 @@ def _member(truth: Truth) -> NDArray[Any]:
     if truth.member is None:
         raise AssertionError("the truth was read without split.column")
     return truth.member
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def _shuffled(whole: Windowed, truth: Truth, recipe: Recipe) -> tuple[Windowed, Windowed, str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.windowing.asset_state import NS_PER_MS
 from trainer.dataset.remaining_life import remaining
-from trainer.errors import DataError
+from trainer.errors import DataError, listed
 from trainer.ingest.columns import NO_VALUE
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Anomaly, Classification, Recipe, Regression
@@ -154,7 +154,7 @@ def _normality(recording: Recording, target: Anomaly, recipe: Recipe) -> Truth:
     labels, said = _without_words(recording, target.column, {target.normal})
     known = labels != ""
     if not (labels == target.normal).any():
-        found = ", ".join(f"'{label}'" for label in sorted({*map(str, labels[known])})[:10])
+        found = listed([f"'{one}'" for one in sorted({*map(str, labels[known])})], 20)
         raise DataError(
             f"column '{target.column}': no row says '{target.normal}', which target.normal is; "
             f"found there: {found or 'nothing at all'}"

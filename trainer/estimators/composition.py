@@ -98,8 +98,8 @@ def _threshold(model: Model, recipe: Recipe) -> str:
     if isinstance(recipe.target, Anomaly):
         share = 1 - recipe.target.false_alarms
         return (
-            f"1, the limit: the {share:.4g} quantile of the score over blocks in time of the normal"
-            " windows, each held out of the fit (target.false_alarms)"
+            f"1 is the limit, the {share:.4g} quantile of the scores of normal blocks in time that "
+            "were held out of the fit (target.false_alarms)"
         )
     if model.decision is not None:
         return str(model.decision)

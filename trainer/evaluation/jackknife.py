@@ -20,7 +20,7 @@ from scipy.special import stdtrit
 from trainer.evaluation.metrics import WeightedMetrics, Weights
 
 _TAIL = 0.025
-_ERRORS = frozenset({"mae", "rmse", "log_loss"})
+_ERRORS = frozenset({"mae", "rmse", "log_loss", "mae_at_last", "rmse_at_last", "mae_by_run"})
 _UNBOUNDED = frozenset({"bias"})
 Numbers = NDArray[np.float64]
 

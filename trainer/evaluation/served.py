@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.bundle.manifest import Channel, Manifest, WindowSpec
 from models.bundle.package import StoredBundle
 from trainer.dataset.windows import Windowed, window_rows
-from trainer.errors import ComparisonError, DataError
+from trainer.errors import ComparisonError, DataError, first_few
 from trainer.estimators.fitting import Answers, Model
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
@@ -104,7 +104,7 @@ def _check_signals(manifest: Manifest, channels: tuple[Channel, ...]) -> None:
     known = {channel.name: channel for channel in channels}
     absent = [f"'{one.name}'" for one in manifest.channels if one.name not in known]
     if absent:
-        raise ComparisonError(f"it reads {', '.join(absent[:5])}, no signal of the recipe")
+        raise ComparisonError(f"it reads {first_few(absent)}, no signal of the recipe")
     for channel in manifest.channels:
         unit = known[channel.name].unit
         if channel.unit and unit and channel.unit != unit:

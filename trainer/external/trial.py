@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.bundle.golden import MIN_COUNT, Golden
 from models.bundle.manifest import GoldenSpec
 from trainer.bundle.golden import MOST_MADE_UP, edge_windows, edges, spread
-from trainer.errors import GraphError
+from trainer.errors import GraphError, listed
 from trainer.estimators.fitting import Answers
 from trainer.external.declaration import Declaration
 from trainer.external.outputs import MIXED, answers_of, classes_follow, margin
@@ -276,9 +276,8 @@ def _beyond(wanted: Answers, given: Answers, tolerance: GoldenSpec) -> str | Non
 def _shown(sample: NDArray[np.float32], wanted: Declaration) -> str:
     pairs = zip(wanted.signals, sample.tolist(), strict=True)
     values = [f"{signal.name} {value:g}" for signal, value in pairs]
-    return ", ".join(values[:_MAX_NAMED]) + (", ..." if len(values) > _MAX_NAMED else "")
+    return listed(values, _MAX_NAMED)
 
 
 def _quoted(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(f"'{name}'" for name in names[:_MAX_NAMED]) + more
+    return listed([f"'{name}'" for name in names], _MAX_NAMED)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from trainer.errors import DataError
+from trainer.errors import DataError, listed
 from trainer.ingest.columns import NO_VALUE
 from trainer.recipe.data_section import Source
 
@@ -156,7 +156,9 @@ def missing(columns: Sequence[str], wanted: Sequence[str], place: str) -> str | 
     near = difflib.get_close_matches(absent[0], columns, n=1, cutoff=0.5)
     meant = f"; '{near[0]}' comes nearest to '{absent[0]}'" if near else ""
     plural = "s" if len(absent) > 1 else ""
-    return f"{place}: has no column{plural} {_listed(absent)}; it has {_listed(columns)}{meant}"
+    has = listed([one[:_MAX_WIDTH] or "''" for one in columns], _MAX_SHOWN, like=absent[0])
+    lacks = listed([one[:_MAX_WIDTH] for one in absent], _MAX_SHOWN)
+    return f"{place}: has no column{plural} {lacks}; it has {has}{meant}"
 
 
 def repeated(columns: Sequence[str], wanted: Sequence[str], place: str) -> str | None:
@@ -169,11 +171,6 @@ def repeated(columns: Sequence[str], wanted: Sequence[str], place: str) -> str |
                 f"{' and '.join(numbers)}; rename {count - 1} of them"
             )
     return None
-
-
-def _listed(columns: Sequence[str]) -> str:
-    shown = ", ".join(column[:_MAX_WIDTH] or "''" for column in columns[:_MAX_SHOWN])
-    return shown + (", ..." if len(columns) > _MAX_SHOWN else "")
 
 
 def _said(line: str) -> str | None:

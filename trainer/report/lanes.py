@@ -81,7 +81,7 @@ def lanes(recording: Recording, parts: Parts, spec: WindowSpec) -> Lanes:
     if is_relative:
         times = times - low[key]
         start, end = 0, int((high - low)[recorded].max()) + spec.period_ns
-    recorded = np.array(sorted(recorded, key=lambda lane: _by_number(names[lane])))
+    recorded = np.array(sorted(recorded, key=lambda lane: by_number(names[lane])))
     chosen = recorded[
         np.unique(np.linspace(0, len(recorded) - 1, MAX_LANES).round().astype(np.int64))
     ]
@@ -99,7 +99,7 @@ def _sides(key: NDArray[Any], count: int, parts: Parts) -> NDArray[np.int64]:
     return np.where(trains & tests, BOTH, np.where(trains, TRAIN, np.where(tests, TEST, NEITHER)))
 
 
-def _by_number(name: str) -> list[tuple[int, str]]:
+def by_number(name: str) -> list[tuple[int, str]]:
     """Sort key by which 9 comes before 10."""
     return [(int(part or 0), text) for text, part in _PIECES.findall(name)]
 

@@ -20,6 +20,9 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MEANINGS = {
     "mae": "mean absolute error",
     "rmse": "root mean squared error",
+    "mae_at_last": "mean absolute error at the last known row of each run",
+    "rmse_at_last": "root mean squared error at the last known row of each run",
+    "mae_by_run": "mean over runs of each run's mean absolute error",
     "bias": "mean of answer minus truth",
     "skill": "0 for a trivial answer, 1 for the truth: over the mean by squared error, over "
     "constant classes and alarms by Peirce's score",
@@ -69,6 +72,13 @@ def page(manifest: Manifest, lead: Markup, sections: Mapping[str, Markup]) -> by
 def notice(title: str, content: Markup) -> Markup:
     """A conspicuous box of warnings."""
     return Markup('<div class="notice warning" role="note"><strong>{}</strong>{}</div>').format(
+        title, content
+    )
+
+
+def remark(title: str, content: Markup) -> Markup:
+    """A box of remarks that are no warnings."""
+    return Markup('<div class="notice remark" role="note"><strong>{}</strong>{}</div>').format(
         title, content
     )
 

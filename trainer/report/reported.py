@@ -1,7 +1,7 @@
-"""The subject of a report: the trained model and its answers on the test part."""
+"""The subject of a report: a view of the trained model and its answers on the test part."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from models.bundle.manifest import Manifest
 from trainer.dataset.clock import Clock, clock_of
 from trainer.estimators.fitting import TWO, Answers
+from trainer.evaluation.detection import Detection, detection
 from trainer.report.trained import Trained
 
 
@@ -20,9 +21,7 @@ class Reported:
 
     Attributes:
         manifest: the manifest, whose metrics the page repeats.
-        trained: recipe, rows, split and model.
-        answers: the model's answers to the test windows.
-        drawn: how the intervals were computed, in one sentence.
+        trained: recipe, rows, split, model and its answers.
         sizes: bytes of the bundle's other members, by name.
         reproducible: whether the same recipe and data must give the same bytes, so that the page
             may not contain measured times.
@@ -30,10 +29,18 @@ class Reported:
 
     manifest: Manifest
     trained: Trained
-    answers: Answers
-    drawn: str
-    sizes: Mapping[str, int]
-    reproducible: bool
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    reproducible: bool = False
+
+    @property
+    def answers(self) -> Answers:
+        """The model's answers to the test windows, by output, `[n]` or `[n, classes]`."""
+        return self.trained.answers
+
+    @property
+    def drawn(self) -> str:
+        """How the intervals were computed, in one sentence."""
+        return self.manifest.metrics.drawn
 
     @cached_property
     def y(self) -> NDArray[Any]:
@@ -85,6 +92,15 @@ class Reported:
     def clock(self) -> Clock:
         """What the times of the recording mean."""
         return clock_of(self.trained.recording, self.trained.recipe)
+
+    @cached_property
+    def detection(self) -> Detection | None:
+        """Alarms and faults, of a model whose answer is an alarm or none; None for others."""
+        if not self.is_two_sided:
+            return None
+        trained = self.trained
+        name = "" if self.manifest.task == "anomaly" else self.classes[self.positive]
+        return detection(trained.subject, trained.spec, self.alarm, self.event, name=name)
 
     @cached_property
     def moments(self) -> NDArray[Any]:

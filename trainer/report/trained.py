@@ -1,6 +1,7 @@
 """A trained model with everything that is known about it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from trainer.checks.finding import Finding
 from trainer.dataset.splits import Parts
 from trainer.dataset.subject import Subject
 from trainer.dataset.targets import Truth
-from trainer.estimators.fitting import Model
+from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.champion import Comparison
 from trainer.graph.export import Latency, Parity
 from trainer.ingest.recording import Recording
@@ -19,7 +20,7 @@ from trainer.recipe.document import Recipe
 from trainer.search.leaderboard import Leaderboard
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trained:
     """Everything that a bundle is made from, after the parity check.
 
@@ -54,6 +55,11 @@ class Trained:
     explain: Explain | None = None
     normal: NDArray[np.float32] | None = None
     doubts: tuple[str, ...] = ()
+
+    @cached_property
+    def answers(self) -> Answers:
+        """The model's answers to the test windows, by output, `[n]` or `[n, classes]`."""
+        return self.model.answer(self.parts.test.values)
 
     @property
     def recipe(self) -> Recipe:

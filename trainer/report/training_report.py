@@ -14,8 +14,9 @@ from trainer.report.page import page
 from trainer.report.reported import Reported
 from trainer.report.sections.alarms import alarms
 from trainer.report.sections.champion import champion
-from trainer.report.sections.classes import calibration, confusion
+from trainer.report.sections.classes import calibration, classes, confusion
 from trainer.report.sections.contributions import reasons_of_alarms
+from trainer.report.sections.detection import detected
 from trainer.report.sections.importance import signals_that_matter
 from trainer.report.sections.numbers import numbers
 from trainer.report.sections.split import split_drawn
@@ -48,11 +49,12 @@ def curves(subject: Reported) -> Markup:
     if subject.is_two_sided:
         matrix = confusion(subject) if subject.is_labelled else Markup("")
         return alarms(subject) + matrix
-    return confusion(subject) + side_by_side([calibration(subject)])
+    return classes(subject) + confusion(subject) + side_by_side([calibration(subject)])
 
 
 SECTIONS: Final[dict[str, Section]] = {
     "Metrics on the test data": metrics,
+    "Alarms and faults": detected,
     "Model": model,
     "Data": data,
     "Split": split_drawn,

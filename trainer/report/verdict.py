@@ -7,12 +7,15 @@ from markupsafe import Markup
 from trainer.checks.finding import Finding
 from trainer.estimators.fitting import TWO
 from trainer.evaluation.baseline import blind, not_beaten, worse_than_constant
+from trainer.evaluation.life import remaining_of
 from trainer.recipe.document import Regression
+from trainer.report.headline import headline
 from trainer.report.markup import items, joined, metric, paragraph
-from trainer.report.page import MEANINGS, all_clear, notice
+from trainer.report.page import MEANINGS, all_clear, notice, remark
 from trainer.report.reported import Reported
 
 _MAIN = {
+    "remaining life": ("rmse_at_last", "mae_at_last", "mae_by_run", "rmse"),
     "regression": ("mae", "rmse", "r2", "skill"),
     "classification": ("macro_f1", "accuracy", "skill"),
     "two classes": ("f1", "precision", "recall", "skill"),
@@ -24,7 +27,13 @@ _CARDS = 4
 def verdict(subject: Reported) -> Markup:
     """What the model answers, its main metrics, and the warnings."""
     return joined(
-        (paragraph(_what(subject)), _cards(subject), paragraph(_sentence(subject)), _box(subject))
+        (
+            paragraph(_what(subject)),
+            items(_strong(*pair) for pair in headline(subject).items()),
+            _cards(subject),
+            paragraph(_sentence(subject)),
+            _box(subject),
+        )
     )
 
 
@@ -77,6 +86,8 @@ def _beside(subject: Reported, name: str) -> str:
 
 def _main(subject: Reported) -> tuple[str, ...]:
     task = subject.manifest.task
+    if remaining_of(subject.trained.subject) is not None:
+        return _MAIN["remaining life"]
     two = task == "classification" and len(subject.classes) == TWO
     return _MAIN["two classes" if two else task]
 
@@ -120,17 +131,26 @@ def _in_words(subject: Reported, said: dict[str, Markup]) -> Iterator[str | Mark
 
 
 def _box(subject: Reported) -> Markup:
-    against = list(_warnings(subject))
-    if not against:
-        return all_clear("The checks found no reason to doubt these metrics.")
-    return notice("Read this before you rely on the metrics", items(against))
+    against, remarks = list(_warnings(subject)), list(_remarks(subject))
+    sound = "The checks found no reason to doubt these metrics."
+    if remarks:
+        sound = "The checks found no fault in data and split; how far the metrics reach is below."
+    return joined(
+        (
+            notice("Read this before you rely on the metrics", items(against))
+            if against
+            else all_clear(sound),
+            remark("Remarks on the test data", items(remarks)) if remarks else Markup(""),
+        )
+    )
 
 
 def _warnings(subject: Reported) -> Iterator[Markup | str]:
     metrics = subject.manifest.metrics
     if "OPTIMISTIC" in metrics.split:
         yield _strong("Optimistic split", metrics.split)
-    for finding in sorted(subject.trained.findings, key=lambda one: not one.overridden):
+    found = [one for one in subject.trained.findings if one.about == "data"]
+    for finding in sorted(found, key=lambda one: not one.overridden):
         yield _strong(_rank(finding), finding.evidence)
     if not subject.is_labelled:
         yield _strong(
@@ -160,11 +180,18 @@ def _useless(subject: Reported) -> Iterator[Markup]:
         yield _strong("Other signals than the champion's", found.doubt)
 
 
+def _remarks(subject: Reported) -> Iterator[Markup]:
+    """What limits how much the test part can show, and casts no doubt on data or model."""
+    for finding in subject.trained.findings:
+        if finding.about == "test":
+            yield _strong(finding.name, f"{finding.evidence}; {finding.remedy}")
+
+
 def _rank(finding: Finding) -> str:
     if finding.overridden:
         return f"Check overridden by the recipe, {finding.name}"
     return f"Warning, {finding.name}"
 
 
-def _strong(what: str, text: str) -> Markup:
+def _strong(what: str, text: str | Markup) -> Markup:
     return Markup("<strong>{}:</strong> {}").format(what, text)

@@ -68,8 +68,8 @@ def _timeline(subject: Reported) -> Markup:
     if subject.is_labelled:
         text += (
             " Shaded stretches have the label "
-            f"'{subject.classes[subject.positive]}'; the marks above are right alarms (dots) and "
-            "false alarms (crosses)."
+            f"'{subject.classes[subject.positive]}'; the marks above are windows with a right "
+            "alarm (dots), and with an alarm where nothing is marked (crosses)."
         )
     if several:
         text += " The assets are in the order of their share of wrong answers, the worst on top."

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from trainer.report.canvas import BLACK, BLUE, GREY, NARROW, logarithmic, picture
-from trainer.report.markup import heading, joined, paragraph
+from trainer.report.headline import by_class
+from trainer.report.markup import heading, joined, paragraph, table
 from trainer.report.reported import Reported
 
 MAX_CLASSES: Final = 15
@@ -40,6 +41,28 @@ def confusion(subject: Reported) -> Markup:
             "<tbody>{}</tbody></table></div>"
         ).format(head, joined(lines))
     )
+
+
+def classes(subject: Reported) -> Markup:
+    """A table of what became of each class."""
+    return heading("By class") + table(
+        ("class", "test windows", "found", "answered", "of these right", "most often taken for"),
+        (
+            (
+                one.name,
+                str(one.count),
+                _share(one.found, one.count),
+                str(one.answered),
+                _share(one.found, one.answered),
+                one.taken_for,
+            )
+            for one in by_class(subject)
+        ),
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({part / whole:.0%})" if whole else "none"
 
 
 def _cell(count: int, share: float) -> Markup:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from trainer.evaluation.life import remaining_of
 from trainer.report.canvas import (
     BLACK,
     BLUE,
@@ -53,6 +54,9 @@ def _over_time(subject: Reported) -> Markup:
 
     which = "" if wide else " The asset with the largest errors is on the left."
     text = f"The model's answers on the test part, and the truth.{which}"
+    target = remaining_of(subject.trained.subject)
+    if target is not None and target.cap is not None:
+        text += f" The truth is level at {target.cap:g} where it is cut off (target.cap)."
     if any(_is_long(windows) for windows in chosen.values()):
         text += " In long series the lines are means, and the bands reach from minimum to maximum."
     return picture("Answer and truth over time", text, draw, size=(9.0, 3.0))

@@ -2,11 +2,14 @@
 
 from typing import Final
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from trainer.errors import listed
+from trainer.recipe.split_section import GroupSplit, PredefinedSplit
 from trainer.report.canvas import BLUE, GREY, ORANGE, Look, picture
 from trainer.report.lanes import (
     BOTH,
@@ -17,9 +20,10 @@ from trainer.report.lanes import (
     TEST,
     TRAIN,
     Lanes,
+    by_number,
     lanes,
 )
-from trainer.report.markup import joined, paragraph
+from trainer.report.markup import folded, joined, paragraph
 from trainer.report.reported import Reported
 from trainer.report.time_axis import axis_of
 
@@ -30,6 +34,8 @@ LOOKS: Final[dict[int, Look]] = {
     NEITHER: {"facecolor": "#e4e7ea", "edgecolor": GREY, "hatch": "\\\\"},
 }
 """Differ in colour and in pattern, so that a grey print shows them too."""
+MAX_NAMES: Final = 1000
+"""Most names of files or assets that are listed."""
 _LANE = 0.17
 _LETTERS = 24
 
@@ -41,7 +47,24 @@ def split_drawn(subject: Reported) -> Markup:
         f"{subject.manifest.metrics.split}. Trained on {len(parts.train)} windows, tested on "
         f"{len(parts.test)}."
     )
-    return joined((said, _on_time(subject) if subject.is_timed else _bar(subject)))
+    drawn = _on_time(subject) if subject.is_timed else _bar(subject)
+    return joined((said, drawn, _held_out(subject)))
+
+
+def _held_out(subject: Reported) -> Markup:
+    """The names of all files, values or assets that test; nothing where rows were parted alone."""
+    trained, wanted = subject.trained, subject.trained.recipe.split
+    rows, recording, member = trained.parts.test.rows, trained.recording, trained.truth.member
+    if not isinstance(wanted, GroupSplit | PredefinedSplit):
+        return Markup("")
+    if isinstance(wanted, PredefinedSplit) and wanted.test_files:
+        what, names = "files", [recording.files[one] for one in np.unique(recording.file[rows])]
+    elif member is not None:
+        what, names = f"values of '{wanted.column}'", np.unique(member[rows]).tolist()
+    else:
+        what, names = "assets", [recording.assets[one] for one in np.unique(recording.asset[rows])]
+    summary = f"The test part has the rows of {len(names)} {what}"
+    return folded(summary, paragraph(listed(sorted(names, key=by_number), MAX_NAMES)))
 
 
 def _on_time(subject: Reported) -> Markup:

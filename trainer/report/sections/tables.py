@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from trainer.checks.finding import Finding
 from trainer.checks.suite import CHECKS
 from trainer.estimators.composition import composition
 from trainer.report.canvas import BLACK, BLUE, picture
@@ -153,14 +154,17 @@ def leaderboard(subject: Reported) -> Markup:
 def checks(subject: Reported) -> Markup:
     """All checks before the training, also those that found nothing."""
     found = subject.trained.findings
-    rows = (
-        (one.name, "overridden" if one.overridden else one.severity, one.evidence, one.remedy)
-        for one in found
-    )
+    rows = ((one.name, _result(one), one.evidence, one.remedy) for one in found)
     named = {one.name for one in found}
     silent = [name for name in CHECKS if name not in named]
     said = paragraph(f"Nothing was found by {', '.join(silent)}.") if silent else Markup("")
     return (table(("check", "result", "found", "what to do"), rows) if found else Markup("")) + said
+
+
+def _result(finding: Finding) -> str:
+    if finding.overridden:
+        return "overridden"
+    return "remark on the test data" if finding.about == "test" else finding.severity
 
 
 def proof(subject: Reported) -> Markup:

@@ -172,7 +172,7 @@ def subject(folder: Path, rows: int, *, reproducible: bool = True, **sections: o
     manifest = make_manifest(
         task=model.task, channels=made.channels, outputs=model.outputs, metrics=metrics
     )
-    return Reported(manifest, trained, answers, "", {}, reproducible)
+    return Reported(manifest, trained, reproducible=reproducible)
 
 
 def test_signal_that_decides_matters_and_the_other_does_not(tmp_path: Path) -> None:

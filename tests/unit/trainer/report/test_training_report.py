@@ -209,6 +209,39 @@ def test_checks_are_listed_with_what_they_found_and_those_that_found_nothing(
     assert names(section.text, "stuck-signal")
 
 
+def test_remarks_on_the_test_data_stand_apart_from_doubts(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["detector"]
+    assert [one.name for one in outcome.trained.findings if one.about == "test"] == [
+        "too-few-positives"
+    ]
+    root = page_of(outcome).root
+    remarks = root.all("div", **{"class": "notice remark"})[0]
+    assert names(remarks.text, "too-few-positives")
+    doubts = root.all("div", **{"class": "notice"}) + root.all("div", **{"class": "notice warning"})
+    assert not any("too-few-positives" in box.text for box in doubts)
+
+
+def test_page_leads_with_the_figures_of_the_task(outcomes: dict[str, Outcome]) -> None:
+    leads = {
+        name: page_of(one).root.text.split("Metrics on the test data")[0]
+        for name, one in outcomes.items()
+    }
+    assert names(leads["detector"], "false alarm", "of normal operation", "marked fault")
+    assert names(leads["unlabelled"], "alarm", "minutes")
+    assert names(leads["two classes"], "false alarm", "of 'clogged'")
+    assert names(leads["three classes"], "windows right", "worst class")
+    assert names(leads["remaining"], "2 runs", "each run counts once", "90 s", "target.cap")
+
+
+def test_faults_and_classes_are_listed(outcomes: dict[str, Outcome]) -> None:
+    listed = rows(page_of(outcomes["detector"]).section("Alarms and faults"))
+    assert [len(row) for row in listed] == [4]
+    section = page_of(outcomes["three classes"]).section("Answers and truth")
+    table = rows(section)
+    assert [row[0] for row in table] == ["a", "b", "c"]
+    assert sum(int(row[1]) for row in table) == 150
+
+
 def test_confusion_matrix_counts_the_test_windows(outcomes: dict[str, Outcome]) -> None:
     metrics = outcomes["three classes"].bundle.manifest.metrics
     matrix = page_of(outcomes["three classes"]).root.all("table", **{"class": "matrix"})[0]
@@ -291,4 +324,9 @@ def test_long_recordings_of_many_assets_make_a_page_of_modest_size(tmp_path: Pat
     page = page_of(outcome)
     text = page.section("Split").text
     assert names(text, "60", "45", "15", "40")
+    tested = np.unique(outcome.trained.parts.test.asset)
+    every = page.section("Split").all("details")[0].all("p")[0].text
+    assert sorted(every.split(", ")) == sorted(
+        outcome.trained.recording.assets[one] for one in tested
+    )
     assert len(outcome.bundle.report) < MAX_BYTES
