@@ -283,7 +283,7 @@ class Recipe(Section):
             return [*self.target.mistakes(self.window.length, len(self.signals))]
         has_table = isinstance(self.target, Regression) and self.target.left is not None
         if has_table and not self.data.names_assets:
-            return ["target.left needs names of assets; give data.asset_column or data.asset_from"]
+            return ["target.left needs names of assets; give data.asset_column, asset_from or run"]
         return []
 
     def _split_mistakes(self) -> list[str]:
