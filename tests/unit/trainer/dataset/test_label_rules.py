@@ -9,6 +9,7 @@ from tests.kit.recordings import Row, recipe, write_csv
 from tests.kit.wording import names
 from trainer.dataset.training_rows import training_rows
 from trainer.errors import DataError, RecipeError
+from trainer.search.journal import path_of
 
 HEADER = ["time", "pressure", "flow"]
 REST = {"label": "normal"}
@@ -237,3 +238,17 @@ def test_counts_of_labels_and_digests_of_tables_are_said(tmp_path: Path) -> None
     recording, _ = training_rows(made)
     assert names(recording.notes, "'normal' 4", "'leak' 2")
     assert "labels.spans/stops.txt" in recording.digests
+
+
+def test_search_begins_anew_with_other_rules_and_goes_on_from_another_folder(
+    tmp_path: Path,
+) -> None:
+    def journal(folder: Path, *rules: Rule) -> str:
+        made = recipe(folder, labels=[*rules, REST], target=TARGET, data={"files": ["*.csv"]})
+        return path_of(tmp_path, made, {"a.csv": "0" * 64}).name
+
+    first = journal(tmp_path / "here", {"until_row": 3, "label": "leak"}, {"spans": "s.csv"})
+    again = journal(tmp_path / "there", {"until_row": 3, "label": "leak"}, {"spans": "s.csv"})
+    other = journal(tmp_path / "here", {"until_row": 4, "label": "leak"}, {"spans": "s.csv"})
+    assert first == again
+    assert first != other
