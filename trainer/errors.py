@@ -4,6 +4,7 @@ MillhandError
 ├── UsageError      the command line must be corrected; exit 2
 ├── RecipeError     the recipe must be corrected; exit 78
 ├── DataError       the recorded data, or the recipe's description of it, must be corrected; exit 65
+│   └── AbsentColumnError   a file lacks columns that the recipe names
 ├── GraphError      the external graph must be exported in another way; no bundle is written
 ├── ParityError     the exported graph differs from the model; no bundle is written
 ├── ComparisonError an earlier bundle cannot be compared with the new model; training goes on
@@ -41,6 +42,18 @@ class DataError(MillhandError):
     """The recorded data cannot be used; the message has file, column, row and remedy."""
 
     code: ClassVar[str] = "data_invalid"
+
+
+class AbsentColumnError(DataError):
+    """A file lacks columns that the recipe names.
+
+    Attributes:
+        columns: names of the columns that are not there.
+    """
+
+    def __init__(self, message: str, columns: Sequence[str]) -> None:
+        super().__init__(message)
+        self.columns = tuple(columns)
 
 
 class GraphError(MillhandError):

@@ -99,7 +99,10 @@ def timestamps_out_of_order(subject: Subject) -> Iterator[Finding]:
         )
         yield Finding("timestamps-out-of-order", "error", evidence, remedy)
         return
-    remedy = "check whether a clock was set back, or time.format confuses day and month"
+    remedy = (
+        "if a new run begins where time goes back, set data.run = 'restart'; otherwise check "
+        "whether a clock was set back, or time.format confuses day and month"
+    )
     yield Finding("timestamps-out-of-order", "warning", evidence, remedy)
 
 
@@ -147,8 +150,9 @@ def same_time_rows(subject: Subject) -> Iterator[Finding]:
         evidence += ": windows would contain samples of both"
     remedy = (
         "if they are of different machines or runs, name those by data.asset_column, which may be "
-        "a list of columns, or by data.asset_from = 'file'; if the clock is coarse, set "
-        "data.time.step_s; if they are repeated, leave one out"
+        "a list of columns, by data.asset_from = 'file', or by data.run = 'restart' where time "
+        "goes back; if the clock is coarse, set data.time.step_s; if they are repeated, leave one "
+        "out"
     )
     severe = mixed and subject.recipe.window.length > 1
     instants = len(np.unique(recording.times_ns))

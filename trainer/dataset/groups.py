@@ -42,4 +42,5 @@ def with_membership(known: Truth, recording: Recording, recipe: Recipe) -> Truth
 
 
 def _is_the_asset(column: str | None, recipe: Recipe) -> bool:
-    return column == recipe.data.asset_column and recipe.data.asset_from is None
+    data = recipe.data
+    return column == data.asset_column and data.asset_from is None and data.run is None

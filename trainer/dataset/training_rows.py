@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 from trainer.dataset.groups import membership_column, with_membership
+from trainer.dataset.label_rules import with_labels
 from trainer.dataset.targets import Truth, truth, with_tables
+from trainer.errors import AbsentColumnError, DataError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe, Regression
+from trainer.recipe.label_section import LABEL
 
 
 def training_rows(
@@ -21,15 +24,36 @@ def training_rows(
     Raises:
         DataError: a file, a label or a table does not fit the recipe.
     """
-    is_number = isinstance(recipe.target, Regression)
-    targets = [] if recipe.label_column is None else [recipe.label_column]
-    member = membership_column(recipe)
-    recording = load(
-        recipe.data,
-        recipe.signals,
-        texts=[*([] if is_number else targets), *([] if member is None else [member])],
-        numbers=targets if is_number else [],
-        opened=opened,
-    )
+    recording = _loaded(recipe, opened)
+    if recipe.labels:
+        recording = with_labels(recording, recipe.labels, recipe.data)
     known = with_membership(truth(recording, recipe), recording, recipe)
     return with_tables(recording, known), known
+
+
+def _loaded(recipe: Recipe, opened: Callable[[str], object]) -> Recording:
+    """The rows with every column that the target, the labels and the split need.
+
+    Raises:
+        DataError: see `training_rows`.
+    """
+    is_number, column = isinstance(recipe.target, Regression), recipe.label_column
+    targets = [] if column is None else [column]
+    texts = [*([] if is_number else targets), membership_column(recipe)]
+    made = {None, LABEL} if recipe.labels else {None}
+    largest = [name for rule in recipe.labels for name in rule.largest_of]
+    try:
+        return load(
+            recipe.data,
+            recipe.signals,
+            texts=[name for name in texts if name not in made and name is not None],
+            numbers=targets if is_number else [*dict.fromkeys(largest)],
+            opened=opened,
+        )
+    except AbsentColumnError as exc:
+        if is_number or column not in exc.columns:
+            raise
+        raise DataError(
+            f"{exc}; where no column has the labels, [[labels]] makes them by rules: by files, by "
+            f"until_row, by spans of time or by_line of a table, with target.column = '{LABEL}'"
+        ) from exc

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from trainer.errors import DataError, listed
+from trainer.errors import AbsentColumnError, DataError, listed
 from trainer.ingest.columns import NO_VALUE
 from trainer.recipe.data_section import Source
 
@@ -242,9 +242,9 @@ def _check(
 ) -> None:
     lacking = missing(columns, wanted, place)
     if lacking:
-        raise DataError(
-            f"{lacking}, separated by {_shown(separator)}{_remedy(columns, wanted, header, place)}"
-        )
+        absent = [column for column in wanted if column not in columns]
+        remedy = _remedy(columns, wanted, header, place)
+        raise AbsentColumnError(f"{lacking}, separated by {_shown(separator)}{remedy}", absent)
     if twice := repeated(columns, wanted, place):
         raise DataError(twice)
 

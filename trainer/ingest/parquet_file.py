@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from trainer.errors import DataError
+from trainer.errors import AbsentColumnError, DataError
 from trainer.ingest.csv_dialect import missing, repeated
 from trainer.ingest.message_file import RETAINED, ROWS_KEY
 from trainer.ingest.sources import OpenFile, readable
@@ -113,7 +113,9 @@ def _chosen(
     for column, raw in zip(columns, stored, strict=True):
         if column != raw:
             note(f"header '{raw}' read as '{column}'")
-    if mistake := missing(columns, wanted, name) or repeated(columns, wanted, name):
+    if mistake := missing(columns, wanted, name):
+        raise AbsentColumnError(mistake, [one for one in wanted if one not in columns])
+    if mistake := repeated(columns, wanted, name):
         raise DataError(mistake)
     return {column: stored[columns.index(column)] for column in wanted}
 

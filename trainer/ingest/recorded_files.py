@@ -21,6 +21,7 @@ from trainer.ingest.dates.timestamps import Timestamps
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.rows import Block, Rows
+from trainer.ingest.runs import told_apart
 from trainer.ingest.sources import PARQUET, OpenFile, find, open_once, stem
 from trainer.recipe import file_template
 from trainer.recipe.data_section import Signal, Source
@@ -100,7 +101,9 @@ class _Reader:
         if not self.stamps.rows:
             raise DataError(f"{', '.join(self.digests)}: empty; there is nothing to read")
         marks = self.marks.settle()
-        recording, said = self.rows.recording(self.stamps)
+        named = bool(self.source.asset_columns) or self.source.asset_from is not None
+        apart = partial(told_apart, named=named) if self.source.run else None
+        recording, said = self.rows.recording(self.stamps, apart)
         notes = (*self._sentences(), *marks, *said)
         return replace(recording, digests=self.digests, notes=notes)
 

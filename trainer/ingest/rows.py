@@ -1,6 +1,6 @@
 """Collects rows block by block, in arrays that grow in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from trainer.ingest.dates.timestamps import PLAIN, Times, Timestamps
 from trainer.ingest.recording import LATE, Recording
 
 MAX_BYTES = 8 << 30
+Apart = Callable[[Recording], tuple[Recording, str]]
+"""Makes assets of the runs of a recording, and says how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +142,13 @@ class Rows:
         self._file.add(np.full(int(kept.sum()), len(self.files) - 1, dtype=np.int16))
         self._line.add(block.lines[kept].astype(np.int32))
 
-    def recording(self, stamps: Timestamps) -> tuple[Recording, list[str]]:
+    def recording(
+        self, stamps: Timestamps, apart: Apart | None = None
+    ) -> tuple[Recording, list[str]]:
         """All rows in time order, and notes on them; rows of the same time keep their order.
 
-        Nothing can be added afterwards.
+        Nothing can be added afterwards. `apart` gets the rows in the order of the files, and makes
+        assets of their runs.
 
         Raises:
             DataError: the times can be read in two ways.
@@ -167,9 +172,12 @@ class Rows:
             line=self._line.array,
             reported=None if self._reported is None else self._reported.array,
         )
+        said = [*stamps.notes(chosen)]
+        if apart is not None:
+            recording, runs = apart(recording)
+            said.append(runs)
         recording, late = recording.in_time_order()
         recording = recording.without_retained()
-        said = [*stamps.notes(chosen)]
         if late:
             said.append(f"{late} {LATE}")
         if self.silent:

@@ -77,6 +77,8 @@ class Source(Section):
         asset_column: the column that names the asset of a row; several are joined by `-`.
         asset_from: `file` makes every file an asset, named as the file without its suffix;
             together with `asset_column` the asset is `<file>-<asset>`.
+        run: with `restart` a new run begins where the time of an asset goes back, and every run is
+            an asset of its own, named `<asset>-1`, `<asset>-2` and so on.
         rows: with `samples` every row holds all signals, and an empty cell is a missing value;
             with `messages` a row holds some of them, and an empty cell is a signal that the
             message did not carry. None takes what the metadata of a Parquet file says, or else
@@ -99,6 +101,7 @@ class Source(Section):
     time: TimeAxis | None = None
     asset_column: str | Columns | None = None
     asset_from: Literal["file"] | None = None
+    run: Literal["restart"] | None = None
     rows: Literal["samples", "messages"] | None = None
     file_template: Annotated[str, AfterValidator(_template)] | None = None
 
@@ -109,6 +112,10 @@ class Source(Section):
         if self.thousands is not None and self.thousands in (self.separator, self.decimal):
             raise ValueError(
                 f"thousands is '{self.thousands}', as separator or decimal is; they must differ"
+            )
+        if self.run is not None and (self.time is None or self.time.column is None):
+            raise ValueError(
+                "run is 'restart', which needs time with a column: without one no time goes back"
             )
         return self
 
@@ -131,7 +138,7 @@ class Source(Section):
     @property
     def names_assets(self) -> bool:
         """Whether the rows name their assets; otherwise all rows are of one asset."""
-        return self.asset_column is not None or self.asset_from is not None
+        return any((self.asset_column, self.asset_from, self.run))
 
 
 class Signal(Section):

@@ -7,6 +7,7 @@
     [conditions] operating conditions, within which the signals are normalised
     [window]     how many samples the model sees at once
     [features]   what is computed of each signal in a window
+    [[labels]]   labels by rules, where no column of the files has them
     [target]     what the model predicts
     [split]      which rows are held out of the training, to measure the model on
     [checks]     which errors of the checks do not end the training
@@ -39,6 +40,7 @@ from trainer.recipe.feature_section import (
     FeatureSection,
     feature_mistakes,
 )
+from trainer.recipe.label_section import Rules, label_mistakes, one_column
 from trainer.recipe.search_section import Search, search_mistakes
 from trainer.recipe.section import Section
 from trainer.recipe.split_section import Checks, Split, split_mistakes
@@ -79,7 +81,7 @@ class Classification(Section):
     """
 
     task: Literal["classification"]
-    column: str
+    column: Annotated[str, BeforeValidator(one_column)]
     classes: tuple[Label, ...] | dict[Label, str] = ()
     positive: str | None = None
 
@@ -163,7 +165,7 @@ class Anomaly(Section):
     """
 
     task: Literal["anomaly"]
-    column: str | None = None
+    column: Annotated[str | None, BeforeValidator(one_column)] = None
     normal: Label = "0"
     false_alarms: Annotated[Finite, Field(gt=0, le=0.5)] = 0.01
     detectors: Annotated[tuple[Detecting, ...], Field(min_length=1)] = ("mahalanobis",)
@@ -221,6 +223,7 @@ class Recipe(Section):
     conditions: ConditionSection | None = None
     window: Window = Window()
     features: FeatureSection = FeatureSection()
+    labels: Rules = ()
     target: Target
     split: Split
     checks: Checks = Checks()
@@ -268,6 +271,12 @@ class Recipe(Section):
             *self.features.lag_mistakes(self._seen_length),
             *(self.conditions.mistakes(names, self.derived) if self.conditions else ()),
             *self._target_mistakes(),
+            *label_mistakes(
+                self.labels,
+                self.label_column,
+                is_number=isinstance(self.target, Regression),
+                data=self.data,
+            ),
             *self._split_mistakes(),
             *search_mistakes(self.search, self.target.task),
         ]
@@ -306,7 +315,7 @@ class Recipe(Section):
             return [*self.target.mistakes(self.window.length, len(self.signals))]
         has_table = isinstance(self.target, Regression) and self.target.left is not None
         if has_table and not self.data.names_assets:
-            return ["target.left needs names of assets; give data.asset_column or data.asset_from"]
+            return ["target.left needs names of assets; give data.asset_column, asset_from or run"]
         return []
 
     def _split_mistakes(self) -> list[str]:

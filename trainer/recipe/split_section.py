@@ -122,7 +122,8 @@ def split_mistakes(
         found.append("split.method is 'time', which needs data.time")
     if isinstance(split, GroupSplit) and split.column is None and not named:
         found.append(
-            "split.method is 'group', which needs data.asset_column or asset_from, or split.column"
+            "split.method is 'group', which needs data.asset_column, asset_from or run, or "
+            "split.column"
         )
     if method in ("stratified", "random") and timed:
         found.append(

@@ -32,6 +32,7 @@ _SHAPES = {
     "conditions",
     "window",
     "features",
+    "labels",
     "target",
     "split",
     "search",
@@ -40,6 +41,7 @@ _SHAPES = {
 _FREE: Any = {
     "search": {"trials", "seconds", "jobs", "prefer", "tolerance"},
     "data": {"files"},  # the digests are in the name, wherever the files lie
+    "labels": {"__all__": {"spans"}},  # as files
     "target": {"left"},
 }
 # Raised whenever candidates are drawn from other spaces, because a journal keeps to its own.

@@ -286,6 +286,7 @@ def test_rows_out_of_order_are_told_with_the_first(tmp_path: Path) -> None:
     finding = one("timestamps-out-of-order", tmp_path, replace(recording, line=line))
     assert names(finding.evidence, "1 rows")
     assert "a.csv line 43" in finding.evidence
+    assert "data.run = 'restart'" in finding.remedy
     assert not found("timestamps-out-of-order", tmp_path, recording)
 
 
@@ -296,6 +297,7 @@ def test_runs_that_go_by_one_name_are_told_as_a_mixture(tmp_path: Path) -> None:
     assert finding.severity == "error"
     assert names(finding.evidence, "500 rows")
     assert names(finding.evidence, "a.csv line 2", "a.csv line 502")
+    assert "data.run = 'restart'" in finding.remedy
     assert one("same-time-rows", tmp_path, mixed, window={"length": 1}).severity == "warning"
     assert not found("same-time-rows", tmp_path, recording, data=BY_ASSET)
 

@@ -192,7 +192,7 @@ def test_name_of_a_data_file_must_fit_one(tmp_path: Path) -> None:
                 "data": {"asset_column": None},
                 "target": {"task": "regression", "remaining": "s", "left": "l"},
             },
-            "data.asset_column or asset_from",
+            "data.asset_column, asset_from or run",
         ),
     ],
 )

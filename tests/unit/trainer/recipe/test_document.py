@@ -166,7 +166,7 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ),
         ({"bundle": {"version": "1.0"}}, "bundle.version: found '1.0'"),
         ({"split": {"method": "time"}}, "train_rows"),
-        ({"split": {"method": "group"}}, "needs data.asset_column or asset_from"),
+        ({"split": {"method": "group"}}, "needs data.asset_column, asset_from or run"),
         ({"split": {"method": "predefined"}}, "test_files"),
         ({"split": {"method": "predefined", "column": "part"}}, "give both"),
         ({"split": {"method": "time", "test": 0.2, "gap_s": -1}}, "split.gap_s"),
@@ -315,14 +315,15 @@ def test_guide_explains_every_key() -> None:
     schema = json.loads(recipe_schema())
     keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
     headings = {"bundle", "data", "signals", "derived", "window", "features", "target", "split"}
-    headings |= {"checks", "conditions", "search", "budget", "drift"}
+    headings |= {"checks", "conditions", "labels", "search", "budget", "drift"}
     assert {key for key in keys - headings if f"`{key}`" not in guide} == set()
     assert all(f"[{heading}]" in guide for heading in headings)
 
 
 def test_every_time_axis_in_the_guide_is_valid() -> None:
     guide = (ROOT / "docs" / "recipe.md").read_text()
-    examples = [line for line in guide.splitlines() if line.startswith("time = ")]
+    (block,) = (one for one in guide.split("```toml\n") if one.startswith("time = "))
+    examples = [line for line in block.splitlines() if line.startswith("time = ")]
     assert len(examples) == 11
     for example in examples:
         TimeAxis.model_validate(tomllib.loads(example)["time"])
