@@ -39,7 +39,7 @@ from trainer.recipe.feature_section import (
     FeatureSection,
     feature_mistakes,
 )
-from trainer.recipe.search_section import Search, search_mistakes
+from trainer.recipe.search_section import Detecting, Search, search_mistakes
 from trainer.recipe.split_section import Checks, Split, split_mistakes
 from trainer.recipe.toml_file import read_toml
 from trainer.recipe.window_section import MAX_WINDOW_VALUES, Window, input_mistakes
@@ -142,9 +142,6 @@ class Regression(Section):
                 "left needs remaining; the numbers of a column are learned as they are"
             )
         return self
-
-
-Detecting = Literal["pca", "mahalanobis", "isolation-forest", "one-class-svm", "autoencoder"]
 
 
 class Anomaly(Section):
@@ -267,7 +264,7 @@ class Recipe(Section):
             *(self.conditions.mistakes(names, self.derived) if self.conditions else ()),
             *self._target_mistakes(),
             *self._split_mistakes(),
-            *search_mistakes(self.search, self.target.task),
+            *search_mistakes(self.search, self.target.task, self.label_column),
         ]
 
     @property

@@ -229,11 +229,6 @@ def test_mistake_names_its_key(tmp_path: Path, search: object, said: Sequence[st
     assert [word for word in said if word not in told] == []
 
 
-def test_monitor_has_no_search(tmp_path: Path) -> None:
-    told = mistakes(tmp_path, {"trials": 5}, target={"task": "anomaly"})
-    assert names(told, "search", "'anomaly'")
-
-
 def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
     path = pump_folder(tmp_path, 600, search={"trials": 1, "metric": "f1", "jobs": 1})
     table = (tmp_path / "pump.csv").read_text().splitlines()
