@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checks.finding import Finding
+from trainer.dataset.runs import run_numbers
 from trainer.dataset.subject import Subject
 from trainer.recipe.document import Classification, Regression
 
@@ -69,21 +70,3 @@ def _of(
     )
     is_remark = is_detector or learned >= ENOUGH
     yield Finding(NAME, "warning", evidence, remedy, about="test" if is_remark else "data")
-
-
-def run_numbers(subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The number of the event that each row belongs to.
-
-    With a time axis an event is a run: consecutive rows of one asset with the same label. Without
-    one every row is an event, or every asset where the rows name theirs.
-    """
-    recording = subject.recording
-    if not recording.timed:
-        named = subject.recipe.data.names_assets
-        return recording.asset[rows] if named else rows
-    order = np.argsort(recording.asset, kind="stable")
-    y = subject.truth.y[order]
-    new = (np.diff(recording.asset[order]) != 0) | (np.diff(y) != 0)
-    run = np.empty(len(order), dtype=np.int64)
-    run[order] = np.concatenate([[0], np.cumsum(new)])
-    return run[rows]

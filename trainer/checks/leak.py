@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from trainer.checks.events import run_numbers
 from trainer.checks.finding import Finding
+from trainer.dataset.runs import run_numbers
 from trainer.dataset.splits import folds
 from trainer.dataset.subject import Subject
 from trainer.dataset.windows import Windowed

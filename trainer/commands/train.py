@@ -37,13 +37,14 @@ from trainer.evaluation.champion import Comparison, compare
 from trainer.evaluation.useless_answers import useless_answers
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
-from trainer.recipe.document import Recipe, read_recipe
+from trainer.recipe.document import Anomaly, Recipe, read_recipe
 from trainer.report.headline import by_class, headline
 from trainer.report.reported import Reported
 from trainer.report.sections.detection import HEADER, by_group
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.contest import contest
+from trainer.search.detector_choice import best_detector
 from trainer.search.journal import path_of, record_lengths
 from trainer.search.leaderboard import Leaderboard
 from trainer.search.tradeoff import with_costs
@@ -253,6 +254,8 @@ def _searched(
     if recipe.search is None:
         board = contest(train_part, subject.truth, recipe, console)
         return None if board is None else replace(board, lengths=length.tried)
+    if isinstance(recipe.target, Anomaly):
+        return best_detector(subject, recipe.target, recipe.search, console)
     journal = path_of(folder, recipe, subject.recording.digests)
     record_lengths(journal, [one.row() for one in length.tried])
     found = search(train_part, subject.truth, recipe, journal=journal, console=console)

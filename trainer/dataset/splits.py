@@ -42,6 +42,7 @@ class Parts:
         said: a sentence on how the rows were split, for the manifest and the report.
         unknown: number of windows of both parts that were left out because their truth is unknown.
         unusable: number of training windows that were left out because a row in them is abnormal.
+        abnormal: those of them that end with an abnormal row; a detector never learns from them.
     """
 
     train: Windowed
@@ -49,6 +50,7 @@ class Parts:
     said: str
     unknown: int
     unusable: int
+    abnormal: Windowed
 
 
 def split(
@@ -86,7 +88,8 @@ def split(
                 f"split.method '{recipe.split.method}' leaves the {name} part no window of "
                 f"{spec.length} samples: {reason}"
             )
-    return Parts(used, test, said, unknown, unusable=len(train) - len(used))
+    abnormal = train.take(~truth.usable[train.rows] & (truth.y[train.rows] == 1))
+    return Parts(used, test, said, unknown, len(train) - len(used), abnormal)
 
 
 def _why_none(windows: int, known: int, recording: Recording, clock: Clock) -> str:

@@ -31,6 +31,8 @@ from trainer.estimators.network import Network
 Estimator = Any
 Parameters = Mapping[str, Any]
 _LEAST_GAMMA = 1e-4
+_MOST_FREE_ROWS = 5_000
+"""Most rows of trees whose leaves are not bounded: with more, a hundred of them fill a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Family:
     Attributes:
         draw: draws hyper-parameters from a trial, and returns an unfitted estimator with them.
         first: the hyper-parameters that are tried first.
+        further: other hyper-parameters that are tried once all families had their first.
         scaled: whether the estimator measures distances, and needs standardised features.
         most_rows: most training windows that it is tried on, because the time or the size grow
             too fast; None has no limit.
@@ -71,6 +74,7 @@ class Family:
 
     draw: Callable[[BaseTrial, Setting], Estimator]
     first: Callable[[Setting], Parameters]
+    further: Callable[[Setting], tuple[Parameters, ...]] = lambda _: ()
     scaled: bool = False
     most_rows: int | None = None
 
@@ -135,9 +139,15 @@ def _first_boosting(of: Setting) -> Parameters:
 def _grown(name: str, numbers: Any, classes: Any) -> Callable[[BaseTrial, Setting], Estimator]:  # noqa: ANN401  scikit-learn is untyped
     def draw(trial: BaseTrial, of: Setting) -> Estimator:
         kind = numbers if of.numbers else classes
+        is_free = (
+            of.rows <= _MOST_FREE_ROWS
+            and trial.suggest_categorical(f"{name}.bounded", [True, False]) is False
+        )
         return kind(
             n_estimators=trial.suggest_int(f"{name}.trees", 50, 150, log=True),
-            max_leaf_nodes=trial.suggest_int(f"{name}.leaves", 16, 1024, log=True),
+            max_leaf_nodes=None
+            if is_free
+            else trial.suggest_int(f"{name}.leaves", 16, 1024, log=True),
             min_samples_leaf=trial.suggest_int(f"{name}.leaf_rows", 1, 50, log=True),
             max_features=trial.suggest_float(f"{name}.features", 0.1, 1.0),
             random_state=of.seed,
@@ -150,12 +160,27 @@ def _grown(name: str, numbers: Any, classes: Any) -> Callable[[BaseTrial, Settin
 def _first_grown(name: str) -> Callable[[Setting], Parameters]:
     # scikit-learn's default for a regression, all features at each split, takes three times as
     # long and is no better, on the turbine's nine features as on C-MAPSS's ninety.
-    return lambda _: {
-        f"{name}.trees": 100,
-        f"{name}.leaves": 512,
-        f"{name}.leaf_rows": 2,
-        f"{name}.features": 0.4,
-    }
+    def first(of: Setting) -> Parameters:
+        bounded = {f"{name}.bounded": True} if of.rows <= _MOST_FREE_ROWS else {}
+        return {
+            **bounded,
+            f"{name}.trees": 100,
+            f"{name}.leaves": 512,
+            f"{name}.leaf_rows": 2,
+            f"{name}.features": 0.4,
+        }
+
+    return first
+
+
+def _further_extra_trees(of: Setting) -> tuple[Parameters, ...]:
+    # Splits at random places average out over fully grown trees (Geurts et al. 2006, "Extremely
+    # randomized trees"); bounded ones lose what makes them good.
+    if of.rows > _MOST_FREE_ROWS:
+        return ()
+    name = "extra-trees"
+    free = {f"{name}.bounded": False, f"{name}.trees": 100, f"{name}.leaf_rows": 1}
+    return ({**free, f"{name}.features": 1.0 if of.numbers else 0.4},)
 
 
 def _neighbours(trial: BaseTrial, of: Setting) -> Estimator:
@@ -204,6 +229,7 @@ FAMILIES: Mapping[str, Family] = {
     "extra-trees": Family(
         _grown("extra-trees", ExtraTreesRegressor, ExtraTreesClassifier),
         _first_grown("extra-trees"),
+        _further_extra_trees,
     ),
     "forest": Family(
         _grown("forest", RandomForestRegressor, RandomForestClassifier), _first_grown("forest")

@@ -6,7 +6,7 @@ which would distort the probabilities; instead the decision threshold of a model
 be chosen on held-out folds of the training part.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from models.bundle.manifest import Output, Task
-from trainer.dataset.splits import blocks, folds
+from trainer.dataset.splits import Indices, blocks, folds
 from trainer.dataset.targets import NORMAL_AND_NOT, Truth
 from trainer.dataset.windows import MAX_BYTES, Windowed
 from trainer.errors import DataError
@@ -102,7 +102,8 @@ def fit(train: Windowed, truth: Truth, recipe: Recipe, candidate: Candidate | No
         train: windows of the training part.
         truth: target values of the recording's rows.
         recipe: the recipe.
-        candidate: what to fit; None fits the default of the task.
+        candidate: what to fit; None fits the default of the task. Of a detector only its last step
+            counts, an unfitted monitor.
 
     Raises:
         DataError: see `check_learnable`; or too few normal windows, or too many for memory.
@@ -113,7 +114,7 @@ def fit(train: Windowed, truth: Truth, recipe: Recipe, candidate: Candidate | No
     # the bundle, which are to be reproducible.
     with threadpool_limits(limits=1):
         if isinstance(target, Anomaly):
-            return _detector(train, recipe, target)
+            return _detector(train, recipe, target, candidate)
         chosen = candidate or default(recipe.described, target.task, recipe.seed)
         if isinstance(target, Classification):
             return _classifier(train, truth, recipe, chosen)
@@ -177,20 +178,13 @@ def _regressor(train: Windowed, truth: Truth, target: Regression, candidate: Can
     return Model("regression", Pipeline([("features", features), *fitted.steps]), (output,))
 
 
-def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
-    features = _seen(train, recipe, target.smooth)
-    gap = -(-recipe.window.length // recipe.window.hop)
-    parts = [(fitted, out) for fitted, out in blocks(train, gap) if len(fitted) >= MIN_WINDOWS]
-    if not parts:
-        raise DataError(
-            f"the training part has {len(train)} normal windows; without a block that is held out, "
-            f"and {recipe.window.length} samples around it, fewer than {MIN_WINDOWS} remain to "
-            "learn from; record more normal hours"
-        )
-    monitor = Monitor(
-        target.detectors, target.false_alarms, recipe.seed, len(positions(target.smooth))
-    )
-    monitor.fit(features.transform(train.values), folds=parts)
+def _detector(
+    train: Windowed, recipe: Recipe, target: Anomaly, candidate: Candidate | None
+) -> Model:
+    features = detector_features(train, recipe, target.smooth)
+    parts = normal_blocks(train, recipe)
+    own = monitor(recipe, target) if candidate is None else clone(candidate.steps[-1])
+    own.fit(features.transform(train.values), folds=parts)
     outputs = (
         Output(
             name="value",
@@ -205,12 +199,37 @@ def _detector(train: Windowed, recipe: Recipe, target: Anomaly) -> Model:
             threshold=1.0,
         ),
     )
-    pipeline = Pipeline([("features", features), ("monitor", monitor)])
+    pipeline = Pipeline([("features", features), ("monitor", own)])
     return Model("anomaly", pipeline, outputs)
 
 
-def _seen(train: Windowed, recipe: Recipe, smooth: int) -> WindowFeatures | SlidingFeatures:
-    """The fitted features of a window, at its end or at several moments for smoothing.
+def monitor(recipe: Recipe, target: Anomaly, detectors: Sequence[str] = ()) -> Monitor:
+    """The unfitted monitor of a recipe, with its detectors or with others."""
+    named = detectors or target.detectors
+    return Monitor(named, target.false_alarms, recipe.seed, len(positions(target.smooth)))
+
+
+def normal_blocks(train: Windowed, recipe: Recipe) -> list[tuple[Indices, Indices]]:
+    """Blocks of normal windows that are held out, with enough windows to learn from beside each.
+
+    Raises:
+        DataError: there are too few windows for a single block.
+    """
+    gap = -(-recipe.window.length // recipe.window.hop)
+    parts = [(fitted, out) for fitted, out in blocks(train, gap) if len(fitted) >= MIN_WINDOWS]
+    if not parts:
+        raise DataError(
+            f"the training part has {len(train)} normal windows; without a block that is held out, "
+            f"and {recipe.window.length} samples around it, fewer than {MIN_WINDOWS} remain to "
+            "learn from; record more normal hours"
+        )
+    return parts
+
+
+def detector_features(
+    train: Windowed, recipe: Recipe, smooth: int
+) -> WindowFeatures | SlidingFeatures:
+    """The fitted features of a detector's window, at its end or at several moments for smoothing.
 
     Raises:
         DataError: the features of all windows would take more memory than is allowed.

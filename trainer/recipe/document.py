@@ -41,7 +41,7 @@ from trainer.recipe.feature_section import (
     feature_mistakes,
 )
 from trainer.recipe.label_section import Rules, label_mistakes, one_column
-from trainer.recipe.search_section import Search, search_mistakes
+from trainer.recipe.search_section import Detecting, Search, search_mistakes
 from trainer.recipe.section import Section
 from trainer.recipe.split_section import Checks, Split, split_mistakes
 from trainer.recipe.time_section import TimeUnit
@@ -146,9 +146,6 @@ class Regression(Section):
                 "left needs remaining; the numbers of a column are learned as they are"
             )
         return self
-
-
-Detecting = Literal["pca", "mahalanobis", "isolation-forest", "one-class-svm", "autoencoder"]
 
 
 class Anomaly(Section):
@@ -278,7 +275,7 @@ class Recipe(Section):
                 data=self.data,
             ),
             *self._split_mistakes(),
-            *search_mistakes(self.search, self.target.task),
+            *search_mistakes(self.search, self.target.task, self.label_column),
         ]
 
     @property

@@ -9,6 +9,8 @@ from trainer.recipe.section import Section
 
 # In the order of what a fit costs.
 FamilyName = Literal["linear", "boosting", "extra-trees", "forest", "neighbours", "svm", "mlp"]
+# From the simplest to the one with the most to fit.
+Detecting = Literal["mahalanobis", "pca", "isolation-forest", "one-class-svm", "autoencoder"]
 OfNumbers = Literal["rmse", "mae"]
 OfClasses = Literal["macro_f1", "f1", "average_precision", "log_loss", "accuracy"]
 Metric = OfNumbers | OfClasses
@@ -30,7 +32,8 @@ class Search(Section):
         trials: number of candidates; with the same number the same model wins. None has no limit.
         seconds: seconds that candidates are tried for, over all runs of the same search together.
             None has no limit.
-        candidates: families of models to try; `auto` takes all that suit the data.
+        candidates: families of models to try, or detectors for an anomaly; `auto` takes all that
+            suit the data.
         metric: the metric on held-out folds that ranks the candidates; None takes `rmse` for a
             regression and `macro_f1` for a classification.
         jobs: number of worker processes; 0 takes one for each core.
@@ -44,7 +47,9 @@ class Search(Section):
 
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     seconds: Annotated[Finite, Field(gt=0, le=604_800)] | None = None
-    candidates: Literal["auto"] | Annotated[tuple[FamilyName, ...], Field(min_length=1)] = "auto"
+    candidates: (
+        Literal["auto"] | Annotated[tuple[FamilyName | Detecting, ...], Field(min_length=1)]
+    ) = "auto"
     metric: Metric | None = None
     jobs: Annotated[int, Field(ge=0, le=1024)] = 0
     prefer: Preference | None = None
@@ -71,22 +76,54 @@ class Search(Section):
             return get_args(FamilyName)
         return tuple(name for name in get_args(FamilyName) if name in self.candidates)
 
+    @property
+    def detectors(self) -> tuple[Detecting, ...]:
+        """The detectors to try, the simplest first."""
+        if self.candidates == "auto":
+            return get_args(Detecting)
+        return tuple(name for name in get_args(Detecting) if name in self.candidates)
+
     def metric_for(self, task: str) -> Metric:
         """The metric that ranks candidates for a task: the recipe's, or the task's default."""
         return self.metric or DEFAULT_METRIC[task]
 
 
-def search_mistakes(search: Search | None, task: str) -> list[str]:
-    """Mistakes of the section for a task."""
+def search_mistakes(search: Search | None, task: str, column: str | None) -> list[str]:
+    """Mistakes of the section for a task, whose labels are in `column`, if there are any."""
     if search is None:
         return []
-    allowed = ALLOWED.get(task)
-    if allowed is None:
-        return [f"search: task '{task}' has no search; leave the section out"]
+    named = get_args(Detecting) if task == "anomaly" else get_args(FamilyName)
+    strange = set() if search.candidates == "auto" else {*search.candidates} - {*named}
+    found = [
+        f"search.candidates: found '{name}', allowed for '{task}' are {', '.join(named)}"
+        for name in sorted(strange)
+    ]
+    if task == "anomaly":
+        return found + _mistakes_of_detectors(search, column)
+    allowed = ALLOWED[task]
     if search.metric is not None and search.metric not in allowed:
         choices = ", ".join(allowed)
-        return [f"search.metric: found '{search.metric}', allowed for '{task}' are {choices}"]
+        return [
+            *found,
+            f"search.metric: found '{search.metric}', allowed for '{task}' are {choices}",
+        ]
     metric, tolerance = search.metric_for(task), search.tolerance
     if tolerance is not None and tolerance >= 1 and metric in SHARES:
-        return [f"search.tolerance: found {tolerance:g}, allowed for {metric} is 0 to less than 1"]
-    return []
+        found.append(
+            f"search.tolerance: found {tolerance:g}, allowed for {metric} is 0 to less than 1"
+        )
+    return found
+
+
+def _mistakes_of_detectors(search: Search, column: str | None) -> list[str]:
+    found = [
+        f"search.{key}: detectors are compared by the share of faults that they find; leave it out"
+        for key in ("metric", "prefer")
+        if getattr(search, key) is not None
+    ]
+    if column is None:
+        found.append(
+            "search: for task 'anomaly' detectors are compared by labelled faults; give "
+            "target.column, or leave the section out and choose target.detectors"
+        )
+    return found

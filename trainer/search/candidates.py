@@ -2,32 +2,31 @@
 
 Candidates are drawn in batches of constant size, whatever the number of processes, and all results
 of a batch are recorded before the next batch is drawn. So a search that is limited by trials finds
-the same winner for the same seed. Processes are joblib's, so another joblib backend can spread
-them over machines.
+the same winner for the same seed.
+
+A search that is limited by seconds gives each candidate a limit of its own, so that a slow one does
+not take the time of all others. In the first batch, in which each family has its default tried, the
+limits of all families together are half of the seconds. Whatever is beyond its limit is ended and
+set aside, and tried again after the next batch, whose limit is twice as long, and so on. At the end
+of the seconds all that runs is ended.
 """
 
 import math
-import multiprocessing
-import signal
-import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count
 from optuna.trial import FixedTrial, FrozenTrial, Trial
 
 from trainer.console import Console
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
 from trainer.errors import DataError
-from trainer.estimators.crossval import FoldLosses, cross_validate
 from trainer.estimators.fitting import check_learnable
 from trainer.interrupts import StopRequest
 from trainer.recipe.document import Recipe
@@ -35,11 +34,14 @@ from trainer.recipe.search_section import Search
 from trainer.search.journal import Journal
 from trainer.search.leaderboard import Entry, Leaderboard
 from trainer.search.plan import Plan, planned
+from trainer.search.worker import Job
+from trainer.search.worker_pool import Result, WorkerPool
 
 BATCH = 8
-# The thread of joblib's executor (loky) that watches the worker processes.
-_JOBLIB_THREAD = "ExecutorManagerThread"
-_MAX_JOIN_S = 10.0
+FIRST_SHARE = 0.5
+"""Share of the seconds that the first candidates of all families may take together."""
+LATE = 1.2
+"""How many times the seconds a search may take without a word about it."""
 
 
 def search(
@@ -61,14 +63,21 @@ def search(
     wanted = recipe.search
     if wanted is None:
         raise AssertionError("the recipe has no [search]")
+    start_s = time.monotonic()
     check_learnable(train, truth, recipe)
     with TemporaryDirectory(prefix="millhand-search-") as folder:
         with console.stage("features"):
             plan = planned(train, truth, recipe, wanted, Path(folder))
+        prepared_s = time.monotonic() - start_s
         kept = Journal(journal, recipe.seed, plan.first())
-        with console.stage("searching", total=wanted.trials) as advance:
-            _Run(plan, kept, wanted, console, advance).run()
-    leaderboard = _leaderboard(plan, kept, wanted)
+        count = min(wanted.jobs or cpu_count(), BATCH)
+        with (
+            console.stage("searching", total=wanted.trials) as advance,
+            WorkerPool(count, plan.validation, Path(folder)) as pool,
+        ):
+            run = _Run(plan, kept, wanted, console, advance, pool, count, start_s)
+            run.run()
+    leaderboard = _leaderboard(plan, kept, wanted, tuple(_late(run, wanted, prepared_s)))
     if not leaderboard.entries:
         raise DataError(_why_nothing(kept, wanted))
     return leaderboard
@@ -79,9 +88,14 @@ class _Run:
     """One run of a search, which may continue earlier ones.
 
     Attributes:
+        pool: the processes that try candidates.
+        processes: how many there are at most.
+        start_s: start of this run, seconds of the monotonic clock.
         done: number of candidates tried in all runs.
         before_s: seconds that the earlier runs took.
-        start_s: start of this run, seconds of the monotonic clock.
+        is_cut: whether the end of the seconds, or a stop, came in the middle of a batch.
+        limit_s: seconds that a candidate may take; None without a limit.
+        aside: candidates that were ended because of their limit, to be tried again.
     """
 
     plan: Plan
@@ -89,24 +103,26 @@ class _Run:
     wanted: Search
     console: Console
     advance: Callable[[int], object]
+    pool: WorkerPool
+    processes: int
+    start_s: float
     done: int = 0
-    is_cut: bool = False
     before_s: float = 0.0
-    start_s: float = 0.0
+    is_cut: bool = False
+    limit_s: float | None = None
+    aside: list[Trial] = field(default_factory=list)
 
     def run(self) -> None:
         """Try candidates until the trials or seconds of the recipe are used up, or a stop."""
         self.done, self.before_s = len(self.journal.finished), self.journal.seconds
-        self.start_s = time.monotonic()
+        self.limit_s = self._first_limit_s()
         self.advance(self.done)
         stop = StopRequest()
-        with self._silent_joblib(stop), stop.listening(), warnings.catch_warnings():
-            # joblib warns of trials that were cancelled when the time was up; they are no loss,
-            # because the journal tries them again.
-            warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning)
-            while (count := self._due()) and not stop.requested:
-                self._batch(count, stop)
-                self.journal.record_seconds(self._elapsed_s())
+        with stop.listening():
+            while not self.is_cut and not stop.requested and self._is_due():
+                self._batch(self._drawn(), stop)
+                self.journal.record_seconds(self.elapsed_s())
+                self.limit_s = None if self.limit_s is None else 2 * self.limit_s
         if stop.requested:
             self.console.note(
                 f"interrupted: {self.done} candidates are kept, {self._best()}; run the same "
@@ -114,89 +130,73 @@ class _Run:
             )
             raise KeyboardInterrupt
 
-    @contextmanager
-    def _silent_joblib(self, stop: StopRequest) -> Iterator[None]:
-        """Suppress the traceback of joblib's thread when its workers are ended during a fit."""
-        before = threading.excepthook
-
-        def hook(found: threading.ExceptHookArgs) -> None:
-            left_s = self._left_s()
-            is_over = stop.requested or (left_s is not None and left_s <= 0)
-            if not is_over or getattr(found.thread, "name", "") != _JOBLIB_THREAD:
-                before(found)
-
-        threading.excepthook = hook
-        try:
-            yield
-        finally:
-            if self.is_cut:  # then the thread is about to end, and may raise until it has
-                for thread in threading.enumerate():
-                    if thread.name == _JOBLIB_THREAD:
-                        thread.join(_MAX_JOIN_S)
-            threading.excepthook = before
-
-    def _batch(self, count: int, stop: StopRequest) -> None:
-        pruning_limits = self.journal.pruning_limits(len(self.plan.validation.folds))
-        asked = [self.journal.ask(self.done + index) for index in range(count)]
-        results = self._results(asked, pruning_limits)
-        found: list[tuple[int, FoldLosses]] = []
+    def _batch(self, asked: list[Trial], stop: StopRequest) -> None:
+        results = self._results(asked)
+        found: list[Result] = []
         for _ in asked:
             found.clear()
-            try:
-                stop.wait(lambda: found.append(next(results)))
-            except multiprocessing.TimeoutError:
+            stop.wait(lambda: found.extend(islice(results, 1)))
+            if not found or stop.requested:
                 self.is_cut = True
-            self.is_cut |= stop.requested
-            if self.is_cut:
                 return
             index, tried = found[0]
+            if tried is None:
+                self.aside.append(asked[index])
+                continue
             self.journal.tell(asked[index], tried)
             self.done += 1
             self.advance(1)
             self.console.detail(f"{self._best()}{self._clock()}")
 
-    def _results(
-        self, asked: list[Trial], pruning_limits: list[float]
-    ) -> Iterator[tuple[int, FoldLosses]]:
+    def _drawn(self) -> list[Trial]:
+        """The candidates of the next batch: new ones, then those that were set aside."""
+        position, aside = self.done + len(self.aside), self.aside
+        self.aside = []
+        return [*(self.journal.ask(position + one) for one in range(self._due(aside))), *aside]
+
+    def _results(self, asked: list[Trial]) -> Iterator[Result]:
         """The index and the result of each candidate, in the order in which they are ready."""
-        plan, jobs = self.plan, self.wanted.jobs or cpu_count()
-        tasks = []
-        for index, trial in enumerate(asked):
-            candidate = plan.candidate(trial)
-            X = plan.features[trial.params["features"]]
-            arguments = (candidate.steps, X, plan.validation, pruning_limits)
-            tasks.append(delayed(_numbered)(index, *arguments))
-        # With a single process joblib would fit in this one, where Ctrl-C cannot end a fit.
-        with _sigint_blocked():
-            results: Iterator[tuple[int, FoldLosses]] = Parallel(
-                n_jobs=max(2, jobs),
-                pre_dispatch=jobs,
-                batch_size=1,
-                timeout=self._left_s(),
-                initializer=_begin_worker,
-                return_as="generator_unordered",
-            )(tasks)
-        return results
-
-    def _due(self) -> int:
-        """Number of candidates in the next batch; 0 when trials or seconds are used up."""
+        pruning_limits = tuple(self.journal.pruning_limits(len(self.plan.validation.folds)))
+        jobs = [
+            Job(
+                self.plan.candidate(trial).steps,
+                str(self.plan.files[trial.params["features"]]),
+                pruning_limits,
+            )
+            for trial in asked
+        ]
         left_s = self._left_s()
-        if left_s is not None and left_s <= 0:
-            return 0
-        # A batch that an earlier run left unfinished is finished before the next is drawn.
-        size = BATCH - self.done % BATCH
-        trials = self.wanted.trials
-        return size if trials is None else max(0, min(size, trials - self.done))
+        ends_s = None if left_s is None else time.monotonic() + left_s
+        return self.pool.results(jobs, limit_s=self.limit_s, ends_s=ends_s)
 
-    def _elapsed_s(self) -> float:
+    def _first_limit_s(self) -> float | None:
+        """The limit of the first batch: with it all families have a turn in half of the seconds."""
+        if self.wanted.seconds is None:
+            return None
+        at_once = min(self.processes, len(self.plan.families))
+        return self.wanted.seconds * FIRST_SHARE * at_once / len(self.plan.families)
+
+    def _is_due(self) -> bool:
+        left_s = self._left_s()
+        return (left_s is None or left_s > 0) and bool(self._due(self.aside) or self.aside)
+
+    def _due(self, aside: list[Trial]) -> int:
+        """Number of new candidates in the next batch; 0 when the trials are used up."""
+        begun = self.done + len(aside)
+        # A batch that an earlier run left unfinished is finished before the next is drawn.
+        size, trials = BATCH - begun % BATCH, self.wanted.trials
+        return size if trials is None else max(0, min(size, trials - begun))
+
+    def elapsed_s(self) -> float:
+        """Seconds that all runs have taken together."""
         return self.before_s + time.monotonic() - self.start_s
 
     def _left_s(self) -> float | None:
-        return None if self.wanted.seconds is None else self.wanted.seconds - self._elapsed_s()
+        return None if self.wanted.seconds is None else self.wanted.seconds - self.elapsed_s()
 
     def _clock(self) -> str:
         budget = "" if self.wanted.seconds is None else f" of {self.wanted.seconds:.0f}"
-        return f", {self._elapsed_s():.0f}{budget} s"
+        return f", {self.elapsed_s():.0f}{budget} s"
 
     def _best(self) -> str:
         best = next(iter(self.journal.complete), None)
@@ -206,37 +206,19 @@ class _Run:
         return f"best {scorer.metric} {scorer.sign() * best.value:.4g} ({best.params['family']})"
 
 
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT while worker processes are started.
-
-    They inherit the blocked signals of this thread, so Ctrl-C cannot hit them before they come to
-    `_begin_worker`. A SIGINT that arrives meanwhile is delivered at the end of the context.
-    """
-    # Python unblocks SIGINT when it starts the resource tracker, so that is started before.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _late(run: _Run, wanted: Search, prepared_s: float) -> Iterator[str]:
+    """A note where a search took longer than it was given."""
+    took_s = run.elapsed_s()
+    if wanted.seconds is not None and took_s > LATE * wanted.seconds:
+        yield (
+            f"search: it took {took_s:.0f} s instead of {wanted.seconds:g}, of which the features "
+            f"took {prepared_s:.0f} s; a longer window.hop makes fewer windows"
+        )
 
 
-def _begin_worker() -> None:
-    """Ignore a terminal's Ctrl-C in a worker, because the main process ends the workers.
-
-    Warnings of libraries name files of the installation and lines of their code, which tell nobody
-    at a terminal what to do; whatever they are about shows in the candidate's figure.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")
-
-
-def _numbered(index: int, *arguments: object) -> tuple[int, FoldLosses]:
-    return index, cross_validate(*arguments)  # type: ignore[arg-type]  # passed through as given
-
-
-def _leaderboard(plan: Plan, journal: Journal, wanted: Search) -> Leaderboard:
+def _leaderboard(
+    plan: Plan, journal: Journal, wanted: Search, late: tuple[str, ...]
+) -> Leaderboard:
     complete = journal.complete
     firsts: dict[str, FrozenTrial] = {}
     for trial in complete:
@@ -255,19 +237,21 @@ def _leaderboard(plan: Plan, journal: Journal, wanted: Search) -> Leaderboard:
         entries=tuple(best.values()),
         smaller=tuple(_smaller(plan, complete, firsts, wanted)) if wanted.prefer else (),
         tried=len(journal.finished),
-        notes=(*plan.notes, *notes, *_never_tried(plan, journal, wanted)),
+        notes=(*plan.notes, *notes, *_never_tried(plan, journal, wanted), *late),
     )
 
 
 def _never_tried(plan: Plan, journal: Journal, wanted: Search) -> Iterator[str]:
     """A note on the families whose turn did not come, or was cut off."""
-    begun = {one.params["family"] for one in journal.finished}
-    never = [family for family in plan.families if family not in begun]
+    finished = {one.params["family"] for one in journal.finished}
+    never = [family for family in plan.families if family not in finished]
     if never:
         most = f"trials = {wanted.trials}" if wanted.seconds is None else "its seconds"
+        slow = [family for family in never if family in journal.begun]
+        begun = f"; {', '.join(slow)} took longer than its turn" if slow else ""
         yield (
             f"search: no candidate of {', '.join(never)} was finished before the search ended with "
-            f"{most}; give it more, or name fewer candidates"
+            f"{most}{begun}; give it more, or name fewer candidates"
         )
 
 

@@ -45,7 +45,7 @@ _FREE: Any = {
     "target": {"left"},
 }
 # Raised whenever candidates are drawn from other spaces, because a journal keeps to its own.
-_SPACES = 2
+_SPACES = 3
 # TPE needs some random trials to model; ten is Optuna's own default.
 _RANDOM_FIRST = 10
 # A median of fewer complete trials would prune by chance.
@@ -118,6 +118,13 @@ class Journal:
             for one in self._study.get_trials(deepcopy=False)
             if one.state in _ENDED or (one.state == TrialState.FAIL and "reason" in one.user_attrs)
         ]
+
+    @property
+    def begun(self) -> set[str]:
+        """Families of which a candidate was drawn, finished or not."""
+        waiting = TrialState.WAITING
+        found = [one for one in self._study.get_trials(deepcopy=False) if one.state != waiting]
+        return {one.params["family"] for one in found if "family" in one.params}
 
     @property
     def complete(self) -> list[FrozenTrial]:

@@ -38,7 +38,7 @@ class Plan:
     Attributes:
         families: names of the families that suit the data, those with the cheapest fits first.
         presets: unfitted transformers of features, by name.
-        features: the computed features of each preset, float32 `[n, features]`, mapped from disk.
+        files: for each preset the path of its computed features, float32 `[n, features]`, `.npy`.
         validation: target values, folds and scorer.
         setting: properties of the data that the search spaces of families depend on.
         notes: families and features that were left out, with the reason.
@@ -46,17 +46,19 @@ class Plan:
 
     families: tuple[str, ...]
     presets: Mapping[str, WindowFeatures]
-    features: Mapping[str, NDArray[np.float32]]
+    files: Mapping[str, Path]
     validation: CrossValidation
     setting: Setting
     notes: tuple[str, ...]
 
     def first(self) -> list[dict[str, Any]]:
-        """The default parameters of each family, which are tried before any are drawn."""
+        """What is tried before any are drawn: each family's default, then further parameters."""
         features = next(iter(self.presets))
+        of = self.setting
+        defaults = [(name, FAMILIES[name].first(of)) for name in self.families]
+        further = [(name, one) for name in self.families for one in FAMILIES[name].further(of)]
         return [
-            {"family": name, "features": features, **FAMILIES[name].first(self.setting)}
-            for name in self.families
+            {"family": name, "features": features, **drawn} for name, drawn in defaults + further
         ]
 
     def candidate(self, trial: BaseTrial) -> Candidate:
@@ -93,11 +95,11 @@ def planned(train: Windowed, truth: Truth, recipe: Recipe, search: Search, folde
         raise DataError("search.candidates: " + "; ".join(notes))
     spread = float(y.std()) if task == "regression" else 1.0
     sets, large = _affordable(presets(recipe), train)
-    computed = {name: _on_disk(one, train, folder / name) for name, one in sets.items()}
-    width = next(iter(computed.values())).shape[1]
+    files = {name: _on_disk(one, train, folder / name) for name, one in sets.items()}
+    width = np.load(next(iter(files.values())), mmap_mode="r").shape[1]
     setting = Setting(task, recipe.seed, min(len(fitted) for fitted, _ in parts), spread, width)
     notes += large
-    return Plan(chosen, sets, computed, CrossValidation(y, parts, scorer), setting, notes)
+    return Plan(chosen, sets, files, CrossValidation(y, parts, scorer), setting, notes)
 
 
 def can_score(part: Fold, y: NDArray[Any], scorer: Scorer) -> bool:
@@ -142,10 +144,9 @@ def _affordable(
     return kept, tuple(said)
 
 
-def _on_disk(features: WindowFeatures, train: Windowed, path: Path) -> NDArray[np.float32]:
-    """Compute the features of all training windows into a file, and map it into memory."""
+def _on_disk(features: WindowFeatures, train: Windowed, path: Path) -> Path:
+    """Compute the features of all training windows into a file, which workers map into memory."""
     file = path.with_suffix(".npy")
     with threadpool_limits(limits=1):  # as in the final fit, so that sums round the same way
         np.save(file, clone(features).fit(train.values).transform(train.values))
-    computed: NDArray[np.float32] = np.load(file, mmap_mode="r")
-    return computed
+    return file

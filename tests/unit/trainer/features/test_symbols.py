@@ -24,8 +24,8 @@ from trainer.features.scaling import Standardise
 from trainer.features.symbols import Nodes, Symbol
 from trainer.features.window_features import KINDS, WindowFeatures, sparse_lags
 from trainer.graph.converters import convert
-from trainer.recipe.document import Detecting
 from trainer.recipe.feature_section import Kind
+from trainer.recipe.search_section import Detecting
 
 LENGTH, CHANNELS = 11, 2
 LARGEST = float(np.finfo(np.float32).max)

@@ -179,15 +179,16 @@ def test_no_time_for_a_single_candidate_is_told(tmp_path: Path) -> None:
         trained(path)
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.0])
-def test_hook_for_errors_of_threads_is_the_one_before_after_a_search(
-    tmp_path: Path, seconds: float
-) -> None:
-    path = folder_of(tmp_path, linear, search={"seconds": seconds, "candidates": ["linear"]})
-    before = threading.excepthook
+def test_process_has_its_hooks_and_signals_as_before_a_search(tmp_path: Path) -> None:
+    def own() -> tuple[object, ...]:
+        signals = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+        return (threading.excepthook, sys.excepthook, *signals)
+
+    before = own()
+    search = {"seconds": 1.0, "candidates": ["linear"]}
     with suppress(DataError):  # the workers may take longer than that to start
-        trained(path)
-    assert threading.excepthook is before
+        trained(folder_of(tmp_path, linear, search=search))
+    assert own() == before
 
 
 def test_seconds_end_a_search(tmp_path: Path) -> None:
@@ -227,11 +228,6 @@ def mistakes(folder: Path, search: object, **sections: object) -> str:
 def test_mistake_names_its_key(tmp_path: Path, search: object, said: Sequence[str]) -> None:
     told = mistakes(tmp_path, search)
     assert [word for word in said if word not in told] == []
-
-
-def test_monitor_has_no_search(tmp_path: Path) -> None:
-    told = mistakes(tmp_path, {"trials": 5}, target={"task": "anomaly"})
-    assert names(told, "search", "'anomaly'")
 
 
 def test_metric_of_two_classes_is_refused_for_three(tmp_path: Path) -> None:
@@ -287,10 +283,10 @@ def test_ctrl_c_while_the_workers_start_says_one_sentence(tmp_path: Path) -> Non
 
 
 def workers_of(pid: int) -> list[Path]:
-    """Processes of joblib that a process has started."""
+    """Processes of the search that a process has started."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     lines = [Path(f"/proc/{child}/cmdline") for child in found]
-    return [line for line in lines if b"LokyProcess" in line.read_bytes()]
+    return [line for line in lines if b"trainer.search.worker" in line.read_bytes()]
 
 
 def finished(out: Path) -> int:
