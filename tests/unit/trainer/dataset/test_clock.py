@@ -76,6 +76,12 @@ def test_times_in_words(clock: Clock, moment: str, span: str) -> None:
     assert clock.span(120 * HOUR_NS) == span
 
 
+def test_counts_are_whole_however_many() -> None:
+    clock = Clock("rows")
+    assert clock.moment(12_345_678) == "row 12345678"
+    assert (clock.span(12_345_678), clock.span(1234.5)) == ("12345678 rows", "1230 rows")
+
+
 def test_report_on_a_counter_shows_counts_and_no_date(tmp_path: Path) -> None:
     path = counted(tmp_path, column="cycle", unit="h")
     outcome = train(read_recipe(path), tmp_path / "out", console=Console())
