@@ -5,6 +5,7 @@ from math import isclose
 import numpy as np
 
 from trainer.checks.signals import NEARLY
+from trainer.dataset.clock import clock_of
 from trainer.dataset.splits import Parts
 from trainer.errors import listed
 from trainer.ingest.recording import LATE, Recording
@@ -45,7 +46,9 @@ def _pauses(recording: Recording, recipe: Recipe) -> list[str]:
     row, longest_ns = recording.longest_pause()
     if longest_ns < _LONG_PAUSE * period_ms * 1e6:
         return []
-    apart = f"rows are {period_ms / 1000:g} s apart (median), but {longest_ns / 1e9:g} s before "
+    clock = clock_of(recording, recipe)
+    usual, pause = clock.span(period_ms * 1e6), clock.span(longest_ns)
+    apart = f"rows are {usual} apart (median), but {pause} before "
     remedy = "windows span the pause; set window.max_gap_s to begin a new window after it"
     return [f"{apart}{recording.place(row)}: {remedy}"]
 

@@ -1,7 +1,7 @@
 """`millhand-trainer drift`: the drift alarms that a gateway would have raised on recorded data.
 
 The rows go through the windows, the graph and the drift detection of a gateway. The alarms are
-counted by month, or by a thousand rows where the data has no time axis.
+counted by month, or by a thousand rows or counts where the data has no dates.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from models.errors import BundleError, IncompatibleBundleError
 from trainer.commands.inspect import inspect
 from trainer.commands.replay import recorded
 from trainer.console import Console
+from trainer.dataset.clock import Clock, clock_of
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
@@ -32,10 +33,10 @@ _ROWS_A_PERIOD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The alarms of a month, or of a thousand rows.
+    """The alarms of a month, or of a thousand rows or counts.
 
     Attributes:
-        begins: the month, such as `2024-05`, or the number of the period's first row.
+        begins: the month, such as `2024-05`, or the period's first row or count.
         decisions: number of comparisons with the training part.
         alarms: number of comparisons that raised an alarm.
         worst: signal and view that were furthest from the training part.
@@ -66,7 +67,9 @@ class Timeline:
     periods: tuple[Period, ...]
 
 
-def follow(reference: Reference, graph: Graph, windows: Windowed, recording: Recording) -> Timeline:
+def follow(
+    reference: Reference, graph: Graph, windows: Windowed, recording: Recording, clock: Clock
+) -> Timeline:
     """Compare a recording with the training part as a gateway would, for every asset.
 
     Args:
@@ -74,6 +77,7 @@ def follow(reference: Reference, graph: Graph, windows: Windowed, recording: Rec
         graph: the graph of the bundle.
         windows: windows as the manifest describes them, in the order in which they became due.
         recording: the recording that the windows are from.
+        clock: what its times mean.
     """
     drift = Drift(reference)
     decisions: list[Decision] = []
@@ -87,7 +91,8 @@ def follow(reference: Reference, graph: Graph, windows: Windowed, recording: Rec
             for decision in drift.feed(assets, part.values[:, -1], score)
         )
     rows = windows.rows[np.array([decision.position for decision in decisions], dtype=np.int64)]
-    return _timeline(reference, decisions, _times(recording, rows), _periods(recording, rows))
+    times, periods = _times(recording, rows, clock), _periods(recording, rows, clock)
+    return _timeline(reference, decisions, times, periods)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,23 +126,26 @@ def run(options: argparse.Namespace) -> int:
         every = np.arange(len(recording))
         windows = window_rows(recording, every, manifest.window, manifest.channels, advance=advance)
     with console.stage("comparing"):
-        timeline = follow(reference, Graph(bundle.model), windows, recording)
+        timeline = follow(
+            reference, Graph(bundle.model), windows, recording, clock_of(recording, recipe)
+        )
     _show(str(bundle.ref), document, timeline, console, as_json=options.json)
     return 0
 
 
-def _times(recording: Recording, rows: NDArray[np.int64]) -> list[str]:
+def _times(recording: Recording, rows: NDArray[np.int64], clock: Clock) -> list[str]:
     """The time of each row, or its place in the files without a time axis."""
     if not recording.timed:
         return [recording.place(row) for row in rows.tolist()]
-    moments = recording.times_ns[rows].astype("datetime64[ns]").astype("datetime64[s]")
-    return [f"{moment}Z" for moment in moments]
+    return [clock.moment(time_ns) for time_ns in recording.times_ns[rows].tolist()]
 
 
-def _periods(recording: Recording, rows: NDArray[np.int64]) -> list[str]:
-    if not recording.timed:
-        return [f"row {row // _ROWS_A_PERIOD * _ROWS_A_PERIOD}" for row in rows.tolist()]
-    return [str(m) for m in recording.times_ns[rows].astype("datetime64[ns]").astype("M8[M]")]
+def _periods(recording: Recording, rows: NDArray[np.int64], clock: Clock) -> list[str]:
+    times_ns = recording.times_ns[rows]
+    if clock.kind == "dates":
+        return [str(m) for m in times_ns.astype("datetime64[ns]").astype("M8[M]")]
+    counts = rows if not recording.timed else times_ns // clock.unit_ns
+    return [f"{clock.axis} {n // _ROWS_A_PERIOD * _ROWS_A_PERIOD}" for n in counts.tolist()]
 
 
 def _timeline(

@@ -45,7 +45,7 @@ class Clock:
         if self.kind == "dates":
             moment = np.datetime64(int(time_ns), "ns").astype("datetime64[ms]")
             return f"{str(moment).removesuffix('.000')}Z"
-        return f"{self.axis} {time_ns / self.unit_ns:g}"
+        return f"{self.axis} {time_ns / self.unit_ns:.15g}"
 
     def span(self, length_ns: float) -> str:
         """A length of time in words: `3.5 hours`, `120 counts of 'cycle'` or `120 rows`."""
@@ -55,10 +55,11 @@ class Clock:
                 if seconds >= 2 * size:
                     return f"{seconds / size:.3g} {unit}"
             return f"{seconds:.3g} s"
-        count = float(f"{length_ns / self.unit_ns:.3g}")
+        count = length_ns / self.unit_ns
+        said = f"{count if count == round(count) else float(f'{count:.3g}'):.15g}"
         if self.kind == "rows":
-            return f"{count:g} row{'' if count == 1 else 's'}"
-        return f"{count:g} count{'' if count == 1 else 's'} of '{self.name}'"
+            return f"{said} row{'' if count == 1 else 's'}"
+        return f"{said} count{'' if count == 1 else 's'} of '{self.name}'"
 
 
 def clock_of(recording: Recording, recipe: Recipe) -> Clock:

@@ -69,22 +69,19 @@ class Detection:
     faults: tuple[Fault, ...]
     tested: Indices
 
-    def words(self) -> tuple[str, ...]:
-        """False alarms and found faults, in a sentence each, without a full stop."""
-        normal, count = float(self.normal_ns.sum()), int(self.false_alarms.sum())
+    def words(self) -> dict[str, str]:
+        """False alarms and found faults in words, without what the test part has none of."""
         what = "false alarm" if self.labelled else "alarm"
-        said = []
-        if normal:
-            whole = self.clock.span(normal) + (" of normal operation" if self.labelled else "")
-            share = f"{100 * float(self.alarmed_ns.sum()) / normal:.3g} % of it in alarm"
-            each = self.clock.span(normal / max(count, 1))
-            if count > 1:
-                said.append(f"one {what} in {each}: {count} in {whole}, {share}")
-            else:
-                said.append(f"{'one' if count else 'no'} {what} in {whole}, {share}")
-        if self.labelled:
-            said.append(self.found(self.faults))
-        return tuple(said)
+        said = {f"{what}s": self._raised(what)} if self.normal_ns.any() else {}
+        return said | ({"faults": self.found(self.faults)} if self.labelled else {})
+
+    def _raised(self, what: str) -> str:
+        normal, count = float(self.normal_ns.sum()), int(self.false_alarms.sum())
+        whole = self.clock.span(normal) + (" of normal operation" if self.labelled else "")
+        share = f"{100 * float(self.alarmed_ns.sum()) / normal:.3g} % of it in alarm"
+        if count > 1:
+            return f"one {what} in {self.clock.span(normal / count)}: {count} in {whole}, {share}"
+        return f"{'one' if count else 'no'} {what} in {whole}, {share}"
 
     def found(self, faults: Sequence[Fault]) -> str:
         """How many of some faults were found, and after how long."""

@@ -65,10 +65,10 @@ def last_of_runs(subject: Subject) -> NDArray[np.bool_]:
 def at_last(subject: Subject) -> str:
     """Which rows the figures at the last row are about, in words."""
     last, y = last_of_runs(subject), subject.truth.y[subject.parts.test.rows]
-    runs = int(last.sum())
+    runs, low, high = int(last.sum()), float(y[last].min()), float(y[last].max())
     return (
         f"at the last known row of {runs} run{'' if runs == 1 else 's'}, where the true remaining "
-        f"life is {y[last].min():g} to {y[last].max():g}"
+        f"life is {low:g}{'' if low == high else f' to {high:g}'}"
     )
 
 

@@ -247,10 +247,10 @@ def _remedy(
     if is_all:
         states = ", ".join(f"{_quoted(word)} = {code}" for code, word in enumerate(found))
         return f"a number is needed; if these are states, give the signal codes = {{ {states} }}"
-    shown = ", ".join(map(_quoted, found[:_MAX_STATES])) + (
-        ", ..." if len(found) > _MAX_STATES else ""
-    )
+    shown = ", ".join(map(_quoted, found[:_MAX_STATES]))
+    left = len(found) - _MAX_STATES
+    more = f" with {left} more such texts" if left > 0 else ""
     return (
-        f"a number is needed; if it means 'no value', set data.na_values = [{shown}], if it is a "
-        "state, give the signal codes = { state = number }"
+        f"a number is needed; if it means 'no value', set data.na_values = [{shown}]{more}, if it "
+        "is a state, give the signal codes = { state = number }"
     )

@@ -29,9 +29,7 @@ def headline(subject: Reported) -> dict[str, Markup]:
     if target is not None:
         return dict(_life(subject, target))
     if found is not None:
-        names = ("false alarms", "faults") if found.labelled else ("alarms",)
-        words = found.words()[-len(names) :]
-        return {name: Markup("{}").format(said) for name, said in zip(names, words, strict=True)}
+        return {name: Markup("{}").format(said) for name, said in found.words().items()}
     if subject.classes:
         return {"classes": Markup("{}").format(_worst(by_class(subject)))}
     return {}

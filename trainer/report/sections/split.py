@@ -63,7 +63,7 @@ def _held_out(subject: Reported) -> Markup:
         what, names = f"values of '{wanted.column}'", np.unique(member[rows]).tolist()
     else:
         what, names = "assets", [recording.assets[one] for one in np.unique(recording.asset[rows])]
-    summary = f"The test part has the rows of {len(names)} {what}"
+    summary = f"All {what} of the test part by name ({len(names)})"
     return folded(summary, paragraph(listed(sorted(names, key=by_number), MAX_NAMES)))
 
 

@@ -103,7 +103,9 @@ def test_two_test_assets_give_no_interval_and_the_reason(
     bundle = read_bundle(written(path).read_bytes())
     assert bundle.manifest.metrics.intervals == {}
     assert names(bundle.manifest.metrics.drawn, "no interval", "2", "assets")
-    assert "no interval" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no interval" in said
+    assert names(said, "Alarms and faults", "asset", "after (median)")
     box = Page(bundle.report).root.all("div", **{"class": "notice warning"})[0]
     assert names(box.text, "no interval", "2", "assets")
 

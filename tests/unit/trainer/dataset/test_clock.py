@@ -76,6 +76,12 @@ def test_times_in_words(clock: Clock, moment: str, span: str) -> None:
     assert clock.span(120 * HOUR_NS) == span
 
 
+def test_counts_are_whole_however_many() -> None:
+    clock = Clock("rows")
+    assert clock.moment(12_345_678) == "row 12345678"
+    assert (clock.span(12_345_678), clock.span(1234.5)) == ("12345678 rows", "1230 rows")
+
+
 def test_report_on_a_counter_shows_counts_and_no_date(tmp_path: Path) -> None:
     path = counted(tmp_path, column="cycle", unit="h")
     outcome = train(read_recipe(path), tmp_path / "out", console=Console())
@@ -88,3 +94,19 @@ def test_report_on_a_counter_shows_counts_and_no_date(tmp_path: Path) -> None:
         assert "cycle" in drawn
         assert not {"1970", "Jan"} & set(drawn.split())
     assert names(page.root.text, "4 counts of 'cycle'")
+
+
+def test_pause_of_a_counter_is_told_in_counts(tmp_path: Path) -> None:
+    lines = [
+        (pump, cycle + 500 * (cycle > 60), *row[1:3])
+        for pump in "abcdef"
+        for cycle, row in enumerate(pump_rows(120, seed=ord(pump)))
+    ]
+    write_csv(tmp_path / "pumps.csv", ["pump", "cycle", "pressure", "flow"], lines)
+    data = {**document()["data"], "time": {"column": "cycle", "unit": "h"}, "asset_column": "pump"}
+    path = write_recipe(
+        tmp_path, data=data, target=WHOLE_HOURS, split={"method": "group", "test": 0.34}
+    )
+    outcome = train(read_recipe(path), tmp_path / "out", console=Console())
+    (said,) = [note for note in outcome.trained.notes if "window.max_gap_s" in note]
+    assert names(said, "1 count of 'cycle'", "501 counts of 'cycle'")

@@ -57,7 +57,7 @@ def test_false_alarms_begin_in_normal_time_and_faults_are_found_after_a_delay(
     one = found(tmp_path, alarms, faults)
     assert one.false_alarms.tolist() == [2]
     assert [fault.delay_ns for fault in one.faults] == [2 * 60e9, 0.0, None]
-    false, caught = one.words()
+    false, caught = one.words().values()
     assert names(false, "13 minutes", "2", "26 minutes")
     assert names(caught, "2", "3 marked faults", "60 s")
 
@@ -75,7 +75,7 @@ def test_an_alarm_that_never_ends_finds_all_faults_and_is_in_alarm_all_the_time(
     tmp_path: Path,
 ) -> None:
     one = found(tmp_path, "x" * 20, "....xxxx....xxxx....")
-    false, caught = one.words()
+    false, caught = one.words().values()
     assert names(false, "100 %")
     assert names(caught, "2 of 2", "at once")
 
@@ -92,7 +92,7 @@ def test_an_alarm_that_never_ends_finds_all_faults_and_is_in_alarm_all_the_time(
 def test_extremes_are_said_plainly(
     tmp_path: Path, alarms: str, faults: str, said: tuple[str, ...]
 ) -> None:
-    words = found(tmp_path, alarms, faults).words()
+    words = found(tmp_path, alarms, faults).words().values()
     assert len(words) == len(said)
     for sentence, part in zip(words, said, strict=True):
         assert part in sentence
@@ -122,7 +122,9 @@ def test_rows_without_a_clock_are_each_for_themselves(tmp_path: Path) -> None:
     parts = split(recording, known, made, WindowSpec(length=1))
     alarm, event = mask("x" * 5 + "." * 25), mask("..xxxxxx" + "." * 22)
     subject = Subject(recording, known, made, parts)
-    false, caught = detection(subject, WindowSpec(length=1), alarm, event, name="bad").words()
+    false, caught = (
+        detection(subject, WindowSpec(length=1), alarm, event, name="bad").words().values()
+    )
     assert names(false, "one false alarm in 12 rows", "2 in 24 rows")
     assert names(caught, "3 of 6", "'bad'")
 
@@ -155,7 +157,7 @@ def test_life_is_measured_at_the_last_row_of_runs_and_over_whole_runs(tmp_path: 
     assert figures["rmse_at_last"] == pytest.approx(np.sqrt(12.5), rel=1e-5)
     each = [error[test.asset == run].mean() for run in runs]
     assert figures["mae_by_run"] == pytest.approx(np.mean(each), rel=1e-5)
-    assert names(at_last(one), "2 runs", "0 to 0")
+    assert names(at_last(one), "2 runs", "life is 0")
 
 
 def test_cap_is_said_with_the_share_of_windows_that_it_makes_easy(tmp_path: Path) -> None:
