@@ -233,6 +233,9 @@ class Recipe(Section):
             *self._signal_mistakes(),
             *feature_mistakes(names, self.derived, self.features),
             *self.features.lag_mistakes(self._seen_length),
+            *self.features.kernel_mistakes(
+                self.target.task, self._seen_length, len(names) + len(self.derived)
+            ),
             *(self.conditions.mistakes(names, self.derived) if self.conditions else ()),
             *self._target_mistakes(),
             *self._split_mistakes(),

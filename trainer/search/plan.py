@@ -52,12 +52,24 @@ class Plan:
     notes: tuple[str, ...]
 
     def first(self) -> list[dict[str, Any]]:
-        """The default parameters of each family, which are tried before any are drawn."""
+        """The default parameters of each family, which are tried before any are drawn.
+
+        Where there are kernels, a line on them comes last: it is what they are made for.
+        """
         features = next(iter(self.presets))
-        return [
+        found = [
             {"family": name, "features": features, **FAMILIES[name].first(self.setting)}
             for name in self.families
         ]
+        if "kernels" in self.presets and "linear" in self.families:
+            found.append({"family": "linear", "features": "kernels", **self._line_on_kernels()})
+        return found
+
+    def _line_on_kernels(self) -> dict[str, Any]:
+        """A strong penalty, because there are more features of kernels than windows."""
+        if self.setting.numbers:
+            return {"linear.kind": "ridge", "linear.alpha": 0.1}
+        return {"linear.penalty": "l2", "linear.c": 1e-2}
 
     def candidate(self, trial: BaseTrial) -> Candidate:
         """Draw the next candidate, or rebuild the one whose parameters are in `trial`."""

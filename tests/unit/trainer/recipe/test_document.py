@@ -77,6 +77,25 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             },
             "features.lags: 3 is beyond the 3",
         ),
+        ({"features": {"kernels": 500}}, "'kernels'"),
+        ({"features": {"kinds": ["kernels"], "kernels": 83}}, "features.kernels: found 83"),
+        ({"features": {"kinds": ["kernels"]}}, "features see 4 samples"),
+        (
+            {"features": {"kinds": ["kernels"], "kernels": 84}, "window": {"length": 64}},
+            "make 168 features",
+        ),
+        (
+            {"features": {"kinds": ["kernels"]}, "window": {"length": 8_193}},
+            "allowed are 16384",
+        ),
+        (
+            {
+                "features": {"kinds": ["kernels"]},
+                "window": {"length": 64},
+                "target": {"task": "anomaly"},
+            },
+            "detector",
+        ),
         ({"target": {"task": "magic"}}, "'classification', 'regression', 'anomaly'"),
         (
             {"target": {"column": "y"}},
