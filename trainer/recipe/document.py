@@ -39,6 +39,7 @@ from trainer.recipe.feature_section import (
     FeatureSection,
     feature_mistakes,
 )
+from trainer.recipe.optimise_section import Optimise
 from trainer.recipe.search_section import Search, search_mistakes
 from trainer.recipe.split_section import Checks, Split, split_mistakes
 from trainer.recipe.toml_file import read_toml
@@ -223,6 +224,7 @@ class Recipe(Section):
     split: Split
     checks: Checks = Checks()
     search: Search | None = None
+    optimise: Optimise = Optimise()
     budget: Budget = Budget()
     drift: DriftSection = DriftSection()
 
@@ -240,6 +242,7 @@ class Recipe(Section):
             *self._target_mistakes(),
             *self._split_mistakes(),
             *search_mistakes(self.search, self.target.task),
+            *self.optimise.mistakes(self.target.task, self.search),
         ]
         if mistakes:
             raise ValueError("; ".join(mistakes))

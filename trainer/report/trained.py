@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.bundle.explain import Explain
 from models.bundle.manifest import WindowSpec
+from models.bundle.optimised import Optimised
 from trainer.checks.finding import Finding
 from trainer.dataset.splits import Parts
 from trainer.dataset.subject import Subject
@@ -36,6 +37,7 @@ class Trained:
         leaderboard: the leaderboard of the search; None without a search.
         comparison: the comparison with the champion; None if there is none.
         explain: how answers are explained; None where they are not.
+        optimised: how a network was made smaller; None where it was not.
         normal: the window that explanations compare with, `[length, channels]`; None as before.
     """
 
@@ -51,6 +53,7 @@ class Trained:
     leaderboard: Leaderboard | None
     comparison: Comparison | None
     explain: Explain | None = None
+    optimised: Optimised | None = None
     normal: NDArray[np.float32] | None = None
 
     @property
