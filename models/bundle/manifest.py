@@ -21,6 +21,7 @@ from pydantic import (
 
 from models.bundle.budget import Budget
 from models.bundle.explain import Explain
+from models.bundle.optimised import Optimised
 from models.states import StateText
 from models.validation import in_utc
 
@@ -46,7 +47,7 @@ _BY_KEY: Final = AfterValidator(lambda table: dict(sorted(table.items())))
 
 
 def _is_empty(value: object) -> bool:
-    return not value
+    return not value  # such keys are left out: older agents then read the manifest as before
 
 
 class _Frozen(BaseModel):
@@ -76,7 +77,6 @@ class Channel(_Frozen):
     valid_range: tuple[Finite, Finite] | None = None
     missing: Literal["impute", "require"] = "impute"
     max_age_ms: Annotated[int, Field(ge=0)] | None = None
-    # Left out where there is none: agents that know no codes then read the manifest as before.
     codes: dict[StateText, Finite] = Field(default={}, max_length=1_000, exclude_if=_is_empty)
     offset: Finite = Field(default=0.0, exclude_if=_is_empty)
 
@@ -197,7 +197,6 @@ class Metrics(_Frozen):
     test_rows: Annotated[int, Field(ge=0)]
     values: Annotated[dict[str, Finite], _BY_KEY]
     intervals: Annotated[dict[str, tuple[Finite, Finite]], _BY_KEY] = {}
-    # Left out where there are none: agents of schema 1 then read the manifest as before.
     baselines: Annotated[dict[str, dict[str, Finite]], _BY_KEY] = Field(
         default={}, max_length=10, exclude_if=_is_empty
     )
@@ -261,6 +260,7 @@ class Manifest(_Frozen):
         schema_version: 2 where the manifest has a key that schema 1 lacks, else 1.
         outputs: output tensors of the graph; the first one is `value`.
         explain: how answers are explained; None where they are not.
+        optimised: how a network was made smaller; None where it was not.
         files: the other members of the bundle, filled in when it is packed.
     """
 
@@ -278,8 +278,8 @@ class Manifest(_Frozen):
     metrics: Metrics
     lineage: Lineage
     budget: Budget
-    # Left out where there is none: agents that explain nothing then read the manifest as before.
     explain: Explain | None = Field(default=None, exclude_if=_is_empty)
+    optimised: Optimised | None = Field(default=None, exclude_if=_is_empty)
     files: tuple[MemberFile, ...] = ()
 
     @model_validator(mode="after")
@@ -303,10 +303,11 @@ class Manifest(_Frozen):
 
     @model_validator(mode="after")
     def _new_keys_are_of_schema_2(self) -> Self:
-        if self.schema_version < schema_version(self.channels, self.metrics, self.explain):
+        explain = self.explain or self.optimised
+        if self.schema_version < schema_version(self.channels, self.metrics, explain):
             raise ValueError(
-                "codes and offset of channels, explain, metrics.baselines and metrics.drawn need "
-                f"schema_version 2, found {self.schema_version}"
+                "codes and offset of channels, explain, optimised, metrics.baselines and "
+                f"metrics.drawn need schema_version 2, found {self.schema_version}"
             )
         return self
 
@@ -323,8 +324,7 @@ class Manifest(_Frozen):
         if self.outputs[0].name != "value":
             raise ValueError(f"the first output must be 'value', found '{self.outputs[0].name}'")
         for output in self.outputs:
-            is_index = output.name == "value" and self.task != "regression"
-            dtype = "int64" if is_index else "float32"
+            dtype = "int64" if output.name == "value" and self.task != "regression" else "float32"
             if output.dtype != dtype:
                 raise ValueError(
                     f"'{output.name}' of a {self.task} is {dtype}, found {output.dtype}"
@@ -337,10 +337,10 @@ class Manifest(_Frozen):
 
 
 def schema_version(
-    channels: Iterable[Channel], metrics: Metrics, explain: Explain | None = None
+    channels: Iterable[Channel], metrics: Metrics, further: Explain | Optimised | None = None
 ) -> Literal[1, 2]:
     """The version of a manifest with these parts: 1 as long as older agents understand it."""
-    is_new = explain is not None or metrics.baselines or metrics.drawn
+    is_new = further is not None or metrics.baselines or metrics.drawn
     return 2 if is_new or any(one.codes or one.offset for one in channels) else 1
 
 

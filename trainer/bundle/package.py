@@ -20,6 +20,7 @@ from models.bundle.golden import MIN_COUNT, Golden, write_golden
 from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics, schema_version
 from models.bundle.package import Bundle, pack_bundle
 from trainer.bundle.budget import promised
+from trainer.bundle.eight_bits import EightBits
 from trainer.bundle.reproducible import reproducible
 from trainer.drift.limits import reference
 from trainer.estimators.fitting import Model
@@ -47,12 +48,14 @@ def tolerance_of(model: Model, y: NDArray[Any]) -> GoldenSpec:
     """How near the graph must come to the model: 1e-4 of an answer, and 1e-5 of the spread.
 
     Sums of a hundred float32 leaves are exact to a millionth of the target's spread. Scores and
-    probabilities are taken to have a spread of 1.
+    probabilities are taken to have a spread of 1. A model in eight bits has a tolerance of its own.
 
     Args:
         model: the fitted model.
         y: target values of the training windows, `[n]`.
     """
+    if isinstance(model, EightBits) and model.tolerance is not None:
+        return model.tolerance
     spread = float(np.std(y)) if model.task == "regression" else 1.0
     return GoldenSpec(count=MIN_COUNT, atol=float(f"{1e-5 * spread:.3g}"), rtol=1e-4)
 
@@ -118,7 +121,9 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
     recipe, parts, model = trained.recipe, trained.parts, trained.model
     tolerance = tolerance_of(model, trained.truth.y[parts.train.rows])
     return Manifest(
-        schema_version=schema_version(recipe.channels, metrics, trained.explain),
+        schema_version=schema_version(
+            recipe.channels, metrics, trained.explain or trained.optimised
+        ),
         stream=recipe.bundle.stream,
         name=recipe.bundle.name or recipe.bundle.stream,
         version=recipe.bundle.version,
@@ -133,6 +138,7 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
         lineage=_lineage(trained),
         budget=promised(recipe.budget, trained.memory_bytes),
         explain=trained.explain,
+        optimised=trained.optimised,
     )
 
 

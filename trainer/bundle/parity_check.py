@@ -6,7 +6,9 @@ import numpy as np
 
 from models.bundle.golden import Golden
 from models.bundle.manifest import GoldenSpec
+from models.bundle.optimised import Optimised
 from trainer.bundle.budget import within_budget
+from trainer.bundle.eight_bits import in_eight_bits
 from trainer.bundle.explained import Answering, Explained, Head, explanation, thinned
 from trainer.bundle.golden import edges, golden_vectors, made_up, spread
 from trainer.bundle.made_up import Profile
@@ -31,6 +33,8 @@ class CheckedModel:
         explained: how answers are explained; None where they are not.
         parity: the parity of the graph with the model on all held-out windows.
         latency: time for one window on one thread, as measured on this machine.
+        optimised: how the graph was made smaller; None where it was not.
+        notes: a sentence on that, if the recipe asks for it.
         memory_bytes: peak of the memory for serving it, see `trainer.bundle.budget.ServingCost`.
     """
 
@@ -41,6 +45,8 @@ class CheckedModel:
     parity: Parity
     latency: Latency
     memory_bytes: int
+    optimised: Optimised | None = None
+    notes: tuple[str, ...] = ()
 
 
 def export_checked(
@@ -66,13 +72,32 @@ def export_checked(
     with console.stage("parity check"):
         tolerance = tolerance_of(model, truth.y[parts.train.rows])
         parity = check_parity(graph, model, windows, tolerance)
+        optimised: Optimised | None = None
+        notes: tuple[str, ...] = ()
+        if recipe.optimise.int8:
+            smaller, said = in_eight_bits(model, content, parts, truth, recipe)
+            notes = (said,)
+            if smaller is not None:
+                model, content, graph = smaller.model, smaller.content, smaller.graph
+                parity, optimised = smaller.parity, smaller.optimised
+                tolerance = tolerance_of(model, truth.y[parts.train.rows])
         golden = _golden(model, parts, recipe, tolerance)
         explained = _explained(model, parts, truth, recipe, (golden, tolerance))
         if explained is not None:
             golden = explained.golden
         check_parity(graph, model, golden.windows, tolerance)
         cost = within_budget(graph, content, windows, recipe.budget, ParityError)
-    return CheckedModel(model, content, golden, explained, parity, cost.latency, cost.memory_bytes)
+    return CheckedModel(
+        model,
+        content,
+        golden,
+        explained,
+        parity,
+        cost.latency,
+        cost.memory_bytes,
+        optimised,
+        notes,
+    )
 
 
 def _explained(

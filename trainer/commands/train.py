@@ -124,8 +124,10 @@ def train(
             *chosen,
             *compared,
             *unexplained(recipe.explain, found.explained),
+            *found.notes,
         ),
         findings=findings,
+        optimised=found.optimised,
         parity=found.parity,
         latency=found.latency,
         memory_bytes=found.memory_bytes,
@@ -206,6 +208,7 @@ def _tell(outcome: Outcome, console: Console) -> None:
             **composition(trained.model, trained.recipe),
             **({} if comparison is None else {"comparison": str(comparison)}),
             "parity": ", ".join(f"{k} {v:.1e}" for k, v in trained.parity.worst.items()),
+            **({} if trained.optimised is None else {"int8": str(trained.optimised)}),
             "latency p99": f"{trained.latency.p99_ms:.2f} ms on one thread",
             "memory": f"{trained.memory_bytes / 1e6:.0f} MB for {trained.recipe.budget.batch} "
             "windows at a time",

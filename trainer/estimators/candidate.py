@@ -8,10 +8,14 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
+from trainer.features.kernels import DEFAULT_MOST, kernel_mistakes
 from trainer.features.scaling import Standardise
 from trainer.features.window_features import BASIC, KINDS, WindowFeatures
 from trainer.recipe.document import Recipe
 from trainer.recipe.feature_section import FeatureSection
+
+LONG = 32
+"""Samples of a window from which on a search tries kernels too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,15 @@ def presets(recipe: Recipe) -> Mapping[str, WindowFeatures]:
     length = recipe.window.length
     if length == 1:
         return {"plain": own}
-    rich = [kind for kind in KINDS if kind != "lags"]
+    rich = [kind for kind in KINDS if kind not in {"lags", "kernels"}]
+    count = len(recipe.features.signals or (*recipe.signals, *recipe.derived))
+    is_long = length >= LONG and not kernel_mistakes(length, count, DEFAULT_MOST)
     return {
         "plain": own,
         "lags": varied(own, ("lags",)),
         "multiscale": varied(own, BASIC, (length // 2, length // 6)),
         "rich": varied(own, rich, (length // 3,)),
+        **({"kernels": varied(own, (*BASIC, "kernels"))} if is_long else {}),
     }
 
 

@@ -41,6 +41,7 @@ _UFUNCS: Mapping[str, str] = {
     "minimum": "Min",
     "multiply": "Mul",
     "negative": "Neg",
+    "rint": "Round",
     "sqrt": "Sqrt",
     "subtract": "Sub",
     "tanh": "Tanh",
@@ -171,6 +172,12 @@ class Symbol(NDArrayOperatorsMixin):
         squared: Symbol = found * found
         return squared.sum(axis=-1)
 
+    def convolution(self, weights: NDArray[np.float32], dilation: int, padding: int) -> "Symbol":
+        """The convolution along the last axis; see the function of this name."""
+        kernels = self.nodes.constant(weights[:, np.newaxis, np.newaxis])
+        pads = [0, padding, 0, padding]
+        return self.node("Conv", self.name, kernels, dilations=[1, dilation], pads=pads)
+
     def write(self, output: str) -> None:
         """Give the tensor the name of an output of the graph, or of the converted step."""
         self.nodes.add("Identity", self.name, output=output)
@@ -216,6 +223,26 @@ def power_spectrum(x: Any, length: int) -> Any:  # noqa: ANN401  an array, or a 
     return found.real * found.real + found.imag * found.imag
 
 
+def convolution(x: Any, weights: NDArray[np.float32], dilation: int, padding: int) -> Any:  # noqa: ANN401  an array, or a symbol
+    """The convolution of signals with kernels along the last axis, each signal on its own.
+
+    Args:
+        x: float32 `[n, 1, signals, length]`, an array or a symbol.
+        weights: the kernels, `[kernels, taps]`.
+        dilation: number of samples from one weight to the next.
+        padding: number of zeros before the first sample, and after the last.
+
+    Returns:
+        Float32 `[n, kernels, signals, length + 2 * padding - dilation * (taps - 1)]`.
+    """
+    if isinstance(x, Symbol):
+        return x.convolution(weights, dilation, padding)
+    padded = np.pad(x[:, 0], ((0, 0), (0, 0), (padding, padding)))
+    reach = dilation * (weights.shape[1] - 1)
+    seen = np.lib.stride_tricks.sliding_window_view(padded, reach + 1, axis=2)[..., ::dilation]
+    return np.swapaxes(weights @ np.ascontiguousarray(np.swapaxes(seen, 2, 3)), 1, 2)
+
+
 def _where(condition: Symbol, chosen: Any, other: Any) -> Symbol:  # noqa: ANN401  numbers, arrays and symbols
     values = [one for one in (chosen, other) if isinstance(one, Symbol)]
     dtype = values[0].dtype if values else np.result_type(chosen, other)
@@ -236,4 +263,5 @@ _FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Symbol]] = {
     np.where: _where,
     np.concatenate: _concatenate,
     np.take: _take,
+    np.transpose: lambda values, axes: values.node("Transpose", values.name, perm=list(axes)),
 }

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from trainer.features.conditions import Conditions, ConditionSpec
 from trainer.features.expression import Expression
+from trainer.features.kernels import COUNT, DEFAULT_MOST, TAPS, Kernels, sampled
 from trainer.features.symbols import power_spectrum
 
 BASIC = ("last", "mean", "std", "min", "max", "slope")
@@ -82,10 +83,11 @@ _OF_A_STRETCH: dict[str, Callable[[_Stretch], Any]] = {
     "kurtosis": _Stretch.kurtosis,
     "difference": lambda s: s.x[:, -1] - s.x[:, 0],
 }
-KINDS = ("last", *_OF_A_STRETCH, "bands", "residual", "lags")
+KINDS = ("last", *_OF_A_STRETCH, "bands", "residual", "lags", "kernels")
 """All kinds of features: the last sample; statistics of the last samples; octave bands of the
 spectrum, as the root mean square in each; `residual`, the part of the signals' means that the other
-signals do not explain; and `lags`, single samples before the last one."""
+signals do not explain; `lags`, single samples before the last one; and `kernels`, the shares of
+samples at which a convolution with fixed kernels is above a limit."""
 
 
 class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
@@ -100,6 +102,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         described: names of the signals, derived ones among them, that have features; empty is all.
         lags: for the kind `lags`, how many samples before the last one each taken sample lies;
             empty takes `sparse_lags` of the window. Lags beyond the window are left out.
+        most_kernels: for the kind `kernels`, most features of all signals together.
         conditions: how operating conditions are told apart; each sample is then given in
             deviations from what is usual in its condition. None leaves samples as they are.
 
@@ -109,6 +112,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         length_: number of samples in a window.
         centre_: mean of each signal's window means, `[described signals]`; for `residual`.
         scale_: deviation of each signal's window means, `[described signals]`; for `residual`.
+        kernels_: the fitted kernels, if the window has features of this kind.
         conditions_: the operating conditions, if they are told apart.
         plane_: projection onto the plane that explains most of them, `[signals, signals]`.
     """
@@ -122,6 +126,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         described: Sequence[str] = (),
         *,
         lags: Sequence[int] = (),
+        most_kernels: int = DEFAULT_MOST,
         conditions: ConditionSpec | None = None,
     ) -> None:
         self.kinds = kinds
@@ -130,6 +135,7 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.derived = derived
         self.described = described
         self.lags = lags
+        self.most_kernels = most_kernels
         self.conditions = conditions
 
     def fit(self, X: NDArray[np.float32], y: object = None) -> Self:  # noqa: ARG002  sklearn's
@@ -143,6 +149,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.length_ = X.shape[1]
         if "residual" in self.kinds:
             self._fit_plane(X)
+        if self._has_kernels:
+            self.kernels_ = Kernels().fit(self._filled(sampled(X)), self.most_kernels)
         return self
 
     def transform(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -174,6 +182,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
                 found += self._bands(x)
             elif kind == "lags":
                 found += [x[:, -1 - lag] for lag in self._lags()]
+            elif kind == "kernels":
+                found += self.kernels_.compute(x) if self._has_kernels else []
             elif kind == "residual":
                 found.append(self._residual(whole.mean[:, 0] if whole else x[:, -1]))
             else:
@@ -216,9 +226,15 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _copies(self, channels: int) -> int:
         """How much more memory than a window its features take while they are computed."""
+        if self._has_kernels:
+            return COUNT
         if self.conditions is None:
             return 1
         return 1 + len(self.conditions_.centres) // channels
+
+    @property
+    def _has_kernels(self) -> bool:
+        return "kernels" in self.kinds and self.length_ >= TAPS
 
     def _kinds(self) -> list[str]:
         alone = self.length_ == 1
@@ -241,6 +257,8 @@ class WindowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
                 found.append(kind)
             elif kind == "bands":
                 found += [f"band {low}-{high - 1}" for low, high in self._octaves()]
+            elif kind == "kernels":
+                found += self.kernels_.names() if self._has_kernels else []
             elif kind == "lags":
                 found += [f"lag {lag}" for lag in self._lags()]
             else:

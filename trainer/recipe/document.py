@@ -41,6 +41,7 @@ from trainer.recipe.feature_section import (
     feature_mistakes,
 )
 from trainer.recipe.label_section import Rules, label_mistakes, one_column
+from trainer.recipe.optimise_section import Optimise
 from trainer.recipe.search_section import Detecting, Search, search_mistakes
 from trainer.recipe.section import Section
 from trainer.recipe.split_section import Checks, Split, split_mistakes
@@ -225,6 +226,7 @@ class Recipe(Section):
     split: Split
     checks: Checks = Checks()
     search: Search | None = None
+    optimise: Optimise = Optimise()
     budget: Budget = Budget()
     drift: DriftSection = DriftSection()
 
@@ -266,6 +268,9 @@ class Recipe(Section):
             *self._signal_mistakes(),
             *feature_mistakes(names, self.derived, self.features),
             *self.features.lag_mistakes(self._seen_length),
+            *self.features.kernel_mistakes(
+                self.target.task, self._seen_length, len(names) + len(self.derived)
+            ),
             *(self.conditions.mistakes(names, self.derived) if self.conditions else ()),
             *self._target_mistakes(),
             *label_mistakes(
@@ -276,6 +281,7 @@ class Recipe(Section):
             ),
             *self._split_mistakes(),
             *search_mistakes(self.search, self.target.task, self.label_column),
+            *self.optimise.mistakes(self.target.task, self.search),
         ]
 
     @property

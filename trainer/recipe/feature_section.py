@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from models.bundle.manifest import Name
 from trainer.features.conditions import MAX_CONDITIONS, ConditionSpec
 from trainer.features.expression import MAX_LENGTH, Expression
+from trainer.features.kernels import COUNT, DEFAULT_MOST, kernel_mistakes
 from trainer.features.window_features import BASIC, WindowFeatures
 from trainer.recipe.section import Section
 
@@ -26,8 +27,10 @@ Kind = Literal[
     "bands",
     "residual",
     "lags",
+    "kernels",
 ]
 MAX_LAGS = 100
+MAX_KERNEL_FEATURES = 10_000
 # A covariance of k features has k (k + 1) / 2 numbers to estimate, so a detector with many
 # features needs many hours of normal data.
 _OF_A_DETECTOR = ("mean", "std")
@@ -89,6 +92,7 @@ class FeatureSection(Section):
             window too, beside the whole of it.
         lags: for the kind `lags`, how many samples before the last one each taken sample lies;
             empty takes some over the whole window, further apart the older they are.
+        kernels: for the kind `kernels`, most features of all signals together.
         signals: names of the signals, derived ones among them, that features are computed of;
             None takes all. Signals that are not named here are no input of the estimator, but the
             gateway still compares them with the training part and reports their drift.
@@ -101,7 +105,14 @@ class FeatureSection(Section):
     lags: Annotated[
         tuple[Annotated[int, Field(ge=0, le=65_535)], ...], Field(max_length=MAX_LAGS)
     ] = ()
+    kernels: Annotated[int, Field(ge=COUNT, le=MAX_KERNEL_FEATURES)] = DEFAULT_MOST
     signals: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _kernels_have_a_use(self) -> Self:
+        if "kernels" in self.model_fields_set and "kernels" not in self.kinds:
+            raise ValueError("kernels needs the kind 'kernels'; add it to kinds, or leave it out")
+        return self
 
     @model_validator(mode="after")
     def _lags_have_a_use(self) -> Self:
@@ -128,8 +139,23 @@ class FeatureSection(Section):
             derived=tuple((one.name, one.expression) for one in derived),
             described=self.signals or (),
             lags=self.lags,
+            most_kernels=self.kernels,
             conditions=conditions,
         )
+
+    def kernel_mistakes(self, task: str, length: int, signals: int) -> list[str]:
+        """Mistakes in kernels for windows of `length` samples of `signals` signals."""
+        if "kernels" not in self.kinds:
+            return []
+        if task == "anomaly":
+            reason = (
+                "features.kinds: 'kernels' are too many features for a detector, which has to "
+                "learn how each goes with each other; use other kinds, or a classification"
+            )
+            return [reason]
+        seen = len(self.signals or ()) or signals
+        mistakes = kernel_mistakes(length, seen, self.kernels)
+        return [f"features.kinds, 'kernels': {mistake}" for mistake in mistakes]
 
     def lag_mistakes(self, length: int) -> list[str]:
         """Mistakes in the lags for features of the last `length` samples of a window."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.bundle.explain import Explain
 from models.bundle.manifest import WindowSpec
+from models.bundle.optimised import Optimised
 from trainer.checks.finding import Finding
 from trainer.dataset.splits import Parts
 from trainer.dataset.subject import Subject
@@ -37,6 +38,7 @@ class Trained:
         leaderboard: the leaderboard of the search; None without a search.
         comparison: the comparison with the champion; None if there is none.
         explain: how answers are explained; None where they are not.
+        optimised: how a network was made smaller; None where it was not.
         normal: the window that explanations compare with, `[length, channels]`; None as before.
         doubts: sentences on answers of the model that make it useless; nearly always empty.
     """
@@ -53,6 +55,7 @@ class Trained:
     leaderboard: Leaderboard | None
     comparison: Comparison | None
     explain: Explain | None = None
+    optimised: Optimised | None = None
     normal: NDArray[np.float32] | None = None
     doubts: tuple[str, ...] = ()
 

@@ -6,6 +6,7 @@ within seconds. So without a section `[search]` the recipe's default is the winn
 - For a regression: a line on the last sample; ridge and partial least squares on lags, where a
   window has several samples; gradient boosting on the recipe's features.
 - For a classification: a logistic line, and gradient boosting, on the recipe's features.
+- On features of kernels: lines alone.
 
 A rival that beats a simpler one by no more than one standard error yields to it. The standard error
 is that of the differences fold by fold, because folds differ more from each other than candidates
@@ -44,6 +45,8 @@ LINE, SMALL, LARGE = range(3)
 # Penalties as a share of the number of rows. The last one leaves nearly the mean of the target.
 _PENALTIES = (1e-3, 1e-2, 3e-2, 1.0, 100.0)
 _COMPONENTS = (2, 4, 8)
+# Inverse penalties of a logistic regression on kernels, of which there are more than windows.
+_STRENGTHS = (1e-3, 1e-2, 1e-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,8 @@ def rivals(recipe: Recipe) -> tuple[Rival, ...]:
     own, target = recipe.described, recipe.target
     plain = recipe.features == FeatureSection(signals=recipe.features.signals)
     name = "plain" if plain else "given"
+    if "kernels" in recipe.features.kinds:
+        return _on_kernels(target.task, name, own)
     boosting = Rival("boosting", name, (default(own, target.task, recipe.seed),), LARGE)
     if target.task == "classification":
         logistic = steps(LogisticRegression(C=1.0, max_iter=500), scaled=True)
@@ -148,6 +153,14 @@ def rivals(recipe: Recipe) -> tuple[Rival, ...]:
         return (line, _latent("last", own), boosting)
     lags = _lags(recipe, own)
     return (line, _latent("lags", lags), _ridge("ridge", "lags", lags), boosting)
+
+
+def _on_kernels(task: str, name: str, own: WindowFeatures) -> tuple[Rival, ...]:
+    """Lines alone: boosting on hundreds of features takes minutes, and tells waves no better."""
+    if task == "regression":
+        return (_ridge("line", name, own), _latent(name, own))
+    lines = (steps(LogisticRegression(C=one, max_iter=500), scaled=True) for one in _STRENGTHS)
+    return (Rival("line", name, tuple(Candidate(own, one) for one in lines), LINE),)
 
 
 def _lags(recipe: Recipe, own: WindowFeatures) -> WindowFeatures:

@@ -52,14 +52,25 @@ class Plan:
     notes: tuple[str, ...]
 
     def first(self) -> list[dict[str, Any]]:
-        """What is tried before any are drawn: each family's default, then further parameters."""
+        """What is tried before any are drawn: each family's default, then further parameters.
+
+        Where there are kernels, a line on them comes after the defaults: it is what they are for.
+        """
         features = next(iter(self.presets))
         of = self.setting
-        defaults = [(name, FAMILIES[name].first(of)) for name in self.families]
-        further = [(name, one) for name in self.families for one in FAMILIES[name].further(of)]
-        return [
-            {"family": name, "features": features, **drawn} for name, drawn in defaults + further
+        found = [(name, features, FAMILIES[name].first(of)) for name in self.families]
+        if "kernels" in self.presets and "linear" in self.families:
+            found.append(("linear", "kernels", self._line_on_kernels()))
+        found += [
+            (name, features, one) for name in self.families for one in FAMILIES[name].further(of)
         ]
+        return [{"family": name, "features": kind, **drawn} for name, kind, drawn in found]
+
+    def _line_on_kernels(self) -> dict[str, Any]:
+        """A strong penalty, because there are more features of kernels than windows."""
+        if self.setting.numbers:
+            return {"linear.kind": "ridge", "linear.alpha": 0.1}
+        return {"linear.penalty": "l2", "linear.c": 1e-2}
 
     def candidate(self, trial: BaseTrial) -> Candidate:
         """Draw the next candidate, or rebuild the one whose parameters are in `trial`."""

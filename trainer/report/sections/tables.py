@@ -180,6 +180,8 @@ def proof(subject: Reported) -> Markup:
         "made by": f"millhand {lineage.code_version}, seed {lineage.seed}; "
         + ", ".join(f"{name} {version}" for name, version in lineage.packages.items()),
     }
+    if manifest.optimised is not None:
+        said["in eight bits"] = f"{manifest.optimised}; the errors above are those of eight bits"
     if manifest.outputs[0].classes:
         said["undecided"] = (
             f"{parity.undecided} held-out windows: two classes are within the tolerance"

@@ -18,6 +18,7 @@ from models.bundle.manifest import (
     utc,
 )
 from models.bundle.manifest_json import read_manifest, write_manifest
+from models.bundle.optimised import Optimised
 from models.errors import BundleError, ManifestError
 from tests.kit.bundles.factories import make_channels, make_manifest
 from tests.kit.wording import names, naming
@@ -124,6 +125,17 @@ def test_an_explanation_needs_schema_2_and_older_manifests_stay_as_they_were() -
     assert manifest.schema_version == 2
     assert read_manifest(write_manifest(manifest)) == manifest
     assert b"explain" not in write_manifest(make_manifest())
+
+
+def test_a_network_in_eight_bits_needs_schema_2_and_others_say_nothing() -> None:
+    one = Optimised(
+        metric="rmse", before=1.0, after=1.01, bytes_before=4_000, bytes_after=1_000, worst=0.1
+    )
+    with pytest.raises(ValidationError, match="optimised"):
+        make_manifest(optimised=one, schema_version=1)
+    manifest = make_manifest(optimised=one, schema_version=2)
+    assert read_manifest(write_manifest(manifest)) == manifest
+    assert b"optimised" not in write_manifest(make_manifest())
 
 
 def test_an_explanation_may_not_exchange_too_many_signals() -> None:

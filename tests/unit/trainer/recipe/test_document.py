@@ -77,6 +77,33 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             },
             "features.lags: 3 is beyond the 3",
         ),
+        ({"features": {"kernels": 500}}, "'kernels'"),
+        ({"features": {"kinds": ["kernels"], "kernels": 83}}, "features.kernels: found 83"),
+        ({"features": {"kinds": ["kernels"]}}, "features see 4 samples"),
+        (
+            {"features": {"kinds": ["kernels"], "kernels": 84}, "window": {"length": 64}},
+            "make 168 features",
+        ),
+        (
+            {"features": {"kinds": ["kernels"]}, "window": {"length": 8_193}},
+            "allowed are 16384",
+        ),
+        (
+            {
+                "features": {"kinds": ["kernels"]},
+                "window": {"length": 64},
+                "target": {"task": "anomaly"},
+            },
+            "detector",
+        ),
+        ({"optimise": {"int8": True}}, "'mlp'"),
+        (
+            {"optimise": {"int8": True}, "search": {"trials": 1, "candidates": ["linear"]}},
+            "optimise.int8",
+        ),
+        ({"optimise": {"int8": True}, "target": {"task": "anomaly"}}, "detector"),
+        ({"optimise": {"worse": -1}}, "optimise.worse: found -1"),
+        ({"optimise": {"tolerance": 0.6}}, "optimise.tolerance: found 0.6"),
         ({"target": {"task": "magic"}}, "'classification', 'regression', 'anomaly'"),
         (
             {"target": {"column": "y"}},
@@ -315,7 +342,7 @@ def test_guide_explains_every_key() -> None:
     schema = json.loads(recipe_schema())
     keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
     headings = {"bundle", "data", "signals", "derived", "window", "features", "target", "split"}
-    headings |= {"checks", "conditions", "labels", "search", "budget", "drift"}
+    headings |= {"checks", "conditions", "labels", "search", "optimise", "budget", "drift"}
     assert {key for key in keys - headings if f"`{key}`" not in guide} == set()
     assert all(f"[{heading}]" in guide for heading in headings)
 
