@@ -130,6 +130,9 @@ class TimeAxis(Section):
         origin: the moment that a column of numbers counts from.
         step_s: seconds between rows of a file that follow each other with the same timestamp;
             None leaves their times equal.
+        counter: whether a column of numbers counts something, such as cycles, and tells no time:
+            reports then show its counts, and `origin` only serves `replay`. None: it does if there
+            is no `origin` and the numbers end before 1990.
     """
 
     column: str | Columns | None = None
@@ -141,6 +144,7 @@ class TimeAxis(Section):
     )
 
     step_s: Annotated[Finite, Field(gt=0, le=86_400)] | None = None
+    counter: bool | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -150,6 +154,8 @@ class TimeAxis(Section):
             raise ValueError("give column, or unit where the rows are evenly apart")
         if self.unit is not None and self.format is not None:
             raise ValueError("format is for timestamps in text, unit for numbers: give one of them")
+        if self.counter is not None and (self.column is None or self.unit is None):
+            raise ValueError("counter is about a column of numbers: give column and unit")
         if self.unit is not None and len(self.columns) > 1:
             raise ValueError("unit is for one column of numbers, column names several")
         return self
