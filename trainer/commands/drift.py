@@ -144,7 +144,7 @@ def _periods(recording: Recording, rows: NDArray[np.int64], clock: Clock) -> lis
     times_ns = recording.times_ns[rows]
     if clock.kind == "dates":
         return [str(m) for m in times_ns.astype("datetime64[ns]").astype("M8[M]")]
-    counts = rows if not recording.timed else times_ns // clock.unit_ns
+    counts = clock.count(times_ns).astype(np.int64) if recording.timed else rows
     return [f"{clock.axis} {n // _ROWS_A_PERIOD * _ROWS_A_PERIOD}" for n in counts.tolist()]
 
 

@@ -5,7 +5,7 @@ nanoseconds as one would be to invent a day in 1970.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -29,11 +29,17 @@ class Clock:
         kind: `dates`; a `counter` that a column has; or `rows`, which are only in order.
         name: name of the counter's column; empty for the others.
         unit_ns: nanoseconds that stand for one count, or for one row.
+        began_ns: time of the count 0, nanoseconds since 1970.
     """
 
     kind: Literal["dates", "counter", "rows"]
     name: str = ""
     unit_ns: int = 1
+    began_ns: int = 0
+
+    def count(self, times_ns: Any) -> Any:  # noqa: ANN401  a number, or an array of them
+        """The counts at times in nanoseconds."""
+        return (times_ns - self.began_ns) / self.unit_ns
 
     @property
     def axis(self) -> str:
@@ -45,7 +51,7 @@ class Clock:
         if self.kind == "dates":
             moment = np.datetime64(int(time_ns), "ns").astype("datetime64[ms]")
             return f"{str(moment).removesuffix('.000')}Z"
-        return f"{self.axis} {time_ns / self.unit_ns:.15g}"
+        return f"{self.axis} {self.count(time_ns):.15g}"
 
     def span(self, length_ns: float) -> str:
         """A length of time in words: `3.5 hours`, `120 counts of 'cycle'` or `120 rows`."""
@@ -66,15 +72,18 @@ def clock_of(recording: Recording, recipe: Recipe) -> Clock:
     """What the times of a recording mean.
 
     A time column of numbers without `origin` counts from 1970, and so do clocks of computers: it is
-    a counter if its last time is too early for a plant.
+    a counter if its last time is too early for a plant, or if the recipe says so.
     """
     time = recipe.data.time
     if time is None or not recording.timed:
         return Clock("rows")
-    if time.unit is None or "origin" in time.model_fields_set:
+    given = "origin" in time.model_fields_set
+    if time.unit is None or (given and not time.counter):
         return Clock("dates")
     if time.column is None:
         return Clock("rows", unit_ns=UNIT_NS[time.unit])
-    if int(recording.times_ns.max()) >= COUNTED_UNTIL:
+    is_early = int(recording.times_ns.max()) < COUNTED_UNTIL
+    if not (is_early if time.counter is None else time.counter):
         return Clock("dates")
-    return Clock("counter", time.name, UNIT_NS[time.unit])
+    began_ns = round(time.origin.timestamp()) * 10**9 if given else 0
+    return Clock("counter", time.name, UNIT_NS[time.unit], began_ns)

@@ -87,6 +87,9 @@ class TimeAxis(Section):
             one order only. None asks where all files together leave it open.
         step_s: seconds between rows of a file that follow each other with the same timestamp;
             None leaves their times equal.
+        counter: whether a column of numbers counts something, such as cycles, and tells no time:
+            reports then show its counts, and `origin` only serves `replay`. None: it does if there
+            is no `origin` and the numbers end before 1990.
     """
 
     column: str | Columns | None = None
@@ -100,6 +103,7 @@ class TimeAxis(Section):
     every: Annotated[Finite, Field(gt=0, le=MAX_S)] | None = None
     day_first: bool | Literal["proved"] | DayFirst | None = None
     step_s: Annotated[Finite, Field(gt=0, le=86_400)] | None = None
+    counter: bool | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -125,6 +129,8 @@ class TimeAxis(Section):
                 "day_first is for dates in text whose format is found; leave out "
                 f"{'unit' if self.unit is not None else 'format'}, or day_first"
             )
+        if self.counter is not None and (self.column is None or self.unit is None):
+            raise ValueError("counter is about a column of numbers: give column and unit")
         if self.unit is not None and len(self.columns) > 1:
             raise ValueError("unit is for one column of numbers, column names several")
         return self

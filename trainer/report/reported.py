@@ -114,7 +114,7 @@ class Reported:
         times_ns = self.trained.recording.times_ns[rows]
         if self.clock.kind == "dates":
             return times_ns.astype("datetime64[ns]")
-        return np.asarray(times_ns / self.clock.unit_ns)
+        return np.asarray(self.clock.count(times_ns))
 
     @cached_property
     def wrong(self) -> NDArray[np.float64]:

@@ -51,8 +51,9 @@ class TimeAxis:
 def axis_of(start: int, end: int, clock: Clock, *, is_relative: bool) -> TimeAxis:
     """Make an axis between two times in nanoseconds."""
     if clock.kind != "dates":
-        low, high = start / clock.unit_ns, max(end, start + 1) / clock.unit_ns
-        return TimeAxis(low, high, clock.axis)
+        ends = np.array([start, max(end, start + 1)])
+        low, high = ends / clock.unit_ns if is_relative else clock.count(ends)
+        return TimeAxis(float(low), float(high), clock.axis)
     if not is_relative:
         low, high = (float(date2num(np.datetime64(t, "ns"))) for t in (start, max(end, start + 1)))
         return TimeAxis(low, high)

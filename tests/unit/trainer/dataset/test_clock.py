@@ -36,11 +36,25 @@ def counted(folder: Path, *, first: int = 1, **time: object) -> Path:
     [
         (1, {"column": "cycle", "unit": "h"}, "counter"),
         (1, {"column": "cycle", "unit": "h", "origin": "2024-01-01T00:00:00Z"}, "dates"),
+        (
+            1,
+            {"column": "cycle", "unit": "h", "origin": "2024-01-01T00:00:00Z", "counter": True},
+            "counter",
+        ),
+        (1, {"column": "cycle", "unit": "h", "counter": False}, "dates"),
         (482_000, {"column": "cycle", "unit": "h"}, "dates"),
         (1, {"unit": "h"}, "rows"),
         (1, None, "rows"),
     ],
-    ids=["counter", "counter with an origin", "hours since 1970", "rows in order", "no time"],
+    ids=[
+        "counter",
+        "counter with an origin",
+        "counter by its key",
+        "no counter by its key",
+        "hours since 1970",
+        "rows in order",
+        "no time",
+    ],
 )
 def test_kind_of_time(
     tmp_path: Path, first: int, time: dict[str, object] | None, kind: str
@@ -67,9 +81,10 @@ def test_kind_of_time(
     [
         (Clock("dates"), "1970-01-06T00:00:00Z", "5 days"),
         (Clock("counter", "cycle", HOUR_NS), "cycle 120", "120 counts of 'cycle'"),
+        (Clock("counter", "cycle", HOUR_NS, 20 * HOUR_NS), "cycle 100", "120 counts of 'cycle'"),
         (Clock("rows", unit_ns=HOUR_NS), "row 120", "120 rows"),
     ],
-    ids=["dates", "counter", "rows"],
+    ids=["dates", "counter", "counter with an origin", "rows"],
 )
 def test_times_in_words(clock: Clock, moment: str, span: str) -> None:
     assert clock.moment(120 * HOUR_NS) == moment
@@ -83,16 +98,16 @@ def test_counts_are_whole_however_many() -> None:
 
 
 def test_report_on_a_counter_shows_counts_and_no_date(tmp_path: Path) -> None:
-    path = counted(tmp_path, column="cycle", unit="h")
+    path = counted(tmp_path, column="cycle", unit="h", origin="2024-01-01T00:00:00Z", counter=True)
     outcome = train(read_recipe(path), tmp_path / "out", console=Console())
     page = Page(outcome.bundle.report)
     data = page.section("Data").text
     assert names(data, "cycle 1", "to cycle")
-    assert "1970" not in page.section("Data").text + page.section("Split").text
+    assert "2024" not in page.section("Data").text + page.section("Split").text
     for title in ("Answer and truth over time", "The split on a time axis"):
         drawn = "".join(one.text for one in page.pictures[title].all("text"))
         assert "cycle" in drawn
-        assert not {"1970", "Jan"} & set(drawn.split())
+        assert not {"2024", "Jan"} & set(drawn.split())
     assert names(page.root.text, "4 counts of 'cycle'")
 
 

@@ -150,6 +150,8 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
             {"data": {"time": {"unit": "s", "step_s": 1}}},
             "step_s",
         ),
+        ({"data": {"time": {"unit": "h", "counter": True}}}, "counter"),
+        ({"data": {"time": {"column": "t", "counter": True}}}, "counter"),
         (
             {"signals": [{"name": "Druck [bar]"}]},
             "'Druck_bar'",
