@@ -75,7 +75,7 @@ def hint(opened: OpenFile, encoding: str, source: Source, wanted: Sequence[str])
     if len({len(line) for line in table}) != 1 or not {*wanted} <= {*named}:
         return None
     if source.columns:
-        if len(table) != len(source.columns) or len(table[0]) == len(source.columns):
+        if len(table) != len(source.columns):
             return None
         said = f"its {len(table)} lines are as many as the names"
     else:

@@ -41,6 +41,14 @@ def test_each_row_has_the_text_of_its_line(tmp_path: Path) -> None:
     assert {"data.beside/a.txt", "data.beside/b.txt"} < {*recording.digests}
 
 
+def test_lines_go_on_in_every_block_of_a_large_file(tmp_path: Path) -> None:
+    header = ["pressure", "flow", *[f"unused{number}" for number in range(1100)]]
+    write_csv(tmp_path / "a.csv", header, [(i, 1, *[0] * 1100) for i in range(2000)])
+    (tmp_path / "a.txt").write_text("".join(f"{row}\n" for row in range(2000)))
+    recording = read(tmp_path, beside({"a.csv": "a.txt"}))
+    assert recording.texts["state"].tolist() == [str(row) for row in range(2000)]
+
+
 def test_row_without_values_keeps_the_lines_with_their_rows(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", ["pressure", "flow"], [(1, 2), ("NaN", "NaN"), (3, ""), (5, 6)])
     (tmp_path / "a.txt").write_text("first\nsecond\nthird\nfourth\n")

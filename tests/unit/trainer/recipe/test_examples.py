@@ -104,6 +104,31 @@ def test_labels_and_groups_stand_in_other_files(tmp_path: Path) -> None:
     assert np.unique(known.member).tolist() == ["0", "1", "2", "3", "4", "5"]
 
 
+def test_whole_sessions_with_a_time_and_an_activity_a_row_need_no_other_file(
+    tmp_path: Path,
+) -> None:
+    """One file a person, without names, with NaN where a sensor is silent, 0 between activities."""
+    for person in (1, 2):
+        lines = [
+            f"{8.38 + row / 100:.2f} {row // 40 % 3} {row if row % 9 == 0 else 'NaN'} {30 + person}"
+            for row in range(240)
+        ]
+        (tmp_path / f"subject10{person}.dat").write_text("\n".join([*lines, ""]))
+    made = recipe(
+        tmp_path,
+        data={
+            "files": ["*.dat"],
+            "columns": ["seconds", "activity", "pressure", "flow"],
+            "asset_from": "file",
+            "time": {"column": "seconds", "unit": "s"},
+        },
+        target={"task": "classification", "column": "activity", "ignore": [0]},
+    )
+    recording, known = training_rows(made)
+    assert (recording.assets, recording.period_ms()) == (("subject101", "subject102"), 10)
+    assert (known.classes, int(known.known.sum())) == (("1", "2"), 320)
+
+
 def stops(folder: Path) -> None:
     write_csv(folder / "a.csv", ["time", "pressure", "flow"], [(i, 4, 30 + i) for i in range(9)])
     write_csv(folder / "stops.txt", ["from", "to", "label"], [(2, 4, "jam"), (6, 7, "empty")])
