@@ -27,6 +27,7 @@ IMPORTERS = {
         "trainer/search/candidates.py",
     },
     "pandas": {
+        "trainer/ingest/beside.py",
         "trainer/ingest/columns.py",
         "trainer/ingest/csv_file.py",
         "trainer/ingest/dates/counts.py",

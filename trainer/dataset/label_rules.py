@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.dataset.label_tables import Span, lines_of, spans_of
+from trainer.dataset.label_spans import Span, spans_of
 from trainer.errors import DataError
 from trainer.ingest.recording import Recording
 from trainer.recipe.data_section import Source
@@ -65,10 +65,8 @@ class _Labels:
             told = np.ones(len(scope), dtype=np.bool_)
         elif rule.spans is not None:
             found, told = self._by_spans(Path(rule.spans))
-        elif rule.largest_of:
-            found, told = self._largest(rule.largest_of, scope, place)
         else:
-            found, told = self._by_lines(rule)
+            found, told = self._largest(rule.largest_of, scope, place)
         self.labels[scope & told] = found[scope & told]
         self.decided |= scope & told
 
@@ -151,11 +149,3 @@ class _Labels:
                 f"rows, first at {self.recording.place(row)}: no label by this rule"
             )
         return np.array(columns, dtype=object)[known.argmax(axis=1)], told
-
-    def _by_lines(self, rule: LabelRule) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        found = np.full(len(self.recording), "", dtype=object)
-        for rows, labels in lines_of(
-            rule.by_line, rule.field, self.source, self.recording, self.digests
-        ):
-            found[rows] = labels
-        return found, found != ""

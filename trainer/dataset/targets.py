@@ -73,7 +73,12 @@ def with_tables(recording: Recording, known: Truth) -> Recording:
 
 
 def _classes(recording: Recording, target: Classification) -> Truth:
-    labels, said = _without_words(recording, target.column, {*target.names})
+    labels, said = _without_words(recording, target.column, {*target.names, *target.ignore})
+    if target.ignore:
+        ignored = np.isin(labels, target.ignore)
+        labels = np.where(ignored, "", labels)
+        count = int(ignored.sum())
+        said = (*said, f"column '{target.column}': {count} rows have a label of target.ignore")
     found = {str(label) for label in np.unique(labels)} - {""}
     names = target.names or {label: label for label in sorted(found, key=_by_number)}
     if len(names) > MAX_CLASSES:
@@ -87,7 +92,7 @@ def _classes(recording: Recording, target: Classification) -> Truth:
         raise DataError(
             f"{recording.place(row)}, column '{target.column}': found '{strange[0]}'; "
             f"target.classes are {', '.join(names)}; add it there, where several labels may have "
-            "one name, or to data.na_values"
+            "one name, to target.ignore if it stands for no class, or to data.na_values"
         )
     classes = tuple(dict.fromkeys(names.values()))
     if target.positive is not None and target.positive not in classes:

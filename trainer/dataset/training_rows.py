@@ -54,6 +54,7 @@ def _loaded(recipe: Recipe, opened: Callable[[str], object]) -> Recording:
         if is_number or column not in exc.columns:
             raise
         raise DataError(
-            f"{exc}; where no column has the labels, [[labels]] makes them by rules: by files, by "
-            f"until_row, by spans of time or by_line of a table, with target.column = '{LABEL}'"
+            f"{exc}; where no column has the labels, [[labels]] makes them by rules (files, "
+            f"until_row, spans, largest_of) with target.column = '{LABEL}', and [[data.beside]] "
+            "takes them from another file with a line for each row"
         ) from exc

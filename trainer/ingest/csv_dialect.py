@@ -101,6 +101,9 @@ def _without_header(
     place = f"{name} line {source.skip_rows + first + 1}"
     rows = lines[first:] or [""]
     _check_count(fields(rows[0], *way), source.columns, way[0], place)
+    if lacking := missing(source.columns, wanted, "data.columns"):
+        absent = [column for column in wanted if column not in source.columns]
+        raise AbsentColumnError(f"{name}: {lacking}; correct the recipe", absent)
     units, more = _units(rows, way, source.columns, source, wanted)
     start = source.skip_rows + first + 1 + units
     return Dialect(*way, source.columns, start, (*notes, *more))

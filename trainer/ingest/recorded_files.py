@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest import csv_file, parquet_file
+from trainer.ingest.beside import ColumnsBeside
 from trainer.ingest.columns import Columns, Texts, joined
 from trainer.ingest.dates.timestamps import Timestamps
 from trainer.ingest.numerals import DecimalMark
@@ -74,6 +75,7 @@ class _Reader:
         self.stamps = Timestamps(source.time)
         self.marks = DecimalMark(source.decimal, source.thousands)
         self.digests: dict[str, str] = {}
+        self.tables: dict[str, str] = {}
         self.known: dict[str, str] = {}
         self.assets: dict[str, str] = {}
         self.notes: dict[str, list[str]] = {}
@@ -105,7 +107,7 @@ class _Reader:
         apart = partial(told_apart, named=named) if self.source.run else None
         recording, said = self.rows.recording(self.stamps, apart)
         notes = (*self._sentences(), *marks, *said)
-        return replace(recording, digests=self.digests, notes=notes)
+        return replace(recording, digests={**self.digests, **self.tables}, notes=notes)
 
     def note(self, text: str, name: str) -> None:
         """Add a note on a file; the same note on many files is given once."""
@@ -153,9 +155,14 @@ class _Reader:
         told: Callable[[str], object] | None = None,
     ) -> Iterator[Columns]:
         """The columns that the recipe needs, block by block; `told` takes the notes on them."""
-        wanted = [column for column in self._needed() if column not in said]
+        beside = ColumnsBeside(self.source, opened.name, {*self._needed()} - {*said})
+        self.tables |= beside.digests
+        given = {*said, *beside.columns}
+        wanted = [column for column in self._needed() if column not in given]
         if not wanted:
-            raise DataError("data.file_template names every column; there is nothing to read")
+            raise DataError(
+                "data.file_template and data.beside name every column; there is nothing to read"
+            )
         note: Callable[[str], object] = told or partial(self.note, name=opened.name)
         self._separated(",")
         if opened.path.suffix.lower() == PARQUET:
@@ -165,12 +172,15 @@ class _Reader:
         else:
             lines = csv_file.blocks(opened, self.source, wanted, note, separated=self._separated)
             frames = ((one, None) for one in lines)
+        count, na_values = 0, self.source.na_values
         for frame, carried in frames:
             if len(frame):
-                na_values = self.source.na_values
-                columns = Columns(frame, opened.name, self.marks, na_values, said)
+                whole = beside.added(frame, count)
+                columns = Columns(whole, opened.name, self.marks, na_values, said)
                 columns.carried = carried
+                count += len(frame)
                 yield columns
+        beside.check(count)
 
     def _needed(self) -> list[str]:
         """The names of all columns that must be there, each once."""

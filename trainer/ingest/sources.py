@@ -20,6 +20,8 @@ from trainer.ingest.file_formats import known_format
 from trainer.recipe.data_section import Source
 
 MAX_FILES = 10_000
+MAX_BYTES = 256 << 20
+"""Most bytes of a text file that is read as a whole instead of block by block."""
 PARQUET = ".parquet"
 """The suffix of Parquet files; all other files are text."""
 _NO_NAME = (".csv", ".txt", ".tsv", ".dat", ".data", PARQUET)
@@ -148,6 +150,23 @@ def begin(opened: OpenFile, encoding: str | None, skip: int = 0) -> Opening:
     if len(text) == _SNIFFED_CHARACTERS and len(lines) > 1:
         del lines[-1]  # cut anywhere
     return Opening(tuple(lines[:_SNIFFED_LINES]), found, notes)
+
+
+def whole_lines(opened: OpenFile, encoding: str, skip: int, most: int) -> list[str] | None:
+    """The lines that are not blank, after the first `skip`; None for a file beyond `most` bytes.
+
+    Raises:
+        DataError: the text is not in this encoding, or the compression is broken.
+    """
+    with readable(opened.name):
+        content = opened.rewound().read(most + 1)
+    if len(content) > most:
+        return None
+    try:
+        text = content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as exc:
+        raise DataError(not_in(encoding, opened.name, exc)) from exc
+    return [line for line in text.split("\n")[skip:] if line.strip()]
 
 
 def last_line(opened: OpenFile, encoding: str) -> str | None:

@@ -7,7 +7,6 @@ Such a file is turned as a whole in memory, so its size has a limit. A row's lin
 place of its values within the lines.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from itertools import product
 
@@ -15,10 +14,9 @@ import pandas as pd
 
 from trainer.errors import DataError
 from trainer.ingest.csv_dialect import QUOTES, SEPARATORS, fields
-from trainer.ingest.sources import OpenFile, not_in, readable
+from trainer.ingest.sources import MAX_BYTES, OpenFile, whole_lines
 from trainer.recipe.data_section import Source
 
-MAX_BYTES = 256 << 20
 _HINT_BYTES = 16 << 20
 _Table = list[list[str]]
 
@@ -45,7 +43,7 @@ def rows(
     Raises:
         DataError: the file is too large, a column is missing, or lines differ in length.
     """
-    text = _text(opened, encoding, source.skip_rows, MAX_BYTES)
+    text = whole_lines(opened, encoding, source.skip_rows, MAX_BYTES)
     if text is None:
         raise DataError(
             f"{opened.name}: has more than {MAX_BYTES >> 20} MiB, to which a transposed file is "
@@ -70,14 +68,14 @@ def rows(
 
 def hint(opened: OpenFile, encoding: str, source: Source, wanted: Sequence[str]) -> str | None:
     """What to write in the recipe if a file that cannot be read as it is looks transposed."""
-    text = _text(opened, encoding, source.skip_rows, _HINT_BYTES)
+    text = whole_lines(opened, encoding, source.skip_rows, _HINT_BYTES)
     if text is None:
         return None
     table, named = _table(text, source, wanted)
     if len({len(line) for line in table}) != 1 or not {*wanted} <= {*named}:
         return None
     if source.columns:
-        if len(table) != len(source.columns) or len(table[0]) == len(source.columns):
+        if len(table) != len(source.columns):
             return None
         said = f"its {len(table)} lines are as many as the names"
     else:
@@ -87,19 +85,6 @@ def hint(opened: OpenFile, encoding: str, source: Source, wanted: Sequence[str])
         f"{said}, so each line seems to be a column of {count} rows: set data.transposed = "
         f'true, or data.transposed = ["{opened.name}"] for this file only'
     )
-
-
-def _text(opened: OpenFile, encoding: str, skip: int, most: int) -> list[str] | None:
-    """The lines that are not blank, after the first `skip`; None for a file beyond `most` bytes."""
-    with readable(opened.name):
-        reader = io.BytesIO(opened.rewound().read(most + 1))
-    if reader.getbuffer().nbytes > most:
-        return None
-    try:
-        lines = reader.getvalue().decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as exc:
-        raise DataError(not_in(encoding, opened.name, exc)) from exc
-    return [line for line in lines.split("\n")[skip:] if line.strip()]
 
 
 def _table(lines: Sequence[str], source: Source, wanted: Sequence[str]) -> tuple[_Table, list[str]]:

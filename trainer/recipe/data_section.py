@@ -8,7 +8,7 @@ import codecs
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -56,6 +56,32 @@ def _encoding(name: str) -> str:
         raise ValueError("no such encoding; common ones are utf-8, cp1252 and utf-16") from exc
 
 
+def _tables(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  any TOML value
+    """Make paths of files beside the data relative to the recipe's folder."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        file: anchored(path, info) if isinstance(path, str) else path
+        for file, path in value.items()
+    }
+
+
+class Beside(Section):
+    """A column that stands in other files, which have a line for each row of a data file.
+
+    Attributes:
+        column: the name that the column gets.
+        files: by the name of a data file, the path of the file with its lines.
+        field: which field of these lines it is, from 1.
+    """
+
+    column: str
+    files: Annotated[
+        dict[str, str], BeforeValidator(_tables), Field(min_length=1, max_length=10_000)
+    ]
+    field: Annotated[int, Field(ge=1, le=4096)] = 1
+
+
 class Source(Section):
     """The recorded files, and how their rows are read.
 
@@ -83,6 +109,7 @@ class Source(Section):
             with `messages` a row holds some of them, and an empty cell is a signal that the
             message did not carry. None takes what the metadata of a Parquet file says, or else
             `samples`.
+        beside: columns that stand in other files, with a line for each row.
         file_template: pattern for the end of a file's path, such as `{line}/{machine}.csv`; each
             name in braces becomes a column.
     """
@@ -103,6 +130,7 @@ class Source(Section):
     asset_from: Literal["file"] | None = None
     run: Literal["restart"] | None = None
     rows: Literal["samples", "messages"] | None = None
+    beside: Annotated[tuple[Beside, ...], Field(max_length=100)] = ()
     file_template: Annotated[str, AfterValidator(_template)] | None = None
 
     @model_validator(mode="after")
@@ -132,7 +160,8 @@ class Source(Section):
 
     def of_table(self, columns: tuple[str, ...] = ()) -> "Source":
         """The same for a table beside the data, with a header, or with these columns."""
-        own = {"columns": columns, "separator": None, "skip_rows": 0, "transposed": False}
+        own: dict[str, Any] = {"columns": columns, "separator": None}
+        own |= {"skip_rows": 0, "transposed": False, "beside": ()}
         return self.model_copy(update=own)
 
     @property

@@ -77,6 +77,8 @@ class Classification(Section):
         column: the column with the labels.
         classes: the labels, in the order of the class indices; or `{ label = "name" }`, where
             several labels may have one name. Empty takes the labels found in the data, sorted.
+        ignore: labels that stand for no class, such as the 0 of pauses between two states; their
+            rows have no label.
         positive: name of the class whose probability is the `score` of a model of two classes;
             None takes the last class.
     """
@@ -84,6 +86,7 @@ class Classification(Section):
     task: Literal["classification"]
     column: Annotated[str, BeforeValidator(one_column)]
     classes: tuple[Label, ...] | dict[Label, str] = ()
+    ignore: Annotated[tuple[Label, ...], Field(max_length=1000)] = ()
     positive: str | None = None
 
     @property
@@ -99,6 +102,8 @@ class Classification(Section):
         is_list = not isinstance(self.classes, dict)
         if (is_list and len({*names}) != len(self.classes)) or len({*names}) == 1:
             raise ValueError(f"at least two classes, all different, are needed, found {names}")
+        if both := [label for label in self.ignore if label in self.names]:
+            raise ValueError(f"'{both[0]}' is in classes and in ignore; take it out of one of them")
         if names and self.positive is not None and self.positive not in names:
             raise ValueError(f"positive is '{self.positive}', allowed are the classes {names}")
         return self

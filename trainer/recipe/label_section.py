@@ -18,7 +18,7 @@ from trainer.recipe.section import Section
 
 LABEL = "label"
 """Name of the column that the rules make."""
-_WAYS = ("label", "spans", "largest_of", "by_line")
+_WAYS = ("label", "spans", "largest_of")
 
 
 def one_column(value: Any) -> Any:  # noqa: ANN401  any TOML value
@@ -43,12 +43,6 @@ def _table(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  any TOML v
     return anchored(value, info) if isinstance(value, str) else value
 
 
-def _tables(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  any TOML value
-    if isinstance(value, dict):
-        return {file: _table(path, info) for file, path in value.items()}
-    return value
-
-
 class LabelRule(Section):
     """A rule that gives labels to the rows that it fits, unless a rule above has decided.
 
@@ -60,8 +54,6 @@ class LabelRule(Section):
             they hold for one asset only. A row within a span has its label; `to` is outside.
         largest_of: columns of numbers, of which the largest names the class of a row by the
             column's name.
-        by_line: by the name of a data file, the path of a text file with a line for each row.
-        field: which field of those lines is the label, from 1.
     """
 
     files: Annotated[tuple[str, ...], BeforeValidator(_several), Field(max_length=1000)] = ()
@@ -69,19 +61,15 @@ class LabelRule(Section):
     label: Label | None = None
     spans: Annotated[str | None, BeforeValidator(_table)] = None
     largest_of: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
-    by_line: Annotated[dict[str, str], BeforeValidator(_tables), Field(max_length=10_000)] = {}  # noqa: RUF012  pydantic copies it
-    field: Annotated[int, Field(ge=1, le=4096)] = 1
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
-        given = [way for way in _WAYS if getattr(self, way) not in (None, (), {})]
+        given = [way for way in _WAYS if getattr(self, way) not in (None, ())]
         if len(given) != 1:
             found = f"found {' and '.join(given)}" if given else "found none of them"
             raise ValueError(f"a rule has one of {', '.join(_WAYS)}; {found}")
         if len(self.largest_of) == 1:
             raise ValueError(f"largest_of needs two columns or more, found {self.largest_of[0]}")
-        if self.field > 1 and not self.by_line:
-            raise ValueError("field needs by_line, whose lines it chooses from")
         return self
 
 

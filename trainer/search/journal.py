@@ -40,7 +40,10 @@ _SHAPES = {
 # Keys of these sections that do not affect it, so that changing them continues the same journal.
 _FREE: Any = {
     "search": {"trials", "seconds", "jobs", "prefer", "tolerance"},
-    "data": {"files"},  # the digests are in the name, wherever the files lie
+    "data": {
+        "files": True,
+        "beside": {"__all__": {"files"}},
+    },  # the digests are in the name, wherever the files lie
     "labels": {"__all__": {"spans"}},  # as files
     "target": {"left"},
 }

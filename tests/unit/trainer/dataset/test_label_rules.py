@@ -54,7 +54,9 @@ def test_column_of_labels_that_is_not_there_is_told_with_the_rules(tmp_path: Pat
     data = {"time": SECONDS}
     with pytest.raises(DataError) as caught:
         training_rows(recipe(tmp_path, data=data, target={**TARGET, "column": "state"}))
-    assert names(caught.value, "a.csv line 1", "state", "[[labels]]", "until_row", "spans")
+    assert names(
+        caught.value, "a.csv line 1", "state", "[[labels]]", "until_row", "[[data.beside]]"
+    )
 
 
 def test_first_rows_of_each_run_have_a_label(tmp_path: Path) -> None:
@@ -179,37 +181,12 @@ def test_several_columns_as_one_target_are_told_the_rule(tmp_path: Path) -> None
     assert names(caught.value, "target.column", "[[labels]]", "largest_of = ['ok', 'leak']")
 
 
-def test_labels_may_stand_line_by_line_in_another_file(tmp_path: Path) -> None:
-    write(tmp_path, 3, "x1.csv")
-    write(tmp_path, 3, "y1.csv")
-    (tmp_path / "states.dat").write_text("3\t100\n20\t90\n3\t90\n")
-    rule = {"by_line": {"y1.csv": "states.dat"}, "field": 2}
-    assert labels(tmp_path, rule, REST) == ["normal"] * 3 + ["100", "90", "90"]
-
-
-@pytest.mark.parametrize(
-    ("rule", "said"),
-    [
-        ({"by_line": {"a.csv": "two.txt"}}, ["two.txt", "2 lines", "6 rows"]),
-        ({"by_line": {"b.csv": "two.txt"}}, ["'b.csv'", "a.csv"]),
-        ({"by_line": {"a.csv": "two.txt"}, "field": 2}, ["two.txt", "1 fields", "labels.field"]),
-        ({"by_line": {"a.csv": "none.txt"}}, ["none.txt"]),
-    ],
-    ids=["too few lines", "no such file", "no such field", "no table"],
-)
-def test_mistake_in_labels_by_line_is_told(tmp_path: Path, rule: Rule, said: list[str]) -> None:
-    write(tmp_path)
-    (tmp_path / "two.txt").write_text("1\n2\n")
-    assert names(refusal(tmp_path, rule), *said)
-
-
 @pytest.mark.parametrize(
     ("rule", "sections", "said"),
     [
         ({"files": "a*"}, {}, ["labels[0]", "largest_of"]),
         ({"label": "a", "spans": "s.csv"}, {}, ["label and spans"]),
         ({"largest_of": ["ok"]}, {}, ["two columns", "ok"]),
-        ({"label": "a", "field": 2}, {}, ["field", "by_line"]),
         ({"label": "a", "until_row": 0}, {}, ["labels[0].until_row", "found 0"]),
         (REST, {"target": {**TARGET, "column": "state"}}, ["'label'", "target.column"]),
         (REST, {"target": {"task": "regression", "column": "label"}}, ["regression", "labels"]),
@@ -219,7 +196,7 @@ def test_mistake_in_labels_by_line_is_told(tmp_path: Path, rule: Rule, said: lis
             ["labels.spans", "data.time"],
         ),
     ],
-    ids=["no way", "two ways", "one column", "no lines", "no row", "column", "number", "no time"],
+    ids=["no way", "two ways", "one column", "no row", "column", "number", "no time"],
 )
 def test_mistake_in_a_rule_is_told_before_a_row_is_read(
     tmp_path: Path, rule: Rule, sections: dict[str, object], said: list[str]

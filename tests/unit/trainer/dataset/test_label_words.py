@@ -59,3 +59,16 @@ def test_rare_word_is_no_label_and_said(tmp_path: Path) -> None:
 def test_empty_label_is_no_label_without_a_word(tmp_path: Path) -> None:
     known = read(tmp_path, ["Belt", "", "Bearing", ""])
     assert (known.known.tolist(), known.notes) == ([True, False, True, False], ())
+
+
+def test_label_that_stands_for_no_class_leaves_its_rows_without_one(tmp_path: Path) -> None:
+    known = read(tmp_path, ["1", "0", "0.0", "4"], ignore=[0])
+    assert (known.classes, known.known.tolist()) == (("1", "4"), [True, False, False, True])
+    assert names(known.notes, "2 rows", "target.ignore")
+
+
+def test_label_that_is_no_class_is_told_the_keys_that_may_name_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, ["1", "0", "4"], classes=["1", "4"])
+    said = str(caught.value)
+    assert names(said, "pump.csv line 3", "found '0'", "target.classes", "target.ignore")

@@ -195,6 +195,17 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ),
         ({"bundle": {"version": "1.0"}}, "bundle.version: found '1.0'"),
         ({"split": {"method": "time"}}, "train_rows"),
+        (
+            {
+                "target": {
+                    "task": "classification",
+                    "column": "y",
+                    "classes": ["0", "1"],
+                    "ignore": [0],
+                }
+            },
+            "'0' is in classes and in ignore",
+        ),
         ({"split": {"method": "group"}}, "needs data.asset_column, asset_from or run"),
         ({"split": {"method": "predefined"}}, "test_files"),
         ({"split": {"method": "predefined", "column": "part"}}, "give both"),

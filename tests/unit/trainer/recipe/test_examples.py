@@ -86,6 +86,49 @@ def test_runs_below_each_other_are_assets(tmp_path: Path) -> None:
     assert np.bincount(recording.asset).tolist() == [50, 50, 50]
 
 
+def test_labels_and_groups_stand_in_other_files(tmp_path: Path) -> None:
+    for part, rows in (("train", 60), ("test", 30)):
+        blanks(tmp_path, f"x_{part}.txt", drawn(rows, rows))
+        blanks(tmp_path, f"y_{part}.dat", np.array([[row % 2] for row in range(rows)]))
+        blanks(tmp_path, f"people_{part}.dat", np.array([[9, row // 10] for row in range(rows)]))
+    made = recipe(
+        tmp_path,
+        data={"time": None, **EXAMPLES["data: lines of other files"]["data"]},
+        window={"length": 1},
+        target={"task": "classification", "column": "activity"},
+        split={"method": "group", "column": "person"},
+    )
+    _, known = training_rows(made)
+    assert known.classes == ("0", "1")
+    assert known.member is not None
+    assert np.unique(known.member).tolist() == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_whole_sessions_with_a_time_and_an_activity_a_row_need_no_other_file(
+    tmp_path: Path,
+) -> None:
+    """One file a person, without names, with NaN where a sensor is silent, 0 between activities."""
+    for person in (1, 2):
+        lines = [
+            f"{8.38 + row / 100:.2f} {row // 40 % 3} {row if row % 9 == 0 else 'NaN'} {30 + person}"
+            for row in range(240)
+        ]
+        (tmp_path / f"subject10{person}.dat").write_text("\n".join([*lines, ""]))
+    made = recipe(
+        tmp_path,
+        data={
+            "files": ["*.dat"],
+            "columns": ["seconds", "activity", "pressure", "flow"],
+            "asset_from": "file",
+            "time": {"column": "seconds", "unit": "s"},
+        },
+        target={"task": "classification", "column": "activity", "ignore": [0]},
+    )
+    recording, known = training_rows(made)
+    assert (recording.assets, recording.period_ms()) == (("subject101", "subject102"), 10)
+    assert (known.classes, int(known.known.sum())) == (("1", "2"), 320)
+
+
 def stops(folder: Path) -> None:
     write_csv(folder / "a.csv", ["time", "pressure", "flow"], [(i, 4, 30 + i) for i in range(9)])
     write_csv(folder / "stops.txt", ["from", "to", "label"], [(2, 4, "jam"), (6, 7, "empty")])
@@ -96,19 +139,11 @@ def one_hot(folder: Path) -> None:
     write_csv(folder / "a.csv", names, [(i, 4, i, *np.eye(3, dtype=int)[i % 3]) for i in range(9)])
 
 
-def two_files(folder: Path) -> None:
-    for part, rows in (("train", 6), ("test", 3)):
-        lines = [(i, ord(part[1]), i) for i in range(rows)]
-        write_csv(folder / f"x_{part}.txt", ["time", "pressure", "flow"], lines)
-        blanks(folder, f"y_{part}.dat", np.array([[9, i % 2] for i in range(rows)]))
-
-
 @pytest.mark.parametrize(
     ("name", "written", "counts"),
     [
         ("labels: a table of stops", stops, {"normal": 6, "jam": 2, "empty": 1}),
         ("labels: one-hot columns", one_hot, {"no_fault": 3, "leak": 3, "blockage": 3}),
-        ("labels: another file", two_files, {"0": 5, "1": 4}),
     ],
 )
 def test_labels_are_those_of_the_example(

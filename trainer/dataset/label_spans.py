@@ -1,15 +1,13 @@
-"""Tables of labels beside the recorded data: spans of time, and a line for each row of a file."""
+"""Tables of labels beside the recorded data: spans of time."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.states import state_text
 from trainer.errors import DataError
 from trainer.ingest import csv_file
 from trainer.ingest.columns import Columns
@@ -120,57 +118,3 @@ def _assets(table: Columns, recording: Recording) -> Sequence[int | None]:
         raise table.wrong(_ASSET, strange, f"the data has no such asset, it has {known}{more}")
     index = {name: number for number, name in enumerate(recording.assets)}
     return [index[name] for name in names.tolist()]
-
-
-def lines_of(
-    tables: Mapping[str, str],
-    field: int,
-    source: Source,
-    recording: Recording,
-    digests: dict[str, str],
-) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-    """Read text files that have a line for each row of a data file.
-
-    Yields:
-        For each data file its rows in the order of the file, and the label of each.
-
-    Raises:
-        DataError: a data file is not there, or has not as many rows as the table has lines.
-    """
-    for file, path in tables.items():
-        found = [i for i, f in enumerate(recording.files) if file in (f, f.rsplit("/", 1)[-1])]
-        if len(found) != 1:
-            what = "is none" if not found else f"fits {len(found)}"
-            raise DataError(
-                f"labels.by_line: '{file}' {what} of the files "
-                f"{', '.join(recording.files[:_LISTED])}; name one, with its folder where needed"
-            )
-        rows = np.flatnonzero(recording.file == found[0])
-        rows = rows[np.argsort(recording.line[rows], kind="stable")]
-        labels = _listed_labels(Path(path), field, source, digests)
-        if len(labels) != len(rows):
-            raise DataError(
-                f"{Path(path).name}: has {len(labels)} lines, but {file} has {len(rows)} rows; "
-                "labels.by_line needs one a row (rows without any value do not count)"
-            )
-        yield rows, labels
-
-
-def _listed_labels(path: Path, field: int, source: Source, digests: dict[str, str]) -> NDArray[Any]:
-    with open_once(path, f"labels.by_line: {path}") as file:
-        digests[f"labels.by_line/{path.name}"] = file.sha256
-        table = replace(file, name=path.name)
-        first = next((line for line in begin(table, source.encoding).lines if line.strip()), "")
-        separator = max(SEPARATORS, key=lambda one: len(fields(first, one)))
-        names = tuple(str(number) for number in range(1, len(fields(first, separator)) + 1))
-        if field > len(names):
-            raise DataError(
-                f"{path.name}: its lines have {len(names)} fields, labels.field is {field}; name "
-                f"one from 1 to {len(names)}"
-            )
-        own = source.of_table(names).model_copy(update={"separator": separator})
-        wanted = [str(field)]
-        labels: list[Any] = []
-        for frame in csv_file.blocks(table, own, wanted, str):
-            labels += [state_text(text) for text in frame[str(field)].tolist()]
-    return np.array(labels, dtype=object)
