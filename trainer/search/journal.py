@@ -43,7 +43,7 @@ _FREE: Any = {
     "target": {"left"},
 }
 # Raised whenever candidates are drawn from other spaces, because a journal keeps to its own.
-_SPACES = 2
+_SPACES = 3
 # TPE needs some random trials to model; ten is Optuna's own default.
 _RANDOM_FIRST = 10
 # A median of fewer complete trials would prune by chance.
