@@ -75,6 +75,17 @@ def test_graph_counts_just_the_samples_that_numpy_counts(level: float) -> None:
     np.testing.assert_array_equal(in_a_graph(features, windows), features.transform(windows))
 
 
+def test_sums_are_whole_numbers_that_float32_holds_in_any_order() -> None:
+    windows = drawn()
+    windows[5, 7, 2] = 1e30
+    windows[6, :, 0] *= 1e-3
+    found = [limits for *_, limits in fitted(windows).kernels_.passes]
+    assert found
+    for limits in found:
+        np.testing.assert_array_equal(limits, np.rint(limits))
+        assert np.abs(limits).max() < 1 << 24
+
+
 def test_level_of_a_signal_makes_no_difference() -> None:
     windows = (np.round(drawn() * 64) / 64).astype(np.float32)
     features = fitted(windows)
