@@ -28,7 +28,7 @@ from sklearn.ensemble import (
 )
 from sklearn.svm import SVR
 
-from trainer.estimators.lines import LatentLine, RidgeLine
+from trainer.estimators.lines import LatentLine, RidgeLine, TrimmedLine
 from trainer.estimators.monitor import Monitor
 from trainer.estimators.network import Network
 from trainer.estimators.trees import (
@@ -188,5 +188,6 @@ _ESTIMATORS: dict[type, tuple[Callable[[Any], None], Written]] = {
     RandomForestClassifier: (_CLASSES, _forest_classes),
     RandomForestRegressor: (_NUMBERS, _forest_numbers),
     RidgeLine: (_NUMBERS, _computed),
+    TrimmedLine: (_NUMBERS, _computed),
     SVR: (_NUMBERS, _support),
 }

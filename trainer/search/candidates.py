@@ -5,17 +5,17 @@ of a batch are recorded before the next batch is drawn. So a search that is limi
 the same winner for the same seed.
 
 A search that is limited by seconds gives each candidate a limit of its own, so that a slow one does
-not take the time of all others. In the first batch, in which each family has its default tried, the
-limits of all families together are half of the seconds. Whatever is beyond its limit is ended and
-set aside, and tried again after the next batch, whose limit is twice as long, and so on. At the end
-of the seconds all that runs is ended.
+not take the time of all others: an equal share of most of the time that is left, among those of its
+batch that are not begun yet. What quick families do not need is left to slow ones, which come
+later. Whatever is beyond its limit is ended and set aside, and tried again in the next batch with
+at least twice the time. At the end of the seconds all that runs is ended.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,8 +38,8 @@ from trainer.search.worker import Job
 from trainer.search.worker_pool import Result, WorkerPool
 
 BATCH = 8
-FIRST_SHARE = 0.5
-"""Share of the seconds that the first candidates of all families may take together."""
+SHARE = 0.75
+"""Share of the time that is left which the candidates of a batch may take together."""
 LATE = 1.2
 """How many times the seconds a search may take without a word about it."""
 
@@ -94,7 +94,8 @@ class _Run:
         done: number of candidates tried in all runs.
         before_s: seconds that the earlier runs took.
         is_cut: whether the end of the seconds, or a stop, came in the middle of a batch.
-        limit_s: seconds that a candidate may take; None without a limit.
+        limit_s: limit of the candidate that was begun last, seconds.
+        least_s: least limit of the next batch, seconds; it grows when one was beyond its limit.
         aside: candidates that were ended because of their limit, to be tried again.
     """
 
@@ -109,20 +110,19 @@ class _Run:
     done: int = 0
     before_s: float = 0.0
     is_cut: bool = False
-    limit_s: float | None = None
+    limit_s: float = 0.0
+    least_s: float = 0.0
     aside: list[Trial] = field(default_factory=list)
 
     def run(self) -> None:
         """Try candidates until the trials or seconds of the recipe are used up, or a stop."""
         self.done, self.before_s = len(self.journal.finished), self.journal.seconds
-        self.limit_s = self._first_limit_s()
         self.advance(self.done)
         stop = StopRequest()
         with stop.listening():
             while not self.is_cut and not stop.requested and self._is_due():
                 self._batch(self._drawn(), stop)
                 self.journal.record_seconds(self.elapsed_s())
-                self.limit_s = None if self.limit_s is None else 2 * self.limit_s
         if stop.requested:
             self.console.note(
                 f"interrupted: {self.done} candidates are kept, {self._best()}; run the same "
@@ -142,6 +142,7 @@ class _Run:
             index, tried = found[0]
             if tried is None:
                 self.aside.append(asked[index])
+                self.least_s = max(self.least_s, 2 * self.limit_s)
                 continue
             self.journal.tell(asked[index], tried)
             self.done += 1
@@ -149,10 +150,11 @@ class _Run:
             self.console.detail(f"{self._best()}{self._clock()}")
 
     def _drawn(self) -> list[Trial]:
-        """The candidates of the next batch: new ones, then those that were set aside."""
+        """The candidates of the next batch: new ones and those that were set aside, in turn."""
         position, aside = self.done + len(self.aside), self.aside
+        new = [self.journal.ask(position + one) for one in range(self._due(aside))]
         self.aside = []
-        return [*(self.journal.ask(position + one) for one in range(self._due(aside))), *aside]
+        return [one for both in zip_longest(new, aside) for one in both if one is not None]
 
     def _results(self, asked: list[Trial]) -> Iterator[Result]:
         """The index and the result of each candidate, in the order in which they are ready."""
@@ -166,15 +168,16 @@ class _Run:
             for trial in asked
         ]
         left_s = self._left_s()
-        ends_s = None if left_s is None else time.monotonic() + left_s
-        return self.pool.results(jobs, limit_s=self.limit_s, ends_s=ends_s)
+        if left_s is None:
+            return self.pool.results(jobs, limit_s=None, ends_s=None)
+        ends_s, least_s = time.monotonic() + left_s, self.least_s
 
-    def _first_limit_s(self) -> float | None:
-        """The limit of the first batch: with it all families have a turn in half of the seconds."""
-        if self.wanted.seconds is None:
-            return None
-        at_once = min(self.processes, len(self.plan.families))
-        return self.wanted.seconds * FIRST_SHARE * at_once / len(self.plan.families)
+        def limit_s(waiting: int) -> float:
+            share = SHARE * (ends_s - time.monotonic()) / waiting
+            self.limit_s = max(least_s, share * min(self.processes, waiting))
+            return self.limit_s
+
+        return self.pool.results(jobs, limit_s=limit_s, ends_s=ends_s)
 
     def _is_due(self) -> bool:
         left_s = self._left_s()
@@ -248,7 +251,7 @@ def _never_tried(plan: Plan, journal: Journal, wanted: Search) -> Iterator[str]:
     if never:
         most = f"trials = {wanted.trials}" if wanted.seconds is None else "its seconds"
         slow = [family for family in never if family in journal.begun]
-        begun = f"; {', '.join(slow)} took longer than its turn" if slow else ""
+        begun = f" (begun, and ended by a limit of time: {', '.join(slow)})" if slow else ""
         yield (
             f"search: no candidate of {', '.join(never)} was finished before the search ended with "
             f"{most}{begun}; give it more, or name fewer candidates"

@@ -4,7 +4,8 @@ Which of a line and boosting is right depends on the plant, and folds of the tra
 within seconds. So without a section `[search]` the recipe's default is the winner of this contest.
 
 - For a regression: a line on the last sample; ridge and partial least squares on lags, where a
-  window has several samples; gradient boosting on the recipe's features.
+  window has several samples, ridge also on those lags only that pay; gradient boosting on the
+  recipe's features.
 - For a classification: a logistic line, and gradient boosting, on the recipe's features.
 - On features of kernels: lines alone.
 
@@ -14,7 +15,7 @@ do. The rule follows Breiman et al. (1984), who take the standard error of the b
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from trainer.dataset.windows import Windowed
 from trainer.estimators.candidate import Candidate, default, steps, varied
 from trainer.estimators.crossval import CrossValidation, FoldLosses, Scorer, cross_validate
 from trainer.estimators.fitting import check_learnable, positive_class
-from trainer.estimators.lines import LatentLine, RidgeLine
+from trainer.estimators.lines import LatentLine, RidgeLine, TrimmedLine
 from trainer.features.window_features import WindowFeatures
 from trainer.recipe.document import Recipe
 from trainer.recipe.feature_section import FeatureSection
@@ -152,7 +153,19 @@ def rivals(recipe: Recipe) -> tuple[Rival, ...]:
     if recipe.window.length == 1:
         return (line, _latent("last", own), boosting)
     lags = _lags(recipe, own)
-    return (line, _latent("lags", lags), _ridge("ridge", "lags", lags), boosting)
+    return (line, _latent("lags", lags), _on_lags(recipe, lags), boosting)
+
+
+def _on_lags(recipe: Recipe, lags: WindowFeatures) -> Rival:
+    """Ridge regression on all lags, and on those of each signal's dead time and memory only."""
+    every = _ridge("ridge", "lags", lags)
+    trimmed = Candidate(lags, steps(TrimmedLine(_signals(recipe)), scaled=True))
+    return replace(every, candidates=(*every.candidates, trimmed))
+
+
+def _signals(recipe: Recipe) -> int:
+    """How many signals the features are of."""
+    return len(recipe.features.signals or (*recipe.signals, *recipe.derived))
 
 
 def _on_kernels(task: str, name: str, own: WindowFeatures) -> tuple[Rival, ...]:
@@ -165,9 +178,8 @@ def _on_kernels(task: str, name: str, own: WindowFeatures) -> tuple[Rival, ...]:
 
 def _lags(recipe: Recipe, own: WindowFeatures) -> WindowFeatures:
     """Every sample of the window, or sparse ones where these would be too many features."""
-    length, signals = recipe.window.length, recipe.features.signals
-    count = len(signals or (*recipe.signals, *recipe.derived))
-    every = range(length) if length * count <= MOST_LAG_FEATURES else ()
+    length = recipe.window.length
+    every = range(length) if length * _signals(recipe) <= MOST_LAG_FEATURES else ()
     lags: WindowFeatures = varied(own, ("lags",)).set_params(lags=tuple(every))
     return lags
 

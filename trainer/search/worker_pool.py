@@ -6,10 +6,11 @@ started in its place; and all are ended when the time of the search is over, or 
 of this process is changed: no hook, no signal mask, no warning filter.
 """
 
+import math
 import pickle
 import subprocess
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -30,6 +31,7 @@ DIED = "its process was ended from outside, as it is where memory runs out"
 """The reason of a candidate whose process died."""
 _MOST_UNREADY = 5
 """Processes in a row that may end before they are ready."""
+Limit = Callable[[int], float]
 Result = tuple[int, FoldLosses | None]
 """The index of a candidate, and its result; None where it was ended because of its limit."""
 
@@ -44,6 +46,7 @@ class _Worker:
         ready: whether it waits for a job.
         job: index of the job that it is at; None if there is none.
         began_s: when it began the job, by the monotonic clock.
+        late_s: from when on the job is beyond its limit, by the same clock.
     """
 
     child: subprocess.Popen[bytes]
@@ -51,6 +54,7 @@ class _Worker:
     ready: bool = False
     job: int | None = None
     began_s: float = 0.0
+    late_s: float = math.inf
 
     def end(self) -> None:
         """End the process, whatever it is doing."""
@@ -90,7 +94,7 @@ class WorkerPool:
             self._workers.pop().end()
 
     def results(
-        self, jobs: Sequence[Job], *, limit_s: float | None, ends_s: float | None
+        self, jobs: Sequence[Job], *, limit_s: Limit | None, ends_s: float | None
     ) -> Iterator[Result]:
         """Try candidates, and yield each result with the candidate's index as soon as it is there.
 
@@ -99,7 +103,8 @@ class WorkerPool:
 
         Args:
             jobs: the candidates.
-            limit_s: seconds that a candidate may take; None without a limit.
+            limit_s: gives the seconds that a candidate may take when it is begun, from the number
+                of candidates that are not begun yet; None without a limit.
             ends_s: time of the monotonic clock at which all ends; None without an end.
 
         Raises:
@@ -107,9 +112,9 @@ class WorkerPool:
         """
         waiting, left = deque(range(len(jobs))), len(jobs)
         while left:
-            self._begin(jobs, waiting)
-            ended = [self._read(one) for one in self._heard(limit_s, ends_s)]
-            ended += [self._stopped(one) for one in self._late(limit_s)]
+            self._begin(jobs, waiting, limit_s)
+            ended = [self._read(one) for one in self._heard(ends_s)]
+            ended += [self._stopped(one) for one in self._late()]
             for result in ended:
                 if result is not None:
                     left -= 1
@@ -119,14 +124,17 @@ class WorkerPool:
                     self._stopped(worker)
                 return
 
-    def _begin(self, jobs: Sequence[Job], waiting: deque[int]) -> None:
+    def _begin(self, jobs: Sequence[Job], waiting: deque[int], limit_s: Limit | None) -> None:
         """Start the processes that are missing, and give each that is ready a job."""
         busy = sum(one.job is not None for one in self._workers)
         while len(self._workers) < min(self._count, len(waiting) + busy):
             self._workers.append(self._started())
         for worker in self._workers:
             if worker.ready and waiting:
-                worker.job, worker.ready, worker.began_s = waiting.popleft(), False, monotonic()
+                worker.began_s = monotonic()
+                if limit_s is not None:
+                    worker.late_s = worker.began_s + limit_s(len(waiting))
+                worker.job, worker.ready = waiting.popleft(), False
                 with suppress(OSError):  # a process that has ended shows at the next look
                     worker.connection.send(jobs[worker.job])
 
@@ -143,21 +151,20 @@ class WorkerPool:
             )
         return _Worker(child, ours)
 
-    def _heard(self, limit_s: float | None, ends_s: float | None) -> list[_Worker]:
+    def _heard(self, ends_s: float | None) -> list[_Worker]:
         """The processes that have sent something or have ended, until a limit or the end."""
-        limits = [] if ends_s is None else [ends_s]
-        if limit_s is not None:
-            limits += [one.began_s + limit_s for one in self._workers if one.job is not None]
-        left_s = max(0.0, min(limits) - monotonic()) if limits else None
+        until_s = min(
+            [math.inf if ends_s is None else ends_s]
+            + [one.late_s for one in self._workers if one.job is not None]
+        )
+        left_s = None if until_s == math.inf else max(0.0, until_s - monotonic())
         by_connection = {one.connection: one for one in self._workers}
         return [by_connection[one] for one in wait([*by_connection], left_s)]
 
-    def _late(self, limit_s: float | None) -> list[_Worker]:
+    def _late(self) -> list[_Worker]:
         """The processes that are at a candidate beyond its limit."""
-        if limit_s is None:
-            return []
         now = monotonic()
-        return [o for o in self._workers if o.job is not None and now >= o.began_s + limit_s]
+        return [one for one in self._workers if one.job is not None and now >= one.late_s]
 
     def _read(self, worker: _Worker) -> Result | None:
         """What a worker has sent: a result, or None where it has become ready for its first job."""

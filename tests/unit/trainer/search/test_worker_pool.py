@@ -56,7 +56,7 @@ def test_candidate_beyond_its_limit_is_ended_and_the_next_has_its_turn(
     pool: WorkerPool, tmp_path: Path
 ) -> None:
     jobs = [quick(tmp_path), endless(tmp_path), quick(tmp_path)]
-    found = dict(pool.results(jobs, limit_s=4.0, ends_s=None))
+    found = dict(pool.results(jobs, limit_s=lambda _: 4.0, ends_s=None))
     assert found[1] is None
     for index in (0, 2):
         tried = found[index]
