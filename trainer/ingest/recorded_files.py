@@ -19,8 +19,10 @@ from trainer.ingest.columns import Columns, Texts, joined
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.rows import Block, Rows
+from trainer.ingest.screening.filtered import Filtered
+from trainer.ingest.screening.qualities import Qualities
 from trainer.ingest.sources import PARQUET, OpenFile, find, open_once, stem
-from trainer.ingest.timestamps import Timestamps
+from trainer.ingest.timestamps import Times, Timestamps
 from trainer.recipe import file_template
 from trainer.recipe.data_section import Signal, Source
 
@@ -71,6 +73,8 @@ class _Reader:
         self.rows = Rows(tuple(signal.name for signal in signals))
         self.stamps = Timestamps(source.time)
         self.marks = DecimalMark(source.decimal, source.thousands)
+        self.filtered = Filtered(source.row_filter)
+        self.qualities = Qualities(source, signals)
         self.digests: dict[str, str] = {}
         self.known: dict[str, str] = {}
         self.assets: dict[str, str] = {}
@@ -83,7 +87,13 @@ class _Reader:
         said = self._said_by_name(path, name)
         before = self.stamps.rows
         for columns in self._blocks(opened, said):
-            self.rows.add(name, self._block(columns, path))
+            times = self.stamps.read(columns)
+            kept = self.filtered.kept(columns)
+            if kept is not None:
+                columns.keep(kept)
+                times = {form: stamps[kept] for form, stamps in times.items()}
+            if len(columns):
+                self.rows.add(name, self._block(columns, path, times))
         self.digests[name] = digest
         if self.stamps.rows == before:
             self.note("empty: left out", name)
@@ -96,9 +106,11 @@ class _Reader:
         """All rows that were read, with the notes on them."""
         if not self.stamps.rows:
             raise DataError(f"{', '.join(self.digests)}: empty; there is nothing to read")
+        self.filtered.check()
         marks = self.marks.settle()
         recording, said = self.rows.recording(self.stamps)
-        notes = (*self._sentences(), *marks, *said)
+        screened = (*self.filtered.notes(), *self.qualities.notes())
+        notes = (*self._sentences(), *marks, *screened, *said)
         return replace(recording, digests=self.digests, notes=notes)
 
     def note(self, text: str, name: str) -> None:
@@ -167,19 +179,26 @@ class _Reader:
         """The names of all columns that must be there, each once."""
         time = self.source.time.columns if self.source.time else ()
         signals = [signal.source for signal in self.signals]
-        further = [*self.numbers, *self.texts]
+        screening = [*self.filtered.columns, *self.qualities.columns]
+        further = [*self.numbers, *self.texts, *screening]
         return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *further]))
 
-    def _block(self, columns: Columns, path: Path) -> Block:
+    def _block(self, columns: Columns, path: Path, times: Times) -> Block:
         values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])
+        reported = self._reported(columns, values)
+        had_value = ~np.isnan(values).all(axis=1)
+        self.qualities.screen(columns, values)
+        if reported is None and (np.isnan(values).all(axis=1) & had_value).any():
+            # A BAD value is reported all the same, so that its row counts as on the gateway.
+            reported = np.tile(had_value[:, None], values.shape[1])
         return Block(
-            times=self.stamps.read(columns),
+            times=times,
             assets=self._assets(columns, path),
             values=values,
             texts={column: columns.texts(column, words=True) for column in self.texts},
             numbers={column: columns.numbers(column) for column in self.numbers},
             lines=columns.lines,
-            reported=self._reported(columns, values),
+            reported=reported,
         )
 
     def _reported(self, columns: Columns, values: NDArray[np.floating]) -> NDArray[np.bool_] | None:

@@ -7,6 +7,7 @@ recorded files by the same description, so all of them see the same rows.
 import codecs
 import os
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,9 +24,11 @@ from pydantic import (
 )
 
 from models.bundle.manifest import Channel, Finite, Name
+from models.input.codecs.qualities import QualityMap
 from models.input.codecs.times import ZoneName
 from models.states import state_text
 from trainer.recipe.file_template import fields
+from trainer.recipe.row_filter import RowFilter
 
 UNIT_NS = {
     "ns": 1,
@@ -93,6 +96,11 @@ def _dated(form: str) -> str:
 def _template(template: str) -> str:
     fields(template)
     return template
+
+
+def _condition(text: str) -> str:
+    RowFilter(text)
+    return text
 
 
 def _encoding(name: str) -> str:
@@ -189,6 +197,11 @@ class Source(Section):
             `samples`.
         file_template: pattern for the end of a file's path, such as `{line}/{machine}.csv`; each
             name in braces becomes a column.
+        quality: the column that says how good the values of a row are; signals may have columns of
+            their own. None: all values are good. BAD values count as missing, as on the gateway.
+        quality_map: whose qualities these are, by a name or a table, as on the gateway.
+        where: a condition on columns, such as `mode == "auto" and load > 10`; other rows are left
+            out.
     """
 
     files: Annotated[
@@ -205,6 +218,9 @@ class Source(Section):
     asset_from: Literal["file"] | None = None
     rows: Literal["samples", "messages"] | None = None
     file_template: Annotated[str, AfterValidator(_template)] | None = None
+    quality: str | None = None
+    quality_map: QualityMap | None = None
+    where: Annotated[str, AfterValidator(_condition)] | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -215,6 +231,11 @@ class Source(Section):
                 f"thousands is '{self.thousands}', as separator or decimal is; they must differ"
             )
         return self
+
+    @property
+    def row_filter(self) -> RowFilter | None:
+        """The condition of `where`; None without one."""
+        return None if self.where is None else RowFilter(self.where)
 
     @property
     def asset_columns(self) -> tuple[str, ...]:
@@ -243,6 +264,8 @@ class Signal(Section):
         codes: the number for each text of a signal of states, such as `{ off = 0, on = 1 }`.
         offset: what is subtracted in double precision before a value becomes a float32, in
             training as on the gateway; for counters whose steps float32 cannot hold.
+        quality: the column with the qualities of this signal; None: `data.quality`.
+        quality_map: whose qualities these are; None: `data.quality_map`.
     """
 
     name: Name
@@ -253,6 +276,8 @@ class Signal(Section):
     max_age_s: Annotated[Finite, Field(ge=0, le=MAX_S)] | None = None
     codes: dict[str, Finite] | None = None
     offset: Finite = 0.0
+    quality: str | None = None
+    quality_map: QualityMap | None = None
 
     @model_validator(mode="after")
     def _fits_a_channel(self) -> Self:
@@ -275,3 +300,17 @@ class Signal(Section):
             codes=self.codes or {},
             offset=self.offset,
         )
+
+
+def quality_mistakes(source: Source, signals: Sequence[Signal]) -> list[str]:
+    """Mistakes in the maps of qualities: those that nothing is read by."""
+    if source.quality is not None:
+        return []
+    found = [
+        f"signals: '{signal.name}' has quality_map but no quality; name the column of its qualities"
+        for signal in signals
+        if signal.quality_map is not None and signal.quality is None
+    ]
+    if source.quality_map is not None and not any(signal.quality for signal in signals):
+        found.append("data.quality_map needs data.quality, the column of the qualities")
+    return found
