@@ -74,7 +74,7 @@ def sniff(lines: Sequence[str], source: Source, wanted: Sequence[str], name: str
         notes.append(f"quoted by {quote} rather than {QUOTES[0]}")
     notes += _cleaned(header, columns)
     below = [fields(line, separator, quote) for line in shown[1:]]
-    units = _lines_of_units(below, [columns.index(column) for column in wanted], source)
+    units = lines_of_units(below, [columns.index(column) for column in wanted], source)
     if units:
         notes.append(f"{units} lines below the header have no number where the next has: left out")
     return Dialect(separator, quote, columns, skipped + 2 + units, tuple(notes))
@@ -154,7 +154,7 @@ def _fit(
     return found, even, 0 if found else len(header)
 
 
-def _lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source: Source) -> int:
+def lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source: Source) -> int:
     """The number of lines below the header that describe the columns, such as a line of units.
 
     Such lines have no number and no date in a wanted column, and the first line with a number has

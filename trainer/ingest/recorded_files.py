@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from trainer.errors import DataError
 from trainer.ingest import csv_file, parquet_file
 from trainer.ingest.columns import Columns, Texts, joined
+from trainer.ingest.databases.query import NAME, Query
+from trainer.ingest.formats import workbook
+from trainer.ingest.formats.long_table import Tags
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.rows import Block, Rows
@@ -49,6 +52,9 @@ def load(
         DataError: names file, line, column, what was found and what to do.
     """
     reader = _Reader(source, signals, texts, numbers)
+    if source.sql is not None:
+        reader.read_query(Query(source), opened)
+        return reader.recording()
     for name, path in find(source).items():
         opened(name)
         with open_once(path, name) as file:
@@ -70,7 +76,8 @@ class _Reader:
         self.signals = signals
         self.texts = texts
         self.numbers = numbers
-        self.rows = Rows(tuple(signal.name for signal in signals))
+        self.rows = Rows(tuple(one.name for one in signals), long=source.long is not None)
+        self.tags = Tags(source.long, [*(one.source for one in signals), *numbers, *texts])
         self.stamps = Timestamps(source.time)
         self.marks = DecimalMark(source.decimal, source.thousands)
         self.filtered = Filtered(source.row_filter)
@@ -87,13 +94,7 @@ class _Reader:
         said = self._said_by_name(path, name)
         before = self.stamps.rows
         for columns in self._blocks(opened, said):
-            times = self.stamps.read(columns)
-            kept = self.filtered.kept(columns)
-            if kept is not None:
-                columns.keep(kept)
-                times = {form: stamps[kept] for form, stamps in times.items()}
-            if len(columns):
-                self.rows.add(name, self._block(columns, path, times))
+            self._add(columns, path, name)
         self.digests[name] = digest
         if self.stamps.rows == before:
             self.note("empty: left out", name)
@@ -102,11 +103,34 @@ class _Reader:
         if self.source.asset_from == "file":
             self._check_asset(path, name)
 
+    def read_query(self, query: Query, progress: Callable[[str], object]) -> None:
+        """Read the rows of a query as if they were a file."""
+        progress(NAME)
+        for frame in query.blocks(self._needed(), progress):
+            self._add(Columns(frame, NAME, self.marks, self.source.na_values, {}), Path(NAME), NAME)
+        self.digests[NAME] = query.sha256
+
+    def _add(self, columns: Columns, path: Path, name: str) -> None:
+        """Add the rows of a block that meet the condition of the recipe."""
+        times = self.stamps.read(columns)
+        kept = self.filtered.kept(columns)
+        if kept is not None:
+            columns.keep(kept)
+            times = {form: stamps[kept] for form, stamps in times.items()}
+        long = self.tags.read(columns, self.source.na_values)
+        if long is not None:
+            times = {form: stamps[long.wanted] for form, stamps in times.items()}
+            long.keep(long.wanted)
+            columns = long
+        if len(columns):
+            self.rows.add(name, self._block(columns, path, times))
+
     def recording(self) -> Recording:
         """All rows that were read, with the notes on them."""
         if not self.stamps.rows:
             raise DataError(f"{', '.join(self.digests)}: empty; there is nothing to read")
         self.filtered.check()
+        self.tags.check()
         marks = self.marks.settle()
         recording, said = self.rows.recording(self.stamps)
         screened = (*self.filtered.notes(), *self.qualities.notes())
@@ -162,26 +186,30 @@ class _Reader:
 
         self._separated(",")
         if opened.path.suffix.lower() == PARQUET:
-            repeating = [*self.source.asset_columns, *self.texts]
+            long = [] if self.source.long is None else [self.source.long.name]
+            repeating = [*self.source.asset_columns, *self.texts, *long]
             rows = self.source.rows
-            frames = parquet_file.blocks(opened, rows, wanted, note, repeating=repeating)
+            read = parquet_file.blocks(opened, rows, wanted, note, repeating=repeating)
+            frames = ((one, carried, opened.name) for one, carried in read)
+        elif opened.path.suffix.lower() in workbook.SUFFIXES:
+            sheet = workbook.blocks(opened, self.source, wanted, note)
+            frames = ((one, None, place) for one, place in sheet)
         else:
             lines = csv_file.blocks(opened, self.source, wanted, note, separated=self._separated)
-            frames = ((one, None) for one in lines)
-        for frame, carried in frames:
+            frames = ((one, None, opened.name) for one in lines)
+        for frame, carried, place in frames:
             if len(frame):
                 na_values = self.source.na_values
-                columns = Columns(frame, opened.name, self.marks, na_values, said)
+                columns = Columns(frame, place, self.marks, na_values, said)
                 columns.carried = carried
                 yield columns
 
     def _needed(self) -> list[str]:
         """The names of all columns that must be there, each once."""
         time = self.source.time.columns if self.source.time else ()
-        signals = [signal.source for signal in self.signals]
         screening = [*self.filtered.columns, *self.qualities.columns]
-        further = [*self.numbers, *self.texts, *screening]
-        return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *further]))
+        named = [*time, *self.source.asset_columns, *self.tags.columns, *screening]
+        return list(dict.fromkeys(named))
 
     def _block(self, columns: Columns, path: Path, times: Times) -> Block:
         values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])

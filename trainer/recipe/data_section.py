@@ -28,7 +28,7 @@ from models.input.codecs.qualities import QualityMap
 from models.input.codecs.times import ZoneName
 from models.states import state_text
 from trainer.recipe.file_template import fields
-from trainer.recipe.row_filter import RowFilter
+from trainer.recipe.row_source import RowSource
 
 UNIT_NS = {
     "ns": 1,
@@ -96,11 +96,6 @@ def _dated(form: str) -> str:
 def _template(template: str) -> str:
     fields(template)
     return template
-
-
-def _condition(text: str) -> str:
-    RowFilter(text)
-    return text
 
 
 def _encoding(name: str) -> str:
@@ -173,12 +168,12 @@ class TimeAxis(Section):
         return " ".join(self.columns)
 
 
-class Source(Section):
+class Source(RowSource, Section):
     """The recorded files, and how their rows are read.
 
     Attributes:
         files: patterns of file names, relative to the recipe's folder; `${NAME}` is replaced by
-            the environment variable.
+            the environment variable. Without it `sql` is given.
         separator: between the columns of a CSV; `blank` is one or more blanks. None finds it.
         decimal: decimal mark of numbers in text. None finds it, if the data allows no other
             reading.
@@ -197,16 +192,11 @@ class Source(Section):
             `samples`.
         file_template: pattern for the end of a file's path, such as `{line}/{machine}.csv`; each
             name in braces becomes a column.
-        quality: the column that says how good the values of a row are; signals may have columns of
-            their own. None: all values are good. BAD values count as missing, as on the gateway.
-        quality_map: whose qualities these are, by a name or a table, as on the gateway.
-        where: a condition on columns, such as `mode == "auto" and load > 10`; other rows are left
-            out.
     """
 
     files: Annotated[
         tuple[Annotated[str, AfterValidator(anchored)], ...], Field(min_length=1, max_length=1000)
-    ]
+    ] = ()
     separator: Literal[",", ";", "\t", "|", "blank"] | None = None
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", "'", " "] | None = None
@@ -218,24 +208,35 @@ class Source(Section):
     asset_from: Literal["file"] | None = None
     rows: Literal["samples", "messages"] | None = None
     file_template: Annotated[str, AfterValidator(_template)] | None = None
-    quality: str | None = None
-    quality_map: QualityMap | None = None
-    where: Annotated[str, AfterValidator(_condition)] | None = None
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        if bool(self.files) == (self.sql is not None):
+            raise ValueError("give either files, or sql with url_env for the rows of a database")
+        if (self.sql is None) != (self.url_env is None):
+            raise ValueError(
+                "sql and url_env are given together; url_env is the name of the environment "
+                "variable with the URL of the database, such as 'PLANT_DATABASE_URL'"
+            )
+        of_files = {
+            key: getattr(self, key)
+            for key in ("asset_from", "file_template", "separator", "encoding", "columns", "sheet")
+        }
+        if self.sql is not None and (given := [key for key, value in of_files.items() if value]):
+            raise ValueError(f"{', '.join(given)} is for files, and sql has none; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if self.separator is not None and self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both '{self.decimal}'; they must differ")
+        if self.long is not None and self.rows is not None:
+            raise ValueError("rows says what a row has; a row of a long table has one value")
         if self.thousands is not None and self.thousands in (self.separator, self.decimal):
             raise ValueError(
                 f"thousands is '{self.thousands}', as separator or decimal is; they must differ"
             )
         return self
-
-    @property
-    def row_filter(self) -> RowFilter | None:
-        """The condition of `where`; None without one."""
-        return None if self.where is None else RowFilter(self.where)
 
     @property
     def asset_columns(self) -> tuple[str, ...]:

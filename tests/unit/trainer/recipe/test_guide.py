@@ -18,7 +18,9 @@ EXAMPLES = [
 @pytest.mark.parametrize("example", EXAMPLES, ids=[text.split("\n")[1][:30] for text in EXAMPLES])
 def test_example_of_a_source_is_valid(example: str, tmp_path: Path) -> None:
     sections = tomllib.loads(example)
-    read = recipe(tmp_path, **sections)
     given = sections["data"]
+    if "sql" in given:
+        sections["data"] = {**given, "files": None}
+    read = recipe(tmp_path, **sections)
     assert {key: getattr(read.data, key) for key in given}.keys() == given.keys()
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 5
