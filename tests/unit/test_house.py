@@ -32,6 +32,7 @@ IMPORTERS = {
         "trainer/ingest/date_words.py",
         "trainer/ingest/databases/query.py",
         "trainer/ingest/formats/cells.py",
+        "trainer/ingest/formats/matlab.py",
         "trainer/ingest/formats/workbook.py",
         "trainer/ingest/labview.py",
         "trainer/ingest/numerals.py",

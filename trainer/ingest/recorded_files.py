@@ -17,7 +17,7 @@ from trainer.errors import DataError
 from trainer.ingest import csv_file, parquet_file
 from trainer.ingest.columns import Columns, Texts, joined
 from trainer.ingest.databases.query import NAME, Query
-from trainer.ingest.formats import workbook
+from trainer.ingest.formats import matlab, workbook
 from trainer.ingest.formats.long_table import Tags
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
@@ -191,6 +191,9 @@ class _Reader:
             rows = self.source.rows
             read = parquet_file.blocks(opened, rows, wanted, note, repeating=repeating)
             frames = ((one, carried, opened.name) for one, carried in read)
+        elif opened.path.suffix.lower() == matlab.SUFFIX:
+            vectors = matlab.blocks(opened, wanted, note)
+            frames = ((one, None, opened.name) for one in vectors)
         elif opened.path.suffix.lower() in workbook.SUFFIXES:
             sheet = workbook.blocks(opened, self.source, wanted, note)
             frames = ((one, None, place) for one, place in sheet)

@@ -23,4 +23,4 @@ def test_example_of_a_source_is_valid(example: str, tmp_path: Path) -> None:
         sections["data"] = {**given, "files": None}
     read = recipe(tmp_path, **sections)
     assert {key: getattr(read.data, key) for key in given}.keys() == given.keys()
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
