@@ -2,7 +2,7 @@
 
 A condition is parsed by Python's grammar, and only comparisons, `and`, `or`, `not`, texts and the
 arithmetic of `trainer.features.expression` are accepted, so it can do nothing but compare. A name
-that is no plain word stands in backticks, as in pandas: `` `Load (kW)` > 10 ``.
+that is no plain word, such as one with a blank, stands in backticks, as in pandas.
 """
 
 import ast

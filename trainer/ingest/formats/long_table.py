@@ -103,6 +103,7 @@ class Tags:
         if self._long is None:
             return None
         long = LongColumns(columns, self._long, self._wanted, na_values)
+        self._seen.update(dict.fromkeys(name for name in self._wanted if name in long.seen))
         if len(self._seen) < _MAX_NAMES:
             self._seen.update(dict.fromkeys(sorted(long.seen)))
         return long

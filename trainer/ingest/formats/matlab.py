@@ -29,7 +29,16 @@ NUMBER: Final = "#"
 _BLOCK_ROWS = 1 << 18
 _MAX_BYTES = 1 << 30
 _MAX_PATHS = 1000
-_BROKEN = (ValueError, TypeError, KeyError, IndexError, struct.error, scipy.io.matlab.MatReadError)
+_BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    MemoryError,
+    struct.error,
+    scipy.io.matlab.MatReadError,
+)
+"""What SciPy raises where a file of MATLAB is damaged."""
 _Tree = Mapping[str, Any]
 
 

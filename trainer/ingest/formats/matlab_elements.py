@@ -20,6 +20,8 @@ _NUMERIC_CLASSES: Final = range(6, 16)
 _CLASSES: Final = range(1, 18)
 _COMPLEX: Final = 0x08
 _MAX_DEPTH: Final = 32
+_DIMENSIONS_BYTES: Final = range(2 * 4, 32 * 4 + 1, 4)
+_FEW: Final = 1 << 16  # so many elements may be without a byte of their own
 
 
 class BrokenFileError(ValueError):
@@ -87,9 +89,11 @@ class _Walk:
         if kind not in (_CELL, _STRUCT, _CHAR, _SPARSE, *_NUMERIC_CLASSES):
             return  # an object or a function, of which nothing is read
         kinds = [part.kind for part in parts]
-        if kinds[1:3] != [_INT32, _INT8]:
+        if kinds[1:3] != [_INT32, _INT8] or len(parts[1].content) not in _DIMENSIONS_BYTES:
             raise BrokenFileError("an array has no dimensions or no name")
         rest, count = kinds[3:], math.prod(self._numbers(parts[1]))
+        if kind != _SPARSE and count > max(_FEW, sum(len(part.content) for part in parts)):
+            raise BrokenFileError(f"an array of {count} elements has too few bytes")
         expected = self._expected(kind, parts, count)
         if kind in _NUMERIC_CLASSES or kind == _CHAR:
             allowed = _TEXTS if kind == _CHAR else _NUMBERS
@@ -106,7 +110,8 @@ class _Walk:
         """How many arrays a cell array or a structure holds."""
         if kind != _STRUCT:
             return count
-        if [part.kind for part in parts[3:5]] != [_INT32, _INT8]:
+        is_named = [part.kind for part in parts[3:5]] == [_INT32, _INT8]
+        if not is_named or len(parts[3].content) != 4:  # noqa: PLR2004  one number
             raise BrokenFileError("a structure has no names")
         length = self._number(parts[3].content[:4])
         names = len(parts[4].content)

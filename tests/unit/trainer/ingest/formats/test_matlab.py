@@ -147,8 +147,16 @@ def test_broken_file_is_told(cut: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("at", "byte"),
-    [(145, 0x08), (144, 0), (144, 200), (192, 99), (197, 0xFF), (152, 3)],
-    ids=["complex", "no class", "unknown class", "unknown type", "too long", "no dimensions"],
+    [(145, 0x08), (144, 0), (144, 200), (192, 99), (197, 0xFF), (152, 3), (154, 1)],
+    ids=[
+        "complex",
+        "no class",
+        "unknown class",
+        "unknown type",
+        "too long",
+        "no dimensions",
+        "short dimensions",
+    ],
 )
 def test_damaged_byte_that_would_end_scipy_is_told(at: int, byte: int, tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "a.mat", {"xyzuvwxyz": np.arange(50.0), "second": np.arange(50.0)})
