@@ -35,6 +35,10 @@ def server() -> Iterator[Server]:
                 "create table readings (time timestamptz, tag text, val numeric, q smallint)"
             )
             connection.execute(
+                "create function wiped() returns setof readings language sql as "
+                "'delete from readings returning *'"
+            )
+            connection.execute(
                 "insert into readings select timestamptz '2025-03-01 00:00:00Z' + i * interval "
                 "'1 s', tag, i + 0.25, case when i = 1 and tag = 'flow' then 0 else 192 end "
                 "from generate_series(0, %s) as i, (values ('pressure'), ('flow')) as t(tag)",
@@ -92,10 +96,11 @@ def test_long_table_with_qualities_is_read(
     [
         "delete from readings returning time, val as pressure, val as flow",
         "select 1; commit; delete from readings",
+        "select time, val as pressure, val as flow from wiped()",
         "select time, pressure from nowhere",
         "selct",
     ],
-    ids=["deletes", "deletes behind a commit", "unknown table", "no SQL"],
+    ids=["deletes", "deletes behind a commit", "deletes in a function", "unknown table", "no SQL"],
 )
 def test_what_is_no_query_is_refused_and_changes_nothing(
     sql: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -78,10 +78,10 @@ def test_error_in_a_cell_and_an_empty_cell_are_missing_values(tmp_path: Path) ->
 
 @pytest.mark.parametrize("decimal", [None, ","], ids=["no mark given", "decimal comma given"])
 def test_number_beside_texts_is_read_as_it_was(decimal: str | None, tmp_path: Path) -> None:
-    rows: list[list[object]] = [HEADER, [START, 1.297, 1], [START, "-", 2], [START, 12.5, 3]]
+    rows: list[list[object]] = [HEADER, [START, 1.297, 1], [START, "-", 2], [START, 784, 3]]
     write_workbook(tmp_path / "a.xlsx", {"Data": rows})
     recording = read(tmp_path, na_values=["-"], decimal=decimal)
-    assert recording.values[[0, 2], 0].tolist() == [1.297, 12.5]
+    assert recording.values[[0, 2], 0].tolist() == [1.297, 784.0]
     assert np.isnan(recording.values[1, 0])
 
 
