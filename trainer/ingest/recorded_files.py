@@ -1,4 +1,4 @@
-"""Reads recorded files, CSV and Parquet, into one `Recording`.
+"""Reads recorded files, or the rows of a query, into one `Recording`.
 
 Nothing is guessed silently. What was cleaned or found out becomes a note (a byte-order mark, a
 decimal comma, the order of day and month, an empty file, rows out of order); what cannot be read
