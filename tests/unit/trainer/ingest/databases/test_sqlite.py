@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kit.recordings import recipe
+from tests.kit.recordings import recipe, write_recipe
 from tests.kit.wording import names
+from trainer.__main__ import main
 from trainer.errors import DataError, RecipeError
 from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
@@ -132,6 +133,16 @@ def test_url_that_cannot_be_used_is_told_without_its_password(
     told = refusal(tmp_path)
     assert names(told, *parts)
     assert "sec" not in told
+
+
+def test_database_that_is_away_ends_the_training_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(URL_ENV, f"sqlite:///{tmp_path / 'moved.db'}")
+    path = write_recipe(tmp_path, data={"files": None, "sql": ALL, "url_env": URL_ENV})
+    assert main(["train", str(path), "--out", str(tmp_path / "bundles")]) == 65
+    assert names(capsys.readouterr().err, "data.sql", "moved.db")
+    assert not (tmp_path / "bundles").exists()
 
 
 def test_file_that_is_no_database_is_told(tmp_path: Path) -> None:
