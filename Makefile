@@ -33,6 +33,7 @@ test: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)
 	$(call debian,systemd,command -v systemd-analyze)
 	$(call debian,chromium,command -v chromium)
+	$(call debian,postgresql,ls /usr/lib/postgresql/*/bin/initdb)
 	@# Three workers for two cores: a test waits for programs for more than half of its time.
 	$(BIN)/python -m pytest --cov --numprocesses 3 --dist worksteal
 
@@ -81,8 +82,11 @@ LOCK = $(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe \
 
 upgrade: UPGRADE = --upgrade
 lock upgrade: $(STAMP)
-	$(LOCK) --extra trainer,server,grpc,cbor,msgpack,demo,dev --output-file requirements/dev.txt
+	$(LOCK) --extra trainer,server,grpc,cbor,msgpack,excel,postgresql,demo,dev \
+		--output-file requirements/dev.txt
 	$(LOCK) --constraint requirements/dev.txt --extra trainer --output-file requirements/trainer.txt
+	$(LOCK) --constraint requirements/dev.txt --extra trainer,excel,postgresql \
+		--output-file requirements/sources.txt
 	$(LOCK) --constraint requirements/dev.txt --extra server --output-file requirements/server.txt
 	$(LOCK) --constraint requirements/dev.txt --extra server,grpc --output-file requirements/grpc.txt
 	$(LOCK) --constraint requirements/dev.txt --extra cbor,msgpack \

@@ -193,7 +193,7 @@ def recorded(recipe: Recipe, files: Sequence[Path], console: Console) -> Recordi
     source = recipe.data
     if files:
         patterns = tuple(glob.escape(str(path.absolute())) for path in files)
-        source = source.model_copy(update={"files": patterns})
+        source = source.model_copy(update={"files": patterns, "sql": None})
     with console.stage("reading"):
         recording = load(source, recipe.signals, opened=console.detail)
     for note in recording.notes:

@@ -1,1 +1,1 @@
-"""Recorded files to rows: CSV and Parquet, numbers, dates and columns."""
+"""Recorded files and queries to rows: formats, numbers, dates, columns and qualities."""

@@ -146,6 +146,20 @@ class Columns:
         known: NDArray[np.int32] = np.where(codes < 0, len(names), codes).astype(np.int32)
         return Texts(known, (*names, ""))
 
+    def distinct(self, column: str) -> tuple[NDArray[np.intp], list[object]]:
+        """The different values of a column as they are stored, and the index of each row into them.
+
+        The index is -1 where there is no value, as null of Parquet.
+        """
+        codes, raw = pd.factorize(self.frame[column])
+        return codes, raw.tolist()
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Leave out the rows that are not marked."""
+        self.frame = self.frame[rows]
+        if self.carried is not None:
+            self.carried = self.carried[rows]
+
     def names(self, column: str) -> Texts:
         """Read a column of asset names, none of which may be empty.
 

@@ -137,7 +137,7 @@ def _units(
 ) -> tuple[int, list[str]]:
     """The number of lines above the first row that describe the columns, and a note on them."""
     below = [fields(line, *way) for line in lines]
-    units = _lines_of_units(below, [columns.index(column) for column in wanted], source)
+    units = lines_of_units(below, [columns.index(column) for column in wanted], source)
     if not units:
         return 0, []
     above = "above the first row" if source.columns else "below the header"
@@ -213,7 +213,7 @@ def _fit(
     return found, even, 0 if found else len(header)
 
 
-def _lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source: Source) -> int:
+def lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source: Source) -> int:
     """The number of lines below the header that describe the columns, such as a line of units.
 
     Such lines have no number and no date in a wanted column, and the first line with a number has

@@ -3,15 +3,19 @@
 _EXPORT = "export it as CSV or Parquet"
 _UNPACK = "unpack it"
 _FORMATS = (
-    (b"PK\x03\x04", "an Excel workbook or a zip archive", f"{_EXPORT}, or {_UNPACK}"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook", _EXPORT),
+    (
+        b"PK\x03\x04",
+        "an Excel workbook or a zip archive",
+        f"let its name end in .xlsx, or {_UNPACK}",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "let its name end in .xls"),
     (b"\x1f\x8b", "compressed by gzip", "let its name end in .gz"),
     (b"BZh", "compressed by bzip2", _UNPACK),
     (b"\xfd7zXZ", "compressed by xz", _UNPACK),
     (b"7z\xbc\xaf", "a 7z archive", _UNPACK),
     (b"PAR1", "Parquet", "let its name end in .parquet"),
     (b"\x89HDF", "HDF5", _EXPORT),
-    (b"MATLAB 5.0", "a MATLAB file", _EXPORT),
+    (b"MATLAB 5.0", "a MATLAB file", "let its name end in .mat"),
     (b"\x93NUMPY", "a NumPy array", _EXPORT),
     (b"%PDF", "a PDF", _EXPORT),
     (

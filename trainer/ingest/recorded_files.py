@@ -1,4 +1,4 @@
-"""Reads recorded files, CSV and Parquet, into one `Recording`.
+"""Reads recorded files, or the rows of a query, into one `Recording`.
 
 Nothing is guessed silently. What was cleaned or found out becomes a note (a byte-order mark, a
 decimal comma, the order of day and month, an empty file, rows out of order); what cannot be read
@@ -18,11 +18,16 @@ from trainer.errors import DataError
 from trainer.ingest import csv_file, parquet_file
 from trainer.ingest.beside import ColumnsBeside
 from trainer.ingest.columns import Columns, Texts, joined
-from trainer.ingest.dates.timestamps import Timestamps
+from trainer.ingest.databases.query import NAME, Query
+from trainer.ingest.dates.timestamps import Times, Timestamps
+from trainer.ingest.formats import matlab, workbook
+from trainer.ingest.formats.long_table import Tags
 from trainer.ingest.numerals import DecimalMark
 from trainer.ingest.recording import Recording
 from trainer.ingest.rows import Block, Rows
 from trainer.ingest.runs import told_apart
+from trainer.ingest.screening.filtered import Filtered
+from trainer.ingest.screening.qualities import Qualities
 from trainer.ingest.sources import PARQUET, OpenFile, find, open_once, stem
 from trainer.recipe import file_template
 from trainer.recipe.data_section import Signal, Source
@@ -50,6 +55,9 @@ def load(
         DataError: names file, line, column, what was found and what to do.
     """
     reader = _Reader(source, signals, texts, numbers)
+    if source.sql is not None:
+        reader.read_query(Query(source), opened)
+        return reader.recording()
     for name, path in find(source).items():
         opened(name)
         with open_once(path, name) as file:
@@ -71,9 +79,12 @@ class _Reader:
         self.signals = signals
         self.texts = texts
         self.numbers = numbers
-        self.rows = Rows(tuple(signal.name for signal in signals))
+        self.rows = Rows(tuple(one.name for one in signals), long=source.long is not None)
+        self.tags = Tags(source.long, [*(one.source for one in signals), *numbers, *texts])
         self.stamps = Timestamps(source.time)
         self.marks = DecimalMark(source.decimal, source.thousands)
+        self.filtered = Filtered(source.row_filter)
+        self.qualities = Qualities(source, signals)
         self.digests: dict[str, str] = {}
         self.tables: dict[str, str] = {}
         self.known: dict[str, str] = {}
@@ -89,7 +100,7 @@ class _Reader:
         if self.stamps.order.must_be_proved and (axis := self.source.time) is not None:
             self.stamps.order.prove(name, self._blocks(opened, said, told=str), axis)
         for columns in self._blocks(opened, said):
-            self.rows.add(name, self._block(columns, path))
+            self._add(columns, path, name)
         self.digests[name] = digest
         if self.stamps.rows == before:
             self.note("empty: left out", name)
@@ -98,15 +109,40 @@ class _Reader:
         if self.source.asset_from == "file":
             self._check_asset(path, name)
 
+    def read_query(self, query: Query, progress: Callable[[str], object]) -> None:
+        """Read the rows of a query as if they were a file."""
+        progress(NAME)
+        for frame in query.blocks(self._needed(), progress):
+            self._add(Columns(frame, NAME, self.marks, self.source.na_values, {}), Path(NAME), NAME)
+        self.digests[NAME] = query.sha256
+
+    def _add(self, columns: Columns, path: Path, name: str) -> None:
+        """Add the rows of a block that meet the condition of the recipe."""
+        times = self.stamps.read(columns)
+        kept = self.filtered.kept(columns)
+        if kept is not None:
+            columns.keep(kept)
+            times = {form: stamps[kept] for form, stamps in times.items()}
+        long = self.tags.read(columns, self.source.na_values)
+        if long is not None:
+            times = {form: stamps[long.wanted] for form, stamps in times.items()}
+            long.keep(long.wanted)
+            columns = long
+        if len(columns):
+            self.rows.add(name, self._block(columns, path, times))
+
     def recording(self) -> Recording:
         """All rows that were read, with the notes on them."""
         if not self.stamps.rows:
             raise DataError(f"{', '.join(self.digests)}: empty; there is nothing to read")
+        self.filtered.check()
+        self.tags.check()
         marks = self.marks.settle()
         named = bool(self.source.asset_columns) or self.source.asset_from is not None
         apart = partial(told_apart, named=named) if self.source.run else None
         recording, said = self.rows.recording(self.stamps, apart)
-        notes = (*self._sentences(), *marks, *said)
+        screened = (*self.filtered.notes(), *self.qualities.notes())
+        notes = (*self._sentences(), *marks, *screened, *said)
         return replace(recording, digests={**self.digests, **self.tables}, notes=notes)
 
     def note(self, text: str, name: str) -> None:
@@ -166,17 +202,25 @@ class _Reader:
         note: Callable[[str], object] = told or partial(self.note, name=opened.name)
         self._separated(",")
         if opened.path.suffix.lower() == PARQUET:
-            repeating = [*self.source.asset_columns, *self.texts]
+            long = [] if self.source.long is None else [self.source.long.name]
+            repeating = [*self.source.asset_columns, *self.texts, *long]
             rows = self.source.rows
-            frames = parquet_file.blocks(opened, rows, wanted, note, repeating=repeating)
+            read = parquet_file.blocks(opened, rows, wanted, note, repeating=repeating)
+            frames = ((one, carried, opened.name) for one, carried in read)
+        elif opened.path.suffix.lower() == matlab.SUFFIX:
+            vectors = matlab.blocks(opened, wanted, note)
+            frames = ((one, None, opened.name) for one in vectors)
+        elif opened.path.suffix.lower() in workbook.SUFFIXES:
+            sheet = workbook.blocks(opened, self.source, wanted, note)
+            frames = ((one, None, place) for one, place in sheet)
         else:
             lines = csv_file.blocks(opened, self.source, wanted, note, separated=self._separated)
-            frames = ((one, None) for one in lines)
+            frames = ((one, None, opened.name) for one in lines)
         count, na_values = 0, self.source.na_values
-        for frame, carried in frames:
+        for frame, carried, place in frames:
             if len(frame):
                 whole = beside.added(frame, count)
-                columns = Columns(whole, opened.name, self.marks, na_values, said)
+                columns = Columns(whole, place, self.marks, na_values, said)
                 columns.carried = carried
                 count += len(frame)
                 yield columns
@@ -185,20 +229,26 @@ class _Reader:
     def _needed(self) -> list[str]:
         """The names of all columns that must be there, each once."""
         time = self.source.time.columns if self.source.time else ()
-        signals = [signal.source for signal in self.signals]
-        further = [*self.numbers, *self.texts]
-        return list(dict.fromkeys([*time, *self.source.asset_columns, *signals, *further]))
+        screening = [*self.filtered.columns, *self.qualities.columns]
+        named = [*time, *self.source.asset_columns, *self.tags.columns, *screening]
+        return list(dict.fromkeys(named))
 
-    def _block(self, columns: Columns, path: Path) -> Block:
+    def _block(self, columns: Columns, path: Path, times: Times) -> Block:
         values = np.column_stack([columns.numbers(s.source, s.codes) for s in self.signals])
+        reported = self._reported(columns, values)
+        had_value = ~np.isnan(values).all(axis=1)
+        self.qualities.screen(columns, values)
+        if reported is None and (np.isnan(values).all(axis=1) & had_value).any():
+            # A BAD value is reported all the same, so that its row counts as on the gateway.
+            reported = np.tile(had_value[:, None], values.shape[1])
         return Block(
-            times=self.stamps.read(columns),
+            times=times,
             assets=self._assets(columns, path),
             values=values,
             texts={column: columns.texts(column, words=True) for column in self.texts},
             numbers={column: columns.numbers(column) for column in self.numbers},
             lines=columns.lines,
-            reported=self._reported(columns, values),
+            reported=reported,
         )
 
     def _reported(self, columns: Columns, values: NDArray[np.floating]) -> NDArray[np.bool_] | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from trainer.errors import DataError
 from trainer.ingest.columns import Texts
 from trainer.ingest.dates.timestamps import PLAIN, Times, Timestamps
+from trainer.ingest.formats.long_table import merged
 from trainer.ingest.recording import LATE, Recording
 
 MAX_BYTES = 8 << 30
@@ -101,8 +102,10 @@ class Rows:
         silent: number of rows that were left out because they have no value of any signal.
     """
 
-    def __init__(self, channels: tuple[str, ...]) -> None:
+    def __init__(self, channels: tuple[str, ...], *, long: bool = False) -> None:
+        """With `long`, each row has one value, and rows of one asset and time are made one."""
         self.channels = channels
+        self._long = long
         self.files: list[str] = []
         self.silent = 0
         self._times: dict[str, Growing] = {}
@@ -126,7 +129,9 @@ class Rows:
         """
         # Gateways drop a message without any value, so its row must not count here.
         kept = ~np.isnan(block.values).all(axis=1)
-        if block.reported is not None:
+        if self._long:  # a row may have a value of the target alone
+            kept[:] = True
+        elif block.reported is not None:
             kept |= block.reported.any(axis=1)
         self.silent += len(kept) - int(kept.sum())
         self._check_size(name, int(kept.sum()), block.values)
@@ -177,8 +182,14 @@ class Rows:
             recording, runs = apart(recording)
             said.append(runs)
         recording, late = recording.in_time_order()
+        if self._long:
+            recording, doubles = merged(recording)
+            if doubles:
+                said.append(
+                    f"{doubles} values have name, asset and time of another: the last one counts"
+                )
         recording = recording.without_retained()
-        if late:
+        if late and not self._long:  # a long table may have one signal after another
             said.append(f"{late} {LATE}")
         if self.silent:
             said.append(f"{self.silent} rows have no value of any signal: left out")

@@ -25,6 +25,7 @@ MAX_BYTES = 256 << 20
 PARQUET = ".parquet"
 """The suffix of Parquet files; all other files are text."""
 _NO_NAME = (".csv", ".txt", ".tsv", ".dat", ".data", PARQUET)
+_TYPED = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".mat")
 _SNIFFED_BYTES = 4096
 _SNIFFED_CHARACTERS = 64 << 10
 _SNIFFED_LINES = 50
@@ -115,7 +116,7 @@ def find(source: Source) -> dict[str, Path]:
 def stem(path: Path) -> str:
     """The name without the suffixes of its format: `2004.02.12` for `2004.02.12.txt.gz`."""
     name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
-    suffix = next((one for one in _NO_NAME if name.lower().endswith(one)), "")
+    suffix = next((one for one in (*_NO_NAME, *_TYPED) if name.lower().endswith(one)), "")
     return name[: len(name) - len(suffix)] or path.name
 
 

@@ -7,6 +7,7 @@ recorded files by the same description, so all of them see the same rows.
 import codecs
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,9 +20,11 @@ from pydantic import (
 )
 
 from models.bundle.manifest import Channel, Finite, Name
+from models.input.codecs.qualities import QualityMap
 from models.states import state_text
 from trainer.recipe.file_pattern import first_that_fits
 from trainer.recipe.file_template import fields
+from trainer.recipe.row_source import RowSource
 from trainer.recipe.section import Columns, Section, names_of
 from trainer.recipe.time_section import MAX_S, TimeAxis
 
@@ -82,12 +85,12 @@ class Beside(Section):
     field: Annotated[int, Field(ge=1, le=4096)] = 1
 
 
-class Source(Section):
+class Source(RowSource, Section):
     """The recorded files, and how their rows are read.
 
     Attributes:
         files: patterns of file names, relative to the recipe's folder; `${NAME}` is replaced by
-            the environment variable.
+            the environment variable. Without it `sql` is given.
         separator: between the columns of a CSV; `blank` is one or more blanks. None finds it.
         decimal: decimal mark of numbers in text. None finds it, if the data allows no other
             reading.
@@ -116,7 +119,7 @@ class Source(Section):
 
     files: Annotated[
         tuple[Annotated[str, AfterValidator(anchored)], ...], Field(min_length=1, max_length=1000)
-    ]
+    ] = ()
     separator: Literal[",", ";", "\t", "|", "blank"] | None = None
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", "'", " "] | None = None
@@ -134,9 +137,28 @@ class Source(Section):
     file_template: Annotated[str, AfterValidator(_template)] | None = None
 
     @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        if bool(self.files) == (self.sql is not None):
+            raise ValueError("give either files, or sql with url_env for the rows of a database")
+        if (self.sql is None) != (self.url_env is None):
+            raise ValueError(
+                "sql and url_env are given together; url_env is the name of the environment "
+                "variable with the URL of the database, such as 'PLANT_DATABASE_URL'"
+            )
+        of_files = {
+            key: getattr(self, key)
+            for key in ("asset_from", "file_template", "separator", "encoding", "columns", "sheet")
+        }
+        if self.sql is not None and (given := [key for key, value in of_files.items() if value]):
+            raise ValueError(f"{', '.join(given)} is for files, and sql has none; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if self.separator is not None and self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both '{self.decimal}'; they must differ")
+        if self.long is not None and self.rows is not None:
+            raise ValueError("rows says what a row has; a row of a long table has one value")
         if self.thousands is not None and self.thousands in (self.separator, self.decimal):
             raise ValueError(
                 f"thousands is '{self.thousands}', as separator or decimal is; they must differ"
@@ -161,7 +183,8 @@ class Source(Section):
     def of_table(self, columns: tuple[str, ...] = ()) -> "Source":
         """The same for a table beside the data, with a header, or with these columns."""
         own: dict[str, Any] = {"columns": columns, "separator": None}
-        own |= {"skip_rows": 0, "transposed": False, "beside": ()}
+        own |= {"skip_rows": 0, "transposed": False, "beside": (), "sheet": None, "long": None}
+        own |= {"quality": None, "quality_map": None, "where": None}
         return self.model_copy(update=own)
 
     @property
@@ -186,6 +209,8 @@ class Signal(Section):
         codes: the number for each text of a signal of states, such as `{ off = 0, on = 1 }`.
         offset: what is subtracted in double precision before a value becomes a float32, in
             training as on the gateway; for counters whose steps float32 cannot hold.
+        quality: the column with the qualities of this signal; None: `data.quality`.
+        quality_map: whose qualities these are; None: `data.quality_map`.
     """
 
     name: Name
@@ -196,6 +221,8 @@ class Signal(Section):
     max_age_s: Annotated[Finite, Field(ge=0, le=MAX_S)] | None = None
     codes: dict[str, Finite] | None = None
     offset: Finite = 0.0
+    quality: str | None = None
+    quality_map: QualityMap | None = None
 
     @model_validator(mode="after")
     def _fits_a_channel(self) -> Self:
@@ -218,3 +245,17 @@ class Signal(Section):
             codes=self.codes or {},
             offset=self.offset,
         )
+
+
+def quality_mistakes(source: Source, signals: Sequence[Signal]) -> list[str]:
+    """Mistakes in the maps of qualities: those that nothing is read by."""
+    if source.quality is not None:
+        return []
+    found = [
+        f"signals: '{signal.name}' has quality_map but no quality; name the column of its qualities"
+        for signal in signals
+        if signal.quality_map is not None and signal.quality is None
+    ]
+    if source.quality_map is not None and not any(signal.quality for signal in signals):
+        found.append("data.quality_map needs data.quality, the column of the qualities")
+    return found

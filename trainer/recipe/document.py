@@ -32,7 +32,7 @@ from models.bundle.manifest import (
 )
 from trainer.features.sliding import positions
 from trainer.features.window_features import WindowFeatures
-from trainer.recipe.data_section import Label, Signal, Source, anchored
+from trainer.recipe.data_section import Label, Signal, Source, anchored, quality_mistakes
 from trainer.recipe.drift_section import DriftSection
 from trainer.recipe.feature_section import (
     ConditionSection,
@@ -314,6 +314,7 @@ class Recipe(Section):
             for signal in self.signals
             if signal.source == self.label_column
         ]
+        found += quality_mistakes(self.data, self.signals)
         if self.window.trigger == "period" and self.data.time is None:
             found.append("window.trigger is 'period', which needs data.time; give it")
         return found

@@ -1,0 +1,1 @@
+"""Recorded rows from SQL databases."""

@@ -1,0 +1,1 @@
+"""Recorded files that are neither text nor Parquet: workbooks and MATLAB files."""

@@ -1,0 +1,1 @@
+"""Which recorded rows and values count: the filter of the rows, and the qualities of the values."""
