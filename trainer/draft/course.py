@@ -1,0 +1,73 @@
+"""The course of a value over time or rows, with a line for each asset."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from trainer.ingest.recording import Recording
+from trainer.report.canvas import BLUE, GREY, apart, thinned
+from trainer.report.time_axis import axis_of
+
+COLUMNS: Final = 240
+"""Columns of a line; its minimum and maximum in each column are drawn."""
+MAX_ASSETS: Final = 8
+"""Most assets that have a line."""
+_FEW: Final = 5
+
+
+def draw(
+    axes: Axes, recording: Recording, values: NDArray[np.float64], tested: NDArray[Any]
+) -> None:
+    """Draw a line for each asset, with the test part in grey behind it.
+
+    Args:
+        axes: an empty pair of axes.
+        recording: the rows, in time order.
+        values: what is drawn, `[rows]`.
+        tested: indices of the rows of the test part.
+    """
+    axis = axis_of(int(recording.times_ns[0]), int(recording.times_ns[-1]), is_relative=False)
+    span = max(1, int(recording.times_ns[-1] - recording.times_ns[0]))
+    if recording.timed:
+        axis.label(axes, "file")
+        at = axis.low + (recording.times_ns - recording.times_ns[0]) / span * (axis.high - axis.low)
+    else:
+        at = np.arange(len(recording), dtype=np.float64)
+        axes.set_xlabel("row")
+    if recording.timed and len(tested):
+        for first, last in _stretches(at, tested):
+            axes.axvspan(first, last, color=GREY, alpha=0.25, lw=0)
+    assets = np.unique(recording.asset)[:MAX_ASSETS]
+    for number, asset in enumerate(assets):
+        own = np.flatnonzero((recording.asset == asset) & np.isfinite(values))
+        if len(own):
+            color = BLUE if len(assets) == 1 else f"C{number}"
+            _line(axes, at[own], values[own], color, timed=recording.timed)
+
+
+def _line(
+    axes: Axes, at: NDArray[np.float64], values: NDArray[np.float64], color: str, *, timed: bool
+) -> None:
+    if not timed:
+        few = np.linspace(0, len(at) - 1, min(len(at), COLUMNS)).astype(np.int64)
+        axes.plot(at[few], values[few], ".", ms=2, color=color)
+        return
+    chosen = thinned(at, values, COLUMNS)
+    breaks = apart(at)
+    groups = np.searchsorted(breaks, chosen, side="right")
+    for group in np.unique(groups)[:COLUMNS]:
+        own = chosen[groups == group]
+        axes.plot(at[own], values[own], color=color, lw=0.8, marker="." if len(own) == 1 else "")
+
+
+def _stretches(at: NDArray[np.float64], tested: NDArray[Any]) -> Iterator[tuple[float, float]]:
+    """Where the test part begins and ends; nothing where it is scattered over the time."""
+    rows = np.sort(tested)
+    breaks = np.flatnonzero(np.diff(rows) > max(1, len(at) // COLUMNS)) + 1
+    if len(breaks) > _FEW:
+        return
+    for part in np.split(rows, breaks):
+        yield float(at[part[0]]), float(at[part[-1]])
