@@ -27,6 +27,11 @@ IMPORTERS = {
         "trainer/search/candidates.py",
     },
     "pandas": {
+        "trainer/draft/column.py",
+        "trainer/draft/fleet.py",
+        "trainer/draft/goal.py",
+        "trainer/draft/marks.py",
+        "trainer/draft/table.py",
         "trainer/ingest/columns.py",
         "trainer/ingest/csv_file.py",
         "trainer/ingest/date_words.py",
@@ -36,6 +41,9 @@ IMPORTERS = {
         "trainer/ingest/timestamps.py",
     },
     "matplotlib": {
+        "trainer/draft/course.py",
+        "trainer/draft/picture.py",
+        "trainer/draft/relations.py",
         "trainer/report/sections/alarms.py",
         "trainer/report/canvas.py",
         "trainer/report/sections/classes.py",

@@ -129,7 +129,8 @@ def _dated(tables: Sequence[Table], names: tuple[str, ...]) -> Clock:
     axis: dict[str, Any] = {"column": column}
     if form not in (PLAIN, ISO_LOCAL, ISO_ZONED) and "%b" not in form and "%B" not in form:
         axis["format"] = form
-    if form not in (PLAIN, ISO_ZONED) and "%z" not in form:
+    zoned = getattr(tables[0].frame[names[0]].dtype, "tz", None) is not None
+    if not zoned and form != ISO_ZONED and "%z" not in form:
         axis["zone"] = "UTC"
         doubts.append(_zone(times[form]))
     return Clock(

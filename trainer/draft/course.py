@@ -45,19 +45,26 @@ def draw(
         own = np.flatnonzero((recording.asset == asset) & np.isfinite(values))
         if len(own):
             color = BLUE if len(assets) == 1 else f"C{number}"
-            _line(axes, at[own], values[own], color, timed=recording.timed)
+            shown = at[own], values[own]
+            _line(axes, shown, color, max(60, COLUMNS // len(assets)), timed=recording.timed)
 
 
 def _line(
-    axes: Axes, at: NDArray[np.float64], values: NDArray[np.float64], color: str, *, timed: bool
+    axes: Axes,
+    shown: tuple[NDArray[np.float64], NDArray[np.float64]],
+    color: str,
+    columns: int,
+    *,
+    timed: bool,
 ) -> None:
+    """Draw one asset's values, interrupted at pauses; points where there is no time."""
+    at, values = shown
     if not timed:
-        few = np.linspace(0, len(at) - 1, min(len(at), COLUMNS)).astype(np.int64)
+        few = np.linspace(0, len(at) - 1, min(len(at), columns)).astype(np.int64)
         axes.plot(at[few], values[few], ".", ms=2, color=color)
         return
-    chosen = thinned(at, values, COLUMNS)
-    breaks = apart(at)
-    groups = np.searchsorted(breaks, chosen, side="right")
+    chosen = thinned(at, values, columns)
+    groups = np.searchsorted(apart(at), chosen, side="right")
     for group in np.unique(groups)[:COLUMNS]:
         own = chosen[groups == group]
         axes.plot(at[own], values[own], color=color, lw=0.8, marker="." if len(own) == 1 else "")

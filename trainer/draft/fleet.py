@@ -190,7 +190,8 @@ def _by_template(
     unsure = ("what the parts of the files' names mean is a guess: the asset is taken from them",)
     for part in sorted(template.lettered, key=lambda name: len(set(template.parts[name]))):
         own = _numbered(pd.Series(list(template.parts[part])))[file]
-        if clock.columns and _back(clock.times_ns, own) > _RARE:
+        groups = (own == one for one in np.unique(own))
+        if clock.columns and any(_overlap(clock.times_ns[g], file[g]) for g in groups):
             continue
         names = list(dict.fromkeys(template.parts[part]))
         keys = {

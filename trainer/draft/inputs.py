@@ -23,6 +23,7 @@ _ID: Final = re.compile(
     r"(.*[_\s.-])?(id|uid|udi|uuid|nr|no|index|idx|row|nummer|number|sn|key)", re.IGNORECASE
 )
 _CHANGES: Final = re.compile(r".*(changepoint|split|fold|train|test|subset).*", re.IGNORECASE)
+_EMISSION: Final = re.compile(r"nox|no2?|co2?|sox|so2|hc|nh3|pm10|pm2\.?5", re.IGNORECASE)
 _METER_ROWS: Final = 100
 _STEADY: Final = 0.99
 _RISING: Final = 0.5
@@ -88,6 +89,13 @@ def _used(column: Column, clock: Clock, fleet: Fleet, goal: Goal) -> str:
         return "it names the asset"
     if column.name in clock.columns and not (clock.counts and goal.is_remaining):
         return "it is the time"
+    if _EMISSION.fullmatch(named(column.name)[0]) and _EMISSION.fullmatch(
+        named(goal.column or "")[0]
+    ):
+        return (
+            "it is an emission like the target, which comes about with it; take it in if it is "
+            "measured when the answer is needed"
+        )
     return ""
 
 
@@ -169,9 +177,15 @@ def _input(column: Column, taken: Sequence[str]) -> Input:
             f"UNSURE: {value:g} in {count} rows is far from all others and outside of the range, "
             "so it counts as missing"
         )
-    notes.insert(0, f"seen: {low:.6g} to {high:.6g}")
+    notes.insert(0, f"seen: {_digits(low, high)}")
     keys["range"] = plausible(low, high)
     return Input(name, keys, tuple(notes))
+
+
+def _digits(low: float, high: float) -> str:
+    """Two numbers with as many digits as tell them apart."""
+    few = f"{low:.6g} to {high:.6g}"
+    return few if f"{low:.5g}" != f"{high:.5g}" else f"{low:.12g} to {high:.12g}"
 
 
 def _codes(column: Column) -> dict[str, int]:

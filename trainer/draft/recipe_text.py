@@ -55,7 +55,7 @@ def _head(proposal: Proposal, picture: str) -> Iterator[str]:
         yield "#"
         yield "# UNSURE, to be checked first:"
         for doubt in proposal.doubts:
-            yield from toml.comment(doubt + ".", "# - ")
+            yield from toml.comment(_sentence(doubt), "# - ")
 
 
 def _bundle(proposal: Proposal) -> Iterator[str]:
@@ -97,11 +97,16 @@ def _folded(key: str, value: object) -> Iterator[str]:
 
 def _signal(signal: Input) -> Iterator[str]:
     for note in signal.notes:
-        yield from toml.comment(f"{note}.")
+        yield from toml.comment(_sentence(note))
     yield "[[signals]]"
     yield toml.pair("name", signal.name)
     behind = {"range": "UNSURE: plausible values; those outside count as missing"}
     yield from _pairs(signal.keys, behind)
+
+
+def _sentence(text: str) -> str:
+    """A sentence with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _left_out(proposal: Proposal) -> Iterator[str]:
@@ -135,7 +140,7 @@ def _split(proposal: Proposal) -> Iterator[str]:
     told = _SPLITS[str(split["method"])]
     if "train_rows" in split:
         told = "the first rows of each asset train, the others measure the model"
-    yield from toml.comment(told[0].upper() + told[1:] + ".")
+    yield from toml.comment(_sentence(told))
     yield "[split]"
     yield from _pairs(split, {})
 

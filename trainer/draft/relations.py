@@ -48,7 +48,7 @@ def target(trial: Trial) -> Markup:
         else:
             axes.set_ylabel(name[:32])
 
-    told = "Number of rows of each value; the model can be no better than its rarest class allows"
+    told = "The number of rows of each class" if classes else "The number of rows of each value"
     drawn = picture(f"Distribution of {name}", told, spread, size=NARROW)
     said = "The target of each row; grey is the test part, where it is a stretch of time"
     return side_by_side([drawn]) + picture(f"{name} over time", said, over_time, size=WIDE)

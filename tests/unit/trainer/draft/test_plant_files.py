@@ -10,7 +10,7 @@ import pytest
 
 from trainer.__main__ import main
 
-ROWS = 400
+ROWS = 1200
 
 
 def drafted(folder: Path, *words: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def test_reason_stands_beside_each_column_that_is_left_out(
     assert "'lfd Nr': it counts from row to row by 1" in text
     assert "'Zähler': it is a meter, which only rises" in text
     assert "'fix': it is constant: always 7.5" in text
-    assert "'Teil': it holds 400 different texts" in text
+    assert "'Teil': it holds 1200 different texts" in text
 
 
 def test_draft_of_german_files_is_trained_unedited(tmp_path: Path, plant: list[str]) -> None:
