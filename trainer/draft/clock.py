@@ -55,6 +55,7 @@ class Clock:
         behind: a short comment on it.
         doubts: sentences on what is unsure.
         counts: whether it counts from the begin of a run, not from a date.
+        rejected: columns that look like the time, and cannot be used as it.
     """
 
     axis: Mapping[str, Any] | None
@@ -63,11 +64,13 @@ class Clock:
     behind: str = ""
     doubts: tuple[str, ...] = ()
     counts: bool = False
+    rejected: tuple[str, ...] = ()
 
 
 def clock_of(tables: Sequence[Table], columns: Mapping[str, Column], target: str | None) -> Clock:
     """Find the time axis, first among dates, then among counts, then in the order of the rows."""
     failed: list[str] = []
+    rejected: list[str] = []
     for found in _candidates(tables, columns):
         try:
             read = found if isinstance(found, Clock) else _dated(tables, found)
@@ -80,9 +83,10 @@ def clock_of(tables: Sequence[Table], columns: Mapping[str, Column], target: str
                 "time with the row before, as times do that a spreadsheet has rounded: it is not "
                 "used, export it with all digits"
             )
+            rejected += read.columns
             continue
-        return replace(read, doubts=(*failed, *read.doubts))
-    return _by_order(tables, columns, target, failed)
+        return replace(read, doubts=(*failed, *read.doubts), rejected=tuple(rejected))
+    return replace(_by_order(tables, columns, target, failed), rejected=tuple(rejected))
 
 
 def _candidates(

@@ -7,36 +7,30 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from trainer.ingest.recording import Recording
+from trainer.draft.trial import Trial
 from trainer.report.canvas import BLUE, GREY, apart, thinned
 from trainer.report.time_axis import axis_of
 
 COLUMNS: Final = 240
 """Columns of a line; its minimum and maximum in each column are drawn."""
+LOW: Final = 1.7
+"""Height in inches of a picture that has no room for the names of assets."""
 MAX_ASSETS: Final = 8
 """Most assets that have a line."""
 _FEW: Final = 5
+_MOSTLY: Final = 0.9
 
 
-def draw(
-    axes: Axes, recording: Recording, values: NDArray[np.float64], tested: NDArray[Any]
-) -> None:
+def draw(axes: Axes, trial: Trial, values: NDArray[np.float64]) -> None:
     """Draw a line for each asset, with the test part in grey behind it.
 
     Args:
         axes: an empty pair of axes.
-        recording: the rows, in time order.
+        trial: the rows, in time order, and the test part.
         values: what is drawn, `[rows]`.
-        tested: indices of the rows of the test part.
     """
-    axis = axis_of(int(recording.times_ns[0]), int(recording.times_ns[-1]), is_relative=False)
-    span = max(1, int(recording.times_ns[-1] - recording.times_ns[0]))
-    if recording.timed:
-        axis.label(axes, "file")
-        at = axis.low + (recording.times_ns - recording.times_ns[0]) / span * (axis.high - axis.low)
-    else:
-        at = np.arange(len(recording), dtype=np.float64)
-        axes.set_xlabel("row")
+    recording, tested = trial.recording, trial.subject.parts.test.rows
+    at = _places(axes, trial)
     if recording.timed and len(tested):
         for first, last in _stretches(at, tested):
             axes.axvspan(first, last, color=GREY, alpha=0.25, lw=0)
@@ -47,6 +41,23 @@ def draw(
             color = BLUE if len(assets) == 1 else f"C{number}"
             shown = at[own], values[own]
             _line(axes, shown, color, max(60, COLUMNS // len(assets)), timed=recording.timed)
+            axes.plot([], [], color=color, label=recording.assets[asset][:16])
+    if len(assets) > 1 and axes.figure.bbox.height > LOW * axes.figure.dpi:
+        axes.legend(loc="upper left", ncols=4)
+
+
+def _places(axes: Axes, trial: Trial) -> NDArray[np.float64]:
+    """Label the x-axis, and give the place of each row on it."""
+    recording, clock = trial.recording, trial.proposal.clock
+    if not recording.timed:
+        axes.set_xlabel("row")
+        return np.arange(len(recording), dtype=np.float64)
+    first, last = int(recording.times_ns[0]), int(recording.times_ns[-1])
+    is_counted = clock.counts or not clock.columns
+    axis = axis_of(first, last, is_relative=is_counted)
+    axis.label(axes, "data")
+    share = (recording.times_ns - first) / max(1, last - first)
+    return np.asarray(axis.low + share * (axis.high - axis.low))
 
 
 def _line(
@@ -77,4 +88,6 @@ def _stretches(at: NDArray[np.float64], tested: NDArray[Any]) -> Iterator[tuple[
     if len(breaks) > _FEW:
         return
     for part in np.split(rows, breaks):
+        if len(part) < _MOSTLY * (part[-1] - part[0] + 1):
+            continue
         yield float(at[part[0]]), float(at[part[-1]])

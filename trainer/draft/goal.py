@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from models.states import state_text
 from trainer.dataset.splits import FOLDS
@@ -104,7 +105,10 @@ def goal_of(
         doubts.append(f"'{target.name}' is taken as the target because of its name")
     behind: dict[str, str] = {}
     if wishes.task == "remaining-life":
-        keys, labels = _remaining(wishes, clock, fleet, behind), None
+        stopped = [i for i, table in enumerate(tables) if table.path.name in wishes.left]
+        keys = _remaining(wishes, clock, fleet, ~np.isin(fleet.file, stopped))
+        behind |= _told(keys, wishes)
+        labels = None
     else:
         keys, labels = _target(tables, target, wishes, behind)
     if target is None and wishes.task is None:
@@ -181,26 +185,33 @@ def _anomaly(name: str, counts: "pd.Series[Any]", behind: dict[str, str]) -> dic
 
 
 def _remaining(
-    wishes: Wishes, clock: Clock, fleet: Fleet, behind: dict[str, str]
+    wishes: Wishes, clock: Clock, fleet: Fleet, complete: NDArray[np.bool_]
 ) -> dict[str, Any]:
+    """Keys for the remaining life; `complete` marks rows of runs that ended with a failure."""
     if clock.axis is None or fleet.count < 2:  # noqa: PLR2004  runs to compare
         raise UsageError(
             "--task remaining-life: needs a time axis and several assets that ran until they "
             "failed; neither a column nor the files tell the assets apart"
         )
+    if not complete.any():
+        raise UsageError("--left: names every file; runs that ended with a failure are needed too")
     unit = str(clock.axis.get("unit", "h"))
     unit = unit if unit in UNIT_NS else "h"
-    cap = wishes.cap
-    if cap is None:
-        ages = pd.Series(clock.times_ns).groupby(fleet.asset).agg(["min", "max"])
-        median = float((ages["max"] - ages["min"]).median()) / UNIT_NS[unit]
-        cap = float(f"{_TOLD * median:.2g}")
-        behind["cap"] = (
-            f"UNSURE: 0.6 of the median run of {median:.4g} {unit}; earlier rows tell little"
-        )
-    behind["remaining"] = "every asset failed at its last row, unless left says otherwise"
+    times = pd.Series(clock.times_ns[complete]).groupby(fleet.asset[complete]).agg(["min", "max"])
+    median = float((times["max"] - times["min"]).median()) / UNIT_NS[unit]
+    cap = wishes.cap if wishes.cap is not None else float(f"{_TOLD * median:.2g}")
     left = {"left": dict(wishes.left)} if wishes.left else {}
     return {"task": "regression", "remaining": unit, "cap": cap, **left, "unit": unit}
+
+
+def _told(keys: Mapping[str, Any], wishes: Wishes) -> dict[str, str]:
+    """Short comments on the keys for the remaining life."""
+    told = {"remaining": "every asset failed at its last row, unless left says otherwise"}
+    if wishes.cap is None:
+        told["cap"] = (
+            f"UNSURE: 0.6 of the median run, in {keys['remaining']}; earlier rows tell little"
+        )
+    return told
 
 
 def _split(

@@ -89,6 +89,8 @@ def _used(column: Column, clock: Clock, fleet: Fleet, goal: Goal) -> str:
         return "it names the asset"
     if column.name in clock.columns and not (clock.counts and goal.is_remaining):
         return "it is the time"
+    if column.name in clock.rejected:
+        return "it looks like the time, and cannot be used as it"
     if _EMISSION.fullmatch(named(column.name)[0]) and _EMISSION.fullmatch(
         named(goal.column or "")[0]
     ):

@@ -92,15 +92,17 @@ def _read(columns: list["pd.Series[Any]"], marks: Marks) -> int:
 
 
 def _is_likely(columns: list["pd.Series[Any]"], marks: Marks) -> bool:
-    """Whether a reading has thousands exactly where numbers below a thousand have no mark."""
-    marked, bare = 0, 0
+    """Whether a reading has thousands where the numbers without a mark are below a thousand.
+
+    `1.297` beside 784 is 1297; beside nothing but numbers of that form it is 1.297.
+    """
+    below, above = 0, 0
     for text in columns:
         grouped = text.str.fullmatch(_GROUPED)
         if marks.thousands is not None:
             grouped &= text.str.contains(marks.thousands, regex=False)
-        if not grouped.any():
-            continue
         plain = pd.to_numeric(text[~grouped], errors="coerce").abs()
-        marked += 1
-        bare += int(len(plain) > 0 and bool((plain < _THOUSAND).all()))
-    return (marks.thousands is not None) == (marked > 0 and bare == marked)
+        if grouped.any() and len(plain):
+            below += bool((plain < _THOUSAND).all())
+            above += not bool((plain < _THOUSAND).all())
+    return (marks.thousands is not None) == (below > 0 and not above)

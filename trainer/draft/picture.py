@@ -18,7 +18,7 @@ from trainer.report.page import notice, titled
 MAX_DRAWN: Final = 40
 """Most signals that are drawn; the page says how many there are beyond."""
 _COLUMNS: Final = 240
-_LOW: Final = (WIDE[0], 1.7)
+_LOW: Final = (WIDE[0], course.LOW)
 _NS: Final = 1e9
 _PAUSES: Final = 10
 _LONG: Final = 5
@@ -84,7 +84,7 @@ def _signal(trial: Trial, recording: Recording, signal: Input) -> Markup:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        course.draw(axes, recording, values, trial.subject.parts.test.rows)
+        course.draw(axes, trial, values)
         axes.set_ylabel(f"{signal.name[:24]}{unit}"[:32])
 
     states = signal.keys.get("codes", {})

@@ -228,8 +228,9 @@ def _window(
     steps = _steps(clock, fleet)
     if not clock.columns and task == "regression":
         return {"length": 1}, {"length": "UNSURE: the time is not known, so the model sees a row"}
+    # Assets of fewer rows than a window would never be answered.
     shortest = int(np.bincount(fleet.asset).min())
-    length = max(1, min(length, shortest // _ROWS_A_WINDOW, rows // _ROWS_A_WINDOW))
+    length = max(1, min(length, shortest, rows // _ROWS_A_WINDOW))
     window: dict[str, Any] = {"length": length}
     notes = {"length": "UNSURE: samples that the model sees at once; as long as what matters lasts"}
     usual = float(np.median(steps)) if len(steps) else 0.0

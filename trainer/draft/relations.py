@@ -21,7 +21,7 @@ _CLASSES: Final = 20
 
 def target(trial: Trial) -> Markup:
     """How the target is distributed, and how it goes on in time."""
-    subject, recording = trial.subject, trial.recording
+    subject = trial.subject
     if not subject.truth.labelled:
         return paragraph("There are no labels: the model learns from all training rows.")
     y = np.where(subject.truth.known, subject.truth.y.astype(np.float64), np.nan)
@@ -42,7 +42,7 @@ def target(trial: Trial) -> Markup:
 
     def over_time(figure: Figure) -> None:
         axes = figure.subplots()
-        course.draw(axes, recording, y, subject.parts.test.rows)
+        course.draw(axes, trial, y)
         if classes and len(classes) <= _CLASSES:
             axes.set_yticks(range(len(classes)), [one[:20] for one in classes])
         else:

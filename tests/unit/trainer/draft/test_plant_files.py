@@ -142,6 +142,39 @@ def test_runs_in_one_file_without_a_header_are_told_apart(tmp_path: Path) -> Non
     assert recipe["split"]["method"] == "group"
 
 
+def test_engines_that_were_stopped_do_not_count_for_the_cap(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    for name, life in (("failed.txt", 200), ("stopped.txt", 40)):
+        lines = [
+            f"{engine} {cycle + 1} {cycle / life + rng.normal(0, 0.1):.4f} {rng.normal():.2f}"
+            for engine in range(1, 7)
+            for cycle in range(life + engine)
+        ]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    (tmp_path / "left.txt").write_text("100\n" * 6)
+    files = [str(tmp_path / "failed.txt"), str(tmp_path / "stopped.txt")]
+    left = ["--left", "stopped.txt", str(tmp_path / "left.txt"), "--test", "stopped.txt"]
+    recipe = drafted(tmp_path, *files, "--task", "remaining-life", *left)
+    assert recipe["data"]["asset_from"] == "file"
+    assert recipe["target"]["cap"] == 120
+    assert recipe["target"]["left"] == {"stopped.txt": "left.txt"}
+    assert recipe["split"]["test_files"] == ["stopped.txt"]
+    assert recipe["window"]["length"] == 30
+
+
+def test_times_that_were_rounded_are_neither_time_nor_signal(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    level = np.cumsum(rng.normal(0, 1, ROWS)) + 500
+    frame = pd.DataFrame({"time": "1.71452E+12", "level": level, "heat": level + 3})
+    frame["y"] = level * 2 + rng.normal(0, 1, ROWS)
+    frame.loc[ROWS // 2 :, "time"] = "1.71453E+12"
+    frame.to_csv(tmp_path / "rounded.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "rounded.csv"))
+    assert "column" not in recipe["data"]["time"]
+    assert [*signals(recipe)] == ["level", "heat"]
+    assert "'time' looks like the time" in (tmp_path / "recipe.toml").read_text()
+
+
 def test_signals_that_come_apart_are_read_as_messages(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     frame = pd.DataFrame({"time": pd.date_range("2026-01-01", periods=ROWS, freq="min")})
@@ -160,7 +193,10 @@ def test_points_between_thousands_are_decided_and_doubted(
 ) -> None:
     rng = np.random.default_rng(5)
     power = rng.integers(700, 3000, ROWS)
-    lines = [f"{one:,}".replace(",", ".") + f";{one // 7}" for one in power.tolist()]
+    lines = [
+        f"{one:,}".replace(",", ".") + f";{one + 1000:,}".replace(",", ".")
+        for one in power.tolist()
+    ]
     (tmp_path / "power.csv").write_text("power;y\n" + "\n".join(lines) + "\n")
     recipe = drafted(tmp_path, str(tmp_path / "power.csv"), "--task", "regression")
     assert recipe["data"]["thousands"] == "."
