@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.states import state_text
+from models.states import MAX_TEXT, state_text
 from trainer.draft.marks import Marks, as_numbers
 from trainer.draft.table import Table
 from trainer.ingest.columns import NO_VALUE
@@ -97,7 +97,8 @@ def _is_time(given: "pd.Series[Any]") -> bool:
 def _worded(name: str, given: "pd.Series[Any]", missing: float, unit: str) -> Column:
     counts = given.map(state_text).value_counts()
     states = {str(state): int(count) for state, count in counts.items()}
-    kind: Kind = "state" if len(states) <= MAX_STATES else "text"
+    are_states = len(states) <= MAX_STATES and max(map(len, states)) <= MAX_TEXT
+    kind: Kind = "state" if are_states else "text"
     few = dict(list(states.items())[: MAX_STATES + 1])
     nothing = np.empty(0, dtype=np.float64)
     return Column(name, kind, nothing, few, {}, missing, len(states), unit)

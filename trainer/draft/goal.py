@@ -221,6 +221,7 @@ def _split(
     clock: Clock,
     fleet: Fleet,
 ) -> tuple[dict[str, Any], list[str]]:
+    _check_method(wishes, clock, fleet, has_classes=labels is not None)
     if wishes.test_files:
         return {"method": "predefined", "test_files": list(wishes.test_files)}, []
     if wishes.train_rows is not None:
@@ -235,6 +236,27 @@ def _split(
     if method != "time" or labels is None or wishes.method is not None:
         return {"method": method, "test": _TEST}, []
     return _in_time(labels, clock)
+
+
+def _check_method(wishes: Wishes, clock: Clock, fleet: Fleet, *, has_classes: bool) -> None:
+    """Check that the data has what the wanted split needs.
+
+    Raises:
+        UsageError: it has not.
+    """
+    method, timed = wishes.method, clock.axis is not None
+    if (method == "time" or wishes.train_rows is not None) and not timed:
+        option = "--split time" if method == "time" else "--train-rows"
+        raise UsageError(f"{option}: needs a time axis, and no column is the time")
+    if method == "group" and fleet.count < 2:  # noqa: PLR2004  one to train on, one to test on
+        raise UsageError("--split group: needs several assets, and there is one only")
+    if method in ("stratified", "random") and timed:
+        raise UsageError(
+            f"--split {method}: makes a model of a time series look better than it is, because "
+            "neighbours of a test row are trained on; use time or group"
+        )
+    if method == "stratified" and not has_classes:
+        raise UsageError("--split stratified: needs a target of classes; use random")
 
 
 def _in_time(labels: "pd.Series[Any]", clock: Clock) -> tuple[dict[str, Any], list[str]]:

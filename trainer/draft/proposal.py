@@ -16,7 +16,7 @@ from trainer.draft.excerpt import Excerpts
 from trainer.draft.fleet import Fleet, fleet_of
 from trainer.draft.goal import Goal, goal_of, target_column
 from trainer.draft.inputs import Input, inputs_of
-from trainer.draft.marks import marks_of
+from trainer.draft.marks import Marks, marks_of
 from trainer.draft.naming import signal_name
 from trainer.draft.table import Table, read_table
 from trainer.draft.wishes import Wishes
@@ -29,6 +29,10 @@ MAX_FILES: Final = 1000
 _LISTED: Final = 20
 _LENGTHS: Final = {"anomaly": 30, "classification": 30, "regression": 10}
 _LENGTH_OF_RUN: Final = 30
+# A detector on rows that are minutes apart sees a shift, as far as the window stays short.
+_SLOW_NS: Final = 60 * 10**9
+_SHIFT_NS: Final = 8 * 3600 * 10**9
+_LONGEST: Final = 100
 _ROWS_A_WINDOW: Final = 10
 _PAUSE: Final = 10
 _TOGETHER: Final = 0.5
@@ -87,14 +91,8 @@ def propose(files: Sequence[Path], begun: Excerpts, wishes: Wishes, folder: Path
             rows.
         UsageError: an option does not fit the files.
     """
-    common = Path(os.path.commonpath([path.parent for path in files]))
-    names = [os.path.relpath(path, common) for path in files]
-    tables = [
-        read_table(path, begun.paths[path], name) for path, name in zip(files, names, strict=True)
-    ]
+    tables = _tables(files, begun)
     rows = sum(len(table.frame) for table in tables)
-    if rows < MIN_ROWS:
-        raise DataError(f"{first_few(names)}: {rows} rows in all; at least {MIN_ROWS} are needed")
     shared, partial = _shared(tables)
     separator = tables[0].separator or ","
     marks = marks_of((texts_of(tables, name) for name in shared), separator)
@@ -105,15 +103,13 @@ def propose(files: Sequence[Path], begun: Excerpts, wishes: Wishes, folder: Path
     goal = goal_of(tables, columns[target] if target else None, wishes, clock, fleet)
     signals, left_out = inputs_of(columns, clock, fleet, goal)
     data, data_notes = _data(tables, columns, clock, fleet, folder)
-    for key, value in (("decimal", marks.decimal), ("thousands", marks.thousands)):
-        data |= {key: value} if value else {}
     window, window_notes = _window(clock, fleet, goal, rows)
     doubts = (marks.doubt, *clock.doubts, *fleet.doubts, *goal.doubts)
     part = f", the beginning of {len(begun.cut)} of them only" if begun.cut else ""
     proposal = Proposal(
         stream=_stream(tables, goal),
         looked_at=f"{len(tables)} {'file' if len(tables) == 1 else 'files'}{part}, {rows} rows",
-        data=data,
+        data=_with_marks(data, marks),
         data_notes=data_notes,
         signals=signals,
         left_out={**left_out, **partial},
@@ -126,6 +122,26 @@ def propose(files: Sequence[Path], begun: Excerpts, wishes: Wishes, folder: Path
         columns=columns,
     )
     return _in_changes(proposal)
+
+
+def _tables(files: Sequence[Path], begun: Excerpts) -> list[Table]:
+    """Read the files; their names are relative to the folder that holds all of them."""
+    common = Path(os.path.commonpath([path.parent for path in files]))
+    names = [os.path.relpath(path, common) for path in files]
+    tables = [
+        read_table(path, begun.paths[path], name) for path, name in zip(files, names, strict=True)
+    ]
+    rows = sum(len(table.frame) for table in tables)
+    if rows < MIN_ROWS:
+        raise DataError(f"{first_few(names)}: {rows} rows in all; at least {MIN_ROWS} are needed")
+    return tables
+
+
+def _with_marks(data: Mapping[str, Any], marks: Marks) -> dict[str, Any]:
+    """The keys of `[data]` with those of numbers behind the separator."""
+    first = {key: data[key] for key in ("files", "separator") if key in data}
+    found = {"decimal": marks.decimal, "thousands": marks.thousands}
+    return {**first, **{key: value for key, value in found.items() if value}, **data}
 
 
 def _shared(tables: Sequence[Table]) -> tuple[list[str], dict[str, str]]:
@@ -224,8 +240,11 @@ def _window(
     task = str(goal.target["task"])
     if clock.axis is None:
         return {}, {}
-    length = _LENGTH_OF_RUN if goal.is_remaining else _LENGTHS[task]
     steps = _steps(clock, fleet)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    length = _LENGTH_OF_RUN if goal.is_remaining else _LENGTHS[task]
+    if task == "anomaly" and clock.columns and usual >= _SLOW_NS:
+        length = max(length, min(_LONGEST, round(_SHIFT_NS / usual)))
     if not clock.columns and task == "regression":
         return {"length": 1}, {"length": "UNSURE: the time is not known, so the model sees a row"}
     # Assets of fewer rows than a window would never be answered.
@@ -233,7 +252,6 @@ def _window(
     length = max(1, min(length, shortest, rows // _ROWS_A_WINDOW))
     window: dict[str, Any] = {"length": length}
     notes = {"length": "UNSURE: samples that the model sees at once; as long as what matters lasts"}
-    usual = float(np.median(steps)) if len(steps) else 0.0
     if length > 1 and usual and (steps > _PAUSE * usual).any() and not goal.is_remaining:
         window["max_gap_s"] = float(f"{_PAUSE * usual / _NS:.6g}")
         notes["max_gap_s"] = "after a longer pause a window begins anew"

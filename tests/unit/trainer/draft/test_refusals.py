@@ -122,6 +122,22 @@ def test_remaining_life_of_a_single_asset_is_refused(
     assert names(said, "remaining-life", "several assets")
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        pytest.param(["--split", "time"], "time axis", id="time without a time axis"),
+        pytest.param(["--train-rows", "100"], "time axis", id="first rows without a time axis"),
+        pytest.param(["--split", "group"], "several assets", id="group of one asset"),
+    ],
+)
+def test_split_that_the_data_cannot_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: Path, option: list[str], said: str
+) -> None:
+    code, message = refused(capsys, tmp_path, str(rows), "--target", "outcome", *option)
+    assert code == 2
+    assert names(message, option[0], said)
+
+
 def test_interrupted_draft_writes_nothing(tmp_path: Path, rows: Path) -> None:
     header, *lines = rows.read_text().splitlines()
     rows.write_text("\n".join([header, *(lines * 400)]) + "\n")
