@@ -194,13 +194,13 @@ def _by_template(
         if clock.columns and any(_overlap(clock.times_ns[g], file[g]) for g in groups):
             continue
         names = list(dict.fromkeys(template.parts[part]))
-        keys = {
+        keys: dict[str, Any] = {
             "file_template": template.text.replace(f"{{{part}}}", "{machine}"),
             "asset_column": "machine",
         }
         behind = f"{len(names)} assets, named by the files: {', '.join(names)[:60]}"
         return Fleet(keys, own, file, (), behind, unsure)
-    keys = {"file_template": template.text, "asset_column": list(template.parts)}  # type: ignore[dict-item]  # a list of names
+    keys = {"file_template": template.text, "asset_column": list(template.parts)}
     behind = f"{len(tables)} assets, one a file: their times overlap"
     return Fleet(keys, file, file, (), behind, unsure)
 

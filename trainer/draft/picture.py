@@ -50,10 +50,10 @@ def _lead(trial: Trial) -> Markup:
         "to": _moment(recording, -1),
         "time": str(proposal.data_notes.get("time") or "no column is the time"),
     }
-    doubts = (
-        notice("Unsure, to be checked first", items(proposal.doubts)) if proposal.doubts else ""
-    )
-    return pairs("what", "found", facts) + Markup(doubts)  # noqa: S704  already escaped markup
+    said = pairs("what", "found", facts)
+    if not proposal.doubts:
+        return said
+    return said + notice("Unsure, to be checked first", items(proposal.doubts))
 
 
 def _moment(recording: Recording, row: int) -> str:
