@@ -46,6 +46,7 @@ napoleon_use_ivar = True
 SIDEBAR = {
     "Everybody": ["README", "docs/install", "CHANGELOG", "SECURITY"],
     "ML engineer": [
+        "docs/draft",
         "docs/recipe",
         "docs/estimators",
         "docs/report",

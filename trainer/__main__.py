@@ -18,6 +18,10 @@ from models.printable import printable
 from trainer.errors import DataError, RecipeError, UsageError
 
 COMMANDS = {
+    "draft": (
+        "trainer.commands.draft",
+        "look at recorded files, and write a recipe for them with comments",
+    ),
     "train": (
         "trainer.commands.train",
         "train a model by a recipe, and write its bundle",

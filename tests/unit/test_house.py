@@ -27,6 +27,11 @@ IMPORTERS = {
         "trainer/search/candidates.py",
     },
     "pandas": {
+        "trainer/draft/column.py",
+        "trainer/draft/fleet.py",
+        "trainer/draft/goal.py",
+        "trainer/draft/marks.py",
+        "trainer/draft/table.py",
         "trainer/ingest/beside.py",
         "trainer/ingest/columns.py",
         "trainer/ingest/csv_file.py",
@@ -45,6 +50,9 @@ IMPORTERS = {
         "trainer/ingest/transposed.py",
     },
     "matplotlib": {
+        "trainer/draft/course.py",
+        "trainer/draft/picture.py",
+        "trainer/draft/relations.py",
         "trainer/report/sections/alarms.py",
         "trainer/report/canvas.py",
         "trainer/report/sections/classes.py",

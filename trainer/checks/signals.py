@@ -87,7 +87,7 @@ def stray_value(subject: Subject) -> Iterator[Finding]:
     """Report a number that recurs far from all others, such as -9999: often it means "no value"."""
     found, names = [], []
     for name, column in _columns(subject):
-        stray = _far_and_repeated(column[:, -1])
+        stray = far_and_repeated(column[:, -1])
         if stray is not None:
             value, count, low, high = stray
             found.append(f"'{name}' is {value:g} in {count} samples, else {low:g} to {high:g}")
@@ -128,7 +128,7 @@ def _is_new(subject: Subject, index: int) -> bool:
     return len(np.intersect1d(train, test)) < (1 - NEARLY) * len(np.unique(test))
 
 
-def _far_and_repeated(column: NDArray[Any]) -> tuple[float, int, float, float] | None:
+def far_and_repeated(column: NDArray[Any]) -> tuple[float, int, float, float] | None:
     """The lowest or highest value, its count, and the range of all others; None if it is not far.
 
     Zero is never reported, because signals of a machine that is off are zero.

@@ -51,6 +51,11 @@ def page(manifest: Manifest, lead: Markup, sections: Mapping[str, Markup]) -> by
         sections: content of each section by its heading; sections without content are left out.
     """
     title = f"{manifest.name} {manifest.version}"
+    return titled(title, _identity(manifest) + lead, sections)
+
+
+def titled(title: str, lead: Markup, sections: Mapping[str, Markup]) -> bytes:
+    """A page about anything else; arguments as for `page`, with the title."""
     style = files("trainer.report").joinpath("style.css").read_text("utf-8")
     head = Markup(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -63,9 +68,7 @@ def page(manifest: Manifest, lead: Markup, sections: Mapping[str, Markup]) -> by
         for heading, section in sections.items()
         if section
     )
-    body = Markup("<body><main><h1>{}</h1>{}{}{}</main></body></html>\n").format(
-        title, _identity(manifest), lead, content
-    )
+    body = Markup("<body><main><h1>{}</h1>{}{}</main></body></html>\n").format(title, lead, content)
     return (head + body).encode()
 
 

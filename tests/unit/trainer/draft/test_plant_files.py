@@ -1,0 +1,212 @@
+"""Drafts of made-up plant files: what is found in them, and that training runs them unedited."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trainer.__main__ import main
+
+ROWS = 1200
+
+
+def drafted(folder: Path, *words: str) -> dict[str, Any]:
+    """The draft of files in a folder, as a document."""
+    output = folder / "recipe.toml"
+    assert main(["draft", *words, "--output", str(output), "--force"]) == 0
+    return tomllib.loads(output.read_text())
+
+
+def signals(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {one.get("column", one["name"]): one for one in recipe["signals"]}
+
+
+def german(path: Path, begin: str, level: float) -> None:
+    """A file as a German machine exports it."""
+    rng = np.random.default_rng(len(path.name) + round(level))
+    count = np.arange(ROWS)
+    temp = 60 + level + 10 * np.sin(count / 40) + rng.normal(0, 1, ROWS)
+    bar = 5 + rng.normal(0, 0.5, ROWS)
+    frame = pd.DataFrame(
+        {
+            "Zeit": pd.date_range(begin, periods=ROWS, freq="min").strftime("%d.%m.%Y %H:%M"),
+            "lfd Nr": count + 1,
+            "temp [°C]": temp.round(2),
+            "Druck (bar)": bar.round(3),
+            "Zustand": rng.choice(["Lauf", "Halt"], ROWS),
+            "Zähler": 1000 + (3 * count + rng.integers(0, 3, ROWS)).cumsum(),
+            "fix": 7.5,
+            "Teil": [f"T{number:05d}" for number in count],
+            "Güte [%]": (0.5 * temp + 3 * bar + rng.normal(0, 0.3, ROWS)).round(3),
+        }
+    )
+    frame.to_csv(path, sep=";", decimal=",", index=False)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> list[str]:
+    """Two runs of two presses, whose times are the same."""
+    files = []
+    for level, press in enumerate(("press1", "press2")):
+        for day in (1, 2):
+            files.append(tmp_path / f"{press}_lauf{day}.csv")
+            german(files[-1], f"2026-02-{12 + day} 13:05", 5.0 * level)
+    return [str(path) for path in files]
+
+
+def test_german_files_are_described_key_by_key(tmp_path: Path, plant: list[str]) -> None:
+    recipe = drafted(tmp_path, *plant, "--target", "Güte")
+    assert recipe["data"]["separator"] == ";"
+    assert recipe["data"]["decimal"] == ","
+    assert recipe["data"]["time"]["format"] == "%d.%m.%Y %H:%M"
+    assert recipe["data"]["asset_column"] == "machine"
+    assert recipe["data"]["file_template"] == "{machine}_{part2}.csv"
+    found = signals(recipe)
+    assert [*found] == ["temp [°C]", "Druck (bar)", "Zustand"]
+    assert found["temp [°C]"]["name"] == "temp"
+    assert found["temp [°C]"]["unit"] == "°C"
+    assert found["Zustand"]["codes"] == {"Halt": 0, "Lauf": 1}
+    assert recipe["target"] == {"task": "regression", "column": "Güte [%]", "unit": "%"}
+    assert recipe["split"] == {"method": "time", "test": 0.25}
+
+
+def test_reason_stands_beside_each_column_that_is_left_out(
+    tmp_path: Path, plant: list[str]
+) -> None:
+    drafted(tmp_path, *plant, "--target", "Güte")
+    text = (tmp_path / "recipe.toml").read_text()
+    assert "'lfd Nr': it counts from row to row by 1" in text
+    assert "'Zähler': it is a meter, which only rises" in text
+    assert "'fix': it is constant: always 7.5" in text
+    assert "'Teil': it holds 1200 different texts" in text
+
+
+def test_draft_of_german_files_is_trained_unedited(tmp_path: Path, plant: list[str]) -> None:
+    drafted(tmp_path, *plant, "--target", "Güte")
+    assert main(["train", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "out")]) == 0
+    assert len([*(tmp_path / "out").glob("*.zip")]) == 1
+
+
+def test_number_far_from_all_others_lies_outside_of_the_range(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"flow": rng.normal(50, 5, ROWS), "level": rng.normal(0, 1, ROWS)})
+    frame["y"] = frame["flow"] + frame["level"]
+    frame.loc[10:15, "flow"] = -9999
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "rows.csv"))
+    low, high = signals(recipe)["flow"]["range"]
+    assert 0 <= low < 40
+    assert 60 < high < 200
+    assert "-9999 in 6 rows" in (tmp_path / "recipe.toml").read_text()
+
+
+def test_column_that_gives_the_class_away_is_left_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    bad = rng.random(ROWS) < 0.2
+    frame = pd.DataFrame(
+        {
+            "current": rng.normal(5, 1, ROWS) + bad,
+            "voltage": rng.normal(230, 2, ROWS),
+            "alarm_code": np.where(bad, 7, 0),
+            "state": np.where(bad, "None", "worn"),
+        }
+    )
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "rows.csv"), "--target", "state")
+    assert [*signals(recipe)] == ["current", "voltage"]
+    assert recipe["target"]["classes"] == ["None", "worn"]
+    assert recipe["target"]["positive"] == "None"
+    assert recipe["split"]["method"] == "stratified"
+
+
+def test_runs_in_one_file_without_a_header_are_told_apart(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    lines = []
+    for engine, life in enumerate((60, 80, 70, 90, 75, 65), start=1):
+        wear = np.arange(life) / life
+        lines += [
+            f"{engine} {cycle + 1} {20 + 5 * wear[cycle] + rng.normal(0, 0.3):.3f} 518.67  "
+            for cycle in range(life)
+        ]
+    (tmp_path / "runs.txt").write_text("\n".join(lines) + "\n")
+    recipe = drafted(tmp_path, str(tmp_path / "runs.txt"), "--task", "remaining-life")
+    assert recipe["data"]["columns"] == ["c1", "c2", "c3", "c4"]
+    assert recipe["data"]["separator"] == "blank"
+    assert recipe["data"]["asset_column"] == "c1"
+    assert recipe["data"]["time"]["column"] == "c2"
+    assert [*signals(recipe)] == ["c2", "c3"]
+    assert recipe["target"]["remaining"] == "h"
+    assert recipe["split"]["method"] == "group"
+
+
+def test_engines_that_were_stopped_do_not_count_for_the_cap(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    for name, life in (("failed.txt", 200), ("stopped.txt", 40)):
+        lines = [
+            f"{engine} {cycle + 1} {cycle / life + rng.normal(0, 0.1):.4f} {rng.normal():.2f}"
+            for engine in range(1, 7)
+            for cycle in range(life + engine)
+        ]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    (tmp_path / "left.txt").write_text("100\n" * 6)
+    files = [str(tmp_path / "failed.txt"), str(tmp_path / "stopped.txt")]
+    left = ["--left", "stopped.txt", str(tmp_path / "left.txt"), "--test", "stopped.txt"]
+    recipe = drafted(tmp_path, *files, "--task", "remaining-life", *left)
+    assert recipe["data"]["asset_from"] == "file"
+    assert recipe["target"]["cap"] == 120
+    assert recipe["target"]["left"] == {"stopped.txt": "left.txt"}
+    assert recipe["split"]["test_files"] == ["stopped.txt"]
+    assert recipe["window"]["length"] == 30
+
+
+def test_times_that_were_rounded_are_neither_time_nor_signal(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    level = np.cumsum(rng.normal(0, 1, ROWS)) + 500
+    frame = pd.DataFrame({"time": "1.71452E+12", "level": level, "heat": level + 3})
+    frame["y"] = level * 2 + rng.normal(0, 1, ROWS)
+    frame.loc[ROWS // 2 :, "time"] = "1.71453E+12"
+    frame.to_csv(tmp_path / "rounded.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "rounded.csv"))
+    assert "column" not in recipe["data"]["time"]
+    assert [*signals(recipe)] == ["level", "heat"]
+    assert "'time' looks like the time" in (tmp_path / "recipe.toml").read_text()
+
+
+def test_signals_that_come_apart_are_read_as_messages(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"time": pd.date_range("2026-01-01", periods=ROWS, freq="min")})
+    frame["rpm"] = np.where(np.arange(ROWS) % 5 == 0, rng.normal(1000, 50, ROWS), np.nan)
+    frame["temp"] = np.where(np.arange(ROWS) % 7 == 0, rng.normal(60, 2, ROWS), np.nan)
+    frame["y"] = rng.normal(0, 1, ROWS)
+    frame.to_csv(tmp_path / "changes.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "changes.csv"))
+    assert recipe["data"]["rows"] == "messages"
+    assert recipe["window"]["trigger"] == "period"
+    assert all(one["max_age_s"] >= 60 for one in recipe["signals"])
+
+
+def test_points_between_thousands_are_decided_and_doubted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(5)
+    power = rng.integers(700, 3000, ROWS)
+    lines = [
+        f"{one:,}".replace(",", ".") + f";{one + 1000:,}".replace(",", ".")
+        for one in power.tolist()
+    ]
+    (tmp_path / "power.csv").write_text("power;y\n" + "\n".join(lines) + "\n")
+    recipe = drafted(tmp_path, str(tmp_path / "power.csv"), "--task", "regression")
+    assert recipe["data"]["thousands"] == "."
+    assert "three digits behind it" in capsys.readouterr().err
+
+
+def test_page_shows_each_signal_and_asks_for_nothing(tmp_path: Path, plant: list[str]) -> None:
+    drafted(tmp_path, *plant, "--target", "Güte")
+    page = (tmp_path / "recipe.html").read_text()
+    assert "Signal temp, °C" in page
+    assert "Correlations" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "<script" not in page

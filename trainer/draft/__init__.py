@@ -1,0 +1,1 @@
+"""Drafts of recipes: what recorded files say about themselves, written for a person to correct."""

@@ -1,0 +1,139 @@
+"""A trial of a draft: its rows are read, split and checked as `train` will do it."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from trainer.checks.finding import Finding
+from trainer.checks.precision import coarse_signals
+from trainer.checks.suite import CHECKS
+from trainer.dataset.splits import split
+from trainer.dataset.subject import Subject
+from trainer.dataset.training_rows import training_rows
+from trainer.draft.excerpt import Excerpts
+from trainer.draft.proposal import Proposal
+from trainer.draft.recipe_text import recipe_text
+from trainer.errors import DataError, RecipeError
+from trainer.ingest.recording import Recording
+from trainer.recipe.document import Recipe
+from trainer.recipe.split_section import ALLOWABLE
+from trainer.recipe.validation_errors import told
+
+_ROUNDS: Final = 4
+_USELESS: Final = {
+    "constant-signal": "it is constant in the training part",
+    "nearly-empty-signal": "it has hardly any value in the training part",
+    "stuck-signal": "it was stuck: one value far longer than ever otherwise; look at the picture, "
+    "and leave those rows out to use it",
+    "counting-signal": "it counts from row to row: later values were never trained on",
+    "wandering-signal": "its level wanders: the training part does not show all that is normal",
+}
+_LEAK: Final = (
+    "it gives the target away, as what is recorded after the event does; take it in if it is known "
+    "beforehand"
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a draft has come to.
+
+    Attributes:
+        proposal: the draft, without signals that the checks speak against.
+        recording: the rows that were looked at.
+        subject: rows, target and both parts, of the last round.
+        findings: what the checks still say.
+    """
+
+    proposal: Proposal
+    recording: Recording
+    subject: Subject
+    findings: tuple[Finding, ...]
+
+
+def tried(proposal: Proposal, begun: Excerpts, folder: Path) -> Trial:
+    """Read, split and check the rows; leave out what the checks speak against, and try again.
+
+    Raises:
+        DataError: the rows cannot be used as the draft says, or no signal is left.
+    """
+    for _ in range(_ROUNDS):
+        if not proposal.signals:
+            raise DataError(
+                "no column is left that could be a signal: "
+                + "; ".join(f"'{name}': {why}" for name, why in proposal.left_out.items())
+            )
+        subject = _subject(proposal, begun, folder)
+        found = tuple(one for check in CHECKS.values() for one in check(subject))
+        changed = _changed(proposal, subject, found)
+        if changed is proposal:
+            break
+        proposal = changed
+    return Trial(proposal, subject.recording, subject, found)
+
+
+def recipe_of(text: str, folder: Path, begun: Excerpts | None = None) -> Recipe:
+    """The text of a draft as a recipe, which reads the excerpts in place of the files.
+
+    Raises:
+        RecipeError: it is none, with a line for each mistake.
+    """
+    content = tomllib.loads(text)
+    try:
+        recipe = Recipe.model_validate(content, context={"folder": folder})
+    except ValidationError as exc:
+        raise RecipeError("\n".join(told(exc, content, Recipe))) from exc
+    if begun is None or not begun.cut:
+        return recipe
+    files = tuple(str(path) for path in begun.paths.values())
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"files": files})})
+
+
+def _subject(proposal: Proposal, begun: Excerpts, folder: Path) -> Subject:
+    recipe = recipe_of(recipe_text(proposal), folder, begun)
+    recording, known = training_rows(recipe)
+    spec = recipe.window.spec(recording.period_ms())
+    return Subject(recording, known, recipe, split(recording, known, recipe, spec))
+
+
+def _changed(proposal: Proposal, subject: Subject, findings: tuple[Finding, ...]) -> Proposal:
+    """The draft after the findings; the same object if they change nothing."""
+    for names, reason in _speaking_against(findings):
+        left = [one for one in proposal.signals if one.name not in names]
+        if left and len(left) < len(proposal.signals):
+            proposal = proposal.without(names, reason)
+    for finding in findings:
+        severe = finding.severity == "error" and not finding.signals
+        if severe and finding.name not in ALLOWABLE:
+            raise DataError(str(finding))
+        if severe and finding.name not in proposal.allow:
+            doubt = f"{finding}. It is allowed, so that train runs: take it out of allow then"
+            proposal = replace(
+                proposal, allow=(*proposal.allow, finding.name), doubts=(*proposal.doubts, doubt)
+            )
+    return _with_offsets(proposal, subject)
+
+
+def _speaking_against(findings: tuple[Finding, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for finding in findings:
+        if reason := _USELESS.get(finding.name):
+            yield finding.signals, reason
+        elif finding.name == "target-leak" and finding.severity == "error":
+            yield finding.signals, _LEAK
+
+
+def _with_offsets(proposal: Proposal, subject: Subject) -> Proposal:
+    offsets: Mapping[str, Any] = {one.name: one.offset for one in coarse_signals(subject)}
+    told_of = [one for one in proposal.signals if one.name in offsets and "offset" not in one.keys]
+    if not told_of:
+        return proposal
+    note = "the offset is subtracted before, because float32 cannot hold the signal's steps"
+    signals = [
+        one.with_key("offset", offsets[one.name], note) if one in told_of else one
+        for one in proposal.signals
+    ]
+    return replace(proposal, signals=signals)
