@@ -52,14 +52,19 @@ class Plan:
     notes: tuple[str, ...]
 
     def first(self) -> list[dict[str, Any]]:
-        """What is tried before any are drawn: each family's default, then further parameters."""
-        features = next(iter(self.presets))
-        of = self.setting
-        defaults = [(name, FAMILIES[name].first(of)) for name in self.families]
-        further = [(name, one) for name in self.families for one in FAMILIES[name].further(of)]
-        return [
-            {"family": name, "features": features, **drawn} for name, drawn in defaults + further
+        """What is tried before any are drawn.
+
+        It is each family's default; a line on lags, where a window has any, because only that
+        follows a dead time; and further parameters of families.
+        """
+        of, features = self.setting, next(iter(self.presets))
+        tried = [(name, features, FAMILIES[name].first(of)) for name in self.families]
+        if "lags" in self.presets and "linear" in self.families:
+            tried.append(("linear", "lags", FAMILIES["linear"].first(of)))
+        tried += [
+            (name, features, one) for name in self.families for one in FAMILIES[name].further(of)
         ]
+        return [{"family": name, "features": preset, **drawn} for name, preset, drawn in tried]
 
     def candidate(self, trial: BaseTrial) -> Candidate:
         """Draw the next candidate, or rebuild the one whose parameters are in `trial`."""
