@@ -52,19 +52,21 @@ class Plan:
     notes: tuple[str, ...]
 
     def first(self) -> list[dict[str, Any]]:
-        """What is tried before any are drawn: each family's default, then further parameters.
+        """What is tried before any are drawn.
 
-        Where there are kernels, a line on them comes after the defaults: it is what they are for.
+        It is each family's default; a line on lags and one on kernels, where a window has any,
+        because the first alone follows a dead time, and the second alone a waveform; and further
+        parameters of families.
         """
-        features = next(iter(self.presets))
-        of = self.setting
-        found = [(name, features, FAMILIES[name].first(of)) for name in self.families]
-        if "kernels" in self.presets and "linear" in self.families:
-            found.append(("linear", "kernels", self._line_on_kernels()))
-        found += [
+        of, features = self.setting, next(iter(self.presets))
+        tried = [(name, features, FAMILIES[name].first(of)) for name in self.families]
+        if "linear" in self.families:
+            lines = {"lags": FAMILIES["linear"].first(of), "kernels": self._line_on_kernels()}
+            tried += [("linear", name, one) for name, one in lines.items() if name in self.presets]
+        tried += [
             (name, features, one) for name in self.families for one in FAMILIES[name].further(of)
         ]
-        return [{"family": name, "features": kind, **drawn} for name, kind, drawn in found]
+        return [{"family": name, "features": preset, **drawn} for name, preset, drawn in tried]
 
     def _line_on_kernels(self) -> dict[str, Any]:
         """A strong penalty, because there are more features of kernels than windows."""

@@ -95,6 +95,7 @@ def test_search_tries_windows_of_the_length_that_was_chosen(tmp_path: Path) -> N
     path = folder_of(tmp_path, 12, window=of_lengths([4, 15]), search=search)
     outcome = trained(path)
     assert outcome.bundle.manifest.window.length == 15
+    assert outcome.bundle.manifest.metrics.values["rmse"] < 0.4  # by the line on lags, tried second
     assert [one.length for one in tried(outcome)] == [4, 15]
     (journal,) = (tmp_path / "out" / ".search").glob("*.journal")
     storage = JournalStorage(JournalFileBackend(str(journal)))
