@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
+from optuna.trial import FixedTrial
 from sklearn.pipeline import Pipeline
 
 from benchmarks.made_up.waveforms import recording, trained
 from tests.kit.recordings import write_recipe
 from trainer.estimators.candidate import presets
+from trainer.estimators.crossval import CrossValidation, Scorer
+from trainer.estimators.families import Setting
 from trainer.features.window_features import WindowFeatures
 from trainer.graph.converters import convert
 from trainer.recipe.document import Recipe, read_recipe
+from trainer.recipe.search_section import DEFAULT_METRIC
+from trainer.search.plan import Plan
 
 LENGTH, SIGNALS = 100, 3
 Array = NDArray[np.float32]
@@ -125,6 +130,19 @@ def test_search_has_kernels_where_windows_are_long(tmp_path: Path) -> None:
     assert "kernels" in presets(long_recipe(tmp_path, 32))
     assert "kernels" not in presets(long_recipe(tmp_path, 31))
     assert "kernels" not in presets(long_recipe(tmp_path, 9_000))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_search_tries_a_line_on_kernels_after_every_family(tmp_path: Path, task: str) -> None:
+    recipe = long_recipe(tmp_path, 64, target={"task": task, "column": "label"})
+    scorer = Scorer(DEFAULT_METRIC[task], 2, 1)
+    validation = CrossValidation(np.zeros(100), (), scorer)
+    families = ("linear", "boosting")
+    plan = Plan(families, presets(recipe), {}, validation, Setting(task, 0, 100), ())
+    first = [(one["family"], one["features"]) for one in plan.first()]
+    assert first == [("linear", "plain"), ("boosting", "plain"), ("linear", "kernels")]
+    line = plan.candidate(FixedTrial(plan.first()[-1]))
+    assert "kernels" in line.features.kinds
 
 
 def test_kernels_tell_waveforms_that_statistics_cannot(tmp_path: Path) -> None:
