@@ -109,6 +109,7 @@ def document(**sections: object) -> dict[str, Any]:
         "bundle": {"stream": "pump-health"},
         "signals": REQUIRED,
         "outputs": [{"name": "value", "tensor": "y", "meaning": "hours left", "unit": "h"}],
+        "budget": {"latency_ms": 5000},  # a busy machine is no fault of the graph
     }
     return {k: v for k, v in (base | sections).items() if v is not None}
 
