@@ -11,8 +11,8 @@ from trainer.dataset.label_spans import Span, spans_of
 from trainer.errors import DataError
 from trainer.ingest.recording import Recording
 from trainer.recipe.data_section import Source
-from trainer.recipe.file_pattern import first_that_fits
 from trainer.recipe.label_section import LABEL, LabelRule, Rules
+from trainer.recipe.selection.file_pattern import first_that_fits
 
 _LISTED = 12
 

@@ -29,8 +29,8 @@ from trainer.ingest.runs import told_apart
 from trainer.ingest.screening.filtered import Filtered
 from trainer.ingest.screening.qualities import Qualities
 from trainer.ingest.sources import PARQUET, OpenFile, find, open_once, stem
-from trainer.recipe import file_template
 from trainer.recipe.data_section import Signal, Source
+from trainer.recipe.selection import file_template
 
 
 def load(

@@ -22,10 +22,10 @@ from pydantic import (
 from models.bundle.manifest import Channel, Finite, Name
 from models.input.codecs.qualities import QualityMap
 from models.states import state_text
-from trainer.recipe.file_pattern import first_that_fits
-from trainer.recipe.file_template import fields
 from trainer.recipe.row_source import RowSource
 from trainer.recipe.section import Columns, Section, names_of
+from trainer.recipe.selection.file_pattern import first_that_fits
+from trainer.recipe.selection.file_template import fields
 from trainer.recipe.time_section import MAX_S, TimeAxis
 
 Label = Annotated[str, BeforeValidator(state_text)]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from models.bundle.manifest import Finite
 from models.input.codecs.qualities import QualityMap
-from trainer.recipe.row_filter import RowFilter
+from trainer.recipe.selection.row_filter import RowFilter
 
 
 def _condition(text: str) -> str:

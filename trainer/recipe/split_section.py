@@ -6,8 +6,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from models.bundle.manifest import Finite
 from trainer.recipe.data_section import Label
-from trainer.recipe.file_pattern import first_that_fits
 from trainer.recipe.section import Section
+from trainer.recipe.selection.file_pattern import first_that_fits
 from trainer.recipe.time_section import MAX_S
 
 Share = Annotated[Finite, Field(gt=0, lt=1)]

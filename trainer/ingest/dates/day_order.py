@@ -17,7 +17,7 @@ from trainer.ingest.columns import Columns
 from trainer.ingest.dates.formats import formats_of
 from trainer.ingest.dates.moments import parsed, within_years
 from trainer.ingest.dates.words import at_midnight
-from trainer.recipe.file_pattern import first_that_fits
+from trainer.recipe.selection.file_pattern import first_that_fits
 from trainer.recipe.time_section import TimeAxis
 
 _LISTED = 5

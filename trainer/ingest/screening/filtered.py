@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 from trainer.ingest.columns import Columns
-from trainer.recipe.row_filter import RowFilter
+from trainer.recipe.selection.row_filter import RowFilter
 
 _MAX_SHOWN = 10
 

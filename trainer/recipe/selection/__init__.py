@@ -1,0 +1,1 @@
+"""Which files and rows of recorded data a recipe means."""
