@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from benchmarks.gates import CANDIDATES, alarms, block_of, judged
+from benchmarks.made_up.gates import CANDIDATES, alarms, block_of, judged
 from serving.gates.comparing import Comparing
 from serving.gates.e_values import log_above, log_below, log_unequal, trials_to_show
 from serving.gates.evidence import Evidence, Limits

@@ -1,6 +1,6 @@
 """The gates of a rollout on made-up plants: false stops, what is found, and what is let through.
 
-    python -m benchmarks.gates [--plants 200] [--hours 24]
+    python -m benchmarks.made_up.gates [--plants 200] [--hours 24]
 
 Champion and candidate are detectors whose scores share a part of their variance and stay correlated
 in time, as an autoregressive process of first order with the given coefficient at one window a

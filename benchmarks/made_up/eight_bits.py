@@ -1,6 +1,6 @@
 """What eight bits save, and what they cost, in networks of several sizes.
 
-    python -m benchmarks.eight_bits
+    python -m benchmarks.made_up.eight_bits
 
 Networks are fitted on windows of 64 samples of 8 signals, every sample a feature, to a number that
 depends on three delayed signals, two of them bent. The table has the size of the graph and the
