@@ -140,7 +140,8 @@ def test_search_tries_a_line_on_kernels_after_every_family(tmp_path: Path, task:
     families = ("linear", "boosting")
     plan = Plan(families, presets(recipe), {}, validation, Setting(task, 0, 100), ())
     first = [(one["family"], one["features"]) for one in plan.first()]
-    assert first == [("linear", "plain"), ("boosting", "plain"), ("linear", "kernels")]
+    lines = [("linear", "lags"), ("linear", "kernels")]
+    assert first == [("linear", "plain"), ("boosting", "plain"), *lines]
     line = plan.candidate(FixedTrial(plan.first()[-1]))
     assert "kernels" in line.features.kinds
 
