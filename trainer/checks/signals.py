@@ -69,8 +69,11 @@ def stuck_signal(subject: Subject) -> Iterator[Finding]:
     order = np.argsort(recording.asset, kind="stable")
     apart = np.diff(recording.asset[order]) != 0
     found, names = [], []
-    for index, name in enumerate(recording.channels):
-        column = recording.values[order, index]
+    for index, signal in enumerate(subject.recipe.signals):
+        name, column = signal.name, recording.values[order, index]
+        if signal.range is not None:  # what is outside counts as missing, such as -9999
+            low, high = signal.range
+            column = np.where((column < low) | (column > high), np.nan, column)
         run = _longest(column, apart)
         if run is not None:
             start, length = run

@@ -22,6 +22,7 @@ from trainer.draft.table import Table, read_table
 from trainer.draft.wishes import Wishes
 from trainer.errors import DataError, first_few
 from trainer.ingest.sources import stem
+from trainer.recipe.window_section import AUTO_LENGTHS
 
 MIN_ROWS: Final = 50
 """Fewer rows are no recording that a model could learn from."""
@@ -249,9 +250,14 @@ def _window(
         return {"length": 1}, {"length": "UNSURE: the time is not known, so the model sees a row"}
     # Assets of fewer rows than a window would never be answered.
     shortest = int(np.bincount(fleet.asset).min())
-    length = max(1, min(length, shortest, rows // _ROWS_A_WINDOW))
+    longest = max(1, min(shortest, rows // _ROWS_A_WINDOW))
+    length = min(length, longest)
     window: dict[str, Any] = {"length": length}
     notes = {"length": "UNSURE: samples that the model sees at once; as long as what matters lasts"}
+    if task == "regression" and not goal.is_remaining and longest >= AUTO_LENGTHS[1]:
+        # Nobody sees a dead time in a file: training finds out which of these reaches it.
+        window = {"lengths": [one for one in AUTO_LENGTHS if one <= longest]}
+        notes = {"lengths": "samples that the model sees at once; training takes the best of these"}
     if length > 1 and usual and (steps > _PAUSE * usual).any() and not goal.is_remaining:
         window["max_gap_s"] = float(f"{_PAUSE * usual / _NS:.6g}")
         notes["max_gap_s"] = "after a longer pause a window begins anew"

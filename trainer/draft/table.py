@@ -124,16 +124,32 @@ def _text(path: Path, opened: OpenFile, encoding: str | None) -> Table:
 
 
 def _way(lines: Sequence[str]) -> tuple[str, str]:
-    """The separator and the quotes with which most lines have as many columns, and a header."""
+    """The separator and the quotes with which lines have as many columns, and cells are values."""
     return max(product(SEPARATORS, QUOTES), key=lambda way: _fit(lines, *way))
 
 
-def _fit(lines: Sequence[str], separator: str, quote: str) -> tuple[bool, bool, int, bool]:
+def _fit(
+    lines: Sequence[str], separator: str, quote: str
+) -> tuple[bool, float, bool, bool, int, bool]:
+    """Rank a separator and quotes.
+
+    The wrong separator may give as many columns, such as a comma in `2,5;7,25;8,0`; but then cells
+    such as `5;7` are no values, and the first line has another number of fields.
+    """
     counts = _counts(lines, separator, quote)
     usual = max(counts, key=counts.count)
     is_even = counts.count(usual) >= _EVEN * len(counts) and usual > 1
     has_header = is_even and _header(lines, separator, quote) is not None
-    return is_even, has_header, usual, quote == QUOTES[0]
+    begins = len(next(_split(lines, separator, quote))) == usual
+    share = _share_of_values(lines, separator, quote)
+    return is_even, share, begins, has_header, usual, quote == QUOTES[0]
+
+
+def _share_of_values(lines: Sequence[str], separator: str, quote: str) -> float:
+    """The share of cells in the second half of the lines that are numbers or times."""
+    cells = [cell for row in _split(lines[len(lines) // 2 :], separator, quote) for cell in row]
+    given = [cell for cell in cells if cell]
+    return sum(_VALUE.fullmatch(cell) is not None for cell in given) / max(1, len(given))
 
 
 def _counts(lines: Sequence[str], separator: str, quote: str) -> list[int]:

@@ -95,6 +95,7 @@ def recipe_of(text: str, folder: Path, begun: Excerpts | None = None) -> Recipe:
 
 def _subject(proposal: Proposal, begun: Excerpts, folder: Path) -> Subject:
     recipe = recipe_of(recipe_text(proposal), folder, begun)
+    recipe = recipe.of_length(recipe.lengths[-1])
     recording, known = training_rows(recipe)
     spec = recipe.window.spec(recording.period_ms())
     return Subject(recording, known, recipe, split(recording, known, recipe, spec))

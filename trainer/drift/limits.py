@@ -27,7 +27,7 @@ from models.drift import BLOCKS, Drift
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
 from trainer.drift.held_out import Folds, folds, held_out_samples
-from trainer.drift.reference import Samples, describe
+from trainer.drift.reference import Samples, describe, is_related
 from trainer.errors import DataError
 from trainer.estimators.fitting import Model
 from trainer.recipe.document import Recipe
@@ -92,8 +92,10 @@ def calibrated(
         judgement: the length of the window, and the share of windows that may raise an alarm, for
             all views together.
     """
-    whole = describe(samples, channels, judgement)
-    undisturbed = _undisturbed(samples, channels, folds, judgement)
+    # The whole may have enough samples for relations where a fold, which is smaller, has too few.
+    related = all(is_related(samples.take(fitted)) for fitted, _ in folds)
+    whole = describe(samples, channels, judgement, related=related)
+    undisturbed = _undisturbed(samples, channels, folds, judgement, related=related)
     limits, independent = tail_limits(undisturbed, judgement)
     update = {"judged": len(undisturbed.run), "independent": independent}
     return _limited(whole, limits, judgement.model_copy(update=update))
@@ -159,11 +161,17 @@ def _clusters(large: NDArray[np.bool_], run: NDArray[np.int64]) -> int:
 
 
 def _undisturbed(
-    samples: Samples, channels: Sequence[Channel], folds: Folds, judgement: Judgement
+    samples: Samples,
+    channels: Sequence[Channel],
+    folds: Folds,
+    judgement: Judgement,
+    *,
+    related: bool,
 ) -> Undisturbed:
     distances, runs = [], []
     for fitted, held in folds:
-        reference = Reference.of(describe(samples.take(fitted), channels, judgement))
+        document = describe(samples.take(fitted), channels, judgement, related=related)
+        reference = Reference.of(document)
         assert reference is not None  # noqa: S101  as above
         for asset in np.unique(samples.asset[held]):
             part = samples.take(held[samples.asset[held] == asset])

@@ -53,13 +53,28 @@ class Samples(NamedTuple):
         return Samples(self.asset[chosen], self.values[chosen], self.scores[chosen])
 
 
-def describe(samples: Samples, channels: Sequence[Channel], drift: Judgement | None) -> Document:
+def is_related(samples: Samples) -> bool:
+    """Whether there are enough samples without a gap for the regressions of all signals."""
+    rows, width = samples.values, samples.values.shape[1]
+    whole = int((~np.isnan(rows).any(axis=1)).sum())
+    return bool(1 < width <= MAX_RELATED and whole >= MIN_SAMPLES_A_SIGNAL * width)
+
+
+def describe(
+    samples: Samples,
+    channels: Sequence[Channel],
+    drift: Judgement | None,
+    *,
+    related: bool | None = None,
+) -> Document:
     """The content of `reference.json`, in which the limits of drift are still 1.
 
     Args:
         samples: samples of the training part.
         channels: names and units of the signals.
         drift: length of the window and share of false alarms; None if drift is not judged.
+        related: whether signals are compared with their regressions on the others; None: if there
+            are enough samples.
     """
     rows = samples.values.astype(np.float64)
     quantities = [
@@ -71,7 +86,7 @@ def describe(samples: Samples, channels: Sequence[Channel], drift: Judgement | N
         )
     ]
     signals, score = quantities[:-1], quantities[-1]
-    if len(channels) > 1:
+    if is_related(samples) if related is None else related:
         signals = _related(signals, rows)
     named = {channel.name: signal for channel, signal in zip(channels, signals, strict=True)}
     return Document(signals=named, score=score, drift=drift)
@@ -147,8 +162,6 @@ def _related(signals: list[Quantity], rows: Floats) -> list[Quantity]:
     """
     whole = rows[~np.isnan(rows).any(axis=1)]
     width = len(signals)
-    if width > MAX_RELATED or len(whole) < MIN_SAMPLES_A_SIGNAL * width:
-        return signals
     z = (whole - [s.mean for s in signals]) / [s.std or 1.0 for s in signals]
     inverse = np.linalg.inv(z.T @ z / len(z) + _RIDGE * np.eye(width))
     weights = np.vectorize(_precise)(inverse / np.diag(inverse))

@@ -62,10 +62,12 @@ def _worse_than_line(manifest: Manifest) -> Iterator[str]:
 
 
 def _worse_than_last(manifest: Manifest) -> Iterator[str]:
-    if _is_worse(manifest, OVER_LAST):
+    if manifest.metrics.values.get(OVER_LAST, 0.0) < 0:
+        how = "worse than" if _is_worse(manifest, OVER_LAST) else "not shown to beat"
         yield (
-            "worse than the last value of the target before the window, where that is measured on "
-            f"the line: its skill over that is {manifest.metrics.formatted(OVER_LAST)}"
+            f"{how} the last value of the target before the window, where that is measured on the "
+            f"line: its skill over that is {manifest.metrics.formatted(OVER_LAST)}; if signals act "
+            "late, try longer windows by window.lengths"
         )
 
 

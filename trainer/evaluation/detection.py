@@ -81,6 +81,8 @@ class Detection:
         share = f"{100 * float(self.alarmed_ns.sum()) / normal:.3g} % of it in alarm"
         if count > 1:
             return f"one {what} in {self.clock.span(normal / count)}: {count} in {whole}, {share}"
+        if not count and self.alarmed_ns.any():
+            share += ", by alarms that outlast their fault"
         return f"{'one' if count else 'no'} {what} in {whole}, {share}"
 
     def found(self, faults: Sequence[Fault]) -> str:

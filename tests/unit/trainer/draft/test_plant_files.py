@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.bundle.package import read_bundle
 from trainer.__main__ import main
 
 ROWS = 1200
@@ -210,3 +211,48 @@ def test_page_shows_each_signal_and_asks_for_nothing(tmp_path: Path, plant: list
     assert "Correlations" in page
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "blank"], ids=["semicolon", "tab", "blank"])
+def test_decimal_commas_are_no_separators(tmp_path: Path, separator: str) -> None:
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        rng.normal(50, 9, (200, 4)).round(2), columns=["flow", "heat", "dust", "y"]
+    )
+    frame.insert(0, "time", pd.date_range("2026-05-04", periods=200, freq="5s").strftime("%FT%TZ"))
+    text = frame.to_csv(sep=" " if separator == "blank" else separator, decimal=",", index=False)
+    (tmp_path / "dryer.csv").write_text(text)
+    recipe = drafted(tmp_path, str(tmp_path / "dryer.csv"), "--target", "y")
+    assert recipe["data"]["separator"] == separator
+    assert signals(recipe).keys() == {"flow", "heat", "dust"}
+
+
+def test_regression_over_time_leaves_the_length_of_its_windows_to_training(tmp_path: Path) -> None:
+    """What acts after 40 s is out of sight of ten samples of a second."""
+    rng = np.random.default_rng(5)
+    flow = np.repeat(rng.normal(0, 1, 90), 20)
+    late = np.concatenate([np.zeros(40), flow[:-40]]) + rng.normal(0, 0.05, len(flow))
+    time = pd.date_range("2026-05-04", periods=len(flow), freq="s").strftime("%FT%TZ")
+    pd.DataFrame({"time": time, "flow": flow, "moisture": late}).to_csv(
+        tmp_path / "dryer.csv", index=False
+    )
+    recipe = drafted(tmp_path, str(tmp_path / "dryer.csv"), "--target", "moisture")
+    assert recipe["window"]["lengths"] == [1, 5, 15, 30, 60, 120]
+    assert main(["train", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "out")]) == 0
+    (path,) = (tmp_path / "out").glob("*.zip")
+    manifest = read_bundle(path.read_bytes()).manifest
+    assert manifest.window.length == 60
+    assert manifest.metrics.values["r2"] > 0.9
+
+
+def test_sentinel_in_a_row_is_missing_and_not_stuck(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    heat = rng.normal(50, 9, 900).round(2)
+    heat[300:340] = -9999
+    time = pd.date_range("2026-05-04", periods=900, freq="s").strftime("%FT%TZ")
+    flow = rng.normal(5, 1, 900).round(3)
+    frame = pd.DataFrame({"time": time, "heat": heat, "flow": flow, "y": 2 * flow})
+    frame["y"] += rng.normal(0, 0.5, 900)
+    frame.to_csv(tmp_path / "oven.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert signals(recipe)["heat"]["range"][0] > -9999

@@ -158,4 +158,7 @@ def test_line_and_last_value_are_told_where_they_are_better() -> None:
         manifest = told((-0.5, -0.2), name, -0.3)
         assert names(*not_beaten(manifest), name.removeprefix("skill_over_").replace("_", " "))
         assert len(to_confirm(manifest)) == asked
-        assert not_beaten(told((-0.5, 0.2), name, -0.3)) == ()
+    assert not_beaten(told((-0.5, 0.2), "skill_over_line", -0.3)) == ()
+    (doubtful,) = not_beaten(told((-0.5, 0.2), "skill_over_last_value", -0.3))
+    assert names(doubtful, "not shown to beat", "last value", "window.lengths")
+    assert not_beaten(told((-0.2, 0.5), "skill_over_last_value", 0.3)) == ()
