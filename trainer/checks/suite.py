@@ -24,6 +24,7 @@ from trainer.checks.split_overlap import (
     timestamps_out_of_order,
 )
 from trainer.checks.together import signals_apart
+from trainer.checks.unit_classes import one_unit_per_class
 from trainer.checks.wandering import wandering_signal
 from trainer.dataset.subject import Subject
 from trainer.errors import DataError
@@ -33,6 +34,7 @@ Check = Callable[[Subject], Iterator[Finding]]
 
 CHECKS: Final[Mapping[str, Check]] = {
     "target-leak": target_leak,
+    "one-unit-per-class": one_unit_per_class,
     "groups-on-both-sides": groups_on_both_sides,
     "random-split-of-time-series": random_split_of_time_series,
     "duplicated-files": duplicated_files,

@@ -141,6 +141,18 @@ def test_signal_that_tells_nearly_all_of_a_number_is_a_warning(tmp_path: Path) -
     assert "'pressure' (R2 0.99" in finding.evidence
 
 
+def test_derived_quantity_is_told_with_what_a_line_loses_without_it(tmp_path: Path) -> None:
+    drawn, values = np.random.default_rng(1), noise(2000)
+    labels = 3 * drawn.normal(size=2000) + 0.5 * values[:, 0]
+    values[:, 1] = 7 * (labels + 0.4 * drawn.normal(size=2000))
+    finding = one("target-leak", tmp_path, recorded(values, labels=labels), target=NUMBER)
+    assert (finding.severity, finding.signals) == ("warning", ("flow",))
+    assert "'flow' (R2 0.97" in finding.evidence
+    assert "has R2 0.98, and 0.01 without" in finding.evidence
+    values[:, 1] += 7 * drawn.normal(size=2000)  # physics: R2 of about 0.9
+    assert not found("target-leak", tmp_path, recorded(values, labels=labels), target=NUMBER)
+
+
 def test_age_of_engines_that_live_differently_long_is_no_leak(tmp_path: Path) -> None:
     drawn = np.random.default_rng(0)
     lives = drawn.integers(100, 300, 20)
@@ -161,6 +173,34 @@ def test_detector_is_checked_against_the_labels_of_its_test_part(tmp_path: Path)
     assert one("target-leak", tmp_path, recording, **sections).severity == "error"
     unlabelled = {**sections, "target": {"task": "anomaly"}}
     assert not found("target-leak", tmp_path, recording, **unlabelled)
+
+
+def units(*, known: bool) -> Recording:
+    """Three assets in turn, one a class, whose levels differ; or each class on two assets."""
+    asset = np.arange(1200) % (3 if known else 6)
+    values = noise(1200)
+    values[:, 1] += 20 * asset
+    return recorded(values, asset=asset, labels=texts(asset % 3))
+
+
+def test_class_of_one_asset_each_is_said_in_those_words_and_not_as_a_leak(tmp_path: Path) -> None:
+    by_asset = {"data": BY_ASSET}
+    finding = one("one-unit-per-class", tmp_path, units(known=True), **by_asset)
+    assert (finding.severity, finding.about) == ("warning", "data")
+    assert names(finding.evidence, "one asset only", "'0' from 'p0'", "'2' from 'p2'")
+    assert not found("target-leak", tmp_path, units(known=True), **by_asset)
+    assert not found("one-unit-per-class", tmp_path, units(known=False), **by_asset)
+    assert not found("one-unit-per-class", tmp_path, units(known=True))
+
+
+def test_class_of_one_file_each_is_told_where_no_assets_are_named(tmp_path: Path) -> None:
+    values, worn = noise(1000), np.arange(1000) % 2
+    values[:, 1] += 20 * worn
+    recording = recorded(values, labels=texts(worn))
+    recording = replace(recording, files=("new.csv", "worn.csv"), file=worn)
+    finding = one("one-unit-per-class", tmp_path, recording, **RANDOM)
+    assert names(finding.evidence, "one file only", "'0' from 'new.csv'", "'1' from 'worn.csv'")
+    assert not found("target-leak", tmp_path, recording, **RANDOM)
 
 
 # What the two parts have in common.
