@@ -8,6 +8,7 @@ from trainer.checks.drift import target_drift
 from trainer.checks.events import too_few_positives
 from trainer.checks.finding import Finding
 from trainer.checks.leak import target_leak
+from trainer.checks.level_jump import level_jump
 from trainer.checks.precision import steps_lost
 from trainer.checks.rows import contradictory_rows, duplicated_files, duplicated_rows
 from trainer.checks.signals import (
@@ -46,6 +47,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "timestamps-out-of-order": timestamps_out_of_order,
     "signals-apart": signals_apart,
     "steps-lost": steps_lost,
+    "level-jump": level_jump,
     "constant-signal": constant_signal,
     "nearly-empty-signal": nearly_empty_signal,
     "stuck-signal": stuck_signal,

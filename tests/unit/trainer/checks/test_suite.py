@@ -2,61 +2,29 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.kit.recordings import recipe, recorded
+from tests.kit.findings import (
+    BY_ASSET,
+    DETECTOR,
+    NUMBER,
+    RANDOM,
+    found,
+    noise,
+    one,
+    rare,
+    subject,
+    texts,
+)
+from tests.kit.recordings import recorded
 from tests.kit.wording import names
-from trainer.checks.finding import Finding
-from trainer.checks.suite import CHECKS, examine
+from trainer.checks.suite import examine
 from trainer.dataset.fingerprint import fingerprints
-from trainer.dataset.splits import split
-from trainer.dataset.subject import Subject
-from trainer.dataset.targets import truth
 from trainer.errors import DataError
 from trainer.ingest.recording import Recording
-
-ALONE: dict[str, Any] = {"data": {"time": None}, "window": {"length": 1}}
-RANDOM = {**ALONE, "split": {"method": "random", "test": 0.3}}
-NUMBER = {"task": "regression", "column": "label"}
-DETECTOR = {"task": "anomaly", "column": "label", "normal": 0}
-BY_ASSET = {"asset_column": "pump"}
-
-
-def subject(folder: Path, recording: Recording, **sections: object) -> Subject:
-    made = recipe(folder, **sections)
-    recording = replace(recording, timed=made.data.time is not None)
-    known = truth(recording, made)
-    parts = split(recording, known, made, made.window.spec(1000))
-    return Subject(recording, known, made, parts)
-
-
-def found(name: str, folder: Path, recording: Recording, **sections: object) -> list[Finding]:
-    return list(CHECKS[name](subject(folder, recording, **sections)))
-
-
-def one(name: str, folder: Path, recording: Recording, **sections: object) -> Finding:
-    (finding,) = found(name, folder, recording, **sections)
-    assert finding.name == name
-    assert finding.remedy
-    return finding
-
-
-def noise(rows: int, seed: int = 0) -> NDArray[np.float64]:
-    """Two signals without any meaning."""
-    return np.random.default_rng(seed).normal(size=(rows, 2))
-
-
-def texts(labels: NDArray[Any]) -> NDArray[np.object_]:
-    return labels.astype(int).astype(str).astype(object)
-
-
-def rare(rows: int) -> NDArray[np.int64]:
-    return np.where(np.arange(rows) % 20 == 0, 1, 0)
-
 
 # A signal that gives the target away.
 
@@ -173,34 +141,6 @@ def test_detector_is_checked_against_the_labels_of_its_test_part(tmp_path: Path)
     assert one("target-leak", tmp_path, recording, **sections).severity == "error"
     unlabelled = {**sections, "target": {"task": "anomaly"}}
     assert not found("target-leak", tmp_path, recording, **unlabelled)
-
-
-def units(*, known: bool) -> Recording:
-    """Three assets in turn, one a class, whose levels differ; or each class on two assets."""
-    asset = np.arange(1200) % (3 if known else 6)
-    values = noise(1200)
-    values[:, 1] += 20 * asset
-    return recorded(values, asset=asset, labels=texts(asset % 3))
-
-
-def test_class_of_one_asset_each_is_said_in_those_words_and_not_as_a_leak(tmp_path: Path) -> None:
-    by_asset = {"data": BY_ASSET}
-    finding = one("one-unit-per-class", tmp_path, units(known=True), **by_asset)
-    assert (finding.severity, finding.about) == ("warning", "data")
-    assert names(finding.evidence, "one asset only", "'0' from 'p0'", "'2' from 'p2'")
-    assert not found("target-leak", tmp_path, units(known=True), **by_asset)
-    assert not found("one-unit-per-class", tmp_path, units(known=False), **by_asset)
-    assert not found("one-unit-per-class", tmp_path, units(known=True))
-
-
-def test_class_of_one_file_each_is_told_where_no_assets_are_named(tmp_path: Path) -> None:
-    values, worn = noise(1000), np.arange(1000) % 2
-    values[:, 1] += 20 * worn
-    recording = recorded(values, labels=texts(worn))
-    recording = replace(recording, files=("new.csv", "worn.csv"), file=worn)
-    finding = one("one-unit-per-class", tmp_path, recording, **RANDOM)
-    assert names(finding.evidence, "one file only", "'0' from 'new.csv'", "'1' from 'worn.csv'")
-    assert not found("target-leak", tmp_path, recording, **RANDOM)
 
 
 # What the two parts have in common.
