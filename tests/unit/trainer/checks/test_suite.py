@@ -388,6 +388,26 @@ def test_class_that_becomes_common_is_told(tmp_path: Path) -> None:
     assert not found("target-drift", tmp_path, recorded(noise(2000), labels=texts(drawn < 0.2)))
 
 
+def test_runs_that_were_stopped_early_make_no_drift(tmp_path: Path) -> None:
+    asset = np.repeat(np.arange(20), 60)
+    recording = recorded(noise(1200), asset=asset)
+    is_stopped = (recording.asset >= 12).astype(np.int64)
+    files = {"train.csv": "1" * 64, "test.csv": "2" * 64}
+    recording = replace(recording, files=tuple(files), file=is_stopped, digests=files)
+    (tmp_path / "left.txt").write_text(
+        "asset,left\n" + "".join(f"p{n},40\n" for n in range(12, 20))
+    )
+    target = {"task": "regression", "remaining": "s", "left": "left.txt"}
+    split_ = {"method": "predefined", "test_files": ["test.csv"]}
+    sections = {"data": BY_ASSET, "target": target, "split": split_}
+    assert not found("target-drift", tmp_path, recording, **sections)
+    # Where both parts are of stopped runs, it is no matter of the protocol.
+    (tmp_path / "left.txt").write_text(
+        "asset,left\n" + "".join(f"p{n},{100 if n < 12 else 40}\n" for n in range(20))
+    )
+    assert one("target-drift", tmp_path, recording, **sections).about == "test"
+
+
 # Signals and events.
 
 
