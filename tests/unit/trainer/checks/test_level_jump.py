@@ -70,3 +70,15 @@ def test_meter_that_counted_on_between_two_files_has_not_jumped(tmp_path: Path) 
     values = recording.values.copy()
     values[:, 0] = np.arange(900) + 50_000 * (np.arange(900) >= 600)
     assert not found("level-jump", tmp_path, replace(recording, values=values))
+
+
+def test_file_that_is_wholly_in_other_units_is_told_and_another_load_is_not(tmp_path: Path) -> None:
+    recording = exchanged(1000 * warm())
+    level = 20 + 2 * noise(900, seed=2)[:, 1]
+    both = np.column_stack([recording.values[:, 0], level * np.repeat([1, 1, 14.5038], 300)])
+    finding = one("level-jump", tmp_path, replace(recording, values=both))
+    assert finding.signals == ("pressure", "flow")
+    assert "kPa to Pa" in finding.evidence
+    assert "bar to psi" in finding.evidence
+    load = np.column_stack([recording.values[:, 0], level * np.repeat([1, 1, 2], 300)])
+    assert not found("level-jump", tmp_path, replace(recording, values=load))
