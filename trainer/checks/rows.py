@@ -40,8 +40,8 @@ def contradictory_rows(subject: Subject) -> Iterator[Finding]:
     first, other = _pair(group, y, int(group[np.argmax(spoiled)]))
     evidence = (
         f"{int(spoiled.sum())} of {len(rows)} windows ({share:.1%}) have the same samples as "
-        f"another with a different label, such as {subject.recording.place(rows[first])} and "
-        f"{subject.recording.place(rows[other])}"
+        f"another with a different label, such as {_label(subject, rows[first])} and "
+        f"{_label(subject, rows[other])}{_by_file(subject, rows[spoiled])}"
     )
     if is_number:
         mean = np.bincount(group, weights=y) / size
@@ -115,7 +115,40 @@ def duplicated_files(subject: Subject) -> Iterator[Finding]:
     if stamped:
         evidence += "; their rows have the same times and assets, and count once"
     remedy = "name each content only once in data.files"
+    opposed = _opposed(subject, [names for names in alike.values() if len(names) > 1])
+    if opposed:
+        evidence += f"; their labels contradict each other: {first_few(opposed)}"
+        remedy += ", with the label that is right"
     yield Finding("duplicated-files", "warning" if stamped else "error", evidence, remedy)
+
+
+def _opposed(subject: Subject, groups: list[list[str]]) -> list[str]:
+    """Copies with other labels than the first of their group, and the first such row, in words."""
+    line, y, found = subject.recording.line, subject.truth.y, []
+    for first, *others in groups:
+        one = _labelled(subject, first)
+        for other in others:
+            two = _labelled(subject, other)
+            _, at, of = np.intersect1d(line[one], line[two], return_indices=True)
+            apart = y[one[at]] != y[two[of]]
+            if apart.any():
+                pair = (one[at][apart][0], two[of][apart][0])
+                said = " and ".join(_label(subject, row) for row in pair)
+                found.append(f"{said}, in {int(apart.sum())} rows in all")
+    return found
+
+
+def _labelled(subject: Subject, name: str) -> NDArray[np.int64]:
+    """The rows of a file whose label is known."""
+    recording = subject.recording
+    of_file = recording.file == recording.files.index(name)
+    return np.flatnonzero(of_file & subject.truth.known)
+
+
+def _label(subject: Subject, row: int) -> str:
+    """The place of a row, and its label."""
+    y, classes = subject.truth.y[row], subject.truth.classes
+    return f"{subject.recording.place(row)} is " + (f"'{classes[int(y)]}'" if classes else f"{y:g}")
 
 
 def _spoiled(group: NDArray[np.int64], y: NDArray[Any]) -> NDArray[np.bool_]:
@@ -131,6 +164,16 @@ def _pair(group: NDArray[np.int64], y: NDArray[Any], wanted: int) -> tuple[int, 
     members = np.flatnonzero(group == wanted)
     other = members[y[members] != y[members[0]]]
     return int(members[0]), int(other[0])
+
+
+def _by_file(subject: Subject, rows: NDArray[np.int64]) -> str:
+    """How many of the rows are in which file, those with most first; empty for a single file."""
+    recording = subject.recording
+    if len(recording.files) == 1:
+        return ""
+    counts = np.bincount(recording.file[rows], minlength=len(recording.files))
+    most = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
+    return f"; they are in {first_few([f'{recording.files[at]} ({counts[at]})' for at in most])}"
 
 
 def _best_share(group: NDArray[np.int64], y: NDArray[Any]) -> float:

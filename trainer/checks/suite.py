@@ -8,6 +8,7 @@ from trainer.checks.drift import target_drift
 from trainer.checks.events import too_few_positives
 from trainer.checks.finding import Finding
 from trainer.checks.leak import target_leak
+from trainer.checks.level_jump import level_jump
 from trainer.checks.precision import steps_lost
 from trainer.checks.rows import contradictory_rows, duplicated_files, duplicated_rows
 from trainer.checks.signals import (
@@ -24,6 +25,7 @@ from trainer.checks.split_overlap import (
     timestamps_out_of_order,
 )
 from trainer.checks.together import signals_apart
+from trainer.checks.unit_classes import one_unit_per_class
 from trainer.checks.wandering import wandering_signal
 from trainer.dataset.subject import Subject
 from trainer.errors import DataError
@@ -33,6 +35,7 @@ Check = Callable[[Subject], Iterator[Finding]]
 
 CHECKS: Final[Mapping[str, Check]] = {
     "target-leak": target_leak,
+    "one-unit-per-class": one_unit_per_class,
     "groups-on-both-sides": groups_on_both_sides,
     "random-split-of-time-series": random_split_of_time_series,
     "duplicated-files": duplicated_files,
@@ -44,6 +47,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "timestamps-out-of-order": timestamps_out_of_order,
     "signals-apart": signals_apart,
     "steps-lost": steps_lost,
+    "level-jump": level_jump,
     "constant-signal": constant_signal,
     "nearly-empty-signal": nearly_empty_signal,
     "stuck-signal": stuck_signal,

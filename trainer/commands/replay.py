@@ -195,7 +195,8 @@ def recorded(recipe: Recipe, files: Sequence[Path], console: Console) -> Recordi
         patterns = tuple(glob.escape(str(path.absolute())) for path in files)
         source = source.model_copy(update={"files": patterns, "sql": None})
     with console.stage("reading"):
-        recording = load(source, recipe.signals, opened=console.detail)
+        copies = "duplicated-files" in recipe.checks.allow
+        recording = load(source, recipe.signals, opened=console.detail, copies=copies)
     for note in recording.notes:
         console.note(note)
     return recording

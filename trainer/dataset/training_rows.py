@@ -49,6 +49,7 @@ def _loaded(recipe: Recipe, opened: Callable[[str], object]) -> Recording:
             texts=[name for name in texts if name not in made and name is not None],
             numbers=targets if is_number else [*dict.fromkeys(largest)],
             opened=opened,
+            copies="duplicated-files" in recipe.checks.allow,
         )
     except AbsentColumnError as exc:
         if is_number or column not in exc.columns:

@@ -33,13 +33,14 @@ from trainer.recipe.data_section import Signal, Source
 from trainer.recipe.selection import file_template
 
 
-def load(
+def load(  # noqa: PLR0913  what to read of the files, and whom to tell
     source: Source,
     signals: Sequence[Signal],
     *,
     texts: Sequence[str] = (),
     numbers: Sequence[str] = (),
     opened: Callable[[str], object] = str,
+    copies: bool = False,
 ) -> Recording:
     """Read all files into one recording in time order, each file once.
 
@@ -50,11 +51,13 @@ def load(
             as `None` is a text in them.
         numbers: further columns to read as numbers, such as the target of a regression.
         opened: called with each file's name before it is read.
+        copies: whether a second file with the same bytes is read too, instead of being refused.
 
     Raises:
         DataError: names file, line, column, what was found and what to do.
     """
     reader = _Reader(source, signals, texts, numbers)
+    reader.copies = copies
     if source.sql is not None:
         reader.read_query(Query(source), opened)
         return reader.recording()
@@ -79,6 +82,7 @@ class _Reader:
         self.signals = signals
         self.texts = texts
         self.numbers = numbers
+        self.copies = False
         self.rows = Rows(tuple(one.name for one in signals), long=source.long is not None)
         self.tags = Tags(source.long, [*(one.source for one in signals), *numbers, *texts])
         self.stamps = Timestamps(source.time)
@@ -164,11 +168,12 @@ class _Reader:
 
     def _check_new(self, name: str, digest: str) -> None:
         """Refuse a second file with the same bytes, whose rows would count twice."""
-        other = self.known.get(digest)
+        other = None if self.copies else self.known.get(digest)
         if other is not None:
             raise DataError(
                 f"{name}: has the same bytes as {other}, so that every row would count twice; "
-                "leave one of them out of data.files"
+                "leave one of them out of data.files, or to train on both all the same, set "
+                'checks.allow = ["duplicated-files"]'
             )
 
     def _check_asset(self, path: Path, name: str) -> None:

@@ -2,61 +2,29 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.kit.recordings import recipe, recorded
+from tests.kit.findings import (
+    BY_ASSET,
+    DETECTOR,
+    NUMBER,
+    RANDOM,
+    found,
+    noise,
+    one,
+    rare,
+    subject,
+    texts,
+)
+from tests.kit.recordings import recorded
 from tests.kit.wording import names
-from trainer.checks.finding import Finding
-from trainer.checks.suite import CHECKS, examine
+from trainer.checks.suite import examine
 from trainer.dataset.fingerprint import fingerprints
-from trainer.dataset.splits import split
-from trainer.dataset.subject import Subject
-from trainer.dataset.targets import truth
 from trainer.errors import DataError
 from trainer.ingest.recording import Recording
-
-ALONE: dict[str, Any] = {"data": {"time": None}, "window": {"length": 1}}
-RANDOM = {**ALONE, "split": {"method": "random", "test": 0.3}}
-NUMBER = {"task": "regression", "column": "label"}
-DETECTOR = {"task": "anomaly", "column": "label", "normal": 0}
-BY_ASSET = {"asset_column": "pump"}
-
-
-def subject(folder: Path, recording: Recording, **sections: object) -> Subject:
-    made = recipe(folder, **sections)
-    recording = replace(recording, timed=made.data.time is not None)
-    known = truth(recording, made)
-    parts = split(recording, known, made, made.window.spec(1000))
-    return Subject(recording, known, made, parts)
-
-
-def found(name: str, folder: Path, recording: Recording, **sections: object) -> list[Finding]:
-    return list(CHECKS[name](subject(folder, recording, **sections)))
-
-
-def one(name: str, folder: Path, recording: Recording, **sections: object) -> Finding:
-    (finding,) = found(name, folder, recording, **sections)
-    assert finding.name == name
-    assert finding.remedy
-    return finding
-
-
-def noise(rows: int, seed: int = 0) -> NDArray[np.float64]:
-    """Two signals without any meaning."""
-    return np.random.default_rng(seed).normal(size=(rows, 2))
-
-
-def texts(labels: NDArray[Any]) -> NDArray[np.object_]:
-    return labels.astype(int).astype(str).astype(object)
-
-
-def rare(rows: int) -> NDArray[np.int64]:
-    return np.where(np.arange(rows) % 20 == 0, 1, 0)
-
 
 # A signal that gives the target away.
 
@@ -139,6 +107,18 @@ def test_signal_that_tells_nearly_all_of_a_number_is_a_warning(tmp_path: Path) -
     finding = one("target-leak", tmp_path, recording, target=NUMBER)
     assert finding.severity == "warning"
     assert "'pressure' (R2 0.99" in finding.evidence
+
+
+def test_derived_quantity_is_told_with_what_a_line_loses_without_it(tmp_path: Path) -> None:
+    drawn, values = np.random.default_rng(1), noise(2000)
+    labels = 3 * drawn.normal(size=2000) + 0.5 * values[:, 0]
+    values[:, 1] = 7 * (labels + 0.4 * drawn.normal(size=2000))
+    finding = one("target-leak", tmp_path, recorded(values, labels=labels), target=NUMBER)
+    assert (finding.severity, finding.signals) == ("warning", ("flow",))
+    assert "'flow' (R2 0.97" in finding.evidence
+    assert "has R2 0.98, and 0.01 without" in finding.evidence
+    values[:, 1] += 7 * drawn.normal(size=2000)  # physics: R2 of about 0.9
+    assert not found("target-leak", tmp_path, recorded(values, labels=labels), target=NUMBER)
 
 
 def test_age_of_engines_that_live_differently_long_is_no_leak(tmp_path: Path) -> None:
@@ -406,6 +386,26 @@ def test_class_that_becomes_common_is_told(tmp_path: Path) -> None:
     finding = one("target-drift", tmp_path, recorded(noise(2000), labels=labels))
     assert "'1' 10." in finding.evidence
     assert not found("target-drift", tmp_path, recorded(noise(2000), labels=texts(drawn < 0.2)))
+
+
+def test_runs_that_were_stopped_early_make_no_drift(tmp_path: Path) -> None:
+    asset = np.repeat(np.arange(20), 60)
+    recording = recorded(noise(1200), asset=asset)
+    is_stopped = (recording.asset >= 12).astype(np.int64)
+    files = {"train.csv": "1" * 64, "test.csv": "2" * 64}
+    recording = replace(recording, files=tuple(files), file=is_stopped, digests=files)
+    (tmp_path / "left.txt").write_text(
+        "asset,left\n" + "".join(f"p{n},40\n" for n in range(12, 20))
+    )
+    target = {"task": "regression", "remaining": "s", "left": "left.txt"}
+    split_ = {"method": "predefined", "test_files": ["test.csv"]}
+    sections = {"data": BY_ASSET, "target": target, "split": split_}
+    assert not found("target-drift", tmp_path, recording, **sections)
+    # Where both parts are of stopped runs, it is no matter of the protocol.
+    (tmp_path / "left.txt").write_text(
+        "asset,left\n" + "".join(f"p{n},{100 if n < 12 else 40}\n" for n in range(20))
+    )
+    assert one("target-drift", tmp_path, recording, **sections).about == "test"
 
 
 # Signals and events.
