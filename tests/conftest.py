@@ -21,7 +21,15 @@ settings.load_profile("millhand")
 _FIGURE = "figure"
 _UNMEASURED = [
     Path(__file__).parent / name
-    for name in ("integration/delivery", "integration/input", "integration/updates", "realdata")
+    for name in (
+        "integration/commands/test_demo.py",
+        "integration/commands/test_upgrade.py",
+        "integration/delivery",
+        "integration/input",
+        "integration/test_site.py",
+        "integration/updates",
+        "realdata",
+    )
 ]
 _FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 """Variable by which coverage finds itself in processes that tests start (coverage/patch.py)."""
@@ -30,7 +38,7 @@ _FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure no coverage where programs run for long, because it makes them take 65 % more."""
-    if any(folder in item.path.parents for folder in _UNMEASURED):
+    if any(place in (item.path, *item.path.parents) for place in _UNMEASURED):
         with _unmeasured():
             return (yield)
     return (yield)

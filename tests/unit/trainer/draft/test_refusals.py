@@ -145,7 +145,10 @@ def test_interrupted_draft_writes_nothing(tmp_path: Path, rows: Path) -> None:
     temporary.mkdir()
     words = ["draft", str(rows), "--target", "outcome", "--output", str(tmp_path / "recipe.toml")]
     child = subprocess.Popen(
-        [sys.executable, "-m", "trainer", *words], env={**os.environ, "TMPDIR": str(temporary)}
+        [sys.executable, "-m", "trainer", *words],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        # A suite that was started in the background ignores SIGINT, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads
     )
     eventually(lambda: [*temporary.glob("millhand-draft-*")], 60, "the draft has begun to look")
     child.send_signal(signal.SIGINT)
