@@ -112,7 +112,7 @@ def test_candidate_is_open_until_enough_blocks_are_seen() -> None:
     assert needed == 183
     assert Evidence(blocks=needed - 1).verdict == "open"
     assert Evidence(blocks=needed).verdict == "no worse"
-    assert Evidence(blocks=41).said == "41 of 183 blocks, 0 disagree, limit 0.03"
+    assert Evidence(blocks=41).said == "41 of 183 blocks, 0 disagree, limit 3 %, needs 142 more"
 
 
 def test_candidate_without_a_block_is_neither_good_nor_bad() -> None:

@@ -24,7 +24,9 @@ def answers(
     output: NDArray[np.float64], *, alarm: bool | NDArray[np.bool_] = False, quality: int = GOOD
 ) -> Answers:
     count = len(output)
-    return Answers(output, np.broadcast_to(alarm, count), np.full(count, quality, dtype=np.int8))
+    return Answers(
+        output, output, np.broadcast_to(alarm, count), np.full(count, quality, dtype=np.int8)
+    )
 
 
 def seen_in_training(low: float, high: float) -> Document:
