@@ -1,8 +1,8 @@
 """Compares all that two models answer to the same windows, whatever their task.
 
 What disagrees is an alarm, a class, or a number that is apart by more than the champion's errors
-explain. Beside that it is counted which of the models finds the present farther out of its own
-training, and on request whether the candidate is slow.
+explain. Beside that it is counted which of the models finds the present more unusual among what it
+was trained on, and on request whether the candidate is slow.
 """
 
 from typing import Final
@@ -73,7 +73,9 @@ class Pair:
         votes: dict[str, Votes] = {}
         if "rank" in self._further:
             votes["rank"] = rank_votes(
-                self._champion.ranks(champion.output), self._candidate.ranks(candidate.output)
+                self._champion.ranks(champion.output),
+                self._candidate.ranks(candidate.output),
+                upward=self._is_alarm,
             )
         if "latency" in self._further and took_ms is not None:
             votes["latency"] = latency_votes(

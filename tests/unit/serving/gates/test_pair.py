@@ -121,7 +121,7 @@ def test_candidate_that_finds_all_windows_unusual_is_worse_by_rank() -> None:
     moved = compared(regression(), regression(), drawn, drawn + 1.0, known)
     assert equal.evidence.tripped == []
     assert moved.evidence.tripped == ["rank"]
-    assert "farther out of its training than the champion's" in moved.evidence.said
+    assert "more unusual than the champion does" in moved.evidence.said
     assert (
         compared(regression(), regression(), drawn, drawn, known).evidence.gates["rank"]
         == (equal.evidence.begun(LIMITS, further=["rank"]).gates["rank"])
@@ -170,9 +170,17 @@ def test_candidate_is_slow_beyond_its_budget_and_the_champion(
     assert votes.tolist() == [vote] * 3
 
 
-def test_rank_that_is_not_known_says_nothing() -> None:
-    votes = rank_votes(np.array([0.5, np.nan, 0.9, 0.1]), np.array([0.9, 0.9, 0.5, 0.9]))
-    assert votes.tolist() == [1, 0, -1, 0]
+@pytest.mark.parametrize(
+    ("upward", "votes"),
+    [(True, [1, 0, -1, 1, -1]), (False, [1, 0, -1, -1, 1])],
+    ids=["score", "number"],
+)
+def test_rank_is_unusual_upward_for_scores_and_on_both_sides_for_numbers(
+    *, upward: bool, votes: list[int]
+) -> None:
+    champion = np.array([0.5, np.nan, 0.9, 0.1, 0.2])
+    candidate = np.array([0.9, 0.9, 0.5, 0.8, 0.1])
+    assert rank_votes(champion, candidate, upward=upward).tolist() == votes
 
 
 def test_gates_share_alpha() -> None:
