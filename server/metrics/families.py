@@ -4,24 +4,9 @@ Names follow https://prometheus.io/docs/practices/naming/: one prefix, base unit
 counters. `model` is the name of a stream and `version` the `seq` of a bundle, as in the paths.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Family(NamedTuple):
-    """Metrics of one name.
-
-    Attributes:
-        name: name, with the suffix that its samples have.
-        kind: type, as OpenMetrics calls it.
-        labels: names of the labels.
-        meaning: what is counted or measured.
-    """
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    meaning: str
-
+from models.control.families import Family
 
 RECEIVED: Final = Family(
     "millhand_requests_received_total", "counter", (),

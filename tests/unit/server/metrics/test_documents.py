@@ -12,6 +12,7 @@ import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 import server.app  # noqa: F401  it brings in whatever refuses requests
+from models.control.families import FAMILIES as OF_GATEWAYS
 from server.http.refusals import reasons
 from server.metrics.families import FAMILIES
 
@@ -81,7 +82,7 @@ def test_page_lists_every_family_with_its_type_labels_and_meaning() -> None:
     rows = {row[0]: row[1:] for row in _ROW.findall(PAGE)}
     ours = {
         one.name: (one.kind, ", ".join(f"`{label}`" for label in one.labels), one.meaning)
-        for one in FAMILIES
+        for one in (*FAMILIES, *OF_GATEWAYS)
     }
     assert {name: row for name, row in rows.items() if not name.startswith("process_")} == ours
     process = {name: row[0] for name, row in rows.items() if name.startswith("process_")}
@@ -94,8 +95,11 @@ def test_page_lists_every_reason() -> None:
 
 
 def test_names_follow_the_conventions_of_prometheus() -> None:
-    for one in FAMILIES:
+    names = [one.name for one in (*FAMILIES, *OF_GATEWAYS)]
+    assert len(set(names)) == len(names)
+    for one in (*FAMILIES, *OF_GATEWAYS):
         assert one.name.startswith("millhand_")
+        assert "asset" not in one.labels
         assert one.name.endswith("_total") == (one.kind == "counter")
         assert one.name.endswith("_info") == (one.kind == "info")
         assert not re.search(r"_(ms|us|ns|minutes|kb|mb)(_|$)", one.name)
