@@ -7,14 +7,15 @@ refuses: how old it is, `node_textfile_mtime_seconds` says. No name begins with 
 node_exporter has such metrics of its own, and answers nothing at all where one is there twice.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from agent.control import Control
 from models.control.documents import Metrics
-from models.control.families import FAMILIES, Family
-from models.control.series import Said, Sample, samples
+from models.control.exposition import Exposition
+from models.control.families import FAMILIES
+from models.control.series import Said, samples
 from models.files import write_atomically
 from serving.worker import Worker
 
@@ -75,29 +76,11 @@ class Textfile:
         self.failures += bool(trouble)
 
 
-def rendered(found: Iterable[Sample]) -> bytes:
-    """Samples in the text format of Prometheus, version 0.0.4.
-
-    The format: https://prometheus.io/docs/instrumenting/exposition_formats/.
-    """
-    lines: dict[Family, list[str]] = {family: [] for family in FAMILIES}
-    for family, labels, value in found:
-        pairs = zip(family.labels, map(_escaped, labels), strict=True)
-        shown = ",".join(f'{name}="{text}"' for name, text in pairs)
-        lines[family].append(f"{family.name}{{{shown}}} {float(value)!r}\n")
-    return "".join(_text(lines)).encode()
-
-
-def _text(lines: dict[Family, list[str]]) -> Iterator[str]:
-    for family, found in lines.items():
-        if found:
-            kind = "gauge" if family.kind == "info" else family.kind
-            yield f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} {kind}\n"
-            yield from found
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+def rendered(said: Said) -> bytes:
+    """The content of the file."""
+    exposition = Exposition(FAMILIES)
+    exposition.add(samples(said))
+    return exposition.text()
 
 
 def _write(path: Path, said: Said, done: Callable[[str], None]) -> Callable[[], None]:
@@ -105,7 +88,7 @@ def _write(path: Path, said: Said, done: Callable[[str], None]) -> Callable[[], 
     try:
         path.parent.stat()  # else the folder would be made, and nothing would read it
         # node_exporter is another user, and the umask of the service shuts out all others.
-        write_atomically(path, rendered(samples(said)), umask="ignored")
+        write_atomically(path, rendered(said), umask="ignored")
     except OSError as exc:
         return partial(done, f"the metrics cannot be written to {path}: {exc.strerror}")
     return partial(done, "")

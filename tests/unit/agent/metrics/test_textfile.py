@@ -12,7 +12,7 @@ from agent.control import Control
 from agent.metrics.textfile import Textfile, rendered
 from models.control.documents import Current, Feedback, Metrics
 from models.control.families import FAMILIES
-from models.control.series import Said, samples
+from models.control.series import Said
 from serving.worker import WakeUp, Worker
 from tests.kit.waiting import eventually
 
@@ -90,7 +90,7 @@ def one_of(found: Read, name: str, **labels: str) -> float:
 
 
 def test_every_family_is_written_with_its_meaning_its_type_and_without_a_time() -> None:
-    text = rendered(samples(said())).decode()
+    text = rendered(said()).decode()
     found = list(text_string_to_metric_families(text))
     names = {one.name for one in found}
     assert names == {one.name.removesuffix("_total") for one in FAMILIES}
@@ -100,7 +100,7 @@ def test_every_family_is_written_with_its_meaning_its_type_and_without_a_time() 
 
 
 def test_samples_are_those_of_the_documents() -> None:
-    found = read(rendered(samples(said())))
+    found = read(rendered(said()))
     stream = {"gateway": "gw1", "stream": "pump"}
     wanted = [
         ("millhand_gateway_online", {}, 1),
@@ -126,7 +126,7 @@ def test_samples_are_those_of_the_documents() -> None:
 
 
 def test_finished_and_waiting_readings_add_up_to_those_received() -> None:
-    found = read(rendered(samples(said())))
+    found = read(rendered(said()))
     finished = sum(v for (name, _), v in found.items() if name == "millhand_readings_total")
     waiting = one_of(found, "millhand_waiting_readings")
     assert one_of(found, "millhand_readings_received_total") == finished + waiting
@@ -141,7 +141,7 @@ def test_no_label_names_an_asset_or_takes_what_a_payload_chose() -> None:
             "no name\n{": PUMP,
         },
     }
-    found = read(rendered(samples(said('gw"\\\n1', hostile))))
+    found = read(rendered(said('gw"\\\n1', hostile)))
     reasons = {dict(has).get("reason") for _, has in found}
     assert reasons == {None, "", "other", "input_missing", "late"}
     assert len({dict(has).get("stream") for name, has in found if "shed" in name}) == 64
