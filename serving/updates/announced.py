@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from models.control.documents import MAX_MESSAGE, Current, QuarantinedBundle
+from models.control.document import MAX_MESSAGE
+from models.control.documents import Current, QuarantinedBundle
 from serving.failure import Failure
 from serving.incidents.quarantine import Quarantined
 from serving.updates.update import Update
