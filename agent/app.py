@@ -17,7 +17,8 @@ from agent.journal.drift_state import KeptDrift
 from agent.journal.files import JournalFile
 from agent.journal.replay import Recovery
 from agent.journal.writer import Journal
-from agent.metrics import Counters
+from agent.metrics.counters import Counters
+from agent.metrics.textfile import Textfile
 from agent.mqtt.reconnect import Reconnector
 from agent.mqtt.session_record import SessionRecord
 from agent.mqtt.takeover import Takeover
@@ -96,9 +97,9 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     timers.every(TICK_S, commands.tick)
     timers.every(TICK_S, lambda: announcement.tick(reconnector.connects), lambda: reconnector.is_up)
     timers.every(TICK_S, Advice(router, served, limits.log_interval_s).tick)
-    births = Births(reconnector, served, monotonic, limits.rebirths_per_s)
-    _ask_for_births(births, timers, counters, settings)
+    _ask_for_births(settings, served, reconnector, timers, counters)
     _set_timers(path, upkeep, counters, limits.metrics_s)
+    _write_textfile(settings, upkeep, counters, reconnector, workers)
     timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
     timers.every(TICK_S, report_signals)
     _resume(settings, pipelines, path, upkeep, account.suspect)
@@ -122,8 +123,15 @@ def _edge_node(
     return node
 
 
-def _ask_for_births(births: Births, timers: Timers, counters: Counters, settings: Settings) -> None:
+def _ask_for_births(
+    settings: Settings,
+    pipelines: Sequence[Pipeline],
+    reconnector: Reconnector,
+    timers: Timers,
+    counters: Counters,
+) -> None:
     """Have nodes of Sparkplug asked, and counted where an input may ask at all."""
+    births = Births(reconnector, pipelines, monotonic, settings.limits.rebirths_per_s)
     timers.every(TICK_S, births.tick)
     if settings.asks_for_births:
         counters.births = births.counted
@@ -153,6 +161,29 @@ def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float
         upkeep.health.others.append(lambda: node.trouble)
         timers.every(TICK_S, node.tick)
     timers.every(TICK_S, upkeep.health.report)
+
+
+def _write_textfile(
+    settings: Settings,
+    upkeep: Upkeep,
+    counters: Counters,
+    reconnector: Reconnector,
+    workers: Workers,
+) -> None:
+    """Have the text file written where one is configured, by a worker of its own."""
+    section = settings.metrics
+    if section.textfile is None:
+        return
+    textfile = Textfile(
+        section.textfile,
+        upkeep.control,
+        counters.snapshot,
+        lambda: reconnector.is_up,
+        workers.start("metrics"),
+    )
+    counters.textfile_failures = lambda: textfile.failures
+    upkeep.health.others.append(lambda: textfile.trouble)
+    upkeep.timers.every(section.textfile_s, textfile.tick)
 
 
 def _resume(

@@ -33,13 +33,18 @@ class Control:
         further: subscriptions to what other programs say of themselves.
         started: when this agent was started, as its status says.
         will: what the broker publishes if the agent vanishes.
+        release: release of millhand that runs.
+        told: what was said last of what each stream runs, by the stream.
+        outcomes: what was said last of how the update of each stream goes, by the stream.
     """
 
     def __init__(self, gateway: str, post: Callable[[Outgoing], None]) -> None:
         self.topics = ControlTopics(gateway)
         self._post = post
         self.started = timestamp()
-        self._version = version("millhand")
+        self.release = version("millhand")
+        self.told: dict[str, Current] = {}
+        self.outcomes: dict[str, Feedback] = {}
         self.desired = Subscription(self.topics.desired("+"), qos=0, state=True)
         self.own_status = Subscription(self.topics.status, qos=0, state=True, own=True)
         self.further: Sequence[Subscription] = ()
@@ -78,10 +83,12 @@ class Control:
 
     def current(self, document: Current) -> None:
         """Say what a stream runs."""
+        self.told[document.stream] = document
         self._publish(self.topics.current(document.stream), document, retain=True)
 
     def feedback(self, document: Feedback) -> None:
         """Say how an update goes, with the time added."""
+        self.outcomes[document.stream] = document
         timed = document.model_copy(update={"time": timestamp()})
         self._publish(self.topics.feedback, timed, retain=False)
 
@@ -91,7 +98,7 @@ class Control:
         self._publish(self.topics.metrics, document.model_copy(update=times), retain=False)
 
     def _status(self, state: Literal["online", "offline"]) -> Status:
-        return Status.model_construct(state=state, version=self._version, since=self.started)
+        return Status.model_construct(state=state, version=self.release, since=self.started)
 
     def _publish(self, topic: str, document: Document, *, retain: bool) -> None:
         self._post(Outgoing(topic, document.to_json(), 1, retain))

@@ -12,14 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINK: Final = "is a symbolic link, which is not followed here; remove it"
 
 
 def write_atomically(
-    path: Path, content: bytes, *, mode: int = 0o644, below: Path | None = None
+    path: Path,
+    content: bytes,
+    *,
+    mode: int = 0o644,
+    below: Path | None = None,
+    umask: Literal["obeyed", "ignored"] = "obeyed",
 ) -> None:
     """Write a file so that readers see the old content or the new, never a part of it.
 
@@ -34,6 +39,7 @@ def write_atomically(
         mode: permissions of the file, less the umask; 0o600 for a private key.
         below: folder in which others may write, and in which `path` lies: a folder on the way from
             it to `path` that is a symbolic link is refused. None: folders may be links.
+        umask: `ignored` gives the file all of `mode`, for a file that other programs read.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written. No temporary file stays, and
@@ -42,7 +48,8 @@ def write_atomically(
     """
     try:
         with _folder(path.parent, below) as folder:
-            _replace(path.name, content, mode, folder)
+            exact = mode if umask == "ignored" else None
+            _replace(path.name, content, mode, folder, exact)
     except OSError as exc:
         exc.filename = str(path)  # not its name within the open folder
         raise
@@ -89,7 +96,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _replace(name: str, content: bytes, mode: int, folder: int) -> None:
+def _replace(name: str, content: bytes, mode: int, folder: int, exact: int | None) -> None:
     """Write a temporary file in an open folder, and give it its name."""
     temporary = f".{name}.{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -97,8 +104,10 @@ def _replace(name: str, content: bytes, mode: int, folder: int) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            if exact is not None:
+                os.fchmod(descriptor, exact)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:  # KeyboardInterrupt as well: no temporary file may stay
         with suppress(FileNotFoundError):

@@ -12,6 +12,8 @@ from server.access.guard import Guard
 from server.access.page_session import PageSession
 from server.batching.scheduler import Scheduler, Version
 from server.console.api import Api
+from server.console.fleet import Fleet
+from server.console.plant import now_ms
 from server.console.watch import Folder, Watch
 from server.http.application import Application
 from server.http.listener import Listener
@@ -116,9 +118,16 @@ class Program:
             *(self._exposition.table() if self._settings.metrics.enabled else ()),
             # Its sessions are in the memory of one process.
             *(PageSession(self._guard, self._settings.access).table() if not self._place else ()),
-            *(Api(self._watch).table() if self._watch is not None else ()),
+            *(self._page(self._watch) if self._watch is not None else ()),
         )
         return (*table, *OpenApi(served, store, table).table())
+
+    def _page(self, watch: Watch) -> Table:
+        """The page, and the metrics of the gateways that it shows."""
+        settings, gateways, subscriber = self._settings.metrics, watch.gateways, watch.subscriber
+        fleet = Fleet(gateways, lambda: subscriber.state, settings, now_ms)
+        has_metrics = settings.enabled and settings.fleet
+        return (*Api(watch).table(), *(fleet.table() if has_metrics else ()))
 
     async def run(self) -> None:
         """Serve until `stop` is called."""

@@ -1,5 +1,6 @@
 """What can be known of a gateway before the agent serves; see `serving.preflight` for the parts."""
 
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -55,6 +56,26 @@ def inspect_installation() -> list[Answer]:
     """Whether all files are there that pip has installed, also those that nothing has needed."""
     fault = installation_fault()
     return [Answer("FAIL", fault)] if fault else []
+
+
+def find_unwritable(settings: Settings) -> list[Answer]:
+    """Whether the text file of metrics can be written; the agent would serve without it."""
+    path = settings.metrics.textfile
+    if path is None:
+        return []
+    folder = path.parent
+    if not folder.is_dir():
+        fault = f"the folder '{folder}' is not there: install node_exporter, or correct the path"
+    elif path.is_dir():
+        fault = f"'{path}' is a folder: name a file in it that ends with .prom"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        fault = (
+            f"this user may not write in '{folder}': docs/metrics.md says which group and which "
+            "ReadWritePaths= the service needs"
+        )
+    else:
+        return []
+    return [Answer("FAIL", f"metrics.textfile: {fault}")]
 
 
 def find_exposed(settings: Settings) -> list[Answer]:

@@ -72,6 +72,7 @@ def _answers(settings: Settings, chosen: argparse.Namespace) -> Iterator[Answer]
     from serving.preflight.model_check import prove_kept  # noqa: PLC0415  as in _run
 
     yield from preflight.inspect_installation()
+    yield from preflight.find_unwritable(settings)
     yield from preflight.find_exposed(settings)
     yield from preflight.find_guessed(settings)
     yield from preflight.find_unheld(settings)

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from agent.config.home_assistant import HomeAssistant
+from agent.config.metrics import Metrics
 from agent.config.sparkplug import Sparkplug
 from models.bundle.manifest import Name
 from models.input.limits import IntakeLimits
@@ -193,6 +194,7 @@ class Settings(FileSettings):
     proof: Proof = Proof()
     sparkplug: Sparkplug | None = None
     home_assistant: HomeAssistant = HomeAssistant()
+    metrics: Metrics = Metrics()
 
     @property
     def client_id(self) -> str:

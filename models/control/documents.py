@@ -265,6 +265,8 @@ class Metrics(Document):
         rebirths: requests to nodes of Sparkplug for their births, by what became of them: `asked`,
             or `put_off` by the limit of all together. Only where an input may ask.
         sparkplug: counters of the edge node of Sparkplug, where one is configured.
+        textfile_failures: tries to write the text file of metrics that have failed, where one is
+            configured.
     """
 
     time: Time = ""
@@ -281,6 +283,7 @@ class Metrics(Document):
     streams: dict[str, StreamMetrics]
     rebirths: dict[str, Count] | None = None
     sparkplug: SparkplugMetrics | None = None
+    textfile_failures: Count | None = None
 
 
 DOCUMENTS: Final[dict[str, type[Document]]] = {

@@ -86,7 +86,9 @@ class Listener:
         elif self.marks:
             event = _event("mark", self.marks.popleft().document())
         elif self.gateways:
-            documents = [one.document() for one in _some(self.gateways)]
+            # One that was forgotten, and is there again, is told as there.
+            some = sorted(_some(self.gateways), key=lambda one: not one.is_gone)
+            documents = [one.document() for one in some]
             event = _event("gateways", {"gateways": documents})
         elif self.assets:
             shown = [self._hub.encoded(one) for one in _some(self.assets)]

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from models.control.documents import Current, Desired, Feedback, Metrics, Status
+from models.control.series import Said
 from server.console.remedies import REMEDIES
 
 MAX_STREAMS: Final = 64
@@ -41,6 +42,12 @@ class GatewayState:
         streams: its streams by name.
         metrics: its counters, as they came last.
         revision: number of the last change that browsers are told of.
+        status: whether it is there; None while nothing was said of it.
+        heard_ms: when something of it arrived last, milliseconds since 1970.
+        metrics_ms: when its counters arrived last; 0 while they have not.
+        offline_ms: since when it is known to be offline; None while it is online or not known.
+        epoch: number of the connection to the broker over which it was heard last.
+        is_gone: whether its status was cleared, so that browsers forget it.
     """
 
     def __init__(self, name: str) -> None:
@@ -48,7 +55,11 @@ class GatewayState:
         self.streams: dict[str, GatewayStream] = {}
         self.metrics: Metrics | None = None
         self.revision = 0
-        self._status: Status | None = None
+        self.status: Status | None = None
+        self.heard_ms = self.metrics_ms = 0
+        self.offline_ms: int | None = None
+        self.epoch = 0
+        self.is_gone = False
         self._feedback: deque[Feedback] = deque(maxlen=_MAX_FEEDBACK)
 
     def stream(self, name: str) -> GatewayStream:
@@ -58,9 +69,25 @@ class GatewayState:
             self.streams[name] = found
         return found
 
-    def set_status(self, document: Status) -> None:
-        """Take whether it is there."""
-        self._status = document
+    def set_status(self, document: Status, at_ms: int) -> None:
+        """Take whether it is there, as said at a time in milliseconds since 1970."""
+        self.status = document
+        if document.state == "online":
+            self.offline_ms = None
+        elif self.offline_ms is None:
+            self.offline_ms = at_ms
+
+    def said(self, *, has_counters: bool) -> Said:
+        """What it has said last, with or without its counters."""
+        status, streams = self.status, self.streams.items()
+        return Said(
+            self.name,
+            online=status is not None and status.state == "online",
+            release=status.version if status is not None else "",
+            metrics=self.metrics if has_counters else None,
+            current={name: one.current for name, one in streams if one.current is not None},
+            outcomes={name: one.outcome for name, one in streams if one.outcome is not None},
+        )
 
     def add_feedback(self, document: Feedback) -> None:
         """Take how an update goes; the progress of one download is one entry."""
@@ -72,9 +99,11 @@ class GatewayState:
 
     def document(self) -> dict[str, Any]:
         """The gateway as the page is told of it."""
-        status, metrics = self._status, self.metrics
+        status, metrics = self.status, self.metrics
         return {
             "gateway": self.name,
+            "gone": self.is_gone,
+            "heard": self.heard_ms or None,
             "online": status is not None and status.state == "online",
             "since": milliseconds(status.since) if status is not None else None,
             "version": status.version if status is not None else "",

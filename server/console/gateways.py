@@ -94,6 +94,8 @@ class Gateways:
         drift: what gateways have said of drift since the last `taken`.
         seen: the models that gateways were seen to run for the first time since the last `taken`.
         running: the gateway that runs a stream, by the stream; empty where several do.
+        cleared: gateways that were forgotten because their status was cleared.
+        epoch: number of the connection to the broker; it rises when one is lost.
     """
 
     def __init__(self, max_gateways: int) -> None:
@@ -103,7 +105,9 @@ class Gateways:
         self.drift: dict[tuple[str, str], DriftPoint] = {}
         self.seen: dict[tuple[str, str], Seen] = {}
         self.running: dict[str, str] = {}
+        self.cleared = self.epoch = 0
         self._max_gateways = max_gateways
+        self._forgotten: list[GatewayState] = []
         self._changed: set[str] = set()
         self._seqs: dict[tuple[str, str], int | None] = {}
 
@@ -132,18 +136,20 @@ class Gateways:
         if _LEVELS.get(kind) != len(levels) or not 0 < len(name) <= _MAX_NAME:
             return None
         take: Mapping[str, Callable[[GatewayState, Received], None]] = {
-            "status": self._take_status,
             "feedback": self._take_feedback,
             "metrics": self._take_metrics,
             "desired": self._take_desired,
             "current": self._take_current,
         }
+        if kind == "status":
+            return lambda message: self._take_or_forget(name, message)
         return lambda message: self._take(name, take[kind], message)
 
     def changed(self, revision: int) -> Sequence[GatewayState]:
-        """The gateways of which something has arrived since the last call."""
+        """The gateways of which something has arrived since the last call, or that are gone."""
         changed, self._changed = self._changed, set()
-        states = [self.known[name] for name in changed]
+        forgotten, self._forgotten = self._forgotten, []
+        states = [*forgotten, *(self.known[name] for name in changed)]
         for state in states:
             state.revision = revision
         if states:
@@ -170,6 +176,12 @@ class Gateways:
         seen, self.seen = self.seen, {}
         return marks, list(drift.values()), list(seen.values())
 
+    def _take_or_forget(self, name: str, message: Received) -> None:
+        if message.payload:
+            self._take(name, self._take_status, message)
+        else:
+            self._forget(name)
+
     def _take(
         self, name: str, take: Callable[[GatewayState, Received], None], message: Received
     ) -> None:
@@ -185,17 +197,29 @@ class Gateways:
             self.ignored["document"] += 1
             return
         self.known[name] = state
+        state.heard_ms, state.epoch = message.at_ns // 1_000_000, self.epoch
         self._changed.add(name)
 
+    def _forget(self, name: str) -> None:
+        """Forget a gateway whose retained status was cleared: it is no more."""
+        state = self.known.pop(name, None)
+        if state is None:
+            return
+        state.is_gone = True
+        self._forgotten.append(state)
+        self._changed.discard(name)
+        self._seqs = {key: seq for key, seq in self._seqs.items() if key[1] != name}
+        self.cleared += 1
+
     def _take_status(self, state: GatewayState, message: Received) -> None:
-        state.set_status(_read(Status, message))
+        state.set_status(_read(Status, message), message.at_ns // 1_000_000)
 
     def _take_feedback(self, state: GatewayState, message: Received) -> None:
         state.add_feedback(_read(Feedback, message))
 
     def _take_metrics(self, state: GatewayState, message: Received) -> None:
         state.metrics = metrics = _read(Metrics, message)
-        at_ms = message.at_ns // 1_000_000
+        state.metrics_ms = at_ms = message.at_ns // 1_000_000
         for stream, one in metrics.streams.items():
             state.stream(stream)
             if one.drift is not None:
@@ -209,6 +233,9 @@ class Gateways:
         )
 
     def _take_current(self, state: GatewayState, message: Received) -> None:
+        if not message.payload:  # the retained document was cleared
+            state.stream(message.topic.rpartition("/")[2]).current = None
+            return
         current = _read(Current, message)
         stream = state.stream(current.stream)
         stream.current = current

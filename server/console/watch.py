@@ -154,6 +154,8 @@ class Watch:
         return lambda message: plant.take(named, message)
 
     def _tell_broker(self) -> None:
+        if not self.subscriber.state.connected:
+            self.gateways.epoch += 1  # what is cleared meanwhile will not be heard
         self.hub.advance()
         self.hub.tell(has_broker=True)
 

@@ -15,10 +15,10 @@ from typing import Final
 
 import orjson
 
+from models.control.families import Family
 from server.http.refusals import WORKER_DIED
 from server.http.request import NO_ROUTE
 from server.metrics import families
-from server.metrics.families import Family
 
 Counts = dict[str, dict[str, float]]
 """Values by key (see `key`), by what becomes of them."""

@@ -4,24 +4,9 @@ Names follow https://prometheus.io/docs/practices/naming/: one prefix, base unit
 counters. `model` is the name of a stream and `version` the `seq` of a bundle, as in the paths.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Family(NamedTuple):
-    """Metrics of one name.
-
-    Attributes:
-        name: name, with the suffix that its samples have.
-        kind: type, as OpenMetrics calls it.
-        labels: names of the labels.
-        meaning: what is counted or measured.
-    """
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    meaning: str
-
+from models.control.families import Family
 
 RECEIVED: Final = Family(
     "millhand_requests_received_total", "counter", (),
@@ -97,6 +82,29 @@ WORKER_DEATHS: Final = Family(
     "Workers that have died, and were started again.",
 )  # fmt: skip
 
+GATEWAYS: Final = Family(
+    "millhand_fleet_gateways", "gauge", ("state",),
+    "Gateways that are online, offline, gone (offline for long), or unknown since an outage.",
+)  # fmt: skip
+BROKER: Final = Family(
+    "millhand_fleet_broker_connected", "gauge", (),
+    "1 while the server is connected to the broker of the gateways, else 0.",
+)  # fmt: skip
+CLEARED: Final = Family(
+    "millhand_fleet_gateways_cleared_total", "counter", (),
+    "Gateways that were forgotten because their retained status was cleared.",
+)  # fmt: skip
+IGNORED: Final = Family(
+    "millhand_fleet_documents_ignored_total", "counter", ("reason",),
+    "Documents that cannot be read, or are of a gateway beyond console.max_gateways.",
+)  # fmt: skip
+HEARD: Final = Family(
+    "millhand_gateway_heard_timestamp_seconds", "gauge", ("gateway",),
+    "When the gateway was heard last, in seconds since 1970.",
+)  # fmt: skip
+
+FLEET: Final = (GATEWAYS, BROKER, CLEARED, IGNORED, HEARD)
+"""Families of `/metrics/fleet`, beside those of each gateway (`models.control.families`)."""
 FAMILIES: Final = (
     RECEIVED, ANSWERED, REFUSED, UNDER_WAY, REQUESTS, DURATION, CONNECTIONS, BATCH_WINDOWS, STAGES,
     BUSY, FAILED_RUNS, EXPLANATIONS, WAITING, VERSIONS, MODEL, FAILING, RELOADS, UPDATE_FAILING,

@@ -25,6 +25,12 @@ _OPERATIONS: Final = {
             content={TEXT: text(), "application/openmetrics-text": text()},
         ),
     ),
+    ("GET", "/metrics/fleet"): Operation(
+        id="fleet_metrics",
+        tag=TAG,
+        summary="Counters of all gateways, for Prometheus",
+        answer=Body(description="Its text format.", content={TEXT: text()}),
+    ),
 }
 
 

@@ -47,6 +47,19 @@ def test_network_drop_in_verifies_and_lowers_the_exposure(tmp_path: Path) -> Non
     assert exposure(unit) < without
 
 
+def test_textfile_drop_in_verifies_and_opens_one_folder(tmp_path: Path) -> None:
+    unit = installed("millhand-agent", tmp_path)
+    folder = unit.with_name(DROP_IN.parent.name)
+    folder.mkdir()
+    text = DROP_IN.with_name("30-textfile.conf").read_text()
+    (folder / "30-textfile.conf").write_text(text)
+    assert analyze("verify", unit) == ""
+    assert exposure(unit) <= 1.2
+    opened = re.findall("^ReadWritePaths=(.*)$", text, re.MULTILINE)
+    example = (ROOT / "config" / "agent.toml").read_text()
+    assert [one for one in opened if f'textfile = "{one}/' in example] == opened != []
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_wrong_configuration_is_not_started_again(program: str) -> None:
     assert service(program)["RestartPreventExitStatus"] == str(EXIT_CONFIG)

@@ -153,7 +153,10 @@ const TAKE = {
     content.assets.forEach(takeAsset);
   },
   gateways: (content) => {
-    for (const one of content.gateways) state.gateways.set(one.gateway, one);
+    for (const one of content.gateways) {
+      if (one.gone) state.gateways.delete(one.gateway);
+      else state.gateways.set(one.gateway, one);
+    }
   },
   broker: (content) => {
     state.broker = { ...state.broker, ...content };

@@ -97,6 +97,7 @@ def test_example_shows_and_explains_every_key() -> None:
         "proof",
         "sparkplug",
         "home_assistant",
+        "metrics",
     ]
     told = [line for line in text.splitlines() if re.match(r"(# (or: )?)?[a-z_]+ = .*#", line)]
     assert len(told) >= len(shown) - 15, "most lines say what they are for"

@@ -6,7 +6,7 @@ from pathlib import Path
 from agent.commands import Commands
 from agent.config.settings import ConnectionSettings, Limits
 from agent.delivery.at_least_once import Delivery
-from agent.metrics import Counters
+from agent.metrics.counters import Counters
 from agent.mqtt.connection import Will
 from agent.mqtt.reconnect import Reconnector
 from agent.mqtt.session_record import SessionRecord

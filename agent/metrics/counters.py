@@ -13,7 +13,7 @@ from agent.delivery.inputs import Outcome
 from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
-from models.control.documents import Metrics, SparkplugMetrics, StreamMetrics
+from models.control.documents import Drift, Metrics, SparkplugMetrics, StreamMetrics
 
 
 class Counters:
@@ -22,6 +22,7 @@ class Counters:
     Attributes:
         sparkplug: reads those of the edge node of Sparkplug; None without one.
         births: reads those of the requests to nodes of Sparkplug; None where none may be asked.
+        textfile_failures: reads how often the text file could not be written; None without one.
     """
 
     def __init__(
@@ -39,15 +40,16 @@ class Counters:
         self._commands = commands
         self.sparkplug: Callable[[], SparkplugMetrics] | None = None
         self.births: Callable[[], dict[str, int]] | None = None
+        self.textfile_failures: Callable[[], int] | None = None
 
     def snapshot(self) -> Metrics:
-        """All counters since the start."""
+        """All counters since the start; none of it changes afterwards."""
         delivery = self._delivery
         counted = Metrics.model_construct(
             received=self._router.received,
             predicted=delivery.outcomes[Outcome.PREDICTED],
             windowed=delivery.outcomes[Outcome.WINDOWED],
-            dropped=delivery.dropped,
+            dropped=dict(delivery.dropped),
             waiting=delivery.waiting,
             redelivered=delivery.redelivered,
             connects=self._reconnector.connects,
@@ -63,12 +65,17 @@ class Counters:
             update["rebirths"] = self.births()
         if self.sparkplug is not None:
             update["sparkplug"] = self.sparkplug()
+        if self.textfile_failures is not None:
+            update["textfile_failures"] = self.textfile_failures()
         return counted.model_copy(update=update) if update else counted
 
 
 def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
     outcomes = pipeline.inference.counted.explanations.outcomes
     explained: Mapping[str, Any] = {"explanations": dict(outcomes)} if outcomes else {}
+    drift: Mapping[str, Any] = {
+        name: Drift.model_construct(**one) for name, one in pipeline.drift.items()
+    }
     return StreamMetrics.model_construct(
         predictions=dict(pipeline.inference.counted.predictions),
         bad=dict(pipeline.inference.counted.bad),
@@ -78,7 +85,7 @@ def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
         unknown_states={signal: dict(counts) for signal, counts in pipeline.unread.states.items()},
         forgotten_assets=pipeline.forgotten_assets,
         **pipeline.disorder,
-        **pipeline.drift,
+        **drift,
         retained=pipeline.holding.held,
         shed=pipeline.shed,
         **explained,

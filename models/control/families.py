@@ -1,0 +1,131 @@
+"""The families of metrics that a gateway has, however Prometheus gets them (docs/metrics.md).
+
+The agent writes them into a text file, and the server makes the same of what gateways publish: same
+names, same labels, so that one dashboard fits both. Names follow
+https://prometheus.io/docs/practices/naming/. All have the label `gateway`, none has the label
+`asset`, and no label has a value that a payload could choose.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Family(NamedTuple):
+    """Metrics of one name.
+
+    Attributes:
+        name: name, with the suffix that its samples have.
+        kind: type, as OpenMetrics calls it.
+        labels: names of the labels.
+        meaning: what is counted or measured.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+_OF_GATEWAY: Final = ("gateway",)
+_OF_STREAM: Final = ("gateway", "stream")
+
+ONLINE: Final = Family(
+    "millhand_gateway_online", "gauge", _OF_GATEWAY,
+    "1 while the agent is connected to the broker, else 0.",
+)  # fmt: skip
+AGENT: Final = Family(
+    "millhand_agent_info", "info", (*_OF_GATEWAY, "version"),
+    "The release of millhand that the agent runs.",
+)  # fmt: skip
+START: Final = Family(
+    "millhand_agent_start_time_seconds", "gauge", _OF_GATEWAY,
+    "Start of the agent, in seconds since 1970.",
+)  # fmt: skip
+RECEIVED: Final = Family(
+    "millhand_readings_received_total", "counter", _OF_GATEWAY, "Messages that have arrived."
+)
+READINGS: Final = Family(
+    "millhand_readings_total", "counter", (*_OF_GATEWAY, "outcome", "reason"),
+    "Messages that are finished: predicted, windowed, or dropped for a reason.",
+)  # fmt: skip
+WAITING: Final = Family(
+    "millhand_waiting_readings", "gauge", _OF_GATEWAY, "Messages that are not finished."
+)
+REDELIVERED: Final = Family(
+    "millhand_redelivered_readings_total", "counter", _OF_GATEWAY,
+    "Messages that came again while they were at work; they are not counted as received again.",
+)  # fmt: skip
+CONNECTS: Final = Family(
+    "millhand_broker_connects_total", "counter", _OF_GATEWAY,
+    "Connections of the agent that the broker has accepted.",
+)  # fmt: skip
+SESSIONS_LOST: Final = Family(
+    "millhand_sessions_lost_total", "counter", _OF_GATEWAY,
+    "Connections at which the broker had lost the session; the first one counts too.",
+)  # fmt: skip
+TEXTFILE_FAILURES: Final = Family(
+    "millhand_textfile_failures_total", "counter", _OF_GATEWAY,
+    "Tries of the agent to write its text file that have failed.",
+)  # fmt: skip
+PREDICTIONS: Final = Family(
+    "millhand_predictions_total", "counter", (*_OF_STREAM, "role", "quality"),
+    "Predictions by quality; the role of the model that answers the plant is champion.",
+)  # fmt: skip
+BAD: Final = Family(
+    "millhand_bad_predictions_total", "counter", (*_OF_STREAM, "reason"),
+    "Predictions of quality BAD, by the reason that they carry.",
+)  # fmt: skip
+MISSING: Final = Family(
+    "millhand_missing_values_total", "counter", _OF_STREAM,
+    "Values that samples lacked, of all signals together.",
+)  # fmt: skip
+REFUSED: Final = Family(
+    "millhand_refused_readings_total", "counter", (*_OF_STREAM, "reason"),
+    "Messages of which the stream could make no use.",
+)  # fmt: skip
+SHED: Final = Family(
+    "millhand_shed_readings_total", "counter", _OF_STREAM,
+    "Readings that were given up under overload.",
+)  # fmt: skip
+FORGOTTEN: Final = Family(
+    "millhand_forgotten_assets_total", "counter", _OF_STREAM,
+    "Assets whose windows made room for those of others.",
+)  # fmt: skip
+EXPLANATIONS: Final = Family(
+    "millhand_gateway_explanations_total", "counter", (*_OF_STREAM, "outcome"),
+    "Predictions whose signals were to be named: made, left_out for want of time, or failed.",
+)  # fmt: skip
+BATCH: Final = Family(
+    "millhand_batch_duration_seconds", "gauge", _OF_STREAM,
+    "Time that the model needs for a batch of windows, a moving average.",
+)  # fmt: skip
+DRIFT_RATIO: Final = Family(
+    "millhand_drift_ratio", "gauge", (*_OF_STREAM, "view"),
+    "Distance from the training part, as a multiple of its limit, where it is furthest.",
+)  # fmt: skip
+DRIFT_ALARM: Final = Family(
+    "millhand_drift_alarm", "gauge", (*_OF_STREAM, "view"),
+    "1 while the distance from the training part is beyond its limit, else 0.",
+)  # fmt: skip
+MODEL: Final = Family(
+    "millhand_gateway_model_info", "info", (*_OF_STREAM, "role", "seq", "version", "digest"),
+    "The bundle that serves on the gateway: its number, its semantic version and its digest.",
+)  # fmt: skip
+STATE: Final = Family(
+    "millhand_stream_state", "gauge", (*_OF_STREAM, "state"),
+    "1 for the state that the stream is in: serving, degraded or waiting.",
+)  # fmt: skip
+QUARANTINED: Final = Family(
+    "millhand_quarantined_bundles", "gauge", _OF_STREAM,
+    "Bundles of the stream that must not serve on the gateway.",
+)  # fmt: skip
+UPDATE: Final = Family(
+    "millhand_update_state", "gauge", (*_OF_STREAM, "state"),
+    "1 for the state in which the last update of the stream is, or has ended.",
+)  # fmt: skip
+
+FAMILIES: Final = (
+    ONLINE, AGENT, START, RECEIVED, READINGS, WAITING, REDELIVERED, CONNECTS, SESSIONS_LOST,
+    TEXTFILE_FAILURES, PREDICTIONS, BAD, MISSING, REFUSED, SHED, FORGOTTEN, EXPLANATIONS, BATCH,
+    DRIFT_RATIO, DRIFT_ALARM, MODEL, STATE, QUARANTINED, UPDATE,
+)  # fmt: skip
+"""All families of a gateway, in the order in which they are written."""

@@ -1,0 +1,148 @@
+"""What the documents of a gateway say, as samples of the families in `models.control.families`.
+
+The documents may come from a broker that others write to, so nothing of them becomes a label
+without a limit: reasons, qualities and states are those that there are, everything else is `other`;
+a gateway has 64 streams at most, each of which has a proper name; texts are cut.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from math import isfinite
+from re import compile as pattern
+from typing import Final, NamedTuple, TypeVar, get_args
+
+from models.control import families
+from models.control.documents import Current, Drift, Feedback, FeedbackState, Metrics, StreamMetrics
+from models.control.families import Family
+from models.input.quality import NAMES
+from models.input.reasons import BAD_REASONS, REASONS
+
+MAX_STREAMS: Final = 64
+"""Streams of a gateway that have samples: as many as an agent can have."""
+MAX_TEXT: Final = 64
+"""Characters of a label whose value is a text, such as a semantic version."""
+CHAMPION: Final = "champion"
+"""The role of the model whose predictions are published."""
+OTHER: Final = "other"
+"""Stands for every value of a label that is not known."""
+_NAME: Final = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VIEWS: Final = frozenset({"level", "relation", "condition", ""})
+_OUTCOMES: Final = frozenset({"made", "left_out", "failed"})
+_UPDATE_STATES: Final = frozenset(get_args(FeedbackState))
+
+_Any = TypeVar("_Any")
+
+Sample = tuple[Family, tuple[str, ...], float]
+"""A family, the values of its labels in their order, and the value of the sample."""
+
+
+class Said(NamedTuple):
+    """What a gateway has said last.
+
+    Attributes:
+        gateway: id of the gateway.
+        online: whether its agent is connected to the broker.
+        release: release of millhand that the agent runs; empty where it is not known.
+        metrics: its counters; None while it has told none.
+        current: what its streams run, by the stream.
+        outcomes: how the last update of each stream went, by the stream.
+    """
+
+    gateway: str
+    online: bool
+    release: str
+    metrics: Metrics | None
+    current: Mapping[str, Current]
+    outcomes: Mapping[str, Feedback]
+
+
+def samples(said: Said) -> Iterator[Sample]:
+    """All samples of one gateway, in no particular order."""
+    gateway = said.gateway
+    yield families.ONLINE, (gateway,), said.online
+    if said.release:
+        yield families.AGENT, (gateway, said.release[:MAX_TEXT]), 1
+    if said.metrics is not None:
+        yield from _of_gateway(gateway, said.metrics)
+        for stream, counted in _named(said.metrics.streams):
+            yield from _counted(gateway, stream, counted)
+            if counted.drift is not None:
+                yield from _drifted(gateway, stream, counted.drift)
+    for stream, current in _named(said.current):
+        yield from _running(gateway, stream, current)
+    for stream, outcome in _named(said.outcomes):
+        state = outcome.state if outcome.state in _UPDATE_STATES else OTHER
+        yield families.UPDATE, (gateway, stream, state), 1
+
+
+def bounded(counts: Mapping[str, int], allowed: Collection[str]) -> dict[str, int]:
+    """The counts by the keys that are allowed; those of all others are added up as `other`."""
+    found: dict[str, int] = {}
+    for name, count in counts.items():
+        key = name if name in allowed else OTHER
+        found[key] = found.get(key, 0) + count
+    return found
+
+
+def _named(streams: Mapping[str, _Any]) -> Iterator[tuple[str, _Any]]:
+    proper = ((name, one) for name, one in streams.items() if _NAME.fullmatch(name))
+    return islice(proper, MAX_STREAMS)
+
+
+def _of_gateway(gateway: str, metrics: Metrics) -> Iterator[Sample]:
+    started = _seconds(metrics.since)
+    if started is not None:
+        yield families.START, (gateway,), started
+    yield families.RECEIVED, (gateway,), metrics.received
+    yield families.READINGS, (gateway, "predicted", ""), metrics.predicted
+    yield families.READINGS, (gateway, "windowed", ""), metrics.windowed
+    for reason, count in bounded(metrics.dropped, REASONS).items():
+        yield families.READINGS, (gateway, "dropped", reason), count
+    yield families.WAITING, (gateway,), metrics.waiting
+    yield families.REDELIVERED, (gateway,), metrics.redelivered
+    yield families.CONNECTS, (gateway,), metrics.connects
+    yield families.SESSIONS_LOST, (gateway,), metrics.sessions_lost
+    if metrics.textfile_failures is not None:
+        yield families.TEXTFILE_FAILURES, (gateway,), metrics.textfile_failures
+
+
+def _counted(gateway: str, stream: str, counted: StreamMetrics) -> Iterator[Sample]:
+    key = gateway, stream
+    for quality, count in bounded(counted.predictions, NAMES).items():
+        yield families.PREDICTIONS, (*key, CHAMPION, quality), count
+    for reason, count in bounded(counted.bad, BAD_REASONS).items():
+        yield families.BAD, (*key, reason), count
+    for reason, count in bounded(counted.refused, REASONS).items():
+        yield families.REFUSED, (*key, reason), count
+    for outcome, count in bounded(counted.explanations, _OUTCOMES).items():
+        yield families.EXPLANATIONS, (*key, outcome), count
+    yield families.MISSING, key, sum(counted.missing.values())
+    yield families.SHED, key, counted.shed
+    yield families.FORGOTTEN, key, counted.forgotten_assets
+    if isfinite(counted.batch_ms):
+        yield families.BATCH, key, counted.batch_ms / 1000
+
+
+def _drifted(gateway: str, stream: str, drift: Drift) -> Iterator[Sample]:
+    view = drift.view or ""
+    labels = gateway, stream, view if view in _VIEWS else OTHER
+    yield families.DRIFT_ALARM, labels, drift.alarm
+    if drift.ratio is not None and isfinite(drift.ratio):
+        yield families.DRIFT_RATIO, labels, drift.ratio
+
+
+def _running(gateway: str, stream: str, current: Current) -> Iterator[Sample]:
+    yield families.STATE, (gateway, stream, current.state), 1
+    yield families.QUARANTINED, (gateway, stream), len(current.quarantined)
+    if current.seq is not None:
+        version, digest = current.version[:MAX_TEXT], current.sha256 or ""
+        labels = gateway, stream, CHAMPION, str(current.seq), version, digest
+        yield families.MODEL, labels, 1
+
+
+def _seconds(time: str) -> float | None:
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except (ValueError, OverflowError):
+        return None
