@@ -13,4 +13,4 @@ Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
 class Section(BaseModel):
     """A section of a configuration file. It is frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

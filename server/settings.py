@@ -6,10 +6,9 @@ Everything that can grow has its limit under `[limits]`.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from models.bundle.manifest import Name
 from models.settings import Count, Seconds, Section
@@ -135,9 +134,7 @@ class Limits(Section):
 class Settings(FileSettings):
     """The whole configuration of one server."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="MILLHAND_SERVER_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    env_prefix: ClassVar[str] = "MILLHAND_SERVER_"
 
     server: Server = Server()
     registry: Registry

@@ -2,6 +2,7 @@
 
     <state_dir>/bundles/<sha256>.zip     verified bundles, named by their digest
     <state_dir>/active/<stream>.json     which one serves, which served before, what is pinned
+    <state_dir>/withdrawn/<stream>.json  kept bundles that their publisher has withdrawn since
     <state_dir>/subscriptions.json       filters the broker's session has
     <state_dir>/drift/<stream>           what drift was counted, see agent/journal/drift_state.py
     <state_dir>/deaths.json              deaths of the program by a model, see serving/incidents
@@ -15,6 +16,7 @@ Every file is replaced atomically and fsynced: a power cut leaves the old one or
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +93,7 @@ class Store:
         self.bundles_dir = state_dir / "bundles"
         self.drift_dir = state_dir / "drift"
         self._active_dir = state_dir / "active"
+        self._withdrawn_dir = state_dir / "withdrawn"
         self._subscriptions = state_dir / "subscriptions.json"
         self._keep = keep
         self._set_aside: dict[str, BundleRef] = {}
@@ -145,6 +148,20 @@ class Store:
         self._set_aside[ref.stream] = ref
         if before != ref:
             self._forget(before)
+
+    def withdrawn(self, stream: str) -> frozenset[str]:
+        """Digests of kept bundles that their publisher had withdrawn at the last look."""
+        return frozenset(_texts(self._withdrawn_dir / f"{stream}.json"))
+
+    def note_withdrawn(self, stream: str, digests: Sequence[str]) -> None:
+        """Remember what was withdrawn of the bundles of a stream, instead of what was before.
+
+        Raises:
+            OSError: the disk is full or broken; what was remembered before stands.
+        """
+        if set(digests) != self.withdrawn(stream):
+            path = self._withdrawn_dir / f"{stream}.json"
+            write_atomically(path, json.dumps(digests, indent=1).encode())
 
     def sweep(self) -> None:
         """Remove what no record names: fetched before a power cut, or set aside before a restart.
@@ -209,11 +226,7 @@ class Store:
 
     def subscriptions(self) -> list[str]:
         """Topic filters that the broker's session may still have."""
-        try:
-            found = json.loads(self._subscriptions.read_bytes())
-        except (OSError, ValueError):
-            return []
-        return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+        return _texts(self._subscriptions)
 
     def keep_subscriptions(self, filters: list[str]) -> None:
         """Remember the filters, for the day the configuration drops one."""
@@ -227,6 +240,15 @@ class Store:
             if other is not None and any(kept.sha256 == ref.sha256 for kept in other.candidates):
                 return
         self.path(ref).unlink(missing_ok=True)
+
+
+def _texts(path: Path) -> list[str]:
+    """The texts of a JSON list in a file; none where it is missing or damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
 
 def _written(active: Active) -> bytes:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from agent.config.home_assistant import HomeAssistant
 from agent.config.metrics import Metrics
@@ -178,10 +177,6 @@ class Limits(IntakeLimits):
 
 class Settings(FileSettings):
     """The whole configuration of one agent."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="MILLHAND_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
 
     gateway: Gateway
     broker: Broker

@@ -17,7 +17,7 @@ class Budget(BaseModel):
         memory_batch: number of windows for which `memory_bytes` holds; None without it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     latency_ms_p99: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     model_bytes: Annotated[int, Field(ge=0)]

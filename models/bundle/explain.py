@@ -32,7 +32,7 @@ class Explain(BaseModel):
         alarms: class indices that count as an alarm; empty for a regression.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     when: Literal["alarm", "always"]
     method: Literal["shapley", "occlusion"]

@@ -21,7 +21,7 @@ class Optimised(BaseModel):
         worst: most that an answer to a test window differs from that in full precision.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     method: Literal["int8"] = "int8"
     metric: str

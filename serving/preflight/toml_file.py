@@ -3,32 +3,28 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
 from models.validation import explain, follows, key_of
 from serving.errors import ConfigError
+from serving.preflight.environment import overridden
 
 MAX_FILE_BYTES = 64 << 10  # tomllib takes seconds for a hostile file of this size
 
 
-class FileSettings(BaseSettings):
-    """Settings of a program that are read from its file, and from the environment above it."""
+class FileSettings(BaseModel):
+    """Settings of a program that are read from its file, and from the environment above it.
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is pydantic-settings'
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment overrides the file; dotenv files and secrets folders are not read."""
-        return env_settings, init_settings
+    Attributes:
+        env_prefix: what the names of the environment variables begin with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    env_prefix: ClassVar[str] = "MILLHAND_"
 
 
 _Settings = TypeVar("_Settings", bound=FileSettings)
@@ -45,18 +41,16 @@ def load_settings(path: Path, kind: type[_Settings], schema: str) -> _Settings:
     Raises:
         ConfigError: a line for each mistake: file, key, what was found and what is allowed.
     """
-    content = _read(path)
+    content = overridden(_read(path), kind, kind.env_prefix)
     try:
-        return kind(**content)
+        return kind.model_validate(content)
     except ValidationError as exc:
         errors = [error for error in exc.errors() if not follows(error, exc.errors())]
-        prefix = kind.model_config.get("env_prefix", "")
         mistakes = [
-            f"{_place(error, path, prefix)}: {_explained(error, schema)}" for error in errors
+            f"{_place(error, path, kind.env_prefix)}: {_explained(error, schema)}"
+            for error in errors
         ]
-    except SettingsError as exc:
-        mistakes = [f"environment: {exc}; a section or list given there must be JSON"]
-    raise ConfigError("\n".join(mistakes))
+        raise ConfigError("\n".join(mistakes)) from exc
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -69,13 +63,9 @@ def _read(path: Path) -> dict[str, Any]:
     if len(raw) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes; no configuration is")
     try:
-        content = tomllib.loads(raw.decode())
+        return tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as exc:  # also not UTF-8, a huge number, deep nesting
         raise ConfigError(f"{path}: is not TOML: {exc}") from exc
-    # pydantic-settings takes arguments of its own by such names.
-    if private := [key for key in content if key.startswith("_")]:
-        raise ConfigError("\n".join(f"{path}: {key}: is not a setting" for key in private))
-    return content
 
 
 def _place(error: ErrorDetails, path: Path, prefix: str) -> str:

@@ -112,7 +112,7 @@ def select(files: Iterable[SignedFile], stream: str, seq: int | None, here: Here
         WrongStreamError, MetadataError: what is signed for the stream contradicts itself.
     """
     targets = _targets(files, stream)
-    floor = max((target.floor_seq for target in targets.values()), default=0)
+    floor = _floor(targets)
     allowed = {
         number
         for number, target in targets.items()
@@ -139,6 +139,35 @@ def select(files: Iterable[SignedFile], stream: str, seq: int | None, here: Here
             " (registry.max_bundle_bytes)"
         )
     return target
+
+
+def withdrawn(files: Iterable[SignedFile], stream: str, kept: AbstractSet[str]) -> list[str]:
+    """Find the bundles that the publisher has withdrawn since they came here.
+
+    Args:
+        files: all target files that are signed.
+        stream: stream of the bundles.
+        kept: digests of the bundles of the stream that are on disk.
+
+    Returns:
+        Digests of those that are revoked or below the floor of the stream, sorted. One that is not
+        published any more is none of them: a publisher may tidy up.
+
+    Raises:
+        WrongStreamError, MetadataError: what is signed for the stream contradicts itself.
+    """
+    targets = _targets(files, stream)
+    floor = _floor(targets)
+    return sorted(
+        target.ref.sha256
+        for seq, target in targets.items()
+        if (target.revoked or seq < floor) and target.ref.sha256 in kept
+    )
+
+
+def _floor(targets: Mapping[int, Target]) -> int:
+    """The lowest number of the stream that may run."""
+    return max((target.floor_seq for target in targets.values()), default=0)
 
 
 def _allowed(targets: Mapping[int, Target], stream: str, seq: int, floor: int) -> Target:

@@ -18,6 +18,7 @@ The request is written to the child's standard input as one JSON document. The c
 one JSON object a line on its standard output:
 
     {"state": "resolving"}
+    {"state": "resolved", "withdrawn": ["9f2c..."]}                   of the bundles on disk
     {"state": "downloading", "received": 65536, "total": 3145728}
     {"state": "verified", "sha256": ..., "seq": 7, "length": 3145728}
     {"state": "current", ...the same...}                              nothing was downloaded
@@ -26,7 +27,7 @@ one JSON object a line on its standard output:
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -49,11 +50,16 @@ MAX_REQUEST_BYTES: Final = 32 << 10
 _OUTCOME: Final = frozenset({"sha256", "seq", "length"})
 _MESSAGE_KEYS: Final = {
     "resolving": frozenset[str](),
+    "resolved": frozenset({"withdrawn"}),
     "downloading": frozenset({"received", "total"}),
     "verified": _OUTCOME,
     "current": _OUTCOME,
     "refused": frozenset({"error", "message"}),
 }
+
+
+def _ignore(_withdrawn: Sequence[str]) -> None:
+    """For callers that have nothing on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class PullRequest:
         deadline_s: seconds that the whole pull may take.
         check: whether to verify and select only, without a download.
         refused: digests of bundles that are not downloaded either, because they were refused here.
+        kept: digests of the bundles of the stream that are on disk.
         access: what identifies this gateway to the registry, and where redirects may lead.
     """
 
@@ -88,6 +95,7 @@ class PullRequest:
     quarantined: tuple[str, ...] = ()
     has_run: tuple[int, ...] = ()
     refused: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     access: Access = OPEN
 
     def to_json(self) -> bytes:
@@ -112,6 +120,7 @@ def pull(
     *,
     on_progress: Callable[[int, int], None],
     cancelled: threading.Event,
+    on_resolved: Callable[[Sequence[str]], None] = _ignore,
 ) -> BundleRef:
     """Select, download and verify a bundle in a child process; blocks, so call it on a worker.
 
@@ -120,6 +129,8 @@ def pull(
         on_progress: called on this thread with the bytes received and the bytes of the whole
             bundle, at each per cent and at most twice a second.
         cancelled: event to set, on any thread, to end the pull within about 0.1 s.
+        on_resolved: called on this thread, once the signed list is verified, with the digests of
+            `request.kept` that the publisher has withdrawn; also where the pull is refused then.
 
     Returns:
         The bundle that was selected. Its file, whose bytes are those that are signed, is
@@ -142,7 +153,7 @@ def pull(
         ),
     )
     try:
-        message = _outcome(request, patience, on_progress)
+        message = _outcome(request, patience, on_progress, on_resolved)
     except OSError as exc:
         raise PullFailedError(f"the child cannot be started: {exc.strerror}") from exc
     if message["state"] == "refused":
@@ -151,7 +162,10 @@ def pull(
 
 
 def _outcome(
-    request: PullRequest, patience: Patience, on_progress: Callable[[int, int], None]
+    request: PullRequest,
+    patience: Patience,
+    on_progress: Callable[[int, int], None],
+    on_resolved: Callable[[Sequence[str]], None],
 ) -> dict[str, Any]:
     """The last message of the child: what was selected, or why the bundle is refused."""
     with started("serving.registry.pull_child", request.to_json()) as child:
@@ -159,6 +173,8 @@ def _outcome(
             message = _message(line)
             if message["state"] == "downloading":
                 on_progress(message["received"], message["total"])
+            elif message["state"] == "resolved":
+                on_resolved(message["withdrawn"])
             elif message["state"] != "resolving":
                 return message
     raise PullFailedError("the child ended without an answer; its log says why")

@@ -53,6 +53,8 @@ def _answer(request: PullRequest, send: Send) -> dict[str, object]:
             ),
         )
         registry.refresh()
+        withdrawn = registry.withdrawn(request.stream, frozenset(request.kept))
+        send({"state": "resolved", "withdrawn": withdrawn})
         target = registry.select(request.stream, request.seq)
         is_wanted = not request.check and target.ref.sha256 not in request.refused
         if is_wanted:

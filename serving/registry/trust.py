@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ from tuf.ngclient import FetcherInterface, Updater
 from models.address import shortened
 from models.errors import DigestMismatchError, MillhandError
 from serving.registry.answers import kind_of
-from serving.registry.catalogue import Here, SignedFile, Target, select
+from serving.registry.catalogue import Here, SignedFile, Target, select, withdrawn
 from serving.registry.download import Progress, Promised, download
 from serving.registry.fetch import Fetcher
 from serving.registry.high_water_mark import HighWaterMark, Role
@@ -149,6 +150,18 @@ class TrustedRegistry:
             UntrustedBundleError: the bundle may not run, or does not exist.
         """
         return select(self._files, stream, seq, self._here)
+
+    def withdrawn(self, stream: str, kept: AbstractSet[str]) -> list[str]:
+        """Find what was withdrawn of what is on disk; see `serving.registry.catalogue.withdrawn`.
+
+        Args:
+            stream: stream of the bundles.
+            kept: digests of the bundles on disk.
+
+        Raises:
+            UntrustedBundleError: what is signed for the stream contradicts itself.
+        """
+        return withdrawn(self._files, stream, kept)
 
     def download(self, target: Target, folder: Path, on_progress: Progress) -> Path:
         """Download a selected bundle into a folder, and return its path, <sha256>.zip.

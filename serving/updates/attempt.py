@@ -189,7 +189,7 @@ class Attempt:
     def _pull(self) -> BundleRef:
         registry, store = self._tools.registry, self._tools.store
         stream = self.desired.stream
-        active = None if self._tools.settings.allow_downgrade else store.active(stream)
+        active, may_lower = store.active(stream), self._tools.settings.allow_downgrade
         quarantined = self._tools.account.quarantine.bundles(stream)
         request = PullRequest(
             url=registry.url,
@@ -201,7 +201,8 @@ class Attempt:
             max_bytes=registry.max_bundle_bytes,
             deadline_s=registry.deadline_s,
             quarantined=tuple(one.sha256 for one in quarantined),
-            has_run=active.has_run if active is not None else (),
+            has_run=active.has_run if active is not None and not may_lower else (),
+            kept=tuple(ref.sha256 for ref in active.candidates) if active is not None else (),
             refused=self._tools.prover.refused(),
             access=registry.access,
         )
@@ -209,7 +210,12 @@ class Attempt:
         def on_progress(received: int, total: int) -> None:
             self._tell(Downloading(round(100 * received / max(total, 1))))
 
-        return pull(request, on_progress=on_progress, cancelled=self._tools.worker.stopping)
+        return pull(
+            request,
+            on_progress=on_progress,
+            cancelled=self._tools.worker.stopping,
+            on_resolved=lambda withdrawn: store.note_withdrawn(stream, withdrawn),
+        )
 
     def _proven(self, ref: BundleRef) -> Proven:
         store, worker = self._tools.store, self._tools.worker

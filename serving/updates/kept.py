@@ -31,6 +31,9 @@ class KeptBundles:
     ) -> tuple[Sequence[BundleRef], Sequence[tuple[BundleRef, str]]]:
         """Find those that may serve, as the last run has ended; reads and writes files.
 
+        One that served last goes on though its publisher has withdrawn it, until another is
+        selected. One that served before does not come back then.
+
         Args:
             kept: bundles on disk, best first.
 
@@ -39,7 +42,9 @@ class KeptBundles:
             program has died of them too often, each with the reason in words.
         """
         account = self._account
-        fit = [ref for ref in kept if account.quarantine.get(ref.sha256) is None]
+        sound = [ref for ref in kept if account.quarantine.get(ref.sha256) is None]
+        last = [ref for ref in sound if ref == kept[0]]
+        fit = [*last, *self._allowed([ref for ref in sound if ref not in last])]
         killed = []
         for ref in tuple(fit):
             if account.is_deadly(ref, has_other=len(fit) > 1):
@@ -56,7 +61,7 @@ class KeptBundles:
         unfit = {one.sha256 for one in self._account.quarantine.known(failing.stream)}
         unfit.add(failing.sha256)
         candidates = active.candidates if active is not None else ()
-        return [ref for ref in candidates if ref.sha256 not in unfit]
+        return self._allowed([ref for ref in candidates if ref.sha256 not in unfit])
 
     def replace(
         self, failed: BundleRef, serving: BundleRef, pinned: int | None, error: InferenceError
@@ -115,6 +120,16 @@ class KeptBundles:
                 log.warning(
                     "kept bundle is not proven", seq=ref.seq, code=exc.code, reason=str(exc)
                 )
+
+    def _allowed(self, refs: Sequence[BundleRef]) -> list[BundleRef]:
+        """Those that their publisher has not withdrawn, as far as the last look has told."""
+        allowed = []
+        for ref in refs:
+            if ref.sha256 in self._store.withdrawn(ref.stream):
+                log.warning("withdrawn bundle is left out", stream=ref.stream, seq=ref.seq)
+            else:
+                allowed.append(ref)
+        return allowed
 
     def _put_aside(self, ref: BundleRef, code: str, message: str) -> None:
         log.error("bundle in quarantine", stream=ref.stream, seq=ref.seq, code=code, reason=message)

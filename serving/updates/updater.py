@@ -16,7 +16,7 @@ from models.control.documents import Desired, Feedback, FeedbackState
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log, memory
 from serving.failure import Failure
-from serving.updates.announced import current_of
+from serving.updates.announced import current_of, rolled_back
 from serving.updates.attempt import (
     Attempt,
     Downloading,
@@ -88,7 +88,7 @@ class Updater:
             for ref, message in killed:
                 self._tell_rolled_back(update, ref, KILLED, message)
             self._tools.worker.submit(partial(self._kept.prove, fit[1:]))
-            update.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
+            self._look_soon(update)
 
     def announce(self) -> None:
         """Publish `current` of every stream, as after each connect."""
@@ -251,6 +251,11 @@ class Updater:
         """Look for a newer bundle after the poll interval, spread over a fleet by jitter."""
         update.due_s = self._clock() + self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
 
+    def _look_soon(self, update: Update) -> None:
+        """Look for a newer bundle within half a minute, spread over a fleet by jitter."""
+        soon_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
+        update.due_s = min(update.due_s or soon_s, soon_s)
+
     def _serve_kept(self, update: Update, ref: BundleRef, *, may_wait: bool = False) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
         try:
@@ -272,6 +277,8 @@ class Updater:
         failing = update.serving
         if update.is_under_way or failing is None or failing == update.irreplaceable:
             return False
+        if update.desired.seq is None:
+            self._look_soon(update)
         for ref in self._kept.others(failing):
             if self._serve_kept(update, ref):
                 self._warn_of(failure, failing, "model rolled back")
@@ -285,15 +292,7 @@ class Updater:
 
     def _tell_rolled_back(self, update: Update, ref: BundleRef, code: str, message: str) -> None:
         """Say on `feedback` why a bundle serves no more."""
-        document = Feedback.model_construct(
-            activity=update.activity,
-            stream=ref.stream,
-            seq=update.serving.seq if update.serving is not None else None,
-            state="rolled_back",
-            error=code,
-            message=f"{ref}: {message}"[:MAX_MESSAGE],
-        )
-        self._announcer.feedback(document)
+        self._announcer.feedback(rolled_back(update, ref, code, message))
 
     def _tell_health(self, update: Update, failure: Failure | None) -> None:
         """Publish that the model that serves fails on live windows, or that it answers again."""

@@ -2,10 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pydantic import ValidationError
-from pydantic_settings import SettingsConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from agent.config.settings import Broker, Gateway, Settings
 from models.bundle.manifest import Manifest
@@ -25,9 +24,7 @@ _NAMELESS: Final = Gateway.model_construct(id="draft")
 class Reach(FileSettings):
     """The sections of a configuration that are there before its pipelines are."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="MILLHAND_", env_nested_delimiter="__", extra="ignore", frozen=True
-    )
+    model_config = ConfigDict(extra="ignore")
 
     gateway: Gateway = _NAMELESS
     broker: Broker
@@ -49,7 +46,8 @@ def settings_of(chosen: argparse.Namespace, schema: str) -> Settings:
         gateway, broker = reach.gateway, reach.broker
     else:
         gateway, broker = _NAMELESS, _broker_of(chosen)
-    return Settings.model_construct(gateway=gateway, broker=broker, pipelines=())
+    sections: dict[str, Any] = {"gateway": gateway, "broker": broker, "pipelines": ()}
+    return Settings.model_construct(**sections)  # without a registry, which is not needed
 
 
 def _broker_of(chosen: argparse.Namespace) -> Broker:

@@ -234,3 +234,16 @@ def test_member_that_changed_on_disk_is_refused(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(BundleError, match=r"report.html"):
         store.member(ref, report)
+
+
+def test_what_was_withdrawn_is_known_after_a_restart_until_it_is_told_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=2)
+    assert store.withdrawn("pump-health") == frozenset()
+    store.note_withdrawn("pump-health", ["a" * 64, "b" * 64])
+    again = Store(tmp_path, keep=2)
+    assert again.withdrawn("pump-health") == {"a" * 64, "b" * 64}
+    assert again.withdrawn("other") == frozenset()
+    again.note_withdrawn("pump-health", [])
+    assert again.withdrawn("pump-health") == frozenset()
+    (tmp_path / "withdrawn" / "pump-health.json").write_bytes(b"[")
+    assert again.withdrawn("pump-health") == frozenset()

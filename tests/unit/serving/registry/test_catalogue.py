@@ -3,7 +3,7 @@
 import pytest
 
 from models.errors import UntrustedBundleError
-from serving.registry.catalogue import Here, SignedFile, select
+from serving.registry.catalogue import Here, SignedFile, select, withdrawn
 from serving.registry.refusals import DowngradeError, MetadataError, QuarantinedError
 from tests.kit.wording import naming
 
@@ -93,3 +93,12 @@ def test_older_bundle_than_one_that_has_served_is_a_downgrade(
     else:
         with pytest.raises(DowngradeError, match=naming(f"seq {seq}")):
             select(signed(1, 2, 3), STREAM, seq, here)
+
+
+def test_what_is_kept_and_may_not_run_any_more_is_withdrawn() -> None:
+    files = signed(1, 2, 3, 4)
+    files[1].description["floor_seq"] = 2
+    files[3].description["revoked"] = True
+    kept = {f"{n:064x}" for n in (1, 2, 4, 9)}  # 3 is not kept, 9 not signed any more
+    assert withdrawn(files, STREAM, kept) == [f"{n:064x}" for n in (1, 4)]
+    assert withdrawn(files, "another", kept) == []

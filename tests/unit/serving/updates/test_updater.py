@@ -193,6 +193,26 @@ def test_model_that_fails_on_live_windows_is_rolled_back(
     eventually(recorded)
 
 
+@pytest.mark.parametrize("earlier", [(1,), ()], ids=["rolled back", "degraded"])
+def test_newer_bundle_is_looked_for_soon_after_a_model_has_failed(
+    make_gateway: Callable[[], Gateway], earlier: tuple[int, ...]
+) -> None:
+    gateway = make_gateway()
+    for seq in (*earlier, 2):
+        gateway.keep(bundle(seq))
+    gateway.start()
+    gateway.now = 31.0
+    gateway.updater.tick()
+    gateway.wait_for_feedback("refused")
+    gateway.now = 62.0
+    gateway.updater.tick()
+    assert not gateway.updater.is_under_way([STREAM]), "the next look is an hour away"
+    gateway.fail()
+    gateway.updater.tick()
+    gateway.now = 93.0
+    assert gateway.updater.is_under_way([STREAM])
+
+
 def test_only_bundle_whose_model_fails_is_degraded_until_it_answers(
     make_gateway: Callable[[], Gateway],
 ) -> None:

@@ -1,0 +1,48 @@
+"""What the start of the agent loads, as it takes processor time on every gateway."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.kit.children import ROOT, python
+
+CONFIG = ROOT / "config" / "agent.toml"
+PROGRAM = """
+import sys
+from pathlib import Path
+from agent.cli.commands import load
+load(Path(sys.argv[1]))
+import agent.app
+print(*sys.modules)
+"""
+NOT_NEEDED = (
+    "asyncio",  # pydantic-settings imports it
+    "cryptography",
+    "pydantic_settings",
+    "securesystemslib",
+    "tuf",
+    "urllib3",
+)
+
+
+def loaded(environment: dict[str, str]) -> set[str]:
+    """The modules that are there once the agent is put together."""
+    command = [*python("agent")[:1], "-c", PROGRAM, str(CONFIG)]
+    found = subprocess.run(
+        command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    return set(found.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_needed"),
+    [({"MILLHAND_CONFIG": str(Path("agent.toml"))}, False), ({"MILLHAND_BROKER__PORT": "1"}, True)],
+    ids=["file alone", "variables above it"],
+)
+def test_start_loads_no_library_that_it_does_not_need(
+    variables: dict[str, str], *, is_needed: bool
+) -> None:
+    modules = loaded({"PATH": "/usr/bin:/bin", **variables})
+    assert "onnxruntime" in modules
+    assert modules.isdisjoint(NOT_NEEDED) is not is_needed
