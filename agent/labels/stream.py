@@ -10,6 +10,7 @@ long as that transaction; the messages behind it are answered meanwhile, but ack
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from math import isfinite
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,7 @@ MAX_LABELS: Final = 1_000
 """Labels that may wait for the disk; at QoS 1 Receive Maximum is the lower limit."""
 _SOON: Final = 5_000  # predictions from which on they are handed over before the next tick
 _LOG_S: Final = 60.0
+_NS_PER_MS: Final = 1_000_000
 
 
 class StreamLabels:
@@ -72,17 +74,27 @@ class StreamLabels:
 
     def noting(self, manifest: Manifest) -> Callable[["Prediction"], None]:
         """What is to be given each prediction of a bundle that serves."""
-        return partial(self._note, CHAMPION, manifest.seq, manifest.outputs[0].classes)
+        return partial(self._note, manifest.seq, manifest.outputs[0].classes)
 
-    def add(self, manifest: Manifest, predictions: Iterable["Prediction"]) -> None:
+    def add(
+        self,
+        manifest: Manifest,
+        assets: Sequence[str],
+        times_ns: Iterable[int],
+        values: Iterable[float | None],
+    ) -> None:
         """Keep what a bundle in the shadow has answered, of windows that the champion answers.
 
         Args:
             manifest: of the bundle in the shadow.
-            predictions: its answers, with the times of the windows' ends.
+            assets: the asset of each window.
+            times_ns: event time of each window's last sample, nanoseconds since 1970.
+            values: the answer to each window; None or not finite where there is none.
         """
-        for prediction in predictions:
-            self._note(CANDIDATE, manifest.seq, manifest.outputs[0].classes, prediction)
+        seq, classes = manifest.seq, manifest.outputs[0].classes
+        for asset, time_ns, value in zip(assets, times_ns, values, strict=True):
+            if value is not None and isfinite(value):
+                self._keep(classes, Kept(CANDIDATE, seq, asset, time_ns // _NS_PER_MS, "", value))
 
     def take(self, message: Received, source: Input) -> bool:
         """Take a message if it is a label; says whether it is."""
@@ -144,20 +156,19 @@ class StreamLabels:
         self._is_busy = False
         self._hand_over()
 
-    def _note(
-        self, role: int, seq: int, classes: tuple[str, ...], prediction: "Prediction"
-    ) -> None:
-        value, new = prediction.value, self._new
-        if value is None:
-            return
+    def _note(self, seq: int, classes: tuple[str, ...], prediction: "Prediction") -> None:
+        value, _, _, _, end_ms, id_, asset, *_ = prediction
+        if value is not None:
+            self._keep(classes, Kept(CHAMPION, seq, asset, end_ms, id_, value))
+
+    def _keep(self, classes: tuple[str, ...], one: Kept) -> None:
+        new = self._new
         if len(new.predictions) >= MAX_NOTED:
             new.lost += 1
             return
-        if seq not in new.classes:
-            new.classes[seq] = classes
-        new.predictions.append(
-            Kept(role, seq, prediction.asset, prediction.timestamp_ms, prediction.id, value)
-        )
+        if one.seq not in new.classes:
+            new.classes[one.seq] = classes
+        new.predictions.append(one)
         if len(new.predictions) >= _SOON and not self._is_busy:
             self._hand_over()
 

@@ -17,7 +17,8 @@ class Kept(NamedTuple):
         seq: number of the bundle.
         asset: key of the asset.
         end_ms: event time of the window's last sample, milliseconds since 1970.
-        id: identity of the prediction, 32 hexadecimal digits.
+        id: identity of the prediction, 32 hexadecimal digits; empty for an answer that is published
+            nowhere.
         value: the answer; of a class, its index.
     """
 
