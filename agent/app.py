@@ -42,6 +42,7 @@ from serving.updates.updater import Updater
 from serving.worker import Worker, Workers
 
 if TYPE_CHECKING:
+    from agent.labels.gateway import GatewayLabels
     from agent.sparkplug.node import EdgeNode
 
 RETRY_S: Final = 5.0
@@ -91,8 +92,8 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     health = Health(Notifier(), served, reconnector, subscriptions, (delivery, journal, updater))
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
     hold = Hold(command, commands, updater, monotonic)
-    node = _edge_node(settings, served, router, workers)
-    upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold, node)
+    node, labels = _listeners(settings, served, (control, router, delivery), workers)
+    upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold, node, labels)
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)
     timers.every(TICK_S, lambda: announcement.tick(reconnector.connects), lambda: reconnector.is_up)
@@ -105,6 +106,17 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     _resume(settings, pipelines, path, upkeep, account.suspect)
     bounds = Bounds(limits.max_batch, limits.stop_s)
     return Reactor(path, upkeep, workers, bounds, (monotonic, time_of_day))
+
+
+def _listeners(
+    settings: Settings,
+    pipelines: Sequence[Pipeline],
+    ways: tuple[Control, Router, Delivery],
+    workers: Workers,
+) -> "tuple[EdgeNode | None, GatewayLabels | None]":
+    """Who is told of each prediction, in this order, where they are configured."""
+    node = _edge_node(settings, pipelines, ways[1], workers)
+    return node, _labels(settings, pipelines, ways, workers)
 
 
 def _edge_node(
@@ -121,6 +133,25 @@ def _edge_node(
     node = edge_node(settings, settings.sparkplug, pipelines, workers.start("Sparkplug"))
     router.heard = node.heard
     return node
+
+
+def _labels(
+    settings: Settings,
+    pipelines: Sequence[Pipeline],
+    ways: tuple[Control, Router, Delivery],
+    workers: Workers,
+) -> "GatewayLabels | None":
+    """Late labels, where a stream takes some."""
+    if all(one.labels is None for one in settings.pipelines):
+        return None
+    from agent.labels.gateway import GatewayLabels  # noqa: PLC0415  only gateways that need it pay
+
+    control, router, delivery = ways
+    state_dir = settings.gateway.state_dir
+    labels = GatewayLabels(pipelines, state_dir, workers.start("labels"), delivery.settle)
+    control.further = (*control.further, *labels.subscriptions)
+    router.labels = labels.take
+    return labels
 
 
 def _ask_for_births(
@@ -160,6 +191,9 @@ def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float
         counters.sparkplug = node.snapshot
         upkeep.health.others.append(lambda: node.trouble)
         timers.every(TICK_S, node.tick)
+    if (labels := upkeep.labels) is not None:
+        counters.labels = labels
+        timers.every(TICK_S, labels.tick)
     timers.every(TICK_S, upkeep.health.report)
 
 

@@ -37,6 +37,7 @@ from serving.updates.updater import Updater
 from serving.worker import Workers
 
 if TYPE_CHECKING:
+    from agent.labels.gateway import GatewayLabels
     from agent.sparkplug.node import EdgeNode
 
 _SOON_S: Final = 0.1
@@ -82,6 +83,7 @@ class Upkeep:
     timers: Timers
     hold: Hold
     node: "EdgeNode | None" = None
+    labels: "GatewayLabels | None" = None
 
 
 class Reactor:
@@ -292,6 +294,8 @@ class Reactor:
             is_read = reconnector.connection.close(wait_s=_GOODBYE_S)
         self._path.journal.close(is_read=is_read)
         upkeep.kept_drift.close()
+        if upkeep.labels is not None:
+            upkeep.labels.close()
         self._descriptors.close()
         self._workers.stop(deadline_s, self._clock)
 

@@ -5,6 +5,7 @@
     <state_dir>/withdrawn/<stream>.json  kept bundles that their publisher has withdrawn since
     <state_dir>/subscriptions.json       filters the broker's session has
     <state_dir>/drift/<stream>           what drift was counted, see agent/journal/drift_state.py
+    <state_dir>/labels/<stream>.sqlite3  what waits for labels, see agent/labels/kept.py
     <state_dir>/deaths.json              deaths of the program by a model, see serving/incidents
     <state_dir>/quarantine.json          bundles that must not serve here again
     <state_dir>/proofs/<sha256>.json     how its proof ended, see serving/proof/records.py

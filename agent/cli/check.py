@@ -43,6 +43,8 @@ def describe(settings: Settings) -> list[str]:
     ]
     for pipeline in settings.pipelines:
         lines.append(f"stream    {pipeline.stream} -> {pipeline.output_topic}")
+        if pipeline.labels is not None:
+            lines.append(f"  labels  {pipeline.label_topic}")
         lines += [f"  input   {one.filter} as {one.form}, QoS {one.qos}" for one in pipeline.inputs]
     return lines
 

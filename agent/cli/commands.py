@@ -131,6 +131,16 @@ def _learn(chosen: argparse.Namespace) -> int:
     return learn(chosen)
 
 
+def _label(chosen: argparse.Namespace) -> int:
+    settings = load(chosen.config)
+    from agent.cli.label_table import hand_in  # noqa: PLC0415  as in _run
+
+    lines, is_whole = hand_in(settings, chosen.file, chosen.stream)
+    for line in lines:
+        print(printable(line))
+    return int(not is_whole)
+
+
 def _content(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -178,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     add("schema", _schema, "Write the JSON schemas of configuration and control documents.")
     add("why", _why, "Explain what the agent does with one message.")
     add("learn", _learn, "Listen to a broker, and draft the pipelines for what is on the wire.")
+    add("label", _label, "Hand in late labels, with which kept predictions are compared.")
     _add_options(parsers)
     return parser
 
@@ -192,6 +203,10 @@ def _add_options(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
         metavar="FILE",
         help="its payload; - reads standard input",
     )
+    parsers["label"].add_argument(
+        "file", type=Path, help="table in CSV with the columns asset, from, to and value"
+    )
+    parsers["label"].add_argument("--stream", help="the stream, if several take labels")
     parsers["models"].add_argument(
         "--clear",
         metavar="STREAM[#SEQ]",

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from agent.config.home_assistant import HomeAssistant
+from agent.config.labels import check_labels
 from agent.config.metrics import Metrics
 from agent.config.sparkplug import Sparkplug
 from models.bundle.manifest import Name
@@ -255,6 +256,11 @@ class Settings(FileSettings):
                         f"input topic '{source.topic}' would read the predictions written to "
                         f"'{pipeline.output_topic}'"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_have_topics_of_their_own(self) -> Self:
+        check_labels(self.pipelines, self.gateway.id)
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ windows, `dropped` ones are counted by reason, `waiting` ones are not finished.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.commands import Commands
 from agent.delivery.at_least_once import Delivery
@@ -15,12 +15,16 @@ from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
 from models.control.documents import Drift, Metrics, SparkplugMetrics, StreamMetrics
 
+if TYPE_CHECKING:
+    from agent.labels.gateway import GatewayLabels
+
 
 class Counters:
     """Reads the counters where they are kept.
 
     Attributes:
         sparkplug: reads those of the edge node of Sparkplug; None without one.
+        labels: the late labels; None where no stream takes any.
         births: reads those of the requests to nodes of Sparkplug; None where none may be asked.
         textfile_failures: reads how often the text file could not be written; None without one.
     """
@@ -41,6 +45,7 @@ class Counters:
         self.sparkplug: Callable[[], SparkplugMetrics] | None = None
         self.births: Callable[[], dict[str, int]] | None = None
         self.textfile_failures: Callable[[], int] | None = None
+        self.labels: GatewayLabels | None = None
 
     def snapshot(self) -> Metrics:
         """All counters since the start; none of it changes afterwards."""
@@ -50,13 +55,13 @@ class Counters:
             predicted=delivery.outcomes[Outcome.PREDICTED],
             windowed=delivery.outcomes[Outcome.WINDOWED],
             dropped=dict(delivery.dropped),
-            waiting=delivery.waiting,
+            waiting=delivery.waiting - (self.labels.unwritten if self.labels is not None else 0),
             redelivered=delivery.redelivered,
             connects=self._reconnector.connects,
             sessions_lost=self._reconnector.sessions_lost,
             desired_superseded=self._commands.superseded,
             streams={
-                one.stream: _of_stream(one, self._router.refused[one.stream])
+                one.stream: _of_stream(one, self._router.refused[one.stream], self._of_labels(one))
                 for one in self._pipelines
             },
         )
@@ -69,8 +74,17 @@ class Counters:
             update["textfile_failures"] = self.textfile_failures()
         return counted.model_copy(update=update) if update else counted
 
+    def _of_labels(self, pipeline: Pipeline) -> Mapping[str, Any]:
+        """The entry `labels` of a stream; empty where it takes none."""
+        found = self.labels.streams.get(pipeline.stream) if self.labels is not None else None
+        if found is None:
+            return {}
+        return {"labels": found.metrics(pipeline.model.manifest.seq if pipeline.model else None)}
 
-def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
+
+def _of_stream(
+    pipeline: Pipeline, refused: Mapping[str, int], labels: Mapping[str, Any]
+) -> StreamMetrics:
     outcomes = pipeline.inference.counted.explanations.outcomes
     explained: Mapping[str, Any] = {"explanations": dict(outcomes)} if outcomes else {}
     drift: Mapping[str, Any] = {
@@ -89,5 +103,6 @@ def _of_stream(pipeline: Pipeline, refused: Mapping[str, int]) -> StreamMetrics:
         retained=pipeline.holding.held,
         shed=pipeline.shed,
         **explained,
+        **labels,
         batch_ms=round(pipeline.inference.batch_ns / 1e6, 3),
     )

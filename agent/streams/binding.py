@@ -64,9 +64,10 @@ def fingerprint(settings: Pipeline, manifest: Manifest) -> str:
     """Digest of everything that decides how messages become windows.
 
     Where it is equal, the same messages make the same windows, so state that was kept still fits.
-    The output is left out: where predictions go does not change a window.
+    The output and labels are left out: where predictions go, and what is heard of them later, does
+    not change a window.
     """
-    reading = settings.model_dump_json(exclude={"output"})
+    reading = settings.model_dump_json(exclude={"output", "labels"})
     channels = [channel.model_dump_json() for channel in manifest.channels]
     content = "\0".join((reading, manifest.window.model_dump_json(), *channels))
     return blake2b(content.encode(), digest_size=16).hexdigest()

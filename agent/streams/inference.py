@@ -25,6 +25,7 @@ from serving.pace import Pace
 from serving.time_limit import TimeLimit
 
 if TYPE_CHECKING:
+    from models.bundle.manifest import Manifest
     from serving.prediction import Prediction
 
 
@@ -42,6 +43,7 @@ class Inference:
         counted: how many predictions were made, by quality, and why the BAD ones are BAD.
         failure: what the model fails with on live windows; None if it answered the last batch.
         tap: is given each prediction when it is made; None where nobody else publishes them.
+        tap_of: makes the tap of a bundle, by its manifest; None where one tap does for all.
         batch_ns: average time that a call of the model takes, nanoseconds, with weight 1/8 for the
             newest.
     """
@@ -58,6 +60,7 @@ class Inference:
         self.counted = Counted(explanations=explanations)
         self.failure: Failure | None = None
         self.tap: Callable[[Prediction], None] | None = None
+        self.tap_of: Callable[[Manifest], Callable[[Prediction], None]] | None = None
         self.batch_ns = 0.0
         self._stream, self._clock = stream, clock
         self._turn_ns = limits.turn_s * 1e9
@@ -100,7 +103,7 @@ class Inference:
             if takes_over and taken.predictor is before:
                 taken.predictor = predictor
         self._predictor, self._pace, self.failure = predictor, Pace(), None
-        predictor.tap = self.tap
+        predictor.tap = self.tap_of(predictor.manifest) if self.tap_of else self.tap
 
     def answer(
         self,

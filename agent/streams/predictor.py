@@ -72,6 +72,7 @@ class Predictor:
         suspects: what is known of the inputs that the agent has died of with this model; None if
             nothing.
         digest: SHA-256 of the model's bundle, 32 bytes.
+        manifest: manifest of the model's bundle.
         tap: is given each prediction; see `agent.streams.inference`.
     """
 
@@ -83,7 +84,8 @@ class Predictor:
         self.suspects: Suspects | None = None
         self.tap: Callable[[Prediction], None] | None = None
         self.digest = bytes.fromhex(model.sha256)
-        manifest, stream = model.manifest, settings.stream
+        self.manifest = manifest = model.manifest
+        stream = settings.stream
         output = manifest.outputs[0]
         self.session, self._name = model.session, f"{stream}#{manifest.seq}"
         self.drift = DriftWatch(stream, model.reference) if model.reference is not None else None

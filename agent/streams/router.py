@@ -39,6 +39,8 @@ class Router:
             messages that are still being worked on.
         sheds: whether some pipeline may drop messages when more arrive than it can answer.
         refused: how many messages a stream could make no use of, by stream and reason.
+        labels: is given a message on a new topic and its input; returns whether it is a late label,
+            which it then settles once more. None where no stream takes any.
         heard: is told of each reading that a stream may use: its name, the route and the message.
         is_behind: whether the last `answer` has left windows for the next, as a slow model needs.
     """
@@ -55,6 +57,7 @@ class Router:
         self.refused = {stream: Counter[str]() for stream in pipelines}
         self.is_behind = False
         self.heard: Callable[[str, Route, Received], None] | None = None
+        self.labels: Callable[[Received, Input], bool] | None = None
         self._pipelines = list(pipelines.values())
         self.sheds = any(one.backlog is not None for one in self._pipelines)
         self._sources: list[Input] = []
@@ -175,6 +178,8 @@ class Router:
             # topics too. They are rare and never kept as routes, so no reading pays for the test.
             if self._command(message):
                 source.outcome = Outcome.COMMAND
+                return
+            if self.labels is not None and self.labels(message, source):
                 return
             routes = self._resolve(message.topic)
         self.received += 1

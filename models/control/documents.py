@@ -183,6 +183,33 @@ class Drift(Document):
     unwatched: Count
 
 
+class LabelMetrics(Document):
+    """Late labels of a stream, counted since its file of kept predictions was begun.
+
+    Attributes:
+        kept: predictions that wait for their labels.
+        removed: predictions that made room for newer ones before `horizon_s` had passed.
+        lost: predictions and labels that could not be written.
+        waiting: labels whose span is not over.
+        compared: labels that were compared with predictions.
+        repeated: labels that had come before.
+        unmatched: labels that are compared with nothing, by reason (`models.input.label`).
+        episodes: labels that were compared with the bundle that serves.
+        error: mean over these of its error: the mean absolute error of a regression, the share of
+            wrong classes of any other model. None before the first.
+    """
+
+    kept: Count
+    removed: Count
+    lost: Count
+    waiting: Count
+    compared: Count
+    repeated: Count
+    unmatched: dict[str, Count]
+    episodes: Count
+    error: float | None
+
+
 class StreamMetrics(Document):
     """Counters of one stream.
 
@@ -205,6 +232,7 @@ class StreamMetrics(Document):
         shed: readings that the overload policy gave up.
         explanations: predictions that were to be explained, by outcome: `made`, `left_out` for
             want of time, `failed`; left out where there was none.
+        labels: where the stream takes late labels, else left out.
         batch_ms: time that a batch of windows takes, a moving average in milliseconds.
     """
 
@@ -220,6 +248,7 @@ class StreamMetrics(Document):
     retained: Count = 0
     shed: Count
     explanations: dict[str, Count] = Field(default={})
+    labels: LabelMetrics | None = None
     batch_ms: float
 
 

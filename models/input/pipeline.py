@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from models.bundle.manifest import Name
+from models.input.label import Labels
 from models.input.source import Input, Qos, Topic
 from models.input.topics import SIGNAL, TopicTemplate
 from models.settings import Section
@@ -46,6 +47,10 @@ class Pipeline(Section):
         description="readings that arrive out of order by up to this time are put in order",
     )
 
+    labels: Labels | None = Field(
+        default=None, description="late labels, with which predictions are compared; default: none"
+    )
+
     @model_validator(mode="after")
     def _order_is_that_of_the_source(self) -> Self:
         for number, source in enumerate(self.inputs):
@@ -59,21 +64,30 @@ class Pipeline(Section):
     @property
     def output_topic(self) -> str:
         """The template of the output topic: as configured, else below the first input's asset."""
-        if self.output.topic:
-            return self.output.topic
+        return self.output.topic or self._beside("_inference")
+
+    @property
+    def label_topic(self) -> str:
+        """The template of the topic of late labels; empty where the stream takes none."""
+        if self.labels is None:
+            return ""
+        return (self.labels.topic or self._beside("_label")).replace("{stream}", self.stream)
+
+    def _beside(self, kind: str) -> str:
+        """A topic for each asset of the first input, which differs from its own by the level."""
         topic = self.inputs[0].topic
         if self.inputs[0].dialect == "sparkplug":
             # Its namespace has topics of Sparkplug alone.
             levels = [f"{{{name}}}" for name in self.inputs[0].level_names]
-            return "/".join(["_inference", "{stream}", *levels])
+            return "/".join([kind, "{stream}", *levels])
         if TopicTemplate(topic).is_open:
             # The input takes every topic below the asset's levels, also those of predictions.
             slash = "/" if topic.startswith("/") else ""
-            return f"{slash}_inference/{{stream}}/{topic.removeprefix('/')}"
+            return f"{slash}{kind}/{{stream}}/{topic.removeprefix('/')}"
         above, _, last = topic.rpartition("/")
         names_asset = last.startswith("{") and last != f"{{{SIGNAL}}}"
         base = topic if names_asset or not above else above
-        return base + ("/{asset}" if self.inputs[0].names_asset else "") + "/_inference/{stream}"
+        return base + ("/{asset}" if self.inputs[0].names_asset else "") + f"/{kind}/{{stream}}"
 
     @property
     def is_of_blocks(self) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from models.input.codecs.qualities import NamedMap, quality_reader
 from models.input.codecs.times import TimeUnit, to_time_ns
+from models.input.label import UNMATCHED
 from models.input.quality import Quality
 from tests.unit.test_docs import answer, examples, serving
 
@@ -67,3 +68,9 @@ def test_values_that_a_table_of_ones_own_calls_bad_are_not_used() -> None:
     uncertain, bad = published("quality_map = {")
     assert (uncertain["value"], uncertain["quality"]) == (314.25, "UNCERTAIN")
     assert bad["value"] != uncertain["value"]
+
+
+def test_every_reason_of_a_label_is_in_the_table() -> None:
+    section = TOPICS.split("## Late labels\n")[1].split("\n## ")[0]
+    told = dict(re.findall(r"^\| `([a-z_]+)` \| (.*) \|$", section, re.MULTILINE))
+    assert {name: told[name] for name in UNMATCHED} == UNMATCHED

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from serving.publishing import repository
 from tests.integration.updates.test_deaths import POISON, STREAM, Plant, good_bundle, running
 from tests.kit.bundles.published import Published
 from tests.kit.gateway.evil import evil_bundle
 from tests.kit.gateway.mqtt_client import push
 from tests.kit.waiting import eventually
-from trainer.registry import repository
 
 LEFT_OUT = "WARNING withdrawn bundle is left out"
 BAD_S = 60.0
