@@ -26,9 +26,9 @@ MB = 10**6
 
 @pytest.fixture(autouse=True)
 def _no_child_is_left() -> Iterator[None]:
-    before = set(psutil.Process().children())
+    before = children()
     yield
-    assert set(psutil.Process().children()) <= before
+    assert children() <= before
 
 
 @pytest.fixture
@@ -164,9 +164,10 @@ def test_proof_can_be_cancelled(request_of: ProofRequest) -> None:
         except MillhandError as exc:
             errors.append(exc)
 
+    before = children()
     thread = threading.Thread(target=prove)
     thread.start()
-    eventually(lambda: psutil.Process().children())
+    eventually(lambda: children() - before)
     cancelled.set()
     thread.join(20)
     assert [type(error) for error in errors] == [ProofCancelledError]
@@ -175,11 +176,17 @@ def test_proof_can_be_cancelled(request_of: ProofRequest) -> None:
 def test_child_that_is_killed_from_outside_ran_out_of_memory(request_of: ProofRequest) -> None:
     request_of.path.write_bytes(evil_bundle("endless at golden", "mass", 2).content)
     errors: list[MillhandError] = []
+    before = children()
     thread = threading.Thread(
         target=lambda: errors.append(refusal(replace(request_of, seconds=100.0)))
     )
     thread.start()
-    (child,) = eventually(lambda: psutil.Process().children())
+    (child,) = eventually(lambda: children() - before)
     os.kill(child.pid, signal.SIGKILL)
     thread.join(20)
     assert [error.code for error in errors] == ["proof_memory"]
+
+
+def children() -> set[psutil.Process]:
+    """Processes that this one has started; others than those of a proof may be among them."""
+    return set(psutil.Process().children())
