@@ -99,7 +99,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     births = Births(reconnector, served, monotonic, limits.rebirths_per_s)
     _ask_for_births(births, timers, counters, settings)
     _set_timers(path, upkeep, counters, limits.metrics_s)
-    timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
+    timers.every(TICK_S, poison.tick, lambda: reconnector.is_up and not hold.is_on)
     timers.every(TICK_S, report_signals)
     _resume(settings, pipelines, path, upkeep, account.suspect)
     bounds = Bounds(limits.max_batch, limits.stop_s)
