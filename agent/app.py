@@ -101,7 +101,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     _ask_for_births(settings, served, reconnector, timers, counters)
     _set_timers(path, upkeep, counters, limits.metrics_s)
     _write_textfile(settings, upkeep, counters, reconnector, workers)
-    timers.every(TICK_S, poison.tick, lambda: not hold.is_on)
+    timers.every(TICK_S, poison.tick, lambda: reconnector.is_up and not hold.is_on)
     timers.every(TICK_S, report_signals)
     _resume(settings, pipelines, path, upkeep, account.suspect)
     bounds = Bounds(limits.max_batch, limits.stop_s)

@@ -27,6 +27,10 @@ from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.waiting import eventually
 
 EXIT_BUG = 70
+PATIENCE_TICKS = (100, 1_000)
+"""Ticks of the plant after which a step that may never come is given up, and one that will come."""
+DEATH_S = 120.0
+SUBSCRIBED = "INFO subscribed"
 KEPT_AGAIN = "windows are kept on disk again"
 
 
@@ -89,7 +93,7 @@ def kill_at_step(site: Rig, _dice: Random, number: int) -> Moment | None:
     call, when = STEPS[number % len(STEPS)]
     site.gateway.stop()
     site.gateway.under = killed_at(call, when)
-    code = _run_until_death(site)
+    code = _run_until_death(site, PATIENCE_TICKS[0])
     struck = moment(site)
     site.gateway.start()
     return struck if code == -signal.SIGKILL else None
@@ -122,7 +126,7 @@ def raise_in_loop(site: Rig, dice: Random, number: int) -> Moment:
     site.gateway.stop()
     if number % 2:
         site.gateway.under = failing(("epoll_wait",), "EIO", str(dice.randrange(20, 200)))
-        code, allowed = _run_until_death(site), {EXIT_BUG}
+        code, allowed = _run_until_death(site, PATIENCE_TICKS[1]), {EXIT_BUG}
     else:
         code, allowed = _run_out_of_memory(site), {EXIT_BUG, -signal.SIGSEGV, -signal.SIGABRT}
     struck = moment(site)
@@ -219,14 +223,28 @@ def oversized_are_counted(site: Rig, strikes: int) -> None:
     )
 
 
-def _run_until_death(site: Rig) -> int | None:
-    """Start the agent under strace until it dies; it goes on where it never comes to the step."""
+def _run_until_death(site: Rig, patience_ticks: int) -> int | None:
+    """Start the agent under strace until it dies; it goes on where it never comes to the step.
+
+    Args:
+        site: the site.
+        patience_ticks: ticks of the plant that it serves before it is stopped. They are counted
+            from its subscription on: beside other load its start takes long under strace.
+    """
+    before = site.gateway.log.count(SUBSCRIBED)
     site.gateway.start()
     site.gateway.under = ()
     process = site.gateway.process
     assert process is not None
+    eventually(
+        lambda: process.poll() is not None or site.gateway.log.count(SUBSCRIBED) > before,
+        DEATH_S,
+        "the agent to serve, or to die before",
+    )
     ticks = site.plant.ticks
-    eventually(lambda: process.poll() is not None or site.plant.ticks > ticks + 100)
+    eventually(
+        lambda: process.poll() is not None or site.plant.ticks > ticks + patience_ticks, DEATH_S
+    )
     if process.poll() is None:
         site.gateway.stop()
     return process.returncode

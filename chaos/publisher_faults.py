@@ -1,5 +1,6 @@
 """The faults in which publishers, or limits of the broker, are as they often are elsewhere."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -9,7 +10,7 @@ from agent.config.settings import ConnectionSettings
 from agent.mqtt.connection import Connection, Will
 from agent.mqtt.subscription import Subscription
 from chaos.faults import Fault, Moment, kill_agent, moment
-from chaos.plant import TICKS_A_SECOND, Plant
+from chaos.plant import Plant
 from chaos.rig import GATEWAY, Rig, Setup
 from chaos.stock_plant import StockPlant
 from chaos.traffic import behind, row
@@ -26,7 +27,8 @@ BACKLOG_TICKS: Final = (10, 30)
 """Ticks for which the broker is away: at most 300 readings wait."""
 EVIL: Final = "evil"
 LEFT_OUT: Final = "input left out"
-POISON_S: Final = 60.0
+POISON_S: Final = 120.0
+HEALTHY_S: Final = 5.0
 _SOME: Final = 100  # messages
 INPUT_FILTERS: Final = ("plant/+/+/telemetry", "plant/+/+/row", "plant/+/+/signal/+")
 
@@ -78,8 +80,9 @@ def with_evil_model(gateway: Gateway) -> None:
     topic = "plant/{line}/{asset}/evil"
     gateway.pipelines.append({"stream": EVIL, "inputs": [{"topic": topic, "timestamp": "ts"}]})
     gateway.keep(evil_bundle("crash above 70", EVIL, 1))
-    # Else its deaths add up over the strikes, and the model itself is given up.
-    gateway.sections["updates"] = {**gateway.sections["updates"], "healthy_s": 1.0}
+    # Else its deaths add up over the strikes, and the model itself is given up. The time must be
+    # longer than the reading needs to come again, also beside other load.
+    gateway.sections["updates"] = {**gateway.sections["updates"], "healthy_s": HEALTHY_S}
 
 
 def publish_poison(site: Rig, _dice: Random, number: int) -> Moment:
@@ -91,7 +94,10 @@ def publish_poison(site: Rig, _dice: Random, number: int) -> Moment:
         eventually(
             lambda: site.gateway.log.count(LEFT_OUT) > known, POISON_S, "the reading to be left out"
         )
-    site.plant.pass_ticks(TICKS_A_SECOND * 2)  # after which the deaths are forgotten
+    record = site.gateway.state_dir / "deaths.json"
+    eventually(
+        lambda: not json.loads(record.read_bytes())["models"], POISON_S, "deaths to be forgotten"
+    )
     return struck
 
 

@@ -83,7 +83,11 @@ class PoisonWatch:
         self._ticks_left = healthy_s
 
     def tick(self) -> None:
-        """Count one second of undisturbed work."""
+        """Count one second of undisturbed work.
+
+        It is not called while there is no connection: nothing comes then that the agent could die
+        of, so that time proves nothing.
+        """
         self._ticks_left -= 1
         account, worker = self._account, self._worker
         if self._ticks_left > 0 or account is None or worker is None:

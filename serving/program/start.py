@@ -1,6 +1,7 @@
 """The first moments of a program, before the libraries are there that it needs."""
 
 import gc
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +34,13 @@ def starting() -> Iterator[None]:
     """Make the imports of a program quick, and signals of `RELOADING` harmless from the first on.
 
     Imports leave no garbage, so none is collected: `serving.memory.settle` does once they are done.
+    Pydantic does not look through all installed packages for plugins of its own, and loads none.
     `serving.signals` takes the signals over.
     """
     for number in RELOADING:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, RELOADING)  # `sheltered` may have blocked them
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()
     try:
         yield

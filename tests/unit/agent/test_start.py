@@ -46,3 +46,19 @@ def test_start_loads_no_library_that_it_does_not_need(
     modules = loaded({"PATH": "/usr/bin:/bin", **variables})
     assert "onnxruntime" in modules
     assert modules.isdisjoint(NOT_NEEDED) is not is_needed
+
+
+def test_plugin_that_another_package_brings_is_not_loaded(tmp_path: Path) -> None:
+    trace = tmp_path / "loaded"
+    (tmp_path / "stranger.py").write_text(f"open({str(trace)!r}, 'w')\nplugin = None\n")
+    described = tmp_path / "stranger-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[pydantic]\nstranger = stranger:plugin\n")
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)}
+    command = python("agent", "models", "--config", CONFIG)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not trace.exists()
