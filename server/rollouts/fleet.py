@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from models.control.documents import Current
+from models.control.documents import Current, Desired
 from models.control.rollout import Evidence
 
 
@@ -15,12 +15,14 @@ class Member:
         is_online: whether its `status` says so.
         current: what it runs of the stream; None where it has never said.
         evidence: what its gates have seen; None where it has never said.
+        desired: what it was asked for, as the broker retains it; None for nothing.
     """
 
     gateway: str
     is_online: bool = False
     current: Current | None = None
     evidence: Evidence | None = None
+    desired: Desired | None = None
 
 
 @dataclass(frozen=True, slots=True)
