@@ -91,6 +91,7 @@ class GatewayState:
             metrics=self.metrics if has_counters else None,
             current={name: one.current for name, one in streams if one.current is not None},
             outcomes={name: one.outcome for name, one in streams if one.outcome is not None},
+            evidence={name: one.evidence for name, one in streams if one.evidence is not None},
         )
 
     def add_feedback(self, document: Feedback) -> None:
