@@ -8,7 +8,7 @@ from typing import Any
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # it is public
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
-from trainer.registry.keys import Keys
+from serving.publishing.keys import Keys
 
 Signers = Mapping[str, CryptoSigner]
 

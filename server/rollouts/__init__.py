@@ -1,0 +1,1 @@
+"""Rollouts of bundles over a fleet: what is decided, on which numbers, and who is told."""

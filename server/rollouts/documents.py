@@ -1,0 +1,57 @@
+"""What a controller needs of the registry: the signed plans and stages, and to sign a stage."""
+
+from typing import NamedTuple, Protocol
+
+from models.rollout.plan import Plan
+from models.rollout.stage import Stage
+from server.rollouts.errors import DecisionError
+
+
+class SignedRollout(NamedTuple):
+    """A rollout as the registry has it.
+
+    Attributes:
+        plan: its plan.
+        stage: its newest stage; None before it was started.
+        missing: signatures that the plan still lacks, so that gateways do not see it yet.
+    """
+
+    plan: Plan
+    stage: Stage | None
+    missing: int = 0
+
+
+class Documents(Protocol):
+    """The registry, as far as rollouts are concerned. The calls block."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this registry from every other."""
+
+    def rollouts(self) -> tuple[SignedRollout, ...]:
+        """The last rollout of each stream.
+
+        Raises:
+            DocumentError: they cannot be read, or are not signed as they must be.
+        """
+
+    def write(self, stage: Stage) -> None:
+        """Sign a stage, and publish it. To write the newest once more changes nothing.
+
+        Raises:
+            DocumentError: it cannot be written, or does not follow the newest one.
+        """
+
+
+def find(documents: Documents, rollout: str) -> SignedRollout:
+    """A rollout by its identity.
+
+    Raises:
+        DecisionError: the registry has no such rollout; rollouts that were superseded are over.
+        DocumentError: the registry cannot be read.
+    """
+    found = {one.plan.id: one for one in documents.rollouts()}
+    if rollout not in found:
+        names = ", ".join(sorted(found)) or "none"
+        raise DecisionError(f"there is no rollout '{rollout}'; the registry has {names}")
+    return found[rollout]

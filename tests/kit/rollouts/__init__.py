@@ -1,0 +1,1 @@
+"""Rollouts for tests: plans, and what gateways say of them."""
