@@ -15,6 +15,7 @@ from agent.mqtt.subscription import Subscription
 from agent.mqtt.takeover import Takeover
 from models.control.document import Document, timestamp
 from models.control.documents import Current, Feedback, Metrics, Status
+from models.control.rollout import Evidence
 from models.control.topics import ControlTopics
 from serving.mqtt.packets import Received
 
@@ -36,6 +37,7 @@ class Control:
         release: release of millhand that runs.
         told: what was said last of what each stream runs, by the stream.
         outcomes: what was said last of how the update of each stream goes, by the stream.
+        compared: what was said last of the model in the shadow of each stream, by the stream.
     """
 
     def __init__(self, gateway: str, post: Callable[[Outgoing], None]) -> None:
@@ -45,6 +47,7 @@ class Control:
         self.release = version("millhand")
         self.told: dict[str, Current] = {}
         self.outcomes: dict[str, Feedback] = {}
+        self.compared: dict[str, Evidence] = {}
         self.desired = Subscription(self.topics.desired("+"), qos=0, state=True)
         self.own_status = Subscription(self.topics.status, qos=0, state=True, own=True)
         self.further: Sequence[Subscription] = ()
@@ -85,6 +88,16 @@ class Control:
         """Say what a stream runs."""
         self.told[document.stream] = document
         self._publish(self.topics.current(document.stream), document, retain=True)
+
+    def evidence(self, document: Evidence) -> None:
+        """Say what a model in the shadow has shown so far."""
+        self.compared[document.stream] = document
+        self._publish(self.topics.evidence(document.stream), document, retain=True)
+
+    def no_evidence(self, stream: str) -> None:
+        """Take back what was said of a model in the shadow."""
+        self.compared.pop(stream, None)
+        self._post(Outgoing(self.topics.evidence(stream), b"", 1, retain=True))
 
     def feedback(self, document: Feedback) -> None:
         """Say how an update goes, with the time added."""

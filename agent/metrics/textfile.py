@@ -68,6 +68,7 @@ class Textfile:
             metrics=self._counted().model_copy(update=started),
             current=dict(control.told),
             outcomes=dict(control.outcomes),
+            evidence=dict(control.compared),
         )
 
     def _done(self, trouble: str) -> None:

@@ -123,9 +123,31 @@ UPDATE: Final = Family(
     "1 for the state in which the last update of the stream is, or has ended.",
 )  # fmt: skip
 
+ROLLOUT: Final = Family(
+    "millhand_rollout_state", "gauge", (*_OF_STREAM, "rollout", "group", "state"),
+    "1 for what the gateway does in the rollout of the stream: waiting, shadow, serving and so on.",
+)  # fmt: skip
+SHADOW_WINDOWS: Final = Family(
+    "millhand_shadow_windows_total", "counter", (*_OF_STREAM, "outcome"),
+    "Windows of which the model in the shadow was given a copy: compared, or left_out.",
+)  # fmt: skip
+SHADOW_BLOCKS: Final = Family(
+    "millhand_shadow_blocks_total", "counter", (*_OF_STREAM, "gate"),
+    "Blocks of time that a gate has compared.",
+)  # fmt: skip
+DISCORDANT: Final = Family(
+    "millhand_shadow_discordant_total", "counter", (*_OF_STREAM, "gate"),
+    "Blocks of time that speak against the model in the shadow, by gate.",
+)  # fmt: skip
+LOG_E: Final = Family(
+    "millhand_gate_log_evalue", "gauge", (*_OF_STREAM, "gate"),
+    "Natural logarithm of the e-value against: the model in the shadow is no worse.",
+)  # fmt: skip
+
 FAMILIES: Final = (
     ONLINE, AGENT, START, RECEIVED, READINGS, WAITING, REDELIVERED, CONNECTS, SESSIONS_LOST,
     TEXTFILE_FAILURES, PREDICTIONS, BAD, MISSING, REFUSED, SHED, FORGOTTEN, EXPLANATIONS, BATCH,
-    DRIFT_RATIO, DRIFT_ALARM, MODEL, STATE, QUARANTINED, UPDATE,
+    DRIFT_RATIO, DRIFT_ALARM, MODEL, STATE, QUARANTINED, UPDATE, ROLLOUT, SHADOW_WINDOWS,
+    SHADOW_BLOCKS, DISCORDANT, LOG_E,
 )  # fmt: skip
 """All families of a gateway, in the order in which they are written."""

@@ -15,11 +15,14 @@ from typing import Final, NamedTuple, TypeVar, get_args
 from models.control import families
 from models.control.documents import Current, Drift, Feedback, FeedbackState, Metrics, StreamMetrics
 from models.control.families import Family
+from models.control.rollout import Evidence
 from models.input.quality import NAMES
 from models.input.reasons import BAD_REASONS, REASONS
 
 MAX_STREAMS: Final = 64
 """Streams of a gateway that have samples: as many as an agent can have."""
+MAX_GATES: Final = 16
+"""Gates of a stream that have samples."""
 MAX_TEXT: Final = 64
 """Characters of a label whose value is a text, such as a semantic version."""
 CHAMPION: Final = "champion"
@@ -47,6 +50,7 @@ class Said(NamedTuple):
         metrics: its counters; None while it has told none.
         current: what its streams run, by the stream.
         outcomes: how the last update of each stream went, by the stream.
+        evidence: how models in the shadow compare, by the stream.
     """
 
     gateway: str
@@ -55,6 +59,7 @@ class Said(NamedTuple):
     metrics: Metrics | None
     current: Mapping[str, Current]
     outcomes: Mapping[str, Feedback]
+    evidence: Mapping[str, Evidence]
 
 
 def samples(said: Said) -> Iterator[Sample]:
@@ -74,6 +79,8 @@ def samples(said: Said) -> Iterator[Sample]:
     for stream, outcome in _named(said.outcomes):
         state = outcome.state if outcome.state in _UPDATE_STATES else OTHER
         yield families.UPDATE, (gateway, stream, state), 1
+    for stream, evidence in _named(said.evidence):
+        yield from _compared(gateway, stream, evidence)
 
 
 def bounded(counts: Mapping[str, int], allowed: Collection[str]) -> dict[str, int]:
@@ -139,6 +146,19 @@ def _running(gateway: str, stream: str, current: Current) -> Iterator[Sample]:
         version, digest = current.version[:MAX_TEXT], current.sha256 or ""
         labels = gateway, stream, CHAMPION, str(current.seq), version, digest
         yield families.MODEL, labels, 1
+    if (part := current.rollout) is not None:
+        yield families.ROLLOUT, (gateway, stream, part.id, part.group[:MAX_TEXT], part.state), 1
+
+
+def _compared(gateway: str, stream: str, evidence: Evidence) -> Iterator[Sample]:
+    key = gateway, stream
+    yield families.SHADOW_WINDOWS, (*key, "compared"), evidence.compared
+    yield families.SHADOW_WINDOWS, (*key, "left_out"), sum(evidence.left_out.values())
+    for name, gate in islice(evidence.gates.items(), MAX_GATES):
+        if _NAME.fullmatch(name):
+            yield families.SHADOW_BLOCKS, (*key, name), gate.hits + gate.misses
+            yield families.DISCORDANT, (*key, name), gate.hits
+            yield families.LOG_E, (*key, name), gate.log_e
 
 
 def _seconds(time: str) -> float | None:

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from models.control.documents import Current, Desired, Feedback, Metrics, Status
+from models.control.rollout import Evidence
 from models.control.series import Said
+from server.console.evidence import comparison
 from server.console.remedies import REMEDIES
 
 MAX_STREAMS: Final = 64
@@ -24,11 +26,13 @@ class GatewayStream:
         current: what it runs.
         desired: what it should run.
         outcome: how its last update went.
+        evidence: how the model in its shadow compares; None without one.
     """
 
     current: Current | None = None
     desired: Desired | None = None
     outcome: Feedback | None = None
+    evidence: Evidence | None = None
 
 
 class GatewayState:
@@ -87,6 +91,7 @@ class GatewayState:
             metrics=self.metrics if has_counters else None,
             current={name: one.current for name, one in streams if one.current is not None},
             outcomes={name: one.outcome for name, one in streams if one.outcome is not None},
+            evidence={name: one.evidence for name, one in streams if one.evidence is not None},
         )
 
     def add_feedback(self, document: Feedback) -> None:
@@ -127,6 +132,8 @@ class GatewayState:
             "wanted_seq": desired.seq if desired is not None else None,
             "counters": None if counted is None else counted.model_dump(exclude={"drift"}),
             "drift": counted.drift.model_dump() if counted is not None and counted.drift else None,
+            "rollout": current.rollout.model_dump() if current and current.rollout else None,
+            "evidence": comparison(stream.evidence) if stream.evidence is not None else None,
             "refused": _told(outcome) if outcome and outcome.state in _UNFINISHED else None,
             "quarantined": [
                 {**one.model_dump(), "remedy": REMEDIES.get(one.code, "")} for one in quarantined

@@ -9,13 +9,21 @@ from pydantic import ValidationError
 
 from models.control.document import Document
 from models.control.documents import Current, Desired, Drift, Feedback, Metrics, Status
+from models.control.rollout import Evidence
 from models.control.topics import PREFIX
 from models.errors import MillhandError
 from server.console.gateway import GatewayState, counters
 from server.console.plant import now_ms
 from serving.mqtt.packets import Received
 
-_LEVELS: Final = {"status": 3, "feedback": 3, "metrics": 3, "desired": 4, "current": 4}
+_LEVELS: Final = {
+    "status": 3,
+    "feedback": 3,
+    "metrics": 3,
+    "desired": 4,
+    "current": 4,
+    "evidence": 4,
+}
 _MAX_NAME: Final = 64
 _MINUTE_MS: Final = 60_000  # one of drift is kept a minute, the newest
 _Kind = TypeVar("_Kind", bound=Document)
@@ -140,6 +148,7 @@ class Gateways:
             "metrics": self._take_metrics,
             "desired": self._take_desired,
             "current": self._take_current,
+            "evidence": self._take_evidence,
         }
         if kind == "status":
             return lambda message: self._take_or_forget(name, message)
@@ -241,6 +250,11 @@ class Gateways:
         stream.current = current
         if current.stream in state.streams:  # a gateway may have named too many
             self._compare(state.name, current, message.at_ns // 1_000_000)
+
+    def _take_evidence(self, state: GatewayState, message: Received) -> None:
+        stream = message.topic.rpartition("/")[2]
+        evidence = _read(Evidence, message) if message.payload else None
+        state.stream(stream).evidence = evidence
 
     def _compare(self, gateway: str, current: Current, at_ms: int) -> None:
         """Mark a model that is another than the one before, also if that was before a restart."""

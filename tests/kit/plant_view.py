@@ -10,7 +10,7 @@ from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.model_server import ModelServer
 from tests.kit.waiting import eventually
 
-VIEWS = ("#/plant", "#/stream", "#/gateways", "#/try")
+VIEWS = ("#/plant", "#/stream", "#/fleet", "#/gateways", "#/try")
 """The views of the page, as its address names them."""
 
 STREAM = "pump-health"

@@ -203,7 +203,7 @@ def made_connection(console: Console, client_id: str, version: int) -> Connectio
     every = ControlTopics("+")
     filters = [PredictionTopic(one).filter for one in console.predictions]
     filters += [every.status, every.feedback, every.metrics]
-    filters += [every.desired("+"), every.current("+")]
+    filters += [every.desired("+"), every.current("+"), every.evidence("+")]
     return Connection(console.broker, client_id, version, filters, console.max_payload_bytes)
 
 

@@ -2,6 +2,7 @@
 
 import { html, render } from "./vendor/preact.js";
 import { moment } from "./format.js";
+import { Fleet } from "./fleet.js";
 import { Gateways } from "./gateways.js";
 import { Plant } from "./plant.js";
 import { Streams } from "./stream.js";
@@ -11,6 +12,7 @@ import { TryIt } from "./try.js";
 const VIEWS = {
   plant: { name: "Plant", view: Plant },
   stream: { name: "Streams", view: Streams },
+  fleet: { name: "Fleet", view: Fleet },
   gateways: { name: "Gateways", view: Gateways },
   try: { name: "Try it", view: TryIt },
 };

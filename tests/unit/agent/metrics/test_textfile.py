@@ -12,6 +12,7 @@ from agent.control import Control
 from agent.metrics.textfile import Textfile, rendered
 from models.control.documents import Current, Feedback, Metrics
 from models.control.families import FAMILIES
+from models.control.rollout import Evidence
 from models.control.series import Said
 from serving.worker import WakeUp, Worker
 from tests.kit.waiting import eventually
@@ -55,9 +56,23 @@ CURRENT = {
     "seq": 7,
     "version": "1.0.7",
     "sha256": DIGEST,
+    "rollout": {"id": "r7", "epoch": 1, "stage": 2, "group": "first", "state": "shadow"},
     "quarantined": [{"seq": 6, "sha256": DIGEST, "code": "failed"}],
 }
 FEEDBACK = {"stream": "pump", "seq": 8, "state": "refused", "error": "golden_mismatch"}
+EVIDENCE = {
+    "stream": "pump",
+    "rollout": "r7",
+    "champion": 7,
+    "candidate": 8,
+    "block_s": 600.0,
+    "compared": 900,
+    "left_out": {"full": 20, "late": 3},
+    "gates": {
+        "disagreement": {"kind": "rate", "hits": 2, "misses": 39, "limit": 0.03, "log_e": -0.5},
+        "no\nname": {"kind": "rate", "hits": 1, "misses": 1},
+    },
+}
 Read = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -69,6 +84,7 @@ def said(gateway: str = "gw1", metrics: Mapping[str, object] | None = None) -> S
         metrics=Metrics.model_validate(metrics or METRICS),
         current={"pump": Current.model_validate(CURRENT)},
         outcomes={"pump": Feedback.model_validate(FEEDBACK)},
+        evidence={"pump": Evidence.model_validate(EVIDENCE)},
     )
 
 
@@ -119,6 +135,11 @@ def test_samples_are_those_of_the_documents() -> None:
         ("millhand_stream_state", {**stream, "state": "degraded"}, 1),
         ("millhand_quarantined_bundles", stream, 1),
         ("millhand_update_state", {**stream, "state": "refused"}, 1),
+        ("millhand_rollout_state", {"rollout": "r7", "group": "first", "state": "shadow"}, 1),
+        ("millhand_shadow_windows_total", {**stream, "outcome": "left_out"}, 23),
+        ("millhand_shadow_blocks_total", {**stream}, 41),
+        ("millhand_shadow_discordant_total", {**stream, "gate": "disagreement"}, 2),
+        ("millhand_gate_log_evalue", {**stream, "gate": "disagreement"}, -0.5),
     ]
     assert [one_of(found, name, **labels) for name, labels, _ in wanted] == [
         value for _, _, value in wanted
