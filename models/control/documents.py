@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_core import from_json
 
 from models.bundle.manifest import Name, Sha256
+from models.control.bundles import QuarantinedBundle, ShadowBundle
 from models.control.document import Activity, Count, Document, Message, Seq, Time
 from models.control.rollout import Evidence, RolloutHint, RolloutState
 from models.errors import IncompatibleBundleError
@@ -48,12 +49,14 @@ class Desired(Document):
         activity: identity of the push, repeated in the answers to it.
         rollout: how far a rollout of the stream is; the gateway looks into the registry for what is
             signed of it. Left out where there is none.
+        shadow: whether the bundle runs in the shadow of the one that serves, which goes on.
     """
 
     activity: Activity = ""
     stream: Name
     seq: Seq | None = None
     rollout: RolloutHint | None = None
+    shadow: bool = False
 
     @classmethod
     def read(cls, stream: str, payload: bytes) -> "Desired":
@@ -75,20 +78,6 @@ class Desired(Document):
         return document
 
 
-class QuarantinedBundle(Document):
-    """A bundle that must not serve on the gateway again, until a person clears it.
-
-    Attributes:
-        seq: number of the bundle.
-        sha256: digest of the bundle.
-        code: `failed` on live windows, or `killed` the agent.
-    """
-
-    seq: Seq
-    sha256: Sha256
-    code: str
-
-
 class Current(Document):
     """What a stream really runs.
 
@@ -105,6 +94,7 @@ class Current(Document):
         message: the same in words, as the runtime has said it.
         failed_batches: batches in a row on which the model had failed when this was published.
         rollout: what the gateway does in a rollout of the stream; left out where there is none.
+        shadow: the bundle in the shadow of the one that serves; left out where there is none.
     """
 
     stream: Name
@@ -118,6 +108,7 @@ class Current(Document):
     message: Message = ""
     failed_batches: Count = 0
     rollout: RolloutState | None = None
+    shadow: ShadowBundle | None = None
 
 
 class Feedback(Document):

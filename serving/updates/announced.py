@@ -1,22 +1,32 @@
-"""The documents that say what a stream runs, and why another one does not, from its update."""
+"""The documents that say what a stream runs and how its updates go, from their state."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from models.bundle.identity import BundleRef
+from models.control.bundles import QuarantinedBundle, ShadowBundle
 from models.control.document import MAX_MESSAGE
-from models.control.documents import Current, Feedback, QuarantinedBundle
+from models.control.documents import (
+    Current,
+    Desired,
+    Feedback,
+    FeedbackState,
+)
+from models.errors import MillhandError
 from serving.failure import Failure
 from serving.incidents.quarantine import Quarantined
 from serving.updates.update import Update
 
 
-def current_of(update: Update, quarantined: Iterable[Quarantined]) -> Current:
+def current_of(
+    update: Update, quarantined: Iterable[Quarantined], shadow: ShadowBundle | None = None
+) -> Current:
     """What a stream runs, and which of its bundles must not serve.
 
     Args:
         update: the update of the stream.
         quarantined: its bundles in quarantine.
+        shadow: the bundle in its shadow; None where there is none.
     """
     ref = update.serving
     fields: dict[str, Any] = {"stream": update.desired.stream, "state": "waiting", "seq": None}
@@ -29,24 +39,52 @@ def current_of(update: Update, quarantined: Iterable[Quarantined]) -> Current:
     ]
     if shown:
         fields["quarantined"] = shown
+    if shadow is not None:
+        fields["shadow"] = shadow
     if update.degraded is not None and update.degraded.ref == ref:
         fields |= _degraded(update.degraded.failure)
     return Current.model_construct(**fields, activity=update.activity)
 
 
-def rolled_back(update: Update, ref: BundleRef, code: str, message: str) -> Feedback:
-    """Why a bundle serves no more.
+def feedback_of(
+    desired: Desired,
+    state: FeedbackState,
+    error: MillhandError | None = None,
+    **more: int | str | None,
+) -> Feedback:
+    """How the update to a desired bundle goes.
 
     Args:
-        update: the update of its stream, by which another one serves now, or none.
-        ref: the bundle.
-        code: why, as a code.
-        message: why, in words.
+        desired: what is desired.
+        state: how it goes.
+        error: what has gone wrong; None for nothing.
+        more: further fields of the document.
+    """
+    document = Feedback.model_construct(
+        activity=desired.activity, stream=desired.stream, seq=desired.seq, state=state
+    )
+    fields: dict[str, object] = {**more}
+    if error is not None:
+        fields |= {"error": error.code, "message": str(error)[:MAX_MESSAGE]}
+    return document.model_copy(update=fields)
+
+
+def rolled_back(
+    activity: str, seq: int | None, ref: BundleRef, code: str, message: str
+) -> Feedback:
+    """Why a bundle is there no more.
+
+    Args:
+        activity: identity of the push that has selected it.
+        seq: number of the bundle that serves; None for none.
+        ref: the bundle that is there no more.
+        code: code of what has ended it.
+        message: the same in words.
     """
     return Feedback.model_construct(
-        activity=update.activity,
+        activity=activity,
         stream=ref.stream,
-        seq=update.serving.seq if update.serving is not None else None,
+        seq=seq,
         state="rolled_back",
         error=code,
         message=f"{ref}: {message}"[:MAX_MESSAGE],

@@ -10,6 +10,7 @@ the hot thread (`serving.updates.updater`), which is the only one to touch an `U
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from models.bundle.identity import BundleRef
@@ -142,6 +143,7 @@ class Attempt:
         slot: where its model is to serve.
         tools: what to work with.
         report: called on the hot thread with each event, in the order in which they happened.
+        passed_over: digests of bundles that are not brought there, as if they were there already.
     """
 
     def __init__(
@@ -150,8 +152,11 @@ class Attempt:
         slot: Slot,
         tools: Tools,
         report: Callable[["Attempt", Event], None],
+        *,
+        passed_over: AbstractSet[str] = frozenset(),
     ) -> None:
         self.desired = desired
+        self._passed_over = passed_over
         self._slot = slot
         self._serving = slot.model.ref if slot.model is not None else None
         self._tools = tools
@@ -175,7 +180,7 @@ class Attempt:
     def _prove(self) -> None:
         try:
             ref = self._pull()
-            if ref == self._serving:
+            if ref == self._serving or ref.sha256 in self._passed_over:
                 self._tell(Unchanged())
                 return
             self._tools.prover.check(ref.sha256)

@@ -50,7 +50,7 @@ class KeptBundles:
             if account.is_deadly(ref, has_other=len(fit) > 1):
                 deaths = account.deaths.of_model(ref.sha256)
                 message = f"the program has died {deaths} times of this model"
-                self._put_aside(ref, KILLED, message)
+                self.put_aside(ref, KILLED, message)
                 killed.append((ref, message))
                 fit.remove(ref)
         return fit, killed
@@ -74,7 +74,7 @@ class KeptBundles:
             pinned: seq that a push has selected; None follows the newest that is published.
             error: what the model has failed with.
         """
-        self._put_aside(failed, error.code, str(error))
+        self.put_aside(failed, error.code, str(error))
         quarantined = self._account.quarantine.known(failed.stream)
         try:
             self._store.commit(serving, pinned, {one.sha256 for one in quarantined})
@@ -131,7 +131,8 @@ class KeptBundles:
                 allowed.append(ref)
         return allowed
 
-    def _put_aside(self, ref: BundleRef, code: str, message: str) -> None:
+    def put_aside(self, ref: BundleRef, code: str, message: str) -> None:
+        """Put a bundle into quarantine; waits for the disk."""
         log.error("bundle in quarantine", stream=ref.stream, seq=ref.seq, code=code, reason=message)
         try:
             self._account.quarantine.add(ref, code, message)

@@ -8,15 +8,16 @@ states of an update and what may follow on what are in `serving.updates.update`.
 import random
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from models.bundle.identity import BundleRef
 from models.control.document import MAX_MESSAGE
-from models.control.documents import Desired, Feedback, FeedbackState
+from models.control.documents import Desired, FeedbackState
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log, memory
 from serving.failure import Failure
-from serving.updates.announced import current_of, rolled_back
+from serving.updates.announced import current_of, feedback_of, rolled_back
 from serving.updates.attempt import (
     Attempt,
     Downloading,
@@ -30,12 +31,12 @@ from serving.updates.attempt import (
     Verified,
 )
 from serving.updates.kept import KILLED, KeptBundles
-from serving.updates.slot import Announcer, Slot
-from serving.updates.update import Degraded, State, Update
+from serving.updates.shadow_record import Selection
+from serving.updates.shadows import Shadows
+from serving.updates.slot import Announcer, ShadowSlot, Slot
+from serving.updates.update import State, Update, warn_of
 
 _FIRST_RETRY_S: Final = 5.0
-_DEGRADED_S: Final = 5.0
-"""Seconds for which `degraded` stands at least, as a model may fail on every other batch."""
 
 
 class Updater:
@@ -48,6 +49,9 @@ class Updater:
         tools: registry, store and worker.
         announcer: publishes what the streams run and how their updates go.
         clock: monotonic seconds.
+
+    Attributes:
+        shadows: what runs in the shadows of the streams.
     """
 
     def __init__(self, tools: Tools, announcer: Announcer, clock: Callable[[], float]) -> None:
@@ -56,18 +60,23 @@ class Updater:
         self._announcer = announcer
         self._clock = clock
         self._updates: dict[str, Update] = {}
+        self.shadows = Shadows(tools, announcer, self._announce_of, clock)
 
     @property
     def troubles(self) -> Mapping[str, str]:
         """What updates wait for, in words, by stream. Serving never waits for it."""
         return {name: one.trouble for name, one in self._updates.items() if one.trouble}
 
-    def start(self, slots: Mapping[str, Slot]) -> None:
+    def start(
+        self, slots: Mapping[str, Slot], shadows: Mapping[str, ShadowSlot] = MappingProxyType({})
+    ) -> None:
         """Serve what is kept on disk, without a network.
 
         Args:
             slots: by stream.
+            shadows: places for shadows by stream, of the streams that have one.
         """
+        self.shadows.open(shadows)
         try:
             self._tools.store.sweep()
             self._tools.prover.sweep(self._tools.store.digests())
@@ -89,6 +98,7 @@ class Updater:
                 self._tell_rolled_back(update, ref, KILLED, message)
             self._tools.worker.submit(partial(self._kept.prove, fit[1:]))
             self._look_soon(update)
+        self.shadows.start()
 
     def announce(self) -> None:
         """Publish `current` of every stream, as after each connect."""
@@ -105,6 +115,10 @@ class Updater:
         except IncompatibleBundleError as exc:
             self._tell(Desired.model_construct(stream=stream), "refused", exc)
             return
+        if desired.shadow:
+            self.shadows.select(stream, Selection(seq=desired.seq, activity=desired.activity))
+            return
+        self.shadows.end(stream)
         known = {one.seq for one in self._tools.account.quarantine.known(stream)}
         if desired == update.desired and (update.state is State.REFUSED or desired.seq in known):
             return  # the retained document again, as after every connect
@@ -122,10 +136,19 @@ class Updater:
             failure = update.slot.failure
             if failure is not None and failure.is_lasting and self._roll_back(update, failure):
                 continue
-            self._tell_health(update, failure)
-            if not update.is_under_way and self._clock() >= update.due_s:
+            if update.judge(failure, self._clock()):
+                self._announce(update)
+            if not update.is_under_way and self._is_due(update):
                 update.enter(State.PULLING)
                 Attempt(update.desired, update.slot, self._tools, self._follow).begin()
+        self.shadows.tick()
+
+    def _is_due(self, update: Update) -> bool:
+        """Whether the next attempt may begin. A stream with a shadow does not follow the newest."""
+        if self._clock() < update.due_s:
+            return False
+        is_held = update.desired.seq is None and self.shadows.holds(update.desired.stream)
+        return not (is_held and update.serving is not None)
 
     def hurry(self, streams: Collection[str]) -> None:
         """Begin an attempt for these streams now, where none is under way."""
@@ -281,7 +304,7 @@ class Updater:
             self._look_soon(update)
         for ref in self._kept.others(failing):
             if self._serve_kept(update, ref):
-                self._warn_of(failure, failing, "model rolled back")
+                warn_of(failure, failing, "model rolled back")
                 self._tell_rolled_back(update, failing, failure.error.code, str(failure.error))
                 keep = partial(self._kept.replace, failing, ref, update.desired.seq, failure.error)
                 self._tools.worker.submit(keep)
@@ -292,40 +315,21 @@ class Updater:
 
     def _tell_rolled_back(self, update: Update, ref: BundleRef, code: str, message: str) -> None:
         """Say on `feedback` why a bundle serves no more."""
-        self._announcer.feedback(rolled_back(update, ref, code, message))
-
-    def _tell_health(self, update: Update, failure: Failure | None) -> None:
-        """Publish that the model that serves fails on live windows, or that it answers again."""
-        serving, before, now_s = update.serving, update.degraded, self._clock()
-        if before is not None and before.ref != serving:
-            before = update.degraded = None
-        if before is not None and now_s < before.until_s:
-            return
-        if serving is not None and failure is not None and failure.is_lasting:
-            update.degraded = Degraded(serving, failure, now_s + _DEGRADED_S)
-            if before is None:
-                self._warn_of(failure, serving, "model is degraded")
-            self._announce(update)
-        elif before is not None and failure is None:
-            update.degraded = None
-            log.info("model answers again", stream=before.ref.stream, seq=before.ref.seq)
-            self._announce(update)
-
-    @staticmethod
-    def _warn_of(failure: Failure, ref: BundleRef, sentence: str) -> None:
-        reason = str(failure.error)[:MAX_MESSAGE]
-        log.warning(
-            sentence, stream=ref.stream, seq=ref.seq, code=failure.error.code, reason=reason
-        )
+        seq = update.serving.seq if update.serving is not None else None
+        self._announcer.feedback(rolled_back(update.activity, seq, ref, code, message))
 
     def _warn(self, desired: Desired, error: MillhandError) -> None:
         """Say that a model serves though something speaks against it."""
         log.warning("model is slow", stream=desired.stream, code=error.code, reason=str(error))
         self._tell(desired, "verifying", warning=error.code, message=str(error)[:MAX_MESSAGE])
 
+    def _announce_of(self, stream: str) -> None:
+        self._announce(self._updates[stream])
+
     def _announce(self, update: Update) -> None:
         known = self._tools.account.quarantine.known(update.desired.stream)
-        self._announcer.current(current_of(update, known))
+        shadow = self.shadows.shown(update.desired.stream)
+        self._announcer.current(current_of(update, known, shadow))
 
     def _tell(
         self,
@@ -334,10 +338,4 @@ class Updater:
         error: MillhandError | None = None,
         **more: int | str | None,
     ) -> None:
-        document = Feedback.model_construct(
-            activity=desired.activity, stream=desired.stream, seq=desired.seq, state=state
-        )
-        fields: dict[str, object] = {**more}
-        if error is not None:
-            fields |= {"error": error.code, "message": str(error)[:MAX_MESSAGE]}
-        self._announcer.feedback(document.model_copy(update=fields))
+        self._announcer.feedback(feedback_of(desired, state, error, **more))

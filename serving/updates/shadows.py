@@ -1,0 +1,347 @@
+"""Bundles in the shadow of those that serve: pulled and proven like any other, never activated.
+
+    selected ──► pulled, proven ──► in the shadow ──► ended by a gate, or by another selection
+
+A stream whose shadow is selected stays on the bundle that serves it: it does not follow the newest.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from models.bundle.identity import BundleRef
+from models.control.bundles import ShadowBundle
+from models.control.document import MAX_MESSAGE
+from models.control.documents import Desired, FeedbackState
+from models.errors import BundleError, MillhandError
+from serving import log, memory
+from serving.updates.announced import feedback_of, rolled_back
+from serving.updates.attempt import (
+    Attempt,
+    Downloading,
+    Event,
+    Failed,
+    Proven,
+    Slow,
+    Tools,
+    Unchanged,
+    Verified,
+)
+from serving.updates.kept import KILLED, KeptBundles
+from serving.updates.shadow_record import (
+    EndedTrial,
+    Selection,
+    ShadowRecord,
+    read_record,
+    write_record,
+)
+from serving.updates.slot import Announcer, ShadowSlot
+
+_FIRST_RETRY_S: Final = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class _Shadow:
+    """The shadow of one stream.
+
+    Attributes:
+        slot: where its model answers.
+        configured: what is selected unless a push or a rollout selects something; None for nothing.
+        selection: what is selected; None for nothing.
+        ref: the bundle in the shadow; None while there is none.
+        ended: the trial of this selection that a gate has ended last.
+        attempt: the attempt to bring the bundle there; None while none is under way.
+        due_s: monotonic seconds at which the next attempt may begin.
+        failures: attempts that failed since the last one that went well.
+    """
+
+    slot: ShadowSlot
+    configured: Selection | None
+    selection: Selection | None = None
+    ref: BundleRef | None = None
+    ended: EndedTrial | None = None
+    attempt: Attempt | None = None
+    due_s: float = 0.0
+    failures: int = 0
+
+
+class Shadows:
+    """Keeps in the shadow of each stream what is selected for it. For the hot thread.
+
+    Args:
+        tools: what attempts work with.
+        announcer: is told how they go.
+        announce: publishes what a stream runs, with its shadow.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        announcer: Announcer,
+        announce: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._tools = tools
+        self._kept = KeptBundles(tools)
+        self._announcer, self._announce = announcer, announce
+        self._clock = clock
+        self._shadows: dict[str, _Shadow] = {}
+
+    def open(self, slots: Mapping[str, ShadowSlot]) -> None:
+        """Read what is on disk, before anything there is tidied up."""
+        for stream, slot in slots.items():
+            record = read_record(self._tools.store.state_dir, stream)
+            configured = Selection() if slot.is_configured else None
+            shadow = self._shadows[stream] = _Shadow(slot, configured, configured)
+            if record is not None and (configured or record.selection != Selection()):
+                shadow.selection, shadow.ref = record.selection, record.ref
+                shadow.ended = record.ended
+        self._reserve()
+
+    def start(self) -> None:
+        """Bring back what was in the shadows, without a network."""
+        for stream, shadow in self._shadows.items():
+            if (ref := shadow.ref) is not None and shadow.slot.champion is not None:
+                shadow.ref = None
+                shadow.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
+                if not self._is_deadly(stream, shadow, ref):
+                    self._tools.worker.submit(partial(self._restore, stream, ref))
+
+    def select(self, stream: str, selection: Selection) -> None:
+        """Have a bundle run in the shadow of a stream; another one that does is ended.
+
+        Args:
+            stream: name of the stream; one without a place for a shadow is ignored.
+            selection: the bundle, and who has asked for it.
+        """
+        shadow = self._shadows.get(stream)
+        if shadow is None or shadow.selection == selection:
+            return
+        self._leave(stream, shadow)
+        shadow.selection, shadow.ended = selection, None
+        shadow.due_s, shadow.failures = 0.0, 0
+        self._write(stream, shadow)
+        self.tick()
+
+    def end(self, stream: str) -> None:
+        """End what a push or a rollout has selected; what is configured is selected again."""
+        shadow = self._shadows.get(stream)
+        if shadow is None or shadow.selection == shadow.configured:
+            return
+        self._leave(stream, shadow)
+        shadow.selection, shadow.ended = shadow.configured, None
+        shadow.due_s, shadow.failures = 0.0, 0
+        self._write(stream, shadow)
+        self._announce(stream)
+
+    def holds(self, stream: str) -> bool:
+        """Whether the stream stays on the bundle that serves it."""
+        shadow = self._shadows.get(stream)
+        return shadow is not None and shadow.selection is not None
+
+    def shown(self, stream: str) -> ShadowBundle | None:
+        """What `current` says of the shadow of a stream; None if there is nothing to say."""
+        shadow = self._shadows.get(stream)
+        if shadow is None or shadow.selection is None:
+            return None
+        activity, ended = shadow.selection.activity, shadow.ended
+        if shadow.ref is not None:
+            ref = shadow.ref
+            return ShadowBundle.model_construct(
+                seq=ref.seq, version=ref.version, sha256=ref.sha256, activity=activity
+            )
+        if ended is None:
+            return None
+        return ShadowBundle.model_construct(
+            seq=ended.seq,
+            sha256=ended.sha256,
+            activity=activity,
+            gate=ended.code,
+            message=ended.message,
+        )
+
+    def tick(self) -> None:
+        """Begin what is due, and end what a gate has ended; to be called about once a second."""
+        for stream, shadow in self._shadows.items():
+            if shadow.ref is not None and shadow.slot.tripped is not None:
+                self._trip(stream, shadow, shadow.ref, *shadow.slot.tripped)
+            if shadow.ref is not None and shadow.slot.model is None and shadow.attempt is None:
+                shadow.ref, shadow.due_s = None, 0.0  # another champion: compare with that one
+                self._announce(stream)
+            champion = shadow.slot.champion
+            is_due = shadow.attempt is None and self._clock() >= shadow.due_s
+            if shadow.selection is not None and champion is not None and is_due:
+                self._begin(stream, shadow, champion)
+
+    def _begin(self, stream: str, shadow: _Shadow, champion: BundleRef) -> None:
+        selection = shadow.selection
+        assert selection is not None  # noqa: S101  the caller has asked
+        if shadow.ended is not None and shadow.ended.seq == selection.seq:
+            shadow.due_s = float("inf")  # until something else is selected
+            return
+        desired = Desired.model_construct(
+            stream=stream, seq=selection.seq, activity=selection.activity, shadow=True
+        )
+        shadow.slot.selection = selection
+        known = {champion.sha256} | ({shadow.ended.sha256} if shadow.ended is not None else set())
+        shadow.attempt = Attempt(desired, shadow.slot, self._tools, self._follow, passed_over=known)
+        shadow.attempt.begin()
+
+    def _follow(self, attempt: Attempt, event: Event) -> None:
+        """Take what has become of an attempt; called between two turns."""
+        stream, desired = attempt.desired.stream, attempt.desired
+        shadow = self._shadows[stream]
+        is_wanted = shadow.attempt is attempt
+        match event:
+            case Downloading() if is_wanted:
+                self._tell(desired, "downloading", progress=event.progress)
+            case Verified() if is_wanted:
+                self._tell(desired, "verifying", seq=event.ref.seq)
+            case Slow() if is_wanted:
+                message = str(event.error)[:MAX_MESSAGE]
+                self._tell(desired, "verifying", warning=event.error.code, message=message)
+            case Proven() if is_wanted:
+                shadow.attempt = None
+                self._enter(stream, shadow, event)
+            case Proven():
+                attempt.set_aside(event.model.ref)
+            case Unchanged() if is_wanted:
+                shadow.attempt, shadow.failures = None, 0
+                self._poll_later(shadow)
+            case Failed() if is_wanted:
+                shadow.attempt = None
+                self._fail(shadow, desired, event.error)
+
+    def _enter(self, stream: str, shadow: _Shadow, proven: Proven) -> None:
+        """The bundle is there: it answers in the shadow from the next turn on."""
+        if not proven.swap():
+            shadow.due_s = 0.0  # another champion by now
+            return
+        before, shadow.ref, shadow.ended = shadow.ref, proven.model.ref, None
+        shadow.failures = 0
+        log.info("model in the shadow", stream=stream, seq=shadow.ref.seq, sha256=shadow.ref.sha256)
+        self._poll_later(shadow)
+        self._write(stream, shadow)
+        if before is not None and before != shadow.ref:
+            self._set_aside(before)
+        self._announce(stream)
+
+    def _fail(self, shadow: _Shadow, desired: Desired, error: MillhandError) -> None:
+        is_refused = isinstance(error, BundleError)
+        shadow.failures += 1
+        state: FeedbackState = "refused" if is_refused else "waiting"
+        self._tell(desired, state, error)
+        log.warning(
+            "no model in the shadow", stream=desired.stream, code=error.code, reason=str(error)
+        )
+        if is_refused:
+            self._poll_later(shadow)
+        else:
+            wait_s = _FIRST_RETRY_S * 2 ** min(shadow.failures - 1, 16)
+            wait_s = min(wait_s, self._tools.registry.poll_s)
+            shadow.due_s = self._clock() + wait_s * random.uniform(0.5, 1.0)  # noqa: S311  jitter
+
+    def _trip(self, stream: str, shadow: _Shadow, ref: BundleRef, code: str, message: str) -> None:
+        """A gate has ended the trial: the model goes, and is not tried again for this selection."""
+        shadow.ended = EndedTrial(sha256=ref.sha256, seq=ref.seq, code=code, message=message)
+        shadow.slot.end(keep_evidence=True)
+        shadow.ref, shadow.due_s = None, self._clock()
+        log.warning("trial ended", stream=stream, seq=ref.seq, code=code, reason=message)
+        self._tell_ended(shadow, ref, code, message)
+        if shadow.slot.is_at_fault(code):
+            self._tools.worker.submit(partial(self._kept.put_aside, ref, code, message))
+        self._write(stream, shadow)
+        self._tools.worker.submit(memory.give_back)
+        self._tools.worker.submit(lambda: partial(self._announce, stream))
+
+    def _leave(self, stream: str, shadow: _Shadow) -> None:
+        """Have nothing run in the shadow; what is under way there is not wanted any more."""
+        attempt, shadow.attempt = shadow.attempt, None
+        if attempt is not None:
+            self._tell(attempt.desired, "superseded")
+        shadow.slot.end()
+        if shadow.ref is not None:
+            log.info("shadow ended", stream=stream, seq=shadow.ref.seq)
+            self._set_aside(shadow.ref)
+            self._tools.worker.submit(memory.give_back)
+        shadow.ref = None
+
+    def _restore(self, stream: str, ref: BundleRef) -> Callable[[], None] | None:
+        """On the worker: load a bundle that was in the shadow before a restart."""
+        shadow = self._shadows[stream]
+        try:
+            model = self._kept.load(ref, may_wait=True)
+            proven = Proven(model, shadow.slot.prepare(model))
+        except BundleError as exc:
+            log.warning("kept shadow refused", stream=stream, seq=ref.seq, reason=str(exc))
+            return None
+
+        def enter() -> None:
+            if shadow.ref is None and shadow.attempt is None and shadow.selection is not None:
+                self._enter(stream, shadow, proven)
+
+        return enter
+
+    def _is_deadly(self, stream: str, shadow: _Shadow, ref: BundleRef) -> bool:
+        """Whether the program has died of the bundle too often, or it is in quarantine."""
+        account = self._tools.account
+        if account.quarantine.get(ref.sha256) is not None:
+            return True
+        if not account.is_deadly(ref, has_other=True):
+            shadow.slot.selection = shadow.selection
+            return False
+        deaths = account.deaths.of_model(ref.sha256)
+        message = f"the program has died {deaths} times of this model, in the shadow"
+        shadow.ended = EndedTrial(sha256=ref.sha256, seq=ref.seq, code=KILLED, message=message)
+        self._kept.put_aside(ref, KILLED, message)
+        self._tell_ended(shadow, ref, KILLED, message)
+        self._write(stream, shadow)
+        return True
+
+    def _poll_later(self, shadow: _Shadow) -> None:
+        """Look for a newer bundle after the poll interval, if the newest is selected."""
+        poll_s = self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
+        shadow.due_s = self._clock() + poll_s
+
+    def _set_aside(self, ref: BundleRef) -> None:
+        self._reserve()
+        self._tools.worker.submit(lambda: self._tools.store.set_aside(ref))
+
+    def _reserve(self) -> None:
+        """Have the bundles in the shadows stay on disk."""
+        refs = [one.ref for one in self._shadows.values()]
+        self._tools.store.reserved = frozenset(ref.sha256 for ref in refs if ref is not None)
+
+    def _write(self, stream: str, shadow: _Shadow) -> None:
+        self._reserve()
+        record = None
+        if shadow.selection is not None:
+            record = ShadowRecord.of(stream, shadow.selection, shadow.ref, shadow.ended)
+        state_dir = self._tools.store.state_dir
+
+        def write() -> None:
+            try:
+                write_record(state_dir, stream, record)
+            except OSError as exc:
+                log.warning("shadow cannot be recorded", stream=stream, reason=exc.strerror)
+
+        self._tools.worker.submit(write)
+
+    def _tell(
+        self,
+        desired: Desired,
+        state: FeedbackState,
+        error: MillhandError | None = None,
+        **more: int | str | None,
+    ) -> None:
+        self._announcer.feedback(feedback_of(desired, state, error, **more))
+
+    def _tell_ended(self, shadow: _Shadow, ref: BundleRef, code: str, message: str) -> None:
+        champion, selection = shadow.slot.champion, shadow.selection
+        activity = selection.activity if selection is not None else ""
+        seq = champion.seq if champion is not None else None
+        document = rolled_back(activity, seq, ref, code, f"in the shadow: {message}")
+        self._announcer.feedback(document)
