@@ -39,7 +39,9 @@ def log_above(hits: int, misses: int, limit: float) -> float:
         misses: those that were none.
         limit: probability, above 0 and below 1.
     """
-    alternatives = {min(limit * times, _MOST) for times in _TIMES_ABOVE if limit < _MOST}
+    if limit >= _MOST:
+        return 0.0  # there is nothing above it to bet on
+    alternatives = {min(limit * times, _MOST) for times in _TIMES_ABOVE}
     return _log_mean([_log_bet(hits, misses, p, limit) for p in sorted(alternatives)])
 
 

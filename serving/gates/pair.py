@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.errors import IncompatibleBundleError
 from serving.gates.answers import Answers
 from serving.gates.comparing import Comparing
-from serving.gates.evidence import Evidence, Limits
+from serving.gates.evidence import Evidence, Limits, percent
 from serving.gates.profile import Profile
 from serving.gates.votes import Votes, latency_votes, rank_votes
 
@@ -49,6 +49,23 @@ class Pair:
         self._is_alarm = bool(champion.alarms) and len(champion.classes) <= _TWO
         self._index = np.array([_place(name, champion.classes) for name in candidate.classes])
         self._comparing = Comparing(limits, directed=self._is_alarm, further=self._further)
+
+    @property
+    def doubt(self) -> str:
+        """Why the candidate can hardly be shown to be no worse, in words; empty if it can.
+
+        Two models disagree in at least as large a share of the windows as their shares of alarms
+        differ by. In training these shares are known before anything is compared.
+        """
+        former, own = self._champion.alarm_share, self._candidate.alarm_share
+        allowed = self._limits.disagreement
+        if former is None or own is None or abs(own - former) <= allowed:
+            return ""
+        return (
+            f"in training the candidate had an alarm in {percent(own)} of the windows, the "
+            f"champion in {percent(former)}: they will disagree in {percent(abs(own - former))} at "
+            f"least, limit {percent(allowed)}"
+        )
 
     @property
     def evidence(self) -> Evidence:

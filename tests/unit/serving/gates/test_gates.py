@@ -47,6 +47,7 @@ def test_bet_on_a_false_hypothesis_gains() -> None:
     assert log_above(12, 88, 0.03) > log(100)
     assert log_below(0, 300, 0.03) > log(100)
     assert log_below(300, 0, 0.03) < 0
+    assert log_above(300, 0, 0.9995) == 0, "no rate is shown to be above nearly all"
 
 
 @pytest.mark.parametrize("hits", [0, 1, 5])

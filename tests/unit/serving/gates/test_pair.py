@@ -141,6 +141,27 @@ def test_candidate_that_knows_the_present_better_is_not_worse_by_rank() -> None:
     assert pair.evidence.verdict == "no worse"
 
 
+def detector(threshold: float) -> Manifest:
+    return make_manifest(
+        task="anomaly",
+        outputs=(
+            Output(name="value", dtype="int64", meaning="alarm", classes=("no", "yes")),
+            Output(name="score", dtype="float32", meaning="score", threshold=threshold),
+        ),
+    )
+
+
+def test_candidate_that_alarmed_more_often_in_training_is_doubted_before_it_answers() -> None:
+    known = reference(0, 0.1, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 2)
+    quiet, loud = Profile.of(detector(0.8), known), Profile.of(detector(0.7), known)
+    assert Pair(LIMITS, quiet, quiet).doubt == ""
+    assert Pair(LIMITS, quiet, loud).doubt == (
+        "in training the candidate had an alarm in 5 % of the windows, the champion in 1 %: "
+        "they will disagree in 4 % at least, limit 3 %"
+    )
+    assert Pair(LIMITS, quiet, Profile.of(detector(0.7), None)).doubt == ""
+
+
 def test_slow_candidate_is_worse_by_latency() -> None:
     profile = Profile.of(regression(), None)
     assert profile.latency_ms == make_manifest().budget.latency_ms_p99
