@@ -19,6 +19,9 @@ MAX_TEXT: Final = 256
 """Characters of the name of an asset or of a class."""
 MAX_PAYLOAD_BYTES: Final = 4096
 BYTES_A_LABEL: Final = 1024
+# The years 1 to 9999, which ISO 8601 writes with four digits.
+_EARLIEST_MS: Final = -62_135_596_800_000
+_LATEST_MS: Final = 253_402_300_799_999
 UNMATCHED: Final = {
     "malformed": "the label has no asset, no span or no value that can be read",
     "unknown_class": "the value is none of the classes of the models that have predicted",
@@ -143,7 +146,7 @@ def _time_ms(value: object) -> int:
         time_ms = to_time_ns(value, unit) // NS_PER_UNIT["ms"]
     except (DecodeError, OverflowError) as exc:
         raise LabelError("malformed") from exc
-    if not -(2**53) < time_ms < 2**53:
+    if not _EARLIEST_MS <= time_ms <= _LATEST_MS:
         raise LabelError("malformed")
     return time_ms
 

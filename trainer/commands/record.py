@@ -7,6 +7,7 @@ as are values that cannot be read.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,9 +17,11 @@ from pathlib import Path
 
 from models.input.reasons import REASONS
 from trainer import broker
-from trainer.broker import Broker, Message
+from trainer.broker import Address, Broker, Message
 from trainer.capture import subscription
 from trainer.capture.intake import Intake
+from trainer.capture.keeping import Keeping, kept_beside, kept_in_words
+from trainer.capture.label_table import LabelTable
 from trainer.capture.subscription import Subscription
 from trainer.console import Console
 from trainer.errors import RecordError, UsageError
@@ -34,23 +37,26 @@ _TURN_S = 0.2
 # The progress line is updated at most so often.
 _UPDATE_S = 0.5
 _MB = 1_000_000
+_MAX_DAYS = 3_660
 _OF_STATES = ("not_a_number", "unknown_state")
 _STATES = "; states need codes in a recipe, given by --recipe"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """When a recording ends; the first bound that is reached ends it.
+    """When a recording ends, by the first bound that is reached, and what is kept beside its rows.
 
     Attributes:
         rows: number of rows.
         seconds: seconds since the beginning; None has no limit.
         stop: the user's request to stop.
+        keeping: labels, and the files that may stay.
     """
 
     rows: int = MAX_ROWS
     seconds: float | None = None
     stop: StopRequest = field(default_factory=StopRequest)
+    keeping: Keeping = field(default_factory=Keeping)
 
 
 def record(
@@ -81,18 +87,25 @@ def record(
             if left <= 0:
                 break
             bounds.stop.wait(partial(connection.listen, left))
-            _take(connection.receive(), intake, files, bounds.rows)
+            _take(connection.receive(), intake, files, bounds)
             turned()
     finally:
         files.close()
+        bounds.keeping.turned(files)
 
 
-def _take(messages: Sequence[Message], intake: Intake, files: Files, most: int) -> None:
+def _take(messages: Sequence[Message], intake: Intake, files: Files, bounds: Bounds) -> None:
+    keeping, assets = bounds.keeping, set()
     for message in messages:
+        if keeping.take(message):
+            continue
         for row in intake.rows(message):
-            if files.rows < most:
+            if files.rows < bounds.rows:
                 files.add(row)
+                assets.add(row.asset)
+    keeping.note(assets)
     files.rotate()
+    keeping.turned(files)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,10 +120,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "kill -9 loses the unfinished file",
     )
     add("--seconds", type=_positive, help="seconds to record; default: until Ctrl-C")
-    add("--rows", type=_count, default=MAX_ROWS, help=f"most rows to record; default {MAX_ROWS}")
+    add(
+        "--rows",
+        type=_count,
+        help=f"most rows to record; default {MAX_ROWS}, and no limit with --keep-...",
+    )
     add("--file-rows", type=_count, help="rows in each file of a folder; default 1000000")
     add("--file-mb", type=_count, help="megabytes of each file of a folder; default 256")
     add("--file-seconds", type=_positive, help="seconds in each file of a folder; default 3600")
+    add("--keep-mb", type=_count, help="megabytes of a folder's recordings; the oldest make room")
+    add("--keep-days", type=_days, help="days after which a file of a folder is removed")
     broker.arguments(parser)
 
 
@@ -120,13 +139,31 @@ def run(options: argparse.Namespace) -> int:
     wanted = subscription.subscription(options)
     address = broker.address_of(options)
     intake = Intake(wanted.pipeline, wanted.signals, wanted.limits, wanted.codes)
-    files = Files(options.out, wanted.signals, _file_limits(options))
-    bounds = Bounds(options.rows, options.seconds)
+    limits, keeping = _file_limits(options), kept_beside(options, wanted)
+    with keeping.alone():
+        files = Files(options.out, wanted.signals, limits)
+        return _record(console, _Parts(options, wanted, intake, files, keeping), address)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    options: argparse.Namespace
+    wanted: Subscription
+    intake: Intake
+    files: Files
+    keeping: Keeping
+
+
+def _record(console: Console, parts: _Parts, address: Address) -> int:
+    options, wanted, intake, files = parts.options, parts.wanted, parts.intake, parts.files
+    keeping = parts.keeping
+    bounds = Bounds(_most_rows(options), options.seconds, keeping=keeping)
     progress = _Progress(console, intake, files)
-    connection = Broker(address, wanted.filters, patience_s=PATIENCE_S)
+    filters = [*wanted.filters, *keeping.filters]
+    connection = Broker(address, filters, patience_s=PATIENCE_S)
     try:
         with closing(files), connection, bounds.stop.listening(), console.stage("recording"):
-            console.note(f"listening on {', '.join(wanted.filters)}; Ctrl-C ends the recording")
+            console.note(f"listening on {', '.join(filters)}; Ctrl-C ends the recording")
             record(connection, intake, files, bounds, turned=progress)
     finally:
         if connection.losses:
@@ -134,13 +171,14 @@ def run(options: argparse.Namespace) -> int:
                 f"the connection was lost {connection.losses} times; messages that were published "
                 "meanwhile are missing from the recording"
             )
-        for line in (*dropped(intake), *unread(intake)):
+        for line in (*dropped(intake), *unread(intake), *kept_in_words(keeping)):
             console.note(line)
         if files.paths:
             console.table("recorded", _summary(intake, files, progress.elapsed_s))
     if not files.paths:
         raise RecordError(_why_nothing(intake, wanted))
-    console.print(snippet(options.out, wanted, () if options.recipe else wanted.signals))
+    names = () if options.recipe else wanted.signals
+    console.print(snippet(options.out, wanted, names, keeping.labels))
     return 0
 
 
@@ -161,13 +199,16 @@ def unread(intake: Intake) -> list[str]:
     ]
 
 
-def snippet(out: Path, wanted: Subscription, names: Sequence[str]) -> str:
-    """The sections `[data]` and `[[signals]]` of a recipe that reads the recording.
+def snippet(
+    out: Path, wanted: Subscription, names: Sequence[str], labels: LabelTable | None = None
+) -> str:
+    """The sections `[data]`, `[[signals]]` and `[[labels]]` of a recipe that reads the recording.
 
     Args:
         out: where the recording is.
         wanted: what was recorded.
         names: the signals to describe; none where a recipe has them already.
+        labels: the table of labels; None where none are recorded.
     """
     files = out if out.suffix == SUFFIX else out / f"*{SUFFIX}"
     lines = [
@@ -178,6 +219,9 @@ def snippet(out: Path, wanted: Subscription, names: Sequence[str]) -> str:
     ]
     for name in names:
         lines += ["", "[[signals]]", f'name = "{name}"']
+    if labels is not None and labels.written:
+        path = json.dumps(str(labels.path.absolute()), ensure_ascii=False)
+        lines += ["", "[[labels]]", f"spans = {path}"]
     if not wanted.is_whole:
         lines += [
             "",
@@ -236,9 +280,26 @@ def _file_limits(options: argparse.Namespace) -> FileLimits:
         "seconds": options.file_seconds,
     }
     given = {name: limit for name, limit in given.items() if limit is not None}
-    if given and options.out.suffix == SUFFIX:
-        raise UsageError(f"--file-... need a folder, but --out {options.out} is a file")
+    keep = [name for name in ("keep_mb", "keep_days") if getattr(options, name) is not None]
+    if (given or keep) and options.out.suffix == SUFFIX:
+        what = "--file-..." if given else f"--{keep[0].replace('_', '-')}"
+        raise UsageError(f"{what} need a folder, but --out {options.out} is a file")
+    if options.keep_mb is not None:
+        room = options.keep_mb * _MB
+        given.setdefault("size_bytes", min(FileLimits().size_bytes, room // 8))
+        if given["size_bytes"] > room / 2:
+            raise UsageError(
+                f"--keep-mb {options.keep_mb}: must be at least twice --file-mb {options.file_mb}, "
+                "since files are removed whole"
+            )
     return FileLimits(**given)
+
+
+def _most_rows(options: argparse.Namespace) -> int:
+    if options.rows is not None:
+        return int(options.rows)
+    is_bounded = options.keep_mb is not None or options.keep_days is not None
+    return sys.maxsize if is_bounded else MAX_ROWS
 
 
 def _size(count: int) -> str:
@@ -250,6 +311,13 @@ def _positive(text: str) -> float:
     if not 0 < seconds < MAX_S:
         raise argparse.ArgumentTypeError(f"'{text}': seconds above 0, up to {MAX_S:g}, are needed")
     return seconds
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 < days <= _MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"'{text}': days above 0, up to {_MAX_DAYS}, are needed")
+    return days
 
 
 def _count(text: str) -> int:

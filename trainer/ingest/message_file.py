@@ -29,6 +29,8 @@ from trainer.errors import UsageError
 TIME, ASSET, QUALITY, RETAINED = "time", "asset", "quality", "retained"
 MAX_GROUP_ROWS = 65_536
 MAX_BUFFERED_VALUES = 1_000_000
+MAX_NAMED = 100_000
+"""Assets of which it is remembered that a file has rows of them."""
 ROWS_KEY = b"millhand.rows"
 """Key of the metadata in which a file states whether its rows are messages."""
 SUFFIX = ".parquet"
@@ -101,6 +103,11 @@ class Files:
     def size_bytes(self) -> int:
         """Bytes written so far to all files; rows that are still in memory do not count."""
         return self._bytes_before + (self._part.size_bytes if self._part else 0)
+
+    @property
+    def open_bytes(self) -> int:
+        """Bytes written so far to the file that is not complete."""
+        return self._part.size_bytes if self._part else 0
 
     def add(self, row: Row) -> None:
         """Add a row.

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 import tomli_w
 
 from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.broker.recorder import Recorder, recorder
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.waiting import eventually
 from tests.kit.wording import names
@@ -37,45 +38,6 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     folder = tmp_path_factory.mktemp("broker")
     with mosquitto(folder, max_queued_messages=0, log_type="all") as broker:
         yield broker
-
-
-class Recorder:
-    """The command as a process of its own, which listens."""
-
-    def __init__(self, folder: Path, port: int, words: tuple[object, ...]) -> None:
-        self._out, self._err = folder / "out.txt", folder / "err.txt"
-        command = [sys.executable, "-m", "trainer", "record", "--broker", f"127.0.0.1:{port}"]
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen([*command, *map(str, words)], stdout=out, stderr=err)
-        eventually(self._listens, END_S, "the recorder to listen")
-
-    @property
-    def out(self) -> str:
-        return self._out.read_text()
-
-    @property
-    def err(self) -> str:
-        return self._err.read_text()
-
-    def end(self, sign: signal.Signals | None = None) -> int:
-        """Its exit code, once it has ended, by itself or by a signal."""
-        if sign is not None:
-            self.process.send_signal(sign)
-        return self.process.wait(END_S)
-
-    def _listens(self) -> bool:
-        assert self.process.poll() is None, self.err
-        return "listening on" in self.err
-
-
-@contextmanager
-def recorder(folder: Path, broker: Mosquitto, *words: object) -> Iterator[Recorder]:
-    started = Recorder(folder, broker.port, words)
-    try:
-        yield started
-    finally:
-        started.process.kill()
-        started.process.wait()
 
 
 def loaded(recorder: Recorder, *names: str) -> Recording:
