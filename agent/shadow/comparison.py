@@ -59,10 +59,15 @@ class Comparison:
 
     Attributes:
         tripped: code and words of the hard gate that has ended the comparison; None without one.
+        champion: how the answers of the champion are read.
+        candidate: how those of the candidate are read.
+        takes_every_window: whether windows count that the champion has not answered.
 
     Raises:
         IncompatibleBundleError: the models have different tasks.
     """
+
+    takes_every_window = False
 
     def __init__(
         self, champion: Model, candidate: Model, gates: Gates, settings: Settings, latency_ms: float

@@ -7,7 +7,6 @@ A stream whose shadow is selected stays on the bundle that serves it: it does no
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -16,6 +15,8 @@ from models.control.document import MAX_MESSAGE
 from models.control.documents import Desired, FeedbackState, ShadowBundle
 from models.errors import BundleError, MillhandError
 from serving import log, memory
+from serving.failure import Failure
+from serving.model import Model
 from serving.updates.announced import feedback_of, rolled_back
 from serving.updates.attempt import (
     Attempt,
@@ -36,34 +37,10 @@ from serving.updates.shadow_record import (
     read_record,
     write_record,
 )
+from serving.updates.shadow_state import ShadowState
 from serving.updates.slot import Announcer, ShadowSlot
 
 _FIRST_RETRY_S: Final = 5.0
-
-
-@dataclass(slots=True, eq=False)
-class _Shadow:
-    """The shadow of one stream.
-
-    Attributes:
-        slot: where its model answers.
-        configured: what is selected unless a push or a rollout selects something; None for nothing.
-        selection: what is selected; None for nothing.
-        ref: the bundle in the shadow; None while there is none.
-        ended: the trial of this selection that a gate has ended last.
-        attempt: the attempt to bring the bundle there; None while none is under way.
-        due_s: monotonic seconds at which the next attempt may begin.
-        failures: attempts that failed since the last one that went well.
-    """
-
-    slot: ShadowSlot
-    configured: Selection | None
-    selection: Selection | None = None
-    ref: BundleRef | None = None
-    ended: EndedTrial | None = None
-    attempt: Attempt | None = None
-    due_s: float = 0.0
-    failures: int = 0
 
 
 class Shadows:
@@ -87,14 +64,14 @@ class Shadows:
         self._kept = KeptBundles(tools)
         self._announcer, self._announce = announcer, announce
         self._clock = clock
-        self._shadows: dict[str, _Shadow] = {}
+        self._shadows: dict[str, ShadowState] = {}
 
     def open(self, slots: Mapping[str, ShadowSlot]) -> None:
         """Read what is on disk, before anything there is tidied up."""
         for stream, slot in slots.items():
             record = read_record(self._tools.store.state_dir, stream)
             configured = Selection() if slot.is_configured else None
-            shadow = self._shadows[stream] = _Shadow(slot, configured, configured)
+            shadow = self._shadows[stream] = ShadowState(slot, configured, configured)
             if record is not None and (configured or record.selection != Selection()):
                 shadow.selection, shadow.ref = record.selection, record.ref
                 shadow.ended = record.ended
@@ -139,28 +116,32 @@ class Shadows:
     def holds(self, stream: str) -> bool:
         """Whether the stream stays on the bundle that serves it."""
         shadow = self._shadows.get(stream)
-        return shadow is not None and shadow.selection is not None
+        selection = shadow.selection if shadow is not None else None
+        return selection is not None and not selection.rollout
+
+    def begin_probation(self, stream: str, former: Model | None) -> None:
+        """Have the bundle that served before answer beside the one that does from now on."""
+        shadow = self._shadows.get(stream)
+        if shadow is not None and former is not None and shadow.slot.probation_s > 0:
+            shadow.slot.begin_probation(former)
+            shadow.probation_s = self._clock() + shadow.slot.probation_s
+
+    def relapse(self, stream: str, failure: Failure | None) -> tuple[str, str] | None:
+        """What speaks against the bundle that serves, in a code and in words; None for nothing.
+
+        Args:
+            stream: name of the stream.
+            failure: what its model fails with on live windows.
+        """
+        if failure is not None and failure.is_lasting:
+            return failure.error.code, str(failure.error)
+        shadow = self._shadows.get(stream)
+        return shadow.slot.relapse if shadow is not None else None
 
     def shown(self, stream: str) -> ShadowBundle | None:
         """What `current` says of the shadow of a stream; None if there is nothing to say."""
         shadow = self._shadows.get(stream)
-        if shadow is None or shadow.selection is None:
-            return None
-        activity, ended = shadow.selection.activity, shadow.ended
-        if shadow.ref is not None:
-            ref = shadow.ref
-            return ShadowBundle.model_construct(
-                seq=ref.seq, version=ref.version, sha256=ref.sha256, activity=activity
-            )
-        if ended is None:
-            return None
-        return ShadowBundle.model_construct(
-            seq=ended.seq,
-            sha256=ended.sha256,
-            activity=activity,
-            gate=ended.code,
-            message=ended.message,
-        )
+        return shadow.shown if shadow is not None else None
 
     def tick(self) -> None:
         """Begin what is due, and end what a gate has ended; to be called about once a second."""
@@ -170,12 +151,17 @@ class Shadows:
             if shadow.ref is not None and shadow.slot.model is None and shadow.attempt is None:
                 shadow.ref, shadow.due_s = None, 0.0  # another champion: compare with that one
                 self._announce(stream)
+            if shadow.slot.is_on_probation:
+                if self._clock() < shadow.probation_s:
+                    continue
+                shadow.slot.end_probation()
+                self._tools.worker.submit(memory.give_back)
             champion = shadow.slot.champion
             is_due = shadow.attempt is None and self._clock() >= shadow.due_s
             if shadow.selection is not None and champion is not None and is_due:
                 self._begin(stream, shadow, champion)
 
-    def _begin(self, stream: str, shadow: _Shadow, champion: BundleRef) -> None:
+    def _begin(self, stream: str, shadow: ShadowState, champion: BundleRef) -> None:
         selection = shadow.selection
         assert selection is not None  # noqa: S101  the caller has asked
         if shadow.ended is not None and shadow.ended.seq == selection.seq:
@@ -214,7 +200,7 @@ class Shadows:
                 shadow.attempt = None
                 self._fail(shadow, desired, event.error)
 
-    def _enter(self, stream: str, shadow: _Shadow, proven: Proven) -> None:
+    def _enter(self, stream: str, shadow: ShadowState, proven: Proven) -> None:
         """The bundle is there: it answers in the shadow from the next turn on."""
         if not proven.swap():
             shadow.due_s = 0.0  # another champion by now
@@ -228,7 +214,7 @@ class Shadows:
             self._set_aside(before)
         self._announce(stream)
 
-    def _fail(self, shadow: _Shadow, desired: Desired, error: MillhandError) -> None:
+    def _fail(self, shadow: ShadowState, desired: Desired, error: MillhandError) -> None:
         is_refused = isinstance(error, BundleError)
         shadow.failures += 1
         state: FeedbackState = "refused" if is_refused else "waiting"
@@ -243,7 +229,9 @@ class Shadows:
             wait_s = min(wait_s, self._tools.registry.poll_s)
             shadow.due_s = self._clock() + wait_s * random.uniform(0.5, 1.0)  # noqa: S311  jitter
 
-    def _trip(self, stream: str, shadow: _Shadow, ref: BundleRef, code: str, message: str) -> None:
+    def _trip(
+        self, stream: str, shadow: ShadowState, ref: BundleRef, code: str, message: str
+    ) -> None:
         """A gate has ended the trial: the model goes, and is not tried again for this selection."""
         shadow.ended = EndedTrial(sha256=ref.sha256, seq=ref.seq, code=code, message=message)
         shadow.slot.end(keep_evidence=True)
@@ -256,7 +244,7 @@ class Shadows:
         self._tools.worker.submit(memory.give_back)
         self._tools.worker.submit(lambda: partial(self._announce, stream))
 
-    def _leave(self, stream: str, shadow: _Shadow) -> None:
+    def _leave(self, stream: str, shadow: ShadowState) -> None:
         """Have nothing run in the shadow; what is under way there is not wanted any more."""
         attempt, shadow.attempt = shadow.attempt, None
         if attempt is not None:
@@ -284,7 +272,7 @@ class Shadows:
 
         return enter
 
-    def _is_deadly(self, stream: str, shadow: _Shadow, ref: BundleRef) -> bool:
+    def _is_deadly(self, stream: str, shadow: ShadowState, ref: BundleRef) -> bool:
         """Whether the program has died of the bundle too often, or it is in quarantine."""
         account = self._tools.account
         if account.quarantine.get(ref.sha256) is not None:
@@ -300,7 +288,7 @@ class Shadows:
         self._write(stream, shadow)
         return True
 
-    def _poll_later(self, shadow: _Shadow) -> None:
+    def _poll_later(self, shadow: ShadowState) -> None:
         """Look for a newer bundle after the poll interval, if the newest is selected."""
         poll_s = self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
         shadow.due_s = self._clock() + poll_s
@@ -314,7 +302,7 @@ class Shadows:
         refs = [one.ref for one in self._shadows.values()]
         self._tools.store.reserved = frozenset(ref.sha256 for ref in refs if ref is not None)
 
-    def _write(self, stream: str, shadow: _Shadow) -> None:
+    def _write(self, stream: str, shadow: ShadowState) -> None:
         self._reserve()
         record = None
         if shadow.selection is not None:
@@ -338,7 +326,7 @@ class Shadows:
     ) -> None:
         self._announcer.feedback(feedback_of(desired, state, error, **more))
 
-    def _tell_ended(self, shadow: _Shadow, ref: BundleRef, code: str, message: str) -> None:
+    def _tell_ended(self, shadow: ShadowState, ref: BundleRef, code: str, message: str) -> None:
         champion, selection = shadow.slot.champion, shadow.selection
         activity = selection.activity if selection is not None else ""
         seq = champion.seq if champion is not None else None

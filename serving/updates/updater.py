@@ -16,7 +16,6 @@ from models.control.document import MAX_MESSAGE
 from models.control.documents import Desired, FeedbackState
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log, memory
-from serving.failure import Failure
 from serving.updates.announced import current_of, feedback_of, rolled_back
 from serving.updates.attempt import (
     Attempt,
@@ -34,7 +33,7 @@ from serving.updates.kept import KILLED, KeptBundles
 from serving.updates.shadow_record import Selection
 from serving.updates.shadows import Shadows
 from serving.updates.slot import Announcer, ShadowSlot, Slot
-from serving.updates.update import State, Update, warn_of
+from serving.updates.update import State, Update
 
 _FIRST_RETRY_S: Final = 5.0
 
@@ -118,7 +117,8 @@ class Updater:
         if desired.shadow:
             self.shadows.select(stream, Selection(seq=desired.seq, activity=desired.activity))
             return
-        self.shadows.end(stream)
+        if desired.rollout is None:
+            self.shadows.end(stream)
         known = {one.seq for one in self._tools.account.quarantine.known(stream)}
         if desired == update.desired and (update.state is State.REFUSED or desired.seq in known):
             return  # the retained document again, as after every connect
@@ -134,7 +134,8 @@ class Updater:
             if update.is_suspended:
                 continue
             failure = update.slot.failure
-            if failure is not None and failure.is_lasting and self._roll_back(update, failure):
+            found = self.shadows.relapse(update.desired.stream, failure)
+            if found is not None and self._roll_back(update, *found):
                 continue
             if update.judge(failure, self._clock()):
                 self._announce(update)
@@ -211,7 +212,9 @@ class Updater:
             attempt.set_aside(ref)
             self._wait(update, 0.0)
             return
-        kept_windows = proven.swap()
+        former = update.slot.model
+        if kept_windows := proven.swap():
+            self.shadows.begin_probation(ref.stream, former)
         log.info(
             "model activated",
             stream=ref.stream,
@@ -286,8 +289,13 @@ class Updater:
         log.info("serving kept bundle", stream=ref.stream, seq=ref.seq, version=ref.version)
         return True
 
-    def _roll_back(self, update: Update, failure: Failure) -> bool:
+    def _roll_back(self, update: Update, code: str, message: str) -> bool:
         """The model fails on live windows: serve the one before it, and never this one again.
+
+        Args:
+            update: the update of the stream.
+            code: code of what the model has failed with.
+            message: the same in words.
 
         Returns:
             Whether one was found. If not, it is not looked for again while the bundle serves.
@@ -297,9 +305,16 @@ class Updater:
             return False
         for ref in self._kept.others(failing):
             if self._serve_kept(update, ref):
-                warn_of(failure, failing, "model rolled back")
-                self._tell_rolled_back(update, failing, failure.error.code, str(failure.error))
-                keep = partial(self._kept.replace, failing, ref, update.desired.seq, failure.error)
+                log.warning(
+                    "model rolled back",
+                    stream=failing.stream,
+                    seq=failing.seq,
+                    code=code,
+                    reason=message[:MAX_MESSAGE],
+                )
+                self._tell_rolled_back(update, failing, code, message)
+                pinned = update.desired.seq
+                keep = partial(self._kept.replace, failing, ref, pinned, code, message)
                 self._tools.worker.submit(keep)
                 self._tools.worker.submit(lambda: partial(self._announce, update))
                 return True
