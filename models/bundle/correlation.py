@@ -96,6 +96,24 @@ class Correlation(_Frozen):
         return "; ".join(found)
 
 
+def block_s(champion: Correlation | None, candidate: Correlation | None) -> float | None:
+    """Seconds that a block of a gate needs at least, so that it is long enough for both models.
+
+    Args:
+        champion: times of the model that serves; None where they are not known.
+        candidate: times of the model that is compared with it; None as before.
+
+    Returns:
+        The longer block of both; None where that of either is not known, for then whoever plans a
+        rollout has to state it.
+    """
+    if champion is None or candidate is None:
+        return None
+    blocks = champion.block_s, candidate.block_s
+    known = [block for block in blocks if block is not None]
+    return max(known) if len(known) == len(blocks) else None
+
+
 def in_words(seconds: float) -> str:
     """A length of time in words: "45 s", "3.32 minutes", "2.5 hours"."""
     for unit, size in _UNITS:

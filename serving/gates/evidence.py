@@ -20,8 +20,8 @@ Verdict = Literal["worse", "no worse", "open"]
 GATES: Final = ("disagreement", "direction")
 """Gates that stop a candidate by its alarms."""
 FURTHER: Final = ("rank", "latency")
-"""Gates that may be added: whether the candidate's answers are farther out of its own training than
-the champion's out of theirs, and whether it is slow. All gates share `Limits.alpha`."""
+"""Gates that may be added: whether the candidate finds the present more unusual than the champion
+does, each among what it was trained on, and whether it is slow. All gates share `Limits.alpha`."""
 MOST_BLOCKS: Final = 1_000_000
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -91,7 +91,7 @@ class Evidence:
             directed: whether it is counted which of the models has the alarm.
             further: names of further gates, of `FURTHER`.
         """
-        # One half: either model is farther out equally often.
+        # One half: either model finds the present more unusual equally often.
         known = {"rank": Gate("rate", 0.5), "latency": Gate("rate", limits.slow)}
         return cls(limits, directed=directed, further={name: known[name] for name in further})
 
@@ -150,8 +150,8 @@ class Evidence:
             "disagreement": f"{gate.hits} of {both} blocks disagree, limit {limit}",
             "direction": f"in {gate.hits} blocks only the candidate had an alarm, in {gate.misses} "
             "only the champion",
-            "rank": f"in {gate.hits} of {both} blocks its answer was farther out of its training "
-            "than the champion's",
+            "rank": f"in {gate.hits} of {both} blocks it finds the present more unusual than the "
+            "champion does",
             "latency": f"slow in {gate.hits} of {both} blocks, limit {limit}",
         }[name]
 

@@ -63,6 +63,7 @@ class HardGates:
         limits: limits of the gates.
         champion: reference of the champion; None where it is not known.
         candidate: reference of the candidate; None where it is not known.
+        scored: whether the models answer with scores, as detectors and classifiers do.
 
     Attributes:
         tripped: the first gate that has ended the trial; None as long as none has.
@@ -73,11 +74,13 @@ class HardGates:
         limits: HardLimits,
         champion: Document | None = None,
         candidate: Document | None = None,
+        *,
+        scored: bool = False,
     ) -> None:
         self.tripped: Trip | None = None
         self._limits = limits
         self._constant = Constant(limits.constant)
-        self._range = OutOfRange(limits.range, champion, candidate)
+        self._range = OutOfRange(limits.range, champion, candidate, scored=scored)
         self._storm = Storm(limits.storm)
         self._overrun = Overrun(limits.overrun)
 

@@ -34,19 +34,26 @@ class OutOfRange:
     """Counts answers of the candidate beyond its range, where the champion is within its own.
 
     A plant that fails drives the score of every good detector out of range. So a window does not
-    count on which the champion is beyond, too; where it does not answer any more, `add` is told so.
+    count on which the champion's answer, too, is greater or less than all those of its training.
 
     Args:
         limits: when the candidate is beyond its range.
         champion: reference of the champion; None where it is not known.
         candidate: reference of the candidate; None where it is not known, for then none is beyond.
+        scored: whether the answers are scores, which count only beside a champion that answers.
     """
 
     def __init__(
-        self, limits: RangeLimits, champion: Document | None, candidate: Document | None
+        self,
+        limits: RangeLimits,
+        champion: Document | None,
+        candidate: Document | None,
+        *,
+        scored: bool = False,
     ) -> None:
         self._limits = limits
-        self._champion = allowed(champion, limits.ranges)
+        self._scored = scored
+        self._champion = allowed(champion, 0.0)
         self._candidate = allowed(candidate, limits.ranges)
         self._seen = 0
         self._beyond: deque[int] = deque(maxlen=limits.beyond)
@@ -61,6 +68,8 @@ class OutOfRange:
         is_beyond = _is_beyond(candidate, self._candidate)
         if champion is not None:
             is_beyond &= ~_is_beyond(champion, self._champion)
+        elif self._scored:
+            is_beyond[:] = False
         limits, tripped = self._limits, False
         for row in np.flatnonzero(is_beyond).tolist():
             self._beyond.append(self._seen + row)

@@ -1,8 +1,8 @@
 """Compares all that two models answer to the same windows, whatever their task.
 
 What disagrees is an alarm, a class, or a number that is apart by more than the champion's errors
-explain. Beside that it is counted which of the models finds the present farther out of its own
-training, and on request whether the candidate is slow.
+explain. Beside that it is counted which of the models finds the present more unusual among what it
+was trained on, and on request whether the candidate is slow.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.errors import IncompatibleBundleError
 from serving.gates.answers import Answers
 from serving.gates.comparing import Comparing
-from serving.gates.evidence import Evidence, Limits
+from serving.gates.evidence import Evidence, Limits, percent
 from serving.gates.profile import Profile
 from serving.gates.votes import Votes, latency_votes, rank_votes
 
@@ -51,6 +51,23 @@ class Pair:
         self._comparing = Comparing(limits, directed=self._is_alarm, further=self._further)
 
     @property
+    def doubt(self) -> str:
+        """Why the candidate can hardly be shown to be no worse, in words; empty if it can.
+
+        Two models disagree in at least as large a share of the windows as their shares of alarms
+        differ by. In training these shares are known before anything is compared.
+        """
+        former, own = self._champion.alarm_share, self._candidate.alarm_share
+        allowed = self._limits.disagreement
+        if former is None or own is None or abs(own - former) <= allowed:
+            return ""
+        return (
+            f"in training the candidate had an alarm in {percent(own)} of the windows, the "
+            f"champion in {percent(former)}: they will disagree in {percent(abs(own - former))} at "
+            f"least, limit {percent(allowed)}"
+        )
+
+    @property
     def evidence(self) -> Evidence:
         """What was counted."""
         return self._comparing.evidence
@@ -73,7 +90,9 @@ class Pair:
         votes: dict[str, Votes] = {}
         if "rank" in self._further:
             votes["rank"] = rank_votes(
-                self._champion.ranks(champion.output), self._candidate.ranks(candidate.output)
+                self._champion.ranks(champion.output),
+                self._candidate.ranks(candidate.output),
+                upward=self._is_alarm,
             )
         if "latency" in self._further and took_ms is not None:
             votes["latency"] = latency_votes(

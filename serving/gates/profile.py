@@ -34,6 +34,7 @@ class Profile:
         quantiles: answers to held-out training windows, rising; empty where they are not known.
         shares: share of those windows with a smaller answer, by quantile.
         latency_ms: milliseconds for one window that the bundle allows itself.
+        alarm_share: share of those windows with an alarm; None where that is not known.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class Profile:
     quantiles: NDArray[np.float64]
     shares: NDArray[np.float64]
     latency_ms: float
+    alarm_share: float | None = None
 
     @classmethod
     def of(cls, manifest: Manifest, reference: Document | None) -> Self:
@@ -56,15 +58,19 @@ class Profile:
         pairs = sorted((value, float(share)) for share, value in known.items())
         quantiles = np.array([value for value, _ in pairs])
         error = manifest.metrics.values.get("rmse", 0.0)
+        shares = np.array([share for _, share in pairs])
         width = float(np.ptp(quantiles)) if pairs else 0.0
+        score = manifest.output("score")
+        limit = None if score is None or not pairs else score.threshold
         return cls(
             task=manifest.task,
             classes=manifest.outputs[0].classes,
             alarms=_alarms(manifest),
             tolerance=ERRORS * error or _WIDTHS * width or np.inf,
             quantiles=quantiles,
-            shares=np.array([share for _, share in pairs]),
+            shares=shares,
             latency_ms=manifest.budget.latency_ms_p99,
+            alarm_share=None if limit is None else 1 - float(np.interp(limit, quantiles, shares)),
         )
 
     def answers(self, outputs: Mapping[str, NDArray[Any]], quality: Sequence[int]) -> Answers:

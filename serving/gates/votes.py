@@ -12,19 +12,24 @@ Votes = NDArray[np.int8]
 _MIDDLE: Final = 0.5
 
 
-def rank_votes(champion: NDArray[np.float64], candidate: NDArray[np.float64]) -> Votes:
-    """Which model finds the window farther out among the windows of its own training.
+def rank_votes(
+    champion: NDArray[np.float64], candidate: NDArray[np.float64], *, upward: bool
+) -> Votes:
+    """Which model finds the window more unusual among the windows of its own training.
 
     A model whose scores have shifted finds windows unusual that are not. One that was trained anew,
-    since the plant has changed, finds them less so, and that is no fault: so it is asked how far
-    out a rank is, not whether it is higher.
+    since the plant has changed, finds them less so, which is a vote for it.
 
     Args:
         champion: share of the champion's training answers below its answer, 0 to 1, `[n]`.
         candidate: the same of the candidate, `[n]`.
+        upward: whether only great answers are unusual, as scores of alarms are; otherwise those far
+            from the middle are.
     """
-    farther = np.abs(candidate - _MIDDLE) - np.abs(champion - _MIDDLE)
-    votes: Votes = np.sign(np.nan_to_num(farther)).astype(np.int8)
+    more = candidate - champion
+    if not upward:
+        more = np.abs(candidate - _MIDDLE) - np.abs(champion - _MIDDLE)
+    votes: Votes = np.sign(np.nan_to_num(more)).astype(np.int8)
     return votes
 
 

@@ -124,6 +124,17 @@ def test_answers_far_beyond_those_of_training_end_a_trial() -> None:
     assert gate_of(answers(RISING), answers(far), range=seldom) is None, "spikes far apart"
 
 
+def test_fault_of_the_plant_is_no_fault_of_the_candidate() -> None:
+    """A score beyond the range of training is what a detector is for."""
+    known, fault = seen_in_training(10, 20), answers(np.full(60, 100.0))
+    beside = HardGates(HardLimits(), known, known, scored=True)
+    assert beside.add(answers(np.full(60, 20.1)), fault) is None, "the champion finds it new, too"
+    alone = HardGates(HardLimits(), known, known, scored=True)
+    assert alone.add(None, fault) is None
+    ordinary = HardGates(HardLimits(), known, known, scored=True)
+    assert ordinary.add(answers(np.full(60, 19.9)), fault) is not None
+
+
 def test_bundle_without_a_reference_has_no_range() -> None:
     far = answers(RISING * 1000)
     assert HardGates(HardLimits()).add(answers(RISING), far) is None

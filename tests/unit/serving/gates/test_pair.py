@@ -121,7 +121,7 @@ def test_candidate_that_finds_all_windows_unusual_is_worse_by_rank() -> None:
     moved = compared(regression(), regression(), drawn, drawn + 1.0, known)
     assert equal.evidence.tripped == []
     assert moved.evidence.tripped == ["rank"]
-    assert "farther out of its training than the champion's" in moved.evidence.said
+    assert "more unusual than the champion does" in moved.evidence.said
     assert (
         compared(regression(), regression(), drawn, drawn, known).evidence.gates["rank"]
         == (equal.evidence.begun(LIMITS, further=["rank"]).gates["rank"])
@@ -139,6 +139,27 @@ def test_candidate_that_knows_the_present_better_is_not_worse_by_rank() -> None:
     pair.add(at_ms, answered(profiles[0], champion), answered(profiles[1], champion + 0.1))
     assert pair.evidence.gates["rank"].misses > 300
     assert pair.evidence.verdict == "no worse"
+
+
+def detector(threshold: float) -> Manifest:
+    return make_manifest(
+        task="anomaly",
+        outputs=(
+            Output(name="value", dtype="int64", meaning="alarm", classes=("no", "yes")),
+            Output(name="score", dtype="float32", meaning="score", threshold=threshold),
+        ),
+    )
+
+
+def test_candidate_that_alarmed_more_often_in_training_is_doubted_before_it_answers() -> None:
+    known = reference(0, 0.1, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 2)
+    quiet, loud = Profile.of(detector(0.8), known), Profile.of(detector(0.7), known)
+    assert Pair(LIMITS, quiet, quiet).doubt == ""
+    assert Pair(LIMITS, quiet, loud).doubt == (
+        "in training the candidate had an alarm in 5 % of the windows, the champion in 1 %: "
+        "they will disagree in 4 % at least, limit 3 %"
+    )
+    assert Pair(LIMITS, quiet, Profile.of(detector(0.7), None)).doubt == ""
 
 
 def test_slow_candidate_is_worse_by_latency() -> None:
@@ -170,9 +191,17 @@ def test_candidate_is_slow_beyond_its_budget_and_the_champion(
     assert votes.tolist() == [vote] * 3
 
 
-def test_rank_that_is_not_known_says_nothing() -> None:
-    votes = rank_votes(np.array([0.5, np.nan, 0.9, 0.1]), np.array([0.9, 0.9, 0.5, 0.9]))
-    assert votes.tolist() == [1, 0, -1, 0]
+@pytest.mark.parametrize(
+    ("upward", "votes"),
+    [(True, [1, 0, -1, 1, -1]), (False, [1, 0, -1, -1, 1])],
+    ids=["score", "number"],
+)
+def test_rank_is_unusual_upward_for_scores_and_on_both_sides_for_numbers(
+    *, upward: bool, votes: list[int]
+) -> None:
+    champion = np.array([0.5, np.nan, 0.9, 0.1, 0.2])
+    candidate = np.array([0.9, 0.9, 0.5, 0.8, 0.1])
+    assert rank_votes(champion, candidate, upward=upward).tolist() == votes
 
 
 def test_gates_share_alpha() -> None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.bundle.correlation import Correlation, CorrelationTime
+from models.bundle.correlation import Correlation, CorrelationTime, block_s
 from models.bundle.reference import read_document, write_reference
 from tests.kit.recordings import pump_folder, recipe
 from tests.kit.undisturbed import CHANNELS, repeating, samples
@@ -62,6 +62,16 @@ def test_time_that_is_only_a_bound_is_no_block() -> None:
     assert found.said() == (
         "answers stay correlated for at least 40 minutes (the recording is too short to tell)"
     )
+
+
+def test_block_of_a_rollout_is_long_enough_for_both_models() -> None:
+    quick, slow = (
+        Correlation(answer=CorrelationTime(windows=seconds, seconds=seconds)) for seconds in (5, 60)
+    )
+    bound = Correlation(answer=CorrelationTime(windows=9, seconds=9, is_bound=True))
+    assert (block_s(quick, slow), block_s(slow, quick)) == (60, 60)
+    assert block_s(quick, bound) is None
+    assert block_s(None, quick) is None
 
 
 def test_pauses_and_assets_end_a_run(tmp_path: Path) -> None:
