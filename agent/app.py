@@ -74,7 +74,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
     prover = Prover(settings.gateway.state_dir / "proofs", settings.proof, limits.max_batch)
     tools = Tools(settings.registry, store, updates, prover, account, settings.updates)
-    updater = Updater(tools, control, monotonic)
+    updater = Updater(tools, control, monotonic, settings.gateway.id)
     file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
     journal = Journal(file, settings.journal, served, delivery, writes)
     journal.window.tell(settings.connection.receive_maximum)

@@ -12,12 +12,13 @@ from typing import Final
 
 from models.bundle.identity import BundleRef
 from models.control.document import MAX_MESSAGE
-from models.control.documents import Desired, Feedback, FeedbackState
+from models.control.documents import Desired, FeedbackState
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log, memory
 from serving.failure import Failure
-from serving.updates.announced import current_of
+from serving.updates.announced import current_of, feedback_of, rolled_back
 from serving.updates.attempt import (
+    Assigned,
     Attempt,
     Downloading,
     Event,
@@ -30,12 +31,11 @@ from serving.updates.attempt import (
     Verified,
 )
 from serving.updates.kept import KILLED, KeptBundles
+from serving.updates.rollout import Change
 from serving.updates.slot import Announcer, Slot
-from serving.updates.update import Degraded, State, Update
+from serving.updates.update import State, Update, warn_of
 
 _FIRST_RETRY_S: Final = 5.0
-_DEGRADED_S: Final = 5.0
-"""Seconds for which `degraded` stands at least, as a model may fail on every other batch."""
 
 
 class Updater:
@@ -48,9 +48,13 @@ class Updater:
         tools: registry, store and worker.
         announcer: publishes what the streams run and how their updates go.
         clock: monotonic seconds.
+        gateway: id of the gateway; empty for a program that is none, and in no group of a rollout.
     """
 
-    def __init__(self, tools: Tools, announcer: Announcer, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, tools: Tools, announcer: Announcer, clock: Callable[[], float], gateway: str = ""
+    ) -> None:
+        self._gateway = gateway
         self._tools = tools
         self._kept = KeptBundles(tools)
         self._announcer = announcer
@@ -77,6 +81,7 @@ class Updater:
             self._tools.prover.excuse()
         for stream, slot in slots.items():
             update = self._updates[stream] = Update(slot, Desired.model_construct(stream=stream))
+            update.rollout.change = Change.read(self._tools.store.state_dir, stream)
             active = self._tools.store.active(stream)
             if active is None:
                 continue
@@ -105,6 +110,7 @@ class Updater:
         except IncompatibleBundleError as exc:
             self._tell(Desired.model_construct(stream=stream), "refused", exc)
             return
+        desired = self._heed(update, desired)
         known = {one.seq for one in self._tools.account.quarantine.known(stream)}
         if desired == update.desired and (update.state is State.REFUSED or desired.seq in known):
             return  # the retained document again, as after every connect
@@ -114,6 +120,15 @@ class Updater:
         update.desired, update.failures, update.due_s = desired, 0, 0.0
         self.tick()
 
+    def _heed(self, update: Update, desired: Desired) -> Desired:
+        """Take a hint about a rollout, and return what is selected apart from it."""
+        hint = desired.rollout if desired.seq is None else None
+        if update.rollout.heed(hint):
+            update.due_s = min(update.due_s, self._next_look_s(update))
+        if hint is not None:
+            return Desired.model_construct(stream=desired.stream)
+        return desired.model_copy(update={"rollout": None})
+
     def tick(self) -> None:
         """Begin what is due; to be called about once a second."""
         for update in self._updates.values():
@@ -122,10 +137,20 @@ class Updater:
             failure = update.slot.failure
             if failure is not None and failure.is_lasting and self._roll_back(update, failure):
                 continue
-            self._tell_health(update, failure)
-            if not update.is_under_way and self._clock() >= update.due_s:
-                update.enter(State.PULLING)
-                Attempt(update.desired, update.slot, self._tools, self._follow).begin()
+            if update.judge(failure, self._clock()):
+                self._announce(update)
+            now_s, serves = self._clock(), update.serving.seq if update.serving else None
+            if update.rollout.tick(serves, now_s, self._tools.settings.healthy_s):
+                self._announce(update)
+            if not update.is_under_way and now_s >= update.due_s:
+                self._begin(update, serves)
+
+    def _begin(self, update: Update, serves: int | None) -> None:
+        update.enter(State.PULLING)
+        update.rollout.look(self._clock())
+        situation = update.rollout.situation(self._gateway, serves)
+        slot, tools = update.slot, self._tools
+        Attempt(update.desired, slot, tools, self._follow, situation=situation).begin()
 
     def hurry(self, streams: Collection[str]) -> None:
         """Begin an attempt for these streams now, where none is under way."""
@@ -166,6 +191,8 @@ class Updater:
                 self._wait(update, 0.0)
             case Downloading():
                 self._tell(desired, "downloading", progress=event.progress)
+            case Assigned() if update.rollout.take(event.part, event.change):
+                self._announce(update)
             case Verified():
                 update.enter(State.VERIFIED)
                 self._tell(desired, "verifying", seq=event.ref.seq)
@@ -183,7 +210,9 @@ class Updater:
     def _activate(self, update: Update, attempt: Attempt, proven: Proven) -> None:
         """Swap the model in: one reference, between two turns."""
         ref = proven.model.ref
-        if attempt.desired != update.desired or update.is_suspended:
+        serves = update.serving.seq if update.serving is not None else None
+        is_held = update.rollout.forbids(ref.seq, serves)
+        if attempt.desired != update.desired or update.is_suspended or is_held:
             self._tell(attempt.desired, "superseded", seq=ref.seq)
             attempt.set_aside(ref)
             self._wait(update, 0.0)
@@ -235,6 +264,9 @@ class Updater:
         if desired != update.desired:
             self._wait(update, 0.0)
         elif is_refused:
+            if update.rollout.part is not None and update.rollout.part.role == "serve":
+                update.rollout.refusal = error
+                self._announce(update)
             update.enter(State.REFUSED)
             self._poll_later(update)
         else:
@@ -250,6 +282,11 @@ class Updater:
     def _poll_later(self, update: Update) -> None:
         """Look for a newer bundle after the poll interval, spread over a fleet by jitter."""
         update.due_s = self._clock() + self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
+        if update.rollout.needs_look:
+            update.due_s = min(update.due_s, self._next_look_s(update))
+
+    def _next_look_s(self, update: Update) -> float:
+        return update.rollout.next_look_s(self._clock(), self._tools.settings.hint_s)
 
     def _serve_kept(self, update: Update, ref: BundleRef, *, may_wait: bool = False) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
@@ -274,7 +311,7 @@ class Updater:
             return False
         for ref in self._kept.others(failing):
             if self._serve_kept(update, ref):
-                self._warn_of(failure, failing, "model rolled back")
+                warn_of(failure, failing, "model rolled back")
                 self._tell_rolled_back(update, failing, failure.error.code, str(failure.error))
                 keep = partial(self._kept.replace, failing, ref, update.desired.seq, failure.error)
                 self._tools.worker.submit(keep)
@@ -285,39 +322,8 @@ class Updater:
 
     def _tell_rolled_back(self, update: Update, ref: BundleRef, code: str, message: str) -> None:
         """Say on `feedback` why a bundle serves no more."""
-        document = Feedback.model_construct(
-            activity=update.activity,
-            stream=ref.stream,
-            seq=update.serving.seq if update.serving is not None else None,
-            state="rolled_back",
-            error=code,
-            message=f"{ref}: {message}"[:MAX_MESSAGE],
-        )
-        self._announcer.feedback(document)
-
-    def _tell_health(self, update: Update, failure: Failure | None) -> None:
-        """Publish that the model that serves fails on live windows, or that it answers again."""
-        serving, before, now_s = update.serving, update.degraded, self._clock()
-        if before is not None and before.ref != serving:
-            before = update.degraded = None
-        if before is not None and now_s < before.until_s:
-            return
-        if serving is not None and failure is not None and failure.is_lasting:
-            update.degraded = Degraded(serving, failure, now_s + _DEGRADED_S)
-            if before is None:
-                self._warn_of(failure, serving, "model is degraded")
-            self._announce(update)
-        elif before is not None and failure is None:
-            update.degraded = None
-            log.info("model answers again", stream=before.ref.stream, seq=before.ref.seq)
-            self._announce(update)
-
-    @staticmethod
-    def _warn_of(failure: Failure, ref: BundleRef, sentence: str) -> None:
-        reason = str(failure.error)[:MAX_MESSAGE]
-        log.warning(
-            sentence, stream=ref.stream, seq=ref.seq, code=failure.error.code, reason=reason
-        )
+        seq = update.serving.seq if update.serving is not None else None
+        self._announcer.feedback(rolled_back(update.activity, seq, ref, code, message))
 
     def _warn(self, desired: Desired, error: MillhandError) -> None:
         """Say that a model serves though something speaks against it."""
@@ -335,10 +341,4 @@ class Updater:
         error: MillhandError | None = None,
         **more: int | str | None,
     ) -> None:
-        document = Feedback.model_construct(
-            activity=desired.activity, stream=desired.stream, seq=desired.seq, state=state
-        )
-        fields: dict[str, object] = {**more}
-        if error is not None:
-            fields |= {"error": error.code, "message": str(error)[:MAX_MESSAGE]}
-        self._announcer.feedback(document.model_copy(update=fields))
+        self._announcer.feedback(feedback_of(desired, state, error, **more))
