@@ -79,7 +79,9 @@ class Comparison:
         shares = gates.model_dump(include={"disagreement", "alpha", "beta"})
         self._pair = Pair(Limits(block_s=block_s, **shares), self.champion, self.candidate)
         limits = _hard_limits(settings.hard, candidate.manifest.window, block_s, latency_ms)
-        self._hard = HardGates(limits, champion.document, candidate.document)
+        is_scored = candidate.manifest.task != "regression"
+        documents = champion.document, candidate.document
+        self._hard = HardGates(limits, *documents, scored=is_scored)
         self._champion_ms: float | None = None
         self._since = timestamp()
         self._compared = 0

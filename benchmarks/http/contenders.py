@@ -17,11 +17,11 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.http.environments import MLFLOW, MLSERVER, environment
 from benchmarks.http.requests import BINARY, JSON, Post, mlflow, open_inference
 from benchmarks.load.workload import GRAPH, KEYS, REGISTRY, ROWS, SCALARS
+from serving.publishing.keys import Keys
 from tests.kit.broker.brokers import HOST, free_port
 from tests.kit.bundles.published import Published
 from tests.kit.children import Child, run
 from tests.kit.model_server import ModelServer
-from trainer.registry.keys import Keys
 
 OURS = "millhand-server"
 _PEERS = Path(__file__).parent / "peers"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.load.workload import BLOCKS, GRAPH, KEYS, PICKLE, REGISTRY, ROWS, SCALARS
 from benchmarks.served import bundle, forest, vibration
-from trainer.registry import repository
-from trainer.registry.keys import Keys
+from serving.publishing import repository
+from serving.publishing.keys import Keys
 
 _FORESTS = ((ROWS, 1), (ROWS, 2), (SCALARS, 1))
 """Shape and seq of each forest; one stream has two, which can be swapped."""

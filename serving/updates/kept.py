@@ -26,6 +26,17 @@ class KeptBundles:
         self._store = tools.store
         self._account = tools.account
 
+    def tidy_up(self) -> None:
+        """Remove bundles and proofs that nothing names, before anything is fetched."""
+        store, prover = self._store, self._tools.prover
+        try:
+            store.sweep()
+            prover.sweep(store.digests())
+        except OSError as exc:
+            log.warning("bundles cannot be tidied up", reason=exc.strerror)
+        if self._account.suspect:
+            prover.excuse()
+
     def fit(
         self, kept: Sequence[BundleRef]
     ) -> tuple[Sequence[BundleRef], Sequence[tuple[BundleRef, str]]]:

@@ -14,9 +14,11 @@ from models.bundle.identity import BundleRef
 from models.control.document import MAX_MESSAGE
 from models.control.documents import Desired, FeedbackState, ShadowBundle
 from models.errors import BundleError, MillhandError
+from models.rollout.plan import Gates
 from serving import log, memory
 from serving.failure import Failure
 from serving.model import Model
+from serving.registry.part import Part
 from serving.updates.announced import feedback_of, rolled_back
 from serving.updates.attempt import (
     Attempt,
@@ -102,6 +104,24 @@ class Shadows:
         self._write(stream, shadow)
         self.tick()
 
+    def assign(self, stream: str, part: Part | None) -> None:
+        """Take what a signed rollout asks of a stream; what a person has pushed comes first.
+
+        Args:
+            stream: name of the stream.
+            part: the gateway's part; None where there is no rollout.
+        """
+        shadow = self._shadows.get(stream)
+        if shadow is None:
+            return
+        selection, configured = shadow.selection, shadow.configured
+        is_pushed = selection != configured and selection is not None and not selection.rollout
+        if part is not None and part.role == "shadow" and not is_pushed:
+            gates = Gates.model_validate(part.gates) if part.gates else None
+            self.select(stream, Selection(seq=part.seq, rollout=part.rollout, gates=gates))
+        elif selection is not None and selection.rollout:
+            self.end(stream)
+
     def end(self, stream: str) -> None:
         """End what a push or a rollout has selected; what is configured is selected again."""
         shadow = self._shadows.get(stream)
@@ -172,7 +192,8 @@ class Shadows:
         )
         shadow.slot.selection = selection
         known = {champion.sha256} | ({shadow.ended.sha256} if shadow.ended is not None else set())
-        shadow.attempt = Attempt(desired, shadow.slot, self._tools, self._follow, passed_over=known)
+        shadow.attempt = Attempt(desired, shadow.slot, self._tools, self._follow)
+        shadow.attempt.passed_over = known
         shadow.attempt.begin()
 
     def _follow(self, attempt: Attempt, event: Event) -> None:
@@ -238,7 +259,8 @@ class Shadows:
         shadow.ref, shadow.due_s = None, self._clock()
         log.warning("trial ended", stream=stream, seq=ref.seq, code=code, reason=message)
         self._tell_ended(shadow, ref, code, message)
-        if shadow.slot.is_at_fault(code):
+        is_of_rollout = shadow.selection is not None and shadow.selection.rollout
+        if is_of_rollout or shadow.slot.is_at_fault(code):
             self._tools.worker.submit(partial(self._kept.put_aside, ref, code, message))
         self._write(stream, shadow)
         self._tools.worker.submit(memory.give_back)
@@ -308,14 +330,7 @@ class Shadows:
         if shadow.selection is not None:
             record = ShadowRecord.of(stream, shadow.selection, shadow.ref, shadow.ended)
         state_dir = self._tools.store.state_dir
-
-        def write() -> None:
-            try:
-                write_record(state_dir, stream, record)
-            except OSError as exc:
-                log.warning("shadow cannot be recorded", stream=stream, reason=exc.strerror)
-
-        self._tools.worker.submit(write)
+        self._tools.worker.submit(partial(write_record, state_dir, stream, record))
 
     def _tell(
         self,

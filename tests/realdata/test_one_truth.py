@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferInput
 
 from models.bundle.package import Bundle
+from serving.publishing.keys import Keys
 from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import telemetry_pipeline
 from tests.kit.model_calls import client_of
 from tests.kit.model_server import ModelServer
 from tests.realdata.line import Answer, cut, line, trained_once
 from tests.realdata.test_stream import CMAPSS_COLUMNS
-from trainer.registry.keys import Keys
 
 RECIPES_BY_STREAM = {"skab-valve": "skab", "turbofan-rul": "cmapss", "milling-failure": "ai4i"}
 BEGIN_MS = 1_750_000_000_000

@@ -78,10 +78,13 @@ IMPORTERS = {
     "httptools": {"server/http/connection.py", "server/http/head.py"},
     "tuf": {
         "serving/registry/trust.py",
-        "trainer/registry/documents.py",
-        "trainer/registry/proposal.py",
-        "trainer/registry/publication.py",
-        "trainer/registry/root_chain.py",
+        "serving/publishing/chain.py",
+        "serving/publishing/delegation.py",
+        "serving/publishing/documents.py",
+        "serving/publishing/proposal.py",
+        "serving/publishing/publication.py",
+        "serving/publishing/rollouts.py",
+        "serving/publishing/root_chain.py",
     },
 }
 

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from models.bundle.manifest import Manifest
+from serving.publishing import repository
+from serving.publishing.releases import read_release
 from trainer.bundle.withheld_report import without_report
 from trainer.commands.registry import (
     keys_of,
@@ -16,8 +18,6 @@ from trainer.commands.registry import (
 from trainer.console import Console
 from trainer.errors import WorseThanConstantError
 from trainer.evaluation.baseline import to_confirm
-from trainer.registry import repository
-from trainer.registry.releases import read_release
 
 _ACCEPT = "--accept-worse-than-constant"
 

@@ -1,4 +1,4 @@
-"""`millhand-trainer registry`: the commands of `trainer.registry.repository`."""
+"""`millhand-trainer registry`: the commands of `serving.publishing.repository`."""
 
 import argparse
 from datetime import timedelta
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from models.bundle.manifest import utc
+from serving.publishing import joint_signing, repository
+from serving.publishing.keys import Keys
+from serving.publishing.proposal import Proposal
+from serving.publishing.releases import DEFAULT_VALIDITY, TrustedRoot, Validity
 from trainer.console import Console
 from trainer.errors import UsageError
-from trainer.registry import joint_signing, repository
-from trainer.registry.keys import Keys
-from trainer.registry.proposal import Proposal
-from trainer.registry.releases import DEFAULT_VALIDITY, TrustedRoot, Validity
 
 Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  the type has no public name
 

@@ -15,14 +15,14 @@ from models.bundle.archive import write_archive
 from models.bundle.manifest import Metrics
 from models.bundle.manifest_json import write_manifest
 from models.bundle.package import pack_bundle
+from serving.publishing import repository
+from serving.publishing.keys import Keys
 from tests.kit.bundles.external import document, linear
 from tests.kit.bundles.factories import make_channels, make_manifest, make_members
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.publishing import bundle_file
 from tests.kit.wording import names
 from trainer.__main__ import main
-from trainer.registry import repository
-from trainer.registry.keys import Keys
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e"
 ESCAPED = r"\u001b[2J"

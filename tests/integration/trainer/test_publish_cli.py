@@ -12,12 +12,12 @@ import pytest
 
 from models.bundle.manifest import Manifest, Metrics, Output
 from models.bundle.package import read_bundle
+from serving.publishing import repository
+from serving.publishing.keys import Keys
 from tests.kit.bundles.factories import REPORT, make_bundle, make_manifest
 from tests.kit.wording import names
 from trainer.__main__ import main
 from trainer.evaluation.baseline import worse_than_constant
-from trainer.registry import repository
-from trainer.registry.keys import Keys
 
 ACCEPTED = "--accept-worse-than-constant"
 CLASSES = ("healthy", "worn", "broken")

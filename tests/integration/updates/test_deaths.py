@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from models.bundle.package import Bundle
+from serving.publishing import repository
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
@@ -20,7 +21,6 @@ from tests.kit.gateway.evil import evil_bundle
 from tests.kit.gateway.mqtt_client import PlantClient, push
 from tests.kit.gateway.supervisor import Supervisor
 from tests.kit.waiting import eventually
-from trainer.registry import repository
 
 STREAM, OTHER = "mass", "other"
 BASE_MS = 1_700_000_000_000

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from serving.publishing import repository
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.mirrors import Mirror, mirror
@@ -18,7 +19,6 @@ from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.evil import evil_bundle
 from tests.kit.gateway.mqtt_client import PlantClient, push
 from tests.kit.waiting import eventually
-from trainer.registry import repository
 
 REFUSED_S = 60.0
 """On a machine with nothing else to do it takes six seconds at most."""

@@ -15,6 +15,8 @@ import pytest
 from models.bundle.identity import BundleRef
 from models.bundle.package import pack_bundle, read_bundle
 from models.errors import DigestMismatchError
+from serving.publishing import repository
+from serving.publishing.releases import Release
 from serving.registry.pull import PullRequest, pull
 from serving.registry.refusals import (
     NotPublishedError,
@@ -29,8 +31,6 @@ from tests.kit.bundles.mirrors import Fault, Mirror, mirror
 from tests.kit.bundles.published import Published
 from tests.kit.waiting import eventually
 from tests.kit.wording import naming
-from trainer.registry import repository
-from trainer.registry.releases import Release
 
 STREAM = "pump-health"
 ROOT = Path(__file__).parents[3]

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from models.bundle.package import Bundle
+from serving.publishing import repository
+from serving.publishing.releases import Release
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient, push
 from tests.kit.waiting import eventually
-from trainer.registry import repository
-from trainer.registry.releases import Release
 
 WEIGHTS = [1.0, 10.0]
 

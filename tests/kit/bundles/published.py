@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.bundle.package import Bundle
-from trainer.registry import repository
-from trainer.registry.keys import Keys
-from trainer.registry.releases import Release
+from serving.publishing import repository
+from serving.publishing.keys import Keys
+from serving.publishing.releases import Release
 
 
 @dataclass(frozen=True)

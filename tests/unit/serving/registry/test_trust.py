@@ -13,6 +13,9 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from models.errors import MillhandError, UntrustedBundleError
 from serving.errors import TransientError
+from serving.publishing import repository
+from serving.publishing.keys import Keys
+from serving.publishing.releases import DEFAULT_VALIDITY, Release, Validity
 from serving.registry.catalogue import Here, Target
 from serving.registry.fetch import Fetcher, Pace
 from serving.registry.high_water_mark import CLOCK_STEP, NOT_BEFORE, HighWaterMark, Role
@@ -23,9 +26,6 @@ from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.mirrors import Fault, mirror
 from tests.kit.bundles.published import Published
 from tests.kit.wording import naming
-from trainer.registry import repository
-from trainer.registry.keys import Keys
-from trainer.registry.releases import DEFAULT_VALIDITY, Release, Validity
 
 STREAM = "pump-health"
 PAST = timedelta(days=-1)

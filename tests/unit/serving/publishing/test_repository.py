@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from models.errors import BundleError, MillhandError
+from serving.publishing import repository
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.publication import KEPT_VERSIONS, Role
+from serving.publishing.releases import RegistryError, Release, Validity
+from serving.publishing.root_chain import trusted_root
 from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.wording import naming
-from trainer.registry import repository
-from trainer.registry.keys import Keys, KeysError
-from trainer.registry.publication import KEPT_VERSIONS, Role
-from trainer.registry.releases import RegistryError, Release, Validity
-from trainer.registry.root_chain import trusted_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,7 +232,7 @@ def test_parallel_publications_all_arrive(folder: Path, keys: Keys) -> None:
 def test_registry_that_stays_locked_is_told(
     folder: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.registry.keys._LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr("serving.publishing.keys._LOCK_WAIT_S", 0.1)
     with (keys.folder / ".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(KeysError, match="another process"):

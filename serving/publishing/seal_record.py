@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from models.bundle.manifest import Sha256
 from models.files import write_atomically
-from trainer.registry.keys import KeysError
-from trainer.registry.releases import RegistryError
+from serving.publishing.keys import KeysError
+from serving.publishing.releases import RegistryError
 
-TufRole = Annotated[str, StringConstraints(pattern="^(root|targets|snapshot|timestamp)$")]
+TufRole = Annotated[str, StringConstraints(pattern="^(root|targets|snapshot|timestamp|stages)$")]
 _MAX_BYTES: Final = 65_536
 REMEDY: Final = (
     "If you have put back a backup yourself, sign it with --accept-restored-registry"
@@ -100,10 +100,11 @@ class SealRecord(BaseModel):
             ForkedError: a document has a remembered version, but another content.
         """
         for role, sealed in self.roles.items():
-            now = found[role]
-            if now.version < sealed.version:
+            now = found.get(role)
+            if now is None or now.version < sealed.version:
+                has = f"has version {now.version}" if now is not None else "is missing"
                 raise RolledBackError(
-                    f"the registry's {role} metadata has version {now.version}, but version"
+                    f"the registry's {role} metadata {has}, but version"
                     f" {sealed.version} was signed or seen here before: an older copy of the"
                     f" registry was put back. {REMEDY}"
                 )

@@ -37,7 +37,7 @@ from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  
 
 from models.errors import MillhandError
 from models.files import sync_directory
-from trainer.registry.locked_key import is_locked, locked
+from serving.publishing.locked_key import is_locked, locked
 
 _ID_DIGITS: Final = 8
 _MAX_KEY_BYTES: Final = 4096

@@ -19,13 +19,21 @@ from pathlib import Path
 
 from models.bundle.package import Bundle
 from models.files import write_atomically
-from trainer.registry import audit_trail, proposal
-from trainer.registry.change import changing, put_root, record
-from trainer.registry.documents import read_releases
-from trainer.registry.keys import Keys, KeysError
-from trainer.registry.proposal import Proposal
-from trainer.registry.publication import Publication, Role
-from trainer.registry.releases import (
+from serving.publishing import audit_trail, proposal
+from serving.publishing.change import (
+    changing,
+    for_targets,
+    put_root,
+    record,
+    require_none_waiting,
+    sign_targets,
+    unchanged,
+)
+from serving.publishing.documents import read_releases
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.proposal import Proposal
+from serving.publishing.publication import Publication, Role
+from serving.publishing.releases import (
     DEFAULT_VALIDITY,
     RegistryError,
     Release,
@@ -36,7 +44,7 @@ from trainer.registry.releases import (
     find,
     read_release,
 )
-from trainer.registry.root_chain import trusted_root
+from serving.publishing.root_chain import trusted_root
 
 
 def init(  # noqa: PLR0913  the options of the command line
@@ -116,13 +124,13 @@ def publish(
     given = read_release(bundle) if isinstance(bundle, Path) else bundle
     release = Release.from_bundle(given, floor_seq)
     with changing(directory, keys):
-        publication = _for_targets(directory, keys, validity)
+        publication = for_targets(directory, keys, validity)
         check_seq(release, publication.releases())
         record(publication, "publish", **release.facts)
         path = directory / "targets" / release.path
         write_atomically(path, given.content, below=directory)
         publication.put(release)
-        return replace(release, missing=_sign_targets(publication))
+        return replace(release, missing=sign_targets(publication))
 
 
 def revoke(
@@ -135,11 +143,11 @@ def revoke(
         KeysError: a key is missing.
     """
     with changing(directory, keys):
-        publication = _for_targets(directory, keys, validity)
+        publication = for_targets(directory, keys, validity)
         release = replace(find(publication.releases(), stream, seq), revoked=True)
         record(publication, "revoke", **release.facts)
         publication.put(release)
-        return replace(release, missing=_sign_targets(publication))
+        return replace(release, missing=sign_targets(publication))
 
 
 def refresh(
@@ -189,7 +197,7 @@ def rotate(
     with changing(directory, keys):
         publication = Publication.load(directory / "metadata", keys, validity)
         publication.require_one("root")
-        _require_none_waiting(publication)
+        require_none_waiting(publication)
         if role == "targets":
             publication.require("online")
         alone = publication.can_sign("root")
@@ -197,7 +205,7 @@ def rotate(
         former = publication.replace_keys(role)
         publication.advance(publication.root, former if role == "root" else ())
         if not alone:
-            proposal.propose(_unchanged(publication), publication.root)
+            proposal.propose(unchanged(publication), publication.root)
             return None
         put_root(publication, {role})
     return trusted_root(keys)
@@ -212,26 +220,6 @@ def listing(directory: Path) -> tuple[Release, ...]:
     return read_releases(directory / "metadata")
 
 
-def _for_targets(directory: Path, keys: Keys, validity: Validity) -> Publication:
-    """The publication, with what is needed to sign a list of bundles or to propose one."""
-    publication = Publication.load(directory / "metadata", keys, validity)
-    publication.require_one("targets")
-    if publication.can_sign("targets"):
-        publication.require("online")
-    _require_none_waiting(publication)
-    return publication
-
-
-def _sign_targets(publication: Publication) -> int:
-    """Publish the list of bundles, or leave it for others; the number of missing signatures."""
-    if publication.can_sign("targets"):
-        publication.sign_targets()
-        publication.sign_online()
-        return 0
-    publication.advance(publication.targets)
-    return proposal.propose(_unchanged(publication), publication.targets).missing
-
-
 def _propose_due(publication: Publication) -> Proposal | None:
     """Propose what should be signed anew, and needs more keys than the folder has."""
     for role in ("root", "targets"):
@@ -240,25 +228,10 @@ def _propose_due(publication: Publication) -> Proposal | None:
         if publication.can_sign(role) or proposal.waiting(publication) is not None:
             continue
         record(publication, "propose", role=role)
-        renewed = _unchanged(publication)
+        renewed = unchanged(publication)
         if role == "root":
             renewed.advance(renewed.root)
             return proposal.propose(publication, renewed.root)
         renewed.advance(renewed.targets)
         return proposal.propose(publication, renewed.targets)
     return None
-
-
-def _unchanged(publication: Publication) -> Publication:
-    """The publication as it is on the disk, before the change that is proposed."""
-    return Publication.load(publication.folder, publication.keys, publication.validity)
-
-
-def _require_none_waiting(publication: Publication) -> None:
-    found = proposal.waiting(publication)
-    if found is not None:
-        raise RegistryError(
-            f"{publication.folder.parent} has a proposal that waits for {found.missing} signatures"
-            f" ({found.changes[-1]}): sign it first by 'registry sign', or remove it by"
-            " 'registry sign --discard'"
-        )

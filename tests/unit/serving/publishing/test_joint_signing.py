@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import pytest
 
+from serving.publishing import joint_signing, repository
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.proposal import Proposal
+from serving.publishing.releases import RegistryError, Validity
+from serving.publishing.root_chain import trusted_root
 from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.publishing import STREAM, bundle_file, split_keys
 from tests.kit.wording import names, naming
 from trainer.__main__ import main
-from trainer.registry import joint_signing, repository
-from trainer.registry.keys import Keys, KeysError
-from trainer.registry.proposal import Proposal
-from trainer.registry.releases import RegistryError, Validity
-from trainer.registry.root_chain import trusted_root
 
 
 class Places(NamedTuple):

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Targets
+from tuf.api.metadata import Delegations, Metadata, Root, Targets
 
 from models.files import write_atomically
-from trainer.registry.documents import read_file, releases_of
-from trainer.registry.publication import Publication
-from trainer.registry.releases import RegistryError, Release
+from models.rollout.files import planned
+from serving.publishing.documents import read_file, releases_of
+from serving.publishing.publication import Publication
+from serving.publishing.releases import RegistryError, Release
 
 NAME: Final = "pending.json"
 _DISCARD: Final = "'registry sign --discard' removes it"
@@ -169,9 +170,26 @@ def _changes_of_targets(before: Targets, after: Targets) -> Iterator[str]:
             yield f"changed: {_said(old[path])} becomes {_said(new[path])}"
     for path in sorted((before.targets.keys() | after.targets.keys()) - old.keys() - new.keys()):
         if before.targets.get(path) != after.targets.get(path):
-            yield f"changed, and no bundle: {path!r:.200}"
+            yield _changed(path, is_there=path in after.targets)
     if before.delegations != after.delegations:
-        yield "changed: who else may sign bundles (delegations)"
+        yield f"changed: who else may sign: {_said_of(after.delegations)}"
+
+
+def _changed(path: str, *, is_there: bool) -> str:
+    found = planned(path)
+    if found is None:
+        return f"changed, and no bundle: {path!r:.200}"
+    stream, rollout = found
+    return f"{'added' if is_there else 'removed'}: the plan of rollout {rollout} of {stream}"
+
+
+def _said_of(delegations: Delegations | None) -> str:
+    roles = (delegations.roles if delegations is not None else None) or {}
+    said = [
+        f"{', '.join(keyid[:8] for keyid in role.keyids)} may sign {', '.join(role.paths or ())}"
+        for role in roles.values()
+    ]
+    return "; ".join(said) or "nobody"
 
 
 def _said(release: Release) -> str:

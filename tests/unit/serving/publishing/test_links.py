@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from serving.publishing import repository
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.releases import RegistryError
 from tests.kit.bundles.publishing import STREAM, bundle_file
 from tests.kit.wording import naming
-from trainer.registry import repository
-from trainer.registry.keys import Keys, KeysError
-from trainer.registry.releases import RegistryError
 
 
 @pytest.fixture

@@ -14,12 +14,10 @@ from typing import Any, Final, Generic, TypeVar
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
-from trainer.registry.releases import RegistryError, Release
-from trainer.registry.seal_record import Seal, TufRole
+from serving.publishing.releases import RegistryError, Release
+from serving.publishing.seal_record import Seal, TufRole
 
 S = TypeVar("S", Root, Snapshot, Targets, Timestamp)
-LIST: Final = "targets.json"
-"""Name of the list of bundles within the snapshot."""
 # As a gateway reads them (`tuf.ngclient.UpdaterConfig`).
 _MAX_BYTES: Final = {
     "root": 512_000,
@@ -49,24 +47,28 @@ class Document(Generic[S]):
         digest = hashlib.sha256(self.content).hexdigest()
         return Seal(version=self.metadata.signed.version, sha256=digest)
 
-    def verify(self, root: Metadata[Root], origin: Path) -> None:
-        """Verify the signatures by a root.
+    @property
+    def role(self) -> TufRole:
+        """The TUF role that the document is of, by the name of its file."""
+        return self.path.name.removesuffix(".json").rpartition(".")[2]
+
+    def verify(self, by: Metadata[Root] | Metadata[Targets], origin: Path) -> None:
+        """Verify the signatures by a root, or those of a delegated role by the list of bundles.
 
         Args:
-            root: the trusted root.
-            origin: path of the root, for the message.
+            by: the trusted root, or the list of bundles.
+            origin: path of that document, for the message.
 
         Raises:
             RegistryError: too few of the keys that may sign have signed.
         """
         signed = self.metadata.signed
+        role = self.role if isinstance(by.signed, Targets) else signed.type
         try:
-            root.signed.verify_delegate(
-                signed.type, self.metadata.signed_bytes, self.metadata.signatures
-            )
+            by.signed.verify_delegate(role, self.metadata.signed_bytes, self.metadata.signatures)
         except RepositoryError as exc:
             raise RegistryError(
-                f"{signed.type} metadata version {signed.version} is not signed by the keys that"
+                f"{role} metadata version {signed.version} is not signed by the keys that"
                 f" {origin} has: somebody else changed the registry, or this root is not its newest"
             ) from exc
 
@@ -88,18 +90,22 @@ class Document(Generic[S]):
         return self
 
 
-def read(kind: type[S], folder: Path, version: int | None = None) -> Document[S]:
+def read(
+    kind: type[S], folder: Path, version: int | None = None, *, role: TufRole | None = None
+) -> Document[S]:
     """Read the document of a role.
 
     Args:
         kind: class of the role in `tuf`.
         folder: path of the registry's metadata/.
         version: version of the document; None for the timestamp, which has one name only.
+        role: name of a delegated role; None for one that the root has.
 
     Raises:
         RegistryError: the document is missing, damaged, or of another role or version.
     """
-    name = f"{kind.type}.json" if version is None else f"{version}.{kind.type}.json"
+    name = f"{role or kind.type}.json"
+    name = name if version is None else f"{version}.{name}"
     document = read_file(kind, folder / name)
     if version not in (None, document.metadata.signed.version):
         raise RegistryError(f"{folder / name} holds version {document.metadata.signed.version}")
@@ -108,7 +114,7 @@ def read(kind: type[S], folder: Path, version: int | None = None) -> Document[S]
 
 def read_file(kind: type[S], path: Path) -> Document[S]:
     """Read a document from a file of any name; see `read`."""
-    content = _content(path, _MAX_BYTES[kind.type])
+    content = content_of(path, _MAX_BYTES[kind.type])
     return Document(path, parsed(kind, content, path), content)
 
 
@@ -127,51 +133,16 @@ def parsed(kind: type[S], content: bytes, path: Path) -> Metadata[S]:
     return metadata
 
 
-def list_of(snapshot: Document[Snapshot]) -> MetaFile:
-    """What the snapshot says of the list of bundles.
+def content_of(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of limited size; a named pipe would block for ever.
+
+    Args:
+        path: path of the file.
+        most: bytes that it may have.
 
     Raises:
-        RegistryError: it says nothing.
+        RegistryError: it is missing, longer, or no regular file.
     """
-    found = snapshot.metadata.signed.meta.get(LIST)
-    if found is None:
-        raise RegistryError(f"{snapshot.path} does not name {LIST}; the registry is damaged")
-    return found
-
-
-def releases_of(targets: Targets) -> tuple[Release, ...]:
-    """All bundles of a list, sorted by stream and seq.
-
-    Raises:
-        RegistryError: an entry is not what a publisher writes.
-    """
-    listed = (Release.from_target(f.path, f.length, _custom(f)) for f in targets.targets.values())
-    found = (release for release in listed if release is not None)
-    return tuple(sorted(found, key=lambda release: (release.stream, release.seq)))
-
-
-def seals_of(*documents: Document[Any]) -> dict[TufRole, Seal]:
-    """The seals of documents by role."""
-    return {document.metadata.signed.type: document.seal for document in documents}
-
-
-def read_releases(folder: Path) -> tuple[Release, ...]:
-    """Read the releases from the metadata in `folder`, without verification.
-
-    Raises:
-        RegistryError: the metadata is missing or damaged.
-    """
-    timestamp = read(Timestamp, folder).metadata.signed
-    snapshot = read(Snapshot, folder, timestamp.snapshot_meta.version)
-    return releases_of(read(Targets, folder, list_of(snapshot).version).metadata.signed)
-
-
-def _custom(target: Any) -> Any:  # noqa: ANN401  a TargetFile, and any JSON
-    return target.unrecognized_fields.get("custom")
-
-
-def _content(path: Path, most: int) -> bytes:
-    """The bytes of a regular file of limited size; a named pipe would block for ever."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -188,3 +159,46 @@ def _content(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise RegistryError(f"{path} has more than {most} bytes, which no gateway reads")
     return content
+
+
+def list_of(snapshot: Document[Snapshot], role: TufRole = "targets") -> MetaFile:
+    """What the snapshot says of the list of bundles, or of that of a delegated role.
+
+    Raises:
+        RegistryError: it says nothing.
+    """
+    found = snapshot.metadata.signed.meta.get(f"{role}.json")
+    if found is None:
+        raise RegistryError(f"{snapshot.path} does not name {role}.json; the registry is damaged")
+    return found
+
+
+def releases_of(targets: Targets) -> tuple[Release, ...]:
+    """All bundles of a list, sorted by stream and seq.
+
+    Raises:
+        RegistryError: an entry is not what a publisher writes.
+    """
+    listed = (Release.from_target(f.path, f.length, _custom(f)) for f in targets.targets.values())
+    found = (release for release in listed if release is not None)
+    return tuple(sorted(found, key=lambda release: (release.stream, release.seq)))
+
+
+def seals_of(*documents: Document[Any]) -> dict[TufRole, Seal]:
+    """The seals of documents by role."""
+    return {document.role: document.seal for document in documents}
+
+
+def read_releases(folder: Path) -> tuple[Release, ...]:
+    """Read the releases from the metadata in `folder`, without verification.
+
+    Raises:
+        RegistryError: the metadata is missing or damaged.
+    """
+    timestamp = read(Timestamp, folder).metadata.signed
+    snapshot = read(Snapshot, folder, timestamp.snapshot_meta.version)
+    return releases_of(read(Targets, folder, list_of(snapshot).version).metadata.signed)
+
+
+def _custom(target: Any) -> Any:  # noqa: ANN401  a TargetFile, and any JSON
+    return target.unrecognized_fields.get("custom")

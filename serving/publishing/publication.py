@@ -1,7 +1,8 @@
-"""A publication: the four signed documents of a TUF registry that belong together.
+"""A publication: the signed documents of a TUF registry that belong together.
 
-The timestamp refers to the snapshot, the snapshot to the list of targets, and the root has the
-keys. To publish is to load these documents, change them, and sign them again from bottom to top.
+The timestamp refers to the snapshot, the snapshot to the list of targets and to that of the stages
+of rollouts, where there are some; and the root has the keys. To publish is to load these documents,
+change them, and sign them again from bottom to top.
 
 Nothing is signed that is based on metadata which our own keys did not sign, or which is older than
 what was signed here before: whoever can write to the registry's folder must not get a signature by
@@ -18,11 +19,12 @@ from typing import Any, Final, Literal, NoReturn, get_args
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from models.files import write_atomically
-from trainer.registry.documents import LIST, Document, S, list_of, read, releases_of, seals_of
-from trainer.registry.keys import Keys, KeysError
-from trainer.registry.releases import RegistryError, Release, SignatureStatus, Validity
-from trainer.registry.root_chain import newest_root
-from trainer.registry.seal_record import REMEDY, RolledBackError, Seal, SealRecord, TufRole
+from serving.publishing import delegation
+from serving.publishing.chain import lacks_root, read_chain
+from serving.publishing.documents import Document, S, read, releases_of
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.releases import RegistryError, Release, SignatureStatus, Validity
+from serving.publishing.seal_record import Seal, SealRecord, TufRole
 
 Role = Literal["root", "targets", "online"]
 
@@ -47,6 +49,7 @@ class Publication:
         targets: the list of bundles.
         snapshot: the version of the list of bundles.
         timestamp: the version of the snapshot.
+        stages: the list of stages, see `serving.publishing.delegation`; None without rollouts.
         seals: version and digest of each document in the folder, by TUF role.
     """
 
@@ -57,6 +60,7 @@ class Publication:
     targets: Metadata[Targets] = field(default_factory=lambda: _unsigned(Targets()))
     snapshot: Metadata[Snapshot] = field(default_factory=lambda: _unsigned(Snapshot()))
     timestamp: Metadata[Timestamp] = field(default_factory=lambda: _unsigned(Timestamp()))
+    stages: Metadata[Targets] | None = None
     seals: dict[TufRole, Seal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,27 +75,20 @@ class Publication:
                 than what was signed or seen here before.
             KeysError: a key or the record of what was sealed cannot be read.
         """
-        root, record = newest_root(folder, keys), SealRecord.read(keys.sealed)
-        timestamp = read(Timestamp, folder)
-        root_file = folder / f"{root.metadata.signed.version}.root.json"
-        if not keys.accepts_restored and not root_file.is_file():
-            raise _lacks_root(root_file, keys)  # its documents may have signatures by older keys
-
-        def verified(document: Document[S]) -> Document[S]:
-            # What we have sealed ourselves needs no signature by today's keys: a rotation may have
-            # been cut before its new keys had signed everything.
-            if record.roles.get(document.metadata.signed.type) != document.seal:
-                document.verify(root.metadata, keys.root)
-            return document
-
-        named = verified(timestamp).metadata.signed.snapshot_meta
-        snapshot = verified(read(Snapshot, folder, named.version)).checked(named)
-        listed = list_of(snapshot)
-        targets = verified(read(Targets, folder, listed.version)).checked(listed)
-        seals = seals_of(root, targets, snapshot, timestamp)
-        found = (root.metadata, targets.metadata, snapshot.metadata, timestamp.metadata)
-        loaded = cls(folder, keys, validity, *found, seals)
-        loaded._continue(root, record)
+        record = SealRecord.read(keys.sealed)
+        chain = read_chain(folder, keys, record)
+        loaded = cls(
+            folder,
+            keys,
+            validity,
+            chain.root.metadata,
+            chain.targets.metadata,
+            chain.snapshot.metadata,
+            chain.timestamp.metadata,
+            chain.stages.metadata if chain.stages is not None else None,
+            chain.seals,
+        )
+        loaded._continue(chain.root, record)
         return loaded
 
     def require(self, *roles: Role) -> None:
@@ -125,6 +122,8 @@ class Publication:
         """Whether the metadata of `role` should be signed anew."""
         if role == "targets" and self.keys.accepts_restored:
             return True  # gateways may have seen a higher version of it
+        if role == "targets" and delegation.is_outdated(self.targets.signed, self.root.signed):
+            return True
         signed = self.root.signed if role == "root" else self.targets.signed
         return self.validity.is_due(role, signed.expires)
 
@@ -169,7 +168,9 @@ class Publication:
             metadata: the document.
             former: ids of root keys that the document replaces, and that must sign it too.
         """
-        role: str = metadata.signed.type
+        role: str = delegation.ROLE if metadata is self.stages else metadata.signed.type
+        if isinstance(metadata.signed, Targets) and delegation.keyids(metadata.signed):
+            delegation.delegate(metadata.signed, self.root.signed)
         metadata.signed.version += 1
         metadata.signed.expires = datetime.now(UTC).replace(microsecond=0) + self.validity.of(role)
         metadata.signatures.clear()
@@ -194,11 +195,18 @@ class Publication:
 
     def put_targets(self) -> None:
         """Write the list of bundles, which is signed already."""
-        name = f"{self.targets.signed.version}.{LIST}"
-        self.snapshot.signed.meta[LIST] = self._write(self.targets, name)
+        name = f"{self.targets.signed.version}.targets.json"
+        self.snapshot.signed.meta["targets.json"] = self._write(self.targets, name)
 
-    def sign_online(self) -> None:
-        """Sign snapshot and timestamp; the new timestamp makes all changes visible at once."""
+    def sign_online(self, *, has_new_stage: bool = False) -> None:
+        """Sign snapshot and timestamp; the new timestamp makes all changes visible at once.
+
+        Args:
+            has_new_stage: whether the list of stages was changed. It is signed anew also where its
+                signature expires soon, or is by a key that was replaced.
+        """
+        if delegation.keyids(self.targets.signed) and (has_new_stage or self._needs_new_stages()):
+            self._sign_stages()
         self.advance(self.snapshot)
         name = f"{self.snapshot.signed.version}.snapshot.json"
         self.timestamp.signed.snapshot_meta = self._write(self.snapshot, name)
@@ -207,6 +215,27 @@ class Publication:
         self.remember()
         self._prune("snapshot", self.snapshot.signed.version)
         self._prune("targets", self.targets.signed.version)
+        if self.stages is not None:
+            self._prune(delegation.ROLE, self.stages.signed.version)
+
+    def _needs_new_stages(self) -> bool:
+        stages = self.stages
+        if not any(keyid in self.signers for keyid in self.keyids(delegation.ROLE)):
+            return False
+        if stages is None or self.keys.accepts_restored:
+            return True
+        signed = self.targets.signed.get_verification_result(
+            delegation.ROLE, stages.signed_bytes, stages.signatures
+        )
+        return not signed or self.validity.is_due(delegation.ROLE, stages.signed.expires)
+
+    def _sign_stages(self) -> None:
+        if self.stages is None:
+            self.stages = _unsigned(Targets())
+            self.stages.signed.version = SealRecord.read(self.keys.sealed).version(delegation.ROLE)
+        self.advance(self.stages)
+        name = f"{self.stages.signed.version}.{delegation.ROLE}.json"
+        self.snapshot.signed.meta[f"{delegation.ROLE}.json"] = self._write(self.stages, name)
 
     def status(self) -> SignatureStatus:
         """When the signatures expire, and warnings about those that expire soon."""
@@ -229,6 +258,8 @@ class Publication:
 
     def keyids(self, tuf_role: str) -> list[str]:
         """Ids of the keys that may sign as a TUF role."""
+        if tuf_role == delegation.ROLE:
+            return delegation.keyids(self.targets.signed)
         return self.root.signed.roles[tuf_role].keyids
 
     def replaced_by(self, root: Root) -> set[Role]:
@@ -260,7 +291,8 @@ class Publication:
         content = metadata.to_bytes()
         write_atomically(self.folder / name, content, below=self.folder.parent)
         digest = hashlib.sha256(content).hexdigest()
-        self.seals[metadata.signed.type] = Seal(version=metadata.signed.version, sha256=digest)
+        role = delegation.ROLE if metadata is self.stages else metadata.signed.type
+        self.seals[role] = Seal(version=metadata.signed.version, sha256=digest)
         return MetaFile(metadata.signed.version, len(content), {"sha256": digest})
 
     def _check_unchanged(self) -> None:
@@ -281,13 +313,19 @@ class Publication:
         path = self.folder / f"{root.metadata.signed.version}.root.json"
         if self.keys.accepts_restored:
             self._write(root.metadata, path.name)
-            for metadata in (self.targets, self.snapshot, self.timestamp):
-                signed = metadata.signed
-                signed.version = max(signed.version, record.version(signed.type))
+            for role, metadata in (
+                ("targets", self.targets),
+                ("snapshot", self.snapshot),
+                ("timestamp", self.timestamp),
+                (delegation.ROLE, self.stages),
+            ):
+                if metadata is not None:
+                    signed = metadata.signed
+                    signed.version = max(signed.version, record.version(role))
             return
         record.check(self.seals)
         if not _holds(path, root.content):
-            raise _lacks_root(path, self.keys)
+            raise lacks_root(path, self.keys)
         self.remember()
 
     def _prune(self, role: str, newest: int) -> None:
@@ -296,13 +334,6 @@ class Publication:
             version = path.name.partition(".")[0]
             if version.isdecimal() and int(version) <= newest - KEPT_VERSIONS:
                 path.unlink()
-
-
-def _lacks_root(path: Path, keys: Keys) -> RolledBackError:
-    return RolledBackError(
-        f"{path} is missing, or is not {keys.root}: an older copy of the registry was put back."
-        f" {REMEDY}"
-    )
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from serving.publishing import repository
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.releases import RegistryError
 from tests.kit.bundles.publishing import STREAM, bundle_file
 from tests.kit.wording import names, naming
 from trainer.__main__ import main
-from trainer.registry import repository
-from trainer.registry.keys import Keys, KeysError
-from trainer.registry.releases import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

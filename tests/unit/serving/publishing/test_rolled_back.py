@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from serving.publishing import repository
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.publication import Role
+from serving.publishing.releases import RegistryError
+from serving.publishing.seal_record import ForkedError, RolledBackError
 from tests.kit.bundles.attacker import forge, stolen
 from tests.kit.bundles.publishing import STREAM, bundle_file, split_keys
 from tests.kit.wording import naming
 from trainer.__main__ import main
-from trainer.registry import repository
-from trainer.registry.keys import Keys, KeysError
-from trainer.registry.publication import Role
-from trainer.registry.releases import RegistryError
-from trainer.registry.seal_record import ForkedError, RolledBackError
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 from tuf.api.metadata import Root
 
 from models.files import write_atomically
-from trainer.registry.documents import Document, read, read_file
-from trainer.registry.keys import Keys
-from trainer.registry.releases import TrustedRoot
+from serving.publishing.documents import Document, read, read_file
+from serving.publishing.keys import Keys
+from serving.publishing.releases import TrustedRoot
 
 
 def trusted_root(keys: Keys) -> TrustedRoot:

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.registry import audit_trail, proposal
-from trainer.registry.change import changing, put_root, record
-from trainer.registry.keys import Keys
-from trainer.registry.proposal import Proposal
-from trainer.registry.publication import Publication, Role
-from trainer.registry.releases import DEFAULT_VALIDITY, RegistryError, Validity
+from serving.publishing import audit_trail, proposal
+from serving.publishing.change import changing, put_root, record
+from serving.publishing.keys import Keys
+from serving.publishing.proposal import Proposal
+from serving.publishing.publication import Publication, Role
+from serving.publishing.releases import DEFAULT_VALIDITY, RegistryError, Validity
 
 
 def waiting(directory: Path, keys: Keys, *, validity: Validity = DEFAULT_VALIDITY) -> Proposal:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from models.errors import MillhandError
+from serving.publishing import joint_signing, repository
+from serving.publishing.keys import Keys
 from serving.registry.catalogue import Here
 from serving.registry.fetch import Fetcher
 from serving.registry.trust import TrustedRegistry, exclusive
 from tests.kit.bundles.publishing import STREAM, bundle_file, split_keys
-from trainer.registry import joint_signing, repository
-from trainer.registry.keys import Keys
 
 
 def pulled(folder: Path, root: Path, state: Path, seq: int | None = None) -> int:
