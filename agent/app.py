@@ -75,7 +75,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
     prover = Prover(settings.gateway.state_dir / "proofs", settings.proof, limits.max_batch)
     tools = Tools(settings.registry, store, updates, prover, account, settings.updates)
-    updater = Updater(tools, control, monotonic)
+    updater = Updater(tools, control, monotonic, settings.gateway.id)
     journal = _journal(settings, served, delivery, writes)
     kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)
     commands = Commands(

@@ -44,6 +44,8 @@ class Shadow(Section):
         alpha: probability that a harmless model is said to be worse, over all looks together.
         beta: probability that a model is said to be no worse that disagrees on more than it may.
         evidence_s: seconds after which the evidence is published again where it has changed.
+        probation_s: seconds for which the bundle before answers in the shadow of a new one, and
+            comes back where a gate speaks against that one; 0 for no probation.
         hard: limits of the gates that end a trial at once.
     """
 
@@ -53,6 +55,7 @@ class Shadow(Section):
     alpha: Share = 0.01
     beta: Share = 0.01
     evidence_s: Seconds = 10.0
+    probation_s: Annotated[float, Field(ge=0, le=366 * 86_400)] = 600.0
     hard: Hard = Hard()
 
     @property

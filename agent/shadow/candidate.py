@@ -8,17 +8,18 @@ the agent but counters.
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.shadow.comparison import Comparison
 from agent.shadow.spare_time import SpareTime
 from models.input.quality import Quality
 from models.windowing.windows import Batch
 from serving.clock import SteadyClock
 from serving.errors import InferenceError, ModelFailedError
+from serving.gates.answers import Answers
+from serving.gates.profile import Profile
 from serving.incidents.under_way import UnderWay
 from serving.model import Model
 from serving.pace import Pace
@@ -36,6 +37,33 @@ class _Offered(NamedTuple):
     batch: Batch
     values: Sequence[Any]
     scores: Sequence[Any]
+
+
+class Judge(Protocol):
+    """Is given what two models have answered; see `agent.shadow.comparison.Comparison`."""
+
+    takes_every_window: bool
+    champion: Profile
+    candidate: Profile
+
+    @property
+    def tripped(self) -> tuple[str, str] | None:
+        """Code and words of the gate that has ended it; None while it goes on."""
+
+    def leave_out(self, reason: str, windows: int) -> None:
+        """Count windows that the candidate has not answered."""
+
+    def took_champion(self, milliseconds: float) -> None:
+        """Take how long the model that serves has needed for a window."""
+
+    def took(self, milliseconds: float) -> None:
+        """Take how long the candidate has needed for a window."""
+
+    def fail(self, error: InferenceError) -> None:
+        """Take what the candidate has failed with."""
+
+    def add(self, at_ms: NDArray[np.int64], champion: Answers, candidate: Answers) -> None:
+        """Take answers of both to the same windows."""
 
 
 class Marks(NamedTuple):
@@ -80,17 +108,15 @@ class Candidate:
 
     Args:
         model: the model.
-        comparison: is given the answers of both models.
+        judge: is given the answers of both models.
         marks: what has to know of its inferences.
         turn: asks it at the end of the turn.
         most: windows that wait for the end of a turn at most; those of one call of the champion are
             taken in any case.
     """
 
-    def __init__(
-        self, model: Model, comparison: Comparison, marks: Marks, turn: Turn, most: int
-    ) -> None:
-        self.model, self.comparison = model, comparison
+    def __init__(self, model: Model, judge: Judge, marks: Marks, turn: Turn, most: int) -> None:
+        self.model, self.judge = model, judge
         self._digest = bytes.fromhex(model.sha256)
         outputs = [str(output.name) for output in model.manifest.outputs]
         self._names = [name for name in outputs if name != "probabilities"]
@@ -107,10 +133,10 @@ class Candidate:
             values: what the champion has answered to each; None where it has not.
             scores: its score of each; None where there is none.
         """
-        if self.comparison.tripped is not None:
+        if self.judge.tripped is not None:
             return
         if self._held and self._held + len(values) > self._most:
-            self.comparison.leave_out(TURN_FULL, len(values))
+            self.judge.leave_out(TURN_FULL, len(values))
             return
         if not self._offered:
             self._turn.due.append(self)
@@ -122,20 +148,22 @@ class Candidate:
         offered, self._offered, self._held = self._offered, [], 0
         self._turns += 1
         for one in offered:
-            if self.comparison.tripped is None:
+            if self.judge.tripped is None:
                 self._answer(one, spare)
 
     def _answer(self, offered: _Offered, spare: SpareTime) -> None:
         batch, values, scores = offered
+        every = self.judge.takes_every_window
         places = [
             place
-            for place, (value, score) in enumerate(zip(values, scores, strict=True))
-            if value is not None and isfinite(value) and (score is None or isfinite(score))
+            for place, value in enumerate(values)
+            if (every and batch.qualities[place] is not Quality.BAD)
+            or (value is not None and isfinite(value))
         ]
-        self.comparison.leave_out(UNANSWERED, len(values) - len(places))
+        self.judge.leave_out(UNANSWERED, len(values) - len(places))
         room = spare.room(self._pace)
         if room < len(places):
-            self.comparison.leave_out(TURN_FULL, len(places) - room)
+            self.judge.leave_out(TURN_FULL, len(places) - room)
             # Another part each time, as the assets of a batch may always come in the same order.
             first = self._turns * room % (len(places) - room + 1)
             places = places[first : first + room]
@@ -144,18 +172,16 @@ class Candidate:
         windows = batch.values if len(places) == len(values) else batch.values[places]
         answered = self._run(windows, spare)
         if answered is None:
-            self.comparison.leave_out(FAILED, len(places))
+            self.judge.leave_out(FAILED, len(places))
             return
         at_ms = np.array([batch.times_ns[place] for place in places], np.int64) // NS_PER_MS
         qualities = [batch.qualities[place] for place in places]
+        # None becomes NaN.
         given = {"value": np.array([values[place] for place in places], np.float64)}
-        if scores[places[0]] is not None:
+        if any(score is not None for score in scores):
             given["score"] = np.array([scores[place] for place in places], np.float64)
-        champion = self.comparison.champion.answers(given, qualities)
-        is_number = np.isfinite(answered["value"].ravel().astype(np.float64))
-        own = [q if ok else Quality.BAD for q, ok in zip(qualities, is_number, strict=True)]
-        candidate = self.comparison.candidate.answers(answered, own)
-        self.comparison.add(at_ms, champion, candidate)
+        champion = _read(self.judge.champion, given, qualities)
+        self.judge.add(at_ms, champion, _read(self.judge.candidate, answered, qualities))
 
     def _run(
         self, windows: NDArray[np.float32], spare: SpareTime
@@ -172,7 +198,7 @@ class Candidate:
                 shapes = {name: list(array.shape) for name, array in outputs.items()}
                 raise ModelFailedError(f"{self.model.ref}: outputs have the shapes {shapes}")
         except InferenceError as exc:
-            self.comparison.fail(exc)
+            self.judge.fail(exc)
             return None
         finally:
             under_way.done()
@@ -182,5 +208,14 @@ class Candidate:
             if elapsed_ns >= time_limit.doubtful_ns:
                 session.renew_options()  # the flag in the old ones may have been set
         self._pace.note(len(windows), elapsed_ns)
-        self.comparison.took(elapsed_ns / len(windows) / NS_PER_MS)
+        self.judge.took(elapsed_ns / len(windows) / NS_PER_MS)
         return outputs
+
+
+def _read(
+    profile: Profile, outputs: Mapping[str, NDArray[Any]], qualities: Sequence[Quality]
+) -> Answers:
+    """Answers of a model; one that is no number is BAD, whatever its input."""
+    value = outputs["value"].ravel().astype(np.float64)
+    own = [q if ok else Quality.BAD for q, ok in zip(qualities, np.isfinite(value), strict=True)]
+    return profile.answers(outputs, own)

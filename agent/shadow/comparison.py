@@ -59,10 +59,15 @@ class Comparison:
 
     Attributes:
         tripped: code and words of the hard gate that has ended the comparison; None without one.
+        champion: how the answers of the champion are read.
+        candidate: how those of the candidate are read.
+        takes_every_window: whether windows count that the champion has not answered.
 
     Raises:
         IncompatibleBundleError: the models have different tasks.
     """
+
+    takes_every_window = False
 
     def __init__(
         self, champion: Model, candidate: Model, gates: Gates, settings: Settings, latency_ms: float
@@ -74,7 +79,9 @@ class Comparison:
         shares = gates.model_dump(include={"disagreement", "alpha", "beta"})
         self._pair = Pair(Limits(block_s=block_s, **shares), self.champion, self.candidate)
         limits = _hard_limits(settings.hard, candidate.manifest.window, block_s, latency_ms)
-        self._hard = HardGates(limits, champion.document, candidate.document)
+        is_scored = candidate.manifest.task != "regression"
+        documents = champion.document, candidate.document
+        self._hard = HardGates(limits, *documents, scored=is_scored)
         self._champion_ms: float | None = None
         self._since = timestamp()
         self._compared = 0

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.shadow.place import KeptEvidence, Place
+from agent.shadow.place import KeptEvidence, Place, Trial
 from models.control.rollout import Evidence
 from models.files import write_atomically
 from serving import log
@@ -57,7 +57,7 @@ class Evidences:
         """Publish and keep what is due; to be called about once a second."""
         for place in self._places:
             if place.shown is not None:
-                self._say(place)
+                self._say(place, place.shown)
             elif place.stream in self._said:
                 del self._said[place.stream]
                 self._kept.pop(place.stream, None)
@@ -74,52 +74,47 @@ class Evidences:
         for place in self._places:
             self._keep(place)
 
-    def _say(self, place: Place) -> None:
-        mark, stream = _mark(place), place.stream
+    def _say(self, place: Place, trial: Trial) -> None:
+        mark, stream = _mark(trial), place.stream
         before, now_s = self._said.get(stream), self._clock()
         is_news = before is None or before[:3] != mark[:3]
         if is_news or (before != mark and now_s >= self._due_s[stream]):
             self._said[stream], self._due_s[stream] = mark, now_s + self._interval_s
-            self._announcer.evidence(_document(place))
+            self._announcer.evidence(_document(place, trial))
         if is_news or now_s >= self._keep_s.get(stream, 0.0):
             self._keep_s[stream] = now_s + _KEEP_S
             self._keep(place)
 
     def _keep(self, place: Place) -> None:
         """Have the counters written, if they have changed."""
-        candidate, opponent = place.shown, place.opponent
-        if candidate is None or opponent is None:
+        trial = place.shown
+        if trial is None:
             return
-        mark = _mark(place)
+        mark = _mark(trial)
         if self._kept.get(place.stream) == mark:
             return
         self._kept[place.stream] = mark
         kept = KeptEvidence(
-            champion=opponent.sha256,
-            candidate=candidate.model.sha256,
-            counters=candidate.comparison.counters(),
+            champion=trial.opponent.sha256,
+            candidate=trial.candidate.model.sha256,
+            counters=trial.comparison.counters(),
         )
         self._worker.submit(partial(_write, place.file, kept.model_dump_json().encode()))
 
 
-def _mark(place: Place) -> _Mark:
-    candidate, opponent = place.shown, place.opponent
-    assert candidate is not None  # noqa: S101  the caller has asked
-    assert opponent is not None  # noqa: S101  set together with it
-    comparison, identity = candidate.comparison, opponent.sha256 + candidate.model.sha256
+def _mark(trial: Trial) -> _Mark:
+    comparison = trial.comparison
     code, _ = comparison.tripped or ("", "")
+    identity = trial.opponent.sha256 + trial.candidate.model.sha256
     return identity, comparison.verdict, code, comparison.count
 
 
-def _document(place: Place) -> Evidence:
-    candidate, opponent, selection = place.shown, place.opponent, place.selection
-    assert candidate is not None  # noqa: S101  as above
-    assert opponent is not None  # noqa: S101  as above
-    return candidate.comparison.document(
+def _document(place: Place, trial: Trial) -> Evidence:
+    return trial.comparison.document(
         stream=place.stream,
-        rollout=selection.rollout if selection is not None else "",
-        champion=opponent.seq,
-        candidate=candidate.model.ref.seq,
+        rollout=place.selection.rollout if place.selection is not None else "",
+        champion=trial.opponent.seq,
+        candidate=trial.candidate.model.ref.seq,
     )
 
 

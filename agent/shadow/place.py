@@ -1,6 +1,7 @@
 """Where a candidate of one stream answers (`serving.updates.slot.ShadowSlot`)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agent.config.shadow import Shadow as Settings
 from agent.shadow.candidate import Candidate, Marks, Turn
 from agent.shadow.comparison import FAILING, Comparison, Counters
+from agent.shadow.probation import Probation
 from models.bundle.identity import BundleRef
 from models.bundle.manifest import Manifest, Sha256
 from models.errors import IncompatibleBundleError
+from serving import log
 from serving.failure import Failure
 from serving.model import Model
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 class _Inference(Protocol):
     shadow: Candidate | None
+    failure: Failure | None
 
 
 class Stream(Protocol):
@@ -56,6 +60,21 @@ class KeptEvidence(BaseModel):
     counters: Counters
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate that is, or was, compared with a champion.
+
+    Attributes:
+        candidate: answers in the shadow.
+        comparison: compares its answers.
+        opponent: the bundle that serves.
+    """
+
+    candidate: Candidate
+    comparison: Comparison
+    opponent: BundleRef
+
+
 class Place:
     """The place for a shadow of one stream.
 
@@ -72,9 +91,8 @@ class Place:
     Attributes:
         is_configured: as given.
         selection: what is selected, and by whom; set before a model is prepared.
-        shown: the candidate whose evidence is shown, also once a gate has ended its trial; None
-            while there is none.
-        opponent: the bundle that it is compared with.
+        probation_s: seconds for which a bundle that has begun to serve is on probation.
+        shown: the trial whose evidence is shown, also once a gate has ended it; None without one.
         file: the file of what is kept.
     """
 
@@ -92,8 +110,9 @@ class Place:
     ) -> None:
         self.is_configured = is_configured
         self.selection: Selection | None = None
-        self.shown: Candidate | None = None
-        self.opponent: BundleRef | None = None
+        self.probation_s = settings.probation_s
+        self.shown: Trial | None = None
+        self._probation: tuple[Candidate, Probation] | None = None
         self.file = folder / f"{stream.stream}.evidence"
         self._stream, self._settings = stream, settings
         self._marks, self._turn, self._most = marks, turn, most
@@ -112,8 +131,7 @@ class Place:
     @property
     def model(self) -> Model | None:
         """The model in the shadow; None while there is none."""
-        candidate = self._stream.inference.shadow
-        return candidate.model if candidate is not None else None
+        return self.shown.candidate.model if self.shown is not None and self._is_on else None
 
     @property
     def failure(self) -> Failure | None:
@@ -123,8 +141,51 @@ class Place:
     @property
     def tripped(self) -> tuple[str, str] | None:
         """Code and words of the gate that has ended the trial; None while it goes on."""
-        candidate = self._stream.inference.shadow
-        return candidate.comparison.tripped if candidate is not None else None
+        return self.shown.comparison.tripped if self.shown is not None and self._is_on else None
+
+    @property
+    def _is_on(self) -> bool:
+        """Whether the candidate of the trial answers."""
+        return self.shown is not None and self._stream.inference.shadow is self.shown.candidate
+
+    @property
+    def is_on_probation(self) -> bool:
+        """Whether the former bundle answers here, as a measure of the one that serves."""
+        probation = self._probation
+        return probation is not None and self._stream.inference.shadow is probation[0]
+
+    @property
+    def relapse(self) -> tuple[str, str] | None:
+        """Code and words of the gate that speaks against the bundle that serves on probation."""
+        if self._probation is None or not self.is_on_probation:
+            return None
+        _, judge = self._probation
+        if judge.is_over:
+            self.end_probation()
+        failure = self._stream.inference.failure
+        if judge.tripped is not None and failure is not None:
+            return failure.error.code, str(failure.error)
+        return judge.tripped
+
+    def begin_probation(self, former: Model) -> None:
+        """Have the bundle that served before answer here, as a measure of the one that does now."""
+        serving = self._stream.model
+        assert serving is not None  # noqa: S101  it was activated just now
+        try:
+            _check(serving.manifest, former.manifest)
+        except IncompatibleBundleError as exc:
+            log.info("no probation", stream=self.stream, reason=str(exc))
+            return
+        judge = Probation(self._compared(former, serving))
+        candidate = Candidate(former, judge, self._marks, self._turn, self._most)
+        self._stream.inference.shadow = candidate
+        self._probation = candidate, judge
+
+    def end_probation(self) -> None:
+        """Have the former bundle answer no more."""
+        if self.is_on_probation:
+            self._stream.inference.shadow = None
+        self._probation = None
 
     def is_at_fault(self, code: str) -> bool:
         """Whether the model fails by itself, whatever it is compared with."""
@@ -143,31 +204,29 @@ class Place:
         if champion is None:
             raise IncompatibleBundleError(f"{model.ref}: no model of {self.stream} serves yet")
         _check(model.manifest, champion.manifest)
-        selection = self.selection
-        gates = selection.gates if selection is not None else None
-        comparison = Comparison(
-            champion,
-            model,
-            gates or self._settings.gates,
-            self._settings,
-            self._latency_factor * model.manifest.budget.latency_ms_p99,
-        )
+        comparison = self._compared(champion, model)
         if (kept := self._kept(champion.sha256, model.sha256)) is not None:
             comparison.restore(kept)
         candidate = Candidate(model, comparison, self._marks, self._turn, self._most)
-        return partial(self._put, candidate, champion)
+        return partial(self._put, Trial(candidate, comparison, champion.ref), champion)
+
+    def _compared(self, champion: Model, candidate: Model) -> Comparison:
+        gates = self.selection.gates if self.selection is not None else None
+        latency_ms = self._latency_factor * candidate.manifest.budget.latency_ms_p99
+        gates = gates or self._settings.gates
+        return Comparison(champion, candidate, gates, self._settings, latency_ms)
 
     def end(self, *, keep_evidence: bool = False) -> None:
         """Have no model answer here; its evidence goes with it unless it is to be kept."""
-        self._stream.inference.shadow = None
+        if self._is_on:
+            self._stream.inference.shadow = None
         if not keep_evidence:
             self.shown = None
 
-    def _put(self, candidate: Candidate, champion: Model) -> bool:
+    def _put(self, trial: Trial, champion: Model) -> bool:
         if self._stream.model is not champion:
             return False
-        self._stream.inference.shadow = self.shown = candidate
-        self.opponent = champion.ref
+        self._stream.inference.shadow, self.shown = trial.candidate, trial
         return True
 
     def _kept(self, champion: str, candidate: str) -> Counters | None:

@@ -166,7 +166,7 @@ class Inference:
             predictor.session.renew_options()  # the flag in the old ones may have been set
         elapsed_ns -= explained_ns
         if predictor.shadow is not None:
-            predictor.shadow.comparison.took_champion(elapsed_ns / windows / 1e6)
+            predictor.shadow.judge.took_champion(elapsed_ns / windows / 1e6)
         self.batch_ns += (elapsed_ns - self.batch_ns) / 8
         if predictor is not self._predictor or not predictor.has_run:
             return

@@ -33,6 +33,9 @@ def current_of(
     if ref is not None:
         fields |= {"state": "serving", "seq": ref.seq}
         fields |= {"version": ref.version, "sha256": ref.sha256}
+    quarantined = tuple(quarantined)
+    if (rollout := update.rollout.shown(ref.seq if ref else None, quarantined)) is not None:
+        fields["rollout"] = rollout
     shown = [
         QuarantinedBundle.model_construct(seq=one.seq, sha256=one.sha256, code=one.code)
         for one in quarantined

@@ -22,11 +22,13 @@ from serving.incidents.account import Account
 from serving.model import Model, prove
 from serving.proof.prover import Prover
 from serving.proof.refusals import LatencyError
+from serving.registry.part import Part, Situation
 from serving.registry.pull import PullRequest, pull
 from serving.registry.refusals import storage_error
 from serving.registry.settings import Registry
 from serving.runtime.device import CPU, Device
 from serving.store import Store
+from serving.updates.rollout import Change
 from serving.updates.settings import Updates
 from serving.updates.slot import Slot
 from serving.worker import Worker
@@ -41,6 +43,19 @@ class Downloading:
     """
 
     progress: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """What a rollout of the stream asks of this gateway is known.
+
+    Attributes:
+        part: what it asks; None where the stream has no rollout.
+        change: the last change that a rollout has asked for, as it is on disk.
+    """
+
+    part: Part | None
+    change: Change | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +108,7 @@ class Failed:
     error: MillhandError
 
 
-Event = Downloading | Verified | Slow | Proven | Unchanged | Recorded | Failed
+Event = Downloading | Assigned | Verified | Slow | Proven | Unchanged | Recorded | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +158,10 @@ class Attempt:
         slot: where its model is to serve.
         tools: what to work with.
         report: called on the hot thread with each event, in the order in which they happened.
+        situation: what the gateway knows of itself; None takes no part in rollouts.
+
+    Attributes:
+        desired: as given.
         passed_over: digests of bundles that are not brought there, as if they were there already.
     """
 
@@ -153,10 +172,11 @@ class Attempt:
         tools: Tools,
         report: Callable[["Attempt", Event], None],
         *,
-        passed_over: AbstractSet[str] = frozenset(),
+        situation: Situation | None = None,
     ) -> None:
         self.desired = desired
-        self._passed_over = passed_over
+        self.passed_over: AbstractSet[str] = frozenset()
+        self._situation = situation
         self._slot = slot
         self._serving = slot.model.ref if slot.model is not None else None
         self._tools = tools
@@ -180,7 +200,7 @@ class Attempt:
     def _prove(self) -> None:
         try:
             ref = self._pull()
-            if ref == self._serving or ref.sha256 in self._passed_over:
+            if ref == self._serving or ref.sha256 in self.passed_over:
                 self._tell(Unchanged())
                 return
             self._tools.prover.check(ref.sha256)
@@ -210,17 +230,43 @@ class Attempt:
             kept=tuple(ref.sha256 for ref in active.candidates) if active is not None else (),
             refused=self._tools.prover.refused(),
             access=registry.access,
+            situation=self._situation,
         )
 
         def on_progress(received: int, total: int) -> None:
             self._tell(Downloading(round(100 * received / max(total, 1))))
 
-        return pull(
+        parts: list[Part] = []
+
+        def on_rollout(part: Part) -> None:
+            parts.append(part)
+            self._tell(Assigned(part, Change.read(store.state_dir, stream)))
+
+        stopping = self._tools.worker.stopping
+        ref = pull(
             request,
             on_progress=on_progress,
-            cancelled=self._tools.worker.stopping,
+            cancelled=stopping,
             on_resolved=lambda withdrawn: store.note_withdrawn(stream, withdrawn),
+            on_rollout=on_rollout,
         )
+        if parts:
+            self._remember(ref, parts[0])
+        elif self._situation is not None:
+            self._tell(Assigned(None, None))
+        return ref
+
+    def _remember(self, ref: BundleRef, part: Part) -> None:
+        """Write down what served here before a rollout, so that it can be brought back."""
+        serving, folder = self._serving, self._tools.store.state_dir
+        if ref.seq != part.seq or part.role == "pinned" or ref == serving:
+            return
+        change = Change.read(folder, ref.stream)
+        if change is None or change.rollout != part.rollout:
+            former = serving.seq if serving is not None else None
+            change = Change(stream=ref.stream, rollout=part.rollout, seq=ref.seq, former=former)
+            change.write(folder)
+            self._tell(Assigned(part, change))
 
     def _proven(self, ref: BundleRef) -> Proven:
         store, worker = self._tools.store, self._tools.worker

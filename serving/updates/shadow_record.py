@@ -13,6 +13,7 @@ from models.bundle.manifest import Name, Sha256
 from models.control.document import Activity, Message
 from models.files import write_atomically
 from models.rollout.plan import Gates
+from serving import log
 
 _Seq = Annotated[int, Field(ge=1)]
 _FOLDER: Final = "shadow"
@@ -103,13 +104,12 @@ def read_record(state_dir: Path, stream: str) -> ShadowRecord | None:
 
 
 def write_record(state_dir: Path, stream: str, record: ShadowRecord | None) -> None:
-    """Replace the file of a stream; None removes it.
-
-    Raises:
-        OSError: the disk is full or broken; the old record stands.
-    """
+    """Replace the file of a stream; None removes it. Where that fails, the log says so."""
     path = state_dir / _FOLDER / f"{stream}.json"
-    if record is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_atomically(path, record.model_dump_json(indent=1).encode())
+    try:
+        if record is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_atomically(path, record.model_dump_json(indent=1).encode())
+    except OSError as exc:
+        log.warning("shadow cannot be recorded", stream=stream, reason=exc.strerror)

@@ -7,7 +7,6 @@ A stream whose shadow is selected stays on the bundle that serves it: it does no
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -16,7 +15,11 @@ from models.control.bundles import ShadowBundle
 from models.control.document import MAX_MESSAGE
 from models.control.documents import Desired, FeedbackState
 from models.errors import BundleError, MillhandError
+from models.rollout.plan import Gates
 from serving import log, memory
+from serving.failure import Failure
+from serving.model import Model
+from serving.registry.part import Part
 from serving.updates.announced import feedback_of, rolled_back
 from serving.updates.attempt import (
     Attempt,
@@ -37,34 +40,10 @@ from serving.updates.shadow_record import (
     read_record,
     write_record,
 )
+from serving.updates.shadow_state import ShadowState
 from serving.updates.slot import Announcer, ShadowSlot
 
 _FIRST_RETRY_S: Final = 5.0
-
-
-@dataclass(slots=True, eq=False)
-class _Shadow:
-    """The shadow of one stream.
-
-    Attributes:
-        slot: where its model answers.
-        configured: what is selected unless a push or a rollout selects something; None for nothing.
-        selection: what is selected; None for nothing.
-        ref: the bundle in the shadow; None while there is none.
-        ended: the trial of this selection that a gate has ended last.
-        attempt: the attempt to bring the bundle there; None while none is under way.
-        due_s: monotonic seconds at which the next attempt may begin.
-        failures: attempts that failed since the last one that went well.
-    """
-
-    slot: ShadowSlot
-    configured: Selection | None
-    selection: Selection | None = None
-    ref: BundleRef | None = None
-    ended: EndedTrial | None = None
-    attempt: Attempt | None = None
-    due_s: float = 0.0
-    failures: int = 0
 
 
 class Shadows:
@@ -88,14 +67,14 @@ class Shadows:
         self._kept = KeptBundles(tools)
         self._announcer, self._announce = announcer, announce
         self._clock = clock
-        self._shadows: dict[str, _Shadow] = {}
+        self._shadows: dict[str, ShadowState] = {}
 
     def open(self, slots: Mapping[str, ShadowSlot]) -> None:
         """Read what is on disk, before anything there is tidied up."""
         for stream, slot in slots.items():
             record = read_record(self._tools.store.state_dir, stream)
             configured = Selection() if slot.is_configured else None
-            shadow = self._shadows[stream] = _Shadow(slot, configured, configured)
+            shadow = self._shadows[stream] = ShadowState(slot, configured, configured)
             if record is not None and (configured or record.selection != Selection()):
                 shadow.selection, shadow.ref = record.selection, record.ref
                 shadow.ended = record.ended
@@ -126,6 +105,24 @@ class Shadows:
         self._write(stream, shadow)
         self.tick()
 
+    def assign(self, stream: str, part: Part | None) -> None:
+        """Take what a signed rollout asks of a stream; what a person has pushed comes first.
+
+        Args:
+            stream: name of the stream.
+            part: the gateway's part; None where there is no rollout.
+        """
+        shadow = self._shadows.get(stream)
+        if shadow is None:
+            return
+        selection, configured = shadow.selection, shadow.configured
+        is_pushed = selection != configured and selection is not None and not selection.rollout
+        if part is not None and part.role == "shadow" and not is_pushed:
+            gates = Gates.model_validate(part.gates) if part.gates else None
+            self.select(stream, Selection(seq=part.seq, rollout=part.rollout, gates=gates))
+        elif selection is not None and selection.rollout:
+            self.end(stream)
+
     def end(self, stream: str) -> None:
         """End what a push or a rollout has selected; what is configured is selected again."""
         shadow = self._shadows.get(stream)
@@ -140,28 +137,32 @@ class Shadows:
     def holds(self, stream: str) -> bool:
         """Whether the stream stays on the bundle that serves it."""
         shadow = self._shadows.get(stream)
-        return shadow is not None and shadow.selection is not None
+        selection = shadow.selection if shadow is not None else None
+        return selection is not None and not selection.rollout
+
+    def begin_probation(self, stream: str, former: Model | None) -> None:
+        """Have the bundle that served before answer beside the one that does from now on."""
+        shadow = self._shadows.get(stream)
+        if shadow is not None and former is not None and shadow.slot.probation_s > 0:
+            shadow.slot.begin_probation(former)
+            shadow.probation_s = self._clock() + shadow.slot.probation_s
+
+    def relapse(self, stream: str, failure: Failure | None) -> tuple[str, str] | None:
+        """What speaks against the bundle that serves, in a code and in words; None for nothing.
+
+        Args:
+            stream: name of the stream.
+            failure: what its model fails with on live windows.
+        """
+        if failure is not None and failure.is_lasting:
+            return failure.error.code, str(failure.error)
+        shadow = self._shadows.get(stream)
+        return shadow.slot.relapse if shadow is not None else None
 
     def shown(self, stream: str) -> ShadowBundle | None:
         """What `current` says of the shadow of a stream; None if there is nothing to say."""
         shadow = self._shadows.get(stream)
-        if shadow is None or shadow.selection is None:
-            return None
-        activity, ended = shadow.selection.activity, shadow.ended
-        if shadow.ref is not None:
-            ref = shadow.ref
-            return ShadowBundle.model_construct(
-                seq=ref.seq, version=ref.version, sha256=ref.sha256, activity=activity
-            )
-        if ended is None:
-            return None
-        return ShadowBundle.model_construct(
-            seq=ended.seq,
-            sha256=ended.sha256,
-            activity=activity,
-            gate=ended.code,
-            message=ended.message,
-        )
+        return shadow.shown if shadow is not None else None
 
     def tick(self) -> None:
         """Begin what is due, and end what a gate has ended; to be called about once a second."""
@@ -171,12 +172,17 @@ class Shadows:
             if shadow.ref is not None and shadow.slot.model is None and shadow.attempt is None:
                 shadow.ref, shadow.due_s = None, 0.0  # another champion: compare with that one
                 self._announce(stream)
+            if shadow.slot.is_on_probation:
+                if self._clock() < shadow.probation_s:
+                    continue
+                shadow.slot.end_probation()
+                self._tools.worker.submit(memory.give_back)
             champion = shadow.slot.champion
             is_due = shadow.attempt is None and self._clock() >= shadow.due_s
             if shadow.selection is not None and champion is not None and is_due:
                 self._begin(stream, shadow, champion)
 
-    def _begin(self, stream: str, shadow: _Shadow, champion: BundleRef) -> None:
+    def _begin(self, stream: str, shadow: ShadowState, champion: BundleRef) -> None:
         selection = shadow.selection
         assert selection is not None  # noqa: S101  the caller has asked
         if shadow.ended is not None and shadow.ended.seq == selection.seq:
@@ -187,7 +193,8 @@ class Shadows:
         )
         shadow.slot.selection = selection
         known = {champion.sha256} | ({shadow.ended.sha256} if shadow.ended is not None else set())
-        shadow.attempt = Attempt(desired, shadow.slot, self._tools, self._follow, passed_over=known)
+        shadow.attempt = Attempt(desired, shadow.slot, self._tools, self._follow)
+        shadow.attempt.passed_over = known
         shadow.attempt.begin()
 
     def _follow(self, attempt: Attempt, event: Event) -> None:
@@ -215,7 +222,7 @@ class Shadows:
                 shadow.attempt = None
                 self._fail(shadow, desired, event.error)
 
-    def _enter(self, stream: str, shadow: _Shadow, proven: Proven) -> None:
+    def _enter(self, stream: str, shadow: ShadowState, proven: Proven) -> None:
         """The bundle is there: it answers in the shadow from the next turn on."""
         if not proven.swap():
             shadow.due_s = 0.0  # another champion by now
@@ -229,7 +236,7 @@ class Shadows:
             self._set_aside(before)
         self._announce(stream)
 
-    def _fail(self, shadow: _Shadow, desired: Desired, error: MillhandError) -> None:
+    def _fail(self, shadow: ShadowState, desired: Desired, error: MillhandError) -> None:
         is_refused = isinstance(error, BundleError)
         shadow.failures += 1
         state: FeedbackState = "refused" if is_refused else "waiting"
@@ -244,20 +251,23 @@ class Shadows:
             wait_s = min(wait_s, self._tools.registry.poll_s)
             shadow.due_s = self._clock() + wait_s * random.uniform(0.5, 1.0)  # noqa: S311  jitter
 
-    def _trip(self, stream: str, shadow: _Shadow, ref: BundleRef, code: str, message: str) -> None:
+    def _trip(
+        self, stream: str, shadow: ShadowState, ref: BundleRef, code: str, message: str
+    ) -> None:
         """A gate has ended the trial: the model goes, and is not tried again for this selection."""
         shadow.ended = EndedTrial(sha256=ref.sha256, seq=ref.seq, code=code, message=message)
         shadow.slot.end(keep_evidence=True)
         shadow.ref, shadow.due_s = None, self._clock()
         log.warning("trial ended", stream=stream, seq=ref.seq, code=code, reason=message)
         self._tell_ended(shadow, ref, code, message)
-        if shadow.slot.is_at_fault(code):
+        is_of_rollout = shadow.selection is not None and shadow.selection.rollout
+        if is_of_rollout or shadow.slot.is_at_fault(code):
             self._tools.worker.submit(partial(self._kept.put_aside, ref, code, message))
         self._write(stream, shadow)
         self._tools.worker.submit(memory.give_back)
         self._tools.worker.submit(lambda: partial(self._announce, stream))
 
-    def _leave(self, stream: str, shadow: _Shadow) -> None:
+    def _leave(self, stream: str, shadow: ShadowState) -> None:
         """Have nothing run in the shadow; what is under way there is not wanted any more."""
         attempt, shadow.attempt = shadow.attempt, None
         if attempt is not None:
@@ -285,7 +295,7 @@ class Shadows:
 
         return enter
 
-    def _is_deadly(self, stream: str, shadow: _Shadow, ref: BundleRef) -> bool:
+    def _is_deadly(self, stream: str, shadow: ShadowState, ref: BundleRef) -> bool:
         """Whether the program has died of the bundle too often, or it is in quarantine."""
         account = self._tools.account
         if account.quarantine.get(ref.sha256) is not None:
@@ -301,7 +311,7 @@ class Shadows:
         self._write(stream, shadow)
         return True
 
-    def _poll_later(self, shadow: _Shadow) -> None:
+    def _poll_later(self, shadow: ShadowState) -> None:
         """Look for a newer bundle after the poll interval, if the newest is selected."""
         poll_s = self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
         shadow.due_s = self._clock() + poll_s
@@ -315,20 +325,13 @@ class Shadows:
         refs = [one.ref for one in self._shadows.values()]
         self._tools.store.reserved = frozenset(ref.sha256 for ref in refs if ref is not None)
 
-    def _write(self, stream: str, shadow: _Shadow) -> None:
+    def _write(self, stream: str, shadow: ShadowState) -> None:
         self._reserve()
         record = None
         if shadow.selection is not None:
             record = ShadowRecord.of(stream, shadow.selection, shadow.ref, shadow.ended)
         state_dir = self._tools.store.state_dir
-
-        def write() -> None:
-            try:
-                write_record(state_dir, stream, record)
-            except OSError as exc:
-                log.warning("shadow cannot be recorded", stream=stream, reason=exc.strerror)
-
-        self._tools.worker.submit(write)
+        self._tools.worker.submit(partial(write_record, state_dir, stream, record))
 
     def _tell(
         self,
@@ -339,7 +342,7 @@ class Shadows:
     ) -> None:
         self._announcer.feedback(feedback_of(desired, state, error, **more))
 
-    def _tell_ended(self, shadow: _Shadow, ref: BundleRef, code: str, message: str) -> None:
+    def _tell_ended(self, shadow: ShadowState, ref: BundleRef, code: str, message: str) -> None:
         champion, selection = shadow.slot.champion, shadow.selection
         activity = selection.activity if selection is not None else ""
         seq = champion.seq if champion is not None else None

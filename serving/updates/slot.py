@@ -42,9 +42,11 @@ class ShadowSlot(Slot, Protocol):
     Attributes:
         is_configured: whether the newest bundle runs there unless something else is selected.
         selection: what is selected, set before a model is prepared.
+        probation_s: seconds for which a bundle that has begun to serve is on probation.
     """
 
     is_configured: bool
+    probation_s: float
     selection: Selection | None
 
     @property
@@ -54,6 +56,20 @@ class ShadowSlot(Slot, Protocol):
     @property
     def tripped(self) -> tuple[str, str] | None:
         """Code and words of the gate that has ended the trial; None while it goes on."""
+
+    @property
+    def is_on_probation(self) -> bool:
+        """Whether the former bundle answers there, as a measure of the one that serves."""
+
+    @property
+    def relapse(self) -> tuple[str, str] | None:
+        """Code and words of the gate that speaks against the bundle on probation."""
+
+    def begin_probation(self, former: Model) -> None:
+        """Have the bundle that served before answer there; only where it takes the same windows."""
+
+    def end_probation(self) -> None:
+        """Have it answer no more."""
 
     def is_at_fault(self, code: str) -> bool:
         """Whether this gate says that the model fails by itself, so that it must not serve here."""

@@ -9,7 +9,7 @@ Whatever the state, the model that serves goes on serving; only ON_TRIAL replace
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +18,7 @@ from models.control.document import MAX_MESSAGE
 from models.control.documents import Desired
 from serving import log
 from serving.failure import Failure
+from serving.updates.rollout import Participation
 from serving.updates.slot import Slot
 
 _DEGRADED_S: Final = 5.0
@@ -91,6 +92,7 @@ class Update:
         irreplaceable: the failing bundle for which no earlier one could be activated.
         degraded: what was last published of a model that fails; None while it answers.
         is_suspended: whether the stream shall run nothing for the time being.
+        rollout: what the stream does in rollouts.
     """
 
     slot: Slot
@@ -103,6 +105,7 @@ class Update:
     irreplaceable: BundleRef | None = None
     degraded: Degraded | None = None
     is_suspended: bool = False
+    rollout: Participation = field(default_factory=Participation)
 
     @property
     def is_under_way(self) -> bool:
