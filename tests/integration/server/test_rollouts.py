@@ -13,13 +13,14 @@ import tomli_w
 from models.control.documents import Status
 from models.control.topics import ControlTopics
 from serving.publishing.rollouts import read_rollouts
+from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.published import Published
 from tests.kit.bundles.publishing import split_keys
 from tests.kit.children import python
 from tests.kit.gateway.mqtt_client import PlantClient
-from tests.kit.model_server import ModelServer
+from tests.kit.model_server import ModelServer, Reply
 from tests.kit.rollouts.world import Gateway
 from tests.kit.waiting import eventually
 
@@ -34,6 +35,7 @@ class Site:
         self.folder, self.broker, self._client = folder, broker, client
         self.published = Published.create(folder)
         self.published.publish(make_bundle(make_manifest(stream=STREAM, seq=1)))
+        self._tokens = make_tokens(folder / "tokens", "admin")
         online = split_keys(self.published.keys, folder / "online", "online")
         self.server = ModelServer(
             folder / "server",
@@ -47,6 +49,10 @@ class Site:
                     "turn_s": 0.1,
                     "settle_s": 0.3,
                     "broker": {"host": "127.0.0.1", "port": broker.port},
+                },
+                "access": {
+                    "tokens_file": str(folder / "tokens"),
+                    "open_scopes": ["infer", "read"],
                 },
             },
         )
@@ -114,6 +120,12 @@ class Site:
                 self.say(gateway)
         return found[0].stage.state if found and found[0].stage else ""
 
+    def decide(self, wish: str, **said: str) -> Reply:
+        """Decide over HTTP, with a token that may."""
+        path = f"/v1/rollouts/press-2/{wish}"
+        authorization = f"Bearer {self._tokens['admin']}"
+        return self.server.request("POST", path, said, Authorization=authorization)
+
     def told(self) -> Any:  # noqa: ANN401  any JSON value
         """The rollout as HTTP tells it."""
         return self.server.request("GET", "/v1/rollouts/press-2").document
@@ -143,16 +155,14 @@ def test_a_rollout_goes_to_all_gateways_is_reverted_and_survives_a_kill(site: Si
         "all gateways to serve",
     )
     status = site.rollout("status", "press-2")
-    decided = site.server.request(
-        "POST", "/v1/rollouts/press-2/revert", {"reason": "noise", "by": "Tom"}
-    )
+    decided = site.decide("revert", reason="noise", by="Tom")
     assert decided.status == 200, decided.error
     eventually(
         lambda: site.obey() and {one.seq for one in site.gateways.values()} == {1},
         WAIT_S,
         "all gateways to go back",
     )
-    eventually(lambda: site.told()["state"] == "reverted", WAIT_S, "the report to follow")
+    eventually(lambda: site.told().get("state") == "reverted", WAIT_S, "the report to follow")
     lines = site.told()["ledger"]
     assert planned.returncode == 0, planned.stderr
     assert "compares for 30.5 hours at least" in planned.stdout
@@ -168,7 +178,7 @@ def test_a_hold_reaches_every_gateway_by_its_retained_document(site: Site) -> No
     site.planned()
     site.rollout("start", "press-2", "--by", "Eva")
     site.server.start()
-    eventually(lambda: site.obey() and site.told()["stage"] == 1, WAIT_S, "the first step")
+    eventually(lambda: site.obey() and site.told().get("stage"), WAIT_S, "the first step")
     held = site.rollout("hold", "press-2", "--by", "Eva", "--reason", "press 3 is serviced")
     with PlantClient(site.broker.port, ["millhand/+/desired/press"]) as reader:
 
@@ -177,7 +187,7 @@ def test_a_hold_reaches_every_gateway_by_its_retained_document(site: Site) -> No
             return {one["rollout"]["state"] if one else "" for one in documents}
 
         eventually(lambda: states() == {"held"}, WAIT_S, "every gateway to be told")
-    eventually(lambda: site.told()["state"] == "held", WAIT_S, "the report to follow")
+    eventually(lambda: site.told().get("state") == "held", WAIT_S, "the report to follow")
     assert held.returncode == 0, held.stderr
     assert site.told()["reason"] == "press 3 is serviced"
 
