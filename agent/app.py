@@ -22,6 +22,8 @@ from agent.mqtt.reconnect import Reconnector
 from agent.mqtt.session_record import SessionRecord
 from agent.mqtt.takeover import Takeover
 from agent.reactor import Bounds, Path, Reactor, Upkeep
+from agent.shadow.assembly import shadows_of
+from agent.shadow.candidate import Marks
 from agent.slot import StreamSlot
 from agent.streams.pipeline import Pipeline
 from agent.streams.poison import PoisonWatch
@@ -59,10 +61,7 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     updates, connects, writes = map(workers.start, ("updates", "connect", "journal"))
     delivery = Delivery(limits.max_in_flight, limits.max_outbox, limits.max_refused)
     control = Control(settings.gateway.id, delivery.post)
-    account = Account(settings.gateway.state_dir, limits.poison_deaths)
-    poison = PoisonWatch(
-        account, settings.gateway.state_dir / "poison", updates, settings.updates.healthy_s
-    )
+    account, poison = _incidents(settings, updates)
     time_limit = TimeLimit(limits.inference_s)
     time_limit.watch(workers.start("inference"))
     pipelines = {
@@ -74,10 +73,8 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     store = Store(settings.gateway.state_dir, limits.keep_bundles)
     prover = Prover(settings.gateway.state_dir / "proofs", settings.proof, limits.max_batch)
     tools = Tools(settings.registry, store, updates, prover, account, settings.updates)
-    updater = Updater(tools, control, monotonic)
-    file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
-    journal = Journal(file, settings.journal, served, delivery, writes)
-    journal.window.tell(settings.connection.receive_maximum)
+    updater = Updater(tools, control, monotonic, settings.gateway.id)
+    journal = _journal(settings, served, delivery, writes)
     kept_drift = KeptDrift(store.drift_dir, limits.keep_drift_s, served, updates, monotonic)
     commands = Commands(
         control.topics, pipelines.keys(), updater.desire, limits.desired_s, monotonic
@@ -91,7 +88,11 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     path, timers = Path(reconnector, router, journal, delivery), Timers(monotonic)
     hold = Hold(command, commands, updater, monotonic)
     node = _edge_node(settings, served, router, workers)
-    upkeep = Upkeep(subscriptions, control, updater, kept_drift, health, timers, hold, node)
+    marks = Marks(account.under_way, time_limit, time_of_day)
+    shadows = shadows_of(settings, served, marks, control, updates)
+    upkeep = Upkeep(
+        subscriptions, control, updater, kept_drift, health, timers, hold, shadows, node
+    )
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)
     timers.every(TICK_S, lambda: announcement.tick(reconnector.connects), lambda: reconnector.is_up)
@@ -104,6 +105,23 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     _resume(settings, pipelines, path, upkeep, account.suspect)
     bounds = Bounds(limits.max_batch, limits.stop_s)
     return Reactor(path, upkeep, workers, bounds, (monotonic, time_of_day))
+
+
+def _journal(
+    settings: Settings, pipelines: Sequence[Pipeline], delivery: Delivery, worker: Worker
+) -> Journal:
+    """The journal of what enters the windows."""
+    file = JournalFile(settings.gateway.state_dir, is_synced=settings.journal.sync)
+    journal = Journal(file, settings.journal, pipelines, delivery, worker)
+    journal.window.tell(settings.connection.receive_maximum)
+    return journal
+
+
+def _incidents(settings: Settings, worker: Worker) -> tuple[Account, PoisonWatch]:
+    """What earlier runs have died of, and the watch over inputs that may have done it."""
+    folder, healthy_s = settings.gateway.state_dir, settings.updates.healthy_s
+    account = Account(folder, settings.limits.poison_deaths)
+    return account, PoisonWatch(account, folder / "poison", worker, healthy_s)
 
 
 def _edge_node(
@@ -142,6 +160,7 @@ def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float
     timers.every(TICK_S, upkeep.updater.tick)
     # On hold nothing is written: the journal of the run before has yet to be read.
     timers.every(TICK_S, path.journal.tick, lambda: not upkeep.hold.is_on)
+    timers.every(TICK_S, upkeep.shadows.evidences.tick)
     timers.every(TICK_S, upkeep.kept_drift.tick)
     timers.every(TICK_S, reconnector.keep_alive)
     timers.every(RETRY_S, retry)
@@ -168,7 +187,8 @@ def _resume(
         {
             stream: StreamSlot(pipeline, router, journal, upkeep.subscriptions)
             for stream, pipeline in pipelines.items()
-        }
+        },
+        upkeep.shadows.places,
     )
     upkeep.kept_drift.restore()
 

@@ -15,6 +15,7 @@ from agent.mqtt.subscription import Subscription
 from agent.mqtt.takeover import Takeover
 from models.control.document import Document, timestamp
 from models.control.documents import Current, Feedback, Metrics, Status
+from models.control.rollout import Evidence
 from models.control.topics import ControlTopics
 from serving.mqtt.packets import Received
 
@@ -79,6 +80,14 @@ class Control:
     def current(self, document: Current) -> None:
         """Say what a stream runs."""
         self._publish(self.topics.current(document.stream), document, retain=True)
+
+    def evidence(self, document: Evidence) -> None:
+        """Say what a model in the shadow has shown so far."""
+        self._publish(self.topics.evidence(document.stream), document, retain=True)
+
+    def no_evidence(self, stream: str) -> None:
+        """Take back what was said of a model in the shadow."""
+        self._post(Outgoing(self.topics.evidence(stream), b"", 1, retain=True))
 
     def feedback(self, document: Feedback) -> None:
         """Say how an update goes, with the time added."""

@@ -29,6 +29,7 @@ from agent.journal.drift_state import KeptDrift
 from agent.journal.writer import Journal
 from agent.mqtt.connection import Connection
 from agent.mqtt.reconnect import Reconnector, State
+from agent.shadow.assembly import Shadows
 from agent.streams.router import Router
 from agent.subscriptions import Subscriptions
 from agent.timers import Timers
@@ -81,6 +82,7 @@ class Upkeep:
     health: Health
     timers: Timers
     hold: Hold
+    shadows: Shadows
     node: "EdgeNode | None" = None
 
 
@@ -182,6 +184,8 @@ class Reactor:
             connection.flush()
         if not self._up and router.is_gathering:
             router.answer()  # what arrived before the connection was lost
+        if self._upkeep.shadows.turn.due:
+            self._upkeep.shadows.turn.end()  # now that the answers of this turn are on their way
         self._path.journal.turn()
         self._turn_node()
         self._upkeep.timers.run()
@@ -276,6 +280,7 @@ class Reactor:
         upkeep.subscriptions.refresh()
         upkeep.control.online()
         upkeep.updater.announce()
+        upkeep.shadows.evidences.announce()
 
     def _leave(self) -> None:
         """Take no more inputs, have the broker confirm what is owed, say goodbye, stop."""
@@ -292,6 +297,7 @@ class Reactor:
             is_read = reconnector.connection.close(wait_s=_GOODBYE_S)
         self._path.journal.close(is_read=is_read)
         upkeep.kept_drift.close()
+        upkeep.shadows.evidences.close()
         self._descriptors.close()
         self._workers.stop(deadline_s, self._clock)
 

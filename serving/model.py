@@ -11,7 +11,7 @@ from models.bundle.golden import read_golden
 from models.bundle.identity import BundleRef
 from models.bundle.manifest import Manifest
 from models.bundle.package import StoredBundle
-from models.bundle.reference import Reference, read_reference
+from models.bundle.reference import Document, Reference, read_document
 from models.errors import BundleError
 from serving import log
 from serving.explanation.explainer import Explainer
@@ -31,12 +31,14 @@ class Model:
         reference: distributions and limits that drift is measured against; None if the bundle has
             no limits, so that drift is not watched.
         explainer: tells which signals an answer is due to; None if the bundle does not say how.
+        document: the reference without what it says of the signals; None if the bundle has none.
     """
 
     session: Session
     sha256: str
     reference: Reference | None = None
     explainer: Explainer | None = None
+    document: Document | None = None
 
     @property
     def ref(self) -> BundleRef:
@@ -63,11 +65,14 @@ def prove(bundle: StoredBundle, device: Device = CPU) -> Model:
 
     Raises:
         BundleError: the bundle must not serve; see `Session`, `Session.replay_golden` and
-            `read_reference`. The model that serves now goes on.
+            `read_document`. The model that serves now goes on.
     """
     session = _session(bundle, device)
-    reference = read_reference(bundle.reference, bundle.manifest.channels)
-    return Model(session, bundle.sha256, reference, explainer_of(bundle))
+    document = read_document(bundle.reference, bundle.manifest.channels)
+    reference = None
+    if document is not None:
+        reference, document = Reference.of(document), document.model_copy(update={"signals": {}})
+    return Model(session, bundle.sha256, reference, explainer_of(bundle), document)
 
 
 def explainer_of(bundle: StoredBundle) -> Explainer | None:

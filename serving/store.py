@@ -2,6 +2,7 @@
 
     <state_dir>/bundles/<sha256>.zip     verified bundles, named by their digest
     <state_dir>/active/<stream>.json     which one serves, which served before, what is pinned
+    <state_dir>/shadow/<stream>.json     what runs in its shadow, see shadow_record.py of updates
     <state_dir>/subscriptions.json       filters the broker's session has
     <state_dir>/drift/<stream>           what drift was counted, see agent/journal/drift_state.py
     <state_dir>/deaths.json              deaths of the program by a model, see serving/incidents
@@ -84,6 +85,12 @@ class Store:
     Args:
         state_dir: the agent's own folder.
         keep: how many bundles of a stream stay on disk, the serving one among them.
+
+    Attributes:
+        state_dir: as given.
+        bundles_dir: folder of the bundles.
+        drift_dir: folder of the counts of drift.
+        reserved: digests of bundles that stay on disk though no record of what serves names them.
     """
 
     def __init__(self, state_dir: Path, keep: int) -> None:
@@ -94,6 +101,7 @@ class Store:
         self._subscriptions = state_dir / "subscriptions.json"
         self._keep = keep
         self._set_aside: dict[str, BundleRef] = {}
+        self.reserved: frozenset[str] = frozenset()
 
     def active(self, stream: str) -> Active | None:
         """What the stream ran last, None if nothing or if the record is damaged."""
@@ -153,6 +161,7 @@ class Store:
         """
         records = [self.active(path.stem) for path in self._active_dir.glob("*.json")]
         named = {ref.sha256 for record in records if record for ref in record.candidates}
+        named |= self.reserved
         # Of `write_atomically`, in a process that was killed; another command may write right now.
         for left_over in self.state_dir.glob(f".*.{'[0-9a-f]' * 16}"):
             if left_over.stat().st_mtime < time.time() - _LEFT_OVER_S:
@@ -221,7 +230,9 @@ class Store:
             write_atomically(self._subscriptions, json.dumps(filters, indent=1).encode())
 
     def _forget(self, ref: BundleRef) -> None:
-        """Remove a bundle unless another stream serves or keeps it."""
+        """Remove a bundle unless another stream serves or keeps it, or it is reserved."""
+        if ref.sha256 in self.reserved:
+            return
         for record in self._active_dir.glob("*.json"):
             other = self.active(record.stem)
             if other is not None and any(kept.sha256 == ref.sha256 for kept in other.candidates):

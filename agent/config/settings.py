@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from agent.config.home_assistant import HomeAssistant
+from agent.config.shadow import Shadow
 from agent.config.sparkplug import Sparkplug
 from models.bundle.manifest import Name
 from models.input.limits import IntakeLimits
@@ -189,6 +190,7 @@ class Settings(FileSettings):
     limits: Limits = Limits()
     journal: Journal = Journal()
     updates: Updates = Updates()
+    shadow: Shadow = Shadow()
     log: Log = Log()
     proof: Proof = Proof()
     sparkplug: Sparkplug | None = None

@@ -25,6 +25,7 @@ from serving.pace import Pace
 from serving.time_limit import TimeLimit
 
 if TYPE_CHECKING:
+    from agent.shadow.candidate import Candidate
     from serving.prediction import Prediction
 
 
@@ -93,6 +94,7 @@ class Inference:
             takes_over: whether it can answer the windows that wait for the model before. If not,
                 that one does, unless it fails: then they are answered BAD.
         """
+        self.shadow = None
         before = self._predictor
         if before is not None and not takes_over:
             before.is_given_up = self.failure is not None
@@ -101,6 +103,16 @@ class Inference:
                 taken.predictor = predictor
         self._predictor, self._pace, self.failure = predictor, Pace(), None
         predictor.tap = self.tap
+
+    @property
+    def shadow(self) -> "Candidate | None":
+        """The model in the shadow of the one that serves; it ends there when another serves."""
+        return self._predictor.shadow if self._predictor is not None else None
+
+    @shadow.setter
+    def shadow(self, candidate: "Candidate | None") -> None:
+        if self._predictor is not None:
+            self._predictor.shadow = candidate
 
     def answer(
         self,
@@ -150,6 +162,8 @@ class Inference:
         if elapsed_ns >= self._time_limit.doubtful_ns:
             predictor.session.renew_options()  # the flag in the old ones may have been set
         elapsed_ns -= explained_ns
+        if predictor.shadow is not None:
+            predictor.shadow.judge.took_champion(elapsed_ns / windows / 1e6)
         self.batch_ns += (elapsed_ns - self.batch_ns) / 8
         if predictor is not self._predictor or not predictor.has_run:
             return

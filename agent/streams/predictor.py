@@ -30,6 +30,7 @@ from serving.model import Model
 from serving.prediction import Identity, Prediction, PredictionEncoder
 
 if TYPE_CHECKING:
+    from agent.shadow.candidate import Candidate
     from agent.streams.poison import Suspects
     from serving.explanation.explainer import Reasons
 
@@ -73,6 +74,7 @@ class Predictor:
             nothing.
         digest: SHA-256 of the model's bundle, 32 bytes.
         tap: is given each prediction; see `agent.streams.inference`.
+        shadow: is offered the windows that were answered; see `agent.streams.inference`.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Predictor:
         self.error: InferenceError | None = None
         self.suspects: Suspects | None = None
         self.tap: Callable[[Prediction], None] | None = None
+        self.shadow: Candidate | None = None
         self.digest = bytes.fromhex(model.sha256)
         manifest, stream = model.manifest, settings.stream
         output = manifest.outputs[0]
@@ -204,6 +207,8 @@ class Predictor:
                 outgoing += self._scalars(prediction, topic, source)
         if not_finite and self.error is None:
             self._judge(batch, not_finite)
+        if self.shadow is not None and not again:
+            self.shadow.offer(batch, values, scores)
         return outgoing
 
     def _reason(self, quality: Quality) -> str:

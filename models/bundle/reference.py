@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from models.bundle.correlation import Correlation
 from models.bundle.manifest import Channel, Finite
 from models.errors import ManifestError
 
@@ -137,6 +138,8 @@ class Document(_Frozen):
         score: the score of the model, or its value if it has no score.
         drift: how drift is detected; None if it is not.
         reason: why `drift` is None, in words; empty otherwise.
+        correlation: how long answers and signals stay correlated; None if it is not known, as in
+            bundles of earlier releases.
     """
 
     schema_version: Literal[2] = 2
@@ -144,6 +147,7 @@ class Document(_Frozen):
     score: Quantity
     drift: Judgement | None = None
     reason: str = ""
+    correlation: Correlation | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

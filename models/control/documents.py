@@ -48,12 +48,14 @@ class Desired(Document):
         activity: identity of the push, repeated in the answers to it.
         rollout: how far a rollout of the stream is; the gateway looks into the registry for what is
             signed of it. Left out where there is none.
+        shadow: whether the bundle runs in the shadow of the one that serves, which goes on.
     """
 
     activity: Activity = ""
     stream: Name
     seq: Seq | None = None
     rollout: RolloutHint | None = None
+    shadow: bool = False
 
     @classmethod
     def read(cls, stream: str, payload: bytes) -> "Desired":
@@ -89,6 +91,26 @@ class QuarantinedBundle(Document):
     code: str
 
 
+class ShadowBundle(Document):
+    """A bundle in the shadow of the one that serves: it answers the same windows unheard.
+
+    Attributes:
+        seq: number of the bundle.
+        version: its semantic version, for people.
+        sha256: digest of the bundle.
+        activity: of the push that selected it; empty if none did.
+        gate: code of the gate that has ended its trial; empty while it goes on.
+        message: the same in words.
+    """
+
+    seq: Seq
+    version: str = ""
+    sha256: Sha256
+    activity: Activity = ""
+    gate: str = ""
+    message: Message = ""
+
+
 class Current(Document):
     """What a stream really runs.
 
@@ -105,6 +127,7 @@ class Current(Document):
         message: the same in words, as the runtime has said it.
         failed_batches: batches in a row on which the model had failed when this was published.
         rollout: what the gateway does in a rollout of the stream; left out where there is none.
+        shadow: the bundle in the shadow of the one that serves; left out where there is none.
     """
 
     stream: Name
@@ -118,6 +141,7 @@ class Current(Document):
     message: Message = ""
     failed_batches: Count = 0
     rollout: RolloutState | None = None
+    shadow: ShadowBundle | None = None
 
 
 class Feedback(Document):

@@ -36,6 +36,11 @@ class Pipeline(Section):
         description="what is dropped when more messages arrive than can be answered; block: "
         "nothing, the broker keeps them",
     )
+    shadow: Literal["off", "newest"] = Field(
+        "off",
+        description="newest: the stream stays on the bundle that serves it, and the newest one "
+        "that is published answers the same windows in its shadow, for comparison only",
+    )
     assets: tuple[str, ...] = Field(
         default=(),
         max_length=10_000,

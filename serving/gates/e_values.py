@@ -39,8 +39,8 @@ def log_above(hits: int, misses: int, limit: float) -> float:
         misses: those that were none.
         limit: probability, above 0 and below 1.
     """
-    alternatives = [min(limit * times, _MOST) for times in _TIMES_ABOVE if limit < _MOST]
-    return _log_mean([_log_bet(hits, misses, p, limit) for p in alternatives])
+    alternatives = {min(limit * times, _MOST) for times in _TIMES_ABOVE if limit < _MOST}
+    return _log_mean([_log_bet(hits, misses, p, limit) for p in sorted(alternatives)])
 
 
 def log_below(hits: int, misses: int, limit: float) -> float:

@@ -6,17 +6,22 @@ once: by its first row, and by its first row on which the models disagree. From 
 anybody can compute the verdict again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.gates.e_values import log_above, log_below, log_unequal, trials_to_show
+from serving.gates.e_values import log_below, trials_to_show
+from serving.gates.gate import Gate
 
 Verdict = Literal["worse", "no worse", "open"]
 GATES: Final = ("disagreement", "direction")
-"""Gates that stop a candidate; they share `Limits.alpha`."""
+"""Gates that stop a candidate by its alarms."""
+FURTHER: Final = ("rank", "latency")
+"""Gates that may be added: whether the candidate finds the present more unusual than the champion
+does, each among what it was trained on, and whether it is slow. All gates share `Limits.alpha`."""
 MOST_BLOCKS: Final = 1_000_000
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -27,6 +32,9 @@ class Limits(BaseModel):
     Attributes:
         block_s: seconds of a block; at least as long as the plant's signals stay correlated.
         disagreement: share of the rows on which the candidate may disagree with the champion.
+        slow: share of the blocks in which the candidate may be slow.
+        times_slower: times the champion's latency from which on it is slow, if it is also beyond
+            its budget.
         alpha: probability that a candidate is stopped that is no worse, over all looks together.
         beta: probability that a candidate is let through that disagrees more than it may.
     """
@@ -35,6 +43,8 @@ class Limits(BaseModel):
 
     block_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0
     disagreement: Share = 0.03
+    slow: Share = 0.1
+    times_slower: Annotated[float, Field(ge=1, le=1000)] = 2.0
     alpha: Share = 0.01
     beta: Share = 0.01
 
@@ -60,6 +70,8 @@ class Evidence:
         disagreeing: those among them whose first row the models disagree on.
         only_candidate: blocks in whose first disagreement only the candidate has an alarm.
         only_champion: blocks in whose first disagreement only the champion has one.
+        directed: whether the two counters before are kept.
+        further: counters of further gates, by name.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -67,14 +79,34 @@ class Evidence:
     disagreeing: int = 0
     only_candidate: int = 0
     only_champion: int = 0
+    directed: bool = True
+    further: dict[str, Gate] = field(default_factory=dict)
+
+    @classmethod
+    def begun(cls, limits: Limits, *, directed: bool = True, further: Sequence[str] = ()) -> Self:
+        """Evidence without a block yet.
+
+        Args:
+            limits: when a candidate is shown to be worse, or no worse.
+            directed: whether it is counted which of the models has the alarm.
+            further: names of further gates, of `FURTHER`.
+        """
+        # One half: either model finds the present more unusual equally often.
+        known = {"rank": Gate("rate", 0.5), "latency": Gate("rate", limits.slow)}
+        return cls(limits, directed=directed, further={name: known[name] for name in further})
+
+    @property
+    def gates(self) -> dict[str, Gate]:
+        """Counters of all gates that stop a candidate, by name."""
+        agreeing = self.blocks - self.disagreeing
+        found = {"disagreement": Gate("rate", self.limits.disagreement, self.disagreeing, agreeing)}
+        if self.directed:
+            found["direction"] = Gate("sign", 0.5, self.only_candidate, self.only_champion)
+        return {**found, **self.further}
 
     def log_e(self) -> dict[str, float]:
         """Logarithms of the e-values of the gates that stop a candidate, by gate."""
-        agreeing = self.blocks - self.disagreeing
-        return {
-            "disagreement": log_above(self.disagreeing, agreeing, self.limits.disagreement),
-            "direction": log_unequal(self.only_candidate, self.only_champion),
-        }
+        return {name: gate.log_e for name, gate in self.gates.items()}
 
     @property
     def verdict(self) -> Verdict:
@@ -88,15 +120,42 @@ class Evidence:
     @property
     def tripped(self) -> list[str]:
         """Gates that show the candidate to be worse."""
-        wanted = log(len(GATES) / self.limits.alpha)
-        return [gate for gate, value in self.log_e().items() if value >= wanted]
+        found = self.log_e()
+        wanted = log(len(found) / self.limits.alpha)
+        return [gate for gate, value in found.items() if value >= wanted]
 
     @property
     def said(self) -> str:
-        """The evidence in words, such as "41 of 169 blocks, 0 disagree, limit 3%"."""
+        """The evidence in words, such as "41 of 183 blocks, 0 disagree, limit 3 %, needs 142 more".
+
+        A candidate that is worse is told with the gates that show it.
+        """
+        if tripped := self.tripped:
+            return "; ".join(f"worse by {name}: {self._against(name)}" for name in tripped)
         needed = self.limits.blocks_needed(self.disagreeing)
-        of = f" of {needed}" if needed is not None and needed >= self.blocks else ""
-        return (
-            f"{self.blocks}{of} blocks, {self.disagreeing} disagree, "
-            f"limit {self.limits.disagreement:.3g}"
-        )
+        limit = percent(self.limits.disagreement)
+        if needed is None:
+            return f"{self.blocks} blocks, {self.disagreeing} disagree, limit {limit}: too many"
+        more = max(0, needed - self.blocks)
+        end = f", needs {more} more" if more else ": no worse"
+        of = f" of {needed}" if more else ""
+        return f"{self.blocks}{of} blocks, {self.disagreeing} disagree, limit {limit}{end}"
+
+    def _against(self, name: str) -> str:
+        """What a gate has counted, in words."""
+        gate = self.gates[name]
+        both = gate.hits + gate.misses
+        limit = percent(gate.limit)
+        return {
+            "disagreement": f"{gate.hits} of {both} blocks disagree, limit {limit}",
+            "direction": f"in {gate.hits} blocks only the candidate had an alarm, in {gate.misses} "
+            "only the champion",
+            "rank": f"in {gate.hits} of {both} blocks it finds the present more unusual than the "
+            "champion does",
+            "latency": f"slow in {gate.hits} of {both} blocks, limit {limit}",
+        }[name]
+
+
+def percent(share: float) -> str:
+    """A share in words, such as "3 %"."""
+    return f"{100 * share:.3g} %"

@@ -36,21 +36,44 @@ class Storm:
 
     def __init__(self, limits: StormLimits) -> None:
         self._limits = limits
-        self._last: deque[tuple[bool, bool]] = deque()
-        self._champion = self._candidate = 0
+        self._champion = _Last(limits.windows)
+        self._candidate = _Last(limits.windows)
 
-    def add(self, *, champion: bool, candidate: bool) -> bool:
-        """Take the answers to one window; return whether it is a storm by now."""
-        self._last.append((champion, candidate))
-        self._champion += champion
-        self._candidate += candidate
-        if len(self._last) > self._limits.windows:
-            gone, went = self._last.popleft()
-            self._champion -= gone
-            self._candidate -= went
-        count = self._limits.windows
+    def add(self, *, champion: bool | None, candidate: bool | None) -> bool:
+        """Take the answers to one window; return whether it is a storm by now.
+
+        Args:
+            champion: whether the champion has an alarm; None where it does not answer any more, for
+                then its last answers go on to count.
+            candidate: whether the candidate has one; None where it does not answer yet.
+        """
+        self._champion.add(champion)
+        self._candidate.add(candidate)
+        limits = self._limits
         return (
-            len(self._last) == count
-            and self._candidate >= self._limits.candidate * count
-            and self._champion <= self._limits.champion * count
+            self._champion.is_full
+            and self._candidate.alarms >= limits.candidate * limits.windows
+            and self._candidate.is_full
+            and self._champion.alarms <= limits.champion * limits.windows
         )
+
+
+class _Last:
+    """Counts the alarms in the last windows."""
+
+    def __init__(self, count: int) -> None:
+        self._last: deque[bool] = deque()
+        self._count = count
+        self.alarms = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._last) == self._count
+
+    def add(self, alarm: bool | None) -> None:  # noqa: FBT001  the answer itself
+        if alarm is None:
+            return
+        if self.is_full:
+            self.alarms -= self._last.popleft()
+        self._last.append(alarm)
+        self.alarms += alarm

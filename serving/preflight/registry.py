@@ -14,6 +14,7 @@ from models.bundle.manifest import Manifest
 from models.bundle.package import load_bundle
 from models.errors import MillhandError
 from serving.preflight.answer import Answer
+from serving.registry.part import UNKNOWN
 from serving.registry.pull import PullRequest, pull
 from serving.registry.settings import Registry
 
@@ -101,4 +102,5 @@ def _question(registry: Registry, stream: str, state_dir: Path) -> PullRequest:
         deadline_s=min(registry.deadline_s, _DEADLINE_S),
         check=True,
         access=registry.access,
+        situation=UNKNOWN,
     )

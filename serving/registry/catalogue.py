@@ -16,6 +16,7 @@ Rules:
 - No bundle that is asked for by its `seq` may be older than one that has served on this gateway and
   may still run, so that whoever may publish `desired` cannot bring back an old model.
 - A bundle longer than the operator allows is refused before it is downloaded.
+- A rollout keeps bundles from those that follow the newest, see `serving.registry.part`.
 
 For example: of the bundles 5, 6 with `floor_seq` 6, and 7 with `revoked` true, the bundle 6 is
 selected; asking for 5 raises BelowFloorError, asking for 7 RevokedError, asking for 8
@@ -90,11 +91,14 @@ class Here:
         quarantined: digests of bundles that have failed here.
         has_run: numbers of bundles that have served here. A bundle that is asked for may not be
             older than the newest of them that may still run; empty allows any.
+        passed_over: numbers of bundles that are not selected as the newest, because a rollout
+            keeps them from here.
     """
 
     max_bytes: int
     quarantined: AbstractSet[str] = frozenset()
     has_run: AbstractSet[int] = frozenset()
+    passed_over: AbstractSet[int] = frozenset()
 
 
 def select(files: Iterable[SignedFile], stream: str, seq: int | None, here: Here) -> Target:
@@ -120,8 +124,13 @@ def select(files: Iterable[SignedFile], stream: str, seq: int | None, here: Here
     }
     newest_run = max(here.has_run & allowed, default=0)
     if seq is None:
+        candidates = allowed - here.passed_over
+        if here.passed_over and not candidates:
+            raise NotPublishedError(
+                f"{stream} has no bundle that may run here now: the newer ones wait for a rollout"
+            )
         # Where none may run, the newest is taken, so that the error says why it may not.
-        seq, newest_run = max(allowed, default=max(targets, default=0)), 0
+        seq, newest_run = max(candidates, default=max(targets, default=0)), 0
     target = _allowed(targets, stream, seq, floor)
     if target.ref.sha256 in here.quarantined:
         raise QuarantinedError(
@@ -139,6 +148,17 @@ def select(files: Iterable[SignedFile], stream: str, seq: int | None, here: Here
             " (registry.max_bundle_bytes)"
         )
     return target
+
+
+def may_run(files: Iterable[SignedFile], stream: str) -> AbstractSet[int]:
+    """Numbers of the bundles of a stream that their publisher lets run.
+
+    Raises:
+        WrongStreamError, MetadataError: what is signed for the stream contradicts itself.
+    """
+    targets = _targets(files, stream)
+    floor = max((target.floor_seq for target in targets.values()), default=0)
+    return {seq for seq, target in targets.items() if seq >= floor and not target.revoked}
 
 
 def _allowed(targets: Mapping[int, Target], stream: str, seq: int, floor: int) -> Target:

@@ -11,17 +11,25 @@ A role's version counts only while the keys that could sign it may still sign. I
 revokes a key, versions that were signed with it are forgotten: otherwise a thief of an online key
 could sign the highest version there is, and no later metadata would ever be accepted (a
 fast-forward attack; TUF specification, 5.3.11). The version of the root always counts.
+
+Beside it stands how far the rollout of each stream was when this gateway last obeyed it: an earlier
+stage is never obeyed again, whoever has signed it, until the publisher signs another plan.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from models.files import write_atomically
-from serving.registry.refusals import ClockBehindError, RollbackError, TrustAnchorError
+from serving.registry.refusals import (
+    ClockBehindError,
+    MetadataError,
+    RollbackError,
+    TrustAnchorError,
+)
 
 NOT_BEFORE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """A clock that says less is not set, because this code did not exist then."""
@@ -45,6 +53,23 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
+class Obeyed:
+    """The newest stage of a rollout that was obeyed.
+
+    Attributes:
+        rollout: identity of the rollout.
+        epoch: of the stage.
+        stage: of the stage.
+        sha256: digest of the file with the stage.
+    """
+
+    rollout: str
+    epoch: int
+    stage: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class HighWaterMark:
     """The newest metadata that was accepted, and when.
 
@@ -52,10 +77,12 @@ class HighWaterMark:
         seen: latest time at which metadata was accepted. It lies before the expiry of that
             metadata, so a clock that is far ahead cannot move it beyond what the publisher signed.
         roles: newest metadata of each role, by name of the TUF role.
+        rollouts: newest stage that was obeyed, by stream.
     """
 
     seen: datetime
     roles: Mapping[str, Role]
+    rollouts: Mapping[str, Obeyed] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "HighWaterMark":
@@ -91,6 +118,8 @@ class HighWaterMark:
             for name, role in sorted(self.roles.items())
         }
         fields = {"schema": _SCHEMA, "seen": self.seen.isoformat(), "roles": roles}
+        if self.rollouts:
+            fields["rollouts"] = {name: asdict(one) for name, one in sorted(self.rollouts.items())}
         write_atomically(path, json.dumps(fields, indent=1).encode() + b"\n")
 
     def check_clock(self, now: datetime) -> None:
@@ -132,7 +161,39 @@ class HighWaterMark:
                     " before: old metadata is being replayed. Only if the registry was made anew"
                     " with other keys: remove trust.json and registry/ from the state directory"
                 )
-        return HighWaterMark(max(self.seen, now), dict(roles))
+        return replace(self, seen=max(self.seen, now), roles=dict(roles))
+
+    def obeying(self, stream: str, rollout: str, stage: Obeyed | None) -> "HighWaterMark":
+        """The high-water mark after the stage of a rollout is obeyed.
+
+        Args:
+            stream: stream of the rollout.
+            rollout: identity of the rollout whose plan is signed.
+            stage: its stage; None while none is signed.
+
+        Raises:
+            RollbackError: a later stage was obeyed before.
+            MetadataError: another stage was obeyed that has the same numbers.
+        """
+        before = self.rollouts.get(stream)
+        if before is not None and before.rollout == rollout:
+            said = f"rollout {rollout} of {stream}"
+            if stage is None or stage.epoch < before.epoch or stage.stage < before.stage:
+                found = f"epoch {stage.epoch} and stage {stage.stage}" if stage else "no stage"
+                raise RollbackError(
+                    f"{said} has {found}, but epoch {before.epoch} and stage {before.stage} were"
+                    " obeyed here before: an old stage is being replayed. If its publisher has lost"
+                    " them, another plan that supersedes this one goes on"
+                )
+            same = (stage.epoch, stage.stage) == (before.epoch, before.stage)
+            if same and stage.sha256 != before.sha256:
+                raise MetadataError(
+                    f"{said} has two stages with epoch {stage.epoch} and stage {stage.stage}; each"
+                    " decision must raise one of them"
+                )
+        if stage is None or stage == before:
+            return self
+        return replace(self, rollouts={**self.rollouts, stream: stage})
 
 
 def _parsed(fields: Any) -> HighWaterMark:  # noqa: ANN401  any JSON document
@@ -145,7 +206,13 @@ def _parsed(fields: Any) -> HighWaterMark:  # noqa: ANN401  any JSON document
         str(name): Role(int(role["version"]), frozenset(map(str, role["keys"])))
         for name, role in fields["roles"].items()
     }
-    return HighWaterMark(max(seen, NOT_BEFORE), roles)
+    rollouts = {
+        str(stream): Obeyed(
+            str(one["rollout"]), int(one["epoch"]), int(one["stage"]), str(one["sha256"])
+        )
+        for stream, one in fields.get("rollouts", {}).items()
+    }
+    return HighWaterMark(max(seen, NOT_BEFORE), roles, rollouts)
 
 
 def _damaged(path: Path, finding: str) -> str:

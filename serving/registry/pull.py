@@ -21,6 +21,7 @@ one JSON object a line on its standard output:
     {"state": "downloading", "received": 65536, "total": 3145728}
     {"state": "verified", "sha256": ..., "seq": 7, "length": 3145728}
     {"state": "current", ...the same...}                              nothing was downloaded
+    {"state": "rollout", "part": {...}}                               see serving.registry.part
     {"state": "refused", "error": "rollback", "message": ...}         a code of refusals.py
 """
 
@@ -36,6 +37,7 @@ from models.address import without_secrets
 from models.bundle.identity import BundleRef
 from serving.child import Patience, lines, started
 from serving.registry.access import OPEN, Access
+from serving.registry.part import Part, Situation
 from serving.registry.refusals import (
     PullCancelledError,
     PullFailedError,
@@ -53,6 +55,7 @@ _MESSAGE_KEYS: Final = {
     "verified": _OUTCOME,
     "current": _OUTCOME,
     "refused": frozenset({"error", "message"}),
+    "rollout": frozenset({"part"}),
 }
 
 
@@ -74,6 +77,8 @@ class PullRequest:
         check: whether to verify and select only, without a download.
         refused: digests of bundles that are not downloaded either, because they were refused here.
         access: what identifies this gateway to the registry, and where redirects may lead.
+        situation: what this gateway knows of itself, for its part in a rollout; None selects
+            without regard to rollouts.
     """
 
     url: str
@@ -89,6 +94,7 @@ class PullRequest:
     has_run: tuple[int, ...] = ()
     refused: tuple[str, ...] = ()
     access: Access = OPEN
+    situation: Situation | None = None
 
     def to_json(self) -> bytes:
         """The request as the child reads it: UTF-8 JSON, paths as text."""
@@ -104,7 +110,8 @@ class PullRequest:
         fields = json.loads(content)
         paths = {name: Path(fields[name]) for name in ("root", "state_dir", "destination_dir")}
         access = Access.from_json(fields["access"])
-        return cls(**(fields | paths | {"access": access}))
+        situation = Situation(**fields["situation"]) if fields["situation"] else None
+        return cls(**(fields | paths | {"access": access, "situation": situation}))
 
 
 def pull(
@@ -112,6 +119,7 @@ def pull(
     *,
     on_progress: Callable[[int, int], None],
     cancelled: threading.Event,
+    on_rollout: Callable[[Part], None] = lambda _: None,
 ) -> BundleRef:
     """Select, download and verify a bundle in a child process; blocks, so call it on a worker.
 
@@ -120,6 +128,8 @@ def pull(
         on_progress: called on this thread with the bytes received and the bytes of the whole
             bundle, at each per cent and at most twice a second.
         cancelled: event to set, on any thread, to end the pull within about 0.1 s.
+        on_rollout: called on this thread with the part of this gateway in the rollout of the
+            stream, before the bundle is selected; not called where there is none.
 
     Returns:
         The bundle that was selected. Its file, whose bytes are those that are signed, is
@@ -142,7 +152,7 @@ def pull(
         ),
     )
     try:
-        message = _outcome(request, patience, on_progress)
+        message = _outcome(request, patience, on_progress, on_rollout)
     except OSError as exc:
         raise PullFailedError(f"the child cannot be started: {exc.strerror}") from exc
     if message["state"] == "refused":
@@ -151,7 +161,10 @@ def pull(
 
 
 def _outcome(
-    request: PullRequest, patience: Patience, on_progress: Callable[[int, int], None]
+    request: PullRequest,
+    patience: Patience,
+    on_progress: Callable[[int, int], None],
+    on_rollout: Callable[[Part], None],
 ) -> dict[str, Any]:
     """The last message of the child: what was selected, or why the bundle is refused."""
     with started("serving.registry.pull_child", request.to_json()) as child:
@@ -159,9 +172,18 @@ def _outcome(
             message = _message(line)
             if message["state"] == "downloading":
                 on_progress(message["received"], message["total"])
+            elif message["state"] == "rollout":
+                on_rollout(_part(message))
             elif message["state"] != "resolving":
                 return message
     raise PullFailedError("the child ended without an answer; its log says why")
+
+
+def _part(message: dict[str, Any]) -> Part:
+    try:
+        return Part(**message["part"])
+    except TypeError as exc:
+        raise PullFailedError(f"the child's message cannot be read: {exc}") from exc
 
 
 def _message(line: bytes) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from time import monotonic
 
-from models.errors import MillhandError
-from serving.registry.catalogue import Here
+from models.errors import BundleError, MillhandError
+from serving.registry.catalogue import Here, Target
 from serving.registry.fetch import Fetcher
 from serving.registry.pull import MAX_REQUEST_BYTES, PullRequest
 from serving.registry.trust import TrustedRegistry, exclusive
@@ -42,24 +43,45 @@ def main() -> None:
 
 def _answer(request: PullRequest, send: Send) -> dict[str, object]:
     send({"state": "resolving"})
+    here = Here(request.max_bytes, frozenset(request.quarantined), frozenset(request.has_run))
     with exclusive(request.state_dir), Fetcher(access=request.access) as fetcher:
         registry = TrustedRegistry(
             request.url,
             request.root,
             request.state_dir,
             fetcher=fetcher,
-            here=Here(
-                request.max_bytes, frozenset(request.quarantined), frozenset(request.has_run)
-            ),
+            here=here,
         )
         registry.refresh()
-        target = registry.select(request.stream, request.seq)
+        target = _select(registry, request, here, send)
         is_wanted = not request.check and target.ref.sha256 not in request.refused
         if is_wanted:
             registry.download(target, request.destination_dir, _throttled(send))
     ref = target.ref
     state = "verified" if is_wanted else "current"
     return {"state": state, "sha256": ref.sha256, "seq": ref.seq, "length": ref.size}
+
+
+def _select(registry: TrustedRegistry, request: PullRequest, here: Here, send: Send) -> Target:
+    """Select the bundle: as asked for, as a rollout asks, or the newest."""
+    stream, situation, is_pinned = request.stream, request.situation, request.seq is not None
+    if situation is None:
+        return registry.select(stream, request.seq)
+    try:
+        signed = registry.rollout(stream)
+    except BundleError:
+        if not is_pinned:
+            raise
+        signed = None  # what a person has selected does not depend on a rollout
+    if signed is None:
+        return registry.select(stream, request.seq)
+    from serving.registry.rollouts import part_of, select_for  # noqa: PLC0415  as in `trust`
+
+    part = part_of(signed, situation, is_pinned=is_pinned)
+    send({"state": "rollout", "part": asdict(part)})
+    if is_pinned:
+        return registry.select(stream, request.seq)
+    return select_for(registry.files, signed, part, situation, here)
 
 
 def _throttled(send: Send) -> Callable[[int, int], None]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tuf.api.exceptions import (
     BadVersionNumberError,
@@ -32,6 +32,7 @@ from tuf.ngclient import FetcherInterface, Updater
 
 from models.address import shortened
 from models.errors import DigestMismatchError, MillhandError
+from models.rollout.files import planned
 from serving.registry.answers import kind_of
 from serving.registry.catalogue import Here, SignedFile, Target, select
 from serving.registry.download import Progress, Promised, download
@@ -48,6 +49,9 @@ from serving.registry.refusals import (
     UnsignedError,
     storage_error,
 )
+
+if TYPE_CHECKING:
+    from serving.registry.rollouts import SignedRollout
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 
@@ -113,6 +117,7 @@ class TrustedRegistry:
         self._fetcher = fetcher
         self._here = here
         self._files: tuple[SignedFile, ...] = ()
+        self._updater: Updater | None = None
 
     def refresh(self) -> None:
         """Download the newest metadata, and verify it from the trusted root downwards.
@@ -135,6 +140,35 @@ class TrustedRegistry:
             self._update()
             high_water_mark.raised(self._seen_roles(), now).write(self._high_water_mark)
             self._files = tuple(map(_signed_file, self._verified(Targets).targets.values()))
+        except OSError as exc:
+            raise storage_error(exc, str(self._cache.parent)) from exc
+
+    @property
+    def files(self) -> tuple[SignedFile, ...]:
+        """All target files that the publisher has signed."""
+        return self._files
+
+    def rollout(self, stream: str) -> "SignedRollout | None":
+        """The last rollout of a stream; None if none was ever planned.
+
+        Raises:
+            MillhandError: see `serving.registry.rollouts.RolloutReader.read`.
+        """
+        if not any((planned(one.path) or ("",))[0] == stream for one in self._files):
+            return None
+        # Most pulls end here, and pydantic takes longer to load than the rest of the child.
+        from serving.registry.rollouts import RolloutReader  # noqa: PLC0415  see above
+
+        reader = RolloutReader(
+            self._files,
+            self._find,
+            f"{self._url}/targets",
+            self._fetcher,
+            self._cache,
+            self._high_water_mark,
+        )
+        try:
+            return reader.read(stream)
         except OSError as exc:
             raise storage_error(exc, str(self._cache.parent)) from exc
 
@@ -177,15 +211,16 @@ class TrustedRegistry:
             raise TrustAnchorError(
                 f"{self._root} ([registry] root) is not trusted root metadata: {exc}"
             ) from exc
-        try:
+        with _ours():
             updater.refresh()
-        except DownloadHTTPError as exc:
-            cause = exc.__cause__  # it is ours: see _MetadataFetcher
-            if not isinstance(cause, NotServedError):
-                raise
-            raise cause from exc
-        except RepositoryError as exc:
-            raise _refusal(exc) from exc
+        self._updater = updater
+
+    def _find(self, path: str) -> SignedFile | None:
+        """A target file by its path, in delegated roles as well (TUF specification, 5.6.7)."""
+        assert self._updater is not None  # noqa: S101  `refresh` comes first
+        with _ours():
+            found = self._updater.get_targetinfo(path)
+        return _signed_file(found) if found is not None else None
 
     def _trusted_root(self) -> bytes:
         try:
@@ -210,6 +245,20 @@ class TrustedRegistry:
         cache in between could change this program as well.
         """
         return Metadata[S].from_bytes((self._cache / f"{kind.type}.json").read_bytes()).signed
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Raise errors of tuf as ours."""
+    try:
+        yield
+    except DownloadHTTPError as exc:
+        cause = exc.__cause__  # it is ours: see _MetadataFetcher
+        if not isinstance(cause, NotServedError):
+            raise
+        raise cause from exc
+    except RepositoryError as exc:
+        raise _refusal(exc) from exc
 
 
 class _MetadataFetcher(FetcherInterface):

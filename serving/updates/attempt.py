@@ -10,6 +10,7 @@ the hot thread (`serving.updates.updater`), which is the only one to touch an `U
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from models.bundle.identity import BundleRef
@@ -21,11 +22,13 @@ from serving.incidents.account import Account
 from serving.model import Model, prove
 from serving.proof.prover import Prover
 from serving.proof.refusals import LatencyError
+from serving.registry.part import Part, Situation
 from serving.registry.pull import PullRequest, pull
 from serving.registry.refusals import storage_error
 from serving.registry.settings import Registry
 from serving.runtime.device import CPU, Device
 from serving.store import Store
+from serving.updates.rollout import Change
 from serving.updates.settings import Updates
 from serving.updates.slot import Slot
 from serving.worker import Worker
@@ -40,6 +43,19 @@ class Downloading:
     """
 
     progress: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """What a rollout of the stream asks of this gateway is known.
+
+    Attributes:
+        part: what it asks; None where the stream has no rollout.
+        change: the last change that a rollout has asked for, as it is on disk.
+    """
+
+    part: Part | None
+    change: Change | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,7 @@ class Failed:
     error: MillhandError
 
 
-Event = Downloading | Verified | Slow | Proven | Unchanged | Recorded | Failed
+Event = Downloading | Assigned | Verified | Slow | Proven | Unchanged | Recorded | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +158,11 @@ class Attempt:
         slot: where its model is to serve.
         tools: what to work with.
         report: called on the hot thread with each event, in the order in which they happened.
+        situation: what the gateway knows of itself; None takes no part in rollouts.
+
+    Attributes:
+        desired: as given.
+        passed_over: digests of bundles that are not brought there, as if they were there already.
     """
 
     def __init__(
@@ -150,8 +171,12 @@ class Attempt:
         slot: Slot,
         tools: Tools,
         report: Callable[["Attempt", Event], None],
+        *,
+        situation: Situation | None = None,
     ) -> None:
         self.desired = desired
+        self.passed_over: AbstractSet[str] = frozenset()
+        self._situation = situation
         self._slot = slot
         self._serving = slot.model.ref if slot.model is not None else None
         self._tools = tools
@@ -175,7 +200,7 @@ class Attempt:
     def _prove(self) -> None:
         try:
             ref = self._pull()
-            if ref == self._serving:
+            if ref == self._serving or ref.sha256 in self.passed_over:
                 self._tell(Unchanged())
                 return
             self._tools.prover.check(ref.sha256)
@@ -204,12 +229,37 @@ class Attempt:
             has_run=active.has_run if active is not None else (),
             refused=self._tools.prover.refused(),
             access=registry.access,
+            situation=self._situation,
         )
 
         def on_progress(received: int, total: int) -> None:
             self._tell(Downloading(round(100 * received / max(total, 1))))
 
-        return pull(request, on_progress=on_progress, cancelled=self._tools.worker.stopping)
+        parts: list[Part] = []
+
+        def on_rollout(part: Part) -> None:
+            parts.append(part)
+            self._tell(Assigned(part, Change.read(store.state_dir, stream)))
+
+        stopping = self._tools.worker.stopping
+        ref = pull(request, on_progress=on_progress, cancelled=stopping, on_rollout=on_rollout)
+        if parts:
+            self._remember(ref, parts[0])
+        elif self._situation is not None:
+            self._tell(Assigned(None, None))
+        return ref
+
+    def _remember(self, ref: BundleRef, part: Part) -> None:
+        """Write down what served here before a rollout, so that it can be brought back."""
+        serving, folder = self._serving, self._tools.store.state_dir
+        if ref.seq != part.seq or part.role == "pinned" or ref == serving:
+            return
+        change = Change.read(folder, ref.stream)
+        if change is None or change.rollout != part.rollout:
+            former = serving.seq if serving is not None else None
+            change = Change(stream=ref.stream, rollout=part.rollout, seq=ref.seq, former=former)
+            change.write(folder)
+            self._tell(Assigned(part, change))
 
     def _proven(self, ref: BundleRef) -> Proven:
         store, worker = self._tools.store, self._tools.worker

@@ -6,7 +6,7 @@ from typing import Final
 from models.bundle.identity import BundleRef
 from models.errors import MillhandError
 from serving import log
-from serving.errors import InferenceError, TransientError
+from serving.errors import TransientError
 from serving.model import Model
 from serving.updates.attempt import Tools
 
@@ -25,6 +25,17 @@ class KeptBundles:
         self._tools = tools
         self._store = tools.store
         self._account = tools.account
+
+    def tidy_up(self) -> None:
+        """Remove bundles and proofs that nothing names, before anything is fetched."""
+        store, prover = self._store, self._tools.prover
+        try:
+            store.sweep()
+            prover.sweep(store.digests())
+        except OSError as exc:
+            log.warning("bundles cannot be tidied up", reason=exc.strerror)
+        if self._account.suspect:
+            prover.excuse()
 
     def fit(
         self, kept: Sequence[BundleRef]
@@ -45,7 +56,7 @@ class KeptBundles:
             if account.is_deadly(ref, has_other=len(fit) > 1):
                 deaths = account.deaths.of_model(ref.sha256)
                 message = f"the program has died {deaths} times of this model"
-                self._put_aside(ref, KILLED, message)
+                self.put_aside(ref, KILLED, message)
                 killed.append((ref, message))
                 fit.remove(ref)
         return fit, killed
@@ -59,7 +70,7 @@ class KeptBundles:
         return [ref for ref in candidates if ref.sha256 not in unfit]
 
     def replace(
-        self, failed: BundleRef, serving: BundleRef, pinned: int | None, error: InferenceError
+        self, failed: BundleRef, serving: BundleRef, pinned: int | None, code: str, message: str
     ) -> None:
         """Record that one bundle serves instead of another; waits for the disk: for the worker.
 
@@ -67,9 +78,10 @@ class KeptBundles:
             failed: the bundle that goes into quarantine.
             serving: the bundle that serves instead, also after a restart.
             pinned: seq that a push has selected; None follows the newest that is published.
-            error: what the model has failed with.
+            code: code of what the model has failed with.
+            message: the same in words.
         """
-        self._put_aside(failed, error.code, str(error))
+        self.put_aside(failed, code, message)
         quarantined = self._account.quarantine.known(failed.stream)
         try:
             self._store.commit(serving, pinned, {one.sha256 for one in quarantined})
@@ -116,7 +128,8 @@ class KeptBundles:
                     "kept bundle is not proven", seq=ref.seq, code=exc.code, reason=str(exc)
                 )
 
-    def _put_aside(self, ref: BundleRef, code: str, message: str) -> None:
+    def put_aside(self, ref: BundleRef, code: str, message: str) -> None:
+        """Put a bundle into quarantine; waits for the disk."""
         log.error("bundle in quarantine", stream=ref.stream, seq=ref.seq, code=code, reason=message)
         try:
             self._account.quarantine.add(ref, code, message)

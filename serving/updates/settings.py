@@ -10,8 +10,12 @@ class Updates(Section):
         allow_downgrade: whether a `desired` document may select a bundle that is older than one
             that has served here. If not, the newer ones have to be revoked first.
         healthy_s: seconds of undisturbed work after which earlier deaths of the agent are no longer
-            counted against its models.
+            counted against its models, and after which a bundle that a rollout has brought is no
+            longer on probation.
+        hint_s: seconds between two looks into the registry that the broker's word of a rollout may
+            bring forward.
     """
 
     allow_downgrade: bool = False
     healthy_s: Seconds = 60.0
+    hint_s: Seconds = 10.0

@@ -9,14 +9,20 @@ Whatever the state, the model that serves goes on serving; only ON_TRIAL replace
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from models.bundle.identity import BundleRef
+from models.control.document import MAX_MESSAGE
 from models.control.documents import Desired
+from serving import log
 from serving.failure import Failure
+from serving.updates.rollout import Participation
 from serving.updates.slot import Slot
+
+_DEGRADED_S: Final = 5.0
+"""Seconds for which `degraded` stands at least, as a model may fail on every other batch."""
 
 
 class State(StrEnum):
@@ -86,6 +92,7 @@ class Update:
         irreplaceable: the failing bundle for which no earlier one could be activated.
         degraded: what was last published of a model that fails; None while it answers.
         is_suspended: whether the stream shall run nothing for the time being.
+        rollout: what the stream does in rollouts.
     """
 
     slot: Slot
@@ -98,6 +105,7 @@ class Update:
     irreplaceable: BundleRef | None = None
     degraded: Degraded | None = None
     is_suspended: bool = False
+    rollout: Participation = field(default_factory=Participation)
 
     @property
     def is_under_way(self) -> bool:
@@ -109,6 +117,32 @@ class Update:
         """The bundle whose model serves, None while there is none."""
         return self.slot.model.ref if self.slot.model is not None else None
 
+    def judge(self, failure: Failure | None, now_s: float) -> bool:
+        """Take whether the model that serves fails on live windows.
+
+        Args:
+            failure: what it fails with; None if it has answered the last batch.
+            now_s: monotonic seconds.
+
+        Returns:
+            Whether what is published of the stream has to say something new.
+        """
+        serving, before = self.serving, self.degraded
+        if before is not None and before.ref != serving:
+            before = self.degraded = None
+        if before is not None and now_s < before.until_s:
+            return False
+        if serving is not None and failure is not None and failure.is_lasting:
+            self.degraded = Degraded(serving, failure, now_s + _DEGRADED_S)
+            if before is None:
+                warn_of(failure, serving, "model is degraded")
+            return True
+        if before is None or failure is not None:
+            return False
+        self.degraded = None
+        log.info("model answers again", stream=before.ref.stream, seq=before.ref.seq)
+        return True
+
     def enter(self, state: State) -> None:
         """Go over to another state.
 
@@ -118,3 +152,9 @@ class Update:
         if state not in NEXT[self.state]:
             raise ValueError(f"an update cannot go from {self.state} to {state}")
         self.state = state
+
+
+def warn_of(failure: Failure, ref: BundleRef, sentence: str) -> None:
+    """Log what a model fails with."""
+    reason = str(failure.error)[:MAX_MESSAGE]
+    log.warning(sentence, stream=ref.stream, seq=ref.seq, code=failure.error.code, reason=reason)

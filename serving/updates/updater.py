@@ -8,16 +8,15 @@ states of an update and what may follow on what are in `serving.updates.update`.
 import random
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from models.bundle.identity import BundleRef
-from models.control.document import MAX_MESSAGE
-from models.control.documents import Desired, Feedback, FeedbackState
+from models.control.documents import Desired
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log, memory
-from serving.failure import Failure
-from serving.updates.announced import current_of
 from serving.updates.attempt import (
+    Assigned,
     Attempt,
     Downloading,
     Event,
@@ -29,13 +28,15 @@ from serving.updates.attempt import (
     Unchanged,
     Verified,
 )
+from serving.updates.bulletin import Bulletin
 from serving.updates.kept import KILLED, KeptBundles
-from serving.updates.slot import Announcer, Slot
-from serving.updates.update import Degraded, State, Update
+from serving.updates.rollout import Change
+from serving.updates.shadow_record import Selection
+from serving.updates.shadows import Shadows
+from serving.updates.slot import Announcer, ShadowSlot, Slot
+from serving.updates.update import State, Update
 
 _FIRST_RETRY_S: Final = 5.0
-_DEGRADED_S: Final = 5.0
-"""Seconds for which `degraded` stands at least, as a model may fail on every other batch."""
 
 
 class Updater:
@@ -48,35 +49,45 @@ class Updater:
         tools: registry, store and worker.
         announcer: publishes what the streams run and how their updates go.
         clock: monotonic seconds.
+        gateway: id of the gateway; empty for a program that is none, and in no group of a rollout.
+
+    Attributes:
+        shadows: what runs in the shadows of the streams.
     """
 
-    def __init__(self, tools: Tools, announcer: Announcer, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, tools: Tools, announcer: Announcer, clock: Callable[[], float], gateway: str = ""
+    ) -> None:
+        self._gateway = gateway
         self._tools = tools
         self._kept = KeptBundles(tools)
-        self._announcer = announcer
         self._clock = clock
         self._updates: dict[str, Update] = {}
+        self.shadows = Shadows(
+            tools, announcer, lambda stream: self._bulletin.current(self._updates[stream]), clock
+        )
+        quarantine = tools.account.quarantine
+        self._bulletin = Bulletin(announcer, quarantine, self.shadows.shown)
 
     @property
     def troubles(self) -> Mapping[str, str]:
         """What updates wait for, in words, by stream. Serving never waits for it."""
         return {name: one.trouble for name, one in self._updates.items() if one.trouble}
 
-    def start(self, slots: Mapping[str, Slot]) -> None:
+    def start(
+        self, slots: Mapping[str, Slot], shadows: Mapping[str, ShadowSlot] = MappingProxyType({})
+    ) -> None:
         """Serve what is kept on disk, without a network.
 
         Args:
             slots: by stream.
+            shadows: places for shadows by stream, of the streams that have one.
         """
-        try:
-            self._tools.store.sweep()
-            self._tools.prover.sweep(self._tools.store.digests())
-        except OSError as exc:
-            log.warning("bundles cannot be tidied up", reason=exc.strerror)
-        if self._tools.account.suspect:
-            self._tools.prover.excuse()
+        self.shadows.open(shadows)
+        self._kept.tidy_up()
         for stream, slot in slots.items():
             update = self._updates[stream] = Update(slot, Desired.model_construct(stream=stream))
+            update.rollout.change = Change.read(self._tools.store.state_dir, stream)
             active = self._tools.store.active(stream)
             if active is None:
                 continue
@@ -86,14 +97,15 @@ class Updater:
                 if self._serve_kept(update, ref, may_wait=True):
                     break
             for ref, message in killed:
-                self._tell_rolled_back(update, ref, KILLED, message)
+                self._bulletin.rolled_back(update, ref, KILLED, message)
             self._tools.worker.submit(partial(self._kept.prove, fit[1:]))
             update.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
+        self.shadows.start()
 
     def announce(self) -> None:
         """Publish `current` of every stream, as after each connect."""
         for update in self._updates.values():
-            self._announce(update)
+            self._bulletin.current(update)
 
     def desire(self, stream: str, payload: bytes) -> None:
         """Take a `desired` document; an empty one goes back to following the newest bundle."""
@@ -103,8 +115,14 @@ class Updater:
         try:
             desired = Desired.read(stream, payload)
         except IncompatibleBundleError as exc:
-            self._tell(Desired.model_construct(stream=stream), "refused", exc)
+            self._bulletin.tell(Desired.model_construct(stream=stream), "refused", exc)
             return
+        if desired.shadow:
+            self.shadows.select(stream, Selection(seq=desired.seq, activity=desired.activity))
+            return
+        if desired.rollout is None:
+            self.shadows.end(stream)
+        desired = self._heed(update, desired)
         known = {one.seq for one in self._tools.account.quarantine.known(stream)}
         if desired == update.desired and (update.state is State.REFUSED or desired.seq in known):
             return  # the retained document again, as after every connect
@@ -114,18 +132,44 @@ class Updater:
         update.desired, update.failures, update.due_s = desired, 0, 0.0
         self.tick()
 
+    def _heed(self, update: Update, desired: Desired) -> Desired:
+        """Take a hint about a rollout, and return what is selected apart from it."""
+        hint = desired.rollout if desired.seq is None else None
+        if update.rollout.heed(hint):
+            update.due_s = min(update.due_s, self._next_look_s(update))
+        if hint is not None:
+            return Desired.model_construct(stream=desired.stream)
+        return desired.model_copy(update={"rollout": None})
+
     def tick(self) -> None:
         """Begin what is due; to be called about once a second."""
         for update in self._updates.values():
             if update.is_suspended:
                 continue
             failure = update.slot.failure
-            if failure is not None and failure.is_lasting and self._roll_back(update, failure):
+            found = self.shadows.relapse(update.desired.stream, failure)
+            if found is not None and self._roll_back(update, *found):
                 continue
-            self._tell_health(update, failure)
-            if not update.is_under_way and self._clock() >= update.due_s:
-                update.enter(State.PULLING)
-                Attempt(update.desired, update.slot, self._tools, self._follow).begin()
+            if update.judge(failure, self._clock()):
+                self._bulletin.current(update)
+            now_s, serves = self._clock(), update.serving.seq if update.serving else None
+            if update.rollout.tick(serves, now_s, self._tools.settings.healthy_s):
+                self._bulletin.current(update)
+            if not update.is_under_way and now_s >= update.due_s and not self._is_held(update):
+                self._begin(update, serves)
+        self.shadows.tick()
+
+    def _begin(self, update: Update, serves: int | None) -> None:
+        update.enter(State.PULLING)
+        update.rollout.look(self._clock())
+        situation = update.rollout.situation(self._gateway, serves)
+        slot, tools = update.slot, self._tools
+        Attempt(update.desired, slot, tools, self._follow, situation=situation).begin()
+
+    def _is_held(self, update: Update) -> bool:
+        """Whether a shadow keeps the stream on the bundle that serves it."""
+        stream, is_pinned = update.desired.stream, update.desired.seq is not None
+        return update.serving is not None and not is_pinned and self.shadows.holds(stream)
 
     def hurry(self, streams: Collection[str]) -> None:
         """Begin an attempt for these streams now, where none is under way."""
@@ -141,7 +185,7 @@ class Updater:
         update = self._updates[stream]
         update.is_suspended, update.trouble = True, ""
         self._tools.worker.submit(memory.give_back)
-        self._announce(update)
+        self._bulletin.current(update)
 
     def resume(self, desired: Desired) -> None:
         """Bring a stream to a bundle now, whatever became of it before."""
@@ -165,12 +209,14 @@ class Updater:
             case Unchanged() if update.serving is None:  # given up since the attempt began
                 self._wait(update, 0.0)
             case Downloading():
-                self._tell(desired, "downloading", progress=event.progress)
+                self._bulletin.tell(desired, "downloading", progress=event.progress)
+            case Assigned():
+                self._assign(update, event)
             case Verified():
                 update.enter(State.VERIFIED)
-                self._tell(desired, "verifying", seq=event.ref.seq)
+                self._bulletin.tell(desired, "verifying", seq=event.ref.seq)
             case Slow():
-                self._warn(desired, event.error)
+                self._bulletin.slow(desired, event.error)
             case Proven():
                 self._activate(update, attempt, event)
             case Unchanged():
@@ -180,15 +226,25 @@ class Updater:
             case Failed():
                 self._fail(update, attempt, event.error)
 
+    def _assign(self, update: Update, assigned: Assigned) -> None:
+        """Take what a signed rollout asks for."""
+        self.shadows.assign(update.desired.stream, assigned.part)
+        if update.rollout.take(assigned.part, assigned.change):
+            self._bulletin.current(update)
+
     def _activate(self, update: Update, attempt: Attempt, proven: Proven) -> None:
         """Swap the model in: one reference, between two turns."""
         ref = proven.model.ref
-        if attempt.desired != update.desired or update.is_suspended:
-            self._tell(attempt.desired, "superseded", seq=ref.seq)
+        serves = update.serving.seq if update.serving is not None else None
+        is_held = update.rollout.forbids(ref.seq, serves)
+        if attempt.desired != update.desired or update.is_suspended or is_held:
+            self._bulletin.tell(attempt.desired, "superseded", seq=ref.seq)
             attempt.set_aside(ref)
             self._wait(update, 0.0)
             return
-        kept_windows = proven.swap()
+        former = update.slot.model
+        if kept_windows := proven.swap():
+            self.shadows.begin_probation(ref.stream, former)
         log.info(
             "model activated",
             stream=ref.stream,
@@ -212,8 +268,8 @@ class Updater:
         if recorded.is_new or desired.activity != update.activity:
             update.activity = desired.activity
             seq = update.serving.seq if update.serving is not None else None
-            self._tell(desired, "activated", seq=seq)
-            self._announce(update)
+            self._bulletin.tell(desired, "activated", seq=seq)
+            self._bulletin.current(update)
         if desired == update.desired:
             self._poll_later(update)
         else:
@@ -222,7 +278,7 @@ class Updater:
     def _fail(self, update: Update, attempt: Attempt, error: MillhandError) -> None:
         desired, is_refused = attempt.desired, isinstance(error, BundleError)
         update.failures += 1
-        self._tell(desired, "refused" if is_refused else "waiting", error)
+        self._bulletin.tell(desired, "refused" if is_refused else "waiting", error)
         if (trouble := f"update of {desired.stream}: {error}") != update.trouble:
             update.trouble = trouble
             log.warning(
@@ -235,6 +291,9 @@ class Updater:
         if desired != update.desired:
             self._wait(update, 0.0)
         elif is_refused:
+            if update.rollout.part is not None and update.rollout.part.role == "serve":
+                update.rollout.refusal = error
+                self._bulletin.current(update)
             update.enter(State.REFUSED)
             self._poll_later(update)
         else:
@@ -250,6 +309,11 @@ class Updater:
     def _poll_later(self, update: Update) -> None:
         """Look for a newer bundle after the poll interval, spread over a fleet by jitter."""
         update.due_s = self._clock() + self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
+        if update.rollout.needs_look:
+            update.due_s = min(update.due_s, self._next_look_s(update))
+
+    def _next_look_s(self, update: Update) -> float:
+        return update.rollout.next_look_s(self._clock(), self._tools.settings.hint_s)
 
     def _serve_kept(self, update: Update, ref: BundleRef, *, may_wait: bool = False) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
@@ -263,7 +327,7 @@ class Updater:
         log.info("serving kept bundle", stream=ref.stream, seq=ref.seq, version=ref.version)
         return True
 
-    def _roll_back(self, update: Update, failure: Failure) -> bool:
+    def _roll_back(self, update: Update, code: str, message: str) -> bool:
         """The model fails on live windows: serve the one before it, and never this one again.
 
         Returns:
@@ -274,71 +338,11 @@ class Updater:
             return False
         for ref in self._kept.others(failing):
             if self._serve_kept(update, ref):
-                self._warn_of(failure, failing, "model rolled back")
-                self._tell_rolled_back(update, failing, failure.error.code, str(failure.error))
-                keep = partial(self._kept.replace, failing, ref, update.desired.seq, failure.error)
+                self._bulletin.rolled_back(update, failing, code, message)
+                pinned = update.desired.seq
+                keep = partial(self._kept.replace, failing, ref, pinned, code, message)
                 self._tools.worker.submit(keep)
-                self._tools.worker.submit(lambda: partial(self._announce, update))
+                self._tools.worker.submit(lambda: partial(self._bulletin.current, update))
                 return True
         update.irreplaceable = failing
         return False
-
-    def _tell_rolled_back(self, update: Update, ref: BundleRef, code: str, message: str) -> None:
-        """Say on `feedback` why a bundle serves no more."""
-        document = Feedback.model_construct(
-            activity=update.activity,
-            stream=ref.stream,
-            seq=update.serving.seq if update.serving is not None else None,
-            state="rolled_back",
-            error=code,
-            message=f"{ref}: {message}"[:MAX_MESSAGE],
-        )
-        self._announcer.feedback(document)
-
-    def _tell_health(self, update: Update, failure: Failure | None) -> None:
-        """Publish that the model that serves fails on live windows, or that it answers again."""
-        serving, before, now_s = update.serving, update.degraded, self._clock()
-        if before is not None and before.ref != serving:
-            before = update.degraded = None
-        if before is not None and now_s < before.until_s:
-            return
-        if serving is not None and failure is not None and failure.is_lasting:
-            update.degraded = Degraded(serving, failure, now_s + _DEGRADED_S)
-            if before is None:
-                self._warn_of(failure, serving, "model is degraded")
-            self._announce(update)
-        elif before is not None and failure is None:
-            update.degraded = None
-            log.info("model answers again", stream=before.ref.stream, seq=before.ref.seq)
-            self._announce(update)
-
-    @staticmethod
-    def _warn_of(failure: Failure, ref: BundleRef, sentence: str) -> None:
-        reason = str(failure.error)[:MAX_MESSAGE]
-        log.warning(
-            sentence, stream=ref.stream, seq=ref.seq, code=failure.error.code, reason=reason
-        )
-
-    def _warn(self, desired: Desired, error: MillhandError) -> None:
-        """Say that a model serves though something speaks against it."""
-        log.warning("model is slow", stream=desired.stream, code=error.code, reason=str(error))
-        self._tell(desired, "verifying", warning=error.code, message=str(error)[:MAX_MESSAGE])
-
-    def _announce(self, update: Update) -> None:
-        known = self._tools.account.quarantine.known(update.desired.stream)
-        self._announcer.current(current_of(update, known))
-
-    def _tell(
-        self,
-        desired: Desired,
-        state: FeedbackState,
-        error: MillhandError | None = None,
-        **more: int | str | None,
-    ) -> None:
-        document = Feedback.model_construct(
-            activity=desired.activity, stream=desired.stream, seq=desired.seq, state=state
-        )
-        fields: dict[str, object] = {**more}
-        if error is not None:
-            fields |= {"error": error.code, "message": str(error)[:MAX_MESSAGE]}
-        self._announcer.feedback(document.model_copy(update=fields))

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.bundle.golden import MIN_COUNT, Golden, write_golden
-from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics, schema_version
+from models.bundle.manifest import GoldenSpec, Lineage, Manifest, Metrics
 from models.bundle.package import Bundle, pack_bundle
+from models.bundle.reference import read_document
 from trainer.bundle.budget import promised
 from trainer.bundle.eight_bits import EightBits
 from trainer.bundle.reproducible import reproducible
@@ -72,13 +73,16 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
 
     parts, model = trained.parts, trained.model
     manifest = _manifest(trained, _measured(trained), len(golden.windows))
+    times_ns = trained.recording.times_ns if trained.recording.timed else None
     members = {
         "model.onnx": graph,
         "golden.npz": write_golden(golden),
-        "reference.json": reference(model, parts.train, trained.truth, trained.recipe),
+        "reference.json": reference(model, parts.train, trained.truth, trained.recipe, times_ns),
     }
     sizes = {name: len(content) for name, content in members.items()}
-    subject = Reported(manifest, trained, sizes, reproducible())
+    document = read_document(members["reference.json"], manifest.channels)
+    correlation = None if document is None else document.correlation
+    subject = Reported(manifest, trained, sizes, reproducible(), correlation)
     return pack_bundle(manifest, {**members, "report.html": render(subject)})
 
 
@@ -121,9 +125,7 @@ def _manifest(trained: Trained, metrics: Metrics, golden_count: int) -> Manifest
     recipe, parts, model = trained.recipe, trained.parts, trained.model
     tolerance = tolerance_of(model, trained.truth.y[parts.train.rows])
     return Manifest(
-        schema_version=schema_version(
-            recipe.channels, metrics, trained.explain or trained.optimised
-        ),
+        schema_version=2,  # whose readers know the correlation times of reference.json
         stream=recipe.bundle.stream,
         name=recipe.bundle.name or recipe.bundle.stream,
         version=recipe.bundle.version,

@@ -6,8 +6,10 @@ import threading
 from pathlib import Path
 
 from models.bundle.budget import Budget
+from models.bundle.correlation import Correlation
 from models.bundle.manifest import Lineage, WindowSpec, utc
 from models.bundle.package import MAX_BUNDLE_BYTES, StoredBundle, load_bundle
+from models.bundle.reference import read_document
 from models.errors import BundleError
 from serving.proof.request import Evidence, ProofRequest
 from serving.proof.trial import examine
@@ -88,11 +90,13 @@ def run(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         memory_bytes=options.memory_mb * 10**6,
     )
+    correlation = _correlation(bundle)
     document = {
         "sha256": bundle.sha256,
         "bytes": bundle.size,
         "golden_worst_error": evidence.golden_error,
         "proof": evidence.to_fields(),
+        "correlation": None if correlation is None else correlation.model_dump(mode="json"),
         "manifest": bundle.manifest.model_dump(mode="json"),
     }
     console = Console()
@@ -140,6 +144,7 @@ def _summary(bundle: StoredBundle, evidence: Evidence) -> dict[str, str]:
         "window": f"{window.length} samples, hop {window.hop}, {_period(window)}",
         "split": metrics.split,
         "test windows": str(metrics.test_rows),
+        "plant remembers": _remembered(bundle),
         **{name: metrics.formatted(name) for name in metrics.values},
         "golden vectors": f"{manifest.golden.count} answered, worst error "
         f"{evidence.golden_error:.1e}",
@@ -150,6 +155,16 @@ def _summary(bundle: StoredBundle, evidence: Evidence) -> dict[str, str]:
         **_maker(manifest.lineage),
         "sha256": f"{bundle.sha256} ({bundle.size} bytes, members verified)",
     }
+
+
+def _correlation(bundle: StoredBundle) -> Correlation | None:
+    document = read_document(bundle.reference, bundle.manifest.channels)
+    return None if document is None else document.correlation
+
+
+def _remembered(bundle: StoredBundle) -> str:
+    correlation = _correlation(bundle)
+    return "not known" if correlation is None else correlation.said()
 
 
 def _stated(budget: Budget) -> str:

@@ -65,12 +65,9 @@ def push(
                 continue
             if isinstance(document, Status):
                 waiting[gateway] = _presence(document)
-            elif document.activity != desired.activity:
-                continue
-            elif isinstance(document, Feedback):
+            elif document.activity == desired.activity and isinstance(document, Feedback):
                 _take_feedback(gateway, document, waiting, refused, tell)
-            elif document.state != "waiting" and document.seq == desired.seq:
-                tell(gateway, f"serves seq {desired.seq}, version {document.version}")
+            elif isinstance(document, Current) and _is_done(gateway, document, desired, tell):
                 refused |= _failing(gateway, document)
                 del waiting[gateway]
     if waiting or refused:
@@ -86,6 +83,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--gateway", type=_name, action="append", required=True, help="may be given several times"
     )
     parser.add_argument("--timeout", type=float, default=TIMEOUT_S, help="seconds, default 60")
+    parser.add_argument(
+        "--shadow",
+        action="store_true",
+        help="answer the same readings in the shadow of the bundle that serves, for comparison "
+        "only; the gateway stays on that bundle until the next push",
+    )
     broker.arguments(parser)
 
 
@@ -95,7 +98,12 @@ def run(options: argparse.Namespace) -> int:
         raise PushError(f"seq is {options.seq}; the first bundle of a stream has seq 1")
     console = Console()
     gateways = list(dict.fromkeys(options.gateway))
-    desired = Desired(activity=str(uuid.uuid4()), stream=options.stream, seq=options.seq)
+    desired = Desired(
+        activity=str(uuid.uuid4()),
+        stream=options.stream,
+        seq=options.seq,
+        **({"shadow": True} if options.shadow else {}),
+    )
     started = time.monotonic()
 
     def tell(gateway: str, what: str) -> None:
@@ -114,6 +122,21 @@ def _failing(gateway: str, document: Current) -> dict[str, str]:
     return {gateway: f"serves it, but the model fails on live windows: {why}"}
 
 
+def _is_done(gateway: str, document: Current, desired: Desired, tell: Tell) -> bool:
+    """Whether the gateway runs what it was told to, where it was told to."""
+    shadow = document.shadow
+    if not desired.shadow:
+        is_done = document.activity == desired.activity and document.seq == desired.seq
+        if is_done := is_done and document.state != "waiting":
+            tell(gateway, f"serves seq {desired.seq}, version {document.version}")
+        return is_done
+    if shadow is None or (shadow.activity, shadow.seq) != (desired.activity, desired.seq):
+        return False
+    if not shadow.gate:
+        tell(gateway, f"has seq {shadow.seq} in the shadow of seq {document.seq}")
+    return not shadow.gate
+
+
 def _take_feedback(
     gateway: str,
     document: Feedback,
@@ -123,7 +146,7 @@ def _take_feedback(
 ) -> None:
     state = document.state
     reason = f": {document.error}: {document.message}" if document.error else ""
-    if state == "refused":
+    if state in ("refused", "rolled_back"):
         refused[gateway] = f"refused it{reason}"
         del waiting[gateway]
     elif state == "waiting":

@@ -26,6 +26,7 @@ from models.bundle.reference import MIN_WINDOW, Document, Judgement, Reference, 
 from models.drift import BLOCKS, Drift
 from trainer.dataset.targets import Truth
 from trainer.dataset.windows import Windowed
+from trainer.drift.correlation import correlation
 from trainer.drift.held_out import Folds, folds, held_out_samples
 from trainer.drift.reference import Samples, describe, is_related
 from trainer.errors import DataError
@@ -51,7 +52,13 @@ class Undisturbed(NamedTuple):
     run: NDArray[np.int64]
 
 
-def reference(model: Model, train: Windowed, truth: Truth, recipe: Recipe) -> bytes:
+def reference(
+    model: Model,
+    train: Windowed,
+    truth: Truth,
+    recipe: Recipe,
+    times_ns: NDArray[np.int64] | None = None,
+) -> bytes:
     """The content of the bundle's `reference.json`.
 
     Args:
@@ -59,6 +66,7 @@ def reference(model: Model, train: Windowed, truth: Truth, recipe: Recipe) -> by
         train: windows of the training part.
         truth: target values of the recording's rows.
         recipe: the recipe; its section `[drift]` gives window and false alarms.
+        times_ns: time of each row of the recording, `[rows]`; None without a time axis.
 
     Raises:
         DataError: the recipe's `drift.window` is longer than the runs that can be held out.
@@ -72,12 +80,17 @@ def reference(model: Model, train: Windowed, truth: Truth, recipe: Recipe) -> by
             f"calibrate it have {longest} samples; lower it, leave it out, or give more data"
         )
     window = wanted or default_window(samples, parted)
+    ended_ns = None if times_ns is None else times_ns[train.rows]
+    update: dict[str, object] = {"correlation": correlation(samples, recipe, ended_ns)}
     if window is None:
-        reason = f"runs of {longest} samples are too short to calibrate the limits of drift"
-        document = describe(samples, recipe.channels, None).model_copy(update={"reason": reason})
-        return write_reference(document)
-    judgement = Judgement(window=window, false_alarms=recipe.drift.false_alarms)
-    return write_reference(calibrated(samples, recipe.channels, parted, judgement))
+        update["reason"] = (
+            f"runs of {longest} samples are too short to calibrate the limits of drift"
+        )
+        document = describe(samples, recipe.channels, None)
+    else:
+        judgement = Judgement(window=window, false_alarms=recipe.drift.false_alarms)
+        document = calibrated(samples, recipe.channels, parted, judgement)
+    return write_reference(document.model_copy(update=update))
 
 
 def calibrated(

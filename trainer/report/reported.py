@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.bundle.correlation import Correlation
 from models.bundle.manifest import Manifest
 from trainer.dataset.clock import Clock, clock_of
 from trainer.estimators.fitting import TWO, Answers
@@ -25,12 +26,14 @@ class Reported:
         sizes: bytes of the bundle's other members, by name.
         reproducible: whether the same recipe and data must give the same bytes, so that the page
             may not contain measured times.
+        correlation: how long answers and signals stay correlated; None if it is not known.
     """
 
     manifest: Manifest
     trained: Trained
     sizes: Mapping[str, int] = field(default_factory=dict)
     reproducible: bool = False
+    correlation: Correlation | None = None
 
     @property
     def answers(self) -> Answers:

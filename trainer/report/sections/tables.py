@@ -70,6 +70,7 @@ def data(subject: Reported) -> Markup:
         "time between samples": "no time axis"
         if period is None
         else subject.clock.span(period * 1e6),
+        "how long the plant remembers": _memory(subject),
     }
     notes = subject.trained.notes
     noted = items(notes) or paragraph("Nothing was cleaned or left out.")
@@ -94,6 +95,13 @@ def _period(subject: Reported) -> str:
         return "no time axis"
     ends = int(recording.times_ns.min()), int(recording.times_ns.max())
     return " to ".join(map(subject.clock.moment, ends))
+
+
+def _memory(subject: Reported) -> str:
+    correlation = subject.correlation
+    if correlation is None:
+        return "not known"
+    return correlation.said(lambda seconds: subject.clock.span(seconds * 1e9))
 
 
 def contract(subject: Reported) -> Markup:

@@ -93,6 +93,7 @@ def test_example_shows_and_explains_every_key() -> None:
         "limits",
         "journal",
         "updates",
+        "hard",
         "log",
         "proof",
         "sparkplug",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from benchmarks.made_up.gates import CANDIDATES, alarms, block_of, judged
+from benchmarks.made_up.gates import CANDIDATES, Plant, block_of, judged, plant, storm_at
 from serving.gates.comparing import Comparing
 from serving.gates.e_values import log_above, log_below, log_unequal, trials_to_show
 from serving.gates.evidence import Evidence, Limits
@@ -112,7 +112,7 @@ def test_candidate_is_open_until_enough_blocks_are_seen() -> None:
     assert needed == 183
     assert Evidence(blocks=needed - 1).verdict == "open"
     assert Evidence(blocks=needed).verdict == "no worse"
-    assert Evidence(blocks=41).said == "41 of 183 blocks, 0 disagree, limit 0.03"
+    assert Evidence(blocks=41).said == "41 of 183 blocks, 0 disagree, limit 3 %, needs 142 more"
 
 
 def test_candidate_without_a_block_is_neither_good_nor_bad() -> None:
@@ -128,14 +128,18 @@ def test_gate_that_trips_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("candidate", "ends"),
-    [("equal", {"no worse", "open"}), ("x 9", {"direction", "storm"})],
-    ids=["harmless", "alarming"],
+    [
+        ("equal", {"no worse", "open"}),
+        ("x 9", {"direction", "storm"}),
+        ("moved", {"rank", "storm"}),
+    ],
+    ids=["harmless", "alarming", "moved"],
 )
 def test_plant_that_remembers_decides_nothing_by_chance(candidate: str, ends: set[str]) -> None:
     """At a coefficient of 0.99 a test row by row stops two of three harmless candidates."""
     (one,) = [one for one in CANDIDATES if one.name == candidate]
     for seed in range(10):
-        end, _ = judged(*alarms(one, 0.99, 6 * 3600, seed), block_of(0.99))
+        end, _ = judged(plant(one, 0.99, 6 * 3600, seed), block_of(0.99))
         assert end in ends
 
 
@@ -146,6 +150,19 @@ def test_storm_is_half_of_the_last_windows_while_the_champion_is_quiet() -> None
     loud = Storm(StormLimits(windows=60))
     assert not any(loud.add(champion=at < 4, candidate=True) for at in range(60))
     assert loud.add(champion=False, candidate=True)
+
+
+def test_benchmark_finds_a_storm_where_the_gate_does() -> None:
+    (moved,) = [one for one in CANDIDATES if one.name == "moved"]
+    limits = StormLimits(windows=100, candidate=0.3)
+    for seed in range(5):
+        answers = plant(moved, 0.99, 3600, seed)
+        storm = Storm(limits)
+        pairs = zip(answers.champion.tolist(), answers.candidate.tolist(), strict=True)
+        told = [storm.add(champion=first, candidate=second) for first, second in pairs]
+        assert storm_at(answers, limits) == (told.index(True) if True in told else None)
+    quiet = Plant(np.zeros(200, bool), np.zeros(200, bool), np.zeros(200, np.int8))
+    assert storm_at(quiet, limits) is None
 
 
 @pytest.mark.parametrize(
