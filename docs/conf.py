@@ -63,6 +63,7 @@ SIDEBAR = {
         "docs/metrics",
         "docs/api",
         "docs/console",
+        "docs/rollouts",
         "docs/large-models",
     ],
     "SCADA engineer": ["docs/topics", "docs/sparkplug", "docs/home-assistant"],

@@ -10,7 +10,7 @@ PLACES = {"host", "username", "password_file", "ca_file", "cert_file", "key_file
 
 
 def test_comments_of_the_example_are_settings_and_show_their_defaults() -> None:
-    section = EXAMPLE.partition("# [console]\n")[2].partition("\n# [log]")[0]
+    section = EXAMPLE.partition("# [console]\n")[2].partition("\n# The controller")[0]
     lines = [line.removeprefix("# ") for line in section.splitlines() if line.startswith("# ")]
     shown = tomllib.loads("\n".join(line for line in lines if not line.startswith("# ")))
     shown["broker"] = shown.pop("console")["broker"]
