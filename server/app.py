@@ -46,6 +46,7 @@ from serving.updates.updater import Updater
 from serving.worker import Workers
 
 if TYPE_CHECKING:
+    from server.rollouts.service import RolloutService
     from server.rpc.listener import RpcListener
 
 _TICK_S: Final = 1.0
@@ -92,6 +93,7 @@ class Program:
         self._served = ServedStreams(self._slots, self._scheduler, limits.request_s)
         self._guard = Guard(settings.access, limits.log_interval_s)
         self._watch = self._watching()
+        self._rollouts = self._rolling_out()
         self._exposition = self._exposed()
         self.routes = Routes(self._table(store))
         application = Application(self.routes, self.tally, self._guard.check, limits.log_interval_s)
@@ -119,6 +121,7 @@ class Program:
             # Its sessions are in the memory of one process.
             *(PageSession(self._guard, self._settings.access).table() if not self._place else ()),
             *(Api(self._watch).table() if self._watch is not None else ()),
+            *self._rollout_routes(),
         )
         return (*table, *OpenApi(served, store, table).table())
 
@@ -146,6 +149,8 @@ class Program:
         self._tick()
         if self._watch is not None:
             self._watch.start()
+        if self._rollouts is not None:
+            self._rollouts.start()
         try:
             if self._rpc is not None:
                 await self._rpc.start()
@@ -194,6 +199,24 @@ class Program:
             return None
         folder = Folder(self._settings.server.state_dir, self._settings.limits.log_interval_s)
         return Watch(console, folder, self._workers, self._served)
+
+    def _rollout_routes(self) -> Table:
+        if self._rollouts is None:
+            return ()
+        from server.rollouts.api import RolloutApi  # noqa: PLC0415  as in _rolling_out
+
+        return RolloutApi(self._rollouts).table()
+
+    def _rolling_out(self) -> "RolloutService | None":
+        """The controller of rollouts; None where there is none."""
+        rollouts = self._settings.rollouts
+        if rollouts is None:
+            return None
+        from server.rollouts.service import RolloutService  # noqa: PLC0415  what signs takes memory
+
+        state_dir, limits = self._settings.server.state_dir, self._settings.limits
+        worker = self._workers.start("rollouts")
+        return RolloutService(rollouts, state_dir, worker, limits.log_interval_s)
 
     def _follow(self) -> None:
         """Have each stream run the bundle that the configuration names, or the newest."""

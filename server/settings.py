@@ -17,6 +17,7 @@ from server.access.settings import Access, is_of_this_machine
 from server.console.settings import Console
 from server.metrics.settings import Metrics
 from server.predict.settings import Predict
+from server.rollouts.settings import Rollouts
 from server.rpc.settings import Grpc
 from serving.log import Level
 from serving.preflight.toml_file import FileSettings
@@ -152,6 +153,7 @@ class Settings(FileSettings):
     access: Access = Access()
     console: Console | None = None
     grpc: Grpc | None = None
+    rollouts: Rollouts | None = None
 
     def address(self, port: int) -> str:
         """The address that the server listens on, as a URL."""
@@ -197,6 +199,7 @@ class Settings(FileSettings):
                 f"console.broker.{key}": getattr(broker, key, None)
                 for key in ("password_file", "key_file")
             },
+            **(self.rollouts.secrets if self.rollouts is not None else {}),
         }
 
     @property
@@ -211,6 +214,7 @@ class Settings(FileSettings):
                 f"console.broker.{key}": getattr(broker, key, None)
                 for key in ("password_file", "ca_file", "cert_file", "key_file")
             },
+            **(self.rollouts.files if self.rollouts is not None else {}),
         }
 
     @model_validator(mode="after")
@@ -247,6 +251,7 @@ def _check_workers(settings: Settings) -> None:
     """Refuse several workers where something needs a single one."""
     single = {
         "[console]": settings.console is not None,
+        "[rollouts]": settings.rollouts is not None,
         "[grpc]": settings.grpc is not None,
         "server.repository_control": settings.server.repository_control,
     }

@@ -11,6 +11,7 @@ from models.address import shortened
 from models.printable import printable
 from server.access.tls import context
 from server.access.tokens import Tokens, made
+from server.cli.rollout_parser import add_parsers as add_rollout_parsers
 from server.settings import MAX_WORKERS, Settings
 from serving.errors import ConfigError
 from serving.preflight import files, schema_files
@@ -178,6 +179,13 @@ def _token(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _rollout(chosen: argparse.Namespace) -> int:
+    settings = load(chosen.config)
+    from server.cli.rollouts import run as run_rollout  # noqa: PLC0415  as in _run
+
+    return run_rollout(chosen, settings)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="millhand-server",
@@ -201,6 +209,10 @@ def _parser() -> argparse.ArgumentParser:
                 "--config", type=Path, default=default, help=f"the TOML file (default {default})"
             )
     _add_options(parsers)
+    text = "Plan rollouts of bundles over the gateways, and decide about them."
+    rollout = commands.add_parser("rollout", help=text, description=text)
+    rollout.set_defaults(command=_rollout)
+    add_rollout_parsers(rollout, default)
     return parser
 
 

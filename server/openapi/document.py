@@ -11,7 +11,16 @@ from typing import Any, Final
 
 import orjson
 
-from server.openapi import open_inference, operating, page, predictions, refusals, scoring, tensors
+from server.openapi import (
+    open_inference,
+    operating,
+    page,
+    predictions,
+    refusals,
+    rollouts,
+    scoring,
+    tensors,
+)
 from server.openapi.operation import Operation
 from server.openapi.schemas import Schema
 from server.openapi.stream import DescribedStream
@@ -37,7 +46,7 @@ _SECURITY: Final = {
         "description": "A token of the server's token file, where the configuration asks for one.",
     }
 }
-_PARTS: Final = (open_inference, predictions, scoring, operating, page)
+_PARTS: Final = (open_inference, predictions, scoring, operating, page, rollouts)
 _SCHEMA: Final = re.compile(r'"#/components/schemas/(\w+)"')
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9]+")
 

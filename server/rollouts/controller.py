@@ -14,12 +14,12 @@ from models.control.documents import Desired
 from models.control.rollout import RolloutHint
 from models.rollout.plan import Plan
 from models.rollout.stage import MAX_REASON, Stage
-from server.rollouts.decision import Decision
 from server.rollouts.documents import Documents, SignedRollout
-from server.rollouts.errors import DocumentError, FencedError, LedgerError
-from server.rollouts.fleet import FleetView
+from server.rollouts.errors import DamagedLedgerError, DocumentError, FencedError, LedgerError
 from server.rollouts.ledger import Ledger, Line
-from server.rollouts.step import step
+from server.rollouts.rules.decision import Decision
+from server.rollouts.rules.fleet import FleetView
+from server.rollouts.rules.step import step
 
 GRACE: Final = timedelta(seconds=30)
 """How long the command of a person may take between a decision and its signature."""
@@ -78,6 +78,7 @@ class Controller:
     Attributes:
         followed: the rollouts that it follows, by their identity.
         trouble: why no rollout can be followed; empty if nothing is wrong.
+        is_damaged: whether the ledger has proved to be damaged, so that nothing more is decided.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Controller:
         self._name, self._run = f"controller {name}", run
         self.followed: dict[str, Followed] = {}
         self.trouble = ""
+        self.is_damaged = False
 
     def turn(self, fleet: Fleet, now: datetime) -> None:
         """Look at every rollout, and do what is due.
@@ -122,6 +124,7 @@ class Controller:
             followed.trouble = str(exc)
         except (LedgerError, DocumentError) as exc:
             followed.trouble = f"nothing is opened: {exc}"
+            self.is_damaged |= isinstance(exc, DamagedLedgerError)
         else:
             self._tell(rollout.plan, stage, view)
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Final, Literal
 
 from models.rollout.stage import MAX_REASON, Stage
-from server.rollouts.decision import moment
 from server.rollouts.documents import Documents, SignedRollout, find
 from server.rollouts.errors import DecisionError
 from server.rollouts.ledger import Ledger, Line
+from server.rollouts.rules.decision import moment
 
 Wish = Literal["hold", "resume", "revert"]
 _TO: Final[dict[Wish, Literal["held", "running", "reverted"]]] = {

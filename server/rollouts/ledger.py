@@ -63,7 +63,7 @@ class Line:
         reason: why, in words.
         by: who or what has decided it.
         controller: run of the controller that wrote it; empty for a person's decision.
-        gate: what was asked, as in `server.rollouts.decision.Decision`.
+        gate: what was asked, as in `server.rollouts.rules.decision.Decision`.
         gateways: ids of the gateways that it is about, separated by spaces.
         have: what was counted; None where nothing was.
         need: what it was compared with; None likewise.

@@ -1,4 +1,4 @@
-"""One MQTT connection that only reads, over paho-mqtt, which only this file imports here.
+"""One MQTT connection, over paho-mqtt, which only this file imports here.
 
 paho runs no thread: the event loop calls `read` and `tick`. As in the agent, PUBLISH is read in
 blocks by `serving.mqtt.reader`, many messages from one `recv`, and paho gets all other packets.
@@ -152,6 +152,11 @@ class Connection:
         if end:
             self._end(end)
         return received, size >= TURN_BYTES
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish a retained message at QoS 1; one that is lost with the connection stays lost."""
+        self._client.publish(topic, payload, qos=1, retain=True)
+        self._flush()
 
     def tick(self) -> None:
         """Send what waits, keep the connection alive, and notice a broker that is silent."""

@@ -6,7 +6,7 @@ from models.control.documents import Current
 from models.control.rollout import Evidence, GateEvidence, RolloutState
 from models.rollout.plan import Plan
 from models.rollout.stage import Stage
-from server.rollouts.fleet import FleetView, Member
+from server.rollouts.rules.fleet import FleetView, Member
 from serving.gates.e_values import log_above
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)

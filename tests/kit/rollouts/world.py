@@ -17,8 +17,8 @@ from models.rollout.plan import Plan
 from models.rollout.stage import Stage
 from server.rollouts.documents import SignedRollout
 from server.rollouts.errors import DocumentError
-from server.rollouts.fleet import FleetView, Member
 from server.rollouts.ledger import Ledger, Line
+from server.rollouts.rules.fleet import FleetView, Member
 from tests.kit.rollouts.documents import evidence
 
 PROBATION = timedelta(minutes=5)

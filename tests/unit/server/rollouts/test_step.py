@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from models.control.documents import Current
-from server.rollouts.fleet import Member
-from server.rollouts.step import step
+from server.rollouts.rules.fleet import Member
+from server.rollouts.rules.step import step
 from tests.kit.rollouts.documents import START, evidence, member, plan, stage, view
 
 LATER = START + timedelta(hours=2)

@@ -8,8 +8,8 @@ from models.control.documents import Current
 from models.control.rollout import RolloutState
 from models.rollout.membership import group_of
 from models.rollout.plan import Plan
-from server.rollouts.fleet import FleetView, Member
-from server.rollouts.judged import Judged, judged
+from server.rollouts.rules.fleet import FleetView, Member
+from server.rollouts.rules.judged import Judged, judged
 
 State = Literal[
     "unheard", "pinned", "apart", "waiting", "shadow", "probation", "serving", "failed", "returned"

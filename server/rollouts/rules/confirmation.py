@@ -7,8 +7,8 @@ from math import ceil
 from typing import Final, Literal
 
 from models.rollout.plan import Group, Plan
-from server.rollouts.decision import Decision, listed, moment
-from server.rollouts.standing import Standing
+from server.rollouts.rules.decision import Decision, listed, moment
+from server.rollouts.rules.standing import Standing
 
 _ROUNDING: Final = 1e-9
 _WANTED: Final = {

@@ -21,11 +21,11 @@ from datetime import datetime
 
 from models.rollout.plan import Plan
 from models.rollout.stage import Stage
-from server.rollouts.confirmation import confirmation
-from server.rollouts.decision import Decision, listed, moment
-from server.rollouts.fleet import FleetView
-from server.rollouts.judged import log_mean, stop_at
-from server.rollouts.standing import Standing, standings
+from server.rollouts.rules.confirmation import confirmation
+from server.rollouts.rules.decision import Decision, listed, moment
+from server.rollouts.rules.fleet import FleetView
+from server.rollouts.rules.judged import log_mean, stop_at
+from server.rollouts.rules.standing import Standing, standings
 
 
 def step(

@@ -1,0 +1,181 @@
+"""The commands `millhand-server rollout ...`: plan, start, status, hold, resume, revert, rebuild.
+
+They work whether or not the server runs: what is decided stands in the ledger and is signed, and a
+controller that runs tells the gateways within a second; without one they learn it when they look
+into the registry.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from models.bundle.package import Bundle, read_bundle
+from models.errors import BundleError
+from models.printable import printable
+from models.rollout.stage import Stage
+from server.rollouts.decisions import Decisions
+from server.rollouts.documents import find
+from server.rollouts.errors import PlanError, RolloutError
+from server.rollouts.ledger import Ledger, Line, set_aside
+from server.rollouts.link import Link
+from server.rollouts.planning import check_plan, hours_to_show, read_plan
+from server.rollouts.report import MAX_LINES, described, summary
+from server.rollouts.rules.decision import moment
+from server.rollouts.rules.fleet import FleetView
+from server.rollouts.service import LEDGER, decided, documents, now
+from server.rollouts.settings import Rollouts
+from server.rollouts.table import table
+from server.settings import Settings
+from serving.errors import ConfigError
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.releases import RegistryError
+from serving.publishing.rollouts import publish_plan
+
+REFUSED: Final = 1
+_LOOK_S: Final = 0.2
+_REASON: Final = "asked for on the command line"
+
+
+def run(chosen: argparse.Namespace, settings: Settings) -> int:
+    """Run one of the commands; returns the exit code, 1 where it is refused.
+
+    Raises:
+        ConfigError: the configuration has no section `[rollouts]`.
+    """
+    if settings.rollouts is None:
+        raise ConfigError(
+            f"{chosen.config} has no section [rollouts], which names the registry and its online "
+            "key: docs/rollouts.md shows one"
+        )
+    act: Callable[[argparse.Namespace, Settings, Rollouts], None] = _ACTS[chosen.act]
+    try:
+        act(chosen, settings, settings.rollouts)
+    except RolloutError as exc:
+        code = "" if isinstance(exc, PlanError) else f"{exc.code}: "
+        print(printable(f"{code}{exc}"), file=sys.stderr)
+        return REFUSED
+    return 0
+
+
+def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -> None:
+    plan = read_plan(chosen.file)
+    bundle = _bundle(chosen.bundle)
+    window_s = 0.0
+    if bundle is not None:
+        window = bundle.manifest.window
+        window_s = window.hop * window.period_ns / 1e9
+    view = None if chosen.unchecked else _view(rollouts, plan.stream, chosen.wait)
+    if view is not None and view.missing:
+        raise PlanError("no_gateways", f"{view.missing}; --unchecked signs it all the same")
+    known = documents(rollouts).rollouts()
+    check_plan(plan, now=now(), known=known, view=view, window_s=window_s)
+    keys = Keys(chosen.keys, chosen.passphrase_file)
+    try:
+        signed = publish_plan(rollouts.registry, plan, keys, bundle=bundle)
+    except (RegistryError, KeysError, OSError) as exc:
+        raise PlanError("registry", str(exc)) from exc
+    print(f"The plan of rollout {plan.id} is in the registry.")
+    if any(group.mode == "shadow" for group in plan.groups):
+        hours = hours_to_show(plan, window_s)
+        print(f"A group compares for {hours:.1f} hours at least before it serves.")
+    if signed.missing:
+        print(f"It lacks {signed.missing} signatures: have it signed with the other targets keys.")
+    else:
+        print(f"It begins with: millhand-server rollout start {plan.id} --by NAME")
+
+
+def _bundle(path: Path | None) -> Bundle | None:
+    if path is None:
+        return None
+    try:
+        return read_bundle(path.read_bytes())
+    except (OSError, BundleError) as exc:
+        raise PlanError("plan_unreadable", f"{path}: {exc}") from exc
+
+
+def _start(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) -> None:
+    _decide(
+        settings,
+        rollouts,
+        lambda one: one.start(chosen.rollout, by=chosen.by, reason=chosen.reason or _REASON),
+    )
+
+
+def _wish(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) -> None:
+    _decide(
+        settings,
+        rollouts,
+        lambda one: one.decide(chosen.act, chosen.rollout, by=chosen.by, reason=chosen.reason),
+    )
+
+
+def _decide(settings: Settings, rollouts: Rollouts, act: Callable[[Decisions], Stage]) -> None:
+    stage = decided(rollouts, settings.server.state_dir, act)
+    print(
+        printable(
+            f"Rollout {stage.rollout} is {stage.state}, step {stage.stage}, epoch {stage.epoch}, "
+            f"by {stage.by}, {moment(stage.time)}."
+        )
+    )
+
+
+def _status(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) -> None:
+    registry = documents(rollouts)
+    path = settings.server.state_dir / LEDGER
+    if chosen.rollout is None:
+        for one in registry.rollouts():
+            told = summary(one, None)
+            print(
+                printable(
+                    f"{told['id']}: {told['stream']} to seq {told['seq']}, {told['state']}, "
+                    f"step {told['stage']} of {told['steps']}; {told['reason']}"
+                )
+            )
+        return
+    found = find(registry, chosen.rollout)
+    view = _view(rollouts, found.plan.stream, chosen.wait)
+    with closing(Ledger(path, registry.identity, rollouts.ledger_lines)) as ledger:
+        lines = ledger.lines(chosen.rollout, MAX_LINES)
+    print(table(described(found, None, view, lines)))
+
+
+def _rebuild(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) -> None:
+    """Begin a new ledger by what is signed; a controller then raises every epoch."""
+    registry = documents(rollouts)
+    path = settings.server.state_dir / LEDGER
+    started = [one.stage for one in registry.rollouts() if one.stage is not None]
+    aside = set_aside(path)
+    with closing(Ledger(path, registry.identity, rollouts.ledger_lines)) as ledger:
+        for stage in started:
+            reason = f"the ledger was rebuilt from the registry: {stage.state}, {stage.reason}"
+            noted = stage.model_copy(update={"reason": reason, "by": chosen.by, "time": now()})
+            ledger.append(Line.of(noted, "notes"))
+    if aside is not None:
+        print(f"The former ledger is kept as {aside}.")
+    print(f"A new one knows {len(started)} rollouts. Soak times begin anew.")
+
+
+def _view(rollouts: Rollouts, stream: str, patience_s: float) -> FleetView:
+    """What gateways have said, as far as the broker tells it in time."""
+    link, ends_s = Link(rollouts), monotonic() + patience_s
+    try:
+        while link.missing and monotonic() < ends_s:
+            link.turn(_LOOK_S)
+        return link.view(stream)
+    finally:
+        link.close()
+
+
+_ACTS: Final = {
+    "plan": _plan,
+    "start": _start,
+    "status": _status,
+    "hold": _wish,
+    "resume": _wish,
+    "revert": _wish,
+    "rebuild": _rebuild,
+}

@@ -1,0 +1,147 @@
+"""Plans that people write: they are read from TOML, and one that cannot be meant is refused.
+
+| code | what cannot be meant |
+| --- | --- |
+| plan_unreadable | the file cannot be read, is no TOML, or is no plan |
+| second_rollout | another rollout of the stream is under way, and `supersedes` does not name it |
+| group_of_nobody | no gateway that has the stream belongs to a group |
+| from_nobody | no gateway runs a bundle of `from_seqs` |
+| deadline_too_early | the groups soak for longer than the deadline leaves |
+| never_shown | the gates cannot show in time that the bundle is no worse |
+| registry | the registry refuses it: seq older than the floor, not published, revoked, no key |
+"""
+
+import tomllib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from models.rollout.membership import group_of
+from models.rollout.plan import Plan
+from server.rollouts.documents import SignedRollout
+from server.rollouts.errors import PlanError
+from server.rollouts.rules.decision import moment
+from server.rollouts.rules.fleet import FleetView
+from serving.gates.e_values import trials_to_show
+from serving.gates.evidence import MOST_BLOCKS, Limits
+
+_MAX_BYTES: Final = 1 << 20
+_OVER: Final = ("done", "reverted")
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan from a TOML file.
+
+    Raises:
+        PlanError: `plan_unreadable`, with a line for each mistake.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise PlanError("plan_unreadable", f"{path} is longer than {_MAX_BYTES} bytes")
+        return Plan.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as exc:
+        found = [
+            f"{path}: {'.'.join(map(str, one['loc'])) or 'the plan'}: {one['msg']}"
+            for one in exc.errors(include_url=False)
+        ]
+        raise PlanError("plan_unreadable", "\n".join(found)) from exc
+    except (OSError, ValueError) as exc:
+        raise PlanError("plan_unreadable", f"{path} cannot be read: {exc}") from exc
+
+
+def check_plan(
+    plan: Plan,
+    *,
+    now: datetime,
+    known: Sequence[SignedRollout],
+    view: FleetView | None,
+    window_s: float = 0.0,
+) -> None:
+    """Do nothing where a plan can be meant.
+
+    Args:
+        plan: the plan.
+        now: time of day.
+        known: the rollouts of the registry.
+        view: what gateways have said; None where nobody could ask them.
+        window_s: seconds between two windows of an asset; 0 where nobody knows.
+
+    Raises:
+        PlanError: it cannot be meant; the message has the remedy.
+    """
+    _check_second(plan, known)
+    if view is not None:
+        _check_fleet(plan, view)
+    _check_time(plan, now, window_s)
+
+
+def hours_to_show(plan: Plan, window_s: float = 0.0) -> float:
+    """Hours that a gateway compares at least before it shows the bundle to be no worse.
+
+    Args:
+        plan: the plan.
+        window_s: seconds between two windows; where blocks are shorter, a window is a block.
+    """
+    gates = plan.gates
+    blocks = trials_to_show(0, gates.disagreement, gates.beta, MOST_BLOCKS) or MOST_BLOCKS
+    return blocks * max(gates.block_s or Limits().block_s, window_s) / 3600
+
+
+def _check_second(plan: Plan, known: Sequence[SignedRollout]) -> None:
+    for one in known:
+        if one.plan.stream != plan.stream or one.plan == plan:
+            continue
+        state = one.stage.state if one.stage is not None else "planned"
+        if state not in _OVER and plan.supersedes != one.plan.id:
+            raise PlanError(
+                "second_rollout",
+                f"rollout {one.plan.id} of {plan.stream} is {state}: revert it or wait until it is "
+                f'done, or replace it by supersedes = "{one.plan.id}"',
+            )
+
+
+def _check_fleet(plan: Plan, view: FleetView) -> None:
+    members = {name: one.current for name, one in view.members.items() if one.current is not None}
+    for index, group in enumerate(plan.groups):
+        if not any(group_of(plan, gateway) == index for gateway in members):
+            of = ", ".join(sorted(members)[:10]) or "none"
+            raise PlanError(
+                "group_of_nobody",
+                f"no gateway of group {group.name} has ever said what it runs of {plan.stream}; "
+                f"those that have: {of}. Name some of them, or choose a larger share",
+            )
+    seqs = {one.seq for one in members.values()}
+    if plan.from_seqs and not seqs & {*plan.from_seqs, plan.seq}:
+        raise PlanError(
+            "from_nobody",
+            f"no gateway runs a seq of from_seqs ({_numbers(plan.from_seqs)}) of {plan.stream}; "
+            f"they run {_numbers(sorted(one for one in seqs if one is not None))}",
+        )
+
+
+def _check_time(plan: Plan, now: datetime, window_s: float) -> None:
+    left = plan.deadline - now - plan.soak()
+    if left <= timedelta(0):
+        raise PlanError(
+            "deadline_too_early",
+            f"the groups serve for {plan.soak()} in all before the next is opened, and the "
+            f"deadline is {moment(plan.deadline)}: choose a later one, or a shorter soak_s",
+        )
+    shadows = sum(group.mode == "shadow" for group in plan.groups)
+    hours = hours_to_show(plan, window_s)
+    if timedelta(hours=shadows * hours) > left:
+        gates = plan.gates
+        raise PlanError(
+            "never_shown",
+            f"{shadows} groups compare for {hours:.1f} hours each at least before they can show "
+            f"that at most {100 * gates.disagreement:.3g} % of the windows disagree (beta "
+            f"{gates.beta:g}), and {left.total_seconds() / 3600:.1f} hours are left: choose a "
+            'later deadline, a larger gates.disagreement, or mode = "serve" for the later groups',
+        )
+
+
+def _numbers(seqs: Sequence[int]) -> str:
+    return ", ".join(map(str, seqs)) or "none"

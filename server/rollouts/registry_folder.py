@@ -1,0 +1,67 @@
+"""The registry in a folder, whose stages are signed with its online key."""
+
+import hashlib
+from pathlib import Path
+
+from models.rollout.stage import Stage
+from server.rollouts.documents import SignedRollout
+from server.rollouts.errors import DocumentError
+from serving.publishing.keys import Keys, KeysError
+from serving.publishing.releases import RegistryError
+from serving.publishing.rollouts import read_rollouts, write_stage
+
+_REFUSED = (RegistryError, KeysError, OSError)
+
+
+class RegistryFolder:
+    """Plans and stages of a registry. Each thread has an object of its own.
+
+    Args:
+        folder: the registry's folder.
+        keys: a folder with the trusted root, and with the online key where stages are signed.
+
+    Attributes:
+        identity: SHA-256 of the registry's first root, which never changes.
+
+    Raises:
+        DocumentError: it is no registry.
+    """
+
+    def __init__(self, folder: Path, keys: Keys) -> None:
+        self._folder, self._keys = folder, keys
+        self._seen: tuple[int, int, int] | None = None
+        self._known: tuple[SignedRollout, ...] = ()
+        root = folder / "metadata" / "1.root.json"
+        try:
+            self.identity = hashlib.sha256(root.read_bytes()).hexdigest()
+        except OSError as exc:
+            raise DocumentError(f"{folder} is no registry: {root} cannot be read: {exc}") from exc
+
+    def rollouts(self) -> tuple[SignedRollout, ...]:
+        """The last rollout of each stream; verified once for each publication.
+
+        Raises:
+            DocumentError: they cannot be read, or are not signed as they must be.
+        """
+        try:
+            found = (self._folder / "metadata" / "timestamp.json").stat()
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if seen != self._seen:
+                read = read_rollouts(self._folder, self._keys)
+                self._known = tuple(SignedRollout(one.plan, one.stage, one.missing) for one in read)
+                self._seen = seen
+        except _REFUSED as exc:
+            raise DocumentError(str(exc)) from exc
+        return self._known
+
+    def write(self, stage: Stage) -> None:
+        """Sign a stage, and publish it.
+
+        Raises:
+            DocumentError: it cannot be written, or does not follow the newest one.
+        """
+        self._seen = None
+        try:
+            write_stage(self._folder, self._keys, stage)
+        except _REFUSED as exc:
+            raise DocumentError(str(exc)) from exc

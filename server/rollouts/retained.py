@@ -1,0 +1,128 @@
+"""What the broker retains of the gateways, as far as rollouts need it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from pydantic import ValidationError
+
+from models.control.document import Document
+from models.control.documents import Current, Desired, Status
+from models.control.rollout import Evidence
+from models.control.topics import PREFIX, ControlTopics
+from models.errors import MillhandError
+from server.rollouts.rules.fleet import FleetView, Member
+from serving.mqtt.packets import Received
+
+MAX_STREAMS: Final = 64
+"""Streams of a gateway: as many as an agent can have."""
+_MAX_NAME: Final = 64
+_Kind = TypeVar("_Kind", bound=Document)
+
+
+@dataclass(slots=True)
+class _Stream:
+    current: Current | None = None
+    evidence: Evidence | None = None
+    desired: Desired | None = None
+
+
+@dataclass(slots=True)
+class _Gateway:
+    is_online: bool = False
+    streams: dict[str, _Stream] = field(default_factory=dict)
+
+
+class Retained:
+    """Takes the retained documents of gateways. One thread owns it.
+
+    Args:
+        max_gateways: gateways that are known at a time.
+
+    Attributes:
+        ignored: messages that could not be used, by reason.
+        missing: why not everything is known; empty if it is.
+    """
+
+    def __init__(self, max_gateways: int) -> None:
+        self._gateways: dict[str, _Gateway] = {}
+        self._max_gateways = max_gateways
+        self.ignored: Counter[str] = Counter()
+        self.missing = "not connected to the broker yet"
+
+    @staticmethod
+    def filters() -> list[str]:
+        """The topic filters of all that is read."""
+        every = ControlTopics("+")
+        return [every.status, every.desired("+"), every.current("+"), every.evidence("+")]
+
+    def forget(self) -> None:
+        """Begin anew with a new connection: what was retained may be gone."""
+        self._gateways.clear()
+
+    def take(self, message: Received) -> None:
+        """Take one message."""
+        prefix, _, rest = message.topic.partition("/")
+        name, _, rest = rest.partition("/")
+        kind, _, stream = rest.partition("/")
+        if prefix != PREFIX or not 0 < len(name) <= _MAX_NAME or "/" in stream:
+            return
+        gateway = self._gateways.get(name)
+        if gateway is None:
+            if len(self._gateways) >= self._max_gateways:
+                self.ignored["max_gateways"] += 1
+                return
+            gateway = self._gateways[name] = _Gateway()
+        try:
+            if stream:
+                self._take_of_stream(gateway, kind, stream, message)
+            else:
+                _take_status(gateway, kind, message)
+        except (ValidationError, MillhandError):
+            self.ignored["document"] += 1
+
+    def expect(self, gateway: str, desired: Desired) -> None:
+        """Take what was published just now, before the broker sends it back."""
+        if gateway in self._gateways or len(self._gateways) < self._max_gateways:
+            known = self._gateways.setdefault(gateway, _Gateway())
+            known.streams.setdefault(desired.stream, _Stream()).desired = desired
+
+    def view(self, stream: str) -> FleetView:
+        """The gateways of a stream."""
+        members = {}
+        for name, gateway in self._gateways.items():
+            one = gateway.streams.get(stream)
+            if one is not None:
+                members[name] = Member(
+                    name, gateway.is_online, one.current, one.evidence, one.desired
+                )
+        missing = self.missing
+        if self.ignored["max_gateways"] and not missing:
+            missing = (
+                f"there are more gateways than rollouts.max_gateways, which is "
+                f"{self._max_gateways}: raise it"
+            )
+        return FleetView(members, missing)
+
+    def _take_of_stream(self, gateway: _Gateway, kind: str, name: str, message: Received) -> None:
+        if name not in gateway.streams and len(gateway.streams) >= MAX_STREAMS:
+            self.ignored["max_streams"] += 1
+            return
+        stream = gateway.streams.setdefault(name, _Stream())
+        if kind == "current":
+            stream.current = _read(Current, message)
+        elif kind == "evidence":
+            stream.evidence = _read(Evidence, message)
+        elif kind == "desired":
+            payload = message.payload
+            stream.desired = Desired.read(name, payload) if payload else None
+
+
+def _take_status(gateway: _Gateway, kind: str, message: Received) -> None:
+    if kind == "status":
+        status = _read(Status, message)
+        gateway.is_online = status is not None and status.state == "online"
+
+
+def _read(kind: type[_Kind], message: Received) -> _Kind | None:
+    return kind.model_validate_json(message.payload) if message.payload else None
