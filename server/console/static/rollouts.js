@@ -1,17 +1,20 @@
 // Rollouts: how far each group is, on which evidence, who has decided what; hold, resume and revert.
 
 import { html, useEffect, useState } from "./vendor/preact.js";
-import { moment, many, words } from "./format.js";
+import { many, moment } from "./format.js";
 import { Empty, Shape } from "./parts.js";
-import { Progress } from "./progress.js";
+import { PART_WORDS, Progress } from "./progress.js";
 import { ask, hasToken } from "./store.js";
 
+const PATH = "/v1/rollouts";
 const POLL_MS = 3000;
 const ANSWER_MS = 30_000;
+const MOST_MEMBERS = 20; // gateways of a group that are named
+const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 /** The state of a rollout: its word, its shape, and what a person may do in it. */
 const STATES = {
-  "not started": { name: "Not started", shape: "normal", wishes: [] },
+  planned: { name: "Planned", shape: "normal", wishes: [] },
   running: { name: "Running", shape: "normal", wishes: ["hold", "revert"] },
   held: { name: "Held", shape: "uncertain", wishes: ["resume", "revert"] },
   reverted: { name: "Reverted", shape: "bad", wishes: [] },
@@ -27,14 +30,16 @@ export function Rollouts() {
     let isLeft = false;
     const load = async () => {
       try {
-        const document = await ask("/console/api/rollouts");
-        if (!isLeft) (setFound(document), setProblem(""));
+        const { trouble, rollouts } = await ask(PATH);
+        const whole = await Promise.all(rollouts.map((one) => ask(`${PATH}/${encodeURIComponent(one.id)}`)));
+        if (!isLeft) (setFound({ trouble, rollouts: whole }), setProblem(""));
       } catch (error) {
         if (!isLeft) setProblem(error.message);
+        if (error.status === 404) clearInterval(timer); // there is no controller here
       }
     };
-    load();
     const timer = setInterval(load, POLL_MS);
+    load();
     return () => {
       isLeft = true;
       clearInterval(timer);
@@ -44,7 +49,7 @@ export function Rollouts() {
     <div class="head"><h1 tabindex="-1">Rollouts</h1></div>
     ${problem && found && html`<p class="problem">${problem}</p>`}
     ${found?.trouble && html`<p class="problem">${found.trouble}</p>`}
-    ${found ? found.rollouts.map((one) => html`<${Rollout} key=${one.rollout} one=${one} />`) : html`<${Nothing} problem=${problem} />`}
+    ${found ? found.rollouts.map((one) => html`<${Rollout} key=${one.id} one=${one} />`) : html`<${Nothing} problem=${problem} />`}
     ${found && !found.rollouts.length && html`<${Empty} title="No rollout">
       <p>The registry has no plan of a rollout. <code>millhand-server rollout plan</code> writes and signs one.</p>
     <//>`}
@@ -60,38 +65,45 @@ function Nothing({ problem }) {
 }
 
 function Rollout({ one }) {
-  const { name, shape } = STATES[one.state];
-  return html`<section class="panel rollout" aria-labelledby="rollout-${one.rollout}">
+  const { name, shape, wishes } = STATES[one.state];
+  const { decision } = one;
+  return html`<section class="panel rollout" aria-labelledby="rollout-${one.id}">
     <header class="head">
-      <h2 id="rollout-${one.rollout}">${one.stream} to #${one.seq}, rollout ${one.rollout}</h2>
+      <h2 id="rollout-${one.id}">${one.stream} to #${one.seq}, rollout ${one.id}</h2>
       <p class="standing"><span class="sign sign-${shape}"><${Shape} kind=${shape} />${name}</span> step ${one.stage} of ${one.steps}</p>
-      <p class="quiet">nothing is opened after ${moment(one.deadline)}</p>
+      <p class="quiet">nothing is opened after ${at(one.deadline)}</p>
     </header>
-    ${one.by && html`<p>${one.state} since ${moment(one.time)} by ${one.by}${one.reason && `: ${one.reason}`}</p>`}
-    ${one.next && html`<p class="next">${one.next}</p>`}
+    ${one.by && html`<p>${name} since ${at(one.time)} by ${one.by}${one.reason && `: ${one.reason}`}</p>`}
+    ${decision?.action === "wait" && html`<p class="next">Waits: ${decision.reason}</p>`}
+    ${one.missing && html`<p class="problem">Nothing is opened: ${one.missing}</p>`}
     ${one.trouble && html`<p class="problem">${one.trouble}</p>`}
     ${one.groups.map((group) => html`<${Group} key=${group.name} group=${group} />`)}
-    <${Decide} rollout=${one.rollout} wishes=${STATES[one.state].wishes} />
+    <${Decide} rollout=${one.id} wishes=${wishes} />
     <${Ledger} lines=${one.ledger} />
   </section>`;
 }
 
-const OPEN = { closed: "not opened yet", shadow: "in the shadow", serve: "serving is allowed" };
+/** A time of a document, as ISO 8601, in words. */
+const at = (time) => moment(Date.parse(time));
+
+const OPEN = { shadow: "opened for the shadow", serve: "opened to serve" };
 
 function Group({ group }) {
+  const members = [...group.gateways].sort((one, other) => other.failed - one.failed || COLLATOR.compare(one.gateway, other.gateway));
+  const shown = members.slice(0, MOST_MEMBERS);
   return html`<section class="group">
-    <h3>Group ${group.name} <span class="quiet">${OPEN[group.open]}</span></h3>
-    <${Progress} amounts=${group.states} away=${group.away} />
-    ${group.gateways.length > 0 &&
+    <h3>Group ${group.name} <span class="quiet">${OPEN[group.open] ?? "not opened yet"}</span></h3>
+    <${Progress} amounts=${group.counts} away=${members.length - group.online} />
+    ${shown.length > 0 &&
     html`<ul class="members">
-      ${group.gateways.map(
-        (one) => html`<li key=${one.gateway} class=${one.state === "failed" ? "late" : ""}>
-          <b>${one.gateway}</b> ${words(one.state)}${one.online ? "" : ", offline"}${one.said && `: ${one.said}`}
+      ${shown.map(
+        (one) => html`<li key=${one.gateway} class=${one.failed ? "late" : ""}>
+          <b>${one.gateway}</b> ${PART_WORDS[one.state]}${one.online ? "" : ", offline"}${one.said && `: ${one.said}`}
           ${one.evidence && html`<span class="message">${one.evidence}</span>`}
         </li>`,
       )}
     </ul>`}
-    ${group.more > 0 && html`<p class="quiet">and ${many(group.more, "gateway")} more; the view Fleet shows all</p>`}
+    ${members.length > shown.length && html`<p class="quiet">and ${many(members.length - shown.length, "gateway")} more; the view Fleet shows all</p>`}
   </section>`;
 }
 
@@ -122,7 +134,7 @@ function Decide({ rollout, wishes }) {
     <div class="buttons">
       ${wishes.map((wish) => html`<button key=${wish} type="submit" name="wish" value=${wish} disabled=${isBusy}>${WISHES[wish]}</button>`)}
     </div>
-    <p role="status" class=${answer?.error ? "problem" : "quiet"}>${answer ? (answer.error ?? `${answer.state}: signed as epoch ${answer.epoch}`) : ""}</p>
+    <p role="status" class=${answer?.error ? "problem" : "quiet"}>${answer ? (answer.error ?? "Signed; the gateways hear of it at once.") : ""}</p>
   </form>`;
 }
 
@@ -131,11 +143,12 @@ async function decide(rollout, wish, said, token) {
     const signal = AbortSignal.timeout(ANSWER_MS);
     const headers = { "content-type": "application/json" };
     if (token) headers.authorization = `Bearer ${token}`;
-    const path = `/v1/rollouts/${encodeURIComponent(rollout)}/${wish}`;
+    const path = `${PATH}/${encodeURIComponent(rollout)}/${wish}`;
     const found = await fetch(path, { method: "POST", headers, body: JSON.stringify(said), signal });
     const document = await found.json().catch(() => ({ error: "The answer is not JSON." }));
     if (found.headers.has("www-authenticate")) {
-      return { isClosed: true, error: `A decision needs a token with the scope admin. ${document.error}` };
+      const why = token ? `This one does not do: ${document.error}.` : "Put one into the field above.";
+      return { isClosed: true, error: `A decision needs a token with the scope admin. ${why}` };
     }
     return found.ok ? document : { error: document.error ?? `The server answers ${found.status}.` };
   } catch (error) {
@@ -146,7 +159,7 @@ async function decide(rollout, wish, said, token) {
 function Ledger({ lines }) {
   if (!lines.length) return html`<p class="quiet">The ledger has no line of it yet.</p>`;
   return html`<details class="ledger">
-    <summary>${many(lines.length, "line")} of the ledger, the newest of ${moment(lines[0].time)}</summary>
+    <summary>${many(lines.length, "line")} of the ledger, the newest of ${at(lines[0].time)}</summary>
     <div class="scroll" tabindex="0" role="region" aria-label="The ledger">
       <table class="plain">
         <thead>
@@ -155,7 +168,7 @@ function Ledger({ lines }) {
         <tbody>
           ${lines.map(
             (line, index) => html`<tr key=${index}>
-              <td class="num">${moment(line.time)}</td>
+              <td class="num">${at(line.time)}</td>
               <td>${line.what}</td>
               <td>${line.state}</td>
               <td class="num">${line.stage}</td>
