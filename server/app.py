@@ -117,7 +117,7 @@ class Program:
             *RepositoryControl(served, self._updater, notices, self._settings).table(),
             *Streams(served, answering, limits, notices, store).table(),
             *Scoring(served, answering, limits).table(),
-            *(self._exposition.table() if self._settings.metrics.enabled else ()),
+            *(self._metrics() if self._settings.metrics.enabled else ()),
             # Its sessions are in the memory of one process.
             *(PageSession(self._guard, self._settings.access).table() if not self._place else ()),
             *(self._page(self._watch) if self._watch is not None else ()),
@@ -125,12 +125,14 @@ class Program:
         )
         return (*table, *OpenApi(served, store, table).table())
 
-    def _page(self, watch: Watch) -> Table:
-        """The page, and the metrics of the gateways that it shows."""
-        settings, gateways, subscriber = self._settings.metrics, watch.gateways, watch.subscriber
-        fleet = Fleet(gateways, lambda: subscriber.state, settings, now_ms)
-        has_metrics = settings.enabled and settings.fleet
-        return (*Api(watch).table(), *(fleet.table() if has_metrics else ()))
+    def _metrics(self) -> Table:
+        """What Prometheus reads: of the server, and of the gateways that the page shows."""
+        watch, settings = self._watch, self._settings.metrics
+        if watch is None or not settings.fleet:
+            return self._exposition.table()
+        subscriber = watch.subscriber
+        fleet = Fleet(watch.gateways, lambda: subscriber.state, settings, now_ms)
+        return (*self._exposition.table(), *fleet.table())
 
     async def run(self) -> None:
         """Serve until `stop` is called."""

@@ -5,6 +5,7 @@ import { moment } from "./format.js";
 import { Fleet } from "./fleet.js";
 import { Gateways } from "./gateways.js";
 import { Plant } from "./plant.js";
+import { Rollouts } from "./rollouts.js";
 import { Streams } from "./stream.js";
 import { begin, changed, present, serverNow, state } from "./store.js";
 import { TryIt } from "./try.js";
@@ -13,6 +14,7 @@ const VIEWS = {
   plant: { name: "Plant", view: Plant },
   stream: { name: "Streams", view: Streams },
   fleet: { name: "Fleet", view: Fleet },
+  rollouts: { name: "Rollouts", view: Rollouts },
   gateways: { name: "Gateways", view: Gateways },
   try: { name: "Try it", view: TryIt },
 };

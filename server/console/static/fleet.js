@@ -3,6 +3,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { count, duration, many, moment, number, words } from "./format.js";
 import { address, Empty, Shape } from "./parts.js";
+import { PART_WORDS, Progress } from "./progress.js";
 import { state } from "./store.js";
 
 const STEP = 250; // rows that are added at a time
@@ -18,9 +19,6 @@ const STANDINGS = {
   offline: { rank: 4, name: "Offline", shape: "stale" },
   running: { rank: 5, name: "Running", shape: "normal" },
 };
-
-/** States in a rollout, in the order in which a gateway passes them. */
-const PARTS = ["serving", "probation", "shadow", "waiting", "pinned", "returned", "failed"];
 
 export function Fleet({ now }) {
   const [text, setText] = useState("");
@@ -131,7 +129,7 @@ function Group({ group, all, now, isOnly }) {
   const members = all.filter((row) => groupKey(row) === group.key);
   return html`<section class="panel fleet-group">
     ${(rollout || !isOnly) && html`<h2>${title}</h2>`}
-    ${rollout && html`<${Progress} rows=${members} />`}
+    ${rollout && html`<${Progress} ...${progress(members)} />`}
     <div class="scroll" tabindex="0" role="region" aria-label="Gateways: ${title}">
       <table class="plain fleet">
         <caption class="unseen">${title}: what runs on each gateway, what is abnormal first</caption>
@@ -150,31 +148,12 @@ function Group({ group, all, now, isOnly }) {
   </section>`;
 }
 
-/** How far the gateways of a group are, as a bar and in words. */
-function Progress({ rows }) {
-  const amounts = PARTS.map((part) => [part, rows.filter((row) => row.rollout.state === part).length]).filter(([, amount]) => amount);
-  const away = rows.filter((row) => !row.gateway.online).length;
-  let at = 0;
-  const bars = amounts.map(([part, amount]) => {
-    const width = (100 * amount) / rows.length;
-    at += width;
-    return html`<rect key=${part} class="part-${part}" x=${at - width} width=${width} height="8" />`;
-  });
-  return html`<div class="progress">
-    <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">${bars}</svg>
-    <p>Of ${many(rows.length, "gateway")}${away ? ` (${away} offline)` : ""}: ${amounts.map(([part, amount]) => `${amount} ${PART_WORDS[part]}`).join(", ")}</p>
-  </div>`;
+/** How many gateways of a group are in which state of the rollout, and how many are offline. */
+function progress(rows) {
+  const amounts = {};
+  for (const { rollout } of rows) amounts[rollout.state] = (amounts[rollout.state] ?? 0) + 1;
+  return { amounts, away: rows.filter((row) => !row.gateway.online).length };
 }
-
-const PART_WORDS = {
-  serving: "serving",
-  probation: "on probation",
-  shadow: "in shadow",
-  waiting: "waiting",
-  pinned: "pinned by a person",
-  returned: "back on the former model",
-  failed: "failed",
-};
 
 function Row({ row, now }) {
   const { gateway, stream, rollout, standing } = row;

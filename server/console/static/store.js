@@ -73,7 +73,8 @@ export async function ask(path, options = {}) {
   }
   const document = await answer.json().catch(() => null);
   if (answer.ok && document !== null) return document;
-  throw new Error(document?.error ?? `The server answers ${answer.status}.`);
+  const error = new Error(document?.error ?? `The server answers ${answer.status}.`);
+  throw Object.assign(error, { status: answer.status });
 }
 
 /** Give the server a token; it answers with a cookie. */
