@@ -8,12 +8,14 @@ raises RuntimeError or ends the process by SIGILL, without a word. A restart cha
 Only the standard library is imported here, as any other package may be the one that is broken.
 """
 
+import base64
+import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, PackagePath, distribution
 from pathlib import Path
 
 from serving.errors import ConfigError
@@ -197,19 +199,34 @@ def _is_missing(name: str) -> bool:
 
 
 def _file_faults(package: Distribution) -> Iterator[str]:
-    """Compare the files of a package with its record; only the modules count."""
-    absent, shortened = [], []
+    """Compare the files of a package with its record; only the modules count.
+
+    After a power cut a file may have its size, and nothing but zeros in it: so the digests count.
+    """
+    absent, changed = [], []
     for file in package.files or ():
         if file.suffix == ".pyc" or file.parts[0] == "..":  # scripts and manual pages
             continue
         found = _size(package, str(file))
         if found is None:
             absent.append(str(file))
-        elif file.size not in (None, found):
-            shortened.append(str(file))
-    if absent or shortened:
-        first = (absent or shortened)[0]
+        elif file.size not in (None, found) or _has_other_content(file):
+            changed.append(str(file))
+    if absent or changed:
+        first = (absent or changed)[0]
         yield (
             f"{package.metadata['Name']} {package.version} lacks {len(absent)} files, and "
-            f"{len(shortened)} have another size (first {first})"
+            f"{len(changed)} have another content (first {first})"
         )
+
+
+def _has_other_content(file: PackagePath) -> bool:
+    """Whether the digest of a file is another one than in the record (PEP 376); reads it whole."""
+    if file.hash is None or file.hash.mode not in hashlib.algorithms_guaranteed:
+        return False
+    try:
+        with Path(str(file.locate())).open("rb") as content:
+            digest = hashlib.file_digest(content, file.hash.mode).digest()
+    except OSError:
+        return True
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != file.hash.value

@@ -47,6 +47,12 @@ def source_is_cut_off(site: Path) -> None:
         (site / name).write_text(content[: len(content) // 2])
 
 
+def source_is_zeros(site: Path) -> None:
+    """As a power cut leaves a file whose size was written before its content."""
+    file = site / "pydantic" / "main.py"
+    file.write_bytes(bytes(file.stat().st_size))
+
+
 def record_is_gone(site: Path) -> None:
     """pip removes the old record first, under a name with a tilde, and writes the new one last."""
     (folder,) = site.glob("numpy-*.dist-info")
@@ -61,6 +67,7 @@ def record_is_gone(site: Path) -> None:
         (extension_is_gone, "numpy"),
         (extension_is_cut_off, "onnxruntime"),
         (source_is_cut_off, "numpy"),
+        (source_is_zeros, "pydantic"),
         (record_is_gone, "numpy"),
     ],
 )

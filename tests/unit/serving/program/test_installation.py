@@ -1,5 +1,7 @@
 """A processor that is too old for the installed packages, and packages that are not whole."""
 
+import base64
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from serving.program.installation import (
 )
 from tests.kit.wording import names
 
+CODE = b"code"
 KVM64 = "fpu de pse tsc msr cx8 sep cmov mmx fxsr sse sse2 syscall nx lm pni cx16 hypervisor"
 PENRYN = f"{KVM64} ssse3 sse4_1 lahf_lm"
 NEHALEM = f"{PENRYN} sse4_2 popcnt"
@@ -72,12 +75,13 @@ def make_package(site: Path, name: str, version: str, requires: Sequence[str] = 
     module = site / name.replace("-", "_")
     module.mkdir(parents=True)
     library = module / "library.so"
-    library.write_bytes(b"code")
+    library.write_bytes(CODE)
     info = site / f"{module.name}-{version}.dist-info"
     info.mkdir()
     needed = "".join(f"Requires-Dist: {one}\n" for one in requires)
     (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n{needed}")
-    (info / "RECORD").write_text(f"{library.relative_to(site)},sha256=x,4\n")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(CODE).digest()).decode().rstrip("=")
+    (info / "RECORD").write_text(f"{library.relative_to(site)},sha256={digest},{len(CODE)}\n")
     return library
 
 
@@ -108,3 +112,10 @@ def test_onnxruntime_of_gpus_that_is_cut_off_is_named(site: Path) -> None:
 def test_onnxruntime_that_is_missing_is_named() -> None:
     assert names(installation_fault(), "onnxruntime is not installed")
     assert installed_version("onnxruntime") == ""
+
+
+def test_file_that_a_power_cut_has_left_with_its_size_alone_is_named(site: Path) -> None:
+    library = make_package(site, "onnxruntime", "1.32.0")
+    assert installation_fault() == ""
+    library.write_bytes(bytes(len(CODE)))
+    assert names(installation_fault(), "onnxruntime 1.32.0", "library.so", "docs/install.md")
