@@ -346,5 +346,4 @@ class Shadows:
         champion, selection = shadow.slot.champion, shadow.selection
         activity = selection.activity if selection is not None else ""
         seq = champion.seq if champion is not None else None
-        document = rolled_back(activity, seq, ref, code, f"in the shadow: {message}")
-        self._announcer.feedback(document)
+        self._announcer.feedback(rolled_back(activity, seq, ref, code, "in the shadow: " + message))

@@ -8,6 +8,7 @@
 Whatever the state, the model that serves goes on serving; only ON_TRIAL replaces it.
 """
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -142,6 +143,15 @@ class Update:
         self.degraded = None
         log.info("model answers again", stream=before.ref.stream, seq=before.ref.seq)
         return True
+
+    def look_soon(self, now_s: float) -> None:
+        """Have a newer bundle looked for within half a minute, spread over a fleet by jitter."""
+        soon_s = now_s + random.uniform(1.0, 30.0)  # noqa: S311  jitter
+        self.due_s = min(self.due_s or soon_s, soon_s)
+
+    def look_again(self, now_s: float, hint_s: float) -> None:
+        """Have the registry looked into as soon as the rollout of the stream asks for it."""
+        self.due_s = min(self.due_s, self.rollout.next_look_s(now_s, hint_s))
 
     def enter(self, state: State) -> None:
         """Go over to another state.

@@ -99,7 +99,7 @@ class Updater:
             for ref, message in killed:
                 self._bulletin.rolled_back(update, ref, KILLED, message)
             self._tools.worker.submit(partial(self._kept.prove, fit[1:]))
-            self._look_soon(update)
+            update.look_soon(self._clock())
         self.shadows.start()
 
     def announce(self) -> None:
@@ -136,7 +136,7 @@ class Updater:
         """Take a hint about a rollout, and return what is selected apart from it."""
         hint = desired.rollout if desired.seq is None else None
         if update.rollout.heed(hint):
-            update.due_s = min(update.due_s, self._next_look_s(update))
+            update.look_again(self._clock(), self._tools.settings.hint_s)
         if hint is not None:
             return Desired.model_construct(stream=desired.stream)
         return desired.model_copy(update={"rollout": None})
@@ -310,15 +310,7 @@ class Updater:
         """Look for a newer bundle after the poll interval, spread over a fleet by jitter."""
         update.due_s = self._clock() + self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
         if update.rollout.needs_look:
-            update.due_s = min(update.due_s, self._next_look_s(update))
-
-    def _next_look_s(self, update: Update) -> float:
-        return update.rollout.next_look_s(self._clock(), self._tools.settings.hint_s)
-
-    def _look_soon(self, update: Update) -> None:
-        """Look for a newer bundle within half a minute, spread over a fleet by jitter."""
-        soon_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
-        update.due_s = min(update.due_s or soon_s, soon_s)
+            update.look_again(self._clock(), self._tools.settings.hint_s)
 
     def _serve_kept(self, update: Update, ref: BundleRef, *, may_wait: bool = False) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
@@ -342,7 +334,7 @@ class Updater:
         if update.is_under_way or failing is None or failing == update.irreplaceable:
             return False
         if update.desired.seq is None:
-            self._look_soon(update)
+            update.look_soon(self._clock())
         for ref in self._kept.others(failing):
             if self._serve_kept(update, ref):
                 self._bulletin.rolled_back(update, failing, code, message)
