@@ -91,6 +91,16 @@ def test_rows_of_a_block_that_is_over_are_ignored() -> None:
     assert (found.blocks, found.only_candidate) == (1, 1)
 
 
+def test_further_gate_counts_the_first_vote_of_a_block() -> None:
+    comparing = Comparing(Limits(block_s=60), further=["rank"])
+    quiet, votes = np.zeros(4, dtype=bool), np.array([0, 1, -1, -1], dtype=np.int8)
+    for at in (0, 4):
+        at_ms = np.arange(at, at + 4) * 10_000
+        comparing.add(at_ms, quiet, quiet, {"rank": votes})
+    rank = comparing.evidence.gates["rank"]
+    assert (rank.hits, rank.misses) == (1, 1)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), max_size=60),
     st.lists(st.integers(0, 60), max_size=6),

@@ -80,6 +80,10 @@ def test_pauses_and_assets_end_a_run(tmp_path: Path) -> None:
     times = (at % 1200 + at // 1200 * 86_400) * SECOND_NS
     assert measured(tmp_path, times).answer.seconds == pytest.approx(19, rel=0.3)
     whole = plant()
+    levels = whole._replace(scores=np.random.default_rng(0).normal(0, 3, COUNT)[at // 100])
+    short = (at % 100 + at // 100 * 86_400) * SECOND_NS
+    by_day = correlation(levels, recipe(tmp_path, signals=SIGNALS), short)
+    assert by_day.answer.is_bound, "a level that lasts for a day is not seen to end"
     order = np.random.default_rng(0).permutation(np.repeat([0, 1], COUNT))
     mixed = Samples(
         order,
