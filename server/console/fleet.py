@@ -5,8 +5,7 @@ A gateway is in one of these states, of which the first that holds counts:
     unknown   it has no status, or none has come since the connection to the broker was lost
     gone      it is offline for longer than `metrics.fleet_gone_s`
     offline   by its status, which is its will: only that is told of it
-    online    everything is told of it; its counters, while they are not older than
-              `metrics.fleet_silent_s`
+    online    everything is told of it; of its counters, those of the last `metrics.fleet_silent_s`
 
 Unknown and gone ones have no series. The work is done in parts, between which the event loop
 answers other requests, since a large fleet has tens of thousands of series.
