@@ -61,7 +61,7 @@ class GatewayLabels:
     @property
     def unwritten(self) -> int:
         """Labels that have arrived and are not on disk yet."""
-        return sum(one.unwritten for one in self.streams.values())
+        return len({source for one in self.streams.values() for source in one.unwritten})
 
     def take(self, message: Received, source: Input) -> bool:
         """Take a message if it is a label; says whether it is."""

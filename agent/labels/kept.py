@@ -57,21 +57,18 @@ class KeptPredictions:
             OSError: as before.
         """
         counted = Counter({"malformed": new.malformed, "lost": new.lost})
-        try:
-            with self._file.transaction() as opened:
-                _add_bundles(opened, new.classes)
-                for at in range(0, len(new.predictions), _A_TIME):
-                    self._add(opened, new.predictions[at : at + _A_TIME], int(now_s))
-                    counted["removed"] += self._make_room(opened)
-                outcomes = [self._take(opened, label, now_s) for label in new.labels]
-                counted.update(one for one in outcomes if one != "taken")
-                self._forget(opened, now_s - self._limits.horizon_s)
-                counted.update(_judge(opened, now_s))
-                _count(opened, counted)
-                return _summary(opened, tuple(outcomes))
-        except BaseException:
-            self._numbers.clear()
-            raise
+        with self._file.transaction() as opened:
+            self._numbers.clear()  # another process may have removed assets meanwhile
+            _add_bundles(opened, new.classes)
+            for at in range(0, len(new.predictions), _A_TIME):
+                self._add(opened, new.predictions[at : at + _A_TIME], int(now_s))
+                counted["removed"] += self._make_room(opened)
+            outcomes = [self._take(opened, label, now_s) for label in new.labels]
+            counted.update(one for one in outcomes if one != "taken")
+            self._forget(opened, now_s - self._limits.horizon_s)
+            counted.update(_judge(opened, now_s))
+            _count(opened, counted)
+            return _summary(opened, tuple(outcomes))
 
     def close(self) -> None:
         """Close the file."""
@@ -154,7 +151,7 @@ class KeptPredictions:
         # A label that was compared with nothing is in nobody's way: it may be mended.
         if any(result in ("", "compared") for *_, result in others):
             return "overlapping"
-        if label.start_ms / 1_000 > now_s + self._limits.horizon_s:
+        if label.end_ms / 1_000 > now_s + self._limits.horizon_s:
             return "outside_horizon"
         count = opened.execute("SELECT count(*) FROM labels").fetchone()[0]
         if count >= self._limits.max_labels:

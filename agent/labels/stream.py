@@ -53,7 +53,7 @@ class StreamLabels:
 
     Attributes:
         summary: what is in the file.
-        unwritten: labels that have arrived and are not on disk yet.
+        unwritten: inputs of labels that are not on disk yet.
         subscription: asks the broker for the labels.
     """
 
@@ -69,7 +69,7 @@ class StreamLabels:
         self._topic, self._kept, self._worker, self._settle = topic, kept, worker, settle
         self._new, self._sources = HandOver(), list[Input]()
         self._is_busy = False
-        self.unwritten = 0
+        self.unwritten: set[Input] = set()
         self._log = log.Limited(_LOG_S)
 
     def noting(self, manifest: Manifest) -> Callable[["Prediction"], None]:
@@ -112,7 +112,7 @@ class StreamLabels:
             new.malformed += 1
             self._log.warning("malformed", "label cannot be read", topic=message.topic[:256])
         source.waiting += 1  # until it is on disk
-        self.unwritten += 1
+        self.unwritten.add(source)
         self._sources.append(source)
         self._hand_over()
         return True
@@ -200,7 +200,7 @@ class StreamLabels:
 
     def _done(self, sources: Sequence[Input]) -> None:
         self._is_busy = False
-        self.unwritten -= len(sources)
+        self.unwritten.difference_update(sources)
         self._settle(sources)
         if self._sources or len(self._new.predictions) >= _SOON:
             self._hand_over()

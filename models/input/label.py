@@ -28,7 +28,7 @@ UNMATCHED: Final = {
     "not_a_number": "the value is text, but the models predict a number",
     "unknown_asset": "nothing that was predicted for the asset is kept",
     "no_prediction": "the asset has predictions, but none in the span",
-    "outside_horizon": "predictions of the span were removed already, or it begins too far ahead",
+    "outside_horizon": "predictions of the span were removed already, or it ends too far ahead",
     "overlapping": "another label of the asset has a part of the same span",
     "too_many": "max_labels labels of the stream are kept already",
 }

@@ -24,7 +24,7 @@ from trainer.broker import Message
 from trainer.errors import UsageError
 
 MAX_LABELS: Final = 100_000
-"""Labels that a table may have; further ones are counted as `too_many`."""
+"""Labels that a table may have; the oldest make room."""
 _start = attrgetter("start_ms")
 _HEADER: Final = ("asset", "from", "to", "label")
 
@@ -37,7 +37,8 @@ class LabelTable:
         topic: the topic of the labels.
 
     Attributes:
-        outcomes: how many labels were `taken`, came again (`repeated`), or were refused, by reason.
+        outcomes: how many labels were `taken`, came again (`repeated`), were `removed` for newer
+            ones, or were refused, by reason.
         path: as given.
 
     Raises:
@@ -50,7 +51,8 @@ class LabelTable:
         self._topic = topic
         self._labels: dict[str, list[Label]] = {}
         self._count = 0
-        self._written: tuple[int, frozenset[str]] = (0, frozenset())
+        self._changes = 0
+        self._written: tuple[int, int, frozenset[str]] = (0, 0, frozenset())
         self._read()
 
     def __len__(self) -> int:
@@ -86,7 +88,7 @@ class LabelTable:
         """
         chosen = frozenset(assets) & self._labels.keys()
         count = sum(len(self._labels[asset]) for asset in chosen)
-        if (count, chosen) == self._written:
+        if not chosen or (self._changes, chosen) == self._written[1:]:
             return
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
@@ -95,7 +97,7 @@ class LabelTable:
             for label in self._labels[asset]:
                 table.writerow((asset, _time(label.start_ms), _time(label.end_ms), _name(label)))
         write_atomically(self.path, text.getvalue().encode())
-        self._written = count, chosen
+        self._written = count, self._changes, chosen
 
     def _add(self, label: Label) -> str:
         known = self._labels.get(label.asset, [])
@@ -105,12 +107,26 @@ class LabelTable:
         near = known[max(0, at - 1) : at + 1]  # none overlap, so only the neighbours may
         if any(one.start_ms < label.end_ms and label.start_ms < one.end_ms for one in near):
             return "overlapping"
-        if self._count >= MAX_LABELS:
+        if self._count >= MAX_LABELS and not self._make_room(label.start_ms):
             return "too_many"
-        known.insert(at, label)
-        self._labels[label.asset] = known
+        known = self._labels.setdefault(label.asset, [])
+        known.insert(bisect_left(known, label.start_ms, key=_start), label)
         self._count += 1
+        self._changes += 1
         return "taken"
+
+    def _make_room(self, before_ms: int) -> bool:
+        """Remove the oldest label if it begins before a time; says whether it did."""
+        asset = min(self._labels, key=lambda name: self._labels[name][0].start_ms)
+        known = self._labels[asset]
+        if known[0].start_ms >= before_ms:
+            return False
+        del known[0]
+        if not known:
+            del self._labels[asset]
+        self._count -= 1
+        self.outcomes["removed"] += 1
+        return True
 
     def _read(self) -> None:
         try:
@@ -130,7 +146,7 @@ class LabelTable:
             except LabelError as exc:
                 raise UsageError(f"{self.path} line {table.line_num}: no label") from exc
         assets = frozenset(self._labels)
-        self._written = self._count, assets
+        self._written = self._count, self._changes, assets
 
 
 def _time(time_ms: int) -> str:

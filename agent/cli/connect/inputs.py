@@ -7,6 +7,7 @@ from agent.cli.connect.probe import Probe
 from agent.mqtt.connection import Connection
 from agent.mqtt.subscription import Subscription
 from models.control.documents import Status
+from models.input.label_topic import LabelTopic
 from models.input.topics import overlap
 from serving.mqtt.packets import Received
 from serving.preflight.answer import Answer
@@ -39,7 +40,9 @@ def listen(probe: Probe, connection: Connection) -> Heard:
     """Subscribe to what the agent would read, for a moment, and at QoS 0: nothing is held up."""
     status = Subscription(probe.topics.status, 0, state=True)
     desired = Subscription(probe.topics.desired("+"), 0)
-    wanted = [Subscription(name, 0, state=True) for name in filters(probe)]
+    wanted = [
+        Subscription(name, 0, state=True) for name in (*filters(probe), *label_filters(probe))
+    ]
     refused = probe.subscribe(connection, [status, desired, *wanted])
     topics: set[str] = set()
     found: list[Status] = []
@@ -55,7 +58,7 @@ def listen(probe: Probe, connection: Connection) -> Heard:
 
     probe.turn_until(connection, take, _LISTEN_S)
     take()
-    connection.unsubscribe([status.filter, desired.filter, *filters(probe)])
+    connection.unsubscribe([one.filter for one in (status, desired, *wanted)])
     return Heard(frozenset(refused), frozenset(topics), found[-1] if found else None)
 
 
@@ -63,6 +66,12 @@ def filters(probe: Probe) -> list[str]:
     """Topic filters of all inputs, each once."""
     inputs = [one for pipeline in probe.settings.pipelines for one in pipeline.inputs]
     return list(dict.fromkeys(one.filter for one in inputs))
+
+
+def label_filters(probe: Probe) -> list[str]:
+    """Topic filters of all late labels, each once."""
+    takers = [pipeline for pipeline in probe.settings.pipelines if pipeline.labels is not None]
+    return list(dict.fromkeys(LabelTopic(one).filter for one in takers))
 
 
 def tell_agent(probe: Probe, heard: Heard, process: int | None) -> Iterator[Answer]:
@@ -86,13 +95,14 @@ def tell_agent(probe: Probe, heard: Heard, process: int | None) -> Iterator[Answ
 
 def tell_inputs(probe: Probe, heard: Heard) -> Iterator[Answer]:
     """Whether the broker grants each filter, and whether readings arrive on it."""
-    for name in (probe.topics.desired("+"), *filters(probe)):
+    unasked = (probe.topics.desired("+"), *label_filters(probe))
+    for name in (*unasked, *filters(probe)):
         if name in heard.refused:
             yield Answer("FAIL", f"subscribe {name}: the broker refuses it: permit it to read it")
             continue
         count = sum(overlap(name, topic) for topic in heard.topics)
         seen = f"readings on {count} topics arrived meanwhile" if count else ""
-        if name == probe.topics.desired("+"):
+        if name in unasked:
             seen = "granted"
         yield Answer(
             "ok",

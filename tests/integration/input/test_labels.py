@@ -13,6 +13,7 @@ from tests.kit.broker.brokers import mosquitto
 from tests.kit.bundles.graphs import detector_bundle
 from tests.kit.children import ROOT, python
 from tests.kit.gateway.agent import Gateway
+from tests.kit.gateway.commands import answers, check
 from tests.kit.gateway.plant import BASE_MS, MASS, MASS_PIPELINE, OFTEN, Plant, serving
 
 TOPIC = "plant/l1/p1/_label/mass"
@@ -196,6 +197,13 @@ def test_a_label_outlives_an_agent_that_is_killed_when_it_comes(port: int, tmp_p
         labels = wait_for_labels(plant, compared=5)
     assert (labels["episodes"], labels["error"], labels["kept"]) == (5, ERROR, 100)
     assert labels["unmatched"] == {}
+
+
+def test_check_tells_whether_the_broker_delivers_labels(port: int, tmp_path: Path) -> None:
+    gateway = gateway_on(port, tmp_path)
+    described = check(gateway).stdout
+    assert "labels  plant/{line}/{asset}/_label/mass" in described
+    assert "subscribe plant/+/+/_label/mass: granted" in answers(gateway).ok
 
 
 def test_without_labels_nothing_is_kept(port: int, tmp_path: Path) -> None:

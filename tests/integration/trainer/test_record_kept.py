@@ -126,9 +126,9 @@ def test_labels_go_on_after_a_restart_and_wait_for_their_asset(
     words = ("--config", configuration(tmp_path), "--out", out)
     with recorder(tmp_path, plant, *words) as running, PlantClient(plant.port) as client:
         send_episode(client, 0)
-        send_label(client, 0)
-        send_label(client, 0, "plant/l1/p2/_label/wear")
         client.publish(LABEL, "no label")
+        send_label(client, 0, "plant/l1/p2/_label/wear")
+        send_label(client, 0)
         eventually(lambda: lines(out) == 2, 20, "the label of the asset that has rows")
         assert running.end(signal.SIGINT) == 0
     assert "1 malformed" in running.err

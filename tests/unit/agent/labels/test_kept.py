@@ -191,10 +191,23 @@ def test_labels_beyond_their_number_are_refused(tmp_path: Path) -> None:
     assert summary.outcomes == ("taken", "taken", "too_many")
 
 
-def test_a_label_that_begins_beyond_the_horizon_is_refused(tmp_path: Path) -> None:
+def test_a_label_that_ends_beyond_the_horizon_is_refused(tmp_path: Path) -> None:
     file = File(tmp_path)
-    at = int((NOW_S + 101) * 1_000)
-    assert file.write((), label(at, at + 1)).outcomes == ("outside_horizon",)
+    at = int((NOW_S + 100) * 1_000)
+    found = file.write((), label(at - 2, at), label(0, at + 1, asset="p2"))
+    assert found.outcomes == ("taken", "outside_horizon")
+
+
+def test_assets_that_another_process_has_forgotten_are_not_mixed_up(tmp_path: Path) -> None:
+    agent, command = File(tmp_path), File(tmp_path)
+    agent.write(answers([1.0] * 5, "old"))
+    command.now_s += 101
+    command.write()  # removes the asset, whose number is free again
+    command.write(answers([1.0] * 5, "new"))
+    agent.now_s = command.now_s
+    found = agent.write(answers([2.0] * 5, "old", at=5), label(5, 9, asset="old"))
+    assert found.counted == {"compared": 1}
+    assert found.errors[1] == (1, 4, 2.0)
 
 
 def test_everything_is_there_after_a_new_start(tmp_path: Path) -> None:

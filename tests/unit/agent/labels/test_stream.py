@@ -83,6 +83,8 @@ def test_champion_and_candidate_are_compared(tmp_path: Path, worker: Worker) -> 
     values = [None, float("nan"), *[3.0] * 9]
     stream.labels.add(CANDIDATE, ["p1"] * 11, times_ns, values)
     source = stream.label(b'{"from": 0, "to": 10, "value": 0}')
+    assert (source.waiting, stream.labels.unwritten) == (2, {source})
+    assert stream.acknowledged == []
     stream.wait(lambda: bool(stream.labels.gates(1, 2)), "the gate of the labels")
     gate = stream.labels.gates(1, 2)["labels"]
     metrics = stream.labels.metrics(1)

@@ -22,10 +22,14 @@ TOPIC = LabelTopic(
 def take(table: LabelTable, begin: int, end: int, value: object, asset: str = "p1") -> str:
     """What becomes of a label."""
     before = table.outcomes.copy()
-    payload = json.dumps({"from": begin, "to": end, "value": value}).encode()
-    assert table.take(Message(f"plant/{asset}/_label/wear", payload, retained=False, at_ns=0))
+    assert table.take(message(begin, end, value, asset))
     (outcome,) = table.outcomes - before
     return str(outcome)
+
+
+def message(begin: int, end: int, value: object, asset: str) -> Message:
+    payload = json.dumps({"from": begin, "to": end, "value": value}).encode()
+    return Message(f"plant/{asset}/_label/wear", payload, retained=False, at_ns=0)
 
 
 def spans(path: Path) -> list[str]:
@@ -60,9 +64,12 @@ def test_only_assets_with_rows_are_written_and_the_table_is_read_again(tmp_path:
 def test_a_table_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_table, "MAX_LABELS", 2)
     table = LabelTable(tmp_path / "labels.csv", TOPIC)
-    outcomes = [take(table, number, number + 1, 1, f"p{number}") for number in range(3)]
-    assert outcomes == ["taken", "taken", "too_many"]
-    assert len(table) == 2
+    assert [take(table, number, number + 1, 1, f"p{number}") for number in (5, 6)] == ["taken"] * 2
+    assert take(table, 0, 1, 1) == "too_many"
+    table.take(message(7, 8, 1, "p6"))
+    table.write({"p5", "p6"})
+    assert (len(table), table.outcomes["removed"]) == (2, 1)
+    assert [line.split(",")[0] for line in spans(tmp_path / "labels.csv")] == ["p6", "p6"]
 
 
 @pytest.mark.parametrize(
