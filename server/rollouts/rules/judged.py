@@ -11,8 +11,9 @@ from typing import Final
 
 from models.control.rollout import Evidence, GateEvidence
 from models.rollout.plan import Gates, Plan
-from serving.gates.e_values import log_above, log_below, log_unequal, trials_to_show
+from serving.gates.e_values import log_below, trials_to_show
 from serving.gates.evidence import GATES, MOST_BLOCKS
+from serving.gates.gate import Gate
 
 DISAGREEMENT: Final = "disagreement"
 """The gate by which a candidate is shown to be no worse."""
@@ -54,6 +55,9 @@ def judged(plan: Plan, evidence: Evidence) -> Judged:
     if fault := _contradiction(evidence, computed, no_worse=no_worse):
         return Judged(fault=fault, said=f"ignored: {fault}")
     words = _words(plan.gates, evidence, no_worse=no_worse)
+    if is_worse:
+        worst = max(computed, key=lambda name: computed[name])
+        words += f"; worse by gate {worst}, log E {computed[worst]:.3g}"
     return Judged("", computed, no_worse, evidence.tripped, words)
 
 
@@ -92,11 +96,9 @@ def _misused(gates: Gates, evidence: Evidence, gate: GateEvidence) -> str:
 
 
 def _log_e(gate: GateEvidence) -> float:
-    if gate.kind == "sign":
-        return log_unequal(gate.hits, gate.misses)
-    if not 0 < gate.limit < 1:
+    if gate.kind == "rate" and not 0 < gate.limit < 1:
         return 0.0
-    return log_above(gate.hits, gate.misses, gate.limit)
+    return Gate(gate.kind, gate.limit, gate.hits, gate.misses).log_e
 
 
 def _is_shown(gates: Gates, evidence: Evidence) -> bool:
