@@ -105,7 +105,7 @@ class _Group:
         need = least(self.plan, len(self.members), len(compared))
         if len(shown) < need:
             return self._wait("evidence", shown, need)
-        said = f"group {self.group.name}: no worse as {gateways(len(shown))} have shown"
+        said = f"group {self.group.name}: shown to be no worse by {gateways(len(shown))}"
         return Decision("open", said, have=len(shown), need=need)
 
     def served(self, settled: datetime | None, now: datetime) -> Decision:
@@ -119,9 +119,8 @@ class _Group:
             return replace(self._wait("serving", served, need), settled=kept)
         settled = settled or now
         over = settled + timedelta(seconds=self.group.soak_s)
-        said = (
-            f"group {self.group.name}: {gateways(len(served))} of it serve since {moment(settled)}"
-        )
+        name, count = self.group.name, gateways(len(served))
+        said = f"group {name}: served by {count} since {moment(settled)}"
         if now >= over:
             return Decision("open", said, have=len(served), need=need, settled=settled)
         return Decision(

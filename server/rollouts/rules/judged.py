@@ -54,10 +54,8 @@ def judged(plan: Plan, evidence: Evidence) -> Judged:
     no_worse = not is_worse and not evidence.tripped and _is_shown(plan.gates, evidence)
     if fault := _contradiction(evidence, computed, no_worse=no_worse):
         return Judged(fault=fault, said=f"ignored: {fault}")
-    words = _words(plan.gates, evidence, no_worse=no_worse)
-    if is_worse:
-        worst = max(computed, key=lambda name: computed[name])
-        words += f"; worse by gate {worst}, log E {computed[worst]:.3g}"
+    worst = max(computed, key=lambda name: computed[name]) if is_worse else ""
+    words = _words(plan.gates, evidence, no_worse=no_worse, worst=worst)
     return Judged("", computed, no_worse, evidence.tripped, words)
 
 
@@ -121,7 +119,7 @@ def _contradiction(evidence: Evidence, log_e: Mapping[str, float], *, no_worse: 
     return ""
 
 
-def _words(gates: Gates, evidence: Evidence, *, no_worse: bool) -> str:
+def _words(gates: Gates, evidence: Evidence, *, no_worse: bool, worst: str) -> str:
     if evidence.tripped:
         return f"gate {evidence.tripped} has ended the comparison: {evidence.message}"
     gate = evidence.gates.get(DISAGREEMENT)
@@ -129,6 +127,8 @@ def _words(gates: Gates, evidence: Evidence, *, no_worse: bool) -> str:
         return f"{evidence.compared} windows compared, none of a block yet"
     blocks = gate.hits + gate.misses
     limit = f"{gate.hits} disagree, limit {100 * gates.disagreement:.3g} %"
+    if worst:
+        return f"{blocks} blocks, {limit}, shown to be worse by gate {worst}"
     needed = trials_to_show(gate.hits, gates.disagreement, gates.beta, MOST_BLOCKS)
     if no_worse:
         return f"{blocks} blocks, {limit}, shown to be no worse"
