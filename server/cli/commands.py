@@ -117,6 +117,8 @@ def _described(settings: Settings) -> list[str]:
         lines.insert(1, f"workers   {server.workers}, each with a copy of every model")
     if settings.grpc is not None:
         lines.append(f"gRPC      at {server.host}, port {settings.grpc.port}")
+    if settings.rollouts is not None:
+        lines.append(f"rollouts  of the registry in {settings.rollouts.registry}")
     if console is not None:
         lines.append(f"console   at /console, shows {console.broker.host}:{console.broker.port}")
     return lines
@@ -135,6 +137,10 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
         yield Answer("warn", f"{sentence}: more workers than cores answer later")
     if fault := installation_fault("server"):
         yield Answer("FAIL", fault)
+    if settings.rollouts is not None:
+        from server.cli.rollouts import ask  # noqa: PLC0415  as in _run
+
+        yield ask(settings.rollouts)
     yield from find_unencrypted(settings.registry)
     yield from try_device(settings.inference)
     yield from prove_kept(store, settings.names, settings.proof, settings.limits.max_batch)

@@ -31,6 +31,7 @@ from server.rollouts.settings import Rollouts
 from server.rollouts.table import table
 from server.settings import Settings
 from serving.errors import ConfigError
+from serving.preflight.answer import Answer
 from serving.publishing.keys import Keys, KeysError
 from serving.publishing.releases import RegistryError
 from serving.publishing.rollouts import publish_plan
@@ -59,6 +60,15 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
         print(printable(f"{code}{exc}"), file=sys.stderr)
         return REFUSED
     return 0
+
+
+def ask(rollouts: Rollouts) -> Answer:
+    """Whether the registry of rollouts can be read; one line for `check`."""
+    try:
+        found = documents(rollouts).rollouts()
+    except RolloutError as exc:
+        return Answer("FAIL", f"rollouts: {exc}")
+    return Answer("ok", f"rollouts: {rollouts.registry} has plans of {len(found)} streams")
 
 
 def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -> None:

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final, Literal
 
 from models.rollout.plan import Group, Plan
-from server.rollouts.rules.decision import Decision, listed, moment
+from server.rollouts.rules.decision import Decision, gateways, listed, moment
 from server.rollouts.rules.standing import Standing
 
 _ROUNDING: Final = 1e-9
@@ -40,7 +40,7 @@ def confirmation(
     if not group.members:
         return group.nobody()
     if stage == 0:
-        return Decision("open", f"group {group.group.name} has {len(group.members)} gateways")
+        return Decision("open", f"group {group.group.name} has {gateways(len(group.members))}")
     decision = group.compared() if opened.mode == "shadow" else group.served(settled, now)
     is_last = stage == len(plan.steps)
     return replace(decision, action="done") if decision.action == "open" and is_last else decision
@@ -105,7 +105,7 @@ class _Group:
         need = least(self.plan, len(self.members), len(compared))
         if len(shown) < need:
             return self._wait("evidence", shown, need)
-        said = f"group {self.group.name}: {len(shown)} gateways show the bundle to be no worse"
+        said = f"group {self.group.name}: shown to be no worse by {gateways(len(shown))}"
         return Decision("open", said, have=len(shown), need=need)
 
     def served(self, settled: datetime | None, now: datetime) -> Decision:
@@ -119,7 +119,8 @@ class _Group:
             return replace(self._wait("serving", served, need), settled=kept)
         settled = settled or now
         over = settled + timedelta(seconds=self.group.soak_s)
-        said = f"group {self.group.name}: {len(served)} gateways serve it since {moment(settled)}"
+        name, count = self.group.name, gateways(len(served))
+        said = f"group {name}: served by {count} since {moment(settled)}"
         if now >= over:
             return Decision("open", said, have=len(served), need=need, settled=settled)
         return Decision(
@@ -139,7 +140,7 @@ class _Group:
         words = listed([f"{one.gateway} ({_lack(one, what)})" for one in missing])
         return Decision(
             "wait",
-            f"group {self.group.name}: {len(done)} of {need} gateways {_WANTED[what]}; "
+            f"group {self.group.name}: {len(done)} of {gateways(need)} {_WANTED[what]}; "
             f"missing: {words}",
             gate="evidence" if what == "evidence" else "confirmed",
             gateways=tuple(one.gateway for one in missing),

@@ -42,6 +42,11 @@ def listed(sentences: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
+def gateways(count: int) -> str:
+    """A number of gateways in words."""
+    return f"{count} gateway" if count == 1 else f"{count} gateways"
+
+
 def moment(at: datetime) -> str:
     """A time of day as sentences write it."""
     return f"{at:%Y-%m-%d %H:%M:%S %Z}"

@@ -11,8 +11,9 @@ from typing import Final
 
 from models.control.rollout import Evidence, GateEvidence
 from models.rollout.plan import Gates, Plan
-from serving.gates.e_values import log_above, log_below, log_unequal, trials_to_show
+from serving.gates.e_values import log_below, trials_to_show
 from serving.gates.evidence import GATES, MOST_BLOCKS
+from serving.gates.gate import Gate
 
 DISAGREEMENT: Final = "disagreement"
 """The gate by which a candidate is shown to be no worse."""
@@ -53,7 +54,8 @@ def judged(plan: Plan, evidence: Evidence) -> Judged:
     no_worse = not is_worse and not evidence.tripped and _is_shown(plan.gates, evidence)
     if fault := _contradiction(evidence, computed, no_worse=no_worse):
         return Judged(fault=fault, said=f"ignored: {fault}")
-    words = _words(plan.gates, evidence, no_worse=no_worse)
+    worst = max(computed, key=lambda name: computed[name]) if is_worse else ""
+    words = _words(plan.gates, evidence, no_worse=no_worse, worst=worst)
     return Judged("", computed, no_worse, evidence.tripped, words)
 
 
@@ -92,11 +94,9 @@ def _misused(gates: Gates, evidence: Evidence, gate: GateEvidence) -> str:
 
 
 def _log_e(gate: GateEvidence) -> float:
-    if gate.kind == "sign":
-        return log_unequal(gate.hits, gate.misses)
-    if not 0 < gate.limit < 1:
+    if gate.kind == "rate" and not 0 < gate.limit < 1:
         return 0.0
-    return log_above(gate.hits, gate.misses, gate.limit)
+    return Gate(gate.kind, gate.limit, gate.hits, gate.misses).log_e
 
 
 def _is_shown(gates: Gates, evidence: Evidence) -> bool:
@@ -119,7 +119,7 @@ def _contradiction(evidence: Evidence, log_e: Mapping[str, float], *, no_worse: 
     return ""
 
 
-def _words(gates: Gates, evidence: Evidence, *, no_worse: bool) -> str:
+def _words(gates: Gates, evidence: Evidence, *, no_worse: bool, worst: str) -> str:
     if evidence.tripped:
         return f"gate {evidence.tripped} has ended the comparison: {evidence.message}"
     gate = evidence.gates.get(DISAGREEMENT)
@@ -127,6 +127,8 @@ def _words(gates: Gates, evidence: Evidence, *, no_worse: bool) -> str:
         return f"{evidence.compared} windows compared, none of a block yet"
     blocks = gate.hits + gate.misses
     limit = f"{gate.hits} disagree, limit {100 * gates.disagreement:.3g} %"
+    if worst:
+        return f"{blocks} blocks, {limit}, shown to be worse by gate {worst}"
     needed = trials_to_show(gate.hits, gates.disagreement, gates.beta, MOST_BLOCKS)
     if no_worse:
         return f"{blocks} blocks, {limit}, shown to be no worse"

@@ -22,7 +22,7 @@ from datetime import datetime
 from models.rollout.plan import Plan
 from models.rollout.stage import Stage
 from server.rollouts.rules.confirmation import confirmation
-from server.rollouts.rules.decision import Decision, listed, moment
+from server.rollouts.rules.decision import Decision, gateways, listed, moment
 from server.rollouts.rules.fleet import FleetView
 from server.rollouts.rules.judged import log_mean, stop_at
 from server.rollouts.rules.standing import Standing, standings
@@ -92,7 +92,7 @@ def _worse(plan: Plan, group: str, standing: Sequence[Standing]) -> Decision | N
             return Decision(
                 "hold",
                 f"group {group}: gate {gate} shows the bundle to be worse, log E {mean:.3g} of "
-                f"{limit:.3g} over {len(compared)} gateways ({words})",
+                f"{limit:.3g} over {gateways(len(compared))} ({words})",
                 gate=gate,
                 gateways=tuple(at_worst),
                 have=mean,

@@ -192,6 +192,45 @@ def test_a_hold_reaches_every_gateway_by_its_retained_document(site: Site) -> No
     assert site.told()["reason"] == "press 3 is serviced"
 
 
+def test_a_damaged_ledger_stops_the_controller_until_it_is_rebuilt(site: Site) -> None:
+    site.planned()
+    site.rollout("start", "press-2", "--by", "Eva")
+    ledger = site.server.state_dir / "rollouts" / "ledger.sqlite3"
+    ledger.write_bytes(b"no ledger" * 1000)
+    site.server.start()
+
+    def trouble() -> str:
+        found: str = site.server.request("GET", "/v1/rollouts").document["trouble"]
+        return found if "damaged" in found else ""
+
+    said = eventually(trouble, WAIT_S, "the trouble to be told")
+    refused = site.rollout("hold", "press-2", "--by", "Eva", "--reason", "noise")
+    states = {site.obey() for _ in range(5)}
+    rebuilt = site.rollout("rebuild", "--by", "Eva")
+    eventually(lambda: site.obey() and site.told().get("stage"), WAIT_S, "the first step")
+    assert "millhand-server rollout rebuild --by NAME" in said
+    assert (refused.returncode, refused.stderr[:23]) == (1, "rollout_ledger_damaged:")
+    assert states == {"running"}
+    assert "is kept as" in rebuilt.stdout
+    assert (ledger.parent / "ledger.sqlite3.damaged").exists()
+
+
+def test_the_ledger_of_another_registry_is_refused(site: Site, tmp_path: Path) -> None:
+    site.planned()
+    site.rollout("start", "press-2", "--by", "Eva")
+    other = Published.create(tmp_path / "other")
+    rollouts = dict(site.server.sections["rollouts"])
+    rollouts |= {"registry": str(other.folder), "keys": str(other.keys.folder)}
+    site.server.sections = {**site.server.sections, "rollouts": rollouts}
+    site.server.write_config()
+    refused = site.rollout("status", "press-2", "--wait", "1")
+    foreign = site.rollout("hold", "press-2", "--by", "Eva", "--reason", "noise")
+    assert refused.returncode == 1
+    assert "there is no rollout 'press-2'" in refused.stderr
+    assert foreign.stderr.startswith("rollout_ledger_other: ")
+    assert "belongs to another registry" in foreign.stderr
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
