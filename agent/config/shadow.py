@@ -49,7 +49,7 @@ class Shadow(Section):
         hard: limits of the gates that end a trial at once.
     """
 
-    share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.3
+    share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.25
     block_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None
     disagreement: Share = 0.03
     alpha: Share = 0.01

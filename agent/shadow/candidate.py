@@ -149,9 +149,15 @@ class Candidate:
         self._turns += 1
         for one in offered:
             if self.judge.tripped is None:
-                self._answer(one, spare)
+                began_ns = self._marks.clock.monotonic_ns()
+                windows = self._answer(one, spare.room(self._pace))
+                elapsed_ns = self._marks.clock.monotonic_ns() - began_ns
+                spare.spend(elapsed_ns)
+                if windows:
+                    self._pace.note(windows, elapsed_ns)
 
-    def _answer(self, offered: _Offered, spare: SpareTime) -> None:
+    def _answer(self, offered: _Offered, room: int) -> int:
+        """Answer at most `room` of the windows; returns how many the model was given."""
         batch, values, scores = offered
         every = self.judge.takes_every_window
         places = [
@@ -161,19 +167,18 @@ class Candidate:
             or (value is not None and isfinite(value))
         ]
         self.judge.leave_out(UNANSWERED, len(values) - len(places))
-        room = spare.room(self._pace)
         if room < len(places):
             self.judge.leave_out(TURN_FULL, len(places) - room)
             # Another part each time, as the assets of a batch may always come in the same order.
             first = self._turns * room % (len(places) - room + 1)
             places = places[first : first + room]
         if not places:
-            return
+            return 0
         windows = batch.values if len(places) == len(values) else batch.values[places]
-        answered = self._run(windows, spare)
+        answered = self._run(windows)
         if answered is None:
             self.judge.leave_out(FAILED, len(places))
-            return
+            return len(places)
         at_ms = np.array([batch.times_ns[place] for place in places], np.int64) // NS_PER_MS
         qualities = [batch.qualities[place] for place in places]
         # None becomes NaN.
@@ -182,10 +187,9 @@ class Candidate:
             given["score"] = np.array([scores[place] for place in places], np.float64)
         champion = _read(self.judge.champion, given, qualities)
         self.judge.add(at_ms, champion, _read(self.judge.candidate, answered, qualities))
+        return len(places)
 
-    def _run(
-        self, windows: NDArray[np.float32], spare: SpareTime
-    ) -> Mapping[str, NDArray[Any]] | None:
+    def _run(self, windows: NDArray[np.float32]) -> Mapping[str, NDArray[Any]] | None:
         """Outputs for some windows; None if the model fails on them."""
         under_way, time_limit, clock = self._marks
         session = self.model.session
@@ -204,10 +208,8 @@ class Candidate:
             under_way.done()
             time_limit.under_way = None
             elapsed_ns = clock.monotonic_ns() - began_ns
-            spare.spend(elapsed_ns)
             if elapsed_ns >= time_limit.doubtful_ns:
                 session.renew_options()  # the flag in the old ones may have been set
-        self._pace.note(len(windows), elapsed_ns)
         self.judge.took(elapsed_ns / len(windows) / NS_PER_MS)
         return outputs
 
