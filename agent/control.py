@@ -13,7 +13,8 @@ from agent.delivery.outgoing import Outgoing
 from agent.mqtt.connection import Will
 from agent.mqtt.subscription import Subscription
 from agent.mqtt.takeover import Takeover
-from models.control.documents import Current, Document, Feedback, Metrics, Status, timestamp
+from models.control.document import Document, timestamp
+from models.control.documents import Current, Feedback, Metrics, Status
 from models.control.topics import ControlTopics
 from serving.mqtt.packets import Received
 

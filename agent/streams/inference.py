@@ -16,7 +16,7 @@ from agent.streams.explaining import Explanations
 from agent.streams.poison import digest_of
 from agent.streams.predictor import Counted, Predictor
 from agent.streams.taken import Taken
-from models.control.documents import MAX_MESSAGE
+from models.control.document import MAX_MESSAGE
 from serving import log
 from serving.clock import SteadyClock
 from serving.failure import Failure

@@ -14,7 +14,7 @@ from typing import Final
 
 import orjson
 
-from models.control.documents import timestamp
+from models.control.document import timestamp
 from models.files import write_atomically
 from serving import log
 from serving.incidents.account import Account

@@ -5,47 +5,24 @@ understand each other. A writer leaves a key out where it has nothing to say; `n
 is no value. Times are ISO 8601 in UTC, with milliseconds.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 from pydantic_core import from_json
 
 from models.bundle.manifest import Name, Sha256
+from models.control.document import Activity, Count, Document, Message, Seq, Time
+from models.control.rollout import Evidence, RolloutHint, RolloutState
 from models.errors import IncompatibleBundleError
 from models.input.reasons import BAD_REASONS
 
 MAX_DESIRED_BYTES: Final = 4096
-MAX_ACTIVITY: Final = 128
-MAX_MESSAGE: Final = 1000
 
-Seq = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1)]
-Count = Annotated[int, Field(ge=0)]
-Activity = Annotated[str, BeforeValidator(lambda value: str(value)[:MAX_ACTIVITY])]
-"""Tells one push from every other in the gateways' answers; cut after 128 characters."""
-Message = Annotated[str, BeforeValidator(lambda text: str(text)[:MAX_MESSAGE])]
 BadReason = Annotated[str, Field(json_schema_extra={"enum": list(BAD_REASONS)})]
 """A code of `models.input.reasons.BAD_REASONS`; a reader takes those of later releases as well."""
 FeedbackState = Literal[
     "downloading", "verifying", "activated", "superseded", "waiting", "refused", "rolled_back"
 ]
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-
-
-class Document(BaseModel):
-    """A document of the control plane.
-
-    A program makes its own documents by `model_construct`, which trusts it, and reads those of
-    others by `model_validate`. So an agent that only publishes them never builds the validators and
-    never runs pydantic's core after its start, which keeps some 2 MB of code out of its memory.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    def to_json(self) -> bytes:
-        """The payload: UTF-8 JSON of the fields that were set."""
-        return orjson.dumps(self, default=_fields)
 
 
 class Status(Document):
@@ -69,11 +46,14 @@ class Desired(Document):
         stream: name of the stream.
         seq: number of the bundle; None follows the newest that is published.
         activity: identity of the push, repeated in the answers to it.
+        rollout: how far a rollout of the stream is; the gateway looks into the registry for what is
+            signed of it. Left out where there is none.
     """
 
     activity: Activity = ""
     stream: Name
     seq: Seq | None = None
+    rollout: RolloutHint | None = None
 
     @classmethod
     def read(cls, stream: str, payload: bytes) -> "Desired":
@@ -90,7 +70,7 @@ class Desired(Document):
             document = cls.model_validate({"stream": stream, **fields})
         except (ValueError, TypeError) as exc:
             raise _refused(stream) from exc
-        if document.stream != stream or document.seq is None:
+        if document.stream != stream or (document.seq is None and document.rollout is None):
             raise _refused(stream)
         return document
 
@@ -124,6 +104,7 @@ class Current(Document):
         reason: why the model is degraded: a code that its predictions carry, too.
         message: the same in words, as the runtime has said it.
         failed_batches: batches in a row on which the model had failed when this was published.
+        rollout: what the gateway does in a rollout of the stream; left out where there is none.
     """
 
     stream: Name
@@ -136,6 +117,7 @@ class Current(Document):
     reason: BadReason = ""
     message: Message = ""
     failed_batches: Count = 0
+    rollout: RolloutState | None = None
 
 
 class Feedback(Document):
@@ -227,17 +209,17 @@ class StreamMetrics(Document):
     """
 
     predictions: dict[str, Count]
-    bad: dict[BadReason, Count] = {}
+    bad: dict[BadReason, Count] = Field(default={})
     missing: dict[str, Count]
-    refused: dict[str, Count] = {}
-    unread: dict[str, dict[str, Count]] = {}
-    unknown_states: dict[str, dict[str, Count]] = {}
+    refused: dict[str, Count] = Field(default={})
+    unread: dict[str, dict[str, Count]] = Field(default={})
+    unknown_states: dict[str, dict[str, Count]] = Field(default={})
     forgotten_assets: Count
     disorder: Disorder | None = None
     drift: Drift | None = None
     retained: Count = 0
     shed: Count
-    explanations: dict[str, Count] = {}
+    explanations: dict[str, Count] = Field(default={})
     batch_ms: float
 
 
@@ -305,26 +287,11 @@ DOCUMENTS: Final[dict[str, type[Document]]] = {
     "status": Status,
     "desired": Desired,
     "current": Current,
+    "evidence": Evidence,
     "feedback": Feedback,
     "metrics": Metrics,
 }
 """Every document by the level of its topic, as the schemas in config/ are called."""
-
-
-def timestamp() -> str:
-    """The time of day as documents write it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _fields(document: object) -> dict[str, Any]:
-    """The fields of a document that were set, in the order of its class."""
-    if not isinstance(document, Document):
-        raise TypeError(f"{type(document).__name__} has no place in a document")
-    return {
-        name: getattr(document, name)
-        for name in type(document).model_fields
-        if name in document.model_fields_set
-    }
 
 
 def _refused(stream: str) -> IncompatibleBundleError:

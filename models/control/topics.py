@@ -1,8 +1,9 @@
-"""The topics of the control plane, five a gateway.
+"""The topics of the control plane, six a gateway.
 
     millhand/<gateway>/status              retained, and the will: online or offline
     millhand/<gateway>/desired/<stream>    retained, written by `millhand-trainer push`
     millhand/<gateway>/current/<stream>    retained: what the stream really runs
+    millhand/<gateway>/evidence/<stream>   retained: how a model in the shadow compares
     millhand/<gateway>/feedback            how an update goes, and how it ended
     millhand/<gateway>/metrics             counters
 
@@ -65,6 +66,10 @@ class ControlTopics:
     def current(self, stream: str) -> str:
         """What a stream really runs; `+` for every stream."""
         return f"{self.base}/current/{stream}"
+
+    def evidence(self, stream: str) -> str:
+        """How a model in the shadow of a stream compares; `+` for every stream."""
+        return f"{self.base}/evidence/{stream}"
 
     def stream_desired_by(self, topic: str) -> str | None:
         """The stream whose `desired` topic this is, None for any other topic."""

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.control.documents import MAX_MESSAGE
+from models.control.document import MAX_MESSAGE
 from server.batching.job import Job, Outputs, Portion
 from server.batching.measures import Measures
 from server.batching.waiting import Waiting

@@ -7,15 +7,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import orjson
 from pydantic import ValidationError
 
-from models.control.documents import (
-    Current,
-    Desired,
-    Document,
-    Drift,
-    Feedback,
-    Metrics,
-    Status,
-)
+from models.control.document import Document
+from models.control.documents import Current, Desired, Drift, Feedback, Metrics, Status
 from models.control.topics import PREFIX
 from models.errors import MillhandError
 from server.console.gateway import GatewayState, counters

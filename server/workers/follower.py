@@ -14,7 +14,8 @@ from time import monotonic
 from typing import Any, ClassVar, Final
 
 from models.bundle.identity import BundleRef
-from models.control.documents import MAX_MESSAGE, Feedback
+from models.control.document import MAX_MESSAGE
+from models.control.documents import Feedback
 from models.errors import BundleError
 from server.settings import Stream
 from server.streams.announcer import Notices

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.bundle.identity import BundleRef
 from models.bundle.manifest import Name, Sha256
-from models.control.documents import MAX_MESSAGE, timestamp
+from models.control.document import MAX_MESSAGE, timestamp
 from models.files import write_atomically
 
 MAX_BUNDLES: Final = 100

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from models.bundle.identity import BundleRef
-from models.control.documents import MAX_MESSAGE, Current, Feedback, QuarantinedBundle
+from models.control.document import MAX_MESSAGE
+from models.control.documents import Current, Feedback, QuarantinedBundle
 from serving.failure import Failure
 from serving.incidents.quarantine import Quarantined
 from serving.updates.update import Update

@@ -11,12 +11,8 @@ from functools import partial
 from typing import Final
 
 from models.bundle.identity import BundleRef
-from models.control.documents import (
-    MAX_MESSAGE,
-    Desired,
-    Feedback,
-    FeedbackState,
-)
+from models.control.document import MAX_MESSAGE
+from models.control.documents import Desired, Feedback, FeedbackState
 from models.errors import BundleError, IncompatibleBundleError, MillhandError
 from serving import log, memory
 from serving.failure import Failure

@@ -2,7 +2,9 @@
 
 import gc
 import json
+import multiprocessing
 import tracemalloc
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -27,23 +29,27 @@ ON_GRID = WindowSpec(length=LENGTH, sample_period_ms=1000, max_gap_ms=9000, trig
 
 @pytest.mark.parametrize("spec", [ALL_FRESH, ON_GRID], ids=lambda spec: spec.trigger)
 def test_asset_and_signal_take_less_than_a_kilobyte_beside_the_window(spec: WindowSpec) -> None:
+    # In a process of its own: tracemalloc counts what other threads of this one allocate, too.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        taken = process.submit(bytes_taken, spec).result(timeout=100)
+    window_bytes = LENGTH * 4
+    assert window_bytes < taken <= window_bytes + MAX_BYTES
+
+
+def bytes_taken(spec: WindowSpec) -> float:
+    """Bytes that the agent holds for each signal of each asset, once their windows are full."""
     pipeline = serving(spec)
     routes: dict[str, Route] = {}
     feed(pipeline, routes, "warm-up")
     gc.collect()
     tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        for number in range(ASSETS):
-            feed(pipeline, routes, f"pump{number}")
-        gc.collect()
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(ASSETS):
+        feed(pipeline, routes, f"pump{number}")
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
     assert len(routes) == (ASSETS + 1) * SIGNALS
-    window_bytes = LENGTH * 4
-    taken = (after - before) / (ASSETS * SIGNALS)
-    assert window_bytes < taken <= window_bytes + MAX_BYTES
+    return (after - before) / (ASSETS * SIGNALS)
 
 
 def serving(spec: WindowSpec) -> Pipeline:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.control.documents import DOCUMENTS, MAX_MESSAGE, Current, Desired, Document, Feedback
+from models.control.document import MAX_MESSAGE, Document
+from models.control.documents import DOCUMENTS, Current, Desired, Feedback
+from models.control.rollout import RolloutHint
 from models.errors import IncompatibleBundleError
 
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -20,6 +22,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "version": "1.1.0",
         "sha256": SHA256,
         "activity": "5f0c1e",
+    },
+    "evidence": {
+        "stream": "pump-health",
+        "rollout": "r1",
+        "champion": 1,
+        "candidate": 2,
+        "block_s": 60.0,
+        "compared": 3600,
+        "left_out": {"turn_full": 4},
+        "gates": {
+            "disagreement": {"kind": "rate", "hits": 1, "misses": 59, "limit": 0.03, "log_e": -0.7}
+        },
+        "verdict": "open",
     },
     "feedback": {
         "activity": "5f0c1e",
@@ -87,6 +102,12 @@ def test_desired_document_need_not_repeat_the_stream() -> None:
     assert Desired.read("mass", b'{"seq": 7}') == Desired(stream="mass", seq=7)
 
 
+def test_desired_document_of_a_rollout_selects_no_bundle() -> None:
+    found = Desired.read("mass", b'{"rollout": {"id": "r1", "epoch": 2, "stage": 3}}')
+    assert found.seq is None
+    assert found.rollout == RolloutHint(id="r1", epoch=2, stage=3)
+
+
 @pytest.mark.parametrize("activity", ["x" * 500, 7, None, {"a": 1}])
 def test_activity_is_text_of_bounded_length(activity: object) -> None:
     payload = json.dumps({"seq": 1, "activity": activity}).encode()
@@ -109,6 +130,8 @@ def test_activity_is_text_of_bounded_length(activity: object) -> None:
         b'{"seq": "2"}',
         b'{"seq": true}',
         b'{"seq": 2, "stream": "other"}',
+        b'{"rollout": {}}',
+        b'{"rollout": {"id": "r1", "epoch": -1, "stage": 0}}',
         b'{"seq": 2, "stream": 5}',
         b'{"seq": 2, "later": "' + b"x" * 5000 + b'"}',
         b"[" * 4000,

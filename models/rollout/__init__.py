@@ -1,0 +1,1 @@
+"""Rollouts: signed plans by which a fleet changes to another bundle, group by group."""
