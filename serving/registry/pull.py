@@ -46,7 +46,7 @@ from serving.registry.refusals import (
     error_of,
 )
 
-MAX_REQUEST_BYTES: Final = 32 << 10
+MAX_REQUEST_BYTES: Final = 64 << 10
 """Bytes that the child reads as its request."""
 
 _OUTCOME: Final = frozenset({"sha256", "seq", "length"})
