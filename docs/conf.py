@@ -64,6 +64,7 @@ SIDEBAR = {
         "docs/api",
         "docs/console",
         "docs/rollouts",
+        "docs/shadow",
         "docs/large-models",
     ],
     "SCADA engineer": ["docs/topics", "docs/sparkplug", "docs/home-assistant"],

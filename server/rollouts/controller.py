@@ -116,6 +116,8 @@ class Controller:
         try:
             stage = self._ours(followed, rollout.plan, rollout.stage, view, now)
             if stage is None:
+                if followed.is_ours and followed.epoch >= 0:
+                    self._tell(rollout.plan, rollout.stage, view)  # a hold must not wait
                 return
             followed.trouble = ""
             decision = step(rollout.plan, stage, followed.settled, view, now)

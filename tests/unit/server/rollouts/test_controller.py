@@ -91,3 +91,23 @@ def test_a_pushed_bundle_stays_where_a_person_has_pushed_it(tmp_path: Path) -> N
     assert world.desired["a"] == pushed
     assert told is not None
     assert told.state == "held"
+
+
+def test_a_gateway_that_claims_a_later_epoch_delays_steps_but_no_hold(tmp_path: Path) -> None:
+    world, ledger, controller = begun(tmp_path)
+    said = world.gateways["a"].says.current
+    assert said is not None
+    assert said.rollout is not None
+    false = said.rollout.model_copy(update={"epoch": 70})
+    world.gateways["a"].says = replace(
+        world.gateways["a"].says, current=said.model_copy(update={"rollout": false})
+    )
+    Decisions(world.registry, ledger, lambda: world.now).decide(
+        "hold", "press-5", by="Eva", reason="noise"
+    )
+    controller.turn(world, world.now)
+    ledger.close()
+    told = world.desired["b"].rollout
+    assert "70 was signed" in controller.followed["press-5"].trouble
+    assert told is not None
+    assert told.state == "held"
