@@ -264,10 +264,9 @@ def _check_former(plan: Plan, former: Rollout | None) -> None:
 
 
 def _check_id(directory: Path, plan: Plan) -> None:
-    folder, _, name = plan_target(plan.stream, plan.id).rpartition("/")
     content = _written(plan, MAX_PLAN_BYTES)
-    for path in (directory / "targets" / folder).glob(f"*.{name}"):
-        if path.read_bytes() != content:
+    for path in _files(directory / "targets" / plan_target(plan.stream, plan.id)):
+        if content_of(path, MAX_PLAN_BYTES) != content:
             raise RegistryError(f"{path} is another plan of rollout {plan.id}: choose another id")
 
 
@@ -337,7 +336,12 @@ def _written(document: BaseModel, most: int) -> bytes:
 
 def _prune(newest: Path) -> None:
     """Remove files of stages that no gateway in the middle of a refresh asks for any more."""
-    paths = [path for path in newest.parent.glob(f"*.{newest.name}") if not path.is_symlink()]
-    paths.sort(key=lambda path: path.stat().st_mtime_ns)
+    paths = sorted(_files(newest), key=lambda path: path.lstat().st_mtime_ns)
     for path in paths[:-KEPT_STAGES]:
         path.unlink()
+
+
+def _files(target: Path) -> list[Path]:
+    """All files of a target, with their digests before its name."""
+    found = target.parent.glob(f"*.{target.name}")
+    return [path for path in found if path.name.partition(".")[2] == target.name]

@@ -176,6 +176,12 @@ def test_id_of_a_former_rollout_is_refused(folder: Path, keys: Keys) -> None:
         publish_plan(folder, make_plan("r1", supersedes="r2", max_failed=3), keys)
 
 
+def test_id_that_ends_like_a_former_one_is_another(folder: Path, keys: Keys) -> None:
+    publish_plan(folder, make_plan("new.r2", supersedes="r1"), keys)
+    publish_plan(folder, make_plan("r2", supersedes="new.r2", max_failed=3), keys)
+    assert only(folder, keys).plan.id == "r2"
+
+
 def test_plan_that_supersedes_another_takes_its_place(folder: Path, keys: Keys) -> None:
     write_stage(folder, keys, make_stage(1))
     publish_plan(folder, make_plan("r2", supersedes="r1"), keys)
