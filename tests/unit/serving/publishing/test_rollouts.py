@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,8 @@ from serving.publishing.releases import RegistryError
 from serving.publishing.rollouts import Rollout, publish_plan, read_rollouts, write_stage
 from serving.publishing.seal_record import RolledBackError
 from tests.kit.bundles.publishing import STREAM, bundle_file, make_plan, make_stage, split_keys
+from tests.kit.children import ROOT
+from tests.kit.waiting import eventually
 
 
 @pytest.fixture
@@ -286,3 +290,36 @@ def test_forged_list_of_stages_is_never_signed_anew(
     path.write_bytes(forged)
     with pytest.raises(RegistryError, match="exchanged"):
         act(folder, keys)
+
+
+_WRITES_FOR_EVER = """
+import sys
+from pathlib import Path
+from itertools import count
+from serving.publishing.keys import Keys
+from serving.publishing.rollouts import write_stage
+from tests.kit.bundles.publishing import make_stage
+for epoch in count(int(sys.argv[3])):
+    write_stage(Path(sys.argv[1]), Keys(Path(sys.argv[2])), make_stage(1, epoch=epoch))
+"""
+
+
+def test_controller_that_is_killed_leaves_the_former_stage_or_the_new_one(
+    folder: Path, keys: Keys, controller: Keys
+) -> None:
+    known = 0
+    for _ in range(3):
+        arguments = [str(folder), str(controller.folder), str(known + 1)]
+        code = [sys.executable, "-c", _WRITES_FOR_EVER, *arguments]
+        timestamp = folder / "metadata/timestamp.json"
+        before = timestamp.read_bytes()
+        with subprocess.Popen(code, cwd=ROOT) as child:
+            eventually(lambda: timestamp.read_bytes() != before, 30, "a stage")  # noqa: B023  at once
+            child.kill()
+        found = only(folder, keys).stage
+        assert found is not None
+        assert found.epoch > known
+        assert only(folder, controller).stage == found
+        known = found.epoch
+    write_stage(folder, controller, make_stage(1, epoch=known + 1))
+    assert repository.refresh(folder, keys).missing == 0
