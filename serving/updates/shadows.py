@@ -170,11 +170,11 @@ class Shadows:
                 self._trip(stream, shadow, shadow.ref, *shadow.slot.tripped)
             if shadow.ref is not None and shadow.slot.model is None and shadow.attempt is None:
                 shadow.ref, shadow.due_s = None, 0.0  # another champion: compare with that one
+                shadow.slot.end()
                 self._announce(stream)
-            if shadow.slot.is_on_probation:
-                if self._clock() < shadow.probation_s:
-                    continue
-                shadow.slot.end_probation()
+            if shadow.slot.is_on_probation and self._clock() < shadow.probation_s:
+                continue
+            if shadow.slot.end_probation():
                 self._tools.worker.submit(memory.give_back)
             champion = shadow.slot.champion
             is_due = shadow.attempt is None and self._clock() >= shadow.due_s
