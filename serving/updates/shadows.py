@@ -142,7 +142,9 @@ class Shadows:
     def begin_probation(self, stream: str, former: Model | None) -> None:
         """Have the bundle that served before answer beside the one that does from now on."""
         shadow = self._shadows.get(stream)
-        if shadow is not None and former is not None and shadow.slot.probation_s > 0:
+        if former is None or self._tools.account.is_doubted(former.sha256):
+            return  # the program might die of it again
+        if shadow is not None and shadow.slot.probation_s > 0:
             shadow.slot.begin_probation(former)
             shadow.probation_s = self._clock() + shadow.slot.probation_s
 
@@ -155,13 +157,11 @@ class Shadows:
         """
         if failure is not None and failure.is_lasting:
             return failure.error.code, str(failure.error)
-        shadow = self._shadows.get(stream)
-        return shadow.slot.relapse if shadow is not None else None
+        return one.slot.relapse if (one := self._shadows.get(stream)) is not None else None
 
     def shown(self, stream: str) -> ShadowBundle | None:
         """What `current` says of the shadow of a stream; None if there is nothing to say."""
-        shadow = self._shadows.get(stream)
-        return shadow.shown if shadow is not None else None
+        return one.shown if (one := self._shadows.get(stream)) is not None else None
 
     def tick(self) -> None:
         """Begin what is due, and end what a gate has ended; to be called about once a second."""
