@@ -96,7 +96,7 @@ class Evidences:
         self._kept[place.stream] = mark
         kept = KeptEvidence(
             champion=trial.opponent.sha256,
-            candidate=trial.candidate.model.sha256,
+            candidate=trial.ref.sha256,
             counters=trial.comparison.counters(),
         )
         self._worker.submit(partial(_write, place.file, kept.model_dump_json().encode()))
@@ -105,7 +105,7 @@ class Evidences:
 def _mark(trial: Trial) -> _Mark:
     comparison = trial.comparison
     code, _ = comparison.tripped or ("", "")
-    identity = trial.opponent.sha256 + trial.candidate.model.sha256
+    identity = trial.opponent.sha256 + trial.ref.sha256
     return identity, comparison.verdict, code, comparison.count
 
 
@@ -114,7 +114,7 @@ def _document(place: Place, trial: Trial) -> Evidence:
         stream=place.stream,
         rollout=place.selection.rollout if place.selection is not None else "",
         champion=trial.opponent.seq,
-        candidate=trial.candidate.model.ref.seq,
+        candidate=trial.ref.seq,
     )
 
 

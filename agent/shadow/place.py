@@ -1,7 +1,7 @@
 """Where a candidate of one stream answers (`serving.updates.slot.ShadowSlot`)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -65,13 +65,15 @@ class Trial:
     """A candidate that is, or was, compared with a champion.
 
     Attributes:
-        candidate: answers in the shadow.
+        candidate: answers in the shadow; None once the trial has ended, so that its model is gone.
         comparison: compares its answers.
+        ref: the bundle of the candidate.
         opponent: the bundle that serves.
     """
 
-    candidate: Candidate
+    candidate: Candidate | None
     comparison: Comparison
+    ref: BundleRef
     opponent: BundleRef
 
 
@@ -131,7 +133,8 @@ class Place:
     @property
     def model(self) -> Model | None:
         """The model in the shadow; None while there is none."""
-        return self.shown.candidate.model if self.shown is not None and self._is_on else None
+        candidate = self.shown.candidate if self.shown is not None else None
+        return candidate.model if candidate is not None and self._is_on else None
 
     @property
     def failure(self) -> Failure | None:
@@ -146,7 +149,8 @@ class Place:
     @property
     def _is_on(self) -> bool:
         """Whether the candidate of the trial answers."""
-        return self.shown is not None and self._stream.inference.shadow is self.shown.candidate
+        candidate = self.shown.candidate if self.shown is not None else None
+        return candidate is not None and self._stream.inference.shadow is candidate
 
     @property
     def is_on_probation(self) -> bool:
@@ -181,11 +185,15 @@ class Place:
         self._stream.inference.shadow = candidate
         self._probation = candidate, judge
 
-    def end_probation(self) -> None:
-        """Have the former bundle answer no more."""
+    def end_probation(self) -> bool:
+        """Have the former bundle answer no more, and let its model go; says whether there was one.
+
+        It is also to be called after another swap, which has ended the probation.
+        """
         if self.is_on_probation:
             self._stream.inference.shadow = None
-        self._probation = None
+        before, self._probation = self._probation, None
+        return before is not None
 
     def is_at_fault(self, code: str) -> bool:
         """Whether the model fails by itself, whatever it is compared with."""
@@ -208,7 +216,7 @@ class Place:
         if (kept := self._kept(champion.sha256, model.sha256)) is not None:
             comparison.restore(kept)
         candidate = Candidate(model, comparison, self._marks, self._turn, self._most)
-        return partial(self._put, Trial(candidate, comparison, champion.ref), champion)
+        return partial(self._put, Trial(candidate, comparison, model.ref, champion.ref), champion)
 
     def _compared(self, champion: Model, candidate: Model) -> Comparison:
         gates = self.selection.gates if self.selection is not None else None
@@ -220,8 +228,8 @@ class Place:
         """Have no model answer here; its evidence goes with it unless it is to be kept."""
         if self._is_on:
             self._stream.inference.shadow = None
-        if not keep_evidence:
-            self.shown = None
+        if self.shown is not None:
+            self.shown = replace(self.shown, candidate=None) if keep_evidence else None
 
     def _put(self, trial: Trial, champion: Model) -> bool:
         if self._stream.model is not champion:

@@ -56,6 +56,10 @@ class Account:
         """Digest of the bundle whose model was at work when the run before ended; else empty."""
         return self.under_way.death.sha256 if self.under_way.death is not None else ""
 
+    def is_doubted(self, sha256: str) -> bool:
+        """Whether the program has died of a bundle lately, by its digest."""
+        return sha256 == self.suspect or self.deaths.of_model(sha256) > 0
+
     def is_deadly(self, ref: BundleRef, *, has_other: bool) -> bool:
         """Whether a bundle has ended the program so often that it must not serve any more.
 

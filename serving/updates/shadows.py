@@ -143,7 +143,9 @@ class Shadows:
     def begin_probation(self, stream: str, former: Model | None) -> None:
         """Have the bundle that served before answer beside the one that does from now on."""
         shadow = self._shadows.get(stream)
-        if shadow is not None and former is not None and shadow.slot.probation_s > 0:
+        if former is None or self._tools.account.is_doubted(former.sha256):
+            return  # the program might die of it again
+        if shadow is not None and shadow.slot.probation_s > 0:
             shadow.slot.begin_probation(former)
             shadow.probation_s = self._clock() + shadow.slot.probation_s
 
@@ -156,13 +158,11 @@ class Shadows:
         """
         if failure is not None and failure.is_lasting:
             return failure.error.code, str(failure.error)
-        shadow = self._shadows.get(stream)
-        return shadow.slot.relapse if shadow is not None else None
+        return one.slot.relapse if (one := self._shadows.get(stream)) is not None else None
 
     def shown(self, stream: str) -> ShadowBundle | None:
         """What `current` says of the shadow of a stream; None if there is nothing to say."""
-        shadow = self._shadows.get(stream)
-        return shadow.shown if shadow is not None else None
+        return one.shown if (one := self._shadows.get(stream)) is not None else None
 
     def tick(self) -> None:
         """Begin what is due, and end what a gate has ended; to be called about once a second."""
@@ -171,11 +171,11 @@ class Shadows:
                 self._trip(stream, shadow, shadow.ref, *shadow.slot.tripped)
             if shadow.ref is not None and shadow.slot.model is None and shadow.attempt is None:
                 shadow.ref, shadow.due_s = None, 0.0  # another champion: compare with that one
+                shadow.slot.end()
                 self._announce(stream)
-            if shadow.slot.is_on_probation:
-                if self._clock() < shadow.probation_s:
-                    continue
-                shadow.slot.end_probation()
+            if shadow.slot.is_on_probation and self._clock() < shadow.probation_s:
+                continue
+            if shadow.slot.end_probation():
                 self._tools.worker.submit(memory.give_back)
             champion = shadow.slot.champion
             is_due = shadow.attempt is None and self._clock() >= shadow.due_s

@@ -68,8 +68,8 @@ class ShadowSlot(Slot, Protocol):
     def begin_probation(self, former: Model) -> None:
         """Have the bundle that served before answer there; only where it takes the same windows."""
 
-    def end_probation(self) -> None:
-        """Have it answer no more."""
+    def end_probation(self) -> bool:
+        """Have it answer no more, and let its model go; says whether there was one."""
 
     def is_at_fault(self, code: str) -> bool:
         """Whether this gate says that the model fails by itself, so that it must not serve here."""

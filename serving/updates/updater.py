@@ -242,7 +242,7 @@ class Updater:
             attempt.set_aside(ref)
             self._wait(update, 0.0)
             return
-        former = update.slot.model
+        former = update.slot.model if update.slot.failure is None else None
         if kept_windows := proven.swap():
             self.shadows.begin_probation(ref.stream, former)
         log.info(

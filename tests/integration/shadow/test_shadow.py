@@ -1,6 +1,7 @@
 """A bundle in the shadow of the one that serves: it answers the same windows, unheard."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from models.bundle.package import Bundle
-from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.broker.brokers import HOST, Mosquitto, mosquitto
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 from tests.kit.bundles.published import Published
+from tests.kit.children import ROOT, python
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import push
 from tests.kit.gateway.plant import BASE_MS, CONTROL, OFTEN, TOPIC, Plant, serving
@@ -255,3 +257,17 @@ def test_candidate_that_cannot_answer_the_same_windows_is_refused_with_the_reaso
         assert "push it without --shadow" in told["message"]
         send(plant, 5)
         assert (current(plant)["seq"], shadow(plant)) == (1, {})
+
+
+def test_push_with_shadow_waits_until_the_bundle_is_in_the_shadow(
+    tmp_path: Path, broker: Mosquitto, published: Published
+) -> None:
+    published.publish(TWIN)
+    with serving(gateway_of(tmp_path, broker, published)) as plant:
+        options = ("--shadow", "--gateway", "gw1", "--broker", f"{HOST}:{broker.port}")
+        command = python("trainer", "push", STREAM, "2", *options)
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        assert "gw1  has seq 2 in the shadow of seq 1" in ended.stdout
+        plant.wait(lambda: shadow(plant).get("seq") == 2, "current to say so")
+        assert current(plant)["seq"] == 1

@@ -174,6 +174,8 @@ def test_state_directory_of_systemd_is_taken(
 
 
 SECTION_MISTAKES = {
+    "shadow.share: found 1.0": ("shadow", {"share": 1.0}),
+    "shadow.hard.storm.windows: found 5": ("shadow", {"hard": {"storm": {"windows": 5}}}),
     "broker.port: found 0": ("broker", {"port": 0}),
     "broker.port: found 'mqtt'": ("broker", {"port": "mqtt"}),
     "broker.host: found ''": ("broker", {"host": ""}),
