@@ -202,13 +202,12 @@ def test_agent_that_dies_of_the_candidate_twice_goes_on_without_it(
     gateway = gateway_of(linear_bundle(STREAM, 1, [1.0]), evil_bundle("crash above 70", STREAM, 2))
     with serving(gateway) as plant, Supervisor(gateway) as supervisor:
         plant.wait(lambda: shadow(plant).get("seq") == 2, "the candidate in the shadow")
-        for _ in range(2):
-            deaths = len(supervisor.deaths)
-            row = {"ts": BASE_MS + plant.sent, "c0": 80.0}
-            plant.client.publish(TOPIC, row)
-            plant.sent += 1
-            plant.wait(lambda: len(supervisor.deaths) > deaths, "a death of the candidate")  # noqa: B023  at once
-            if deaths == 0:
+        for deaths in (1, 2):
+            if len(supervisor.deaths) < deaths:  # a redelivery may have been the second
+                plant.client.publish(TOPIC, {"ts": BASE_MS + plant.sent, "c0": 80.0})
+                plant.sent += 1
+            plant.wait(lambda: len(supervisor.deaths) >= deaths, "a death of the candidate")  # noqa: B023  at once
+            if deaths == 1:
                 plant.wait(
                     lambda: gateway.log.count("model in the shadow") == 2, "the shadow again"
                 )
