@@ -92,17 +92,9 @@ def build(settings: Settings, report_signals: Callable[[], None]) -> Reactor:
     node, labels = _listeners(settings, served, (control, router, delivery), workers)
     marks = Marks(account.under_way, time_limit, time_of_day)
     shadows = shadows_of(settings, served, marks, control, updates)
+    shadows.take_labels(labels.streams if labels is not None else {})
     upkeep = Upkeep(
-        subscriptions,
-        control,
-        updater,
-        kept_drift,
-        health,
-        timers,
-        hold,
-        shadows,
-        node,
-        labels,
+        subscriptions, control, updater, kept_drift, health, timers, hold, shadows, node, labels
     )
     counters = Counters(router, delivery, reconnector, served, commands)
     timers.every(TICK_S, commands.tick)

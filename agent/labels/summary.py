@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from models.control.rollout import GateEvidence
 from models.input.label import Label
-from serving.gates.e_values import log_unequal
+from serving.gates.e_values import log_above
+
+_EVEN: Final = 0.5
+"""Share of the labels for which the candidate's error may be the larger one."""
 
 
 class Kept(NamedTuple):
@@ -82,13 +85,16 @@ class Pair(NamedTuple):
 
     @property
     def gate(self) -> GateEvidence:
-        """The same as counters of a gate; each label is independent of the others."""
+        """The same as counters of a gate; each label is independent of the others.
+
+        Only a candidate with the larger error trips it: to be better is no fault.
+        """
         return GateEvidence.model_construct(
-            kind="sign",
+            kind="rate",
             hits=self.larger,
             misses=self.smaller,
-            limit=0.5,
-            log_e=round(log_unequal(self.larger, self.smaller), 6),
+            limit=_EVEN,
+            log_e=round(log_above(self.larger, self.smaller, _EVEN), 6),
         )
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 from agent.config.settings import Settings
 from agent.shadow.candidate import Marks, Turn
 from agent.shadow.evidences import Announcer, Evidences
-from agent.shadow.place import Place, Stream
+from agent.shadow.place import Labels, Place, Stream
 from agent.shadow.spare_time import SpareTime
 from serving.worker import Worker
 
@@ -25,6 +25,15 @@ class Shadows:
     places: Mapping[str, Place]
     turn: Turn
     evidences: Evidences
+
+    def take_labels(self, labels: Mapping[str, Labels]) -> None:
+        """Have answers compared with late labels.
+
+        Args:
+            labels: the labels by stream; a stream that takes none is missing.
+        """
+        for stream, place in self.places.items():
+            place.labels = labels.get(stream)
 
 
 def shadows_of(

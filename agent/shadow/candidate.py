@@ -6,7 +6,7 @@ as long as there is time: what is left out is counted by reason. Nothing of what
 the agent but counters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -113,10 +113,17 @@ class Candidate:
         turn: asks it at the end of the turn.
         most: windows that wait for the end of a turn at most; those of one call of the champion are
             taken in any case.
+
+    Attributes:
+        model: as given.
+        judge: as given.
+        note: is given the asset, the time in nanoseconds and the answer of each window that the
+            model has answered; None where nobody asks for them.
     """
 
     def __init__(self, model: Model, judge: Judge, marks: Marks, turn: Turn, most: int) -> None:
         self.model, self.judge = model, judge
+        self.note: Callable[[Sequence[str], Sequence[int], list[float]], None] | None = None
         self._digest = bytes.fromhex(model.sha256)
         outputs = [str(output.name) for output in model.manifest.outputs]
         self._names = [name for name in outputs if name != "probabilities"]
@@ -187,6 +194,11 @@ class Candidate:
             given["score"] = np.array([scores[place] for place in places], np.float64)
         champion = _read(self.judge.champion, given, qualities)
         self.judge.add(at_ms, champion, _read(self.judge.candidate, answered, qualities))
+        if self.note is not None:
+            assets = [batch.assets[place] for place in places]
+            self.note(
+                assets, [batch.times_ns[p] for p in places], answered["value"].ravel().tolist()
+            )
         return len(places)
 
     def _run(self, windows: NDArray[np.float32]) -> Mapping[str, NDArray[Any]] | None:

@@ -110,11 +110,17 @@ def _mark(trial: Trial) -> _Mark:
 
 
 def _document(place: Place, trial: Trial) -> Evidence:
-    return trial.comparison.document(
+    champion, candidate = trial.opponent.seq, trial.ref.seq
+    found = trial.comparison.document(
         stream=place.stream,
         rollout=place.selection.rollout if place.selection is not None else "",
-        champion=trial.opponent.seq,
-        candidate=trial.ref.seq,
+        champion=champion,
+        candidate=candidate,
+    )
+    if place.labels is None:
+        return found
+    return found.model_copy(
+        update={"gates": {**found.gates, **place.labels.gates(champion, candidate)}}
     )
 
 

@@ -1,6 +1,6 @@
 """Where a candidate of one stream answers (`serving.updates.slot.ShadowSlot`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from agent.shadow.comparison import FAILING, Comparison, Counters
 from agent.shadow.probation import Probation
 from models.bundle.identity import BundleRef
 from models.bundle.manifest import Manifest, Sha256
+from models.control.rollout import GateEvidence
 from models.errors import IncompatibleBundleError
 from serving import log
 from serving.failure import Failure
@@ -42,6 +43,22 @@ class Stream(Protocol):
     @property
     def inference(self) -> _Inference:
         """Offers the windows that were answered to the model in the shadow."""
+
+
+class Labels(Protocol):
+    """Compares what models have answered with late labels; see `agent.labels.stream`."""
+
+    def add(
+        self,
+        manifest: Manifest,
+        assets: Sequence[str],
+        times_ns: Iterable[int],
+        values: Iterable[float | None],
+    ) -> None:
+        """Keep what a bundle in the shadow has answered."""
+
+    def gates(self, champion: int, candidate: int) -> Mapping[str, GateEvidence]:
+        """What labels say of two bundles, by their numbers."""
 
 
 class KeptEvidence(BaseModel):
@@ -95,6 +112,7 @@ class Place:
         selection: what is selected, and by whom; set before a model is prepared.
         probation_s: seconds for which a bundle that has begun to serve is on probation.
         shown: the trial whose evidence is shown, also once a gate has ended it; None without one.
+        labels: compares answers with late labels; None where the stream takes none.
         file: the file of what is kept.
     """
 
@@ -114,6 +132,7 @@ class Place:
         self.selection: Selection | None = None
         self.probation_s = settings.probation_s
         self.shown: Trial | None = None
+        self.labels: Labels | None = None
         self._probation: tuple[Candidate, Probation] | None = None
         self.file = folder / f"{stream.stream}.evidence"
         self._stream, self._settings = stream, settings
@@ -216,6 +235,8 @@ class Place:
         if (kept := self._kept(champion.sha256, model.sha256)) is not None:
             comparison.restore(kept)
         candidate = Candidate(model, comparison, self._marks, self._turn, self._most)
+        if self.labels is not None:
+            candidate.note = partial(self.labels.add, model.manifest)
         return partial(self._put, Trial(candidate, comparison, model.ref, champion.ref), champion)
 
     def _compared(self, champion: Model, candidate: Model) -> Comparison:

@@ -12,7 +12,7 @@ from agent.labels.kept import KeptPredictions
 from agent.labels.summary import HandOver, Kept, Summary
 from agent.labels.tables import CANDIDATE, CHAMPION
 from models.input.label import Label, Labels
-from serving.gates.e_values import log_unequal
+from serving.gates.e_values import log_above
 
 NOW_S = 1_000_000.0
 
@@ -59,7 +59,7 @@ def test_an_episode_counts_once_however_many_predictions_it_has(tmp_path: Path) 
     assert (found.episodes, found.predictions, found.total) == (2, 1_002, 2.5)
 
 
-def test_the_gate_has_one_sign_an_episode(tmp_path: Path) -> None:
+def test_the_gate_counts_an_episode_once(tmp_path: Path) -> None:
     file = File(tmp_path)
     for number in range(12):
         at = 100 * number
@@ -69,9 +69,10 @@ def test_the_gate_has_one_sign_an_episode(tmp_path: Path) -> None:
     pair = file.write((), *spans, label(1_300, 1_399)).pairs[1, 2]
     assert pair[:3] == (12, 1, 1)
     gate = pair.gate
-    assert (gate.kind, gate.hits, gate.misses) == ("sign", 12, 1)
-    assert gate.log_e == pytest.approx(log_unequal(12, 1), abs=1e-6)
+    assert (gate.kind, gate.hits, gate.misses) == ("rate", 12, 1)
+    assert gate.log_e == pytest.approx(log_above(12, 1, 0.5), abs=1e-6)
     assert gate.log_e > log(10)
+    assert pair._replace(larger=1, smaller=12).gate.log_e < 0  # to be better is no fault
 
 
 def test_models_are_compared_on_the_windows_that_both_have_answered(tmp_path: Path) -> None:
