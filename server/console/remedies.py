@@ -15,6 +15,7 @@ _MENDED: Final = (
     "Publish a mended bundle; or let it serve again by "
     "millhand-agent models --clear STREAM#SEQ on the gateway."
 )
+_TRIED: Final = "Look at evidence and message of the trial, and publish a mended bundle."
 REMEDIES: Final = {
     "unsigned": (
         "Either the registry was tampered with, or the gateway's root.json belongs to another "
@@ -80,4 +81,9 @@ REMEDIES: Final = {
     "model_failed": _MENDED,
     "answer_not_finite": _MENDED,
     "timed_out": _MENDED,
+    "not_finite": _TRIED,
+    "constant": _TRIED,
+    "out_of_range": _TRIED,
+    "alarm_storm": _TRIED,
+    "slow": "Train a faster model, or raise its budget if this gateway has the time.",
 }

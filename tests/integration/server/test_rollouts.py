@@ -26,6 +26,11 @@ from tests.kit.waiting import eventually
 
 STREAM = "press"
 WAIT_S = 60.0
+LONG = [
+    {"name": "first", "gateways": ["gw1"], "soak_s": 86_400.0},
+    {"name": "rest", "share": 1.0, "mode": "serve", "soak_s": 0.0},
+]
+"""Groups of a rollout that is not over before a person has decided."""
 
 
 class Site:
@@ -175,11 +180,12 @@ def test_a_rollout_goes_to_all_gateways_is_reverted_and_survives_a_kill(site: Si
 
 
 def test_a_hold_reaches_every_gateway_by_its_retained_document(site: Site) -> None:
-    site.planned()
+    site.planned(groups=LONG)
     site.rollout("start", "press-2", "--by", "Eva")
     site.server.start()
     eventually(lambda: site.obey() and site.told().get("stage"), WAIT_S, "the first step")
     held = site.rollout("hold", "press-2", "--by", "Eva", "--reason", "press 3 is serviced")
+    assert held.returncode == 0, held.stderr
     with PlantClient(site.broker.port, ["millhand/+/desired/press"]) as reader:
 
         def states() -> set[str]:
@@ -188,7 +194,6 @@ def test_a_hold_reaches_every_gateway_by_its_retained_document(site: Site) -> No
 
         eventually(lambda: states() == {"held"}, WAIT_S, "every gateway to be told")
     eventually(lambda: site.told().get("state") == "held", WAIT_S, "the report to follow")
-    assert held.returncode == 0, held.stderr
     assert site.told()["reason"] == "press 3 is serviced"
 
 
