@@ -13,7 +13,7 @@ class Updates(Section):
             counted against its models, and after which a bundle that a rollout has brought is no
             longer on probation.
         hint_s: seconds between two looks into the registry that the broker's word of a rollout may
-            bring forward.
+            bring forward, and over which the gateways of a fleet spread such a look.
     """
 
     allow_downgrade: bool = False

@@ -150,8 +150,16 @@ class Update:
         self.due_s = min(self.due_s or soon_s, soon_s)
 
     def look_again(self, now_s: float, hint_s: float) -> None:
-        """Have the registry looked into as soon as the rollout of the stream asks for it."""
-        self.due_s = min(self.due_s, self.rollout.next_look_s(now_s, hint_s))
+        """Have the registry looked into soon, as the rollout of the stream asks; with a jitter.
+
+        A hint reaches a whole fleet at the same moment, which the store must not feel.
+
+        Args:
+            now_s: monotonic seconds now.
+            hint_s: seconds between two looks, over which gateways spread them as well.
+        """
+        jitter_s = random.uniform(0.0, hint_s)  # noqa: S311  no secret
+        self.due_s = min(self.due_s, self.rollout.next_look_s(now_s, hint_s) + jitter_s)
 
     def enter(self, state: State) -> None:
         """Go over to another state.
