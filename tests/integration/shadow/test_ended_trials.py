@@ -139,9 +139,8 @@ def test_candidate_with_one_answer_to_everything_is_ended(
     constant = detector_bundle(STREAM, 2, [0.0, 0.0], threshold=1_000.0)
     with serving(gateway_of(DETECTOR, constant)) as plant:
         plant.wait(lambda: shadow(plant).get("seq") == 2, "the candidate in the shadow")
-        for _ in range(
-            5
-        ):  # a candidate answers in the time that is left, of which there may be little
+        # A candidate answers in the time that is left, of which there may be little.
+        for _ in range(5):
             if not shadow(plant).get("gate"):
                 send(plant, *(float(number % 50) for number in range(220)))
         wait_for_the_end(plant, "constant")

@@ -292,7 +292,7 @@ def test_plan_that_cannot_be_used_is_refused(
         stolen(keys),
         lambda targets: put_file(folder, PLAN, content, targets),
     )
-    gateway.refuses(kind)
+    assert gateway.refuses(kind) == kind.code
 
 
 def test_two_plans_of_a_stream_are_refused(folder: Path, keys: Keys, gateway: Gateway) -> None:
