@@ -216,7 +216,7 @@ class Metrics(_Frozen):
         value = self.values[name]
         low, high = self.intervals.get(name, (value, value))
         if not 0 < high - low < math.inf:
-            return f"{value:g}"
+            return f"{value:.{4 if abs(value) < 1e4 else 6}g}"  # noqa: PLR2004  whole numbers stay whole
         places = max(0, 1 - math.floor(math.log10(high - low)))
         return f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 

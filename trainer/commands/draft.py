@@ -7,6 +7,7 @@ error, or after Ctrl-C, nothing is written.
 import argparse
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import get_args
 
 from models.files import write_atomically
@@ -154,8 +155,13 @@ def _check_outputs(paths: tuple[Path, ...], *, force: bool) -> None:
             raise UsageError(
                 f"{path}: is there already; name another file, or overwrite it by --force"
             )
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise UsageError(f"{path.parent}: cannot be written to; name another folder")
+        try:
+            with TemporaryFile(dir=path.parent):
+                pass
+        except OSError as exc:
+            raise UsageError(
+                f"{path}: cannot be written there, {exc.strerror}; name another folder"
+            ) from exc
 
 
 def _count(text: str) -> int:

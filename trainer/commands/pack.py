@@ -24,7 +24,7 @@ from trainer.bundle import golden
 from trainer.bundle.budget import ServingCost, promised, within_budget
 from trainer.bundle.made_up import Profile, Window
 from trainer.bundle.package import created, unnamed
-from trainer.commands.train import next_seq
+from trainer.commands.train import free_seq
 from trainer.console import Console
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.drift.reference import Samples, describe
@@ -120,7 +120,7 @@ def pack(  # noqa: PLR0913  the options of the command line
     wanted = read_declaration(description)
     external = read_external(model)
     stream = wanted.bundle.stream
-    seq = next_seq(folder, stream) if seq is None else seq
+    seq = free_seq(folder, stream, seq)
     recorded = _recorded(wanted, description, files, console)
     shown = None if recorded.windowed is None else _shown(recorded.windowed)
     probes = made_up(wanted, shown)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from models.bundle.manifest import Metrics, WindowSpec
+from models.bundle.manifest import WindowSpec
 from models.bundle.package import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
@@ -23,6 +23,7 @@ from trainer.bundle.parity_check import CheckedModel, export_checked
 from trainer.checks.row_notes import row_notes
 from trainer.checks.suite import examine
 from trainer.commands.inspect import inspect
+from trainer.commands.train_summary import summarise
 from trainer.console import Console
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
@@ -30,17 +31,12 @@ from trainer.dataset.targets import Truth
 from trainer.dataset.training_rows import training_rows
 from trainer.errors import ComparisonError, ParityError, UsageError
 from trainer.estimators.candidate import Candidate
-from trainer.estimators.composition import composition
-from trainer.estimators.fitting import TWO, fit
-from trainer.evaluation.baseline import blind, not_beaten
+from trainer.estimators.fitting import fit
 from trainer.evaluation.champion import Comparison, compare
 from trainer.evaluation.useless_answers import useless_answers
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Anomaly, Recipe, read_recipe
-from trainer.report.headline import by_class, headline
-from trainer.report.reported import Reported
-from trainer.report.sections.detection import HEADER, by_group
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.contest import contest
@@ -66,9 +62,6 @@ class Outcome:
     trained: Trained
 
 
-_SHOWN = 20
-"""Most assets, files or classes that the terminal lists; the report lists up to a hundred."""
-
 Champion = Path | Literal["none"] | None
 """The bundle to compare with: a path, "none", or None for the stream's last one in the folder."""
 
@@ -93,11 +86,12 @@ def train(
     Raises:
         DataError: the recorded data cannot be used, or a check found an error.
         ParityError: the graph differs from the model, or exceeds the budget.
+        UsageError: there is a bundle of this seq in `folder` already.
         KeyboardInterrupt: the user stopped the search; the next call continues it.
         OSError: the bundle cannot be written.
     """
     stream = recipe.bundle.stream
-    seq = next_seq(folder, stream) if seq is None else seq
+    seq = free_seq(folder, stream, seq)
     recording, known = _read(recipe, console)
     length = chosen_length(recording, known, recipe, console)
     recipe = length.recipe
@@ -147,6 +141,22 @@ def next_seq(folder: Path, stream: str) -> int:
     return 1 + max(_by_seq(folder, stream), default=0)
 
 
+def free_seq(folder: Path, stream: str, wanted: int | None) -> int:
+    """The wanted seq if no bundle of the stream in `folder` has it; the next one without a wish.
+
+    Raises:
+        UsageError: there is such a bundle, which would be overwritten.
+    """
+    if wanted is None:
+        return next_seq(folder, stream)
+    if there := _by_seq(folder, stream).get(wanted):
+        raise UsageError(
+            f"--seq {wanted}: {there} is there already; leave --seq out for the next number, or "
+            "remove that bundle first"
+        )
+    return wanted
+
+
 def last_before(folder: Path, stream: str, seq: int) -> Path | None:
     """The stream's bundle in `folder` with the highest seq below `seq`."""
     found = _by_seq(folder, stream)
@@ -172,77 +182,8 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(champion, Path) and not champion.is_file():
         raise UsageError(f"--champion {champion}: there is no such file; give a bundle, or 'none'")
     outcome = train(recipe, options.out, console=console, seq=options.seq, champion=champion)
-    _tell(outcome, console)
+    summarise(outcome.bundle, outcome.path, outcome.trained, console)
     return 0
-
-
-def _tell(outcome: Outcome, console: Console) -> None:
-    manifest, trained = outcome.bundle.manifest, outcome.trained
-    comparison, leaderboard = trained.comparison, trained.leaderboard
-    caveats = () if comparison is None else comparison.caveats
-    for said in (
-        *trained.notes,
-        *(str(finding) for finding in trained.findings),
-        *(f"comparison: {caveat}" for caveat in caveats),
-    ):
-        console.note(said)
-    if leaderboard is not None:
-        if leaderboard.lengths:
-            rows = [one.row() for one in leaderboard.lengths]
-            console.grid("lengths of windows", leaderboard.lengths_header(), rows)
-        console.grid(
-            f"{leaderboard.tried} candidates",
-            leaderboard.header(leaderboard.metric),
-            leaderboard.rows(),
-        )
-    subject = Reported(manifest, trained)
-    _tell_groups(subject, console)
-    console.table(
-        f"{manifest.name} {manifest.version}",
-        {
-            **{name: said.striptags() for name, said in headline(subject).items()},
-            "split": manifest.metrics.split,
-            "test windows": str(manifest.metrics.test_rows),
-            **{name: _beside(manifest.metrics, name) for name in manifest.metrics.values},
-            "intervals": manifest.metrics.drawn,
-            **composition(trained.model, trained.recipe),
-            **({} if comparison is None else {"comparison": str(comparison)}),
-            "parity": ", ".join(f"{k} {v:.1e}" for k, v in trained.parity.worst.items()),
-            **({} if trained.optimised is None else {"int8": str(trained.optimised)}),
-            "latency p99": f"{trained.latency.p99_ms:.2f} ms on one thread",
-            "memory": f"{trained.memory_bytes / 1e6:.0f} MB for {trained.recipe.budget.batch} "
-            "windows at a time",
-            "bundle": f"{outcome.path} ({len(outcome.bundle.content)} bytes)",
-            "sha256": outcome.bundle.sha256,
-        },
-    )
-    if comparison is not None and comparison.moved:
-        console.note(f"WARNING: {comparison.doubt.strip()}")
-    for sentence in trained.doubts:
-        console.note(f"WARNING: {sentence}")
-    for sentence in (*not_beaten(manifest), *blind(manifest)):
-        console.note(f"WARNING: the model is {sentence}")
-
-
-def _tell_groups(subject: Reported, console: Console) -> None:
-    """Print alarms and faults by asset or file, or the classes, where there are several."""
-    found = subject.detection
-    if found is not None and found.labelled and len(found.tested) > 1:
-        title, header, rows = "Alarms and faults", [found.of, *HEADER], by_group(found)
-    elif len(subject.classes) > TWO:
-        title, header = "Classes, the worst first", ["class", "test windows", "found", "taken for"]
-        worst = sorted(by_class(subject), key=lambda one: one.found / max(one.count, 1))
-        rows = [[one.name, str(one.count), str(one.found), one.taken_for] for one in worst]
-    else:
-        return
-    more = f"; {len(rows) - _SHOWN} more in the report" if len(rows) > _SHOWN else ""
-    console.grid(f"{title}{more}", header, rows[:_SHOWN])
-
-
-def _beside(metrics: Metrics, name: str) -> str:
-    """A metric, and that of each trivial answer."""
-    others = [f"{one} {own[name]:.4g}" for one, own in metrics.baselines.items() if name in own]
-    return metrics.formatted(name) + (f"; {', '.join(others)}" if others else "")
 
 
 def _read(recipe: Recipe, console: Console) -> tuple[Recording, Truth]:

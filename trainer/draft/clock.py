@@ -150,7 +150,7 @@ def _form(times: Mapping[str, NDArray[np.int64]], name: str) -> tuple[str, list[
         return best, []
     said = (
         f"'{name}' can be read with the {meant(best)} or the {meant(others[0])}: the first is "
-        "taken, in which the rows are in better order"
+        "taken, because by it fewer rows go back in time"
     )
     return best, [said]
 

@@ -1,7 +1,7 @@
 """The course of a value over time or rows, with a line for each asset."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,17 +18,22 @@ LOW: Final = 1.7
 """Height in inches of a picture that has no room for the names of assets."""
 MAX_ASSETS: Final = 8
 """Most assets that have a line."""
+Way = Literal["points", "line", "steps"]
+"""How values are drawn: as points without a time, as a line, or as steps between states."""
 _FEW: Final = 5
 _MOSTLY: Final = 0.9
 
 
-def draw(axes: Axes, trial: Trial, values: NDArray[np.float64]) -> None:
+def draw(
+    axes: Axes, trial: Trial, values: NDArray[np.float64], *, are_states: bool = False
+) -> None:
     """Draw a line for each asset, with the test part in grey behind it.
 
     Args:
         axes: an empty pair of axes.
         trial: the rows, in time order, and the test part.
         values: what is drawn, `[rows]`.
+        are_states: whether the values are numbers of states, between which there is nothing.
     """
     recording, tested = trial.recording, trial.subject.parts.test.rows
     at = _places(axes, trial)
@@ -41,7 +46,9 @@ def draw(axes: Axes, trial: Trial, values: NDArray[np.float64]) -> None:
         if len(own):
             color = BLUE if len(assets) == 1 else f"C{number}"
             shown = at[own], values[own]
-            _line(axes, shown, color, max(60, COLUMNS // len(assets)), timed=recording.timed)
+            columns = max(60, COLUMNS // len(assets))
+            way: Way = "points" if not recording.timed else "steps" if are_states else "line"
+            _line(axes, shown, color, columns, way)
             axes.plot([], [], color=color, label=recording.assets[asset][:16])
     if len(assets) > 1 and axes.figure.bbox.height > LOW * axes.figure.dpi:
         axes.legend(loc="upper left", ncols=4)
@@ -65,12 +72,11 @@ def _line(
     shown: tuple[NDArray[np.float64], NDArray[np.float64]],
     color: str,
     columns: int,
-    *,
-    timed: bool,
+    way: Way,
 ) -> None:
     """Draw one asset's values, interrupted at pauses; points where there is no time."""
     at, values = shown
-    if not timed:
+    if way == "points":
         few = np.linspace(0, len(at) - 1, min(len(at), columns)).astype(np.int64)
         axes.plot(at[few], values[few], ".", ms=2, color=color)
         return
@@ -78,7 +84,9 @@ def _line(
     groups = np.searchsorted(apart(at), chosen, side="right")
     for group in np.unique(groups)[:COLUMNS]:
         own = chosen[groups == group]
-        axes.plot(at[own], values[own], color=color, lw=0.8, marker="." if len(own) == 1 else "")
+        marker = "." if len(own) == 1 else ""
+        style = "steps-post" if way == "steps" else "default"
+        axes.plot(at[own], values[own], color=color, lw=0.8, marker=marker, drawstyle=style)
 
 
 def _stretches(at: NDArray[np.float64], tested: NDArray[Any]) -> Iterator[tuple[float, float]]:

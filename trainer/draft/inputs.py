@@ -23,6 +23,11 @@ _ID: Final = re.compile(
     r"(.*[_\s.-])?(id|uid|udi|uuid|nr|no|index|idx|row|nummer|number|sn|key)", re.IGNORECASE
 )
 _CHANGES: Final = re.compile(r".*(changepoint|split|fold|train|test|subset).*", re.IGNORECASE)
+_PERSON: Final = re.compile(
+    r"(.*[_\s.-])?(operator|user|worker|inspector|technician|employee|author|shift[_\s]?leader"
+    r"|bediener|werker|pr(ü|ue)fer|nutzer|benutzer|mitarbeiter)([_\s.-](name|initials))?",
+    re.IGNORECASE,
+)
 _EMISSION: Final = re.compile(r"nox|no2?|co2?|sox|so2|hc|nh3|pm10|pm2\.?5", re.IGNORECASE)
 _METER_ROWS: Final = 100
 _STEADY: Final = 0.99
@@ -114,8 +119,15 @@ def _useless(column: Column, fleet: Fleet) -> str:
     if column.kind == "text":
         return f"it holds {column.distinct} different texts: names or remarks, not states"
     if column.kind == "state":
-        return ""
+        return _person(column)
     return _counting(column, fleet)
+
+
+def _person(column: Column) -> str:
+    """Why a column of states says who was there rather than what was measured; empty if not so."""
+    if _PERSON.fullmatch(named(column.name)[0]) is None:
+        return ""
+    return "by its name it says who was there; take it in if the line sends that to the gateway"
 
 
 def _counting(column: Column, fleet: Fleet) -> str:
@@ -166,10 +178,12 @@ def _input(column: Column, taken: Sequence[str]) -> Input:
     if column.kind == "state":
         if {state.casefold() for state in column.states} <= {"true", "false"}:
             return Input(name, keys, (*notes, "true is 1, false is 0"))
-        keys["codes"] = _codes(column)
+        keys["codes"], is_ordered = _codes(column)
         notes.append(
             f"states: {', '.join(f'{k} ({n} rows)' for k, n in column.states.items())}"[:200]
         )
+        if not is_ordered:
+            notes.append("UNSURE: codes number the states by the alphabet; order them by meaning")
         return Input(name, keys, tuple(notes))
     low, high = float(column.known.min()), float(column.known.max())
     stray = far_and_repeated(column.known)
@@ -190,13 +204,15 @@ def _digits(low: float, high: float) -> str:
     return few if f"{low:.5g}" != f"{high:.5g}" else f"{low:.12g} to {high:.12g}"
 
 
-def _codes(column: Column) -> dict[str, int]:
-    """Codes of states, in the order that their names have; otherwise by the alphabet."""
+def _codes(column: Column) -> tuple[dict[str, int], bool]:
+    """Codes of states in the order that their names have, else by the alphabet, and which it is."""
     states = sorted(column.states)
+    is_ordered = len(states) == 2  # noqa: PLR2004  either order of two is as good
     for order in _ORDERS:
         if {state.casefold() for state in states} <= set(order):
             states.sort(key=lambda state: order.index(state.casefold()))
-    return {state: code for code, state in enumerate(states)}
+            is_ordered = True
+    return {state: code for code, state in enumerate(states)}, is_ordered
 
 
 def plausible(low: float, high: float) -> list[float]:

@@ -84,7 +84,7 @@ def _signal(trial: Trial, recording: Recording, signal: Input) -> Markup:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        course.draw(axes, trial, values)
+        course.draw(axes, trial, values, are_states="codes" in signal.keys)
         axes.set_ylabel(f"{signal.name[:24]}{unit}"[:32])
 
     states = signal.keys.get("codes", {})

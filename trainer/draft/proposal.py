@@ -105,7 +105,7 @@ def propose(files: Sequence[Path], begun: Excerpts, wishes: Wishes, folder: Path
     signals, left_out = inputs_of(columns, clock, fleet, goal)
     data, data_notes = _data(tables, columns, clock, fleet, folder)
     window, window_notes = _window(clock, fleet, goal, rows)
-    doubts = (marks.doubt, *clock.doubts, *fleet.doubts, *goal.doubts)
+    doubts = (marks.doubt, _renamed(partial), *clock.doubts, *fleet.doubts, *goal.doubts)
     part = f", the beginning of {len(begun.cut)} of them only" if begun.cut else ""
     proposal = Proposal(
         stream=_stream(tables, goal),
@@ -167,6 +167,17 @@ def _shared(tables: Sequence[Table]) -> tuple[list[str], dict[str, str]]:
         if counts[name] < len(tables)
     }
     return shared, others
+
+
+def _renamed(partial: Mapping[str, str]) -> str:
+    """What to look at where files differ in their columns; empty where they do not."""
+    if not partial:
+        return ""
+    names = first_few([f"'{name}'" for name in partial])
+    return (
+        f"{names}: not all files have these columns, so "
+        "they are left out; if one was renamed, give it one name in all files"
+    )
 
 
 def _data(

@@ -116,7 +116,7 @@ def _left_out(proposal: Proposal) -> Iterator[str]:
         if why not in ("it is the target", "it is the time", "it names the asset")
     }
     if others:
-        yield "# Columns that are left out:"
+        yield "# Columns that are left out; [[signals]] with the name of one takes it in:"
         for name, why in others.items():
             yield from toml.comment(f"'{name}': {why}.", "# - ")
 

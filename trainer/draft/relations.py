@@ -42,7 +42,7 @@ def target(trial: Trial) -> Markup:
 
     def over_time(figure: Figure) -> None:
         axes = figure.subplots()
-        course.draw(axes, trial, y)
+        course.draw(axes, trial, y, are_states=bool(classes))
         if classes and len(classes) <= _CLASSES:
             axes.set_yticks(range(len(classes)), [one[:20] for one in classes])
         else:
@@ -51,7 +51,8 @@ def target(trial: Trial) -> Markup:
     told = "The number of rows of each class" if classes else "The number of rows of each value"
     drawn = picture(f"Distribution of {name}", told, spread, size=NARROW)
     said = "The target of each row; grey is the test part, where it is a stretch of time"
-    return side_by_side([drawn]) + picture(f"{name} over time", said, over_time, size=WIDE)
+    title = f"{name} over time" if trial.recording.timed else f"{name} by row"
+    return side_by_side([drawn]) + picture(title, said, over_time, size=WIDE)
 
 
 def correlations(trial: Trial) -> Markup:

@@ -20,7 +20,9 @@ from trainer.ingest.sources import PARQUET, OpenFile, begin, open_once, readable
 from trainer.recipe.data_section import Source
 
 _EVEN: Final = 0.8
-_VALUE: Final = re.compile(r"[+\-\u2212]?[\d.,]*\d(?:[eE][+-]?\d+)?|\d+[-/.:]\w+[-/.: ]\d.*|")
+_VALUE: Final = re.compile(
+    r"[+\-\u2212]?[\d.,]*\d(?:[eE][+-]?\d+)?|\d+[-/.:]\w+[-/.: ]\d[^,;\t]*(?:,\d+)?Z?|"
+)
 _ENCODINGS: Final = ("cp1252",)
 
 
@@ -130,11 +132,12 @@ def _way(lines: Sequence[str]) -> tuple[str, str]:
 
 def _fit(
     lines: Sequence[str], separator: str, quote: str
-) -> tuple[bool, float, bool, bool, int, bool]:
+) -> tuple[bool, bool, float, bool, int, bool]:
     """Rank a separator and quotes.
 
-    The wrong separator may give as many columns, such as a comma in `2,5;7,25;8,0`; but then cells
-    such as `5;7` are no values, and the first line has another number of fields.
+    The wrong separator may give as many columns, such as a comma in `2,5;7,25;8,0` or a space in
+    `2026-03-01 10:00:00,2.5,OK`; but then no line above them has as many names, and cells such as
+    `5;7` are no values.
     """
     counts = _counts(lines, separator, quote)
     usual = max(counts, key=counts.count)
@@ -142,7 +145,7 @@ def _fit(
     has_header = is_even and _header(lines, separator, quote) is not None
     begins = len(next(_split(lines, separator, quote))) == usual
     share = _share_of_values(lines, separator, quote)
-    return is_even, share, begins, has_header, usual, quote == QUOTES[0]
+    return is_even, has_header, share, begins, usual, quote == QUOTES[0]
 
 
 def _share_of_values(lines: Sequence[str], separator: str, quote: str) -> float:

@@ -69,7 +69,8 @@ def _settings(last: Any) -> Iterator[str]:  # noqa: ANN401  scikit-learn is unty
             yield f"the score is averaged over {last.positions} moments of the window"
         return
     for name, value in sorted(last.get_params().items()):
-        if value is None or name.rsplit("__", 1)[-1] in _TAILS:
+        # scikit-learn marks parameters that are no longer used by this word as their value.
+        if value is None or value == "deprecated" or name.rsplit("__", 1)[-1] in _TAILS:
             continue
         said = type(value).__name__ if hasattr(value, "get_params") else value
         yield f"{name} {said:g}" if isinstance(said, float) else f"{name} {said}"

@@ -169,6 +169,18 @@ def test_seq_below_1_is_exit_code_2(recipe: Path, capsys: pytest.CaptureFixture[
     assert "seq" in capsys.readouterr().err
 
 
+def test_bundle_that_is_there_is_not_overwritten(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words("train", recipe, "--out", tmp_path / "out", "--seq", 3)) == 0
+    (there,) = (tmp_path / "out").glob("*-3.zip")
+    before = there.read_bytes()
+    capsys.readouterr()
+    assert main(words("train", recipe, "--out", tmp_path / "out", "--seq", 3)) == 2
+    assert names(capsys.readouterr().err, "--seq 3", there.name)
+    assert there.read_bytes() == before
+
+
 @pytest.mark.parametrize("seq", ["1e3", "99999999999999999999", "-1"])
 def test_seq_that_is_no_whole_number_is_exit_code_2(
     recipe: Path, seq: str, capsys: pytest.CaptureFixture[str]

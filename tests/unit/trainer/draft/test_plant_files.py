@@ -257,3 +257,44 @@ def test_sentinel_in_a_row_is_missing_and_not_stuck(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "oven.csv", index=False)
     recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
     assert signals(recipe)["heat"]["range"][0] > -9999
+
+
+def press(path: Path, *, vibration: str = "Vibration [mm/s]") -> None:
+    """A file whose times hold a blank, with columns of words at its end."""
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame(
+        {
+            "Time": pd.date_range("2026-03-01", periods=ROWS, freq="10s"),
+            "Load [%]": rng.uniform(20, 90, ROWS).round(1),
+            vibration: rng.uniform(1, 3, ROWS).round(3),
+            "Operator": rng.choice(["AB", "CD"], ROWS),
+            "program": rng.choice(["deep", "flat", "ring"], ROWS),
+            "state": np.where(np.arange(ROWS) % 400 > 300, "worn", "ok"),
+        }
+    )
+    frame.to_csv(path, index=False)
+
+
+def test_blank_in_times_is_no_separator(tmp_path: Path) -> None:
+    press(tmp_path / "press.csv")
+    recipe = drafted(tmp_path, str(tmp_path / "press.csv"), "--target", "state")
+    assert recipe["data"]["separator"] == ","
+    assert [*signals(recipe)] == ["Load [%]", "Vibration [mm/s]", "program"]
+
+
+def test_who_was_there_is_no_signal_and_order_of_words_is_doubted(tmp_path: Path) -> None:
+    press(tmp_path / "press.csv")
+    drafted(tmp_path, str(tmp_path / "press.csv"), "--target", "state")
+    text = " ".join((tmp_path / "recipe.toml").read_text().replace("\n#", "").split())
+    assert "'Operator': by its name it says who was there" in text
+    assert "UNSURE: codes number the states by the alphabet" in text
+
+
+def test_column_that_some_files_lack_is_doubted(tmp_path: Path) -> None:
+    press(tmp_path / "early.csv")
+    press(tmp_path / "later.csv", vibration="Vib [mm/s]")
+    files = [str(tmp_path / name) for name in ("early.csv", "later.csv")]
+    recipe = drafted(tmp_path, *files, "--target", "state")
+    assert [*signals(recipe)] == ["Load [%]", "program"]
+    text = " ".join((tmp_path / "recipe.toml").read_text().replace("\n#", "").split())
+    assert "'Vibration [mm/s]', 'Vib [mm/s]': not all files have these columns" in text
