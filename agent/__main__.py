@@ -8,13 +8,15 @@ Up to `main` only the standard library is imported, so that whatever else is mis
 """
 
 import sys
-from collections.abc import Sequence
 
-from serving.program.start import starting
+from serving.program import early_signals
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    early_signals.settle()
+    from serving.program.start import starting  # noqa: PLC0415  a signal may come meanwhile
+
     with starting():
         from serving.program import fault  # noqa: PLC0415  now: at a fault there may be no memory
 

@@ -14,7 +14,7 @@ from server.settings import Settings
 from server.workers.parent import Parent, Place
 from serving import log
 from serving.errors import EXIT_BUG
-from serving.program import standard_error
+from serving.program import early_signals, standard_error
 from serving.program.outcome import exit_code
 from serving.program.start import starting
 from serving.signals import Signals, StopError
@@ -22,6 +22,7 @@ from serving.signals import Signals, StopError
 
 def main() -> None:
     """Serve until the parent ends the process; the arguments are descriptors of two sockets."""
+    early_signals.settle()
     with starting():
         end, clients = (socket.socket(fileno=int(one)) for one in sys.argv[3:])
         try:

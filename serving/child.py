@@ -20,6 +20,7 @@ from time import monotonic
 from typing import IO, Final
 
 from models.errors import MillhandError
+from serving.program.start import sheltered
 
 MAX_OUTPUT_BYTES: Final = 1 << 20
 """Bytes that a child may write; after them nothing more of it is read."""
@@ -69,7 +70,8 @@ def started(
     """Start a child, send it its request, and yield it; afterwards it has ended.
 
     It has `_EXIT_GRACE_S` to end by itself when the context is left, or is killed at once where
-    that is by an error. No other process is touched.
+    that is by an error. No other process is touched. Signals that ask for a reload are blocked in
+    the child for as long as it lives.
 
     Args:
         module: name of the module whose `main()` runs in the child.
@@ -79,13 +81,15 @@ def started(
     Raises:
         OSError: the child cannot be started.
     """
-    child = subprocess.Popen(  # noqa: S603  our own interpreter and code, no shell
-        command(module),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        start_new_session=True,
-    )
+    # `systemctl kill -s HUP` signals all processes of a service, not the agent alone.
+    with sheltered():
+        child = subprocess.Popen(  # noqa: S603  our own interpreter and code, no shell
+            command(module),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
     assert child.stdin is not None  # noqa: S101  asked for above
     with child:
         try:

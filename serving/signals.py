@@ -6,7 +6,7 @@ from types import FrameType
 from typing import Final
 
 from serving import log
-from serving.program.start import RELOADING
+from serving.program.early_signals import RELOADING
 
 _Call = Callable[[], None]
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)

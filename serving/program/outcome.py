@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from models.printable import printable
 from serving.errors import EXIT_CONFIG, EXIT_LATER, ConfigError, TransientError
-from serving.program import standard_error
+from serving.program import early_signals, standard_error
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT."""
@@ -15,6 +15,7 @@ def exit_code(command: Callable[[], int]) -> int:
 
     Errors that nobody expects are raised: they are bugs, or the installation is broken.
     """
+    early_signals.interrupt()
     try:
         return command()
     except ConfigError as exc:

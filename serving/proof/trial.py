@@ -37,6 +37,8 @@ from serving.proof.wording import OUT_OF_MEMORY, REMEDY, megabytes
 _END_S: Final = 5.0  # for a child without an answer to have ended
 _MAX_SAID: Final = 65_536  # bytes of the child's standard error, which is what a pipe holds
 _MAX_SHOWN: Final = 300
+_FROM_OUTSIDE: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that no graph causes: they are sent to the service, and say nothing of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,11 @@ def _explained(death: _Death, request: ProofRequest) -> MillhandError:
         return MemoryLimitError(
             f"{stage} {by}; allowed are {megabytes(request.memory_bytes)} beside the program, with "
             f"up to {request.batch} windows at a time: {REMEDY}"
+        )
+    if number in _FROM_OUTSIDE:
+        return ProofFailedError(
+            f"the child was ended from outside by {_name(number)} when it was {stage}, as systemd "
+            "ends all processes of a service that stops; the bundle is proven again"
         )
     if number:
         return CrashError(

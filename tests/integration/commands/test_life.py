@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from serving.errors import EXIT_CONFIG, EXIT_LATER
+from serving.program.early_signals import RELOADING
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.plant import MASS, MASS_PIPELINE, OFTEN, serving
+from tests.kit.start_signals import signal_at_each_import
 from tests.kit.waiting import eventually
 from tests.kit.wording import names
 
@@ -90,7 +92,7 @@ def bug(folder: Path) -> Path:
     return patched
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", RELOADING)
 def test_signal_to_read_files_again_does_not_end_the_agent(
     gateway: Gateway, number: signal.Signals
 ) -> None:
@@ -115,15 +117,12 @@ def test_signal_before_the_loop_turns_ends_the_agent_in_order(gateway: Gateway) 
     assert 'INFO stopped reason="SIGTERM" uptime_s=' in gateway.log
 
 
-def test_signal_to_read_files_again_does_not_end_a_start(gateway: Gateway) -> None:
-    # The module that the package's others need first: before it there is only the interpreter.
-    patched = slow_import("serving.errors", 1, gateway.folder)
-    gateway.environment = {"PYTHONPATH": str(patched)}
-    gateway.start()
-    gateway.wait_for_log("slow import")
-    assert gateway.process is not None
-    gateway.process.send_signal(signal.SIGHUP)
-    gateway.wait_for_log("INFO connected")
+def test_signals_to_read_files_again_at_each_import_do_not_end_a_start(gateway: Gateway) -> None:
+    gateway.environment = {"PYTHONPATH": str(signal_at_each_import(gateway.folder, *RELOADING))}
+    with serving(gateway) as plant:
+        plant.send(3)
+        plant.wait_for_answers()
+        assert "Traceback" not in gateway.log
 
 
 def slow_import(module: str, seconds: float, folder: Path) -> Path:

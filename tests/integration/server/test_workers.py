@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.__main__ import main
-from serving.program.start import RELOADING
+from serving.program.early_signals import RELOADING
 from tests.kit.broker.brokers import HOST
 from tests.kit.broker.certificates import make_certificates
 from tests.kit.bundles.graphs import linear_bundle

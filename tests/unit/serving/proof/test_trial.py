@@ -174,17 +174,33 @@ def test_proof_can_be_cancelled(request_of: ProofRequest) -> None:
 
 
 def test_child_that_is_killed_from_outside_ran_out_of_memory(request_of: ProofRequest) -> None:
-    request_of.path.write_bytes(evil_bundle("endless at golden", "mass", 2).content)
+    error = refusal_after(request_of, signal.SIGKILL)
+    assert error.code == "proof_memory"
+
+
+def test_child_that_ends_with_its_service_says_nothing_of_the_model(
+    request_of: ProofRequest,
+) -> None:
+    error = refusal_after(request_of, signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM)
+    assert error.code == "proof_failed"
+    assert "SIGTERM" in str(error)
+
+
+def refusal_after(request: ProofRequest, *numbers: signal.Signals) -> MillhandError:
+    """The refusal of a proof without end whose child gets signals."""
+    request.path.write_bytes(evil_bundle("endless at golden", "mass", 2).content)
     errors: list[MillhandError] = []
     before = children()
     thread = threading.Thread(
-        target=lambda: errors.append(refusal(replace(request_of, seconds=100.0)))
+        target=lambda: errors.append(refusal(replace(request, seconds=100.0)))
     )
     thread.start()
     (child,) = eventually(lambda: children() - before)
-    os.kill(child.pid, signal.SIGKILL)
+    for number in numbers:
+        os.kill(child.pid, number)
     thread.join(20)
-    assert [error.code for error in errors] == ["proof_memory"]
+    (error,) = errors
+    return error
 
 
 def children() -> set[psutil.Process]:
