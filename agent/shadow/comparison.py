@@ -76,7 +76,7 @@ class Comparison:
         self.champion = Profile.of(champion.manifest, champion.document)
         self.candidate = Profile.of(candidate.manifest, candidate.document)
         block_s = gates.block_s or settings.block_s or _block_s(candidate.document)
-        shares = gates.model_dump(include={"disagreement", "alpha", "beta"})
+        shares = gates.model_dump(include={"disagreement", "alpha", "beta", "accept"})
         self._pair = Pair(Limits(block_s=block_s, **shares), self.champion, self.candidate)
         limits = _hard_limits(settings.hard, candidate.manifest.window, block_s, latency_ms)
         is_scored = candidate.manifest.task != "regression"
