@@ -1,6 +1,6 @@
 """`[shadow]`: what a bundle in the shadow of another may take, and what ends its trial."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
@@ -9,9 +9,6 @@ from models.settings import Seconds, Section
 from serving.gates.constant import ConstantLimits
 from serving.gates.out_of_range import RangeLimits
 from serving.gates.storm import StormLimits
-
-BLOCK_S: Final = 600.0
-"""Seconds of a block where neither the settings nor the bundle name any."""
 
 
 class Hard(Section):

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.config.shadow import BLOCK_S, Hard
+from agent.config.shadow import Hard
 from agent.config.shadow import Shadow as Settings
+from models.bundle.correlation import Correlation, block_of
 from models.bundle.manifest import WindowSpec
-from models.bundle.reference import Document
 from models.control.document import MAX_MESSAGE, Count, timestamp
 from models.control.rollout import Evidence, GateEvidence
 from models.rollout.plan import Gates
@@ -75,8 +75,9 @@ class Comparison:
         self.tripped: tuple[str, str] | None = None
         self.champion = Profile.of(champion.manifest, champion.document)
         self.candidate = Profile.of(candidate.manifest, candidate.document)
-        block_s = gates.block_s or settings.block_s or _block_s(candidate.document)
-        shares = gates.model_dump(include={"disagreement", "alpha", "beta"})
+        known = block_of(_correlation(champion), _correlation(candidate))
+        block_s = gates.block_s or settings.block_s or known
+        shares = gates.model_dump(include={"disagreement", "alpha", "beta", "accept"})
         self._pair = Pair(Limits(block_s=block_s, **shares), self.champion, self.candidate)
         limits = _hard_limits(settings.hard, candidate.manifest.window, block_s, latency_ms)
         is_scored = candidate.manifest.task != "regression"
@@ -190,13 +191,8 @@ class Comparison:
             gate.hits, gate.misses = kept.gates.get(name, (0, 0))
 
 
-def _block_s(reference: Document | None) -> float:
-    """Seconds for which a plant remembers, as far as they are known."""
-    correlation = reference.correlation if reference is not None else None
-    if correlation is None:
-        return BLOCK_S
-    known = [one.seconds for one in (correlation.answer, correlation.signals) if one is not None]
-    return max([one for one in known if one is not None], default=BLOCK_S)
+def _correlation(model: Model) -> Correlation | None:
+    return model.document.correlation if model.document is not None else None
 
 
 def _hard_limits(limits: Hard, window: WindowSpec, block_s: float, latency_ms: float) -> HardLimits:

@@ -154,7 +154,7 @@ def judged(answers: Plant, block_s: float) -> tuple[str, float]:
             {"rank": answers.votes[part]},
         )
         verdict = comparing.evidence.verdict
-        if verdict == "worse":
+        if verdict in ("worse", "different"):
             return comparing.evidence.tripped[0], (at + LOOK_S) / 60
         if verdict == "no worse":
             return verdict, (at + LOOK_S) / 60

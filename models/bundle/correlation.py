@@ -14,6 +14,8 @@ from models.bundle.manifest import Finite
 
 ENOUGH: Final = 20
 """Correlation times that a recording must have for one of them to be measured."""
+BLOCK_S: Final = 600.0
+"""Seconds of a block of time where nobody knows how long a plant remembers."""
 _UNITS: Final = (("days", 86_400), ("hours", 3600), ("minutes", 60))
 _NAMED: Final = 5
 
@@ -76,6 +78,13 @@ class Correlation(_Frozen):
         of_signals = None if self.signals is None else self.signals.seconds
         return max(self.answer.seconds, of_signals or 0.0)
 
+    @property
+    def known_s(self) -> float | None:
+        """The longest time that is known in seconds, measured or a bound; None without one."""
+        times = (self.answer, self.signals)
+        known = [one.seconds for one in times if one is not None and one.seconds is not None]
+        return max(known, default=None)
+
     def said(self, span: Callable[[float], str] | None = None) -> str:
         """The times in a sentence without a full stop.
 
@@ -120,3 +129,13 @@ def in_words(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def block_of(*known: Correlation | None) -> float:
+    """Seconds of a block of time where nobody states any: the longest that bundles know of.
+
+    Args:
+        known: what each bundle says of its plant; None where it says nothing.
+    """
+    times = [one.known_s for one in known if one is not None]
+    return max((one for one in times if one is not None), default=BLOCK_S)

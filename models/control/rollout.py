@@ -92,7 +92,7 @@ class Evidence(Document):
         compared: windows that both models have answered.
         left_out: windows that the candidate did not answer, by reason.
         gates: counters by statistical gate.
-        verdict: `worse` or `no worse` where that is shown; else `open`.
+        verdict: `worse`, `different` or `no worse` where that is shown; else `open`.
         tripped: code of the hard gate that has ended the comparison; empty for none.
         message: the same in words.
     """
@@ -107,6 +107,6 @@ class Evidence(Document):
     compared: Count
     left_out: dict[str, Count] = Field(default={})
     gates: dict[str, GateEvidence] = Field(default={})
-    verdict: Literal["worse", "no worse", "open"] = "open"
+    verdict: Literal["worse", "different", "no worse", "open"] = "open"
     tripped: str = ""
     message: Message = ""

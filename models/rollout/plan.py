@@ -30,6 +30,8 @@ class Gates(BaseModel):
         disagreement: share of the windows on which the candidate may disagree with what serves.
         alpha: probability that a harmless candidate is stopped, over all gates and looks together.
         beta: probability that a candidate goes on that disagrees on more than it may.
+        accept: gates that are counted, but hold nothing: `direction`, where whoever signs the plan
+            wants a candidate whose alarms are more, or fewer, than those of what serves.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +40,7 @@ class Gates(BaseModel):
     disagreement: Share = 0.03
     alpha: Share = 0.01
     beta: Share = 0.01
+    accept: Annotated[tuple[Literal["direction"], ...], Field(max_length=1)] = ()
 
 
 class Group(BaseModel):

@@ -22,7 +22,7 @@ from server.rollouts.documents import find
 from server.rollouts.errors import PlanError, RolloutError
 from server.rollouts.ledger import Ledger, Line, set_aside
 from server.rollouts.link import Link
-from server.rollouts.planning import check_plan, hours_to_show, read_plan
+from server.rollouts.planning import block_seconds, check_plan, compared, hours_to_show, read_plan
 from server.rollouts.report import MAX_LINES, described, summary
 from server.rollouts.rules.decision import moment
 from server.rollouts.rules.fleet import FleetView
@@ -74,15 +74,14 @@ def ask(rollouts: Rollouts) -> Answer:
 def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -> None:
     plan = read_plan(chosen.file)
     bundle = _bundle(chosen.bundle)
-    window_s = 0.0
-    if bundle is not None:
-        window = bundle.manifest.window
-        window_s = window.hop * window.period_ns / 1e9
     view = None if chosen.unchecked else _view(rollouts, plan.stream, chosen.wait)
     if view is not None and view.missing:
         raise PlanError("no_gateways", f"{view.missing}; --unchecked signs it all the same")
-    known = documents(rollouts).rollouts()
-    check_plan(plan, now=now(), known=known, view=view, window_s=window_s)
+    registry = documents(rollouts)
+    bundles = registry.bundles(plan.stream, compared(plan, view))
+    bundles += [] if bundle is None else [bundle]
+    block_s = block_seconds(plan, bundles)
+    check_plan(plan, now=now(), known=registry.rollouts(), view=view, block_s=block_s)
     keys = Keys(chosen.keys, chosen.passphrase_file)
     try:
         signed = publish_plan(rollouts.registry, plan, keys, bundle=bundle)
@@ -90,8 +89,11 @@ def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -
         raise PlanError("registry", str(exc)) from exc
     print(f"The plan of rollout {plan.id} is in the registry.")
     if any(group.mode == "shadow" for group in plan.groups):
-        hours = hours_to_show(plan, window_s)
-        print(f"A group compares for {hours:.1f} hours at least before it serves.")
+        hours = hours_to_show(plan, block_s)
+        print(
+            f"A group compares for {hours:.1f} hours at least before it serves, in blocks of "
+            f"{block_s:.6g} s."
+        )
     if signed.missing:
         print(f"It lacks {signed.missing} signatures: have it signed with the other targets keys.")
     else:

@@ -19,6 +19,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from models.bundle.correlation import BLOCK_S, block_of
+from models.bundle.package import StoredBundle
+from models.bundle.reference import read_document
 from models.rollout.membership import group_of
 from models.rollout.plan import Plan
 from server.rollouts.documents import SignedRollout
@@ -26,7 +29,7 @@ from server.rollouts.errors import PlanError
 from server.rollouts.rules.decision import moment
 from server.rollouts.rules.fleet import FleetView
 from serving.gates.e_values import trials_to_show
-from serving.gates.evidence import MOST_BLOCKS, Limits
+from serving.gates.evidence import MOST_BLOCKS
 
 _MAX_BYTES: Final = 1 << 20
 _OVER: Final = ("done", "reverted")
@@ -58,7 +61,7 @@ def check_plan(
     now: datetime,
     known: Sequence[SignedRollout],
     view: FleetView | None,
-    window_s: float = 0.0,
+    block_s: float = BLOCK_S,
 ) -> None:
     """Do nothing where a plan can be meant.
 
@@ -67,7 +70,7 @@ def check_plan(
         now: time of day.
         known: the rollouts of the registry.
         view: what gateways have said; None where nobody could ask them.
-        window_s: seconds between two windows of an asset; 0 where nobody knows.
+        block_s: seconds of a block of time, see `block_seconds`.
 
     Raises:
         PlanError: it cannot be meant; the message has the remedy.
@@ -75,19 +78,48 @@ def check_plan(
     _check_second(plan, known)
     if view is not None:
         _check_fleet(plan, view)
-    _check_time(plan, now, window_s)
+    _check_time(plan, now, block_s)
 
 
-def hours_to_show(plan: Plan, window_s: float = 0.0) -> float:
+def compared(plan: Plan, view: FleetView | None) -> set[int]:
+    """Numbers of the bundles that a plan compares, as far as they are known.
+
+    Args:
+        plan: the plan.
+        view: what gateways have said; None where nobody could ask them.
+    """
+    said = [one.current for one in view.members.values()] if view is not None else []
+    running = {one.seq for one in said if one is not None and one.seq is not None}
+    return {plan.seq, *plan.from_seqs, *running}
+
+
+def block_seconds(plan: Plan, bundles: Sequence[StoredBundle]) -> float:
+    """Seconds of a block of time in which gateways compare.
+
+    They are those of the plan, or as long as the bundles know that the plant remembers; where a
+    window comes less often, each window is a block.
+
+    Args:
+        plan: the plan.
+        bundles: the bundles that are known of those which it compares.
+    """
+    read = [read_document(one.reference, one.manifest.channels) for one in bundles]
+    known = [one.correlation for one in read if one is not None]
+    windows = [one.manifest.window for one in bundles]
+    apart_s = [one.hop * one.period_ns / 1e9 for one in windows]
+    return max(plan.gates.block_s or block_of(*known), *apart_s, 0.0)
+
+
+def hours_to_show(plan: Plan, block_s: float) -> float:
     """Hours that a gateway compares at least before it shows the bundle to be no worse.
 
     Args:
         plan: the plan.
-        window_s: seconds between two windows; where blocks are shorter, a window is a block.
+        block_s: seconds of a block of time, see `block_seconds`.
     """
     gates = plan.gates
     blocks = trials_to_show(0, gates.disagreement, gates.beta, MOST_BLOCKS) or MOST_BLOCKS
-    return blocks * max(gates.block_s or Limits().block_s, window_s) / 3600
+    return blocks * block_s / 3600
 
 
 def _check_second(plan: Plan, known: Sequence[SignedRollout]) -> None:
@@ -122,7 +154,7 @@ def _check_fleet(plan: Plan, view: FleetView) -> None:
         )
 
 
-def _check_time(plan: Plan, now: datetime, window_s: float) -> None:
+def _check_time(plan: Plan, now: datetime, block_s: float) -> None:
     left = plan.deadline - now - plan.soak()
     if left <= timedelta(0):
         raise PlanError(
@@ -131,12 +163,13 @@ def _check_time(plan: Plan, now: datetime, window_s: float) -> None:
             f"deadline is {moment(plan.deadline)}: choose a later one, or a shorter soak_s",
         )
     shadows = sum(group.mode == "shadow" for group in plan.groups)
-    hours = hours_to_show(plan, window_s)
+    hours = hours_to_show(plan, block_s)
     if timedelta(hours=shadows * hours) > left:
         gates = plan.gates
         raise PlanError(
             "never_shown",
-            f"{shadows} groups compare for {hours:.1f} hours each at least before they can show "
+            f"{shadows} groups compare for {hours:.1f} hours each at least, in blocks of "
+            f"{block_s:.6g} s, before they can show "
             f"that at most {100 * gates.disagreement:.3g} % of the windows disagree (beta "
             f"{gates.beta:g}), and {left.total_seconds() / 3600:.1f} hours are left: choose a "
             'later deadline, a larger gates.disagreement, or mode = "serve" for the later groups',

@@ -1,8 +1,11 @@
 """The registry in a folder, whose stages are signed with its online key."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
+from models.bundle.package import StoredBundle, load_bundle
+from models.errors import BundleError
 from models.rollout.stage import Stage
 from server.rollouts.documents import SignedRollout
 from server.rollouts.errors import DocumentError
@@ -53,6 +56,23 @@ class RegistryFolder:
         except _REFUSED as exc:
             raise DocumentError(str(exc)) from exc
         return self._known
+
+    def bundles(self, stream: str, seqs: Iterable[int]) -> list[StoredBundle]:
+        """Bundles of a stream that are here whole, by their numbers.
+
+        Args:
+            stream: name of the stream.
+            seqs: their numbers; one that is not here is left out.
+
+        Raises:
+            DocumentError: one of them is damaged.
+        """
+        folder = self._folder / "targets" / "bundles" / stream
+        paths = [path for seq in seqs for path in sorted((folder / str(seq)).glob("*.zip"))]
+        try:
+            return [load_bundle(path) for path in paths]
+        except (BundleError, OSError) as exc:
+            raise DocumentError(f"{folder} has a bundle that cannot be read: {exc}") from exc
 
     def write(self, stage: Stage) -> None:
         """Sign a stage, and publish it.

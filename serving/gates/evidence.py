@@ -16,9 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from serving.gates.e_values import log_below, trials_to_show
 from serving.gates.gate import Gate
 
-Verdict = Literal["worse", "no worse", "open"]
+Verdict = Literal["worse", "different", "no worse", "open"]
 GATES: Final = ("disagreement", "direction")
 """Gates that stop a candidate by its alarms."""
+UNDECIDED: Final = frozenset({"direction"})
+"""Gates that show a candidate to be different. Alarms that are missing may be false ones that are
+avoided, and alarms that are new may be failures found: without labels only a person can tell."""
 FURTHER: Final = ("rank", "latency")
 """Gates that may be added: whether the candidate finds the present more unusual than the champion
 does, each among what it was trained on, and whether it is slow. All gates share `Limits.alpha`."""
@@ -37,6 +40,7 @@ class Limits(BaseModel):
             its budget.
         alpha: probability that a candidate is stopped that is no worse, over all looks together.
         beta: probability that a candidate is let through that disagrees more than it may.
+        accept: gates of `UNDECIDED` that are counted, but do not stop the candidate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +51,7 @@ class Limits(BaseModel):
     times_slower: Annotated[float, Field(ge=1, le=1000)] = 2.0
     alpha: Share = 0.01
     beta: Share = 0.01
+    accept: tuple[Literal["direction"], ...] = ()
 
     def blocks_needed(self, disagreeing: int = 0) -> int | None:
         """Blocks after which a candidate is shown to be no worse if no further one disagrees.
@@ -110,28 +115,35 @@ class Evidence:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the candidate is shown to be worse, or no worse; `open` if neither is shown."""
-        if self.tripped:
-            return "worse"
+        """Whether the candidate is shown to be worse, no worse, or different: `UNDECIDED`.
+
+        It is `open` if nothing is shown.
+        """
+        if tripped := self.tripped:
+            return "different" if UNDECIDED.issuperset(tripped) else "worse"
         agreeing = self.blocks - self.disagreeing
         shown = log_below(self.disagreeing, agreeing, self.limits.disagreement)
         return "no worse" if shown >= log(1 / self.limits.beta) else "open"
 
     @property
     def tripped(self) -> list[str]:
-        """Gates that show the candidate to be worse."""
+        """Gates that show the candidate to be worse, or different, without those accepted."""
         found = self.log_e()
         wanted = log(len(found) / self.limits.alpha)
-        return [gate for gate, value in found.items() if value >= wanted]
+        accepted = self.limits.accept
+        return [gate for gate, value in found.items() if value >= wanted and gate not in accepted]
 
     @property
     def said(self) -> str:
         """The evidence in words, such as "41 of 183 blocks, 0 disagree, limit 3 %, needs 142 more".
 
-        A candidate that is worse is told with the gates that show it.
+        A candidate that is worse or different is told with the gates that show it.
         """
         if tripped := self.tripped:
-            return "; ".join(f"worse by {name}: {self._against(name)}" for name in tripped)
+            return "; ".join(
+                f"{'different' if name in UNDECIDED else 'worse'} by {name}: {self._against(name)}"
+                for name in tripped
+            )
         needed = self.limits.blocks_needed(self.disagreeing)
         limit = percent(self.limits.disagreement)
         if needed is None:

@@ -12,7 +12,7 @@ from typing import Final
 from models.control.rollout import Evidence, GateEvidence
 from models.rollout.plan import Gates, Plan
 from serving.gates.e_values import log_below, trials_to_show
-from serving.gates.evidence import GATES, MOST_BLOCKS
+from serving.gates.evidence import GATES, MOST_BLOCKS, UNDECIDED
 from serving.gates.gate import Gate
 
 DISAGREEMENT: Final = "disagreement"
@@ -50,11 +50,12 @@ def judged(plan: Plan, evidence: Evidence) -> Judged:
     if fault := _not_of(plan, evidence):
         return Judged(fault=fault, said=f"ignored: {fault}")
     computed = {name: _log_e(one) for name, one in evidence.gates.items()}
-    is_worse = max(computed.values(), default=0.0) >= stop_at(plan.gates, computed)
+    stopping = {name: one for name, one in computed.items() if name not in plan.gates.accept}
+    is_worse = max(stopping.values(), default=0.0) >= stop_at(plan.gates, computed)
     no_worse = not is_worse and not evidence.tripped and _is_shown(plan.gates, evidence)
     if fault := _contradiction(evidence, computed, no_worse=no_worse):
         return Judged(fault=fault, said=f"ignored: {fault}")
-    worst = max(computed, key=lambda name: computed[name]) if is_worse else ""
+    worst = max(stopping, key=lambda name: stopping[name]) if is_worse else ""
     words = _words(plan.gates, evidence, no_worse=no_worse, worst=worst)
     return Judged("", computed, no_worse, evidence.tripped, words)
 
@@ -62,6 +63,11 @@ def judged(plan: Plan, evidence: Evidence) -> Judged:
 def stop_at(gates: Gates, names: Iterable[str]) -> float:
     """Logarithm of the e-value from which on a gate stops: alpha is shared by all gates."""
     return log(len({*GATES, *names}) / gates.alpha)
+
+
+def shown_by(gate: str) -> str:
+    """What a gate shows a candidate to be, in a word."""
+    return "different" if gate in UNDECIDED else "worse"
 
 
 def log_mean(log_e: list[float]) -> float:
@@ -128,7 +134,7 @@ def _words(gates: Gates, evidence: Evidence, *, no_worse: bool, worst: str) -> s
     blocks = gate.hits + gate.misses
     limit = f"{gate.hits} disagree, limit {100 * gates.disagreement:.3g} %"
     if worst:
-        return f"{blocks} blocks, {limit}, shown to be worse by gate {worst}"
+        return f"{blocks} blocks, {limit}, shown to be {shown_by(worst)} by gate {worst}"
     needed = trials_to_show(gate.hits, gates.disagreement, gates.beta, MOST_BLOCKS)
     if no_worse:
         return f"{blocks} blocks, {limit}, shown to be no worse"

@@ -18,14 +18,21 @@ a failure that it has reported stays one.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from models.rollout.plan import Plan
 from models.rollout.stage import Stage
 from server.rollouts.rules.confirmation import confirmation
 from server.rollouts.rules.decision import Decision, gateways, listed, moment
 from server.rollouts.rules.fleet import FleetView
-from server.rollouts.rules.judged import log_mean, stop_at
+from server.rollouts.rules.judged import log_mean, shown_by, stop_at
 from server.rollouts.rules.standing import Standing, standings
+from serving.gates.evidence import UNDECIDED
+
+_ACCEPT: Final = (
+    "; a person says whether that is better: to go on, sign a plan that supersedes this one, with "
+    'accept = ["direction"] in its gates'
+)
 
 
 def step(
@@ -79,20 +86,21 @@ def _failure(standing: Standing) -> str:
 
 
 def _worse(plan: Plan, group: str, standing: Sequence[Standing]) -> Decision | None:
-    """Hold where the gateways of a group together show that the bundle is worse."""
+    """Hold where the gateways of a group together show that the bundle is worse, or different."""
     shown = {one.gateway: one.evidence for one in standing if one.takes_part and one.evidence}
     compared = {gateway: one for gateway, one in shown.items() if not one.fault}
     gates = sorted({gate for one in compared.values() for gate in one.log_e})
     limit = stop_at(plan.gates, gates)
-    for gate in gates:
+    for gate in (one for one in gates if one not in plan.gates.accept):
         mean = log_mean([one.log_e.get(gate, 0.0) for one in compared.values()])
         if mean >= limit:
             at_worst = sorted(compared, key=lambda one: -compared[one].log_e.get(gate, 0.0))
             words = listed([f"{one}: {compared[one].said}" for one in at_worst])
             return Decision(
                 "hold",
-                f"group {group}: gate {gate} shows the bundle to be worse, log E {mean:.3g} of "
-                f"{limit:.3g} over {gateways(len(compared))} ({words})",
+                f"group {group}: gate {gate} shows the bundle to be {shown_by(gate)}, log E "
+                f"{mean:.3g} of {limit:.3g} over {gateways(len(compared))}"
+                f"{_ACCEPT if gate in UNDECIDED else ''} ({words})",
                 gate=gate,
                 gateways=tuple(at_worst),
                 have=mean,

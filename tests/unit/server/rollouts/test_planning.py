@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from models.bundle.correlation import Correlation, CorrelationTime
+from models.bundle.manifest import WindowSpec
+from models.bundle.package import Bundle, pack_bundle
+from models.bundle.reference import Condition, Document, Histogram, Quantity, write_reference
 from server.rollouts.documents import SignedRollout
 from server.rollouts.errors import PlanError
-from server.rollouts.planning import check_plan, hours_to_show, read_plan
+from server.rollouts.planning import block_seconds, check_plan, hours_to_show, read_plan
+from tests.kit.bundles.factories import make_manifest, make_members
 from tests.kit.rollouts.documents import START, member, plan, stage, view
 
 FLEET = view(*(member(name) for name in ("a", "b", "c", "y", "z")))
@@ -15,7 +20,7 @@ FLEET = view(*(member(name) for name in ("a", "b", "c", "y", "z")))
 
 def test_a_plan_that_can_be_meant_is_taken() -> None:
     check_plan(plan(from_seqs=[4]), now=START, known=(), view=FLEET)
-    assert hours_to_show(plan()) == pytest.approx(183 * 600 / 3600)
+    assert hours_to_show(plan(), 600) == pytest.approx(183 * 600 / 3600)
 
 
 @pytest.mark.parametrize("state", ["running", "held"])
@@ -54,8 +59,41 @@ def test_what_cannot_be_meant_is_refused_by_its_code(
 
 def test_rare_windows_need_more_hours_and_the_refusal_says_how_many() -> None:
     check_plan(plan(), now=START, known=(), view=FLEET)
-    with pytest.raises(PlanError, match=r"183\.0 hours each at least .* and 165\.0 hours are left"):
-        check_plan(plan(), now=START, known=(), view=FLEET, window_s=3600.0)
+    words = r"183\.0 hours each at least, in blocks of 3600 s, .* and 165\.0 hours are left"
+    with pytest.raises(PlanError, match=words):
+        check_plan(plan(), now=START, known=(), view=FLEET, block_s=3600.0)
+
+
+def remembering(seq: int, seconds: float) -> Bundle:
+    """A bundle of a plant whose answers stay correlated for so long, with a window a second."""
+    level, condition = Histogram(edges=(), counts=(0,)), Condition(counts=(0, 0, 0, 0))
+    manifest = make_manifest(length=2, window=WindowSpec(length=2, sample_period_ms=1000), seq=seq)
+    quantity = Quantity(count=0, missing_share=1, level=level, condition=condition)
+    document = Document(
+        signals={channel.name: quantity for channel in manifest.channels},
+        score=quantity.model_copy(update={"count": 1, "quantiles": {"0": 0.0, "1": 1.0}}),
+        reason="made for a test",
+        correlation=Correlation(answer=CorrelationTime(windows=seconds, seconds=seconds)),
+    )
+    members = make_members(manifest) | {"reference.json": write_reference(document)}
+    return pack_bundle(manifest, members)
+
+
+@pytest.mark.parametrize(
+    ("stated_s", "known_s", "block_s"),
+    [
+        pytest.param(None, (30.0, 90.0), 90.0, id="the longer time of both"),
+        pytest.param(None, (), 600.0, id="no bundle is known"),
+        pytest.param(45.0, (30.0, 90.0), 45.0, id="the plan states it"),
+        pytest.param(0.5, (30.0,), 1.0, id="windows come less often"),
+    ],
+)
+def test_a_block_lasts_as_long_as_the_bundles_know_unless_the_plan_says_otherwise(
+    stated_s: float | None, known_s: tuple[float, ...], block_s: float
+) -> None:
+    asked = plan(gates={"block_s": stated_s})
+    bundles = [remembering(seq, known) for seq, known in enumerate(known_s, start=4)]
+    assert block_seconds(asked, bundles) == block_s
 
 
 def test_a_file_that_is_no_plan_is_refused_with_a_line_for_each_mistake(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 
 from models.control.documents import Current
+from models.control.rollout import GateEvidence
 from server.rollouts.rules.fleet import Member
 from server.rollouts.rules.step import step
+from serving.gates.e_values import log_unequal
 from tests.kit.rollouts.documents import START, evidence, member, plan, stage, view
 
 LATER = START + timedelta(hours=2)
@@ -64,6 +66,19 @@ def test_a_single_gateway_that_shows_the_bundle_to_be_worse_is_one_among_all() -
     )
     many = plan(groups=[{"name": "all", "share": 1.0}])
     assert step(many, stage(1), None, with_others, LATER).action == "wait"
+
+
+def test_alarms_on_one_side_are_held_for_a_person_whose_plan_accepts_them() -> None:
+    sided = GateEvidence(kind="sign", hits=20, misses=0, log_e=log_unequal(20, 0))
+    shown = evidence(300, verdict="different")
+    shown = shown.model_copy(update={"gates": {**shown.gates, "direction": sided}})
+    members = view(*(member(name, "shadow", shown=shown) for name in "abc"))
+    held = step(plan(), stage(1), None, members, LATER)
+    assert (held.action, held.gate) == ("hold", "direction")
+    assert "shows the bundle to be different" in held.reason
+    assert 'accept = ["direction"]' in held.reason
+    accepting = plan(gates={"accept": ["direction"]})
+    assert step(accepting, stage(1), None, members, LATER).action == "open"
 
 
 def test_evidence_against_its_own_counters_shows_nothing_and_is_said() -> None:

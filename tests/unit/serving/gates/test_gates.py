@@ -1,6 +1,7 @@
 """Whether a candidate is worse, or no worse, is decided by blocks, and may be looked at often."""
 
 from math import comb, exp, log
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -131,10 +132,20 @@ def test_candidate_without_a_block_is_neither_good_nor_bad() -> None:
 
 
 def test_gate_that_trips_is_named() -> None:
-    assert Evidence(blocks=60, only_candidate=20).tripped == ["direction"]
-    assert Evidence(blocks=60, only_champion=20).tripped == ["direction"]
     assert Evidence(blocks=60, disagreeing=15).tripped == ["disagreement"]
     assert Evidence(blocks=60, disagreeing=15).verdict == "worse"
+
+
+@pytest.mark.parametrize(("more", "fewer"), [(20, 0), (0, 20)], ids=["more alarms", "fewer alarms"])
+def test_alarms_on_one_side_are_a_difference_that_can_be_accepted(more: int, fewer: int) -> None:
+    def found(disagreeing: int = 0, **limits: tuple[Literal["direction"], ...]) -> Evidence:
+        return Evidence(Limits(**limits), 183, disagreeing, more, fewer)
+
+    assert (found().tripped, found().verdict) == (["direction"], "different")
+    assert found().said.startswith("different by direction: in ")
+    assert (found(40).tripped, found(40).verdict) == (["disagreement", "direction"], "worse")
+    assert found(accept=("direction",)).verdict == "no worse"
+    assert found(40, accept=("direction",)).verdict == "worse"
 
 
 @pytest.mark.parametrize(
