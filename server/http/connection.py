@@ -291,7 +291,7 @@ class Connection(asyncio.Protocol):
         self._is_streaming = self._is_ended = True  # it is the last answer of the connection
         is_framed = not request.is_of_1_0
         try:
-            self._transport.write(head_of(answer, self._shared.date, is_framed=is_framed))
+            self._transport.begin(head_of(answer, self._shared.date, is_framed=is_framed))
             if request.method != "HEAD" and not self._is_lost:
                 async for part in framed(parts, is_framed=is_framed):
                     self._transport.write(part)

@@ -7,7 +7,9 @@ away for a short time.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from server.settings import Limits
@@ -37,6 +39,18 @@ class LastAnswerTransport:
         self._timers: list[asyncio.TimerHandle] = []
         self._is_closing = False
         self._thrown_away_bytes = 0
+
+    def begin(self, head: bytes) -> None:
+        """Write the head of an answer without an end, and have the system watch over the client.
+
+        What the client does not take stays with the system at first, and a computer that has gone
+        without a word takes nothing for a quarter of an hour before the system gives it up
+        (tcp_retries2 in tcp(7)). With a time of its own it does so after `limits.client_s`.
+        """
+        client, longest_ms = self._transport.get_extra_info("socket"), 1000 * self._limits.client_s
+        with suppress(OSError, AttributeError):  # the connection has ended meanwhile
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(longest_ms))
+        self.write(head)
 
     def close(self) -> None:
         """Send what is written, and end."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.broker.brokers import HOST, Mosquitto, mosquitto
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.http.noise import PAGE_REQUESTS, make_noise
 from tests.kit.model_server import ModelServer
 from tests.kit.plant_page import (
     STREAM,
@@ -169,6 +170,18 @@ def test_only_so_many_browsers_listen_and_a_place_becomes_free(site: Site, tmp_p
         eventually(lambda: listens(server))
 
 
+def test_noise_on_the_paths_of_the_page_disturbs_nobody(site: Site, tmp_path: Path) -> None:
+    with page_server(tmp_path, site.broker.port) as server:
+        connected(server)
+        noise = make_noise(server.port, seed=1, seconds=2.0, requests=PAGE_REQUESTS)
+        assert noise.faults == []
+        assert noise.connections > 0
+        site.publish("l1/after", 9.0)
+        eventually(lambda: shown_of(server, "l1/after"))
+        eventually(lambda: listeners(server) == 0, 20.0)
+        assert "Traceback" not in server.log
+
+
 def listens(server: ModelServer) -> bool:
     """Whether one more browser is sent events."""
     with Browser(server.port) as browser:
@@ -198,6 +211,22 @@ def test_browser_that_does_not_read_is_cut_off_and_costs_no_memory(
             assert value < MOST, value
             assert memory().rss - before < 50 << 20
             assert is_cut_off(deaf)
+
+
+def test_browser_that_went_without_a_word_gives_up_its_place(site: Site, tmp_path: Path) -> None:
+    """What it does not take fits into the system's buffer, so that the server waits for nothing."""
+    with page_server(tmp_path, site.broker.port, limits={"client_s": 1.0}, max_clients=1) as server:
+        connected(server)
+        with socket.socket() as gone:
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            gone.connect((HOST, server.port))
+            gone.sendall(EVENTS)
+            eventually(lambda: listeners(server) == 1)
+            assert server.request("GET", "/console/api/events").status == 429
+            for number in range(300):
+                site.publish(f"l1/pump{number}", number, label="x" * 200)
+            eventually(lambda: listeners(server) == 0, 20.0)
+            assert listens(server)
 
 
 def listeners(server: ModelServer) -> int:

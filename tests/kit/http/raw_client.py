@@ -80,12 +80,12 @@ class RawClient:
 
 
 def read(content: bytes, *, heads: bool = False) -> Answers:
-    """Take answers apart."""
+    """Take answers apart. A body in chunks, which only the page's events have, counts as rest."""
     replies: list[Reply] = []
     while found := _HEAD.match(content):
         status, headers = int(found[1]), _headers(found[2])
         has_body = status >= 200 and not heads  # RFC 9110, 15.2
-        length = int(headers["content-length"]) if has_body else 0
+        length = int(headers.get("content-length", 0)) if has_body else 0
         body = content[found.end() : found.end() + length]
         if len(body) < length:
             break
