@@ -20,7 +20,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.made_up.fleet_model import BEGINS, Bundle, Conditions, Fleet
+from benchmarks.made_up.fleet_model import BEGINS, Fleet
+from benchmarks.made_up.fleet_parts import Bundle, Conditions
 from benchmarks.made_up.update_costs import Costs, measure, plan_of
 from models.rollout.plan import Group
 
@@ -85,7 +86,7 @@ def rollout(bundle: Bundle, costs: Costs, options: argparse.Namespace) -> Row:
             f"{found.served_s / 3600:.1f}",
             f"{found.traffic.bytes / 1e6:.1f}",
             f"{found.most_requests}",
-            f"{found.messages}",
+            f"{found.messages.total()}",
         ),
     )
 
@@ -110,7 +111,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         costs = measure(Path(folder), plan_of(GROUPS, datetime.now(UTC), options.hours))
-    for name, traffic in costs._asdict().items():
+    for name in ("idle", "plan", "stage", "bundle"):
+        traffic = getattr(costs, name)
         print(f"{name}: {traffic.requests} requests, {traffic.bytes} bytes")
     print(idle(costs, options.gateways))
     print("| " + " | ".join(_HEAD) + " |")

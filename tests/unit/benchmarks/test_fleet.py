@@ -1,8 +1,10 @@
 """The simulation of a fleet: what becomes of a good bundle, and how far a bad one gets."""
 
 from benchmarks.made_up.fleet import BUNDLES, GROUPS
-from benchmarks.made_up.fleet_model import BEGINS, Bundle, Conditions, Fleet
-from benchmarks.made_up.update_costs import Costs, Traffic, plan_of
+from benchmarks.made_up.fleet_model import BEGINS, Fleet
+from benchmarks.made_up.fleet_parts import Bundle, Conditions
+from benchmarks.made_up.store import Traffic
+from benchmarks.made_up.update_costs import Costs, plan_of
 
 COSTS = Costs(Traffic(2, 500), Traffic(7, 4000), Traffic(5, 2000), Traffic(1, 10_000))
 FIRST = len(GROUPS[0].gateways)
