@@ -17,6 +17,7 @@ from models.bundle.manifest import Metrics, WindowSpec
 from models.bundle.package import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
+from trainer.bundle.earlier import last_before, next_seq
 from trainer.bundle.explained import unexplained
 from trainer.bundle.package import pack
 from trainer.bundle.parity_check import CheckedModel, export_checked
@@ -39,6 +40,7 @@ from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Anomaly, Recipe, read_recipe
 from trainer.report.headline import by_class, headline
+from trainer.report.outcome import write_outcome
 from trainer.report.reported import Reported
 from trainer.report.sections.detection import HEADER, by_group
 from trainer.report.trained import Trained
@@ -142,17 +144,6 @@ def train(
     return Outcome(bundle, path, trained)
 
 
-def next_seq(folder: Path, stream: str) -> int:
-    """One above the highest seq of the stream's bundles in `folder`; 1 if there is none."""
-    return 1 + max(_by_seq(folder, stream), default=0)
-
-
-def last_before(folder: Path, stream: str, seq: int) -> Path | None:
-    """The stream's bundle in `folder` with the highest seq below `seq`."""
-    found = _by_seq(folder, stream)
-    return found.get(max((one for one in found if one < seq), default=0))
-
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command to its parser."""
     add = parser.add_argument
@@ -161,6 +152,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--seq", type=_seq, help="seq of the bundle; default: one above the highest in the folder")
     earlier = "earlier bundle to compare with, or none; default: the stream's last in the folder"
     add("--champion", type=_champion, metavar="BUNDLE", help=earlier)
+    said = "also write bundle, metrics and comparison as JSON into this file, for programs"
+    add("--outcome", type=Path, metavar="FILE", help=said)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -172,6 +165,9 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(champion, Path) and not champion.is_file():
         raise UsageError(f"--champion {champion}: there is no such file; give a bundle, or 'none'")
     outcome = train(recipe, options.out, console=console, seq=options.seq, champion=champion)
+    if options.outcome is not None:
+        trained = outcome.trained
+        write_outcome(options.outcome, outcome.bundle, outcome.path, trained.comparison)
     _tell(outcome, console)
     return 0
 
@@ -317,13 +313,6 @@ def _first_passing(
         return found, tuple(said)
     nothing = f"{leaderboard.origin}: no family is left; no bundle is written"
     raise ParityError("\n".join([*said, nothing]))
-
-
-def _by_seq(folder: Path, stream: str) -> dict[int, Path]:
-    """The bundles of a stream by seq, as their file names give it."""
-    pattern = re.compile(re.escape(stream) + r"-(\d{1,15})\.zip")
-    named = ((pattern.fullmatch(path.name), path) for path in sorted(folder.glob("*.zip")))
-    return {int(name[1]): path for name, path in named if name}
 
 
 def _champion(text: str) -> Champion:
