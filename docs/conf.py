@@ -64,6 +64,7 @@ SIDEBAR = {
         "docs/api",
         "docs/console",
         "docs/rollouts",
+        "docs/retraining",
         "docs/shadow",
         "docs/large-models",
     ],

@@ -46,6 +46,7 @@ from serving.updates.updater import Updater
 from serving.worker import Workers
 
 if TYPE_CHECKING:
+    from server.retraining.service import RetrainingService
     from server.rollouts.service import RolloutService
     from server.rpc.listener import RpcListener
 
@@ -94,6 +95,7 @@ class Program:
         self._guard = Guard(settings.access, limits.log_interval_s)
         self._watch = self._watching()
         self._rollouts = self._rolling_out()
+        self._retraining = self._proposing()
         self._exposition = self._exposed()
         self.routes = Routes(self._table(store))
         application = Application(self.routes, self.tally, self._guard.check, limits.log_interval_s)
@@ -149,8 +151,9 @@ class Program:
         self._tick()
         if self._watch is not None:
             self._watch.start()
-        if self._rollouts is not None:
-            self._rollouts.start()
+        for service in (self._rollouts, self._retraining):
+            if service is not None:
+                service.start()
         try:
             if self._rpc is not None:
                 await self._rpc.start()
@@ -205,7 +208,12 @@ class Program:
             return ()
         from server.rollouts.api import RolloutApi  # noqa: PLC0415  as in _rolling_out
 
-        return RolloutApi(self._rollouts).table()
+        table = RolloutApi(self._rollouts).table()
+        if self._retraining is None:
+            return table
+        from server.retraining.api import RetrainingApi  # noqa: PLC0415  as in _rolling_out
+
+        return (*table, *RetrainingApi(self._retraining).table())
 
     def _rolling_out(self) -> "RolloutService | None":
         """The controller of rollouts; None where there is none."""
@@ -217,6 +225,17 @@ class Program:
         state_dir, limits = self._settings.server.state_dir, self._settings.limits
         worker = self._workers.start("rollouts")
         return RolloutService(rollouts, state_dir, worker, limits.log_interval_s)
+
+    def _proposing(self) -> "RetrainingService | None":
+        """What proposes retraining; None where nothing does."""
+        retraining, rollouts = self._settings.retraining, self._settings.rollouts
+        if retraining is None or rollouts is None:
+            return None
+        from server.retraining.service import RetrainingService  # noqa: PLC0415  as in _rolling_out
+
+        state_dir, limits = self._settings.server.state_dir, self._settings.limits
+        worker = self._workers.start("retraining")
+        return RetrainingService(retraining, rollouts, state_dir, worker, limits.log_interval_s)
 
     def _follow(self) -> None:
         """Have each stream run the bundle that the configuration names, or the newest."""

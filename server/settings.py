@@ -16,6 +16,7 @@ from server.access.settings import Access, is_of_this_machine
 from server.console.settings import Console
 from server.metrics.settings import Metrics
 from server.predict.settings import Predict
+from server.retraining.settings import Retraining
 from server.rollouts.settings import Rollouts
 from server.rpc.settings import Grpc
 from serving.log import Level
@@ -151,6 +152,7 @@ class Settings(FileSettings):
     console: Console | None = None
     grpc: Grpc | None = None
     rollouts: Rollouts | None = None
+    retraining: Retraining | None = None
 
     def address(self, port: int) -> str:
         """The address that the server listens on, as a URL."""
@@ -212,6 +214,7 @@ class Settings(FileSettings):
                 for key in ("password_file", "ca_file", "cert_file", "key_file")
             },
             **(self.rollouts.files if self.rollouts is not None else {}),
+            **(self.retraining.files if self.retraining is not None else {}),
         }
 
     @model_validator(mode="after")
@@ -229,6 +232,15 @@ class Settings(FileSettings):
     @model_validator(mode="after")
     def _one_worker_where_it_must_be(self) -> Self:
         _check_workers(self)
+        return self
+
+    @model_validator(mode="after")
+    def _retraining_has_a_registry(self) -> Self:
+        if self.retraining is not None and self.rollouts is None:
+            raise ValueError(
+                "[retraining] needs [rollouts], which names the registry, its online key and the "
+                "broker of the gateways"
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from models.address import shortened
 from models.printable import printable
 from server.access.tls import context
 from server.access.tokens import Tokens, made
+from server.cli.retraining_parser import add_parsers as add_retraining_parsers
 from server.cli.rollout_parser import add_parsers as add_rollout_parsers
 from server.settings import MAX_WORKERS, Settings
 from serving.errors import ConfigError
@@ -119,6 +120,8 @@ def _described(settings: Settings) -> list[str]:
         lines.append(f"gRPC      at {server.host}, port {settings.grpc.port}")
     if settings.rollouts is not None:
         lines.append(f"rollouts  of the registry in {settings.rollouts.registry}")
+    if settings.retraining is not None:
+        lines.append(f"retrains  {', '.join(settings.retraining.by_stream)}, with consent")
     if console is not None:
         lines.append(f"console   at /console, shows {console.broker.host}:{console.broker.port}")
     return lines
@@ -141,6 +144,10 @@ def _answers(settings: Settings, store: Store, *, is_connected: bool) -> Iterato
         from server.cli.rollouts import ask  # noqa: PLC0415  as in _run
 
         yield ask(settings.rollouts)
+    if settings.retraining is not None:
+        from server.cli.retraining import ask_streams  # noqa: PLC0415  as in _run
+
+        yield from ask_streams(settings.retraining)
     yield from find_unencrypted(settings.registry)
     yield from try_device(settings.inference)
     yield from prove_kept(store, settings.names, settings.proof, settings.limits.max_batch)
@@ -192,6 +199,13 @@ def _rollout(chosen: argparse.Namespace) -> int:
     return run_rollout(chosen, settings)
 
 
+def _retrain(chosen: argparse.Namespace) -> int:
+    settings = load(chosen.config)
+    from server.cli.retraining import run as run_retraining  # noqa: PLC0415  as in _run
+
+    return run_retraining(chosen, settings)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="millhand-server",
@@ -219,6 +233,10 @@ def _parser() -> argparse.ArgumentParser:
     rollout = commands.add_parser("rollout", help=text, description=text)
     rollout.set_defaults(command=_rollout)
     add_rollout_parsers(rollout, default)
+    text = "Propose to train models again, and decide about it."
+    retrain = commands.add_parser("retrain", help=text, description=text)
+    retrain.set_defaults(command=_retrain)
+    add_retraining_parsers(retrain, default)
     return parser
 
 

@@ -17,6 +17,7 @@ from server.openapi import (
     page,
     predictions,
     refusals,
+    retrainings,
     rollouts,
     scoring,
     tensors,
@@ -46,7 +47,7 @@ _SECURITY: Final = {
         "description": "A token of the server's token file, where the configuration asks for one.",
     }
 }
-_PARTS: Final = (open_inference, predictions, scoring, operating, page, rollouts)
+_PARTS: Final = (open_inference, predictions, scoring, operating, page, rollouts, retrainings)
 _SCHEMA: Final = re.compile(r'"#/components/schemas/(\w+)"')
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9]+")
 

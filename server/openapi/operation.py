@@ -17,6 +17,7 @@ BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 
 _NAMES: Final = {
     "model": "Name of the model, which is the name of its stream.",
+    "retraining": "Identity of the proposal.",
     "rollout": "Identity of the rollout.",
     "stream": "Name of the stream.",
     "version": "The `seq` of a version that answers, or its semantic version.",

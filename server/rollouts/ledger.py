@@ -17,7 +17,7 @@ from typing import Final, Literal
 from models.rollout.stage import Stage
 from server.rollouts.errors import DamagedLedgerError, FencedError, LedgerError, OtherLedgerError
 
-What = Literal["starts", "takes over", "decides", "signs", "waits", "notes"]
+What = Literal["starts", "takes over", "decides", "signs", "waits", "notes", "retrains"]
 VERSION: Final = 1
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TABLES: Final = """
@@ -59,7 +59,8 @@ class Line:
         epoch: as in `models.rollout.stage.Stage`.
         stage: steps that are open.
         state: state of the rollout.
-        what: `starts`, `takes over`, `decides`, `signs`, `waits`, or `notes` for anything else.
+        what: `starts`, `takes over`, `decides`, `signs`, `waits`, `retrains` for a state of a
+            retraining (`server.retraining.states`), or `notes` for anything else.
         reason: why, in words.
         by: who or what has decided it.
         controller: run of the controller that wrote it; empty for a person's decision.
@@ -149,11 +150,23 @@ class Ledger:
             FencedError: the rollout has a line of a higher epoch.
             LedgerError: it cannot be written.
         """
+        self._append(line, line.epoch)
+
+    def append_next(self, line: Line) -> None:
+        """Add a line that raises the epoch of its rollout, so that of two such one is refused.
+
+        Raises:
+            FencedError: the rollout has a line of this epoch, or of a higher one.
+            LedgerError: it cannot be written.
+        """
+        self._append(line, line.epoch - 1)
+
+    def _append(self, line: Line, highest: int) -> None:
         with self._transaction() as file:
             (epoch,) = file.execute(
                 "SELECT coalesce(max(epoch), 0) FROM lines WHERE rollout = ?", (line.rollout,)
             ).fetchone()
-            if line.epoch < epoch:
+            if highest < epoch:
                 raise FencedError(
                     f"rollout {line.rollout}: epoch {epoch} was decided meanwhile, this is of "
                     f"epoch {line.epoch}"
@@ -161,25 +174,26 @@ class Ledger:
             file.execute(f"INSERT INTO lines ({_COLUMNS}) VALUES ({_MARKS})", astuple(line))  # noqa: S608  names of our own fields
             self._prune(file)
 
-    def newest(self, rollout: str) -> Line | None:
-        """The newest line of a rollout; None if it has none.
+    def newest(self, rollout: str, what: What | None = None) -> Line | None:
+        """The newest line of a rollout, of any kind or of one; None if it has none.
 
         Raises:
             LedgerError: it cannot be read.
         """
-        found = self.lines(rollout, 1)
+        found = self.lines(rollout, 1, what)
         return found[0] if found else None
 
-    def lines(self, rollout: str, most: int) -> Sequence[Line]:
-        """The newest lines of a rollout, the newest first.
+    def lines(self, rollout: str, most: int, what: What | None = None) -> Sequence[Line]:
+        """The newest lines of a rollout, of any kind or of one, the newest first.
 
         Raises:
             LedgerError: it cannot be read.
         """
         with self._wrapped():
             rows = self._file.execute(
-                f"SELECT {_COLUMNS} FROM lines WHERE rollout = ? ORDER BY id DESC LIMIT ?",  # noqa: S608  names of our own fields
-                (rollout, most),
+                f"SELECT {_COLUMNS} FROM lines WHERE rollout = ? AND what = coalesce(?, what) "  # noqa: S608  names of our own fields
+                "ORDER BY id DESC LIMIT ?",
+                (rollout, what, most),
             ).fetchall()
         return [Line(*row) for row in rows]
 

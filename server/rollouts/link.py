@@ -8,7 +8,7 @@ import random
 import secrets
 import select
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from models.control.documents import Desired
 from models.control.topics import ControlTopics
@@ -18,7 +18,7 @@ from server.rollouts.rules.fleet import FleetView
 from server.rollouts.settings import Rollouts
 from serving import log
 from serving.mqtt.errors import BrokerError
-from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
+from serving.mqtt.packets import MQTT_3_1_1, MQTT_5, Received
 
 _LEAST_WAIT_S: Final = 0.05
 _FIRST_WAIT_S: Final = 1.0
@@ -26,17 +26,38 @@ _TICK_S: Final = 1.0
 _BLOCK_S: Final = 0.2
 
 
-class Link:
-    """The connection, over as many `Connection` objects as it takes.
+class Known(Protocol):
+    """What is made of the messages that arrive.
+
+    Attributes:
+        missing: why not everything is known; empty if it is.
+    """
+
+    missing: str
+
+    @staticmethod
+    def filters() -> list[str]:
+        """The topic filters of all that is read."""
+
+    def forget(self) -> None:
+        """Begin anew with a new connection."""
+
+    def take(self, message: Received) -> None:
+        """Take one message."""
+
+
+class Listening:
+    """A connection, over as many `Connection` objects as it takes.
 
     Args:
         settings: the broker, and the limits.
+        known: takes the messages.
+        role: what the connection is for, which stands in its client id and in the log.
     """
 
-    def __init__(self, settings: Rollouts) -> None:
-        self._settings = settings
-        self._known = Retained(settings.max_gateways)
-        self._client_id = settings.broker.client_id or f"millhand-rollouts-{secrets.token_hex(4)}"
+    def __init__(self, settings: Rollouts, known: Known, role: str) -> None:
+        self._settings, self._heard, self._role = settings, known, role
+        self._client_id = f"millhand-{role}-{secrets.token_hex(4)}"
         self._version = MQTT_3_1_1 if settings.broker.protocol == "3.1.1" else MQTT_5
         self._connection: Connection | None = None
         self._attempts = 0
@@ -46,18 +67,7 @@ class Link:
     @property
     def missing(self) -> str:
         """Why not everything is known; empty if it is."""
-        return self._known.missing
-
-    def view(self, stream: str) -> FleetView:
-        """The gateways of a stream."""
-        return self._known.view(stream)
-
-    def publish(self, gateway: str, desired: Desired) -> None:
-        """Publish the retained `desired` of a gateway; without a connection it does nothing."""
-        if self._connection is not None:
-            topic = ControlTopics(gateway).desired(desired.stream)
-            self._connection.publish(topic, desired.to_json())
-            self._known.expect(gateway, desired)
+        return self._heard.missing
 
     def turn(self, seconds: float) -> None:
         """Read what arrives for some seconds; connect where there is no connection."""
@@ -82,7 +92,7 @@ class Link:
             broker,
             self._client_id,
             self._version,
-            Retained.filters(),
+            self._heard.filters(),
             self._settings.max_payload_bytes,
         )
         try:
@@ -91,7 +101,7 @@ class Link:
             self._fail(str(exc))
             return
         self._connection, self._opened_s, self._was_subscribed = connection, monotonic(), False
-        self._known.forget()
+        self._heard.forget()
 
     def _read(self) -> None:
         connection = self._connection
@@ -100,7 +110,7 @@ class Link:
         received, _ = connection.read()
         now_s = monotonic()
         for message in received:
-            self._known.take(message)
+            self._heard.take(message)
             if message.retained:
                 self._quiet_s = now_s
         if now_s >= self._tick_s:
@@ -119,23 +129,47 @@ class Link:
         if not self._was_subscribed:
             self._was_subscribed, self._attempts = True, 0
             self._quiet_s = now_s
-            log.info("rollouts connected to the broker", client_id=self._client_id)
+            log.info("connected to the broker", role=self._role, client_id=self._client_id)
         if connection.refused_filters:
             refused = ", ".join(connection.refused_filters)
-            self._known.missing = f"the broker refuses the topic filters {refused}"
+            self._heard.missing = f"the broker refuses the topic filters {refused}"
         elif now_s < self._quiet_s + self._settings.settle_s:
-            self._known.missing = "what gateways have said is still arriving from the broker"
+            self._heard.missing = "what gateways have said is still arriving from the broker"
         else:
-            self._known.missing = ""
+            self._heard.missing = ""
 
     def _fail(self, reason: str) -> None:
         self._connection = None
         reason = f"no connection to the broker: {reason}"
-        if self._known.missing != reason:
-            log.warning("rollouts have no connection to the broker", reason=reason)
-        self._known.missing = reason
+        if self._heard.missing != reason:
+            log.warning("no connection to the broker", role=self._role, reason=reason)
+        self._heard.missing = reason
         limit_s = min(_FIRST_WAIT_S * 2**self._attempts, self._settings.broker.reconnect_max_s)
         self._attempts = min(self._attempts + 1, 32)
         self._again_s = monotonic() + random.uniform(_LEAST_WAIT_S, limit_s)  # noqa: S311  jitter
         if self._settings.broker.protocol == "auto" and not self._was_subscribed:
             self._version = MQTT_5 if self._version == MQTT_3_1_1 else MQTT_3_1_1
+
+
+class Link(Listening):
+    """The connection of the controller of rollouts.
+
+    Args:
+        settings: the broker, and the limits.
+    """
+
+    def __init__(self, settings: Rollouts) -> None:
+        self._known = Retained(settings.max_gateways)
+        super().__init__(settings, self._known, "rollouts")
+        self._client_id = settings.broker.client_id or self._client_id
+
+    def view(self, stream: str) -> FleetView:
+        """The gateways of a stream."""
+        return self._known.view(stream)
+
+    def publish(self, gateway: str, desired: Desired) -> None:
+        """Publish the retained `desired` of a gateway; without a connection it does nothing."""
+        if self._connection is not None:
+            topic = ControlTopics(gateway).desired(desired.stream)
+            self._connection.publish(topic, desired.to_json())
+            self._known.expect(gateway, desired)

@@ -22,9 +22,9 @@ from models.bundle.reference import write_reference
 from models.files import write_atomically
 from trainer.bundle import golden
 from trainer.bundle.budget import ServingCost, promised, within_budget
+from trainer.bundle.earlier import free_seq
 from trainer.bundle.made_up import Profile, Window
 from trainer.bundle.package import created, unnamed
-from trainer.commands.train import free_seq
 from trainer.console import Console
 from trainer.dataset.windows import Windowed, window_rows
 from trainer.drift.reference import Samples, describe

@@ -17,6 +17,7 @@ from models.bundle.manifest import WindowSpec
 from models.bundle.package import Bundle
 from models.errors import BundleError
 from models.files import write_atomically
+from trainer.bundle.earlier import free_seq, last_before
 from trainer.bundle.explained import unexplained
 from trainer.bundle.package import pack
 from trainer.bundle.parity_check import CheckedModel, export_checked
@@ -37,6 +38,7 @@ from trainer.evaluation.useless_answers import useless_answers
 from trainer.graph.export import Graph
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Anomaly, Recipe, read_recipe
+from trainer.report.outcome import write_outcome
 from trainer.report.trained import Trained
 from trainer.search.candidates import search
 from trainer.search.contest import contest
@@ -136,33 +138,6 @@ def train(
     return Outcome(bundle, path, trained)
 
 
-def next_seq(folder: Path, stream: str) -> int:
-    """One above the highest seq of the stream's bundles in `folder`; 1 if there is none."""
-    return 1 + max(_by_seq(folder, stream), default=0)
-
-
-def free_seq(folder: Path, stream: str, wanted: int | None) -> int:
-    """The wanted seq if no bundle of the stream in `folder` has it; the next one without a wish.
-
-    Raises:
-        UsageError: there is such a bundle, which would be overwritten.
-    """
-    if wanted is None:
-        return next_seq(folder, stream)
-    if there := _by_seq(folder, stream).get(wanted):
-        raise UsageError(
-            f"--seq {wanted}: {there} is there already; leave --seq out for the next number, or "
-            "remove that bundle first"
-        )
-    return wanted
-
-
-def last_before(folder: Path, stream: str, seq: int) -> Path | None:
-    """The stream's bundle in `folder` with the highest seq below `seq`."""
-    found = _by_seq(folder, stream)
-    return found.get(max((one for one in found if one < seq), default=0))
-
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command to its parser."""
     add = parser.add_argument
@@ -171,6 +146,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--seq", type=_seq, help="seq of the bundle; default: one above the highest in the folder")
     earlier = "earlier bundle to compare with, or none; default: the stream's last in the folder"
     add("--champion", type=_champion, metavar="BUNDLE", help=earlier)
+    said = "also write bundle, metrics and comparison as JSON into this file, for programs"
+    add("--outcome", type=Path, metavar="FILE", help=said)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -182,6 +159,9 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(champion, Path) and not champion.is_file():
         raise UsageError(f"--champion {champion}: there is no such file; give a bundle, or 'none'")
     outcome = train(recipe, options.out, console=console, seq=options.seq, champion=champion)
+    if options.outcome is not None:
+        trained = outcome.trained
+        write_outcome(options.outcome, outcome.bundle, outcome.path, trained.comparison)
     summarise(outcome.bundle, outcome.path, outcome.trained, console)
     return 0
 
@@ -258,13 +238,6 @@ def _first_passing(
         return found, tuple(said)
     nothing = f"{leaderboard.origin}: no family is left; no bundle is written"
     raise ParityError("\n".join([*said, nothing]))
-
-
-def _by_seq(folder: Path, stream: str) -> dict[int, Path]:
-    """The bundles of a stream by seq, as their file names give it."""
-    pattern = re.compile(re.escape(stream) + r"-(\d{1,15})\.zip")
-    named = ((pattern.fullmatch(path.name), path) for path in sorted(folder.glob("*.zip")))
-    return {int(name[1]): path for name, path in named if name}
 
 
 def _champion(text: str) -> Champion:

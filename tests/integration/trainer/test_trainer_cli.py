@@ -58,8 +58,13 @@ def at(broker: Mosquitto) -> str:
 def test_train_prints_what_came_of_it(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words("train", recipe, "--out", tmp_path, "--seq", 7)) == 0
+    file = tmp_path / "said" / "outcome.json"
+    assert main(words("train", recipe, "--out", tmp_path, "--seq", 7, "--outcome", file)) == 0
     out = capsys.readouterr().out
+    said = json.loads(file.read_text())
+    bundle = read_bundle((tmp_path / "pump-health-7.zip").read_bytes())
+    assert (said["seq"], said["sha256"], said["comparison"]) == (7, bundle.sha256, None)
+    assert said["metrics"] == dict(bundle.manifest.metrics.values)
     assert "alarm_share" in out
     assert f"{tmp_path}/pump-health-7.zip" in out
 

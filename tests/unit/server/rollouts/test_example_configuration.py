@@ -10,7 +10,7 @@ OWN = {"registry", "keys", "passphrase_file", "name", "broker"}
 
 
 def test_comments_of_the_example_are_settings_and_show_their_defaults() -> None:
-    section = EXAMPLE.partition("# [rollouts]\n")[2].partition("\n# [log]")[0]
+    section = EXAMPLE.partition("# [rollouts]\n")[2].partition("\n# When models")[0]
     lines = [line.removeprefix("# ") for line in section.splitlines() if line.startswith("# ")]
     shown = tomllib.loads("\n".join(lines).replace("[rollouts.broker]", "[broker]"))
     found = Rollouts.model_validate(shown)

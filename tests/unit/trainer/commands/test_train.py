@@ -11,8 +11,9 @@ from models.bundle.package import read_bundle, write_bundle
 from models.errors import BundleError, IncompatibleBundleError
 from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe
 from tests.kit.wording import names, naming
+from trainer.bundle.earlier import next_seq
 from trainer.commands.inspect import inspect
-from trainer.commands.train import Outcome, next_seq, train
+from trainer.commands.train import Outcome, train
 from trainer.console import Console
 from trainer.errors import DataError, ParityError
 from trainer.graph.export import Graph

@@ -1,0 +1,142 @@
+"""What gateways say of the bundles that serve: how long there has been drift, and how many labels.
+
+Drift counts from the first counters in which a gateway has said so, and goes on while it says so
+without a pause of more than `silent_s` seconds. It begins anew with another bundle, and with a
+start of the server.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import ValidationError
+
+from models.control.documents import Current, Metrics, StreamMetrics
+from models.control.topics import PREFIX, ControlTopics
+from models.errors import MillhandError
+from server.retraining.proposal import Witness
+from serving.mqtt.packets import Received
+
+MAX_STREAMS: Final = 64
+"""Streams of a gateway: as many as an agent can have."""
+_NS: Final = 1e9
+
+
+@dataclass(slots=True)
+class _Stream:
+    seq: int | None = None
+    sha256: str | None = None
+    metrics: StreamMetrics | None = None
+    began_ns: int | None = None
+    heard_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Gateway:
+    streams: dict[str, _Stream] = field(default_factory=dict)
+
+
+class Heard:
+    """Takes `current` and `metrics` of gateways. One thread owns it.
+
+    Args:
+        max_gateways: gateways that are known at a time; further ones are left out.
+        silent_s: seconds without counters after which drift counts anew.
+
+    Attributes:
+        ignored: messages that could not be used, by reason.
+        missing: why not everything is known; empty if it is.
+    """
+
+    def __init__(self, max_gateways: int, silent_s: float) -> None:
+        self._gateways: dict[str, _Gateway] = {}
+        self._max_gateways, self._silent_ns = max_gateways, silent_s * _NS
+        self.ignored: Counter[str] = Counter()
+        self.missing = "not connected to the broker yet"
+
+    @staticmethod
+    def filters() -> list[str]:
+        """The topic filters of all that is read."""
+        every = ControlTopics("+")
+        return [every.current("+"), every.metrics]
+
+    def forget(self) -> None:
+        """Keep everything with a new connection: a short one that was lost ends no drift."""
+
+    def take(self, message: Received) -> None:
+        """Take one message."""
+        prefix, _, rest = message.topic.partition("/")
+        name, _, rest = rest.partition("/")
+        kind, _, stream = rest.partition("/")
+        if prefix != PREFIX or not message.payload:
+            return
+        try:
+            if kind == "metrics" and not stream:
+                self._take_metrics(name, message)
+            elif kind == "current" and stream:
+                self._take_current(name, message)
+        except (ValidationError, MillhandError):
+            self.ignored["document"] += 1
+
+    def witnesses(self, stream: str) -> Sequence[Witness]:
+        """What each gateway says of a stream, by the ids of the gateways."""
+        found = []
+        for name, gateway in sorted(self._gateways.items()):
+            if (one := gateway.streams.get(stream)) is not None:
+                found.append(_witness(name, one))
+        return found
+
+    def _take_metrics(self, name: str, message: Received) -> None:
+        metrics = Metrics.model_validate_json(message.payload)
+        for stream, said in metrics.streams.items():
+            one = self._stream(name, stream)
+            if one is None:
+                continue
+            is_late = message.at_ns - one.heard_ns > self._silent_ns
+            if said.drift is None or not said.drift.alarm:
+                one.began_ns = None
+            elif one.began_ns is None or is_late:
+                one.began_ns = message.at_ns
+            one.metrics, one.heard_ns = said, message.at_ns
+
+    def _take_current(self, name: str, message: Received) -> None:
+        current = Current.model_validate_json(message.payload)
+        one = self._stream(name, current.stream)
+        if one is None:
+            return
+        if one.sha256 not in (None, current.sha256):  # what was counted is of another bundle
+            one.began_ns, one.metrics = None, None
+        one.seq, one.sha256 = current.seq, current.sha256
+
+    def _stream(self, name: str, stream: str) -> _Stream | None:
+        """What is known of a stream of a gateway; None where there is no room for it."""
+        Witness(gateway=name)  # refuses what is no name
+        gateway = self._gateways.get(name)
+        if gateway is None:
+            if len(self._gateways) >= self._max_gateways:
+                self.ignored["max_gateways"] += 1
+                return None
+            gateway = self._gateways[name] = _Gateway()
+        if stream not in gateway.streams and len(gateway.streams) >= MAX_STREAMS:
+            self.ignored["max_streams"] += 1
+            return None
+        return gateway.streams.setdefault(stream, _Stream())
+
+
+def _witness(name: str, one: _Stream) -> Witness:
+    drift = one.metrics.drift if one.metrics is not None else None
+    labels = one.metrics.labels if one.metrics is not None else None
+    since_s = (one.heard_ns - one.began_ns) / _NS if one.began_ns is not None else 0.0
+    return Witness(
+        gateway=name,
+        seq=one.seq,
+        sha256=one.sha256,
+        drift_s=since_s,
+        worst=drift.worst if drift is not None else None,
+        view=drift.view if drift is not None else None,
+        asset=drift.asset if drift is not None else None,
+        ratio=drift.ratio if drift is not None else None,
+        labels=labels.episodes if labels is not None else 0,
+        error=labels.error if labels is not None else None,
+    )

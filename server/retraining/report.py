@@ -1,0 +1,100 @@
+"""A retraining as people are told of it: the proposal, its result, and the lines of the ledger."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from shlex import quote
+from typing import Any, Final
+
+from models.printable import printable
+from server.retraining.execution.result import Result, read_result
+from server.retraining.execution.rollout_plan import DOCUMENT as PLAN
+from server.retraining.opened import Opened
+from server.retraining.proposals import Known
+
+MAX_LINES: Final = 100
+"""Lines of the ledger that are told, the newest."""
+
+
+def summary(known: Known) -> dict[str, Any]:
+    """A retraining in a line."""
+    return {
+        "id": known.proposal.id,
+        "stream": known.proposal.stream,
+        "state": known.state,
+        "since": known.line.time,
+        "by": known.line.by,
+        "reason": known.line.reason,
+        "trigger": known.proposal.trigger,
+        "proposed": known.proposal.time.isoformat(timespec="milliseconds"),
+        "answer_by": known.proposal.answer_by.isoformat(timespec="milliseconds"),
+    }
+
+
+def described(of: Opened, known: Known) -> dict[str, Any]:
+    """A whole retraining.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    result = read_result(known.folder)
+    return {
+        **summary(known),
+        "proposal": known.proposal.model_dump(mode="json"),
+        "result": result.model_dump(mode="json") if result is not None else None,
+        "next": list(_commands(of, known, result)),
+        "ledger": [asdict(one) for one in of.ledger.lines(known.proposal.id, MAX_LINES)],
+    }
+
+
+def _commands(of: Opened, known: Known, result: Result | None) -> Iterator[str]:
+    """What a person may do next, as commands."""
+    name = known.proposal.id
+    if known.state == "proposed":
+        yield f"millhand-server retrain accept {name} --by NAME --reason WHY"
+        yield f"millhand-server retrain decline {name} --by NAME --reason WHY"
+    if known.state != "trained" or result is None:
+        return
+    folder = known.folder.absolute()
+    bundle, plan = quote(str(folder / result.file)), folder / PLAN
+    if plan.exists():
+        yield (
+            f"millhand-server rollout plan {quote(str(plan))} --bundle {bundle} --keys TARGETS_KEYS"
+        )
+        yield f"millhand-server rollout start {name} --by NAME"
+    else:
+        registry = quote(str(of.rollouts.registry))
+        yield f"millhand-trainer publish {bundle} --registry {registry} --keys TARGETS_KEYS"
+
+
+def text(retraining: Mapping[str, Any]) -> str:
+    """A whole retraining in lines of text, for a terminal."""
+    return printable("\n".join(_lines(retraining)))
+
+
+def _lines(told: Mapping[str, Any]) -> Iterator[str]:
+    proposal, result = told["proposal"], told["result"]
+    recordings, champion = proposal["recordings"], proposal["champion"]
+    yield f"{told['id']}: {told['stream']}, {told['state']} since {told['since']} ({told['by']})"
+    yield f"  because     {told['reason']}"
+    yield f"  proposed    {proposal['time']} by {proposal['by']}: {proposal['reason']}"
+    yield f"  recipe      {proposal['recipe']}"
+    yield (
+        f"  recordings  {recordings['files']} files, {recordings['size_bytes'] / 1e6:.1f} MB, "
+        f"{recordings['newer']} newer than the bundle that serves"
+    )
+    yield f"  serves      {'seq ' + str(champion['seq']) if champion else 'nothing yet'}"
+    if result is not None:
+        yield f"  trained     seq {result['bundle']['seq']}: {result['said'] or result['verdict']}"
+        if result["trouble"]:
+            yield f"  trouble     {result['trouble']}"
+    for command in told["next"]:
+        yield f"  next        {command}"
+    yield ""
+    yield from _decided(told["ledger"])
+
+
+def _decided(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield "the ledger, the newest first"
+    for one in lines:
+        said = f"{one['by']}: {one['reason']}"
+        yield f"  {one['time']}  {one['what']:<10}  {one['state']:<10}  {said}"
