@@ -4,6 +4,7 @@ Every text here is published on `feedback`, so it names no secret: URLs are shor
 for what is in them.
 """
 
+import json
 import re
 import ssl
 from http import HTTPStatus
@@ -11,9 +12,16 @@ from typing import Final
 
 from urllib3.exceptions import HTTPError
 
+from models.address import shortened
 from models.errors import MillhandError
 from serving.registry.access import Access
-from serving.registry.refusals import AccessDeniedError, NotServedError, UnreachableError
+from serving.registry.refusals import (
+    AccessDeniedError,
+    NotServedError,
+    OversizedError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,19}")
 _UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
@@ -73,6 +81,37 @@ def kind_of(content: bytes) -> str:
     if content.lstrip().startswith(b"<"):
         return "a page of HTML, perhaps the login page of a network (captive portal)"
     return "something else, perhaps by another server than the registry's"
+
+
+def check_form(content: bytes, max_length: int, url: str) -> None:
+    """Tell what nobody has signed from metadata, before it can be taken for an attack.
+
+    A login page of a network answers with status 200 and HTML. It says nothing about the registry,
+    so it is asked again soon. What has the form of signed metadata is judged by its signatures.
+
+    Args:
+        content: what was answered, up to one byte more than allowed.
+        max_length: bytes that are allowed.
+        url: what was asked for.
+
+    Raises:
+        OversizedError: it looks like metadata, and is longer.
+        UnexpectedAnswerError: it is no metadata.
+    """
+    if len(content) > max_length:
+        if content.lstrip().startswith(b"{"):
+            raise OversizedError(f"{shortened(url)} is longer than {max_length} bytes")
+        document = None
+    else:
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError):
+            document = None
+    if not (isinstance(document, dict) and {"signed", "signatures"} <= document.keys()):
+        raise UnexpectedAnswerError(
+            f"{shortened(url)} was answered with no metadata of a registry, but with"
+            f" {kind_of(content)}"
+        )
 
 
 def _unauthorized(access: Access, challenge: str) -> str:

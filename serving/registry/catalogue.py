@@ -16,6 +16,7 @@ Rules:
 - No bundle that is asked for by its `seq` may be older than one that has served on this gateway and
   may still run, so that whoever may publish `desired` cannot bring back an old model.
 - A bundle longer than the operator allows is refused before it is downloaded.
+- A list that is of one stream only must have nothing else in it (`models.bundle.stream_list`).
 - A rollout keeps bundles from those that follow the newest, see `serving.registry.part`.
 
 For example: of the bundles 5, 6 with `floor_seq` 6, and 7 with `revoked` true, the bundle 6 is
@@ -30,6 +31,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from models.bundle.identity import BundleRef
+from models.bundle.stream_list import MAX_LIST_BYTES, belongs
 from serving.registry.refusals import (
     BelowFloorError,
     DowngradeError,
@@ -93,12 +95,14 @@ class Here:
             older than the newest of them that may still run; empty allows any.
         passed_over: numbers of bundles that are not selected as the newest, because a rollout
             keeps them from here.
+        max_list_bytes: bytes of the longest signed document that is read.
     """
 
     max_bytes: int
     quarantined: AbstractSet[str] = frozenset()
     has_run: AbstractSet[int] = frozenset()
     passed_over: AbstractSet[int] = frozenset()
+    max_list_bytes: int = MAX_LIST_BYTES
 
 
 def select(files: Iterable[SignedFile], stream: str, seq: int | None, here: Here) -> Target:
@@ -172,6 +176,22 @@ def withdrawn(files: Iterable[SignedFile], stream: str, kept: AbstractSet[str]) 
         for seq, target in targets.items()
         if (target.revoked or seq < floor) and target.ref.sha256 in kept
     )
+
+
+def check_list(files: tuple[SignedFile, ...], stream: str) -> tuple[SignedFile, ...]:
+    """Refuse the list of a stream that has files of others in it.
+
+    Args:
+        files: all target files of the list.
+        stream: the stream that the list is of.
+
+    Raises:
+        WrongStreamError: the list has another file than bundles of the stream.
+    """
+    strange = next((file.path for file in files if not belongs(file.path, stream)), None)
+    if strange is not None:
+        raise WrongStreamError(f"the list of {stream} has a file of another: {strange!r:.200}")
+    return files
 
 
 def may_run(files: Iterable[SignedFile], stream: str) -> AbstractSet[int]:

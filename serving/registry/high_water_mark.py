@@ -4,8 +4,8 @@ It protects against two attacks that TUF leaves open. TUF remembers the versions
 its metadata cache, which is written without fsync: after a power cut the cache may be empty, and
 old metadata with valid signatures would be accepted (a rollback attack). And TUF trusts the clock:
 where it was set back, expired metadata is valid again (a freeze attack). So the versions of all
-four roles, and a time that has certainly passed, are kept in a file of their own, `trust.json`,
-which is synced to the disk.
+four roles, those of the lists of this gateway's streams, and a time that has certainly passed, are
+kept in a file of their own, `trust.json`, which is synced to the disk.
 
 A role's version counts only while the keys that could sign it may still sign. If the publisher
 revokes a key, versions that were signed with it are forgotten: otherwise a thief of an online key
@@ -17,7 +17,7 @@ stage is never obeyed again, whoever has signed it, until the publisher signs an
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,7 +76,7 @@ class HighWaterMark:
     Attributes:
         seen: latest time at which metadata was accepted. It lies before the expiry of that
             metadata, so a clock that is far ahead cannot move it beyond what the publisher signed.
-        roles: newest metadata of each role, by name of the TUF role.
+        roles: newest metadata of each role, by name of the TUF role; also of lists of streams.
         rollouts: newest stage that was obeyed, by stream.
     """
 
@@ -161,7 +161,24 @@ class HighWaterMark:
                     " before: old metadata is being replayed. Only if the registry was made anew"
                     " with other keys: remove trust.json and registry/ from the state directory"
                 )
-        return replace(self, seen=max(self.seen, now), roles=dict(roles))
+        return replace(self, seen=max(self.seen, now), roles={**self.roles, **roles})
+
+    def check_gone(self, name: str, keys: Iterable[str]) -> None:
+        """Refuse a registry that has the list of a stream no more.
+
+        Args:
+            name: name of the list's TUF role.
+            keys: ids of the keys that may sign the list of bundles now.
+
+        Raises:
+            RollbackError: a list that these keys could sign was accepted before.
+        """
+        before = self.roles.get(name)
+        if before is not None and before.keys <= frozenset(keys):
+            raise RollbackError(
+                f"the registry has no {name} metadata, but version {before.version} was accepted"
+                " before: old metadata is being replayed, or somebody has taken it away"
+            )
 
     def obeying(self, stream: str, rollout: str, stage: Obeyed | None) -> "HighWaterMark":
         """The high-water mark after the stage of a rollout is obeyed.

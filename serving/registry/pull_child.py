@@ -83,7 +83,7 @@ def _select(registry: TrustedRegistry, request: PullRequest, here: Here, send: S
     send({"state": "rollout", "part": asdict(part)})
     if is_pinned:
         return registry.select(stream, request.seq)
-    return select_for(registry.files, signed, part, situation, here)
+    return select_for(registry.files(stream), signed, part, situation, here)
 
 
 def _throttled(send: Send) -> Callable[[int, int], None]:

@@ -11,7 +11,6 @@ imports this file, and with it tuf.
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -21,33 +20,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tuf.api.exceptions import (
-    BadVersionNumberError,
     DownloadHTTPError,
-    ExpiredMetadataError,
-    LengthOrHashMismatchError,
     RepositoryError,
-    UnsignedMetadataError,
 )
-from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import (
+    Metadata,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
 from tuf.ngclient import FetcherInterface, Updater
 
-from models.address import shortened
-from models.errors import DigestMismatchError, MillhandError
+from models.bundle.stream_list import pattern_of, role_of
 from models.rollout.files import planned
-from serving.registry.answers import kind_of
-from serving.registry.catalogue import Here, SignedFile, Target, select, withdrawn
+from serving.registry.answers import check_form
+from serving.registry.catalogue import (
+    Here,
+    SignedFile,
+    Target,
+    check_list,
+    select,
+    withdrawn,
+)
 from serving.registry.download import Progress, Promised, download
 from serving.registry.fetch import Fetcher
 from serving.registry.high_water_mark import HighWaterMark, Role
+from serving.registry.metadata.delegation import delegated
+from serving.registry.metadata.refused import ours
 from serving.registry.refusals import (
-    ExpiredError,
     MetadataError,
     NotServedError,
-    OversizedError,
-    RollbackError,
     TrustAnchorError,
-    UnexpectedAnswerError,
-    UnsignedError,
     storage_error,
 )
 
@@ -59,13 +64,6 @@ S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 MAX_ROOT_BYTES: Final = 512_000
 """Bytes of the root metadata at most, as python-tuf limits it (`UpdaterConfig.root_max_length`)."""
 _ZIP: Final = b"PK\x03\x04"  # every bundle begins like this (APPNOTE.TXT, 4.3.7)
-_REFUSALS: Final[tuple[tuple[type[RepositoryError], type[MillhandError]], ...]] = (
-    (UnsignedMetadataError, UnsignedError),
-    (BadVersionNumberError, RollbackError),
-    (ExpiredMetadataError, ExpiredError),
-    (LengthOrHashMismatchError, DigestMismatchError),
-    (RepositoryError, MetadataError),
-)
 
 
 @contextmanager
@@ -118,6 +116,7 @@ class TrustedRegistry:
         self._fetcher = fetcher
         self._here = here
         self._files: tuple[SignedFile, ...] = ()
+        self._lists: dict[str, tuple[SignedFile, ...]] = {}
         self._updater: Updater | None = None
 
     def refresh(self) -> None:
@@ -144,10 +143,21 @@ class TrustedRegistry:
         except OSError as exc:
             raise storage_error(exc, str(self._cache.parent)) from exc
 
-    @property
-    def files(self) -> tuple[SignedFile, ...]:
-        """All target files that the publisher has signed."""
-        return self._files
+    def files(self, stream: str) -> tuple[SignedFile, ...]:
+        """All target files that the publisher has signed for a stream, and those for all streams.
+
+        Where the registry has a list of bundles for each stream, that of the stream is fetched and
+        verified at the first call; the lists of other streams are not.
+
+        Raises:
+            MillhandError: see `refresh`.
+        """
+        if stream not in self._lists:
+            try:
+                self._lists[stream] = self._list(stream)
+            except OSError as exc:
+                raise storage_error(exc, str(self._cache.parent)) from exc
+        return self._files + self._lists[stream]
 
     def rollout(self, stream: str) -> "SignedRollout | None":
         """The last rollout of a stream; None if none was ever planned.
@@ -183,7 +193,7 @@ class TrustedRegistry:
         Raises:
             UntrustedBundleError: the bundle may not run, or does not exist.
         """
-        return select(self._files, stream, seq, self._here)
+        return select(self.files(stream), stream, seq, self._here)
 
     def withdrawn(self, stream: str, kept: AbstractSet[str]) -> list[str]:
         """Find what was withdrawn of what is on disk; see `serving.registry.catalogue.withdrawn`.
@@ -195,7 +205,7 @@ class TrustedRegistry:
         Raises:
             UntrustedBundleError: what is signed for the stream contradicts itself.
         """
-        return withdrawn(self._files, stream, kept)
+        return withdrawn(self.files(stream), stream, kept)
 
     def download(self, target: Target, folder: Path, on_progress: Progress) -> Path:
         """Download a selected bundle into a folder, and return its path, <sha256>.zip.
@@ -217,21 +227,40 @@ class TrustedRegistry:
     def _update(self) -> None:
         """Run TUF's client workflow; trust begins with the root that the operator installed."""
         trusted_root = self._trusted_root()
-        url, fetcher = f"{self._url}/metadata/", _MetadataFetcher(self._fetcher)
+        url = f"{self._url}/metadata/"
+        fetcher = _MetadataFetcher(self._fetcher, self._here.max_list_bytes)
         try:
             updater = Updater(str(self._cache), url, fetcher=fetcher, bootstrap=trusted_root)
         except RepositoryError as exc:
             raise TrustAnchorError(
                 f"{self._root} ([registry] root) is not trusted root metadata: {exc}"
             ) from exc
-        with _ours():
+        with ours():
             updater.refresh()
         self._updater = updater
+
+    def _list(self, stream: str) -> tuple[SignedFile, ...]:
+        """The files of the stream's own list; none where the registry has one list for all."""
+        mark, name = HighWaterMark.read(self._high_water_mark), role_of(stream)
+        role = delegated(self._verified(Targets), stream)
+        if role is None:
+            mark.check_gone(name, self._verified(Root).roles[Targets.type].keyids)
+            return ()
+        # tuf loads a list on the way to a file only: to this one, whose name nothing can have.
+        self._find(pattern_of(stream))
+        found = self._verified(Targets, name)
+        seen = {name: Role(found.version, frozenset(role.keyids))}
+        raised = mark.raised(seen, datetime.now(UTC))
+        if raised.roles != mark.roles:
+            raised.write(self._high_water_mark)
+        if found.delegations is not None:
+            raise MetadataError(f"{name} lets others sign bundles, which no publisher does")
+        return check_list(tuple(map(_signed_file, found.targets.values())), stream)
 
     def _find(self, path: str) -> SignedFile | None:
         """A target file by its path, in delegated roles as well (TUF specification, 5.6.7)."""
         assert self._updater is not None  # noqa: S101  `refresh` comes first
-        with _ours():
+        with ours():
             found = self._updater.get_targetinfo(path)
         return _signed_file(found) if found is not None else None
 
@@ -251,79 +280,37 @@ class TrustedRegistry:
             for signed in rest
         }
 
-    def _verified(self, kind: type[S]) -> S:
-        """Metadata that `_update` has just verified and stored.
+    def _verified(self, kind: type[S], name: str = "") -> S:
+        """Metadata that tuf has just verified and stored; of a delegated role by its name.
 
         tuf's Updater has no list of all targets, so its cache is read. Whoever could change the
         cache in between could change this program as well.
         """
-        return Metadata[S].from_bytes((self._cache / f"{kind.type}.json").read_bytes()).signed
-
-
-@contextmanager
-def _ours() -> Iterator[None]:
-    """Raise errors of tuf as ours."""
-    try:
-        yield
-    except DownloadHTTPError as exc:
-        cause = exc.__cause__  # it is ours: see _MetadataFetcher
-        if not isinstance(cause, NotServedError):
-            raise
-        raise cause from exc
-    except RepositoryError as exc:
-        raise _refusal(exc) from exc
+        path = self._cache / f"{name or kind.type}.json"
+        return Metadata[S].from_bytes(path.read_bytes()).signed
 
 
 class _MetadataFetcher(FetcherInterface):
     """Our fetcher with the interface of tuf, whose own writes to the system's temporary folder."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: Fetcher, max_bytes: int) -> None:
         self._fetcher = fetcher
+        self._max_bytes = max_bytes
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
+        # tuf takes the length that is signed, and the online key could sign any.
+        max_length = min(max_length, self._max_bytes)
         try:
             content = self._fetcher.read(url, max_length + 1)
         except NotServedError as exc:
             # tuf asks for root versions until one does not exist: status 404 or 403 (5.3.3).
             raise DownloadHTTPError(str(exc), exc.status) from exc
-        _check_form(content, max_length, url)
+        check_form(content, max_length, url)
         return content
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         raise NotImplementedError(url)  # only the default of download_bytes would call it
 
 
-def _check_form(content: bytes, max_length: int, url: str) -> None:
-    """Tell what nobody has signed from metadata, before it can be taken for an attack.
-
-    A login page of a network answers with status 200 and HTML. It says nothing about the registry,
-    so it is asked again soon. What has the form of signed metadata is judged by its signatures.
-    """
-    if len(content) > max_length:
-        if content.lstrip().startswith(b"{"):
-            raise OversizedError(f"{shortened(url)} is longer than {max_length} bytes")
-        document = None
-    else:
-        try:
-            document = json.loads(content)
-        except (ValueError, RecursionError):
-            document = None
-    if not (isinstance(document, dict) and {"signed", "signatures"} <= document.keys()):
-        raise UnexpectedAnswerError(
-            f"{shortened(url)} was answered with no metadata of a registry, but with"
-            f" {kind_of(content)}"
-        )
-
-
 def _signed_file(file: TargetFile) -> SignedFile:
     return SignedFile(file.path, file.hashes.get("sha256"), file.length, file.custom)
-
-
-def _refusal(error: RepositoryError) -> MillhandError:
-    refusal = next(ours for theirs, ours in _REFUSALS if isinstance(error, theirs))
-    if refusal is ExpiredError:
-        return ExpiredError(
-            f"{error}; the gateway's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. The"
-            " publisher must sign anew (millhand-trainer registry refresh)"
-        )
-    return refusal(f"the registry's metadata is refused: {error}")

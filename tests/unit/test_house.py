@@ -78,6 +78,8 @@ IMPORTERS = {
     "httptools": {"server/http/connection.py", "server/http/head.py"},
     "tuf": {
         "serving/registry/trust.py",
+        "serving/registry/metadata/delegation.py",
+        "serving/registry/metadata/refused.py",
         "serving/publishing/chain.py",
         "serving/publishing/delegation.py",
         "serving/publishing/documents.py",

@@ -74,7 +74,7 @@ class Gateway:
             signed = registry.rollout(STREAM)
             assert signed is not None
             part = part_of(signed, situation, is_pinned=False)
-            return select_for(registry.files, signed, part, situation, here).ref.seq
+            return select_for(registry.files(STREAM), signed, part, situation, here).ref.seq
 
     def refuses(self, kind: type[MillhandError]) -> str:
         with pytest.raises(kind) as caught:
