@@ -1,8 +1,7 @@
 """The bundle that serves on probation: the former one answers the same windows in its shadow.
 
 The models have changed places, so that what is compared is turned round: the gates are asked
-whether the one that serves is worse than the one in its shadow. Times are not compared: those of
-the one that serves include all that is done with its answers.
+whether the one that serves is worse than the one in its shadow.
 """
 
 import numpy as np
@@ -33,6 +32,7 @@ class Probation:
         self.champion = comparison.candidate
         self.candidate = comparison.champion
         self._comparison = comparison
+        self._serving_ms: float | None = None
 
     @property
     def tripped(self) -> tuple[str, str] | None:
@@ -44,10 +44,15 @@ class Probation:
         self._comparison.leave_out(reason, windows)
 
     def took_champion(self, milliseconds: float) -> None:
-        """Take how long the model that serves has needed for a window: of no use here."""
+        """Take how long the model that serves has needed for a window."""
+        self._serving_ms = milliseconds
 
     def took(self, milliseconds: float) -> None:
-        """Take how long the former one has needed for a window: of no use here."""
+        """Take how long the former one has needed for a window of the same batch."""
+        serving_ms, self._serving_ms = self._serving_ms, None
+        if serving_ms is not None:
+            self._comparison.took_champion(milliseconds)
+            self._comparison.took(serving_ms)
 
     def fail(self, error: InferenceError) -> None:
         """Take what the former one has failed with: it is no measure any more."""

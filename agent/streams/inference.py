@@ -165,8 +165,8 @@ class Inference:
         if elapsed_ns >= self._time_limit.doubtful_ns:
             predictor.session.renew_options()  # the flag in the old ones may have been set
         elapsed_ns -= explained_ns
-        if predictor.shadow is not None:
-            predictor.shadow.judge.took_champion(elapsed_ns / windows / 1e6)
+        if predictor.shadow is not None and predictor.has_run:
+            predictor.shadow.judge.took_champion(predictor.took_ms)
         self.batch_ns += (elapsed_ns - self.batch_ns) / 8
         if predictor is not self._predictor or not predictor.has_run:
             return

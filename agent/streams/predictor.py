@@ -66,6 +66,7 @@ class Predictor:
     Attributes:
         session: session of onnxruntime that answers the windows.
         has_run: whether the last batch had a window that was given to the model.
+        took_ms: milliseconds that the session took for one window of the last batch it answered.
         error: what the model failed with on the last batch that it was given; None if it answered.
         is_given_up: whether windows are answered BAD without asking the model, as after a failure.
         drift: watches the model's inputs and scores for drift; None where the bundle has no
@@ -82,6 +83,7 @@ class Predictor:
         self, model: Model, settings: PipelineSettings, clock: SteadyClock, max_assets: int
     ) -> None:
         self.has_run = self.is_given_up = False
+        self.took_ms = 0.0
         self.error: InferenceError | None = None
         self.suspects: Suspects | None = None
         self.tap: Callable[[Prediction], None] | None = None
@@ -138,8 +140,9 @@ class Predictor:
         Raises:
             InferenceError: the model fails, or does not give one number for each window.
         """
+        count, began_ns = len(windows), self._clock.monotonic_ns()
         outputs = self.session.run(windows)
-        count = len(windows)
+        self.took_ms = (self._clock.monotonic_ns() - began_ns) / count / NS_PER_MS
         values = outputs["value"].ravel().tolist()
         scores = outputs["score"].ravel().tolist() if self._has_score else [None] * count
         if len(values) != count or len(scores) != count:

@@ -22,7 +22,6 @@ class ShadowState:
         attempt: the attempt to bring the bundle there; None while none is under way.
         due_s: monotonic seconds at which the next attempt may begin.
         failures: attempts that failed since the last one that went well.
-        probation_s: monotonic seconds at which the probation of what serves ends.
     """
 
     slot: ShadowSlot
@@ -33,7 +32,6 @@ class ShadowState:
     attempt: Attempt | None = None
     due_s: float = 0.0
     failures: int = 0
-    probation_s: float = 0.0
 
     @property
     def shown(self) -> ShadowBundle | None:

@@ -33,6 +33,7 @@ from serving.updates.attempt import (
     Verified,
 )
 from serving.updates.kept import KILLED, KeptBundles
+from serving.updates.probations import Probations
 from serving.updates.shadow_record import (
     EndedTrial,
     Selection,
@@ -65,6 +66,7 @@ class Shadows:
     ) -> None:
         self._tools = tools
         self._kept = KeptBundles(tools)
+        self._probations = Probations(tools, clock)
         self._announcer, self._announce = announcer, announce
         self._clock = clock
         self._shadows: dict[str, ShadowState] = {}
@@ -83,6 +85,7 @@ class Shadows:
     def start(self) -> None:
         """Bring back what was in the shadows, without a network."""
         for stream, shadow in self._shadows.items():
+            self._probations.resume(stream, shadow.slot)
             if (ref := shadow.ref) is not None and shadow.slot.champion is not None:
                 shadow.ref = None
                 shadow.due_s = self._clock() + random.uniform(1.0, 30.0)  # noqa: S311  jitter
@@ -143,11 +146,8 @@ class Shadows:
     def begin_probation(self, stream: str, former: Model | None) -> None:
         """Have the bundle that served before answer beside the one that does from now on."""
         shadow = self._shadows.get(stream)
-        if former is None or self._tools.account.is_doubted(former.sha256):
-            return  # the program might die of it again
-        if shadow is not None and shadow.slot.probation_s > 0:
-            shadow.slot.begin_probation(former)
-            shadow.probation_s = self._clock() + shadow.slot.probation_s
+        if former is not None and shadow is not None:
+            self._probations.begin(stream, shadow.slot, former)
 
     def relapse(self, stream: str, failure: Failure | None) -> tuple[str, str] | None:
         """What speaks against the bundle that serves, in a code and in words; None for nothing.
@@ -173,10 +173,8 @@ class Shadows:
                 shadow.ref, shadow.due_s = None, 0.0  # another champion: compare with that one
                 shadow.slot.end()
                 self._announce(stream)
-            if shadow.slot.is_on_probation and self._clock() < shadow.probation_s:
+            if self._probations.is_on(stream, shadow.slot):
                 continue
-            if shadow.slot.end_probation():
-                self._tools.worker.submit(memory.give_back)
             champion = shadow.slot.champion
             is_due = shadow.attempt is None and self._clock() >= shadow.due_s
             if shadow.selection is not None and champion is not None and is_due:

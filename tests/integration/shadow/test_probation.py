@@ -108,3 +108,15 @@ def test_bundle_is_left_alone_once_its_probation_is_over(tmp_path: Path, broker:
         assert [one["quality"] for one in answers] == ["BAD", "GOOD"]
         plant.wait_for_metrics(received=2, predicted=2)
         assert current(plant)["seq"] == 2
+
+
+def test_probation_goes_on_after_a_restart(tmp_path: Path, broker: Mosquitto) -> None:
+    gateway = gateway_of(tmp_path, broker, NUMBERS, failing_bundle(STREAM, 2, "nan"))
+    with serving(gateway) as plant:
+        swap(plant, 2)
+        assert gateway.stop() == 0
+        gateway.start_serving()
+        gateway.wait_for_log("INFO on probation", times=2)
+        assert send(plant, 1.0, BEYOND)[-1]["quality"] == "BAD"
+        wait_for_the_former(plant, "answer_not_finite")
+        assert not list(gateway.state_dir.glob("probation/*.json"))
