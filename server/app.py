@@ -122,7 +122,11 @@ class Program:
             *(self._metrics() if self._settings.metrics.enabled else ()),
             # Its sessions are in the memory of one process.
             *(PageSession(self._guard, self._settings.access).table() if not self._place else ()),
-            *(Api(self._watch).table() if self._watch is not None else ()),
+            *(
+                Api(self._watch, has_rollouts=self._rollouts is not None).table()
+                if self._watch is not None
+                else ()
+            ),
             *self._rollout_routes(),
         )
         return (*table, *OpenApi(served, store, table).table())

@@ -36,10 +36,11 @@ class Api:
 
     Args:
         watch: what is known of the plant.
+        has_rollouts: whether this server decides on rollouts, which the page then shows.
     """
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, watch: Watch, *, has_rollouts: bool = False) -> None:
+        self._watch, self._has_rollouts = watch, has_rollouts
 
     def table(self) -> Sequence[tuple[str, str, Handler]]:
         """Method, path and handler of everything that is answered here."""
@@ -63,6 +64,7 @@ class Api:
                 "history": {"kept": not watch.keeper.trouble, "reason": watch.keeper.trouble},
                 "ignored": plant.ignored + watch.gateways.ignored,
                 "forgotten": plant.forgotten,
+                "rollouts": self._has_rollouts,
                 "assets": [watch.encoded(one) for one in plant.assets.values()],
             }
         )

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from models.control.documents import Current, Desired, Feedback, Metrics, Status
 from models.control.rollout import Evidence
@@ -72,6 +72,15 @@ class GatewayState:
         if len(self.streams) < MAX_STREAMS:
             self.streams[name] = found
         return found
+
+    def clear(self, name: str, document: Literal["current", "desired", "evidence"]) -> None:
+        """Forget a retained document of a stream, and with the last of them the stream."""
+        found = self.streams.get(name)
+        if found is None:
+            return
+        setattr(found, document, None)
+        if found.current is None and found.desired is None and found.evidence is None:
+            del self.streams[name]
 
     def set_status(self, document: Status, at_ms: int) -> None:
         """Take whether it is there, as said at a time in milliseconds since 1970."""

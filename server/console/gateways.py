@@ -131,7 +131,8 @@ class Gateways:
                 self._seqs[key] = one.seq
                 continue
             # The gateway was heard before the history was read.
-            current = self.known[one.gateway].streams[one.stream].current
+            stream = self.known[one.gateway].streams.get(one.stream)
+            current = stream.current if stream is not None else None
             if current is not None and current.seq not in (None, one.seq):
                 self._mark(one.gateway, current, now_ms())
 
@@ -196,6 +197,8 @@ class Gateways:
     ) -> None:
         state = self.known.get(name)
         if state is None:
+            if not message.payload:
+                return  # what a gateway has left behind is cleared
             if len(self.known) >= self._max_gateways:
                 self.ignored["max_gateways"] += 1
                 return
@@ -235,15 +238,15 @@ class Gateways:
                 self.drift[state.name, stream] = _point(at_ms, stream, state.name, one.drift)
 
     def _take_desired(self, state: GatewayState, message: Received) -> None:
-        stream = message.topic.rpartition("/")[2]
-        is_taken_back = not message.payload
-        state.stream(stream).desired = (
-            None if is_taken_back else Desired.read(stream, message.payload)
-        )
+        name = message.topic.rpartition("/")[2]
+        if message.payload:
+            state.stream(name).desired = Desired.read(name, message.payload)
+        else:
+            state.clear(name, "desired")
 
     def _take_current(self, state: GatewayState, message: Received) -> None:
-        if not message.payload:  # the retained document was cleared
-            state.stream(message.topic.rpartition("/")[2]).current = None
+        if not message.payload:
+            state.clear(message.topic.rpartition("/")[2], "current")
             return
         current = _read(Current, message)
         stream = state.stream(current.stream)
@@ -252,9 +255,11 @@ class Gateways:
             self._compare(state.name, current, message.at_ns // 1_000_000)
 
     def _take_evidence(self, state: GatewayState, message: Received) -> None:
-        stream = message.topic.rpartition("/")[2]
-        evidence = _read(Evidence, message) if message.payload else None
-        state.stream(stream).evidence = evidence
+        name = message.topic.rpartition("/")[2]
+        if message.payload:
+            state.stream(name).evidence = _read(Evidence, message)
+        else:
+            state.clear(name, "evidence")
 
     def _compare(self, gateway: str, current: Current, at_ms: int) -> None:
         """Mark a model that is another than the one before, also if that was before a restart."""

@@ -103,6 +103,16 @@ class PlantView(NamedTuple):
         rows = self.texts(".assets tbody tr")
         return next((one for one in rows if asset in one), "")
 
+    @property
+    def beside(self) -> list[str]:
+        """What begins the tables of which a part is only seen by scrolling sideways."""
+        found: list[str] = self.chromium.evaluate(
+            "[...document.querySelectorAll('.scroll')]"
+            ".filter(one => one.scrollWidth > one.clientWidth)"
+            ".map(one => one.innerText.slice(0, 40))"
+        )
+        return found
+
     def accessibility(self) -> list[str]:
         """What axe-core finds serious or critical: rule, reason and elements."""
         engine = files("axe_core_python").joinpath("axe.min.js").read_text()

@@ -40,7 +40,7 @@ function Page() {
     <header class="top">
       <a class="brand" href="#/plant">${MARK}<span>millhand</span></a>
       <nav aria-label="Views">
-        ${Object.entries(VIEWS).map(
+        ${Object.entries(VIEWS).filter(([one]) => one !== "rollouts" || state.hasRollouts || one === name).map(
           ([one, { name: text }]) =>
             html`<a key=${one} href="#/${one}" aria-current=${one === name ? "page" : null}>${text}</a>`,
         )}

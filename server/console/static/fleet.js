@@ -2,12 +2,13 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { count, duration, many, moment, number, words } from "./format.js";
-import { address, Empty, Shape } from "./parts.js";
+import { address, Columns, Empty, Shape } from "./parts.js";
 import { PART_WORDS, Progress } from "./progress.js";
 import { state } from "./store.js";
 
 const STEP = 250; // rows that are added at a time
 const LEAST_GOOD = 0.9; // of the answers; with fewer, a row is doubtful
+const COLUMNS = ["State", "Gateway", "Stream", "Runs", "Answers", "Drift", "Rollout and evidence", "Last word"];
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 /** How urgent a row is, its word, and the shape that says the same. */
@@ -131,16 +132,10 @@ function Group({ group, all, now, isOnly }) {
     ${(rollout || !isOnly) && html`<h2>${title}</h2>`}
     ${rollout && html`<${Progress} ...${progress(members)} />`}
     <div class="scroll" tabindex="0" role="region" aria-label="Gateways: ${title}">
-      <table class="plain fleet">
+      <table class="plain stacked fleet" role="table">
         <caption class="unseen">${title}: what runs on each gateway, what is abnormal first</caption>
-        <thead>
-          <tr>
-            <th scope="col">State</th><th scope="col">Gateway</th><th scope="col">Stream</th><th scope="col">Runs</th>
-            <th scope="col">Answers</th><th scope="col">Drift</th><th scope="col">Rollout and evidence</th>
-            <th scope="col" class="right">Last word</th>
-          </tr>
-        </thead>
-        <tbody>
+        <${Columns} names=${COLUMNS} />
+        <tbody role="rowgroup">
           ${group.rows.map((row) => html`<${Row} key=${`${row.gateway.gateway} ${row.stream?.stream}`} row=${row} now=${now} />`)}
         </tbody>
       </table>
@@ -158,19 +153,21 @@ function progress(rows) {
 function Row({ row, now }) {
   const { gateway, stream, rollout, standing } = row;
   const { name, shape } = STANDINGS[standing];
-  return html`<tr class="row-${shape}">
-    <td><span class="sign sign-${shape}"><${Shape} kind=${shape} />${name}</span> <span class="why">${why(row)}</span></td>
-    <th scope="row"><a href="#/gateways">${gateway.gateway}</a></th>
-    <td>${stream ? html`<a href=${address("stream", stream.stream)}>${stream.stream}</a>` : "–"}</td>
-    <td class="num">
+  return html`<tr role="row" class="row-${shape}">
+    <td role="cell"><span class="sign sign-${shape}"><${Shape} kind=${shape} />${name}</span> <span class="why">${why(row)}</span></td>
+    <th role="rowheader" scope="row"><a href="#/gateways">${gateway.gateway}</a></th>
+    <td role="cell">${stream ? html`<a href=${address("stream", stream.stream)}>${stream.stream}</a>` : "–"}</td>
+    <td role="cell" data-name="runs" class="num">
       ${stream && stream.seq !== null ? html`${stream.version} <span class="seq" title=${stream.sha256}>#${stream.seq}</span>` : "nothing"}
     </td>
-    <td><${Answers} stream=${stream} /></td>
-    <td class="num ${stream?.drift?.alarm ? "late" : ""}">
+    <td role="cell" data-name="answers"><${Answers} stream=${stream} /></td>
+    <td role="cell" data-name="drift" class="num ${stream?.drift?.alarm ? "late" : ""}">
       ${stream?.drift && stream.drift.ratio !== null ? `${number(stream.drift.ratio)} of limit` : "–"}
     </td>
-    <td>${rollout ? PART_WORDS[rollout.state] : "–"}${stream?.evidence && html`<span class="message">against #${stream.evidence.candidate}: ${stream.evidence.words}</span>`}</td>
-    <td class="right num" title=${moment(gateway.heard)}>${gateway.heard ? duration(now - gateway.heard) : "–"}</td>
+    <td role="cell" data-name="rollout">
+      ${rollout ? PART_WORDS[rollout.state] : "–"}${stream?.evidence && html`<span class="message">against #${stream.evidence.candidate}: ${stream.evidence.words}</span>`}
+    </td>
+    <td role="cell" data-name="last word" class="right num" title=${moment(gateway.heard)}>${gateway.heard ? duration(now - gateway.heard) : "–"}</td>
   </tr>`;
 }
 

@@ -2,9 +2,10 @@
 
 import { html } from "./vendor/preact.js";
 import { count, duration, many, moment, number, words } from "./format.js";
-import { address, Empty } from "./parts.js";
+import { address, Columns, Empty } from "./parts.js";
 import { state } from "./store.js";
 
+const COLUMNS = ["Stream", "Runs", "Wanted", "State", "Drift", "Predictions"];
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 export function Gateways({ now }) {
@@ -56,15 +57,10 @@ function Gateway({ gateway, now }) {
     ${waits.map((one) => html`<${Refusal} key=${one.stream} stream=${one} />`)}
     ${gateway.streams.length
       ? html`<div class="scroll" tabindex="0" role="region" aria-label="Streams of ${gateway.gateway}">
-          <table class="plain">
+          <table class="plain stacked" role="table">
             <caption class="unseen">Streams of ${gateway.gateway}</caption>
-            <thead>
-              <tr>
-                <th scope="col">Stream</th><th scope="col">Runs</th><th scope="col">Wanted</th><th scope="col">State</th>
-                <th scope="col">Drift</th><th scope="col" class="right">Predictions</th>
-              </tr>
-            </thead>
-            <tbody>${gateway.streams.map((one) => html`<${Stream} key=${one.stream} stream=${one} />`)}</tbody>
+            <${Columns} names=${COLUMNS} />
+            <tbody role="rowgroup">${gateway.streams.map((one) => html`<${Stream} key=${one.stream} stream=${one} />`)}</tbody>
           </table>
         </div>`
       : html`<p class="quiet">It has named no stream yet.</p>`}
@@ -79,15 +75,19 @@ function Stream({ stream }) {
   const { seq, wanted_seq: wanted, drift, counters } = stream;
   const isOther = wanted !== null && wanted !== seq;
   const amount = Object.values(counters?.predictions ?? {}).reduce((sum, one) => sum + one, 0);
-  return html`<tr>
-    <th scope="row"><a href=${address("stream", stream.stream)}>${stream.stream}</a></th>
-    <td class="num">
+  return html`<tr role="row">
+    <th role="rowheader" scope="row"><a href=${address("stream", stream.stream)}>${stream.stream}</a></th>
+    <td role="cell" data-name="runs" class="num">
       ${seq === null ? html`<span class="late">nothing</span>` : html`${stream.version} <span class="seq" title=${stream.sha256}>#${seq} ${(stream.sha256 ?? "").slice(0, 8)}</span>`}
     </td>
-    <td class="num ${isOther ? "late" : ""}">${wanted === null ? "newest" : `#${wanted}`}</td>
-    <td class=${stream.state === "serving" ? "" : "late"} title=${stream.message || null}>${words(stream.state)}${stream.reason ? `: ${words(stream.reason)}` : ""}</td>
-    <td class="num ${drift?.alarm ? "late" : ""}">${drift && drift.ratio !== null ? `${number(drift.ratio)} of limit` : "–"}</td>
-    <td class="right num">${counters ? count(amount) : "–"}</td>
+    <td role="cell" data-name="wanted" class="num ${isOther ? "late" : ""}">${wanted === null ? "newest" : `#${wanted}`}</td>
+    <td role="cell" class=${stream.state === "serving" ? "" : "late"} title=${stream.message || null}>
+      ${words(stream.state)}${stream.reason ? `: ${words(stream.reason)}` : ""}
+    </td>
+    <td role="cell" data-name="drift" class="num ${drift?.alarm ? "late" : ""}">
+      ${drift && drift.ratio !== null ? `${number(drift.ratio)} of limit` : "–"}
+    </td>
+    <td role="cell" data-name="predictions" class="right num">${counters ? count(amount) : "–"}</td>
   </tr>`;
 }
 

@@ -84,3 +84,15 @@ export function Copyable({ text, label }) {
     ${navigator.clipboard && html`<button type="button" onClick=${copy}>Copy</button>`}
   </div>`;
 }
+
+/**
+ * The head of a table whose rows become blocks on a small screen. The roles are those that the elements
+ * have by themselves; laid out as blocks, some browsers would forget them.
+ */
+export function Columns({ names }) {
+  return html`<thead role="rowgroup">
+    <tr role="row">${names.map((name) => html`<th key=${name} role="columnheader" scope="col" class=${AMOUNTS.has(name) ? "right" : null}>${name}</th>`)}</tr>
+  </thead>`;
+}
+
+const AMOUNTS = new Set(["Last word", "Predictions"]);

@@ -2,14 +2,15 @@
 
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { many, moment } from "./format.js";
-import { Empty, Shape } from "./parts.js";
+import { Columns, Empty, Shape } from "./parts.js";
 import { PART_WORDS, Progress } from "./progress.js";
-import { ask, hasToken } from "./store.js";
+import { ask, hasToken, state } from "./store.js";
 
 const PATH = "/v1/rollouts";
 const POLL_MS = 3000;
 const ANSWER_MS = 30_000;
 const MOST_MEMBERS = 20; // gateways of a group that are named
+const COLUMNS = ["Time", "What", "State", "Step", "By", "Why"];
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 /** The state of a rollout: its word, its shape, and what a person may do in it. */
@@ -26,7 +27,9 @@ const WISHES = { hold: "Hold", resume: "Resume", revert: "Revert" };
 export function Rollouts() {
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState("");
+  const { hasRollouts, isLoaded } = state;
   useEffect(() => {
+    if (!hasRollouts) return undefined;
     let isLeft = false;
     const load = async () => {
       try {
@@ -35,7 +38,6 @@ export function Rollouts() {
         if (!isLeft) (setFound({ trouble, rollouts: whole }), setProblem(""));
       } catch (error) {
         if (!isLeft) setProblem(error.message);
-        if (error.status === 404) clearInterval(timer); // there is no controller here
       }
     };
     const timer = setInterval(load, POLL_MS);
@@ -44,25 +46,22 @@ export function Rollouts() {
       isLeft = true;
       clearInterval(timer);
     };
-  }, []);
+  }, [hasRollouts]);
   return html`
     <div class="head"><h1 tabindex="-1">Rollouts</h1></div>
-    ${problem && found && html`<p class="problem">${problem}</p>`}
+    ${problem && html`<p class="problem">${problem}</p>`}
     ${found?.trouble && html`<p class="problem">${found.trouble}</p>`}
-    ${found ? found.rollouts.map((one) => html`<${Rollout} key=${one.id} one=${one} />`) : html`<${Nothing} problem=${problem} />`}
+    ${found?.rollouts.map((one) => html`<${Rollout} key=${one.id} one=${one} />`)}
+    ${!found && !problem && (isLoaded && !hasRollouts ? NONE : html`<p class="quiet">Asking the server…</p>`)}
     ${found && !found.rollouts.length && html`<${Empty} title="No rollout">
       <p>The registry has no plan of a rollout. <code>millhand-server rollout plan</code> writes and signs one.</p>
     <//>`}
   `;
 }
 
-function Nothing({ problem }) {
-  if (!problem) return html`<p class="quiet">Asking the server…</p>`;
-  return html`<${Empty} title="No rollouts here">
-    <p>${problem}</p>
-    <p>A server has rollouts where server.toml has the section <code>[rollouts]</code>.</p>
-  <//>`;
-}
+const NONE = html`<${Empty} title="No rollouts here">
+  <p>A server has rollouts where server.toml has the section <code>[rollouts]</code>.</p>
+<//>`;
 
 function Rollout({ one }) {
   const { name, shape, wishes } = STATES[one.state];
@@ -161,19 +160,17 @@ function Ledger({ lines }) {
   return html`<details class="ledger">
     <summary>${many(lines.length, "line")} of the ledger, the newest of ${at(lines[0].time)}</summary>
     <div class="scroll" tabindex="0" role="region" aria-label="The ledger">
-      <table class="plain">
-        <thead>
-          <tr><th scope="col">Time</th><th scope="col">What</th><th scope="col">State</th><th scope="col">Step</th><th scope="col">By</th><th scope="col">Why</th></tr>
-        </thead>
-        <tbody>
+      <table class="plain stacked" role="table">
+        <${Columns} names=${COLUMNS} />
+        <tbody role="rowgroup">
           ${lines.map(
-            (line, index) => html`<tr key=${index}>
-              <td class="num">${at(line.time)}</td>
-              <td>${line.what}</td>
-              <td>${line.state}</td>
-              <td class="num">${line.stage}</td>
-              <td>${line.by}</td>
-              <td>${line.reason}${line.gateways && html`<span class="message">${line.gateways}</span>`}</td>
+            (line, index) => html`<tr role="row" key=${index}>
+              <td role="cell" class="num">${at(line.time)}</td>
+              <td role="cell">${line.what}</td>
+              <td role="cell">${line.state}</td>
+              <td role="cell" data-name="step" class="num">${line.stage}</td>
+              <td role="cell" data-name="by">${line.by}</td>
+              <td role="cell" data-name="why">${line.reason}${line.gateways && html`<span class="message">${line.gateways}</span>`}</td>
             </tr>`,
           )}
         </tbody>

@@ -18,6 +18,7 @@ export const state = {
   broker: null,
   history: null, // whether it is kept
   ignored: {}, // messages that are no predictions, by reason
+  hasRollouts: false, // whether the server decides on rollouts
   isLoaded: false,
   isLive: false,
   lostAt: null, // when the connection to the server was lost, by the clock of the browser
@@ -176,6 +177,7 @@ async function load() {
   state.broker = plant.broker;
   state.history = plant.history ?? null;
   state.ignored = plant.ignored ?? {};
+  state.hasRollouts = plant.rollouts;
   state.gateways = new Map(gateways.gateways.map((one) => [one.gateway, one]));
   takeStreams(streams);
   const known = new Set(plant.assets.map((one) => key(one.stream, one.asset)));

@@ -202,6 +202,44 @@ def test_document_that_cannot_be_read_is_counted_and_harms_nothing(
     assert [one["gateway"] for one in gateways] == ["gw1"]
 
 
+LEFT_BEHIND = ("status", f"current/{STREAM}", f"desired/{STREAM}", f"evidence/{STREAM}")
+
+
+def test_gateway_stays_away_once_all_that_it_has_left_behind_is_cleared(plant: Plant) -> None:
+    status = {"state": "offline", "version": "1.0", "since": "2026-11-29T03:00:00.000Z"}
+    plant.client.publish("millhand/gone/status", status, retain=True)
+    plant.client.publish(f"millhand/gone/desired/{STREAM}", {"seq": 1}, retain=True)
+    eventually(lambda: names(plant) == ["gone", "gw1"])
+    for topic in LEFT_BEHIND:
+        plant.client.publish(f"millhand/gone/{topic}", b"", retain=True)
+    read(plant, "l1/cleared", 2.0)
+    eventually(lambda: shown_of(plant.server, "l1/cleared"))
+    eventually(lambda: names(plant) == ["gw1"])
+
+
+def test_stream_that_a_gateway_has_no_more_is_forgotten(plant: Plant) -> None:
+    topic = "millhand/gw1/desired/left"
+    plant.client.publish(topic, {"seq": 1}, retain=True)
+    eventually(lambda: "left" in streams(plant))
+    plant.client.publish(topic, b"", retain=True)
+    eventually(lambda: "left" not in streams(plant))
+    assert STREAM in streams(plant)
+
+
+def gateways(plant: Plant) -> Any:  # noqa: ANN401  any JSON value
+    return plant.server.request("GET", "/console/api/gateways").document["gateways"]
+
+
+def names(plant: Plant) -> list[str]:
+    return [one["gateway"] for one in gateways(plant)]
+
+
+def streams(plant: Plant) -> list[str]:
+    """The streams of the only gateway."""
+    (gateway,) = gateways(plant)
+    return [one["stream"] for one in gateway["streams"]]
+
+
 def test_browser_that_comes_back_gets_what_is_newer_only(plant: Plant) -> None:
     plant.client.publish(f"plant/l1/old/_inference/{STREAM}", prediction("l1/old", 0))
     with Browser(plant.server.port) as browser:

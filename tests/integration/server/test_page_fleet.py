@@ -171,15 +171,17 @@ def test_text_and_standing_filter_the_rows(view: PlantView) -> None:
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_fleet_fits_complains_of_nothing_and_can_be_read_by_all(
-    view: PlantView, width: int
+@pytest.mark.parametrize(("name", "said"), [("fleet", "98 % good"), ("gateways", "100")])
+def test_view_of_gateways_fits_complains_of_nothing_and_can_be_read_by_all(
+    view: PlantView, name: str, said: str, width: int
 ) -> None:
     say(view, "gw1", {"rollout": {**ROLLOUT, "group": "first", "state": "shadow"}})
     say(view, "gw2", state="offline")
     say(view, "gw3", {**DEGRADED})
     count(view, "gw1")
-    view.open("#/fleet", width)
-    eventually(lambda: "98 % good" in row(view, "gw1"), 20.0)
+    view.open(f"#/{name}", width)
+    view.wait_for_text("main", said)
     assert view.chromium.evaluate("document.documentElement.scrollWidth") <= width
+    assert view.beside == []
     assert view.chromium.complaints == []
     assert view.accessibility() == []

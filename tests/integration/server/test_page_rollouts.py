@@ -236,6 +236,7 @@ def test_view_fits_complains_of_nothing_and_can_be_read_by_all(view: PlantView, 
     eventually(lambda: standing(view), WAIT_S)
     view.chromium.evaluate("document.querySelector('.ledger').open = true")
     assert view.chromium.evaluate("document.documentElement.scrollWidth") <= width
+    assert view.beside == []
     assert view.chromium.complaints == []
     assert view.accessibility() == []
 
@@ -246,6 +247,10 @@ def test_server_without_a_controller_says_so(view: PlantView) -> None:
         PlantView(view.chromium, server.start(), view.broker, view.client).open("#/rollouts")
         view.wait_for_text(".empty", "No rollouts here")
         assert "[rollouts]" in view.text(".empty")
+        assert view.chromium.complaints == []
+        view.go("#/plant")
+        eventually(lambda: "Rollouts" not in view.texts("nav a"))
+        assert "Plant" in view.texts("nav a")
 
 
 def test_page_asks_for_a_token_where_it_may_only_read(view: PlantView) -> None:

@@ -46,7 +46,7 @@ class Crowd:
         listened: connections that were sent events.
         refused: connections that were refused by 429.
         ended: connections that the server has cut off.
-        oldest_ms: age of the oldest prediction that a quick browser got, milliseconds.
+        oldest_ms: age of the oldest event that a quick browser got, milliseconds.
         oldest_slow_ms: the same of a slow browser.
     """
 
@@ -119,9 +119,7 @@ def read_quickly(port: int, crowd: Crowd) -> None:
         for event in browser.events():
             browser.seen.clear()
             if event.name == "plant":
-                now = now_ms()
-                ages = (now - one["timestamp"] for one in event.document["assets"])
-                crowd.oldest_ms = max(crowd.oldest_ms, *ages)
+                crowd.oldest_ms = max(crowd.oldest_ms, now_ms() - event.document["now"])
             if crowd.over.is_set():
                 return
         crowd.ended += 1
