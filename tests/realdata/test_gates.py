@@ -29,6 +29,7 @@ from serving.gates.hard import HardGates, HardLimits
 from serving.gates.pair import Pair
 from serving.gates.profile import Profile
 from serving.gates.storm import LEAST_WINDOWS, StormLimits
+from tests.kit.pictures import empty_pictures
 from tests.realdata.line import RECIPES, cut, offline, trained
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -202,7 +203,7 @@ PLANTS = {
 
 @cache
 def trained_once(name: str, data: Path, rows: Rows) -> Bundle:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, empty_pictures():
         return PLANTS[name].train(data, Path(folder), rows)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.bundle.package import Bundle
 from tests.kit.gateway.agent import telemetry_pipeline
+from tests.kit.pictures import empty_pictures
 from tests.realdata.line import (
     RECIPES,
     Answer,
@@ -80,7 +81,8 @@ class Experiment:
 def test_skab_all_experiments(data: Path, tmp_path: Path, figure: Callable[[str], None]) -> None:
     files = [file for folder in SKAB_FOLDERS for file in data.glob(f"skab/{folder}/*.csv")]
     assert len(files) == sum(SKAB_FOLDERS.values())
-    experiments = [_experiment(file, tmp_path) for file in files]
+    with empty_pictures():
+        experiments = [_experiment(file, tmp_path) for file in files]
     pipelines = [_pipeline(one.name, one.topic) for one in experiments]
     with line(tmp_path, [one.bundle for one in experiments], pipelines) as made:
         for one in experiments:

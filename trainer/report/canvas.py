@@ -17,6 +17,7 @@ import matplotlib.style
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
@@ -87,7 +88,8 @@ def picture(
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         written = io.BytesIO()
-        figure.savefig(written, format="svg", metadata=_NO_MARKS)
+        # `Figure.savefig` would draw everything twice, the first time for the layout alone.
+        FigureCanvasSVG(figure).print_svg(written, metadata=_NO_MARKS)
     return Markup(
         '<figure class="{}"><div class="scroll" tabindex="0" role="region" aria-label="{}">{}</div>'
         "<figcaption><strong>{}.</strong> {}</figcaption></figure>"

@@ -24,6 +24,8 @@ from trainer.estimators.network import Network
 from trainer.graph.export import export
 from trainer.recipe.document import Recipe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 ROWS, LENGTH, HOP = 3_000, 32, 8
 SECTIONS: dict[str, Any] = {
     "window": {"length": LENGTH, "hop": HOP},

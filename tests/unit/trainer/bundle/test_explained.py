@@ -20,6 +20,8 @@ from trainer.console import Console
 from trainer.estimators.fitting import Answers
 from trainer.recipe.document import read_recipe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 WIDTH, LENGTH = 4, 6
 CHANNELS = tuple(Channel(name=f"c{place}") for place in range(WIDTH))
 

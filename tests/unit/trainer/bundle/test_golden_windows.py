@@ -21,6 +21,8 @@ from trainer.console import Console
 from trainer.graph.export import Graph
 from trainer.recipe.document import read_recipe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 ROWS = 1200
 DAMAGED = 60
 FOREST = {"task": "anomaly", "detectors": ["isolation-forest"]}

@@ -17,6 +17,8 @@ from trainer.errors import DataError, RecipeError
 from trainer.ingest.recorded_files import load
 from trainer.recipe.document import Recipe, read_recipe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 HEADER = ["pump", "time", "pressure", "flow"]
 BY_COLUMN = {"asset_column": "pump", "time": {"column": "time", "unit": "s"}}
 BY_FILE = {**BY_COLUMN, "asset_from": "file"}

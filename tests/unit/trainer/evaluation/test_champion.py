@@ -15,6 +15,8 @@ from trainer.console import Console
 from trainer.evaluation.champion import Comparison
 from trainer.recipe.document import read_recipe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 HEADER = ["time", "pressure", "flow", "label"]
 NUMBERS = {"task": "regression", "column": "label", "unit": "mm"}
 HALF = {"method": "time", "test": 0.5}

@@ -25,6 +25,8 @@ from trainer.features.window_features import BASIC, WindowFeatures
 from trainer.graph.export import Graph, export
 from trainer.recipe.document import read_recipe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 LENGTH, CHANNELS = 20, 2
 LARGEST = float(np.finfo(np.float32).max)
 HOSTILE = st.one_of(

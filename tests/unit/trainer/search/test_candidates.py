@@ -24,6 +24,8 @@ from trainer.recipe.document import read_recipe
 from trainer.recipe.search_section import FamilyName
 from trainer.search.journal import FOLDER, Journal
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 ROOT = Path(__file__).parents[4]
 NUMBERS = {"task": "regression", "column": "label"}
 Truth = Callable[[NDArray[np.float64]], NDArray[np.float64]]

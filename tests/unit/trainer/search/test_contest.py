@@ -15,6 +15,8 @@ from trainer.recipe.document import read_recipe
 from trainer.search.contest import choose
 from trainer.search.leaderboard import Leaderboard
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 ROWS = 600
 Truth = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

@@ -16,6 +16,8 @@ from trainer.errors import DataError, RecipeError
 from trainer.recipe.document import read_recipe
 from trainer.search.leaderboard import Leaderboard
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 ROWS = 2000
 TARGET = {"task": "anomaly", "column": "label"}
 BETWEEN, BEYOND = 5.0, 40.0

@@ -24,6 +24,8 @@ from trainer.search.journal import FOLDER
 from trainer.search.leaderboard import Cost, Entry, Leaderboard
 from trainer.search.tradeoff import ROUNDS, in_order, with_costs
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 NUMBERS = {"task": "regression", "column": "label"}
 
 

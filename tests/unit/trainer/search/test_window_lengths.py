@@ -19,6 +19,8 @@ from trainer.errors import RecipeError
 from trainer.recipe.document import Recipe, read_recipe
 from trainer.search.leaderboard import TriedLength
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 ROWS = 500
 NUMBERS = {"task": "regression", "column": "label"}
 
