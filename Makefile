@@ -15,7 +15,8 @@ export PATH := $(PATH):/usr/sbin
 .PHONY: help demo test check bench chaos docs sbom lock upgrade clean
 
 help:
-	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set"
+	@echo "make demo    a simulated plant, broker, trainer and agent; ends after DEMO_SECONDS if set;"
+	@echo "             ROLLOUT=1: a good and a bad model on three gateways"
 	@echo "make test    the whole test suite with its coverage gate"
 	@echo "make check   style, types, import rules, configuration schemas"
 	@echo "make chaos   faults under load, a fuzz and a soak: half an hour; CHAOS='--only cut' for less"
@@ -27,6 +28,7 @@ help:
 	@echo "make clean   remove what the other targets made"
 
 demo: $(STAMP)
+	$(if $(ROLLOUT),$(call debian,mosquitto,command -v mosquitto))
 	$(BIN)/python -m demo
 
 test: $(STAMP)

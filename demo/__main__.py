@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from demo.rollout.show import run_rollouts
 from demo.show import Options, run_demo
 from tests.kit.errors import KitError
 
@@ -28,7 +29,8 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     console = Console()
     try:
-        return 0 if run_demo(options, console) else 1
+        run = run_rollouts if options.rollout else run_demo
+        return 0 if run(options, console) else 1
     except KitError as exc:
         Console(stderr=True).print(f"demo: {exc}", style="bold red", markup=False, highlight=False)
         return 3
@@ -65,8 +67,15 @@ def _options() -> Options:
         metavar="HOURS",
         help="how long a recorded day is; fewer than 24 train sooner",
     )
+    parser.add_argument(
+        "--rollout",
+        action="store_true",
+        default=bool(os.environ.get("ROLLOUT")),
+        help="three gateways and the rollouts of a good and of a bad model, or ROLLOUT=1",
+    )
     called = parser.parse_args()
-    return Options(called.seconds, called.broker, called.keep, called.export_table, called.hours)
+    options = (called.seconds, called.broker, called.keep, called.export_table, called.hours)
+    return Options(*options, rollout=called.rollout)
 
 
 def _seconds(text: str) -> float:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import tomli_w
@@ -33,9 +34,18 @@ class ModelServer:
         broker: broker whose predictions the page shows.
         registry: folder of the registry.
         root: root metadata that it trusts.
+        sections: further sections of its configuration, and further keys of the page's.
     """
 
-    def __init__(self, work: Path, broker: Broker, registry: Path, root: Path) -> None:
+    def __init__(
+        self,
+        work: Path,
+        broker: Broker,
+        registry: Path,
+        root: Path,
+        sections: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> None:
+        self._sections = sections
         self._config, self._log = work / "server.toml", work / "server.log"
         self._broker = broker
         self._registry, self._state = {"url": registry.as_uri(), "root": str(root)}, work / "http"
@@ -80,6 +90,14 @@ class ModelServer:
         status, document = self._ask("GET", f"/v2/models/{STREAM}", None)
         return document["versions"] if status == _OK else []
 
+    def rollout(self, rollout: str) -> Mapping[str, Any]:
+        """How a rollout stands, by its id; one that the server does not know yet is `planned`."""
+        status, document = self._ask("GET", f"/v1/rollouts/{rollout}", None)
+        known: Mapping[str, Any] = document
+        return (
+            known if status == _OK else {"state": "planned", "stage": 0, "reason": "not seen yet"}
+        )
+
     def predict(self, seq: int, readings: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """The prediction for the last of some readings of one asset.
 
@@ -105,7 +123,12 @@ class ModelServer:
             "server": {"port": port, "state_dir": str(self._state)},
             "registry": {**self._registry, "poll_s": 1.0},
             "streams": [{"stream": STREAM, "versions": 2}],
-            "console": {"predictions": [PREDICTION_TOPIC], "broker": broker},
+            **self._sections,
+            "console": {
+                "predictions": [PREDICTION_TOPIC],
+                "broker": broker,
+                **self._sections.get("console", {}),
+            },
         }
 
     def _find_port(self) -> bool:

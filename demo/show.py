@@ -43,6 +43,7 @@ class Options:
         keep: whether the work folder stays after the end.
         picture: file for the picture of the table that shows most; None: no picture.
         hours: hours in a day of the recorded history.
+        rollout: whether rollouts over three gateways are shown instead.
     """
 
     seconds: float | None
@@ -50,6 +51,7 @@ class Options:
     keep: bool
     picture: Path | None
     hours: int
+    rollout: bool = False
 
 
 def run_demo(options: Options, console: Console) -> bool:
@@ -60,7 +62,7 @@ def run_demo(options: Options, console: Console) -> bool:
     """
     ledger = Ledger(warm_up=WINDOW - 1)
     with ExitStack() as stack:
-        work = stack.enter_context(_work_folder(console, keep=options.keep))
+        work = stack.enter_context(work_folder(console, keep=options.keep))
         broker = stack.enter_context(running_broker(work, options.broker))
         console.print(f"{broker.name} listens on {HOST}:{broker.port}", highlight=False)
         workshop = Workshop(work, broker.port, options.hours)
@@ -82,14 +84,15 @@ def run_demo(options: Options, console: Console) -> bool:
             link, display, board, ledger, gateway, update, [broker.child, agent, server.child]
         )
         performance = Performance(stage, options.seconds)
-        with _ended_by_signals(performance.stop):
+        with ended_by_signals(performance.stop):
             performance.play()
         performance.agreement.compare(server.predict)
     return _sum_up(console, performance, ledger)
 
 
 @contextmanager
-def _work_folder(console: Console, *, keep: bool) -> Iterator[Path]:
+def work_folder(console: Console, *, keep: bool) -> Iterator[Path]:
+    """Make a folder for all files, which goes at the end unless it is to be kept."""
     work = Path(tempfile.mkdtemp(prefix="millhand-demo-"))
     try:
         yield work
@@ -134,7 +137,7 @@ def _show_addresses(console: Console, server: ModelServer) -> None:
 
 
 @contextmanager
-def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
+def ended_by_signals(stop: threading.Event) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM end the run in order; a second one interrupts the demo."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]

@@ -1,5 +1,7 @@
 """The trainer's side of the demo: recipes, and the commands that bring a version to a gateway."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from demo.gateway import GATEWAY
@@ -29,7 +31,7 @@ time = {{ column = "time" }}
 [window]
 length = {window}
 hop = 1
-max_gap_s = 60
+max_gap_s = {max_gap_s}
 
 [target]
 task = "classification"
@@ -40,6 +42,12 @@ classes = {classes}
 method = "time"
 test = 0.25
 """
+_SEARCH = """
+[search]
+trials = 1
+jobs = 1
+candidates = ["{family}"]
+"""
 _SIGNAL = """\
 [[signals]]
 name = "{name}"
@@ -48,19 +56,42 @@ range = [{low}, {high}]
 """
 
 
-def recipe(seq: int) -> str:
-    """Return the recipe of a version as TOML; the second version reads more days than the first."""
-    return _RECIPE.format(
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What recipes say of the data and of the model.
+
+    Attributes:
+        window: samples of a window.
+        max_gap_s: seconds of plant time without a sample from which on a new run begins.
+        family: the family of models that is fitted; empty for the trainer's default.
+    """
+
+    window: int = WINDOW
+    max_gap_s: int = 60
+    family: str = ""
+
+
+def recipe(seq: int, files: Sequence[str], scheme: Scheme = Scheme()) -> str:
+    """Return the recipe of a version as TOML.
+
+    Args:
+        seq: number of the bundle.
+        files: files of the history that it is trained on.
+        scheme: what is said of the data and of the model.
+    """
+    text = _RECIPE.format(
         stream=STREAM,
         version=f"1.{seq - 1}.0",
-        files=", ".join(f'"history/day-{day}.csv"' for day in range(1, DAYS[seq] + 1)),
+        files=", ".join(f'"{file}"' for file in files),
         signals="\n".join(
             _SIGNAL.format(name=name, unit=s.unit, low=s.valid_range[0], high=s.valid_range[1])
             for name, s in SIGNALS.items()
         ),
-        window=WINDOW,
+        window=scheme.window,
+        max_gap_s=scheme.max_gap_s,
         classes=f'["{HEALTHY}", "{WORN_BEARING}", "{CAVITATION}"]',
     )
+    return text + (_SEARCH.format(family=scheme.family) if scheme.family else "")
 
 
 class Workshop:
@@ -75,34 +106,47 @@ class Workshop:
     def __init__(self, work: Path, port: int, hours: int) -> None:
         self.work = work
         self.registry = work / "registry"
-        self.trusted_root = work / "keys" / "root.json"
-        self._keys = work / "keys"
+        self.keys = work / "keys"
+        self.trusted_root = self.keys / "root.json"
         self._history = work / "history"
         self._bundles = work / "bundles"
         self._port = port
         self._hours = hours
 
-    def record(self) -> list[Step]:
-        """Return the steps before any version: to write the history, and an empty registry."""
+    def record(self, program: str = "demo.plant.history") -> list[Step]:
+        """Return the steps before any version: to write the history, and an empty registry.
+
+        Args:
+            program: module that writes the history.
+        """
         history = (self._history, str(max(DAYS.values())), str(self._hours))
-        registry = ("registry", "init", self.registry, "--keys", self._keys)
+        registry = ("registry", "init", self.registry, "--keys", self.keys)
         return [
-            Step("the plant records its history", python("demo.plant.history", *history)),
+            Step("the plant records its history", python(program, *history)),
             Step("create a registry and its keys", python("trainer", *registry)),
         ]
 
     def make(self, seq: int) -> list[Step]:
         """Write the recipe of a version, and return the steps that train and publish it."""
+        files = [f"history/day-{day}.csv" for day in range(1, DAYS[seq] + 1)]
+        title = f"train version {seq} on {self._hours * DAYS[seq]} h of history"
+        return [self.train(seq, title, recipe(seq, files)), self.publish(seq)]
+
+    def train(self, seq: int, title: str, text: str) -> Step:
+        """Write the recipe of a version, and return the step that trains it."""
         path = self.work / f"recipe-{seq}.toml"
-        path.write_text(recipe(seq), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         train = ("train", path, "--out", self._bundles, "--seq", str(seq))
-        bundle = self._bundles / f"{STREAM}-{seq}.zip"
-        publish = ("publish", bundle, "--registry", self.registry, "--keys", self._keys)
-        hours = self._hours * DAYS[seq]
-        return [
-            Step(f"train version {seq} on {hours} h of history", python("trainer", *train)),
-            Step(f"sign and publish version {seq}", python("trainer", *publish)),
-        ]
+        return Step(title, python("trainer", *train))
+
+    def publish(self, seq: int) -> Step:
+        """Return the step that signs and publishes a version."""
+        publish = ("publish", self.bundle(seq), "--registry", self.registry, "--keys", self.keys)
+        return Step(f"sign and publish version {seq}", python("trainer", *publish))
+
+    def bundle(self, seq: int) -> Path:
+        """Return the path of the bundle of a version."""
+        return self._bundles / f"{STREAM}-{seq}.zip"
 
     def push(self, seq: int) -> Step:
         """Return the step that pushes a version to the gateway, and waits until it serves."""

@@ -33,8 +33,15 @@ def write_history(folder: Path, days: int, hours: int, console: Console) -> list
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             for _ in track(range(int(day_s / SAMPLE_S)), path.name, console=console):
-                writer.writerows(map(_row, plant.step(SAMPLE_S)))
+                writer.writerows(map(row, plant.step(SAMPLE_S)))
     return paths
+
+
+def row(reading: Reading) -> list[str]:
+    """Return the row of a reading, in the order of `COLUMNS`."""
+    time = (BEGIN + timedelta(seconds=reading.time_s)).isoformat().replace("+00:00", "Z")
+    values = [f"{value:.3f}" if math.isfinite(value) else "" for value in reading.signals.values()]
+    return [time, reading.asset, *values, reading.condition]
 
 
 def main() -> None:
@@ -45,12 +52,6 @@ def main() -> None:
     parser.add_argument("hours", type=int)
     called = parser.parse_args()
     write_history(called.folder, called.days, called.hours, Console())
-
-
-def _row(reading: Reading) -> list[str]:
-    time = (BEGIN + timedelta(seconds=reading.time_s)).isoformat().replace("+00:00", "Z")
-    values = [f"{value:.3f}" if math.isfinite(value) else "" for value in reading.signals.values()]
-    return [time, reading.asset, *values, reading.condition]
 
 
 if __name__ == "__main__":

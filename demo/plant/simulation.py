@@ -109,14 +109,26 @@ class Plant:
         seed: seed of the differences between the pumps, and of all noise.
         faults: the faults, with their times.
         start_s: plant time at the beginning, seconds; 0 is midnight.
+        daily: whether load and air follow the hours of the day; otherwise it runs around the clock
+            in a heated hall, and remembers for an hour instead of days.
+        noise_seed: seed of all noise, for the same pumps at another time; None: as the pumps.
     """
 
-    def __init__(self, seed: int, faults: Iterable[Fault] = (), *, start_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        faults: Iterable[Fault] = (),
+        *,
+        start_s: float = 0.0,
+        daily: bool = True,
+        noise_seed: int | None = None,
+    ) -> None:
         self.time_s = start_s
-        self._noise = np.random.default_rng(seed)
+        built = np.random.default_rng(seed)
+        self._noise = built if noise_seed is None else np.random.default_rng(noise_seed)
         faults = tuple(faults)
         self._lines = [
-            _Line(name, [_Pump.build(name, pump, faults, self._noise) for pump in PUMPS])
+            _Line(name, [_Pump.build(name, pump, faults, built) for pump in PUMPS], daily)
             for name in LINES
         ]
 
@@ -244,6 +256,7 @@ class _Line:
 
     name: str
     pumps: list[_Pump]
+    daily: bool
     drift: float = 0.0
 
     def step(self, time_s: float, dt_s: float, noise: np.random.Generator) -> list[Reading]:
@@ -256,7 +269,7 @@ class _Line:
             static_m=_STATIC_M,
             header_loss_s2_m5=_HEADER_LOSS,
         )
-        ambient_c = 20.0 + 5.0 * math.sin(2.0 * math.pi * (time_s / _DAY_S - 0.375))
+        ambient_c = 20.0 + 5.0 * self._cycle(time_s, 0.375)
         readings = []
         for pump, flow in zip(self.pumps, flows, strict=True):
             signals = {"load": 100.0 * load} | pump.run(flow, ambient_c, dt_s)
@@ -268,8 +281,12 @@ class _Line:
         """The load: two shifts a day, and a demand that is an Ornstein-Uhlenbeck process."""
         keep = math.exp(-dt_s / 900.0)
         self.drift = self.drift * keep + 0.06 * math.sqrt(1.0 - keep**2) * noise.normal()
-        shift = 0.16 * math.sin(2.0 * math.pi * (time_s / _DAY_S - 0.29))
+        shift = 0.16 * self._cycle(time_s, 0.29)
         return min(max(0.76 + shift + self.drift, 0.4), 1.05)
+
+    def _cycle(self, time_s: float, delay: float) -> float:
+        """The cycle of the day, from -1 to 1, which begins a share of a day after midnight."""
+        return math.sin(2.0 * math.pi * (time_s / _DAY_S - delay)) if self.daily else 0.0
 
 
 def _measure(
