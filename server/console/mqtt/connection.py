@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from serving.mqtt import credentials
 from serving.mqtt.errors import BrokerError, reason_of
-from serving.mqtt.packets import MQTT_5, MalformedError, Received
+from serving.mqtt.packets import MQTT_5, PUBACK, MalformedError, Received
 from serving.mqtt.reader import Reader
 from serving.mqtt.settings import Broker
 
@@ -177,8 +177,11 @@ class Connection:
         except MalformedError as exc:
             self._end(f"the broker sends {exc}")
             return ()
-        if block.others:
-            self._client.fed += block.others
+        self._client.fed += block.others
+        for packet_id, _ in block.confirmations:
+            # Without it paho would have 20 messages in flight at some time, and send no more.
+            self._client.fed += bytes((PUBACK, 2)) + packet_id.to_bytes(2, "big")
+        if self._client.fed:
             self._pass_on()
         return block.received
 
