@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Any, Final
 
 from models.printable import printable
+from server.retraining.execution.publication import obstacle
 from server.retraining.execution.result import Result, read_result
 from server.retraining.execution.rollout_plan import DOCUMENT as PLAN
 from server.retraining.opened import Opened
@@ -41,9 +42,15 @@ def described(of: Opened, known: Known) -> dict[str, Any]:
         **summary(known),
         "proposal": known.proposal.model_dump(mode="json"),
         "result": result.model_dump(mode="json") if result is not None else None,
+        "waits": _waits(of, known, result),
         "next": list(_commands(of, known, result)),
         "ledger": [asdict(one) for one in of.ledger.lines(known.proposal.id, MAX_LINES)],
     }
+
+
+def _waits(of: Opened, known: Known, result: Result | None) -> str:
+    """Why a trained bundle waits for a person; empty where it does not."""
+    return obstacle(of, known, result) if known.state == "trained" and result is not None else ""
 
 
 def _commands(of: Opened, known: Known, result: Result | None) -> Iterator[str]:
@@ -85,8 +92,8 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"  serves      {'seq ' + str(champion['seq']) if champion else 'nothing yet'}"
     if result is not None:
         yield f"  trained     seq {result['bundle']['seq']}: {result['said'] or result['verdict']}"
-        if result["trouble"]:
-            yield f"  trouble     {result['trouble']}"
+    if told["waits"]:
+        yield f"  waits       for a person: {told['waits']}"
     for command in told["next"]:
         yield f"  next        {command}"
     yield ""

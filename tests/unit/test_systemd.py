@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from server.retraining.settings import Retraining
 from serving.errors import EXIT_CONFIG
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,22 @@ def test_textfile_drop_in_verifies_and_opens_one_folder(tmp_path: Path) -> None:
     opened = re.findall("^ReadWritePaths=(.*)$", text, re.MULTILINE)
     example = (ROOT / "config" / "agent.toml").read_text()
     assert [one for one in opened if f'textfile = "{one}/' in example] == opened != []
+
+
+def test_retraining_drop_in_verifies_and_has_room_for_what_the_settings_allow(
+    tmp_path: Path,
+) -> None:
+    unit = installed("millhand-server", tmp_path)
+    folder = unit.with_name("millhand-server.service.d")
+    folder.mkdir()
+    text = (ROOT / "systemd" / folder.name / "30-retraining.conf").read_text()
+    (folder / "30-retraining.conf").write_text(text)
+    room = {
+        name: int(most) << 30 for name, most in re.findall(r"^(\w+)=(\d+)G$", text, re.MULTILINE)
+    }
+    allowed = Retraining.model_fields["memory_bytes"].default
+    assert analyze("verify", unit) == ""
+    assert room["LimitDATA"] == room["MemoryMax"] == allowed > room["MemoryHigh"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -26,7 +26,8 @@ def main() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != request["parent"]:  # it has died before this was asked for
         sys.exit(NOT_STARTED)
-    os.nice(request["nice"])
+    with suppress(OSError):  # a sandbox may forbid it
+        os.nice(request["nice"])
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_DATA, request["memory_bytes"]),

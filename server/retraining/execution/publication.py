@@ -68,30 +68,8 @@ class Publication:
                 self._end(known, result, code)
         elif self._is_there(known, result):
             self._move(known, "published", HOLDER, f"seq {result.bundle.seq} is in the registry")
-        elif self._running is None and not is_busy and not self.obstacle(known, result):
+        elif self._running is None and not is_busy and not obstacle(self._of, known, result):
             self._begin(known, result)
-
-    def obstacle(self, known: Known, result: Result) -> str:
-        """Why the command that publishes is not run; empty where it may be."""
-        command = self._of.retraining.publish
-        if not command:
-            return "retraining.publish names no command"
-        if result.trouble:
-            return result.trouble
-        if result.verdict == "worse":
-            return "the new model is worse than the champion"
-        if self._of.proposals.was(known, "publishing"):
-            return known.line.reason
-        return self._without_plan(known, is_needed=any("{plan}" in one for one in command))
-
-    def _without_plan(self, known: Known, *, is_needed: bool) -> str:
-        """What is wrong with the plan; empty if it can be used, or none is needed."""
-        plan = _plan(known.folder)
-        if self._of.proposals.is_by_policy(known) and (plan is None or not begins_in_shadow(plan)):
-            return 'auto = "shadow" needs a plan of the stream that begins with mode = "shadow"'
-        if plan is None and is_needed:
-            return "the stream has no plan of a rollout, and retraining.publish asks for one"
-        return ""
 
     def begin_rollout(self, known: Known) -> None:
         """Begin the rollout of a bundle that the command has published, if it was not begun.
@@ -166,6 +144,39 @@ class Publication:
         return self._of.proposals.move(
             known, state, by=by, reason=reason[:MAX_REASON], controller=self._run
         )
+
+
+def obstacle(of: Opened, known: Known, result: Result) -> str:
+    """Why the command that publishes is not run; empty where it may be.
+
+    Args:
+        of: the server's registry, ledger and proposals.
+        known: a proposal that is trained.
+        result: what its training has given.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    command = of.retraining.publish
+    if not command:
+        return "retraining.publish names no command"
+    if result.trouble:
+        return result.trouble
+    if result.verdict == "worse":
+        return "the new model is worse than the one that serves"
+    if of.proposals.was(known, "publishing"):
+        return known.line.reason
+    return _fault_of_plan(of, known)
+
+
+def _fault_of_plan(of: Opened, known: Known) -> str:
+    """What is wrong with the plan of the rollout; empty if it can be used, or none is needed."""
+    plan = _plan(known.folder)
+    if of.proposals.is_by_policy(known) and (plan is None or not begins_in_shadow(plan)):
+        return 'auto = "shadow" needs a plan of the stream that begins with mode = "shadow"'
+    if plan is None and any("{plan}" in one for one in of.retraining.publish):
+        return "the stream has no plan of a rollout, and retraining.publish asks for one"
+    return ""
 
 
 def _plan(folder: Path) -> Plan | None:
