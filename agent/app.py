@@ -207,6 +207,7 @@ def _set_timers(path: Path, upkeep: Upkeep, counters: Counters, metrics_s: float
     timers.every(
         metrics_s, lambda: upkeep.control.metrics(counters.snapshot()), lambda: reconnector.is_up
     )
+    counters.metadata_age_s = lambda: upkeep.updater.freshness.age_s
     if (node := upkeep.node) is not None:
         counters.sparkplug = node.snapshot
         upkeep.health.others.append(lambda: node.trouble)

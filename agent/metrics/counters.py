@@ -13,7 +13,14 @@ from agent.delivery.inputs import Outcome
 from agent.mqtt.reconnect import Reconnector
 from agent.streams.pipeline import Pipeline
 from agent.streams.router import Router
-from models.control.documents import Drift, Metrics, SparkplugMetrics, StreamMetrics
+from models.control.documents import (
+    Drift,
+    Metrics,
+    SparkplugMetrics,
+    StreamMetrics,
+)
+from models.control.histogram import HistogramMetrics
+from serving.histogram import Histogram
 
 if TYPE_CHECKING:
     from agent.labels.gateway import GatewayLabels
@@ -27,6 +34,7 @@ class Counters:
         labels: the late labels; None where no stream takes any.
         births: reads those of the requests to nodes of Sparkplug; None where none may be asked.
         textfile_failures: reads how often the text file could not be written; None without one.
+        metadata_age_s: reads how old the registry's metadata are; None without a registry.
     """
 
     def __init__(
@@ -45,6 +53,7 @@ class Counters:
         self.sparkplug: Callable[[], SparkplugMetrics] | None = None
         self.births: Callable[[], dict[str, int]] | None = None
         self.textfile_failures: Callable[[], int] | None = None
+        self.metadata_age_s: Callable[[], float | None] | None = None
         self.labels: GatewayLabels | None = None
 
     def snapshot(self) -> Metrics:
@@ -72,6 +81,8 @@ class Counters:
             update["sparkplug"] = self.sparkplug()
         if self.textfile_failures is not None:
             update["textfile_failures"] = self.textfile_failures()
+        if self.metadata_age_s is not None and (age_s := self.metadata_age_s()) is not None:
+            update["metadata_age_s"] = round(age_s, 1)
         return counted.model_copy(update=update) if update else counted
 
     def _of_labels(self, pipeline: Pipeline) -> Mapping[str, Any]:
@@ -105,4 +116,12 @@ def _of_stream(
         **explained,
         **labels,
         batch_ms=round(pipeline.inference.batch_ns / 1e6, 3),
+        duration_us=_histogram(pipeline.inference.counted.durations_us),
+        age_ms=_histogram(pipeline.inference.counted.ages_ms),
+    )
+
+
+def _histogram(counted: Histogram) -> HistogramMetrics:
+    return HistogramMetrics.model_construct(
+        bounds=tuple(counted.bounds), counts=tuple(counted.counts), total=counted.total
     )

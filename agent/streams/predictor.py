@@ -8,6 +8,7 @@ windows calls as little as possible: at 60,000 predictions a second, every call 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from models.input.reasons import INPUT_MISSING
 from models.windowing.windows import Batch
 from serving.clock import SteadyClock
 from serving.errors import InferenceError, ModelFailedError, NotFiniteError
+from serving.histogram import Histogram
 from serving.model import Model
 from serving.prediction import Identity, Prediction, PredictionEncoder
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
+DURATIONS_US = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
+AGES_MS = (1, 10, 100, 1_000, 10_000, 60_000, 600_000, 3_600_000)
 _BAD = Quality.BAD  # a member's lookup costs 0.1 us in Python 3.11
 
 
@@ -47,11 +51,15 @@ class Counted:
         predictions: how many were made, by quality.
         bad: how many of them are BAD, by reason.
         explanations: how many were explained, and how many more may be in this turn.
+        durations_us: microseconds of the model for one window, for each window that it was given.
+        ages_ms: milliseconds from the time of a reading to its prediction; 0 for one of the future.
     """
 
     predictions: Counter[str] = field(default_factory=Counter)
     bad: Counter[str] = field(default_factory=Counter)
     explanations: Explanations = field(default_factory=Explanations)
+    durations_us: Histogram = field(default_factory=partial(Histogram, DURATIONS_US))
+    ages_ms: Histogram = field(default_factory=partial(Histogram, AGES_MS))
 
 
 class Predictor:
@@ -178,7 +186,7 @@ class Predictor:
             self.drift.note(batch, scores if self._has_score else values, at_ns)
         wall_ns = at_ns - self._clock.ahead_ns
         outgoing: list[Outgoing] = []
-        not_finite, predictions = 0, counted.predictions
+        not_finite, predictions, aged = 0, counted.predictions, counted.ages_ms.add
         for origin, time_ns, quality, value, score, why in zip(
             origins, batch.times_ns, batch.qualities, values, scores, whys, strict=True
         ):
@@ -191,6 +199,7 @@ class Predictor:
                 counted.bad[reason] += 1
                 not_finite += reason == NotFiniteError.code
             predictions[NAMES[quality]] += 1
+            aged(max(0, age_ms := (wall_ns - time_ns) // NS_PER_MS))
             prediction = Prediction(
                 value,
                 score,
@@ -200,7 +209,7 @@ class Predictor:
                 self._identity.of(route.asset, position or time_ns, ordinal, content),
                 route.asset,
                 (at_ns - message.at_ns) // NS_PER_US / 1_000,
-                (wall_ns - time_ns) // NS_PER_MS,
+                age_ms,
                 reason,
                 why,
             )

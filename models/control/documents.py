@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from models.bundle.manifest import Name, Sha256
 from models.control.bundles import QuarantinedBundle, ShadowBundle
 from models.control.document import Activity, Count, Document, Message, Seq, Time
+from models.control.histogram import HistogramMetrics
 from models.control.rollout import Evidence, RolloutHint, RolloutState
 from models.errors import IncompatibleBundleError
 from models.input.reasons import BAD_REASONS
@@ -225,6 +226,8 @@ class StreamMetrics(Document):
             want of time, `failed`; left out where there was none.
         labels: where the stream takes late labels, else left out.
         batch_ms: time that a batch of windows takes, a moving average in milliseconds.
+        duration_us: microseconds of the model for one window, of each window that it was given.
+        age_ms: milliseconds from the time of a reading to its prediction.
     """
 
     predictions: dict[str, Count]
@@ -241,6 +244,8 @@ class StreamMetrics(Document):
     explanations: dict[str, Count] = Field(default={})
     labels: LabelMetrics | None = None
     batch_ms: float
+    duration_us: HistogramMetrics | None = None
+    age_ms: HistogramMetrics | None = None
 
 
 class SparkplugMetrics(Document):
@@ -287,6 +292,8 @@ class Metrics(Document):
         sparkplug: counters of the edge node of Sparkplug, where one is configured.
         textfile_failures: tries to write the text file of metrics that have failed, where one is
             configured.
+        metadata_age_s: seconds since metadata of the registry were accepted last; left out before
+            the first time.
     """
 
     time: Time = ""
@@ -304,6 +311,7 @@ class Metrics(Document):
     rebirths: dict[str, Count] | None = None
     sparkplug: SparkplugMetrics | None = None
     textfile_failures: Count | None = None
+    metadata_age_s: float | None = None
 
 
 DOCUMENTS: Final[dict[str, type[Document]]] = {

@@ -5,10 +5,11 @@ it. No library writes it, so that the agent installs none.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from typing import Final
 
 from models.control.families import Family
-from models.control.series import Sample
+from models.control.series import Buckets, Sample
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of the text."""
@@ -28,9 +29,16 @@ class Exposition:
         """Add samples, no two of which may have the same family and the same labels."""
         for family, labels, value in samples:
             pairs = zip(family.labels, map(_escaped, labels), strict=True)
-            shown = ",".join(f'{name}="{text}"' for name, text in pairs)
-            braced = f"{{{shown}}}" if shown else ""
-            self._lines[family].append(f"{family.name}{braced} {float(value)!r}\n")
+            shown = [f'{name}="{text}"' for name, text in pairs]
+            lines = self._lines[family]
+            if not isinstance(value, Buckets):
+                lines.append(_line(family.name, shown, value))
+                continue
+            for bound, count in value.cumulative:
+                within = "+Inf" if bound == inf else repr(bound)
+                lines.append(_line(f"{family.name}_bucket", [*shown, f'le="{within}"'], count))
+            lines.append(_line(f"{family.name}_sum", shown, value.total))
+            lines.append(_line(f"{family.name}_count", shown, value.cumulative[-1][1]))
 
     def text(self) -> bytes:
         """The text, without the families that have no sample."""
@@ -43,6 +51,11 @@ class Exposition:
                 kind = "gauge" if family.kind == "info" else family.kind
                 yield f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} {kind}\n"
                 yield from lines
+
+
+def _line(name: str, labels: Sequence[str], value: float) -> str:
+    braced = f"{{{','.join(labels)}}}" if labels else ""
+    return f"{name}{braced} {float(value)!r}\n"
 
 
 def _escaped(text: str) -> str:

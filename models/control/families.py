@@ -66,6 +66,30 @@ TEXTFILE_FAILURES: Final = Family(
     "millhand_textfile_failures_total", "counter", _OF_GATEWAY,
     "Tries of the agent to write its text file that have failed.",
 )  # fmt: skip
+METADATA_AGE: Final = Family(
+    "millhand_metadata_age_seconds", "gauge", _OF_GATEWAY,
+    "Time since the gateway has accepted metadata of the registry last.",
+)  # fmt: skip
+SPARKPLUG_CONNECTS: Final = Family(
+    "millhand_sparkplug_connects_total", "counter", _OF_GATEWAY,
+    "Connections of the edge node of Sparkplug that the broker has accepted.",
+)  # fmt: skip
+SPARKPLUG_MESSAGES: Final = Family(
+    "millhand_sparkplug_messages_total", "counter", (*_OF_GATEWAY, "kind"),
+    "Messages that the edge node has published, by kind, such as DDATA.",
+)  # fmt: skip
+SPARKPLUG_PREDICTIONS: Final = Family(
+    "millhand_sparkplug_predictions_total", "counter", (*_OF_GATEWAY, "outcome", "reason"),
+    "Predictions that the edge node is done with: published, unchanged, or dropped for a reason.",
+)  # fmt: skip
+SPARKPLUG_WAITING: Final = Family(
+    "millhand_sparkplug_waiting_predictions", "gauge", _OF_GATEWAY,
+    "Predictions that wait for the edge node to be connected.",
+)  # fmt: skip
+SPARKPLUG_REFUSED: Final = Family(
+    "millhand_sparkplug_refused_commands_total", "counter", _OF_GATEWAY,
+    "Commands of hosts that the edge node has not obeyed.",
+)  # fmt: skip
 PREDICTIONS: Final = Family(
     "millhand_predictions_total", "counter", (*_OF_STREAM, "role", "quality"),
     "Predictions by quality; the role of the model that answers the plant is champion.",
@@ -97,6 +121,14 @@ EXPLANATIONS: Final = Family(
 BATCH: Final = Family(
     "millhand_batch_duration_seconds", "gauge", _OF_STREAM,
     "Time that the model needs for a batch of windows, a moving average.",
+)  # fmt: skip
+DURATION: Final = Family(
+    "millhand_prediction_duration_seconds", "histogram", _OF_STREAM,
+    "Time of the model for one window, of each window that it was given.",
+)  # fmt: skip
+AGE: Final = Family(
+    "millhand_input_age_seconds", "histogram", _OF_STREAM,
+    "Time from the source's time of the newest reading to the prediction.",
 )  # fmt: skip
 DRIFT_RATIO: Final = Family(
     "millhand_drift_ratio", "gauge", (*_OF_STREAM, "view"),
@@ -146,8 +178,9 @@ LOG_E: Final = Family(
 
 FAMILIES: Final = (
     ONLINE, AGENT, START, RECEIVED, READINGS, WAITING, REDELIVERED, CONNECTS, SESSIONS_LOST,
-    TEXTFILE_FAILURES, PREDICTIONS, BAD, MISSING, REFUSED, SHED, FORGOTTEN, EXPLANATIONS, BATCH,
-    DRIFT_RATIO, DRIFT_ALARM, MODEL, STATE, QUARANTINED, UPDATE, ROLLOUT, SHADOW_WINDOWS,
-    SHADOW_BLOCKS, DISCORDANT, LOG_E,
+    TEXTFILE_FAILURES, METADATA_AGE, SPARKPLUG_CONNECTS, SPARKPLUG_MESSAGES, SPARKPLUG_PREDICTIONS,
+    SPARKPLUG_WAITING, SPARKPLUG_REFUSED, PREDICTIONS, BAD, MISSING, REFUSED, SHED, FORGOTTEN,
+    EXPLANATIONS, BATCH, DURATION, AGE, DRIFT_RATIO, DRIFT_ALARM, MODEL, STATE, QUARANTINED,
+    UPDATE, ROLLOUT, SHADOW_WINDOWS, SHADOW_BLOCKS, DISCORDANT, LOG_E,
 )  # fmt: skip
 """All families of a gateway, in the order in which they are written."""

@@ -7,14 +7,23 @@ a gateway has 64 streams at most, each of which has a proper name; texts are cut
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from itertools import islice
-from math import isfinite
+from itertools import accumulate, islice, pairwise
+from math import inf, isfinite
 from re import compile as pattern
 from typing import Final, NamedTuple, TypeVar, get_args
 
 from models.control import families
-from models.control.documents import Current, Drift, Feedback, FeedbackState, Metrics, StreamMetrics
+from models.control.documents import (
+    Current,
+    Drift,
+    Feedback,
+    FeedbackState,
+    Metrics,
+    SparkplugMetrics,
+    StreamMetrics,
+)
 from models.control.families import Family
+from models.control.histogram import HistogramMetrics
 from models.control.rollout import Evidence
 from models.input.quality import NAMES
 from models.input.reasons import BAD_REASONS, REASONS
@@ -30,13 +39,32 @@ CHAMPION: Final = "champion"
 OTHER: Final = "other"
 """Stands for every value of a label that is not known."""
 _NAME: Final = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SPARKPLUG_KINDS: Final = frozenset({"NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA"})
+"""Kinds of messages that an edge node publishes."""
+SPARKPLUG_DROPPED: Final = frozenset(
+    {"waiting_full", "no_device", "device_taken", "device_invalid", "too_large"}
+)
+"""Why the edge node has given up predictions (docs/sparkplug.md)."""
 _VIEWS: Final = frozenset({"level", "relation", "condition", ""})
 _OUTCOMES: Final = frozenset({"made", "left_out", "failed"})
 _UPDATE_STATES: Final = frozenset(get_args(FeedbackState))
 
 _Any = TypeVar("_Any")
 
-Sample = tuple[Family, tuple[str, ...], float]
+
+class Buckets(NamedTuple):
+    """The value of a histogram.
+
+    Attributes:
+        cumulative: each bound, infinity at last, and how many values are not above it.
+        total: sum of all values.
+    """
+
+    cumulative: tuple[tuple[float, int], ...]
+    total: float
+
+
+Sample = tuple[Family, tuple[str, ...], float | Buckets]
 """A family, the values of its labels in their order, and the value of the sample."""
 
 
@@ -112,6 +140,23 @@ def _of_gateway(gateway: str, metrics: Metrics) -> Iterator[Sample]:
     yield families.SESSIONS_LOST, (gateway,), metrics.sessions_lost
     if metrics.textfile_failures is not None:
         yield families.TEXTFILE_FAILURES, (gateway,), metrics.textfile_failures
+    if (age_s := metrics.metadata_age_s) is not None and isfinite(age_s):
+        yield families.METADATA_AGE, (gateway,), age_s
+    if metrics.sparkplug is not None:
+        yield from _sparkplug(gateway, metrics.sparkplug)
+
+
+def _sparkplug(gateway: str, counted: SparkplugMetrics) -> Iterator[Sample]:
+    yield families.SPARKPLUG_CONNECTS, (gateway,), counted.connects
+    yield families.SPARKPLUG_WAITING, (gateway,), counted.waiting
+    for kind, count in bounded(counted.messages, SPARKPLUG_KINDS).items():
+        yield families.SPARKPLUG_MESSAGES, (gateway, kind), count
+    yield families.SPARKPLUG_PREDICTIONS, (gateway, "published", ""), counted.predictions
+    yield families.SPARKPLUG_PREDICTIONS, (gateway, "unchanged", ""), counted.unchanged
+    for reason, count in bounded(counted.dropped, SPARKPLUG_DROPPED).items():
+        yield families.SPARKPLUG_PREDICTIONS, (gateway, "dropped", reason), count
+    refused = sum(counted.commands_refused.values())
+    yield families.SPARKPLUG_REFUSED, (gateway,), refused
 
 
 def _counted(gateway: str, stream: str, counted: StreamMetrics) -> Iterator[Sample]:
@@ -129,6 +174,22 @@ def _counted(gateway: str, stream: str, counted: StreamMetrics) -> Iterator[Samp
     yield families.FORGOTTEN, key, counted.forgotten_assets
     if isfinite(counted.batch_ms):
         yield families.BATCH, key, counted.batch_ms / 1000
+    if (durations := _buckets(counted.duration_us, 1e6)) is not None:
+        yield families.DURATION, key, durations
+    if (ages := _buckets(counted.age_ms, 1e3)) is not None:
+        yield families.AGE, key, ages
+
+
+def _buckets(found: HistogramMetrics | None, per_s: float) -> Buckets | None:
+    """A histogram in seconds; None where there is none, or where it is not one."""
+    if found is None or len(found.counts) != len(found.bounds) + 1:
+        return None
+    bounds = [one / per_s for one in found.bounds]
+    if any(second <= first for first, second in pairwise(bounds)):
+        return None
+    return Buckets(
+        tuple(zip((*bounds, inf), accumulate(found.counts), strict=True)), found.total / per_s
+    )
 
 
 def _drifted(gateway: str, stream: str, drift: Drift) -> Iterator[Sample]:

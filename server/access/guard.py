@@ -115,7 +115,9 @@ class Guard:
             return
         sent = headers.get(b"authorization")
         if sent is not None and scope not in self._open:
-            demand(scope, self.tokens.find(sent))
+            grant = self.tokens.find(sent)
+            demand(scope, grant)
+            request.token = grant.name
             return
         self._origins.check(method, headers)
         if scope in self._open:

@@ -3,7 +3,7 @@
 from time import perf_counter_ns
 from typing import Final
 
-from server.histogram import Histogram
+from serving.histogram import Histogram
 
 BATCHES: Final = tuple(2**power for power in range(13))
 """Windows of a batch: 1, 2, 4, ... 4,096."""

@@ -47,7 +47,7 @@ def _add_options(added: Mapping[str, argparse.ArgumentParser]) -> None:
     for name in ("start", "hold", "resume", "revert", "rebuild"):
         added[name].add_argument("--by", required=True, help="name of the person who decides")
     added["status"].add_argument("rollout", nargs="?", help="identity of one rollout")
-    for name in ("plan", "status"):
+    for name in ("plan", "status", "hold", "resume", "revert"):
         added[name].add_argument(
             "--wait", type=float, default=15.0, metavar="S", help="seconds to wait for the broker"
         )

@@ -1,8 +1,8 @@
 """The commands `millhand-server rollout ...`: plan, start, status, hold, resume, revert, rebuild.
 
 They work whether or not the server runs: what is decided stands in the ledger and is signed, and a
-controller that runs tells the gateways within a second; without one they learn it when they look
-into the registry.
+controller that runs tells the gateways within a second. `hold`, `resume` and `revert` tell them as
+well, as far as the broker can be reached; others learn it when they look into the registry.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from models.bundle.package import Bundle, read_bundle
 from models.errors import BundleError
 from models.printable import printable
 from models.rollout.stage import Stage
+from server.rollouts.controller import tell
 from server.rollouts.decisions import Decisions
 from server.rollouts.documents import find
 from server.rollouts.errors import PlanError, RolloutError
@@ -118,21 +119,32 @@ def _start(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) -
 
 
 def _wish(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) -> None:
-    _decide(
+    stage = _decide(
         settings,
         rollouts,
         lambda one: one.decide(chosen.act, chosen.rollout, by=chosen.by, reason=chosen.reason),
     )
+    plan = find(documents(rollouts), chosen.rollout).plan
+    with closing(Link(rollouts)) as link:
+        view = _awaited(link, plan.stream, chosen.wait)
+        told = tell(link, plan, stage, view)
+        link.turn(_LOOK_S)
+    if view.missing:
+        print(printable(f"No gateway was told by the broker: {view.missing}."))
+        print("They learn it when they look into the registry.")
+    else:
+        print(f"{told} gateways were told; others know it, or have a bundle that was pushed.")
 
 
-def _decide(settings: Settings, rollouts: Rollouts, act: Callable[[Decisions], Stage]) -> None:
-    stage = decided(rollouts, settings.server.state_dir, act)
+def _decide(settings: Settings, rollouts: Rollouts, act: Callable[[Decisions], Stage]) -> Stage:
+    stage: Stage = decided(rollouts, settings.server.state_dir, act)
     print(
         printable(
             f"Rollout {stage.rollout} is {stage.state}, step {stage.stage}, epoch {stage.epoch}, "
             f"by {stage.by}, {moment(stage.time)}."
         )
     )
+    return stage
 
 
 def _status(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) -> None:
@@ -173,13 +185,15 @@ def _rebuild(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts)
 
 def _view(rollouts: Rollouts, stream: str, patience_s: float) -> FleetView:
     """What gateways have said, as far as the broker tells it in time."""
-    link, ends_s = Link(rollouts), monotonic() + patience_s
-    try:
-        while link.missing and monotonic() < ends_s:
-            link.turn(_LOOK_S)
-        return link.view(stream)
-    finally:
-        link.close()
+    with closing(Link(rollouts)) as link:
+        return _awaited(link, stream, patience_s)
+
+
+def _awaited(link: Link, stream: str, patience_s: float) -> FleetView:
+    ends_s = monotonic() + patience_s
+    while link.missing and monotonic() < ends_s:
+        link.turn(_LOOK_S)
+    return link.view(stream)
 
 
 _ACTS: Final = {

@@ -58,6 +58,7 @@ class Request:
         names: named parts of the path, decoded.
         model: name of the model that it is about and that exists; set by handlers, for counters.
         version: `seq` of the version that it is about; as `model`.
+        token: name of the token that it was let in by; empty where it needed none.
         refusal: why it is refused whatever its body is; None where the handler answers it.
         handler: what answers it.
         parts: parts of the body that have arrived.
@@ -83,6 +84,7 @@ class Request:
         "query_string",
         "refusal",
         "route",
+        "token",
         "version",
     )
 
@@ -91,7 +93,7 @@ class Request:
         self.path, _, self.query_string = target.partition(b"?")
         self.route = NO_ROUTE
         self.names: Mapping[str, str] = {}
-        self.model = self.version = ""
+        self.model = self.version = self.token = ""
         self.refusal: RefusedError | None = None
         self.handler: Handler | None = None
         self.parts: list[bytes] = []

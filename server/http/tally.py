@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
-from server.histogram import Histogram
+from serving.histogram import Histogram
 
 UNSENT: Final = 0
 """Status of requests whose client was gone before it was answered."""

@@ -13,9 +13,9 @@ from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 from models.control.families import Family
-from server.histogram import Histogram
 from server.metrics import counts
 from server.metrics.counts import Counts
+from serving.histogram import Histogram
 
 Labelled = tuple[Sequence[str], float]
 """Values of the labels, in the order of the family's, and the value of the sample."""

@@ -5,6 +5,8 @@
 | GET /v1/rollouts | every rollout in a line |
 | GET /v1/rollouts/{id} | plan, stage, groups with their gateways and evidence, and the ledger |
 | POST /v1/rollouts/{id}/hold, /resume, /revert | decides, with a reason and a name (scope admin) |
+
+Behind the name that a person gives stands that of the token, which nobody can choose.
 """
 
 import asyncio
@@ -66,6 +68,8 @@ class RolloutApi:
         if unknown := document.keys() - {*_KEYS}:
             names = ", ".join(sorted(unknown))[:100]
             raise RefusedError(f"the body has {names}; allowed are reason and by")
+        if request.token and said["by"].strip():
+            said["by"] = f"{said['by'].strip()} (token {request.token})"
         try:
             await asyncio.to_thread(self._service.decide, wish, rollout, **said)
         except DecisionError as exc:

@@ -14,13 +14,16 @@ from models.control.documents import Desired
 from models.control.rollout import RolloutHint
 from models.rollout.plan import Plan
 from models.rollout.stage import MAX_REASON, Stage
-from server.rollouts.documents import Documents, SignedRollout
+from server.rollouts.documents import Documents
 from server.rollouts.errors import DamagedLedgerError, DocumentError, FencedError, LedgerError
 from server.rollouts.ledger import Ledger, Line
 from server.rollouts.rules.decision import Decision
 from server.rollouts.rules.fleet import FleetView
 from server.rollouts.rules.step import step
+from serving.publishing.rollouts import Rollout
 
+SUPERSEDED: Final = "superseded"
+"""State of a rollout in the ledger whose place another one has taken."""
 GRACE: Final = timedelta(seconds=30)
 """How long the command of a person may take between a decision and its signature."""
 _STOPS: Final = frozenset({"held", "reverted"})
@@ -109,7 +112,7 @@ class Controller:
         for one in rollouts:
             self._follow(one, fleet.view(one.plan.stream), now)
 
-    def _follow(self, rollout: SignedRollout, view: FleetView, now: datetime) -> None:
+    def _follow(self, rollout: Rollout, view: FleetView, now: datetime) -> None:
         followed = self.followed.setdefault(rollout.plan.id, Followed(epoch=-1))
         if not followed.is_ours or rollout.stage is None:
             return
@@ -117,9 +120,10 @@ class Controller:
             stage = self._ours(followed, rollout.plan, rollout.stage, view, now)
             if stage is None:
                 if followed.is_ours and followed.epoch >= 0:
-                    self._tell(rollout.plan, rollout.stage, view)  # a hold must not wait
+                    tell(self._hints, rollout.plan, rollout.stage, view)  # a hold must not wait
                 return
             followed.trouble = ""
+            self._note_superseded(rollout.plan, stage, now)
             decision = step(rollout.plan, stage, followed.settled, view, now)
             stage = self._carry_out(followed, stage, decision, now)
         except FencedError as exc:
@@ -128,7 +132,19 @@ class Controller:
             followed.trouble = f"nothing is opened: {exc}"
             self.is_damaged |= isinstance(exc, DamagedLedgerError)
         else:
-            self._tell(rollout.plan, stage, view)
+            tell(self._hints, rollout.plan, stage, view)
+
+    def _note_superseded(self, plan: Plan, stage: Stage, now: datetime) -> None:
+        """Write into the ledger, once, that another rollout has ended because of this one."""
+        former = self._ledger.newest(plan.supersedes) if plan.supersedes else None
+        if former is None or former.state == SUPERSEDED:
+            return
+        new = replace(Line.of(stage, "notes", self._run), time=_written(now), by=self._name)
+        old = replace(new, rollout=former.rollout, epoch=former.epoch, stage=former.stage)
+        ended = f"superseded by {plan.id}; it was {former.state}"
+        self._ledger.append(replace(old, state=SUPERSEDED, reason=ended))
+        began = f"supersedes {former.rollout}, which was {former.state}"
+        self._ledger.append(replace(new, reason=began))
 
     def _ours(
         self, followed: Followed, plan: Plan, stage: Stage, view: FleetView, now: datetime
@@ -235,23 +251,36 @@ class Controller:
             line, gate=decision.gate, gateways=gateways, have=decision.have, need=decision.need
         )
 
-    def _tell(self, plan: Plan, stage: Stage, view: FleetView) -> None:
-        """Publish the stage for every gateway whose retained `desired` says something else.
 
-        Where a person has pushed a bundle, that stays.
-        """
-        if view.missing:
-            return
-        hint = RolloutHint.model_construct(
-            id=plan.id, epoch=stage.epoch, stage=stage.stage, state=stage.state
-        )
-        wanted = Desired.model_construct(stream=plan.stream, rollout=hint)
-        named = (gateway for group in plan.groups for gateway in group.gateways)
-        for gateway in sorted({*named, *view.members}):
-            desired = view.member(gateway).desired
-            is_pinned = desired is not None and desired.seq is not None
-            if not is_pinned and (desired is None or desired.rollout != hint):
-                self._hints.publish(gateway, wanted)
+def tell(hints: Hints, plan: Plan, stage: Stage, view: FleetView) -> int:
+    """Publish a stage for every gateway whose retained `desired` says something else.
+
+    Where a person has pushed a bundle, that stays. While the view is not complete nobody is told.
+
+    Args:
+        hints: the broker.
+        plan: the plan.
+        stage: its newest stage.
+        view: what the gateways have said.
+
+    Returns:
+        How many gateways were told.
+    """
+    if view.missing:
+        return 0
+    hint = RolloutHint.model_construct(
+        id=plan.id, epoch=stage.epoch, stage=stage.stage, state=stage.state
+    )
+    wanted = Desired.model_construct(stream=plan.stream, rollout=hint)
+    named = (gateway for group in plan.groups for gateway in group.gateways)
+    told = 0
+    for gateway in sorted({*named, *view.members}):
+        desired = view.member(gateway).desired
+        is_pinned = desired is not None and desired.seq is not None
+        if not is_pinned and (desired is None or desired.rollout != hint):
+            hints.publish(gateway, wanted)
+            told += 1
+    return told
 
 
 def _changed(stage: Stage, decision: Decision, by: str, now: datetime) -> Stage | None:
@@ -273,10 +302,6 @@ def _of_line(stage: Stage, line: Line) -> Stage:
     return stage.model_copy(
         update={"stage": line.stage, "state": line.state, "reason": line.reason, "by": line.by}
     )
-
-
-def _stand_down(followed: Followed, reason: str) -> None:
-    followed.is_ours, followed.trouble = False, f"this controller stands down: {reason}"
 
 
 def _heard(stage: Stage, view: FleetView) -> int:

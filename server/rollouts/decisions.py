@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Final, Literal
 
 from models.rollout.stage import MAX_REASON, Stage
-from server.rollouts.documents import Documents, SignedRollout, find
+from server.rollouts.documents import Documents, find
 from server.rollouts.errors import DecisionError
 from server.rollouts.ledger import Ledger, Line
 from server.rollouts.rules.decision import moment
+from serving.publishing.rollouts import Rollout
 
 Wish = Literal["hold", "resume", "revert"]
 _TO: Final[dict[Wish, Literal["held", "running", "reverted"]]] = {
@@ -115,7 +116,7 @@ class Decisions:
         self._ledger.append(replace(line, what="signs"))
         return stage
 
-    def _check_deadline(self, found: SignedRollout) -> None:
+    def _check_deadline(self, found: Rollout) -> None:
         if found.plan.is_over(self._clock()):
             raise DecisionError(
                 f"the deadline of rollout {found.plan.id}, {moment(found.plan.deadline)}, has "

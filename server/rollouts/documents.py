@@ -1,24 +1,10 @@
 """What a controller needs of the registry: the signed plans and stages, and to sign a stage."""
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from models.rollout.plan import Plan
 from models.rollout.stage import Stage
 from server.rollouts.errors import DecisionError
-
-
-class SignedRollout(NamedTuple):
-    """A rollout as the registry has it.
-
-    Attributes:
-        plan: its plan.
-        stage: its newest stage; None before it was started.
-        missing: signatures that the plan still lacks, so that gateways do not see it yet.
-    """
-
-    plan: Plan
-    stage: Stage | None
-    missing: int = 0
+from serving.publishing.rollouts import Rollout
 
 
 class Documents(Protocol):
@@ -28,7 +14,7 @@ class Documents(Protocol):
     def identity(self) -> str:
         """What tells this registry from every other."""
 
-    def rollouts(self) -> tuple[SignedRollout, ...]:
+    def rollouts(self) -> tuple[Rollout, ...]:
         """The last rollout of each stream.
 
         Raises:
@@ -43,7 +29,7 @@ class Documents(Protocol):
         """
 
 
-def find(documents: Documents, rollout: str) -> SignedRollout:
+def find(documents: Documents, rollout: str) -> Rollout:
     """A rollout by its identity.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from models.control.documents import Desired
 from models.control.topics import ControlTopics
-from server.console.mqtt.connection import Connection
+from server.mqtt.connection import Connection
 from server.rollouts.retained import Retained
 from server.rollouts.rules.fleet import FleetView
 from server.rollouts.settings import Rollouts

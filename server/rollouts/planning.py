@@ -24,12 +24,12 @@ from models.bundle.package import StoredBundle
 from models.bundle.reference import read_document
 from models.rollout.membership import group_of
 from models.rollout.plan import Plan
-from server.rollouts.documents import SignedRollout
 from server.rollouts.errors import PlanError
 from server.rollouts.rules.decision import moment
 from server.rollouts.rules.fleet import FleetView
 from serving.gates.e_values import trials_to_show
 from serving.gates.evidence import MOST_BLOCKS
+from serving.publishing.rollouts import Rollout
 
 _MAX_BYTES: Final = 1 << 20
 _OVER: Final = ("done", "reverted")
@@ -59,7 +59,7 @@ def check_plan(
     plan: Plan,
     *,
     now: datetime,
-    known: Sequence[SignedRollout],
+    known: Sequence[Rollout],
     view: FleetView | None,
     block_s: float = BLOCK_S,
 ) -> None:
@@ -122,7 +122,7 @@ def hours_to_show(plan: Plan, block_s: float) -> float:
     return blocks * block_s / 3600
 
 
-def _check_second(plan: Plan, known: Sequence[SignedRollout]) -> None:
+def _check_second(plan: Plan, known: Sequence[Rollout]) -> None:
     for one in known:
         if one.plan.stream != plan.stream or one.plan == plan:
             continue

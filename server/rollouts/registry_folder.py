@@ -7,11 +7,10 @@ from pathlib import Path
 from models.bundle.package import StoredBundle, load_bundle
 from models.errors import BundleError
 from models.rollout.stage import Stage
-from server.rollouts.documents import SignedRollout
 from server.rollouts.errors import DocumentError
 from serving.publishing.keys import Keys, KeysError
 from serving.publishing.releases import RegistryError
-from serving.publishing.rollouts import read_rollouts, write_stage
+from serving.publishing.rollouts import Rollout, read_rollouts, write_stage
 
 _REFUSED = (RegistryError, KeysError, OSError)
 
@@ -33,14 +32,14 @@ class RegistryFolder:
     def __init__(self, folder: Path, keys: Keys) -> None:
         self._folder, self._keys = folder, keys
         self._seen: tuple[int, int, int] | None = None
-        self._known: tuple[SignedRollout, ...] = ()
+        self._known: tuple[Rollout, ...] = ()
         root = folder / "metadata" / "1.root.json"
         try:
             self.identity = hashlib.sha256(root.read_bytes()).hexdigest()
         except OSError as exc:
             raise DocumentError(f"{folder} is no registry: {root} cannot be read: {exc}") from exc
 
-    def rollouts(self) -> tuple[SignedRollout, ...]:
+    def rollouts(self) -> tuple[Rollout, ...]:
         """The last rollout of each stream; verified once for each publication.
 
         Raises:
@@ -50,8 +49,7 @@ class RegistryFolder:
             found = (self._folder / "metadata" / "timestamp.json").stat()
             seen = (found.st_mtime_ns, found.st_size, found.st_ino)
             if seen != self._seen:
-                read = read_rollouts(self._folder, self._keys)
-                self._known = tuple(SignedRollout(one.plan, one.stage, one.missing) for one in read)
+                self._known = read_rollouts(self._folder, self._keys)
                 self._seen = seen
         except _REFUSED as exc:
             raise DocumentError(str(exc)) from exc

@@ -6,17 +6,17 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from server.rollouts.controller import Followed
-from server.rollouts.documents import SignedRollout
 from server.rollouts.ledger import Line
 from server.rollouts.rules.decision import Decision
 from server.rollouts.rules.fleet import FleetView
 from server.rollouts.rules.standing import Standing, standings
+from serving.publishing.rollouts import Rollout
 
 MAX_LINES: Final = 200
 """Lines of the ledger that are told, the newest."""
 
 
-def summary(rollout: SignedRollout, followed: Followed | None) -> dict[str, Any]:
+def summary(rollout: Rollout, followed: Followed | None) -> dict[str, Any]:
     """A rollout in a line.
 
     Args:
@@ -42,7 +42,7 @@ def summary(rollout: SignedRollout, followed: Followed | None) -> dict[str, Any]
 
 
 def described(
-    rollout: SignedRollout, followed: Followed | None, view: FleetView, lines: Sequence[Line]
+    rollout: Rollout, followed: Followed | None, view: FleetView, lines: Sequence[Line]
 ) -> dict[str, Any]:
     """A whole rollout.
 
@@ -64,7 +64,7 @@ def described(
 
 
 def _groups(
-    rollout: SignedRollout, found: Mapping[int | None, Sequence[Standing]]
+    rollout: Rollout, found: Mapping[int | None, Sequence[Standing]]
 ) -> list[dict[str, Any]]:
     plan, stage = rollout.plan, rollout.stage
     opened = plan.steps[: stage.stage] if stage is not None else ()

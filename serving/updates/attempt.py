@@ -11,7 +11,7 @@ the hot thread (`serving.updates.updater`), which is the only one to touch an `U
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.bundle.identity import BundleRef
 from models.bundle.package import StoredBundle, load_bundle
@@ -28,6 +28,7 @@ from serving.registry.refusals import storage_error
 from serving.registry.settings import Registry
 from serving.runtime.device import CPU, Device
 from serving.store import Store
+from serving.updates.freshness import Freshness
 from serving.updates.rollout import Change
 from serving.updates.settings import Updates
 from serving.updates.slot import Slot
@@ -123,6 +124,7 @@ class Tools:
         account: what earlier runs of the program have died of, and which bundles it avoids.
         settings: which bundles may be selected.
         device: device that models run on. The proof itself is made on the processor.
+        freshness: remembers when metadata of the registry were accepted last.
     """
 
     registry: Registry
@@ -132,6 +134,7 @@ class Tools:
     account: Account
     settings: Updates
     device: Device = CPU
+    freshness: Freshness = field(default_factory=Freshness)
 
     def load(self, ref: BundleRef, bundle: StoredBundle) -> Model:
         """Build the model of a bundle; should the program die of it, the next run knows.
@@ -250,6 +253,7 @@ class Attempt:
             on_resolved=lambda withdrawn: store.note_withdrawn(stream, withdrawn),
             on_rollout=on_rollout,
         )
+        self._tools.freshness.note()
         if parts:
             self._remember(ref, parts[0])
         elif self._situation is not None:

@@ -29,6 +29,7 @@ class KeptBundles:
     def tidy_up(self) -> None:
         """Remove bundles and proofs that nothing names, before anything is fetched."""
         store, prover = self._store, self._tools.prover
+        self._tools.freshness.begin(store.state_dir)
         try:
             store.sweep()
             prover.sweep(store.digests())

@@ -53,12 +53,13 @@ class Updater:
 
     Attributes:
         shadows: what runs in the shadows of the streams.
+        freshness: when metadata of the registry were accepted last.
     """
 
     def __init__(
         self, tools: Tools, announcer: Announcer, clock: Callable[[], float], gateway: str = ""
     ) -> None:
-        self._gateway = gateway
+        self._gateway, self.freshness = gateway, tools.freshness
         self._tools = tools
         self._kept = KeptBundles(tools)
         self._clock = clock

@@ -113,7 +113,9 @@ def trainer(*arguments: str) -> None:
 
 def offline(bundle: Bundle, windows: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     """What the bundle's graph answers to `[n, length, channels]`, an array `[n]` each output."""
-    session = onnxruntime.InferenceSession(bundle.model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # others would wait for work at the cost of other tests
+    session = onnxruntime.InferenceSession(bundle.model, options)
     names = [output.name for output in bundle.manifest.outputs]
     found = session.run(names, {"window": np.ascontiguousarray(windows)})
     return {

@@ -65,7 +65,7 @@ IMPORTERS = {
     "paho": {
         "agent/mqtt/client.py",
         "agent/mqtt/connection.py",
-        "server/console/mqtt/connection.py",
+        "server/mqtt/connection.py",
         "trainer/broker.py",
     },
     "prometheus_client": {

@@ -3,9 +3,9 @@
 import time
 from typing import Final
 
-from server.console.mqtt.connection import Connection
 from server.console.mqtt.subscriber import made_connection, new_client_id
 from server.console.settings import Console
+from server.mqtt.connection import Connection
 from serving.mqtt.errors import BrokerError
 from serving.mqtt.packets import MQTT_3_1_1, MQTT_5
 from serving.preflight.answer import Answer

@@ -17,9 +17,9 @@ from time import monotonic, time
 from typing import Final, NamedTuple
 
 from models.control.topics import ControlTopics
-from server.console.mqtt.connection import Connection
 from server.console.settings import Console
 from server.console.topics import PredictionTopic
+from server.mqtt.connection import Connection
 from serving import log
 from serving.mqtt.errors import BrokerError
 from serving.mqtt.packets import MQTT_3_1_1, MQTT_5, Received

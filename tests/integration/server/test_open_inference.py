@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
         yield made.start_serving()
 
 
-def tensor(rows: list[Any], **more: object) -> dict[str, Any]:
+def tensor(rows: list[Any] | str, **more: object) -> dict[str, Any]:
     shape = [len(rows), 1, 2]
     one = {"name": "window", "datatype": "FP32", "shape": shape, "data": rows}
     return {"inputs": [one | more]}

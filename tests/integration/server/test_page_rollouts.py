@@ -192,7 +192,10 @@ def test_person_holds_and_resumes_with_a_reason_and_a_name(view: PlantView) -> N
     press(view, "resume")
     eventually(lambda: "Running" in standing(view), WAIT_S)
     view.chromium.evaluate("document.querySelector('.ledger').open = true")
-    eventually(lambda: any("it runs again" in one for one in view.texts(".ledger tbody tr")))
+    lines = eventually(
+        lambda: [one for one in view.texts(".ledger tbody tr") if "it runs again" in one]
+    )
+    assert all("Bert" in one for one in lines)
 
 
 def test_decision_without_a_reason_is_not_sent(view: PlantView) -> None:

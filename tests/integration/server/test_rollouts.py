@@ -174,18 +174,20 @@ def test_a_rollout_goes_to_all_gateways_is_reverted_and_survives_a_kill(site: Si
     assert started.returncode == 0, started.stderr
     assert "press-2: press to seq 2, done, step 3 of 3" in status.stdout
     assert "shown to be no worse" in status.stdout
-    assert next(one["by"] for one in lines if one["what"] == "decides") == "Tom"
+    assert next(one["by"] for one in lines if one["what"] == "decides") == "Tom (token admin)"
     assert [one["stage"] for one in lines if one["what"] == "decides"][::-1] == [1, 2, 3, 3, 3]
     assert sum(one["what"] == "takes over" for one in lines) == 2
 
 
-def test_a_hold_reaches_every_gateway_by_its_retained_document(site: Site) -> None:
+def test_a_hold_reaches_every_gateway_while_no_controller_runs(site: Site) -> None:
     site.planned(groups=LONG)
     site.rollout("start", "press-2", "--by", "Eva")
     site.server.start()
     eventually(lambda: site.obey() and site.told().get("stage"), WAIT_S, "the first step")
+    site.server.kill()
     held = site.rollout("hold", "press-2", "--by", "Eva", "--reason", "press 3 is serviced")
     assert held.returncode == 0, held.stderr
+    assert "3 gateways were told" in held.stdout
     with PlantClient(site.broker.port, ["millhand/+/desired/press"]) as reader:
 
         def states() -> set[str]:
@@ -193,6 +195,7 @@ def test_a_hold_reaches_every_gateway_by_its_retained_document(site: Site) -> No
             return {one["rollout"]["state"] if one else "" for one in documents}
 
         eventually(lambda: states() == {"held"}, WAIT_S, "every gateway to be told")
+    site.server.start()
     eventually(lambda: site.told().get("state") == "held", WAIT_S, "the report to follow")
     assert site.told()["reason"] == "press 3 is serviced"
 

@@ -143,7 +143,9 @@ def test_candidate_with_one_answer_to_everything_is_ended(
         for _ in range(5):
             if not shadow(plant).get("gate"):
                 send(plant, *(float(number % 50) for number in range(220)))
-        wait_for_the_end(plant, "constant")
+        told = wait_for_the_end(plant, "constant")
+        assert "constant" in told["error"]
+        assert {one["seq"] for one in send(plant, 1.0)} == {1}, "the champion answers"
 
 
 def test_candidate_with_answers_far_from_those_of_training_is_ended(

@@ -15,10 +15,10 @@ from models.rollout.assignment import assigned
 from models.rollout.membership import group_of
 from models.rollout.plan import Plan
 from models.rollout.stage import Stage
-from server.rollouts.documents import SignedRollout
 from server.rollouts.errors import DocumentError
 from server.rollouts.ledger import Ledger, Line
 from server.rollouts.rules.fleet import FleetView, Member
+from serving.publishing.rollouts import Rollout
 from tests.kit.rollouts.documents import evidence
 
 PROBATION = timedelta(minutes=5)
@@ -73,9 +73,9 @@ class Registry:
     check: Callable[[Stage | None, Stage], None] = lambda _before, _after: None
     identity: str = "registry"
 
-    def rollouts(self) -> tuple[SignedRollout, ...]:
+    def rollouts(self) -> tuple[Rollout, ...]:
         """The rollouts, of each stream the last."""
-        return tuple(SignedRollout(plan, self.stages.get(plan.id)) for plan in self.plans.values())
+        return tuple(Rollout(plan, self.stages.get(plan.id)) for plan in self.plans.values())
 
     def write(self, stage: Stage) -> None:
         """Sign a stage that follows the newest one."""

@@ -42,6 +42,8 @@ def test_received_is_predicted_and_windowed_and_dropped_and_waiting(tmp_path: Pa
     counters = Counters(router, delivery, reconnector, [pipeline], commands)
     snapshot = json.loads(counters.snapshot().to_json())
     assert snapshot["streams"]["rul"].pop("batch_ms") > 0
+    for histogram in ("duration_us", "age_ms"):
+        assert sum(snapshot["streams"]["rul"].pop(histogram)["counts"]) == 3  # one a prediction
     assert snapshot == {
         "received": 5,
         "predicted": 0,

@@ -26,6 +26,8 @@ PUMP = {
     "shed": 6,
     "explanations": {"made": 1},
     "batch_ms": 0.25,
+    "duration_us": {"bounds": [100, 1000], "counts": [7, 2, 1], "total": 2500},
+    "age_ms": {"bounds": [10], "counts": [0, 12], "total": 24000},
     "drift": {
         "alarm": True,
         "worst": "flow",
@@ -47,6 +49,16 @@ METRICS = {
     "connects": 2,
     "sessions_lost": 1,
     "textfile_failures": 5,
+    "metadata_age_s": 90.5,
+    "sparkplug": {
+        "connects": 2,
+        "messages": {"NBIRTH": 1, "DDATA": 8},
+        "predictions": 8,
+        "unchanged": 3,
+        "waiting": 4,
+        "dropped": {"waiting_full": 6},
+        "commands_refused": {"retained": 1, "not_writable": 1},
+    },
     "streams": {"pump": PUMP},
 }
 DIGEST = "ab" * 32
@@ -111,7 +123,7 @@ def test_every_family_is_written_with_its_meaning_its_type_and_without_a_time() 
     names = {one.name for one in found}
     assert names == {one.name.removesuffix("_total") for one in FAMILIES}
     assert {one.documentation for one in found} == {one.meaning for one in FAMILIES}
-    assert {one.type for one in found} == {"gauge", "counter"}
+    assert {one.type for one in found} == {"gauge", "counter", "histogram"}
     assert all(sample.timestamp is None for one in found for sample in one.samples)
 
 
@@ -129,6 +141,18 @@ def test_samples_are_those_of_the_documents() -> None:
         ("millhand_predictions_total", {**stream, "role": "champion", "quality": "GOOD"}, 10),
         ("millhand_missing_values_total", stream, 7),
         ("millhand_batch_duration_seconds", stream, 0.00025),
+        ("millhand_metadata_age_seconds", {}, 90.5),
+        ("millhand_sparkplug_connects_total", {}, 2),
+        ("millhand_sparkplug_messages_total", {"kind": "DDATA"}, 8),
+        ("millhand_sparkplug_predictions_total", {"outcome": "published", "reason": ""}, 8),
+        ("millhand_sparkplug_predictions_total", {"outcome": "dropped"}, 6),
+        ("millhand_sparkplug_waiting_predictions", {}, 4),
+        ("millhand_sparkplug_refused_commands_total", {}, 2),
+        ("millhand_prediction_duration_seconds_bucket", {**stream, "le": "0.0001"}, 7),
+        ("millhand_prediction_duration_seconds_bucket", {**stream, "le": "0.001"}, 9),
+        ("millhand_prediction_duration_seconds_bucket", {**stream, "le": "+Inf"}, 10),
+        ("millhand_prediction_duration_seconds_sum", stream, 0.0025),
+        ("millhand_input_age_seconds_count", stream, 12),
         ("millhand_drift_ratio", {**stream, "view": "level"}, 1.5),
         ("millhand_drift_alarm", {**stream, "view": "level"}, 1),
         ("millhand_gateway_model_info", {"seq": "7", "version": "1.0.7", "digest": DIGEST}, 1),
@@ -164,11 +188,25 @@ def test_no_label_names_an_asset_or_takes_what_a_payload_chose() -> None:
     }
     found = read(rendered(said('gw"\\\n1', hostile)))
     reasons = {dict(has).get("reason") for _, has in found}
-    assert reasons == {None, "", "other", "input_missing", "late"}
+    assert reasons == {None, "", "other", "input_missing", "late", "waiting_full"}
     assert len({dict(has).get("stream") for name, has in found if "shed" in name}) == 64
     assert one_of(found, "millhand_readings_total", reason="other") == 500
     assert {dict(has)["gateway"] for _, has in found} == {'gw"\\\n1'}
     assert not any("asset" in dict(has) for _, has in found)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param({"bounds": [1, 2], "counts": [1], "total": 1}, id="counts are missing"),
+        pytest.param({"bounds": [2, 1], "counts": [1, 0, 0], "total": 1}, id="not in order"),
+    ],
+)
+def test_histogram_that_is_none_is_left_out(odd: dict[str, object]) -> None:
+    found = read(rendered(said("gw1", {**METRICS, "streams": {"pump": {**PUMP, "age_ms": odd}}})))
+    names = {name for name, _ in found}
+    assert "millhand_prediction_duration_seconds_count" in names
+    assert not any(name.startswith("millhand_input_age") for name in names)
 
 
 @pytest.fixture

@@ -111,3 +111,22 @@ def test_a_gateway_that_claims_a_later_epoch_delays_steps_but_no_hold(tmp_path: 
     assert "70 was signed" in controller.followed["press-5"].trouble
     assert told is not None
     assert told.state == "held"
+
+
+def test_the_ledger_says_once_that_a_rollout_was_superseded(tmp_path: Path) -> None:
+    world, ledger, controller = begun(tmp_path)
+    made = plan(id="press-6", supersedes="press-5", groups=[{"name": "all", "share": 1.0}])
+    world.registry.plans = {made.id: made}
+    Decisions(world.registry, ledger, lambda: world.now).start(made.id, by="Eva", reason="better")
+    again = Controller(world.registry, ledger, world, name="c", run="run-2")
+    for one in (controller, controller, again):
+        one.turn(world, world.now)
+    notes = {
+        rollout: [
+            (one.state, one.reason) for one in ledger.lines(rollout, 100) if one.what == "notes"
+        ]
+        for rollout in ("press-5", "press-6")
+    }
+    ledger.close()
+    assert notes["press-5"] == [("superseded", "superseded by press-6; it was running")]
+    assert notes["press-6"] == [("running", "supersedes press-5, which was running")]

@@ -9,9 +9,9 @@ from models.bundle.correlation import Correlation, CorrelationTime
 from models.bundle.manifest import WindowSpec
 from models.bundle.package import Bundle, pack_bundle
 from models.bundle.reference import Condition, Document, Histogram, Quantity, write_reference
-from server.rollouts.documents import SignedRollout
 from server.rollouts.errors import PlanError
 from server.rollouts.planning import block_seconds, check_plan, hours_to_show, read_plan
+from serving.publishing.rollouts import Rollout
 from tests.kit.bundles.factories import make_manifest, make_members
 from tests.kit.rollouts.documents import START, member, plan, stage, view
 
@@ -27,11 +27,11 @@ def test_a_plan_that_can_be_meant_is_taken() -> None:
 def test_a_second_rollout_of_a_stream_is_refused_unless_it_supersedes_the_first(
     state: str,
 ) -> None:
-    first = SignedRollout(plan(), stage(1, state=state))
+    first = Rollout(plan(), stage(1, state=state))
     with pytest.raises(PlanError, match=rf'press-5 of press is {state}.*supersedes = "press-5"'):
         check_plan(plan(id="other"), now=START, known=[first], view=FLEET)
     check_plan(plan(id="other", supersedes="press-5"), now=START, known=[first], view=FLEET)
-    over = SignedRollout(plan(), stage(3, state="done"))
+    over = Rollout(plan(), stage(3, state="done"))
     check_plan(plan(id="other"), now=START, known=[over], view=FLEET)
 
 
