@@ -10,7 +10,7 @@ import pytest
 from serving.errors import EXIT_CONFIG
 from serving.program.early_signals import RELOADING
 from tests.kit.children import python
-from tests.kit.start_signals import signal_at_each_import
+from tests.kit.gateway.start_signals import signal_at_each_import
 
 pytestmark = pytest.mark.parametrize("program", ["agent", "server"])
 

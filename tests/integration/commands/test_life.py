@@ -15,7 +15,7 @@ from serving.program.early_signals import RELOADING
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.gateway.agent import Gateway
 from tests.kit.gateway.plant import MASS, MASS_PIPELINE, OFTEN, serving
-from tests.kit.start_signals import signal_at_each_import
+from tests.kit.gateway.start_signals import signal_at_each_import
 from tests.kit.waiting import eventually
 from tests.kit.wording import names
 
