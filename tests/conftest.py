@@ -23,10 +23,17 @@ _UNMEASURED = [
     Path(__file__).parent / name
     for name in (
         "integration/commands/test_demo.py",
+        "integration/commands/test_life.py",
+        "integration/commands/test_readme.py",
         "integration/commands/test_upgrade.py",
         "integration/delivery",
         "integration/input",
+        "integration/server/test_rollout_agents.py",
+        "integration/server/test_rollouts.py",
+        "integration/server/test_under_load.py",
+        "integration/shadow",
         "integration/test_site.py",
+        "integration/trainer/test_learned_recipe.py",
         "integration/updates",
         "realdata",
     )

@@ -13,8 +13,6 @@ from trainer.dataset.clock import Clock, clock_of
 from trainer.dataset.training_rows import training_rows
 from trainer.recipe.document import read_recipe
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
-
 HOUR_NS = 3600 * 10**9
 WHOLE_HOURS = {"task": "regression", "remaining": "h", "unit": "cycles"}
 

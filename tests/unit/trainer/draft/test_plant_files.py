@@ -9,16 +9,29 @@ import pandas as pd
 import pytest
 
 from models.bundle.package import read_bundle
+from tests.kit.pictures import empty_pictures
 from trainer.__main__ import main
 
 ROWS = 1200
 
 
 def drafted(folder: Path, *words: str) -> dict[str, Any]:
-    """The draft of files in a folder, as a document."""
+    """The draft of files in a folder, as a document; the page beside it has no picture."""
+    with empty_pictures():
+        return drawn(folder, *words)
+
+
+def drawn(folder: Path, *words: str) -> dict[str, Any]:
+    """The draft of files in a folder, as a document, with the picture beside it."""
     output = folder / "recipe.toml"
     assert main(["draft", *words, "--output", str(output), "--force"]) == 0
     return tomllib.loads(output.read_text())
+
+
+def train(folder: Path) -> None:
+    """Train by the recipe in a folder; the bundle is below `out`, without pictures."""
+    with empty_pictures():
+        assert main(["train", str(folder / "recipe.toml"), "--out", str(folder / "out")]) == 0
 
 
 def signals(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -87,7 +100,7 @@ def test_reason_stands_beside_each_column_that_is_left_out(
 
 def test_draft_of_german_files_is_trained_unedited(tmp_path: Path, plant: list[str]) -> None:
     drafted(tmp_path, *plant, "--target", "Güte")
-    assert main(["train", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "out")]) == 0
+    train(tmp_path)
     assert len([*(tmp_path / "out").glob("*.zip")]) == 1
 
 
@@ -205,7 +218,7 @@ def test_points_between_thousands_are_decided_and_doubted(
 
 
 def test_page_shows_each_signal_and_asks_for_nothing(tmp_path: Path, plant: list[str]) -> None:
-    drafted(tmp_path, *plant, "--target", "Güte")
+    drawn(tmp_path, *plant, "--target", "Güte")
     page = (tmp_path / "recipe.html").read_text()
     assert "Signal temp, °C" in page
     assert "Correlations" in page
@@ -238,7 +251,7 @@ def test_regression_over_time_leaves_the_length_of_its_windows_to_training(tmp_p
     )
     recipe = drafted(tmp_path, str(tmp_path / "dryer.csv"), "--target", "moisture")
     assert recipe["window"]["lengths"] == [1, 5, 15, 30, 60, 120]
-    assert main(["train", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "out")]) == 0
+    train(tmp_path)
     (path,) = (tmp_path / "out").glob("*.zip")
     manifest = read_bundle(path.read_bytes()).manifest
     assert manifest.window.length == 60
