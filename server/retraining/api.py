@@ -3,7 +3,7 @@
 | path | answer |
 | --- | --- |
 | GET /v1/retrainings | every proposal in a line |
-| GET /v1/retrainings/{id} | proposal, result, and the ledger |
+| GET /v1/retrainings/{id} | one of the newest: proposal, result, and the ledger |
 | POST /v1/retrainings/{id}/accept, /decline | decides, with a reason and a name (scope admin) |
 """
 
@@ -60,8 +60,11 @@ class RetrainingApi:
         request.query()
         report, name = self._service.report, request.names["retraining"]
         if name not in report.retrainings:
-            known = ", ".join([*report.retrainings][:10]) or "none"
-            raise NotFoundError(f"there is no retraining '{name[:64]}'; the newest are {known}")
+            known = ", ".join(report.retrainings) or "none"
+            raise NotFoundError(
+                f"'{name[:64]}' is none of the newest proposals, which are {known}; "
+                "millhand-server retrain show has older ones"
+            )
         return json(report.retrainings[name])
 
     async def _answer(self, wish: str, request: Request) -> Answer:

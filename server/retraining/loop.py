@@ -53,10 +53,15 @@ class Loop:
         Args:
             heard: what gateways have said.
             now: time of day.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
         """
+        known = self._of.proposals.all()
+        last = {one.proposal.stream: one for one in reversed(known)}
         for wanted in self._of.retraining.streams:
             try:
-                self._look(wanted, heard, now)
+                self._look(wanted, last.get(wanted.stream), heard, now)
             except (RolloutError, OSError) as exc:
                 self.troubles[wanted.stream] = str(exc)
 
@@ -65,9 +70,9 @@ class Loop:
         self._training.close()
         self._publication.close()
 
-    def _look(self, wanted: RetrainedStream, heard: Witnesses, now: datetime) -> None:
-        known = self._of.proposals.of(wanted.stream)
-        last = known[0] if known else None
+    def _look(
+        self, wanted: RetrainedStream, last: Known | None, heard: Witnesses, now: datetime
+    ) -> None:
         if last is None or not last.is_open:
             self.troubles.pop(wanted.stream, None)
             if last is not None and last.state == "published":

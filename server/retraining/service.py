@@ -20,6 +20,8 @@ from server.rollouts.settings import Rollouts
 from serving import log
 from serving.worker import Worker
 
+MOST_TOLD: Final = 20
+"""Proposals that are told whole, the newest."""
 ROLE: Final = "retraining"
 
 
@@ -30,7 +32,7 @@ class Report:
     Attributes:
         trouble: why nothing is proposed; empty if all is well.
         troubles: why something does not go on, by stream.
-        retrainings: each proposal, whole, by its identity, the newest first.
+        retrainings: the newest proposals, whole, by their identities.
         summaries: each in a line.
     """
 
@@ -131,6 +133,6 @@ def _report(of: Opened, loop: Loop, heard: Heard) -> Report:
     return Report(
         trouble=heard.missing,
         troubles=dict(loop.troubles),
-        retrainings={one.proposal.id: described(of, one) for one in known},
+        retrainings={one.proposal.id: described(of, one) for one in known[:MOST_TOLD]},
         summaries=tuple(summary(one) for one in known),
     )

@@ -5,6 +5,7 @@ import { moment } from "./format.js";
 import { Fleet } from "./fleet.js";
 import { Gateways } from "./gateways.js";
 import { Plant } from "./plant.js";
+import { Retraining } from "./retraining.js";
 import { Rollouts } from "./rollouts.js";
 import { Streams } from "./stream.js";
 import { begin, changed, present, serverNow, state } from "./store.js";
@@ -15,6 +16,7 @@ const VIEWS = {
   stream: { name: "Streams", view: Streams },
   fleet: { name: "Fleet", view: Fleet },
   rollouts: { name: "Rollouts", view: Rollouts },
+  retraining: { name: "Retraining", view: Retraining },
   gateways: { name: "Gateways", view: Gateways },
   try: { name: "Try it", view: TryIt },
 };

@@ -22,7 +22,7 @@ const STATES = {
   done: { name: "Done", shape: "normal", wishes: ["revert"] },
 };
 
-const WISHES = { hold: "Hold", resume: "Resume", revert: "Revert" };
+const WISHES = { hold: "Hold", resume: "Resume", revert: "Revert", accept: "Accept", decline: "Decline" };
 
 export function Rollouts() {
   const [found, setFound] = useState(null);
@@ -77,13 +77,13 @@ function Rollout({ one }) {
     ${one.missing && html`<p class="problem">Nothing is opened: ${one.missing}</p>`}
     ${one.trouble && html`<p class="problem">${one.trouble}</p>`}
     ${one.groups.map((group) => html`<${Group} key=${group.name} group=${group} />`)}
-    <${Decide} rollout=${one.id} wishes=${wishes} />
+    <${Decide} path=${PATH} id=${one.id} wishes=${wishes} done="Signed; the gateways hear of it at once." />
     <${Ledger} lines=${one.ledger} />
   </section>`;
 }
 
 /** A time of a document, as ISO 8601, in words. */
-const at = (time) => moment(Date.parse(time));
+export const at = (time) => moment(Date.parse(time));
 
 const OPEN = { shadow: "opened for the shadow", serve: "opened to serve" };
 
@@ -107,7 +107,7 @@ function Group({ group }) {
 }
 
 /** A decision needs a reason, a name, and a token with the scope admin, which stays in its field. */
-function Decide({ rollout, wishes }) {
+export function Decide({ path, id: decided, wishes, done }) {
   const [answer, setAnswer] = useState(null);
   const [isBusy, setBusy] = useState(false);
   const [isAsked, setAsked] = useState(hasToken);
@@ -118,13 +118,13 @@ function Decide({ rollout, wishes }) {
     const wish = event.submitter?.value ?? wishes[0];
     const { reason, by, token } = form.elements;
     setBusy(true);
-    const found = await decide(rollout, wish, { reason: reason.value, by: by.value }, token?.value.trim() ?? "");
+    const found = await decide(`${path}/${encodeURIComponent(decided)}/${wish}`, { reason: reason.value, by: by.value }, token?.value.trim() ?? "");
     setBusy(false);
     setAnswer(found);
     if (found.isClosed) setAsked(true);
     else if (!found.error) reason.value = "";
   };
-  const id = (name) => `${name}-${rollout}`;
+  const id = (name) => `${name}-${decided}`;
   return html`<form class="decide" onSubmit=${send}>
     <div class="field"><label for=${id("reason")}>Reason</label><input id=${id("reason")} name="reason" required maxlength="500" autocomplete="off" /></div>
     <div class="field"><label for=${id("by")}>Your name</label><input id=${id("by")} name="by" required maxlength="128" autocomplete="name" /></div>
@@ -133,16 +133,15 @@ function Decide({ rollout, wishes }) {
     <div class="buttons">
       ${wishes.map((wish) => html`<button key=${wish} type="submit" name="wish" value=${wish} disabled=${isBusy}>${WISHES[wish]}</button>`)}
     </div>
-    <p role="status" class=${answer?.error ? "problem" : "quiet"}>${answer ? (answer.error ?? "Signed; the gateways hear of it at once.") : ""}</p>
+    <p role="status" class=${answer?.error ? "problem" : "quiet"}>${answer ? (answer.error ?? done) : ""}</p>
   </form>`;
 }
 
-async function decide(rollout, wish, said, token) {
+async function decide(path, said, token) {
   try {
     const signal = AbortSignal.timeout(ANSWER_MS);
     const headers = { "content-type": "application/json" };
     if (token) headers.authorization = `Bearer ${token}`;
-    const path = `${PATH}/${encodeURIComponent(rollout)}/${wish}`;
     const found = await fetch(path, { method: "POST", headers, body: JSON.stringify(said), signal });
     const document = await found.json().catch(() => ({ error: "The answer is not JSON." }));
     if (found.headers.has("www-authenticate")) {
@@ -155,7 +154,7 @@ async function decide(rollout, wish, said, token) {
   }
 }
 
-function Ledger({ lines }) {
+export function Ledger({ lines }) {
   if (!lines.length) return html`<p class="quiet">The ledger has no line of it yet.</p>`;
   return html`<details class="ledger">
     <summary>${many(lines.length, "line")} of the ledger, the newest of ${at(lines[0].time)}</summary>

@@ -58,6 +58,7 @@ class Plant:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.published = Published.create(folder)
         self.published.publish(make_bundle(make_manifest(stream=STREAM, seq=1)))
         self._online = split_keys(self.published.keys, folder / "online", "online")
@@ -67,6 +68,12 @@ class Plant:
         self.recipe = self.write_recipe()
         self.template = folder / "template.toml"
         self.template.write_bytes(tomli_w.dumps(PLAN).encode())
+
+    @property
+    def rollouts(self) -> dict[str, object]:
+        """The section `[rollouts]` without its broker."""
+        registry, keys = str(self.published.folder), str(self._online.folder)
+        return {"registry": registry, "keys": keys, "name": "c1"}
 
     def write_recipe(self, **sections: object) -> Path:
         """Write the recipe, with sections in place of its own."""
@@ -96,14 +103,7 @@ class Plant:
     @contextmanager
     def opened(self, settings: Retraining) -> Iterator[Opened]:
         """Registry, ledger and proposals."""
-        rollouts = Rollouts.model_validate(
-            {
-                "registry": self.published.folder,
-                "keys": self._online.folder,
-                "name": "c1",
-                "broker": {"host": "127.0.0.1"},
-            }
-        )
+        rollouts = Rollouts.model_validate({**self.rollouts, "broker": {"host": "127.0.0.1"}})
         with opened(settings, rollouts, self.folder / "state") as of:
             yield of
 

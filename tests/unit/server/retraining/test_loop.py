@@ -193,8 +193,9 @@ def test_of_two_decisions_at_once_one_counts(plant: Plant) -> None:
 def test_training_that_fails_says_why(
     plant: Plant, command: list[str], code: str, words: str
 ) -> None:
+    limit_s = 2.0 if code == "training_stopped" else 600.0
     settings = plant.settings(
-        command=command, train_s=5.0, memory_bytes=256 << 20, output_bytes=2048
+        command=command, train_s=limit_s, memory_bytes=256 << 20, output_bytes=2048
     )
     with plant.opened(settings) as of:
         loop = Loop(of, "run-1")
