@@ -11,6 +11,7 @@ from serving.publishing.documents import Document, S, list_of, read, seals_of
 from serving.publishing.keys import Keys
 from serving.publishing.root_chain import newest_root
 from serving.publishing.seal_record import REMEDY, RolledBackError, Seal, SealRecord, TufRole
+from serving.publishing.stream_lists import seals_of_lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Chain:
     def seals(self) -> dict[TufRole, Seal]:
         """Version and digest of each document, by TUF role."""
         found: list[Document[Any]] = [self.root, self.targets, self.snapshot, self.timestamp]
-        return seals_of(*found, *([self.stages] if self.stages is not None else []))
+        lists = seals_of_lists(self.targets.metadata.signed, self.snapshot.metadata.signed)
+        return lists | seals_of(*found, *([self.stages] if self.stages is not None else []))
 
 
 def read_chain(folder: Path, keys: Keys, record: SealRecord) -> Chain:
@@ -80,3 +82,11 @@ def lacks_root(path: Path, keys: Keys) -> RolledBackError:
         f"{path} is missing, or is not {keys.root}: an older copy of the registry was put back."
         f" {REMEDY}"
     )
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Whether a file has this content."""
+    try:
+        return path.is_file() and path.read_bytes() == content
+    except OSError:
+        return False

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-from serving.publishing import audit_trail, proposal
+from serving.publishing import audit_trail, delegation, proposal
 from serving.publishing.keys import Keys
-from serving.publishing.publication import Publication, Role
+from serving.publishing.publication import TUF_ROLES, Publication, Role
 from serving.publishing.releases import RegistryError, Validity
+from serving.publishing.seal_record import TufRole
+from serving.publishing.stream_lists import is_signed
 
 
 @contextmanager
@@ -36,11 +38,52 @@ def record(publication: Publication, act: str, **facts: object) -> None:
     )
 
 
+def add_keys(publication: Publication, role: Role, count: int = 1, *, threshold: int = 1) -> None:
+    """Make keys that may sign as `role` once the root is signed."""
+    for tuf_role in TUF_ROLES[role]:
+        publication.root.signed.roles[tuf_role].threshold = threshold
+    for _ in range(count):
+        signer = publication.keys.create(role)
+        publication.signers[signer.public_key.keyid] = signer
+        for tuf_role in TUF_ROLES[role]:
+            publication.root.signed.add_key(signer.public_key, tuf_role)
+
+
+def replace_keys(publication: Publication, role: Role) -> list[str]:
+    """Replace the keys of `role` by as many new ones, and return the ids of the former ones."""
+    root = publication.root.signed
+    before = root.roles[TUF_ROLES[role][0]]
+    former, threshold = list(before.keyids), before.threshold
+    for tuf_role in TUF_ROLES[role]:
+        for keyid in former:
+            root.revoke_key(keyid, tuf_role)
+    add_keys(publication, role, len(former), threshold=threshold)
+    return former
+
+
+def due_lists(publication: Publication) -> list[TufRole]:
+    """The lists of streams that should be signed anew; each of them is read and verified."""
+    found = []
+    for role in delegation.lists(publication.targets.signed):
+        listed = publication.lists.of(role)
+        if (
+            publication.keys.accepts_restored
+            or not is_signed(listed, publication.root.signed)
+            or publication.validity.is_due(role, listed.signed.expires)
+        ):
+            found.append(role)
+        else:
+            publication.lists.forget(role)
+    return found
+
+
 def put_root(publication: Publication, replaced: set[Role]) -> None:
     """Publish a signed root, and sign with the new keys what the replaced ones signed."""
     publication.put_root()
     renews_delegation = publication.stages is not None and publication.can_sign("targets")
-    if "targets" in replaced or ("online" in replaced and renews_delegation):
+    if "targets" in replaced:
+        publication.sign_targets("targets", *delegation.lists(publication.targets.signed))
+    elif "online" in replaced and renews_delegation:
         publication.sign_targets()
     if replaced - {"root"}:
         publication.sign_online()
@@ -64,18 +107,21 @@ def for_targets(directory: Path, keys: Keys, validity: Validity) -> Publication:
 
 
 def sign_targets(publication: Publication) -> int:
-    """Publish the list of bundles, or leave it for others; the number of missing signatures.
+    """Publish the lists that were changed, or leave them for others; number of missing signatures.
 
     Raises:
         RegistryError: see `serving.publishing.proposal.propose`.
         OSError: a file cannot be written.
     """
+    roles = sorted(publication.changed)
     if publication.can_sign("targets"):
-        publication.sign_targets()
+        publication.sign_targets(*roles)
         publication.sign_online()
         return 0
-    publication.advance(publication.targets)
-    return proposal.propose(unchanged(publication), publication.targets).missing
+    documents = {role: publication.listed(role) for role in roles}
+    for document in documents.values():
+        publication.advance(document)
+    return proposal.propose(unchanged(publication), documents).missing
 
 
 def unchanged(publication: Publication) -> Publication:

@@ -14,6 +14,8 @@ from typing import Any, Final, Generic, TypeVar
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
+from models.bundle.stream_list import MAX_LIST_BYTES
+from serving.publishing import delegation
 from serving.publishing.releases import RegistryError, Release
 from serving.publishing.seal_record import Seal, TufRole
 
@@ -23,7 +25,7 @@ _MAX_BYTES: Final = {
     "root": 512_000,
     "timestamp": 16_384,
     "snapshot": 2_000_000,
-    "targets": 5_000_000,
+    "targets": MAX_LIST_BYTES,
 }
 
 
@@ -50,7 +52,9 @@ class Document(Generic[S]):
     @property
     def role(self) -> TufRole:
         """The TUF role that the document is of, by the name of its file."""
-        return self.path.name.removesuffix(".json").rpartition(".")[2]
+        name = self.path.name.removesuffix(".json")
+        version, _, rest = name.partition(".")
+        return rest if version.isdecimal() else name
 
     def verify(self, by: Metadata[Root] | Metadata[Targets], origin: Path) -> None:
         """Verify the signatures by a root, or those of a delegated role by the list of bundles.
@@ -179,7 +183,11 @@ def releases_of(targets: Targets) -> tuple[Release, ...]:
     Raises:
         RegistryError: an entry is not what a publisher writes.
     """
-    listed = (Release.from_target(f.path, f.length, _custom(f)) for f in targets.targets.values())
+    listed = (
+        Release.from_target(file.path, file.length, _custom(file))
+        for file in targets.targets.values()
+        if file.path != delegation.BY_STREAM
+    )
     found = (release for release in listed if release is not None)
     return tuple(sorted(found, key=lambda release: (release.stream, release.seq)))
 
@@ -197,7 +205,48 @@ def read_releases(folder: Path) -> tuple[Release, ...]:
     """
     timestamp = read(Timestamp, folder).metadata.signed
     snapshot = read(Snapshot, folder, timestamp.snapshot_meta.version)
-    return releases_of(read(Targets, folder, list_of(snapshot).version).metadata.signed)
+    targets = read(Targets, folder, list_of(snapshot).version).metadata.signed
+    lists = (
+        read(Targets, folder, list_of(snapshot, role).version, role=role).metadata.signed
+        for role in delegation.lists(targets)
+    )
+    found = [release for listed in (targets, *lists) for release in releases_of(listed)]
+    return tuple(sorted(found, key=lambda release: (release.stream, release.seq)))
+
+
+def check_length(kind: str, content: bytes, remedy: str) -> None:
+    """Refuse a document that is longer than what gateways read, before anything is written.
+
+    Args:
+        kind: class of the document in `tuf`.
+        content: the document.
+        remedy: what to do about it.
+
+    Raises:
+        RegistryError: it is longer.
+    """
+    if len(content) > _MAX_BYTES[kind]:
+        raise RegistryError(
+            f"the {kind} metadata would have {len(content)} bytes, and gateways read"
+            f" {_MAX_BYTES[kind]}; nothing was published: {remedy}"
+        )
+
+
+def prune(folder: Path, role: TufRole, newest: int, kept: int) -> None:
+    """Delete versions that only a gateway in the middle of a refresh could still ask for.
+
+    Args:
+        folder: path of the registry's metadata/.
+        role: the role.
+        newest: the newest version; versions may have gaps.
+        kept: number of versions that are kept, with the newest one.
+    """
+    name = f"{role}.json"
+    found = (path.name.partition(".") for path in folder.glob(f"*.{name}"))
+    versions = {int(first) for first, _, rest in found if rest == name and first.isdecimal()}
+    older = sorted(version for version in versions if version < newest)
+    for version in older[: 1 - kept]:
+        (folder / f"{version}.{name}").unlink(missing_ok=True)
 
 
 def _custom(target: Any) -> Any:  # noqa: ANN401  a TargetFile, and any JSON

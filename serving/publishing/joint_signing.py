@@ -77,12 +77,17 @@ def _publish_complete(publication: Publication, complete: Proposal) -> bool:
     if complete.role == "targets":
         if not publication.can_sign("online"):
             return False
-        publication.targets = complete.metadata
-        publication.put_targets()
+        for role, document in complete.documents.items():
+            if role == "targets":
+                publication.targets = document
+            else:
+                publication.lists.put(role, document)
+            publication.put_targets(role)
         publication.sign_online()
         return True
-    replaced = publication.replaced_by(complete.metadata.signed)
-    publication.root = complete.metadata
+    (root,) = complete.documents.values()
+    replaced = proposal.replaced_by(publication, root.signed)
+    publication.root = root
     needed: set[Role] = replaced - {"root"} | ({"online"} if "targets" in replaced else set())
     if not all(publication.can_sign(role) for role in needed):
         return False

@@ -14,22 +14,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, get_args
+from typing import Any, Final, Literal, NoReturn
 
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
+from models.bundle.stream_list import role_of, stream_of
 from models.files import write_atomically
 from serving.publishing import delegation
-from serving.publishing.chain import lacks_root, read_chain
-from serving.publishing.documents import Document, S, read, releases_of
+from serving.publishing.chain import holds, lacks_root, read_chain
+from serving.publishing.documents import (
+    Document,
+    S,
+    check_length,
+    prune,
+    read,
+    releases_of,
+)
 from serving.publishing.keys import Keys, KeysError
-from serving.publishing.releases import RegistryError, Release, SignatureStatus, Validity
+from serving.publishing.releases import RegistryError, Release, Validity
 from serving.publishing.seal_record import Seal, SealRecord, TufRole
+from serving.publishing.stream_lists import StreamLists, divide, is_signed
 
 Role = Literal["root", "targets", "online"]
 
 # Versions of targets and snapshot that are kept for gateways in the middle of a refresh.
 KEPT_VERSIONS: Final = 10
+_DIVIDE: Final = "'registry delegate' gives each stream a list of its own"
+_SPLIT: Final = "divide the streams among several registries"
 TUF_ROLES: Final = {
     "root": ("root",),
     "targets": ("targets",),
@@ -51,6 +62,8 @@ class Publication:
         timestamp: the version of the snapshot.
         stages: the list of stages, see `serving.publishing.delegation`; None without rollouts.
         seals: version and digest of each document in the folder, by TUF role.
+        lists: the lists of single streams, where the registry has them.
+        changed: the lists that were changed, and are to be signed.
     """
 
     folder: Path
@@ -65,6 +78,9 @@ class Publication:
 
     def __post_init__(self) -> None:
         self.signers = self.keys.signers()
+        self.lists = StreamLists(self.folder, self.targets.signed, self.snapshot.signed)
+        self.changed: set[TufRole] = set()
+        self._new: set[TufRole] = {"snapshot", delegation.ROLE}
 
     @classmethod
     def load(cls, folder: Path, keys: Keys, validity: Validity) -> "Publication":
@@ -122,55 +138,61 @@ class Publication:
         """Whether the metadata of `role` should be signed anew."""
         if role == "targets" and self.keys.accepts_restored:
             return True  # gateways may have seen a higher version of it
-        if role == "targets" and delegation.is_outdated(self.targets.signed, self.root.signed):
+        if role == "targets" and (
+            delegation.is_outdated(self.targets.signed, self.root.signed)
+            or not is_signed(self.targets, self.root.signed)
+        ):
             return True
         signed = self.root.signed if role == "root" else self.targets.signed
         return self.validity.is_due(role, signed.expires)
 
-    def releases(self) -> tuple[Release, ...]:
-        """All bundles of the list, sorted by stream and seq."""
-        return releases_of(self.targets.signed)
+    def releases(self, stream: str) -> tuple[Release, ...]:
+        """All bundles of a stream, sorted by seq."""
+        found = releases_of(self.targets.signed)
+        if (role := role_of(stream)) in delegation.lists(self.targets.signed):
+            found += releases_of(self.lists.of(role).signed)
+        return tuple(release for release in found if release.stream == stream)
 
     def put(self, release: Release) -> None:
-        """Add a release to the list of bundles, or replace its entry."""
-        self.targets.signed.targets[release.path] = TargetFile(
+        """Add a release to the list that it belongs into, or replace its entry."""
+        listed, role = self.targets, role_of(release.stream)
+        if delegation.is_by_stream(self.targets.signed):
+            listed = self.lists.of(role)
+            if role not in delegation.lists(self.targets.signed):
+                self.delegate(role)
+            self.changed.add(role)
+        else:
+            self.changed.add("targets")
+        listed.signed.targets[release.path] = TargetFile(
             release.length,
             {"sha256": release.sha256},
             release.path,
             {"custom": release.description},
         )
 
-    def add_keys(self, role: Role, count: int = 1, *, threshold: int = 1) -> None:
-        """Make keys that may sign as `role` once the root is signed."""
-        for tuf_role in TUF_ROLES[role]:
-            self.root.signed.roles[tuf_role].threshold = threshold
-        for _ in range(count):
-            signer = self.keys.create(role)
-            self.signers[signer.public_key.keyid] = signer
-            for tuf_role in TUF_ROLES[role]:
-                self.root.signed.add_key(signer.public_key, tuf_role)
+    def delegate(self, *roles: TufRole) -> None:
+        """Let the present keys sign further roles; the list of bundles is to be signed then."""
+        delegation.delegate(self.targets.signed, self.root.signed, *roles)
+        self.changed.update({"targets", *(role for role in roles if stream_of(role) is not None)})
 
-    def replace_keys(self, role: Role) -> list[str]:
-        """Replace the keys of `role` by as many new ones, and return the ids of the former ones."""
-        root = self.root.signed
-        before = root.roles[TUF_ROLES[role][0]]
-        former, threshold = list(before.keyids), before.threshold
-        for tuf_role in TUF_ROLES[role]:
-            for keyid in former:
-                root.revoke_key(keyid, tuf_role)
-        self.add_keys(role, len(former), threshold=threshold)
-        return former
+    def divide(self) -> int:
+        """Give each stream a list of its own, and count them."""
+        roles = divide(self.targets.signed, self.lists)
+        self.delegate(*roles)
+        return len(roles)
 
-    def advance(self, metadata: Metadata[S], former: Sequence[str] = ()) -> None:
+    def advance(self, metadata: Metadata[Any], former: Sequence[str] = ()) -> None:
         """Give a document its next version and its expiry, and sign it with all keys at hand.
 
         Args:
             metadata: the document.
             former: ids of root keys that the document replaces, and that must sign it too.
         """
-        role: str = delegation.ROLE if metadata is self.stages else metadata.signed.type
-        if isinstance(metadata.signed, Targets) and delegation.keyids(metadata.signed):
-            delegation.delegate(metadata.signed, self.root.signed)
+        role: TufRole = self._role(metadata)
+        if metadata is self.targets:
+            delegation.delegate(self.targets.signed, self.root.signed)
+        if stream_of(role) is not None:  # see `serving.publishing.stream_lists`
+            metadata.signed.version = max(metadata.signed.version, self.snapshot.signed.version)
         metadata.signed.version += 1
         metadata.signed.expires = datetime.now(UTC).replace(microsecond=0) + self.validity.of(role)
         metadata.signatures.clear()
@@ -188,15 +210,23 @@ class Publication:
         self._write(self.root, f"{self.root.signed.version}.root.json")
         write_atomically(self.keys.root, self.root.to_bytes())
 
-    def sign_targets(self) -> None:
-        """Sign a new list of bundles; readers do not see it before `sign_online`."""
-        self.advance(self.targets)
-        self.put_targets()
+    def sign_targets(self, *roles: TufRole) -> None:
+        """Sign new lists, of all or of streams; readers do not see them before `sign_online`."""
+        for role in roles or ("targets",):
+            self.advance(self.listed(role))
+            self.put_targets(role)
 
-    def put_targets(self) -> None:
-        """Write the list of bundles, which is signed already."""
-        name = f"{self.targets.signed.version}.targets.json"
-        self.snapshot.signed.meta["targets.json"] = self._write(self.targets, name)
+    def put_targets(self, role: TufRole = "targets") -> None:
+        """Write a list, which is signed already."""
+        listed = self.listed(role)
+        name = f"{listed.signed.version}.{role}.json"
+        self.snapshot.signed.meta[f"{role}.json"] = self._write(listed, name)
+        self.lists.forget(role)
+        self._new.add(role)
+
+    def listed(self, role: TufRole) -> Metadata[Targets]:
+        """The list of bundles, or that of a stream, by its role."""
+        return self.targets if role == "targets" else self.lists.of(role)
 
     def sign_online(self, *, has_new_stage: bool = False) -> None:
         """Sign snapshot and timestamp; the new timestamp makes all changes visible at once.
@@ -213,10 +243,9 @@ class Publication:
         self.advance(self.timestamp)
         self._write(self.timestamp, "timestamp.json")
         self.remember()
-        self._prune("snapshot", self.snapshot.signed.version)
-        self._prune("targets", self.targets.signed.version)
-        if self.stages is not None:
-            self._prune(delegation.ROLE, self.stages.signed.version)
+        for role in self._new & self.seals.keys():
+            prune(self.folder, role, self.seals[role].version, KEPT_VERSIONS)
+        self.lists = StreamLists(self.folder, self.targets.signed, self.snapshot.signed)
 
     def _needs_new_stages(self) -> bool:
         stages = self.stages
@@ -237,41 +266,18 @@ class Publication:
         name = f"{self.stages.signed.version}.{delegation.ROLE}.json"
         self.snapshot.signed.meta[f"{delegation.ROLE}.json"] = self._write(self.stages, name)
 
-    def status(self) -> SignatureStatus:
-        """When the signatures expire, and warnings about those that expire soon."""
-        expires = {
-            "root": self.root.signed.expires,
-            "targets": self.targets.signed.expires,
-            "snapshot": self.snapshot.signed.expires,
-            "timestamp": self.timestamp.signed.expires,
-        }
-        warnings = tuple(
-            f"{role} metadata expires on {expires[role]:%Y-%m-%d}: refresh with the {role} key"
-            for role in ("root", "targets")
-            if self.validity.is_due(role, expires[role])
-        )
-        return SignatureStatus(expires, warnings)
-
     def versions(self) -> dict[str, int]:
-        """The version of each document in the folder, by TUF role."""
-        return {role: seal.version for role, seal in self.seals.items()}
+        """The version of each document in the folder that was read, by TUF role."""
+        read = {role for role in self.seals if stream_of(role) is None} | set(self.lists.known())
+        return {role: seal.version for role, seal in self.seals.items() if role in read}
 
     def keyids(self, tuf_role: str) -> list[str]:
         """Ids of the keys that may sign as a TUF role."""
         if tuf_role == delegation.ROLE:
             return delegation.keyids(self.targets.signed)
+        if stream_of(tuf_role) is not None:
+            tuf_role = "targets"
         return self.root.signed.roles[tuf_role].keyids
-
-    def replaced_by(self, root: Root) -> set[Role]:
-        """The roles whose keys are others in a new root."""
-        before, roles = self.root.signed.roles, get_args(Role)
-        return {
-            role
-            for role in roles
-            if any(
-                set(before[one].keyids) != set(root.roles[one].keyids) for one in TUF_ROLES[role]
-            )
-        }
 
     def remember(self) -> None:
         """Record beside the keys what the folder holds now."""
@@ -289,11 +295,17 @@ class Publication:
     def _write(self, metadata: Metadata[Any], name: str) -> MetaFile:
         self._check_unchanged()
         content = metadata.to_bytes()
+        role = self._role(metadata)
+        is_one_list = role == "targets" and not delegation.is_by_stream(self.targets.signed)
+        check_length(metadata.signed.type, content, _DIVIDE if is_one_list else _SPLIT)
         write_atomically(self.folder / name, content, below=self.folder.parent)
         digest = hashlib.sha256(content).hexdigest()
-        role = delegation.ROLE if metadata is self.stages else metadata.signed.type
         self.seals[role] = Seal(version=metadata.signed.version, sha256=digest)
         return MetaFile(metadata.signed.version, len(content), {"sha256": digest})
+
+    def _role(self, metadata: Metadata[Any]) -> TufRole:
+        kind: str = metadata.signed.type
+        return delegation.ROLE if metadata is self.stages else self.lists.role(metadata) or kind
 
     def _check_unchanged(self) -> None:
         """Notice another process that signs with keys of another folder, under another lock."""
@@ -322,25 +334,14 @@ class Publication:
                 if metadata is not None:
                     signed = metadata.signed
                     signed.version = max(signed.version, record.version(role))
+            # Gateways refuse a registry that lacks what they have seen.
+            self.delegate(*(role for role in record.roles if stream_of(role) is not None))
+            self.changed.update(delegation.lists(self.targets.signed))
             return
         record.check(self.seals)
-        if not _holds(path, root.content):
+        if not holds(path, root.content):
             raise lacks_root(path, self.keys)
         self.remember()
-
-    def _prune(self, role: str, newest: int) -> None:
-        """Delete versions that only a gateway in the middle of a refresh could still ask for."""
-        for path in self.folder.glob(f"*.{role}.json"):
-            version = path.name.partition(".")[0]
-            if version.isdecimal() and int(version) <= newest - KEPT_VERSIONS:
-                path.unlink()
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    try:
-        return path.is_file() and path.read_bytes() == content
-    except OSError:
-        return False
 
 
 def _unsigned(signed: S) -> Metadata[S]:

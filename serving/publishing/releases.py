@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from models.bundle.package import MAX_BUNDLE_BYTES, Bundle, read_bundle
+from models.bundle.stream_list import stream_of
 from models.errors import BundleError, MillhandError
 
 _PATH: Final = re.compile(
@@ -41,7 +42,8 @@ class Validity:
 
     def of(self, role: str) -> timedelta:
         """The validity of the metadata of one TUF role."""
-        return {"root": self.root, "targets": self.targets}.get(role, self.online)
+        name = "targets" if stream_of(role) is not None else role
+        return {"root": self.root, "targets": self.targets}.get(name, self.online)
 
     def is_due(self, role: str, expires: datetime) -> bool:
         """Whether metadata of `role` that expires then should be signed anew: a third is left."""
@@ -143,6 +145,19 @@ class SignatureStatus:
 
     expires: Mapping[str, datetime]
     warnings: tuple[str, ...]
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """A registry whose streams have lists of their own.
+
+    Attributes:
+        streams: number of streams whose bundles were moved.
+        missing: number of signatures that are missing before gateways see it.
+    """
+
+    streams: int
     missing: int = 0
 
 

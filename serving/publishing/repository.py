@@ -16,15 +16,19 @@ use.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from models.bundle.package import Bundle
 from models.files import write_atomically
 from serving.publishing import audit_trail, proposal
 from serving.publishing.change import (
+    add_keys,
     changing,
+    due_lists,
     for_targets,
     put_root,
     record,
+    replace_keys,
     require_none_waiting,
     sign_targets,
     unchanged,
@@ -35,6 +39,7 @@ from serving.publishing.proposal import Proposal
 from serving.publishing.publication import Publication, Role
 from serving.publishing.releases import (
     DEFAULT_VALIDITY,
+    Divided,
     RegistryError,
     Release,
     SignatureStatus,
@@ -56,6 +61,7 @@ def init(  # noqa: PLR0913  the options of the command line
     root_threshold: int = 1,
     targets_keys: int = 1,
     targets_threshold: int = 1,
+    by_stream: bool = False,
 ) -> TrustedRoot:
     """Make an empty registry, and its keys.
 
@@ -67,6 +73,7 @@ def init(  # noqa: PLR0913  the options of the command line
         root_threshold: number of root keys that must sign a new root.
         targets_keys: number of targets keys to make, for as many people who publish.
         targets_threshold: number of targets keys that must sign a list of bundles.
+        by_stream: whether each stream gets a list of bundles of its own; see `delegate`.
 
     Raises:
         RegistryError: there is a registry already, or the folder cannot be written.
@@ -86,9 +93,11 @@ def init(  # noqa: PLR0913  the options of the command line
     with changing(directory, keys):
         publication = Publication(directory / "metadata", keys, validity)
         audit_trail.record(keys.audit, "init", directory)
-        publication.add_keys("root", root_keys, threshold=root_threshold)
-        publication.add_keys("targets", targets_keys, threshold=targets_threshold)
-        publication.add_keys("online")
+        add_keys(publication, "root", root_keys, threshold=root_threshold)
+        add_keys(publication, "targets", targets_keys, threshold=targets_threshold)
+        add_keys(publication, "online")
+        if by_stream:
+            publication.divide()
         publication.sign_root()
         publication.sign_targets()
         publication.sign_online()
@@ -125,7 +134,7 @@ def publish(
     release = Release.from_bundle(given, floor_seq)
     with changing(directory, keys):
         publication = for_targets(directory, keys, validity)
-        check_seq(release, publication.releases())
+        check_seq(release, publication.releases(release.stream))
         record(publication, "publish", **release.facts)
         path = directory / "targets" / release.path
         write_atomically(path, given.content, below=directory)
@@ -144,7 +153,7 @@ def revoke(
     """
     with changing(directory, keys):
         publication = for_targets(directory, keys, validity)
-        release = replace(find(publication.releases(), stream, seq), revoked=True)
+        release = replace(find(publication.releases(stream), stream, seq), revoked=True)
         record(publication, "revoke", **release.facts)
         publication.put(release)
         return replace(release, missing=sign_targets(publication))
@@ -165,17 +174,35 @@ def refresh(
         publication = Publication.load(directory / "metadata", keys, validity)
         proposed = _propose_due(publication)
         if proposed and not publication.can_sign("online"):
-            return replace(publication.status(), missing=proposed.missing)
+            return replace(_status(publication), missing=proposed.missing)
         publication.require("online")
         if keys.accepts_restored:
             publication.require("targets")
         record(publication, "refresh")
         if publication.is_due("root") and publication.can_sign("root"):
             publication.sign_root()
-        if publication.is_due("targets") and publication.can_sign("targets"):
-            publication.sign_targets()
+        if publication.can_sign("targets"):
+            due = _due_roles(publication)
+            if due:
+                publication.sign_targets(*due)
         publication.sign_online()
-        return replace(publication.status(), missing=proposed.missing if proposed else 0)
+        return replace(_status(publication), missing=proposed.missing if proposed else 0)
+
+
+def delegate(directory: Path, keys: Keys, *, validity: Validity = DEFAULT_VALIDITY) -> Divided:
+    """Give each stream a list of bundles of its own, so that a gateway reads no other.
+
+    The lists are signed by the targets keys. New streams get theirs when they are published to.
+    Agents of releases before this find no bundle of their streams afterwards.
+
+    Raises:
+        RegistryError, KeysError: see `publish`.
+    """
+    with changing(directory, keys):
+        publication = for_targets(directory, keys, validity)
+        record(publication, "delegate")
+        streams = publication.divide()
+        return Divided(streams, sign_targets(publication))
 
 
 def rotate(
@@ -202,10 +229,10 @@ def rotate(
             publication.require("online")
         alone = publication.can_sign("root")
         record(publication, "rotate", role=role)
-        former = publication.replace_keys(role)
+        former = replace_keys(publication, role)
         publication.advance(publication.root, former if role == "root" else ())
         if not alone:
-            proposal.propose(unchanged(publication), publication.root)
+            proposal.propose(unchanged(publication), {"root": publication.root})
             return None
         put_root(publication, {role})
     return trusted_root(keys)
@@ -220,18 +247,50 @@ def listing(directory: Path) -> tuple[Release, ...]:
     return read_releases(directory / "metadata")
 
 
+def _due_roles(publication: Publication) -> list[str]:
+    """The lists that should be signed anew: that of all, and those of streams."""
+    lists = due_lists(publication)
+    return ["targets", *lists] if publication.is_due("targets") else lists
+
+
+def _status(publication: Publication) -> SignatureStatus:
+    """When the signatures expire, and warnings about those that expire soon."""
+    expires = {
+        "root": publication.root.signed.expires,
+        "targets": publication.targets.signed.expires,
+        "snapshot": publication.snapshot.signed.expires,
+        "timestamp": publication.timestamp.signed.expires,
+    }
+    warnings = [
+        f"{role} metadata expires on {expires[role]:%Y-%m-%d}: refresh with the {role} key"
+        for role in ("root", "targets")
+        if publication.validity.is_due(role, expires[role])
+    ]
+    lists = due_lists(publication)
+    if lists:
+        first = min(publication.lists.of(role).signed.expires for role in lists)
+        warnings.append(
+            f"the lists of {len(lists)} streams expire from {first:%Y-%m-%d} on: refresh with the"
+            " targets key"
+        )
+    return SignatureStatus(expires, tuple(warnings))
+
+
 def _propose_due(publication: Publication) -> Proposal | None:
     """Propose what should be signed anew, and needs more keys than the folder has."""
-    for role in ("root", "targets"):
-        if not publication.is_due(role) or not publication.holds(role):
+    roles: tuple[Literal["root", "targets"], ...] = ("root", "targets")
+    for role in roles:
+        if publication.can_sign(role) or not publication.holds(role):
             continue
-        if publication.can_sign(role) or proposal.waiting(publication) is not None:
+        due = _due_roles(publication) if role == "targets" else []
+        if role == "root" and publication.is_due(role):
+            due = ["root"]
+        if not due or proposal.waiting(publication) is not None:
             continue
         record(publication, "propose", role=role)
         renewed = unchanged(publication)
-        if role == "root":
-            renewed.advance(renewed.root)
-            return proposal.propose(publication, renewed.root)
-        renewed.advance(renewed.targets)
-        return proposal.propose(publication, renewed.targets)
+        documents = {one: renewed.root if one == "root" else renewed.listed(one) for one in due}
+        for document in documents.values():
+            renewed.advance(document)
+        return proposal.propose(publication, documents)
     return None

@@ -105,7 +105,7 @@ def publish_plan(
             return former
         release = Release.from_bundle(bundle, None) if bundle is not None else None
         if release is not None:
-            check_seq(release, publication.releases())
+            check_seq(release, publication.releases(plan.stream))
         _check_plan(plan, publication, former, release)
         _check_id(directory, plan)
         record(publication, "plan", rollout=plan.id, stream=plan.stream, seq=plan.seq)
@@ -118,7 +118,7 @@ def publish_plan(
         if former is not None:
             del targets.targets[plan_target(plan.stream, former.plan.id)]
         _put(targets, directory, plan_target(plan.stream, plan.id), content, {"reverted": reverted})
-        delegation.delegate(targets, publication.root.signed)
+        publication.delegate(delegation.ROLE)
         return Rollout(plan, missing=sign_targets(publication))
 
 
@@ -226,9 +226,9 @@ def _check_plan(
     plan: Plan, publication: Publication, former: Rollout | None, added: Release | None
 ) -> None:
     """Refuse a plan that cannot be meant."""
-    stream, releases = plan.stream, [*publication.releases(), *([added] if added else [])]
-    release = find(releases, stream, plan.seq)
-    of_stream = [one for one in releases if one.stream == stream]
+    stream = plan.stream
+    of_stream = [*publication.releases(stream), *([added] if added else [])]
+    release = find(of_stream, stream, plan.seq)
     floor = max(one.floor_seq for one in of_stream)
     newest = max((one.seq for one in of_stream if not one.revoked), default=0)
     if release.revoked:

@@ -18,8 +18,11 @@ from models.files import write_atomically
 from serving.publishing.keys import KeysError
 from serving.publishing.releases import RegistryError
 
-TufRole = Annotated[str, StringConstraints(pattern="^(root|targets|snapshot|timestamp|stages)$")]
-_MAX_BYTES: Final = 65_536
+_NAMES: Final = (
+    "^(root|targets|snapshot|timestamp|stages|bundles[.][A-Za-z0-9][A-Za-z0-9._-]{0,63})$"
+)
+TufRole = Annotated[str, StringConstraints(pattern=_NAMES)]
+_MAX_BYTES: Final = 4_000_000  # for the lists of some 20,000 streams
 REMEDY: Final = (
     "If you have put back a backup yourself, sign it with --accept-restored-registry"
     " (docs/registry.md, 'After a backup was put back'); otherwise somebody else has, and the"

@@ -87,6 +87,7 @@ IMPORTERS = {
         "serving/publishing/publication.py",
         "serving/publishing/rollouts.py",
         "serving/publishing/root_chain.py",
+        "serving/publishing/stream_lists.py",
     },
 }
 

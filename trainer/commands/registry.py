@@ -27,6 +27,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--targets-keys", type=int, default=1, help=publishers)
     agreeing = "number of targets keys that must sign what is published; default 1"
     init.add_argument("--targets-threshold", type=int, default=1, help=agreeing)
+    by_stream = "give each stream a list of bundles of its own, as 'registry delegate' does"
+    init.add_argument("--by-stream", action="store_true", help=by_stream)
+    divided = "give each stream a list of bundles of its own: gateways then read no other"
+    _action(actions, "delegate", divided)
     _action(actions, "refresh", "sign metadata anew before it expires; to be run by a timer")
     revoke = _action(actions, "revoke", "withdraw a bundle: gateways refuse to activate it")
     revoke.add_argument("stream", help="name of the stream")
@@ -115,9 +119,21 @@ def _init(options: argparse.Namespace, console: Console) -> None:
         root_threshold=options.root_threshold,
         targets_keys=options.targets_keys,
         targets_threshold=options.targets_threshold,
+        by_stream=options.by_stream,
     )
     console.print(f"made {options.directory}; keep the root keys in {options.keys} offline")
     _say_root(root, console)
+
+
+def _delegate(options: argparse.Namespace, console: Console) -> None:
+    found = repository.delegate(options.directory, keys_of(options), validity=validity_of(options))
+    if found.missing:
+        note_missing(found.missing, options.directory, console)
+    console.print(f"streams that have a list of bundles of their own now: {found.streams}")
+    console.note(
+        "agents and servers of releases before this one find no bundle of these streams any more,"
+        " and go on with what they have: upgrade them first"
+    )
 
 
 def _refresh(options: argparse.Namespace, console: Console) -> None:
@@ -167,7 +183,7 @@ def _sign(options: argparse.Namespace, console: Console) -> None:
         raise UsageError("not signed")
     signed = joint_signing.sign(options.directory, found, keys, validity=validity)
     if signed.is_published:
-        console.print(f"signed and published; version {signed.metadata.signed.version}")
+        console.print(f"signed and published; version {signed.version}")
     elif signed.missing:
         note_missing(signed.missing, options.directory, console)
     else:
@@ -204,6 +220,7 @@ def _list(options: argparse.Namespace, console: Console) -> None:
 
 _RUN = {
     "init": _init,
+    "delegate": _delegate,
     "refresh": _refresh,
     "revoke": _revoke,
     "rotate": _rotate,

@@ -12,6 +12,8 @@ from models.bundle.package import Bundle
 from serving.publishing import repository
 from serving.publishing.releases import Release
 from tests.kit.broker.brokers import mosquitto
+from tests.kit.bundles.attacker import put_file, stolen
+from tests.kit.bundles.forgery import forging
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
@@ -149,6 +151,31 @@ def test_revoked_bundle_is_refused(plant: Plant) -> None:
     plant.published.publish(linear_bundle("mass", 2, WEIGHTS))
     repository.revoke(plant.published.folder, "mass", 2, plant.published.keys)
     assert plant.refusal_of(2)["error"] == "revoked"
+
+
+def test_gateway_whose_stream_gets_a_list_of_its_own_refuses_what_is_wrong_with_it(
+    plant: Plant,
+) -> None:
+    folder, keys = plant.published.folder, plant.published.keys
+    plant.published.publish(linear_bundle("mass", 2, WEIGHTS))
+    repository.delegate(folder, keys)
+    repository.revoke(folder, "mass", 2, keys)
+    assert plant.refusal_of(2)["error"] == "revoked"
+    before = shutil.copytree(folder / "metadata", folder.parent / "before")
+    plant.published.publish(linear_bundle("mass", 3, WEIGHTS, bias=1.0))
+    (path,) = set((folder / "metadata").glob("*.bundles.mass.json")) - {
+        folder / "metadata" / path.name for path in before.iterdir()
+    }
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"revoked":true', b'"revoked":null'))
+    assert plant.refusal_of(3)["error"] == "digest_mismatch"
+    path.write_bytes(content)
+    with forging(folder / "metadata", stolen(keys)) as forgery:
+        put_file(folder, "bundles/flow/3/x.zip", b"", forgery.list_of("mass"))
+    assert plant.refusal_of(3)["error"] == "wrong_stream"
+    shutil.rmtree(folder / "metadata")
+    shutil.copytree(before, folder / "metadata")
+    assert plant.refusal_of(2)["error"] == "rollback"
 
 
 def _publish_as(
