@@ -89,9 +89,10 @@ def _worse(plan: Plan, group: str, standing: Sequence[Standing]) -> Decision | N
     """Hold where the gateways of a group together show that the bundle is worse, or different."""
     shown = {one.gateway: one.evidence for one in standing if one.takes_part and one.evidence}
     compared = {gateway: one for gateway, one in shown.items() if not one.fault}
-    gates = sorted({gate for one in compared.values() for gate in one.log_e})
+    gates = {gate for one in compared.values() for gate in one.log_e}
     limit = stop_at(plan.gates, gates)
-    for gate in (one for one in gates if one not in plan.gates.accept):
+    # What is worse is told before what is only different.
+    for gate in sorted(gates - {*plan.gates.accept}, key=lambda one: (one in UNDECIDED, one)):
         mean = log_mean([one.log_e.get(gate, 0.0) for one in compared.values()])
         if mean >= limit:
             at_worst = sorted(compared, key=lambda one: -compared[one].log_e.get(gate, 0.0))

@@ -77,6 +77,10 @@ def test_alarms_on_one_side_are_held_for_a_person_whose_plan_accepts_them() -> N
     assert (held.action, held.gate) == ("hold", "direction")
     assert "shows the bundle to be different" in held.reason
     assert 'accept = ["direction"]' in held.reason
+    gates = {**evidence(50, 12).gates, "direction": sided}
+    worse = shown.model_copy(update={"gates": gates, "verdict": "worse"})
+    both = view(*(member(name, "shadow", shown=worse) for name in "abc"))
+    assert step(plan(), stage(1), None, both, LATER).gate == "disagreement"
     accepting = plan(gates={"accept": ["direction"]})
     assert step(accepting, stage(1), None, members, LATER).action == "open"
 
