@@ -163,9 +163,12 @@ class Infer:
                 f"{DATATYPE}"
             )
         size = as_object(tensor.get("parameters", {}), "parameters of the input")
+        _check_memory(size, INPUT)
         if "binary_data_size" not in size:
             if raw:
                 raise RefusedError(f"{len(raw)} bytes follow the JSON, which names no binary data")
+            if "data" not in tensor:
+                raise RefusedError(f"'{INPUT}' has no data; allowed are numbers, or raw bytes")
             return self._tensor.read_json(tensor.get("data"), tensor.get("shape", ()))
         if size["binary_data_size"] != len(raw):
             raise RefusedError(
@@ -187,6 +190,7 @@ class Infer:
                     f"there is no output '{str(name)[:60]}'; there are {', '.join(self._outputs)}"
                 )
             options = as_object(output.get("parameters", {}), f"parameters of output '{name}'")
+            _check_memory(options, name)
             if "classification" in options:
                 raise RefusedError("classification is not supported; ask for 'probabilities'")
             wanted[name] = bool(options.get("binary_data", is_binary))
@@ -224,6 +228,14 @@ def _parted(body: bytes, header_length: bytes) -> tuple[dict[str, Any] | None, b
         )
     length = int(header_length)
     return (parsed(body[:length]) if length else None), body[length:]
+
+
+def _check_memory(parameters: Mapping[str, Any], tensor: str) -> None:
+    if any(name.startswith("shared_memory_") for name in parameters):
+        raise RefusedError(
+            f"'{tensor}' is to be in shared memory, which is not supported; allowed are JSON and "
+            "raw bytes in the body"
+        )
 
 
 def _id(value: Any) -> str | None:  # noqa: ANN401  any JSON value

@@ -19,6 +19,7 @@ DATATYPE: Final = "FP32"
 _ITEM_BYTES: Final = 4
 _GOOD, _UNCERTAIN, _BAD = Quality
 _NUMBERS: Final = frozenset({float, int, type(None)})
+_WORDS: Final = {str: "text", bool: "true or false", list: "lists", dict: "objects"}
 
 
 class WindowTensor:
@@ -68,7 +69,7 @@ class WindowTensor:
         flat = _flattened(values, (count, *self.shape))
         kinds = set(map(type, flat)) - _NUMBERS
         if kinds:
-            found = " and ".join(sorted(kind.__name__ for kind in kinds))
+            found = " and ".join(sorted(_WORDS[kind] for kind in kinds))
             raise RefusedError(f"data of '{INPUT}' has {found}; allowed are numbers and null")
         try:
             array = np.array(flat, np.float64)
@@ -127,8 +128,10 @@ def _flattened(values: Any, shape: Sequence[int]) -> list[Any]:  # noqa: ANN401 
     Raises:
         RefusedError: it is neither.
     """
+    if not isinstance(values, list):
+        raise _unfit("no list", shape)
     total = prod(shape)
-    if isinstance(values, list) and not any(type(one) is list for one in values):
+    if not any(type(one) is list for one in values):
         if len(values) == total:
             return values
         raise _unfit(f"{len(values)} values", shape)

@@ -121,7 +121,13 @@ def _inputs(content: Any, parts: Parts) -> Taken:  # noqa: ANN401  any JSON valu
 
 def _array(content: Any, parts: Parts) -> Taken:  # noqa: ANN401  any JSON value
     """An array of rows `[rows, signals]`, or of windows `[n, length, signals]`."""
-    if _depth(content) == 2:  # noqa: PLR2004  the axes that are named above
+    axes = _depth(content)
+    if axes < 2:  # noqa: PLR2004  as above
+        raise RefusedError(
+            f"the array is {str(content)[:_MAX_SHOWN]}; allowed are rows, [[...]], with the "
+            f"signals {', '.join(parts.rows.names)[:_MAX_SHOWN]}, or windows, [[[...]]]"
+        )
+    if axes == 2:  # noqa: PLR2004  the axes that are named above
         names = parts.rows.names
         return Taken([_row(names, line, number) for number, line in enumerate(content)])
     shape = (len(content) if isinstance(content, list) else 0, *parts.tensor.shape)

@@ -102,7 +102,8 @@ class StreamSlot:
             if name in {version.seq, version.model.manifest.version}:
                 return version
         raise NotFoundError(
-            f"'{self.stream}' has no version '{name[:40]}'; there are {', '.join(self.named)}"
+            f"'{self.stream}' has no version '{name[:40]}'; there are "
+            + ", ".join(f"{one.seq} ({one.model.manifest.version})" for one in self.versions)
         )
 
     def _failure(self, version: Version) -> Failure | None:

@@ -138,9 +138,25 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "no windows": (tensor([]), "at least one"),
     "too few values": (tensor([1], shape=[1, 1, 2]), "1 values"),
     "ragged": (tensor([[[1]], [[2, 3, 4]]]), "other lengths"),
-    "text": (tensor([[["1", 2]]]), "str; allowed are numbers and null"),
-    "boolean": (tensor([[[True, 2]]]), "bool; allowed are numbers and null"),
-    "no data": ({"inputs": [{"name": "window", "datatype": "FP32", "shape": [1, 1, 2]}]}, "data"),
+    "text": (tensor([[["1", 2]]]), "text; allowed are numbers and null"),
+    "boolean": (tensor([[[True, 2]]]), "true or false; allowed are numbers and null"),
+    "no data": (
+        {"inputs": [{"name": "window", "datatype": "FP32", "shape": [1, 1, 2]}]},
+        "no data",
+    ),
+    "data of text": (
+        {"inputs": [{"name": "window", "datatype": "FP32", "shape": [1, 1, 2], "data": "1,2"}]},
+        "no list",
+    ),
+    "input in shared memory": (
+        tensor([], shape=[1, 1, 2], parameters={"shared_memory_region": "r"}),
+        "'window' is to be in shared memory, which is not supported",
+    ),
+    "output in shared memory": (
+        tensor([[[1, 2]]])
+        | {"outputs": [{"name": "value", "parameters": {"shared_memory_region": "r"}}]},
+        "'value' is to be in shared memory",
+    ),
     "output": (tensor([[[1, 2]]]) | {"outputs": [{"name": "y"}]}, "no output 'y'"),
     "id": (tensor([[[1, 2]]]) | {"id": 7}, "id"),
     "timeout": (tensor([[[1, 2]]]) | {"parameters": {"timeout": -1}}, "microseconds"),
@@ -160,7 +176,7 @@ def test_malformed_body_is_refused_in_a_sentence(server: ModelServer, case: str)
 BAD_REQUESTS: dict[str, tuple[tuple[Any, ...], dict[str, str], int, str]] = {
     "path": (("GET", "/v3"), {}, 404, "nothing at '/v3'"),
     "model": (("GET", "/v2/models/weight"), {}, 404, "there are mass"),
-    "version": (("GET", "/v2/models/mass/versions/9"), {}, 404, "there are 1"),
+    "version": (("GET", "/v2/models/mass/versions/9"), {}, 404, "there are 1 (1.0."),
     "method": (("PUT", INFER, b""), {}, 405, "allowed is POST"),
     "coding": (("POST", INFER, b"{}"), {"Content_Encoding": "br"}, 415, "gzip and deflate"),
     "length": (("POST", INFER, b"x" * 5000), {}, 413, "allowed are 4096"),

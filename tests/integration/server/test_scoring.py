@@ -121,9 +121,15 @@ BAD: dict[str, tuple[str, Body, int, str, str]] = {
     ),
     "lengths": ("mass", {"inputs": {"c0": [1], "c1": [1, 2]}}, 400, "BAD_REQUEST", "[1, 2] values"),
     "short row": ("mass", {"instances": [[1]]}, 400, "BAD_REQUEST", "allowed are 2 values: c0, c1"),
-    "one axis": ("mass", {"instances": [1, 2]}, 400, "BAD_REQUEST", "does not fit"),
+    "one axis": (
+        "mass",
+        {"instances": [1, 2]},
+        400,
+        "BAD_REQUEST",
+        "the array is [1, 2]; allowed are rows, [[...]], with the signals c0, c1, or windows",
+    ),
     "text": ("mass", {"instances": [[1, "wet"]]}, 400, "BAD_REQUEST", "'c1' is 'wet'"),
-    "text in a window": ("mass", {"inputs": [[[1, "wet"]]]}, 400, "BAD_REQUEST", "str; allowed"),
+    "text in a window": ("mass", {"inputs": [[[1, "wet"]]]}, 400, "BAD_REQUEST", "text; allowed"),
     "large number": (
         "mass",
         b'{"instances": [[1, 1' + b"0" * 400 + b"], [NaN, 1]]}",

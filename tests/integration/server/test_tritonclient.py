@@ -138,7 +138,7 @@ def test_statistics_count_windows_and_requests(client: InferenceServerClient) ->
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "name": ({"inputs": [window(ROWS, name="windo")]}, "400", "the model's is 'window'"),
     "model": ({"model_name": "mas"}, "404", "there are mass, wear"),
-    "version": ({"model_version": "7"}, "404", "there are 2, 1"),
+    "version": ({"model_version": "7"}, "404", "there are 2 (1.0.2), 1 (1.0.1)"),
     "shape": ({"inputs": [window([[1, 2, 3]])]}, "400", "allowed is [n, 1, 2]"),
     "output": ({"outputs": [InferRequestedOutput("y")]}, "400", "there are value, quality"),
     "classification": (

@@ -1,7 +1,7 @@
 """Callers over gRPC of all habits: proper, impatient, hung, too long, and none that speak it.
 
-`python -m tests.kit.http.callers --minutes 10` starts a server, has them call it, kills it half way and
-starts it again under load, and prints what came of it, and the server's memory at each eighth.
+`python -m tests.kit.http.callers --minutes 10` starts a server, has them call it, kills it half way
+and starts it again under load, and prints what came of it, and the server's memory at each eighth.
 """
 
 import argparse
