@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
         yield made.start_serving()
 
 
-def tensor(rows: list[Any] | str, **more: object) -> dict[str, Any]:
+def tensor(rows: list[Any], **more: object) -> dict[str, Any]:
     shape = [len(rows), 1, 2]
     one = {"name": "window", "datatype": "FP32", "shape": shape, "data": rows}
     return {"inputs": [one | more]}
@@ -144,7 +144,10 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
         {"inputs": [{"name": "window", "datatype": "FP32", "shape": [1, 1, 2]}]},
         "no data",
     ),
-    "data of text": (tensor("1,2", shape=[1, 1, 2]), "no list"),
+    "data of text": (
+        {"inputs": [{"name": "window", "datatype": "FP32", "shape": [1, 1, 2], "data": "1,2"}]},
+        "no list",
+    ),
     "input in shared memory": (
         tensor([], shape=[1, 1, 2], parameters={"shared_memory_region": "r"}),
         "'window' is to be in shared memory, which is not supported",
