@@ -37,7 +37,8 @@ test: $(STAMP)
 	$(call debian,chromium,command -v chromium)
 	$(call debian,postgresql,ls /usr/lib/postgresql/*/bin/initdb)
 	@# Three workers for two cores: a test waits for programs for more than half of its time.
-	$(BIN)/python -m pytest --cov --numprocesses 3 --dist worksteal
+	@# Tests that run make themselves take no part in the jobs of this one.
+	env --unset=MAKEFLAGS $(BIN)/python -m pytest --cov --numprocesses 3 --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check
