@@ -62,12 +62,12 @@ class Scheme:
 
     Attributes:
         window: samples of a window.
-        max_gap_s: seconds of plant time without a sample from which on a new run begins.
+        max_gap_s: seconds without a sample after which a window begins anew.
         family: the family of models that is fitted; empty for the trainer's default.
     """
 
     window: int = WINDOW
-    max_gap_s: int = 60
+    max_gap_s: float = 60.0
     family: str = ""
 
 
@@ -88,7 +88,7 @@ def recipe(seq: int, files: Sequence[str], scheme: Scheme = Scheme()) -> str:
             for name, s in SIGNALS.items()
         ),
         window=scheme.window,
-        max_gap_s=scheme.max_gap_s,
+        max_gap_s=f"{scheme.max_gap_s:g}",
         classes=f'["{HEALTHY}", "{WORN_BEARING}", "{CAVITATION}"]',
     )
     return text + (_SEARCH.format(family=scheme.family) if scheme.family else "")

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.progress import track
 
 from demo.plant.history import COLUMNS, row
-from demo.rollout.scenario import recorded_plants, sample, samples
+from demo.plant.simulation import Reading
+from demo.rollout.scenario import SPEED, recorded_plants, sample, samples
 
 
 def write_history(folder: Path, days: int, hours: int, console: Console) -> list[Path]:
-    """Write `day-1.csv`, `day-2.csv` and so on, each of so many hours; return their paths."""
+    """Write `day-1.csv`, `day-2.csv` and so on, each of so many plant hours; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     plants = recorded_plants(days * hours / 24)
     paths = [folder / f"day-{day}.csv" for day in range(1, days + 1)]
@@ -28,8 +29,13 @@ def write_history(folder: Path, days: int, hours: int, console: Console) -> list
             for _ in track(range(samples(hours)), path.name, console=console):
                 for site, plant in plants.items():
                     for reading in sample(plant):
-                        writer.writerow(row(replace(reading, line=f"{site}/{reading.line}")))
+                        writer.writerow(row(_recorded(site, reading)))
     return paths
+
+
+def _recorded(site: str, reading: Reading) -> Reading:
+    """A reading as a historian has it, whose clock is that on the wall."""
+    return replace(reading, line=f"{site}/{reading.line}", time_s=reading.time_s / SPEED)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from demo.link import Link
 from demo.promises.verdicts import Verdict
 from demo.release import Step
 from demo.rollout.publisher import BAD, GOOD, Publisher
-from demo.rollout.scenario import SITES, SPEED
+from demo.rollout.scenario import SITES
 from demo.rollout.sites import Plants, Readings, Seen
 from demo.server import ModelServer
 from demo.show import ended_by_signals
@@ -116,9 +116,8 @@ class Play:
         block_s = publisher.block_s(seq)
         self._run(publisher.plan(seq, block_s))
         self._stage.console.print(
-            f"a block of evidence has {block_s:g} s: these plants remember for "
-            f"{block_s * SPEED / 3600:.1f} hours, as the bundles say, and live {SPEED:g} times as "
-            "fast as the clock on the wall",
+            f"a block of evidence is {block_s:g} s long: so long do these plants remember, as the "
+            "bundles say",
             highlight=False,
         )
         self._run(publisher.start(seq))

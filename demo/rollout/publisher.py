@@ -9,7 +9,7 @@ import tomli_w
 
 from demo.errors import DemoError
 from demo.release import Step
-from demo.rollout.scenario import SCHEME, SITES, SPEED
+from demo.rollout.scenario import SCHEME, SITES
 from demo.telemetry import STREAM
 from demo.workshop import Workshop, recipe
 from models.bundle.correlation import Correlation, block_s
@@ -64,7 +64,7 @@ class Publisher:
         ]
 
     def block_s(self, seq: int) -> float:
-        """Seconds of event time that these plants remember, as two bundles say.
+        """Seconds that these plants remember, as two bundles say.
 
         Args:
             seq: number of the bundle that is to be compared with the one before it.
@@ -76,7 +76,7 @@ class Publisher:
         memory_s = block_s(former, own)
         if memory_s is None:
             raise DemoError(f"bundle {seq} does not say how long a plant remembers")
-        return round(memory_s / SPEED, 2)
+        return round(memory_s, 2)
 
     def plan(self, seq: int, block_s: float) -> Step:
         """Write the plan of a rollout, and return the step that checks and signs it."""

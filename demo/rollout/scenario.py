@@ -1,9 +1,10 @@
 """Three sites whose plants run around the clock, and much faster than the wall clock.
 
 Gates of a rollout count a block of time once, which is at least as long as the plant remembers. So
-that minutes suffice, these plants know no day and night, whose memory is that of days, and their
-clock runs 1,200 times as fast as the wall clock. Event time is exact however late a reading is
-published, since otherwise blocks would be too short on a busy machine.
+that minutes suffice, these plants know no day and night, whose memory is that of days, and live
+1,200 times as fast as the clock on the wall. That clock is the one of all recorded and live times.
+Event time is exact however late a reading is published, since otherwise blocks would be too short
+on a busy machine.
 """
 
 from dataclasses import replace
@@ -17,7 +18,7 @@ SITES: Final = ("site-1", "site-2", "site-3")
 PERIOD_MS: Final = 100
 SPEED: Final = 1_200.0
 """Seconds of plant time in a second of event time."""
-SCHEME: Final = Scheme(window=6, max_gap_s=600, family="linear")
+SCHEME: Final = Scheme(window=6, max_gap_s=0.5, family="linear")
 
 _STEPS: Final = 6  # of a sample; the plant would oscillate if a step were a sample
 _STEP_S: Final = SPEED * PERIOD_MS / 1000 / _STEPS

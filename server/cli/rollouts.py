@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from models.bundle.correlation import in_words
 from models.bundle.package import Bundle, read_bundle
 from models.errors import BundleError
 from models.printable import printable
@@ -90,10 +91,10 @@ def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -
         raise PlanError("registry", str(exc)) from exc
     print(f"The plan of rollout {plan.id} is in the registry.")
     if any(group.mode == "shadow" for group in plan.groups):
-        hours = hours_to_show(plan, block_s)
+        least = in_words(3600 * hours_to_show(plan, block_s))
         print(
-            f"A group compares for {hours:.1f} hours at least before it serves, in blocks of "
-            f"{block_s:.6g} s."
+            f"A group compares for {least} at least before it serves, in blocks of "
+            f"{in_words(block_s)}."
         )
     if signed.missing:
         print(f"It lacks {signed.missing} signatures: have it signed with the other targets keys.")

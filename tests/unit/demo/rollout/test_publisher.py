@@ -6,7 +6,7 @@ import pytest
 
 from demo.errors import DemoError
 from demo.rollout.publisher import Publisher
-from demo.rollout.scenario import SITES, SPEED
+from demo.rollout.scenario import SITES
 from demo.workshop import Workshop
 from models.bundle.correlation import Correlation, CorrelationTime
 from models.bundle.package import write_bundle
@@ -16,7 +16,6 @@ from tests.kit.bundles.factories import make_manifest, make_members
 from tests.kit.undisturbed import CHANNELS, repeating, samples
 from trainer.drift.reference import describe
 
-HOUR_S = 3600.0
 FORMER, OWN = 1, 2
 
 
@@ -38,14 +37,14 @@ def make_bundles(work: Path, *remembered_s: float) -> None:
 
 
 def test_block_is_the_longer_memory_of_both_bundles(publisher: Publisher, tmp_path: Path) -> None:
-    make_bundles(tmp_path, HOUR_S, 2 * HOUR_S)
-    assert publisher.block_s(OWN) == 2 * HOUR_S / SPEED
+    make_bundles(tmp_path, 3.0, 4.5)
+    assert publisher.block_s(OWN) == 4.5
 
 
 def test_bundle_that_does_not_tell_its_memory_is_named(
     publisher: Publisher, tmp_path: Path
 ) -> None:
-    make_bundles(tmp_path, HOUR_S, 0.0)
+    make_bundles(tmp_path, 3.0, 0.0)
     with pytest.raises(DemoError, match=f"bundle {OWN} "):
         publisher.block_s(OWN)
 

@@ -1,6 +1,7 @@
 """The plants of the three sites: what was recorded, and what they do afterwards."""
 
 import csv
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ def test_history_has_a_row_for_each_pump_of_each_site(tmp_path: Path) -> None:
     assert len(assets) == PUMPS
     assert {asset.split("/")[0] for asset in assets} == set(SITES)
     assert len(rows) == PUMPS * 4 * 3600 * 1000 / (SPEED * PERIOD_MS)
+    first, second = (datetime.fromisoformat(rows[number]["time"]) for number in (0, PUMPS))
+    assert second - first == timedelta(milliseconds=PERIOD_MS)  # as the gateways see them
 
 
 def test_mistaken_history_differs_by_its_labels_alone(tmp_path: Path) -> None:
