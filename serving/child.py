@@ -10,14 +10,13 @@ Both functions block for as long as the child runs, so they are called on a work
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from models.errors import MillhandError
 from serving.program.start import sheltered
@@ -35,6 +34,13 @@ _BOOT: Final = (
 )
 
 
+class Flag(Protocol):
+    """An event that is looked at, such as `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a child is waited for, and with which errors waiting ends.
@@ -47,7 +53,7 @@ class Patience:
     """
 
     ends_at: float
-    cancelled: threading.Event
+    cancelled: Flag
     on_timeout: MillhandError
     on_cancel: MillhandError
 

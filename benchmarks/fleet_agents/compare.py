@@ -196,6 +196,7 @@ def main() -> None:
         evidence_s=EVIDENCE_S,
         turn_s=0.5,
         block_s=1 / options.rate,
+        poll_s=_HOURS * 3600 * 1000,  # no look by itself falls into the run
         online_s=float("inf"),
         never=0.0,
     )

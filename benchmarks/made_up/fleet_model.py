@@ -101,33 +101,34 @@ class Fleet:
         gateway.opened_s = self._now_s
         self._after(self._random.exponential(self._conditions.online_s), self._leave, gateway)
         self._say(gateway, "status", "current")
-        if gateway.known != self.stage.stage:
+        if (gateway.known_epoch, gateway.known) != (self.stage.epoch, self.stage.stage):
             self._look(gateway)  # the retained hint
 
     def _look(self, gateway: Gateway) -> None:
         """Look into the registry, and do what is signed."""
         if not gateway.is_online:
             return
-        if gateway.known == self.stage.stage and self.stage.state == "running":
+        if (gateway.known_epoch, gateway.known) == (self.stage.epoch, self.stage.stage):
             self._ask(self._costs.idle)
             return
-        self._ask(self._costs.plan if gateway.known == 0 else self._costs.stage)
-        gateway.known = self.stage.stage
+        self._ask(self._costs.plan if gateway.known_epoch == 0 else self._costs.stage)
+        gateway.known_epoch, gateway.known = self.stage.epoch, self.stage.stage
+        self._say(gateway, "current")
         part = assigned(self._plan, self.stage, gateway.name, serves=gateway.seq).part
         if gateway.state == "failed" or part == "former":
-            self._say(gateway, "current")
             return
         wait_s = self._conditions.look_s
         if not gateway.has_bundle:
             gateway.has_bundle, wait_s = True, wait_s + self._conditions.proof_s
             self._ask(self._costs.bundle)
+            self.found.messages["feedback"] += 1  # downloading
         act = self._compare if part == "shadow" else self._serve
         self._after(wait_s, act, gateway)
 
     def _compare(self, gateway: Gateway) -> None:
         if gateway.state == "waiting":
             gateway.state, gateway.since_s = "shadow", self._now_s
-            self._say(gateway, "current")
+            self._say(gateway, "feedback", "current")  # verifying
 
     def _serve(self, gateway: Gateway) -> None:
         if gateway.seq == self._plan.seq or self.stage.state == "held":
@@ -140,7 +141,7 @@ class Fleet:
         if self._bundle.trips_per_hour:
             hour_s = 3600 / self._bundle.trips_per_hour
             self._after(self._random.exponential(hour_s), self._trip, gateway)
-        self._say(gateway, "current")
+        self._say(gateway, "feedback", "feedback", "current")  # verifying, activated
 
     def _prove(self, gateway: Gateway) -> None:
         if gateway.state == "probation":
@@ -203,7 +204,7 @@ class Fleet:
             champion=1,
             candidate=self._plan.seq,
             block_s=self._conditions.block_s,
-            compared=round(gateway.blocks * self._conditions.block_s),
+            compared=max(gateway.blocks, round(gateway.blocks * self._conditions.block_s)),
             gates={"disagreement": gate},
             verdict="open",
             tripped="",

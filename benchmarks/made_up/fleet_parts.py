@@ -70,6 +70,7 @@ class Gateway:
         seq: number of the bundle that serves.
         state: as `models.control.rollout.RolloutState`.
         known: stage that it knows, 0 for none.
+        known_epoch: epoch that it knows.
         has_bundle: whether it has downloaded the bundle.
         opened_s: when its group was opened for service, or when it came back after that.
         since_s: when it began to serve, or the end of the last block that it has compared.
@@ -84,6 +85,7 @@ class Gateway:
     seq: int = 1
     state: State = "waiting"
     known: int = 0
+    known_epoch: int = 0
     has_bundle: bool = False
     opened_s: float | None = None
     since_s: float = 0.0

@@ -1,10 +1,10 @@
 """Proves bundles before they serve, each once: what is known from before is not done again."""
 
-import threading
 from pathlib import Path
 
 from models.errors import BundleError, MillhandError
 from serving import log
+from serving.child import Flag
 from serving.errors import TransientError
 from serving.proof.records import MAX_REFUSED, Conditions, Record, Records
 from serving.proof.refusals import InterruptedProofError, LatencyError, ProofError, error_of
@@ -58,7 +58,7 @@ class Prover:
         return tuple(found)[:MAX_REFUSED]
 
     def prove(
-        self, sha256: str, path: Path, cancelled: threading.Event
+        self, sha256: str, path: Path, cancelled: Flag
     ) -> tuple[Evidence | None, LatencyError | None]:
         """Prove a bundle in a child process, unless the outcome is known; blocks.
 

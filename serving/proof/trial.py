@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from time import monotonic
 from typing import Any, Final
 
 from models.errors import MillhandError
-from serving.child import Patience, lines, started
+from serving.child import Flag, Patience, lines, started
 from serving.proof.refusals import (
     ClockTimeError,
     CpuTimeError,
@@ -56,7 +55,7 @@ class _Death:
     said: str
 
 
-def examine(request: ProofRequest, cancelled: threading.Event) -> Evidence:
+def examine(request: ProofRequest, cancelled: Flag) -> Evidence:
     """Load, answer and measure a bundle or a graph in a child process; blocks.
 
     Args:

@@ -27,7 +27,6 @@ one JSON object a line on its standard output:
 """
 
 import json
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ from typing import Any, Final
 
 from models.address import without_secrets
 from models.bundle.identity import BundleRef
-from serving.child import Patience, lines, started
+from serving.child import Flag, Patience, lines, started
 from serving.registry.access import OPEN, Access
 from serving.registry.part import Part, Situation
 from serving.registry.refusals import (
@@ -126,7 +125,7 @@ def pull(
     request: PullRequest,
     *,
     on_progress: Callable[[int, int], None],
-    cancelled: threading.Event,
+    cancelled: Flag,
     on_resolved: Callable[[Sequence[str]], None] = _ignore,
     on_rollout: Callable[[Part], None] = lambda _: None,
 ) -> BundleRef:

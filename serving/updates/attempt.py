@@ -9,6 +9,7 @@ An attempt reports what has happened as events. It changes nothing that serves: 
 the hot thread (`serving.updates.updater`), which is the only one to touch an `Update`.
 """
 
+import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -153,6 +154,21 @@ class Tools:
         return frozenset(one.sha256 for one in self.account.quarantine.bundles(stream))
 
 
+class _Cancelled:
+    """Set once an attempt was given up, or the program ends.
+
+    Args:
+        events: the events of both.
+    """
+
+    def __init__(self, *events: threading.Event) -> None:
+        self._events = events
+
+    def is_set(self) -> bool:
+        """Whether one of them has happened."""
+        return any(one.is_set() for one in self._events)
+
+
 class Attempt:
     """One attempt for one stream.
 
@@ -184,6 +200,12 @@ class Attempt:
         self._serving = slot.model.ref if slot.model is not None else None
         self._tools = tools
         self._report = report
+        self._given_up = threading.Event()
+        self._cancelled = _Cancelled(self._given_up, tools.worker.stopping)
+
+    def give_up(self) -> None:
+        """End the pull or the proof that is under way, and report nothing more; hot thread only."""
+        self._given_up.set()
 
     def begin(self) -> None:
         """Queue the work up to the proof; ends with `Proven`, `Unchanged` or `Failed`."""
@@ -198,7 +220,14 @@ class Attempt:
         self._tools.worker.submit(lambda: self._tools.store.set_aside(ref))
 
     def _tell(self, event: Event) -> None:
-        self._tools.worker.post(lambda: self._report(self, event))
+        self._tools.worker.post(lambda: self._reported(event))
+
+    def _reported(self, event: Event) -> None:
+        """On the hot thread: report, unless the attempt was given up in the meantime."""
+        if not self._given_up.is_set():
+            self._report(self, event)
+        elif isinstance(event, Proven):
+            self.set_aside(event.model.ref)
 
     def _prove(self) -> None:
         try:
@@ -245,11 +274,10 @@ class Attempt:
             parts.append(part)
             self._tell(Assigned(part, Change.read(store.state_dir, stream)))
 
-        stopping = self._tools.worker.stopping
         ref = pull(
             request,
             on_progress=on_progress,
-            cancelled=stopping,
+            cancelled=self._cancelled,
             on_resolved=lambda withdrawn: store.note_withdrawn(stream, withdrawn),
             on_rollout=on_rollout,
         )
@@ -273,9 +301,9 @@ class Attempt:
             self._tell(Assigned(part, change))
 
     def _proven(self, ref: BundleRef) -> Proven:
-        store, worker = self._tools.store, self._tools.worker
+        store = self._tools.store
         try:
-            _, slow = self._tools.prover.prove(ref.sha256, store.path(ref), worker.stopping)
+            _, slow = self._tools.prover.prove(ref.sha256, store.path(ref), self._cancelled)
             if slow is not None:
                 self._tell(Slow(slow))
             bundle = load_bundle(store.path(ref))

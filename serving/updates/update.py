@@ -19,6 +19,7 @@ from models.control.document import MAX_MESSAGE
 from models.control.documents import Desired
 from serving import log
 from serving.failure import Failure
+from serving.updates.attempt import Attempt
 from serving.updates.rollout import Participation
 from serving.updates.slot import Slot
 
@@ -47,6 +48,9 @@ class State(StrEnum):
 
 UNDER_WAY: Final = frozenset({State.PULLING, State.VERIFIED, State.ON_TRIAL})
 """States in which the worker has something to do for the stream."""
+
+_CHANGES_NOTHING: Final = frozenset({State.PULLING, State.VERIFIED})
+"""States in which an attempt may be given up."""
 
 NEXT: Final[Mapping[State, frozenset[State]]] = {
     State.WANTED: frozenset({State.WANTED, State.PULLING, State.ACTIVE}),
@@ -86,6 +90,7 @@ class Update:
         slot: where the model of the stream serves.
         desired: the bundle that the stream should run.
         state: where the update stands; changed by `enter`.
+        attempt: the attempt that was begun last; None once it was given up.
         due_s: monotonic seconds at which the next attempt may begin.
         failures: attempts that failed since the last one that went well.
         activity: identity of the push whose bundle was last published as serving.
@@ -99,6 +104,7 @@ class Update:
     slot: Slot
     desired: Desired
     state: State = State.WANTED
+    attempt: Attempt | None = None
     due_s: float = 0.0
     failures: int = 0
     activity: str = ""
@@ -143,6 +149,25 @@ class Update:
         self.degraded = None
         log.info("model answers again", stream=before.ref.stream, seq=before.ref.seq)
         return True
+
+    def give_up(self) -> None:
+        """Give up an attempt that has changed nothing yet, as something else cannot wait for it."""
+        if self.attempt is not None and self.state in _CHANGES_NOTHING:
+            self.attempt.give_up()
+            self.attempt = None
+            self.enter(State.WANTED)
+
+    def poll_later(self, now_s: float, poll_s: float, hint_s: float) -> None:
+        """Have a newer bundle looked for after the poll interval, spread over a fleet by jitter.
+
+        Args:
+            now_s: monotonic seconds now.
+            poll_s: seconds between two looks by itself.
+            hint_s: as for `look_again`.
+        """
+        self.due_s = now_s + poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
+        if self.rollout.needs_look:
+            self.look_again(now_s, hint_s)
 
     def look_soon(self, now_s: float) -> None:
         """Have a newer bundle looked for within half a minute, spread over a fleet by jitter."""

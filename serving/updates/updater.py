@@ -164,8 +164,10 @@ class Updater:
         update.enter(State.PULLING)
         update.rollout.look(self._clock())
         situation = update.rollout.situation(self._gateway, serves)
-        slot, tools = update.slot, self._tools
-        Attempt(update.desired, slot, tools, self._follow, situation=situation).begin()
+        update.attempt = Attempt(
+            update.desired, update.slot, self._tools, self._follow, situation=situation
+        )
+        update.attempt.begin()
 
     def _is_held(self, update: Update) -> bool:
         """Whether a shadow keeps the stream on the bundle that serves it."""
@@ -308,10 +310,8 @@ class Updater:
         update.due_s = self._clock() + wait_s
 
     def _poll_later(self, update: Update) -> None:
-        """Look for a newer bundle after the poll interval, spread over a fleet by jitter."""
-        update.due_s = self._clock() + self._tools.registry.poll_s * random.uniform(0.5, 1.5)  # noqa: S311  jitter
-        if update.rollout.needs_look:
-            update.look_again(self._clock(), self._tools.settings.hint_s)
+        """Look for a newer bundle after the poll interval."""
+        update.poll_later(self._clock(), self._tools.registry.poll_s, self._tools.settings.hint_s)
 
     def _serve_kept(self, update: Update, ref: BundleRef, *, may_wait: bool = False) -> bool:
         """Activate a bundle from disk; says why not, and that the next is tried."""
@@ -332,8 +332,9 @@ class Updater:
             Whether one was found. If not, it is not looked for again while the bundle serves.
         """
         failing = update.serving
-        if update.is_under_way or failing is None or failing == update.irreplaceable:
+        if update.state is State.ON_TRIAL or failing is None or failing == update.irreplaceable:
             return False
+        update.give_up()  # a registry that does not answer must not keep the failing bundle there
         if update.desired.seq is None:
             update.look_soon(self._clock())
         for ref in self._kept.others(failing):

@@ -10,6 +10,7 @@ import pytest
 from models.bundle.package import Bundle
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.graphs import detector_bundle
+from tests.kit.bundles.mirrors import Fault, mirror
 from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.failing import BEYOND, failing_bundle
@@ -120,3 +121,24 @@ def test_probation_goes_on_after_a_restart(tmp_path: Path, broker: Mosquitto) ->
         assert send(plant, 1.0, BEYOND)[-1]["quality"] == "BAD"
         wait_for_the_former(plant, "answer_not_finite")
         assert not list(gateway.state_dir.glob("probation/*.json"))
+
+
+def test_bundle_before_comes_back_though_the_registry_does_not_answer(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    gateway = gateway_of(tmp_path, broker, NUMBERS, failing_bundle(STREAM, 2, "nan"))
+    gateway.sections["updates"] = {"hint_s": 0.1}
+    with mirror(tmp_path / "registry") as registry:
+        gateway.registry = registry.url
+        with serving(gateway) as plant:
+            swap(plant, 2)
+            registry.faults["timestamp.json"] = Fault(stall_after=0)
+            asked = len(registry.logins)
+            hint = {"id": "r1", "epoch": 1, "stage": 1}
+            plant.client.publish(
+                CONTROL.desired(STREAM), {"stream": STREAM, "rollout": hint}, retain=True
+            )
+            plant.wait(lambda: len(registry.logins) > asked + 1, "a look that is not answered")
+            assert send(plant, 1.0, BEYOND)[-1]["quality"] == "BAD"
+            wait_for_the_former(plant, "answer_not_finite")
+            assert send(plant, BEYOND)[-1]["seq"] == 1
