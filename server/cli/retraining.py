@@ -91,7 +91,8 @@ def _propose(chosen: argparse.Namespace, of: Opened) -> None:
     cause = asked_for(chosen.reason, _witnesses(of, chosen.stream, chosen.wait))
     known = propose(of, chosen.stream, cause, by=chosen.by, now=now())
     print(printable(f"{known.proposal.id} is proposed; {known.folder} has its document."))
-    print(printable(f"Next: millhand-server retrain accept {known.proposal.id} --by NAME"))
+    name = known.proposal.id
+    print(printable(f"Next: millhand-server retrain accept {name} --by NAME --reason WHY"))
 
 
 def _answer(chosen: argparse.Namespace, of: Opened) -> None:
@@ -102,7 +103,7 @@ def _answer(chosen: argparse.Namespace, of: Opened) -> None:
 
 def _witnesses(of: Opened, stream: str, patience_s: float) -> Sequence[Witness]:
     """What gateways say of the bundle that serves, as far as the broker tells it in time."""
-    heard = Heard(of.retraining.max_gateways, of.retraining.silent_s)
+    heard = Heard.of(of.retraining)
     link, ends_s = Listening(of.rollouts, heard, ROLE), monotonic() + patience_s
     try:
         while heard.missing and monotonic() < ends_s:

@@ -23,6 +23,7 @@ from models.rollout.stage import MAX_REASON
 from server.retraining.errors import RetrainingError
 from server.retraining.proposal import Proposal
 from server.retraining.states import NEXT, OPEN, State, sources
+from server.rollouts.errors import LedgerError
 from server.rollouts.ledger import Ledger, Line
 
 DOCUMENT: Final = "proposal.json"
@@ -124,8 +125,7 @@ class Proposals:
 
         Raises:
             RetrainingError: `second_retraining`: another one of the stream is open.
-            LedgerError: the ledger cannot be written.
-            OSError: the document cannot be written.
+            LedgerError: the ledger or the document cannot be written.
         """
         if other := next((one for one in self.of(proposal.stream) if one.is_open), None):
             raise RetrainingError(
@@ -135,11 +135,13 @@ class Proposals:
         folder = self._folder / proposal.id
         try:
             folder.mkdir(parents=True, mode=0o700)
+            write_atomically(folder / DOCUMENT, proposal.model_dump_json(indent=2).encode())
         except FileExistsError as exc:  # another process has drawn the same identity
             raise RetrainingError(
                 "second_retraining", f"{proposal.id} was proposed just now; look at it"
             ) from exc
-        write_atomically(folder / DOCUMENT, proposal.model_dump_json(indent=2).encode())
+        except OSError as exc:
+            raise LedgerError(f"{folder} cannot be written: {exc.strerror}") from exc
         line = _line(proposal, "proposed", proposal.reason, proposal.by, proposal.time)
         line = replace(line, epoch=self._ledger.epoch(proposal.id) + 1)
         self._ledger.append_next(line)
@@ -203,12 +205,12 @@ class Proposals:
         return any(one.state == state for one in self.lines(known))
 
     def consent(self, known: Known) -> str:
-        """Who has accepted a proposal; empty where nobody has.
+        """Who has accepted a proposal, as far as the ledger goes back.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        return next((one.by for one in self.lines(known) if one.state == "accepted"), "")
+        return next((one.by for one in self.lines(known) if one.state == "accepted"), known.line.by)
 
     def is_by_policy(self, known: Known) -> bool:
         """Whether the settings have accepted a proposal, and no person.

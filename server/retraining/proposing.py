@@ -29,7 +29,6 @@ def propose(of: Opened, stream: str, found: Cause, *, by: str, now: datetime) ->
     Raises:
         RetrainingError: there can be no such proposal; `reason` says why.
         RolloutError: registry or ledger cannot be used.
-        OSError: the document cannot be written.
     """
     wanted = entry(of, stream)
     _check_rollouts(of, stream)

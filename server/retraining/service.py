@@ -95,7 +95,7 @@ class RetrainingService:
             return answered(of, name, wish, by=by, reason=reason)
 
     def _run(self) -> None:
-        heard = Heard(self._retraining.max_gateways, self._retraining.silent_s)
+        heard = Heard.of(self._retraining)
         link = Listening(self._rollouts, heard, ROLE)
         try:
             while not self._worker.stopping.is_set():

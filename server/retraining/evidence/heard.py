@@ -6,20 +6,19 @@ start of the server.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import ValidationError
 
-from models.control.documents import Current, Metrics, StreamMetrics
+from models.control.documents import Current, Drift, LabelMetrics, Metrics
 from models.control.topics import PREFIX, ControlTopics
 from models.errors import MillhandError
 from server.retraining.proposal import Witness
+from server.retraining.settings import Retraining
 from serving.mqtt.packets import Received
 
-MAX_STREAMS: Final = 64
-"""Streams of a gateway: as many as an agent can have."""
 _NS: Final = 1e9
 
 
@@ -27,20 +26,17 @@ _NS: Final = 1e9
 class _Stream:
     seq: int | None = None
     sha256: str | None = None
-    metrics: StreamMetrics | None = None
+    drift: Drift | None = None
+    labels: LabelMetrics | None = None
     began_ns: int | None = None
     heard_ns: int = 0
-
-
-@dataclass(slots=True)
-class _Gateway:
-    streams: dict[str, _Stream] = field(default_factory=dict)
 
 
 class Heard:
     """Takes `current` and `metrics` of gateways. One thread owns it.
 
     Args:
+        streams: the streams that are asked about; of others nothing is kept.
         max_gateways: gateways that are known at a time; further ones are left out.
         silent_s: seconds without counters after which drift counts anew.
 
@@ -49,11 +45,17 @@ class Heard:
         missing: why not everything is known; empty if it is.
     """
 
-    def __init__(self, max_gateways: int, silent_s: float) -> None:
-        self._gateways: dict[str, _Gateway] = {}
+    def __init__(self, streams: Collection[str], max_gateways: int, silent_s: float) -> None:
+        self._streams = frozenset(streams)
+        self._gateways: dict[str, dict[str, _Stream]] = {}
         self._max_gateways, self._silent_ns = max_gateways, silent_s * _NS
         self.ignored: Counter[str] = Counter()
         self.missing = "not connected to the broker yet"
+
+    @classmethod
+    def of(cls, settings: Retraining) -> "Heard":
+        """What the settings ask for."""
+        return cls(settings.by_stream, settings.max_gateways, settings.silent_s)
 
     @staticmethod
     def filters() -> list[str]:
@@ -83,7 +85,7 @@ class Heard:
         """What each gateway says of a stream, by the ids of the gateways."""
         found = []
         for name, gateway in sorted(self._gateways.items()):
-            if (one := gateway.streams.get(stream)) is not None:
+            if (one := gateway.get(stream)) is not None:
                 found.append(_witness(name, one))
         return found
 
@@ -98,7 +100,7 @@ class Heard:
                 one.began_ns = None
             elif one.began_ns is None or is_late:
                 one.began_ns = message.at_ns
-            one.metrics, one.heard_ns = said, message.at_ns
+            one.drift, one.labels, one.heard_ns = said.drift, said.labels, message.at_ns
 
     def _take_current(self, name: str, message: Received) -> None:
         current = Current.model_validate_json(message.payload)
@@ -106,27 +108,25 @@ class Heard:
         if one is None:
             return
         if one.sha256 not in (None, current.sha256):  # what was counted is of another bundle
-            one.began_ns, one.metrics = None, None
+            one.began_ns = one.drift = one.labels = None
         one.seq, one.sha256 = current.seq, current.sha256
 
     def _stream(self, name: str, stream: str) -> _Stream | None:
-        """What is known of a stream of a gateway; None where there is no room for it."""
+        """What is known of a stream of a gateway; None where nothing of it is kept."""
+        if stream not in self._streams:
+            return None
         Witness(gateway=name)  # refuses what is no name
         gateway = self._gateways.get(name)
         if gateway is None:
             if len(self._gateways) >= self._max_gateways:
                 self.ignored["max_gateways"] += 1
                 return None
-            gateway = self._gateways[name] = _Gateway()
-        if stream not in gateway.streams and len(gateway.streams) >= MAX_STREAMS:
-            self.ignored["max_streams"] += 1
-            return None
-        return gateway.streams.setdefault(stream, _Stream())
+            gateway = self._gateways[name] = {}
+        return gateway.setdefault(stream, _Stream())
 
 
 def _witness(name: str, one: _Stream) -> Witness:
-    drift = one.metrics.drift if one.metrics is not None else None
-    labels = one.metrics.labels if one.metrics is not None else None
+    drift, labels = one.drift, one.labels
     since_s = (one.heard_ns - one.began_ns) / _NS if one.began_ns is not None else 0.0
     return Witness(
         gateway=name,

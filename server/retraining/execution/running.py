@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from models.files import write_atomically
@@ -19,6 +19,7 @@ from serving.child import command as python_command
 
 OUTPUT: Final = "output.log"
 _GRACE_S: Final = 5.0  # between SIGTERM and SIGKILL
+_PAUSE_S: Final = 0.05
 _CHUNK_BYTES: Final = 1 << 16
 _LINES: Final = 3
 
@@ -92,21 +93,21 @@ class Running:
     def look(self) -> int | None:
         """Read what was printed, and end it at its limit; its exit code, None while it runs."""
         self._read()
-        code = self._child.poll()
-        if code is not None:
-            self._finish()
-        elif monotonic() >= self._ends_s:
-            self.is_late = True
-            code = self.stop()
-        return code
+        if self._has_ended():
+            return self._finish()
+        if monotonic() < self._ends_s:
+            return None
+        self.is_late = True
+        return self.stop()
 
     def stop(self) -> int:
         """End it and everything that it has started; its exit code."""
-        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        ends_s = monotonic() + _GRACE_S
+        with suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGTERM)
-            self._child.wait(_GRACE_S)
-        self._finish()
-        return self._child.wait()
+        while not self._has_ended() and monotonic() < ends_s:
+            sleep(_PAUSE_S)
+        return self._finish()
 
     def said(self) -> str:
         """The last lines of its output, for a sentence."""
@@ -126,12 +127,19 @@ class Running:
             self._output += chunk
             del self._output[: -self._most]
 
-    def _finish(self) -> None:
-        """Keep its output, close the pipe, and end what it has left behind."""
+    def _has_ended(self) -> bool:
+        """Whether it has ended; its number stays its own until `_finish` has asked for its code."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._child.pid, options) is not None
+
+    def _finish(self) -> int:
+        """End what it has left behind, and keep its output; its exit code."""
         self._read()
         with suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
+        code = self._child.wait()
         if self._child.stdout is not None:
             self._child.stdout.close()
         with suppress(OSError):
             write_atomically(self._folder / OUTPUT, bytes(self._output))
+        return code

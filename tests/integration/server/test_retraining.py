@@ -18,6 +18,7 @@ from models.training import Outcome
 from serving.publishing.rollouts import read_rollouts
 from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.published import Published
 from tests.kit.bundles.publishing import split_keys
 from tests.kit.children import python, run
@@ -42,18 +43,18 @@ class Site:
         self.folder, self._client = folder, client
         self.published = Published.create(folder)
         self.recipe = pump_folder(folder / "recorded", 600, split=SPLIT)
-        run(
-            python("trainer", "train", self.recipe, "--out", folder, "--champion", "none"),
-            WAIT_S,
-        )
-        self.published.publish_file(folder / f"{STREAM}-1.zip")
-        # A recording that is newer than the bundle that serves.
-        for path in self.recipe.parent.glob("*.csv"):
-            path.write_bytes(path.read_bytes())
         self._tokens = make_tokens(folder / "tokens", "admin")
         self._broker = broker
         self.gateway = Gateway("gw1", 1)
         self._now = datetime.now(UTC)
+
+    def train_first(self) -> None:
+        """Train the bundle that serves, and publish it."""
+        options = ("--out", self.folder, "--champion", "none")
+        run(python("trainer", "train", self.recipe, *options), WAIT_S)
+        self.published.publish_file(self.folder / f"{STREAM}-1.zip")
+        for path in self.recipe.parent.glob("*.csv"):  # what was recorded since
+            path.write_bytes(path.read_bytes())
 
     def serve(self, **retraining: object) -> ModelServer:
         """The server, which is not started yet."""
@@ -174,6 +175,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_drift_leads_over_consent_and_training_to_a_rollout_that_is_done(site: Site) -> None:
+    site.train_first()
     with site.serve(publish=site.publishing()) as server:
         server.start()
         site.propose()
@@ -212,6 +214,7 @@ def test_a_killed_server_takes_its_training_along_and_begins_it_anew(site: Site)
         "pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
     )
     slow = [sys.executable, "-c", code, str(begun)]
+    site.published.publish(make_bundle(make_manifest(stream=STREAM, seq=1)))
     with site.serve(command=slow) as server:
         server.start()
         site.propose()

@@ -42,7 +42,7 @@ def current(gateway: str, seq: int, sha256: str) -> Received:
 
 
 def heard(*messages: Received, silent_s: float = 4_000.0) -> list[Witness]:
-    known = Heard(100, silent_s)
+    known = Heard([STREAM], 100, silent_s)
     for one in messages:
         known.take(one)
     return list(known.witnesses(STREAM))
@@ -122,14 +122,14 @@ def test_labels_count_on_all_gateways_together_and_once() -> None:
     ],
 )
 def test_message_that_cannot_be_used_is_ignored(topic: str, payload: bytes) -> None:
-    known = Heard(100, 60.0)
+    known = Heard([STREAM], 100, 60.0)
     known.take(Received(topic, payload, 0, False, False, 0))  # noqa: FBT003  the flags of MQTT
     assert known.witnesses(STREAM) == []
     assert known.ignored["document"] == 1
 
 
 def test_gateways_beyond_the_limit_are_left_out() -> None:
-    known = Heard(1, 60.0)
+    known = Heard([STREAM], 1, 60.0)
     for name in ("gw1", "gw2", "gw3"):
         known.take(current(name, 1, "a" * 64))
     assert [one.gateway for one in known.witnesses(STREAM)] == ["gw1"]
