@@ -261,6 +261,19 @@ def test_list_with_bundles_of_another_stream_is_not_signed(folder: Path, keys: K
         repository.revoke(folder, STREAM, 1, keys)
 
 
+def test_list_that_only_the_online_key_has_signed_is_never_signed_anew(
+    folder: Path, keys: Keys
+) -> None:
+    signers = stolen(keys)
+    with forging(folder / "metadata", signers | {role_of(STREAM): signers["snapshot"]}) as forgery:
+        for file in forgery.list_of(STREAM).targets.values():
+            file.unrecognized_fields["custom"]["floor_seq"] = 0
+    with pytest.raises(RegistryError, match=naming(role_of(STREAM), "not signed by")):
+        repository.revoke(folder, STREAM, 1, keys)
+    with pytest.raises(RegistryError, match=naming(role_of(STREAM), "not signed by")):
+        repository.refresh(folder, keys)
+
+
 @pytest.mark.parametrize("act", ["publish", "refresh"])
 def test_backup_from_before_a_stream_came_is_signed_above_all_that_gateways_have_seen(
     folder: Path, keys: Keys, tmp_path: Path, act: str
