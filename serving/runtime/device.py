@@ -32,6 +32,11 @@ _REMEDIES: Final = {
 _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     # TensorFloat-32 keeps 10 bits of a number, fewer than the tolerance of golden vectors allows.
     "cuda": {"use_tf32": "0"},
+    # So does bfloat16, which OpenVINO takes by itself on processors that have it, and float16.
+    "openvino": {
+        "load_config": '{"CPU": {"INFERENCE_PRECISION_HINT": "f32"}, '
+        '"GPU": {"INFERENCE_PRECISION_HINT": "f32"}}'
+    },
 }
 
 
@@ -85,7 +90,7 @@ def find(name: str) -> Device:
         options = {**_OPTIONS.get(kind, {}), **_selection(kind, which)}
         return Device(name, provider, options)
     if kind in _PLUG_INS and _is_registered(kind):
-        return Device(name, provider, plugged=_plugged(name))
+        return Device(name, provider, _OPTIONS[kind], plugged=_plugged(name))
     raise DeviceError(
         f"inference.device is '{name}', but onnxruntime {ort.__version__} on this machine has no "
         f"provider for it (there are: {', '.join(ort.get_available_providers())}): "

@@ -1,5 +1,7 @@
 """A device that is missing, or that runs nothing of a graph, is refused or told."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -16,6 +18,7 @@ BUNDLE = linear_bundle("mass", 1, [1.0, 10.0])
 IDLE = Device("azure", "AzureExecutionProvider")
 """A provider that every build has, and that runs no operator of ours."""
 WINDOW = np.array([[[1.0, 2.0]]], np.float32)
+HAS_OPENVINO = find_spec("onnxruntime_ep_openvino") is not None
 
 
 def test_processor_is_chosen_by_default() -> None:
@@ -32,6 +35,8 @@ def test_processor_is_chosen_by_default() -> None:
     ],
 )
 def test_device_without_a_provider_is_refused_with_what_to_install(name: str, package: str) -> None:
+    if name.startswith("openvino") and HAS_OPENVINO:
+        pytest.skip("onnxruntime-ep-openvino is installed")
     with pytest.raises(DeviceError) as caught:
         choose(Inference(device=name))
     found = str(caught.value)
@@ -79,6 +84,14 @@ def test_model_proves_itself_on_a_plugged_device_and_is_timed_there(
     assert (fields["device"], fields["seq"]) == ("plugged", 1)
     assert fields["device_ms"] > 0
     assert fields["cpu_ms"] > 0
+
+
+@pytest.mark.skipif(not HAS_OPENVINO, reason="onnxruntime-ep-openvino is not installed")
+def test_openvino_computes_with_as_many_digits_as_the_processor() -> None:
+    """By itself it takes bfloat16 where the processor has it, which no golden vector allows."""
+    model = prove(BUNDLE, choose(Inference(device="openvino:CPU")))
+    assert model.session.device.name == "openvino:CPU"
+    assert model.session.run(WINDOW)["value"].tolist() == [21.0]
 
 
 def test_model_that_answers_otherwise_on_the_device_is_refused() -> None:
