@@ -19,10 +19,10 @@ from server.retraining.opened import Opened
 from server.retraining.proposals import Known
 from server.retraining.states import State
 from server.rollouts.decisions import Decisions
-from server.rollouts.documents import SignedRollout
 from server.rollouts.errors import PlanError
 from server.rollouts.planning import read_plan
 from server.rollouts.service import now
+from serving.publishing.rollouts import Rollout
 
 HOLDER: Final = "the holder of the targets key"
 """Who stands in the ledger where a bundle was published by other means than the command."""
@@ -135,7 +135,7 @@ class Publication:
             return True
         return has(self._of.rollouts.registry, known.proposal.stream, result.bundle)
 
-    def _planned(self, known: Known) -> SignedRollout | None:
+    def _planned(self, known: Known) -> Rollout | None:
         """The rollout of a proposal, as the registry has it."""
         rollouts = self._of.registry.rollouts()
         return next((one for one in rollouts if one.plan.id == known.proposal.id), None)

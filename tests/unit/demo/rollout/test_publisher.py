@@ -57,7 +57,7 @@ def test_plan_can_be_read_and_shown_within_minutes(publisher: Publisher, tmp_pat
     assert [group.name for group in plan.groups] == ["first", "rest"]
     assert plan.groups[0].gateways == (SITES[0],)
     assert plan.gates.block_s == 4.0
-    assert hours_to_show(plan) < 2 / 60
+    assert hours_to_show(plan, 4.0) < 2 / 60
 
 
 def test_versions_differ_by_their_days_and_labels_alone(
