@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from server.cli.commands import run
-from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import HOST
 from tests.kit.broker.certificates import Certificates, make_certificates
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.children import python
+from tests.kit.http.access_tokens import make_tokens
 from tests.kit.model_server import ModelServer, Reply
 from tests.kit.waiting import eventually
 

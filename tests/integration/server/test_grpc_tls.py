@@ -9,10 +9,10 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.certificates import Certificates, make_certificates
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
+from tests.kit.http.access_tokens import make_tokens
 from tests.kit.model_calls import client_of, refused, window
 from tests.kit.model_server import ModelServer
 from tests.kit.waiting import eventually

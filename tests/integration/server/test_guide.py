@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from models.bundle.manifest import Channel, WindowSpec
-from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.children import ROOT, run
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.http.access_tokens import make_tokens
 from tests.kit.model_calls import port_of
 from tests.kit.model_server import ModelServer
 from tests.kit.plant_page import STREAM, overview, prediction, shown_of

@@ -12,7 +12,6 @@ from models.control.documents import Status
 from models.control.topics import ControlTopics
 from models.rollout.plan import Plan
 from serving.publishing.rollouts import publish_plan, read_rollouts
-from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.browser import browser
 from tests.kit.bundles.factories import make_bundle, make_manifest
@@ -20,6 +19,7 @@ from tests.kit.bundles.published import Published
 from tests.kit.bundles.publishing import split_keys
 from tests.kit.children import python
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.http.access_tokens import make_tokens
 from tests.kit.model_server import ModelServer, Reply
 from tests.kit.plant_page import page_server
 from tests.kit.plant_view import PlantView

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import mosquitto
 from tests.kit.browser import browser
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.http.access_tokens import make_tokens
 from tests.kit.plant_page import page_server
 from tests.kit.plant_view import STREAM, PlantView
 from tests.kit.waiting import eventually

@@ -16,13 +16,13 @@ from models.control.documents import Metrics, Status, StreamMetrics
 from models.control.topics import ControlTopics
 from models.training import Outcome
 from serving.publishing.rollouts import read_rollouts
-from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.published import Published
 from tests.kit.bundles.publishing import split_keys
 from tests.kit.children import python, run
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.http.access_tokens import make_tokens
 from tests.kit.model_server import ModelServer, Reply
 from tests.kit.recordings import pump_folder
 from tests.kit.rollouts.world import Gateway

@@ -13,13 +13,13 @@ import tomli_w
 from models.control.documents import Status
 from models.control.topics import ControlTopics
 from serving.publishing.rollouts import read_rollouts
-from tests.kit.access_tokens import make_tokens
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.published import Published
 from tests.kit.bundles.publishing import split_keys
 from tests.kit.children import python
 from tests.kit.gateway.mqtt_client import PlantClient
+from tests.kit.http.access_tokens import make_tokens
 from tests.kit.model_server import ModelServer, Reply
 from tests.kit.rollouts.world import Gateway
 from tests.kit.waiting import eventually
