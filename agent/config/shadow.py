@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.control.rollout import MAX_ANSWERS
 from models.rollout.plan import Gates, Share
 from models.settings import Seconds, Section
 from serving.gates.constant import ConstantLimits
@@ -41,6 +42,8 @@ class Shadow(Section):
         alpha: probability that a harmless model is said to be worse, over all looks together.
         beta: probability that a model is said to be no worse that disagrees on more than it may.
         evidence_s: seconds after which the evidence is published again where it has changed.
+        answers: answers of both models that the evidence carries at most, evenly chosen from all
+            windows, for whoever draws them; 0 for none.
         probation_s: seconds for which the bundle before answers in the shadow of a new one, and
             comes back where a gate speaks against that one; 0 for no probation.
         hard: limits of the gates that end a trial at once.
@@ -52,6 +55,7 @@ class Shadow(Section):
     alpha: Share = 0.01
     beta: Share = 0.01
     evidence_s: Seconds = 10.0
+    answers: Annotated[int, Field(ge=0, le=MAX_ANSWERS)] = 60
     probation_s: Annotated[float, Field(ge=0, le=366 * 86_400)] = 600.0
     hard: Hard = Hard()
 

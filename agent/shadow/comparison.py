@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.config.shadow import Hard
 from agent.config.shadow import Shadow as Settings
+from agent.shadow.course import Course
 from models.bundle.correlation import Correlation, block_of
 from models.bundle.manifest import WindowSpec
 from models.control.document import MAX_MESSAGE, Count, timestamp
@@ -87,6 +88,7 @@ class Comparison:
         self._since = timestamp()
         self._compared = 0
         self._left_out: Counter[str] = Counter()
+        self._course = Course(settings.answers)
 
     @property
     def verdict(self) -> Verdict:
@@ -127,6 +129,7 @@ class Comparison:
             candidate: answers of the candidate.
         """
         self._compared += len(at_ms)
+        self._course.add(at_ms, champion.output, candidate.output)
         trip = self._hard.add(champion, candidate)
         if trip is not None:
             self.tripped = self.tripped or (trip.gate, trip.message)
@@ -149,6 +152,7 @@ class Comparison:
             compared=self._compared,
             left_out=dict(self._left_out),
             gates=self._gates(),
+            answers=tuple(self._course.points),
             verdict=found.verdict,
             tripped=code,
             message=message[:MAX_MESSAGE],

@@ -4,13 +4,15 @@ A rollout itself is a signed document of the registry, see `models.rollout`. Wha
 believed for nothing that a gateway could not check there.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from models.bundle.manifest import Finite, Name
 from models.control.document import Count, Document, Message, Seq, Time
 
+MAX_ANSWERS: Final = 500
+"""Most answers of both models that evidence carries."""
 Number = Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
 
 
@@ -92,6 +94,9 @@ class Evidence(Document):
         compared: windows that both models have answered.
         left_out: windows that the candidate did not answer, by reason.
         gates: counters by statistical gate.
+        answers: answers of both models to the same windows, evenly chosen from all that were
+            compared since the gateway began: milliseconds since 1970 of the window's end, the
+            score of the champion and that of the candidate, or their values without a score.
         verdict: `worse`, `different` or `no worse` where that is shown; else `open`.
         tripped: code of the hard gate that has ended the comparison; empty for none.
         message: the same in words.
@@ -107,6 +112,7 @@ class Evidence(Document):
     compared: Count
     left_out: dict[str, Count] = Field(default={})
     gates: dict[str, GateEvidence] = Field(default={})
+    answers: Annotated[tuple[tuple[Count, Finite, Finite], ...], Field(max_length=MAX_ANSWERS)] = ()
     verdict: Literal["worse", "different", "no worse", "open"] = "open"
     tripped: str = ""
     message: Message = ""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from server.rollouts.controller import Followed
+from server.rollouts.drawn import drawn
 from server.rollouts.ledger import Line
 from server.rollouts.rules.decision import Decision
 from server.rollouts.rules.fleet import FleetView
@@ -57,14 +58,14 @@ def described(
         **summary(rollout, followed),
         "missing": view.missing,
         "plan": rollout.plan.model_dump(mode="json"),
-        "groups": _groups(rollout, found),
+        "groups": _groups(rollout, found, view),
         "others": [_gateway(one) for one in found[None]],
         "ledger": [asdict(one) for one in lines[:MAX_LINES]],
     }
 
 
 def _groups(
-    rollout: Rollout, found: Mapping[int | None, Sequence[Standing]]
+    rollout: Rollout, found: Mapping[int | None, Sequence[Standing]], view: FleetView
 ) -> list[dict[str, Any]]:
     plan, stage = rollout.plan, rollout.stage
     opened = plan.steps[: stage.stage] if stage is not None else ()
@@ -78,6 +79,7 @@ def _groups(
             "counts": dict(Counter(one.state for one in found[index])),
             "online": sum(one.is_online for one in found[index]),
             "gateways": [_gateway(one) for one in found[index]],
+            "answers": drawn(rollout.plan, found[index], view),
         }
         for index, group in enumerate(plan.groups)
     ]

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { many, moment } from "./format.js";
+import { Pair } from "./pair.js";
 import { Columns, Empty, Shape } from "./parts.js";
 import { PART_WORDS, Progress } from "./progress.js";
 import { ask, hasToken, state } from "./store.js";
@@ -103,6 +104,7 @@ function Group({ group }) {
       )}
     </ul>`}
     ${members.length > shown.length && html`<p class="quiet">and ${many(members.length - shown.length, "gateway")} more; the view Fleet shows all</p>`}
+    ${group.answers.map((one) => html`<${Pair} key=${one.gateway} one=${one} />`)}
   </section>`;
 }
 

@@ -30,6 +30,11 @@ STREAM = "press"
 ROLLOUT = "press-2"
 WAIT_S = 60.0
 NAMES = ("gw1", "gw2", "gw3")
+ANSWERS = (
+    (1_772_000_000_000, 0.2, 0.25),
+    (1_772_000_060_000, 0.3, 0.75),
+    (1_772_000_120_000, 0.3, 0.3),
+)
 
 
 class Fleet:
@@ -62,9 +67,12 @@ class Fleet:
             topics, said = ControlTopics(gateway.name), gateway.says
             online = Status.model_construct(state="online").to_json()
             self._client.publish(topics.status, online, retain=True)
+            shown = said.evidence
+            if shown is not None:
+                shown = shown.model_copy(update={"answers": ANSWERS})
             for topic, document in (
                 (topics.current(STREAM), said.current),
-                (topics.evidence(STREAM), said.evidence),
+                (topics.evidence(STREAM), shown),
             ):
                 if document is not None:
                     self._client.publish(topic, document.model_dump(), retain=True)
@@ -179,6 +187,17 @@ def test_rollout_says_how_far_it_is_on_which_evidence_and_who_has_decided(
     view.chromium.evaluate("document.querySelector('.ledger').open = true")
     ledger = view.texts(".ledger tbody tr")
     assert any("starts" in one and "Anna the model of March" in one for one in ledger)
+
+
+def test_answers_of_both_models_are_drawn_over_each_other(view: PlantView, fleet: Fleet) -> None:
+    view.open("#/rollouts")
+    eventually(lambda: fleet.obey(1) and view.text(".pair figcaption"), WAIT_S)
+    caption = view.text(".pair figcaption")
+    assert "gw1: #4 serves #2 in its shadow" in " ".join(caption.split())
+    assert "0.300 and 0.750" in caption
+    drawn = "[...document.querySelectorAll('.pair canvas')].map((one) => one.width > 200)"
+    assert view.chromium.evaluate(drawn) == [True]
+    assert view.chromium.complaints == []
 
 
 def test_person_holds_and_resumes_with_a_reason_and_a_name(view: PlantView) -> None:
