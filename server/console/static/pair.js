@@ -36,8 +36,8 @@ export class Pair extends Component {
     const most = answers[apart.indexOf(Math.max(...apart))];
     return html`<figure class="pair">
       <figcaption>
-        ${gateway}: <span class="key key-champion">#${champion} serves</span>
-        <span class="key key-candidate">#${candidate} in its shadow</span>
+        ${gateway}: <span class="key key-champion">#${champion} serves</span>${" "}
+        <span class="key key-candidate">#${candidate} in its shadow</span>${" "}
         <span class="quiet">furthest apart at ${moment(most[0])}: ${number(most[1])} and ${number(most[2])}</span>
       </figcaption>
       <div class="chart" role="img" aria-label=${`Answers of #${champion} and #${candidate} on ${gateway} over time`} />
@@ -62,7 +62,7 @@ export class Pair extends Component {
       legend: { show: false },
       cursor: { show: false },
       axes: [
-        { ...axis, grid: { show: false }, size: 28, values: (_, splits) => splits.map((one) => moment(one * 1000)) },
+        { ...axis, grid: { show: false }, size: 28, space: 120, values: (_, splits) => splits.map((one) => moment(one * 1000)) },
         { ...axis, grid: { stroke: colour("line"), width: 1 }, size: LEFT },
       ],
       series: [{}, { ...line, stroke: colour("ink") }, { ...line, stroke: colour("red"), dash: [5, 3] }],

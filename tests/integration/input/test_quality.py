@@ -253,4 +253,5 @@ def test_missing_signals_and_qualities_are_counted(plant: Plant) -> None:
 
     told = plant.wait(counted, "three predictions on metrics")
     assert told.pop("batch_ms") > 0
+    assert [sum(told.pop(one)["counts"]) for one in ("duration_us", "age_ms")] == [3, 3]
     assert told == expected
