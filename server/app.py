@@ -122,14 +122,17 @@ class Program:
             *(self._metrics() if self._settings.metrics.enabled else ()),
             # Its sessions are in the memory of one process.
             *(PageSession(self._guard, self._settings.access).table() if not self._place else ()),
-            *(
-                Api(self._watch, has_rollouts=self._rollouts is not None).table()
-                if self._watch is not None
-                else ()
-            ),
+            *self._page(),
             *self._rollout_routes(),
         )
         return (*table, *OpenApi(served, store, table).table())
+
+    def _page(self) -> Table:
+        """What the page asks."""
+        if self._watch is None:
+            return ()
+        has_rollouts, has_retraining = self._rollouts is not None, self._retraining is not None
+        return Api(self._watch, has_rollouts=has_rollouts, has_retraining=has_retraining).table()
 
     def _metrics(self) -> Table:
         """What Prometheus reads: of the server, and of the gateways that the page shows."""

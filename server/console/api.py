@@ -37,10 +37,14 @@ class Api:
     Args:
         watch: what is known of the plant.
         has_rollouts: whether this server decides on rollouts, which the page then shows.
+        has_retraining: whether it proposes trainings, which the page then shows.
     """
 
-    def __init__(self, watch: Watch, *, has_rollouts: bool = False) -> None:
-        self._watch, self._has_rollouts = watch, has_rollouts
+    def __init__(
+        self, watch: Watch, *, has_rollouts: bool = False, has_retraining: bool = False
+    ) -> None:
+        self._watch = watch
+        self._has_rollouts, self._has_retraining = has_rollouts, has_retraining
 
     def table(self) -> Sequence[tuple[str, str, Handler]]:
         """Method, path and handler of everything that is answered here."""
@@ -65,6 +69,7 @@ class Api:
                 "ignored": plant.ignored + watch.gateways.ignored,
                 "forgotten": plant.forgotten,
                 "rollouts": self._has_rollouts,
+                "retraining": self._has_retraining,
                 "assets": [watch.encoded(one) for one in plant.assets.values()],
             }
         )

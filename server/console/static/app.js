@@ -21,6 +21,9 @@ const VIEWS = {
   try: { name: "Try it", view: TryIt },
 };
 
+/** Whether the server has what a view shows. */
+const isThere = (view) => (view === "rollouts" ? state.hasRollouts : view === "retraining" ? state.hasRetraining : true);
+
 function route() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
   return name in VIEWS ? { name, rest } : { name: "plant", rest: [] };
@@ -42,7 +45,7 @@ function Page() {
     <header class="top">
       <a class="brand" href="#/plant">${MARK}<span>millhand</span></a>
       <nav aria-label="Views">
-        ${Object.entries(VIEWS).filter(([one]) => one !== "rollouts" || state.hasRollouts || one === name).map(
+        ${Object.entries(VIEWS).filter(([one]) => isThere(one) || one === name).map(
           ([one, { name: text }]) =>
             html`<a key=${one} href="#/${one}" aria-current=${one === name ? "page" : null}>${text}</a>`,
         )}

@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { many } from "./format.js";
 import { Empty, Shape } from "./parts.js";
 import { at, Decide, Ledger } from "./rollouts.js";
-import { ask } from "./store.js";
+import { ask, state } from "./store.js";
 
 const PATH = "/v1/retrainings";
 const POLL_MS = 3000;
@@ -27,7 +27,9 @@ const STATES = {
 export function Retraining() {
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState("");
+  const { hasRetraining, isLoaded } = state;
   useEffect(() => {
+    if (!hasRetraining) return undefined;
     let isLeft = false;
     const load = async () => {
       try {
@@ -37,7 +39,6 @@ export function Retraining() {
         if (!isLeft) (setFound({ trouble, troubles, whole, more: retrainings.length - whole.length }), setProblem(""));
       } catch (error) {
         if (!isLeft) setProblem(error.message);
-        if (error.status === 404) clearInterval(timer); // nothing is proposed here
       }
     };
     const timer = setInterval(load, POLL_MS);
@@ -46,21 +47,18 @@ export function Retraining() {
       isLeft = true;
       clearInterval(timer);
     };
-  }, []);
+  }, [hasRetraining]);
   return html`
     <div class="head"><h1 tabindex="-1">Retraining</h1></div>
-    ${problem && found && html`<p class="problem">${problem}</p>`}
-    ${found ? html`<${Found} ...${found} />` : html`<${Nothing} problem=${problem} />`}
+    ${problem && html`<p class="problem">${problem}</p>`}
+    ${found && html`<${Found} ...${found} />`}
+    ${!found && !problem && (isLoaded && !hasRetraining ? NONE : html`<p class="quiet">Asking the server…</p>`)}
   `;
 }
 
-function Nothing({ problem }) {
-  if (!problem) return html`<p class="quiet">Asking the server…</p>`;
-  return html`<${Empty} title="No retraining here">
-    <p>${problem}</p>
-    <p>A server proposes retraining where server.toml has the section <code>[retraining]</code>.</p>
-  <//>`;
-}
+const NONE = html`<${Empty} title="No retraining here">
+  <p>A server proposes retraining where server.toml has the section <code>[retraining]</code>.</p>
+<//>`;
 
 function Found({ trouble, troubles, whole, more }) {
   return html`

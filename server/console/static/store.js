@@ -19,6 +19,7 @@ export const state = {
   history: null, // whether it is kept
   ignored: {}, // messages that are no predictions, by reason
   hasRollouts: false, // whether the server decides on rollouts
+  hasRetraining: false, // whether the server proposes trainings
   isLoaded: false,
   isLive: false,
   lostAt: null, // when the connection to the server was lost, by the clock of the browser
@@ -178,6 +179,7 @@ async function load() {
   state.history = plant.history ?? null;
   state.ignored = plant.ignored ?? {};
   state.hasRollouts = plant.rollouts;
+  state.hasRetraining = plant.retraining;
   state.gateways = new Map(gateways.gateways.map((one) => [one.gateway, one]));
   takeStreams(streams);
   const known = new Set(plant.assets.map((one) => key(one.stream, one.asset)));

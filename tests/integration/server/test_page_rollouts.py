@@ -270,8 +270,10 @@ def test_server_without_a_controller_says_so(view: PlantView) -> None:
         view.wait_for_text(".empty", "No rollouts here")
         assert "[rollouts]" in view.text(".empty")
         assert view.chromium.complaints == []
+        view.go("#/retraining")
+        view.wait_for_text(".empty", "No retraining here")
         view.go("#/plant")
-        eventually(lambda: "Rollouts" not in view.texts("nav a"))
+        eventually(lambda: not {"Rollouts", "Retraining"} & {*view.texts("nav a")})
         assert "Plant" in view.texts("nav a")
 
 
