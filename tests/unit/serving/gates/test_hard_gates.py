@@ -145,15 +145,32 @@ def test_bundle_without_a_reference_has_no_range() -> None:
 def test_model_that_is_slower_than_it_may_be_ends_a_trial() -> None:
     limits = HardLimits(overrun=OverrunLimits(latency_ms=2, batches=100))
     gates = HardGates(limits)
-    times = [1.0] * 98 + [3.0] * 2
-    assert [gates.took(1.0, one) for one in times[:99]] == [None] * 99
-    trip = gates.took(1.0, times[99])
-    assert trip is not None
-    assert trip.gate == "slow"
+    assert [gates.took(1.0, 3.0) for _ in range(100)] == [None] * 100
+    trips = [gates.took(1.0, 3.0) for _ in range(100)]
+    assert trips[-1] is not None
+    assert trips[-1].gate == "slow"
     busy = HardGates(limits)
-    assert not any(busy.took(4.0, one) for one in times), "the champion is as slow"
+    assert not any(busy.took(4.0, 3.0) for _ in range(1000)), "the champion is as slow"
     seldom = HardGates(limits)
     assert not any(seldom.took(1.0, 3.0 if at % 100 == 50 else 1.0) for at in range(1000))
+
+
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.1], ids=["seldom", "now and then", "often"])
+def test_model_is_not_slow_where_both_are_interrupted(share: float) -> None:
+    limits = HardLimits(overrun=OverrunLimits(latency_ms=2))
+    rng = np.random.default_rng(4)
+    ends = []
+    for _ in range(20):
+        gates = HardGates(limits)
+        champion, candidate = 0.3 + 12 * _interrupted(rng, share)
+        ends.append(any(map(gates.took, (2 * champion).tolist(), candidate.tolist())))
+    assert not any(ends)
+
+
+def _interrupted(rng: np.random.Generator, share: float) -> NDArray[np.bool_]:
+    """Whether each of two models is interrupted in each of 2,000 batches, for five at a time."""
+    begins = rng.random((2, 2000)) < share
+    return np.logical_or.reduce([np.roll(begins, by, axis=1) for by in range(5)])
 
 
 def test_model_that_is_larger_than_it_may_be_ends_a_trial() -> None:
