@@ -6,11 +6,11 @@ from typing import Any, Final
 from models.control.rollout import Evidence
 from models.rollout.plan import Plan
 from server.rollouts.rules.fleet import FleetView
+from server.rollouts.rules.judged import DISAGREEMENT
 from server.rollouts.rules.standing import Standing
 
 MOST: Final = 3
 """Gateways of a group whose answers are told: a group may have thousands."""
-DISAGREEMENT: Final = "disagreement"
 
 
 def drawn(plan: Plan, group: Sequence[Standing], view: FleetView) -> list[dict[str, Any]]:

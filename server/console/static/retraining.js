@@ -1,13 +1,12 @@
 // Retraining: what was proposed and why, who has said yes, and what has come of it.
 
-import { html, useEffect, useState } from "./vendor/preact.js";
+import { html } from "./vendor/preact.js";
 import { many } from "./format.js";
 import { Empty, Shape } from "./parts.js";
-import { at, Decide, Ledger } from "./rollouts.js";
+import { at, Decide, Ledger, usePolled } from "./rollouts.js";
 import { ask, state } from "./store.js";
 
 const PATH = "/v1/retrainings";
-const POLL_MS = 3000;
 const MOST = 10; // proposals that are shown whole, the newest
 const MB = 1_000_000;
 
@@ -24,30 +23,16 @@ const STATES = {
   failed: { name: "Failed", shape: "bad", wishes: [] },
 };
 
+async function retrainings() {
+  const { trouble, troubles, retrainings: all } = await ask(PATH);
+  const newest = all.slice(0, MOST);
+  const whole = await Promise.all(newest.map((one) => ask(`${PATH}/${encodeURIComponent(one.id)}`)));
+  return { trouble, troubles, whole, more: all.length - whole.length };
+}
+
 export function Retraining() {
-  const [found, setFound] = useState(null);
-  const [problem, setProblem] = useState("");
   const { hasRetraining, isLoaded } = state;
-  useEffect(() => {
-    if (!hasRetraining) return undefined;
-    let isLeft = false;
-    const load = async () => {
-      try {
-        const { trouble, troubles, retrainings } = await ask(PATH);
-        const newest = retrainings.slice(0, MOST);
-        const whole = await Promise.all(newest.map((one) => ask(`${PATH}/${encodeURIComponent(one.id)}`)));
-        if (!isLeft) (setFound({ trouble, troubles, whole, more: retrainings.length - whole.length }), setProblem(""));
-      } catch (error) {
-        if (!isLeft) setProblem(error.message);
-      }
-    };
-    const timer = setInterval(load, POLL_MS);
-    load();
-    return () => {
-      isLeft = true;
-      clearInterval(timer);
-    };
-  }, [hasRetraining]);
+  const [found, problem] = usePolled(hasRetraining, retrainings);
   return html`
     <div class="head"><h1 tabindex="-1">Retraining</h1></div>
     ${problem && html`<p class="problem">${problem}</p>`}

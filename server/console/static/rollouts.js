@@ -25,18 +25,22 @@ const STATES = {
 
 const WISHES = { hold: "Hold", resume: "Resume", revert: "Revert", accept: "Accept", decline: "Decline" };
 
-export function Rollouts() {
+async function rollouts() {
+  const { trouble, rollouts: all } = await ask(PATH);
+  return { trouble, rollouts: await Promise.all(all.map((one) => ask(`${PATH}/${encodeURIComponent(one.id)}`))) };
+}
+
+/** The newest answer to a question that is asked every three seconds, and why the last one had none. */
+export function usePolled(isAsked, question) {
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState("");
-  const { hasRollouts, isLoaded } = state;
   useEffect(() => {
-    if (!hasRollouts) return undefined;
+    if (!isAsked) return undefined;
     let isLeft = false;
     const load = async () => {
       try {
-        const { trouble, rollouts } = await ask(PATH);
-        const whole = await Promise.all(rollouts.map((one) => ask(`${PATH}/${encodeURIComponent(one.id)}`)));
-        if (!isLeft) (setFound({ trouble, rollouts: whole }), setProblem(""));
+        const answer = await question();
+        if (!isLeft) (setFound(answer), setProblem(""));
       } catch (error) {
         if (!isLeft) setProblem(error.message);
       }
@@ -47,7 +51,13 @@ export function Rollouts() {
       isLeft = true;
       clearInterval(timer);
     };
-  }, [hasRollouts]);
+  }, [isAsked]);
+  return [found, problem];
+}
+
+export function Rollouts() {
+  const { hasRollouts, isLoaded } = state;
+  const [found, problem] = usePolled(hasRollouts, rollouts);
   return html`
     <div class="head"><h1 tabindex="-1">Rollouts</h1></div>
     ${problem && html`<p class="problem">${problem}</p>`}

@@ -215,6 +215,7 @@ def test_gateway_stays_away_once_all_that_it_has_left_behind_is_cleared(plant: P
     read(plant, "l1/cleared", 2.0)
     eventually(lambda: shown_of(plant.server, "l1/cleared"))
     eventually(lambda: names(plant) == ["gw1"])
+    assert "gone" not in names(plant)
 
 
 def test_stream_that_a_gateway_has_no_more_is_forgotten(plant: Plant) -> None:
