@@ -155,8 +155,10 @@ class Hub:
         if since is not None and since > self.revision:
             since = None  # it is of a server whose clock was ahead
         listener = Listener(self, self._listeners.discard)
-        listener.assets.update(one for one in assets if since is None or one.revision > since)
-        listener.gateways.update(one for one in gateways if since is None or one.revision > since)
+        # Without a revision it is told with the next turn: told now, too, it would be told twice.
+        known = since or 0
+        listener.assets.update(one for one in assets if one.revision > known)
+        listener.gateways.update(one for one in gateways if one.revision > known)
         if since is not None:
             listener.marks.extend(mark for number, mark in self._marks if number > since)
         self._listeners.add(listener)

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.bundles.published import Published
 from tests.kit.gateway.agent import Gateway, telemetry_pipeline
 from tests.kit.gateway.mqtt_client import PlantClient
 from tests.kit.waiting import eventually
@@ -25,17 +26,23 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 def gateway(folder: Path, broker: Mosquitto, textfile: Path) -> Gateway:
+    """An agent that waits for nothing but its file: its registry has the bundle that it keeps."""
+    bundle = linear_bundle(STREAM, 1, [1.0, 10.0])
+    published = Published.create(folder)
+    published.publish(bundle)
     made = Gateway(
         folder / "gw1",
         broker.port,
         [telemetry_pipeline(STREAM)],
+        registry=published.url,
+        root=published.keys.root,
         sections={
             "metrics": {"textfile": str(textfile), "textfile_s": 0.5},
             "limits": {"metrics_s": 0.5},
         },
         under=WITHOUT_OTHERS,
     )
-    made.keep(linear_bundle(STREAM, 1, [1.0, 10.0]))
+    made.keep(bundle)
     return made
 
 
