@@ -72,6 +72,9 @@ def figures(trace: Path, pushes: Sequence[Push]) -> dict[str, float]:
         `swaps`: number of swaps; `swap_s`: seconds from a push to the first answer (median);
         `usual_ms`: longest pause in as much time without a swap (median); `gap_ms` and
         `worst_gap_ms`: how much longer the longest pause of a swap is (median, most).
+
+    Raises:
+        BenchmarkError: a model did not answer, or swaps took longer than the time without one.
     """
     answers = [tuple(map(int, line.split())) for line in trace.read_text().splitlines()]
     firsts = _first_answers(answers, pushes)
@@ -81,6 +84,8 @@ def figures(trace: Path, pushes: Sequence[Push]) -> dict[str, float]:
     ]
     length = round(median(end - start for start, end in stretches))
     quiet = range(times[0], pushes[0].at_ns - length, length)
+    if not quiet:
+        raise BenchmarkError(f"a swap took {length / 1e9:.1f} s; {_QUIET_S:g} s are without one")
     usual = median(_longest_pause(times, start, start + length) for start in quiet)
     gaps = [max(0.0, _longest_pause(times, *stretch) - usual) / 1e6 for stretch in stretches]
     return {
