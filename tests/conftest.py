@@ -1,6 +1,6 @@
 import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,8 @@ _FIGURE = "figure"
 _UNMEASURED = [
     Path(__file__).parent / name
     for name in (
+        "integration/commands/test_broker_check.py",
+        "integration/commands/test_broker_refusals.py",
         "integration/commands/test_demo.py",
         "integration/commands/test_life.py",
         "integration/commands/test_readme.py",
@@ -31,6 +33,7 @@ _UNMEASURED = [
         "integration/server/test_rollout_agents.py",
         "integration/server/test_rollouts.py",
         "integration/server/test_under_load.py",
+        "integration/server/test_workers.py",
         "integration/shadow",
         "integration/test_site.py",
         "integration/trainer/test_learned_recipe.py",
@@ -38,23 +41,35 @@ _UNMEASURED = [
         "realdata",
     )
 ]
+_CHILDREN_UNMEASURED = [Path(__file__).parent / name for name in ("contract", "unit")]
 _FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 """Variable by which coverage finds itself in processes that tests start (coverage/patch.py)."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure no coverage where programs run for long, because it makes them take 65 % more."""
-    if any(place in (item.path, *item.path.parents) for place in _UNMEASURED):
-        with _unmeasured():
-            return (yield)
-    return (yield)
+    """Measure no coverage where it costs much and finds little.
+
+    Programs that run for long take 65 % more time with it. A child of a unit test is a proof or a
+    training in most cases: of the whole test it would take a third, and it runs what the tests
+    beside it run, too.
+    """
+    with ExitStack() as stack:
+        if _is_below(item.path, _UNMEASURED):
+            stack.enter_context(_unmeasured())
+        if _is_below(item.path, _UNMEASURED + _CHILDREN_UNMEASURED):
+            stack.enter_context(_unmeasured_children())
+        return (yield)
+
+
+def _is_below(path: Path, places: Collection[Path]) -> bool:
+    return any(place in (path, *path.parents) for place in places)
 
 
 @contextmanager
 def _unmeasured() -> Generator[None]:
-    """Stop the measurement in this process, and in those that are started meanwhile."""
-    measured, config = Coverage.current(), os.environ.pop(_FOR_CHILDREN, None)
+    """Stop the measurement in this process meanwhile."""
+    measured = Coverage.current()
     if measured is not None:
         measured.stop()
     try:
@@ -62,6 +77,15 @@ def _unmeasured() -> Generator[None]:
     finally:
         if measured is not None:
             measured.start()
+
+
+@contextmanager
+def _unmeasured_children() -> Generator[None]:
+    """Have processes that are started meanwhile not measured."""
+    config = os.environ.pop(_FOR_CHILDREN, None)
+    try:
+        yield
+    finally:
         if config is not None:
             os.environ[_FOR_CHILDREN] = config
 
