@@ -278,7 +278,9 @@ class Settings(FileSettings):
 
     @model_validator(mode="after")
     def _inputs_know_their_limit(self) -> Self:
+        node = self.sparkplug
+        own = (node.group_id, node.edge_node_id or self.gateway.id) if node is not None else None
         for pipeline in self.pipelines:
             for source in pipeline.inputs:
-                source.limit(self.limits.max_payload_bytes)
+                source.limit(self.limits.max_payload_bytes, own)
         return self

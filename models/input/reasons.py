@@ -20,7 +20,8 @@ REASONS: Final = {
     "not_an_object": "the payload is a document, but its payload format needs an object",
     "unknown_layout": "umh: the object has other keys than timestamp_ms and value",
     "too_many_entries": "thingsboard, lists of tags: the message has more than 10,000 entries",
-    "not_sparkplug": "sparkplug: no payload of Sparkplug B: cut off, or a field of another type",
+    "not_sparkplug": "sparkplug: no payload of Sparkplug B: cut off, a field of another type, or "
+    "damaged where it is compressed",
     "unsupported": "sparkplug: the metric is a template, a data set, bytes or an array",
     "not_base64": "block: the samples are not base64 text",
     "block_length": "the block is empty, uneven or too long, or differs in length from other axes",

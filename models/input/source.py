@@ -116,7 +116,7 @@ class Input(Section):
         "the same time apart",
     )
     _max_bytes: int = PrivateAttr(1 << 20)  # see `limit`
-
+    _own_node: tuple[str, str] | None = PrivateAttr(None)
     rebirth: bool = Field(
         default=False,
         description="true: ask nodes whose birth is missing for it, by the command Node "
@@ -259,9 +259,14 @@ class Input(Section):
         text = parse if self.dialect == "block" else parse_message
         return encodings.parser(self.encoding, text, self._max_bytes)
 
-    def limit(self, max_bytes: int) -> None:
-        """Set how many bytes a payload may have once it is inflated; 1 MiB if never called."""
-        self._max_bytes = max_bytes
+    def limit(self, max_bytes: int, own_node: tuple[str, str] | None = None) -> None:
+        """Set the bytes of an inflated payload, 1 MiB if never called, and the node not to read."""
+        self._max_bytes, self._own_node = max_bytes, own_node
+
+    @property
+    def bounds(self) -> tuple[int, tuple[str, str] | None]:
+        """Most bytes of an inflated payload; group and name of the gateway's own Sparkplug node."""
+        return self._max_bytes, self._own_node
 
     @property
     def forms(self) -> Sequence[Named]:

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from models.errors import DecodeError
+from models.inflation import GZIP, ZLIB, InflatedTooLargeError, InflationError, inflated
 from models.sparkplug import schema
 from models.sparkplug.payload import NO_PROPERTIES, Metric, Payload, Property, Unsupported, Value
 from models.sparkplug.plain import decode_plain
@@ -17,26 +18,36 @@ from models.sparkplug.wire import fields
 
 MAX_METRICS: Final = 100_000
 """Metrics that one payload may have, which bounds how long it is decoded."""
+_COMPRESSED: Final = b"SPBV1.0_COMPRESSED"
+_FORMATS: Final = {"DEFLATE": ZLIB, "GZIP": GZIP}
 _Readers = Mapping[int, Callable[[Any], Value]]
 _float, _double = struct.Struct("<f").unpack, struct.Struct("<d").unpack
 
 
-def decode(content: bytes) -> Payload:
-    """The content of a payload.
+def decode(content: bytes, max_bytes: int = 1 << 20) -> Payload:
+    """The content of a payload, also of one that is compressed.
+
+    Args:
+        content: the payload.
+        max_bytes: bytes that it may have once it is inflated.
 
     Raises:
         DecodeError: `not_sparkplug`: it is cut off, a field has another type than in the schema, a
-            metric has two values, or text is not UTF-8; `too_many_entries`: it has more than
-            `MAX_METRICS` metrics.
+            metric has two values, text is not UTF-8, or it cannot be inflated;
+            `inflated_too_large`; `too_many_entries`: it has more than `MAX_METRICS` metrics.
     """
-    payload = decode_plain(content) or decode_any(content)
+    payload = decode_plain(content) or decode_any(content, max_bytes)
     if len(payload.metrics) > MAX_METRICS:
         raise DecodeError("too_many_entries")
     return payload
 
 
-def decode_any(content: bytes) -> Payload:
-    """The content of a payload that may have anything; see `decode`."""
+def decode_any(content: bytes, max_bytes: int = 0) -> Payload:
+    """The content of a payload that may have anything; see `decode`.
+
+    Compressed ones are not part of Sparkplug 3.0.0. Eclipse Tahu and the modules and libraries of
+    Cirrus Link write them: a payload whose body is another one.
+    """
     found: dict[int, Any] = {}
     metrics: list[Metric] = []
     for key, raw in fields(content):
@@ -46,7 +57,25 @@ def decode_any(content: bytes) -> Payload:
                 raise DecodeError("too_many_entries")
             metrics.append(_metric(raw))
     _check(found.keys(), schema.PAYLOAD_KEYS)
+    if found.get(schema.UUID) == _COMPRESSED:
+        if not max_bytes:
+            raise DecodeError("not_sparkplug")  # it is compressed twice
+        body = _inflated(found.get(schema.BODY, b""), metrics, max_bytes)
+        return decode_plain(body) or decode_any(body)
     return Payload(found.get(schema.SENT_AT), metrics, found.get(schema.SEQ))
+
+
+def _inflated(body: bytes, metrics: Sequence[Metric], max_bytes: int) -> bytes:
+    named = [one.value for one in metrics if one.name == "algorithm"]
+    algorithm = str(named[0]).upper() if named else "DEFLATE"
+    if algorithm not in _FORMATS:
+        raise DecodeError("not_sparkplug")
+    try:
+        return inflated(body, _FORMATS[algorithm], max_bytes)
+    except InflatedTooLargeError as exc:
+        raise DecodeError("inflated_too_large") from exc
+    except InflationError as exc:
+        raise DecodeError("not_sparkplug") from exc
 
 
 def _metric(content: bytes) -> Metric:

@@ -1,6 +1,5 @@
 """Recognises payload format `json`: objects with several signals; and `thingsboard`."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,14 +8,12 @@ from agent.learn import group as groups
 from agent.learn.group import Group
 from agent.learn.seen import shown
 from agent.learn.seen.columns import VALUE_KEYS, Column, columns, unit_beside
-from agent.learn.seen.fields import SEQUENCES, Stated, is_rising, stated
+from agent.learn.seen.fields import ID, SEQUENCES, Stated, guess_asset, is_rising, stated
 from agent.learn.seen.message import Message
 from agent.learn.seen.topic_shape import Shape, open_shape, shape
 from agent.learn.seen.units import unit_of_name
 from agent.learn.source import Signal, Source, names_for
 
-# id, MessageId, node_id: a number there names something.
-_ID: Final = re.compile(r"(?:.*_)?(?:id|uuid|guid)|.*[a-z](?:Id|ID)")
 _NO_SIGNALS: Final = frozenset(["id", "uuid", "guid", "version", "qos", "retain", "schema"])
 
 
@@ -59,6 +56,7 @@ def row_source(
 ) -> Source:
     """The source of rows whose values are bound by their paths."""
     fields = stated(cells, len(messages))
+    guess_asset(cells, fields)
     if fields.assets is not None and not found.template.endswith("...}"):
         reshaped = shape(group.topics, group.others, by_signal=False, has_asset=True)
         found = found if reshaped is None else reshaped
@@ -155,7 +153,7 @@ def _is_label(column: Column) -> bool:
     key = column.key.casefold()
     if key in SEQUENCES:
         return is_rising(column.values)
-    return key in _NO_SIGNALS or _ID.fullmatch(column.key) is not None
+    return key in _NO_SIGNALS or ID.fullmatch(column.key) is not None
 
 
 def _joined(column: Column) -> str:

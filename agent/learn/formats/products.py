@@ -84,9 +84,12 @@ def _are_data_values(part: Mapping[str, Any]) -> bool:
 
 
 def _of_data_value(name: str, value: Any, at: object) -> Tag:  # noqa: ANN401  any JSON value
-    if isinstance(value, dict):
-        return Tag(name, value.get("Value"), value.get("SourceTimestamp", at))
-    return Tag(name, value, at)
+    if not isinstance(value, dict):
+        return Tag(name, value, at)
+    # With its type in the reversible encoding (OPC 10000-6, 5.4.2.17): {"Type": 11, "Body": 4.2}.
+    found = value.get("Value", value.get("Body"))
+    found = found.get("Body") if isinstance(found, dict) else found
+    return Tag(name, found, value.get("SourceTimestamp", at))
 
 
 def telegraf(document: Any) -> Sequence[Tag]:  # noqa: ANN401  any JSON value

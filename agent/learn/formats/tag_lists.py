@@ -83,6 +83,8 @@ class TagList:
             tuple(signals_of(values, separator)),
             tuple(_notes(separator, named)),
         )
+        if not source.signals:
+            return []
         return [completed(source, group, found, () if has_asset else times, named)]
 
 

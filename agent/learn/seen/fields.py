@@ -1,5 +1,6 @@
 """What a payload states beside its values: time, quality, sequence number, asset, signal."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -65,6 +66,13 @@ _SIGNALS: Final = frozenset(
         "key",
     ]
 )
+_NAMES: Final = frozenset(
+    ["name", "serial", "serialnumber", "serial_number", "sn", "mac", "eui", "deveui", "host"]
+)
+ID: Final = re.compile(r"(?:.*_)?(?:id|uuid|guid)|.*[a-z](?:Id|ID)")
+"""Keys such as id, MessageId and node_id: what stands there names something."""
+_RECURS: Final = 3
+"""How often a name of an asset is there, on average; the id of a message is there once."""
 SEQUENCES: Final = frozenset(
     ["seq", "sequence", "sequencenumber", "seqno", "counter", "n", "msgid", "nr"]
 )
@@ -107,6 +115,30 @@ def stated(columns: Sequence[Column], most: int) -> Stated:
     if "timestamp" not in found.options:
         _find_sequence(columns, found)
     return found
+
+
+def guess_asset(columns: Sequence[Column], found: Stated) -> None:
+    """Take an id that recurs for the asset, where no key says that it is one.
+
+    Without an asset readings of several machines would share one window.
+    """
+    ids = [
+        one
+        for one in sorted(columns, key=lambda column: len(column.path))
+        if one.path not in found.used
+        and (one.key.casefold() in _NAMES or ID.fullmatch(one.key))
+        and _RECURS * len(set(map(str, one.values))) <= len(one.values)
+    ]
+    column = _varying(ids, frozenset(one.key.casefold() for one in ids))
+    if found.assets is not None or column is None:
+        return
+    _take_asset(column, found)
+    written = shown.two(shown.value(value) for value in column.values)
+    found.notes.append(
+        f"UNSURE: {shown.plain(column.text)} is one of a few names, such as {written}, on one "
+        "topic: it is taken for the asset, so that each has windows of its own. Leave asset out if "
+        "it names something else."
+    )
 
 
 def names_signal(columns: Sequence[Column]) -> Column | None:
@@ -217,9 +249,13 @@ def _find_quality(columns: Sequence[Column], found: Stated) -> None:
 def _find_asset(columns: Sequence[Column], found: Stated) -> None:
     column = _varying([one for one in columns if one.path not in found.used], _ASSETS)
     if column is not None:
-        found.assets = column
-        found.used.add(column.path)
-        found.options["asset"] = column.text
+        _take_asset(column, found)
+
+
+def _take_asset(column: Column, found: Stated) -> None:
+    found.assets = column
+    found.used.add(column.path)
+    found.options["asset"] = column.text
 
 
 def _find_sequence(columns: Sequence[Column], found: Stated) -> None:

@@ -76,11 +76,11 @@ class SparkplugDecoder:
                 the signals; `too_many_nodes`; see `models.sparkplug.decoder.decode`.
         """
         kind = address.kind
-        if kind in _COMMANDS:
-            return _NOTHING  # what other hosts ask of the node
+        if kind in _COMMANDS or (address.group, address.node) == self._nodes.own:
+            return _NOTHING  # what other hosts ask of the node, and what this gateway has predicted
         if kind == "DDATA" and (found := self._plain_data(address, payload)) is not None:
             return found
-        content = decode(payload)
+        content = decode(payload, self._nodes.max_bytes)
         if kind in _DATA:
             return self._data(address, content)
         if kind in _BIRTHS:

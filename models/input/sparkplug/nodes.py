@@ -117,10 +117,14 @@ class Nodes:
 
     Attributes:
         unknown: nodes whose birth is missing, as group and name of the node.
+        max_bytes: bytes that a compressed payload may have once it is inflated.
+        own: group and name of the node that the gateway itself is, which is not read; None where it
+            is none.
     """
 
     def __init__(self, source: Input) -> None:
         self.unknown: set[tuple[str, str]] = set()
+        self.max_bytes, self.own = source.bounds
         self._asks = source.rebirth
         self._next_s: dict[tuple[str, str], tuple[float, float]] = {}
         self._names = frozenset(source.signals.values())

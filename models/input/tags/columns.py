@@ -195,7 +195,7 @@ class Columns:
         for asset, own in indices.items():
             places = tuple(sorted(own))
             at = [own[place] for place in places]
-            tags.append(Tags(asset, places, at, _picked(at)))
+            tags.append(Tags(asset, places, at, picked(at)))
         return tags
 
 
@@ -280,8 +280,8 @@ def _keys(path: str | Sequence[str]) -> Sequence[Sequence[Any]]:
     return [single(one) for one in ([path] if isinstance(path, str) else path) if one]
 
 
-def _picked(indices: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
-    """What picks these elements of a sequence, as a tuple also if it is one."""
+def picked(indices: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
+    """What picks the elements at these indices out of a sequence, as a tuple also if it is one."""
     if len(indices) > 1:
         return itemgetter(*indices)
     (index,) = indices

@@ -16,6 +16,7 @@ from models.input.naming import asset_in
 from models.input.source import Input
 from models.input.tags.form import Form
 from models.input.tags.rows import Found, Rows
+from models.input.tags.wording import Wording, Wordings
 
 _ABSENT: Final = object()
 _Parser = Callable[[bytes], tuple[Sequence[Any], str]]
@@ -28,6 +29,9 @@ class TagsDecoder:
         source: the input, whose layout and ways of reading count.
         names: name of the tag of each bound signal, in the order in which values are wanted.
         readers: what reads the value of each signal.
+
+    Attributes:
+        wordings: read messages without parsing them; None where payloads are no JSON text.
     """
 
     def __init__(self, source: Input, names: Sequence[str], readers: Sequence[ValueReader]) -> None:
@@ -42,6 +46,8 @@ class TagsDecoder:
             from models.input.tags.lines import metrics  # noqa: PLC0415  see above
 
             self._parse = metrics
+        is_text = not source.encoding and source.dialect != "influx"
+        self.wordings = Wordings(self._wording) if is_text and not self._is_by_asset else None
 
     def __call__(self, payload: bytes) -> Found:
         """The readings of a payload; none of one whose type says that it carries no tags.
@@ -51,8 +57,15 @@ class TagsDecoder:
                 it has none of the tags; `too_many_entries`; the reason of the last tag, if none can
                 be used; see `Input.parse` and `lines.metrics`.
         """
-        parts, refused = self._parse(payload)
-        return self.read(parts, refused)
+        if self.wordings is None:
+            return self.read(*self._parse(payload))
+        found = self.wordings.read(payload)
+        if found is None:
+            parts, refused = self._parse(payload)
+            found = self.read(parts, refused)
+            if len(parts) == 1 and type(parts[0]) is dict:
+                self.wordings.note(payload, parts[0], found)
+        return found
 
     def read(self, parts: Sequence[Any], refused: str = "") -> Found:
         """The readings of a payload that is parsed already.
@@ -97,6 +110,9 @@ class TagsDecoder:
                 rows.refused = exc.reason
                 continue
             yield from found if type(found) is list else (found,)
+
+    def _wording(self, payload: bytes, document: object, found: Found) -> Wording | None:
+        return self._form(document).wording(payload, document, found)
 
     def _form(self, part: object) -> Form:
         for mark, form in zip(self._marks, self._forms, strict=True):

@@ -17,7 +17,9 @@ from models.input.tags.elements import elements_of
 from models.input.tags.getters import getter, name_getter, time_getter, value_getter
 from models.input.tags.identity import Identity
 from models.input.tags.layout import Named
-from models.input.tags.rows import MAX_TAGS, Key, Rows
+from models.input.tags.plan import UnsuitedError, plan_of
+from models.input.tags.rows import MAX_TAGS, Found, Key, Rows
+from models.input.tags.wording import Wording
 
 _BAD: Final = Quality.BAD
 _FAILED: Final = object()
@@ -42,7 +44,7 @@ class Form:
     def __init__(
         self, source: Input, form: Named, names: Sequence[str], readers: Sequence[ValueReader]
     ) -> None:
-        layout = form.layout
+        layout, self._form = form.layout, form
         self._groups = elements_of(layout.groups) if layout.groups else None
         self._items = elements_of(layout.items) if layout.items else None
         self._name, self._value = name_getter(layout.name, names), value_getter(form)
@@ -94,6 +96,36 @@ class Form:
                 if rows.seen > MAX_TAGS:
                     raise
                 rows.refused = exc.reason
+
+    def wording(self, payload: bytes, document: object, found: Found) -> Wording | None:
+        """How messages are read that differ from one in their numbers and their time alone.
+
+        Args:
+            payload: the message.
+            document: its document.
+            found: its readings.
+
+        Returns:
+            None if it has more than one list of tags, several times, or a sequence number.
+        """
+        groups = self._groups(document) if self._groups is not None else (document,)
+        if self._list is None or self._sequence is not None:
+            return None
+        if self._are_named:
+            column = self._columns.read_groups(groups)
+        else:
+            group = groups[0] if len(groups) == 1 else None
+            column = self._columns.read(self._list(group)) if type(group) is dict else None
+        if column is None or not column.is_uniform or len(column.bound) != len(found.readings):
+            return None
+        try:
+            plan = plan_of(self._form, document, column)
+            one = Wording(
+                document, plan, found.readings, self._to_time, is_spaced=b'": ' in payload
+            )
+        except UnsuitedError:
+            return None
+        return one if one(payload) == found else None
 
     def _take_group(self, group: _Group, rows: Rows) -> None:
         if self._is_idle(group):

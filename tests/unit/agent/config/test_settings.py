@@ -112,6 +112,22 @@ def keys(model: type[BaseModel]) -> Iterator[str]:
                 yield from keys(part)
 
 
+@pytest.mark.parametrize(
+    ("section", "node"),
+    [
+        ({"group_id": "line"}, ("line", "gw1")),
+        ({"group_id": "line", "edge_node_id": "n1"}, ("line", "n1")),
+    ],
+    ids=["named after the gateway", "with a name of its own"],
+)
+def test_inputs_know_which_node_of_sparkplug_the_gateway_is(
+    section: dict[str, str], node: tuple[str, str]
+) -> None:
+    settings = Settings.model_validate(document(sparkplug=section))
+    (read,) = settings.pipelines[0].inputs
+    assert read.bounds == (settings.limits.max_payload_bytes, node)
+
+
 def test_smallest_configuration_has_defaults(tmp_path: Path) -> None:
     settings = load(write(tmp_path, document()))
     assert settings.broker.port == 1883

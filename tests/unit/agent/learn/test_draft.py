@@ -134,6 +134,33 @@ def test_several_devices_on_one_topic_are_assets() -> None:
     assert source["signals"] == {"p": "p", "f": "f"}
 
 
+@pytest.mark.parametrize("key", ["id", "machine_id", "serial"])
+def test_id_that_recurs_on_one_topic_is_the_asset_with_a_doubt(key: str) -> None:
+    documents = [{"meta": {key: f"m-{n % 2}", "msgId": f"x{n}"}, "p": 1.5 + n} for n in range(8)]
+    messages = rows("shop/all", *documents)
+    (source,) = inputs(*messages)
+    assert (source["asset"], source["topic"]) == (f"meta.{key}", "shop/all")
+    has_doubt = "taken for the asset, so that each has windows of its own" in comments(
+        heard(*messages)
+    )
+    assert has_doubt == (key != "machine_id")
+
+
+def test_id_of_each_message_is_no_asset() -> None:
+    (source,) = inputs(*rows("shop/all", *({"id": f"m-{n}", "p": 1.5 + n} for n in range(8))))
+    assert "asset" not in source
+    assert source["signals"] == {"p": "p"}
+
+
+@pytest.mark.parametrize("wrap", [False, True], ids=["in a DataValue", "alone"])
+def test_values_of_opc_ua_with_their_type_are_signals(wrap: bool) -> None:  # noqa: FBT001  two forms
+    variant = {"Type": 11, "Body": 4.25}
+    value = variant if wrap else {"Value": variant, "SourceTimestamp": "2025-10-09T08:53:20Z"}
+    message = {"MessageType": "ua-data", "Messages": [{"Payload": {"PT101": value}}]}
+    (source,) = inputs(*rows("opc/press", *[message] * 3))
+    assert (source["dialect"], source["signals"]) == ("opcua", {"PT101": "PT101"})
+
+
 def test_numbers_in_quotes_are_lenient_and_tell_their_unit() -> None:
     messages = rows("a/p1", {"p": "3,5 bar"}, {"p": "4,5 bar"})
     assert inputs(*messages)[0]["numbers"] == "lenient"

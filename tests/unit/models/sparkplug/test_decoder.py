@@ -1,9 +1,11 @@
 """Payloads that the runtime of Protocol Buffers has written, and hostile bytes."""
 
+import gzip
 import math
 import random
 import struct
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -49,6 +51,48 @@ def test_value_of_data_by_alias_is_read(field: str, value: object, expected: obj
     decoded = decode(content)
     assert decoded == Payload(AT_MS + 1, [metric], 200)
     assert type(decoded.metrics[0].value) is type(expected)
+
+
+def compressed(body: bytes, algorithm: str | None) -> bytes:
+    """A payload as `sparkplug-client` of npm compresses it."""
+    named = [{"name": "algorithm", "datatype": 12, "string_value": algorithm}] if algorithm else []
+    return written(*named, uuid="SPBV1.0_COMPRESSED", body=body)
+
+
+PLAIN = written({"alias": 1, "timestamp": AT_MS, "double_value": 4.2}, timestamp=AT_MS, seq=7)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "compress"),
+    [(None, zlib.compress), ("DEFLATE", zlib.compress), ("GZIP", gzip.compress)],
+    ids=["of no name", "DEFLATE", "GZIP"],
+)
+def test_compressed_payload_is_read_as_that_in_its_body(
+    algorithm: str | None, compress: Callable[[bytes], bytes]
+) -> None:
+    assert decode(compressed(compress(PLAIN), algorithm)) == decode(PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(compressed(zlib.compress(PLAIN)[:-1], None), "not_sparkplug", id="cut off"),
+        pytest.param(compressed(gzip.compress(PLAIN), None), "not_sparkplug", id="the other"),
+        pytest.param(compressed(PLAIN, "LZ4"), "not_sparkplug", id="unknown algorithm"),
+        pytest.param(written(uuid="SPBV1.0_COMPRESSED"), "not_sparkplug", id="no body"),
+        pytest.param(
+            compressed(zlib.compress(compressed(zlib.compress(PLAIN), None)), None),
+            "not_sparkplug",
+            id="twice",
+        ),
+        pytest.param(
+            compressed(zlib.compress(bytes(2_000)), None), "inflated_too_large", id="too large"
+        ),
+    ],
+)
+def test_compressed_payload_that_cannot_be_inflated_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(DecodeError, match=reason):
+        decode(content, max_bytes=1_000)
 
 
 def test_birth_is_read_with_names_types_and_properties() -> None:

@@ -100,6 +100,17 @@ def test_birth_has_values_and_names_the_metrics_of_later_data() -> None:
     ]
 
 
+def test_node_that_the_gateway_is_itself_is_neither_read_nor_asked_for_its_birth() -> None:
+    host = Host(rebirth=True)
+    host.pipeline.inputs[0].limit(1_000, ("g", "n"))
+    host.routes = Routes(host.pipeline, list(SIGNALS))
+    assert host.hear("DDATA/g/n/press", [double(1, 4.0)], 2) == []
+    assert host.born() == []
+    with pytest.raises(DecodeError, match="birth_missing"):
+        host.hear("DDATA/g/other/press", [double(1, 4.0)], 2)
+    assert host.asked(0.0) == ["spBv1.0/g/NCMD/other"]
+
+
 @pytest.mark.parametrize("count", [1, 3], ids=["first", "third"])
 def test_data_of_one_form_are_read_alike_each_time(count: int) -> None:
     host = Host()
