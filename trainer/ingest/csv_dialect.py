@@ -25,6 +25,7 @@ _MEASURED: Final = re.compile(
     r"[+\-\u2212]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?"
     r"|\d+[-/.:]\w+[-/.: ]\d[^,;\t]*(?:,\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 )
+_DIGITS: Final = re.compile(r"\d+")
 _EVEN: Final = 0.8
 _MOST_CELLS: Final = 500
 Way = tuple[str, str]
@@ -205,14 +206,21 @@ def usual_count(rows: Sequence[Sequence[str]]) -> int:
 def header_of(rows: Sequence[Sequence[str]]) -> Sequence[str] | None:
     """The first row with as many columns as the others and few values; None without one."""
     usual = usual_count(rows)
+    below = next(row for row in rows[len(rows) // 2 :] if len(row) == usual)
     for found in rows:
-        named = [field for field in found if field]
-        values = sum(map(is_measured, named))
         if len(found) != usual or "".join(found).startswith("#"):
             continue
+        named = [field for field in found if field]
+        pairs = zip(found, below, strict=True)
+        values = sum(is_measured(one) or _alike(one, two) for one, two in pairs)
         if values or len({*named}) == len(named):
             return found if values * 2 < len(named) else None
     return None
+
+
+def _alike(text: str, below: str) -> bool:
+    """Whether two texts differ in their digits alone, as `0;30` and `5;31` do."""
+    return text != below and _DIGITS.sub("0", text) == _DIGITS.sub("0", below)
 
 
 def is_measured(text: str) -> bool:
