@@ -22,6 +22,7 @@ from server.http.tally import Tally
 from server.metrics.collector import Sources
 from server.metrics.exposition import Exposition
 from server.oip.handlers import OpenInference
+from server.oip.reasons import ReasonsOutput
 from server.openapi.handler import OpenApi
 from server.predict.answering import Answering
 from server.predict.handlers import Streams
@@ -114,8 +115,9 @@ class Program:
         """Everything that is answered, the description of it at last."""
         served, limits, notices = self._served, self._settings.limits, self._notices
         answering = Answering(served, limits, self._settings.predict)
+        reasons = ReasonsOutput(served, self._settings.predict.max_explained, limits.request_s)
         table = (
-            *OpenInference(served, limits, notices, self._statistics()).table(),
+            *OpenInference(served, limits, reasons, notices, self._statistics()).table(),
             *RepositoryControl(served, self._updater, notices, self._settings).table(),
             *Streams(served, answering, limits, notices, store).table(),
             *Scoring(served, answering, limits).table(),

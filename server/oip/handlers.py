@@ -20,6 +20,7 @@ from server.http.answer import Answer, json
 from server.http.request import Request
 from server.http.routes import Table
 from server.oip.inference import DATATYPES, HEADER_LENGTH, QUALITY, Infer
+from server.oip.reasons import ReasonsOutput
 from server.oip.tensors import DATATYPE, INPUT
 from server.settings import Limits
 from server.streams.announcer import Notices
@@ -37,6 +38,7 @@ class OpenInference:
     Args:
         served: the streams that are served.
         limits: limits of a request.
+        reasons: adds the reasons of an answer.
         notices: what updates have said.
         statistics: what a version has answered, in all workers.
     """
@@ -45,11 +47,13 @@ class OpenInference:
         self,
         served: ServedStreams,
         limits: Limits,
+        reasons: ReasonsOutput,
         notices: Notices,
         statistics: Callable[[Version], Awaitable[Mapping[str, float]]],
     ) -> None:
         self._served, self._limits, self._notices = served, limits, notices
         self._statistics = statistics
+        self._reasons = reasons
         self._infers = PerVersion(served, lambda version_: Infer(version_.model.manifest))
 
     def table(self) -> Table:
@@ -75,7 +79,9 @@ class OpenInference:
         reader = self._infers.of(version_)
         with version_.measures.decode:
             wanted = reader.read(body, request.header(HEADER_LENGTH).strip())
+        self._reasons.check(version_, wanted)
         outputs = await self._served.answer(version_, wanted.windows, wanted.timeout_s)
+        outputs = await self._reasons.added(version_, wanted, outputs)
         with version_.measures.encode:
             return reader.write(wanted, outputs)
 

@@ -28,6 +28,8 @@ from serving.errors import NotFiniteError
 
 HEADER_LENGTH: Final = b"inference-header-content-length"
 QUALITY: Final = "quality"
+WHY: Final = "why"
+"""The output that is given only where a request names it: which signals an answer is due to."""
 DATATYPES: Final[Mapping[str, str]] = {"float32": "FP32", "int64": "INT64"}
 _DATATYPES: Final = {np.dtype(name): datatype for name, datatype in DATATYPES.items()}
 _OCTETS: Final = b"application/octet-stream"
@@ -185,7 +187,7 @@ class Infer:
         wanted: dict[str, bool] = {}
         for output in outputs:
             name = as_object(output, "an entry of outputs").get("name")
-            if name not in self._outputs:
+            if name not in {*self._outputs, WHY}:
                 raise RefusedError(
                     f"there is no output '{str(name)[:60]}'; there are {', '.join(self._outputs)}"
                 )
@@ -199,10 +201,12 @@ class Infer:
     def _tensor_of(
         self, name: str, qualities: Sequence[Quality], outputs: Outputs, *, is_binary: bool
     ) -> tuple[dict[str, Any], bytes]:
-        if name == QUALITY:
-            words = [NAMES[one] for one in qualities]
+        if name in {QUALITY, WHY}:
+            words: list[str] = (
+                outputs[name].tolist() if name == WHY else [NAMES[one] for one in qualities]
+            )
             tensor: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": [len(words)]}
-            content = b"".join(struct.pack("<I", len(one)) + one.encode() for one in words)
+            content = b"".join(struct.pack("<I", len(one)) + one for one in map(str.encode, words))
             values: list[Any] = words
         else:
             array = outputs[name]

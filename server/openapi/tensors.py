@@ -8,7 +8,7 @@ from typing import Final
 
 from server.openapi.schemas import ANY, Schema, array, flag, record, ref, table, text, whole
 
-_OUTPUTS: Final = "`value`, `score` or `probabilities`, or `quality`"
+_OUTPUTS: Final = "`value`, `score` or `probabilities`, or `quality`; or `why`"
 
 _TENSOR: Final = record(
     {
@@ -104,7 +104,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         {"inputs": array(ref("InferenceInput"), "One tensor, `window`.", least=1)},
         {
             "id": text("Identity of the request, at most 256 characters; the answer repeats it."),
-            "outputs": array(ref("RequestedOutput"), "The outputs that are wanted; all if empty."),
+            "outputs": array(
+                ref("RequestedOutput"), "Those that are wanted; all but `why` if empty."
+            ),
             "parameters": record(
                 {},
                 {

@@ -12,11 +12,11 @@ from server.batching.scheduler import Version
 from server.http.answer import Answer
 from server.oip.tensors import WindowTensor
 from server.predict.cut import Cut, Cutter, Origin
-from server.predict.explaining import Explaining
 from server.predict.predictions import Predictions, usable
 from server.predict.rows import Row, RowReader
 from server.predict.settings import Predict
 from server.settings import Limits
+from server.streams.explaining import Explaining
 from server.streams.per_version import PerVersion
 from server.streams.served import ServedStreams
 

@@ -25,9 +25,9 @@ from server.http.request import Request
 from server.http.routes import Table
 from server.predict.answering import Answering
 from server.predict.example import Example, example_of
-from server.predict.explaining import asked
 from server.settings import Limits
 from server.streams.announcer import Notices
+from server.streams.explaining import asked
 from server.streams.served import ServedStreams
 from serving.store import Store
 

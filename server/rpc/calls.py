@@ -6,6 +6,7 @@ from typing import Any
 from server.http.refusals import UnavailableError
 from server.oip.handlers import described
 from server.oip.inference import Infer
+from server.oip.reasons import ReasonsOutput
 from server.rpc import open_inference_pb2 as messages
 from server.rpc.call import Call
 from server.rpc.tensors import read, written
@@ -18,10 +19,11 @@ class Calls:
 
     Args:
         served: the streams that are served.
+        reasons: adds the reasons of an answer.
     """
 
-    def __init__(self, served: ServedStreams) -> None:
-        self._served = served
+    def __init__(self, served: ServedStreams, reasons: ReasonsOutput) -> None:
+        self._served, self._reasons = served, reasons
         self._infers = PerVersion(served, lambda version_: Infer(version_.model.manifest))
 
     async def live(self, _: messages.ServerLiveRequest, __: Call) -> messages.ServerLiveResponse:
@@ -70,8 +72,10 @@ class Calls:
         infer = self._infers.of(found)
         with found.measures.decode:
             wanted = read(infer, message)
+        self._reasons.check(found, wanted)
         timeout_s = call.shorter(wanted.timeout_s)
         # gRPC lets nothing in once a stop has begun, so that this call was there before.
         outputs = await self._served.finish(found, wanted.windows, timeout_s)
+        outputs = await self._reasons.added(found, wanted, outputs)
         with found.measures.encode:
             return written(infer, wanted, outputs)

@@ -9,6 +9,7 @@ import grpc
 from server.access.guard import Guard
 from server.access.settings import Access, Scope
 from server.http.tally import Tally
+from server.oip.reasons import ReasonsOutput
 from server.rpc import open_inference_pb2 as messages
 from server.rpc.answering import Answering, Method
 from server.rpc.calls import Calls
@@ -112,7 +113,9 @@ class RpcListener:
         return port
 
     def _handler(self) -> grpc.GenericRpcHandler:
-        calls = Calls(self._served)
+        settings, served = self._settings, self._served
+        most, longest_s = settings.predict.max_explained, settings.limits.request_s
+        calls = Calls(served, ReasonsOutput(served, most, longest_s))
         table: tuple[tuple[str, Scope | None, Callable[..., Awaitable[Any]]], ...] = (
             ("ServerLive", None, calls.live),
             ("ServerReady", None, calls.ready),

@@ -89,13 +89,13 @@ def pack(trained: Trained, graph: bytes, golden: Golden) -> Bundle:
 def _measured(trained: Trained) -> Metrics:
     """The metrics on the test part, with their intervals and beside those of trivial answers."""
     model, parts, labelled = trained.model, trained.parts, trained.truth.labelled
-    subject, answers, y = trained.subject, trained.answers, trained.truth.y[parts.test.rows]
+    answers, y = trained.answers, trained.truth.y[parts.test.rows]
     with threadpool_limits(limits=1):  # the order of a sum affects its last digit
-        beside = trivial(subject, model, answers)
-    of_lives = life(subject, answers)
+        beside = trivial(trained, model, answers)
+    of_lives = life(trained, answers)
     both = _joined(weighted_metrics(model, answers, y, labelled=labelled), beside.skill)
     values = measured(_joined(both, of_lives), len(y))
-    drawn = units_of(subject, parts.test, losses(model, answers, y))
+    drawn = units_of(trained, parts.test, losses(model, answers, y))
     # Blocks of a run tell nothing about the ends of other runs.
     bounded = _joined(both, of_lives) if drawn.kind == "groups" else both
     with threadpool_limits(limits=1):  # the order of a sum affects its last digit
@@ -107,7 +107,7 @@ def _measured(trained: Trained) -> Metrics:
         values=values,
         intervals={name: bounds[name] for name in values if name in bounds},
         baselines={
-            name: {**own, **measured(life(subject, beside.answers[name]), len(y))}
+            name: {**own, **measured(life(trained, beside.answers[name]), len(y))}
             for name, own in others.items()
         },
         drawn=drawn.said,

@@ -108,7 +108,10 @@ def train(
     against = champion if champion is not None else last_before(folder, stream, seq)
     comparison, compared = _compared(against, subject, spec, found, console)
     trained = Trained(
-        subject=subject,
+        recording=recording,
+        truth=known,
+        recipe=recipe,
+        parts=parts,
         seq=seq,
         spec=spec,
         model=found.model,

@@ -3,9 +3,10 @@
 import csv
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, islice, product
+from typing import Final
 
 from trainer.errors import AbsentColumnError, DataError, listed
 from trainer.ingest.columns import NO_VALUE
@@ -13,13 +14,22 @@ from trainer.recipe.data_section import Source
 
 SEPARATORS = (",", ";", "\t", "|", "blank")
 QUOTES = ('"', "'")
+WAYS = (*product(SEPARATORS, QUOTES),)
 _NAMES = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'", "blank": "blanks"}
 _MAX_SHOWN = 30
 _MAX_WIDTH = 80
 _MAX_UNIT_LINES = 3
 # Titles may be as long as whoever wrote them liked; a row with a time is never taken for one.
 _MAX_TITLE_LINES = 30
-_MEASURED = r"[+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?|\d+[-/.]\w+[-/.]\d.*"
+_MEASURED: Final = re.compile(
+    r"[+\-\u2212]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?"
+    r"|\d+[-/.:]\w+[-/.: ]\d[^,;\t]*(?:,\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+)
+_DIGITS: Final = re.compile(r"\d+")
+_EVEN: Final = 0.8
+_MOST_CELLS: Final = 500
+Way = tuple[str, str]
+"""A separator and the quotes around fields that contain it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ def sniff(lines: Sequence[str], source: Source, wanted: Sequence[str], name: str
         return _without_header(lines, ways, source, wanted, name)
     skipped = _before_header(lines, ways, wanted, skipped)
     shown = lines[skipped:] or [""]
-    separator, quote = max(ways, key=lambda way: _fit(shown, way, wanted))
+    separator, quote = best_way(shown, ways, lambda rows: len({*wanted} & {*rows[0]}))
     header = fields(shown[0], separator, quote)
     columns = tuple(column.strip() for column in header)
     before = source.skip_rows + skipped
@@ -80,7 +90,7 @@ def sniff(lines: Sequence[str], source: Source, wanted: Sequence[str], name: str
 
 def _without_header(
     lines: Sequence[str],
-    ways: Sequence[tuple[str, str]],
+    ways: Sequence[Way],
     source: Source,
     wanted: Sequence[str],
     name: str,
@@ -91,7 +101,7 @@ def _without_header(
         DataError: no line has as many columns, or lines above the rows may be rows themselves.
     """
     count = len(source.columns)
-    way = max(ways, key=lambda way: _fitting(lines, way, count))
+    way = best_way(lines, ways, lambda rows: sum(len(row) == count for row in rows))
     first, notes = _titles(lines, way, count), []
     if said := _said(lines[0]):
         first = first or 1
@@ -109,28 +119,20 @@ def _without_header(
     return Dialect(*way, source.columns, start, (*notes, *more))
 
 
-def _titles(lines: Sequence[str], way: tuple[str, str], count: int) -> int:
+def _titles(lines: Sequence[str], way: Way, count: int) -> int:
     """The number of lines down to the last that has not `count` fields; 0 if one may be a row."""
     # The last line may be cut off.
     counts = [len(fields(line, *way)) if line.strip() else count for line in lines[:-1]]
     wrong = [i for i, found in enumerate(counts[:_MAX_TITLE_LINES]) if found != count]
     first = wrong[-1] + 1 if wrong else 0
     above = [fields(line, *way) for line in lines[:first] if line.strip()]
-    is_row = any(all(re.fullmatch(_MEASURED, text.strip()) for text in row) for row in above)
+    is_row = any(all(is_measured(text.strip()) for text in row) for row in above)
     return 0 if is_row or len(fields(lines[first], *way)) != count else first
-
-
-def _fitting(lines: Sequence[str], way: tuple[str, str], count: int) -> tuple[int, int]:
-    """Rank a separator and quotes for lines without a header, which should have `count` columns."""
-    found = [len(fields(line, *way)) for line in lines if line.strip()]
-    fitting = found.count(count)
-    # If no line fits, the error is about the separator that gives most columns.
-    return fitting, 0 if fitting else max(found)
 
 
 def _units(
     lines: Sequence[str],
-    way: tuple[str, str],
+    way: Way,
     columns: Sequence[str],
     source: Source,
     wanted: Sequence[str],
@@ -142,6 +144,88 @@ def _units(
         return 0, []
     above = "above the first row" if source.columns else "below the header"
     return units, [f"{units} lines {above} have no number where the next has: left out"]
+
+
+def best_way(
+    lines: Sequence[str],
+    ways: Sequence[Way] = WAYS,
+    known: Callable[[list[list[str]]], int] = lambda _: 0,
+) -> Way:
+    """The separator and the quotes by which lines are most likely the rows of one table.
+
+    The wrong separator may give as many columns, such as a comma in `2,5;7,25;8,0` or a space in
+    `2026-03-01 10:00:00,2.5,OK`; but then no line above them has as many names, and cells such as
+    `5;7` are no values.
+
+    Args:
+        lines: the first lines of a file.
+        ways: those that are possible.
+        known: says how much of what is known of the table is in its rows, such as names of columns;
+            this decides before their shape.
+    """
+
+    def fit(way: Way) -> tuple[int, bool, bool, float, bool, int, bool]:
+        rows = table(lines, way)
+        return known(rows), *_shape(rows), way[1] == QUOTES[0]
+
+    return max(ways, key=fit)
+
+
+def _shape(rows: Sequence[Sequence[str]]) -> tuple[bool, bool, float, bool, int]:
+    """Whether rows are even, have a header, how many cells are values, and the number of columns.
+
+    The first half of the rows may be a preamble.
+    """
+    later = rows[len(rows) // 2 :]
+    counts = [len(row) for row in later]
+    usual = usual_count(rows)
+    is_even = counts.count(usual) >= _EVEN * len(counts) and usual > 1
+    cells = [*islice(filter(None, chain.from_iterable(later)), _MOST_CELLS)]
+    share = sum(map(is_measured, cells)) / max(1, len(cells))
+    has_header = is_even and header_of(rows) is not None
+    return is_even, has_header, share, len(rows[0]) == usual, usual
+
+
+def table(lines: Sequence[str], way: Way) -> list[list[str]]:
+    """The fields of each line that is not blank, without the blanks around them; at least one."""
+    rows = []
+    for line in filter(str.strip, lines):
+        try:
+            rows.append([field.strip() for field in fields(line, *way)])
+        except csv.Error:
+            rows.append([])
+    return rows or [[]]
+
+
+def usual_count(rows: Sequence[Sequence[str]]) -> int:
+    """The number of columns that most rows have, but for those of the first half."""
+    counts = [len(row) for row in rows[len(rows) // 2 :]]
+    return max(counts, key=counts.count)
+
+
+def header_of(rows: Sequence[Sequence[str]]) -> Sequence[str] | None:
+    """The first row with as many columns as the others and few values; None without one."""
+    usual = usual_count(rows)
+    below = next(row for row in rows[len(rows) // 2 :] if len(row) == usual)
+    for found in rows:
+        if len(found) != usual or "".join(found).startswith("#"):
+            continue
+        named = [field for field in found if field]
+        pairs = zip(found, below, strict=True)
+        values = sum(is_measured(one) or _alike(one, two) for one, two in pairs)
+        if values or len({*named}) == len(named):
+            return found if values * 2 < len(named) else None
+    return None
+
+
+def _alike(text: str, below: str) -> bool:
+    """Whether two texts differ in their digits alone, as `0;30` and `5;31` do."""
+    return text != below and _DIGITS.sub("0", text) == _DIGITS.sub("0", below)
+
+
+def is_measured(text: str) -> bool:
+    """Whether a text is a number or a time."""
+    return _MEASURED.fullmatch(text) is not None
 
 
 def fields(line: str, separator: str, quote: str = QUOTES[0]) -> list[str]:
@@ -183,7 +267,7 @@ def _said(line: str) -> str | None:
 
 
 def _before_header(
-    lines: Sequence[str], ways: Sequence[tuple[str, str]], wanted: Sequence[str], skipped: int
+    lines: Sequence[str], ways: Sequence[Way], wanted: Sequence[str], skipped: int
 ) -> int:
     """The number of lines before the first with all wanted columns; `skipped` if there is none."""
     for number, line in enumerate(lines[skipped:], start=skipped):
@@ -201,18 +285,6 @@ def _cleaned(header: Sequence[str], columns: Sequence[str]) -> list[str]:
     ]
 
 
-def _fit(
-    lines: Sequence[str], way: tuple[str, str], wanted: Sequence[str]
-) -> tuple[int, bool, int]:
-    """Rank a separator and quotes: wanted columns found, whether all lines are equal, columns."""
-    header = [field.strip() for field in fields(lines[0], *way)]
-    counts = {len(fields(line, *way)) for line in lines if line.strip()}
-    even = len(counts) == 1
-    found = sum(column in header for column in wanted)
-    # If no wanted column is found, the error is about the separator that gives most columns.
-    return found, even, 0 if found else len(header)
-
-
 def lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source: Source) -> int:
     """The number of lines below the header that describe the columns, such as a line of units.
 
@@ -224,7 +296,7 @@ def lines_of_units(rows: Sequence[Sequence[str]], wanted: Sequence[int], source:
     most = _MAX_TITLE_LINES if source.columns else _MAX_UNIT_LINES
     for count, row in enumerate(rows[: most + 1]):
         texts = {i: row[i].strip() for i in wanted if i < len(row)}
-        measured = {i for i, text in texts.items() if re.fullmatch(_MEASURED, text)}
+        measured = {i for i, text in texts.items() if is_measured(text)}
         if measured:
             return count if measured & worded else 0
         worded |= {i for i, text in texts.items() if text not in absent}
@@ -257,7 +329,7 @@ def _remedy(columns: Sequence[str], wanted: Sequence[str], header: str, place: s
     for other in SEPARATORS:
         if not missing([field.strip() for field in fields(header, other)], wanted, place):
             return f"; with data.separator = '{other}' all are there"
-    numbers = sum(re.fullmatch(_MEASURED, column) is not None for column in columns)
+    numbers = sum(is_measured(column) for column in columns)
     if 2 * numbers > len(columns):
         return (
             "; this is no header: name all columns in the file's order by data.columns, leave the "

@@ -8,12 +8,11 @@ place of its values within the lines.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import product
 
 import pandas as pd
 
 from trainer.errors import DataError
-from trainer.ingest.csv_dialect import QUOTES, SEPARATORS, fields
+from trainer.ingest.csv_dialect import WAYS, best_way, fields
 from trainer.ingest.sources import MAX_BYTES, OpenFile, whole_lines
 from trainer.recipe.data_section import Source
 
@@ -89,16 +88,9 @@ def hint(opened: OpenFile, encoding: str, source: Source, wanted: Sequence[str])
 
 def _table(lines: Sequence[str], source: Source, wanted: Sequence[str]) -> tuple[_Table, list[str]]:
     """The fields of each line, and the lines' names, by the separator that fits best."""
-    ways = list(product([source.separator] if source.separator else SEPARATORS, QUOTES))
-
-    def fit(way: tuple[str, str]) -> tuple[int, bool, bool, int]:
-        table = [fields(line, *way) for line in lines]
-        found = {row[0].strip() for row in table if row}
-        counts = [len(row) for row in table] or [0]
-        named = 0 if source.columns else len(found & {*wanted})
-        return named, max(counts) > 1, len({*counts}) == 1, max(counts)
-
-    way = max(ways, key=fit)
+    ways = [one for one in WAYS if source.separator in {None, one[0]}]
+    wanted = () if source.columns else wanted
+    way = best_way(lines, ways, lambda rows: len({*wanted} & {row[0] for row in rows if row}))
     table = [fields(line, *way) for line in lines]
     names = source.columns or [row[0].strip() if row else "" for row in table]
     return table, list(names)

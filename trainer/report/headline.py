@@ -25,7 +25,7 @@ from trainer.report.reported import Reported
 
 def headline(subject: Reported) -> dict[str, Markup]:
     """The figures in words, by what they are about; empty for a number of no special meaning."""
-    target, found = remaining_of(subject.trained.subject), subject.detection
+    target, found = remaining_of(subject.trained), subject.detection
     if target is not None:
         return dict(_life(subject, target))
     if found is not None:
@@ -85,7 +85,7 @@ def _worst(classes: tuple[OfClass, ...]) -> str:
 
 
 def _life(subject: Reported, target: Regression) -> Iterator[tuple[str, Markup]]:
-    metrics, trained = subject.manifest.metrics, subject.trained.subject
+    metrics, trained = subject.manifest.metrics, subject.trained
     shown = {name: metric(name, metrics.formatted(name)) for name in metrics.values}
     unit = f" {target.unit}" if target.unit else ""
     yield (

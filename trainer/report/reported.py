@@ -103,7 +103,7 @@ class Reported:
             return None
         trained = self.trained
         name = "" if self.manifest.task == "anomaly" else self.classes[self.positive]
-        return detection(trained.subject, trained.spec, self.alarm, self.event, name=name)
+        return detection(trained, trained.spec, self.alarm, self.event, name=name)
 
     @cached_property
     def moments(self) -> NDArray[Any]:

@@ -10,23 +10,18 @@ from models.bundle.explain import Explain
 from models.bundle.manifest import WindowSpec
 from models.bundle.optimised import Optimised
 from trainer.checks.finding import Finding
-from trainer.dataset.splits import Parts
 from trainer.dataset.subject import Subject
-from trainer.dataset.targets import Truth
 from trainer.estimators.fitting import Answers, Model
 from trainer.evaluation.champion import Comparison
 from trainer.graph.export import Latency, Parity
-from trainer.ingest.recording import Recording
-from trainer.recipe.document import Recipe
 from trainer.search.leaderboard import Leaderboard
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(Subject):
     """Everything that a bundle is made from, after the parity check.
 
     Attributes:
-        subject: rows, truth, recipe and both parts of the split.
         seq: sequence number of the bundle in its stream.
         spec: the recipe's window, with the sample period that was measured.
         model: the model, fitted on the training part.
@@ -43,7 +38,6 @@ class Trained:
         doubts: sentences on answers of the model that make it useless; nearly always empty.
     """
 
-    subject: Subject
     seq: int
     spec: WindowSpec
     model: Model
@@ -63,23 +57,3 @@ class Trained:
     def answers(self) -> Answers:
         """The model's answers to the test windows, by output, `[n]` or `[n, classes]`."""
         return self.model.answer(self.parts.test.values)
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe of the training."""
-        return self.subject.recipe
-
-    @property
-    def recording(self) -> Recording:
-        """All recorded rows."""
-        return self.subject.recording
-
-    @property
-    def truth(self) -> Truth:
-        """The truth of every row."""
-        return self.subject.truth
-
-    @property
-    def parts(self) -> Parts:
-        """The training windows and the test windows."""
-        return self.subject.parts

@@ -86,7 +86,7 @@ def _beside(subject: Reported, name: str) -> str:
 
 def _main(subject: Reported) -> tuple[str, ...]:
     task = subject.manifest.task
-    if remaining_of(subject.trained.subject) is not None:
+    if remaining_of(subject.trained) is not None:
         return _MAIN["remaining life"]
     two = task == "classification" and len(subject.classes) == TWO
     return _MAIN["two classes" if two else task]

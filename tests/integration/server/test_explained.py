@@ -1,5 +1,6 @@
 """Predictions over HTTP that name the signals they are due to: by the bundle, or because asked."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -107,6 +108,37 @@ def test_who_asks_a_bundle_that_explains_nothing_is_told_so(server: ModelServer)
     assert reply.status == 400
     assert "explain" in reply.document["error"]
     assert which(predict(server, "silent", ALARM).document["predictions"]) == []
+
+
+def test_a_tensor_names_its_signals_where_the_output_why_is_asked_for(server: ModelServer) -> None:
+    windows = [[20.0, 5.0], [-90.0, 0.0], [20.0, 5.0]]
+    found = infer(server, "alarm", windows, "value", "why")
+    assert found["outputs"][0]["data"] == [1, 0, 1]
+    assert (found["outputs"][1]["name"], found["outputs"][1]["datatype"]) == ("why", "BYTES")
+    first, second, third = found["outputs"][1]["data"]
+    assert [one["signal"] for one in json.loads(first)] == ["c1", "c0"]
+    assert second
+    assert third == ""  # beyond predict.max_explained
+    assert "why" not in [one["name"] for one in infer(server, "alarm", windows)["outputs"]]
+
+
+def test_a_tensor_of_a_bundle_that_explains_nothing_is_refused_its_reasons(
+    server: ModelServer,
+) -> None:
+    found = infer(server, "silent", [[20.0, 5.0]], "why")
+    assert "explain" in found["error"]
+
+
+def infer(
+    server: ModelServer, stream: str, windows: list[list[float]], *outputs: str
+) -> dict[str, Any]:
+    tensor: dict[str, Any] = {"name": "window", "datatype": "FP32", "shape": [len(windows), 1, 2]}
+    tensor["data"] = [value for window in windows for value in window]
+    wanted = {"outputs": [{"name": name} for name in outputs]} if outputs else {}
+    document: dict[str, Any] = server.request(
+        "POST", f"/v2/models/{stream}/infer", {"inputs": [tensor], **wanted}
+    ).document
+    return document
 
 
 def test_the_description_has_the_parameter_and_the_reasons(server: ModelServer) -> None:

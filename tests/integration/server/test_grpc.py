@@ -1,5 +1,6 @@
 """Triton's client for gRPC against the server: the six calls, refusals, access, and the stop."""
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -13,6 +14,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.http import InferenceServerClient as HttpClient
 from tritonclient.http import InferInput as HttpInput
 
+from models.bundle.explain import Explain
 from server.__main__ import main
 from server.access.tokens import made
 from tests.kit.broker.brokers import HOST
@@ -23,6 +25,9 @@ from tests.kit.model_server import ModelServer
 from tests.kit.waiting import eventually
 
 STREAMS: list[dict[str, object]] = [{"stream": "mass", "versions": 2}, {"stream": "wear"}]
+
+
+EXPLAIN = Explain(when="alarm", method="occlusion", reference=0, output="score")
 
 
 class Served(NamedTuple):
@@ -36,7 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("server")
     published = Published.create(folder)
     published.publish(linear_bundle("mass", 1, [1.0, 10.0]))
-    published.publish(detector_bundle("wear", 1, [1.0, -1.0]))
+    published.publish(detector_bundle("wear", 1, [1.0, -1.0], explain=EXPLAIN))
     sections = {"grpc": {"port": 0, "max_message_bytes": 65_536}}
     with ModelServer(folder / "home", published, STREAMS, sections) as server:
         server.start_serving()
@@ -92,6 +97,18 @@ def test_version_and_outputs_are_chosen(served: Served) -> None:
     assert found.as_numpy("value").tolist() == [21.0]
     only = served.client.infer("wear", [window([[1, 2]])], outputs=[InferRequestedOutput("score")])
     assert [one.name for one in only.get_response().outputs] == ["score"]
+
+
+def test_reasons_are_an_output_where_they_are_asked_for(served: Served) -> None:
+    wanted = [InferRequestedOutput("value"), InferRequestedOutput("why")]
+    found = served.client.infer("wear", [window([[5, 1]])], outputs=wanted)
+    (why,) = found.as_numpy("why")
+    assert sorted(one["signal"] for one in json.loads(why)) == ["c0", "c1"]
+    request = typed([1, 2], [1, 1, 2])
+    request.outputs.add(name="why")
+    with pytest.raises(grpc.RpcError, match="does not say how answers are explained") as caught:
+        served.client._client_stub.ModelInfer(request)  # noqa: SLF001  as above
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_nan_is_a_missing_value(served: Served) -> None:

@@ -54,7 +54,7 @@ def _over_time(subject: Reported) -> Markup:
 
     which = "" if wide else " The asset with the largest errors is on the left."
     text = f"The model's answers on the test part, and the truth.{which}"
-    target = remaining_of(subject.trained.subject)
+    target = remaining_of(subject.trained)
     if target is not None and target.cap is not None:
         text += f" The truth is level at {target.cap:g} where it is cut off (target.cap)."
     if any(_is_long(windows) for windows in chosen.values()):

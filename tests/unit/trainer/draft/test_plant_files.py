@@ -136,6 +136,15 @@ def test_column_that_gives_the_class_away_is_left_out(tmp_path: Path) -> None:
     assert recipe["split"]["method"] == "stratified"
 
 
+def test_decimal_commas_without_a_header_are_no_separators(tmp_path: Path) -> None:
+    days = (f"2025-03-01T{at // 60:02d}:{at % 60:02d}:00Z" for at in range(ROWS))
+    rows = (f"{day};{4 + at % 7},{at % 10};3{at % 10},5\n" for at, day in enumerate(days))
+    (tmp_path / "press.csv").write_text("".join(rows))
+    recipe = drafted(tmp_path, str(tmp_path / "press.csv"))
+    assert recipe["data"]["separator"] == ";"
+    assert recipe["data"]["columns"] == ["c1", "c2", "c3"]
+
+
 def test_runs_in_one_file_without_a_header_are_told_apart(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     lines = []

@@ -197,6 +197,13 @@ def test_file_without_a_header_is_told_to_name_its_columns(tmp_path: Path) -> No
     assert "data.columns" in told
 
 
+def test_decimal_commas_that_give_as_many_columns_are_no_separators(tmp_path: Path) -> None:
+    rows = (f"2025-03-01T00:00:0{second}Z;4,{second};3{second},5\n" for second in range(5))
+    (tmp_path / "a.csv").write_text("".join(rows))
+    recording = read(tmp_path, columns=HEADER, decimal=",")
+    assert recording.values[:, 1].tolist() == [30.5, 31.5, 32.5, 33.5, 34.5]
+
+
 def test_number_of_columns_is_told_by_the_separator_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1\t2\t3\t4\t5\n1\t2\t3\t4\t5\n")
     told = refusal(tmp_path, columns=HEADER)

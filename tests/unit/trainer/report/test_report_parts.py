@@ -15,7 +15,6 @@ from tests.kit.bundles.factories import make_manifest
 from tests.kit.recordings import recipe, recorded
 from tests.kit.wording import names
 from trainer.dataset.splits import Parts, split
-from trainer.dataset.subject import Subject
 from trainer.dataset.targets import truth
 from trainer.estimators.fitting import fit
 from trainer.evaluation.metrics import measure
@@ -155,7 +154,10 @@ def subject(folder: Path, rows: int, *, reproducible: bool = True, **sections: o
     model = fit(parts.train, known, made)
     answers = model.answer(parts.test.values)
     trained = Trained(
-        subject=Subject(recording, known, made, parts),
+        recording=recording,
+        truth=known,
+        recipe=made,
+        parts=parts,
         seq=1,
         spec=made.window.spec(1000),
         model=model,
