@@ -31,7 +31,8 @@ class Gates(BaseModel):
         alpha: probability that a harmless candidate is stopped, over all gates and looks together.
         beta: probability that a candidate goes on that disagrees on more than it may.
         accept: gates that are counted, but hold nothing: `direction`, where whoever signs the plan
-            wants a candidate whose alarms are more, or fewer, than those of what serves.
+            wants a candidate whose alarms are more, or fewer, than those of what serves; `rank`,
+            where the plant has changed, and the candidate has learned it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,7 +41,7 @@ class Gates(BaseModel):
     disagreement: Share = 0.03
     alpha: Share = 0.01
     beta: Share = 0.01
-    accept: Annotated[tuple[Literal["direction"], ...], Field(max_length=1)] = ()
+    accept: Annotated[tuple[Literal["direction", "rank"], ...], Field(max_length=2)] = ()
 
 
 class Group(BaseModel):

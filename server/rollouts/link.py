@@ -24,6 +24,8 @@ _LEAST_WAIT_S: Final = 0.05
 _FIRST_WAIT_S: Final = 1.0
 _TICK_S: Final = 1.0
 _BLOCK_S: Final = 0.2
+_SELDOM_S: Final = 60.0
+REMEDY: Final = "the user of [rollouts.broker] needs the right to write millhand/+/desired/#"
 
 
 class Known(Protocol):
@@ -162,14 +164,27 @@ class Link(Listening):
         self._known = Retained(settings.max_gateways)
         super().__init__(settings, self._known, "rollouts")
         self._client_id = settings.broker.client_id or self._client_id
+        self._log = log.Limited(_SELDOM_S)
 
     def view(self, stream: str) -> FleetView:
         """The gateways of a stream."""
-        return self._known.view(stream)
+        return self._known.view(stream, monotonic())
+
+    def unkept(self, stream: str) -> list[str]:
+        """Gateways whose `desired` was published, and has not come back from the broker."""
+        return self._known.unkept(stream)
 
     def publish(self, gateway: str, desired: Desired) -> None:
         """Publish the retained `desired` of a gateway; without a connection it does nothing."""
-        if self._connection is not None:
-            topic = ControlTopics(gateway).desired(desired.stream)
-            self._connection.publish(topic, desired.to_json())
-            self._known.expect(gateway, desired)
+        if self._connection is None:
+            return
+        if self._known.is_unkept(gateway, desired.stream, monotonic()):
+            self._log.warning(
+                "unkept",
+                "the broker does not keep what gateways are told",
+                gateway=gateway,
+                remedy=REMEDY,
+            )
+        topic = ControlTopics(gateway).desired(desired.stream)
+        self._connection.publish(topic, desired.to_json())
+        self._known.expect(gateway, desired, monotonic())

@@ -14,6 +14,8 @@ from models.errors import MillhandError
 from server.rollouts.rules.fleet import FleetView, Member
 from serving.mqtt.packets import Received
 
+PATIENCE_S: Final = 30.0
+"""Seconds after which a `desired` that the broker does not send back counts as not published."""
 MAX_STREAMS: Final = 64
 """Streams of a gateway: as many as an agent can have."""
 _MAX_NAME: Final = 64
@@ -25,6 +27,12 @@ class _Stream:
     current: Current | None = None
     evidence: Evidence | None = None
     desired: Desired | None = None
+    published: Desired | None = None
+    published_s: float = 0.0
+
+    def is_fresh(self, now_s: float) -> bool:
+        """Whether what was published may still come back from the broker."""
+        return self.published is not None and now_s < self.published_s + PATIENCE_S
 
 
 @dataclass(slots=True)
@@ -81,21 +89,49 @@ class Retained:
         except (ValidationError, MillhandError):
             self.ignored["document"] += 1
 
-    def expect(self, gateway: str, desired: Desired) -> None:
-        """Take what was published just now, before the broker sends it back."""
+    def expect(self, gateway: str, desired: Desired, now_s: float) -> None:
+        """Take what was published just now, until the broker sends it back, or does not.
+
+        A broker confirms what its rights do not allow, and keeps nothing of it.
+
+        Args:
+            gateway: id of the gateway.
+            desired: what was published.
+            now_s: monotonic time, seconds.
+        """
         if gateway in self._gateways or len(self._gateways) < self._max_gateways:
             known = self._gateways.setdefault(gateway, _Gateway())
-            known.streams.setdefault(desired.stream, _Stream()).desired = desired
+            one = known.streams.setdefault(desired.stream, _Stream())
+            one.published, one.published_s = desired, now_s
 
-    def view(self, stream: str) -> FleetView:
-        """The gateways of a stream."""
+    def unkept(self, stream: str) -> list[str]:
+        """Gateways whose `desired` was published, and has not come back from the broker."""
+        found = []
+        for name, gateway in sorted(self._gateways.items()):
+            one = gateway.streams.get(stream)
+            if one is not None and one.published is not None:
+                found.append(name)
+        return found
+
+    def is_unkept(self, gateway: str, stream: str, now_s: float) -> bool:
+        """Whether a `desired` was published so long ago that it should have come back."""
+        known = self._gateways.get(gateway)
+        one = known.streams.get(stream) if known is not None else None
+        return one is not None and one.published is not None and not one.is_fresh(now_s)
+
+    def view(self, stream: str, now_s: float) -> FleetView:
+        """The gateways of a stream.
+
+        Args:
+            stream: name of the stream.
+            now_s: monotonic time, seconds.
+        """
         members = {}
         for name, gateway in self._gateways.items():
             one = gateway.streams.get(stream)
             if one is not None:
-                members[name] = Member(
-                    name, gateway.is_online, one.current, one.evidence, one.desired
-                )
+                desired = one.published if one.is_fresh(now_s) else one.desired
+                members[name] = Member(name, gateway.is_online, one.current, one.evidence, desired)
         missing = self.missing
         if self.ignored["max_gateways"] and not missing:
             missing = (
@@ -115,6 +151,7 @@ class Retained:
             stream.evidence = _read(Evidence, message)
         elif kind == "desired":
             payload = message.payload
+            stream.desired, stream.published = None, None
             stream.desired = Desired.read(name, payload) if payload else None
 
 

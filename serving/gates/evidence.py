@@ -22,6 +22,8 @@ GATES: Final = ("disagreement", "direction")
 UNDECIDED: Final = frozenset({"direction"})
 """Gates that show a candidate to be different. Alarms that are missing may be false ones that are
 avoided, and alarms that are new may be failures found: without labels only a person can tell."""
+Acceptable = Literal["direction", "rank"]
+"""Gates that a person may accept: both trip where a candidate has learned a change of the plant."""
 FURTHER: Final = ("rank", "latency")
 """Gates that may be added: whether the candidate finds the present more unusual than the champion
 does, each among what it was trained on, and whether it is slow. All gates share `Limits.alpha`."""
@@ -40,7 +42,7 @@ class Limits(BaseModel):
             its budget.
         alpha: probability that a candidate is stopped that is no worse, over all looks together.
         beta: probability that a candidate is let through that disagrees more than it may.
-        accept: gates of `UNDECIDED` that are counted, but do not stop the candidate.
+        accept: gates that are counted, but do not stop the candidate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +53,7 @@ class Limits(BaseModel):
     times_slower: Annotated[float, Field(ge=1, le=1000)] = 2.0
     alpha: Share = 0.01
     beta: Share = 0.01
-    accept: tuple[Literal["direction"], ...] = ()
+    accept: tuple[Acceptable, ...] = ()
 
     def blocks_needed(self, disagreeing: int = 0) -> int | None:
         """Blocks after which a candidate is shown to be no worse if no further one disagrees.

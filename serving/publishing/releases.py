@@ -1,7 +1,7 @@
 """The contents of a registry, and how long its signatures are valid, as values without TUF."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -216,3 +216,17 @@ def check_seq(release: Release, releases: Iterable[Release]) -> None:
             f"{release.stream} seq {release.seq} is not above the highest published, {highest}:"
             f" train it with --seq {highest + 1}"
         )
+
+
+def check_new(release: Release, releases: Sequence[Release]) -> None:
+    """Refuse a bundle that need not be given along with a plan, or see `check_seq`.
+
+    Raises:
+        RegistryError: it is published already, or its seq is not above the highest of the stream.
+    """
+    if any(one.sha256 == release.sha256 for one in releases):
+        raise RegistryError(
+            f"{release.stream} seq {release.seq} is published already, with this content: leave out"
+            " --bundle, and the plan alone is signed"
+        )
+    check_seq(release, releases)

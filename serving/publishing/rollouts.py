@@ -40,7 +40,7 @@ from serving.publishing.releases import (
     RegistryError,
     Release,
     Validity,
-    check_seq,
+    check_new,
     find,
 )
 
@@ -105,7 +105,7 @@ def publish_plan(
             return former
         release = Release.from_bundle(bundle, None) if bundle is not None else None
         if release is not None:
-            check_seq(release, publication.releases(plan.stream))
+            check_new(release, publication.releases(plan.stream))
         _check_plan(plan, publication, former, release)
         _check_id(directory, plan)
         record(publication, "plan", rollout=plan.id, stream=plan.stream, seq=plan.seq)

@@ -26,8 +26,9 @@ from tests.realdata.line import RECIPES, cut, trained
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 SKAB_MAX_GAP_MS = 60_000
-START_MS: Final = 1_699_200_000_000
-"""When a recording begins that has no clock of its own: with a block of time."""
+START_MS: Final = 1_440_000_000_000
+"""When a recording begins that has no clock of its own: with a block of time, and so long ago that
+a hundred engines, one after the other, end before today; an agent takes none of the future."""
 AI4I = [
     "Type",
     "Air_temperature",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from agent.config.shadow import Shadow
 from agent.shadow.comparison import Comparison
@@ -14,6 +14,7 @@ from models.control.rollout import Evidence
 from models.control.topics import ControlTopics
 from models.input.quality import Quality
 from serving.gates.e_values import log_below
+from serving.gates.evidence import Acceptable
 from serving.gates.gate import Gate
 from serving.model import prove
 from tests.kit.broker.brokers import mosquitto
@@ -194,7 +195,7 @@ def offline_trial(
     look: int,
     *,
     most: int | None = None,
-    accept: tuple[Literal["direction"], ...] = (),
+    accept: tuple[Acceptable, ...] = (),
 ) -> Ended:
     """The same trial without broker and agent, by the answers that the graphs give to all windows.
 

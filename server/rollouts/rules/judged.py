@@ -17,6 +17,8 @@ from serving.gates.gate import Gate
 
 DISAGREEMENT: Final = "disagreement"
 """The gate by which a candidate is shown to be no worse."""
+LABELS: Final = "labels"
+"""The gate of late labels: a hit is a label from which the candidate was further away."""
 _RELATIVE: Final = 1e-6
 _ABSOLUTE: Final = 1e-3
 
@@ -57,6 +59,7 @@ def judged(plan: Plan, evidence: Evidence) -> Judged:
         return Judged(fault=fault, said=f"ignored: {fault}")
     worst = max(stopping, key=lambda name: stopping[name]) if is_worse else ""
     words = _words(plan.gates, evidence, no_worse=no_worse, worst=worst)
+    words += _of_labels(evidence.gates.get(LABELS))
     return Judged("", computed, no_worse, evidence.tripped, words)
 
 
@@ -123,6 +126,13 @@ def _contradiction(evidence: Evidence, log_e: Mapping[str, float], *, no_worse: 
     if evidence.verdict == "no worse" and not no_worse:
         return "it says 'no worse', which its counters do not show"
     return ""
+
+
+def _of_labels(gate: GateEvidence | None) -> str:
+    """What late labels say, for a person who has to decide; empty where none was compared."""
+    if gate is None or not gate.hits + gate.misses:
+        return ""
+    return f"; nearer to {gate.misses} of {gate.hits + gate.misses} late labels"
 
 
 def _words(gates: Gates, evidence: Evidence, *, no_worse: bool, worst: str) -> str:

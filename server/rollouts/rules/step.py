@@ -29,10 +29,14 @@ from server.rollouts.rules.judged import log_mean, shown_by, stop_at
 from server.rollouts.rules.standing import Standing, standings
 from serving.gates.evidence import UNDECIDED
 
-_ACCEPT: Final = (
-    "; a person says whether that is better: to go on, sign a plan that supersedes this one, with "
-    'accept = ["direction"] in its gates'
-)
+_GO_ON: Final = "sign a plan that supersedes this one, with accept = "
+_ACCEPT: Final = {
+    "direction": f'; a person says whether that is better: to go on, {_GO_ON}["direction"] in its '
+    "gates",
+    "rank": "; where the plant has changed, and the bundle has learned that, it is no fault: to go "
+    f'on, {_GO_ON}["rank"] in its gates',
+}
+"""What a person may do about a gate that shows a difference which need not be a fault."""
 
 
 def step(
@@ -101,7 +105,7 @@ def _worse(plan: Plan, group: str, standing: Sequence[Standing]) -> Decision | N
                 "hold",
                 f"group {group}: gate {gate} shows the bundle to be {shown_by(gate)}, log E "
                 f"{mean:.3g} of {limit:.3g} over {gateways(len(compared))}"
-                f"{_ACCEPT if gate in UNDECIDED else ''} ({words})",
+                f"{_ACCEPT.get(gate, '')} ({words})",
                 gate=gate,
                 gateways=tuple(at_worst),
                 have=mean,

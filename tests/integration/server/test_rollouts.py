@@ -200,6 +200,25 @@ def test_a_hold_reaches_every_gateway_while_no_controller_runs(site: Site) -> No
     assert site.told()["reason"] == "press 3 is serviced"
 
 
+def test_gateways_that_the_broker_lets_nobody_tell_do_not_count_as_told(tmp_path: Path) -> None:
+    rights = "topic read millhand/#\n" + "".join(
+        f"topic write millhand/{one}\n"
+        for one in ("+/status", "+/current/#", "+/evidence/#", "gw1/desired/#")
+    )
+    with (
+        mosquitto(tmp_path / "broker", acl=rights) as broker,
+        PlantClient(broker.port, []) as client,
+    ):
+        site = Site(tmp_path, broker, client)
+        planned = site.planned(groups=LONG)
+        site.rollout("start", "press-2", "--by", "Eva")
+        said = ("--by", "Eva", "--reason", "press 3 is serviced", "--wait", "3")
+        held = site.rollout("hold", "press-2", *said)
+    assert planned.returncode == 0, planned.stderr
+    assert "1 gateway was told. 2 gateways were not" in held.stdout, held.stdout
+    assert "the right to write millhand/+/desired/#" in held.stdout
+
+
 def test_a_damaged_ledger_stops_the_controller_until_it_is_rebuilt(site: Site) -> None:
     site.planned()
     site.rollout("start", "press-2", "--by", "Eva")

@@ -8,7 +8,7 @@ from models.control.documents import Current
 from models.control.rollout import GateEvidence
 from server.rollouts.rules.fleet import Member
 from server.rollouts.rules.step import step
-from serving.gates.e_values import log_unequal
+from serving.gates.e_values import log_above, log_unequal
 from tests.kit.rollouts.documents import START, evidence, member, plan, stage, view
 
 LATER = START + timedelta(hours=2)
@@ -77,11 +77,31 @@ def test_alarms_on_one_side_are_held_for_a_person_whose_plan_accepts_them() -> N
     assert (held.action, held.gate) == ("hold", "direction")
     assert "shows the bundle to be different" in held.reason
     assert 'accept = ["direction"]' in held.reason
+    nearer = GateEvidence(kind="rate", limit=0.5, hits=2, misses=14, log_e=log_above(2, 14, 0.5))
+    labelled = shown.model_copy(update={"gates": {**shown.gates, "labels": nearer}})
+    with_labels = view(*(member(name, "shadow", shown=labelled) for name in "abc"))
+    told = step(plan(), stage(1), None, with_labels, LATER)
+    assert (told.action, told.gate) == ("hold", "direction"), "labels are told, and decide nothing"
+    assert "nearer to 14 of 16 late labels" in told.reason
     gates = {**evidence(50, 12).gates, "direction": sided}
     worse = shown.model_copy(update={"gates": gates, "verdict": "worse"})
     both = view(*(member(name, "shadow", shown=worse) for name in "abc"))
     assert step(plan(), stage(1), None, both, LATER).gate == "disagreement"
     accepting = plan(gates={"accept": ["direction"]})
+    assert step(accepting, stage(1), None, members, LATER).action == "open"
+
+
+def test_ranks_hold_a_rollout_until_a_plan_accepts_them() -> None:
+    ranked = GateEvidence(kind="rate", limit=0.5, hits=30, misses=0, log_e=log_above(30, 0, 0.5))
+    shown = evidence(300, verdict="worse")
+    shown = shown.model_copy(update={"gates": {**shown.gates, "rank": ranked}})
+    members = view(*(member(name, "shadow", shown=shown) for name in "abc"))
+    held = step(plan(), stage(1), None, members, LATER)
+    assert (held.action, held.gate) == ("hold", "rank")
+    assert 'accept = ["rank"]' in held.reason
+    accepting = plan(gates={"accept": ["rank"]})
+    told = shown.model_copy(update={"verdict": "no worse"})
+    members = view(*(member(name, "shadow", shown=told) for name in "abc"))
     assert step(accepting, stage(1), None, members, LATER).action == "open"
 
 

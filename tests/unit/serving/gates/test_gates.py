@@ -1,7 +1,6 @@
 """Whether a candidate is worse, or no worse, is decided by blocks, and may be looked at often."""
 
 from math import comb, exp, log
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ from pydantic import ValidationError
 from benchmarks.made_up.gates import CANDIDATES, Plant, block_of, judged, plant, storm_at
 from serving.gates.comparing import Comparing
 from serving.gates.e_values import log_above, log_below, log_unequal, trials_to_show
-from serving.gates.evidence import Evidence, Limits
+from serving.gates.evidence import Acceptable, Evidence, Limits
+from serving.gates.gate import Gate
 from serving.gates.storm import Storm, StormLimits
 
 COUNT = 12
@@ -138,7 +138,7 @@ def test_gate_that_trips_is_named() -> None:
 
 @pytest.mark.parametrize(("more", "fewer"), [(20, 0), (0, 20)], ids=["more alarms", "fewer alarms"])
 def test_alarms_on_one_side_are_a_difference_that_can_be_accepted(more: int, fewer: int) -> None:
-    def found(disagreeing: int = 0, **limits: tuple[Literal["direction"], ...]) -> Evidence:
+    def found(disagreeing: int = 0, **limits: tuple[Acceptable, ...]) -> Evidence:
         return Evidence(Limits(**limits), 183, disagreeing, more, fewer)
 
     assert (found().tripped, found().verdict) == (["direction"], "different")
@@ -146,6 +146,17 @@ def test_alarms_on_one_side_are_a_difference_that_can_be_accepted(more: int, few
     assert (found(40).tripped, found(40).verdict) == (["disagreement", "direction"], "worse")
     assert found(accept=("direction",)).verdict == "no worse"
     assert found(40, accept=("direction",)).verdict == "worse"
+
+
+def test_ranks_of_a_candidate_that_has_learned_a_change_can_be_accepted() -> None:
+    """The former bundle finds the present unusually quiet, since the plant has changed."""
+
+    def found(*accept: Acceptable) -> Evidence:
+        return Evidence(Limits(accept=accept), 183, further={"rank": Gate("rate", 0.5, 30, 0)})
+
+    assert (found().tripped, found().verdict) == (["rank"], "worse")
+    assert found("direction").tripped == ["rank"]
+    assert found("rank").verdict == "no worse"
 
 
 @pytest.mark.parametrize(

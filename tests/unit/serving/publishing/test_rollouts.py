@@ -131,6 +131,18 @@ def test_controller_cannot_sign_a_plan(folder: Path, controller: Keys) -> None:
         publish_plan(folder, make_plan("r2", supersedes="r1"), controller)
 
 
+def test_a_bundle_that_is_published_already_need_not_be_given(
+    tmp_path: Path, folder: Path, keys: Keys
+) -> None:
+    write_stage(folder, keys, make_stage(3, state="done"))
+    repository.publish(folder, bundle_file(tmp_path, 3), keys)
+    bundle = read_bundle(bundle_file(tmp_path, 3).read_bytes())
+    with pytest.raises(RegistryError, match=r"published already.*leave out --bundle"):
+        publish_plan(folder, make_plan("r2", 3), keys, bundle=bundle)
+    publish_plan(folder, make_plan("r2", 3), keys)
+    assert only(folder, keys).plan.id == "r2"
+
+
 def test_bundle_and_plan_are_signed_at_once(tmp_path: Path, folder: Path, keys: Keys) -> None:
     write_stage(folder, keys, make_stage(3, state="done"))
     before = int(newest(folder, "targets").name.partition(".")[0])
