@@ -57,6 +57,9 @@ bench: $(STAMP)
 	$(call debian,nginx-light,command -v nginx)
 	$(BIN)/python -m benchmarks $(if $(PEERS),--peers)
 	$(BIN)/python -m benchmarks.http $(if $(PEERS),--peers)
+	$(BIN)/python -m benchmarks.http.beside
+	$(BIN)/python -m benchmarks.http.swaps
+	$(BIN)/python -m benchmarks.http.memory
 
 chaos: $(STAMP)
 	$(call debian,mosquitto,command -v mosquitto)

@@ -2,7 +2,8 @@
 
 Each bundle comes from a web server that breaks off twice, so that the pull has to resume. Memory is
 the peak of the process concerned, as the kernel counts it (VmHWM); of the server that serves it is
-its share of all pages (PSS). During a swap a client asks for one window after the other.
+its share of all pages (PSS). During a swap a client asks for one window after the other; an answer
+that took longer than `limits.inference_s` is counted as interrupted.
 """
 
 import threading
@@ -146,11 +147,11 @@ def _swapped(server: ModelServer, published: Published, second: Path) -> list[st
     """Times of answers before and while the second version comes, and the peak of the memory."""
     usual = [_asked(server) for _ in range(20)]
     Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")  # proc(5): resets the peak
-    longest, enough = [0.0], threading.Event()
+    taken, enough = _Taken(), threading.Event()
 
     def ask() -> None:
         while not enough.is_set():
-            longest[0] = max(longest[0], _asked(server))
+            taken.note(server)
 
     client = threading.Thread(target=ask)
     client.start()
@@ -162,14 +163,39 @@ def _swapped(server: ModelServer, published: Published, second: Path) -> list[st
         enough.set()
         client.join()
     peak = peak_mb(server.process.pid)
-    return [f"{1e3 * median(usual):.1f}", f"{1e3 * longest[0]:.0f}", f"{peak:.0f}"]
+    return [f"{1e3 * median(usual):.1f}", str(taken), f"{peak:.0f}"]
+
+
+@dataclass
+class _Taken:
+    """What answers took: the longest time in seconds, and how many were interrupted."""
+
+    longest_s: float = 0.0
+    interrupted: int = 0
+
+    def note(self, server: ModelServer) -> None:
+        begun = monotonic()
+        try:
+            _asked(server)
+        except _InterruptedError:
+            self.interrupted += 1
+        self.longest_s = max(self.longest_s, monotonic() - begun)
+
+    def __str__(self) -> str:
+        interrupted = f" ({self.interrupted} interrupted)" if self.interrupted else ""
+        return f"{1e3 * self.longest_s:.0f}{interrupted}"
+
+
+class _InterruptedError(BenchmarkError):
+    """A run took longer than `limits.inference_s`."""
 
 
 def _asked(server: ModelServer) -> float:
     begun = monotonic()
     reply = server.request("POST", "/v2/models/large/infer", _BODY)
     if reply.status != HTTPStatus.OK:
-        raise BenchmarkError(f"a request was answered by {reply.status}: {reply.error}")
+        kind = _InterruptedError if "(timed_out)" in reply.error else BenchmarkError
+        raise kind(f"a request was answered by {reply.status}: {reply.error}")
     return monotonic() - begun
 
 

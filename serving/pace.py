@@ -7,10 +7,14 @@ class Pace:
     Attributes:
         window_ns: nanoseconds for each window; 0 until a batch was measured. A longer time counts
             at once, a shorter one with weight 1/8.
+        undisturbed_ns: nanoseconds for each window in the quicker one of the last two batches; 0
+            until one was measured. Other work of the machine delays single batches, seldom two in
+            a row, so that this is nearer to what the model itself takes.
     """
 
     def __init__(self) -> None:
-        self.window_ns = 0.0
+        self.window_ns = self.undisturbed_ns = 0.0
+        self._last_ns = 0.0
 
     def room(self, left_ns: float) -> int:
         """How many windows are expected to take `left_ns`; 1 as long as nothing is known."""
@@ -23,3 +27,5 @@ class Pace:
             self.window_ns = measured_ns
         else:
             self.window_ns += (measured_ns - self.window_ns) / 8
+        self.undisturbed_ns = min(measured_ns, self._last_ns or measured_ns)
+        self._last_ns = measured_ns

@@ -36,7 +36,7 @@ from serving.pace import Pace
 from serving.time_limit import TimeLimit
 
 QUICK_NS: Final = 2_000_000
-"""A batch that is expected to take no longer is run on the event loop's thread."""
+"""A batch that is expected to take no longer, undisturbed, is run on the event loop's thread."""
 TURN_NS: Final = 500_000_000
 """A batch has no more windows than a model is expected to answer in this time, and one at least."""
 
@@ -139,7 +139,7 @@ class Scheduler:
             self._is_busy = False
             return
         count = _count(portions)
-        if 0 < version.pace.window_ns * count < QUICK_NS:
+        if 0 < version.pace.undisturbed_ns * count < QUICK_NS:
             self._finish(version, portions, *self._run(version.model, portions))
             return
         loop = asyncio.get_running_loop()

@@ -206,7 +206,7 @@ class Infer:
                 outputs[name].tolist() if name == WHY else [NAMES[one] for one in qualities]
             )
             tensor: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": [len(words)]}
-            content = b"".join(struct.pack("<I", len(one)) + one for one in map(str.encode, words))
+            content = _elements(words) if is_binary else b""
             values: list[Any] = words
         else:
             array = outputs[name]
@@ -219,6 +219,11 @@ class Infer:
         else:
             tensor["data"] = values
         return tensor, content
+
+
+def _elements(words: Sequence[str]) -> bytes:
+    """Elements of type BYTES, each behind its length (binary tensor extension)."""
+    return b"".join(struct.pack("<I", len(one)) + one.encode() for one in words)
 
 
 def _parted(body: bytes, header_length: bytes) -> tuple[dict[str, Any] | None, bytes]:

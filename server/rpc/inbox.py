@@ -1,6 +1,5 @@
 """Takes the messages of calls, within limits on their number, their bytes and their time."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Final
@@ -10,12 +9,12 @@ from google.protobuf.message import DecodeError
 
 from server.http.refusals import (
     BODIES,
-    LateError,
     OverloadError,
     RefusedError,
     TooLargeError,
     UnavailableError,
 )
+from server.rpc.arrivals import Arrivals
 from server.rpc.settings import Grpc
 
 _SMALL_BYTES: Final = 64 << 10
@@ -36,7 +35,7 @@ class Inbox:
     """
 
     def __init__(self, limits: Grpc, client_s: float) -> None:
-        self._limits, self._client_s = limits, client_s
+        self._limits, self._arrivals = limits, Arrivals(limits.max_calls, client_s)
         self._calls = self._bytes = 0
 
     @asynccontextmanager
@@ -48,36 +47,26 @@ class Inbox:
             context: the call, as gRPC gives it.
 
         Raises:
-            OverloadError: too many calls are under way.
+            OverloadError: too many calls are under way, or wait for their messages.
             MessagesError: their messages have too many bytes.
             LateError: the message did not arrive in time.
             TooLargeError: there is no message, or gRPC has not taken it because of its length.
             RefusedError: it is of another type.
         """
-        if self._calls >= self._limits.max_calls:
-            raise OverloadError(
-                f"{self._calls} calls are under way, as many as are allowed (grpc.max_calls)"
-            )
+        self._check_calls()
+        sent = await self._read(context)
+        self._check_calls()  # others have arrived meanwhile
         self._calls += 1
-        size = 0
+        self._bytes += len(sent)
         try:
-            sent = await self._read(context)
-            size = len(sent)
-            self._bytes += size
-            self._check(size)
+            self._check_bytes(len(sent))
             yield _parsed(kind, sent)
         finally:
             self._calls -= 1
-            self._bytes -= size
+            self._bytes -= len(sent)
 
     async def _read(self, context: Any) -> bytes:  # noqa: ANN401  as above
-        try:
-            async with asyncio.timeout(self._client_s):
-                sent = await context.read()
-        except TimeoutError:
-            raise LateError(
-                f"no message came within {self._client_s:g} s (limits.client_s)"
-            ) from None
+        sent = await self._arrivals.read(context)
         if sent is grpc.aio.EOF:
             # gRPC itself ends a call whose message is too long, and does not say so here.
             most = self._limits.max_message_bytes
@@ -88,7 +77,13 @@ class Inbox:
         found: bytes = sent
         return found
 
-    def _check(self, size: int) -> None:
+    def _check_calls(self) -> None:
+        if self._calls >= self._limits.max_calls:
+            raise OverloadError(
+                f"{self._calls} calls are under way, as many as are allowed (grpc.max_calls)"
+            )
+
+    def _check_bytes(self, size: int) -> None:
         most = self._limits.max_messages_bytes
         if self._bytes > most and size > _SMALL_BYTES:
             raise MessagesError(

@@ -18,8 +18,9 @@ class Grpc(Section):
         max_messages_bytes: bytes of the requests of all calls under way; beyond, one of more than
             64 KiB is refused. Those that are still arriving are bounded by `max_calls` and
             `max_message_bytes` alone.
-        max_calls: calls that are answered, or whose requests arrive, at a time; further ones are
-            refused.
+        max_calls: calls that are answered at a time; further ones are refused. As many more may
+            wait for their requests to arrive; then a further one takes the place of the one that
+            has waited for the longest at the address that has the most of them.
         max_streams: calls of one connection at a time; further ones wait at the client.
         max_connections: connections at a time; further ones are closed.
     """

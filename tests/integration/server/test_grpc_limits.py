@@ -169,6 +169,39 @@ def test_client_that_sends_no_message_is_given_up(slow: Slow) -> None:
     assert slow.client.get_model_metadata("mass").name == "mass"
 
 
+def test_calls_without_a_message_keep_nobody_from_an_answer(
+    published: Published, tmp_path: Path
+) -> None:
+    """More than may wait; each is given up for a further one, and none for `client_s`."""
+    limits = {**LIMITS, "client_s": 300.0}
+    sections: dict[str, dict[str, object]] = {"limits": limits, "grpc": GRPC}
+    left = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        left.wait()
+        yield from ()
+
+    with ModelServer(tmp_path, published, [{"stream": "mass"}], sections) as server:
+        server.start_serving()
+        with (
+            grpc.insecure_channel(f"{HOST}:{port_of(server)}") as channel,
+            closing(client_of(server)) as client,
+        ):
+            ask = channel.stream_unary(INFER)
+            hung = [ask.future(nothing()) for _ in range(5)]
+            eventually(lambda: sum(one.done() for one in hung) == 3, 20.0)
+            answers = [client.infer("mass", [windows(1)]).as_numpy("value") for _ in range(10)]
+            eventually(lambda: sum(one.done() for one in hung) == 4, 20.0)
+            ends = {(one.code(), one.details()) for one in hung if one.done()}
+            left.set()
+    assert [one.tolist() for one in answers] == [[11.0]] * 10
+    sentence = (
+        "no message came before another call needed the place; 2 calls may wait for their messages "
+        "(grpc.max_calls)"
+    )
+    assert ends == {(grpc.StatusCode.RESOURCE_EXHAUSTED, sentence)}
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "sentence"),
     [
