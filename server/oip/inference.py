@@ -223,7 +223,7 @@ class Infer:
 
 def _elements(words: Sequence[str]) -> bytes:
     """Elements of type BYTES, each behind its length (binary tensor extension)."""
-    return b"".join(struct.pack("<I", len(one)) + one.encode() for one in words)
+    return b"".join(struct.pack("<I", len(one)) + one for one in map(str.encode, words))
 
 
 def _parted(body: bytes, header_length: bytes) -> tuple[dict[str, Any] | None, bytes]:
