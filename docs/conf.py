@@ -34,7 +34,7 @@ apidoc_modules = [
     {"path": "../models", "destination": "docs/api/models", "max_depth": 2},
     {"path": "../serving", "destination": "docs/api/serving", "max_depth": 2},
 ]
-apidoc_separate_modules = True
+apidoc_separate_modules = False
 apidoc_module_first = True
 apidoc_automodule_options = {"members", "show-inheritance"}
 autodoc_member_order = "bysource"
