@@ -12,6 +12,8 @@ from models.input.tags.decoder import TagsDecoder
 
 _MAX_NAMES: Final = 20
 _MAX_CHARACTERS: Final = 80
+_SIGNS: Final = frozenset(("/", ":", "."))
+"""What stands between asset and signal in the names of most products."""
 
 
 def describe_tags(source: Input, names: Sequence[str], payload: bytes) -> Iterator[str]:
@@ -34,12 +36,24 @@ def describe_tags(source: Input, names: Sequence[str], payload: bytes) -> Iterat
         if tag in own.values():
             continue
         yield f"    {name} at tag {_shown(tag)}: not there"
-        if (close := nearest_text(tag, set(own.values()))) is not None:
-            yield f"      nearest: {_shown(close)}"
+        yield from _nearest(tag, list(own.values()))
     others = [tag for tag in found if own[tag] not in bound.values()]
     if others:
         more = f" and {len(others) - _MAX_NAMES} more" if len(others) > _MAX_NAMES else ""
         yield f"    not bound: {', '.join(map(_shown, others[:_MAX_NAMES]))}{more}"
+
+
+def _nearest(tag: str, found: Sequence[str]) -> Iterator[str]:
+    """The tags whose names end with that which is missing, or the one that is spelt alike."""
+    divided = [one for one in found if one.endswith(tag) and one[: -len(tag)][-1:] in _SIGNS]
+    if divided:
+        sign = divided[0][: -len(tag)][-1]
+        yield (
+            f"      name_separator = {_shown(sign)} reads it of "
+            f"{', '.join(map(_shown, divided[:_MAX_NAMES]))}; the asset is what stands before it"
+        )
+    elif (close := nearest_text(tag, set(found))) is not None:
+        yield f"      nearest: {_shown(close)}"
 
 
 def _describe_ways(source: Input) -> Iterator[str]:

@@ -24,11 +24,11 @@ from agent.delivery.inputs import Input
 from agent.streams.pipeline import Pipeline
 from models.bundle.manifest import Channel
 from models.errors import BundleError, IncompatibleBundleError, ReadingError
-from models.input.admission import refusal
+from models.input.admission import EventTime, refusal
 from models.input.codecs.block import Block
 from models.input.pipeline import Pipeline as PipelineSettings
 from models.input.reasons import REASONS
-from models.input.routes import Route
+from models.input.routes import Route, Routes
 from serving.model import Model
 from serving.mqtt.packets import Received
 from serving.session import Session
@@ -67,6 +67,7 @@ def _explain_in(
         recalled = window_state.recall(settings, partial(_serving, settings, pipeline, model))
     except BundleError as exc:
         yield f"  no prediction: {exc}"
+        yield from _explain_unserved(settings, pipeline, topic, payload)
         return
     served = recalled.pipeline
     route, message, reason = served.route(topic), None, ""
@@ -93,6 +94,40 @@ def _explain_in(
         yield from dropped.explain(reason, served, message)
     else:
         yield from _follow(served, route, message)
+
+
+def _explain_unserved(
+    settings: Settings, pipeline: PipelineSettings, topic: str, payload: bytes | None
+) -> Iterator[str]:
+    """What a message has by the signals that are bound, so that they can be tried before a model.
+
+    What a node or a connector has said before is remembered with the model, so nothing is told of
+    inputs that need it.
+    """
+    source = stated.source_of(pipeline, topic)
+    if source is None or payload is None or source.dialect in ("block", "siemens", "sparkplug"):
+        return
+    names = [*dict.fromkeys(name for one in pipeline.inputs for name in one.signals)]
+    if not source.signals:
+        yield "  its signals are those of the model; with signals they can be tried without one"
+    yield from stated.describe(source, [*source.signals], payload)
+    route = Routes(pipeline, names).route(topic) if names else None
+    if route is None:
+        return
+    message = Received(topic, payload, 0, retained=False, repeated=False, at_ns=time_ns())
+    reason = refusal([route], message, settings.limits.max_payload_bytes)
+    if not reason:
+        yield "  without a model, which has units, ranges and states:"
+        try:
+            channels = [Channel(name=name, missing="impute") for name in names]
+            yield from _describe_readings(channels, route, payload)
+            time_of = EventTime(settings.limits.time_bounds).of
+            for _, reading in route.readings(payload):
+                time_of(reading.time_ns, message)
+        except ReadingError as exc:
+            reason = exc.reason
+    if reason:
+        yield f"  dropped as {reason}: {REASONS[reason]}"
 
 
 def _parts(route: Route, payload: bytes | None) -> Iterator[Route]:

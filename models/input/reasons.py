@@ -25,7 +25,8 @@ REASONS: Final = {
     "unsupported": "sparkplug: the metric is a template, a data set, bytes or an array",
     "not_base64": "block: the samples are not base64 text",
     "block_length": "the block is empty, uneven or too long, or differs in length from other axes",
-    "not_a_number": "text, an object or a list stands where a number belongs",
+    "not_a_number": "text, an object or a list stands where a number belongs; numbers in quotes "
+    "need numbers = 'lenient'",
     "unknown_state": "the text is none of the states with which the model was trained",
     "not_finite": "a number is NaN, infinite or too large",
     "element_repeated": "two elements of an array have the text by which a path picks one of them",
@@ -37,8 +38,10 @@ REASONS: Final = {
     "signal_malformed": "the name of the signal is neither text nor a whole number",
     "time_missing": "there is no time at the path timestamp",
     "time_malformed": "the time cannot be read in the unit timestamp_unit",
-    "time_past": "the time is before limits.earliest; the source's clock was probably never set",
-    "time_future": "the time is ahead of this clock by more than limits.max_future_s",
+    "time_past": "the time is before limits.earliest; the source's clock was probably never set, "
+    "or timestamp_unit is another",
+    "time_future": "the time is ahead of this clock by more than limits.max_future_s; text without "
+    "an offset may be of another timezone",
     "quality_unknown": "the quality is none of those that quality_map has, or that are known",
     "quality_ambiguous": "products give this quality opposite meanings: set quality_map",
     "birth_missing": "sparkplug: no birth of the node or the device has been heard; see rebirth",

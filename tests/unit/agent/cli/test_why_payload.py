@@ -168,3 +168,60 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65_536)
     except OSError:  # Linux reports the end of the other side so (EIO, pty(7))
         return b""
+
+
+def test_payload_is_read_by_its_signals_before_there_is_a_model(tmp_path: Path) -> None:
+    source = {"topic": ROW, "timestamp": "ts", "signals": {"pressure": "p", "flow": "f"}}
+    lines = told(tmp_path, source, {"ts": 1_760_000_000_000, "p": 4.25, "state": "open"})
+    assert lines[3].startswith("  no prediction: the gateway keeps no model")
+    assert lines[4:] == [
+        "  the payload",
+        "    pressure at p: 4.25",
+        "    flow at f: nothing there",
+        "    timestamp at ts: 1760000000000",
+        "      timestamp_unit ms",
+        "    not bound:",
+        '      "state": "open"',
+        "  without a model, which has units, ranges and states:",
+        "  reading at 2025-10-09T08:53:20.000+00:00, quality GOOD",
+        "    pressure: 4.25",
+        "    flow: missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "remedy"),
+    [
+        ({"ts": 1_760_000_000_000, "p": "4,25"}, "numbers in quotes need numbers = 'lenient'"),
+        ({"ts": 1_760_000_000, "p": 4.25}, "or timestamp_unit is another"),
+        ({"ts": 9_760_000_000_000, "p": 4.25}, "dropped as time_future"),
+        ({"p": 4.25}, "dropped as time_missing"),
+    ],
+    ids=["number in quotes", "seconds", "ahead", "no time"],
+)
+def test_message_that_would_be_dropped_is_told_before_there_is_a_model(
+    tmp_path: Path, document: object, remedy: str
+) -> None:
+    lines = told(
+        tmp_path, {"topic": ROW, "timestamp": "ts", "signals": {"pressure": "p"}}, document
+    )
+    assert lines[-1].startswith("  dropped as ")
+    assert remedy in lines[-1]
+
+
+def test_inputs_without_signals_say_how_they_can_be_tried(tmp_path: Path) -> None:
+    lines = told(tmp_path, {"topic": ROW}, {"p": 4.25})
+    assert (
+        "  its signals are those of the model; with signals they can be tried without one" in lines
+    )
+    assert lines[-2:] == ["    not bound:", '      "p": 4.25']
+
+
+def test_tag_behind_the_name_of_its_asset_is_told_with_the_separator(tmp_path: Path) -> None:
+    source = {"topic": "kep/{line}", "dialect": "kepware", "signals": {"pressure": "PT101"}}
+    tags = [{"id": f"PLC.{one}.PT101", "v": 4.25, "q": True, "t": 1} for one in ("Press", "Drill")]
+    lines = told(tmp_path, source, {"values": tags}, "kep/l1")
+    assert lines[lines.index('    pressure at tag "PT101": not there') + 1] == (
+        '      name_separator = "." reads it of "PLC.Press.PT101", "PLC.Drill.PT101"; the asset is '
+        "what stands before it"
+    )
