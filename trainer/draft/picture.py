@@ -33,7 +33,7 @@ def picture_of(trial: Trial) -> bytes:
         "Signals": _signals(trial),
         "Gaps": _gaps(recording, proposal.signals),
         "Correlations": relations.correlations(trial),
-        "Left out": table(("column", "why"), proposal.left_out.items()),
+        "Left out": _left_out(trial),
         "What the checks say": items(str(one) for one in trial.findings),
     }
     return titled(title, _lead(trial), sections)
@@ -81,16 +81,31 @@ def _signal(trial: Trial, recording: Recording, signal: Input) -> Markup:
     values = recording.values[:, index].astype(np.float64)
     low, high = signal.keys.get("range", (-np.inf, np.inf))
     values = np.where((values >= low) & (values <= high), values, np.nan)
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        course.draw(axes, trial, values, are_states="codes" in signal.keys)
-        axes.set_ylabel(f"{signal.name[:24]}{unit}"[:32])
-
     states = signal.keys.get("codes", {})
     coded = "; ".join(f"{code} is {state}" for state, code in states.items())
     text = ". ".join(filter(None, (coded, *signal.notes)))
-    return picture(f"Signal {signal.name}{unit}", text or "No state was missing", draw, size=_LOW)
+    return _course(trial, f"{signal.name}{unit}", values, text, are_states=bool(states))
+
+
+def _left_out(trial: Trial) -> Markup:
+    """Why columns are left out, and the course of those that the checks speak against."""
+    reasons = trial.proposal.left_out
+    drawn = [
+        _course(trial, name, values.astype(np.float64), reasons[name])
+        for name, values in list(trial.left_out.items())[:MAX_DRAWN]
+    ]
+    return table(("column", "why"), reasons.items()) + joined(drawn)
+
+
+def _course(
+    trial: Trial, name: str, values: NDArray[np.float64], text: str, *, are_states: bool = False
+) -> Markup:
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        course.draw(axes, trial, values, are_states=are_states)
+        axes.set_ylabel(name[:32])
+
+    return picture(f"Signal {name}", text or "No state was missing", draw, size=_LOW)
 
 
 def _gaps(recording: Recording, signals: Any) -> Markup:  # noqa: ANN401  a sequence of inputs

@@ -1,11 +1,12 @@
 """A trial of a draft: its rows are read, split and checked as `train` will do it."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from trainer.checks.finding import Finding
@@ -47,12 +48,14 @@ class Trial:
         recording: the rows that were looked at.
         subject: rows, target and both parts, of the last round.
         findings: what the checks still say.
+        left_out: values of each signal that the checks speak against, `[rows]`, by column.
     """
 
     proposal: Proposal
     recording: Recording
     subject: Subject
     findings: tuple[Finding, ...]
+    left_out: Mapping[str, NDArray[Any]]
 
 
 def tried(proposal: Proposal, begun: Excerpts, folder: Path) -> Trial:
@@ -61,6 +64,7 @@ def tried(proposal: Proposal, begun: Excerpts, folder: Path) -> Trial:
     Raises:
         DataError: the rows cannot be used as the draft says, or no signal is left.
     """
+    left_out: dict[str, NDArray[Any]] = {}
     for _ in range(_ROUNDS):
         if not proposal.signals:
             raise DataError(
@@ -72,8 +76,11 @@ def tried(proposal: Proposal, begun: Excerpts, folder: Path) -> Trial:
         changed = _changed(proposal, subject, found)
         if changed is proposal:
             break
+        left_out |= _values(proposal, subject.recording, changed.left_out)
         proposal = changed
-    return Trial(proposal, subject.recording, subject, found)
+    # Of a record of changes, rows that only had these signals are gone with them.
+    shown = {name: one for name, one in left_out.items() if len(one) == len(subject.recording)}
+    return Trial(proposal, subject.recording, subject, found, shown)
 
 
 def recipe_of(text: str, folder: Path, begun: Excerpts | None = None) -> Recipe:
@@ -99,6 +106,17 @@ def _subject(proposal: Proposal, begun: Excerpts, folder: Path) -> Subject:
     recording, known = training_rows(recipe)
     spec = recipe.window.spec(recording.period_ms())
     return Subject(recording, known, recipe, split(recording, known, recipe, spec))
+
+
+def _values(
+    proposal: Proposal, recording: Recording, columns: Collection[str]
+) -> dict[str, NDArray[Any]]:
+    """The values of those signals whose columns are named, `[rows]`, by column."""
+    return {
+        one.column: recording.values[:, recording.channels.index(one.name)]
+        for one in proposal.signals
+        if one.column in columns
+    }
 
 
 def _changed(proposal: Proposal, subject: Subject, findings: tuple[Finding, ...]) -> Proposal:

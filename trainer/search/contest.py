@@ -3,9 +3,9 @@
 Which of a line and boosting is right depends on the plant, and folds of the training part tell it
 within seconds. So without a section `[search]` the recipe's default is the winner of this contest.
 
-- For a regression: a line on the last sample; ridge and partial least squares on lags, where a
-  window has several samples, ridge also on those lags only that pay; gradient boosting on the
-  recipe's features.
+- For a regression: a line on the last sample; where a window has several samples, ridge on those
+  lags only that pay, partial least squares and ridge on all lags; gradient boosting on the recipe's
+  features.
 - For a classification: a logistic line, and gradient boosting, on the recipe's features.
 - On features of kernels: lines alone.
 
@@ -15,7 +15,7 @@ do. The rule follows Breiman et al. (1984), who take the standard error of the b
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ MOST_ROWS = 10_000
 """Most windows of the contest. More are thinned out evenly, so that it takes seconds."""
 MOST_LAG_FEATURES = 500
 """Most features of a line on every lag; with more signals or samples, sparse lags are taken."""
-LINE, SMALL, LARGE = range(3)
+LINE, SPARSE, SMALL, LARGE = range(4)
 # Penalties as a share of the number of rows. The last one leaves nearly the mean of the target.
 _PENALTIES = (1e-3, 1e-2, 3e-2, 1.0, 100.0)
 _COMPONENTS = (2, 4, 8)
@@ -58,7 +58,7 @@ class Rival:
         family: the kind of model, as the table names it.
         preset: the name of its features, as the table names it.
         candidates: one or more settings of it; the best on the folds stands for it.
-        size: how simple it is, `LINE` before `SMALL` before `LARGE`.
+        size: how simple it is, `LINE` before `SPARSE` before `SMALL` before `LARGE`.
     """
 
     family: str
@@ -153,14 +153,9 @@ def rivals(recipe: Recipe) -> tuple[Rival, ...]:
     if recipe.window.length == 1:
         return (line, _latent("last", own), boosting)
     lags = _lags(recipe, own)
-    return (line, _latent("lags", lags), _on_lags(recipe, lags), boosting)
-
-
-def _on_lags(recipe: Recipe, lags: WindowFeatures) -> Rival:
-    """Ridge regression on all lags, and on those of each signal's dead time and memory only."""
-    every = _ridge("ridge", "lags", lags)
     trimmed = Candidate(lags, steps(TrimmedLine(_signals(recipe)), scaled=True))
-    return replace(every, candidates=(*every.candidates, trimmed))
+    paying = Rival("trimmed ridge", "lags", (trimmed,), SPARSE)
+    return (line, paying, _latent("lags", lags), _ridge("ridge", "lags", lags), boosting)
 
 
 def _signals(recipe: Recipe) -> int:

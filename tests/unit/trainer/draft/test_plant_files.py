@@ -281,6 +281,21 @@ def test_sentinel_in_a_row_is_missing_and_not_stuck(tmp_path: Path) -> None:
     assert signals(recipe)["heat"]["range"][0] > -9999
 
 
+def test_signal_that_a_check_speaks_against_is_drawn_beside_the_reason(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    time = pd.date_range("2026-05-04", periods=900, freq="s").strftime("%FT%TZ")
+    flow = rng.normal(5, 1, 900).round(3)
+    y = 2 * flow + rng.normal(0, 0.5, 900)
+    frame = pd.DataFrame({"time": time, "flow": flow, "lab": (3 * y).round(4), "y": y.round(4)})
+    frame.to_csv(tmp_path / "oven.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert signals(recipe).keys() == {"flow"}
+    page = (tmp_path / "recipe.html").read_text()
+    left_out = page[page.index("Left out") :]
+    assert "gives the target away" in left_out
+    assert "Signal lab" in left_out
+
+
 def press(path: Path, *, vibration: str = "Vibration [mm/s]") -> None:
     """A file whose times hold a blank, with columns of words at its end."""
     rng = np.random.default_rng(6)
