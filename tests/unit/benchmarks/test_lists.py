@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks import list_turns
 from benchmarks.lists import FORMATS, Format, messages, source
+from benchmarks.made_up import list_turns
 from models.input.pipeline import Pipeline
 from models.input.quality import Quality
 from models.input.routes import Routes

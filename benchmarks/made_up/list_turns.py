@@ -1,4 +1,4 @@
-"""`python -m benchmarks.list_turns`: processor time of the hot thread for lists of tags.
+"""`python -m benchmarks.made_up.list_turns`: processor time of the hot thread for lists of tags.
 
 The messages are those of `benchmarks.lists`. As in `benchmarks.turn` it is measured in one
 process, from the bytes of PUBLISHes to the bytes of predictions: no broker, no socket, no journal.
