@@ -25,10 +25,8 @@ MAX_BYTES: Final = 8_192
 MAX_KEPT: Final = 8
 """Patterns that one input keeps; each message is tried on all of them."""
 _FIRST, _FACTOR = 2, 4
-_MOST_CREDIT, _WORTH = (
-    1_000,
-    16,
-)  # messages tried in vain, and how many of them one that fits is worth
+# How many messages may be tried in vain, and how many of them one that fits is worth.
+_MOST_CREDIT, _WORTH = 1_000, 16
 # JSON (RFC 8259, sections 6 and 7); possessive, so that nothing is tried twice. A text with an
 # escape, or one that is not ASCII, is none of a time.
 _NUMBER: Final = r"-?+(?>0|[1-9][0-9]*+)(?>\.[0-9]++)?+(?>[eE][-+]?+[0-9]++)?+"
