@@ -8,6 +8,7 @@ there without a document. Any other message is parsed.
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -24,10 +25,8 @@ MAX_BYTES: Final = 8_192
 MAX_KEPT: Final = 8
 """Patterns that one input keeps; each message is tried on all of them."""
 _FIRST, _FACTOR = 2, 4
-_MOST_CREDIT, _WORTH = (
-    1_000,
-    16,
-)  # messages tried in vain, and how many of them one that fits is worth
+# How many messages may be tried in vain, and how many of them one that fits is worth.
+_MOST_CREDIT, _WORTH = 1_000, 16
 # JSON (RFC 8259, sections 6 and 7); possessive, so that nothing is tried twice. A text with an
 # escape, or one that is not ASCII, is none of a time.
 _NUMBER: Final = r"-?+(?>0|[1-9][0-9]*+)(?>\.[0-9]++)?+(?>[eE][-+]?+[0-9]++)?+"
@@ -68,10 +67,10 @@ class Wording:
         pattern = re.compile("".join(text.written).encode())
         self._fit, groups = pattern.fullmatch, pattern.groupindex
         self._time, self._rest = groups.get(_TIME, 0) - 1, groups.get(_REST, 0) - 1
-        self._numbers = picked([*text.numbers.values()])
+        self._numbers = _taken([*text.numbers.values()])
         self._truths = [*text.truths.values()]
         self._parts = [
-            (one.asset, one.places, picked([order[tag] for tag in indices]), one.reading)
+            (one.asset, one.places, _taken([order[tag] for tag in indices]), one.reading)
             for one, indices in zip(readings, plan.indices, strict=True)
         ]
         self._to_time, self._last = to_time, (_NOTHING, _NOTHING)
@@ -83,8 +82,9 @@ class Wording:
         if fitting is None:
             return None
         written = fitting.groups()
-        values: list[float] = [*map(float, self._numbers(written))]
-        values += [written[at] == b"true" for at in self._truths]
+        values: tuple[float, ...] = (*map(float, self._numbers(written)),)
+        if self._truths:
+            values += tuple(written[at] == b"true" for at in self._truths)
         if not is_plain(values) or not self._has_time(written):
             return None
         at_ns = self._at_ns
@@ -184,6 +184,13 @@ class _Text:
         self._named.add(name)
         self._holes += 1
         return f"(?P<{name}>{form})"
+
+
+def _taken(indices: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
+    """As `picked`, for a tuple; in less time where they are in a row, as nearly always."""
+    if [*indices] == [*range(indices[0], indices[-1] + 1)]:
+        return itemgetter(slice(indices[0], indices[-1] + 1))
+    return picked(indices)
 
 
 def _literal(value: object) -> str:

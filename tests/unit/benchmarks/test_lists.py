@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.lists import FORMATS, Format, messages, source
+from benchmarks.made_up import list_turns
 from models.input.pipeline import Pipeline
 from models.input.quality import Quality
 from models.input.routes import Routes
@@ -29,3 +30,8 @@ def test_every_message_is_a_good_row_of_all_signals(form: Format) -> None:
     assert [reading.quality for _, reading in rows] == [Quality.GOOD] * COUNT
     assert {tuple(part.channels) for part, _ in rows} == {tuple(range(form.width))}
     assert len({reading.time_ns for _, reading in rows}) == COUNT
+
+
+def test_turns_of_lists_are_measured() -> None:
+    us, parser_us = list_turns.measure(Format("kepware", 5))
+    assert us > parser_us > 0
