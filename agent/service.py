@@ -11,7 +11,7 @@ from agent.config.settings import Settings
 from serving import log
 from serving.preflight.files import exposed
 from serving.program import state_lock
-from serving.signals import Signals, StopError
+from serving.signals import Signals
 
 
 def serve(settings: Settings, config: Path) -> None:
@@ -35,13 +35,13 @@ def serve(settings: Settings, config: Path) -> None:
             from agent.app import build  # noqa: PLC0415  a mistake in a file is reported at once
 
             reactor = build(settings, signals.report)
-            totals, signals.stop = reactor.totals, reactor.stop
+            signals.end_by(reactor.stop)
+            totals = reactor.totals
             reactor.run()
-    except StopError:
-        pass
     except BaseException as exc:
-        log.error("stopped", reason=f"{type(exc).__name__}: {exc}", **totals())
-        raise
+        if not signals.have_ended_start:
+            log.error("stopped", reason=f"{type(exc).__name__}: {exc}", **totals())
+            raise
     uptime_s = round(monotonic() - began_s, 1)
     log.info("stopped", reason=signals.stopped_by, uptime_s=uptime_s, **totals())
 

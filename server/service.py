@@ -14,7 +14,7 @@ from serving import log
 from serving.preflight.files import exposed
 from serving.program import state_lock
 from serving.program.installation import installed_version
-from serving.signals import Signals, StopError
+from serving.signals import Signals
 
 
 def serve(settings: Settings, config: Path) -> int:
@@ -37,11 +37,10 @@ def serve(settings: Settings, config: Path) -> int:
                 log.warning("state folder cannot be locked", folder=settings.server.state_dir)
             run = _alone if settings.server.workers == 1 else _with_workers
             code, received = run(settings, signals)
-    except StopError:
-        pass
     except BaseException as exc:
-        log.error("stopped", reason=f"{type(exc).__name__}: {exc}")
-        raise
+        if not signals.have_ended_start:
+            log.error("stopped", reason=f"{type(exc).__name__}: {exc}")
+            raise
     uptime_s = round(monotonic() - began_s, 1)
     log.info("stopped", reason=signals.stopped_by, uptime_s=uptime_s, received=received)
     return code
@@ -52,7 +51,7 @@ def _alone(settings: Settings, signals: Signals) -> tuple[int, int]:
     from server.app import Program  # noqa: PLC0415  a mistake in a file is reported at once
 
     program = Program(settings, signals.report)
-    signals.stop = program.stop
+    signals.end_by(program.stop)
     uvloop.run(program.run())
     return 0, program.tally.received
 
@@ -62,7 +61,7 @@ def _with_workers(settings: Settings, signals: Signals) -> tuple[int, int]:
     from server.workers.supervisor import Supervisor  # noqa: PLC0415  one process does without it
 
     supervisor = Supervisor(settings, signals.report)
-    signals.stop = supervisor.stop
+    signals.end_by(supervisor.stop)
     return asyncio.run(supervisor.run()), supervisor.received
 
 

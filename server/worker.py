@@ -17,7 +17,7 @@ from serving.errors import EXIT_BUG
 from serving.program import early_signals, standard_error
 from serving.program.outcome import exit_code
 from serving.program.start import starting
-from serving.signals import Signals, StopError
+from serving.signals import Signals
 
 
 def main() -> None:
@@ -46,8 +46,9 @@ def _serve(end: socket.socket, clients: socket.socket) -> int:
         from server.app import Program  # noqa: PLC0415  a signal may end the process before
 
         program = Program(settings, signals.report, place)
-        signals.stop = program.stop
+        signals.end_by(program.stop)
         uvloop.run(program.run())
-    except StopError:
-        pass
+    except BaseException:
+        if not signals.have_ended_start:
+            raise
     return 0

@@ -24,18 +24,36 @@ class Signals:
 
     Attributes:
         stopped_by: name of the signal that ends the process; empty so far.
-        stop: ends the hot loop; None before it turns, when a signal ends the process at once.
     """
 
     def __init__(self, log_interval_s: float) -> None:
         self.stopped_by = ""
-        self.stop: _Call | None = None
+        self._stop: _Call | None = None
         self._ignored: set[str] = set()
         self._limited = log.Limited(log_interval_s)
         for number in _STOPPING:
             signal.signal(number, self._end)
         for number in RELOADING:
             signal.signal(number, self._ignore)
+
+    @property
+    def have_ended_start(self) -> bool:
+        """Whether one has ended the process before it served.
+
+        What the start is left by then is `StopError`, or an error in its place: a library in C that
+        is interrupted while it is loaded raises one of its own.
+        """
+        return bool(self.stopped_by) and self._stop is None
+
+    def end_by(self, stop: _Call) -> None:
+        """From now on a signal ends the hot loop by `stop`; before, it ends the process at once.
+
+        Raises:
+            StopError: one has come already, and what it interrupted has gone on all the same.
+        """
+        if self.stopped_by:
+            raise StopError
+        self._stop = stop
 
     def report(self) -> None:
         """Log the signals that were ignored since the last call.
@@ -49,9 +67,9 @@ class Signals:
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
         self.stopped_by = signal.Signals(number).name
-        if self.stop is None:
+        if self._stop is None:
             raise StopError
-        self.stop()
+        self._stop()
 
     def _ignore(self, number: int, _frame: FrameType | None) -> None:
         self._ignored.add(signal.Signals(number).name)

@@ -165,8 +165,8 @@ class Inference:
         if elapsed_ns >= self._time_limit.doubtful_ns:
             predictor.session.renew_options()  # the flag in the old ones may have been set
         elapsed_ns -= explained_ns
-        if predictor.has_run:
-            self.counted.durations_us.add(round(predictor.took_ms * 1000), windows)
+        if predictor.answered:
+            self.counted.durations_us.add(round(predictor.took_ms * 1000), predictor.answered)
             if predictor.shadow is not None:
                 predictor.shadow.judge.took_champion(predictor.took_ms)
         self.batch_ns += (elapsed_ns - self.batch_ns) / 8

@@ -51,7 +51,7 @@ class Counted:
         predictions: how many were made, by quality.
         bad: how many of them are BAD, by reason.
         explanations: how many were explained, and how many more may be in this turn.
-        durations_us: microseconds of the model for one window, for each window that it was given.
+        durations_us: microseconds of the model for one window, for each that it has answered.
         ages_ms: milliseconds from the time of a reading to its prediction; 0 for one of the future.
     """
 
@@ -74,6 +74,7 @@ class Predictor:
     Attributes:
         session: session of onnxruntime that answers the windows.
         has_run: whether the last batch had a window that was given to the model.
+        answered: windows of the last batch that the session has answered.
         took_ms: milliseconds that the session took for one window of the last batch it answered.
         error: what the model failed with on the last batch that it was given; None if it answered.
         is_given_up: whether windows are answered BAD without asking the model, as after a failure.
@@ -91,7 +92,7 @@ class Predictor:
         self, model: Model, settings: PipelineSettings, clock: SteadyClock, max_assets: int
     ) -> None:
         self.has_run = self.is_given_up = False
-        self.took_ms = 0.0
+        self.answered, self.took_ms = 0, 0.0
         self.error: InferenceError | None = None
         self.suspects: Suspects | None = None
         self.tap: Callable[[Prediction], None] | None = None
@@ -126,7 +127,7 @@ class Predictor:
         nothing: list[Any] = [None] * len(batch.qualities)
         every = _BAD not in batch.qualities
         usable = () if every else [i for i, q in enumerate(batch.qualities) if q is not _BAD]
-        self.has_run = bool(every or usable) and not self.is_given_up
+        self.has_run, self.answered = bool(every or usable) and not self.is_given_up, 0
         if not self.has_run:
             return nothing, nothing
         try:
@@ -150,6 +151,7 @@ class Predictor:
         """
         count, began_ns = len(windows), self._clock.monotonic_ns()
         outputs = self.session.run(windows)
+        self.answered = count
         self.took_ms = (self._clock.monotonic_ns() - began_ns) / count / NS_PER_MS
         values = outputs["value"].ravel().tolist()
         scores = outputs["score"].ravel().tolist() if self._has_score else [None] * count

@@ -226,7 +226,7 @@ class StreamMetrics(Document):
             want of time, `failed`; left out where there was none.
         labels: where the stream takes late labels, else left out.
         batch_ms: time that a batch of windows takes, a moving average in milliseconds.
-        duration_us: microseconds of the model for one window, of each window that it was given.
+        duration_us: microseconds of the model for one window, of each that it has answered.
         age_ms: milliseconds from the time of a reading to its prediction.
     """
 

@@ -9,9 +9,10 @@ within seconds. So without a section `[search]` the recipe's default is the winn
 - For a classification: a logistic line, and gradient boosting, on the recipe's features.
 - On features of kernels: lines alone.
 
-A rival that beats a simpler one by no more than one standard error yields to it. The standard error
-is that of the differences fold by fold, because folds differ more from each other than candidates
-do. The rule follows Breiman et al. (1984), who take the standard error of the best.
+A rival that beats a simpler one by no more than one standard error yields to it, unless one that is
+simpler still is as good as that one. The standard error is that of the differences fold by fold,
+because folds differ more from each other than candidates do. The rule follows Breiman et al.
+(1984), who take the standard error of the best.
 """
 
 from collections.abc import Iterator, Sequence
@@ -228,16 +229,19 @@ def choose(losses: Sequence[Sequence[float]], sizes: Sequence[int]) -> tuple[int
 
     Returns:
         The index of the candidate to take, and that of the one with the lowest mean loss. They
-        differ where the best is ahead of a simpler one by no more than one standard error.
+        differ where the best is ahead of a simpler one by no more than one standard error, and
+        nothing simpler still is as good as that one.
     """
     table = np.array(losses)
     mean = table.mean(axis=1)
     best = int(mean.argmin())
     simpler = [at for at in range(len(table)) if sizes[at] < sizes[best]]
+    least = np.inf  # of those that are simpler still
     for at in sorted(simpler, key=lambda one: (sizes[one], mean[one])):
         ahead = table[at] - table[best]
-        if ahead.mean() <= standard_error(ahead):
+        if mean[at] < least and ahead.mean() <= standard_error(ahead):
             return at, best
+        least = min(least, mean[at])
     return best, best
 
 

@@ -107,14 +107,24 @@ def test_signal_to_read_files_again_does_not_end_the_agent(
         assert gateway.stop() == 0
 
 
-def test_signal_before_the_loop_turns_ends_the_agent_in_order(gateway: Gateway) -> None:
-    gateway.environment = {"PYTHONPATH": str(slow_import("agent.app", 60, gateway.folder))}
+@pytest.mark.parametrize(
+    "reaction",
+    ["raise", "raise ImportError('initialization failed') from error", "pass"],
+    ids=["is interrupted", "raises an error of its own", "goes on"],
+)
+def test_signal_before_the_loop_turns_ends_the_agent_in_order(
+    gateway: Gateway, reaction: str
+) -> None:
+    """Libraries in C turn what interrupts them into an error, and onnxruntime does so."""
+    slow = slow_import("agent.app", 60, gateway.folder, reaction)
+    gateway.environment = {"PYTHONPATH": str(slow)}
     gateway.start()
     gateway.wait_for_log("slow import")
     assert gateway.process is not None
     gateway.process.send_signal(signal.SIGHUP)
     assert gateway.stop() == 0
     assert 'INFO stopped reason="SIGTERM" uptime_s=' in gateway.log
+    assert "ERROR" not in gateway.log
 
 
 def test_signals_to_read_files_again_at_each_import_do_not_end_a_start(gateway: Gateway) -> None:
@@ -125,8 +135,15 @@ def test_signals_to_read_files_again_at_each_import_do_not_end_a_start(gateway: 
         assert "Traceback" not in gateway.log
 
 
-def slow_import(module: str, seconds: float, folder: Path) -> Path:
-    """A folder whose sitecustomize makes the import of a module take long."""
+def slow_import(module: str, seconds: float, folder: Path, reaction: str) -> Path:
+    """A folder whose sitecustomize makes the import of a module take long.
+
+    Args:
+        module: its name.
+        seconds: how long.
+        folder: where the folder is made.
+        reaction: the statement that follows where a signal interrupts it.
+    """
     patched = folder / "patched"
     patched.mkdir()
     patched.joinpath("sitecustomize.py").write_text(
@@ -137,7 +154,10 @@ class Slow:
     def find_spec(self, name, path, target=None):
         if name == "{module}":
             print("slow import", flush=True)
-            threading.Event().wait({seconds})
+            try:
+                threading.Event().wait({seconds})
+            except BaseException as error:
+                {reaction}
 
 sys.meta_path.insert(0, Slow())
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from models.bundle.explain import Explain
 from models.bundle.manifest import Channel, WindowSpec
 from tests.kit.broker.brokers import HOST, mosquitto
 from tests.kit.bundles.graphs import linear_bundle
@@ -34,6 +35,7 @@ BUNDLE = linear_bundle(
     channels=CHANNELS,
     window=WindowSpec(length=1, sample_period_ms=1000),
     version="1.0.0",
+    explain=Explain(when="alarm", method="occlusion", reference=0, output="value"),
 )
 OWN = ("id", "latency_ms", "input_age_ms")
 """Keys of a prediction that differ from installation to installation, or from call to call."""

@@ -127,6 +127,12 @@ def test_rival_yields_to_a_simpler_one_within_one_standard_error(
     assert choose(losses, range(len(losses))) == taken
 
 
+def test_rival_does_not_yield_to_one_that_is_behind_a_simpler_one() -> None:
+    losses = [[1.02, 1.01, 1.01], [1.5, 1.0, 0.9], [1.01, 1.0, 1.0]]
+    assert choose(losses, range(3)) == (2, 2)
+    assert choose(losses[1:], range(2)) == (0, 1)
+
+
 def test_rivals_of_one_size_do_not_yield_to_each_other() -> None:
     losses = [[9.0, 9.0, 9.0], [2.0, 5.0, 2.0], [1.0, 6.0, 1.0]]
     assert choose(losses, [0, 1, 1]) == (2, 2)
