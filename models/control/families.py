@@ -124,7 +124,7 @@ BATCH: Final = Family(
 )  # fmt: skip
 DURATION: Final = Family(
     "millhand_prediction_duration_seconds", "histogram", _OF_STREAM,
-    "Time of the model for one window, of each window that it was given.",
+    "Time of the model for one window, of each window that it has answered.",
 )  # fmt: skip
 AGE: Final = Family(
     "millhand_input_age_seconds", "histogram", _OF_STREAM,
