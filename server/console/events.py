@@ -155,7 +155,7 @@ class Hub:
         if since is not None and since > self.revision:
             since = None  # it is of a server whose clock was ahead
         listener = Listener(self, self._listeners.discard)
-        # Without a revision it is told with the next turn: told now, too, it would be told twice.
+        # One that has just arrived has no revision yet. It is sent with the next turn, not twice.
         known = since or 0
         listener.assets.update(one for one in assets if one.revision > known)
         listener.gateways.update(one for one in gateways if one.revision > known)
