@@ -277,7 +277,15 @@ FAULTS: Final = (
     Fault("broker-term", "SIGTERM of the broker", 10, stop_broker),
     Fault("broker-kill", "kill -9 of the broker", 20, kill_broker),
     Fault("cut", "connection cut within a packet", 30, cut),
-    Fault("half-open", "half-open connection", 4, half_open),
+    Fault(
+        "half-open",
+        "half-open connection",
+        4,
+        half_open,
+        # Saving after every change, the broker needs longer for the readings that come until the
+        # keep-alive is over than the agent does to notice it.
+        options={"autosave_on_changes": False},
+    ),
     Fault("throttled", "connection throttled for 2 s", 6, throttle),
     Fault(
         "session-lost", "session lost at the broker", 10, lose_session, lost_sessions_are_counted
