@@ -24,7 +24,14 @@ from server.rollouts.documents import find
 from server.rollouts.errors import PlanError, RolloutError
 from server.rollouts.ledger import Ledger, Line, set_aside
 from server.rollouts.link import Link
-from server.rollouts.planning import block_seconds, check_plan, compared, hours_to_show, read_plan
+from server.rollouts.planning import (
+    block_seconds,
+    check_bundle,
+    check_plan,
+    compared,
+    hours_to_show,
+    read_plan,
+)
 from server.rollouts.report import MAX_LINES, described, summary
 from server.rollouts.rules.decision import moment
 from server.rollouts.rules.fleet import FleetView
@@ -75,9 +82,15 @@ def ask(rollouts: Rollouts) -> Answer:
 def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -> None:
     plan = read_plan(chosen.file)
     bundle = _bundle(chosen.bundle)
+    if bundle is not None:
+        check_bundle(plan, bundle)
     view = None if chosen.unchecked else _view(rollouts, plan.stream, chosen.wait)
     if view is not None and view.missing:
-        raise PlanError("no_gateways", f"{view.missing}; --unchecked signs it all the same")
+        raise PlanError(
+            "no_gateways",
+            f"{view.missing}, so nothing was signed: try again, wait for longer (--wait), or sign "
+            "it without asking which gateways there are (--unchecked)",
+        )
     registry = documents(rollouts)
     bundles = registry.bundles(plan.stream, compared(plan, view))
     bundles += [] if bundle is None else [bundle]
