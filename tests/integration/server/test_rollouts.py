@@ -282,6 +282,7 @@ def test_a_damaged_ledger_stops_the_controller_until_it_is_rebuilt(site: Site) -
     rebuilt = site.rollout("rebuild", "--by", "Eva")
     eventually(lambda: site.obey() and site.told().get("stage"), WAIT_S, "the first step")
     assert "millhand-server rollout rebuild --by NAME" in said
+    assert "no rollout is followed" in site.server.log
     assert (refused.returncode, refused.stderr[:23]) == (1, "rollout_ledger_damaged:")
     assert states == {"running"}
     assert "is kept as" in rebuilt.stdout
