@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+_MOST_S: Final = 3600.0
 _HELP: Final = (
     ("plan", "Check a plan, and sign it."),
     ("start", "Begin a rollout whose plan is signed."),
@@ -49,5 +50,21 @@ def _add_options(added: Mapping[str, argparse.ArgumentParser]) -> None:
     added["status"].add_argument("rollout", nargs="?", help="identity of one rollout")
     for name in ("plan", "status", "hold", "resume", "revert"):
         added[name].add_argument(
-            "--wait", type=float, default=15.0, metavar="S", help="seconds to wait for the broker"
+            "--wait",
+            type=_seconds,
+            default=15.0,
+            metavar="S",
+            help="seconds to wait for the broker",
         )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _MOST_S:
+        raise argparse.ArgumentTypeError(
+            f"'{text[:40]}' is no number of seconds; allowed are 0 to {_MOST_S:g}"
+        )
+    return seconds

@@ -18,15 +18,22 @@ from models.bundle.package import Bundle, read_bundle
 from models.errors import BundleError
 from models.printable import printable
 from models.rollout.stage import Stage
-from server.rollouts.controller import tell
+from server.cli.told import LOOK_S, told, unasked
 from server.rollouts.decisions import Decisions
 from server.rollouts.documents import find
 from server.rollouts.errors import PlanError, RolloutError
 from server.rollouts.ledger import Ledger, Line, set_aside
-from server.rollouts.link import REMEDY, Link
-from server.rollouts.planning import block_seconds, check_plan, compared, hours_to_show, read_plan
+from server.rollouts.link import Link
+from server.rollouts.planning import (
+    block_seconds,
+    check_bundle,
+    check_plan,
+    compared,
+    hours_to_show,
+    read_plan,
+)
 from server.rollouts.report import MAX_LINES, described, summary
-from server.rollouts.rules.decision import gateways, moment
+from server.rollouts.rules.decision import moment
 from server.rollouts.rules.fleet import FleetView
 from server.rollouts.service import LEDGER, decided, documents, now
 from server.rollouts.settings import Rollouts
@@ -39,9 +46,7 @@ from serving.publishing.releases import RegistryError
 from serving.publishing.rollouts import publish_plan
 
 REFUSED: Final = 1
-_LOOK_S: Final = 0.2
 _REASON: Final = "asked for on the command line"
-_LATER: Final = "They learn it when they look into the registry."
 
 
 def run(chosen: argparse.Namespace, settings: Settings) -> int:
@@ -77,9 +82,15 @@ def ask(rollouts: Rollouts) -> Answer:
 def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -> None:
     plan = read_plan(chosen.file)
     bundle = _bundle(chosen.bundle)
+    if bundle is not None:
+        check_bundle(plan, bundle)
     view = None if chosen.unchecked else _view(rollouts, plan.stream, chosen.wait)
     if view is not None and view.missing:
-        raise PlanError("no_gateways", f"{view.missing}; --unchecked signs it all the same")
+        raise PlanError(
+            "no_gateways",
+            f"{view.missing}, so nothing was signed: try again, wait for longer (--wait), or sign "
+            "it without asking which gateways there are (--unchecked)",
+        )
     registry = documents(rollouts)
     bundles = registry.bundles(plan.stream, compared(plan, view))
     bundles += [] if bundle is None else [bundle]
@@ -128,36 +139,9 @@ def _wish(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) ->
     )
     plan = find(documents(rollouts), chosen.rollout).plan
     with closing(Link(rollouts)) as link:
-        view = _awaited(link, plan.stream, chosen.wait)
-        if view.missing:
-            print(printable(f"No gateway was told by the broker: {view.missing}."))
-            print(_LATER)
-            return
-        tell(link, plan, stage, view)
-        print(_told(link, plan.stream, chosen.wait))
-
-
-def _told(link: Link, stream: str, patience_s: float) -> str:
-    """How many gateways know of a stage, once the broker has sent back what was published."""
-    ends_s = monotonic() + patience_s
-    link.turn(_LOOK_S)
-    while link.unkept(stream) and monotonic() < ends_s:
-        link.turn(_LOOK_S)
-    members, unkept = link.view(stream).members, link.unkept(stream)
-    desired = [one.desired for name, one in members.items() if name not in unkept]
-    pushed = sum(one is not None and one.seq is not None for one in desired)
-    said = f"{_were(len(desired) - pushed)} told."
-    if pushed:
-        said += f" {_were(pushed)} not, as a bundle was pushed there."
-    if unkept:
-        said += (
-            f" {_were(len(unkept))} not, as the broker keeps nothing for them: {REMEDY}. {_LATER}"
-        )
-    return said
-
-
-def _were(count: int) -> str:
-    return f"{gateways(count)} {'was' if count == 1 else 'were'}"
+        missing = _awaited(link, plan.stream, chosen.wait).missing
+        said = unasked(plan, stage, missing) if missing else told(link, plan, stage, chosen.wait)
+    print(printable(said))
 
 
 def _decide(settings: Settings, rollouts: Rollouts, act: Callable[[Decisions], Stage]) -> Stage:
@@ -216,7 +200,7 @@ def _view(rollouts: Rollouts, stream: str, patience_s: float) -> FleetView:
 def _awaited(link: Link, stream: str, patience_s: float) -> FleetView:
     ends_s = monotonic() + patience_s
     while link.missing and monotonic() < ends_s:
-        link.turn(_LOOK_S)
+        link.turn(LOOK_S)
     return link.view(stream)
 
 

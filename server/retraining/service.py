@@ -4,12 +4,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import time_ns
 from typing import Any, Final
 
+from server.retraining.evidence.drift_file import DriftFile
 from server.retraining.evidence.heard import Heard
 from server.retraining.execution.running import program
 from server.retraining.loop import Loop
-from server.retraining.opened import Opened, opened
+from server.retraining.opened import FOLDER, Opened, opened
 from server.retraining.report import described, summary
 from server.retraining.settings import Retraining
 from server.retraining.states import WISHES
@@ -79,6 +81,7 @@ class RetrainingService:
     ) -> None:
         self._retraining, self._rollouts, self._state_dir = retraining, rollouts, state_dir
         self._worker, self._log = worker, log.Limited(log_interval_s)
+        self._kept = DriftFile(state_dir / FOLDER, retraining.silent_s, log_interval_s)
         self.report = Report()
 
     def start(self) -> None:
@@ -95,7 +98,8 @@ class RetrainingService:
             return answered(of, name, wish, by=by, reason=reason)
 
     def _run(self) -> None:
-        heard = Heard.of(self._retraining)
+        heard, kept = Heard.of(self._retraining), self._kept
+        heard.go_on(kept.read())
         link = Listening(self._rollouts, heard, ROLE)
         try:
             while not self._worker.stopping.is_set():
@@ -107,6 +111,7 @@ class RetrainingService:
                     link.turn(self._retraining.look_s)
         finally:
             link.close()
+            kept.write(heard.lasting(time_ns()))
 
     def _follow(self, of: Opened, heard: Heard, link: Listening) -> None:
         """Follow the streams until the worker is stopped, or the ledger fails."""
@@ -114,6 +119,8 @@ class RetrainingService:
         try:
             while not self._worker.stopping.is_set():
                 link.turn(self._retraining.look_s)
+                if self._kept.is_due:
+                    self._kept.write(heard.lasting(time_ns()))
                 loop.turn(heard, now())
                 for stream, trouble in loop.troubles.items():
                     self._log.warning("retrains", "retraining waits", stream=stream, reason=trouble)

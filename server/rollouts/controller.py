@@ -272,15 +272,20 @@ def tell(hints: Hints, plan: Plan, stage: Stage, view: FleetView) -> int:
         id=plan.id, epoch=stage.epoch, stage=stage.stage, state=stage.state
     )
     wanted = Desired.model_construct(stream=plan.stream, rollout=hint)
-    named = (gateway for group in plan.groups for gateway in group.gateways)
     told = 0
-    for gateway in sorted({*named, *view.members}):
+    for gateway in sorted(audience(plan, view)):
         desired = view.member(gateway).desired
         is_pinned = desired is not None and desired.seq is not None
         if not is_pinned and (desired is None or desired.rollout != hint):
             hints.publish(gateway, wanted)
             told += 1
     return told
+
+
+def audience(plan: Plan, view: FleetView) -> set[str]:
+    """Ids of the gateways that are told of a rollout: those that the plan names, or that speak."""
+    named = (gateway for group in plan.groups for gateway in group.gateways)
+    return {*named, *view.members}
 
 
 def _changed(stage: Stage, decision: Decision, by: str, now: datetime) -> Stage | None:

@@ -29,6 +29,15 @@ _FROM: Final[dict[Wish, tuple[str, ...]]] = {
     "revert": ("running", "held", "done"),
 }
 _MAX_BY: Final = 128
+_UNBEGUN: Final = "not started"
+_ALLOWED: Final = {
+    _UNBEGUN: "begin it by millhand-server rollout start {} --by NAME",
+    "running": "it may be held or reverted",
+    "held": "it may be resumed or reverted",
+    "done": "it may be reverted; another bundle needs a new plan",
+    "reverted": "it is over; sign a new plan with another id",
+}
+"""What a person can do, by the state of a rollout."""
 
 
 class Decisions:
@@ -58,7 +67,10 @@ class Decisions:
         """
         found = find(self._documents, rollout)
         if found.stage is not None:
-            raise DecisionError(f"rollout {rollout} was started before; it is {found.stage.state}")
+            state = found.stage.state
+            raise DecisionError(
+                f"rollout {rollout} was started before; it is {state}: {_ALLOWED[state]}"
+            )
         if found.missing:
             raise DecisionError(
                 f"the plan of rollout {rollout} lacks {found.missing} signatures: have it signed "
@@ -91,10 +103,11 @@ class Decisions:
         """
         found = find(self._documents, rollout)
         stage, allowed = found.stage, _FROM[wish]
-        state = stage.state if stage is not None else "not started"
+        state = stage.state if stage is not None else _UNBEGUN
         if stage is None or state not in allowed:
             raise DecisionError(
-                f"rollout {rollout} is {state}; {wish} needs one that is {' or '.join(allowed)}"
+                f"rollout {rollout} is {state}; {wish} needs one that is {' or '.join(allowed)}: "
+                f"{_ALLOWED[state].format(rollout)}"
             )
         if wish == "resume":
             self._check_deadline(found)

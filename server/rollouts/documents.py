@@ -38,6 +38,10 @@ def find(documents: Documents, rollout: str) -> Rollout:
     """
     found = {one.plan.id: one for one in documents.rollouts()}
     if rollout not in found:
-        names = ", ".join(sorted(found)) or "none"
-        raise DecisionError(f"there is no rollout '{rollout}'; the registry has {names}")
+        known = (
+            f"the registry has {', '.join(sorted(found))}, and what these have superseded is over"
+            if found
+            else "the registry has none: sign a plan first, by millhand-server rollout plan"
+        )
+        raise DecisionError(f"there is no rollout '{rollout}'; {known}")
     return found[rollout]

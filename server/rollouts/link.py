@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from models.control.documents import Desired
 from models.control.topics import ControlTopics
 from server.mqtt.connection import Connection
-from server.rollouts.retained import Retained
+from server.rollouts.retained import PATIENCE_S, Retained
 from server.rollouts.rules.fleet import FleetView
 from server.rollouts.settings import Rollouts
 from serving import log
@@ -158,10 +158,12 @@ class Link(Listening):
 
     Args:
         settings: the broker, and the limits.
+        patience_s: seconds after which a `desired` that the broker does not send back counts as not
+            published.
     """
 
-    def __init__(self, settings: Rollouts) -> None:
-        self._known = Retained(settings.max_gateways)
+    def __init__(self, settings: Rollouts, patience_s: float = PATIENCE_S) -> None:
+        self._known = Retained(settings.max_gateways, patience_s)
         super().__init__(settings, self._known, "rollouts")
         self._client_id = settings.broker.client_id or self._client_id
         self._log = log.Limited(_SELDOM_S)

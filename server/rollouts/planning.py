@@ -8,6 +8,7 @@
 | from_nobody | no gateway runs a bundle of `from_seqs` |
 | deadline_too_early | the groups soak for longer than the deadline leaves |
 | never_shown | the gates cannot show in time that the bundle is no worse |
+| wrong_bundle | the bundle that is to be published along is not the one of the plan |
 | registry | the registry refuses it: seq older than the floor, not published, revoked, no key |
 """
 
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from models.bundle.correlation import BLOCK_S, block_of
 from models.bundle.package import StoredBundle
 from models.bundle.reference import read_document
 from models.rollout.membership import group_of
 from models.rollout.plan import Plan
+from models.validation import explain, follows, key_of, known_keys
 from server.rollouts.errors import PlanError
 from server.rollouts.rules.decision import moment
 from server.rollouts.rules.fleet import FleetView
@@ -33,6 +36,18 @@ from serving.publishing.rollouts import Rollout
 
 _MAX_BYTES: Final = 1 << 20
 _OVER: Final = ("done", "reverted")
+_TIME: Final = "a time with its zone is needed, without quotes, as 2026-12-20T12:00:00Z"
+_NEEDED: Final = {
+    "tuple_type": "a list is needed, in brackets",
+    "string_type": "text is needed, in quotes",
+    "string_pattern_mismatch": "allowed are letters, digits, '.', '_' and '-', 64 at most, and a "
+    "letter or a digit at the beginning",
+    "timezone_aware": _TIME,
+    "datetime_type": _TIME,
+    "datetime_parsing": _TIME,
+    "datetime_from_date_parsing": _TIME,
+}
+"""What is allowed, where pydantic's own message is written for programmers."""
 
 
 def read_plan(path: Path) -> Plan:
@@ -46,13 +61,28 @@ def read_plan(path: Path) -> Plan:
             raise PlanError("plan_unreadable", f"{path} is longer than {_MAX_BYTES} bytes")
         return Plan.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as exc:
-        found = [
-            f"{path}: {'.'.join(map(str, one['loc'])) or 'the plan'}: {one['msg']}"
-            for one in exc.errors(include_url=False)
-        ]
+        errors = exc.errors(include_url=False)
+        found = [f"{path}: {_explained(one)}" for one in errors if not follows(one, errors)]
         raise PlanError("plan_unreadable", "\n".join(found)) from exc
-    except (OSError, ValueError) as exc:
-        raise PlanError("plan_unreadable", f"{path} cannot be read: {exc}") from exc
+    except OSError as exc:
+        raise PlanError("plan_unreadable", f"{path} cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise PlanError("plan_unreadable", f"{path} is not TOML: {exc}") from exc
+
+
+def check_bundle(plan: Plan, bundle: StoredBundle) -> None:
+    """Do nothing where a bundle is the one that a plan is about.
+
+    Raises:
+        PlanError: `wrong_bundle`: it is another one, which would be published along with the plan.
+    """
+    found, wanted = bundle.manifest, f"{plan.stream}#{plan.seq}"
+    if (found.stream, found.seq) != (plan.stream, plan.seq):
+        raise PlanError(
+            "wrong_bundle",
+            f"the bundle is {found.stream}#{found.seq}, and the plan is for {wanted}: give the "
+            "bundle of the plan, or correct stream and seq of the plan",
+        )
 
 
 def check_plan(
@@ -120,6 +150,16 @@ def hours_to_show(plan: Plan, block_s: float) -> float:
     gates = plan.gates
     blocks = trials_to_show(0, gates.disagreement, gates.beta, MOST_BLOCKS) or MOST_BLOCKS
     return blocks * block_s / 3600
+
+
+def _explained(error: ErrorDetails) -> str:
+    """A mistake in a plan: the key, what was found, and what is allowed."""
+    key = key_of(error["loc"])
+    if error["type"] == "extra_forbidden":
+        return (
+            f"{key}: is no key of a plan; allowed are {', '.join(known_keys(error['loc'], Plan))}"
+        )
+    return f"{key or 'the plan'}: {explain(error, _NEEDED.get(error['type']))}"
 
 
 def _check_second(plan: Plan, known: Sequence[Rollout]) -> None:

@@ -28,11 +28,11 @@ class _Stream:
     evidence: Evidence | None = None
     desired: Desired | None = None
     published: Desired | None = None
-    published_s: float = 0.0
+    patient_until_s: float = 0.0
 
     def is_fresh(self, now_s: float) -> bool:
         """Whether what was published may still come back from the broker."""
-        return self.published is not None and now_s < self.published_s + PATIENCE_S
+        return self.published is not None and now_s < self.patient_until_s
 
 
 @dataclass(slots=True)
@@ -46,15 +46,17 @@ class Retained:
 
     Args:
         max_gateways: gateways that are known at a time.
+        patience_s: seconds after which a `desired` that the broker does not send back counts as not
+            published.
 
     Attributes:
         ignored: messages that could not be used, by reason.
         missing: why not everything is known; empty if it is.
     """
 
-    def __init__(self, max_gateways: int) -> None:
+    def __init__(self, max_gateways: int, patience_s: float = PATIENCE_S) -> None:
         self._gateways: dict[str, _Gateway] = {}
-        self._max_gateways = max_gateways
+        self._max_gateways, self._patience_s = max_gateways, patience_s
         self.ignored: Counter[str] = Counter()
         self.missing = "not connected to the broker yet"
 
@@ -102,7 +104,7 @@ class Retained:
         if gateway in self._gateways or len(self._gateways) < self._max_gateways:
             known = self._gateways.setdefault(gateway, _Gateway())
             one = known.streams.setdefault(desired.stream, _Stream())
-            one.published, one.published_s = desired, now_s
+            one.published, one.patient_until_s = desired, now_s + self._patience_s
 
     def unkept(self, stream: str) -> list[str]:
         """Gateways whose `desired` was published, and has not come back from the broker."""

@@ -11,7 +11,8 @@ keys of `targets` sign as well (`models.bundle.stream_list`). So a gateway reads
 """
 
 import hashlib
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from tuf.api.metadata import DelegatedRole, Delegations, Role, Root, TargetFile, Targets
 
@@ -19,13 +20,14 @@ from models.bundle.stream_list import pattern_of, stream_of
 
 ROLE: Final = "stages"
 BY_STREAM: Final = "bundles/.by-stream"
-"""Entry that marks a list of bundles whose streams have lists of their own.
+"""Entry that marks a list of bundles whose streams have lists of their own, or had them once.
 
 Publishers of earlier releases, which would drop those lists, do not sign a list with it: it is no
 bundle. Gateways do not look at it.
 """
 _PATHS: Final = ("stages/*/*.json",)
 _NEEDED: Final = {"custom": {"needs": "a release of millhand that signs a list for each stream"}}
+_UNITED: Final = {"custom": {**_NEEDED["custom"], "lists": "are empty"}}
 
 
 def keyids(targets: Targets, name: str = ROLE) -> list[str]:
@@ -41,13 +43,21 @@ def lists(targets: Targets) -> list[str]:
 
 def is_by_stream(targets: Targets) -> bool:
     """Whether new bundles belong into the lists of their streams."""
-    return BY_STREAM in targets.targets
+    found = targets.targets.get(BY_STREAM)
+    return found is not None and found.custom != _UNITED["custom"]
 
 
 def mark(targets: Targets) -> None:
     """Have new bundles put into the lists of their streams."""
-    digest = hashlib.sha256(b"").hexdigest()
-    targets.targets[BY_STREAM] = TargetFile(0, {"sha256": digest}, BY_STREAM, dict(_NEEDED))
+    _put_mark(targets, _NEEDED)
+
+
+def unmark(targets: Targets) -> None:
+    """Have new bundles put into the list of all again.
+
+    The entry stays, because the lists do: a publisher of an earlier release would drop them.
+    """
+    _put_mark(targets, _UNITED)
 
 
 def delegate(targets: Targets, root: Root, *names: str) -> None:
@@ -77,6 +87,11 @@ def is_outdated(targets: Targets, root: Root) -> bool:
         for name, role in _roles(targets).items()
         for now in [_signer(root, name)]
     )
+
+
+def _put_mark(targets: Targets, fields: Mapping[str, Any]) -> None:
+    digest = hashlib.sha256(b"").hexdigest()
+    targets.targets[BY_STREAM] = TargetFile(0, {"sha256": digest}, BY_STREAM, dict(fields))
 
 
 def _signer(root: Root, name: str) -> Role:

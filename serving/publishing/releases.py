@@ -150,7 +150,7 @@ class SignatureStatus:
 
 @dataclass(frozen=True, slots=True)
 class Divided:
-    """A registry whose streams have lists of their own.
+    """A registry whose streams were given lists of their own, or were put back into one.
 
     Attributes:
         streams: number of streams whose bundles were moved.

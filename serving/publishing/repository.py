@@ -20,7 +20,7 @@ from typing import Literal
 
 from models.bundle.package import Bundle
 from models.files import write_atomically
-from serving.publishing import audit_trail, proposal
+from serving.publishing import audit_trail, proposal, stream_lists
 from serving.publishing.change import (
     add_keys,
     changing,
@@ -33,7 +33,8 @@ from serving.publishing.change import (
     sign_targets,
     unchanged,
 )
-from serving.publishing.documents import read_releases
+from serving.publishing.delegation import is_by_stream
+from serving.publishing.documents import check_length, read_releases
 from serving.publishing.keys import Keys, KeysError
 from serving.publishing.proposal import Proposal
 from serving.publishing.publication import Publication, Role
@@ -203,6 +204,28 @@ def delegate(directory: Path, keys: Keys, *, validity: Validity = DEFAULT_VALIDI
         record(publication, "delegate")
         streams = publication.divide()
         return Divided(streams, sign_targets(publication))
+
+
+def unite(directory: Path, keys: Keys, *, validity: Validity = DEFAULT_VALIDITY) -> Divided:
+    """Put the bundles of all streams back into one list: the way back from `delegate`.
+
+    The lists of the streams stay, signed and empty, because gateways have seen them.
+
+    Raises:
+        RegistryError: the streams have no lists of their own, the one list would be longer than
+            gateways read, or see `publish`.
+        KeysError: see `publish`.
+    """
+    with changing(directory, keys):
+        publication = for_targets(directory, keys, validity)
+        if not is_by_stream(publication.targets.signed):
+            raise RegistryError(f"{directory} has one list of bundles already; it is left as it is")
+        roles = stream_lists.unite(publication.targets.signed, publication.lists)
+        content = publication.targets.to_bytes()
+        check_length(publication.targets.signed.type, content, "let each stream keep its list")
+        record(publication, "unite")
+        publication.changed.update({"targets", *roles})
+        return Divided(len(roles), sign_targets(publication))
 
 
 def rotate(

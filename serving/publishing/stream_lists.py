@@ -135,3 +135,24 @@ def divide(targets: Targets, lists: StreamLists) -> list[TufRole]:
             del targets.targets[path]
     delegation.mark(targets)
     return sorted(roles)
+
+
+def unite(targets: Targets, lists: StreamLists) -> list[TufRole]:
+    """Move the bundles of the lists of streams back to the list of all; these stay, and are empty.
+
+    A list that was taken away would be refused by gateways that have seen it.
+
+    Args:
+        targets: the list of bundles, which is still to be signed.
+        lists: the lists of streams, likewise.
+
+    Returns:
+        The roles of the streams.
+    """
+    roles = delegation.lists(targets)
+    for role in roles:
+        listed = lists.of(role).signed
+        targets.targets.update(listed.targets)
+        listed.targets.clear()
+    delegation.unmark(targets)
+    return sorted(roles)

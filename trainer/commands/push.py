@@ -8,14 +8,14 @@ import argparse
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from models.control.documents import Current, Desired, Feedback, Status
 from models.control.topics import ControlTopics
 from trainer import broker
-from trainer.broker import Broker
+from trainer.broker import Broker, Message
 from trainer.console import Console
-from trainer.errors import PushError
+from trainer.errors import BrokerError, PushError
 
 TIMEOUT_S = 60.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -50,15 +50,12 @@ def push(
         PushError: who refused, with its code and message, and who did not answer.
         BrokerError: the broker is gone, or does not allow it.
     """
-    for gateway in gateways:
-        topic = ControlTopics(gateway).desired(desired.stream)
-        connection.publish(topic, desired.to_json(), retain=True)
-    connection.flush()
+    _publish(connection, desired, gateways)
     waiting = dict.fromkeys(gateways, "did not answer")
     refused: dict[str, str] = {}
     deadline = time.monotonic() + timeout_s
     while waiting and time.monotonic() < deadline:
-        for message in connection.receive(_WAIT_S):
+        for message in _heard(connection, waiting):
             document = read(message.topic, message.payload)
             gateway = ControlTopics.of(message.topic).gateway
             if gateway not in waiting or document is None:
@@ -73,6 +70,32 @@ def push(
     if waiting or refused:
         told = {**refused, **{g: f"{w} within {timeout_s:g} s" for g, w in waiting.items()}}
         raise PushError("\n".join(f"{gateway}: {what}" for gateway, what in told.items()))
+
+
+def _publish(connection: Broker, desired: Desired, gateways: Sequence[str]) -> None:
+    """Publish the desired state until the broker has confirmed it for every gateway."""
+    try:
+        for gateway in gateways:
+            topic = ControlTopics(gateway).desired(desired.stream)
+            connection.publish(topic, desired.to_json(), retain=True)
+        connection.flush()
+    except BrokerError as exc:
+        raise BrokerError(
+            f"{exc}. Which gateways were told is not known; push once more, which does no harm"
+        ) from exc
+
+
+def _heard(connection: Broker, waiting: Mapping[str, str]) -> Sequence[Message]:
+    """What has arrived; an error says what is known and what is not."""
+    try:
+        return connection.receive(_WAIT_S)
+    except BrokerError as exc:
+        names = ", ".join(waiting)
+        raise BrokerError(
+            f"{exc}. The broker has confirmed before what the gateways are to run, and keeps it "
+            f"for them; what came of it is not known of {names}: push once more to hear it, which "
+            "does no harm"
+        ) from exc
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--by-stream", action="store_true", help=by_stream)
     divided = "give each stream a list of bundles of its own: gateways then read no other"
     _action(actions, "delegate", divided)
+    _action(actions, "unite", "put the bundles of all streams back into one list")
     _action(actions, "refresh", "sign metadata anew before it expires; to be run by a timer")
     revoke = _action(actions, "revoke", "withdraw a bundle: gateways refuse to activate it")
     revoke.add_argument("stream", help="name of the stream")
@@ -136,6 +137,17 @@ def _delegate(options: argparse.Namespace, console: Console) -> None:
     )
 
 
+def _unite(options: argparse.Namespace, console: Console) -> None:
+    found = repository.unite(options.directory, keys_of(options), validity=validity_of(options))
+    if found.missing:
+        note_missing(found.missing, options.directory, console)
+    console.print(f"streams whose bundles are in the one list again: {found.streams}")
+    console.note(
+        "their own lists stay, signed and empty, because gateways have seen them: every place that"
+        " signs still needs a release that knows them"
+    )
+
+
 def _refresh(options: argparse.Namespace, console: Console) -> None:
     status = repository.refresh(options.directory, keys_of(options), validity=validity_of(options))
     for warning in status.warnings:
@@ -221,6 +233,7 @@ def _list(options: argparse.Namespace, console: Console) -> None:
 _RUN = {
     "init": _init,
     "delegate": _delegate,
+    "unite": _unite,
     "refresh": _refresh,
     "revoke": _revoke,
     "rotate": _rotate,

@@ -1,12 +1,12 @@
 """What gateways say of the bundles that serve: how long there has been drift, and how many labels.
 
 Drift counts from the first counters in which a gateway has said so, and goes on while it says so
-without a pause of more than `silent_s` seconds. It begins anew with another bundle, and with a
-start of the server.
+without a pause of more than `silent_s` seconds. It begins anew with another bundle. Over a start of
+the server it goes on where the gateway says so again before such a pause is over.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from models.control.documents import Current, Drift, LabelMetrics, Metrics
 from models.control.topics import PREFIX, ControlTopics
 from models.errors import MillhandError
+from server.retraining.evidence.drift_file import MAX_LASTING, Lasting
 from server.retraining.proposal import Witness
 from server.retraining.settings import Retraining
 from serving.mqtt.packets import Received
@@ -49,6 +50,7 @@ class Heard:
         self._streams = frozenset(streams)
         self._gateways: dict[str, dict[str, _Stream]] = {}
         self._max_gateways, self._silent_ns = max_gateways, silent_s * _NS
+        self._before: dict[tuple[str, str], Lasting] = {}
         self.ignored: Counter[str] = Counter()
         self.missing = "not connected to the broker yet"
 
@@ -89,6 +91,34 @@ class Heard:
                 found.append(_witness(name, one))
         return found
 
+    def go_on(self, before: Iterable[Lasting]) -> None:
+        """Let drift go on that was told before the server's start, where it is told again."""
+        self._before = {(one.gateway, one.stream): one for one in before}
+
+    def lasting(self, now_ns: int) -> tuple[Lasting, ...]:
+        """The drift that is told now, or was before the server's start and may go on.
+
+        Args:
+            now_ns: time of day, nanoseconds since 1970.
+        """
+        told = [
+            Lasting(
+                gateway=name,
+                stream=stream,
+                sha256=one.sha256,
+                began_ns=one.began_ns,
+                heard_ns=one.heard_ns,
+            )
+            for name, gateway in self._gateways.items()
+            for stream, one in gateway.items()
+            if one.began_ns is not None
+        ]
+        before = (one for one in self._before.values() if self._goes_on(one, now_ns))
+        return (*told, *before)[:MAX_LASTING]
+
+    def _goes_on(self, before: Lasting, now_ns: int) -> bool:
+        return 0 <= now_ns - before.heard_ns <= self._silent_ns
+
     def _take_metrics(self, name: str, message: Received) -> None:
         metrics = Metrics.model_validate_json(message.payload)
         for stream, said in metrics.streams.items():
@@ -96,11 +126,19 @@ class Heard:
             if one is None:
                 continue
             is_late = message.at_ns - one.heard_ns > self._silent_ns
+            before = self._before.pop((name, stream), None)
             if said.drift is None or not said.drift.alarm:
                 one.began_ns = None
+            elif before is not None and self._is_same(before, one, message.at_ns):
+                one.began_ns, one.sha256 = before.began_ns, one.sha256 or before.sha256
             elif one.began_ns is None or is_late:
                 one.began_ns = message.at_ns
             one.drift, one.labels, one.heard_ns = said.drift, said.labels, message.at_ns
+
+    def _is_same(self, before: Lasting, one: _Stream, now_ns: int) -> bool:
+        """Whether drift of before the server's start goes on, with the same bundle."""
+        is_other = None not in (one.sha256, before.sha256) and one.sha256 != before.sha256
+        return self._goes_on(before, now_ns) and not is_other
 
     def _take_current(self, name: str, message: Received) -> None:
         current = Current.model_validate_json(message.payload)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -94,6 +95,18 @@ class Site:
     def config(self) -> str:
         """Path of server.toml."""
         return str(self.folder / "server" / "server.toml")
+
+    def drift_after(self, seconds: float) -> None:
+        """Have drift of so many seconds propose a training, from the server's next start on."""
+        retraining: dict[str, Any] = dict(self.server.sections["retraining"])
+        (stream,) = retraining["streams"]
+        retraining["streams"] = [{**stream, "drift_after_s": seconds}]
+        self.server.sections = {**self.server.sections, "retraining": retraining}
+
+    def trouble(self) -> str:
+        """Why nothing is proposed."""
+        found: str = self.server.request("GET", "/v1/retrainings").document["trouble"]
+        return found
 
     def retrain(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `millhand-server retrain`."""
@@ -231,3 +244,28 @@ def test_a_killed_server_takes_its_training_along_and_begins_it_anew(site: Site)
     eventually(lambda: not Path("/proc", str(second)).exists(), WAIT_S, "the stop to end it")
     assert tried == ["proposed", "accepted", "training", "accepted", "training"]
     assert second != first
+
+
+def test_drift_goes_on_counting_over_a_restart_of_the_server(site: Site) -> None:
+    site.published.publish(make_bundle(make_manifest(stream=STREAM, seq=1)))
+    with site.serve() as server:
+        kept = server.state_dir / "retraining" / "drift.json"
+
+        def is_kept() -> bool:
+            site.drift()
+            return kept.exists()
+
+        site.drift_after(3600.0)
+        server.start()
+        eventually(is_kept, WAIT_S, "the drift to be heard")
+        server.stop()
+        began_ns = json.loads(kept.read_text())["lasting"][0]["began_ns"]
+        eventually(lambda: time_ns() > began_ns + 2 * 10**9, WAIT_S, "drift of two seconds")
+        site.drift_after(2.0)
+        server.start()
+        eventually(lambda: not site.trouble(), WAIT_S, "the server to hear the gateways")
+        site.drift()  # once: if it began here, it would never have lasted
+        eventually(site.state, WAIT_S, "a proposal")
+        told = site.told()
+    assert told["state"] == "proposed"
+    assert "pressure (level) of p1 at 1.70 times its limit" in told["reason"]

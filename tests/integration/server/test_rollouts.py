@@ -14,6 +14,7 @@ from models.control.documents import Status
 from models.control.topics import ControlTopics
 from serving.publishing.rollouts import read_rollouts
 from tests.kit.broker.brokers import Mosquitto, mosquitto
+from tests.kit.broker.proxy import TO_BROKER, Proxy
 from tests.kit.bundles.factories import make_bundle, make_manifest
 from tests.kit.bundles.published import Published
 from tests.kit.bundles.publishing import split_keys
@@ -71,6 +72,13 @@ class Site:
         """Run `millhand-server rollout`."""
         command = python("server", "rollout", *arguments, "--config", self.config)
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+
+    def reach(self, port: int) -> None:
+        """Have the commands reach the broker at another port."""
+        rollouts = dict(self.server.sections["rollouts"])
+        rollouts |= {"broker": {"host": "127.0.0.1", "port": port, "reconnect_max_s": 0.5}}
+        self.server.sections = {**self.server.sections, "rollouts": rollouts}
+        self.server.write_config()
 
     @property
     def config(self) -> str:
@@ -219,6 +227,44 @@ def test_gateways_that_the_broker_lets_nobody_tell_do_not_count_as_told(tmp_path
     assert "the right to write millhand/+/desired/#" in held.stdout
 
 
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        pytest.param(1, ["3 gateways were told."], id="and made again"),
+        pytest.param(
+            1_000_000,
+            [
+                "connection to the broker was lost before all were told: ",
+                "0 of 3 gateways are known to be told",
+                "Rollout press-2 is held all the same: that is signed",
+                "millhand-server rollout status press-2",
+            ],
+            id="for good",
+        ),
+    ],
+)
+def test_connection_that_is_lost_while_gateways_are_told(
+    site: Site, losses: int, words: list[str]
+) -> None:
+    lost = 0
+
+    def lose(_number: int, direction: str, passed: bytes) -> None:
+        nonlocal lost
+        if direction == TO_BROKER and b"/desired/press" in passed and lost < losses:
+            lost += 1
+            raise ConnectionResetError  # which the proxy takes for the end of the connection
+
+    site.planned(groups=LONG)
+    site.rollout("start", "press-2", "--by", "Eva")
+    with Proxy(site.broker.port, lose) as proxy:
+        site.reach(proxy.port)
+        said = ("--by", "Eva", "--reason", "press 3 is serviced", "--wait", "5")
+        held = site.rollout("hold", "press-2", *said)
+    assert held.returncode == 0, held.stderr
+    assert lost >= 1
+    assert [one for one in words if one not in held.stdout] == [], held.stdout
+
+
 def test_a_damaged_ledger_stops_the_controller_until_it_is_rebuilt(site: Site) -> None:
     site.planned()
     site.rollout("start", "press-2", "--by", "Eva")
@@ -236,6 +282,7 @@ def test_a_damaged_ledger_stops_the_controller_until_it_is_rebuilt(site: Site) -
     rebuilt = site.rollout("rebuild", "--by", "Eva")
     eventually(lambda: site.obey() and site.told().get("stage"), WAIT_S, "the first step")
     assert "millhand-server rollout rebuild --by NAME" in said
+    assert "no rollout is followed" in site.server.log
     assert (refused.returncode, refused.stderr[:23]) == (1, "rollout_ledger_damaged:")
     assert states == {"running"}
     assert "is kept as" in rebuilt.stdout

@@ -334,6 +334,21 @@ def test_push_says_who_refused_and_who_did_not_answer(
     assert names(slow, "gw-slow", "transient", "no registry")
 
 
+def test_push_whose_broker_goes_away_says_what_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.broker.PATIENCE_S", 0.2)
+    with (
+        mosquitto(tmp_path / "broker", log_type="all") as broker,
+        pushed(broker, ["gw1", "gw2"], 60) as push,
+    ):
+        eventually(lambda: broker.log.count("Sending PUBACK to") == 2, 20)
+        broker.stop()
+        assert push.result(30) == 1
+    told = capsys.readouterr().err
+    assert names(told, "connection lost", "has confirmed before", "gw1, gw2", "push once more")
+
+
 def test_gateway_name_that_no_topic_may_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(words("push", "s", 1, "--gateway", "gw/#", "--broker", "localhost:1883"))

@@ -1,10 +1,12 @@
 """When a training is proposed."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from models.control.documents import Current, Metrics, StreamMetrics
+from server.retraining.evidence.drift_file import DOCUMENT, DriftFile
 from server.retraining.evidence.heard import Heard
 from server.retraining.evidence.triggers import cause
 from server.retraining.proposal import Proposal, Witness
@@ -79,6 +81,72 @@ def test_drift_counts_while_a_gateway_says_so_without_a_pause() -> None:
     )
     held = [round(found.drift_s / 3600) for found in (one, interrupted, silent, other)]
     assert held == [6, 3, 1, 2]
+
+
+def restarted(folder: Path, hours: float) -> Heard:
+    """What a server knows after a restart; before it, gw1 told of drift from the first hour on."""
+    known = Heard([STREAM], 100, 4_000.0)
+    known.take(current("gw1", 1, "a" * 64))
+    for hour in range(1, 5):
+        known.take(metrics("gw1", hour, alarm=True))
+    DriftFile(folder, 4_000.0, 60.0).write(known.lasting(int(hours * HOUR_NS)))
+    again = Heard([STREAM], 100, 4_000.0)
+    again.go_on(DriftFile(folder, 4_000.0, 60.0).read())
+    return again
+
+
+def held(known: Heard) -> list[int]:
+    """Hours for which each gateway has told of drift."""
+    return [round(one.drift_s / 3600) for one in known.witnesses(STREAM)]
+
+
+def test_drift_goes_on_over_a_start_of_the_server(tmp_path: Path) -> None:
+    known = restarted(tmp_path, 4)
+    before = held(known)
+    known.take(metrics("gw1", 5, alarm=True))
+    known.take(current("gw1", 1, "a" * 64))
+    known.take(metrics("gw1", 6, alarm=True))
+    assert (before, held(known)) == ([], [5])
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param([metrics("gw1", 4.5, alarm=False)], id="over meanwhile"),
+        pytest.param([current("gw1", 2, "b" * 64)], id="of another bundle"),
+        pytest.param(
+            [metrics("gw1", 4.5, alarm=True), current("gw1", 2, "b" * 64)],
+            id="of another bundle that is told later",
+        ),
+        pytest.param([metrics("gw1", 9, alarm=True)], id="silent for too long"),
+    ],
+)
+def test_drift_of_before_a_start_that_does_not_go_on_counts_anew(
+    tmp_path: Path, messages: list[Received]
+) -> None:
+    known = restarted(tmp_path, 4)
+    last = messages[-1].at_ns / HOUR_NS
+    for one in (*messages, *(metrics("gw1", max(5, last) + at, alarm=True) for at in (0, 1))):
+        known.take(one)
+    assert held(known) == [1]
+
+
+def test_file_of_lasting_drift_that_is_damaged_counts_as_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    restarted(tmp_path, 4)
+    (tmp_path / DOCUMENT).write_bytes(b'{"lasting": [')
+    found = DriftFile(tmp_path, 4_000.0, 60.0).read()
+    assert found == ()
+    (said,) = [one for one in caplog.records if one.message == "drift counts anew"]
+    assert vars(said)["fields"]["reason"] == "it is damaged"
+
+
+def test_drift_of_before_a_start_is_kept_until_the_gateway_speaks(tmp_path: Path) -> None:
+    known = restarted(tmp_path, 4)
+    soon, late = (known.lasting(int(hour * HOUR_NS)) for hour in (5, 6))
+    assert [one.gateway for one in soon] == ["gw1"]
+    assert late == ()
 
 
 def test_drift_that_stays_causes_a_proposal_with_its_figures() -> None:

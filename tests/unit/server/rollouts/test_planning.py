@@ -10,7 +10,13 @@ from models.bundle.manifest import WindowSpec
 from models.bundle.package import Bundle, pack_bundle
 from models.bundle.reference import Condition, Document, Histogram, Quantity, write_reference
 from server.rollouts.errors import PlanError
-from server.rollouts.planning import block_seconds, check_plan, hours_to_show, read_plan
+from server.rollouts.planning import (
+    block_seconds,
+    check_bundle,
+    check_plan,
+    hours_to_show,
+    read_plan,
+)
 from serving.publishing.rollouts import Rollout
 from tests.kit.bundles.factories import make_manifest, make_members
 from tests.kit.rollouts.documents import START, member, plan, stage, view
@@ -111,3 +117,55 @@ def test_a_file_that_is_no_plan_is_refused_with_a_line_for_each_mistake(tmp_path
     }
     with pytest.raises(PlanError, match="cannot be read"):
         read_plan(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        pytest.param(
+            "sop_s = 60",
+            "groups[0].sop_s: is no key of a plan; allowed are name, gateways, share, mode",
+            id="misspelt key",
+        ),
+        pytest.param(
+            'mode = "shade"', "groups[0].mode: found 'shade'; input should be", id="unknown word"
+        ),
+        pytest.param(
+            "soak_s = -1", "groups[0].soak_s: found -1; input should be greater", id="below zero"
+        ),
+        pytest.param(
+            "[gates]\naccept = 'rank'",
+            "gates.accept: found 'rank'; a list is needed, in brackets",
+            id="text for a list",
+        ),
+    ],
+)
+def test_mistake_in_a_plan_says_key_finding_and_what_is_allowed(
+    tmp_path: Path, written: str, words: str
+) -> None:
+    path = tmp_path / "plan.toml"
+    head = 'id = "r"\nstream = "press"\nseq = 5\ndeadline = 2026-12-20T12:00:00Z\n'
+    path.write_text(f'{head}[[groups]]\nname = "first"\nshare = 1.0\n{written}\n')
+    with pytest.raises(PlanError) as caught:
+        read_plan(path)
+    assert str(caught.value).startswith(f"plan_unreadable: {path}: {words}")
+
+
+@pytest.mark.parametrize("deadline", ["2026-12-20", "2026-12-20T12:00:00", "'next week'"])
+def test_deadline_that_names_no_moment_says_how_one_is_written(
+    tmp_path: Path, deadline: str
+) -> None:
+    path = tmp_path / "plan.toml"
+    groups = '[[groups]]\nname = "first"\nshare = 1.0\n'
+    path.write_text(f'id = "r"\nstream = "press"\nseq = 5\ndeadline = {deadline}\n{groups}')
+    with pytest.raises(PlanError, match=r"deadline: found .*, as 2026-12-20T12:00:00Z"):
+        read_plan(path)
+
+
+def test_bundle_of_another_stream_or_number_is_not_published_along() -> None:
+    bundle = remembering(6, 30.0)
+    mine = plan(stream=bundle.manifest.stream, seq=6)
+    check_bundle(mine, bundle)
+    for other in (plan(seq=6), plan(stream=bundle.manifest.stream, seq=5)):
+        with pytest.raises(PlanError, match=r"wrong_bundle: the bundle is .*#6, and the plan is"):
+            check_bundle(other, bundle)

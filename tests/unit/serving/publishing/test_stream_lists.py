@@ -138,6 +138,49 @@ def test_registry_is_moved_over_with_floors_and_revocations(tmp_path: Path) -> N
     assert json.loads(keys.audit.read_text().splitlines()[-1])["act"] == "delegate"
 
 
+def in_one_list(folder: Path) -> list[tuple[str, int]]:
+    """Stream and seq of what a gateway reads that knows of no other list."""
+    paths = json.loads(newest(folder, "targets").read_bytes())["signed"]["targets"]
+    named = (path.split("/") for path in sorted(paths) if path.count("/") > 1)
+    return [(stream, int(seq)) for _, stream, seq, _ in named]
+
+
+def test_registry_is_moved_back_for_gateways_that_have_seen_the_lists(
+    folder: Path, keys: Keys, tmp_path: Path
+) -> None:
+    repository.publish(folder, bundle_file(tmp_path, 3), keys, floor_seq=2)
+    repository.revoke(folder, STREAM, 3, keys)
+    before, seen = listed(folder), [pulled(folder, seq=seq) for seq in (None, 1, 3)]
+    assert repository.unite(folder, keys).streams == 2
+    assert listed(folder) == before
+    assert [pulled(folder, seq=seq) for seq in (None, 1, 3)] == seen
+    shutil.rmtree(tmp_path / "state" / "registry")  # the cache; what was seen is remembered
+    assert (
+        [pulled(folder, seq=seq) for seq in (None, 1, 3)] == seen == [2, "below_floor", "revoked"]
+    )
+    assert in_one_list(folder) == [(OTHER, 1), (OTHER, 2), (STREAM, 1), (STREAM, 2), (STREAM, 3)]
+    assert json.loads(newest(folder, role_of(STREAM)).read_bytes())["signed"]["targets"] == {}
+    with pytest.raises(RegistryError, match=naming("seq 3", "above", "4")):
+        repository.publish(folder, bundle_file(tmp_path, 3), keys)
+    with pytest.raises(RegistryError, match=naming("one list of bundles already")):
+        repository.unite(folder, keys)
+
+
+def test_registry_that_was_moved_back_goes_on_and_may_be_moved_over_again(
+    folder: Path, keys: Keys, tmp_path: Path
+) -> None:
+    repository.unite(folder, keys)
+    assert pulled(folder) == 2
+    repository.publish(folder, bundle_file(tmp_path, 3), keys)
+    repository.publish(folder, bundle_file(tmp_path, 1, "third"), keys)
+    repository.refresh(folder, keys, validity=Validity(targets=timedelta(days=3650)))
+    assert [pulled(folder), pulled(folder, OTHER), pulled(folder, "third")] == [3, 2, 1]
+    assert (STREAM, 3) in in_one_list(folder)
+    assert repository.delegate(folder, keys).streams == 3
+    assert in_one_list(folder) == []
+    assert [pulled(folder), pulled(folder, OTHER), pulled(folder, "third")] == [3, 2, 1]
+
+
 def test_publisher_of_an_earlier_release_signs_nothing() -> None:
     """It would drop the lists; but it ends where an entry among the bundles is none."""
     with pytest.raises(RegistryError, match=naming("entry that is none")):
@@ -352,6 +395,21 @@ def test_two_move_a_registry_over_and_publish_in_it(
     assert [pulled(folder, seq=1), pulled(folder, OTHER)] == ["revoked", 1]
 
 
+def test_two_move_a_registry_back(people: tuple[Path, Keys, Keys]) -> None:
+    folder, one, two = people
+    repository.delegate(folder, one)
+    sign(folder, two)
+    assert pulled(folder) == 1
+    assert repository.unite(folder, one).missing == 1
+    changes = joint_signing.waiting(folder, two).changes
+    assert any(names(change, "each stream", "or no more") for change in changes)
+    assert not any("removed" in change or "added" in change for change in changes)
+    assert in_one_list(folder) == []
+    assert sign(folder, two)
+    assert in_one_list(folder) == [(STREAM, 1)]
+    assert pulled(folder) == 1
+
+
 def test_lists_that_are_due_are_proposed_by_a_refresh(people: tuple[Path, Keys, Keys]) -> None:
     folder, one, two = people
     repository.delegate(folder, one)
@@ -439,6 +497,16 @@ def test_list_that_no_gateway_reads_is_not_published(
     assert (STREAM, 3) in [(stream, seq) for stream, seq, *_ in listed(folder)]
 
 
+def test_lists_that_are_too_long_together_stay_apart(folder: Path, keys: Keys) -> None:
+    fill(folder, keys, 4_997_500)
+    before = {path.name for path in (folder / "metadata").iterdir()}
+    with pytest.raises(RegistryError, match=naming("5000000", "nothing was published")):
+        repository.unite(folder, keys)
+    assert {path.name for path in (folder / "metadata").iterdir()} == before
+    repository.refresh(folder, keys)
+    assert [pulled(folder, seq=2), pulled(folder, OTHER)] == [2, 2]
+
+
 def test_files_of_lists_with_names_of_roles_are_kept_apart(tmp_path: Path) -> None:
     kept = [tmp_path / f"{version}.{role_of('targets')}.json" for version in range(1, 30)]
     gone = [tmp_path / f"{version}.targets.json" for version in (1, 2, 3, 20, 40, 41)]
@@ -466,4 +534,11 @@ def test_commands_lead_to_lists_of_streams(
     assert names(told.err, "releases before", "upgrade")
     assert main(["registry", "list", str(folder)]) == 0
     assert STREAM in capsys.readouterr().out
+    assert pulled(folder) == 1
+    assert main(["registry", "unite", *signing]) == 0
+    told = capsys.readouterr()
+    assert names(told.out, "one list again", "1")
+    assert names(told.err, "stay, signed and empty", "every place that signs")
+    assert main(["registry", "unite", *signing]) == 1
+    assert names(capsys.readouterr().err, "has one list of bundles already")
     assert pulled(folder) == 1

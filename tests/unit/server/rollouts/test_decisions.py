@@ -1,0 +1,80 @@
+"""What a person decides about a rollout, and what is said where it cannot be."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from models.rollout.stage import Stage
+from server.rollouts.decisions import Decisions, Wish
+from server.rollouts.errors import DecisionError
+from server.rollouts.ledger import Ledger
+from tests.kit.rollouts.documents import START, plan
+from tests.kit.rollouts.world import Gateway, World
+
+ID = "press-5"
+Act = Callable[[Decisions], Stage]
+
+
+@pytest.fixture
+def decisions(tmp_path: Path) -> Iterator[Decisions]:
+    """Of a rollout that is planned, and was not started."""
+    world = World(plan(), [Gateway("a", 4)], START)
+    ledger = Ledger(tmp_path / "ledger.sqlite3", "registry")
+    yield Decisions(world.registry, ledger, lambda: world.now)
+    ledger.close()
+
+
+def start(decisions: Decisions) -> Stage:
+    return decisions.start(ID, by="Eva", reason="begin")
+
+
+def does(wish: Wish, rollout: str = ID) -> Act:
+    return lambda decisions: decisions.decide(wish, rollout, by="Eva", reason="noise")
+
+
+@pytest.mark.parametrize(
+    ("acts", "words"),
+    [
+        pytest.param(
+            [does("hold")],
+            "press-5 is not started; hold needs one that is running: begin it by millhand-server "
+            "rollout start press-5 --by NAME",
+            id="hold before the start",
+        ),
+        pytest.param(
+            [start, start],
+            "press-5 was started before; it is running: it may be held or reverted",
+            id="start twice",
+        ),
+        pytest.param(
+            [start, does("hold"), start],
+            "press-5 was started before; it is held: it may be resumed or reverted",
+            id="start of one that is held",
+        ),
+        pytest.param(
+            [start, does("resume")],
+            "press-5 is running; resume needs one that is held: it may be held or reverted",
+            id="resume of one that runs",
+        ),
+        pytest.param(
+            [start, does("revert"), does("revert")],
+            "press-5 is reverted; revert needs one that is running or held or done: it is over; "
+            "sign a new plan with another id",
+            id="revert twice",
+        ),
+        pytest.param(
+            [start, does("hold", "pres-5")],
+            "there is no rollout 'pres-5'; the registry has press-5",
+            id="misspelt",
+        ),
+    ],
+)
+def test_decision_that_cannot_be_says_what_is_there_and_what_can_be_done(
+    decisions: Decisions, acts: list[Act], words: str
+) -> None:
+    for act in acts[:-1]:
+        act(decisions)
+    with pytest.raises(DecisionError) as refused:
+        acts[-1](decisions)
+    assert words in str(refused.value)
