@@ -1,18 +1,31 @@
 import os
+import shutil
+import sys
 from collections.abc import Callable, Collection, Generator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from coverage import Coverage
 from hypothesis import settings
+
+from tests.kit.once import RUN
 
 # Tests share the machine's processors with each other. A thread of OpenMP that waits for one that
 # has none spins meanwhile, and a fit of a second takes five. Before NumPy is imported, and for all
 # processes that tests start.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+# Images of machines set it. Each program that a test starts would compile millhand anew, which
+# takes up to half of its start, and each worker all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# Pydantic would ask each of a hundred installed packages for plugins at each start of a program.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 # The machine may be busy, so no example has a deadline; nothing is kept between runs.
 settings.register_profile("millhand", deadline=None, database=None, print_blob=True)
@@ -30,20 +43,42 @@ _UNMEASURED = [
         "integration/commands/test_upgrade.py",
         "integration/delivery",
         "integration/input",
+        "integration/server/test_guide.py",
+        "integration/server/test_kserve_client.py",
+        "integration/server/test_openapi.py",
+        "integration/server/test_page.py",
+        "integration/server/test_page_fleet.py",
+        "integration/server/test_page_outages.py",
+        "integration/server/test_page_retraining.py",
+        "integration/server/test_page_rollouts.py",
+        "integration/server/test_page_states.py",
+        "integration/server/test_page_token.py",
+        "integration/server/test_retraining.py",
+        "integration/server/test_retraining_by_policy.py",
         "integration/server/test_rollout_agents.py",
         "integration/server/test_rollouts.py",
+        "integration/server/test_tritonclient.py",
         "integration/server/test_under_load.py",
         "integration/server/test_workers.py",
         "integration/shadow",
         "integration/test_site.py",
         "integration/trainer/test_learned_recipe.py",
+        "integration/trainer/test_report_page.py",
         "integration/updates",
         "realdata",
+        "unit/trainer/draft/test_packaged_sets.py",
     )
 ]
 _CHILDREN_UNMEASURED = [Path(__file__).parent / name for name in ("contract", "unit")]
 _FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 """Variable by which coverage finds itself in processes that tests start (coverage/patch.py)."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of `tests.kit.once`, which the workers of this run inherit."""
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN] = mkdtemp(prefix="millhand-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(RUN)))
 
 
 @pytest.hookimpl(wrapper=True)
