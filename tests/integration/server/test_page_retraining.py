@@ -81,4 +81,7 @@ def test_proposal_is_shown_with_its_reason_and_decided_by_a_person(
     ledger = view.texts(".ledger tbody tr")
     assert any("accepted" in one and "Bert the season has changed" in one for one in ledger)
     assert any("training_failed" in one and "no space left" in one for one in ledger)
+    steps = view.texts(".ledger tbody [data-name=step]")
+    assert steps == ["training", "training", "consent", "proposal"]
+    assert "step: training" in standing(view)
     assert view.chromium.complaints == []
