@@ -85,3 +85,11 @@ def test_proposal_is_shown_with_its_reason_and_decided_by_a_person(
     assert steps == ["training", "training", "consent", "proposal"]
     assert "step: training" in standing(view)
     assert view.chromium.complaints == []
+    view.broker.stop()
+    view.wait_for_text(".problem", "no connection to the broker")
+    gap = view.chromium.evaluate(
+        "(card => card.getBoundingClientRect().top "
+        "- card.previousElementSibling.getBoundingClientRect().bottom)"
+        "(document.querySelector('.problem + .rollout'))"
+    )
+    assert gap >= 10
