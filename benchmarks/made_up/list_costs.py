@@ -3,7 +3,9 @@
 A registry of 100,000 made-up bundles of 300 streams is signed, once with one list and once with a
 list for each stream, and the client of the agent reads one stream of it in a process of its own, by
 `file://`. One list of that length would not be published, nor read: it is written and read here
-with the limit raised. Takes about two minutes, and 1 GB of memory for the one list.
+with the limit raised. Then the publisher's daily `registry refresh` is measured, which reads and
+verifies every list: once while each of them is due, and once while none is. Takes about three
+minutes, and 1 GB of memory for the one list.
 """
 
 import argparse
@@ -113,7 +115,23 @@ def look(folder: Path, max_list_bytes: int = MAX_LIST_BYTES) -> Cost:
         folder: the folder of `sign`; the gateway's state is kept there too.
         max_list_bytes: bytes of the longest list that is read.
     """
-    command = [sys.executable, "-m", __spec__.name, "--look", str(folder), str(max_list_bytes)]
+    return _child("--look", str(folder), str(max_list_bytes))
+
+
+def refresh(folder: Path) -> Cost:
+    """Sign anew what is due, as a timer does every day, in a process of its own.
+
+    Args:
+        folder: the folder of `sign`.
+
+    Returns:
+        The cost, where `bytes` are those of the documents that were written.
+    """
+    return _child("--refresh", str(folder))
+
+
+def _child(*options: str) -> Cost:
+    command = [sys.executable, "-m", __spec__.name, *options]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return Cost(*json.loads(done.stdout))
 
@@ -129,6 +147,14 @@ def _look(folder: Path, max_list_bytes: int) -> None:
     print(json.dumps([fetcher.fetched, process_time(), _peak_bytes()]))
 
 
+def _refresh(folder: Path) -> None:
+    directory = folder / "registry"
+    before = {*(directory / "metadata").iterdir()}
+    repository.refresh(directory, Keys(folder / "keys"))
+    new = {*(directory / "metadata").iterdir()} - before
+    print(json.dumps([sum(one.stat().st_size for one in new), process_time(), _peak_bytes()]))
+
+
 def _peak_bytes() -> int:
     """Largest memory of this process (proc(5), VmHWM); getrusage would have that of its parent."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -142,7 +168,11 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=300)
     parser.add_argument("--bundles", type=int, default=100_000)
     parser.add_argument("--look", nargs=2, metavar=("FOLDER", "BYTES"), help=argparse.SUPPRESS)
+    parser.add_argument("--refresh", metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.refresh:
+        _refresh(Path(options.refresh))
+        return
     if options.look:
         _look(Path(options.look[0]), int(options.look[1]))
         return
@@ -155,6 +185,12 @@ def main() -> None:
                 cost = look(Path(name), limit)
                 print(
                     f"{words:>22}, {when} look: {cost.bytes / 1e6:6.2f} MB fetched,"
+                    f" {cost.cpu_s:5.2f} s of processor, {cost.peak_bytes / 1e6:4.0f} MB of memory"
+                )
+            for due in ("every", "no") if by_stream else ():
+                cost = refresh(Path(name))
+                print(
+                    f"refresh, {due:>5} list is due: {cost.bytes / 1e6:6.2f} MB written,"
                     f" {cost.cpu_s:5.2f} s of processor, {cost.peak_bytes / 1e6:4.0f} MB of memory"
                 )
 

@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -17,6 +16,7 @@ from models.bundle.correlation import in_words
 from models.bundle.package import Bundle, read_bundle
 from models.errors import BundleError
 from models.printable import printable
+from models.rollout.plan import Plan
 from models.rollout.stage import Stage
 from server.cli.told import LOOK_S, told, unasked
 from server.rollouts.decisions import Decisions
@@ -81,9 +81,7 @@ def ask(rollouts: Rollouts) -> Answer:
 
 def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -> None:
     plan = read_plan(chosen.file)
-    bundle = _bundle(chosen.bundle)
-    if bundle is not None:
-        check_bundle(plan, bundle)
+    bundle = _given(chosen, plan)
     view = None if chosen.unchecked else _view(rollouts, plan.stream, chosen.wait)
     if view is not None and view.missing:
         raise PlanError(
@@ -94,6 +92,12 @@ def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -
     registry = documents(rollouts)
     bundles = registry.bundles(plan.stream, compared(plan, view))
     bundles += [] if bundle is None else [bundle]
+    if not any(one.manifest.seq == plan.seq for one in bundles):
+        raise PlanError(
+            "registry",
+            f"{rollouts.registry} has no bundle {plan.stream}#{plan.seq}: give it along with the "
+            "plan, which signs both at once (--bundle), or correct seq of the plan",
+        )
     block_s = block_seconds(plan, bundles)
     check_plan(plan, now=now(), known=registry.rollouts(), view=view, block_s=block_s)
     keys = Keys(chosen.keys, chosen.passphrase_file)
@@ -114,13 +118,23 @@ def _plan(chosen: argparse.Namespace, _settings: Settings, rollouts: Rollouts) -
         print(f"It begins with: millhand-server rollout start {plan.id} --by NAME")
 
 
-def _bundle(path: Path | None) -> Bundle | None:
-    if path is None:
+def _given(chosen: argparse.Namespace, plan: Plan) -> Bundle | None:
+    """The bundle that is given along with a plan, once all that is given was looked at."""
+    if not chosen.keys.is_dir():
+        raise PlanError(
+            "registry", f"{chosen.keys} is no folder: give that of the targets key (--keys)"
+        )
+    if chosen.bundle is None:
         return None
     try:
-        return read_bundle(path.read_bytes())
+        bundle = read_bundle(chosen.bundle.read_bytes())
     except (OSError, BundleError) as exc:
-        raise PlanError("plan_unreadable", f"{path}: {exc}") from exc
+        raise PlanError(
+            "wrong_bundle",
+            f"{chosen.bundle}: {exc}: --bundle takes what millhand-trainer train has written",
+        ) from exc
+    check_bundle(plan, bundle)
+    return bundle
 
 
 def _start(chosen: argparse.Namespace, settings: Settings, rollouts: Rollouts) -> None:

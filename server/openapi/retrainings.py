@@ -8,7 +8,7 @@ from server.openapi.refusals import BODY, NAMED
 from server.openapi.schemas import ANY, array, record, table, text
 
 TAG: Final = "Retraining"
-_WHOLE: Final = table(ANY, "State, proposal with its figures, result, next commands, and ledger.")
+_WHOLE: Final = table(ANY, "State, step, proposal with its figures, result, next commands, ledger.")
 _WISHES: Final = {
     "accept": "Have a model trained as it was proposed",
     "decline": "Have nothing come of a proposal",

@@ -6,11 +6,15 @@ from shlex import quote
 from typing import Any, Final
 
 from models.printable import printable
+from models.rollout.plan import Plan
 from server.retraining.execution.publication import obstacle
 from server.retraining.execution.result import Result, read_result
 from server.retraining.execution.rollout_plan import DOCUMENT as PLAN
 from server.retraining.opened import Opened
 from server.retraining.proposals import Known
+from server.retraining.steps import FIRST, steps_of
+from server.rollouts.errors import PlanError
+from server.rollouts.planning import read_plan
 
 MAX_LINES: Final = 100
 """Lines of the ledger that are told, the newest."""
@@ -38,14 +42,25 @@ def described(of: Opened, known: Known) -> dict[str, Any]:
         LedgerError: the ledger cannot be read.
     """
     result = read_result(known.folder)
+    lines = of.ledger.lines(known.proposal.id, MAX_LINES)
+    steps = steps_of(lines, _plan(known))
     return {
         **summary(known),
+        "step": steps[0] if steps else FIRST,
         "proposal": known.proposal.model_dump(mode="json"),
         "result": result.model_dump(mode="json") if result is not None else None,
         "waits": _waits(of, known, result),
         "next": list(_commands(of, known, result)),
-        "ledger": [asdict(one) for one in of.ledger.lines(known.proposal.id, MAX_LINES)],
+        "ledger": [asdict(one) | {"step": at} for one, at in zip(lines, steps, strict=True)],
     }
+
+
+def _plan(known: Known) -> Plan | None:
+    """The plan of the rollout, as it was written for whoever signs it; None where there is none."""
+    try:
+        return read_plan(known.folder / PLAN) if known.state == "published" else None
+    except PlanError:
+        return None
 
 
 def _waits(of: Opened, known: Known, result: Result | None) -> str:
@@ -82,6 +97,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     proposal, result = told["proposal"], told["result"]
     recordings, champion = proposal["recordings"], proposal["champion"]
     yield f"{told['id']}: {told['stream']}, {told['state']} since {told['since']} ({told['by']})"
+    yield f"  step        {told['step']}"
     yield f"  because     {told['reason']}"
     yield f"  proposed    {proposal['time']} by {proposal['by']}: {proposal['reason']}"
     yield f"  recipe      {proposal['recipe']}"
@@ -104,4 +120,4 @@ def _decided(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "the ledger, the newest first"
     for one in lines:
         said = f"{one['by']}: {one['reason']}"
-        yield f"  {one['time']}  {one['what']:<10}  {one['state']:<10}  {said}"
+        yield f"  {one['time']}  {one['what']:<10}  {one['state']:<10}  {one['step']:<18}  {said}"

@@ -64,7 +64,7 @@ function Proposal({ one }) {
   return html`<section class="panel rollout" aria-labelledby="retraining-${one.id}">
     <header class="head">
       <h2 id="retraining-${one.id}">${one.stream}, ${one.id}</h2>
-      <p class="standing"><span class="sign sign-${shape}"><${Shape} kind=${shape} />${name}</span></p>
+      <p class="standing"><span class="sign sign-${shape}"><${Shape} kind=${shape} />${name}</span> step: ${one.step}</p>
       ${one.state === "proposed" && html`<p class="quiet">expires ${at(one.answer_by)}</p>`}
     </header>
     <p>${proposal.reason}</p>

@@ -179,7 +179,7 @@ export function Ledger({ lines }) {
               <td role="cell" class="num">${at(line.time)}</td>
               <td role="cell">${line.what}</td>
               <td role="cell">${line.state}</td>
-              <td role="cell" data-name="step" class="num">${line.stage}</td>
+              <td role="cell" data-name="step" class=${line.step ? "" : "num"}>${line.step ?? line.stage}</td>
               <td role="cell" data-name="by">${line.by}</td>
               <td role="cell" data-name="why">${line.reason}${line.gateways && html`<span class="message">${line.gateways}</span>`}</td>
             </tr>`,

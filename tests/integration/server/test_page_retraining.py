@@ -81,4 +81,15 @@ def test_proposal_is_shown_with_its_reason_and_decided_by_a_person(
     ledger = view.texts(".ledger tbody tr")
     assert any("accepted" in one and "Bert the season has changed" in one for one in ledger)
     assert any("training_failed" in one and "no space left" in one for one in ledger)
+    steps = view.texts(".ledger tbody [data-name=step]")
+    assert steps == ["training", "training", "consent", "proposal"]
+    assert "step: training" in standing(view)
     assert view.chromium.complaints == []
+    view.broker.stop()
+    view.wait_for_text(".problem", "no connection to the broker")
+    gap = view.chromium.evaluate(
+        "(card => card.getBoundingClientRect().top "
+        "- card.previousElementSibling.getBoundingClientRect().bottom)"
+        "(document.querySelector('.problem + .rollout'))"
+    )
+    assert gap >= 10

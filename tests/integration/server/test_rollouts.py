@@ -12,6 +12,7 @@ import tomli_w
 
 from models.control.documents import Status
 from models.control.topics import ControlTopics
+from serving.publishing import repository
 from serving.publishing.rollouts import read_rollouts
 from tests.kit.broker.brokers import Mosquitto, mosquitto
 from tests.kit.broker.proxy import TO_BROKER, Proxy
@@ -329,3 +330,20 @@ def test_a_plan_that_cannot_be_meant_is_refused_with_a_code_and_nothing_is_signe
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"{code}: ")
     assert read_rollouts(site.published.folder, site.published.keys) == ()
+
+
+def test_plan_beside_which_something_is_missing_says_what_to_give(site: Site) -> None:
+    keys, plan = str(site.published.keys.folder), site.plan()
+    unpublished = site.rollout("plan", plan, "--keys", keys, "--unchecked")
+    mistaken = site.rollout("plan", plan, "--keys", keys, "--bundle", plan)
+    keyless = site.rollout("plan", plan, "--keys", f"{keys}-of-nobody")
+    other = site.folder / "other.zip"
+    other.write_bytes(make_bundle(make_manifest(stream="fans", seq=2)).content)
+    foreign = site.rollout("plan", plan, "--keys", keys, "--bundle", str(other))
+    assert "has no bundle press#2: give it along with the plan" in unpublished.stderr
+    assert mistaken.stderr.startswith(f"wrong_bundle: {plan}: ")
+    assert "--bundle takes what millhand-trainer train has written" in mistaken.stderr
+    assert "keys-of-nobody is no folder: give that of the targets key" in keyless.stderr
+    assert foreign.stderr.startswith("wrong_bundle: the bundle is fans#2")
+    assert {one.returncode for one in (unpublished, mistaken, keyless, foreign)} == {1}
+    assert [one.stream for one in repository.listing(site.published.folder)] == [STREAM]
