@@ -73,7 +73,8 @@ class Input(Section):
     name_separator: Annotated[str, Field(max_length=8)] = Field(
         "",
         description="text in the name of a tag before which the asset stands, the last one counts: "
-        "with '.', Line1.Press.Flow is signal Flow of asset Line1.Press; only for lists of tags",
+        "with '.', Line1.Press.Flow is signal Flow of asset Line1.Press; with '/', the other "
+        "slashes become colons, as in Line1:Press; only for lists of tags",
     )
     tags: Layout = Field(
         Layout(), description="where the tags stand in the payload; only for dialect tags"
