@@ -73,6 +73,20 @@ def test_assets_in_names_with_slashes_are_read_as_the_draft_says() -> None:
     assert part.asset.endswith("acme:press")
 
 
+@pytest.mark.parametrize(("scale", "unit"), [(1, None), (1_000, "ms")], ids=["usual", "another"])
+def test_unit_of_times_that_a_product_does_not_have_by_default_is_set(
+    scale: int, unit: str | None
+) -> None:
+    document = {
+        "fields": {"PT101": 4.25},
+        "name": "opcua",
+        "tags": {"host": "gateway"},
+        "timestamp": 1_760_000_000 * scale,
+    }
+    (source,) = inputs(*rows("telegraf/hall2", *[document] * 3))
+    assert (source["dialect"], source.get("timestamp_unit")) == ("telegraf", unit)
+
+
 @pytest.mark.parametrize("write", [cbor2.dumps, msgpack.packb], ids=["cbor", "msgpack"])
 def test_byte_string_of_floats_is_a_block(write: Callable[[Any], bytes]) -> None:
     samples = b"\0\0\x88\x40" * 40
