@@ -68,7 +68,12 @@ SIDEBAR = {
         "docs/shadow",
         "docs/large-models",
     ],
-    "SCADA engineer": ["docs/topics", "docs/sparkplug", "docs/home-assistant"],
+    "SCADA engineer": [
+        "docs/topics",
+        "docs/sparkplug",
+        "docs/sparkplug-statements",
+        "docs/home-assistant",
+    ],
     "Developer": [
         "docs/architecture",
         "docs/api/models/models",

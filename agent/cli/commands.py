@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agent.cli import check as preflight
+from agent.cli.contradictions import find_contradictions
 from agent.cli.learning import options as learning
 from agent.config.settings import Settings
 from models.printable import printable
@@ -74,6 +75,7 @@ def _answers(settings: Settings, chosen: argparse.Namespace) -> Iterator[Answer]
     yield from preflight.inspect_installation()
     yield from preflight.find_unwritable(settings)
     yield from preflight.find_exposed(settings)
+    yield from find_contradictions(settings)
     yield from preflight.find_guessed(settings)
     yield from preflight.find_unheld(settings)
     store, limits = preflight.store(settings), settings.limits

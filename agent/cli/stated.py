@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from agent.cli.places import is_at, located, nearest, places
+from agent.cli.sparkplug import describe_metrics
 from agent.cli.tags import describe_tags
 from models.errors import DecodeError
 from models.input.codecs.paths import Path, finder, rendered, single
@@ -38,7 +39,7 @@ def source_of(settings: Pipeline, topic: str) -> Input | None:
 
 
 def describe(source: Input, names: Sequence[str], payload: bytes) -> Iterator[str]:
-    """Lines about a payload; none where it is no object or array, or Sparkplug's.
+    """Lines about a payload; none where it is no object or array.
 
     Args:
         source: the input that the payload belongs to.
@@ -49,6 +50,7 @@ def describe(source: Input, names: Sequence[str], payload: bytes) -> Iterator[st
         yield from describe_tags(source, names, payload)
         return
     if source.dialect == "sparkplug":
+        yield from describe_metrics(source, names, payload)
         return
     try:
         document = source.parse(payload)

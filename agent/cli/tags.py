@@ -4,11 +4,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from agent.cli.places import nearest_text
+from agent.cli.places import nearest, nearest_text, places
 from models.errors import DecodeError
+from models.input.codecs.paths import Path, finder, rendered, single
 from models.input.codecs.qualities import allowed_qualities
+from models.input.naming import text_of
 from models.input.source import Input
 from models.input.tags.decoder import TagsDecoder
+from models.input.tags.form import Tag
 
 _MAX_NAMES: Final = 20
 _MAX_CHARACTERS: Final = 80
@@ -25,11 +28,14 @@ def describe_tags(source: Input, names: Sequence[str], payload: bytes) -> Iterat
         payload: the payload of the message.
     """
     try:
-        found = list(dict.fromkeys(TagsDecoder(source, [], []).names(payload)))
+        tags = list(TagsDecoder(source, [], []).tags(payload))
     except DecodeError:
         return
+    found = list(dict.fromkeys(tag.name for tag in tags))
     yield "  the payload"
-    yield from _describe_ways(source)
+    yield from dict.fromkeys(_describe_ways(source))
+    if source.asset:
+        yield from _describe_assets(source.asset, tags)
     bound = {name: source.signals.get(name, name) for name in names}
     own = {tag: _own(source, tag) for tag in found}
     for name, tag in bound.items():
@@ -63,6 +69,31 @@ def _describe_ways(source: Input) -> Iterator[str]:
             yield f"    timestamp at {places} ({form.timestamp_unit})"
         if places := _places(form.layout.quality, form.quality):
             yield f"    quality at {places}: read are {allowed_qualities(form.quality_map)}"
+
+
+def _describe_assets(path: str, tags: Sequence[Tag]) -> Iterator[str]:
+    """What stands at the path of the asset, in the tags or beside them."""
+    steps = single(path)
+    given = [_at(part, steps) for tag in tags for part in (tag.item, tag.group)]
+    if found := list(dict.fromkeys(text for one in given if (text := text_of(one)))):
+        more = f" and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
+        yield f"    asset at {path}: {', '.join(map(_shown, found[:_MAX_NAMES]))}{more}"
+        return
+    yield f"    asset at {path}: nothing there"
+    for tag in tags[:1]:
+        for part, where in ((tag.item, "of the tag"), (tag.group, "beside the tags")):
+            instead = nearest(part, steps, places(part))
+            if instead is not None:
+                yield f"      nearest, {where}: {json.dumps(rendered(instead))}"
+                return
+
+
+def _at(part: object, path: Path) -> object:
+    """What stands at a path; None also where it cannot be told what it is."""
+    try:
+        return finder(path)(part)
+    except DecodeError:
+        return None
 
 
 def _places(of_tag: str | tuple[str, ...], of_part: str) -> str:

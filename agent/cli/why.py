@@ -101,16 +101,18 @@ def _explain_unserved(
 ) -> Iterator[str]:
     """What a message has by the signals that are bound, so that they can be tried before a model.
 
-    What a node or a connector has said before is remembered with the model, so nothing is told of
-    inputs that need it.
+    What a node or a connector has said before is remembered with the model, so nothing but what a
+    message of a node has is told of inputs that need it.
     """
     source = stated.source_of(pipeline, topic)
-    if source is None or payload is None or source.dialect in ("block", "siemens", "sparkplug"):
+    if source is None or payload is None or source.dialect in ("block", "siemens"):
         return
     names = [*dict.fromkeys(name for one in pipeline.inputs for name in one.signals)]
     if not source.signals:
         yield "  its signals are those of the model; with signals they can be tried without one"
     yield from stated.describe(source, [*source.signals], payload)
+    if source.dialect == "sparkplug":
+        return
     route = Routes(pipeline, names).route(topic) if names else None
     if route is None:
         return

@@ -24,6 +24,7 @@ class Commands:
 
     Attributes:
         refused: commands that were not obeyed, by reason.
+        is_rebirth_wanted: whether births were asked for and have not been published since.
     """
 
     def __init__(
@@ -32,15 +33,15 @@ class Commands:
         self.refused: Counter[str] = Counter()
         self._topics, self._clock = topics, clock
         self._log = Limited(log_interval_s)
-        self._is_rebirth_wanted = False
+        self.is_rebirth_wanted = False
         self._reborn_s = -_LEAST_S
 
     def take_rebirth(self) -> bool:
         """Whether births are wanted now. It is so at most once a second."""
         now_s = self._clock()
-        if not self._is_rebirth_wanted or now_s - self._reborn_s < _LEAST_S:
+        if not self.is_rebirth_wanted or now_s - self._reborn_s < _LEAST_S:
             return False
-        self._is_rebirth_wanted, self._reborn_s = False, now_s
+        self.is_rebirth_wanted, self._reborn_s = False, now_s
         return True
 
     def take(self, message: Received) -> None:
@@ -56,7 +57,7 @@ class Commands:
         is_for_node = message.topic == self._topics.node_commands
         for metric in metrics:
             if is_for_node and metric.name == REBIRTH:
-                self._is_rebirth_wanted |= metric.value is True
+                self.is_rebirth_wanted |= metric.value is True
             else:
                 self._refuse("not_writable", message)
 

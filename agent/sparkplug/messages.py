@@ -1,6 +1,7 @@
 """The messages of the node: topic, payload, and the sequence number that all of them share."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from agent.delivery.outgoing import Publisher, packet_bytes
@@ -14,6 +15,7 @@ from serving.log import Limited
 from serving.mqtt.packets import Publish
 
 _SEQUENCE: Final = 256
+_TIME: Final = attrgetter("timestamp_ms")
 
 
 class Messages:
@@ -65,8 +67,12 @@ class Messages:
         return self.of("NBIRTH", "", [*control, *metrics])
 
     def of(self, kind: str, device: str, metrics: Sequence[Metric]) -> Publish:
-        """A message of a kind, of a device or with an empty name of the node itself."""
-        payload = Payload(self._now_ms(), metrics, self._seq)
+        """A message of a kind, of a device or with an empty name of the node itself.
+
+        Its metrics are in the order of their times (Sparkplug 3.0.0,
+        tck-id-operational-behavior-data-publish-nbirth-order and -dbirth-order).
+        """
+        payload = Payload(self._now_ms(), sorted(metrics, key=_TIME), self._seq)
         is_birth = kind.endswith("BIRTH")
         content = encode(payload, is_birth=is_birth, has_types=self._has_types)
         return Publish(self._topics.of(kind, device), content, 0)

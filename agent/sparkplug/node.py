@@ -181,6 +181,8 @@ class EdgeNode:
             return
         if self._commands.take_rebirth():
             self._is_born = False
+        elif self._is_born and self._commands.is_rebirth_wanted:
+            return  # data stop at once (rebirth-action-1); births come once a second at most
         devices = self._devices
         if not self._is_born and not self._bear(connection):
             return

@@ -11,16 +11,15 @@ from typing import Any, Final, cast
 
 from models.errors import DecodeError, ReadingError
 from models.input.admission import Refused
-from models.input.codecs.block import BlockDecoder, BlockDocumentDecoder, RawBlockDecoder
-from models.input.codecs.json_row import JsonRowDecoder
+from models.input.codecs.block import BlockDecoder
 from models.input.codecs.paths import rendered
-from models.input.codecs.reading import Decoder, Fields, Reading
-from models.input.codecs.scalar import BareDecoder, PlainDecoder, UmhDecoder, scalar_decoder
-from models.input.codecs.thingsboard import ThingsBoardDecoder
-from models.input.codecs.values import ValueReader, to_number, value_reader
+from models.input.codecs.reading import Decoder, Reading
+from models.input.codecs.values import ValueReader, value_reader
+from models.input.decoding import decoder_of
 from models.input.memory import Memories, Memory
 from models.input.naming import PayloadNames
 from models.input.pipeline import Pipeline
+from models.input.sharing import read_by_each, teach_each
 from models.input.source import Input
 from models.input.sparkplug.topic import SparkplugTemplate
 from models.input.tags.rows import Find
@@ -131,26 +130,31 @@ class Routes:
     def route(self, topic: str) -> Route | None:
         """The route of a topic; None if no input matches it, or it cannot be answered.
 
+        Where several inputs have the topic, each takes what it reads of lists of tags and of nodes
+        of Sparkplug; of any other payload the first input takes all.
+
         Parses the topic, which takes some microseconds: callers keep what they get, by topic.
         """
-        for bound in self._inputs:
-            if bound.knowledge is not None and bound.knowledge.match(topic) is not None:
-                learn = partial(bound.learn, topic)
-                return Route("", (), Refused("asset_missing"), "", learn, is_knowledge=True)
-            matched = bound.match(topic)
-            if matched is None:
-                continue
-            levels, find = matched
-            split: Split
-            if find is not None:
-                split = partial(self._split_found, bound, levels, find)
-            elif bound.names_in is None:
-                return self._route(bound, levels)
-            else:
-                split = partial(self._split, bound, levels)
-            refused = Refused("asset_missing")
-            return Route("", (), refused, "", split, bound.takes_retained, bound.last_known)
-        return None
+        learners = [bound.learn for bound in self._inputs if bound.knows(topic)]
+        if learners:
+            learn = partial(teach_each, learners, topic)
+            return Route("", (), Refused("asset_missing"), "", learn, is_knowledge=True)
+        matched = ((bound, bound.match(topic)) for bound in self._inputs)
+        parts = [(bound, *found) for bound, found in matched if found is not None]
+        if not parts:
+            return None
+        bound, levels, find = parts[0]
+        split: Split
+        if find is not None:
+            finders = [(one, at, its) for one, at, its in parts if its is not None]
+            splits = [partial(self._split_found, *finder) for finder in finders]
+            split = splits[0] if len(splits) == 1 else partial(read_by_each, splits)
+        elif bound.names_in is None:
+            return self._route(bound, levels)
+        else:
+            split = partial(self._split, bound, levels)
+        refused = Refused("asset_missing")
+        return Route("", (), refused, "", split, bound.takes_retained, bound.last_known)
 
     def _route(self, bound: "_BoundInput", levels: Levels) -> Route | None:
         # Interned: an asset with 100 topics would otherwise keep 100 copies of its key.
@@ -188,7 +192,7 @@ class Routes:
         self, bound: "_BoundInput", levels: Levels, asset: str, places: Sequence[int]
     ) -> Route:
         """The route of some of the signals of an asset that a payload has."""
-        key = (bound.template.text, *levels.by_name.values(), asset, places)
+        key = (bound, *levels.by_name.values(), asset, places)
         route = self._known.get(key)
         if route is None:
             named = {**levels.by_name, bound.asset_level: asset} if asset else levels.by_name
@@ -210,7 +214,7 @@ class Routes:
         """
         assert bound.names_in is not None  # noqa: S101  asked before
         named = {**levels.by_name, **bound.names_in(payload)}
-        key = (bound.template.text, *named.values())
+        key = (bound, *named.values())
         route = self._known.get(key)
         if route is None:
             route = self._route(bound, Levels(named))
@@ -240,7 +244,7 @@ class _BoundInput:
     ) -> None:
         self.template = TopicTemplate(source.topic)
         self.takes_retained, self.last_known = source.takes_retained, source.last_known
-        is_list = bool(source.forms) or source.dialect == "sparkplug"
+        is_list = source.is_of_tags
         has_names = source.has_payload_names and not is_list
         self.names_in = PayloadNames(source) if has_names else None
         paths = source.signals or {name: name for name in names}
@@ -269,10 +273,10 @@ class _BoundInput:
             self._decode = lambda _: ()
             return
         if not (source.signal or SIGNAL in self.template.names):
-            self._decode = _decoder(source, [paths[name] for name in known], readers)
+            self._decode = decoder_of(source, [paths[name] for name in known], readers)
             return
         for index, name, read in zip(self._channels, known, readers, strict=True):
-            self._by_level[paths[name]] = (index,), _decoder(source, [paths[name]], [read])
+            self._by_level[paths[name]] = (index,), decoder_of(source, [paths[name]], [read])
 
     def _bind_nodes(
         self, memory: Memory | None, names: Sequence[str], readers: Sequence[ValueReader]
@@ -303,6 +307,10 @@ class _BoundInput:
             one = connector.ConnectorDecoder(source, memory, tags)
             self.match, self.knowledge, self.learn = one.match, one.knowledge, one.learn
 
+    def knows(self, topic: str) -> bool:
+        """Whether the messages of a topic say how its other messages are to be read."""
+        return self.knowledge is not None and self.knowledge.match(topic) is not None
+
     def _match(self, topic: str) -> tuple[Levels, Find | None] | None:
         """The named levels of a topic, and what finds the readings of payloads that name assets."""
         return (levels, self._find) if (levels := self.template.match(topic)) is not None else None
@@ -316,34 +324,3 @@ class _BoundInput:
 
 def _nothing(_topic: str, _payload: bytes) -> Iterable[Any]:
     return ()
-
-
-def _decoder(
-    source: Input, paths: Sequence[str], readers: Sequence[ValueReader]
-) -> Decoder | BlockDecoder:
-    fields, parse = source.fields, source.parse
-    if source.dialect == "block":
-        return _block_decoder(source, paths, fields)
-    if source.dialect == "json":
-        return JsonRowDecoder(paths, fields, readers, parse)
-    if source.dialect == "thingsboard":
-        return ThingsBoardDecoder(paths, readers, parse)
-    (read,) = readers or (to_number,)  # none: the model does not use the signal of the input
-    if source.dialect == "umh":
-        return UmhDecoder(read, parse)
-    is_document = source.has_payload_names or source.value or source.timestamp
-    if is_document or source.quality or source.sequence:
-        return scalar_decoder(source.value, fields, read, parse)
-    return BareDecoder(read, parse) if source.encoding else PlainDecoder(read)
-
-
-def _block_decoder(source: Input, paths: Sequence[str], fields: Fields) -> BlockDecoder:
-    assert source.encoding  # noqa: S101  the settings are checked
-    is_per_signal = SIGNAL in TopicTemplate(source.topic).names
-    width = 1 if is_per_signal else len(paths)
-    is_bare = not (source.value or source.timestamp or source.quality or source.sequence)
-    if source.encoding == "float32" or (is_bare and (is_per_signal or not source.signals)):
-        return RawBlockDecoder(source.encoding, width, source.parse)
-    if source.value or is_per_signal:
-        paths = [source.value or "value"]
-    return BlockDocumentDecoder(source.encoding, paths, width, fields, source.parse)

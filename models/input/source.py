@@ -73,7 +73,8 @@ class Input(Section):
     name_separator: Annotated[str, Field(max_length=8)] = Field(
         "",
         description="text in the name of a tag before which the asset stands, the last one counts: "
-        "with '.', Line1.Press.Flow is signal Flow of asset Line1.Press; only for lists of tags",
+        "with '.', Line1.Press.Flow is signal Flow of asset Line1.Press; with '/', the other "
+        "slashes become colons, as in Line1:Press; only for lists of tags",
     )
     tags: Layout = Field(
         Layout(), description="where the tags stand in the payload; only for dialect tags"
@@ -180,9 +181,7 @@ class Input(Section):
         by_name = per_signal or has_level or self.forms or self.dialect == "sparkplug"
         if by_name and len(set(self.signals.values())) < len(self.signals):
             what = "topic level" if per_signal or has_level else "tag"
-            raise ValueError(
-                f"signals: two signals are bound to the same {what}; give each its own"
-            )
+            raise ValueError(f"signals: two are bound to the same {what}; give each its own")
         if not per_signal and has_level and self.dialect != "block":
             raise ValueError(
                 f"dialect {self.dialect} carries all signals in one message: take the level "
@@ -221,11 +220,8 @@ class Input(Section):
     @property
     def filters(self) -> Sequence[str]:
         """All topic filters to subscribe to, also those of `knowledge`."""
-        return (
-            (self.filter, TopicTemplate(self.knowledge).filter)
-            if self.knowledge
-            else (self.filter,)
-        )
+        others = [TopicTemplate(self.knowledge).filter] if self.knowledge else []
+        return [self.filter, *others]
 
     @property
     def knowledge(self) -> str:
@@ -289,9 +285,14 @@ class Input(Section):
         return Fields(*time, *others, self.quality_map, self.timezone)
 
     @property
+    def is_of_tags(self) -> bool:
+        """Whether its messages are lists of tags or metrics, of which an input takes some."""
+        return bool(self.forms) or self.dialect == "sparkplug"
+
+    @property
     def has_payload_names(self) -> bool:
         """Whether the payload names the asset or the signal, so that messages of a topic differ."""
-        return bool(self.asset or self.signal or self.forms) or self.dialect == "sparkplug"
+        return bool(self.asset or self.signal) or self.is_of_tags
 
     @property
     def names_asset(self) -> bool:

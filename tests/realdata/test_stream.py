@@ -195,6 +195,43 @@ def test_ai4i_one_row_one_prediction(
     figure(f"AI4I (synthetic): {rows} rows, {len(answers)} predictions, {failures} failures")
 
 
+def test_states_and_booleans_are_served_as_they_were_trained(
+    data: Path, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    table = pd.read_csv(data / "ai4i2020" / "ai4i2020.csv").iloc[:4000]
+    table.columns = table.columns.str.strip()
+    table["Worn"] = table["Tool_wear"] >= 150  # as a PLC reports it, beside the minutes
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    text = (RECIPES / "ai4i.toml").read_text()
+    text = text.replace("${MILLHAND_DATA}/ai4i2020/ai4i2020.csv", str(tmp_path / "rows.csv"))
+    text += '[search]\ntrials = 1\ncandidates = ["linear"]\n'
+    recipe = tmp_path / "states.toml"
+    recipe.write_text(text + '[[signals]]\nname = "worn"\ncolumn = "Worn"\n')
+    bundle = trained(recipe, tmp_path / "bundle")
+    names = [channel.name for channel in bundle.manifest.channels]
+    rows = table.iloc[-1000:].rename(columns=str.lower)[names]
+    assert set(rows["type"]) == {"L", "M", "H"}
+    assert set(rows["worn"]) == {True, False}
+    pipeline: dict[str, object] = {
+        "stream": "milling-failure",
+        "inputs": [{"topic": "plant/mill/rows", "sequence": "n"}],
+    }
+    with line(tmp_path, [bundle], [pipeline]) as made:
+        for number, row in enumerate(rows.to_dict("records")):
+            made.scada.publish("plant/mill/rows", json.dumps({"n": number, **row}))
+        made.scada.flush()
+        answers = made.answers(len(rows))
+    known = {"L": 0, "M": 1, "H": 2}
+    windows = rows.assign(type=rows["type"].map(known)).to_numpy(np.float32)[:, None, :]
+    assert_equal(bundle, answers, windows)
+    for name in ("type", "worn"):
+        changed = windows.copy()
+        changed[..., names.index(name)] = 0
+        scores = offline(bundle, windows)["score"], offline(bundle, changed)["score"]
+        assert not np.allclose(*scores, rtol=1e-3), f"{name} does not matter to the model"
+    figure(f"AI4I with a boolean: {len(answers)} predictions equal offline")
+
+
 def _experiment(file: Path, folder: Path) -> Experiment:
     """Train on the first rows of a file, whatever they are; windows begin anew after a pause."""
     name = f"skab-{file.parent.name}-{file.stem}"

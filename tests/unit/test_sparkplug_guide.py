@@ -1,4 +1,4 @@
-"""docs/sparkplug.md: its keys, its counters and the tests that it names exist."""
+"""docs/sparkplug.md and the statements beside it: keys, counters and tests that are named exist."""
 
 import ast
 import json
@@ -10,11 +10,13 @@ import pytest
 
 from agent.config.sparkplug import Sparkplug
 from models.control.documents import SparkplugMetrics
+from tests.kit.sparkplug.statements import BY_ID
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/sparkplug.md").read_text()
-CONFORMANCE = GUIDE.split("## Conformance")[1]
-NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", CONFORMANCE)))
+STATEMENTS = (ROOT / "docs/sparkplug-statements.md").read_text()
+ROWS = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", STATEMENTS, re.MULTILINE)
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)(?:\[[\w-]+\])?`", STATEMENTS)))
 
 
 def blocks(language: str) -> list[str]:
@@ -43,6 +45,14 @@ def test_counters_that_are_shown_are_those_that_are_published() -> None:
 def test_statement_names_a_test_that_exists(file: str, name: str) -> None:
     nodes = ast.walk(ast.parse((ROOT / file).read_text()))
     assert name in {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
+def test_each_statement_has_a_test_or_a_reason_why_it_does_not_apply() -> None:
+    assert len(ROWS) == len(dict(ROWS)) >= 200
+    held = {name for name, cell in ROWS if f"::test_statement_holds[{name}]`" in cell}
+    assert held == set(BY_ID)
+    others = [cell for name, cell in ROWS if name not in held]
+    assert [one for one in others if not one.startswith(("does not apply: ", "`tests/"))] == []
 
 
 def test_every_reason_is_in_the_tables() -> None:

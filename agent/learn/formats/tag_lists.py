@@ -24,6 +24,7 @@ from agent.learn.source import Signal, Source, names_for
 from models.errors import DecodeError
 from models.input.codecs.times import to_time_ns
 from models.input.source import Input
+from models.input.tags.layout import NAMED
 
 _BY_ASSET: Final = frozenset({"thingsboard-gateway"})
 """Payload formats whose payloads have an asset as the key of its tags."""
@@ -62,10 +63,12 @@ class TagList:
         """One source, or one for each depth of the topics."""
         values: dict[str, list[object]] = {}
         times: list[tuple[str, int, int]] = []
+        units: Counter[str] = Counter()
         for message in group.messages():
             for tag in self._tags(message):
                 values.setdefault(tag.name, []).append(tag.value)
                 times += timed(message, tag)
+                units[unit_of(message, tag)] += 1
         separator, named = _divided(values)
         has_asset = bool(separator) or self.dialect in _BY_ASSET
         depths = by_depth(group.records)
@@ -79,7 +82,7 @@ class TagList:
         source = Source(
             found.template,
             self.dialect,
-            {SEPARATOR: separator} if separator else {},
+            ({SEPARATOR: separator} if separator else {}) | _unit(self.dialect, units),
             tuple(signals_of(values, separator)),
             tuple(_notes(separator, named)),
         )
@@ -93,6 +96,19 @@ def timed(message: Message, tag: Tag) -> Iterator[tuple[str, int, int]]:
     if tag.time is None or (clock := clock_of("time", [(message.at_ns, tag.time)])) is None:
         return
     yield message.topic, message.at_ns, to_time_ns(tag.time, clock.unit)
+
+
+def unit_of(message: Message, tag: Tag) -> str:
+    """The unit of the time of a tag; empty where it has none that can be told."""
+    clock = clock_of("time", [(message.at_ns, tag.time)]) if tag.time is not None else None
+    return "" if clock is None else clock.unit
+
+
+def _unit(dialect: str, units: Counter[str]) -> dict[str, str]:
+    """The setting of the unit of times, where it is another than the payload format has."""
+    usual = {form.timestamp_unit for form in NAMED.get(dialect, ()) if not form.nanoseconds}
+    ((unit, _),) = units.most_common(1) or [("", 0)]
+    return {"timestamp_unit": unit} if unit and usual and unit not in usual else {}
 
 
 def _divided(names: Iterable[str]) -> tuple[str, list[str]]:

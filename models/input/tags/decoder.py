@@ -14,7 +14,7 @@ from models.input.codecs.paths import finder_of
 from models.input.codecs.values import ValueReader
 from models.input.naming import asset_in
 from models.input.source import Input
-from models.input.tags.form import Form
+from models.input.tags.form import Form, Tag
 from models.input.tags.rows import Found, Rows
 from models.input.tags.wording import Wording, Wordings
 
@@ -87,8 +87,8 @@ class TagsDecoder:
             raise DecodeError(rows.refused or "no_signal")
         return Found(readings, rows.refused)
 
-    def names(self, payload: bytes) -> Iterator[str]:
-        """The names of all tags of a payload, for whoever looks for one.
+    def tags(self, payload: bytes) -> Iterator[Tag]:
+        """All tags of a payload, for whoever looks for one.
 
         Raises:
             DecodeError: see `__call__`.
@@ -96,7 +96,7 @@ class TagsDecoder:
         rows = Rows(self._width)
         for part in self._parse(payload)[0]:
             for one in self._of_each_asset(part, rows) if self._is_by_asset else (part,):
-                yield from self._form(one).names(one)
+                yield from self._form(one).tags(one)
 
     def _of_each_asset(self, part: object, rows: Rows) -> Iterator[Any]:
         """The parts of a payload by asset, while `rows` has the asset of the tags."""

@@ -1,7 +1,7 @@
 """Reads the tags of payloads of one form: finds each tag, its name, value, time and quality."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from models.errors import DecodeError
 from models.input.codecs.paths import Finder, finder_of
@@ -29,6 +29,20 @@ _REPEATED: Final = object()
 _NOTHING: Final = object()
 _Group = dict[str, Any]
 _Converted = TypeVar("_Converted")
+
+
+class Tag(NamedTuple):
+    """A tag as a payload has it.
+
+    Attributes:
+        name: name of the tag.
+        item: the tag.
+        group: the part of the payload in which the tag stands.
+    """
+
+    name: str
+    item: Any
+    group: Mapping[str, Any]
 
 
 class Form:
@@ -188,12 +202,12 @@ class Form:
         rows.add_row(key, values)
         return True
 
-    def names(self, part: object) -> Iterator[str]:
-        """The names of all tags of a payload, as `take` looks for them."""
+    def tags(self, part: object) -> Iterator[Tag]:
+        """All tags of a payload, as `take` looks for them."""
         for group in self._groups(part) if self._groups is not None else (part,):
             if isinstance(group, dict):
-                for name, _ in self._items_of(group, Rows(0)):
-                    yield name if type(name) is str else text_of(name)
+                for name, item in self._items_of(group, Rows(0)):
+                    yield Tag(name if type(name) is str else text_of(name), item, group)
 
     def _items_of(self, group: _Group, rows: Rows) -> Iterator[tuple[object, Any]]:
         """The tags of a group, each with its name."""

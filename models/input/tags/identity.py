@@ -63,6 +63,9 @@ class Identity:
         place = self._places.get(signal)
         if place is None:
             return None
+        if self._separator == "/":
+            # An asset is one level of the output topic; devices of Sparkplug are written so, too.
+            asset = asset.removeprefix("/").replace("/", ":")
         found = (asset_in(asset or None), place)
         if len(self._known) < MAX_NAMES:
             self._known[name] = found

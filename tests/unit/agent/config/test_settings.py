@@ -276,6 +276,13 @@ WHOLE_INPUT_MISTAKES = {
     ("signals", "level"): source(
         topic="p/{asset}/{signal}", dialect="scalar", signals={"a": "x", "b": "x"}
     ),
+    ("signals", "two", "tag"): source(dialect="kepware", signals={"a": "x", "b": "x"}),
+    ("signals", "two", "same tag"): source(
+        topic="spBv1.0/{g}/{type}/{n}/{d}", dialect="sparkplug", signals={"a": "x", "b": "x"}
+    ),
+    ("quality_map needs quality", "path"): source(
+        topic="v1/gateway", dialect="thingsboard-gateway", quality_map="words"
+    ),
     ("umh", "timestamp, quality"): source(
         topic="p/{asset}/{signal}", dialect="umh", timestamp="t", quality="q"
     ),

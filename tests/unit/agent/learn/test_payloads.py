@@ -1,6 +1,7 @@
 """Payloads that are no JSON text, and those whose names stand on another topic."""
 
 import gzip
+import json
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from agent.learn.seen.encoding import NOT_JSON, document_of
 from agent.learn.seen.wire import Wire
+from models.input.pipeline import Pipeline
+from models.input.routes import Routes
 from tests.kit.corpus.encoded import WRITERS
 from tests.unit.agent.learn.test_draft import comments, drafted, heard, inputs, rows
 
@@ -47,6 +50,41 @@ def test_tags_of_a_product_in_an_encoding_are_read_by_it(encoding: str) -> None:
     tags = [{"id": "C.D.PT", "v": 4.25, "q": True, "t": 1}, {"id": "C.D.FT", "v": 3, "q": True}]
     (source,) = inputs(*rows("k/l1", *[WRITERS[encoding]({"timestamp": 1, "values": tags})] * 3))
     assert (source["dialect"], source["encoding"]) == ("kepware", encoding)
+
+
+def test_assets_in_names_with_slashes_are_read_as_the_draft_says() -> None:
+    at = {"timeInSeconds": 1_760_000_000, "offsetInNanos": 0}
+    documents = [
+        {
+            "propertyAlias": f"/acme/{machine}/{tag}",
+            "propertyValues": [{"value": {"doubleValue": 4.25}, "timestamp": at}],
+        }
+        for machine in ("press", "drill")
+        for tag in ("PT101", "FT102")
+    ]
+    (source,) = inputs(*rows("sitewise/s1", *documents * 2))
+    assert (source["dialect"], source["name_separator"]) == ("sitewise", "/")
+    names = list(source["signals"])
+    routes = Routes(Pipeline.model_validate({"stream": "s", "inputs": [source]}), names)
+    route = routes.route("sitewise/s1")
+    assert route is not None
+    payload = json.dumps(documents[0]).encode()
+    (part,) = [part for part, _ in route.readings(payload)]
+    assert part.asset.endswith("acme:press")
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1, None), (1_000, "ms")], ids=["usual", "another"])
+def test_unit_of_times_that_a_product_does_not_have_by_default_is_set(
+    scale: int, unit: str | None
+) -> None:
+    document = {
+        "fields": {"PT101": 4.25},
+        "name": "opcua",
+        "tags": {"host": "gateway"},
+        "timestamp": 1_760_000_000 * scale,
+    }
+    (source,) = inputs(*rows("telegraf/hall2", *[document] * 3))
+    assert (source["dialect"], source.get("timestamp_unit")) == ("telegraf", unit)
 
 
 @pytest.mark.parametrize("write", [cbor2.dumps, msgpack.packb], ids=["cbor", "msgpack"])

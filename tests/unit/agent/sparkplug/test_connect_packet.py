@@ -1,84 +1,19 @@
 """What the edge node sends, packet by packet, and what it does with more than it can send."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
 
-from agent.config.settings import Settings
-from agent.sparkplug.assembly import edge_node
-from agent.sparkplug.node import EdgeNode
-from agent.streams.pipeline import Pipeline
-from models.input.quality import Quality
 from models.sparkplug.decoder import decode
-from serving.model import Model
-from serving.prediction import Prediction
-from serving.session import Session
-from serving.worker import Workers
-from tests.kit.broker.brokers import HOST
 from tests.kit.broker.scripted import CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE, ScriptedBroker
-from tests.kit.bundles.graphs import linear_bundle
+from tests.kit.sparkplug.node import running
 from tests.kit.waiting import eventually
 
-T0_MS = 1_760_000_000_000
 VERSIONS = pytest.mark.parametrize(
     ("protocol", "version"), [("5", 5), ("3.1.1", 4)], ids=["MQTT 5", "MQTT 3.1.1"]
 )
-
-
-class Running:
-    """An edge node with a pipeline whose predictions a test makes up."""
-
-    def __init__(self, node: EdgeNode, pipeline: Pipeline, workers: Workers) -> None:
-        self.node, self._pipeline, self._workers = node, pipeline, workers
-        self._times = 0
-
-    def predict(self, asset: str, value: float = 1.0) -> None:
-        self._times += 1
-        at_ms = T0_MS + self._times
-        tap = self._pipeline.inference.tap
-        assert tap is not None
-        tap(Prediction(value, None, None, Quality.GOOD, at_ms, "", asset, 0.1, 0))
-
-    def turn_until(self, condition: Callable[[], object]) -> None:
-        def turned() -> object:
-            self._workers.run_posted()
-            self.node.turn()
-            return condition()
-
-        eventually(turned, 20.0)
-
-
-@contextmanager
-def running(
-    folder: Path, broker: ScriptedBroker, protocol: str = "5", **keys: object
-) -> Iterator[Running]:
-    source = {"topic": "plant/{asset}/telemetry", "dialect": "json"}
-    settings = Settings.model_validate(
-        {
-            "gateway": {"id": "gw1", "state_dir": str(folder)},
-            "broker": {"host": HOST, "port": broker.port, "protocol": protocol},
-            "registry": {"url": "file:///nonexistent", "root": str(folder)},
-            "pipelines": [{"stream": "life", "inputs": [source]}],
-            "limits": {"max_assets": keys.pop("max_assets", 100)},
-            "sparkplug": {"group_id": "press-shop", **keys},
-        }
-    )
-    assert settings.sparkplug is not None
-    workers = Workers()
-    pipeline = Pipeline(settings.pipelines[0], settings.limits)
-    node = edge_node(settings, settings.sparkplug, [pipeline], workers.start("Sparkplug"))
-    bundle = linear_bundle("life", 1, [1.0, 1.0])
-    pipeline.activate(Model(Session(bundle), bundle.sha256))
-    try:
-        yield Running(node, pipeline, workers)
-    finally:
-        node.leave()
-        workers.stop(monotonic() + 5.0, monotonic)
 
 
 def births(broker: ScriptedBroker, kind: str, device: str = "") -> list[bytes]:

@@ -61,7 +61,8 @@ def check(case: Case, reader: Reader, payload: bytes, own: set[float] | None = N
     for reading in readings:
         assert reading.quality in Quality.__members__
         assert reading.time_ns is None or type(reading.time_ns) is int
-        named = [one for one in reading.asset.split("/") if one not in levels]
+        # With name_separator = "/" the slashes in the name of an asset are colons.
+        named = [one for one in re.split("[/:]", reading.asset) if one not in levels]
         if own is None:
             assert b"\\" in payload or all(one.encode() in payload for one in named), payload
         for value in reading.values.values():

@@ -155,6 +155,17 @@ def test_name_before_the_last_separator_is_the_asset() -> None:
     ]
 
 
+def test_slashes_before_the_last_one_are_colons_of_the_asset() -> None:
+    values = [tag("/acme/press/P", 4.2), tag("/acme/press/F", 31), tag("drill/P", 5.2)]
+    given: dict[str, Any] = {"signals": {"pressure": "P", "flow": "F"}, "name_separator": "/"}
+    assert readings({"values": values}, **given) == [
+        ("a/acme:press", AT, GOOD, {"pressure": 4.2, "flow": 31}),
+        ("a/drill", AT, GOOD, {"pressure": 5.2}),
+    ]
+    with pytest.raises(DecodeError, match="asset_missing"):
+        readings({"values": [tag("/P", 1)]}, **given)
+
+
 def test_list_of_many_assets_is_read_as_its_tags_would_be_one_by_one() -> None:
     given: dict[str, Any] = {"signals": {"pressure": "P", "flow": "F"}, "name_separator": "."}
     values = [tag("A.F", 31), tag("B.P", 5), tag("A.P", 4.2), tag("C.X", "text"), tag("A.B.P", 6)]
