@@ -143,18 +143,18 @@ def test_same_bytes_under_two_names_are_not_counted_twice(tmp_path: Path) -> Non
     assert "data.files" in told
 
 
-def test_rows_that_fill_many_blocks_are_all_there(tmp_path: Path) -> None:
-    # So wide that a block holds some hundred rows.
-    header = [*HEADER, *(f"spare{number}" for number in range(4000))]
+def test_rows_that_fill_many_blocks_are_all_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.ingest.csv_file._BLOCK_CELLS", 70 * len(HEADER))
     rows = [
-        (f"2025-03-01T00:{number // 60:02d}:{number % 60:02d}Z", number, 0, *[""] * 4000)
-        for number in range(300)
+        (f"2025-03-01T00:{number // 60:02d}:{number % 60:02d}Z", number, 0) for number in range(300)
     ]
-    write_csv(tmp_path / "a.csv", header, rows)
+    write_csv(tmp_path / "a.csv", HEADER, rows)
     recording = read(tmp_path)
     assert np.array_equal(recording.values[:, 0], np.arange(300))
     assert recording.place(299) == "a.csv line 301"
-    write_csv(tmp_path / "a.csv", header, [*rows, ("2025-03-01T01:00:00Z", "x", 0, *[""] * 4000)])
+    write_csv(tmp_path / "a.csv", HEADER, [*rows, ("2025-03-01T01:00:00Z", "x", 0)])
     assert "a.csv line 302, column 'pressure': found 'x'" in refusal(tmp_path)
 
 

@@ -192,15 +192,15 @@ def test_hour_that_is_never_there_counts_only_under_the_right_format(tmp_path: P
     assert "America/New_York" in refusal(tmp_path, zone="America/New_York")
 
 
-def test_dates_stay_undecided_across_blocks_until_one_row_proves(tmp_path: Path) -> None:
-    # So wide that a block holds some hundred rows.
-    header = [*HEADER, *(f"spare{number}" for number in range(4000))]
+def test_dates_stay_undecided_across_blocks_until_one_row_proves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.ingest.csv_file._BLOCK_CELLS", 70 * len(HEADER))
     stamps = [
         f"0{1 + number % 9}/02/2025 00:{number // 60:02d}:{number % 60:02d}"
         for number in range(300)
     ]
-    rows = [(stamp, 1, 2, *[""] * 4000) for stamp in [*stamps, "28/02/2025 00:00:00"]]
-    write_csv(tmp_path / "a.csv", header, rows, ";")
+    write(tmp_path, *stamps, "28/02/2025 00:00:00")
     recording = read(tmp_path)
     assert {moment[:7] for moment in moments(recording)} == {"2025-02"}
     assert recording.notes[0].endswith("a.csv line 302, column 'time': found '28/02/2025 00:00:00'")
@@ -313,12 +313,11 @@ def test_file_whose_name_is_its_moment_of_begin_gives_its_rows_their_times(tmp_p
     ]
 
 
-def test_rows_of_one_time_are_a_step_apart(tmp_path: Path) -> None:
-    # So wide that a block holds some hundred rows.
-    columns = [*(f"c{number}" for number in range(4000)), "pressure", "flow"]
+def test_rows_of_one_time_are_a_step_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = ["pressure", "flow"]
+    monkeypatch.setattr("trainer.ingest.csv_file._BLOCK_CELLS", 260 * len(columns))
     for start in ("2004.02.12.10.32.39", "2004.02.12.10.42.39"):
-        lines = ["\t".join(["0"] * 4000 + [str(number), start[14]]) for number in range(600)]
-        (tmp_path / start).write_text("\n".join(lines) + "\n")
+        (tmp_path / start).write_text("".join(f"{one}\t{start[14]}\n" for one in range(600)))
     time = {"column": "start", "format": "%Y.%m.%d.%H.%M.%S", "step_s": 0.0005}
     data = {"files": ["2004*"], "columns": columns, "file_template": "{start}", "time": time}
     made = recipe(tmp_path, data=data)
