@@ -281,6 +281,17 @@ def test_sentinel_in_a_row_is_missing_and_not_stuck(tmp_path: Path) -> None:
     assert signals(recipe)["heat"]["range"][0] > -9999
 
 
+def test_numbers_that_are_left_out_at_sight_are_drawn_beside_the_reason(
+    tmp_path: Path, plant: list[str]
+) -> None:
+    drafted(tmp_path, *plant, "--target", "Güte")
+    page = (tmp_path / "recipe.html").read_text()
+    left_out = page[page.index("Left out") :]
+    assert all(f"Signal {name}" in left_out for name in ("lfd Nr", "Zähler"))
+    assert not any(f"Signal {name}" in page for name in ("fix", "Teil", "Zeit", "Güte [%]"))
+    assert "2 of them are drawn" in left_out
+
+
 def test_signal_that_a_check_speaks_against_is_drawn_beside_the_reason(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     time = pd.date_range("2026-05-04", periods=900, freq="s").strftime("%FT%TZ")
