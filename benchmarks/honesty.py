@@ -1,16 +1,17 @@
 """How often a model of made-up data claims too much.
 
-    python -m benchmarks.honesty
+    python -m benchmarks.honesty [SETS] [--only PART]
 
 In the sets without a signal the target has nothing to do with the signals; a claim is a skill whose
 95 % interval lies above 0. In the sets with groups the assets differ in how well a model does, and
-an interval covers where the metric over very many assets lies in it. The table is in
-docs/estimators.md.
+an interval covers where the metric over very many assets lies in it. In the sets in time the errors
+remember, and an interval covers where the metric over a very long time lies in it. The tables are
+in docs/estimators.md.
 """
 
-import sys
+import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -19,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
+from scipy.signal import lfilter
+from scipy.special import ndtri
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -28,7 +31,7 @@ from trainer.dataset.subject import Subject
 from trainer.dataset.targets import truth
 from trainer.estimators.fitting import Model, fit
 from trainer.evaluation.baseline import SKILL
-from trainer.evaluation.intervals import groups, intervals
+from trainer.evaluation.intervals import Units, groups, intervals, units
 from trainer.evaluation.metrics import losses, measured, trials, weighted_metrics
 from trainer.evaluation.resampling import units_of
 from trainer.evaluation.trivial import trivial
@@ -44,6 +47,12 @@ TASKS: tuple[Task, ...] = ("regression", "classification", "anomaly")
 COVERED = ("mae", "rmse", "r2", "recall", "f1", "roc_auc")
 MANY = 4_000
 """Assets whose metrics are taken for the true ones."""
+LONG = 200_000
+"""Rows whose metrics are taken for the true ones, each drawn apart from the others."""
+REMEMBERED = (0.5, 0.8, 0.95)
+"""Correlation of an error with the one before."""
+MORE = 5
+"""Times as many sets with groups, which take little time."""
 HEADER = "| sets | kind | figure | result |\n| --- | --- | --- | ---: |"
 _SHARE = 0.3
 _REMEMBERS = 0.8
@@ -76,16 +85,17 @@ def claim(kind: str, task: Task, seed: int) -> Claim:
 
 def coverage(task: Task, assets: int, seed: int) -> dict[str, bool]:
     """Whether the interval of each metric over some assets holds the metric over very many."""
-    model, true = _model(task), _true(task)
     answers, y, asset = _grouped(task, assets, np.random.default_rng(seed))
-    found = intervals(
-        weighted_metrics(model, answers, y),
-        groups(asset, "assets"),
-        trials=trials(model, y),
-        seed=seed,
-    )
-    shown = [name for name in COVERED if name in found and name in true]
-    return {name: found[name][0] <= true[name] <= found[name][1] for name in shown}
+    return _held(task, (answers, y), groups(asset, "assets"), _true(task), seed)
+
+
+def in_time(task: Task, coefficient: float, seed: int) -> dict[str, bool]:
+    """Whether the interval of each metric over half of `ROWS` rows holds that over very many."""
+    model, count = _model(task), ROWS // 2
+    answers, y = _wandering(task, coefficient, count, np.random.default_rng(seed))
+    one_asset = np.zeros(count, dtype=np.int64)
+    drawn = units(one_asset, losses(model, answers, y), timed=True, whole=False)
+    return _held(task, (answers, y), drawn, _true_in_time(task), seed)
 
 
 def claims(sets: int, spread: Callable[..., Iterator[Claim]] = map) -> Iterator[tuple[str, ...]]:
@@ -104,9 +114,26 @@ def covered(
     for task in TASKS[:2]:
         for assets in (5, 10, 20):
             found = list(spread(partial(coverage, task, assets), range(sets)))
-            for name in found[0]:
-                share = np.mean([one[name] for one in found if name in one])
-                yield (f"{sets} with {assets} test assets", task, f"{name} covered", f"{share:.1%}")
+            for figure, share in _shares(found):
+                yield (f"{sets} with {assets} test assets", task, figure, share)
+
+
+def covered_in_time(
+    sets: int, spread: Callable[..., Iterator[dict[str, bool]]] = map
+) -> Iterator[tuple[str, ...]]:
+    """A line for each coefficient and metric: how often the interval holds the truth."""
+    for task in TASKS[:2]:
+        for coefficient in REMEMBERED:
+            found = list(spread(partial(in_time, task, coefficient), range(sets)))
+            for figure, share in _shares(found):
+                yield (f"{sets} in time, coefficient {coefficient:g}", task, figure, share)
+
+
+PARTS: Mapping[str, Callable[..., Iterator[tuple[str, ...]]]] = {
+    "claims": claims,
+    "groups": lambda sets, spread: covered(MORE * sets, spread),
+    "time": covered_in_time,
+}
 
 
 def _recipe(folder: Path, kind: str, task: Task) -> Recipe:
@@ -182,20 +209,67 @@ def _grouped(
     return {"value": (score > 0).astype(np.int64), "score": score}, y, asset
 
 
+def _wandering(
+    task: Task, coefficient: float, count: int, rng: np.random.Generator
+) -> tuple[dict[str, NDArray[np.generic]], NDArray[np.generic]]:
+    """Answers and truth of rows in time, whose levels and errors remember those before."""
+    begun = 100
+    drawn = rng.normal(size=(count + begun, 2)) * np.sqrt(1 - coefficient**2)
+    level, error = lfilter([1.0], [1.0, -coefficient], drawn, axis=0)[begun:].T
+    if task == "regression":
+        return {"value": (3 * level + error).astype(np.float32)}, 3 * level
+    y = (level > ndtri(1 - _SHARE)).astype(np.int64)
+    score = (2 * y - 1 + error).astype(np.float32)
+    return {"value": (score > 0).astype(np.int64), "score": score}, y
+
+
+def _held(
+    task: Task,
+    tested: tuple[dict[str, NDArray[np.generic]], NDArray[np.generic]],
+    drawn: Units,
+    true: Mapping[str, float],
+    seed: int,
+) -> dict[str, bool]:
+    """Whether the interval of each metric, of answers and truth, holds its true value."""
+    model, (answers, y) = _model(task), tested
+    found = intervals(
+        weighted_metrics(model, answers, y), drawn, trials=trials(model, y), seed=seed
+    )
+    shown = [name for name in COVERED if name in found and name in true]
+    return {name: found[name][0] <= true[name] <= found[name][1] for name in shown}
+
+
+def _shares(found: list[dict[str, bool]]) -> Iterator[tuple[str, str]]:
+    """How often each metric was covered, of the sets where it has an interval."""
+    for name in COVERED:
+        held = [one[name] for one in found if name in one]
+        if held:
+            yield f"{name} covered", f"{np.mean(held):.1%}"
+
+
 @cache
 def _true(task: Task) -> dict[str, float]:
     answers, y, _ = _grouped(task, MANY, np.random.default_rng(2**32))
     return measured(weighted_metrics(_model(task), answers, y), len(y))
 
 
+@cache
+def _true_in_time(task: Task) -> dict[str, float]:
+    answers, y = _wandering(task, 0.0, LONG, np.random.default_rng(2**32))
+    return measured(weighted_metrics(_model(task), answers, y), len(y))
+
+
 def main() -> None:
-    """Print the table; the number of sets may be given."""
-    sets = int(sys.argv[1]) if len(sys.argv) > 1 else SETS
+    """Print the tables of all parts, or of one."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.honesty", description=__doc__)
+    parser.add_argument("sets", type=int, nargs="?", default=SETS, help=f"default: {SETS}")
+    parser.add_argument("--only", choices=PARTS, help="one part")
+    options = parser.parse_args()
     print(HEADER, flush=True)
     with ProcessPoolExecutor(2) as pool:
         spread = partial(pool.map, chunksize=10)
-        for lines in (claims(sets, spread), covered(sets, spread)):
-            for line in lines:
+        for name in [options.only] if options.only else PARTS:
+            for line in PARTS[name](options.sets, spread):
                 print(f"| {' | '.join(line)} |", flush=True)
 
 

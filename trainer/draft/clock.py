@@ -26,7 +26,7 @@ _CLOCK: Final = re.compile(
 _COUNTER: Final = re.compile(
     r"time|zeit|cycle|zyklus|hour|stunde|second|minute|X_Value|\bt\b", re.IGNORECASE
 )
-_OF_DAY: Final = re.compile(r"\d{1,2}:\d\d(:\d\d)?([.,]\d+)?")
+_OF_DAY: Final = re.compile(r"\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?")
 _ALIKE: Final = 0.5
 _MOST_ALIKE: Final = 0.75
 _STEADY: Final = 0.95
@@ -143,14 +143,27 @@ def _dated(tables: Sequence[Table], names: tuple[str, ...]) -> Clock:
 
 
 def _form(times: Mapping[str, NDArray[np.int64]], name: str) -> tuple[str, list[str]]:
-    """The form in which times go on, and a doubt if others fit as well."""
-    best = max(times, key=lambda form: float(np.mean(np.diff(times[form]) >= 0)))
+    """The form in which times go on, the one with the shorter span of several such forms.
+
+    A doubt is told if others fit as well. Days of one month that are taken for months go on too,
+    but over most of a year.
+    """
+    onward = {form: float(np.mean(np.diff(one) >= 0)) for form, one in times.items()}
+    span = {form: int(np.ptp(one)) for form, one in times.items()}
+    best = max(times, key=lambda form: (onward[form], -span[form]))
     others = [form for form in times if (times[form] != times[best]).any()]
     if not others:
         return best, []
+    other = others[0]
+    why = "though no row tells which is meant"
+    if onward[best] > onward[other]:
+        why = "because by it fewer rows go back in time"
+    elif span[best] < span[other]:
+        days = (round(span[form] / UNIT_NS["d"], 1) for form in (best, other))
+        why = "because by it the rows are within {:g} days instead of {:g}".format(*days)
     said = (
-        f"'{name}' can be read with the {meant(best)} or the {meant(others[0])}: the first is "
-        "taken, because by it fewer rows go back in time"
+        f"'{name}' can be read with the {meant(best)} or the {meant(other)}: the first is "
+        f"taken, {why}"
     )
     return best, [said]
 

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from trainer.draft.clock import Clock
 from trainer.draft.column import Column, texts_of
+from trainer.draft.naming import named
 from trainer.draft.table import Table
 from trainer.ingest.sources import stem
 
 _NAMES: Final = re.compile(
-    r"machine|maschine|asset|engine|pump|device|motor|turbine|station|anlage|equipment"
-    r"|\bunit\b|\bline\b|linie|\brun\b|batch|charge|\blot\b|serial|experiment",
+    r"(.*(machine|maschine|asset|engine|pump|device|motor|turbine|station|anlage|equipment|linie"
+    r"|batch|charge|serial|experiment)|(.*[\W_])?(unit|line|run|lot))(s|n|en)?"
+    r"([\W_]*(id|nr|no|num|number|nummer|name|code|key|tag|index|idx|sn))?[\W_\d]*",
     re.IGNORECASE,
 )
+"""What an asset is called, with nothing behind it that is measured of one: not `Pump speed`."""
 _ROWS: Final = 10
 _RARE: Final = 0.002
 _SIGNS: Final = re.compile(r"[_\- .]")
@@ -93,14 +96,20 @@ def _column(
     ]
     is_timed = clock.axis is not None and bool(clock.columns)
     goes_back = is_timed and _back(clock.times_ns, file) > _RARE
-    for one in sorted(few, key=lambda found: (_NAMES.search(found.name) is None, found.distinct)):
-        is_named = _NAMES.search(one.name) is not None
+    for one in sorted(few, key=lambda found: (not _is_named(found), found.distinct)):
+        is_named = _is_named(one)
         if not is_named and not goes_back:
             continue
         own = _numbered(texts_of(tables, one.name))
         if not is_timed or _back(clock.times_ns, own * len(tables) + file) <= _RARE:
             return one.name
     return None
+
+
+def _is_named(column: Column) -> bool:
+    """Whether the name of a column says that it holds assets; one with a unit is measured."""
+    name, unit = named(column.name)
+    return not (unit or column.unit) and _NAMES.fullmatch(name) is not None
 
 
 def _back(times_ns: NDArray[np.int64], group: NDArray[np.int64]) -> float:

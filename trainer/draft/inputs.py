@@ -30,6 +30,7 @@ _PERSON: Final = re.compile(
 )
 _EMISSION: Final = re.compile(r"nox|no2?|co2?|sox|so2|hc|nh3|pm10|pm2\.?5", re.IGNORECASE)
 _METER_ROWS: Final = 100
+_NUMBERED: Final = 20
 _STEADY: Final = 0.99
 _RISING: Final = 0.5
 _RESTARTS: Final = 5
@@ -141,13 +142,24 @@ def _counting(column: Column, fleet: Fleet) -> str:
     steps = np.diff(column.numbers[order])[np.diff(fleet.piece[order]) == 0]
     if not len(steps) or _restarts(column, fleet.asset):
         return ""
-    usual = float(np.median(steps))
+    return _rising(column, steps)
+
+
+def _rising(column: Column, steps: NDArray[np.float64]) -> str:
+    """Why a column that goes on by these steps counts; empty if it does not."""
+    known, usual = column.known, float(np.median(steps))
     if usual != 0 and np.mean(np.isclose(steps, usual)) >= _STEADY:
         return f"it counts from row to row by {usual:g}: later values were never trained on"
+    seen = f"({known.min():.6g} to {known.max():.6g})"
     if np.mean(steps >= 0) >= _STEADY and np.mean(steps > 0) >= _RISING:
         return (
-            f"it is a meter, which only rises ({known.min():.6g} to {known.max():.6g}): later "
-            "values were never trained on. Record its rate instead"
+            f"it is a meter, which only rises {seen}: later values were never trained on. Record "
+            "its rate instead"
+        )
+    if column.is_whole and (steps >= 0).all() and column.distinct >= _NUMBERED:
+        return (
+            f"it never falls {seen}, as numbers of rolls, batches or orders do: later ones were "
+            "never trained on"
         )
     return ""
 

@@ -88,13 +88,18 @@ def _signal(trial: Trial, recording: Recording, signal: Input) -> Markup:
 
 
 def _left_out(trial: Trial) -> Markup:
-    """Why columns are left out, and the course of those that the checks speak against."""
+    """Why columns are left out, and the course of those that hold numbers."""
     reasons = trial.proposal.left_out
+    shown = [name for name in reasons if name in trial.left_out][:MAX_DRAWN]
     drawn = [
-        _course(trial, name, values.astype(np.float64), reasons[name])
-        for name, values in list(trial.left_out.items())[:MAX_DRAWN]
+        _course(trial, name, trial.left_out[name].astype(np.float64), reasons[name])
+        for name in shown
     ]
-    return table(("column", "why"), reasons.items()) + joined(drawn)
+    said = paragraph(
+        f"{len(shown)} of them are drawn: those that hold numbers which change. Texts, dates and "
+        "what only some of the files have are not; the target is at the top of the page."
+    )
+    return table(("column", "why"), reasons.items()) + said + joined(drawn)
 
 
 def _course(

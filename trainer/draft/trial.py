@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +20,14 @@ from trainer.draft.excerpt import Excerpts
 from trainer.draft.proposal import Proposal
 from trainer.draft.recipe_text import recipe_text
 from trainer.errors import DataError, RecipeError
+from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import Recipe
 from trainer.recipe.split_section import ALLOWABLE
 from trainer.recipe.validation_errors import told
 
+MAX_SEEN: Final = 40
+"""Most columns whose values are read although they were left out at first sight."""
 _ROUNDS: Final = 4
 _USELESS: Final = {
     "constant-signal": "it is constant in the training part",
@@ -48,7 +52,8 @@ class Trial:
         recording: the rows that were looked at.
         subject: rows, target and both parts, of the last round.
         findings: what the checks still say.
-        left_out: values of each signal that the checks speak against, `[rows]`, by column.
+        left_out: values of columns of numbers that are left out, `[rows]`, by column: those that
+            the checks speak against, and those that were left out at first sight.
     """
 
     proposal: Proposal
@@ -78,6 +83,7 @@ def tried(proposal: Proposal, begun: Excerpts, folder: Path) -> Trial:
             break
         left_out |= _values(proposal, subject.recording, changed.left_out)
         proposal = changed
+    left_out |= _left_out_at_sight(proposal, subject, [*left_out])
     # Of a record of changes, rows that only had these signals are gone with them.
     shown = {name: one for name, one in left_out.items() if len(one) == len(subject.recording)}
     return Trial(proposal, subject.recording, subject, found, shown)
@@ -117,6 +123,30 @@ def _values(
         for one in proposal.signals
         if one.column in columns
     }
+
+
+def _left_out_at_sight(
+    proposal: Proposal, subject: Subject, known: Collection[str]
+) -> dict[str, NDArray[Any]]:
+    """The values of columns of changing numbers that are left out, `[rows]`, by column.
+
+    Args:
+        proposal: the draft.
+        subject: the rows that were looked at.
+        known: columns whose values are known already.
+    """
+    used = {proposal.goal.column, *proposal.clock.columns, *proposal.fleet.columns, *known}
+    columns = [proposal.columns[name] for name in proposal.left_out if name in proposal.columns]
+    numbers = [one for one in columns if one.kind == "number" and one.distinct > 1]
+    names = [one.name for one in numbers if one.name not in used][:MAX_SEEN]
+    recipe = subject.recipe
+    copies = "duplicated-files" in recipe.checks.allow
+    if names:
+        # A picture less is better than no draft.
+        with suppress(DataError):
+            found = load(recipe.data, recipe.signals, numbers=names, copies=copies).numbers
+            return {name: found[name] for name in names}
+    return {}
 
 
 def _changed(proposal: Proposal, subject: Subject, findings: tuple[Finding, ...]) -> Proposal:

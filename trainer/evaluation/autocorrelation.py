@@ -1,7 +1,8 @@
-"""How long the values of a time series stay correlated: the length of blocks for the bootstrap.
+"""How long the values of a time series stay correlated: the length of blocks that are permuted.
 
 This is the automatic choice by Politis and White (2004), corrected by Patton, Politis and White
-(2009), for the circular block bootstrap.
+(2009), for the circular block bootstrap. Intervals have longer blocks, see
+`trainer.evaluation.intervals`.
 """
 
 import math

@@ -8,6 +8,7 @@ The sum of a short series is too small, since its own mean is subtracted from it
 to first order (U. Wolff: Monte Carlo errors with less errors, 2004, section 3.3).
 """
 
+import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -35,6 +36,11 @@ class Estimate(NamedTuple):
 
     steps: float
     is_bound: bool
+
+    @property
+    def window(self) -> int:
+        """The steps over which correlations are summed: what is further apart is not alike."""
+        return math.ceil(_TIMES * self.steps)
 
 
 def correlation_time(series: NDArray[Any], run: Runs, most: int = MAX_VALUES) -> Estimate:

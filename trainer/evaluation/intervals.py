@@ -3,12 +3,19 @@
 Consecutive windows have similar errors, and so have the windows of one asset: if windows were drawn
 one by one, the intervals would be much too narrow. So whole groups are drawn (assets, files, values
 of a column), or blocks in time as long as the errors are correlated (Künsch 1989; Politis and
-Romano 1992), or single rows where rows are independent. Where a metric is to hold for other groups
-than those of the test part and there are fewer than five of them, it has no interval: a few groups
-do not show how much groups differ (Cameron, Gelbach and Miller 2008). With few units the quantiles
-are taken further out, as Student's are compared with the normal ones (Hesterberg 2015, "What
-teachers should know about the bootstrap"), and the interval of a share that was right in every draw
-ends where that many trials allow, not at 100 %.
+Romano 1992), or single rows where rows are independent.
+
+What is correlated over a longer time than a block is left out of the variance, as by a lag window
+of that length (Künsch 1989). So a block is as long as the window that the correlation time of the
+losses is summed over, which is five of these times (Sokal 1997). The length that gives the variance
+its least mean squared error (Politis and White 2004) is too short for an interval: a bandwidth for
+tests has to be larger than one for estimates (Sun, Phillips and Jin 2008).
+
+Where a metric is to hold for other groups than those of the test part and there are fewer than five
+of them, it has no interval: a few groups do not show how much groups differ (Cameron, Gelbach and
+Miller 2008). With few units the quantiles are taken further out, as Student's are compared with the
+normal ones (Hesterberg 2015, "What teachers should know about the bootstrap"), and the interval of
+a share that was right in every draw ends where that many trials allow, not at 100 %.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
-from trainer.evaluation.autocorrelation import memory
+from trainer.evaluation.correlation_time import correlation_time
 from trainer.evaluation.jackknife import jackknifed
 from trainer.evaluation.metrics import LOWER_IS_BETTER, WeightedMetrics, Weights
 
@@ -110,7 +117,10 @@ class Units:
         if self.kind == "groups":
             found[self.order] = asset
         else:
-            block = (np.arange(len(asset)) - self.start[asset]) // self.length
+            size = np.diff(self.start)[asset]
+            # What is left at the end of an asset belongs to its last block.
+            last = np.maximum(size // self.length - 1, 0)
+            block = np.minimum((np.arange(len(asset)) - self.start[asset]) // self.length, last)
             found[self.order] = np.unique(asset * len(asset) + block, return_inverse=True)[1]
         return found
 
@@ -170,13 +180,15 @@ def units(
     order, start = _sorted(asset)
     assets, length = len(start) - 1, 1
     if timed:
-        length = max([least, *(memory(one[order], asset[order]) for one in series.values())])
+        times = (correlation_time(one[order], asset[order]) for one in series.values())
+        length = max([least, *(one.window for one in times)])
     short = length * 2 > len(order) / assets
     if assets >= MIN_GROUPS and (whole or (timed and short)):
         return Units("groups", order, start)
     if not timed:
         return Units("rows", order, start)
-    return Units("blocks", order, start, min(length, max(1, len(order) // 3)))
+    # An asset that is drawn as one block does not vary at all.
+    return Units("blocks", order, start, min(length, max(1, int(np.diff(start).max()) // 3)))
 
 
 def _sorted(group: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.honesty import NOISE, TASKS, claim, coverage
+from benchmarks.honesty import NOISE, TASKS, claim, coverage, in_time
 from models.bundle.manifest import Task
 
 
@@ -19,3 +19,9 @@ def test_intervals_over_six_assets_hold_the_truth_as_often_as_they_say(task: Tas
     found = [coverage(task, 6, seed) for seed in range(60)]
     for name in found[0]:
         assert np.mean([one[name] for one in found]) >= 0.83, name
+
+
+def test_intervals_in_time_hold_the_truth_where_errors_remember() -> None:
+    found = [in_time("regression", 0.95, seed) for seed in range(30)]
+    for name in ("mae", "rmse"):
+        assert np.mean([one[name] for one in found]) >= 0.8, name

@@ -281,6 +281,17 @@ def test_sentinel_in_a_row_is_missing_and_not_stuck(tmp_path: Path) -> None:
     assert signals(recipe)["heat"]["range"][0] > -9999
 
 
+def test_numbers_that_are_left_out_at_sight_are_drawn_beside_the_reason(
+    tmp_path: Path, plant: list[str]
+) -> None:
+    drafted(tmp_path, *plant, "--target", "Güte")
+    page = (tmp_path / "recipe.html").read_text()
+    left_out = page[page.index("Left out") :]
+    assert all(f"Signal {name}" in left_out for name in ("lfd Nr", "Zähler"))
+    assert not any(f"Signal {name}" in page for name in ("fix", "Teil", "Zeit", "Güte [%]"))
+    assert "2 of them are drawn" in left_out
+
+
 def test_signal_that_a_check_speaks_against_is_drawn_beside_the_reason(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     time = pd.date_range("2026-05-04", periods=900, freq="s").strftime("%FT%TZ")
@@ -317,6 +328,47 @@ def test_blank_in_times_is_no_separator(tmp_path: Path) -> None:
     recipe = drafted(tmp_path, str(tmp_path / "press.csv"), "--target", "state")
     assert recipe["data"]["separator"] == ","
     assert [*signals(recipe)] == ["Load [%]", "Vibration [mm/s]", "program"]
+
+
+def test_week_of_an_american_export_is_a_week_and_its_rolls_are_numbers(tmp_path: Path) -> None:
+    """Dates that may be months, half days in a column of their own, and a number of each roll."""
+    rng = np.random.default_rng(8)
+    time = pd.date_range("2026-03-02 06:00", periods=1300, freq="7min")
+    speed = rng.normal(210, 5, 1300).round(1)
+    frame = pd.DataFrame(
+        {
+            "Date": time.strftime("%m/%d/%Y"),
+            "Time": time.strftime("%I:%M:%S %p"),
+            "Speed (fpm)": speed,
+            "Roll No": 41_000 + np.arange(1300) // 40,
+            "Thickness (mil)": (400 / speed + rng.normal(0, 0.02, 1300)).round(3),
+        }
+    )
+    frame.to_csv(tmp_path / "line4.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "line4.csv"), "--target", "Thickness")
+    assert recipe["data"]["time"]["column"] == ["Date", "Time"]
+    assert recipe["data"]["time"]["format"] == "%m/%d/%Y %I:%M:%S %p"
+    assert [*signals(recipe)] == ["Speed (fpm)"]
+    text = (tmp_path / "recipe.toml").read_text()
+    assert "'Roll No': it never falls (41000 to 41032), as numbers of rolls" in text
+    assert "within 6.3 days instead of" in text
+
+
+def test_what_is_measured_of_a_machine_is_no_name_of_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    frame = pd.DataFrame(
+        {
+            "time": pd.date_range("2026-05-04", periods=ROWS, freq="s").strftime("%FT%TZ"),
+            "Line Speed": rng.integers(195, 215, ROWS),
+            "Pump Status": np.where(np.arange(ROWS) % 300 < 250, "on", "off"),
+            "flow": rng.normal(5, 1, ROWS).round(3),
+        }
+    )
+    frame["y"] = frame["flow"] + frame["Line Speed"] / 100
+    frame.to_csv(tmp_path / "water.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "water.csv"), "--target", "y")
+    assert "asset_column" not in recipe["data"]
+    assert [*signals(recipe)] == ["Line Speed", "Pump Status", "flow"]
 
 
 def test_who_was_there_is_no_signal_and_order_of_words_is_doubted(tmp_path: Path) -> None:
