@@ -20,7 +20,7 @@ from serving.session import Session
 from tests.kit.bundles.factories import make_channels
 from tests.kit.bundles.graphs import linear_bundle
 
-ASSETS, SIGNALS, LENGTH = 1000, 8, 5
+ASSETS, SIGNALS, LENGTH = 400, 8, 5
 MAX_BYTES = 1000
 T0_MS = 1_760_000_000_000
 ALL_FRESH = WindowSpec(length=LENGTH)

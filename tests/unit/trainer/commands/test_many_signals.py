@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from models.bundle.package import read_bundle
 from models.bundle.reference import read_document
 from tests.kit.recordings import write_csv, write_recipe
 from trainer.__main__ import main
+
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 SIGNALS = [f"s{number}" for number in range(20)]
 

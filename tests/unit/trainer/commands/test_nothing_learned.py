@@ -11,6 +11,8 @@ from tests.kit.recordings import pump_folder, pump_rows, write_csv, write_recipe
 from tests.kit.wording import names
 from trainer.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 HEADER = ["time", "pressure", "flow", "label"]
 NAMED = {"task": "classification", "column": "label", "classes": {"0": "healthy", "1": "clogged"}}
 

@@ -1,6 +1,7 @@
 """The bundle says how long its plant remembers, in words and as the block that a gate needs."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,14 @@ from trainer.__main__ import main
 from trainer.drift.correlation import correlation
 from trainer.drift.reference import Samples, describe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 COUNT = 20_000
 SECOND_NS = 10**9
 SIGNALS = [{"name": "quick"}, {"name": "slow"}, {"name": "worn"}]
 
 
+@cache
 def plant(seed: int = 0) -> Samples:
     """A score and a signal that forget in 19 steps, one in 199, and one that only rises."""
     quick = repeating(0.9, COUNT, seed)[:, 0]

@@ -6,14 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle.package import Bundle, write_bundle
+from models.bundle.package import Bundle, read_bundle, write_bundle
 from tests.kit.recordings import Row, pump_folder, pump_rows, write_csv, write_recipe
 from tests.kit.wording import names
 from trainer.__main__ import main
 from trainer.commands.train import Champion, Outcome, train
+from trainer.commands.train_summary import summarise
 from trainer.console import Console
-from trainer.evaluation.champion import Comparison
-from trainer.recipe.document import read_recipe
+from trainer.dataset.splits import split
+from trainer.dataset.subject import Subject
+from trainer.dataset.training_rows import training_rows
+from trainer.errors import ComparisonError
+from trainer.estimators.fitting import Model, fit
+from trainer.evaluation.champion import Comparison, compare
+from trainer.graph.export import Graph
+from trainer.recipe.document import Recipe, read_recipe
 
 pytestmark = pytest.mark.usefixtures("without_pictures")
 
@@ -48,6 +55,28 @@ def compared(outcome: Outcome) -> Comparison:
     return outcome.trained.comparison
 
 
+def against(champion: Bundle, outcome: Outcome, recipe: Recipe | None = None) -> Comparison:
+    """A trained model against another champion; nothing is trained for that."""
+    one = outcome.trained
+    subject = Subject(one.recording, one.truth, recipe or one.recipe, one.parts)
+    return compare(champion, subject, one.spec, one.model, Graph(outcome.bundle.model))
+
+
+def on_rows_of(path: Path, outcome: Outcome, model: Model | None = None) -> Comparison:
+    """A model against its own bundle on the rows that a recipe tests on; nothing is trained."""
+    subject = subject_of(path)
+    spec = subject.recipe.window.spec(subject.recording.period_ms())
+    graph = Graph(outcome.bundle.model)
+    return compare(outcome.bundle, subject, spec, model or outcome.trained.model, graph)
+
+
+def subject_of(path: Path) -> Subject:
+    recipe = read_recipe(path)
+    recording, truth = training_rows(recipe)
+    parts = split(recording, truth, recipe, recipe.window.spec(recording.period_ms()))
+    return Subject(recording, truth, recipe, parts)
+
+
 def refused(outcome: Outcome) -> str:
     """Why there is no comparison; the bundle is there all the same."""
     assert outcome.trained.comparison is None
@@ -70,6 +99,12 @@ def repacked(bundle: Bundle, path: Path, **changes: object) -> Path:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return trained(folder_of(tmp_path_factory.mktemp("first")))
+
+
+@pytest.fixture(scope="module")
+def worse(first: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The second bundle, whose features say nothing."""
+    return trained(beside(first, tmp_path_factory.mktemp("worse"), features=POOR))
 
 
 def beside(first: Outcome, folder: Path, **sections: object) -> Path:
@@ -97,26 +132,25 @@ def test_same_model_is_not_shown_to_be_better(first: Outcome, tmp_path: Path) ->
     assert [found.champion, found.challenger] == pytest.approx(both, rel=1e-4)
     (caveat,) = found.caveats
     assert "same split" in caveat
+    assert found.moved == (), "its signals are as they were"
 
 
-def test_better_model_is_told_from_a_poor_champion(tmp_path: Path) -> None:
-    trained(folder_of(tmp_path, features=POOR))
-    found = compared(trained(folder_of(tmp_path)))
+def test_better_model_is_told_from_a_poor_champion(first: Outcome, worse: Outcome) -> None:
+    found = against(worse.bundle, first)
     assert found.verdict == "better"
     assert found.challenger < found.champion / 2
     assert str(found).startswith("better: rmse ")
-    assert names(found, "pump-health#1")
+    assert names(found, "pump-health#2")
 
 
-def test_worse_model_is_written_and_called_worse(first: Outcome, tmp_path: Path) -> None:
-    outcome = trained(beside(first, tmp_path, features=POOR))
-    found = compared(outcome)
+def test_worse_model_is_written_and_called_worse(worse: Outcome) -> None:
+    found = compared(worse)
     assert found.verdict == "worse"
-    report = outcome.bundle.report.decode()
+    report = worse.bundle.report.decode()
     assert names(report, "worse")
     assert f"{found.champion:.4g}" in report
     assert found.caveats[0] in report
-    assert outcome.path.name == "pump-health-2.zip"
+    assert worse.path.name == "pump-health-2.zip"
 
 
 def test_champion_sees_its_own_windows_at_the_same_rows(first: Outcome, tmp_path: Path) -> None:
@@ -127,10 +161,12 @@ def test_champion_sees_its_own_windows_at_the_same_rows(first: Outcome, tmp_path
     assert len(found.caveats) == 1  # none of windows that are left out
 
 
-def test_longer_window_of_the_champion_reaches_back_before_the_test_part(tmp_path: Path) -> None:
+def test_longer_window_of_the_champion_reaches_back_before_the_test_part(
+    first: Outcome, tmp_path: Path
+) -> None:
     old = trained(folder_of(tmp_path, window={"length": 40}))
     assert old.bundle.manifest.metrics.test_rows == 261
-    assert compared(trained(folder_of(tmp_path))).windows == 297
+    assert against(old.bundle, first).windows == 297
 
 
 def test_rows_the_champion_has_no_window_at_are_counted(tmp_path: Path) -> None:
@@ -149,8 +185,8 @@ def test_champion_with_no_window_at_all_is_not_compared(first: Outcome, tmp_path
     write_csv(tmp_path / "pump.csv", [*HEADER, "asset"], table)
     given = {"target": NUMBERS, "window": {"length": 1}, "data": {"asset_column": "asset"}}
     path = write_recipe(tmp_path, **given, split={"method": "group"})
-    said = refused(trained(path, first.path))
-    assert said.endswith("test part")
+    with pytest.raises(ComparisonError, match=r"test part$"):
+        on_rows_of(path, first)
 
 
 def test_signals_are_found_by_name_in_any_order(first: Outcome, tmp_path: Path) -> None:
@@ -189,8 +225,11 @@ def test_signals_are_found_by_name_in_any_order(first: Outcome, tmp_path: Path) 
 def test_what_cannot_be_compared_is_said(
     first: Outcome, tmp_path: Path, sections: dict[str, object], values: tuple[str, ...]
 ) -> None:
-    path = beside(first, tmp_path, **{"checks": {"allow": ["target-leak"]}, **sections})
-    assert names(refused(trained(path)), "pump-health-1.zip", *values)
+    subject = subject_of(folder_of(tmp_path, **sections))
+    model = fit(subject.parts.train, subject.truth, subject.recipe)
+    with pytest.raises(ComparisonError) as caught:
+        on_rows_of(tmp_path / "recipe.toml", first, model)
+    assert names(caught.value, *values)
 
 
 def test_another_meaning_is_not_compared(first: Outcome, tmp_path: Path) -> None:
@@ -198,7 +237,7 @@ def test_another_meaning_is_not_compared(first: Outcome, tmp_path: Path) -> None
     outputs = (value.model_copy(update={"meaning": "remaining useful life"}),)
     other = repacked(first.bundle, tmp_path / "other.zip", outputs=outputs)
     said = refused(trained(folder_of(tmp_path), other))
-    assert names(said, "'remaining useful life'", "'estimate'")
+    assert names(said, "other.zip", "'remaining useful life'", "'estimate'")
 
 
 @pytest.mark.parametrize("broken", ["nonsense", "a changed byte", "a folder"])
@@ -254,36 +293,36 @@ def test_comparison_is_told_on_the_terminal(
 
 
 def test_rows_the_champion_may_have_learned_from_are_told(first: Outcome, tmp_path: Path) -> None:
-    found = compared(trained(beside(first, tmp_path, split={"method": "time", "train_rows": 123})))
-    (said,) = found.caveats
+    path = folder_of(tmp_path, split={"method": "time", "train_rows": 123})
+    (said,) = on_rows_of(path, first).caveats
     assert "flatters" in said
     assert names(said, "474 of 474", "pump.csv")
 
 
 def test_file_that_has_grown_since_is_told(first: Outcome, tmp_path: Path) -> None:
-    path = beside(first, tmp_path)
+    path = folder_of(tmp_path)
     write_csv(tmp_path / "pump.csv", HEADER, rows(700))
-    assert names(compared(trained(path)).caveats[0], "none of the files", "grown")
+    assert names(on_rows_of(path, first).caveats[0], "none of the files", "grown")
 
 
 def test_files_that_are_new_are_told(first: Outcome, tmp_path: Path) -> None:
-    path = beside(first, tmp_path)
+    path = folder_of(tmp_path)
     (tmp_path / "pump.csv").unlink()
     write_csv(tmp_path / "april.csv", HEADER, rows(seed=5))
-    (caveat,) = compared(trained(path)).caveats
+    (caveat,) = on_rows_of(path, first).caveats
     assert "none of the files" in caveat
 
 
 def test_champion_from_elsewhere_is_told(first: Outcome, tmp_path: Path) -> None:
     lineage = first.bundle.manifest.lineage.model_copy(update={"origin": "graph.onnx"})
     other = repacked(first.bundle, tmp_path / "other.zip", lineage=lineage)
-    found = compared(trained(folder_of(tmp_path), other))
-    assert names(found.caveats[0], "elsewhere")
+    (caveat,) = against(read_bundle(other.read_bytes()), first).caveats
+    assert names(caveat, "elsewhere")
 
 
 def test_split_that_flatters_the_new_model_is_told(first: Outcome, tmp_path: Path) -> None:
-    path = beside(first, tmp_path, split={"method": "random-optimistic", "test": 0.5})
-    assert any("split flatters" in one for one in compared(trained(path)).caveats)
+    path = folder_of(tmp_path, split={"method": "random-optimistic", "test": 0.5})
+    assert any("split flatters" in one for one in on_rows_of(path, first).caveats)
 
 
 def test_same_champion_gives_the_same_bytes(
@@ -316,17 +355,30 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return trained(pump_folder(folder, target=NAMED, search=LINEAR))
 
 
+@pytest.fixture(scope="module")
+def judged(poor: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A sound classifier, compared with the poor one by its F1.
+
+    There are several events in the test part: the poor champion never alarms, which is right in
+    between.
+    """
+    search = {**LINEAR, "metric": "f1"}
+    folder = tmp_path_factory.mktemp("judged")
+    return trained(pump_folder(folder, 6000, target=NAMED, search=search), poor.path)
+
+
 @pytest.mark.parametrize("metric", ["macro_f1", "f1", "average_precision", "log_loss", "accuracy"])
 def test_classes_are_compared_by_what_the_search_judges_by(
-    poor: Outcome, tmp_path: Path, metric: str
+    poor: Outcome, judged: Outcome, metric: str
 ) -> None:
-    search = {**LINEAR, "metric": metric}
-    # Several events in the test part: the poor champion never alarms, which is right in between.
-    outcome = trained(pump_folder(tmp_path, 6000, target=NAMED, search=search), poor.path)
-    found = compared(outcome)
+    recipe = judged.trained.recipe
+    assert recipe.search is not None
+    search = recipe.search.model_copy(update={"metric": metric})
+    found = against(poor.bundle, judged, recipe.model_copy(update={"search": search}))
     assert (found.metric, found.verdict) == (metric, "better")
+    assert (found == compared(judged)) == (metric == "f1")
     if metric != "log_loss":
-        assert found.challenger == outcome.bundle.manifest.metrics.values[metric]
+        assert found.challenger == judged.bundle.manifest.metrics.values[metric]
 
 
 def test_classes_are_matched_by_their_names(classifier: Outcome, tmp_path: Path) -> None:
@@ -345,15 +397,15 @@ def test_other_classes_are_not_compared(classifier: Outcome, tmp_path: Path) -> 
 
 def test_detectors_are_compared_by_the_f1_of_their_alarms(tmp_path: Path) -> None:
     target = {"task": "anomaly", "column": "label", "normal": 0}
-    trained(pump_folder(tmp_path, target=target))
-    found = compared(trained(pump_folder(tmp_path, target=target)))
+    one = trained(pump_folder(tmp_path, target=target))
+    found = against(one.bundle, one)
     assert (found.metric, found.verdict) == ("f1", "not shown to be better")
 
 
 def test_detectors_without_labels_are_not_compared(tmp_path: Path) -> None:
-    trained(pump_folder(tmp_path, 600, target={"task": "anomaly"}))
-    said = refused(trained(pump_folder(tmp_path, 600, target={"task": "anomaly"})))
-    assert said.endswith("abnormal")
+    one = trained(pump_folder(tmp_path, 600, target={"task": "anomaly"}))
+    with pytest.raises(ComparisonError, match=r"abnormal$"):
+        against(one.bundle, one)
 
 
 def test_messages_of_single_signals_are_compared(tmp_path: Path) -> None:
@@ -363,7 +415,7 @@ def test_messages_of_single_signals_are_compared(tmp_path: Path) -> None:
     write_csv(tmp_path / "pump.csv", HEADER, table)
     given = {"data": {"rows": "messages"}, "target": NAMED, "search": LINEAR}
     old = trained(write_recipe(tmp_path, **given))
-    found = compared(trained(write_recipe(tmp_path, **given)))
+    found = against(old.bundle, old)
     assert found.windows == old.bundle.manifest.metrics.test_rows
     assert found.champion == old.bundle.manifest.metrics.values["macro_f1"]
 
@@ -371,7 +423,7 @@ def test_messages_of_single_signals_are_compared(tmp_path: Path) -> None:
 def test_grid_is_compared_at_the_last_point_of_each_row(tmp_path: Path) -> None:
     window = {"length": 4, "trigger": "period", "period_s": 0.5, "max_gap_s": 60}
     old = trained(folder_of(tmp_path, window=window))
-    found = compared(trained(folder_of(tmp_path, window=window)))
+    found = against(old.bundle, old)
     assert old.bundle.manifest.metrics.test_rows > found.windows > 290
     assert found.verdict == "not shown to be better"
 
@@ -386,19 +438,14 @@ def in_millibar(folder: Path, count: int = 600) -> Path:
 def test_signal_in_another_unit_than_the_champions_is_told_before_better(
     first: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    beside(first, tmp_path)
-    path = in_millibar(tmp_path)
-    assert main(["train", str(path), "--out", str(tmp_path / "out")]) == 0
+    outcome = trained(in_millibar(tmp_path), champion=first.path)
+    summarise(outcome.bundle, outcome.path, outcome.trained, Console())
     said = capsys.readouterr()
     warned = [line for line in said.err.splitlines() if "WARNING" in line]
     assert any(names(line, "'pressure'", "champion") for line in warned)
     assert not any("'flow'" in line for line in warned)
-    found = compared(trained(path, champion=first.path, seq=3))
+    found = compared(outcome)
     assert found.verdict == "better"
     assert str(found).index("pressure") < str(found).index("better")
     (one,) = found.moved
     assert names(one, "-0.135", "multiplied")
-
-
-def test_signals_that_are_as_they_were_are_not_called_moved(first: Outcome, tmp_path: Path) -> None:
-    assert compared(trained(beside(first, tmp_path))).moved == ()

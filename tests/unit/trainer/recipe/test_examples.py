@@ -18,6 +18,8 @@ from trainer.ingest.recorded_files import load
 from trainer.ingest.recording import Recording
 from trainer.recipe.document import read_recipe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 GUIDE = (Path(__file__).parents[4] / "docs" / "recipe.md").read_text()
 EXAMPLES: dict[str, dict[str, Any]] = {
     found[1]: tomllib.loads(found[2])

@@ -1,5 +1,6 @@
 """Quality against bytes and latency: what is measured, what is taken, and what is said of it."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from trainer.search.tradeoff import ROUNDS, in_order, with_costs
 pytestmark = pytest.mark.usefixtures("without_pictures")
 
 NUMBERS = {"task": "regression", "column": "label"}
+BOTH: dict[str, object] = {"trials": 2, "candidates": ["forest", "linear"]}
 
 
 def folder_of(folder: Path, search: dict[str, object], rows: int = 500) -> Path:
@@ -63,14 +65,27 @@ def cost_of(entry: Entry) -> Cost:
     return entry.cost
 
 
-def test_smaller_model_is_taken_within_the_tolerance_and_not_beyond(tmp_path: Path) -> None:
-    search: dict[str, object] = {"trials": 2, "candidates": ["forest", "linear"]}
-    plain = trained(folder_of(tmp_path, search))
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A search without a preference, whose journal the others go on with."""
+    return trained(folder_of(tmp_path_factory.mktemp("plain"), BOTH))
+
+
+def searched(plain: Outcome, folder: Path) -> Path:
+    """The journal of that search in a folder for bundles: what it has tried is not tried again."""
+    (folder / FOLDER).mkdir(parents=True)
+    (journal,) = (plain.path.parent / FOLDER).glob("*.journal")
+    return Path(shutil.copy(journal, folder / FOLDER))
+
+
+def test_smaller_model_is_taken_within_the_tolerance_and_not_beyond(
+    plain: Outcome, tmp_path: Path
+) -> None:
     assert "the model is forest" in taken(plain)
     assert leaderboard_of(plain).entries[0].cost is None
-    journal = next((tmp_path / "out" / FOLDER).glob("*.journal"))
+    journal = searched(plain, tmp_path / "out")
     kept = journal.read_bytes()
-    small = {**search, "prefer": "small"}
+    small = {**BOTH, "prefer": "small"}
     loose = trained(folder_of(tmp_path, {**small, "tolerance": 100}))
     assert "the model is linear" in taken(loose)
     assert names(rule(loose), "2 of 2", "100", "search.tolerance")
@@ -111,9 +126,9 @@ def test_smaller_one_of_the_same_family_is_found(tmp_path: Path) -> None:
     assert cost_of(second).on_front
 
 
-def test_standard_error_is_the_tolerance_if_none_is_given(tmp_path: Path) -> None:
-    search: dict[str, object] = {"trials": 2, "candidates": ["forest", "linear"], "prefer": "small"}
-    outcome = trained(folder_of(tmp_path, search))
+def test_standard_error_is_the_tolerance_if_none_is_given(plain: Outcome, tmp_path: Path) -> None:
+    searched(plain, tmp_path / "out")
+    outcome = trained(folder_of(tmp_path, {**BOTH, "prefer": "small"}))
     best = leaderboard_of(outcome).entries[0]
     assert best.family == "forest"
     assert names(rule(outcome), f"{best.error:.3g}", "rmse")
@@ -131,17 +146,18 @@ def test_faster_model_is_taken_within_the_tolerance(tmp_path: Path) -> None:
     assert names(rule(outcome), f"{ROUNDS} rounds")
 
 
-def test_best_is_taken_and_costs_are_shown_all_the_same(tmp_path: Path) -> None:
-    search: dict[str, object] = {"trials": 2, "candidates": ["forest", "linear"], "prefer": "best"}
-    outcome = trained(folder_of(tmp_path, search))
+def test_best_is_taken_and_costs_are_shown_all_the_same(plain: Outcome, tmp_path: Path) -> None:
+    searched(plain, tmp_path / "out")
+    outcome = trained(folder_of(tmp_path, {**BOTH, "prefer": "best"}))
     assert [one.family for one in leaderboard_of(outcome).entries] == ["forest", "linear"]
     assert [cost_of(one).on_front for one in leaderboard_of(outcome).entries] == [True, True]
     assert names(rule(outcome), "2 candidates")
 
 
-def test_smallest_beyond_the_budget_gives_way_to_the_next(tmp_path: Path) -> None:
-    search: dict[str, object] = {"trials": 2, "candidates": ["forest", "linear"], "prefer": "best"}
+def test_smallest_beyond_the_budget_gives_way_to_the_next(plain: Outcome, tmp_path: Path) -> None:
+    search = {**BOTH, "prefer": "best"}
     folder_of(tmp_path, search)
+    searched(plain, tmp_path / "out")
     sections = {"target": NUMBERS, "window": {"length": 1}, "search": search}
     outcome = trained(write_recipe(tmp_path, **sections, budget={"model_mb": 0.05}))
     assert "the model is linear" in taken(outcome)
@@ -166,16 +182,12 @@ def test_costs_are_columns_of_the_board(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_preference_for_bytes_gives_the_same_bundle_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    search: dict[str, object] = {
-        "trials": 2,
-        "candidates": ["forest", "linear"],
-        "prefer": "small",
-        "tolerance": 100,
-    }
-    path = folder_of(tmp_path, search)
+    for name in "ab":
+        searched(plain, tmp_path / name)
+    path = folder_of(tmp_path, {**BOTH, "prefer": "small", "tolerance": 100})
     one, two = (trained(path, out, seq=1) for out in ("a", "b"))
     assert one.bundle.content == two.bundle.content
 
