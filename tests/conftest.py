@@ -1,17 +1,13 @@
 import os
-import shutil
 import sys
 from collections.abc import Callable, Collection, Generator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 from coverage import Coverage
 from hypothesis import settings
-
-from tests.kit.once import RUN
 
 # Tests share the machine's processors with each other. A thread of OpenMP that waits for one that
 # has none spins meanwhile, and a fit of a second takes five. Before NumPy is imported, and for all
@@ -72,13 +68,6 @@ _UNMEASURED = [
 _CHILDREN_UNMEASURED = [Path(__file__).parent / name for name in ("contract", "unit")]
 _FOR_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 """Variable by which coverage finds itself in processes that tests start (coverage/patch.py)."""
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder of `tests.kit.once`, which the workers of this run inherit."""
-    if not hasattr(config, "workerinput"):
-        os.environ[RUN] = mkdtemp(prefix="millhand-tests-")
-        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(RUN)))
 
 
 @pytest.hookimpl(wrapper=True)
