@@ -17,7 +17,7 @@ from models.bundle.package import StoredBundle
 from trainer.dataset.subject import Subject
 from trainer.errors import ComparisonError, first_few
 from trainer.estimators.fitting import Answers, Model
-from trainer.evaluation.intervals import Difference, paired_difference
+from trainer.evaluation.difference import Difference, paired_difference
 from trainer.evaluation.metrics import WeightedMetrics, log_loss, losses, weighted_metrics
 from trainer.evaluation.moved_signals import moved_signals
 from trainer.evaluation.resampling import units_of

@@ -13,9 +13,11 @@ tests has to be larger than one for estimates (Sun, Phillips and Jin 2008).
 
 Where a metric is to hold for other groups than those of the test part and there are fewer than five
 of them, it has no interval: a few groups do not show how much groups differ (Cameron, Gelbach and
-Miller 2008). With few units the quantiles are taken further out, as Student's are compared with the
-normal ones (Hesterberg 2015, "What teachers should know about the bootstrap"), and the interval of
-a share that was right in every draw ends where that many trials allow, not at 100 %.
+Miller 2008). Where there are at most fifty groups or blocks, one at a time is left out instead: a
+jackknife. Where a bootstrap draws few units, the quantiles are taken further out, as Student's are
+compared with the normal ones (Hesterberg 2015, "What teachers should know about the bootstrap").
+The interval of a share that was right in every draw ends where that many trials allow, not at
+100 %.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +30,7 @@ from scipy.special import ndtr, stdtrit
 
 from trainer.evaluation.correlation_time import correlation_time
 from trainer.evaluation.jackknife import jackknifed
-from trainer.evaluation.metrics import LOWER_IS_BETTER, WeightedMetrics, Weights
+from trainer.evaluation.metrics import WeightedMetrics, Weights
 
 RESAMPLES = 1000
 MIN_GROUPS = 5
@@ -56,6 +58,8 @@ class Units:
             `[groups + 1]`.
         length: number of windows in a block; not used for groups and rows.
         of: what the groups are, in the plural.
+        is_bound: whether the test part is too short to tell for how long its errors are correlated,
+            so that blocks may be too short.
     """
 
     kind: Literal["groups", "blocks", "rows"]
@@ -63,13 +67,15 @@ class Units:
     start: NDArray[np.int64]
     length: int = 1
     of: str = "assets"
+    is_bound: bool = False
 
     @property
     def count(self) -> int:
         """The number of units that do not overlap."""
         if self.kind == "groups":
             return len(self.start) - 1
-        return len(self.order) // self.length
+        # What is left at the end of an asset belongs to its last block.
+        return int(np.maximum(np.diff(self.start) // self.length, 1).sum())
 
     @property
     def too_few(self) -> bool:
@@ -78,9 +84,9 @@ class Units:
 
     @property
     def is_small(self) -> bool:
-        """Whether there are so few groups that a jackknife is better than a bootstrap."""
-        small = self.count <= _MOST_LEFT_OUT and self.count * len(self.order) <= _MOST_WEIGHTS
-        return self.kind == "groups" and small
+        """Whether there are so few groups or blocks that a jackknife is better than a bootstrap."""
+        few = 1 < self.count <= _MOST_LEFT_OUT and self.count * len(self.order) <= _MOST_WEIGHTS
+        return self.kind != "rows" and few
 
     @property
     def said(self) -> str:
@@ -90,18 +96,22 @@ class Units:
                 f"no interval: the metrics are to hold for other {self.of}, and {self.count} in "
                 f"the test part do not show how much these differ; {MIN_GROUPS} are needed"
             )
-        if self.is_small:
-            return f"95 % intervals by a jackknife over {self.count} {self.of}, whole"
-        what = {"groups": f"{self.count} {self.of}, whole", "rows": f"{self.count} rows"}
-        blocks = f"{self.count} blocks of {self.length} windows of one asset"
-        return f"95 % intervals by a bootstrap over {what.get(self.kind, blocks)}"
+        what = {
+            "groups": f"{self.count} {self.of}, whole",
+            "blocks": f"{self.count} blocks of {self.length} windows of one asset",
+            "rows": f"{self.count} rows",
+        }
+        how = "a jackknife" if self.is_small else "a bootstrap"
+        narrow = (
+            "; they may be too narrow, because the test part is too short to tell for how long its "
+            "errors are correlated"
+        )
+        return f"95 % intervals by {how} over {what[self.kind]}{narrow if self.is_bound else ''}"
 
     def each(self) -> Weights:
-        """Weights that leave one group at a time, `[groups, n]`."""
-        alone = np.zeros((len(self.start) - 1, len(self.order)))
-        for row, first, end in zip(alone, self.start[:-1], self.start[1:], strict=True):
-            row[self.order[first:end]] = 1
-        return alone
+        """Weights that leave one group or block at a time, `[units, n]`."""
+        numbers = self.numbers()
+        return (numbers == np.arange(numbers.max() + 1)[:, None]).astype(np.float64)
 
     def draw(self, rng: np.random.Generator, resamples: int) -> Weights:
         """Draw resamples: how often each window is in each of them, `[resamples, n]`."""
@@ -118,7 +128,6 @@ class Units:
             found[self.order] = asset
         else:
             size = np.diff(self.start)[asset]
-            # What is left at the end of an asset belongs to its last block.
             last = np.maximum(size // self.length - 1, 0)
             block = np.minimum((np.arange(len(asset)) - self.start[asset]) // self.length, last)
             found[self.order] = np.unique(asset * len(asset) + block, return_inverse=True)[1]
@@ -178,17 +187,17 @@ def units(
         least: the shortest block: the number of consecutive windows that share samples.
     """
     order, start = _sorted(asset)
-    assets, length = len(start) - 1, 1
-    if timed:
-        times = (correlation_time(one[order], asset[order]) for one in series.values())
-        length = max([least, *(one.window for one in times)])
+    assets = len(start) - 1
+    times = [correlation_time(one[order], asset[order]) for one in series.values() if timed]
+    length = max([least if timed else 1, *(one.window for one in times)])
     short = length * 2 > len(order) / assets
     if assets >= MIN_GROUPS and (whole or (timed and short)):
         return Units("groups", order, start)
     if not timed:
         return Units("rows", order, start)
     # An asset that is drawn as one block does not vary at all.
-    return Units("blocks", order, start, min(length, max(1, int(np.diff(start).max()) // 3)))
+    length = min(length, max(1, int(np.diff(start).max()) // 3))
+    return Units("blocks", order, start, length, is_bound=any(one.is_bound for one in times))
 
 
 def _sorted(group: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -216,90 +225,28 @@ def intervals(
     """
     if drawn.too_few:
         return {}
+    return {
+        name: _within(bounds, trials[name], drawn) if trials and name in trials else bounds
+        for name, bounds in bounds_of(metrics, drawn, seed).items()
+    }
+
+
+def bounds_of(metrics: WeightedMetrics, drawn: Units, seed: int) -> dict[str, Interval]:
+    """The interval of each metric, by a jackknife where there are few units.
+
+    A metric that is not defined without one of the blocks, such as recall where all that is
+    abnormal is in one of them, has the interval of a bootstrap.
+    """
+    found: dict[str, Interval] = {}
     if drawn.is_small:
-        bounds_of = jackknifed(metrics, drawn.each())
-        return {
-            name: _within(bounds, trials[name], drawn) if trials and name in trials else bounds
-            for name, bounds in bounds_of.items()
-        }
+        found = jackknifed(metrics, drawn.each())
+        whole = metrics(np.ones((1, len(drawn.order))))
+        defined = {name for name, value in whole.items() if np.isfinite(value[0])}
+        if drawn.kind == "groups" or defined <= found.keys():
+            return found
     table = _table(metrics, drawn, seed)
-    found = {}
-    for name, values in table.items():
-        bounds = _quantiles(values, drawn.count)
-        if bounds is not None:
-            among = (trials or {}).get(name)
-            found[name] = bounds if among is None else _within(bounds, among, drawn)
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The metric of a challenger minus that of the champion.
-
-    Attributes:
-        metric: name of the metric.
-        value: the difference on the test windows.
-        interval: the 95 % interval of the difference, both models on the same resamples; None where
-            there are too few groups for one.
-    """
-
-    metric: str
-    value: float
-    interval: Interval | None
-
-    @property
-    def verdict(self) -> Literal["better", "not shown to be better", "worse"]:
-        """What the interval proves about the challenger."""
-        low, high = self.interval or (0.0, 0.0)
-        if self.metric in LOWER_IS_BETTER:
-            low, high = -high, -low
-        if low > 0:
-            return "better"
-        return "worse" if high < 0 else "not shown to be better"
-
-    def __str__(self) -> str:
-        """The difference in one sentence."""
-        return f"{self.verdict}: {self.metric} {self.amount}"
-
-    @property
-    def amount(self) -> str:
-        """The difference with its interval, if it has one."""
-        if self.interval is None:
-            return f"{self.value:+.3g} (no interval)"
-        low, high = self.interval
-        return f"{self.value:+.3g} ({low:+.3g} to {high:+.3g})"
-
-
-def paired_difference(
-    metric: str,
-    champion: WeightedMetrics,
-    challenger: WeightedMetrics,
-    drawn: Units,
-    *,
-    seed: int = 0,
-) -> Difference | None:
-    """Measure the difference between a challenger and the champion on the same windows.
-
-    Both are measured on the same resamples, so that windows which are hard for both cancel
-    out. None if the metric is not defined.
-    """
-
-    def apart(weights: Weights) -> dict[str, NDArray[np.float64]]:
-        return {metric: challenger(weights)[metric] - champion(weights)[metric]}
-
-    value = float(apart(np.ones((1, len(drawn.order))))[metric][0])
-    if drawn.too_few and np.isfinite(value):
-        return Difference(metric, value, None)
-    if drawn.is_small:
-        bounds = jackknifed(_plain(apart, metric), drawn.each()).get("bias")
-    else:
-        bounds = _quantiles(_table(apart, drawn, seed)[metric], drawn.count)
-    return None if bounds is None or not np.isfinite(value) else Difference(metric, value, bounds)
-
-
-def _plain(metrics: WeightedMetrics, metric: str) -> WeightedMetrics:
-    """A difference under the name of a metric that may have any sign."""
-    return lambda weights: {"bias": metrics(weights)[metric]}
+    drawn_of = {name: _quantiles(values, drawn.count) for name, values in table.items()}
+    return {name: bounds for name, bounds in drawn_of.items() if bounds is not None} | found
 
 
 def _table(metrics: WeightedMetrics, drawn: Units, seed: int) -> dict[str, NDArray[np.float64]]:

@@ -1,12 +1,13 @@
-"""Intervals from a few dozen groups or fewer, by leaving out one group at a time.
+"""Intervals from a few dozen groups or blocks in time, by leaving out one at a time.
 
 With so few groups the resamples of a bootstrap are too alike: over five assets an interval that
-says 95 % holds the truth in 84 %. The jackknife over whole groups with the quantiles of Student's t
-is reliable there (MacKinnon, Nielsen and Webb 2023, "Fast and reliable jackknife and bootstrap
-methods for cluster-robust inference"), with the effective number of groups where these differ in
-size (Carter, Schnepel and Steigerwald 2017). It is computed where a metric is more nearly normal:
-errors as logarithms, shares by the arcsine of their square root (Efron and Tibshirani 1993, chapter
-12, on transformed intervals).
+says 95 % holds the truth in 84 %, and one over four blocks of a series that remembers for long in
+70 to 91 %. The jackknife over whole groups with the quantiles of Student's t is reliable there
+(MacKinnon, Nielsen and Webb 2023, "Fast and reliable jackknife and bootstrap methods for cluster-
+robust inference"), with the effective number of groups where these differ in size (Carter, Schnepel
+and Steigerwald 2017). It is computed where a metric is more nearly normal: errors as logarithms,
+shares by the arcsine of their square root (Efron and Tibshirani 1993, chapter 12, on transformed
+intervals).
 """
 
 from collections.abc import Callable

@@ -13,7 +13,8 @@ from trainer.dataset.groups import with_membership
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
 from trainer.dataset.targets import truth
-from trainer.evaluation.intervals import Units, groups, intervals, paired_difference
+from trainer.evaluation.difference import paired_difference
+from trainer.evaluation.intervals import Units, groups, intervals
 from trainer.evaluation.metrics import WeightedMetrics
 from trainer.evaluation.resampling import units_of
 from trainer.ingest.recording import Recording
