@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from models.rollout.stage import MAX_REASON, Stage
 from server.rollouts.documents import Documents, find
-from server.rollouts.errors import DecisionError
+from server.rollouts.errors import DecisionError, DocumentError, FencedError
 from server.rollouts.ledger import Ledger, Line
 from server.rollouts.rules.decision import moment
 from serving.publishing.rollouts import Rollout
@@ -125,9 +125,22 @@ class Decisions:
 
     def _sign(self, stage: Stage, line: Line) -> Stage:
         self._ledger.append(line)
-        self._documents.write(stage)
-        self._ledger.append(replace(line, what="signs"))
+        try:
+            self._documents.write(stage)
+            self._ledger.append(replace(line, what="signs"))
+        except (DocumentError, FencedError):
+            if not self._is_carried_out(stage):
+                raise
         return stage
+
+    def _is_carried_out(self, stage: Stage) -> bool:
+        """Whether a controller that has begun meanwhile found the decision, and goes on from it."""
+        taken = self._ledger.newest(stage.rollout, "takes over")
+        return (
+            taken is not None
+            and taken.epoch > stage.epoch
+            and (taken.state, taken.reason) == (stage.state, stage.reason)
+        )
 
     def _check_deadline(self, found: Rollout) -> None:
         if found.plan.is_over(self._clock()):

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from models.rollout.stage import Stage
+from server.rollouts.controller import Controller
 from server.rollouts.decisions import Decisions, Wish
 from server.rollouts.errors import DecisionError
-from server.rollouts.ledger import Ledger
+from server.rollouts.ledger import Ledger, Line
 from tests.kit.rollouts.documents import START, plan
 from tests.kit.rollouts.world import Gateway, World
 
@@ -78,3 +79,38 @@ def test_decision_that_cannot_be_says_what_is_there_and_what_can_be_done(
     with pytest.raises(DecisionError) as refused:
         acts[-1](decisions)
     assert words in str(refused.value)
+
+
+class Interrupted(Ledger):
+    """A ledger beside which a controller begins at a person's line of one kind."""
+
+    at = ""
+    begin: Callable[[], None]
+
+    def append(self, line: Line) -> None:
+        """Add a line, and let the controller begin: after a decision, before its signature."""
+        is_due = line.what == self.at and line.by == "Eva" and line.state == "held"
+        if is_due and self.at == "signs":
+            self.begin()
+        super().append(line)
+        if is_due and self.at == "decides":
+            self.begin()
+
+
+@pytest.mark.parametrize("at", ["decides", "signs"])
+def test_hold_that_a_controller_carries_out_as_it_begins_has_succeeded(
+    tmp_path: Path, at: str
+) -> None:
+    world = World(plan(), [Gateway("a", 4)], START)
+    path = tmp_path / "ledger.sqlite3"
+    of_person, of_controller = Interrupted(path, "registry"), Ledger(path, "registry")
+    controller = Controller(world.registry, of_controller, world, name="c", run="run-1")
+    of_person.begin = lambda: controller.turn(world, world.now)
+    decisions = Decisions(world.registry, of_person, lambda: world.now)
+    start(decisions)
+    of_person.at = at
+    assert does("hold")(decisions).state == "held"
+    newest = world.registry.stages[ID]
+    of_person.close()
+    of_controller.close()
+    assert (newest.state, newest.reason, newest.epoch) == ("held", "noise", 3)
