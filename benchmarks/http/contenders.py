@@ -51,8 +51,7 @@ def server(folder: Path) -> Iterator[Contender]:
     """The server with both forests of the registry in `folder`."""
     published = Published(folder / REGISTRY, Keys(folder / KEYS))
     streams = [{"stream": ROWS.stream}, {"stream": SCALARS.stream}]
-    seldom = {"registry": {"poll_s": 3600.0}}  # as by default: each poll is a process of its own
-    with ModelServer(folder / "server", published, streams, seldom) as running:
+    with ModelServer(folder / "server", published, streams) as running:
         running.start_serving()
         posts = {case: open_inference(case) for case in (JSON, BINARY)}
         yield Contender(OURS, running.process.pid, running.port, posts)

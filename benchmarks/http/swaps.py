@@ -26,7 +26,7 @@ from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.errors import KitError
-from tests.kit.model_server import REQUEST_S, ModelServer
+from tests.kit.model_server import LOOKS, REQUEST_S, ModelServer
 from tests.kit.waiting import eventually
 
 SWAPS: Final = 100
@@ -129,7 +129,8 @@ def swapped(swaps: int, count: int) -> tuple[list[Client], float]:
     with tempfile.TemporaryDirectory(prefix="millhand-benchmark-") as name:
         published = Published.create(Path(name))
         published.publish(linear_bundle("mass", 1, [1.0, -10.0]))
-        server = ModelServer(Path(name) / "home", published, [{"stream": "mass"}])
+        sections = {"registry": LOOKS}
+        server = ModelServer(Path(name) / "home", published, [{"stream": "mass"}], sections)
         with server, ThreadPoolExecutor(count) as threads:
             server.start_serving()
             clients, enough = [Client(server.port) for _ in range(count)], threading.Event()

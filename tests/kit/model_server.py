@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import tomli_w
 
@@ -23,6 +23,11 @@ START_S = 60.0
 PROOF_S = 10.0
 STOP_S = 20.0
 REQUEST_S = 20.0
+LOOKS: Final[Mapping[str, object]] = {"poll_s": 0.5}
+"""Section `[registry]` of a server that is to find what is published while it runs.
+
+Without it a server looks when it starts, and then once an hour: each look is a process of its own.
+"""
 
 
 class Reply(NamedTuple):
@@ -100,11 +105,7 @@ class ModelServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         document: dict[str, Any] = {
             "server": {"host": HOST, "port": 0, "state_dir": str(self.state_dir)},
-            "registry": {
-                "url": self.published.url,
-                "root": str(self.published.keys.root),
-                "poll_s": 0.5,
-            },
+            "registry": {"url": self.published.url, "root": str(self.published.keys.root)},
             "streams": [dict(one) for one in self.streams],
         }
         for name, section in self.sections.items():

@@ -21,7 +21,7 @@ from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.model_calls import client_of, port_of, refused, window
-from tests.kit.model_server import ModelServer
+from tests.kit.model_server import LOOKS, ModelServer
 from tests.kit.waiting import eventually
 
 STREAMS: list[dict[str, object]] = [{"stream": "mass", "versions": 2}, {"stream": "wear"}]
@@ -42,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     published = Published.create(folder)
     published.publish(linear_bundle("mass", 1, [1.0, 10.0]))
     published.publish(detector_bundle("wear", 1, [1.0, -1.0], explain=EXPLAIN))
-    sections = {"grpc": {"port": 0, "max_message_bytes": 65_536}}
+    sections = {"grpc": {"port": 0, "max_message_bytes": 65_536}, "registry": LOOKS}
     with ModelServer(folder / "home", published, STREAMS, sections) as server:
         server.start_serving()
         published.publish(linear_bundle("mass", 2, [1.0, 10.0], bias=1000.0))

@@ -18,7 +18,7 @@ from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.http.raw_client import RawClient
 from tests.kit.model_calls import port_of
-from tests.kit.model_server import ModelServer, Reply
+from tests.kit.model_server import LOOKS, ModelServer, Reply
 from tests.kit.waiting import eventually
 
 HEAD = (
@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     folder = tmp_path_factory.mktemp("server")
     published = Published.create(folder)
     published.publish(linear_bundle("mass", 1, [1.0, 10.0]))
-    sections = {"grpc": {"port": 0}}
+    sections = {"grpc": {"port": 0}, "registry": LOOKS}
     streams = [{"stream": "mass", "versions": 2}]
     with ModelServer(folder / "home", published, streams, sections) as made:
         made.start_serving()

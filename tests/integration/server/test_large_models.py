@@ -12,7 +12,7 @@ from models.bundle.package import Bundle
 from tests.kit.bundles.large import LENGTH, SIGNALS, LargeGraph, large_bundle
 from tests.kit.bundles.mirrors import Fault, mirror
 from tests.kit.bundles.published import Published
-from tests.kit.model_server import ModelServer
+from tests.kit.model_server import LOOKS, ModelServer
 from tests.kit.waiting import eventually
 
 SIZE_MB = 50
@@ -62,7 +62,7 @@ def test_large_model_comes_in_pieces_serves_and_is_swapped(
     name = f"{published.publish(bundles[0]).sha256}.zip"
     with mirror(published.folder) as site:
         site.faults[name] = Fault(cut_after=20 << 20)
-        with serving(tmp_path, published, registry={"url": site.url}) as server:
+        with serving(tmp_path, published, registry={**LOOKS, "url": site.url}) as server:
             eventually(lambda: server.request("GET", "/v2/health/ready").status == 200, 60.0)
             pieces = [wanted for path, wanted, _ in site.requests if path.endswith(name)]
             assert len(pieces) == 3

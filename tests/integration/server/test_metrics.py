@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from server.metrics.families import FAMILIES
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
-from tests.kit.model_server import ModelServer
+from tests.kit.model_server import LOOKS, ModelServer
 from tests.kit.waiting import eventually
 
 INFER = "/v2/models/mass/infer"
@@ -177,7 +177,8 @@ def test_head_has_no_body(server: ModelServer) -> None:
 def test_versions_that_answer_and_reloads_are_told(tmp_path: Path) -> None:
     published = Published.create(tmp_path)
     published.publish(linear_bundle("mass", 1, [1.0, 1.0]))
-    with ModelServer(tmp_path / "home", published, [{"stream": "mass"}]) as server:
+    sections = {"registry": LOOKS}
+    with ModelServer(tmp_path / "home", published, [{"stream": "mass"}], sections) as server:
         server.start_serving()
         published.publish(linear_bundle("mass", 2, [1.0, 1.0]))
         eventually(lambda: asked(server, version="2") == 200, 20.0)

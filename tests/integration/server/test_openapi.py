@@ -17,7 +17,7 @@ from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.children import ROOT, run
-from tests.kit.model_server import ModelServer
+from tests.kit.model_server import LOOKS, ModelServer
 from tests.kit.waiting import eventually
 
 PATH = "/openapi.json"
@@ -80,7 +80,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder: Path = tmp_path_factory.mktemp("server")
     published = Published.create(folder)
     streams = [{"stream": one} for one in STREAMS]
-    with ModelServer(folder / "home", published, streams) as server:
+    with ModelServer(folder / "home", published, streams, {"registry": LOOKS}) as server:
         server.start()
         empty = server.request("GET", PATH).document
         published.publish(linear_bundle(STREAMS[0], 1, [1.0, 10.0], channels=CHANNELS))

@@ -14,7 +14,7 @@ from server.access.tokens import made
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
 from tests.kit.children import ROOT
-from tests.kit.model_server import ModelServer, Reply
+from tests.kit.model_server import LOOKS, ModelServer, Reply
 from tests.kit.waiting import eventually
 
 LOAD, UNLOAD = "/v2/repository/models/mass/load", "/v2/repository/models/mass/unload"
@@ -38,7 +38,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     published = Published.create(folder)
     for seq in (1, 2):
         published.publish(linear_bundle("mass", seq, [1.0, 10.0], bias=1000.0 * seq))
-    with ModelServer(folder / "home", published, STREAMS, ALLOWED) as one:
+    sections = {**ALLOWED, "registry": LOOKS}
+    with ModelServer(folder / "home", published, STREAMS, sections) as one:
         one.start_serving()
         published.publish(linear_bundle("mass", 3, [1.0, 10.0], golden_wrong=True))
         eventually(lambda: "golden_mismatch" in one.log, 20.0)
@@ -93,7 +94,8 @@ def test_unloaded_model_is_not_brought_back_by_a_newer_bundle(tmp_path: Path) ->
     published.publish(linear_bundle("mass", 1, [1.0, 10.0]))
     published.publish(linear_bundle("other", 1, [1.0, 10.0]))
     streams = [*STREAMS, {"stream": "other"}]
-    with ModelServer(tmp_path / "home", published, streams, ALLOWED) as server:
+    sections = {**ALLOWED, "registry": LOOKS}
+    with ModelServer(tmp_path / "home", published, streams, sections) as server:
         server.start_serving()
         assert server.request("POST", UNLOAD).status == 200
         published.publish(linear_bundle("mass", 2, [1.0, 10.0]))

@@ -13,7 +13,7 @@ from tests.kit.bundles.published import Published
 from tests.kit.children import python
 from tests.kit.gateway.evil import evil_bundle
 from tests.kit.model_calls import client_of, window
-from tests.kit.model_server import ModelServer
+from tests.kit.model_server import LOOKS, ModelServer
 from tests.kit.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +25,7 @@ def test_server_answers_and_refuses_bundles_under_the_filter_of_its_unit(tmp_pat
     published.publish(linear_bundle("mass", 1, [1.0]))
     sandboxed = [*python("tests.kit.gateway.sandbox", UNIT)]
     streams = [{"stream": "mass"}]
-    sections = {"grpc": {"port": 0}}
+    sections = {"grpc": {"port": 0}, "registry": LOOKS}
     with ModelServer(tmp_path / "home", published, streams, sections, sandboxed) as server:
         server.start_serving()
         with closing(client_of(server)) as client:

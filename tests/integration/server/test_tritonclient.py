@@ -12,7 +12,7 @@ from tritonclient.utils import InferenceServerException
 from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import detector_bundle, linear_bundle
 from tests.kit.bundles.published import Published
-from tests.kit.model_server import ModelServer
+from tests.kit.model_server import LOOKS, ModelServer
 from tests.kit.waiting import eventually
 
 ROWS = [[1, 2], [3, 4]]
@@ -27,7 +27,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InferenceServer
     published.publish(linear_bundle("mass", 1, [1.0, 10.0]))
     published.publish(detector_bundle("wear", 1, [1.0, -1.0]))
     streams: list[dict[str, object]] = [{"stream": "mass", "versions": 2}, {"stream": "wear"}]
-    with ModelServer(folder / "home", published, streams) as server:
+    with ModelServer(folder / "home", published, streams, {"registry": LOOKS}) as server:
         server.start_serving()
         published.publish(linear_bundle("mass", 2, [1.0, 10.0], bias=1000.0))
         with InferenceServerClient(f"{HOST}:{server.port}") as made:

@@ -13,7 +13,7 @@ import pytest
 from tests.kit.broker.brokers import HOST
 from tests.kit.bundles.graphs import linear_bundle
 from tests.kit.bundles.published import Published
-from tests.kit.model_server import ModelServer, Reply
+from tests.kit.model_server import LOOKS, ModelServer, Reply
 from tests.kit.waiting import eventually
 
 INFER = "/v2/models/mass/infer"
@@ -21,6 +21,7 @@ CLIENTS = 8
 SWAPS = 5
 SLOW_LAYERS = 2000
 DEADLY = 1_000_000
+LOOKING = {"registry": LOOKS}
 
 
 def asked(server: ModelServer, number: int, rows: int = 1, timeout_us: int = 0) -> Reply:
@@ -49,7 +50,7 @@ def is_right(reply: Reply, number: int) -> bool:
 def test_swaps_under_load_lose_and_mix_up_nothing(tmp_path: Path) -> None:
     published = Published.create(tmp_path)
     published.publish(linear_bundle("mass", 1, [1.0, -10.0]))
-    with ModelServer(tmp_path / "home", published, [{"stream": "mass"}]) as server:
+    with ModelServer(tmp_path / "home", published, [{"stream": "mass"}], LOOKING) as server:
         server.start_serving()
         enough = threading.Event()
         replies: list[tuple[int, Reply]] = []
@@ -77,7 +78,7 @@ def test_swaps_under_load_lose_and_mix_up_nothing(tmp_path: Path) -> None:
 def test_bundle_that_fails_its_proof_leaves_the_version_that_serves(tmp_path: Path) -> None:
     published = Published.create(tmp_path)
     published.publish(linear_bundle("mass", 1, [1.0, -10.0]))
-    with ModelServer(tmp_path / "home", published, [{"stream": "mass"}]) as server:
+    with ModelServer(tmp_path / "home", published, [{"stream": "mass"}], LOOKING) as server:
         server.start_serving()
         published.publish(linear_bundle("mass", 2, [1.0, -10.0], golden_wrong=True))
         eventually(lambda: "golden_mismatch" in server.log, 20.0)
@@ -89,7 +90,7 @@ def test_earlier_versions_answer_under_their_numbers_and_after_a_restart(tmp_pat
     published = Published.create(tmp_path)
     published.publish(linear_bundle("mass", 1, [1.0, -10.0]))
     streams = [{"stream": "mass", "versions": 2}]
-    with ModelServer(tmp_path / "home", published, streams) as server:
+    with ModelServer(tmp_path / "home", published, streams, LOOKING) as server:
         server.start_serving()
         published.publish(linear_bundle("mass", 2, [1.0, -10.0], bias=1000.0))
         # Only what is recorded survives; it answers a moment before.

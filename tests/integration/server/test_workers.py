@@ -27,7 +27,7 @@ from tests.kit.bundles.published import Published
 from tests.kit.children import python
 from tests.kit.gateway.evil import evil_bundle
 from tests.kit.gateway.notify_socket import NotifySocket
-from tests.kit.model_server import ModelServer
+from tests.kit.model_server import LOOKS, ModelServer
 from tests.kit.waiting import eventually
 
 UNIT = Path(__file__).parents[3] / "systemd" / "millhand-server.service"
@@ -143,7 +143,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     published = Published.create(folder)
     published.publish(linear_bundle("mass", 1, [1.0]))
     with mirror(published.folder) as web, made(folder, published) as one:
-        one.sections = {**one.sections, "registry": {"url": web.url}}
+        one.sections = {**one.sections, "registry": {**LOOKS, "url": web.url}}
         one.under = python("tests.kit.gateway.sandbox", UNIT)
         serving(one)
         yield one
@@ -325,6 +325,7 @@ def test_model_that_kills_a_worker_is_replaced_in_all(tmp_path: Path) -> None:
     published = Published.create(tmp_path)
     published.publish(evil_bundle("crash above 70", "mass", 1))
     with made(tmp_path, published) as server:
+        server.sections = {**server.sections, "registry": LOOKS}
         serving(server)
         published.publish(evil_bundle("crash above 70", "mass", 2))
         await_version(server, "2")
@@ -343,6 +344,7 @@ def test_model_that_fails_in_one_worker_is_replaced_in_all(tmp_path: Path) -> No
     published = Published.create(tmp_path)
     published.publish(linear_bundle("mass", 1, [1.0]))
     with made(tmp_path, published) as server:
+        server.sections = {**server.sections, "registry": LOOKS}
         serving(server)
         published.publish(evil_bundle("error above 70", "mass", 2))
         await_version(server, "2")

@@ -15,6 +15,8 @@ from trainer.commands.train import train
 from trainer.console import Console
 from trainer.recipe.document import read_recipe
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 HEADER = ["time", "pressure", "flow", "label"]
 BEGIN = datetime(2025, 3, 1, tzinfo=UTC)
 DAMAGE = 2500

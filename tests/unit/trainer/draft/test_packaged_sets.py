@@ -1,12 +1,14 @@
 """Sets that scikit-learn packages, written as CSV: drafted and trained without a change."""
 
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from sklearn import datasets
 
 from models.bundle.package import read_bundle
+from tests.kit.pictures import empty_pictures
 from trainer.__main__ import main
 
 
@@ -26,10 +28,12 @@ def test_draft_of_a_packaged_set_is_trained_unedited(
     frame.to_csv(tmp_path / f"{name}.csv", index=False)
     output = tmp_path / "recipe.toml"
     words = ["draft", str(tmp_path / f"{name}.csv"), "--target", "target"]
-    assert main([*words, "--output", str(output)]) == 0
-    recipe = tomllib.loads(output.read_text())
-    assert recipe["target"]["task"] == task
-    assert len(recipe["signals"]) == frame.shape[1] - 1
-    assert main(["train", str(output), "--out", str(tmp_path / "out")]) == 0
+    # The set with the most signals, 30, shows that all of them can be drawn.
+    with nullcontext() if name == "breast_cancer" else empty_pictures():
+        assert main([*words, "--output", str(output)]) == 0
+        recipe = tomllib.loads(output.read_text())
+        assert recipe["target"]["task"] == task
+        assert len(recipe["signals"]) == frame.shape[1] - 1
+        assert main(["train", str(output), "--out", str(tmp_path / "out")]) == 0
     (bundle,) = (tmp_path / "out").glob("*.zip")
     assert read_bundle(bundle.read_bytes()).manifest.metrics.values[metric] >= least
