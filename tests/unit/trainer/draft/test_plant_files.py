@@ -387,3 +387,37 @@ def test_column_that_some_files_lack_is_doubted(tmp_path: Path) -> None:
     assert [*signals(recipe)] == ["Load [%]", "program"]
     text = " ".join((tmp_path / "recipe.toml").read_text().replace("\n#", "").split())
     assert "'Vibration [mm/s]', 'Vib [mm/s]': not all files have these columns" in text
+
+
+def spreadsheet(path: Path, numbers: list[str]) -> None:
+    """Titles filled up to the width of the table, and quotes around numbers with a comma."""
+    rng = np.random.default_rng(10)
+    head = ["Film Line 4 - History,,,,", '"Akron, OH",,Exported: 7:02 AM,,', ",,,,"]
+    head.append("Line Speed (ft/min),Ambient,Screw,Roll,Gauge")
+    level = rng.normal(70, 2, (len(numbers), 4)).round(1).tolist()
+    rows = [f'"{one}",{",".join(map(str, at))}' for one, at in zip(numbers, level, strict=True)]
+    path.write_text("\r\n".join([*head, *rows]) + "\r\n")
+
+
+def test_titles_of_a_spreadsheet_are_no_header_and_its_thousands_are_certain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speeds = np.random.default_rng(11).uniform(800, 1400, ROWS)
+    spreadsheet(tmp_path / "export.csv", [f"{one:,.1f}" for one in speeds])
+    recipe = drafted(tmp_path, str(tmp_path / "export.csv"), "--target", "Gauge")
+    assert [*signals(recipe)] == ["Line Speed (ft/min)", "Ambient", "Screw", "Roll"]
+    assert signals(recipe)["Line Speed (ft/min)"]["range"][1] > 1400
+    assert recipe["data"]["separator"] == recipe["data"]["thousands"] == ","
+    assert "separates thousands" not in capsys.readouterr().err
+    train(tmp_path)
+    assert len([*(tmp_path / "out").glob("*.zip")]) == 1
+
+
+def test_decimal_commas_in_quotes_are_read_in_a_file_of_commas(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    rows = (f'"{one:.2f}"'.replace(".", ",") for one in rng.uniform(8, 14, ROWS))
+    lines = (f"{row},{at % 7},{at % 9}" for at, row in enumerate(rows))
+    (tmp_path / "oven.csv").write_text("heat,flow,y\n" + "\n".join(lines) + "\n")
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert recipe["data"]["separator"] == recipe["data"]["decimal"] == ","
+    assert signals(recipe)["heat"]["range"][1] < 100
