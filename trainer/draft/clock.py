@@ -24,7 +24,7 @@ _CLOCK: Final = re.compile(
     r"time|zeit|date|datum|stamp|uhr|\bts\b|moment|heure|fecha|hora", re.IGNORECASE
 )
 _COUNTER: Final = re.compile(
-    r"time|zeit|cycle|zyklus|hour|stunde|second|minute|X_Value|\bt\b", re.IGNORECASE
+    r"time|zeit|cycle|zyklus|hour|stunde|second|minute|X_Value|\bt(?:_m?s)?\b", re.IGNORECASE
 )
 _OF_DAY: Final = re.compile(r"\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?")
 _ALIKE: Final = 0.5
@@ -36,11 +36,17 @@ _HOUR_NS: Final = 3600 * 10**9
 _EPOCHS: Final = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
 _UNITS: Final = {
     "sec": "s",
+    "secs": "s",
+    "second": "s",
     "seconds": "s",
     "sekunden": "s",
+    "hour": "h",
     "hours": "h",
+    "stunden": "h",
     "std": "h",
+    "minute": "min",
     "minutes": "min",
+    "minuten": "min",
 }
 
 
@@ -211,8 +217,7 @@ def _counter(column: Column, lengths: Sequence[int]) -> Clock | None:
     name, said = named(column.name)
     if not rises or not (_COUNTER.search(name) or (is_run and is_steady)):
         return None
-    unit = column.unit or said
-    unit = _UNITS.get(unit.lower(), unit)
+    unit = _unit(column.unit or said or re.split(r"[_ .]", name)[-1])
     doubts = []
     if unit not in UNIT_NS:
         is_cycle = re.search("cycle|zyklus", name, re.IGNORECASE) or (is_run and name != "X_Value")
@@ -221,6 +226,11 @@ def _counter(column: Column, lengths: Sequence[int]) -> Clock | None:
     axis = {"column": column.name, "unit": unit, "origin": ORIGIN, "counter": True}
     times = _nanoseconds(known, UNIT_NS[unit])
     return Clock(axis, times, (column.name,), "a count", tuple(doubts), counts=True)
+
+
+def _unit(text: str) -> str:
+    """A unit of time as recipes write it, from what a header says, such as the end of `time_s`."""
+    return _UNITS.get(text.lower(), text)
 
 
 def _nanoseconds(numbers: NDArray[np.float64], unit_ns: int) -> NDArray[np.int64]:

@@ -421,3 +421,22 @@ def test_decimal_commas_in_quotes_are_read_in_a_file_of_commas(tmp_path: Path) -
     recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
     assert recipe["data"]["separator"] == recipe["data"]["decimal"] == ","
     assert signals(recipe)["heat"]["range"][1] < 100
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [("time_s", "s"), ("t_ms", "ms"), ("Operating hours", "h"), ("Time (min)", "min")],
+    ids=["ending", "letter with ending", "word", "brackets"],
+)
+def test_unit_of_a_count_is_what_its_header_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, unit: str
+) -> None:
+    rng = np.random.default_rng(12)
+    for run in ("healthy", "worn"):
+        frame = pd.DataFrame({header: np.arange(200), "force": rng.normal(5, 1, 200), "state": run})
+        frame.to_csv(tmp_path / f"{run}.csv", index=False)
+    files = [str(tmp_path / f"{run}.csv") for run in ("healthy", "worn")]
+    recipe = drafted(tmp_path, *files, "--target", "state")
+    assert recipe["data"]["time"]["column"] == header
+    assert recipe["data"]["time"]["unit"] == unit
+    assert "its unit is not said" not in capsys.readouterr().err
