@@ -23,6 +23,11 @@ ORIGIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _CLOCK: Final = re.compile(
     r"time|zeit|date|datum|stamp|uhr|\bts\b|moment|heure|fecha|hora", re.IGNORECASE
 )
+_CALLED: Final = re.compile(
+    r"(date|datum|time|zeit|uhrzeit|zeitstempel|heure|fecha|hora)[_ ]?(time|stamp|utc|local)?",
+    re.IGNORECASE,
+)
+"""What a column of times is called, and none of states is."""
 _COUNTER: Final = re.compile(
     r"time|zeit|cycle|zyklus|hour|stunde|second|minute|X_Value|\bt(?:_m?s)?\b", re.IGNORECASE
 )
@@ -31,6 +36,7 @@ _ALIKE: Final = 0.5
 _MOST_ALIKE: Final = 0.75
 _STEADY: Final = 0.95
 _FEW: Final = 20
+_SHOWN: Final = 40
 _CLASSES: Final = 50
 _HOUR_NS: Final = 3600 * 10**9
 _EPOCHS: Final = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
@@ -76,7 +82,13 @@ class Clock:
 def clock_of(tables: Sequence[Table], columns: Mapping[str, Column], target: str | None) -> Clock:
     """Find the time axis, first among dates, then among counts, then in the order of the rows."""
     failed: list[str] = []
-    rejected: list[str] = []
+    called = [
+        one.name
+        for one in columns.values()
+        if one.kind in ("text", "state") and one.name != target
+        if _CALLED.fullmatch(named(one.name)[0])
+    ]
+    rejected = [*called]
     for found in _candidates(tables, columns):
         try:
             read = found if isinstance(found, Clock) else _dated(tables, found)
@@ -92,7 +104,16 @@ def clock_of(tables: Sequence[Table], columns: Mapping[str, Column], target: str
             rejected += read.columns
             continue
         return replace(read, doubts=(*failed, *read.doubts), rejected=tuple(rejected))
+    failed += [_unread(tables, name) for name in called if not _is_of_day(tables, name)]
     return replace(_by_order(tables, columns, target, failed), rejected=tuple(rejected))
+
+
+def _unread(tables: Sequence[Table], name: str) -> str:
+    text = next(filter(None, tables[0].frame[name].astype(str).str.strip()), "")
+    return (
+        f"'{name}' is called as a time is, but '{text[:_SHOWN]}' is no date in a known form: say "
+        "how it is written by data.time.format"
+    )
 
 
 def _candidates(

@@ -440,3 +440,30 @@ def test_unit_of_a_count_is_what_its_header_says(
     assert recipe["data"]["time"]["column"] == header
     assert recipe["data"]["time"]["unit"] == unit
     assert "its unit is not said" not in capsys.readouterr().err
+
+
+def test_dates_that_cannot_be_read_are_no_states(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(13)
+    heat = np.cumsum(rng.normal(0, 1, ROWS)) + 500
+    frame = pd.DataFrame({"Date": [f"week 4{at // 240}" for at in range(ROWS)], "heat": heat})
+    frame["y"] = heat + rng.normal(0, 1, ROWS)
+    frame.to_csv(tmp_path / "oven.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert [*signals(recipe)] == ["heat"]
+    said = capsys.readouterr().err
+    assert "'Date' is called as a time is, but 'week 40' is no date in a known form" in said
+    assert "data.time.format" in said
+
+
+def test_of_two_classes_that_are_as_frequent_the_one_that_is_not_normal_is_found(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(14)
+    frame = pd.DataFrame({"force": rng.normal(5, 1, ROWS), "heat": rng.normal(60, 2, ROWS)})
+    frame["state"] = np.where(np.arange(ROWS) % 2, "ok", "broken")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "rows.csv"), "--target", "state")
+    assert recipe["target"]["positive"] == "broken"
+    assert "UNSURE: what is to be found" in (tmp_path / "recipe.toml").read_text()
