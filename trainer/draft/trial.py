@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from trainer.checks.finding import Finding
 from trainer.checks.precision import coarse_signals
 from trainer.checks.suite import CHECKS
+from trainer.dataset.clock import Clock, clock_of
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
 from trainer.dataset.training_rows import training_rows
@@ -61,6 +62,11 @@ class Trial:
     subject: Subject
     findings: tuple[Finding, ...]
     left_out: Mapping[str, NDArray[Any]]
+
+    @property
+    def clock(self) -> Clock:
+        """What the times of the rows mean."""
+        return clock_of(self.recording, self.subject.recipe)
 
 
 def tried(proposal: Proposal, begun: Excerpts, folder: Path) -> Trial:

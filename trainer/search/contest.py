@@ -290,8 +290,8 @@ def _notes(
     if taken == best:
         why = "it is ahead of every simpler one by more than one standard error"
         if sizes[taken] == min(sizes):
-            why = "nothing is better, and nothing simpler was tried"
-        yield f"default: {_named(chosen)} is taken of {len(entries)} candidates: {why}"
+            why = "none is better, and none is simpler"
+        yield f"default: {_named(chosen)} is taken of {len(entries)} kinds of model: {why}"
     else:
         yield (
             f"default: {_named(chosen)} is taken, the simplest that is within one standard error "

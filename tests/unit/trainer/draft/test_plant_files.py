@@ -440,6 +440,9 @@ def test_unit_of_a_count_is_what_its_header_says(
     assert recipe["data"]["time"]["column"] == header
     assert recipe["data"]["time"]["unit"] == unit
     assert "its unit is not said" not in capsys.readouterr().err
+    page = (tmp_path / "recipe.html").read_text()
+    assert f">{header} 199<" in page
+    assert "2000-01-01" not in page
 
 
 def test_dates_that_cannot_be_read_are_no_states(
