@@ -470,3 +470,20 @@ def test_of_two_classes_that_are_as_frequent_the_one_that_is_not_normal_is_found
     recipe = drafted(tmp_path, str(tmp_path / "rows.csv"), "--target", "state")
     assert recipe["target"]["positive"] == "broken"
     assert "UNSURE: what is to be found" in (tmp_path / "recipe.toml").read_text()
+
+
+@pytest.mark.parametrize(("rows", "is_kept"), [(50, True), (200, False)], ids=["brief", "long"])
+def test_signal_that_was_stuck_briefly_is_kept_and_doubted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: int, *, is_kept: bool
+) -> None:
+    rng = np.random.default_rng(15)
+    time = pd.date_range("2026-05-04", periods=ROWS, freq="s").strftime("%FT%TZ")
+    heat, flow = rng.normal(50, 9, ROWS).round(2), rng.normal(5, 1, ROWS).round(3)
+    heat[300 : 300 + rows] = heat[300]
+    frame = pd.DataFrame({"time": time, "heat": heat, "flow": flow, "y": heat + flow})
+    frame["y"] += rng.normal(0, 5, ROWS)
+    frame.to_csv(tmp_path / "oven.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert ("heat" in signals(recipe)) is is_kept
+    said = f"'heat' was stuck in {rows} of {ROWS} rows, from oven.csv line 302 on: it is kept"
+    assert (said in capsys.readouterr().err) is is_kept
