@@ -63,27 +63,35 @@ def nearly_empty_signal(subject: Subject) -> Iterator[Finding]:
 
 def stuck_signal(subject: Subject) -> Iterator[Finding]:
     """Report signals that keep one value far longer than they ever do otherwise."""
+    recording, runs = subject.recording, stuck_runs(subject)
+    if runs:
+        found = [
+            f"'{name}' is {recording.values[row, recording.channels.index(name)]:g} in {length} "
+            f"rows from {recording.place(row)} on"
+            for name, (row, length) in runs.items()
+        ]
+        evidence = f"one value far longer than ever otherwise: {first_few(found)}"
+        remedy = "check whether the sensor or its line was dead; if so, leave those rows out"
+        yield Finding("stuck-signal", "warning", evidence, remedy, signals=tuple(runs))
+
+
+def stuck_runs(subject: Subject) -> dict[str, tuple[int, int]]:
+    """The row at which each stuck signal begins to keep one value, and for how many rows."""
     recording = subject.recording
     if not recording.timed:
-        return
+        return {}
     order = np.argsort(recording.asset, kind="stable")
     apart = np.diff(recording.asset[order]) != 0
-    found, names = [], []
+    found = {}
     for index, signal in enumerate(subject.recipe.signals):
-        name, column = signal.name, recording.values[order, index]
+        column = recording.values[order, index]
         if signal.range is not None:  # what is outside counts as missing, such as -9999
             low, high = signal.range
             column = np.where((column < low) | (column > high), np.nan, column)
         run = _longest(column, apart)
         if run is not None:
-            start, length = run
-            place = recording.place(order[start])
-            found.append(f"'{name}' is {column[start]:g} in {length} rows from {place} on")
-            names.append(name)
-    if found:
-        evidence = f"one value far longer than ever otherwise: {first_few(found)}"
-        remedy = "check whether the sensor or its line was dead; if so, leave those rows out"
-        yield Finding("stuck-signal", "warning", evidence, remedy, signals=tuple(names))
+            found[signal.name] = int(order[run[0]]), int(run[1])
+    return found
 
 
 def stray_value(subject: Subject) -> Iterator[Finding]:

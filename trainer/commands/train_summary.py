@@ -41,7 +41,7 @@ def summarise(bundle: Bundle, path: Path, trained: Trained, console: Console) ->
             rows = [one.row() for one in leaderboard.lengths]
             console.grid("lengths of windows", leaderboard.lengths_header(), rows)
         console.grid(
-            f"{leaderboard.tried} candidates",
+            f"the best of {leaderboard.tried} candidates",
             leaderboard.header(leaderboard.metric),
             leaderboard.rows(),
         )

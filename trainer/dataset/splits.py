@@ -217,9 +217,34 @@ def _some_groups(
     if count < 2:  # noqa: PLR2004  one to train on, one to test on
         raise DataError(f"split.method is 'group', but there is one {what} only; use 'time'")
     drawn = np.random.default_rng(seed).permutation(count)
-    chosen = drawn[: min(max(1, round(share * count)), count - 1)]
+    label, how = _label_of(group, truth, count), ""
+    alike = [drawn] if label is None else [drawn[label[drawn] == one] for one in np.unique(label)]
+    enough = [some for some in alike if len(some) > 1]
+    if label is not None and enough:
+        how = ", a share of each class"
+    chosen = np.concatenate([_share_of(some, share) for some in enough or [drawn]])
     names = listed([groups[index] for index in np.sort(chosen)], _LISTED)
-    return np.isin(group, chosen), f"group: {len(chosen)} of {count} {what}s test: {names}"
+    return np.isin(group, chosen), f"group: {len(chosen)} of {count} {what}s test{how}: {names}"
+
+
+def _share_of(drawn: Indices, share: float) -> Indices:
+    """The first of the groups, at least one, so that at least one remains."""
+    return drawn[: min(max(1, round(share * len(drawn))), len(drawn) - 1)]
+
+
+def _label_of(group: Indices, truth: Truth, count: int) -> Indices | None:
+    """The class of each group, `[groups]`; None where there is one only, or groups with several.
+
+    Where each file is of one class, a blind draw may well leave a class out of the test part.
+    """
+    if not truth.classes:
+        return None
+    y, of = truth.y[truth.known], group[truth.known]
+    lowest, highest = np.full(count, len(truth.classes)), np.full(count, -1)
+    np.minimum.at(lowest, of, y)
+    np.maximum.at(highest, of, y)
+    is_pure = bool((lowest >= highest).all()) and len(np.unique(y)) > 1
+    return lowest if is_pure else None
 
 
 def _pieces(recording: Recording, tested: NDArray[np.bool_]) -> Recording:

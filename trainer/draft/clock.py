@@ -23,24 +23,36 @@ ORIGIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _CLOCK: Final = re.compile(
     r"time|zeit|date|datum|stamp|uhr|\bts\b|moment|heure|fecha|hora", re.IGNORECASE
 )
+_CALLED: Final = re.compile(
+    r"(date|datum|time|zeit|uhrzeit|zeitstempel|heure|fecha|hora)[_ ]?(time|stamp|utc|local)?",
+    re.IGNORECASE,
+)
+"""What a column of times is called, and none of states is."""
 _COUNTER: Final = re.compile(
-    r"time|zeit|cycle|zyklus|hour|stunde|second|minute|X_Value|\bt\b", re.IGNORECASE
+    r"time|zeit|cycle|zyklus|hour|stunde|second|minute|X_Value|\bt(?:_m?s)?\b", re.IGNORECASE
 )
 _OF_DAY: Final = re.compile(r"\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?")
 _ALIKE: Final = 0.5
 _MOST_ALIKE: Final = 0.75
 _STEADY: Final = 0.95
 _FEW: Final = 20
+_SHOWN: Final = 40
 _CLASSES: Final = 50
 _HOUR_NS: Final = 3600 * 10**9
 _EPOCHS: Final = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
 _UNITS: Final = {
     "sec": "s",
+    "secs": "s",
+    "second": "s",
     "seconds": "s",
     "sekunden": "s",
+    "hour": "h",
     "hours": "h",
+    "stunden": "h",
     "std": "h",
+    "minute": "min",
     "minutes": "min",
+    "minuten": "min",
 }
 
 
@@ -70,7 +82,13 @@ class Clock:
 def clock_of(tables: Sequence[Table], columns: Mapping[str, Column], target: str | None) -> Clock:
     """Find the time axis, first among dates, then among counts, then in the order of the rows."""
     failed: list[str] = []
-    rejected: list[str] = []
+    called = [
+        one.name
+        for one in columns.values()
+        if one.kind in ("text", "state") and one.name != target
+        if _CALLED.fullmatch(named(one.name)[0])
+    ]
+    rejected = [*called]
     for found in _candidates(tables, columns):
         try:
             read = found if isinstance(found, Clock) else _dated(tables, found)
@@ -86,7 +104,16 @@ def clock_of(tables: Sequence[Table], columns: Mapping[str, Column], target: str
             rejected += read.columns
             continue
         return replace(read, doubts=(*failed, *read.doubts), rejected=tuple(rejected))
+    failed += [_unread(tables, name) for name in called if not _is_of_day(tables, name)]
     return replace(_by_order(tables, columns, target, failed), rejected=tuple(rejected))
+
+
+def _unread(tables: Sequence[Table], name: str) -> str:
+    text = next(filter(None, tables[0].frame[name].astype(str).str.strip()), "")
+    return (
+        f"'{name}' is called as a time is, but '{text[:_SHOWN]}' is no date in a known form: say "
+        "how it is written by data.time.format"
+    )
 
 
 def _candidates(
@@ -211,8 +238,7 @@ def _counter(column: Column, lengths: Sequence[int]) -> Clock | None:
     name, said = named(column.name)
     if not rises or not (_COUNTER.search(name) or (is_run and is_steady)):
         return None
-    unit = column.unit or said
-    unit = _UNITS.get(unit.lower(), unit)
+    unit = _unit(column.unit or said or re.split(r"[_ .]", name)[-1])
     doubts = []
     if unit not in UNIT_NS:
         is_cycle = re.search("cycle|zyklus", name, re.IGNORECASE) or (is_run and name != "X_Value")
@@ -221,6 +247,11 @@ def _counter(column: Column, lengths: Sequence[int]) -> Clock | None:
     axis = {"column": column.name, "unit": unit, "origin": ORIGIN, "counter": True}
     times = _nanoseconds(known, UNIT_NS[unit])
     return Clock(axis, times, (column.name,), "a count", tuple(doubts), counts=True)
+
+
+def _unit(text: str) -> str:
+    """A unit of time as recipes write it, from what a header says, such as the end of `time_s`."""
+    return _UNITS.get(text.lower(), text)
 
 
 def _nanoseconds(numbers: NDArray[np.float64], unit_ns: int) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from trainer.dataset.clock import clock_of
 from trainer.draft.trial import Trial
 from trainer.report.canvas import BLUE, GREY, apart, thinned
 from trainer.report.time_axis import axis_of
@@ -61,7 +60,7 @@ def _places(axes: Axes, trial: Trial) -> NDArray[np.float64]:
         axes.set_xlabel("row")
         return np.arange(len(recording), dtype=np.float64)
     first, last = int(recording.times_ns[0]), int(recording.times_ns[-1])
-    axis = axis_of(first, last, clock_of(recording, trial.subject.recipe), is_relative=False)
+    axis = axis_of(first, last, trial.clock, is_relative=False)
     axis.label(axes, "data")
     share = (recording.times_ns - first) / max(1, last - first)
     return np.asarray(axis.low + share * (axis.high - axis.low))

@@ -84,7 +84,8 @@ def target_column(names: Sequence[str], wishes: Wishes) -> str | None:
     if len(alike) == 1:
         return alike[0]
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
-    meant = f"; nearest are {', '.join(near)}" if near else ""
+    quoted = ", ".join(f"'{one}'" for one in near)
+    meant = f"; nearest {'is' if len(near) == 1 else 'are'} {quoted}" if near else ""
     raise UsageError(
         f"--target {wishes.target}: there is no such column in all of the files; there are "
         f"{', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''}{meant}"
@@ -147,7 +148,23 @@ def _target(
         return {"task": task, "column": column.name, **({"unit": unit} if unit else {})}, None
     if task == "anomaly":
         return _anomaly(column.name, counts, behind), None
+    if wishes.task and column.kind == "number" and _task(column, len(labels)) == "regression":
+        _check_frequent(column.name, counts)
     return _classes(column.name, counts, behind), labels
+
+
+def _check_frequent(name: str, counts: "pd.Series[Any]") -> None:
+    """Check that numbers which are to be classes occur often enough.
+
+    Raises:
+        UsageError: one of them does not.
+    """
+    if counts.min() < FOLDS:
+        raise UsageError(
+            f"--task classification: '{name}' has {len(counts)} different numbers, such as "
+            f"{counts.index[-1]} in {counts.min()} row(s), where a class needs {FOLDS}; take "
+            "--task regression, or a column of classes"
+        )
 
 
 def _task(column: Column, rows: int) -> str:
@@ -172,9 +189,18 @@ def _classes(name: str, counts: "pd.Series[Any]", behind: dict[str, str]) -> dic
     if len(labels) <= _LISTED:
         keys["classes"] = labels
     if len(labels) == 2:  # noqa: PLR2004  one of two is found or not
-        keys["positive"] = str(counts.index[-1])
-        behind["positive"] = "the rarer class is what is to be found"
+        keys["positive"], behind["positive"] = _positive(counts)
     return keys
+
+
+def _positive(counts: "pd.Series[Any]") -> tuple[str, str]:
+    """Which of two classes is to be found, and a short comment on it."""
+    frequent, rarer = map(str, counts.index)
+    if counts.iloc[0] > counts.iloc[1]:
+        return rarer, "the rarer class is what is to be found"
+    if _NORMAL.fullmatch(rarer) and not _NORMAL.fullmatch(frequent):
+        frequent, rarer = rarer, frequent
+    return rarer, "UNSURE: what is to be found; both classes are as frequent"
 
 
 def _anomaly(name: str, counts: "pd.Series[Any]", behind: dict[str, str]) -> dict[str, Any]:

@@ -52,19 +52,29 @@ def marks_of(columns: Iterable["pd.Series[Any]"], separator: str) -> Marks:
         separator: what separates the columns.
     """
     numeric = [own for text in columns if len(own := _numeric(text))]
-    failed = _mistake(numeric, Marks(None, None, separator))
-    if not failed:
-        # Named in any case: the column that proves the mark may be none of the signals.
-        seen = [
-            mark
-            for mark in ",."
-            if any(text.str.contains(mark, regex=False).any() for text in numeric)
-        ]
-        return Marks(seen[0] if seen else None, None, separator)
+    plain = Marks(None, None, separator)
+    failed = _mistake(numeric, plain)
+    read_plain = 0 if failed else _read(numeric, plain)
+    if read_plain == sum(map(len, numeric)):
+        return Marks(_seen(numeric), None, separator)
     ways = [Marks(decimal, thousands, separator) for decimal, thousands in _WAYS[1:]]
     ways = [one for one in ways if not _mistake(numeric, one)] or ways[:1]
-    best = max(ways, key=lambda way: (_read(numeric, way), _is_likely(numeric, way)))
-    return replace(best, doubt=f"{failed.split(': set')[0]}. What [data] says is a guess")
+    read = {way: _read(numeric, way) for way in ways}
+    best = max(ways, key=lambda way: (read[way], _is_likely(numeric, way)))
+    if read_plain >= read[best]:
+        return Marks(_seen(numeric), None, separator)
+    if all(read[way] < read[best] for way in ways if way != best):
+        return best  # such as 1,148.5, which has both marks
+    found = failed.split(": set")[0] or "numbers can be read in two ways"
+    return replace(best, doubt=f"{found}. What [data] says is a guess")
+
+
+def _seen(numeric: list["pd.Series[Any]"]) -> str | None:
+    """The decimal mark where there is one: the column that proves it may be none of the signals."""
+    for mark in ",.":
+        if any(text.str.contains(mark, regex=False).any() for text in numeric):
+            return mark
+    return None
 
 
 def _numeric(text: "pd.Series[Any]") -> "pd.Series[Any]":

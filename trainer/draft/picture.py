@@ -1,6 +1,7 @@
 """The picture of the data: one page with each signal over time, gaps, correlations and target."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from markupsafe import Markup
@@ -19,19 +20,18 @@ MAX_DRAWN: Final = 40
 """Most signals that are drawn; the page says how many there are beyond."""
 _COLUMNS: Final = 240
 _LOW: Final = (WIDE[0], course.LOW)
-_NS: Final = 1e9
 _PAUSES: Final = 10
 _LONG: Final = 5
 
 
 def picture_of(trial: Trial) -> bytes:
     """The page, in UTF-8; it needs no other file and no network."""
-    proposal, recording = trial.proposal, trial.recording
+    proposal = trial.proposal
     title = f"What was looked at for {proposal.stream}"
     sections = {
         "Target": relations.target(trial),
         "Signals": _signals(trial),
-        "Gaps": _gaps(recording, proposal.signals),
+        "Gaps": _gaps(trial),
         "Correlations": relations.correlations(trial),
         "Left out": _left_out(trial),
         "What the checks say": items(str(one) for one in trial.findings),
@@ -43,11 +43,10 @@ def _lead(trial: Trial) -> Markup:
     proposal, recording = trial.proposal, trial.recording
     facts = {
         "looked at": proposal.looked_at,
-        "files": ", ".join(recording.files[:_PAUSES])
-        + (", ..." if len(recording.files) > _PAUSES else ""),
-        "assets": f"{len(recording.assets)}: {', '.join(recording.assets[:_PAUSES])}"[:200],
-        "from": _moment(recording, 0),
-        "to": _moment(recording, -1),
+        "files": _some(recording.files),
+        "assets": f"{len(recording.assets)}: {_some(recording.assets)}",
+        "from": _moment(trial, 0),
+        "to": _moment(trial, -1),
         "time": str(proposal.data_notes.get("time") or "no column is the time"),
     }
     said = pairs("what", "found", facts)
@@ -56,10 +55,15 @@ def _lead(trial: Trial) -> Markup:
     return said + notice("Unsure, to be checked first", items(proposal.doubts))
 
 
-def _moment(recording: Recording, row: int) -> str:
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_PAUSES]) + (", ..." if len(names) > _PAUSES else "")
+
+
+def _moment(trial: Trial, row: int) -> str:
+    recording = trial.recording
     if not recording.timed:
         return f"row {1 if row == 0 else len(recording)}"
-    return str(np.datetime64(int(recording.times_ns[row]), "ns").astype("datetime64[s]"))
+    return trial.clock.moment(int(recording.times_ns[row]))
 
 
 def _signals(trial: Trial) -> Markup:
@@ -113,8 +117,9 @@ def _course(
     return picture(f"Signal {name}", text or "No state was missing", draw, size=_LOW)
 
 
-def _gaps(recording: Recording, signals: Any) -> Markup:  # noqa: ANN401  a sequence of inputs
+def _gaps(trial: Trial) -> Markup:
     """Where signals have no value, and the longest pauses between rows."""
+    recording = trial.recording
     missing = ~np.isfinite(recording.values[:, :MAX_DRAWN].astype(np.float64))
     shares = missing.mean(axis=0)
     said = paragraph(
@@ -122,9 +127,9 @@ def _gaps(recording: Recording, signals: Any) -> Markup:  # noqa: ANN401  a sequ
     )
     drawn = Markup()
     if shares.any():
-        names = [one.name for one in signals][:MAX_DRAWN]
+        names = [one.name for one in trial.proposal.signals][:MAX_DRAWN]
         drawn = _missing(recording, missing, names)
-    return said + drawn + _pauses(recording)
+    return said + drawn + _pauses(trial)
 
 
 def _missing(recording: Recording, missing: NDArray[np.bool_], names: list[str]) -> Markup:
@@ -154,7 +159,8 @@ def _missing(recording: Recording, missing: NDArray[np.bool_], names: list[str])
     )
 
 
-def _pauses(recording: Recording) -> Markup:
+def _pauses(trial: Trial) -> Markup:
+    recording = trial.recording
     if not recording.timed or len(recording) < 3:  # noqa: PLR2004  two steps to compare
         return Markup()
     order = np.argsort(recording.asset, kind="stable")
@@ -168,15 +174,16 @@ def _pauses(recording: Recording) -> Markup:
     rows = [
         (
             recording.assets[recording.asset[order[one]]],
-            _at(recording, order[one]),
-            f"{steps[one] / _NS:g} s",
+            _at(trial, int(order[one])),
+            trial.clock.span(float(steps[one])),
         )
         for one in longest
     ]
-    said = f"{len(long)} pauses are longer than five times the usual step of {usual / _NS:g} s."
+    span = trial.clock.span(usual)
+    said = f"{len(long)} pauses are longer than five times the usual step of {span}."
     return paragraph(said) + table(("asset", "last row before the pause", "length"), rows)
 
 
-def _at(recording: Recording, row: int) -> str:
-    moment = np.datetime64(int(recording.times_ns[row]), "ns").astype("datetime64[s]")
-    return f"{moment}, {recording.place(row)}"
+def _at(trial: Trial, row: int) -> str:
+    moment = trial.clock.moment(int(trial.recording.times_ns[row]))
+    return f"{moment}, {trial.recording.place(row)}"

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from trainer.checks.finding import Finding
 from trainer.checks.precision import coarse_signals
+from trainer.checks.signals import stuck_runs
 from trainer.checks.suite import CHECKS
+from trainer.dataset.clock import Clock, clock_of
 from trainer.dataset.splits import split
 from trainer.dataset.subject import Subject
 from trainer.dataset.training_rows import training_rows
@@ -32,11 +34,15 @@ _ROUNDS: Final = 4
 _USELESS: Final = {
     "constant-signal": "it is constant in the training part",
     "nearly-empty-signal": "it has hardly any value in the training part",
-    "stuck-signal": "it was stuck: one value far longer than ever otherwise; look at the picture, "
-    "and leave those rows out to use it",
     "counting-signal": "it counts from row to row: later values were never trained on",
     "wandering-signal": "its level wanders: the training part does not show all that is normal",
 }
+_STUCK: Final = (
+    "it was stuck: one value far longer than ever otherwise; look at the picture, and leave those "
+    "rows out to use it"
+)
+_BRIEF: Final = 0.05
+"""Share of the rows below which a stuck stretch costs a model less than the lack of the signal."""
 _LEAK: Final = (
     "it gives the target away, as what is recorded after the event does; take it in if it is known "
     "beforehand"
@@ -61,6 +67,11 @@ class Trial:
     subject: Subject
     findings: tuple[Finding, ...]
     left_out: Mapping[str, NDArray[Any]]
+
+    @property
+    def clock(self) -> Clock:
+        """What the times of the rows mean."""
+        return clock_of(self.recording, self.subject.recipe)
 
 
 def tried(proposal: Proposal, begun: Excerpts, folder: Path) -> Trial:
@@ -151,7 +162,8 @@ def _left_out_at_sight(
 
 def _changed(proposal: Proposal, subject: Subject, findings: tuple[Finding, ...]) -> Proposal:
     """The draft after the findings; the same object if they change nothing."""
-    for names, reason in _speaking_against(findings):
+    brief = _briefly_stuck(subject)
+    for names, reason in _speaking_against(findings, brief):
         left = [one for one in proposal.signals if one.name not in names]
         if left and len(left) < len(proposal.signals):
             proposal = proposal.without(names, reason)
@@ -164,12 +176,29 @@ def _changed(proposal: Proposal, subject: Subject, findings: tuple[Finding, ...]
             proposal = replace(
                 proposal, allow=(*proposal.allow, finding.name), doubts=(*proposal.doubts, doubt)
             )
+    if new := tuple(doubt for doubt in brief.values() if doubt not in proposal.doubts):
+        proposal = replace(proposal, doubts=(*proposal.doubts, *new))
     return _with_offsets(proposal, subject)
 
 
-def _speaking_against(findings: tuple[Finding, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _briefly_stuck(subject: Subject) -> dict[str, str]:
+    """Signals that were stuck in so few rows that they are kept, each with a doubt."""
+    rows = len(subject.recording)
+    return {
+        name: f"'{name}' was stuck in {length} of {rows} rows, from {subject.recording.place(row)} "
+        "on: it is kept, because these are few; leave them out if the sensor was dead"
+        for name, (row, length) in stuck_runs(subject).items()
+        if length < _BRIEF * rows
+    }
+
+
+def _speaking_against(
+    findings: tuple[Finding, ...], brief: Collection[str]
+) -> Iterator[tuple[tuple[str, ...], str]]:
     for finding in findings:
-        if reason := _USELESS.get(finding.name):
+        if finding.name == "stuck-signal":
+            yield tuple(one for one in finding.signals if one not in brief), _STUCK
+        elif reason := _USELESS.get(finding.name):
             yield finding.signals, reason
         elif finding.name == "target-leak" and finding.severity == "error":
             yield finding.signals, _LEAK

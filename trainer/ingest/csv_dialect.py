@@ -204,13 +204,18 @@ def usual_count(rows: Sequence[Sequence[str]]) -> int:
 
 
 def header_of(rows: Sequence[Sequence[str]]) -> Sequence[str] | None:
-    """The first row with as many columns as the others and few values; None without one."""
+    """The first row with as many columns as the others and few values; None without one.
+
+    A spreadsheet fills titles up with separators, so a row with few names in it is no header.
+    """
     usual = usual_count(rows)
     below = next(row for row in rows[len(rows) // 2 :] if len(row) == usual)
+    fewest = sum(map(bool, below)) / 2
     for found in rows:
-        if len(found) != usual or "".join(found).startswith("#"):
-            continue
         named = [field for field in found if field]
+        is_title = len(named) < fewest or "".join(found).startswith("#")
+        if len(found) != usual or is_title:
+            continue
         pairs = zip(found, below, strict=True)
         values = sum(is_measured(one) or _alike(one, two) for one, two in pairs)
         if values or len({*named}) == len(named):

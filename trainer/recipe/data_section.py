@@ -155,14 +155,11 @@ class Source(RowSource, Section):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
-        if self.separator is not None and self.separator == self.decimal:
-            raise ValueError(f"separator and decimal are both '{self.decimal}'; they must differ")
         if self.long is not None and self.rows is not None:
             raise ValueError("rows says what a row has; a row of a long table has one value")
-        if self.thousands is not None and self.thousands in (self.separator, self.decimal):
-            raise ValueError(
-                f"thousands is '{self.thousands}', as separator or decimal is; they must differ"
-            )
+        # Either may be the separator too: spreadsheets put such a number in quotes.
+        if self.thousands is not None and self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both '{self.decimal}'; they must differ")
         if self.run is not None and (self.time is None or self.time.column is None):
             raise ValueError(
                 "run is 'restart', which needs time with a column: without one no time goes back"

@@ -5,7 +5,7 @@ within seconds. So without a section `[search]` the recipe's default is the winn
 
 - For a regression: a line on the last sample; where a window has several samples, ridge on those
   lags only that pay, partial least squares and ridge on all lags; gradient boosting on the recipe's
-  features.
+  features, and on all lags where they are few: what acts late is blurred in means and slopes.
 - For a classification: a logistic line, and gradient boosting, on the recipe's features.
 - On features of kernels: lines alone.
 
@@ -43,6 +43,8 @@ MOST_ROWS = 10_000
 """Most windows of the contest. More are thinned out evenly, so that it takes seconds."""
 MOST_LAG_FEATURES = 500
 """Most features of a line on every lag; with more signals or samples, sparse lags are taken."""
+MOST_BOOSTED_LAGS = 150
+"""Most features of boosting on every lag, whose cost rises with them."""
 LINE, SPARSE, SMALL, LARGE = range(4)
 # Penalties as a share of the number of rows. The last one leaves nearly the mean of the target.
 _PENALTIES = (1e-3, 1e-2, 3e-2, 1.0, 100.0)
@@ -156,7 +158,11 @@ def rivals(recipe: Recipe) -> tuple[Rival, ...]:
     lags = _lags(recipe, own)
     trimmed = Candidate(lags, steps(TrimmedLine(_signals(recipe)), scaled=True))
     paying = Rival("trimmed ridge", "lags", (trimmed,), SPARSE)
-    return (line, paying, _latent("lags", lags), _ridge("ridge", "lags", lags), boosting)
+    lines = (line, paying, _latent("lags", lags), _ridge("ridge", "lags", lags))
+    if recipe.window.length * _signals(recipe) > MOST_BOOSTED_LAGS:
+        return (*lines, boosting)
+    late = Rival("boosting", "lags", (default(lags, target.task, recipe.seed),), LARGE)
+    return (*lines, boosting, late)
 
 
 def _signals(recipe: Recipe) -> int:
@@ -290,8 +296,8 @@ def _notes(
     if taken == best:
         why = "it is ahead of every simpler one by more than one standard error"
         if sizes[taken] == min(sizes):
-            why = "nothing is better, and nothing simpler was tried"
-        yield f"default: {_named(chosen)} is taken of {len(entries)} candidates: {why}"
+            why = "none is better, and none is simpler"
+        yield f"default: {_named(chosen)} is taken of {len(entries)} kinds of model: {why}"
     else:
         yield (
             f"default: {_named(chosen)} is taken, the simplest that is within one standard error "

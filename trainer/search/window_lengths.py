@@ -140,7 +140,7 @@ def _chosen(
     why = "it is the best"
     if at != best:
         why = f"the shortest that is within one standard error of {tried[best].length}, the best"
-    figures = "; ".join(f"{one.length} {one.said}" for one in tried)
+    figures = "; ".join(f"{one.length}: {one.said}" for one in tried)
     windows, left_out = on
     note = (
         f"window: length {tried[at].length} is taken, {why}, of {len(tried)} lengths on folds of "

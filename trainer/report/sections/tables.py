@@ -124,10 +124,11 @@ def leaderboard(subject: Reported) -> Markup:
     board = subject.trained.leaderboard
     if board is None:
         return Markup("")
+    on = " on its features" if board.origin == "default" else ""
     text = paragraph(
         f"{board.tried} candidates were cross-validated on the training part and ranked by "
-        f"{board.metric}; the table has the best of each family, the preferred one first. The test "
-        "part was not used."
+        f"{board.metric}; the table has the best of each family{on}, the preferred one first. The "
+        "test part was not used."
     )
     header = board.header(board.metric)
     shown = [not (subject.reproducible and name in TIMED) for name in header]
@@ -146,14 +147,14 @@ def leaderboard(subject: Reported) -> Markup:
         axes = into.subplots()
         axes.hlines(at, mean - error, mean + error, color=BLACK, lw=1.5)
         axes.plot(mean, at, "o", color=BLUE, ms=6)
-        axes.set_yticks(at, [entry.family for entry in board.entries])
+        axes.set_yticks(at, [f"{entry.family} ({entry.features})" for entry in board.entries])
         axes.invert_yaxis()
         axes.margins(y=0.15)
         axes.set_xlabel(board.metric)
 
     said = (
         "The mean of the held-out folds (point) and one standard error to either side (line), in "
-        "the order of the table. Families whose lines overlap hardly differ."
+        "the order of the table. Candidates whose lines overlap hardly differ."
     )
     size = (9.0, 0.8 + 0.25 * max(2, len(board.entries)))
     return joined((text, rows, picture("Leaderboard", said, draw, size=size)))

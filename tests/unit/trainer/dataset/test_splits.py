@@ -116,6 +116,22 @@ def test_group_split_keeps_assets_whole(tmp_path: Path) -> None:
     assert known.y[-8:].tolist() == [0] * 8
 
 
+def test_group_split_takes_a_share_of_each_class_where_a_group_has_one(tmp_path: Path) -> None:
+    """Twelve runs, three of them worn: four in ten blind draws of three have none of these."""
+    classes = {"task": "classification", "column": "label"}
+    split_by = {"method": "group", "test": 0.25}
+    made = recipe(tmp_path, data=BY_ASSET, target=classes, split=split_by)
+    asset = np.repeat(np.arange(12), 20)
+    label = np.where(asset < 3, "worn", "ok").astype(object)
+    for seed in range(20):
+        parts, known = parted(
+            recorded(rising(240), asset=asset, labels=label), made.model_copy(update={"seed": seed})
+        )
+        assert np.unique(parts.test.asset).size == 3
+        assert np.bincount(known.y[parts.test.rows]).min() > 0
+        assert names(parts.said, "3 of 12", "a share of each class")
+
+
 def test_group_split_of_one_asset_is_refused(tmp_path: Path) -> None:
     made = recipe(tmp_path, data=BY_ASSET, target=REMAINING, split={"method": "group"})
     with pytest.raises(DataError, match=naming("'time'")):

@@ -387,3 +387,103 @@ def test_column_that_some_files_lack_is_doubted(tmp_path: Path) -> None:
     assert [*signals(recipe)] == ["Load [%]", "program"]
     text = " ".join((tmp_path / "recipe.toml").read_text().replace("\n#", "").split())
     assert "'Vibration [mm/s]', 'Vib [mm/s]': not all files have these columns" in text
+
+
+def spreadsheet(path: Path, numbers: list[str]) -> None:
+    """Titles filled up to the width of the table, and quotes around numbers with a comma."""
+    rng = np.random.default_rng(10)
+    head = ["Film Line 4 - History,,,,", '"Akron, OH",,Exported: 7:02 AM,,', ",,,,"]
+    head.append("Line Speed (ft/min),Ambient,Screw,Roll,Gauge")
+    level = rng.normal(70, 2, (len(numbers), 4)).round(1).tolist()
+    rows = [f'"{one}",{",".join(map(str, at))}' for one, at in zip(numbers, level, strict=True)]
+    path.write_text("\r\n".join([*head, *rows]) + "\r\n")
+
+
+def test_titles_of_a_spreadsheet_are_no_header_and_its_thousands_are_certain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speeds = np.random.default_rng(11).uniform(800, 1400, ROWS)
+    spreadsheet(tmp_path / "export.csv", [f"{one:,.1f}" for one in speeds])
+    recipe = drafted(tmp_path, str(tmp_path / "export.csv"), "--target", "Gauge")
+    assert [*signals(recipe)] == ["Line Speed (ft/min)", "Ambient", "Screw", "Roll"]
+    assert signals(recipe)["Line Speed (ft/min)"]["range"][1] > 1400
+    assert recipe["data"]["separator"] == recipe["data"]["thousands"] == ","
+    assert "separates thousands" not in capsys.readouterr().err
+    train(tmp_path)
+    assert len([*(tmp_path / "out").glob("*.zip")]) == 1
+
+
+def test_decimal_commas_in_quotes_are_read_in_a_file_of_commas(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    rows = (f'"{one:.2f}"'.replace(".", ",") for one in rng.uniform(8, 14, ROWS))
+    lines = (f"{row},{at % 7},{at % 9}" for at, row in enumerate(rows))
+    (tmp_path / "oven.csv").write_text("heat,flow,y\n" + "\n".join(lines) + "\n")
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert recipe["data"]["separator"] == recipe["data"]["decimal"] == ","
+    assert signals(recipe)["heat"]["range"][1] < 100
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [("time_s", "s"), ("t_ms", "ms"), ("Operating hours", "h"), ("Time (min)", "min")],
+    ids=["ending", "letter with ending", "word", "brackets"],
+)
+def test_unit_of_a_count_is_what_its_header_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, unit: str
+) -> None:
+    rng = np.random.default_rng(12)
+    for run in ("healthy", "worn"):
+        frame = pd.DataFrame({header: np.arange(200), "force": rng.normal(5, 1, 200), "state": run})
+        frame.to_csv(tmp_path / f"{run}.csv", index=False)
+    files = [str(tmp_path / f"{run}.csv") for run in ("healthy", "worn")]
+    recipe = drafted(tmp_path, *files, "--target", "state")
+    assert recipe["data"]["time"]["column"] == header
+    assert recipe["data"]["time"]["unit"] == unit
+    assert "its unit is not said" not in capsys.readouterr().err
+    page = (tmp_path / "recipe.html").read_text()
+    assert f">{header} 199<" in page
+    assert "2000-01-01" not in page
+
+
+def test_dates_that_cannot_be_read_are_no_states(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(13)
+    heat = np.cumsum(rng.normal(0, 1, ROWS)) + 500
+    frame = pd.DataFrame({"Date": [f"week 4{at // 240}" for at in range(ROWS)], "heat": heat})
+    frame["y"] = heat + rng.normal(0, 1, ROWS)
+    frame.to_csv(tmp_path / "oven.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert [*signals(recipe)] == ["heat"]
+    said = capsys.readouterr().err
+    assert "'Date' is called as a time is, but 'week 40' is no date in a known form" in said
+    assert "data.time.format" in said
+
+
+def test_of_two_classes_that_are_as_frequent_the_one_that_is_not_normal_is_found(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(14)
+    frame = pd.DataFrame({"force": rng.normal(5, 1, ROWS), "heat": rng.normal(60, 2, ROWS)})
+    frame["state"] = np.where(np.arange(ROWS) % 2, "ok", "broken")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "rows.csv"), "--target", "state")
+    assert recipe["target"]["positive"] == "broken"
+    assert "UNSURE: what is to be found" in (tmp_path / "recipe.toml").read_text()
+
+
+@pytest.mark.parametrize(("rows", "is_kept"), [(50, True), (200, False)], ids=["brief", "long"])
+def test_signal_that_was_stuck_briefly_is_kept_and_doubted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: int, *, is_kept: bool
+) -> None:
+    rng = np.random.default_rng(15)
+    time = pd.date_range("2026-05-04", periods=ROWS, freq="s").strftime("%FT%TZ")
+    heat, flow = rng.normal(50, 9, ROWS).round(2), rng.normal(5, 1, ROWS).round(3)
+    heat[300 : 300 + rows] = heat[300]
+    frame = pd.DataFrame({"time": time, "heat": heat, "flow": flow, "y": heat + flow})
+    frame["y"] += rng.normal(0, 5, ROWS)
+    frame.to_csv(tmp_path / "oven.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert ("heat" in signals(recipe)) is is_kept
+    said = f"'heat' was stuck in {rows} of {ROWS} rows, from oven.csv line 302 on: it is kept"
+    assert (said in capsys.readouterr().err) is is_kept

@@ -40,7 +40,16 @@ def test_unknown_target_is_answered_with_the_names_that_come_near(
 ) -> None:
     code, said = refused(capsys, tmp_path, str(rows), "--target", "outcom")
     assert code == 2
-    assert names(said, "--target outcom", "nearest are outcome")
+    assert names(said, "--target outcom", "nearest is 'outcome'")
+
+
+def test_numbers_that_are_no_classes_are_told_before_any_row_is_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: Path
+) -> None:
+    words = (str(rows), "--target", "pressure", "--task", "classification")
+    code, said = refused(capsys, tmp_path, *words)
+    assert code == 2
+    assert names(said, "--task classification", "'pressure' has", "--task regression")
 
 
 def test_target_of_one_value_is_refused(

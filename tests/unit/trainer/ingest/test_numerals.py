@@ -112,13 +112,23 @@ def test_thousands_are_read_by_the_mark_that_the_recipe_names(
     assert read(tmp_path, thousands=mark).values.tolist() == [[-1234567.5, 999.0]]
 
 
-@pytest.mark.parametrize("key", ["decimal", "separator"])
-def test_mark_of_thousands_that_means_something_else_too_is_refused(
-    tmp_path: Path, key: str
-) -> None:
+def test_mark_of_thousands_that_is_the_decimal_mark_too_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
-        read(tmp_path, **{key: ",", "thousands": ","})
-    assert names(str(caught.value), "thousands is ','", "they must differ")
+        read(tmp_path, decimal=",", thousands=",")
+    assert names(str(caught.value), "thousands and decimal are both ','", "they must differ")
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "value"),
+    [("1,234.5", "thousands", 1234.5), ("12,5", "decimal", 12.5)],
+    ids=["thousands", "decimal"],
+)
+def test_mark_in_quotes_may_be_the_separator_too(
+    tmp_path: Path, written: str, key: str, value: float
+) -> None:
+    (tmp_path / "a.csv").write_text(f'time,pressure,flow\n2025-03-01T00:00:00Z,"{written}",3\n')
+    recording = read(tmp_path, **{"separator": ",", key: ","})
+    assert recording.values.tolist() == [[value, 3.0]]
 
 
 @pytest.mark.parametrize("sign", ["\u2212", "\u2013"], ids=["minus", "dash"])

@@ -31,6 +31,11 @@ def stepwise(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(found, dtype=np.float64)
 
 
+def late_steps(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = 5.0 * ((np.roll(x[:, 0], 3) > 0.3) ^ (np.roll(x[:, 1], 5) > -0.2))
+    return np.asarray(found, dtype=np.float64)
+
+
 def unrelated(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.zeros(len(x))
 
@@ -78,7 +83,17 @@ def test_truth_with_dead_time_is_found_by_a_line_on_lags(
 def test_stepwise_truth_is_found_by_boosting(tmp_path: Path) -> None:
     outcome = trained(folder_of(tmp_path, stepwise))
     assert board(outcome).entries[0].family == "boosting"
-    assert any(said.startswith("default: boosting on plain") for said in outcome.trained.notes)
+    assert any(said.startswith("default: boosting on") for said in outcome.trained.notes)
+
+
+def test_steps_with_dead_time_are_found_by_boosting_on_lags(tmp_path: Path) -> None:
+    """Means over a window blur which of its samples matters, and a line sees no steps."""
+    outcome = trained(folder_of(tmp_path, late_steps))
+    best = board(outcome).entries[0]
+    assert (best.family, best.features) == ("boosting", "lags")
+    assert outcome.bundle.manifest.metrics.values["rmse"] < 1
+    (plain,) = (one for one in board(outcome).entries if one.features == "plain")
+    assert plain.mean > 1.5
 
 
 def test_target_that_follows_from_nothing_is_told(tmp_path: Path) -> None:

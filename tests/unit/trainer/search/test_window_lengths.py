@@ -63,7 +63,7 @@ def test_shortest_window_that_holds_the_dead_time_is_taken(tmp_path: Path) -> No
     assert outcome.bundle.manifest.window.length == 15
     assert outcome.bundle.manifest.metrics.values["rmse"] < 0.4
     (said,) = [note for note in outcome.trained.notes if note.startswith("window: ")]
-    assert names(said, "15", "40", "folds")
+    assert names(said, "(4: ", "; 15: ", "; 40: ", "folds")
     section = Page(outcome.bundle.report).section("Leaderboard")
     assert names(section.text, "Lengths of windows", *(one.said for one in tried(outcome)))
 
@@ -76,6 +76,7 @@ def test_window_of_one_sample_is_enough_where_nothing_lags(
     said = capsys.readouterr()
     assert names(said.out, "lengths of windows", "120")
     assert names(said.err, "length 1 is taken")
+    assert "the best of 9 candidates" in said.out
 
 
 def test_lengths_that_too_few_rows_have_are_not_compared(tmp_path: Path) -> None:
