@@ -111,7 +111,8 @@ class Units:
     def each(self) -> Weights:
         """Weights that leave one group or block at a time, `[units, n]`."""
         numbers = self.numbers()
-        return (numbers == np.arange(numbers.max() + 1)[:, None]).astype(np.float64)
+        alone: Weights = (numbers == np.arange(numbers.max() + 1)[:, None]).astype(np.float64)
+        return alone
 
     def draw(self, rng: np.random.Generator, resamples: int) -> Weights:
         """Draw resamples: how often each window is in each of them, `[resamples, n]`."""

@@ -44,9 +44,11 @@ def _same(model: Model, subject: Subject) -> Iterator[str]:
         is_same = bool((value == value[0]).all()) and _is_telling(answers, y, model, subject)
         what = f"'{model.classes[int(value[0])]}'"
     if is_same:
+        looked, all_ = len(value), len(subject.parts.test)
+        each = f"each of {all_}" if looked == all_ else f"all {looked} that were tried of {all_}"
         yield (
-            f"the model gives the same answer, {what}, to each of {len(value)} test windows, "
-            "whatever the signals are"
+            f"the model gives the same answer, {what}, to {each} test windows, whatever the "
+            "signals are"
         )
 
 

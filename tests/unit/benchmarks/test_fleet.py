@@ -10,9 +10,9 @@ COSTS = Costs(Traffic(2, 500), Traffic(7, 4000), Traffic(5, 2000), Traffic(1, 10
 FIRST = len(GROUPS[0].gateways)
 
 
-def simulated(bundle: Bundle, *, spread_s: float = 10.0, hours: float = 48.0) -> Fleet:
+def simulated(bundle: Bundle, *, spread_s: float = 10.0) -> Fleet:
     fleet = Fleet(plan_of(GROUPS, BEGINS, 48.0), bundle, COSTS, Conditions(100, spread_s))
-    fleet.run(hours * 3600)
+    fleet.run(48 * 3600)
     return fleet
 
 
