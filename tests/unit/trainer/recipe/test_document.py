@@ -58,7 +58,7 @@ def test_all_mistakes_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         ),
         ({"data": {"time": {"column": "t", "zone": "Mars/Olympus"}}}, "Mars/Olympus"),
         ({"data": {"encoding": "utf-9"}}, "utf-9"),
-        ({"data": {"decimal": ",", "separator": ","}}, "','"),
+        ({"data": {"decimal": ",", "thousands": ","}}, "','"),
         ({"data": {"files": []}}, "data.files"),
         ({"signals": []}, "signals"),
         ({"signals": [{"name": "a", "range": [3, 1]}]}, "(3.0, 1.0)"),
