@@ -134,13 +134,15 @@ class Decisions:
         return stage
 
     def _is_carried_out(self, stage: Stage) -> bool:
-        """Whether a controller that has begun meanwhile found the decision, and goes on from it."""
+        """Whether it is signed, and a controller that has begun meanwhile goes on from it."""
+        signed = find(self._documents, stage.rollout).stage
         taken = self._ledger.newest(stage.rollout, "takes over")
-        return (
-            taken is not None
-            and taken.epoch > stage.epoch
-            and (taken.state, taken.reason) == (stage.state, stage.reason)
-        )
+        if signed is None or signed.epoch < stage.epoch:
+            return False
+        if taken is None or taken.epoch <= stage.epoch:
+            return False
+        said = {(one.state, one.reason) for one in (signed, taken)}
+        return said == {(stage.state, stage.reason)}
 
     def _check_deadline(self, found: Rollout) -> None:
         if found.plan.is_over(self._clock()):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,17 +66,31 @@ def stuck_signal(subject: Subject) -> Iterator[Finding]:
     recording, runs = subject.recording, stuck_runs(subject)
     if runs:
         found = [
-            f"'{name}' is {recording.values[row, recording.channels.index(name)]:g} in {length} "
-            f"rows from {recording.place(row)} on"
-            for name, (row, length) in runs.items()
+            f"'{name}' is {recording.values[run.start, recording.channels.index(name)]:g} in "
+            f"{run.length} rows from {recording.place(run.start)} on"
+            for name, run in runs.items()
         ]
         evidence = f"one value far longer than ever otherwise: {first_few(found)}"
         remedy = "check whether the sensor or its line was dead; if so, leave those rows out"
         yield Finding("stuck-signal", "warning", evidence, remedy, signals=tuple(runs))
 
 
-def stuck_runs(subject: Subject) -> dict[str, tuple[int, int]]:
-    """The row at which each stuck signal begins to keep one value, and for how many rows."""
+class Stuck(NamedTuple):
+    """Where a signal keeps one value far longer than it does otherwise.
+
+    Attributes:
+        start: row at which the longest such run begins.
+        length: rows of the longest run.
+        rows: rows of all such runs.
+    """
+
+    start: int
+    length: int
+    rows: int
+
+
+def stuck_runs(subject: Subject) -> dict[str, Stuck]:
+    """The signals that were stuck, and where."""
     recording = subject.recording
     if not recording.timed:
         return {}
@@ -90,7 +104,7 @@ def stuck_runs(subject: Subject) -> dict[str, tuple[int, int]]:
             column = np.where((column < low) | (column > high), np.nan, column)
         run = _longest(column, apart)
         if run is not None:
-            found[signal.name] = int(order[run[0]]), int(run[1])
+            found[signal.name] = run._replace(start=int(order[run.start]))
     return found
 
 
@@ -158,8 +172,8 @@ def far_and_repeated(column: NDArray[Any]) -> tuple[float, int, float, float] | 
     return None
 
 
-def _longest(column: NDArray[np.float64], apart: NDArray[np.bool_]) -> tuple[int, int] | None:
-    """Start and length, in rows, of the longest run of one value; None if others are as long."""
+def _longest(column: NDArray[np.float64], apart: NDArray[np.bool_]) -> Stuck | None:
+    """The runs of one value that are far longer than the others; None if there is none."""
     starts = np.concatenate([[0], np.flatnonzero((np.diff(column) != 0) | apart) + 1])
     lengths = np.diff(np.append(starts, len(column)))
     valued = ~np.isnan(column[starts])
@@ -168,9 +182,10 @@ def _longest(column: NDArray[np.float64], apart: NDArray[np.bool_]) -> tuple[int
         return None
     at = int(np.argmax(lengths))
     usual = float(np.quantile(lengths, _COMMON))
-    if lengths[at] < max(STUCK_ROWS, STUCK_TIMES * usual):
+    least = max(STUCK_ROWS, STUCK_TIMES * usual)
+    if lengths[at] < least:
         return None
-    return int(starts[at]), int(lengths[at])
+    return Stuck(int(starts[at]), int(lengths[at]), int(lengths[lengths >= least].sum()))
 
 
 def _columns(subject: Subject) -> Iterator[tuple[str, NDArray[Any]]]:

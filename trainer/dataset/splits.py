@@ -83,7 +83,8 @@ def split(
     used = train.take(truth.usable[train.rows])
     for name, part, count in zip(("training", "test"), (used, test), counts, strict=True):
         if not len(part):
-            reason = _why_none(count, len(train), recording, clock_of(recording, recipe))
+            known = len(train) if name == "training" else 0
+            reason = _why_none(count, known, recording, clock_of(recording, recipe))
             raise DataError(
                 f"split.method '{recipe.split.method}' leaves the {name} part no window of "
                 f"{spec.length} samples: {reason}"
@@ -217,12 +218,9 @@ def _some_groups(
     if count < 2:  # noqa: PLR2004  one to train on, one to test on
         raise DataError(f"split.method is 'group', but there is one {what} only; use 'time'")
     drawn = np.random.default_rng(seed).permutation(count)
-    label, how = _label_of(group, truth, count), ""
-    alike = [drawn] if label is None else [drawn[label[drawn] == one] for one in np.unique(label)]
-    enough = [some for some in alike if len(some) > 1]
-    if label is not None and enough:
-        how = ", a share of each class"
-    chosen = np.concatenate([_share_of(some, share) for some in enough or [drawn]])
+    alike = _of_one_class(drawn, group, truth)
+    how = ", a share of each class that several have" if alike else ""
+    chosen = np.concatenate([_share_of(some, share) for some in alike or [drawn]])
     names = listed([groups[index] for index in np.sort(chosen)], _LISTED)
     return np.isin(group, chosen), f"group: {len(chosen)} of {count} {what}s test{how}: {names}"
 
@@ -232,19 +230,20 @@ def _share_of(drawn: Indices, share: float) -> Indices:
     return drawn[: min(max(1, round(share * len(drawn))), len(drawn) - 1)]
 
 
-def _label_of(group: Indices, truth: Truth, count: int) -> Indices | None:
-    """The class of each group, `[groups]`; None where there is one only, or groups with several.
+def _of_one_class(drawn: Indices, group: Indices, truth: Truth) -> list[Indices]:
+    """The groups of each class that several have; none where one group has several classes.
 
     Where each file is of one class, a blind draw may well leave a class out of the test part.
     """
-    if not truth.classes:
-        return None
     y, of = truth.y[truth.known], group[truth.known]
-    lowest, highest = np.full(count, len(truth.classes)), np.full(count, -1)
-    np.minimum.at(lowest, of, y)
-    np.maximum.at(highest, of, y)
-    is_pure = bool((lowest >= highest).all()) and len(np.unique(y)) > 1
-    return lowest if is_pure else None
+    labels = np.unique(y) if truth.classes else np.empty(0)
+    lowest, highest = np.full(len(drawn), len(truth.classes)), np.full(len(drawn), -1)
+    if len(labels) > 1:
+        np.minimum.at(lowest, of, y)
+        np.maximum.at(highest, of, y)
+    alike = [drawn[lowest[drawn] == one] for one in labels]
+    is_pure = len(labels) > 1 and bool((lowest >= highest).all())
+    return [some for some in alike if len(some) > 1] if is_pure else []
 
 
 def _pieces(recording: Recording, tested: NDArray[np.bool_]) -> Recording:

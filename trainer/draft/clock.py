@@ -86,7 +86,7 @@ def clock_of(tables: Sequence[Table], columns: Mapping[str, Column], target: str
         one.name
         for one in columns.values()
         if one.kind in ("text", "state") and one.name != target
-        if _CALLED.fullmatch(named(one.name)[0])
+        if _CALLED.fullmatch(named(one.name)[0]) and _is_numbered(tables, one.name)
     ]
     rejected = [*called]
     for found in _candidates(tables, columns):
@@ -106,6 +106,11 @@ def clock_of(tables: Sequence[Table], columns: Mapping[str, Column], target: str
         return replace(read, doubts=(*failed, *read.doubts), rejected=tuple(rejected))
     failed += [_unread(tables, name) for name in called if not _is_of_day(tables, name)]
     return replace(_by_order(tables, columns, target, failed), rejected=tuple(rejected))
+
+
+def _is_numbered(tables: Sequence[Table], name: str) -> bool:
+    """Whether most texts of a column have digits, as times do and states such as `night` not."""
+    return bool(tables[0].frame[name].astype(str).str.contains(r"\d").mean() > _ALIKE)
 
 
 def _unread(tables: Sequence[Table], name: str) -> str:
@@ -251,7 +256,8 @@ def _counter(column: Column, lengths: Sequence[int]) -> Clock | None:
 
 def _unit(text: str) -> str:
     """A unit of time as recipes write it, from what a header says, such as the end of `time_s`."""
-    return _UNITS.get(text.lower(), text)
+    small = text.lower()
+    return _UNITS.get(small, small if small in UNIT_NS else text)
 
 
 def _nanoseconds(numbers: NDArray[np.float64], unit_ns: int) -> NDArray[np.int64]:

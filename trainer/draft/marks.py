@@ -63,7 +63,8 @@ def marks_of(columns: Iterable["pd.Series[Any]"], separator: str) -> Marks:
     best = max(ways, key=lambda way: (read[way], _is_likely(numeric, way)))
     if read_plain >= read[best]:
         return Marks(_seen(numeric), None, separator)
-    if all(read[way] < read[best] for way in ways if way != best):
+    whole = read[best] == sum(map(len, numeric))
+    if whole and all(read[way] < read[best] for way in ways if way != best):
         return best  # such as 1,148.5, which has both marks
     found = failed.split(": set")[0] or "numbers can be read in two ways"
     return replace(best, doubt=f"{found}. What [data] says is a guess")

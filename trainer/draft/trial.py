@@ -94,6 +94,9 @@ def tried(proposal: Proposal, begun: Excerpts, folder: Path) -> Trial:
             break
         left_out |= _values(proposal, subject.recording, changed.left_out)
         proposal = changed
+    kept = {one.name for one in proposal.signals}
+    doubts = tuple(said for name, said in _briefly_stuck(subject).items() if name in kept)
+    proposal = replace(proposal, doubts=(*proposal.doubts, *doubts))
     left_out |= _left_out_at_sight(proposal, subject, [*left_out])
     # Of a record of changes, rows that only had these signals are gone with them.
     shown = {name: one for name, one in left_out.items() if len(one) == len(subject.recording)}
@@ -176,8 +179,6 @@ def _changed(proposal: Proposal, subject: Subject, findings: tuple[Finding, ...]
             proposal = replace(
                 proposal, allow=(*proposal.allow, finding.name), doubts=(*proposal.doubts, doubt)
             )
-    if new := tuple(doubt for doubt in brief.values() if doubt not in proposal.doubts):
-        proposal = replace(proposal, doubts=(*proposal.doubts, *new))
     return _with_offsets(proposal, subject)
 
 
@@ -185,10 +186,11 @@ def _briefly_stuck(subject: Subject) -> dict[str, str]:
     """Signals that were stuck in so few rows that they are kept, each with a doubt."""
     rows = len(subject.recording)
     return {
-        name: f"'{name}' was stuck in {length} of {rows} rows, from {subject.recording.place(row)} "
-        "on: it is kept, because these are few; leave them out if the sensor was dead"
-        for name, (row, length) in stuck_runs(subject).items()
-        if length < _BRIEF * rows
+        name: f"'{name}' was stuck in {run.rows} of {rows} rows, for the longest from "
+        f"{subject.recording.place(run.start)} on: it is kept, because these are few; leave them "
+        "out if the sensor was dead"
+        for name, run in stuck_runs(subject).items()
+        if run.rows < _BRIEF * rows
     }
 
 

@@ -58,8 +58,8 @@ class Units:
             `[groups + 1]`.
         length: number of windows in a block; not used for groups and rows.
         of: what the groups are, in the plural.
-        is_bound: whether the test part is too short to tell for how long its errors are correlated,
-            so that blocks may be too short.
+        is_bound: whether the test part, or each asset in it, is so short beside the time for which
+            its errors are correlated that blocks may be too short.
     """
 
     kind: Literal["groups", "blocks", "rows"]
@@ -96,6 +96,8 @@ class Units:
                 f"no interval: the metrics are to hold for other {self.of}, and {self.count} in "
                 f"the test part do not show how much these differ; {MIN_GROUPS} are needed"
             )
+        if self.count < 2:  # noqa: PLR2004  one does not vary
+            return "no interval: the test part has one window only"
         what = {
             "groups": f"{self.count} {self.of}, whole",
             "blocks": f"{self.count} blocks of {self.length} windows of one asset",
@@ -103,8 +105,8 @@ class Units:
         }
         how = "a jackknife" if self.is_small else "a bootstrap"
         narrow = (
-            "; they may be too narrow, because the test part is too short to tell for how long its "
-            "errors are correlated"
+            "; they may be too narrow, because the test part is short beside the time for which "
+            "its errors are correlated"
         )
         return f"95 % intervals by {how} over {what[self.kind]}{narrow if self.is_bound else ''}"
 
@@ -197,8 +199,9 @@ def units(
     if not timed:
         return Units("rows", order, start)
     # An asset that is drawn as one block does not vary at all.
-    length = min(length, max(1, int(np.diff(start).max()) // 3))
-    return Units("blocks", order, start, length, is_bound=any(one.is_bound for one in times))
+    most = max(1, int(np.diff(start).max()) // 3)
+    is_bound = length > most or any(one.is_bound for one in times)
+    return Units("blocks", order, start, min(length, most), is_bound=is_bound)
 
 
 def _sorted(group: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -23,6 +23,8 @@ from trainer.evaluation.metrics import WeightedMetrics, Weights
 _TAIL = 0.025
 _ERRORS = frozenset({"mae", "rmse", "log_loss", "mae_at_last", "rmse_at_last", "mae_by_run"})
 _UNBOUNDED = frozenset({"bias"})
+_ALIKE = 4.0
+"""Times by which an error may change without one of the units, for a scale of ratios."""
 Numbers = NDArray[np.float64]
 
 
@@ -35,6 +37,7 @@ class _Scale:
 
 
 _PLAIN = _Scale(np.asarray, np.asarray)
+_ERROR = _Scale(np.asarray, lambda value: np.maximum(value, 0.0))
 _LOG = _Scale(np.log, np.exp)
 _REST = _Scale(lambda value: np.log(1 - value), lambda value: 1 - np.exp(value))
 _SHARE = _Scale(
@@ -72,10 +75,14 @@ def _interval(value: float, left: Numbers, scale: _Scale, freedom: float) -> tup
 
 
 def _scale(name: str, value: float, left: Numbers) -> _Scale:
-    """The scale of a metric by its name; the plain one where it is not defined there."""
+    """The scale of a metric by its name.
+
+    The plain one where it is not defined there, or where one unit decides on the metric: on a scale
+    of ratios the interval would reach over many powers of ten.
+    """
     least, most = min(value, left.min()), max(value, left.max())
     if name in _ERRORS:
-        return _LOG if least > 0 else _PLAIN
+        return _LOG if 0 < most < _ALIKE * least else _ERROR
     if name == "r2" or name.startswith("skill"):
-        return _REST if most < 1 else _PLAIN
+        return _REST if 0 < 1 - least < _ALIKE * (1 - most) else _PLAIN
     return _PLAIN if name in _UNBOUNDED else _SHARE

@@ -204,23 +204,23 @@ def usual_count(rows: Sequence[Sequence[str]]) -> int:
 
 
 def header_of(rows: Sequence[Sequence[str]]) -> Sequence[str] | None:
-    """The first row with as many columns as the others and few values; None without one.
+    """The row with the most names above the first row of values; None without one.
 
-    A spreadsheet fills titles up with separators, so a row with few names in it is no header.
+    A spreadsheet fills titles up with separators, so a row with fewer names is a title.
     """
     usual = usual_count(rows)
     below = next(row for row in rows[len(rows) // 2 :] if len(row) == usual)
-    fewest = sum(map(bool, below)) / 2
+    filled, best, most = sum(map(bool, below)), None, 0
     for found in rows:
-        named = [field for field in found if field]
-        is_title = len(named) < fewest or "".join(found).startswith("#")
-        if len(found) != usual or is_title:
+        if len(found) != usual or "".join(found).startswith("#"):
             continue
         pairs = zip(found, below, strict=True)
-        values = sum(is_measured(one) or _alike(one, two) for one, two in pairs)
-        if values or len({*named}) == len(named):
-            return found if values * 2 < len(named) else None
-    return None
+        if 2 * sum(is_measured(one) or _alike(one, two) for one, two in pairs) >= filled:
+            break
+        named = [field for field in found if field]
+        if len({*named}) == len(named) > most:
+            best, most = found, len(named)
+    return best if 2 * most >= filled else None
 
 
 def _alike(text: str, below: str) -> bool:

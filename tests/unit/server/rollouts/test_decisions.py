@@ -8,7 +8,7 @@ import pytest
 from models.rollout.stage import Stage
 from server.rollouts.controller import Controller
 from server.rollouts.decisions import Decisions, Wish
-from server.rollouts.errors import DecisionError
+from server.rollouts.errors import DecisionError, DocumentError
 from server.rollouts.ledger import Ledger, Line
 from tests.kit.rollouts.documents import START, plan
 from tests.kit.rollouts.world import Gateway, World
@@ -114,3 +114,23 @@ def test_hold_that_a_controller_carries_out_as_it_begins_has_succeeded(
     of_person.close()
     of_controller.close()
     assert (newest.state, newest.reason, newest.epoch) == ("held", "noise", 3)
+
+
+def test_hold_that_nobody_could_sign_is_not_told_as_carried_out(tmp_path: Path) -> None:
+    world = World(plan(), [Gateway("a", 4)], START)
+    path = tmp_path / "ledger.sqlite3"
+    of_person, of_controller = Interrupted(path, "registry"), Ledger(path, "registry")
+    controller = Controller(world.registry, of_controller, world, name="c", run="run-1")
+    of_person.begin = lambda: controller.turn(world, world.now)
+    decisions = Decisions(world.registry, of_person, lambda: world.now)
+    start(decisions)
+
+    def away(*_: object) -> None:
+        raise DocumentError("the disk of the registry is full")
+
+    world.registry.check, of_person.at = away, "decides"
+    with pytest.raises(DocumentError, match="is full"):
+        does("hold")(decisions)
+    of_person.close()
+    of_controller.close()
+    assert world.registry.stages[ID].state == "running"

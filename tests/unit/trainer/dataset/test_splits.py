@@ -132,6 +132,19 @@ def test_group_split_takes_a_share_of_each_class_where_a_group_has_one(tmp_path:
         assert names(parts.said, "3 of 12", "a share of each class")
 
 
+def test_groups_without_a_label_are_no_class_of_their_own(tmp_path: Path) -> None:
+    classes = {"task": "classification", "column": "label"}
+    split_by = {"method": "group", "test": 0.5}
+    made = recipe(tmp_path, data=BY_ASSET, target=classes, split=split_by)
+    asset = np.repeat(np.arange(6), 20)
+    label = np.array(["worn", "worn", "ok", "ok", "", ""], dtype=object)[asset]
+    for seed in range(10):
+        parts, known = parted(
+            recorded(rising(120), asset=asset, labels=label), made.model_copy(update={"seed": seed})
+        )
+        assert np.bincount(known.y[parts.test.rows]).tolist() == [17, 17]
+
+
 def test_group_split_of_one_asset_is_refused(tmp_path: Path) -> None:
     made = recipe(tmp_path, data=BY_ASSET, target=REMAINING, split={"method": "group"})
     with pytest.raises(DataError, match=naming("'time'")):

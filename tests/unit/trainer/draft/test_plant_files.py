@@ -413,6 +413,42 @@ def test_titles_of_a_spreadsheet_are_no_header_and_its_thousands_are_certain(
     assert len([*(tmp_path / "out").glob("*.zip")]) == 1
 
 
+def test_titles_above_a_narrow_table_are_no_header(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    rows = (
+        f"{heat:.1f},{flow:.2f},{at % 7}"
+        for at, (heat, flow) in enumerate(rng.normal(9, 1, (ROWS, 2)))
+    )
+    titles = "Machine,M1,\nOperator,Eva,\n,,\n"
+    (tmp_path / "oven.csv").write_text(titles + "heat,flow,gauge\n" + "\n".join(rows) + "\n")
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "gauge")
+    assert [*signals(recipe)] == ["heat", "flow"]
+
+
+def test_states_in_a_column_called_time_are_a_signal(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    frame = pd.DataFrame({"time": np.where(rng.random(ROWS) < 0.5, "day", "night")})
+    frame["heat"] = rng.normal(50, 9, ROWS).round(2)
+    frame["y"] = (frame["heat"] + 9 * (frame["time"] == "day")).round(2)
+    frame.to_csv(tmp_path / "oven.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert [*signals(recipe)] == ["time", "heat"]
+
+
+def test_signal_that_gives_the_target_away_is_not_said_to_be_kept_for_being_stuck(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(15)
+    heat, flow = rng.normal(50, 9, ROWS).round(2), rng.normal(5, 1, ROWS).round(3)
+    heat[300:340] = heat[300]
+    time = pd.date_range("2026-05-04", periods=ROWS, freq="s").strftime("%FT%TZ")
+    frame = pd.DataFrame({"time": time, "heat": heat, "flow": flow, "y": 2 * heat})
+    frame.to_csv(tmp_path / "oven.csv", index=False)
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert [*signals(recipe)] == ["flow"]
+    assert "was stuck" not in capsys.readouterr().err
+
+
 def test_decimal_commas_in_quotes_are_read_in_a_file_of_commas(tmp_path: Path) -> None:
     rng = np.random.default_rng(11)
     rows = (f'"{one:.2f}"'.replace(".", ",") for one in rng.uniform(8, 14, ROWS))
@@ -485,5 +521,5 @@ def test_signal_that_was_stuck_briefly_is_kept_and_doubted(
     frame.to_csv(tmp_path / "oven.csv", index=False)
     recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
     assert ("heat" in signals(recipe)) is is_kept
-    said = f"'heat' was stuck in {rows} of {ROWS} rows, from oven.csv line 302 on: it is kept"
+    said = f"'heat' was stuck in {rows} of {ROWS} rows, for the longest from oven.csv line 302 on"
     assert (said in capsys.readouterr().err) is is_kept

@@ -131,7 +131,7 @@ def test_errors_that_remember_are_covered_by_blocks(
 def test_test_part_that_is_short_beside_its_memory_says_so() -> None:
     rng = np.random.default_rng(0)
     short, long = one_asset(wandering(rng, 200, 0.95)), one_asset(wandering(rng, 2000, 0.5))
-    assert names(short.said, "jackknife over 4 blocks", "may be too narrow", "too short to tell")
+    assert names(short.said, "jackknife over 4 blocks", "may be too narrow", "short beside")
     assert "may be too narrow" not in long.said
 
 
@@ -142,6 +142,20 @@ def test_metric_that_one_block_decides_on_keeps_the_interval_of_a_bootstrap() ->
     assert drawn.count == 3
     low, high = intervals(weighted_metrics(two_class(), answered(score), y), drawn)["f1"]
     assert low < high
+
+
+def test_burst_of_errors_gives_an_interval_of_its_size() -> None:
+    errors = np.where((np.arange(200) >= 60) & (np.arange(200) < 80), 1.0, 0.0)
+    for least in (0.0, 0.001):
+        series = np.maximum(errors, least)
+        low, high = intervals(mean_of(series), one_asset(series))["mae"]
+        assert 0 <= low < series.mean() < high < 1
+
+
+def test_blocks_that_had_to_be_cut_are_said_to_be_short() -> None:
+    series = np.random.default_rng(0).normal(size=100)
+    drawn = units(np.zeros(100, dtype=np.int64), {"e": series}, timed=True, whole=False, least=60)
+    assert names(drawn.said, "3 blocks of 33 windows", "may be too narrow")
 
 
 def test_blocks_grow_with_the_memory_of_the_series() -> None:
