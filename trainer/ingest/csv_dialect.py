@@ -206,7 +206,7 @@ def usual_count(rows: Sequence[Sequence[str]]) -> int:
 def header_of(rows: Sequence[Sequence[str]]) -> Sequence[str] | None:
     """The row with the most names above the first row of values; None without one.
 
-    A spreadsheet fills titles up with separators, so a row with fewer names is a title.
+    Spreadsheets fill titles up with separators. A first column without a name numbers the rows.
     """
     usual = usual_count(rows)
     below = next(row for row in rows[len(rows) // 2 :] if len(row) == usual)
@@ -217,7 +217,7 @@ def header_of(rows: Sequence[Sequence[str]]) -> Sequence[str] | None:
         pairs = zip(found, below, strict=True)
         if 2 * sum(is_measured(one) or _alike(one, two) for one, two in pairs) >= filled:
             break
-        named = [field for field in found if field]
+        named = [field for at, field in enumerate(found) if field or (at == 0 and all(found[1:]))]
         if len({*named}) == len(named) > most:
             best, most = found, len(named)
     return best if 2 * most >= filled else None

@@ -425,6 +425,15 @@ def test_titles_above_a_narrow_table_are_no_header(tmp_path: Path) -> None:
     assert [*signals(recipe)] == ["heat", "flow"]
 
 
+def test_header_without_a_name_for_the_row_numbers_is_a_header(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    words = {name: rng.choice(["ok", "low", "high"], ROWS) for name in ("mode", "valve", "lamp")}
+    frame = pd.DataFrame({**words, "y": rng.normal(9, 1, ROWS).round(2)})
+    frame.to_csv(tmp_path / "oven.csv")
+    recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
+    assert [*signals(recipe)] == ["mode", "valve", "lamp"]
+
+
 def test_states_in_a_column_called_time_are_a_signal(tmp_path: Path) -> None:
     rng = np.random.default_rng(11)
     frame = pd.DataFrame({"time": np.where(rng.random(ROWS) < 0.5, "day", "night")})
