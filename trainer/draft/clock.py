@@ -116,8 +116,8 @@ def _is_numbered(tables: Sequence[Table], name: str) -> bool:
 def _unread(tables: Sequence[Table], name: str) -> str:
     text = next(filter(None, tables[0].frame[name].astype(str).str.strip()), "")
     return (
-        f"'{name}' is called as a time is, but '{text[:_SHOWN]}' is no date in a known form: say "
-        "how it is written by data.time.format"
+        f"'{name}' has the name of a time, but '{text[:_SHOWN]}' is not written like a date that "
+        "is known here: say by data.time.format how it is written"
     )
 
 

@@ -1,6 +1,7 @@
 """What a person decides about a rollout, and what is said where it cannot be."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,40 +98,37 @@ class Interrupted(Ledger):
             self.begin()
 
 
+@contextmanager
+def beginning(folder: Path, at: str) -> Iterator[tuple[World, Decisions]]:
+    """A rollout that is started; a controller begins while a person holds it."""
+    world = World(plan(), [Gateway("a", 4)], START)
+    path = folder / "ledger.sqlite3"
+    of_person, of_controller = Interrupted(path, "registry"), Ledger(path, "registry")
+    controller = Controller(world.registry, of_controller, world, name="c", run="run-1")
+    of_person.at, of_person.begin = at, lambda: controller.turn(world, world.now)
+    decisions = Decisions(world.registry, of_person, lambda: world.now)
+    start(decisions)
+    yield world, decisions
+    of_person.close()
+    of_controller.close()
+
+
 @pytest.mark.parametrize("at", ["decides", "signs"])
 def test_hold_that_a_controller_carries_out_as_it_begins_has_succeeded(
     tmp_path: Path, at: str
 ) -> None:
-    world = World(plan(), [Gateway("a", 4)], START)
-    path = tmp_path / "ledger.sqlite3"
-    of_person, of_controller = Interrupted(path, "registry"), Ledger(path, "registry")
-    controller = Controller(world.registry, of_controller, world, name="c", run="run-1")
-    of_person.begin = lambda: controller.turn(world, world.now)
-    decisions = Decisions(world.registry, of_person, lambda: world.now)
-    start(decisions)
-    of_person.at = at
-    assert does("hold")(decisions).state == "held"
-    newest = world.registry.stages[ID]
-    of_person.close()
-    of_controller.close()
+    with beginning(tmp_path, at) as (world, decisions):
+        assert does("hold")(decisions).state == "held"
+        newest = world.registry.stages[ID]
     assert (newest.state, newest.reason, newest.epoch) == ("held", "noise", 3)
 
 
 def test_hold_that_nobody_could_sign_is_not_told_as_carried_out(tmp_path: Path) -> None:
-    world = World(plan(), [Gateway("a", 4)], START)
-    path = tmp_path / "ledger.sqlite3"
-    of_person, of_controller = Interrupted(path, "registry"), Ledger(path, "registry")
-    controller = Controller(world.registry, of_controller, world, name="c", run="run-1")
-    of_person.begin = lambda: controller.turn(world, world.now)
-    decisions = Decisions(world.registry, of_person, lambda: world.now)
-    start(decisions)
-
     def away(*_: object) -> None:
         raise DocumentError("the disk of the registry is full")
 
-    world.registry.check, of_person.at = away, "decides"
-    with pytest.raises(DocumentError, match="is full"):
-        does("hold")(decisions)
-    of_person.close()
-    of_controller.close()
+    with beginning(tmp_path, "decides") as (world, decisions):
+        world.registry.check = away
+        with pytest.raises(DocumentError, match="is full"):
+            does("hold")(decisions)
     assert world.registry.stages[ID].state == "running"

@@ -501,7 +501,7 @@ def test_dates_that_cannot_be_read_are_no_states(
     recipe = drafted(tmp_path, str(tmp_path / "oven.csv"), "--target", "y")
     assert [*signals(recipe)] == ["heat"]
     said = capsys.readouterr().err
-    assert "'Date' is called as a time is, but 'week 40' is no date in a known form" in said
+    assert "'Date' has the name of a time, but 'week 40' is not written like a date" in said
     assert "data.time.format" in said
 
 
